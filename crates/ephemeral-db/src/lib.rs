@@ -1,0 +1,1 @@
+//! Throw-away databases for tests: a Postgres cluster of its own from installed binaries, and SQLite files.

@@ -1,0 +1,1 @@
+//! Client of the Fly Machines API; implements the domain's ports for machines, volumes and apps.

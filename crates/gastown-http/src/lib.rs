@@ -1,0 +1,1 @@
+//! The thin HTTP adapter: the tRPC wire protocol, who asks, health probes.

@@ -1,0 +1,1 @@
+//! Mints gateway tokens for sandboxes and verifies the tokens of users.

@@ -1,0 +1,1 @@
+//! Client of the API inside a sandbox: health, rigs, sync.

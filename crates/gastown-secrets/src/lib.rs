@@ -1,0 +1,1 @@
+//! Seals what must not be readable in a machine's configuration and derives the per-town keys.

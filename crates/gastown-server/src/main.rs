@@ -1,0 +1,2 @@
+//! The binary `gastown`.
+fn main() {}

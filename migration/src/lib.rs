@@ -1,0 +1,1 @@
+//! The schema of the registry, as migrations for Postgres and SQLite.

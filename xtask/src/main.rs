@@ -1,0 +1,2 @@
+//! The build language of this repository.
+fn main() {}
