@@ -1,0 +1,9 @@
+//! What the crate promises, seen from outside.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod environment;
+mod frozen;
+mod interop;
+mod leaks;
+mod sodium;
+mod tampering;

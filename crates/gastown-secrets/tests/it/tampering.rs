@@ -1,0 +1,93 @@
+//! A sealed value opens whole and with the right key, or not at all.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::PublicKey;
+use crypto_box::aead::OsRng;
+use gastown_secrets::{KeyId, OpenError, SandboxKey, SealedValue, open_with};
+use secrecy::{ExposeSecret as _, SecretString};
+
+fn sealed(key: &SandboxKey) -> String {
+    key.public_key().seal(&SecretString::from("hush")).unwrap().to_text()
+}
+
+#[test]
+fn the_key_that_sealed_for_it_opens() {
+    let key = SandboxKey::generate();
+
+    assert_eq!(key.open(&sealed(&key)).unwrap().expose_secret(), "hush");
+}
+
+#[test]
+fn another_key_does_not_open_and_the_error_names_the_wanted_one() {
+    let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
+
+    assert_eq!(other.open(&sealed(&key)).unwrap_err(), OpenError::UnknownKey { key: key.key_id() });
+}
+
+#[test]
+fn a_box_under_a_foreign_key_id_does_not_open() {
+    let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
+    let relabelled = sealed(&key).replace(&key.key_id().to_string(), &other.key_id().to_string());
+
+    assert_eq!(other.open(&relabelled).unwrap_err(), OpenError::Tampered);
+}
+
+#[test]
+fn changing_any_byte_of_the_box_keeps_it_closed() {
+    let key = SandboxKey::generate();
+    let text = sealed(&key);
+    let (head, encoded) = text.rsplit_once(':').unwrap();
+    let honest = STANDARD.decode(encoded).unwrap();
+
+    for at in 0..honest.len() {
+        let mut altered = honest.clone();
+        altered[at] ^= 1;
+        let altered = format!("{head}:{}", STANDARD.encode(altered));
+        assert_eq!(key.open(&altered).unwrap_err(), OpenError::Tampered, "byte {at}");
+    }
+}
+
+#[test]
+fn cutting_the_box_keeps_it_closed() {
+    let key = SandboxKey::generate();
+    let text = sealed(&key);
+    let (head, encoded) = text.rsplit_once(':').unwrap();
+    let honest = STANDARD.decode(encoded).unwrap();
+
+    for length in 0..honest.len() {
+        let cut = format!("{head}:{}", STANDARD.encode(&honest[..length]));
+        assert!(key.open(&cut).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_box_that_holds_no_text_is_refused() {
+    let key = SandboxKey::generate();
+    let public = STANDARD.decode(key.public_key().to_string()).unwrap();
+    let bytes = PublicKey::from_slice(&public).unwrap().seal(&mut OsRng, &[0xff, 0xfe]).unwrap();
+
+    let value = format!("nacl:v1:{}:{}", key.key_id(), STANDARD.encode(bytes));
+
+    assert_eq!(key.open(&value).unwrap_err(), OpenError::NotText);
+}
+
+#[test]
+fn during_a_rotation_values_of_both_keys_open() {
+    let (old, new) = (SandboxKey::generate(), SandboxKey::generate());
+    let values = [sealed(&old), sealed(&new)];
+
+    let keys = [new, old];
+
+    for value in values {
+        assert_eq!(open_with(&keys, &value).unwrap().expose_secret(), "hush");
+    }
+}
+
+#[test]
+fn without_a_key_nothing_opens() {
+    let key = SandboxKey::generate();
+    let id: KeyId = sealed(&key).parse::<SealedValue>().unwrap().key_id();
+
+    assert_eq!(open_with(&[], &sealed(&key)).unwrap_err(), OpenError::UnknownKey { key: id });
+}
