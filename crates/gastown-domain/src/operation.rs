@@ -1,0 +1,176 @@
+//! The operation in flight: one row that is lock, intent and progress at once.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, Invalid, OperationId, Region, Step, TownId, UserId};
+
+/// What is wanted of a town.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Bring a new town up.
+    Create,
+    /// Bring a stopped town up again.
+    Start,
+    /// Turn the machine off, keep the volume.
+    Stop,
+    /// Remove everything.
+    Destroy,
+    /// Undo a create that cannot succeed.
+    RollBack,
+}
+
+impl OperationKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Create, Self::Start, Self::Stop, Self::Destroy, Self::RollBack];
+
+    /// The text of the column and of the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Destroy => "destroy",
+            Self::RollBack => "roll_back",
+        }
+    }
+
+    /// Whether the operation ends with nothing left on Fly.
+    pub const fn removes(self) -> bool {
+        matches!(self, Self::Destroy | Self::RollBack)
+    }
+}
+
+impl std::fmt::Display for OperationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for OperationKind {
+    type Err = Invalid;
+
+    fn from_str(raw: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == raw)
+            .ok_or(Invalid::Shape { expected: "a known kind of operation" })
+    }
+}
+
+/// How far an operation has come in what cannot be seen on Fly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Accepted.
+    Begun,
+    /// Stop and destroy: the sync was tried. Start: the machine has a fresh token.
+    Prepared,
+    /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
+    Settled,
+}
+
+impl Mark {
+    /// Every mark.
+    pub const ALL: [Self; 3] = [Self::Begun, Self::Prepared, Self::Settled];
+
+    /// The text of the column.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Prepared => "prepared",
+            Self::Settled => "settled",
+        }
+    }
+}
+
+impl FromStr for Mark {
+    type Err = Invalid;
+
+    fn from_str(raw: &str) -> Result<Self, Invalid> {
+        Self::ALL.into_iter().find(|mark| mark.as_str() == raw).ok_or(Invalid::Shape { expected: "a known mark" })
+    }
+}
+
+/// What a driver must remember from one step to the next and cannot see: the JSON column `progress`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Regions that had no room, in the order they were tried.
+    pub refused_regions: Vec<Region>,
+    /// A volume create was sent and its answer is not known; this many agreeing looks still prove absence (FM-32).
+    pub volume_doubt: Option<u8>,
+    /// The same for a machine create.
+    pub machine_doubt: Option<u8>,
+    /// The last sync before a stop or destroy: `Some(false)` when it failed or could not be asked (FM-12).
+    pub synced: Option<bool>,
+    /// A machine whose create this operation has seen acknowledged. Once set, its absence is a loss, not a beginning.
+    pub machine_made: bool,
+}
+
+/// A row of `gastown_operations`. No row, nothing in flight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// This run.
+    pub id: OperationId,
+    /// The town, and primary key: one operation per town.
+    pub town: TownId,
+    /// What is wanted.
+    pub kind: OperationKind,
+    /// How far it has come.
+    pub mark: Mark,
+    /// The last step that was begun.
+    pub step: Option<Step>,
+    /// Failed attempts since the last progress.
+    pub attempt: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<Failure>,
+    /// Why a create is being rolled back.
+    pub cause: Option<Failure>,
+    /// Who asked for it.
+    pub requested_by: UserId,
+    /// Rises with each claim; what a driver writes carries the number it claimed with.
+    pub fence: i64,
+    /// Not before then, by the database's clock.
+    pub next_attempt_at: DateTime<Utc>,
+    /// From then on a create is rolled back and a start or stop fails. A destroy goes on.
+    pub deadline_at: DateTime<Utc>,
+    /// What the driver remembers.
+    pub progress: Progress,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it was last written.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Operation {
+    /// The token that writes of the driver who claimed this row must carry.
+    pub const fn fence(&self) -> Fence {
+        Fence { town: self.town, operation: self.id, number: self.fence }
+    }
+}
+
+/// The fencing token of a claim: a driver that lost its lease holds an old number and changes nothing (FM-49).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The town.
+    pub town: TownId,
+    /// The operation that was claimed.
+    pub operation: OperationId,
+    /// The number of the claim.
+    pub number: i64,
+}
+
+/// Why an operation ended elsewhere than at its goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// It failed; the town stands where it stood.
+    Failed(Failure),
+    /// A create was undone: nothing is left on Fly, the row is a tombstone.
+    RolledBack(Failure),
+    /// A destroy took the town over.
+    Preempted,
+}

@@ -1,0 +1,325 @@
+//! The lifecycle as one table: from the goal, how far it has come, and what Fly shows, the next step.
+//!
+//! Pure: it asks nobody and changes nothing. Every step is an *ensure*: it looks before it makes, adopts what an earlier,
+//! half-finished attempt made, and takes "already gone, proven" for done. So the table may be asked again at any time,
+//! by any process.
+
+use std::str::FromStr;
+
+use crate::{Invalid, Mark, OperationKind, Power, Seen, VolumeState, World};
+
+/// The next thing to do for a town.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Nothing can be decided now: wait a little, look again.
+    LookAgain,
+    /// Adopt or create the volume.
+    EnsureVolume,
+    /// Adopt or create the machine, with a fresh token; it starts by itself.
+    EnsureMachine,
+    /// Give a machine that is off its whole configuration anew, with a fresh token (FM-25).
+    RefreshMachine,
+    /// Start the machine.
+    PowerOn,
+    /// Wait until the machine is started.
+    AwaitOn,
+    /// Wait until the sandbox answers, and bring its rigs in line with the table.
+    SettleSandbox,
+    /// Ask the sandbox for a last sync: bounded, best effort.
+    FinalSync,
+    /// Stop the machine.
+    PowerOff,
+    /// Wait until the machine is stopped.
+    AwaitOff,
+    /// Soft-delete the row: the town gives up its name and sandbox id.
+    Hide,
+    /// Delete the machine.
+    DropMachine,
+    /// Wait until the machine is destroyed; until then it holds its volume.
+    AwaitGone,
+    /// Delete every volume of the town's name but the one in use.
+    DropSurplus,
+    /// Delete the volume.
+    DropVolume,
+    /// The goal is reached: store the outcome, end the operation.
+    Finish,
+    /// A volume that had data is gone: give up rather than hand out an empty one (FM-22).
+    GiveUpVolumeLost,
+    /// The machine cannot run: give up.
+    GiveUpMachineFailed,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 18] = [
+        Self::LookAgain,
+        Self::EnsureVolume,
+        Self::EnsureMachine,
+        Self::RefreshMachine,
+        Self::PowerOn,
+        Self::AwaitOn,
+        Self::SettleSandbox,
+        Self::FinalSync,
+        Self::PowerOff,
+        Self::AwaitOff,
+        Self::Hide,
+        Self::DropMachine,
+        Self::AwaitGone,
+        Self::DropSurplus,
+        Self::DropVolume,
+        Self::Finish,
+        Self::GiveUpVolumeLost,
+        Self::GiveUpMachineFailed,
+    ];
+
+    /// The text of the column and of the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LookAgain => "look_again",
+            Self::EnsureVolume => "ensure_volume",
+            Self::EnsureMachine => "ensure_machine",
+            Self::RefreshMachine => "refresh_machine",
+            Self::PowerOn => "power_on",
+            Self::AwaitOn => "await_on",
+            Self::SettleSandbox => "settle_sandbox",
+            Self::FinalSync => "final_sync",
+            Self::PowerOff => "power_off",
+            Self::AwaitOff => "await_off",
+            Self::Hide => "hide",
+            Self::DropMachine => "drop_machine",
+            Self::AwaitGone => "await_gone",
+            Self::DropSurplus => "drop_surplus",
+            Self::DropVolume => "drop_volume",
+            Self::Finish => "finish",
+            Self::GiveUpVolumeLost => "give_up_volume_lost",
+            Self::GiveUpMachineFailed => "give_up_machine_failed",
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = Invalid;
+
+    fn from_str(raw: &str) -> Result<Self, Invalid> {
+        Self::ALL.into_iter().find(|step| step.as_str() == raw).ok_or(Invalid::Shape { expected: "a known step" })
+    }
+}
+
+/// The next step towards `goal`.
+///
+/// ```
+/// use gastown_domain::{Mark, OperationKind, Power, Seen, Step, VolumeState, World, plan};
+/// let world = World { machine: Seen::Absent, volume: Seen::Present(VolumeState::Ready) };
+/// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::EnsureMachine);
+/// // A lost answer is not an absence: no second machine.
+/// let world = World { machine: Seen::Unclear, volume: Seen::Present(VolumeState::Ready) };
+/// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::LookAgain);
+/// ```
+pub const fn plan(goal: OperationKind, mark: Mark, world: World) -> Step {
+    match goal {
+        OperationKind::Create => create(mark, world),
+        OperationKind::Start => start(mark, world),
+        OperationKind::Stop => stop(mark, world.machine),
+        OperationKind::Destroy => destroy(mark, world),
+        OperationKind::RollBack => roll_back(mark, world),
+    }
+}
+
+/// A new town: volume, machine, sandbox. Its volume holds no data yet, so a misplaced one may go.
+const fn create(mark: Mark, world: World) -> Step {
+    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
+    use Seen::{Absent, Present, Unclear};
+    match (world.machine, world.volume) {
+        (Unclear, _) => Step::LookAgain,
+        (Absent, Unclear) => Step::LookAgain,
+        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,
+        (Absent, Present(VolumeState::Surplus)) => Step::DropSurplus,
+        (Absent, Present(VolumeState::Misplaced)) => Step::DropVolume,
+        (Absent, Present(VolumeState::Ready)) => Step::EnsureMachine,
+        (Present(_), Absent | Present(VolumeState::Leaving)) => Step::GiveUpVolumeLost,
+        (Present(_), Present(VolumeState::Surplus)) => Step::DropSurplus,
+        (Present(power), Unclear | Present(VolumeState::Ready | VolumeState::Misplaced)) => match (power, mark) {
+            (Starting, _) => Step::AwaitOn,
+            (On, Mark::Settled) => Step::Finish,
+            (On, Mark::Begun | Mark::Prepared) => Step::SettleSandbox,
+            (Off, _) => Step::PowerOn,
+            (Failed, _) => Step::GiveUpMachineFailed,
+            (Stopping | Leaving | Changing, _) => Step::LookAgain,
+        },
+    }
+}
+
+/// A stopped town: its volume has data, its token may be stale.
+const fn start(mark: Mark, world: World) -> Step {
+    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
+    use Seen::{Absent, Present, Unclear};
+    match (world.volume, world.machine) {
+        (Unclear, _) => Step::LookAgain,
+        (Absent | Present(VolumeState::Leaving), _) => Step::GiveUpVolumeLost,
+        (Present(VolumeState::Surplus), _) => Step::DropSurplus,
+        (Present(VolumeState::Ready | VolumeState::Misplaced), Unclear) => Step::LookAgain,
+        (Present(VolumeState::Ready | VolumeState::Misplaced), Absent) => Step::EnsureMachine,
+        (Present(VolumeState::Ready | VolumeState::Misplaced), Present(power)) => match (power, mark) {
+            (Starting, _) => Step::AwaitOn,
+            (On, Mark::Settled) => Step::Finish,
+            (On, Mark::Begun | Mark::Prepared) => Step::SettleSandbox,
+            (Stopping, _) => Step::AwaitOff,
+            (Off | Failed, Mark::Begun) => Step::RefreshMachine,
+            (Off | Failed, Mark::Prepared | Mark::Settled) => Step::PowerOn,
+            (Leaving | Changing, _) => Step::LookAgain,
+        },
+    }
+}
+
+/// A town to be stopped: its volume does not matter.
+const fn stop(mark: Mark, machine: Seen<Power>) -> Step {
+    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
+    match (machine, mark) {
+        (Seen::Unclear, _) => Step::LookAgain,
+        (Seen::Absent, _) => Step::Finish,
+        (Seen::Present(On), Mark::Begun) => Step::FinalSync,
+        (Seen::Present(On), Mark::Prepared | Mark::Settled) => Step::PowerOff,
+        (Seen::Present(Starting), _) => Step::PowerOff,
+        (Seen::Present(Stopping), _) => Step::AwaitOff,
+        (Seen::Present(Off | Failed), _) => Step::Finish,
+        (Seen::Present(Leaving | Changing), _) => Step::LookAgain,
+    }
+}
+
+/// A town to be destroyed: last sync, then the row, then the machine, then the volume.
+const fn destroy(mark: Mark, world: World) -> Step {
+    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
+    match (mark, world.machine) {
+        (Mark::Begun, Seen::Unclear | Seen::Present(Changing)) => Step::LookAgain,
+        (Mark::Begun, Seen::Present(On)) => Step::FinalSync,
+        (Mark::Begun, Seen::Absent | Seen::Present(Starting | Stopping | Off | Failed | Leaving)) => Step::Hide,
+        (Mark::Prepared, _) => Step::Hide,
+        (Mark::Settled, _) => remove(world),
+    }
+}
+
+/// A create to be undone: nothing to sync.
+const fn roll_back(mark: Mark, world: World) -> Step {
+    match mark {
+        Mark::Begun | Mark::Prepared => Step::Hide,
+        Mark::Settled => remove(world),
+    }
+}
+
+/// The machine first, for it holds the volume (FM-05); each only proven gone.
+const fn remove(world: World) -> Step {
+    use Seen::{Absent, Present, Unclear};
+    match (world.machine, world.volume) {
+        (Unclear, _) => Step::LookAgain,
+        (Present(Power::Leaving), _) => Step::AwaitGone,
+        (Present(_), _) => Step::DropMachine,
+        (Absent, Unclear) => Step::LookAgain,
+        (Absent, Present(VolumeState::Leaving)) => Step::LookAgain,
+        (Absent, Present(VolumeState::Surplus)) => Step::DropSurplus,
+        (Absent, Present(VolumeState::Ready | VolumeState::Misplaced)) => Step::DropVolume,
+        (Absent, Absent) => Step::Finish,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn machines() -> Vec<Seen<Power>> {
+        [Seen::Absent, Seen::Unclear].into_iter().chain(Power::ALL.map(Seen::Present)).collect()
+    }
+
+    fn volumes() -> Vec<Seen<VolumeState>> {
+        [Seen::Absent, Seen::Unclear].into_iter().chain(VolumeState::ALL.map(Seen::Present)).collect()
+    }
+
+    fn shown<T: std::fmt::Debug>(seen: Seen<T>) -> String {
+        match seen {
+            Seen::Absent => "absent".to_owned(),
+            Seen::Unclear => "unclear".to_owned(),
+            Seen::Present(state) => format!("{state:?}").to_lowercase(),
+        }
+    }
+
+    /// The full cross product, one row per goal, mark and volume, one column per machine: what a reviewer reads.
+    #[test]
+    fn the_whole_plan_is_this_table() {
+        let mut table = format!("{:<32}", "goal/mark/volume");
+        for machine in machines() {
+            write!(table, " {:<22}", shown(machine)).unwrap();
+        }
+        table.push('\n');
+        for goal in OperationKind::ALL {
+            for mark in Mark::ALL {
+                for volume in volumes() {
+                    let row = format!("{}/{}/{}", goal.as_str(), mark.as_str(), shown(volume));
+                    write!(table, "{row:<32}").unwrap();
+                    for machine in machines() {
+                        write!(table, " {:<22}", plan(goal, mark, World { machine, volume }).as_str()).unwrap();
+                    }
+                    table.push('\n');
+                }
+            }
+        }
+        let table: Vec<_> = table.lines().map(str::trim_end).collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    fn every_case() -> impl Iterator<Item = (OperationKind, Mark, World)> {
+        OperationKind::ALL.into_iter().flat_map(|goal| {
+            Mark::ALL.into_iter().flat_map(move |mark| {
+                machines().into_iter().flat_map(move |machine| {
+                    volumes().into_iter().map(move |volume| (goal, mark, World { machine, volume }))
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn a_machine_is_made_only_after_it_is_proven_absent() {
+        for (goal, mark, world) in every_case() {
+            if plan(goal, mark, world) == Step::EnsureMachine {
+                assert_eq!(world.machine, Seen::Absent, "{goal:?} {mark:?} {world:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_create_makes_a_volume_and_only_after_it_is_proven_absent() {
+        for (goal, mark, world) in every_case() {
+            if plan(goal, mark, world) == Step::EnsureVolume {
+                assert_eq!(goal, OperationKind::Create, "{mark:?} {world:?}");
+                assert!(matches!(world.volume, Seen::Absent | Seen::Present(VolumeState::Leaving)), "{world:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_removal_finishes_only_when_both_are_proven_gone() {
+        for (goal, mark, world) in every_case().filter(|(goal, ..)| goal.removes()) {
+            if plan(goal, mark, world) == Step::Finish {
+                assert_eq!(world, World { machine: Seen::Absent, volume: Seen::Absent }, "{goal:?}");
+                assert_eq!(mark, Mark::Settled, "{goal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_volume_is_dropped_under_a_machine_or_of_a_town_that_stays() {
+        for (goal, mark, world) in every_case() {
+            if plan(goal, mark, world) == Step::DropVolume {
+                assert_eq!(world.machine, Seen::Absent, "{goal:?} {mark:?} {world:?}");
+                assert!(goal.removes() || world.volume == Seen::Present(VolumeState::Misplaced), "{goal:?} {world:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_step_reads_back() {
+        for step in Step::ALL {
+            assert_eq!(step.as_str().parse(), Ok(step));
+        }
+    }
+}

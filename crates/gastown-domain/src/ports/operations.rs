@@ -1,0 +1,130 @@
+//! Operations: requested, claimed under a fence, recorded step by step, finished.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::StoreError;
+use crate::{
+    Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step, TownId,
+    TownStatus, UserId, VolumeId,
+};
+
+/// An operation to be accepted. Its row starts at [`Mark::Begun`], due at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewOperation {
+    /// Its id, from the port `Ids`.
+    pub id: OperationId,
+    /// The town.
+    pub town: TownId,
+    /// What is wanted.
+    pub kind: OperationKind,
+    /// Who asked.
+    pub requested_by: UserId,
+    /// When it was accepted.
+    pub at: DateTime<Utc>,
+    /// From when on it is given up, by `at` plus the kind's patience.
+    pub deadline_at: DateTime<Utc>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Requested {
+    /// The row is written; a driver will bring it to its end.
+    Accepted(Operation),
+    /// The same is in flight already.
+    Joined(Operation),
+    /// Something else is in flight.
+    Busy(Operation),
+    /// There is no such town for this owner.
+    NotFound,
+}
+
+/// Who drives: one per process, fresh at each start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerId(pub String);
+
+/// Changes to the town's row that belong to a recorded step. `None` leaves a column as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TownChange {
+    /// The machine: known, or proven gone.
+    pub machine: Option<Option<MachineId>>,
+    /// The volume: known, or proven gone.
+    pub volume: Option<Option<VolumeId>>,
+    /// Where the volume is.
+    pub region: Option<Region>,
+    /// Where the town stands. Refused by the store where the table of statuses forbids it.
+    pub status: Option<TownStatus>,
+    /// Soft-delete at this time: status `destroyed`, the sandbox id becomes the tombstone's.
+    pub hidden_at: Option<DateTime<Utc>>,
+    /// A confirmed sync.
+    pub synced_at: Option<DateTime<Utc>>,
+}
+
+/// What a driver learned. Written whole, under the fence, with the lease prolonged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The kind: a create may become a roll back.
+    pub kind: OperationKind,
+    /// How far it has come.
+    pub mark: Mark,
+    /// The step that was begun or done.
+    pub step: Step,
+    /// Failed attempts since the last progress.
+    pub attempt: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<Failure>,
+    /// Why a create is being rolled back.
+    pub cause: Option<Failure>,
+    /// What the driver remembers.
+    pub progress: Progress,
+    /// Time until the next attempt; zero to go on at once.
+    pub wait: Duration,
+    /// How long the claim holds from now, by the database's clock; it covers `wait`.
+    pub lease: Duration,
+    /// Changes to the town's row, in the same transaction.
+    pub town: TownChange,
+}
+
+/// How an operation ended: at its goal, or why not.
+pub type Outcome = Result<(), Rejection>;
+
+/// The operations in flight, and how those before them ended.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// Writes a start, stop or destroy down, in one transaction with the look at the town and at what is in flight.
+    ///
+    /// The owner's living town only; a destroy also finds the owner's tombstone while its removal is in flight. The same
+    /// kind again joins. A destroy pre-empts create, start and stop: the row becomes the destroy's, with a new id and a
+    /// higher fence, keeping `progress`; the pre-empted one's outcome is recorded as `Preempted`. A destroy joins a roll
+    /// back. Anything else is busy.
+    async fn request(&self, operation: &NewOperation) -> Result<Requested, StoreError>;
+
+    /// The operation in flight of a town.
+    async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError>;
+
+    /// Takes the operation of a town for `lease`, by the database's clock, and raises its fence. `None` where nothing is
+    /// in flight, another worker's lease still holds, or its next attempt is not due.
+    async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError>;
+
+    /// Towns whose operation is due and whose lease is free or has run out, longest due first.
+    async fn due(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
+
+    /// Prolongs a claim. Error `Fenced` where it was lost.
+    async fn renew(&self, fence: Fence, lease: Duration) -> Result<(), StoreError>;
+
+    /// Writes what was learned. Error `Fenced` where the claim was lost; then nothing is written.
+    async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError>;
+
+    /// Gives a claim back so that any worker may take it once it is due. Error `Fenced` where it was lost.
+    async fn release(&self, fence: Fence) -> Result<(), StoreError>;
+
+    /// Ends the operation: deletes its row, changes the town's, records the outcome. Error `Fenced` where the claim was
+    /// lost; then nothing is written.
+    async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError>;
+
+    /// How an operation ended; `None` while it is in flight or where it never was.
+    async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError>;
+}

@@ -1,0 +1,89 @@
+//! Towns and rigs, as they are remembered.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{IdempotencyKey, NewOperation, StoreError};
+use crate::{NewTown, Rig, RigId, RigStatus, Town, TownId, UserId};
+
+/// What became of an accepted create.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AcceptedCreate {
+    /// Town, rigs and operation were inserted in one transaction.
+    Inserted,
+    /// The same owner used the idempotency key before for a town of this name: that town, living or not.
+    Known(Box<Town>),
+}
+
+/// What is known of a town's health.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TownHealth {
+    /// Failed checks in a row.
+    pub failures: u32,
+    /// Restarts within the window.
+    pub restarts: u32,
+    /// When the window of restarts began.
+    pub window_started_at: Option<DateTime<Utc>>,
+    /// The last report of the sandbox, by our clock.
+    pub last_report_at: Option<DateTime<Utc>>,
+}
+
+/// The towns. Finders for users take the owner and hide tombstones.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Inserts the town (`provisioning`), its first rigs (`pending`) and its create operation in one transaction, and
+    /// records who asked. With an idempotency key, a repeat by the same owner answers [`AcceptedCreate::Known`].
+    ///
+    /// Errors: `TownNameTaken`, `KeyReused` (same key, other name), `UserUnknown`.
+    async fn accept_create(
+        &self,
+        town: &NewTown,
+        operation: &NewOperation,
+        key: Option<IdempotencyKey>,
+    ) -> Result<AcceptedCreate, StoreError>;
+
+    /// The owner's living town of this id.
+    async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError>;
+
+    /// The owner's living towns, oldest first.
+    async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError>;
+
+    /// The town of this id, living or tombstone, for drivers and sandboxes.
+    async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
+
+    /// Records a sign of life of a living town, never moving a time backwards; answers whether there is such a town.
+    async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+
+    /// Records a confirmed sync of a living town, never moving the time backwards.
+    async fn synced(&self, town: TownId, at: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// What is known of a town's health; the default where nothing was recorded.
+    async fn health(&self, town: TownId) -> Result<TownHealth, StoreError>;
+}
+
+/// The rigs of a town.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait Rigs: Send + Sync {
+    /// A town's rigs, oldest first.
+    async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError>;
+
+    /// One rig of a town.
+    async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError>;
+
+    /// Inserts a rig of the owner's living town, comparing names without regard to case under a lock of the town's row,
+    /// and records who asked.
+    ///
+    /// Errors: `TownNotFound`, `RigNameTaken`.
+    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError>;
+
+    /// Sets a rig's status where it is `from`; answers whether it was.
+    async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;
+
+    /// Deletes a rig's row and records it; answers whether there was one.
+    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError>;
+
+    /// Living, running towns without an operation in flight that have rigs not `active`, at most `limit`.
+    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
+}
