@@ -4,14 +4,32 @@
 //! environment with [`open_env`] when it boots. Nothing here falls back to plain text: a value that cannot be opened
 //! is an error that names the variable and never the value.
 //!
-//! Start reading at `format.rs` (what a sealed value looks like), then `seal.rs` and `open.rs`.
+//! A town's internal API key is derived, never stored: [`DerivedTownKeys`].
+//!
+//! ```
+//! use gastown_secrets::{SandboxKey, open_env};
+//! use secrecy::{ExposeSecret, SecretString};
+//!
+//! let sandbox = SandboxKey::generate();
+//! let sealed = sandbox.public_key().seal(&SecretString::from("token"))?;
+//! assert!(sealed.to_text().starts_with("nacl:v1:"));
+//!
+//! assert_eq!(sandbox.open(&sealed.to_text())?.expose_secret(), "token");
+//! let env = open_env(&[sandbox], [("KILO_JWT", sealed.to_text()), ("PORT", "8080".to_owned())])?;
+//! assert_eq!(env.len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Start reading at `format.rs` (what a sealed value looks like), then `seal.rs` and `open.rs`; `derive.rs` stands alone.
 
+mod derive;
 mod env;
 mod format;
 mod open;
 mod seal;
 
+pub use derive::{DerivedTownKeys, SecretTooShort};
 pub use env::{EnvFailure, EnvValue, OpenEnvError, open_env};
 pub use format::{InvalidSealedValue, KeyId, SealedValue};
 pub use open::{OpenError, SandboxKey, open_with};
-pub use seal::{InvalidKey, PublicSealingKey, SealError};
+pub use seal::{CipherRefused, InvalidKey, PublicSealingKey};

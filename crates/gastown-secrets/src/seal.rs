@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crypto_box::PublicKey;
 use crypto_box::aead::OsRng;
 use curve25519_dalek::MontgomeryPoint;
+use gastown_domain::ports::{SealError, Sealer};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
@@ -56,9 +57,16 @@ impl PublicSealingKey {
     }
 
     /// Seals a secret. Each call gives another ciphertext, also for the same secret.
-    pub fn seal(&self, secret: &SecretString) -> Result<SealedValue, SealError> {
-        let ciphertext = self.key.seal(&mut OsRng, secret.expose_secret().as_bytes()).map_err(|_| SealError)?;
+    pub fn seal(&self, secret: &SecretString) -> Result<SealedValue, CipherRefused> {
+        let ciphertext = self.key.seal(&mut OsRng, secret.expose_secret().as_bytes()).map_err(|_| CipherRefused)?;
         Ok(SealedValue::new(self.id, ciphertext))
+    }
+}
+
+impl Sealer for PublicSealingKey {
+    fn seal(&self, value: &SecretString) -> Result<String, SealError> {
+        let sealed = Self::seal(self, value).map_err(|refused| SealError { cause: refused.into() })?;
+        Ok(sealed.to_text())
     }
 }
 
@@ -120,8 +128,8 @@ pub enum InvalidKey {
 
 /// The cipher refused the secret; in practice only for one larger than it can take, 2^38 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("secret could not be sealed")]
-pub struct SealError;
+#[error("the cipher refused the secret")]
+pub struct CipherRefused;
 
 #[cfg(test)]
 mod tests {

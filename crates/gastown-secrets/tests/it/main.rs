@@ -7,3 +7,4 @@ mod interop;
 mod leaks;
 mod sodium;
 mod tampering;
+mod town_keys;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::PublicKey;
 use crypto_box::aead::OsRng;
+use gastown_domain::ports::Sealer;
 use gastown_secrets::{KeyId, OpenError, SandboxKey, SealedValue, open_with};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -16,6 +17,16 @@ fn the_key_that_sealed_for_it_opens() {
     let key = SandboxKey::generate();
 
     assert_eq!(key.open(&sealed(&key)).unwrap().expose_secret(), "hush");
+}
+
+#[test]
+fn what_the_port_seals_opens() {
+    let key = SandboxKey::generate();
+    let port: &dyn Sealer = key.public_key();
+
+    let text = port.seal(&SecretString::from("hush")).unwrap();
+
+    assert_eq!(key.open(&text).unwrap().expose_secret(), "hush");
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! The internal API key of a town.
+
+use gastown_domain::TownId;
+use gastown_domain::ports::TownKeys as _;
+use gastown_secrets::{DerivedTownKeys, SecretTooShort};
+use secrecy::{ExposeSecret as _, SecretString};
+
+const MILL: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+const FORGE: &str = "00000000-0000-0000-0000-000000000000";
+const SECRET: &str = "an-internal-api-secret-of-some-length";
+
+fn town(id: &str) -> TownId {
+    id.parse().unwrap()
+}
+
+fn keys(secret: &str) -> DerivedTownKeys {
+    DerivedTownKeys::new(&SecretString::from(secret)).unwrap()
+}
+
+/// Computed with Python's `hmac` over `gastown-internal-api-key:v1:<town id>`.
+#[test]
+fn frozen_vectors() {
+    let cases = [
+        ("0123456789abcdef", FORGE, "VghK4xZW12WXZHY6hzUcz63xqcAQWbBdagjHpVYoKac"),
+        (SECRET, MILL, "JNsvsec-48RC4Ocsp9Yjx_GhSPQLwP-WKa5qucTi6H8"),
+        (SECRET, FORGE, "N9lftKhuVSqMnDn_ylMwZZLRcTvOswC9CDw8A1Nqg1o"),
+        (
+            "a secret of more than one block of SHA-256, that is, of more than sixty-four bytes",
+            MILL,
+            "mF0re4l-_TZ7o2Pmph3lsVoyM5MEvgqVdk6QMfjeLfg",
+        ),
+    ];
+
+    for (secret, id, want) in cases {
+        assert_eq!(keys(secret).key_of(town(id)).expose_secret(), want, "{secret} {id}");
+    }
+}
+
+#[test]
+fn a_towns_own_key_is_accepted() {
+    let keys = keys(SECRET);
+
+    assert!(keys.verify(town(MILL), &keys.key_of(town(MILL))));
+}
+
+#[test]
+fn anything_else_is_refused() {
+    let keys = keys(SECRET);
+    let right = keys.key_of(town(MILL)).expose_secret().to_owned();
+    let wrong = [
+        String::new(),
+        " ".into(),
+        SECRET.into(),
+        MILL.into(),
+        right.to_lowercase(),
+        right[..42].into(),
+        format!("{right}="),
+        format!("{right} "),
+        keys.key_of(town(FORGE)).expose_secret().into(),
+        self::keys("another-internal-api-secret").key_of(town(MILL)).expose_secret().into(),
+    ];
+
+    for presented in wrong {
+        assert!(!keys.verify(town(MILL), &SecretString::from(presented.as_str())), "{presented:?}");
+    }
+}
+
+#[test]
+fn during_a_rotation_both_secrets_are_accepted_and_the_new_one_derives() {
+    let (old, new) = (keys("the-secret-before-it"), keys(SECRET));
+    let rotating = keys(SECRET).accepting_previous(&SecretString::from("the-secret-before-it")).unwrap();
+    let mill = town(MILL);
+
+    assert!(rotating.verify(mill, &old.key_of(mill)));
+    assert!(rotating.verify(mill, &new.key_of(mill)));
+    assert!(!rotating.verify(mill, &old.key_of(town(FORGE))));
+    assert_eq!(rotating.key_of(mill).expose_secret(), new.key_of(mill).expose_secret());
+}
+
+#[test]
+fn a_secret_of_less_than_sixteen_bytes_is_refused() {
+    for (secret, want) in [("", 0), ("123456789012345", 15)] {
+        let refused = DerivedTownKeys::new(&SecretString::from(secret)).unwrap_err();
+        assert_eq!(refused, SecretTooShort { got: want }, "{secret:?}");
+        let rotated = keys(SECRET).accepting_previous(&SecretString::from(secret)).unwrap_err();
+        assert_eq!(rotated, SecretTooShort { got: want }, "{secret:?}");
+    }
+    assert!(DerivedTownKeys::new(&SecretString::from("1234567890123456")).is_ok());
+}
+
+#[test]
+fn debug_shows_neither_secret_nor_key() {
+    assert_eq!(format!("{:?}", keys(SECRET)), "DerivedTownKeys { previous: 0, .. }");
+}
