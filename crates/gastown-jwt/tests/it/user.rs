@@ -1,0 +1,289 @@
+//! Tokens of users: what is taken, and why everything else is not.
+
+use chrono::TimeDelta;
+use gastown_domain::UserId;
+use gastown_domain::ports::{TokenRejection, UserTokens as _, VerifiedToken};
+use gastown_jwt::Rejection as R;
+use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use crate::craft::{
+    NOW, OTHER_SECRET, SECRET, clock_at, keys, minter, opened, part, sign, sign_text, token, user_claims,
+    user_claims_without, verifier,
+};
+
+fn alice() -> UserId {
+    "alice".parse().unwrap()
+}
+
+/// User id and pepper, for comparison.
+fn shown(user: &VerifiedToken) -> (&str, Option<&str>) {
+    (user.user.as_str(), user.pepper.as_ref().map(SecretString::expose_secret))
+}
+
+fn refusal(verifier: &TokenVerifier, token: &SecretString) -> Option<R> {
+    verifier.verify_user(token.expose_secret()).err()
+}
+
+#[test]
+fn a_token_of_the_host_application_is_taken() {
+    let cases = [
+        (json!({}), ("user_abc123", Some("pepper"))),
+        (json!({"apiTokenPepper": null}), ("user_abc123", None)),
+        (json!({"env": "production"}), ("user_abc123", Some("pepper"))),
+        (json!({"env": null, "nbf": null}), ("user_abc123", Some("pepper"))),
+        (json!({"botId": "reviewer", "organizationId": 7}), ("user_abc123", Some("pepper"))),
+        (json!({"exp": NOW + 157_680_000}), ("user_abc123", Some("pepper"))),
+    ];
+
+    for (replaced, want) in cases {
+        let user = verifier().verify_user(token(&user_claims(&replaced)).expose_secret()).unwrap();
+        assert_eq!(shown(&user), want, "{replaced}");
+    }
+}
+
+#[test]
+fn claims_that_break_a_rule_are_refused_each_with_its_reason() {
+    let cases = [
+        (json!({"type": "gastown_sandbox"}), R::Type),
+        (json!({"type": "stream_ticket"}), R::Type),
+        (json!({"type": ""}), R::Type),
+        (json!({"type": null}), R::Type),
+        (json!({"type": 5}), R::Type),
+        (json!({"aud": "stream"}), R::Audience),
+        (json!({"aud": []}), R::Audience),
+        (json!({"aud": null}), R::Audience),
+        (json!({"version": 2}), R::Version),
+        (json!({"version": 4}), R::Version),
+        (json!({"version": null}), R::MissingClaim { claim: "version" }),
+        (json!({"version": "3"}), R::Malformed),
+        (json!({"exp": null}), R::MissingClaim { claim: "exp" }),
+        (json!({"exp": "tomorrow"}), R::Malformed),
+        (json!({"exp": NOW - 3600}), R::Expired),
+        (json!({"exp": 0}), R::Expired),
+        (json!({"exp": -1}), R::Expired),
+        (json!({"exp": u64::MAX}), R::Malformed),
+        (json!({"exp": 1e300}), R::Malformed),
+        (json!({"nbf": NOW + 3600}), R::Early),
+        (json!({"nbf": i64::MAX}), R::Early),
+        (json!({"nbf": "tomorrow"}), R::Malformed),
+        (json!({"kiloUserId": null}), R::MissingClaim { claim: "kiloUserId" }),
+        (json!({"kiloUserId": ""}), R::ImpossibleClaim { claim: "kiloUserId" }),
+        (json!({"kiloUserId": "a b"}), R::ImpossibleClaim { claim: "kiloUserId" }),
+        (json!({"kiloUserId": 5}), R::Malformed),
+        (json!({"kiloUserId": ["user_abc123"]}), R::Malformed),
+        (json!({"apiTokenPepper": 5}), R::Malformed),
+        (json!({"env": 5}), R::Malformed),
+    ];
+
+    for (replaced, want) in cases {
+        assert_eq!(refusal(&verifier(), &token(&user_claims(&replaced))), Some(want), "{replaced}");
+    }
+}
+
+#[test]
+fn a_missing_claim_is_refused_by_name() {
+    for claim in ["exp", "version", "kiloUserId", "apiTokenPepper"] {
+        let token = token(&user_claims_without(claim));
+        assert_eq!(refusal(&verifier(), &token), Some(R::MissingClaim { claim }));
+    }
+    assert_eq!(refusal(&verifier(), &token(&user_claims_without("iat"))), None);
+}
+
+#[test]
+fn a_header_other_than_plain_hs256_is_refused() {
+    let claims = user_claims(&json!({}));
+    let headers = [
+        json!({"alg": "none"}),
+        json!({"alg": "None"}),
+        json!({"alg": ""}),
+        json!({"alg": null}),
+        json!({"alg": "hs256"}),
+        json!({"alg": "HS384"}),
+        json!({"alg": "HS512"}),
+        json!({"alg": "RS256"}),
+        json!({"alg": "ES256"}),
+        json!({"alg": "EdDSA"}),
+        json!({"typ": "JWT"}),
+        json!({"alg": "HS256", "crit": ["b64"], "b64": false}),
+        json!({"alg": "HS256", "crit": []}),
+        json!([]),
+        json!("HS256"),
+    ];
+
+    for header in headers {
+        assert_eq!(refusal(&verifier(), &sign(&header, &claims, SECRET)), Some(R::Header), "{header}");
+    }
+}
+
+#[test]
+fn an_unsigned_token_is_refused() {
+    let (header, claims) = (json!({"alg": "none"}), part(&user_claims(&json!({}))));
+
+    let unsigned = SecretString::from(format!("{}.{claims}.", part(&header)));
+    let stripped = SecretString::from(format!("{}.{claims}.", part(&json!({"alg": "HS256"}))));
+
+    assert_eq!(refusal(&verifier(), &unsigned), Some(R::Header));
+    assert_eq!(refusal(&verifier(), &stripped), Some(R::Signature));
+}
+
+#[test]
+fn a_signature_by_another_key_or_of_other_claims_is_refused() {
+    let good = token(&user_claims(&json!({})));
+    let signature = good.expose_secret().rsplit('.').next().unwrap();
+    let header = part(&json!({"alg": "HS256", "typ": "JWT"}));
+    let bob = part(&user_claims(&json!({"kiloUserId": "bob"})));
+
+    let by_another = sign(&json!({"alg": "HS256"}), &user_claims(&json!({})), OTHER_SECRET);
+    let of_another = SecretString::from(format!("{header}.{bob}.{signature}"));
+
+    assert_eq!(refusal(&verifier(), &by_another), Some(R::Signature));
+    assert_eq!(refusal(&verifier(), &of_another), Some(R::Signature));
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let good = token(&user_claims(&json!({})));
+    let good = good.expose_secret();
+    let cases = [
+        (String::new(), R::Malformed),
+        ("token".into(), R::Malformed),
+        ("a.b".into(), R::Malformed),
+        ("..".into(), R::Header),
+        (format!("{good}.x"), R::Header),
+        (format!(" {good}"), R::Header),
+        (format!("{good}="), R::Malformed),
+        (format!("{good}\n"), R::Malformed),
+        (format!("{good}ü"), R::Malformed),
+        ("x".repeat(8193), R::TooLong { got: 8193 }),
+    ];
+
+    for (raw, want) in cases {
+        assert_eq!(refusal(&verifier(), &SecretString::from(raw.as_str())), Some(want), "{raw:?}");
+    }
+}
+
+#[test]
+fn claims_that_are_no_object_are_refused() {
+    for claims in [json!([]), json!(null), json!("claims"), json!(3)] {
+        assert_eq!(refusal(&verifier(), &token(&claims)), Some(R::Malformed), "{claims}");
+    }
+}
+
+#[test]
+fn a_claim_given_twice_is_refused() {
+    let claims = user_claims(&json!({})).to_string().replace("\"version\":3", "\"version\":2,\"version\":3");
+    let twice = sign_text(&json!({"alg": "HS256"}), &claims, SECRET);
+
+    assert_eq!(refusal(&verifier(), &twice), Some(R::Malformed));
+}
+
+/// The clock of these tests is 900 ms past the second named.
+#[test]
+fn a_token_ends_exactly_at_exp_plus_leeway() {
+    let token = token(&user_claims(&json!({"exp": NOW})));
+    let exact = |now| TokenVerifier::new(keys(), clock_at(now)).with_leeway(TimeDelta::zero());
+    let lenient = |now| TokenVerifier::new(keys(), clock_at(now));
+
+    assert_eq!(refusal(&exact(NOW - 1), &token), None);
+    assert_eq!(refusal(&exact(NOW), &token), Some(R::Expired));
+    assert_eq!(refusal(&lenient(NOW + 4), &token), None);
+    assert_eq!(refusal(&lenient(NOW + 5), &token), Some(R::Expired));
+}
+
+#[test]
+fn a_token_begins_exactly_at_nbf_minus_leeway() {
+    let token = token(&user_claims(&json!({"nbf": NOW})));
+    let exact = |now| TokenVerifier::new(keys(), clock_at(now)).with_leeway(TimeDelta::zero());
+    let lenient = |now| TokenVerifier::new(keys(), clock_at(now));
+
+    assert_eq!(refusal(&exact(NOW), &token), None);
+    assert_eq!(refusal(&exact(NOW - 1), &token), Some(R::Early));
+    assert_eq!(refusal(&lenient(NOW - 5), &token), None);
+    assert_eq!(refusal(&lenient(NOW - 6), &token), Some(R::Early));
+}
+
+#[test]
+fn only_a_named_and_different_environment_is_refused() {
+    let production = verifier().in_env("production");
+    let cases = [
+        (&production, json!({"env": "production"}), None),
+        (&production, json!({"env": "staging"}), Some(R::Environment)),
+        (&production, json!({"env": ""}), Some(R::Environment)),
+        (&production, json!({}), None),
+        (&verifier(), json!({"env": "staging"}), None),
+    ];
+
+    for (verifier, replaced, want) in cases {
+        assert_eq!(refusal(verifier, &token(&user_claims(&replaced))), want, "{replaced}");
+    }
+}
+
+#[test]
+fn a_minted_user_token_holds_what_the_host_would_write() {
+    let pepper = SecretString::from("p1");
+
+    let token = minter().in_env("development").mint_user_token(&alice(), Some(&pepper), TimeDelta::minutes(5)).unwrap();
+
+    let (header, claims) = opened(token.expose_secret(), SECRET);
+    assert_eq!(header, json!({"alg": "HS256", "typ": "JWT"}));
+    let want = json!({
+        "kiloUserId": "alice", "apiTokenPepper": "p1", "version": 3, "env": "development",
+        "iat": NOW, "exp": NOW + 300,
+    });
+    assert_eq!(claims, want);
+}
+
+#[test]
+fn a_minted_user_token_is_taken() {
+    for pepper in [None, Some("p1")] {
+        let secret = pepper.map(SecretString::from);
+        let minted = minter().mint_user_token(&alice(), secret.as_ref(), TimeDelta::minutes(5)).unwrap();
+
+        let user = verifier().verify_user(minted.expose_secret()).unwrap();
+
+        assert_eq!(shown(&user), ("alice", pepper));
+    }
+}
+
+#[test]
+fn after_a_rotation_old_tokens_are_taken_and_new_ones_signed_with_the_new_key() {
+    let old = minter().mint_user_token(&alice(), None, TimeDelta::minutes(5)).unwrap();
+    let rotated = TokenKeys::new(&OTHER_SECRET.into()).unwrap().accepting_previous(&SECRET.into()).unwrap();
+    let new = TokenMinter::new(rotated.clone(), clock_at(NOW))
+        .mint_user_token(&alice(), None, TimeDelta::minutes(5))
+        .unwrap();
+
+    let verifier = TokenVerifier::new(rotated, clock_at(NOW));
+
+    assert_eq!(refusal(&verifier, &old), None);
+    assert_eq!(refusal(&verifier, &new), None);
+    assert_eq!(refusal(&crate::craft::verifier(), &new), Some(R::Signature));
+}
+
+#[test]
+fn the_port_says_the_same_in_the_domains_words() {
+    let port = verifier().in_env("production");
+    let cases = [
+        (json!({}), None),
+        (json!({"type": "gastown_sandbox"}), Some(TokenRejection::Type)),
+        (json!({"aud": "stream"}), Some(TokenRejection::Type)),
+        (json!({"version": 2}), Some(TokenRejection::Version)),
+        (json!({"env": "staging"}), Some(TokenRejection::Environment)),
+        (json!({"exp": NOW - 60}), Some(TokenRejection::Expired)),
+        (json!({"exp": null}), Some(TokenRejection::Claims)),
+        (json!({"nbf": NOW + 60}), Some(TokenRejection::Immature)),
+        (json!({"kiloUserId": ""}), Some(TokenRejection::Claims)),
+        (json!({"kiloUserId": 5}), Some(TokenRejection::Malformed)),
+    ];
+
+    for (replaced, want) in cases {
+        let token = token(&user_claims(&replaced));
+        assert_eq!(port.verify(token.expose_secret()).err(), want, "{replaced}");
+    }
+    let by_another = sign(&json!({"alg": "HS256"}), &user_claims(&json!({})), OTHER_SECRET);
+    assert_eq!(port.verify(by_another.expose_secret()).err(), Some(TokenRejection::Signature));
+    let unsigned = sign(&json!({"alg": "none"}), &user_claims(&json!({})), SECRET);
+    assert_eq!(port.verify(unsigned.expose_secret()).err(), Some(TokenRejection::Algorithm));
+}
