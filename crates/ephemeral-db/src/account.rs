@@ -1,0 +1,28 @@
+use nix::unistd::{Gid, Uid, User};
+
+use crate::EphemeralDbError;
+
+/// The account a cluster runs as. Postgres refuses root, so root lends it another one.
+#[derive(Clone, Copy)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Account {
+    /// `None`: run as whoever we are.
+    pub(crate) fn to_switch_to() -> Result<Option<Self>, EphemeralDbError> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        ["postgres", "nobody"]
+            .into_iter()
+            .find_map(|name| User::from_name(name).ok().flatten())
+            .map(|User { uid, gid, .. }| Some(Self::new(uid, gid)))
+            .ok_or(EphemeralDbError::NoAccount)
+    }
+
+    fn new(uid: Uid, gid: Gid) -> Self {
+        Self { uid: uid.as_raw(), gid: gid.as_raw() }
+    }
+}

@@ -1,0 +1,54 @@
+//! The same, on a database given by its address: `postgres://…`, or `sqlite://…`, whose file is made where it is
+//! missing.
+
+use std::time::Duration;
+
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection};
+
+use crate::{MigrateError, MigrationState};
+
+/// How long SQLite waits for another process that writes.
+const BUSY_WAIT: Duration = Duration::from_secs(60);
+
+/// [`up`](crate::up) on a connection of its own.
+pub async fn up(url: &str) -> Result<(), MigrateError> {
+    let db = connect(url).await?;
+    let done = crate::up(&db).await;
+    closed(db, done).await
+}
+
+/// [`down`](crate::down) on a connection of its own.
+pub async fn down(url: &str, steps: Option<u32>) -> Result<(), MigrateError> {
+    let db = connect(url).await?;
+    let done = crate::down(&db, steps).await;
+    closed(db, done).await
+}
+
+/// [`status`](crate::status) on a connection of its own.
+pub async fn status(url: &str) -> Result<Vec<MigrationState>, MigrateError> {
+    let db = connect(url).await?;
+    let states = crate::status(&db).await;
+    closed(db, states).await
+}
+
+/// A failure of the work is worth more than one of hanging up.
+async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Result<T, MigrateError> {
+    let hung_up = db.close().await.map_err(MigrateError::Connect);
+    let value = done?;
+    hung_up.map(|()| value)
+}
+
+async fn connect(url: &str) -> Result<DatabaseConnection, MigrateError> {
+    // The driver knows only the shorter of the two customary schemes.
+    let url = match url.strip_prefix("postgresql://") {
+        Some(rest) => format!("postgres://{rest}"),
+        None => url.to_owned(),
+    };
+    if !url.starts_with("postgres://") && !url.starts_with("sqlite:") {
+        return Err(MigrateError::UnknownDatabase);
+    }
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
+    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(BUSY_WAIT));
+    Database::connect(options).await.map_err(MigrateError::Connect)
+}

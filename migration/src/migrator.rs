@@ -1,0 +1,31 @@
+use sea_orm_migration::sea_orm::DynIden;
+use sea_orm_migration::sea_query::IntoIden;
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+/// The tables that are there for the migrations alone; no entity stands for them.
+pub const TABLES_BESIDE_THE_MODEL: [&str; 2] = ["gastown_migrations", "gastown_schema_notes"];
+
+/// All migrations, oldest first.
+///
+/// Services run [`up`](crate::up), which also keeps other processes out; this type is for those who add the
+/// migrations to a list of their own.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(crate::m20261123_000001_users::Migration),
+            Box::new(crate::m20261123_000002_towns::Migration),
+            Box::new(crate::m20261123_000003_rigs::Migration),
+            Box::new(crate::m20261123_000004_operations::Migration),
+            Box::new(crate::m20261123_000005_town_health::Migration),
+            Box::new(crate::m20261123_000006_town_events::Migration),
+        ]
+    }
+
+    /// Not SeaORM's default: a host on the same database may keep its own migrations there.
+    fn migration_table_name() -> DynIden {
+        "gastown_migrations".into_iden()
+    }
+}

@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use sea_orm_migration::sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::{DbErr, MigrationStatus, MigratorTrait};
+
+use crate::{MigrateError, Migrator};
+
+/// How long a process waits for another one that is migrating. SQLite waits for the connection's busy time-out instead.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// Key of the advisory lock on Postgres: "gastown" in ASCII, read as a number.
+const LOCK_KEY: i64 = 0x67_61_73_74_6f_77_6e;
+
+/// One migration and whether the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationState {
+    /// Name of its file.
+    pub name: String,
+    /// Whether it is applied.
+    pub applied: bool,
+}
+
+/// Applies all migrations that are missing, or none where one fails. Safe to repeat, also by several processes at once.
+pub async fn up(db: &DatabaseConnection) -> Result<(), MigrateError> {
+    let alone = begin_alone(db).await?;
+    Migrator::up(&alone, None).await.map_err(MigrateError::Failed)?;
+    alone.commit().await.map_err(MigrateError::Failed)
+}
+
+/// Takes back the last `steps` migrations, or all of them. The tables' content is lost.
+pub async fn down(db: &DatabaseConnection, steps: Option<u32>) -> Result<(), MigrateError> {
+    let alone = begin_alone(db).await?;
+    Migrator::down(&alone, steps).await.map_err(MigrateError::Failed)?;
+    alone.commit().await.map_err(MigrateError::Failed)
+}
+
+/// Every known migration, oldest first. Changes nothing.
+pub async fn status(db: &DatabaseConnection) -> Result<Vec<MigrationState>, MigrateError> {
+    let known = Migrator::get_migration_with_status_read_only(db).await.map_err(MigrateError::Status)?;
+    let state = |migration: &sea_orm_migration::Migration| MigrationState {
+        name: migration.name().to_owned(),
+        applied: migration.status() == MigrationStatus::Applied,
+    };
+    Ok(known.iter().map(state).collect())
+}
+
+/// Opens the one transaction of a run, in which nobody else migrates: an advisory lock on Postgres, the write lock on
+/// SQLite. Both end with the transaction, whatever becomes of the process, and need no particular pooler.
+async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, MigrateError> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = db.begin_with_options(options).await.map_err(begin_failed)?;
+    if db.get_database_backend() == DbBackend::Postgres {
+        let wait = LOCK_WAIT.as_millis();
+        let lock = format!("SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({LOCK_KEY})");
+        transaction.execute_unprepared(&lock).await.map_err(MigrateError::Locked)?;
+    }
+    Ok(transaction)
+}
+
+/// On SQLite the beginning takes the lock, on Postgres it takes no more than a connection.
+fn begin_failed(error: DbErr) -> MigrateError {
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => MigrateError::Connect(error),
+        _ => MigrateError::Locked(error),
+    }
+}

@@ -1,0 +1,10 @@
+//! The whole catalogue of a migrated database, reviewed against the contract.
+
+use crate::database::{catalogue, connect, each_migrated};
+
+#[tokio::test]
+async fn the_catalogue_is_the_contract() {
+    for (name, database) in each_migrated().await {
+        insta::assert_snapshot!(name, catalogue(&connect(database.url()).await).await);
+    }
+}

@@ -1,0 +1,9 @@
+//! The schema on real databases: what it is, how it comes and goes, and what it forbids.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod catalogue;
+mod concurrency;
+mod database;
+mod host_table;
+mod rules;
+mod up_and_down;
