@@ -149,17 +149,18 @@ const fn create(mark: Mark, world: World) -> Step {
     }
 }
 
-/// A stopped town: its volume has data, its token may be stale.
+/// A stopped town: its volume has data, its token may be stale. A second volume of its name is left alone: who made it
+/// and what it holds is not ours to guess.
 const fn start(mark: Mark, world: World) -> Step {
     use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
     use Seen::{Absent, Present, Unclear};
+    use VolumeState::{Misplaced, Ready, Surplus};
     match (world.volume, world.machine) {
         (Unclear, _) => Step::LookAgain,
         (Absent | Present(VolumeState::Leaving), _) => Step::GiveUpVolumeLost,
-        (Present(VolumeState::Surplus), _) => Step::DropSurplus,
-        (Present(VolumeState::Ready | VolumeState::Misplaced), Unclear) => Step::LookAgain,
-        (Present(VolumeState::Ready | VolumeState::Misplaced), Absent) => Step::EnsureMachine,
-        (Present(VolumeState::Ready | VolumeState::Misplaced), Present(power)) => match (power, mark) {
+        (Present(Ready | Misplaced | Surplus), Unclear) => Step::LookAgain,
+        (Present(Ready | Misplaced | Surplus), Absent) => Step::EnsureMachine,
+        (Present(Ready | Misplaced | Surplus), Present(power)) => match (power, mark) {
             (Starting, _) => Step::AwaitOn,
             (On, Mark::Settled) => Step::Finish,
             (On, Mark::Begun | Mark::Prepared) => Step::SettleSandbox,

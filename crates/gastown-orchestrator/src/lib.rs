@@ -1,1 +1,24 @@
 //! The eight operations on towns and rigs, and the driver that carries each to its end.
+//!
+//! It writes the goal down, then drives the town to it: observe, plan, one step, record what was learned, until the plan
+//! says done. It sees ports only: no SQL, no HTTP, no Fly. What it never does: hold a transaction across a call, make a
+//! second machine before the first is proven absent, forget an id before its deletion is proven.
+//!
+//! Where to start: [`TownService`] takes requests (`accept/`), [`Driver`] carries them out (`driver/`), [`Workers`] finds
+//! what other processes left behind.
+
+mod accept;
+mod driver;
+mod home;
+mod ports;
+mod rigs;
+mod settings;
+mod town_service;
+mod wait;
+mod workers;
+
+pub use driver::{Driver, PassReport};
+pub use ports::{Chance, Keys, Outside, Ports, Store};
+pub use settings::{AppPlacement, MachineTemplate, Policy, SandboxEnv, Settings};
+pub use town_service::TownService;
+pub use workers::Workers;

@@ -1,0 +1,88 @@
+//! Creating a town.
+
+use gastown_domain::ports::{AcceptedCreate, CreateTown, NewOperation, Outcome, TownError};
+use gastown_domain::{
+    Failure, NewTown, OperationId, OperationKind, Region, Rejection, Rig, RigStatus, Town, TownId, UserId,
+};
+
+use crate::town_service::TownService;
+
+impl TownService {
+    pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
+        let region = self.region_for(request.region)?;
+        let (ids, at) = (&self.ports.chance.ids, self.ports.chance.clock.now());
+        let id = ids.town();
+        let rigs = request.config.rigs.iter().map(|first| Rig {
+            id: ids.rig(),
+            town: id,
+            name: first.rig_name.clone(),
+            repo: first.repo_url.clone(),
+            branch: first.branch.clone(),
+            status: RigStatus::Pending,
+            config: serde_json::Map::new(),
+            created_at: at,
+        });
+        let town = NewTown {
+            id,
+            owner: caller.clone(),
+            name: request.name,
+            region,
+            rigs: rigs.collect(),
+            config: request.config,
+            created_at: at,
+        };
+        let operation = NewOperation {
+            id: ids.operation(),
+            town: id,
+            kind: OperationKind::Create,
+            requested_by: caller,
+            at,
+            deadline_at: at + self.settings.policy.create_patience,
+        };
+        let accepted = self.ports.store.registry.accept_create(&town, &operation, request.key).await?;
+        match accepted {
+            AcceptedCreate::Inserted => {
+                tracing::info!(town.id = %id, op.id = %operation.id, "create accepted");
+                self.nudge(id);
+                self.created(id, operation.id).await
+            }
+            AcceptedCreate::Known(known) => match self.ports.store.operations.current(known.id).await? {
+                Some(in_flight) if matches!(in_flight.kind, OperationKind::Create | OperationKind::RollBack) => {
+                    self.created(known.id, in_flight.id).await
+                }
+                _ => Ok(*known),
+            },
+        }
+    }
+
+    /// The wished region where it is offered, else the first of the list.
+    fn region_for(&self, wished: Option<Region>) -> Result<Region, TownError> {
+        let regions = &self.settings.regions;
+        match wished {
+            Some(region) if regions.contains(&region) => Ok(region),
+            Some(_) => Err(TownError::RegionNotOffered),
+            None => regions.first().cloned().ok_or(TownError::RegionNotOffered),
+        }
+    }
+
+    /// Waits for a create and answers its town, or why it was rolled back.
+    async fn created(&self, town: TownId, operation: OperationId) -> Result<Town, TownError> {
+        let store = &self.ports.store;
+        let patience = self.settings.policy.caller_wait;
+        let failed = |failure| Err(TownError::Failed { kind: OperationKind::Create, failure });
+        let outcome: Option<Outcome> = self.endings.outcome_of(store.operations.as_ref(), operation, patience).await?;
+        match outcome {
+            Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => return failed(failure),
+            Some(Err(Rejection::Preempted)) => return failed(Failure::Preempted),
+            Some(Ok(())) => {}
+            None => {
+                let in_flight = store.operations.current(town).await?;
+                // It will not be: the rest of the roll back goes on without the caller.
+                if let Some(cause) = in_flight.filter(|op| op.kind == OperationKind::RollBack).and_then(|op| op.cause) {
+                    return failed(cause);
+                }
+            }
+        }
+        store.registry.load(town).await?.ok_or(TownError::NotFound)
+    }
+}

@@ -1,0 +1,83 @@
+//! Adding and removing rigs: the table says what is wished, the sandbox is brought in line.
+
+use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
+use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownId, TownStatus, UserId};
+
+use crate::rigs::address_of;
+use crate::town_service::TownService;
+
+impl TownService {
+    pub(crate) async fn accept_rig(&self, caller: UserId, request: AddRig) -> Result<Rig, TownError> {
+        let store = &self.ports.store;
+        let town = self.living(&caller, request.town).await?;
+        let mut rig = Rig {
+            id: self.ports.chance.ids.rig(),
+            town: request.town,
+            name: request.name,
+            repo: request.repo,
+            branch: request.branch,
+            status: RigStatus::Pending,
+            config: request.config,
+            created_at: self.ports.chance.clock.now(),
+        };
+        store.rigs.insert(&caller, &rig).await?;
+        let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
+        let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
+        match self.ports.outside.sandboxes.add_rig(&sandbox, &wished).await {
+            Ok(()) => {
+                store.rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
+                rig.status = RigStatus::Active;
+                Ok(rig)
+            }
+            Err(SandboxError::Refused { reason }) => {
+                store.rigs.remove(rig.town, rig.id).await?;
+                Err(TownError::RigRefused { reason })
+            }
+            // Whether it was done is not known; the row stays, and the sandbox is brought in line later.
+            Err(error) => {
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig is pending");
+                Ok(rig)
+            }
+        }
+    }
+
+    pub(crate) async fn accept_rig_removal(&self, caller: UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
+        let store = &self.ports.store;
+        let town = self.living(&caller, request.town).await?;
+        let rig = store.rigs.find(request.town, request.rig).await?.ok_or(TownError::RigNotFound)?;
+        if rig.status != RigStatus::Removing {
+            store.rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Removing).await?;
+        }
+        let Some(sandbox) = self.answering(&town).await? else { return Ok(RigRemoval::Pending) };
+        match self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force).await {
+            Ok(()) => {
+                store.rigs.remove(rig.town, rig.id).await?;
+                Ok(RigRemoval::Removed)
+            }
+            Err(SandboxError::InTheWay { in_the_way }) => {
+                store.rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await?;
+                Err(TownError::RigInUse { in_the_way })
+            }
+            Err(error) => {
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig removal is pending");
+                Ok(RigRemoval::Pending)
+            }
+        }
+    }
+
+    async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+        self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)
+    }
+
+    /// Where the town's sandbox can be asked now; `None` while it is off or an operation that changes that is in flight.
+    async fn answering(&self, town: &Town) -> Result<Option<SandboxAddress>, TownError> {
+        if town.status != TownStatus::Running {
+            return Ok(None);
+        }
+        let in_flight = self.ports.store.operations.current(town.id).await?;
+        if in_flight.is_some_and(|operation| operation.kind != OperationKind::Start) {
+            return Ok(None);
+        }
+        Ok(address_of(&self.settings, self.ports.keys.towns.as_ref(), town))
+    }
+}

@@ -1,0 +1,295 @@
+//! Acting without deciding: one arm per step, each arm one call.
+
+use gastown_domain::ports::{Awaited, MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
+use gastown_domain::{
+    AppName, Failure, Mark, Operation, OperationKind, Power, Progress, Region, Rejection, Step, Town, TownStatus,
+};
+
+use super::Driver;
+use super::observe::Sight;
+use super::setback::{Setback, of_provider, of_sandbox};
+use super::spec::SpecError;
+use crate::rigs::{address_of, settle_rigs};
+
+/// What came of a step.
+pub(super) enum Done {
+    /// It was done; this is what was learned.
+    Learned(Learned),
+    /// It was not reached yet, through nobody's fault: the same wait again.
+    NotYet {
+        /// Why, should the deadline pass now.
+        failure: Failure,
+        /// Whether the call itself waited, so that the next may follow at once.
+        waited: bool,
+    },
+    /// The operation is at its end.
+    Ended(Result<(), Rejection>, TownChange),
+    /// It failed.
+    Setback(Setback),
+}
+
+/// What a step that was done changes.
+#[derive(Default)]
+pub(super) struct Learned {
+    /// The new mark, where it moves.
+    pub(super) mark: Option<Mark>,
+    /// Changes to the town's row.
+    pub(super) change: TownChange,
+}
+
+impl Learned {
+    fn marked(mark: Mark) -> Self {
+        Self { mark: Some(mark), ..Self::default() }
+    }
+}
+
+impl Driver {
+    pub(super) async fn act(
+        &self,
+        step: Step,
+        app: &AppName,
+        operation: &mut Operation,
+        town: &Town,
+        sight: &Sight,
+    ) -> Result<Done, StoreError> {
+        let outside = &self.ports.outside;
+        let done = match step {
+            Step::LookAgain => Ok(look_again(operation, sight)),
+            Step::EnsureVolume => return self.ensure_volume(app, operation, town).await,
+            Step::EnsureMachine => return self.ensure_machine(app, operation, town, sight).await,
+            Step::RefreshMachine => return self.refresh_machine(app, operation, town, sight).await,
+            Step::SettleSandbox => return self.settle_sandbox(town).await,
+            Step::FinalSync => Ok(self.final_sync(operation, town).await),
+            Step::PowerOn => match &sight.machine {
+                Some(there) => outside.machines.start_machine(app, &there.id).await.map(|()| done()),
+                None => Ok(missed()),
+            },
+            Step::PowerOff => match &sight.machine {
+                Some(there) => outside.machines.stop_machine(app, &there.id).await.map(|()| done()),
+                None => Ok(missed()),
+            },
+            Step::AwaitOn => self.wait_for(app, sight, Awaited::Started, Failure::MachineNeverStarted).await,
+            Step::AwaitOff => self.wait_for(app, sight, Awaited::Stopped, Failure::MachineBusy).await,
+            Step::AwaitGone => self.wait_for(app, sight, Awaited::Destroyed, Failure::MachineBusy).await,
+            Step::Hide => {
+                let change = TownChange { hidden_at: Some(self.ports.chance.clock.now()), ..TownChange::default() };
+                Ok(Done::Learned(Learned { change, ..Learned::marked(Mark::Settled) }))
+            }
+            Step::DropMachine => match &sight.machine {
+                Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),
+                None => Ok(missed()),
+            },
+            Step::DropSurplus => match sight.surplus.first() {
+                Some(volume) => outside.volumes.delete_volume(app, volume).await.map(|()| done()),
+                None => Ok(missed()),
+            },
+            Step::DropVolume => match &sight.volume {
+                Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),
+                None => Ok(missed()),
+            },
+            Step::Finish => Ok(finished(operation)),
+            Step::GiveUpVolumeLost => Ok(Done::Setback(Setback::GiveUp(Failure::VolumeLost))),
+            Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
+        };
+        Ok(done.unwrap_or_else(|error| failed(operation.kind, step, &error)))
+    }
+
+    /// The next region of the list that has not refused; the town's wish comes first.
+    pub(super) fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
+        let listed = self.settings.regions.iter();
+        town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
+    }
+
+    async fn ensure_volume(&self, app: &AppName, operation: &mut Operation, town: &Town) -> Result<Done, StoreError> {
+        let Some(region) = self.next_region(town, &operation.progress) else {
+            return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
+        };
+        if let Err(error) = self.ports.outside.apps.ensure(app).await {
+            return Ok(failed(operation.kind, Step::EnsureVolume, &error));
+        }
+        let doubt = operation.progress.volume_doubt.replace(self.settings.policy.agreeing_looks);
+        self.remember(operation).await?;
+        let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
+        if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
+            operation.progress.volume_doubt = doubt;
+        }
+        Ok(match made {
+            Ok(VolumeSighting { id, region, .. }) => {
+                tracing::info!(volume.id = %id, %region, "volume made");
+                let change = TownChange { volume: Some(Some(id)), region: Some(region), ..TownChange::default() };
+                Done::Learned(Learned { mark: None, change })
+            }
+            Err(error) => match failed(operation.kind, Step::EnsureVolume, &error) {
+                Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, region),
+                other => other,
+            },
+        })
+    }
+
+    async fn ensure_machine(
+        &self,
+        app: &AppName,
+        operation: &mut Operation,
+        town: &Town,
+        sight: &Sight,
+    ) -> Result<Done, StoreError> {
+        let Some(volume) = &sight.volume else { return Ok(missed()) };
+        let spec = match self.machine_spec(app, town, volume.id.clone(), volume.region.clone()).await {
+            Ok(spec) => spec,
+            Err(error) => return undescribed(error),
+        };
+        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);
+        self.remember(operation).await?;
+        let made = self.ports.outside.machines.create_machine(&spec).await;
+        if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
+            operation.progress.machine_doubt = None;
+        }
+        Ok(match made {
+            Ok(MachineSighting { id, .. }) => {
+                tracing::info!(machine.id = %id, "machine made");
+                operation.progress.machine_made = true;
+                let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };
+                // A start that made its machine anew has given it a fresh token.
+                let mark = (operation.kind == OperationKind::Start).then_some(Mark::Prepared);
+                Done::Learned(Learned { mark, change })
+            }
+            Err(error) => match failed(operation.kind, Step::EnsureMachine, &error) {
+                Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, volume.region.clone()),
+                other => other,
+            },
+        })
+    }
+
+    /// Marks a region as full; where no other is left, the goal cannot be reached.
+    fn elsewhere(&self, operation: &mut Operation, town: &Town, full: Region) -> Done {
+        tracing::info!(region = %full, "no capacity, going elsewhere");
+        let progress = &mut operation.progress;
+        if !progress.refused_regions.contains(&full) {
+            progress.refused_regions.push(full);
+        }
+        match self.next_region(town, progress) {
+            Some(_) => done(),
+            None => Done::Setback(Setback::GiveUp(Failure::NoCapacity)),
+        }
+    }
+
+    async fn refresh_machine(
+        &self,
+        app: &AppName,
+        operation: &Operation,
+        town: &Town,
+        sight: &Sight,
+    ) -> Result<Done, StoreError> {
+        let (Some(there), Some(volume)) = (&sight.machine, &sight.volume) else { return Ok(missed()) };
+        let spec = match self.machine_spec(app, town, volume.id.clone(), volume.region.clone()).await {
+            Ok(spec) => spec,
+            Err(error) => return undescribed(error),
+        };
+        Ok(match self.ports.outside.machines.update_machine(&there.id, &spec).await {
+            Ok(()) => Done::Learned(Learned::marked(Mark::Prepared)),
+            Err(error) => failed(operation.kind, Step::RefreshMachine, &error),
+        })
+    }
+
+    async fn settle_sandbox(&self, town: &Town) -> Result<Done, StoreError> {
+        let Some(at) = address_of(&self.settings, self.ports.keys.towns.as_ref(), town) else { return Ok(missed()) };
+        if let Err(error) = self.ports.outside.sandboxes.health(&at).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "sandbox does not answer yet");
+            return Ok(Done::Setback(of_sandbox(&error)));
+        }
+        settle_rigs(&self.ports, &at).await?;
+        Ok(Done::Learned(Learned::marked(Mark::Settled)))
+    }
+
+    /// Bounded and best effort: whatever comes of it, the operation goes on (FM-12).
+    async fn final_sync(&self, operation: &mut Operation, town: &Town) -> Done {
+        let patience = self.settings.policy.sync_timeout;
+        let at = address_of(&self.settings, self.ports.keys.towns.as_ref(), town);
+        let synced = match at {
+            Some(at) => match tokio::time::timeout(patience, self.ports.outside.sandboxes.sync(&at)).await {
+                Ok(Ok(_)) => true,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "last sync failed");
+                    false
+                }
+                Err(_) => {
+                    tracing::warn!(timeout_ms = patience.as_millis(), "last sync timed out");
+                    false
+                }
+            },
+            None => false,
+        };
+        operation.progress.synced = Some(synced);
+        // Our clock, not the sandbox's (FM-36).
+        let synced_at = synced.then(|| self.ports.chance.clock.now());
+        let change = TownChange { synced_at, ..TownChange::default() };
+        Done::Learned(Learned { mark: Some(Mark::Prepared), change })
+    }
+
+    async fn wait_for(
+        &self,
+        app: &AppName,
+        sight: &Sight,
+        state: Awaited,
+        failure: Failure,
+    ) -> Result<Done, ProviderError> {
+        let Some(there) = &sight.machine else { return Ok(missed()) };
+        let patience = self.settings.policy.await_machine;
+        let reached = self.ports.outside.machines.await_machine(app, &there.id, state, patience).await?;
+        // Fly may say "reached" while the machine still reads otherwise: then look a little later.
+        let reads_otherwise = matches!((state, there.power), (Awaited::Destroyed, Power::Leaving));
+        Ok(match reached {
+            true if reads_otherwise => Done::NotYet { failure, waited: false },
+            true => done(),
+            false => Done::NotYet { failure, waited: true },
+        })
+    }
+}
+
+fn look_again(operation: &Operation, sight: &Sight) -> Done {
+    match &sight.error {
+        Some(error) => failed(operation.kind, Step::LookAgain, error),
+        None => Done::NotYet { failure: operation.last_error.unwrap_or(Failure::MachineBusy), waited: false },
+    }
+}
+
+const fn town_change(status: TownStatus) -> TownChange {
+    TownChange { machine: None, volume: None, region: None, status: Some(status), hidden_at: None, synced_at: None }
+}
+
+/// The end of an operation whose goal is reached, or whose undoing is.
+fn finished(operation: &Operation) -> Done {
+    let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
+    match (operation.kind, operation.cause) {
+        (OperationKind::Create | OperationKind::Start, _) => Done::Ended(Ok(()), town_change(TownStatus::Running)),
+        (OperationKind::Stop, None) => Done::Ended(Ok(()), town_change(TownStatus::Stopped)),
+        (OperationKind::Stop, Some(cause)) => {
+            Done::Ended(Err(Rejection::Failed(cause)), town_change(TownStatus::Stopped))
+        }
+        (OperationKind::Destroy, _) => Done::Ended(Ok(()), gone),
+        (OperationKind::RollBack, cause) => {
+            Done::Ended(Err(Rejection::RolledBack(cause.unwrap_or(Failure::ProviderUnavailable))), gone)
+        }
+    }
+}
+
+fn done() -> Done {
+    Done::Learned(Learned::default())
+}
+
+/// The plan named an object that this look did not bring: look again.
+fn missed() -> Done {
+    Done::NotYet { failure: Failure::ProviderUnavailable, waited: false }
+}
+
+fn failed(kind: OperationKind, step: Step, error: &ProviderError) -> Done {
+    tracing::warn!(op.step = step.as_str(), error = error as &dyn std::error::Error, "step failed");
+    Done::Setback(of_provider(kind, step, error))
+}
+
+fn undescribed(error: SpecError) -> Result<Done, StoreError> {
+    match error {
+        SpecError::Store(error) => Err(error),
+        SpecError::Failed(failure) => Ok(Done::Setback(Setback::GiveUp(failure))),
+    }
+}

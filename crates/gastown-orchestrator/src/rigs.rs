@@ -1,0 +1,75 @@
+//! Bringing a running sandbox's rigs in line with the table.
+
+use gastown_domain::ports::{SandboxAddress, SandboxError, StoreError, TownKeys};
+use gastown_domain::{Rig, RigCall, RigStatus, SandboxRig, Town, rigs_plan};
+
+use crate::ports::Ports;
+use crate::settings::Settings;
+
+/// Where a town's sandbox is; `None` while it has no machine.
+pub(crate) fn address_of(settings: &Settings, keys: &dyn TownKeys, town: &Town) -> Option<SandboxAddress> {
+    let app = settings.apps.app_of(&town.owner).ok()?;
+    let machine = town.machine_id.clone()?;
+    Some(SandboxAddress { app, machine, town: town.id, key: keys.key_of(town.id) })
+}
+
+/// Makes the calls of the rigs' plan. A rig that cannot be settled now stays as it is and is tried again later; only the
+/// registry's errors end the pass.
+pub(crate) async fn settle_rigs(ports: &Ports, at: &SandboxAddress) -> Result<(), StoreError> {
+    let desired = ports.store.rigs.list(at.town).await?;
+    if desired.is_empty() {
+        return Ok(());
+    }
+    let present = match ports.outside.sandboxes.rigs(at).await {
+        Ok(present) => present,
+        Err(error) => {
+            tracing::warn!(town.id = %at.town, error = %error, "rigs cannot be listed now");
+            return Ok(());
+        }
+    };
+    for call in rigs_plan(&desired, &present) {
+        make(ports, at, call).await?;
+    }
+    Ok(())
+}
+
+async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), StoreError> {
+    let (rigs, sandboxes) = (&ports.store.rigs, &ports.outside.sandboxes);
+    match call {
+        RigCall::Add(rig) => {
+            let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
+            match sandboxes.add_rig(at, &wished).await {
+                Ok(()) => activate(ports, &rig).await,
+                // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
+                Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
+                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
+                    rigs.remove(rig.town, rig.id).await.map(drop)
+                }
+                Err(error) => {
+                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig is not settled");
+                    Ok(())
+                }
+            }
+        }
+        RigCall::Remove(rig) => match sandboxes.remove_rig(at, &rig.name, false).await {
+            Ok(()) => rigs.remove(rig.town, rig.id).await.map(drop),
+            // Work would be lost and nobody is there to say "force": it stays, and the table says so.
+            Err(SandboxError::InTheWay { .. }) => {
+                rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(drop)
+            }
+            Err(error) => {
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig is not removed");
+                Ok(())
+            }
+        },
+        RigCall::Confirm(rig) => activate(ports, &rig).await,
+        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id).await.map(drop),
+    }
+}
+
+async fn activate(ports: &Ports, rig: &Rig) -> Result<(), StoreError> {
+    if rig.status == RigStatus::Active {
+        return Ok(());
+    }
+    ports.store.rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Active).await.map(drop)
+}

@@ -1,0 +1,48 @@
+//! Waiting for the end of an operation, whichever process brings it there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gastown_domain::OperationId;
+use gastown_domain::ports::{Operations, Outcome, StoreError};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// How often the registry is asked when another process drives.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells waiters in this process that some operation ended. The registry says which, and how.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Endings(Arc<Notify>);
+
+impl Endings {
+    /// An operation ended.
+    pub(crate) fn announce(&self) {
+        self.0.notify_waiters();
+    }
+
+    /// The outcome of an operation, waiting for it until `patience` has passed; `None` when it has not ended by then.
+    pub(crate) async fn outcome_of(
+        &self,
+        operations: &dyn Operations,
+        operation: OperationId,
+        patience: Duration,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let ended = self.0.notified();
+            tokio::pin!(ended);
+            // Registered before the look, so that an ending between look and wait is not missed.
+            ended.as_mut().enable();
+            if let Some(outcome) = operations.outcome(operation).await? {
+                return Ok(Some(outcome));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(None);
+            }
+            // Either way the registry is asked again.
+            let _ = timeout_at(deadline.min(now + POLL_EVERY), ended).await;
+        }
+    }
+}
