@@ -1,0 +1,101 @@
+//! Configuration: the members we know are checked, the others are kept as they came.
+
+use std::collections::HashSet;
+
+use gastown_domain::{Branch, FirstRig, Models, TownConfig};
+use serde_json::{Map, Value};
+
+use super::{fields::Fields, issue::Issue};
+
+/// A town's configuration; the default where it is left out.
+pub(super) fn town_config(fields: &mut Fields, name: &str) -> TownConfig {
+    let members = free_config(fields, name);
+    let mut inner = Fields::over(members);
+    let rigs = first_rigs(&mut inner);
+    let models = models(&mut inner);
+    let max_polecats = max_polecats(&mut inner);
+    let (other, issues) = inner.rest();
+    fields.issues.extend(issues.into_iter().map(|issue| issue.within(&[name.into()])));
+    TownConfig { rigs, models, max_polecats, other }
+}
+
+/// A configuration that is kept whole.
+pub(super) fn free_config(fields: &mut Fields, name: &str) -> Map<String, Value> {
+    let members = fields.object(name).unwrap_or_default();
+    // Postgres' JSONB has no NUL character.
+    if members.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
+        fields.issues.push(Issue::custom(name, "must not contain the character U+0000"));
+    }
+    members
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(members) => members.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn first_rigs(config: &mut Fields) -> Vec<FirstRig> {
+    let items = match config.take("rigs") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(other) => {
+            config.issues.push(Issue::wrong_type(vec!["rigs".into()], "array", Some(&other)));
+            return Vec::new();
+        }
+    };
+    let mut rigs = Vec::new();
+    let mut names = HashSet::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let place = ["rigs".into(), Value::from(index)];
+        match first_rig(item) {
+            Ok(rig) if !names.insert(rig.rig_name.folded()) => {
+                let twice = Issue::custom("rigName", "is given twice");
+                config.issues.push(twice.within(&place));
+            }
+            Ok(rig) => rigs.push(rig),
+            Err(issues) => config.issues.extend(issues.into_iter().map(|issue| issue.within(&place))),
+        }
+    }
+    rigs
+}
+
+fn first_rig(item: Value) -> Result<FirstRig, Vec<Issue>> {
+    let Value::Object(members) = item else {
+        return Err(vec![Issue::wrong_type(Vec::new(), "object", Some(&item))]);
+    };
+    let spelled = |spellings: &[&'static str]| {
+        spellings.iter().copied().find(|spelling| members.contains_key(*spelling)).unwrap_or(spellings[0])
+    };
+    let (name, repo) = (spelled(&["rigName", "name", "rig_name"]), spelled(&["repoUrl", "repo_url"]));
+    let mut fields = Fields::over(members);
+    let rig_name = fields.required(name);
+    let repo_url = fields.required(repo);
+    let branch = fields.optional("branch").unwrap_or_else(Branch::main);
+    match (rig_name, repo_url) {
+        (Some(rig_name), Some(repo_url)) if fields.issues.is_empty() => Ok(FirstRig { rig_name, repo_url, branch }),
+        _ => Err(fields.issues),
+    }
+}
+
+fn models(config: &mut Fields) -> Option<Models> {
+    let value = config.take("models").filter(|value| !value.is_null())?;
+    let models = serde_json::from_value(value).ok();
+    if models.is_none() {
+        config.issues.push(Issue::custom("models", "must map roles to models, or list models in order of preference"));
+    }
+    models
+}
+
+fn max_polecats(config: &mut Fields) -> Option<u32> {
+    let value = config.take("max_polecats").filter(|value| !value.is_null())?;
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+    if number.is_none() {
+        let message = format!("must be a whole number between 0 and {}", u32::MAX);
+        config.issues.push(Issue::custom("max_polecats", message));
+    }
+    number
+}

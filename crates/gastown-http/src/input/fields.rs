@@ -1,0 +1,104 @@
+use std::str::FromStr;
+
+use gastown_domain::Invalid;
+use serde_json::{Map, Value};
+
+use super::issue::{Issue, bad_request};
+use crate::trpc::CallError;
+
+/// The members of an object, and what was found wrong with them so far.
+pub(super) struct Fields {
+    members: Map<String, Value>,
+    pub(super) issues: Vec<Issue>,
+}
+
+impl Fields {
+    /// The members of an input, which has to be an object.
+    pub(super) fn of(raw: Option<Value>) -> Result<Self, CallError> {
+        match raw {
+            Some(Value::Object(members)) => Ok(Self::over(members)),
+            other => Err(Issue::wrong_type(Vec::new(), "object", other.as_ref()).into()),
+        }
+    }
+
+    pub(super) fn over(members: Map<String, Value>) -> Self {
+        Self { members, issues: Vec::new() }
+    }
+
+    /// A text that has to be there.
+    pub(super) fn required<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
+        let value = self.members.remove(name);
+        self.text(name, "regex", value.as_ref())
+    }
+
+    /// An id that has to be there.
+    pub(super) fn id<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
+        let value = self.members.remove(name);
+        self.text(name, "uuid", value.as_ref())
+    }
+
+    /// A text that may be left out; `null` is not left out.
+    pub(super) fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
+        let value = self.members.remove(name)?;
+        self.text(name, "regex", Some(&value))
+    }
+
+    /// `true` or `false`, `false` where left out.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        match self.members.remove(name) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(other) => {
+                self.issues.push(Issue::wrong_type(vec![name.into()], "boolean", Some(&other)));
+                false
+            }
+        }
+    }
+
+    /// An object that may be left out.
+    pub(super) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        match self.members.remove(name)? {
+            Value::Object(members) => Some(members),
+            other => {
+                self.issues.push(Issue::wrong_type(vec![name.into()], "object", Some(&other)));
+                None
+            }
+        }
+    }
+
+    /// A member as it came.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name)
+    }
+
+    /// The members nobody asked for.
+    pub(super) fn rest(self) -> (Map<String, Value>, Vec<Issue>) {
+        (self.members, self.issues)
+    }
+
+    /// The value that was built, unless something was wrong. A missing part has left an issue behind.
+    pub(super) fn finish<T>(self, built: Option<T>) -> Result<T, CallError> {
+        match built {
+            Some(value) if self.issues.is_empty() => Ok(value),
+            _ => Err(bad_request(&self.issues)),
+        }
+    }
+
+    fn text<T: FromStr<Err = Invalid>>(
+        &mut self,
+        name: &str,
+        validation: &'static str,
+        value: Option<&Value>,
+    ) -> Option<T> {
+        let path = vec![name.into()];
+        let issue = match value {
+            Some(Value::String(text)) => match text.parse() {
+                Ok(parsed) => return Some(parsed),
+                Err(error) => Issue::invalid(path, validation, &error),
+            },
+            other => Issue::wrong_type(path, "string", other),
+        };
+        self.issues.push(issue);
+        None
+    }
+}

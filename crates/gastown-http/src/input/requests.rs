@@ -1,0 +1,63 @@
+use gastown_domain::{
+    Branch, TownId,
+    ports::{AddRig, CreateTown, RemoveRig},
+};
+use serde_json::Value;
+
+use super::{
+    config::{free_config, town_config},
+    fields::Fields,
+};
+use crate::trpc::{CallError, Input};
+
+/// `{townId}`.
+pub(crate) struct TownRef(pub(crate) TownId);
+
+impl Input for TownRef {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        fields.finish(town.map(Self))
+    }
+}
+
+/// `{townName, config?, region?, idempotencyKey?}`.
+impl Input for CreateTown {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let name = fields.required("townName");
+        let config = town_config(&mut fields, "config");
+        let region = fields.optional("region");
+        let key = fields.optional("idempotencyKey");
+        fields.finish(name.map(|name| Self { name, config, region, key }))
+    }
+}
+
+/// `{townId, rigName, repoUrl, branch?, config?}`.
+impl Input for AddRig {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let name = fields.required("rigName");
+        let repo = fields.required("repoUrl");
+        let branch = fields.optional("branch").unwrap_or_else(Branch::main);
+        let config = free_config(&mut fields, "config");
+        let built = match (town, name, repo) {
+            (Some(town), Some(name), Some(repo)) => Some(Self { town, name, repo, branch, config }),
+            _ => None,
+        };
+        fields.finish(built)
+    }
+}
+
+/// `{townId, rigId, force?}`.
+impl Input for RemoveRig {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let rig = fields.id("rigId");
+        let force = fields.flag("force");
+        let built = town.zip(rig).map(|(town, rig)| Self { town, rig, force });
+        fields.finish(built)
+    }
+}

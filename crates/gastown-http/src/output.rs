@@ -1,0 +1,209 @@
+//! The domain's values as the wire shows them: keys in camelCase, times in ISO 8601 with milliseconds.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use gastown_domain::{
+    Failure, Operation, Rig, RigId, Step, Town, TownConfig, TownId,
+    ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
+};
+use secrecy::ExposeSecret as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// A moment, as JavaScript's `toISOString` writes it.
+pub(crate) struct Moment(DateTime<Utc>);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+/// A town, as its owner sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TownView {
+    town_id: TownId,
+    town_name: String,
+    status: &'static str,
+    sandbox_id: String,
+    region: Option<String>,
+    config: TownConfig,
+    created_at: Moment,
+    last_heartbeat_at: Option<Moment>,
+    last_r2_sync_at: Option<Moment>,
+}
+
+impl From<Town> for TownView {
+    fn from(town: Town) -> Self {
+        Self {
+            town_id: town.id,
+            town_name: town.name.into(),
+            status: town.status.as_str(),
+            sandbox_id: town.sandbox_id.to_string(),
+            region: town.region.map(String::from),
+            config: town.config,
+            created_at: Moment(town.created_at),
+            last_heartbeat_at: town.last_heartbeat_at.map(Moment),
+            last_r2_sync_at: town.last_r2_sync_at.map(Moment),
+        }
+    }
+}
+
+/// A town that is gone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DestroyedView {
+    town_id: TownId,
+    status: &'static str,
+}
+
+impl From<Town> for DestroyedView {
+    fn from(town: Town) -> Self {
+        Self { town_id: town.id, status: town.status.as_str() }
+    }
+}
+
+/// A rig, as its town's owner sees it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RigView {
+    rig_id: RigId,
+    rig_name: String,
+    repo_url: String,
+    branch: String,
+    status: &'static str,
+    config: Map<String, Value>,
+    created_at: Moment,
+}
+
+impl From<Rig> for RigView {
+    fn from(rig: Rig) -> Self {
+        Self {
+            rig_id: rig.id,
+            rig_name: rig.name.into(),
+            repo_url: rig.repo.into(),
+            branch: rig.branch.into(),
+            status: rig.status.as_str(),
+            config: rig.config,
+            created_at: Moment(rig.created_at),
+        }
+    }
+}
+
+/// What became of a rig that was to be removed. Not `removed` yet: at the next occasion.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RemovalView {
+    rig_id: RigId,
+    removed: bool,
+}
+
+impl RemovalView {
+    pub(crate) fn new(rig_id: RigId, removal: RigRemoval) -> Self {
+        Self { rig_id, removed: removal == RigRemoval::Removed }
+    }
+}
+
+/// Everything about one town.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportView {
+    #[serde(flatten)]
+    town: TownView,
+    rigs: Vec<RigView>,
+    health: HealthView,
+    operation: Option<OperationView>,
+}
+
+impl From<TownReport> for ReportView {
+    fn from(report: TownReport) -> Self {
+        Self {
+            town: report.town.into(),
+            rigs: report.rigs.into_iter().map(RigView::from).collect(),
+            health: report.health.into(),
+            operation: report.operation.map(OperationView::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthView {
+    failures: u32,
+    restarts: u32,
+    last_report_at: Option<Moment>,
+}
+
+impl From<TownHealth> for HealthView {
+    fn from(health: TownHealth) -> Self {
+        Self { failures: health.failures, restarts: health.restarts, last_report_at: health.last_report_at.map(Moment) }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OperationView {
+    kind: &'static str,
+    step: Option<&'static str>,
+    attempt: u32,
+    last_error: Option<FailureView>,
+    next_attempt_at: Moment,
+    deadline_at: Moment,
+    started_at: Moment,
+    updated_at: Moment,
+}
+
+impl From<Operation> for OperationView {
+    fn from(operation: Operation) -> Self {
+        Self {
+            kind: operation.kind.as_str(),
+            step: operation.step.map(Step::as_str),
+            attempt: operation.attempt,
+            last_error: operation.last_error.map(FailureView::from),
+            next_attempt_at: Moment(operation.next_attempt_at),
+            deadline_at: Moment(operation.deadline_at),
+            started_at: Moment(operation.created_at),
+            updated_at: Moment(operation.updated_at),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FailureView {
+    code: &'static str,
+    message: &'static str,
+}
+
+impl From<Failure> for FailureView {
+    fn from(failure: Failure) -> Self {
+        Self { code: failure.code(), message: failure.message() }
+    }
+}
+
+/// That a heartbeat was recorded.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HeartbeatView {
+    pub(crate) town_id: TownId,
+    pub(crate) recorded: bool,
+}
+
+/// A fresh token, for the sandbox alone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenView {
+    #[serde(serialize_with = "exposed")]
+    token: secrecy::SecretString,
+    expires_at: Moment,
+}
+
+impl From<GatewayToken> for TokenView {
+    fn from(fresh: GatewayToken) -> Self {
+        Self { token: fresh.token, expires_at: Moment(fresh.expires_at) }
+    }
+}
+
+/// The one place where a secret goes into an answer: the sandbox asked for it.
+fn exposed<S: Serializer>(secret: &secrecy::SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}

@@ -1,0 +1,13 @@
+use std::sync::Arc;
+
+use gastown_domain::{
+    UserId,
+    ports::{AddRig, Towns},
+};
+
+use crate::{failure::town_error, output::RigView, trpc::CallError};
+
+/// A repository for a town to work on; `pending` where the town does not answer now.
+pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, request: AddRig) -> Result<RigView, CallError> {
+    towns.add_rig(&caller, request).await.map(RigView::from).map_err(|error| town_error(&error))
+}

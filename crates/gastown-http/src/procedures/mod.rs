@@ -1,0 +1,47 @@
+//! What can be called, by whom, and where it is.
+
+mod add_rig;
+mod create_town;
+mod destroy_town;
+mod get_town_status;
+mod heartbeat;
+mod list_towns;
+mod refresh_token;
+mod remove_rig;
+mod start_town;
+mod stop_town;
+
+use std::sync::Arc;
+
+use crate::{
+    adapter::HttpParts,
+    caller::{SandboxGuard, UserGuard},
+    trpc::Router,
+};
+
+/// Every procedure, behind its guard.
+pub fn procedures(parts: &HttpParts) -> Router {
+    let user = Arc::new(UserGuard::new(Arc::clone(&parts.tokens), Arc::clone(&parts.users)));
+    let sandbox = Arc::new(SandboxGuard);
+    let (towns, home) = (&parts.towns, &parts.home);
+    Router::new()
+        .mutation("gastown.createTown", user.clone(), on(towns, create_town::run))
+        .mutation("gastown.destroyTown", user.clone(), on(towns, destroy_town::run))
+        .mutation("gastown.stopTown", user.clone(), on(towns, stop_town::run))
+        .mutation("gastown.startTown", user.clone(), on(towns, start_town::run))
+        .mutation("gastown.addRig", user.clone(), on(towns, add_rig::run))
+        .mutation("gastown.removeRig", user.clone(), on(towns, remove_rig::run))
+        .query("gastown.getTownStatus", user.clone(), on(towns, get_town_status::run))
+        .query("gastown.listTowns", user, on(towns, list_towns::run))
+        .mutation("gastown.heartbeat", sandbox.clone(), on(home, heartbeat::run))
+        .mutation("gastown.refreshToken", sandbox, on(home, refresh_token::run))
+}
+
+/// Gives a procedure the port it calls.
+fn on<P: ?Sized, C, I, Fut, F>(port: &Arc<P>, procedure: F) -> impl Fn(C, I) -> Fut + use<P, C, I, Fut, F>
+where
+    F: Fn(Arc<P>, C, I) -> Fut,
+{
+    let port = Arc::clone(port);
+    move |caller, input| procedure(Arc::clone(&port), caller, input)
+}

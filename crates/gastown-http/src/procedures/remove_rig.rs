@@ -1,0 +1,14 @@
+use std::sync::Arc;
+
+use gastown_domain::{
+    UserId,
+    ports::{RemoveRig, Towns},
+};
+
+use crate::{failure::town_error, output::RemovalView, trpc::CallError};
+
+/// Takes a rig from a town; not `removed` yet where the town does not answer now.
+pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, request: RemoveRig) -> Result<RemovalView, CallError> {
+    let removal = towns.remove_rig(&caller, request).await.map_err(|error| town_error(&error))?;
+    Ok(RemovalView::new(request.rig, removal))
+}

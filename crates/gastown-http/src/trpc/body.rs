@@ -1,0 +1,112 @@
+//! The input of a request, read once and only when the first call asks for it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use futures::StreamExt as _;
+use http::{Method, request::Parts};
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::{Instant, timeout_at},
+};
+
+use super::{CallError, Code, query};
+
+/// The input of all calls of one request.
+pub(super) struct RequestInput {
+    source: Source,
+    batch: bool,
+    read: OnceCell<Result<Inputs, CallError>>,
+}
+
+enum Source {
+    Query(Option<String>),
+    Body { body: Mutex<Option<Body>>, limit: usize, deadline: Instant },
+}
+
+#[derive(Debug, Clone)]
+enum Inputs {
+    One(Option<Value>),
+    Indexed(Map<String, Value>),
+}
+
+impl RequestInput {
+    /// GET carries its input in the query string, every other method in the body.
+    pub(super) fn new(head: &Parts, body: Body, batch: bool, limit: usize, deadline: Instant) -> Arc<Self> {
+        let source = if head.method == Method::GET {
+            Source::Query(head.uri.query().map(str::to_owned))
+        } else {
+            Source::Body { body: Mutex::new(Some(body)), limit, deadline }
+        };
+        Arc::new(Self { source, batch, read: OnceCell::new() })
+    }
+
+    async fn inputs(&self) -> Result<Inputs, CallError> {
+        let value = match &self.source {
+            Source::Query(None) => None,
+            Source::Query(Some(query)) => from_query(query)?,
+            Source::Body { body, limit, deadline } => {
+                let Some(body) = body.lock().await.take() else { return Err(CallError::internal()) };
+                let bytes = timeout_at(*deadline, collect(body, *limit))
+                    .await
+                    .map_err(|_| CallError::new(Code::Timeout, "The request body took too long to arrive"))??;
+                if bytes.is_empty() { None } else { Some(from_json(&bytes)?) }
+            }
+        };
+        match value {
+            value if !self.batch => Ok(Inputs::One(value)),
+            None => Ok(Inputs::Indexed(Map::new())),
+            Some(Value::Object(members)) => Ok(Inputs::Indexed(members)),
+            Some(_) => Err(bad_request(r#""input" needs to be an object when doing a batch call"#)),
+        }
+    }
+}
+
+/// The input of one call.
+pub(super) struct CallInput {
+    pub(super) of_request: Arc<RequestInput>,
+    pub(super) index: usize,
+}
+
+impl CallInput {
+    /// The call's input; `None` is `undefined`. Whichever call comes first reads it for all of them.
+    pub(super) async fn read(&self) -> Result<Option<Value>, CallError> {
+        match self.of_request.read.get_or_init(|| self.of_request.inputs()).await {
+            Ok(Inputs::One(value)) => Ok(value.clone()),
+            Ok(Inputs::Indexed(members)) => Ok(members.get(&self.index.to_string()).cloned()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+fn from_query(query: &str) -> Result<Option<Value>, CallError> {
+    let mut values = query::values(query, "input");
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(bad_request(r#"The query parameter "input" is given more than once"#));
+    }
+    let text = first.map_err(|query::Malformed| bad_request(r#"Invalid URL-encoding in query parameter "input""#))?;
+    if text.is_empty() { Ok(None) } else { from_json(text.as_bytes()).map(Some) }
+}
+
+fn from_json(bytes: &[u8]) -> Result<Value, CallError> {
+    serde_json::from_slice(bytes).map_err(|error| bad_request(format!("Invalid JSON: {error}")))
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CallError> {
+    let mut collected = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| bad_request("The request body ended before it was complete"))?;
+        if collected.len() + chunk.len() > limit {
+            return Err(CallError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.name()));
+        }
+        collected.extend_from_slice(&chunk);
+    }
+    Ok(collected)
+}
+
+fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {
+    CallError::new(Code::BadRequest, message)
+}

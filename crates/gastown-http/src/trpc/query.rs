@@ -1,0 +1,58 @@
+//! Percent-escapes and query parameters, strictly: a malformed escape is an error, not text.
+
+use percent_encoding::percent_decode_str;
+
+/// A text that is not percent-encoded UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Decodes percent-escapes.
+pub(super) fn decode(raw: &str) -> Result<String, Malformed> {
+    let mut rest = raw.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        match rest.get(at + 1..at + 3) {
+            Some(hex) if hex.iter().all(u8::is_ascii_hexdigit) => rest = &rest[at + 3..],
+            _ => return Err(Malformed),
+        }
+    }
+    percent_decode_str(raw).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| Malformed)
+}
+
+/// The values of one query parameter in order, decoded as forms are: `+` is a space.
+pub(super) fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Result<String, Malformed>> + 'a {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .filter(move |(key, _)| decode_form(key).as_deref() == Ok(name))
+        .map(|(_, value)| decode_form(value))
+}
+
+fn decode_form(raw: &str) -> Result<String, Malformed> {
+    decode(&raw.replace('+', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Malformed, decode, values};
+
+    #[test]
+    fn escapes_are_decoded_or_refused() {
+        for (raw, want) in [
+            ("a.b", Ok("a.b")),
+            ("a%2Cb", Ok("a,b")),
+            ("%c3%bc", Ok("ü")),
+            ("%zz", Err(Malformed)),
+            ("%", Err(Malformed)),
+            ("a%2", Err(Malformed)),
+            ("%ff", Err(Malformed)),
+        ] {
+            assert_eq!(decode(raw).as_deref(), want.as_ref().map(|text| *text), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_found_by_its_decoded_name_every_time_it_stands_there() {
+        let all: Vec<_> = values("x=1&inp%75t=%7B%7D&input&input=a+b&input=%zz", "input").collect();
+        assert_eq!(all, [Ok("{}".to_owned()), Ok(String::new()), Ok("a b".to_owned()), Err(Malformed)]);
+    }
+}

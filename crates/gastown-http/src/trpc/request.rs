@@ -1,0 +1,143 @@
+//! What a request asks for, and the errors that concern all of it: the checks before any call, in their order.
+
+use http::{HeaderMap, Method, header, request::Parts};
+
+use super::{
+    CallError, Code, Settings,
+    query::{self, Malformed},
+    router::{Kind, Procedure, Router},
+};
+
+/// The calls of one request and the form of the answer.
+pub(super) struct Plan {
+    pub(super) calls: Vec<PlannedCall>,
+    pub(super) form: Form,
+}
+
+/// One call; without a procedure where there is none of that name.
+pub(super) struct PlannedCall {
+    pub(super) path: String,
+    pub(super) procedure: Option<Procedure>,
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One envelope.
+    Single,
+    /// An array of envelopes.
+    Batch,
+    /// Lines of JSON, as calls settle.
+    Stream,
+}
+
+impl Plan {
+    /// Takes the request apart. An error here is the answer to the whole request.
+    pub(super) fn read(head: &Parts, router: &Router, settings: &Settings) -> Result<Self, CallError> {
+        let raw = head.uri.path();
+        let raw = raw.strip_prefix('/').unwrap_or(raw);
+        let raw = raw.strip_suffix('/').unwrap_or(raw);
+        let path =
+            query::decode(raw).map_err(|Malformed| bad_request(format!("Invalid URL-encoding in path \"{raw}\"")))?;
+        check_content_type(head)?;
+        let batch = is_batch(head);
+        let paths = if batch { path.split(',').map(str::to_owned).collect() } else { vec![path] };
+        if paths.len() > settings.max_batch_size {
+            return Err(bad_request("Batch call exceeds maximum size"));
+        }
+        let calls: Vec<_> =
+            paths.into_iter().map(|path| PlannedCall { procedure: router.find(&path).cloned(), path }).collect();
+        check_one_kind(&calls)?;
+        if batch && !settings.batching {
+            return Err(bad_request("Batching is not enabled on the server"));
+        }
+        let form = match (batch, wants_stream(&head.headers)) {
+            (true, true) => Form::Stream,
+            (true, false) => Form::Batch,
+            (false, false) => Form::Single,
+            (false, true) => {
+                return Err(bad_request("Streaming requests must be batched (you can do a batch of 1)"));
+            }
+        };
+        Ok(Self { calls, form })
+    }
+
+    /// The methods for the header `allow`, where a call came with another one.
+    pub(super) fn allow(&self, method: &Method) -> Option<&'static str> {
+        let refused = |kind: Kind| self.calls.iter().any(|call| call.is(kind)) && *method != kind.method();
+        match (refused(Kind::Query), refused(Kind::Mutation)) {
+            (true, true) => Some("GET, POST"),
+            (true, false) => Some("GET"),
+            (false, true) => Some("POST"),
+            (false, false) => None,
+        }
+    }
+}
+
+impl PlannedCall {
+    fn is(&self, kind: Kind) -> bool {
+        self.procedure.as_ref().is_some_and(|procedure| procedure.kind == kind)
+    }
+
+    /// The procedure to run, unless there is none or it wants another method.
+    pub(super) fn callable(&self, method: &Method) -> Result<&Procedure, CallError> {
+        let path = &self.path;
+        let Some(procedure) = &self.procedure else {
+            return Err(CallError::new(Code::NotFound, format!("No procedure found on path \"{path}\"")));
+        };
+        if *method != procedure.kind.method() {
+            let word = procedure.kind.word();
+            let message = format!("Unsupported {method}-request to {word} procedure at path \"{path}\"");
+            return Err(CallError::new(Code::MethodNotSupported, message));
+        }
+        Ok(procedure)
+    }
+}
+
+fn check_content_type(head: &Parts) -> Result<(), CallError> {
+    if head.method == Method::GET {
+        return Ok(());
+    }
+    let Some(value) = head.headers.get(header::CONTENT_TYPE) else {
+        return Err(CallError::new(Code::UnsupportedMediaType, "Missing content-type header"));
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    if media_type(&text).eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    // The closing quote is missing in the original, too.
+    Err(CallError::new(Code::UnsupportedMediaType, format!("Unsupported content-type \"{text}")))
+}
+
+fn check_one_kind(calls: &[PlannedCall]) -> Result<(), CallError> {
+    let mut words: Vec<&str> = Vec::new();
+    for procedure in calls.iter().filter_map(|call| call.procedure.as_ref()) {
+        if !words.contains(&procedure.kind.word()) {
+            words.push(procedure.kind.word());
+        }
+    }
+    if words.len() > 1 {
+        return Err(bad_request(format!("Cannot mix procedure types in call: {}", words.join(", "))));
+    }
+    Ok(())
+}
+
+fn is_batch(head: &Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    query::values(query, "batch").next().is_some_and(|value| value.as_deref() == Ok("1"))
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get("trpc-accept").or_else(|| headers.get(header::ACCEPT)) else { return false };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.split(',').any(|choice| media_type(choice).eq_ignore_ascii_case("application/jsonl"))
+}
+
+/// A media type without its parameters.
+fn media_type(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {
+    CallError::new(Code::BadRequest, message)
+}

@@ -1,0 +1,211 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{Method, request::Parts};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{CallError, body::CallInput};
+
+/// What a procedure does to the world, and with it the HTTP method it is called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads: GET. Given up when the client hangs up.
+    Query,
+    /// Changes: POST. Goes on when the client hangs up.
+    Mutation,
+}
+
+impl Kind {
+    /// The only method that calls such a procedure.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Query => Method::GET,
+            Self::Mutation => Method::POST,
+        }
+    }
+
+    /// The word for it in the protocol's messages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+        }
+    }
+}
+
+/// Who may call a procedure. Decides before anybody looks at the input.
+#[async_trait]
+pub trait Guard: Send + Sync + 'static {
+    /// What is known of whoever was let in.
+    type Caller: Send;
+
+    /// Lets the caller in, or says why not.
+    async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError>;
+}
+
+#[async_trait]
+impl<G: Guard> Guard for Arc<G> {
+    type Caller = G::Caller;
+
+    async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError> {
+        G::admit(self, head).await
+    }
+}
+
+/// What a procedure takes.
+pub trait Input: Sized + Send {
+    /// Whether there is anything to read. `false`: body and `input=` are never looked at, garbage there is no error.
+    const READ: bool = true;
+
+    /// Reads the input; `None` is JavaScript's `undefined`.
+    fn parse(raw: Option<Value>) -> Result<Self, CallError>;
+}
+
+/// No input.
+impl Input for () {
+    const READ: bool = false;
+
+    fn parse(_: Option<Value>) -> Result<Self, CallError> {
+        Ok(())
+    }
+}
+
+/// What a procedure gives: everything that serialises, and [`Undefined`].
+pub trait Output: Send {
+    /// Writes it as JSON.
+    fn write(&self) -> Result<Written, serde_json::Error>;
+}
+
+impl<T: Serialize + Send> Output for T {
+    fn write(&self) -> Result<Written, serde_json::Error> {
+        serde_json::to_string(self).map(Written::Json)
+    }
+}
+
+/// JavaScript's `undefined`: an answer without data, which is not the same as `null`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undefined;
+
+impl Output for Undefined {
+    fn write(&self) -> Result<Written, serde_json::Error> {
+        Ok(Written::Undefined)
+    }
+}
+
+/// An output, written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// The member `data` is left out.
+    Undefined,
+    /// The JSON text of `data`.
+    Json(String),
+}
+
+/// How a call can end otherwise than with an output.
+#[derive(Debug)]
+pub enum Failure {
+    /// The call's own error.
+    Call(CallError),
+    /// The output does not fit into JSON. By the protocol this fails the whole request.
+    Unserialisable(serde_json::Error),
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// One call, as its procedure sees it.
+pub(super) struct Call {
+    pub(super) head: Arc<Parts>,
+    pub(super) input: CallInput,
+}
+
+type Run = dyn Fn(Call) -> BoxFuture<'static, Result<Written, Failure>> + Send + Sync;
+
+#[derive(Clone)]
+pub(super) struct Procedure {
+    pub(super) kind: Kind,
+    run: Arc<Run>,
+}
+
+impl Procedure {
+    pub(super) fn run(&self, call: Call) -> BoxFuture<'static, Result<Written, Failure>> {
+        (self.run)(call)
+    }
+}
+
+/// The procedures by name. Names are dotted and case-sensitive, such as `gastown.createTown`.
+#[derive(Clone, Default)]
+pub struct Router {
+    procedures: BTreeMap<&'static str, Procedure>,
+}
+
+impl Router {
+    /// A router without procedures.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a query. A second procedure of the same name replaces the first.
+    #[must_use]
+    pub fn query<G, I, O, F, Fut>(self, name: &'static str, guard: G, handler: F) -> Self
+    where
+        G: Guard,
+        I: Input,
+        O: Output,
+        F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, CallError>> + Send,
+    {
+        self.procedure(Kind::Query, name, guard, handler)
+    }
+
+    /// Adds a mutation. A second procedure of the same name replaces the first.
+    #[must_use]
+    pub fn mutation<G, I, O, F, Fut>(self, name: &'static str, guard: G, handler: F) -> Self
+    where
+        G: Guard,
+        I: Input,
+        O: Output,
+        F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, CallError>> + Send,
+    {
+        self.procedure(Kind::Mutation, name, guard, handler)
+    }
+
+    /// Every procedure, by name.
+    pub fn procedures(&self) -> impl Iterator<Item = (&'static str, Kind)> {
+        self.procedures.iter().map(|(name, procedure)| (*name, procedure.kind))
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<&Procedure> {
+        self.procedures.get(path)
+    }
+
+    fn procedure<G, I, O, F, Fut>(mut self, kind: Kind, name: &'static str, guard: G, handler: F) -> Self
+    where
+        G: Guard,
+        I: Input,
+        O: Output,
+        F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<O, CallError>> + Send,
+    {
+        let parts = Arc::new((guard, handler));
+        let run = move |call: Call| {
+            let parts = Arc::clone(&parts);
+            async move {
+                let (guard, handler) = &*parts;
+                let caller = guard.admit(&call.head).await?;
+                let raw = if I::READ { call.input.read().await? } else { None };
+                let output = handler(caller, I::parse(raw)?).await?;
+                output.write().map_err(Failure::Unserialisable)
+            }
+            .boxed()
+        };
+        self.procedures.insert(name, Procedure { kind, run: Arc::new(run) });
+        self
+    }
+}

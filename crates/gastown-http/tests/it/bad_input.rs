@@ -1,0 +1,258 @@
+//! Bad input names its field and reaches nobody.
+
+use std::collections::BTreeMap;
+
+use gastown_domain::ports::{AddRig, CreateTown, MockTowns, RemoveRig, RigRemoval};
+use gastown_domain::{RigStatus, TownConfig, TownId};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    fake_towns::{rig, town},
+    server::Server,
+    world::{ALICE, call, parts, serve},
+};
+
+const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
+
+/// The operations of users with an input of theirs that is good.
+fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
+    let of_town = json!({ "townId": ID });
+    let rig = json!({"townId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b", "branch": "main"});
+    BTreeMap::from([
+        ("gastown.createTown", (Method::POST, json!({"townName": "mill", "region": "iad", "idempotencyKey": "k"}))),
+        ("gastown.destroyTown", (Method::POST, of_town.clone())),
+        ("gastown.stopTown", (Method::POST, of_town.clone())),
+        ("gastown.startTown", (Method::POST, of_town.clone())),
+        ("gastown.addRig", (Method::POST, rig)),
+        ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
+        ("gastown.getTownStatus", (Method::GET, of_town)),
+    ])
+}
+
+fn texts(texts: &[&str]) -> Vec<Value> {
+    texts.iter().map(|text| json!(text)).collect()
+}
+
+/// What no text field takes.
+fn never() -> Vec<Value> {
+    let mut values = texts(&["", "a\0b", "a\nb", "a\u{7f}b", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"]);
+    values.extend([json!("a".repeat(10_000)), json!(5), json!(true), json!([]), json!({}), Value::Null]);
+    values
+}
+
+/// Bad values of each field, beside `never`.
+fn bad_values(field: &str) -> Vec<Value> {
+    let own = match field {
+        "townName" => texts(&["-a", "a-", "A", "a b", "a_b", "ä", "../a", "-b", "--upload-pack=touch x"]),
+        "townId" | "rigId" => {
+            texts(&["nope", "0190a1b2c3d47e5f8a9b000000000001", "{0190a1b2-c3d4-7e5f-8a9b-000000000001}"])
+        }
+        "region" => texts(&["IAD", "ia", "iads", "-b"]),
+        "idempotencyKey" => texts(&["a b", "ü"]),
+        "rigName" => texts(&["a-b", "a b", "../x", "hq", "Mayor", "-b", "--upload-pack=x", "a.b"]),
+        "repoUrl" => texts(&[
+            "file:///etc/passwd",
+            "/etc/passwd",
+            "../repo",
+            "ext::sh -c touch% /tmp/x",
+            "ext::sh",
+            "--upload-pack=touch x",
+            "-b",
+            "git://github.com/a/b",
+            "http://github.com/a/b",
+            "https://token@github.com/a/b",
+            "https://user:password@github.com/a/b",
+            "ssh://git:password@github.com/a/b",
+            "https://localhost/a/b",
+            "https://127.0.0.1/a/b",
+            "https://10.0.0.1/a/b",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/a/b",
+            "https://[fdaa:0:1::3]/a/b",
+            "https://2130706433/a/b",
+            "https://app.internal/a/b",
+            "git@10.0.0.1:a/b",
+            "ssh://-oProxyCommand=x/a/b",
+            "git@-oProxyCommand=x:a/b",
+            "https://github.com/a/b?x=1",
+        ]),
+        "branch" => texts(&["-b", "--upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "/a", "a.lock", "@{1}"]),
+        "force" => return vec![json!("true"), json!(1), Value::Null, json!({})],
+        other => panic!("no bad values for the field {other}"),
+    };
+    own.into_iter().chain(never()).collect()
+}
+
+fn without(input: &Value, field: &str) -> Value {
+    let mut members = input.as_object().unwrap().clone();
+    members.remove(field);
+    members.into()
+}
+
+fn with(input: &Value, field: &str, value: Value) -> Value {
+    let mut members = input.as_object().unwrap().clone();
+    members.insert(field.to_owned(), value);
+    members.into()
+}
+
+/// Sends an input that must be refused for exactly these fields.
+async fn refused_for(server: &Server, name: &str, method: &Method, input: &Value, fields: &[&str]) -> Value {
+    let (status, envelope) = call(server, method.clone(), name, ALICE, input).await;
+    let shown: String = input.to_string().chars().take(200).collect();
+    let error = &envelope["error"];
+    assert_eq!((status, &error["data"]["code"]), (400, &json!("BAD_REQUEST")), "{name} {shown}: {envelope}");
+    let named: Vec<_> = error["data"]["zodError"]["fieldErrors"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(named, fields, "{name} {shown}: {envelope}");
+    let issues: Vec<Map<String, Value>> = serde_json::from_str(error["message"].as_str().unwrap()).unwrap();
+    for issue in &issues {
+        assert!(fields.contains(&issue["path"][0].as_str().unwrap()), "{issue:?}");
+        assert!(issue["code"].is_string() && issue["message"].as_str().is_some_and(|text| text.len() < 400));
+    }
+    envelope
+}
+
+#[tokio::test]
+async fn every_bad_value_of_every_field_is_named() {
+    let server = serve(parts(MockTowns::new())).await;
+    for (name, (method, input)) in good_inputs() {
+        for field in input.as_object().unwrap().keys() {
+            for bad in bad_values(field) {
+                refused_for(&server, name, &method, &with(&input, field, bad), &[field]).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_missing_field_is_named() {
+    let server = serve(parts(MockTowns::new())).await;
+    let optional = ["region", "idempotencyKey", "branch", "force"];
+    for (name, (method, input)) in good_inputs() {
+        for field in input.as_object().unwrap().keys().filter(|field| !optional.contains(&field.as_str())) {
+            let envelope = refused_for(&server, name, &method, &without(&input, field), &[field]).await;
+            assert_eq!(envelope["error"]["data"]["zodError"]["fieldErrors"][field], json!(["Required"]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_input_that_is_no_object_is_wrong_as_a_whole() {
+    let server = serve(parts(MockTowns::new())).await;
+    for (name, (method, _)) in good_inputs() {
+        for input in [json!(null), json!("text"), json!(5), json!([{"townId": ID}])] {
+            let (status, envelope) = call(&server, method.clone(), name, ALICE, &input).await;
+            let errors = &envelope["error"]["data"]["zodError"];
+            assert_eq!((status, &errors["fieldErrors"]), (400, &json!({})), "{name} {input}");
+            assert_eq!(errors["formErrors"].as_array().unwrap().len(), 1, "{name} {input}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_bad_fields_are_named_at_once() {
+    let server = serve(parts(MockTowns::new())).await;
+    let input = json!({
+        "townId": "nope", "rigName": "", "repoUrl": "file:///x", "branch": "-b", "config": "text",
+    });
+    let fields = ["branch", "config", "repoUrl", "rigName", "townId"];
+    let envelope = refused_for(&server, "gastown.addRig", &Method::POST, &input, &fields).await;
+    let mut error = envelope["error"].clone();
+    error["message"] = serde_json::from_str(error["message"].as_str().unwrap()).unwrap();
+    insta::assert_json_snapshot!(error);
+}
+
+#[tokio::test]
+async fn a_bad_config_is_named() {
+    let server = serve(parts(MockTowns::new())).await;
+    let rig = |name: &str| json!({"rigName": name, "repoUrl": "https://github.com/a/b"});
+    for (config, text) in [
+        (json!("text"), "Expected object, received string"),
+        (json!(null), "Expected object, received null"),
+        (json!([]), "Expected object, received array"),
+        (json!({"rigs": 5}), "rigs Expected array, received number"),
+        (json!({"rigs": [5]}), "rigs.0 Expected object, received number"),
+        (json!({"rigs": [rig("app"), rig("a-b")]}), "rigs.1.rigName contains '-', allowed are letters, digits and '_'"),
+        (json!({"rigs": [rig("app"), rig("App")]}), "rigs.1.rigName is given twice"),
+        (json!({"rigs": [{"rigName": "app"}]}), "rigs.0.repoUrl Required"),
+        (
+            json!({"rigs": [{"name": "hq", "repoUrl": "https://github.com/a/b"}]}),
+            "rigs.0.name \"hq\" is a reserved name",
+        ),
+        (json!({"models": "large"}), "models must map roles to models, or list models in order of preference"),
+        (json!({"max_polecats": -1}), "max_polecats must be a whole number between 0 and 4294967295"),
+        (json!({"deep": [{"key\0": 1}]}), "must not contain the character U+0000"),
+    ] {
+        let input = json!({"townName": "mill", "config": config});
+        let envelope = refused_for(&server, "gastown.createTown", &Method::POST, &input, &["config"]).await;
+        let texts = &envelope["error"]["data"]["zodError"]["fieldErrors"]["config"];
+        assert_eq!(texts, &json!([text]), "{config}");
+    }
+}
+
+#[tokio::test]
+async fn good_inputs_arrive_whole() {
+    let mut towns = MockTowns::new();
+    towns
+        .expect_create_town()
+        .withf(|caller, request: &CreateTown| {
+            let config = serde_json::to_value(&request.config).unwrap();
+            caller.as_str() == "alice"
+                && request.name.as_str() == "mill"
+                && request.region.as_ref().is_some_and(|region| region.as_str() == "fra")
+                && request.key.as_ref().is_some_and(|key| key.as_str() == "once")
+                && config
+                    == json!({
+                        "rigs": [{"rigName": "app", "repoUrl": "git@github.com:a/b", "branch": "main"}],
+                        "models": {"mayor": "large"}, "max_polecats": 3, "unknown": {"kept": [1, null]},
+                    })
+        })
+        .times(1)
+        .returning(|caller, request| Ok(town(caller, ID.parse().unwrap(), request)));
+    towns
+        .expect_add_rig()
+        .withf(|caller, request: &AddRig| {
+            caller.as_str() == "alice"
+                && request.town.to_string() == ID
+                && (request.name.as_str(), request.branch.as_str()) == ("app", "main")
+                && Value::Object(request.config.clone()) == json!({"depth": 1})
+        })
+        .times(1)
+        .returning(|_, request| Ok(rig(request.town, RigStatus::Pending)));
+    let wanted = RemoveRig { town: ID.parse().unwrap(), rig: ID.parse().unwrap(), force: true };
+    towns
+        .expect_remove_rig()
+        .withf(move |caller, request| caller.as_str() == "alice" && *request == wanted)
+        .times(1)
+        .returning(|_, _| Ok(RigRemoval::Pending));
+    towns
+        .expect_stop_town()
+        .withf(|caller, town: &TownId| caller.as_str() == "alice" && town.to_string() == ID)
+        .times(1)
+        .returning(|caller, id| {
+            let name = "mill".parse().unwrap();
+            Ok(town(caller, id, CreateTown { name, config: TownConfig::default(), region: None, key: None }))
+        });
+    let server = serve(parts(towns)).await;
+    for (name, input) in [
+        (
+            "createTown",
+            json!({
+                "townName": "mill", "region": "fra", "idempotencyKey": "once", "dropped": 1,
+                "config": {
+                    "rigs": [{"name": "app", "repo_url": "git@github.com:a/b"}],
+                    "models": {"mayor": "large"}, "max_polecats": 3, "unknown": {"kept": [1, null]},
+                },
+            }),
+        ),
+        (
+            "addRig",
+            json!({"townId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b", "config": {"depth": 1}}),
+        ),
+        ("removeRig", json!({"townId": ID, "rigId": ID, "force": true})),
+        ("stopTown", json!({"townId": ID, "dropped": 1})),
+    ] {
+        let (status, envelope) = call(&server, Method::POST, &format!("gastown.{name}"), ALICE, &input).await;
+        assert_eq!(status, 200, "{name}: {envelope}");
+    }
+}

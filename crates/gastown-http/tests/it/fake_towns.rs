@@ -1,0 +1,156 @@
+//! Towns in memory: stateful enough for the recorded wire and for the TypeScript clients. Everything settles at once.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use gastown_domain::{
+    Branch, Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
+    ports::{AddRig, CreateTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub(crate) fn moment() -> DateTime<Utc> {
+    "2026-02-03T04:05:06.789123Z".parse().unwrap()
+}
+
+/// A town as it is right after it was created.
+pub(crate) fn town(owner: &UserId, id: TownId, request: CreateTown) -> Town {
+    Town {
+        id,
+        owner: owner.clone(),
+        sandbox_id: SandboxId::derive(owner, &request.name),
+        name: request.name,
+        machine_id: Some("148ed21a031189".parse().unwrap()),
+        volume_id: Some("vol_9vlz".parse().unwrap()),
+        region: Some(request.region.unwrap_or_else(|| "iad".parse::<Region>().unwrap())),
+        status: TownStatus::Running,
+        last_r2_sync_at: None,
+        last_heartbeat_at: Some(moment()),
+        config: request.config,
+        created_at: moment(),
+        destroyed_at: None,
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeTowns {
+    state: Mutex<State>,
+    stop_waits_for: Option<Arc<Notify>>,
+}
+
+impl FakeTowns {
+    pub(crate) fn whose_stop_waits_for(release: Arc<Notify>) -> Self {
+        Self { stop_waits_for: Some(release), ..Self::default() }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    made: u128,
+    towns: Vec<Town>,
+    rigs: Vec<Rig>,
+}
+
+impl State {
+    fn id(&mut self) -> Uuid {
+        self.made += 1;
+        Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + self.made)
+    }
+
+    fn town(&mut self, caller: &UserId, id: TownId) -> Result<&mut Town, TownError> {
+        let mine = |town: &&mut Town| town.id == id && town.owner == *caller && !town.is_tombstone();
+        self.towns.iter_mut().find(mine).ok_or(TownError::NotFound)
+    }
+
+    fn set(&mut self, caller: &UserId, id: TownId, status: TownStatus) -> Result<Town, TownError> {
+        let town = self.town(caller, id)?;
+        town.status = status;
+        town.destroyed_at = (status == TownStatus::Destroyed).then(moment);
+        Ok(town.clone())
+    }
+}
+
+#[async_trait]
+impl Towns for FakeTowns {
+    async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError> {
+        let mut state = self.state.lock().unwrap();
+        let taken = |town: &Town| town.owner == *caller && town.name == request.name && !town.is_tombstone();
+        if state.towns.iter().any(taken) {
+            return Err(TownError::NameTaken);
+        }
+        let made = town(caller, TownId::new(state.id()), request);
+        state.towns.push(made.clone());
+        Ok(made)
+    }
+
+    async fn destroy_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+        self.state.lock().unwrap().set(caller, town, TownStatus::Destroyed)
+    }
+
+    async fn stop_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+        if let Some(release) = &self.stop_waits_for {
+            release.notified().await;
+        }
+        self.state.lock().unwrap().set(caller, town, TownStatus::Stopped)
+    }
+
+    async fn start_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+        self.state.lock().unwrap().set(caller, town, TownStatus::Running)
+    }
+
+    async fn add_rig(&self, caller: &UserId, request: AddRig) -> Result<Rig, TownError> {
+        let mut state = self.state.lock().unwrap();
+        state.town(caller, request.town)?;
+        if state.rigs.iter().any(|rig| rig.town == request.town && rig.name.folded() == request.name.folded()) {
+            return Err(TownError::RigNameTaken);
+        }
+        let rig = Rig {
+            id: RigId::new(state.id()),
+            town: request.town,
+            name: request.name,
+            repo: request.repo,
+            branch: request.branch,
+            status: RigStatus::Active,
+            config: request.config,
+            created_at: moment(),
+        };
+        state.rigs.push(rig.clone());
+        Ok(rig)
+    }
+
+    async fn remove_rig(&self, caller: &UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
+        let mut state = self.state.lock().unwrap();
+        state.town(caller, request.town)?;
+        let before = state.rigs.len();
+        state.rigs.retain(|rig| rig.id != request.rig || rig.town != request.town);
+        if state.rigs.len() == before { Err(TownError::RigNotFound) } else { Ok(RigRemoval::Removed) }
+    }
+
+    async fn town_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError> {
+        let mut state = self.state.lock().unwrap();
+        let found = state.town(caller, town)?.clone();
+        let rigs = state.rigs.iter().filter(|rig| rig.town == town).cloned().collect();
+        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None })
+    }
+
+    async fn list_towns(&self, caller: &UserId) -> Result<Vec<Town>, TownError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.towns.iter().filter(|town| town.owner == *caller && !town.is_tombstone()).cloned().collect())
+    }
+}
+
+/// A rig with the given place in its town.
+pub(crate) fn rig(town: TownId, status: RigStatus) -> Rig {
+    Rig {
+        id: RigId::new(Uuid::from_u128(7)),
+        town,
+        name: "app".parse().unwrap(),
+        repo: "https://git.example.com/demo/app.git".parse().unwrap(),
+        branch: Branch::main(),
+        status,
+        config: serde_json::Map::new(),
+        created_at: moment(),
+    }
+}

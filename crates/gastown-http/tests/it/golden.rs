@@ -1,0 +1,157 @@
+//! The recorded wire: records, how to send one again, and what must be equal in the answer.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::server::{Server, client};
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) replay: String,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Option<String>,
+}
+
+/// Every record, in the order in which it was recorded.
+pub(crate) fn records() -> Vec<Record> {
+    include_str!("../golden/trpc.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub(crate) fn record(id: &str) -> Record {
+    records().into_iter().find(|record| record.id == id).unwrap_or_else(|| panic!("no record {id}"))
+}
+
+/// What came back: status, the headers that count, and the body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+}
+
+/// Sends a recorded request; `say` replaces what differs between the recorder's world and ours.
+pub(crate) async fn send(server: &Server, request: &Request, say: impl Fn(&str) -> String) -> Answer {
+    let method = Method::from_bytes(request.method.as_bytes()).unwrap();
+    let mut sending = client().request(method, server.url(&say(&request.url)));
+    for (name, value) in &request.headers {
+        if name != "content-length" {
+            sending = sending.header(name, say(value));
+        }
+    }
+    if let Some(body) = &request.body {
+        sending = sending.body(say(body));
+    }
+    let response = sending.send().await.unwrap();
+    let status = response.status().as_u16();
+    let headers =
+        response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    Answer { status, headers, body: response.text().await.unwrap() }
+}
+
+/// Compares status and headers.
+pub(crate) fn compare_head(record: &Record, got: &Answer) {
+    let id = &record.id;
+    assert_eq!(got.status, record.response.status, "{id}: {got:?}");
+    for name in ["allow", "vary"] {
+        assert_eq!(got.headers.get(name), record.response.headers.get(name), "{id}: {name}");
+    }
+    if record.request.method != "HEAD" {
+        // Errors of the whole request are text/plain in the recording: an accident of the recorder's platform.
+        assert_eq!(got.headers.get("content-type").map(String::as_str), Some("application/json"), "{id}");
+    }
+}
+
+/// Compares everything. A stream is compared by what its lines mean.
+pub(crate) fn compare(record: &Record, got: &Answer, free_message: bool) {
+    compare_head(record, got);
+    let want = record.response.body.as_deref().unwrap_or_default();
+    let (mut got, mut want) = (meaning(&got.body), meaning(want));
+    if free_message {
+        drop_messages(&mut got);
+        drop_messages(&mut want);
+    }
+    assert_eq!(got, want, "{}", record.id);
+}
+
+/// The envelope or envelopes of a body; nothing is `null`.
+pub(crate) fn meaning(body: &str) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    if body.ends_with('\n') {
+        return Value::Object(read_stream(body).into_iter().collect());
+    }
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body:?}"))
+}
+
+/// Removes what belongs to a validator or parser: its message, and our structured form of it.
+pub(crate) fn drop_messages(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_messages),
+        Value::Object(members) => {
+            if let Some(Value::Object(error)) = members.get_mut("error") {
+                assert!(error.remove("message").is_some_and(|message| message.is_string()), "{error:?}");
+                if let Some(Value::Object(data)) = error.get_mut("data") {
+                    data.remove("zodError");
+                }
+            }
+            members.values_mut().for_each(drop_messages);
+        }
+        _ => {}
+    }
+}
+
+/// Reads a stream batch as the client does, into one envelope for each call.
+pub(crate) fn read_stream(body: &str) -> BTreeMap<String, Value> {
+    assert!(body.ends_with('\n'), "the client drops an unfinished line: {body:?}");
+    let mut lines = body.lines().map(|line| serde_json::from_str::<Value>(line.trim_start()).unwrap());
+    let head = lines.next().unwrap();
+    let chunks: BTreeMap<u64, Value> = lines
+        .map(|chunk| {
+            assert_eq!(chunk[1], 0, "status of {chunk}");
+            (chunk[0].as_u64().unwrap(), chunk[2].clone())
+        })
+        .collect();
+    let resolved = |encoded: &Value| resolve(encoded, &chunks).unwrap();
+    head.as_object().unwrap().iter().map(|(index, encoded)| (index.clone(), resolved(encoded))).collect()
+}
+
+/// `None` is `undefined`.
+fn resolve(encoded: &Value, chunks: &BTreeMap<u64, Value>) -> Option<Value> {
+    let parts = encoded.as_array().unwrap();
+    let mut value = parts[0].as_array().unwrap().first()?.clone();
+    for definition in &parts[1..] {
+        let chunk = &chunks[&definition[2].as_u64().unwrap()];
+        match (definition[0].as_str(), resolve(chunk, chunks)) {
+            (None, inner) => return inner,
+            (Some(key), Some(inner)) => value[key] = inner,
+            (Some(key), None) => drop(value.as_object_mut().unwrap().remove(key)),
+        }
+    }
+    Some(value)
+}

@@ -1,0 +1,19 @@
+//! The adapter's behaviour over a real socket.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod failures;
+mod fake_towns;
+mod golden;
+mod golden_wire;
+mod layers;
+mod logs;
+mod outputs;
+mod probe;
+mod probe_wire;
+mod sandbox_calls;
+mod server;
+mod typescript;
+mod unauthorized;
+mod world;

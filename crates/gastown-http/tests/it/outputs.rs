@@ -1,0 +1,91 @@
+//! What users see of their towns.
+
+use gastown_domain::{
+    Failure, Mark, Operation, OperationKind, Progress, RigStatus, Step, TownStatus,
+    ports::{CreateTown, MockTowns, TownHealth, TownReport},
+};
+use http::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    fake_towns::{moment, rig, town},
+    world::{ALICE, call, parts, serve},
+};
+
+const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
+
+fn request() -> CreateTown {
+    let config = json!({"max_polecats": 4, "models": ["large", "small"], "size": "small"});
+    CreateTown {
+        name: "mill".parse().unwrap(),
+        config: serde_json::from_value(config).unwrap(),
+        region: None,
+        key: None,
+    }
+}
+
+fn operation() -> Operation {
+    Operation {
+        id: gastown_domain::OperationId::new(Uuid::from_u128(9)),
+        town: ID.parse().unwrap(),
+        kind: OperationKind::Create,
+        mark: Mark::Begun,
+        step: Some(Step::EnsureMachine),
+        attempt: 2,
+        last_error: Some(Failure::Throttled),
+        cause: None,
+        requested_by: "alice".parse().unwrap(),
+        fence: 1,
+        next_attempt_at: moment(),
+        deadline_at: moment(),
+        progress: Progress::default(),
+        created_at: moment(),
+        updated_at: moment(),
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_a_town_is_everything_its_owner_may_know() {
+    let mut towns = MockTowns::new();
+    towns.expect_town_status().times(1).returning(|caller, id| {
+        let mut town = town(caller, id, request());
+        town.status = TownStatus::Provisioning;
+        town.last_r2_sync_at = Some(moment());
+        town.last_heartbeat_at = None;
+        let health = TownHealth { failures: 1, restarts: 2, window_started_at: None, last_report_at: Some(moment()) };
+        Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation()) })
+    });
+    let server = serve(parts(towns)).await;
+    let got = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
+    assert_eq!(got.0, 200);
+    insta::assert_json_snapshot!(got.1);
+}
+
+#[tokio::test]
+async fn a_destroyed_town_is_an_id_and_a_status() {
+    let mut towns = MockTowns::new();
+    towns.expect_destroy_town().times(1).returning(|caller, id| {
+        let mut town = town(caller, id, request());
+        (town.status, town.destroyed_at) = (TownStatus::Destroyed, Some(moment()));
+        Ok(town)
+    });
+    let server = serve(parts(towns)).await;
+    let got = call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID })).await;
+    assert_eq!(got, (200, json!({"result": {"data": {"townId": ID, "status": "destroyed"}}})));
+}
+
+#[tokio::test]
+async fn a_town_that_is_not_up_yet_is_an_answer_too() {
+    let mut towns = MockTowns::new();
+    towns.expect_create_town().times(1).returning(|caller, request| {
+        let mut town = town(caller, ID.parse().unwrap(), request);
+        town.status = TownStatus::Provisioning;
+        Ok(town)
+    });
+    let server = serve(parts(towns)).await;
+    let (status, envelope) =
+        call(&server, Method::POST, "gastown.createTown", ALICE, &json!({ "townName": "mill" })).await;
+    let data: &Value = &envelope["result"]["data"];
+    assert_eq!((status, &data["townId"], &data["status"]), (200, &json!(ID), &json!("provisioning")));
+}

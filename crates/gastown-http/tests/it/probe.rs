@@ -1,0 +1,96 @@
+//! The recorder's router `probe`, for what the town's procedures do not show.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gastown_http::trpc::{CallError, Code, Guard, Input, Router, Settings, Undefined, service};
+use http::{header, request::Parts};
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use crate::server::Server;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        max_body_bytes: 1024,
+        batching: true,
+        max_batch_size: 3,
+        time_limit: Duration::from_secs(20),
+        stream_ping: None,
+    }
+}
+
+pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
+    Server::start(axum::Router::new().nest_service("/trpc", service(router, settings, TaskTracker::new()))).await
+}
+
+/// Lets everybody in.
+pub(crate) struct Anybody;
+
+#[async_trait]
+impl Guard for Anybody {
+    type Caller = ();
+
+    async fn admit(&self, _: &Parts) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+/// Lets nobody in who shows no token.
+pub(crate) struct Holders;
+
+#[async_trait]
+impl Guard for Holders {
+    type Caller = ();
+
+    async fn admit(&self, head: &Parts) -> Result<(), CallError> {
+        if head.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(());
+        }
+        Err(CallError::new(Code::Unauthorized, "rejected before routing"))
+    }
+}
+
+/// Takes everything.
+pub(crate) struct Anything(pub Option<Value>);
+
+impl Input for Anything {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        Ok(Self(raw))
+    }
+}
+
+pub(crate) struct Unserialisable;
+
+impl Serialize for Unserialisable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("not for the client"))
+    }
+}
+
+pub(crate) fn router() -> Router {
+    Router::new()
+        .query("probe.nothing", Anybody, |(), ()| async { Ok(Undefined) })
+        .query("probe.nil", Anybody, |(), ()| async { Ok(None::<u8>) })
+        .query("probe.values", Anybody, |(), ()| async {
+            Ok(json!({"when": "2024-01-02T03:04:05.678Z", "list": [1, null, 2], "nan": f64::NAN, "text": "ü \"q\""}))
+        })
+        .mutation("probe.ping", Anybody, |(), ()| async { Ok("pong") })
+        .query("probe.echo", Anybody, |(), Anything(input)| async {
+            Ok(json!({ "input": input.unwrap_or_else(|| "(undefined)".into()) }))
+        })
+        .query("probe.badOut", Anybody, |(), ()| async { Ok(Unserialisable) })
+        .query("probe.fast", Anybody, |(), ()| async { Ok(json!({"fast": true})) })
+        .query("probe.slow", Anybody, |(), ()| async {
+            tokio::time::sleep(Duration::from_millis(120)).await;
+            Ok(json!({"slow": true}))
+        })
+        .mutation("probe.take", Holders, |(), Anything(input)| async { Ok(input) })
+        .query("probe.panics", Anybody, |(), ()| async { Ok(explode()) })
+        .query("probe.stuck", Anybody, |(), ()| std::future::pending::<Result<u8, CallError>>())
+}
+
+fn explode() -> u8 {
+    panic!("a secret in a panic")
+}

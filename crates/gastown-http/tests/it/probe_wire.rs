@@ -1,0 +1,229 @@
+//! The protocol without towns: the recorded `probe` calls, and what no recording shows.
+
+use std::{sync::Arc, time::Duration};
+
+use gastown_http::trpc::{Router, Settings};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
+
+use crate::{
+    golden::{Answer, Record, Request, compare, read_stream, record, records, send},
+    probe::{Anybody, Anything, router, serve, settings},
+    server::Server,
+};
+
+/// Subscriptions, which this router does not have.
+fn is_subscription(record: &Record) -> bool {
+    record.id.contains("sse")
+}
+
+fn same(text: &str) -> String {
+    text.to_owned()
+}
+
+#[tokio::test]
+async fn recorded_probe_calls_get_the_recorded_answers() {
+    let server = serve(router(), settings()).await;
+    let mut replayed = 0;
+    for record in records() {
+        let of_client = ["c11-link-mutation-none", "c11-batch-mutation-none", "c10-link-mutation-none"];
+        if (record.replay != "probe" && !of_client.contains(&record.id.as_str())) || is_subscription(&record) {
+            continue;
+        }
+        let got = send(&server, &record.request, same).await;
+        // The text about an output that is no JSON is the serialiser's own.
+        compare(&record, &got, record.id == "err-unserialisable");
+        replayed += 1;
+    }
+    assert_eq!(replayed, 13);
+}
+
+#[tokio::test]
+async fn a_subscription_that_does_not_exist_is_an_ordinary_404() {
+    let server = serve(router(), settings()).await;
+    let record = record("err-sse-unknown");
+    let got = send(&server, &record.request, same).await;
+    compare(&record, &got, false);
+}
+
+#[tokio::test]
+async fn a_stream_shows_the_fast_call_first() {
+    let server = serve(router(), settings()).await;
+    let record = record("stream-batch");
+    let got = send(&server, &record.request, same).await;
+    assert_eq!(Some(got.body), record.response.body);
+}
+
+#[tokio::test]
+async fn a_silent_stream_sends_spaces() {
+    let server = serve(router(), Settings { stream_ping: Some(Duration::from_millis(30)), ..settings() }).await;
+    let record = record("stream-ping");
+    let got = send(&server, &record.request, same).await;
+    assert!(got.body.contains("\n "), "{:?}", got.body);
+    compare(&record, &got, false);
+}
+
+#[tokio::test]
+async fn a_guard_that_rejects_rejects_every_call_of_a_batch() {
+    use crate::probe::Holders;
+    let router = Router::new().query("gastown.listTowns", Holders, |(), ()| async { Ok(0) });
+    let server = serve(router, settings()).await;
+    let record = record("batch-context-fails");
+    let got = send(&server, &record.request, same).await;
+    compare(&record, &got, false);
+}
+
+async fn get(server: &Server, url: &str) -> Answer {
+    call(server, "GET", url, &[], None).await
+}
+
+async fn call(server: &Server, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+    let request = Request {
+        method: method.to_owned(),
+        url: url.to_owned(),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.map(str::to_owned),
+    };
+    send(server, &request, same).await
+}
+
+#[tokio::test]
+async fn a_malformed_input_parameter_is_the_callers_mistake() {
+    let server = serve(router(), settings()).await;
+    for (query, message) in [
+        ("input=%zz", r#"Invalid URL-encoding in query parameter "input""#),
+        ("input=%22%ff%22", r#"Invalid URL-encoding in query parameter "input""#),
+        ("input=1&input=2", r#"The query parameter "input" is given more than once"#),
+    ] {
+        let got = get(&server, &format!("/trpc/probe.echo?{query}")).await;
+        let data = json!({"code": "BAD_REQUEST", "httpStatus": 400, "path": "probe.echo"});
+        let want = json!({"error": {"message": message, "code": -32600, "data": data}});
+        assert_eq!((got.status, got.json()), (400, want), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_the_callers_mistake() {
+    let server = serve(router(), settings()).await;
+    for path in ["%zz", "probe.%", "%ff%fe"] {
+        let got = get(&server, &format!("/trpc/{path}")).await;
+        let message = format!("Invalid URL-encoding in path \"{path}\"");
+        let want =
+            json!({"error": {"message": message, "code": -32600, "data": {"code": "BAD_REQUEST", "httpStatus": 400}}});
+        assert_eq!((got.status, got.json()), (400, want), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_json_or_the_callers_mistake() {
+    let server = serve(router(), settings()).await;
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    for body in ["{", "nope", "\"\\ud800\"", "1 2", deep.as_str()] {
+        let headers = [("content-type", "application/json"), ("authorization", "Bearer x")];
+        let got = call(&server, "POST", "/trpc/probe.take", &headers, Some(body)).await;
+        assert_eq!((got.status, &got.json()["error"]["data"]["code"]), (400, &json!("BAD_REQUEST")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_stranger_is_not_read() {
+    let server = serve(router(), settings()).await;
+    let headers = [("content-type", "application/json")];
+    let got = call(&server, "POST", "/trpc/probe.take", &headers, Some(&"[".repeat(4000))).await;
+    assert_eq!((got.status, &got.json()["error"]["data"]["code"]), (401, &json!("UNAUTHORIZED")));
+}
+
+#[tokio::test]
+async fn one_byte_over_the_limit_is_too_large() {
+    let server = serve(router(), settings()).await;
+    let headers = [("content-type", "application/json"), ("authorization", "Bearer x")];
+    for (length, status) in [(1024, 200), (1025, 413)] {
+        let body = format!("\"{}\"", "x".repeat(length - 2));
+        let got = call(&server, "POST", "/trpc/probe.take", &headers, Some(&body)).await;
+        assert_eq!(got.status, status, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_of_its_call_alone_and_tells_nothing() {
+    let server = serve(router(), settings()).await;
+    let got = get(&server, "/trpc/probe.panics,probe.fast?batch=1").await;
+    assert_eq!(got.status, 207);
+    let data = json!({"code": "INTERNAL_SERVER_ERROR", "httpStatus": 500, "path": "probe.panics"});
+    let error = json!({"message": "Something went wrong on our side", "code": -32603, "data": data});
+    assert_eq!(got.json(), json!([{ "error": error }, {"result": {"data": {"fast": true}}}]));
+}
+
+#[tokio::test]
+async fn a_call_that_never_settles_times_out_and_takes_no_other_with_it() {
+    let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
+    let want = |path: &str| {
+        let data = json!({"code": "TIMEOUT", "httpStatus": 408, "path": path});
+        json!({"error": {"message": "The request took too long", "code": -32008, "data": data}})
+    };
+    let got = get(&server, "/trpc/probe.stuck,probe.fast?batch=1").await;
+    assert_eq!(got.json(), json!([want("probe.stuck"), {"result": {"data": {"fast": true}}}]));
+    let streamed =
+        call(&server, "GET", "/trpc/probe.stuck?batch=1", &[("trpc-accept", "application/jsonl")], None).await;
+    assert_eq!(read_stream(&streamed.body)["0"], want("probe.stuck"));
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_times_out() {
+    let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
+    let mut socket = TcpStream::connect(server.origin.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /trpc/probe.take HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\n\
+                content-type: application/json\r\ncontent-length: 10\r\n\r\n\"";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 32];
+    let read = timeout(Duration::from_secs(10), tokio::io::AsyncReadExt::read(&mut socket, &mut answer));
+    read.await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn a_mutation_goes_on_when_its_client_hangs_up() {
+    let (begun, finish, finished) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let signals = (begun.clone(), finish.clone(), finished.clone());
+    let router = Router::new().mutation("probe.long", Anybody, move |(), Anything(_)| {
+        let (begun, finish, finished) = signals.clone();
+        async move {
+            begun.notify_one();
+            finish.notified().await;
+            finished.notify_one();
+            Ok(Value::Null)
+        }
+    });
+    let server = serve(router, settings()).await;
+    let url = server.url("/trpc/probe.long");
+    let request = crate::server::client().post(url).header("content-type", "application/json").body("1");
+    let sending = tokio::spawn(request.send());
+    begun.notified().await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    finish.notify_one();
+    timeout(Duration::from_secs(10), finished.notified()).await.expect("the mutation was cancelled");
+}
+
+#[tokio::test]
+async fn calls_of_a_batch_run_side_by_side() {
+    let meeting = Arc::new(tokio::sync::Barrier::new(3));
+    let router = Router::new().query("probe.meet", Anybody, move |(), ()| {
+        let meeting = meeting.clone();
+        async move {
+            meeting.wait().await;
+            Ok(1)
+        }
+    });
+    let server = serve(router, settings()).await;
+    let got = get(&server, "/trpc/probe.meet,probe.meet,probe.meet?batch=1").await;
+    assert_eq!(got.json(), json!([{"result": {"data": 1}}, {"result": {"data": 1}}, {"result": {"data": 1}}]));
+}
+
+#[tokio::test]
+async fn one_slash_at_the_end_is_ignored_and_no_more() {
+    let server = serve(router(), settings()).await;
+    assert_eq!(get(&server, "/trpc/probe.fast/").await.status, 200);
+    assert_eq!(get(&server, "/trpc/probe.fast//").await.status, 404);
+    assert_eq!(get(&server, "/trpc").await.status, 404);
+}

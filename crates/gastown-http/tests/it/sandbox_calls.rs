@@ -1,0 +1,84 @@
+//! What sandboxes call home for.
+
+use gastown_domain::{
+    Failure, TownId,
+    ports::{GatewayToken, HomeError, MockHomeCalls, MockTowns, StoreError},
+};
+use mockall::predicate::{always, eq};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::{
+    fake_towns::moment,
+    server::{Server, client},
+    world::{parts_with, serve},
+};
+
+const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
+
+fn town() -> TownId {
+    TOWN.parse().unwrap()
+}
+
+async fn post(server: &Server, name: &str, input: Value) -> (u16, Value) {
+    let request = client().post(server.url(&format!("/trpc/gastown.{name}"))).header("x-internal-api-key", "the key");
+    let response = request.header("content-type", "application/json").body(input.to_string()).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_handed_over_with_its_key() {
+    let mut home = MockHomeCalls::new();
+    home.expect_heartbeat()
+        .withf(|id, key| *id == town() && key.expose_secret() == "the key")
+        .times(1)
+        .returning(|_, _| Ok(()));
+    let server = serve(parts_with(MockTowns::new(), home)).await;
+    let got = post(&server, "heartbeat", json!({"townId": TOWN, "version": "more than we ask for"})).await;
+    assert_eq!(got, (200, json!({"result": {"data": {"townId": TOWN, "recorded": true}}})));
+}
+
+#[tokio::test]
+async fn a_fresh_token_comes_with_its_end() {
+    let mut home = MockHomeCalls::new();
+    home.expect_refresh_token()
+        .with(eq(town()), always())
+        .times(1)
+        .returning(|_, _| Ok(GatewayToken { token: "fresh".into(), expires_at: moment() }));
+    let server = serve(parts_with(MockTowns::new(), home)).await;
+    let got = post(&server, "refreshToken", json!({"townId": TOWN})).await;
+    let data = json!({"token": "fresh", "expiresAt": "2026-02-03T04:05:06.789Z"});
+    assert_eq!(got, (200, json!({"result": {"data": data}})));
+}
+
+#[tokio::test]
+async fn every_home_error_has_its_code() {
+    type Make = fn() -> HomeError;
+    let cases: [(Make, u16, &str); 4] = [
+        (|| HomeError::Unauthorized, 401, "UNAUTHORIZED"),
+        (|| HomeError::NoToken(Failure::OwnerUnknown), 403, "FORBIDDEN"),
+        (|| HomeError::NoToken(Failure::SecretsUnavailable), 500, "INTERNAL_SERVER_ERROR"),
+        (|| HomeError::Store(StoreError::Unavailable { cause: "secret".into() }), 503, "SERVICE_UNAVAILABLE"),
+    ];
+    for (make, status, code) in cases {
+        let mut home = MockHomeCalls::new();
+        home.expect_refresh_token().returning(move |_, _| Err(make()));
+        home.expect_heartbeat().returning(move |_, _| Err(make()));
+        let server = serve(parts_with(MockTowns::new(), home)).await;
+        for name in ["refreshToken", "heartbeat"] {
+            let (got, envelope) = post(&server, name, json!({"townId": TOWN})).await;
+            assert_eq!((got, &envelope["error"]["data"]["code"]), (status, &json!(code)), "{name}: {envelope}");
+            assert!(!envelope.to_string().contains("secret\""), "{envelope}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_must_name_its_town() {
+    let server = serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await;
+    for name in ["refreshToken", "heartbeat"] {
+        let (status, envelope) = post(&server, name, json!({})).await;
+        let fields = &envelope["error"]["data"]["zodError"]["fieldErrors"];
+        assert_eq!((status, fields), (400, &json!({"townId": ["Required"]})));
+    }
+}

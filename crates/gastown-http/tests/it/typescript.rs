@@ -1,0 +1,72 @@
+//! The official clients, versions 10 and 11, through every link they have for queries and mutations.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use crate::{
+    fake_towns::FakeTowns,
+    world::{ALICE, BOB, parts, serve},
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript")
+}
+
+fn missing(program: &str, error: &std::io::Error) -> ! {
+    panic!("cannot run `{program}` ({error}): install Node.js 20 or later with npm, `apt-get install nodejs npm`")
+}
+
+async fn check(arguments: &[&str]) -> Output {
+    let mut node = Command::new("node");
+    node.arg("check.mjs").args(arguments).current_dir(folder()).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(120), node.output()).await.expect("the check hangs");
+    output.unwrap_or_else(|error| missing("node", &error))
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Installs the clients from the lock file, once. The file lock is for test runners with a process per test.
+fn install() {
+    let folder = folder();
+    let lock_file = folder.join("package-lock.json");
+    let held = File::open(&lock_file).unwrap();
+    held.lock().unwrap();
+    let written = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    // npm writes this one when it is done, so that a half-made folder is made again.
+    if written(&folder.join("node_modules/.package-lock.json")) >= written(&lock_file) {
+        return;
+    }
+    let output = std::process::Command::new("npm").args(["ci", "--no-progress"]).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| missing("npm", &error));
+    assert!(output.status.success(), "npm ci failed:\n{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn official_clients_live_the_life_of_a_town() {
+    install();
+    let server = serve(parts(FakeTowns::default())).await;
+    let url = server.url("/trpc");
+    let output = check(&["--url", &url, "--token", ALICE, "--other-token", BOB]).await;
+    let printed = text(&output);
+    assert!(output.status.success(), "{printed}");
+    for link in ["v11 httpLink", "v11 httpBatchLink", "v11 httpBatchStreamLink", "v10 httpLink", "v10 httpBatchLink"] {
+        let destroyed = format!("ok    {link}: a destroyed town is NOT_FOUND and not listed");
+        assert!(printed.contains(&destroyed), "{link} did not get to its end:\n{printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_fails_where_the_server_does() {
+    install();
+    let server = serve(parts(FakeTowns::default())).await;
+    let output = check(&["--url", &server.url("/trpc"), "--token", "not-a-token"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+}

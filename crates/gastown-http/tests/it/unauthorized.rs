@@ -1,0 +1,118 @@
+//! Whoever is not known learns nothing, whatever is called. Walks the list of procedures, so that a new one is included.
+
+use gastown_domain::ports::{MockHomeCalls, MockTowns, MockUsers, StoreError};
+use gastown_http::{procedures, trpc::Kind};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    server::{Server, client},
+    world::{ALICE, REFUSED, call, parts, parts_with, serve},
+};
+
+/// Every procedure with the method it is called by; the mocks behind it fail the test when anything reaches them.
+fn everything() -> Vec<(&'static str, Method)> {
+    procedures(&parts(MockTowns::new())).procedures().map(|(name, kind)| (name, kind.method())).collect()
+}
+
+fn for_sandboxes(name: &str) -> bool {
+    ["gastown.heartbeat", "gastown.refreshToken"].contains(&name)
+}
+
+async fn closed() -> Server {
+    serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await
+}
+
+/// A good input for any of them.
+fn input() -> Value {
+    let id = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
+    json!({"townName": "mill", "townId": id, "rigId": id, "rigName": "app", "repoUrl": "https://github.com/a/b"})
+}
+
+fn assert_unauthorized(name: &str, case: &str, status: u16, envelope: &Value) {
+    let error = &envelope["error"];
+    let data = json!({"code": "UNAUTHORIZED", "httpStatus": 401, "path": name});
+    assert_eq!((status, &error["code"], &error["data"]), (401, &json!(-32001), &data), "{name}, {case}: {envelope}");
+    let message =
+        if for_sandboxes(name) { "Missing or invalid internal API key" } else { "Missing or invalid bearer token" };
+    assert_eq!(error["message"], message, "{name}, {case}");
+}
+
+#[tokio::test]
+async fn nobody_gets_in_anywhere() {
+    let server = closed().await;
+    for (name, method) in everything() {
+        for input in [input(), json!({}), Value::Null] {
+            let (status, envelope) = call(&server, method.clone(), name, "", &input).await;
+            assert_unauthorized(name, "no token", status, &envelope);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_bad_token_opens_anything() {
+    let server = closed().await;
+    for (name, method) in everything() {
+        for (token, refusal) in REFUSED {
+            let (status, envelope) = call(&server, method.clone(), name, token, &input()).await;
+            assert_unauthorized(name, &format!("{token}: {refusal:?}"), status, &envelope);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sandboxs_key_opens_nothing_of_a_user() {
+    let server = closed().await;
+    for (name, method) in everything().into_iter().filter(|(name, _)| !for_sandboxes(name)) {
+        let mut request = client().request(method.clone(), server.url(&format!("/trpc/{name}")));
+        request = request.header("x-internal-api-key", "a town's key");
+        if method == Method::POST {
+            request = request.header("content-type", "application/json").body(input().to_string());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        assert_unauthorized(name, "key of a sandbox", status, &response.json().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_users_token_opens_nothing_of_a_sandbox() {
+    let server = closed().await;
+    for (name, method) in everything().into_iter().filter(|(name, _)| for_sandboxes(name)) {
+        let (status, envelope) = call(&server, method, name, ALICE, &input()).await;
+        assert_unauthorized(name, "token of a user", status, &envelope);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_everything_is_refused_call_by_call() {
+    let server = closed().await;
+    for kind in [Kind::Query, Kind::Mutation] {
+        let names: Vec<_> =
+            everything().into_iter().filter(|(_, method)| *method == kind.method()).map(|(name, _)| name).collect();
+        let url = server.url(&format!("/trpc/{}?batch=1", names.join(",")));
+        let mut request = client().request(kind.method(), url);
+        if kind == Kind::Mutation {
+            request = request.header("content-type", "application/json").body("{");
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        let envelopes: Vec<Value> = response.json().await.unwrap();
+        for (name, envelope) in names.iter().zip(&envelopes) {
+            assert_unauthorized(name, "batch", 401, envelope);
+        }
+        assert_eq!(envelopes.len(), names.len());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_no_wrong_token() {
+    let mut users = MockUsers::new();
+    users.expect_user().returning(|_| Err(StoreError::Unavailable { cause: "secret connection string".into() }));
+    let mut parts = parts(MockTowns::new());
+    parts.users = std::sync::Arc::new(users);
+    let server = serve(parts).await;
+    let (status, envelope) = call(&server, Method::GET, "gastown.listTowns", ALICE, &Value::Null).await;
+    assert_eq!((status, &envelope["error"]["data"]["code"]), (503, &json!("SERVICE_UNAVAILABLE")));
+    assert!(!envelope.to_string().contains("secret"), "{envelope}");
+}
