@@ -5,6 +5,7 @@
 mod bad_input;
 mod failures;
 mod fake_towns;
+mod foreign_towns;
 mod golden;
 mod golden_wire;
 mod layers;
