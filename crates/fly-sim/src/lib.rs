@@ -1,1 +1,43 @@
 //! A simulator of the Fly Machines API and of the sandboxes on it, with faults on schedule.
+//!
+//! [`FlySim::start`] serves `/v1` on a local port, close enough that clients written for Fly drive it unchanged:
+//! states and their timing, names and their uniqueness, waits, leases, metadata, volumes that stay bound a while,
+//! rate limits, and Fly's own words for every refusal. A sandbox runs on every started machine and keeps its rigs on
+//! the machine's volume. What goes wrong is a schedule of [`Fault`]s. It never talks to the real Fly.
+//!
+//! Requests and answers are held against Fly's OpenAPI document; [`FlySim::violations`] has what did not agree.
+//!
+//! Start reading at `gateway.rs` (the way of a call), then `world/mod.rs` (what there is) and `world/transitions.rs`
+//! (what time does to it). `refusal.rs` has every way to say no.
+
+mod api;
+mod clock;
+mod config;
+mod contract;
+mod debug;
+mod faults;
+mod gateway;
+mod ids;
+mod journal;
+mod rates;
+mod refusal;
+mod reply;
+mod route;
+mod rules;
+mod sandbox;
+mod server;
+mod sim;
+mod snapshot;
+mod timing;
+mod world;
+
+pub use config::{SandboxRules, SimConfig};
+pub use contract::{Side, SpecError, Violation};
+pub use faults::{Capacity, Effect, Fault};
+pub use journal::CallRecord;
+pub use rates::RateLimits;
+pub use route::Call;
+pub use sim::{FlySim, SetupError, StartError};
+pub use snapshot::{MachineSnapshot, VolumeSnapshot};
+pub use timing::Timing;
+pub use world::{Death, State};

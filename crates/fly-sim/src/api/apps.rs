@@ -1,0 +1,70 @@
+//! Apps.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::ApiRequest;
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    rules,
+    world::{App, World},
+};
+
+pub(super) fn list(world: &World, request: &ApiRequest) -> Reply {
+    let org = request.query("org_slug").unwrap_or_default();
+    let apps = world.apps.values().filter(|app| !app.foreign && app.org_slug == org);
+    let shown: Vec<Value> = apps
+        .map(|app| {
+            let whole = world.render_app(app);
+            let kept = ["id", "name", "machine_count", "volume_count", "network"];
+            kept.into_iter().map(|key| (key.to_owned(), whole[key].clone())).collect()
+        })
+        .collect();
+    Reply::json(200, json!({ "total_apps": shown.len(), "apps": shown }))
+}
+
+pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let name = request.text("name").or_else(|| request.text("app_name")).ok_or(Refusal::AppNameInvalid)?;
+    let org = request.text("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?.to_owned();
+    let network = request.text("network").unwrap_or("default").to_owned();
+    add(world, name, org, network, false)?;
+    let created_at = world.wall().timestamp_millis();
+    Ok(Reply::json(201, json!({ "id": name, "created_at": created_at })))
+}
+
+/// Adds an app; the name must be free in all of Fly.
+pub(crate) fn add(
+    world: &mut World,
+    name: &str,
+    org_slug: String,
+    network: String,
+    foreign: bool,
+) -> Result<(), Refusal> {
+    if !rules::is_app_name(name) {
+        return Err(Refusal::AppNameInvalid);
+    }
+    if world.apps.contains_key(name) {
+        return Err(Refusal::AppNameTaken);
+    }
+    let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, foreign };
+    world.apps.insert(name.to_owned(), app);
+    Ok(())
+}
+
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    world.app(&request.route.app)?;
+    let app = world.apps.get(&request.route.app).ok_or(Refusal::AppNotFound)?;
+    Ok(Reply::json(200, world.render_app(app)))
+}
+
+/// Takes everything along: machines, volumes, secrets.
+pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let name = &request.route.app;
+    world.app(name)?;
+    world.apps.remove(name);
+    world.machines.retain(|_, machine| machine.app != *name);
+    world.volumes.retain(|_, volume| volume.app != *name);
+    Ok(Reply::empty(202))
+}

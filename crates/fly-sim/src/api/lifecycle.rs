@@ -1,0 +1,115 @@
+//! Start, stop, restart, signal, suspend, cordon, destroy.
+
+use serde_json::{Value, json};
+
+use super::{ApiRequest, leases};
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    world::{Next, State, World},
+};
+
+/// Signals that end a process which does not handle them.
+const DEADLY: [&str; 12] = [
+    "SIGABRT", "SIGALRM", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSEGV",
+    "SIGTERM", "SIGTRAP",
+];
+
+pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    let (now, id) = (world.now(), &request.route.id);
+    let machine = world.living_machine(&request.route.app, id)?;
+    let previous = machine.state;
+    match previous {
+        State::Stopped | State::Suspended | State::Failed => {}
+        State::Replacing => return Err(Refusal::StartWhileReplacing),
+        state => return Err(Refusal::CannotStart(state)),
+    }
+    if machine.active_until.is_some_and(|until| now < until) {
+        return Err(Refusal::StillActive);
+    }
+    let volume = machine.mount().map(|(volume, _)| volume.to_owned());
+    if volume.is_some_and(|volume| !world.volumes.contains_key(&volume)) {
+        return Err(Refusal::VolumeNotFound);
+    }
+    world.begin_start(id, State::Starting);
+    Ok(Reply::json(200, json!({ "previous_state": previous, "migrated": false, "new_host": "" })))
+}
+
+/// Accepts fly-go's body `{"id", "timeout"}`, ours, and none.
+pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    let (id, delay) = (&request.route.id, world.settings.timing.stop);
+    let machine = world.living_machine(&request.route.app, id)?;
+    match machine.state {
+        State::Stopping | State::Stopped | State::Failed | State::Destroying | State::Destroyed => {}
+        // Also a machine that is only about to start, or is being replaced: the last word counts.
+        _ => {
+            machine.sandbox = None;
+            world.redirect(id, State::Stopping, Some((delay, Next::Stopped)));
+            world.record(id, "stop", "user", None);
+        }
+    }
+    Ok(Reply::ok())
+}
+
+pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    let id = &request.route.id;
+    let machine = world.living_machine(&request.route.app, id)?;
+    if machine.state != State::Started {
+        return Err(Refusal::NotRunning(machine.state));
+    }
+    world.end_requested_process(id);
+    world.begin_start(id, State::Restarting);
+    Ok(Reply::ok())
+}
+
+/// A deadly signal leaves the machine to its restart policy.
+pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let signal = request.body.get("signal").cloned().unwrap_or(Value::Null);
+    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    if machine.state != State::Started {
+        return Err(Refusal::NotRunning(machine.state));
+    }
+    let deadly = signal.as_u64() == Some(9) || signal.as_str().is_some_and(|name| DEADLY.contains(&name));
+    if deadly {
+        world.kill_process(&request.route.id);
+    }
+    Ok(Reply::ok())
+}
+
+pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    let (id, delay) = (&request.route.id, world.settings.timing.suspend);
+    let machine = world.living_machine(&request.route.app, id)?;
+    match machine.state {
+        State::Suspending | State::Suspended => {}
+        State::Started => {
+            machine.sandbox = None;
+            world.redirect(id, State::Suspending, Some((delay, Next::Suspended)));
+        }
+        state => return Err(Refusal::NotRunning(state)),
+    }
+    Ok(Reply::ok())
+}
+
+pub(super) fn cordon(world: &mut World, request: &ApiRequest, cordoned: bool) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    world.living_machine(&request.route.app, &request.route.id)?.cordoned = cordoned;
+    Ok(Reply::ok())
+}
+
+/// `force` and `kill` are two spellings of one thing. A machine that is gone is gone: 200 again.
+pub(super) fn destroy(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    leases::guard(world, request)?;
+    let id = &request.route.id;
+    let state = world.machine(&request.route.app, id)?.state;
+    if state.needs_force() && !request.flag(&["force", "kill"]) {
+        return Err(Refusal::DestroyWhileRunning);
+    }
+    if !matches!(state, State::Destroying | State::Destroyed) {
+        world.begin_destroy(id);
+    }
+    Ok(Reply::ok())
+}

@@ -1,0 +1,156 @@
+//! Making machines.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{ApiRequest, leases, secrets};
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    rules,
+    world::{Files, Machine, Next, State, World, mount_of},
+};
+
+pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let app_name = &request.route.app;
+    let app = world.app(app_name)?;
+    secrets::check_version(app, request.number("min_secrets_version"))?;
+    let known_secrets = app.secrets.clone();
+    let secrets = if request.boolean("skip_secrets").unwrap_or(false) { BTreeMap::default() } else { known_secrets };
+    let config = read_config(&request.body)?;
+    let name = chosen_name(world, request)?;
+    let region = chosen_region(world, request, &config)?;
+    check_limit(world)?;
+
+    let at = world.wall();
+    let id = world.ids.machine();
+    let version = world.ids.ulid(at);
+    if let Some((volume, _)) = mount_of(&config)
+        && let Some(volume) = world.volumes.get_mut(volume)
+    {
+        volume.claimed_by = Some(id.clone());
+    }
+    let machine = Machine {
+        id: id.clone(),
+        app: app_name.clone(),
+        name,
+        region,
+        state: State::Created,
+        private_ip: world.ids.private_ip(),
+        created_at: at,
+        updated_at: at,
+        born: world.born(),
+        version: version.clone(),
+        versions: vec![(version, config.clone())],
+        config,
+        events: VecDeque::new(),
+        lease: None,
+        cordoned: false,
+        secrets,
+        plan: 0,
+        active_until: None,
+        restarts: 0,
+        rootfs: Files::new(),
+        sandbox: None,
+    };
+    world.machines.insert(id.clone(), machine);
+    world.redirect(&id, State::Created, Some(first_step(world, request)));
+    world.record(&id, "launch", "user", None);
+    let nonce = request.number("lease_ttl").map(|ttl| leases::grant(world, &id, Duration::from_secs(ttl), ""));
+    Ok(shown(world, &id, nonce))
+}
+
+/// The machine with the nonce of the lease that came with it.
+pub(super) fn shown(world: &World, id: &str, nonce: Option<String>) -> Reply {
+    let mut machine = world.machines.get(id).map(|machine| machine.render(false)).unwrap_or_default();
+    if let Some(nonce) = nonce {
+        machine["nonce"] = json!(nonce);
+    }
+    Reply::json(200, machine)
+}
+
+/// The configuration of a create or an update, checked; null fields are as good as absent.
+pub(super) fn read_config(body: &Value) -> Result<Map<String, Value>, Refusal> {
+    let config = body.get("config").and_then(Value::as_object).ok_or_else(|| Refusal::invalid("config is required"))?;
+    let config: Map<String, Value> =
+        config.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
+    if config.get("image").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        return Err(Refusal::invalid("config.image is required"));
+    }
+    if let Some(guest) = config.get("guest") {
+        rules::check_guest(guest).map_err(Refusal::invalid)?;
+    }
+    if let Some(mounts) = config.get("mounts").and_then(Value::as_array) {
+        if mounts.len() > 1 {
+            return Err(Refusal::invalid("only one mount is allowed per machine"));
+        }
+        if !mounts.is_empty() && mount_of(&config).is_none_or(|(_, path)| !path.starts_with('/')) {
+            return Err(Refusal::invalid("config.mounts needs a volume and an absolute path"));
+        }
+    }
+    Ok(config)
+}
+
+/// The given name, when it is free among the machines that are not destroyed, or a made-up one.
+fn chosen_name(world: &mut World, request: &ApiRequest) -> Result<String, Refusal> {
+    let Some(name) = request.text("name") else { return Ok(world.ids.machine_name()) };
+    if !rules::is_machine_name(name) {
+        return Err(Refusal::invalid("name must be at most 63 lowercase letters, digits and dashes"));
+    }
+    let holder = world
+        .machines
+        .values()
+        .find(|machine| machine.app == request.route.app && machine.name == name && machine.state != State::Destroyed);
+    match holder {
+        Some(holder) => Err(Refusal::MachineNameTaken { id: holder.id.clone(), name: name.to_owned() }),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// The wanted region, which must be that of the volume; the volume must be there and free.
+fn chosen_region(world: &mut World, request: &ApiRequest, config: &Map<String, Value>) -> Result<String, Refusal> {
+    let wanted = match request.text("region") {
+        None => None,
+        Some(wish) => {
+            Some(rules::preferred_region(wish).ok_or_else(|| Refusal::invalid(format!("region '{wish}' not found")))?)
+        }
+    };
+    let Some((volume, _)) = mount_of(config) else {
+        return Ok(wanted.unwrap_or(rules::DEFAULT_REGION).to_owned());
+    };
+    let volume = world.volume(&request.route.app, volume)?;
+    if volume.deleted {
+        return Err(Refusal::VolumeNotFound);
+    }
+    if let Some(holder) = &volume.claimed_by {
+        return Err(Refusal::VolumeClaimed(holder.clone()));
+    }
+    match wanted {
+        Some(wanted) if wanted != volume.region => Err(Refusal::invalid(format!(
+            "the machine is to go to region '{wanted}', its volume is in '{}'",
+            volume.region
+        ))),
+        _ => Ok(volume.region.clone()),
+    }
+}
+
+fn check_limit(world: &World) -> Result<(), Refusal> {
+    let there = world.machines.values().filter(|machine| machine.state != State::Destroyed).count();
+    match world.settings.machine_limit {
+        Some(limit) if there >= limit => Err(Refusal::MachineLimit),
+        _ => Ok(()),
+    }
+}
+
+fn first_step(world: &World, request: &ApiRequest) -> (Duration, Next) {
+    let timing = &world.settings.timing;
+    if request.boolean("skip_launch").unwrap_or(false) {
+        (timing.prepare, Next::Prepared)
+    } else {
+        (timing.launch, Next::Launch)
+    }
+}

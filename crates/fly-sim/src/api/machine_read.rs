@@ -1,0 +1,65 @@
+//! Reading machines.
+
+use serde_json::{Value, json};
+
+use super::ApiRequest;
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    world::{Machine, MachineEvent, State, World},
+};
+
+/// The least and the most events `GET …/events` gives; Fly: default 20, at most 50.
+const EVENTS: (usize, usize) = (20, 50);
+
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let machine = world.machine(&request.route.app, &request.route.id)?;
+    Ok(Reply::json(200, machine.render(false)))
+}
+
+pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    world.app(&request.route.app)?;
+    let lag = world.settings.timing.list_lag;
+    let summary = request.flag(&["summary"]);
+    let mut machines: Vec<&Machine> = world
+        .machines
+        .values()
+        .filter(|machine| machine.app == request.route.app)
+        .filter(|machine| machine.born.at + lag <= world.now())
+        .filter(|machine| is_wanted(machine, request))
+        .collect();
+    machines.sort_by_key(|machine| machine.born);
+    Ok(Reply::json(200, machines.into_iter().map(|machine| machine.render(summary)).collect()))
+}
+
+pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let (usual, most) = EVENTS;
+    let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual).min(most);
+    let machine = world.machine(&request.route.app, &request.route.id)?;
+    Ok(Reply::json(200, machine.events.iter().take(limit).map(MachineEvent::render).collect()))
+}
+
+pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let machine = world.machine(&request.route.app, &request.route.id)?;
+    let newest_first = machine.versions.iter().rev();
+    let shown: Vec<Value> =
+        newest_first.map(|(version, config)| json!({ "version": version, "user_config": config })).collect();
+    Ok(Reply::json(200, Value::Array(shown)))
+}
+
+/// Whether the list's filters let the machine through: several filters must all hold.
+pub(super) fn is_wanted(machine: &Machine, request: &ApiRequest) -> bool {
+    let gone = machine.state == State::Destroyed;
+    if gone && !request.flag(&["include_deleted"]) {
+        return false;
+    }
+    let metadata = machine.strings("metadata");
+    request.query.iter().all(|(name, wanted)| match name.as_str() {
+        "region" => machine.region == *wanted,
+        "state" => wanted.split(',').any(|state| state == machine.state.as_str()),
+        _ => match name.strip_prefix("metadata.") {
+            Some(key) => metadata.get(key) == Some(wanted),
+            None => true,
+        },
+    })
+}

@@ -1,0 +1,56 @@
+//! Metadata of a machine: changed without a reboot, without a new version and without a lease.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::ApiRequest;
+use crate::{refusal::Refusal, reply::Reply, world::World};
+
+pub(super) fn all(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    Ok(Reply::json(200, json!(read(world, request)?)))
+}
+
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let metadata = read(world, request)?;
+    let value = metadata.get(&request.route.key).ok_or(Refusal::MetadataKeyNotFound)?;
+    Ok(Reply::json(200, json!({ "value": value })))
+}
+
+pub(super) fn set(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let value = request.body.get("value").and_then(Value::as_str);
+    let value = value.ok_or_else(|| Refusal::invalid("value is required"))?;
+    change(world, request, &Map::from_iter([(request.route.key.clone(), json!(value))]))
+}
+
+pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    change(world, request, &Map::from_iter([(request.route.key.clone(), Value::Null)]))
+}
+
+/// `PUT` and `PATCH` alike change the named keys only.
+pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let changes = request.body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    if request.text("machine_version").is_some_and(|expected| expected != machine.version) {
+        return Err(Refusal::StaleMetadataVersion);
+    }
+    change(world, request, &changes)
+}
+
+fn read(world: &mut World, request: &ApiRequest) -> Result<BTreeMap<String, String>, Refusal> {
+    Ok(world.machine(&request.route.app, &request.route.id)?.strings("metadata"))
+}
+
+/// Null and empty values remove a key.
+fn change(world: &mut World, request: &ApiRequest, changes: &Map<String, Value>) -> Result<Reply, Refusal> {
+    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    let mut metadata = machine.strings("metadata");
+    for (key, value) in changes {
+        match value.as_str() {
+            None | Some("") => metadata.remove(key),
+            Some(value) => metadata.insert(key.clone(), value.to_owned()),
+        };
+    }
+    machine.config.insert("metadata".to_owned(), json!(metadata));
+    Ok(Reply::empty(204))
+}

@@ -1,0 +1,46 @@
+//! What is asked of an organization or of the platform.
+
+use serde_json::{Value, json};
+
+use super::{ApiRequest, machine_read::is_wanted};
+use crate::{
+    reply::Reply,
+    rules,
+    world::{Machine, Volume, World},
+};
+
+pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
+    let mut machines: Vec<&Machine> = world
+        .machines
+        .values()
+        .filter(|machine| belongs(world, &machine.app, request) && is_wanted(machine, request))
+        .collect();
+    machines.sort_by_key(|machine| machine.born);
+    let shown: Vec<Value> = machines.into_iter().map(Machine::render_for_org).collect();
+    Reply::json(200, json!({ "machines": shown, "error_regions": [] }))
+}
+
+pub(super) fn volumes(world: &World, request: &ApiRequest) -> Reply {
+    let deleted_too = request.flag(&["include_deleted"]);
+    let mut volumes: Vec<&Volume> = world
+        .volumes
+        .values()
+        .filter(|volume| belongs(world, &volume.app, request) && (deleted_too || !volume.deleted))
+        .collect();
+    volumes.sort_by_key(|volume| volume.born);
+    let shown: Vec<Value> = volumes.into_iter().map(Volume::render_for_org).collect();
+    Reply::json(200, json!({ "volumes": shown }))
+}
+
+/// The regions, with the capital keys of the live service.
+pub(super) fn regions() -> Reply {
+    let regions: Vec<Value> = rules::REGIONS
+        .into_iter()
+        .map(|code| json!({ "code": code, "name": code, "gateway_available": true, "deprecated": false }))
+        .collect();
+    Reply::json(200, json!({ "Regions": regions, "Nearest": rules::DEFAULT_REGION }))
+}
+
+fn belongs(world: &World, app: &str, request: &ApiRequest) -> bool {
+    world.apps.get(app).is_some_and(|app| !app.foreign && app.org_slug == request.route.app)
+}

@@ -1,0 +1,126 @@
+//! Volumes: names are not unique, and a volume stays bound until its machine is wholly gone.
+
+use serde_json::{Value, json};
+
+use super::ApiRequest;
+use crate::{
+    refusal::Refusal,
+    reply::Reply,
+    rules,
+    world::{Files, Volume, World},
+};
+
+const DEFAULT_SIZE_GB: u64 = 3;
+const LARGEST_GB: u64 = 500;
+const DEFAULT_RETENTION_DAYS: u64 = 5;
+
+pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    world.app(&request.route.app)?;
+    let visible = world.settings.timing.list_lag;
+    let mut volumes: Vec<&Volume> = world
+        .volumes
+        .values()
+        .filter(|volume| volume.app == request.route.app)
+        .filter(|volume| volume.born.at + visible <= world.now())
+        .collect();
+    volumes.sort_by_key(|volume| volume.born);
+    Ok(Reply::json(200, volumes.into_iter().map(Volume::render).collect()))
+}
+
+pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    world.app(&request.route.app)?;
+    let name = request.text("name").ok_or_else(|| Refusal::invalid("name is required"))?;
+    if !rules::is_volume_name(name) {
+        return Err(Refusal::invalid(
+            "volume name must be at most 30 characters of lowercase letters, digits and underscores",
+        ));
+    }
+    let region = request.text("region").unwrap_or(rules::DEFAULT_REGION);
+    if !rules::is_region(region) {
+        return Err(Refusal::invalid(format!("region '{region}' not found")));
+    }
+    let size_gb = request.number("size_gb").unwrap_or(DEFAULT_SIZE_GB);
+    check_size(size_gb)?;
+    if let Some(compute) = request.body.get("compute").filter(|compute| compute.is_object()) {
+        rules::check_guest(compute).map_err(Refusal::invalid)?;
+    }
+    let files = copied_files(world, request)?;
+    let volume = Volume {
+        id: world.ids.volume(),
+        app: request.route.app.clone(),
+        name: name.to_owned(),
+        region: region.to_owned(),
+        zone: world.ids.zone(),
+        size_gb,
+        encrypted: request.boolean("encrypted").unwrap_or(true),
+        fstype: request.text("fstype").unwrap_or("ext4").to_owned(),
+        snapshot_retention: request.number("snapshot_retention").unwrap_or(DEFAULT_RETENTION_DAYS),
+        auto_backup_enabled: request.boolean("auto_backup_enabled").unwrap_or(true),
+        created_at: world.wall(),
+        born: world.born(),
+        claimed_by: None,
+        deleted: false,
+        files,
+    };
+    let shown = volume.render();
+    world.volumes.insert(volume.id.clone(), volume);
+    Ok(Reply::json(200, shown))
+}
+
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let volume = world.volume(&request.route.app, &request.route.id)?;
+    Ok(Reply::json(200, volume.render()))
+}
+
+pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let volume = world.volume(&request.route.app, &request.route.id)?;
+    if let Some(days) = request.number("snapshot_retention") {
+        volume.snapshot_retention = days;
+    }
+    if let Some(enabled) = request.boolean("auto_backup_enabled") {
+        volume.auto_backup_enabled = enabled;
+    }
+    Ok(Reply::json(200, volume.render()))
+}
+
+pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let tombstone = world.settings.timing.volume_tombstone;
+    let volume = world.volume(&request.route.app, &request.route.id)?;
+    if let Some(machine) = &volume.claimed_by {
+        return Err(Refusal::VolumeBound(machine.clone()));
+    }
+    let first = !std::mem::replace(&mut volume.deleted, true);
+    volume.files.clear();
+    let shown = volume.render();
+    if first {
+        world.forget_volume_after(&request.route.id, tombstone);
+    }
+    Ok(Reply::json(200, shown))
+}
+
+pub(super) fn extend(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let wanted = request.number("size_gb").ok_or_else(|| Refusal::invalid("size_gb is required"))?;
+    check_size(wanted)?;
+    let volume = world.volume(&request.route.app, &request.route.id)?;
+    if wanted < volume.size_gb {
+        return Err(Refusal::invalid("a volume cannot be shrunk"));
+    }
+    volume.size_gb = wanted;
+    Ok(Reply::json(200, json!({ "volume": volume.render(), "needs_restart": false })))
+}
+
+fn check_size(size_gb: u64) -> Result<(), Refusal> {
+    if (1..=LARGEST_GB).contains(&size_gb) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(format!("size_gb must be between 1 and {LARGEST_GB}")))
+    }
+}
+
+/// A fork begins with the files of its source.
+fn copied_files(world: &mut World, request: &ApiRequest) -> Result<Files, Refusal> {
+    match request.body.get("source_volume_id").and_then(Value::as_str) {
+        None | Some("") => Ok(Files::new()),
+        Some(source) => Ok(world.volume(&request.route.app, source)?.files.clone()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a simulator can be told.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::{faults::Fault, rates::RateLimits, timing::Timing};
+
+/// Settings of one simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and set what matters.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Every delay.
+    pub timing: Timing,
+    /// Fly's rate limits, or none.
+    pub rates: RateLimits,
+    /// The only token that is accepted; without one, any that is not empty.
+    pub token: Option<SecretString>,
+    /// The organization of every app.
+    pub org_slug: String,
+    /// How many machines the organization may have, stopped ones included.
+    pub machine_limit: Option<usize>,
+    /// Seed of every id.
+    pub seed: u64,
+    /// The time of day at the start; without one, the real one.
+    pub epoch: Option<DateTime<Utc>>,
+    /// How sandboxes behave.
+    pub sandbox: SandboxRules,
+    /// How often a serving sandbox calls home; never without. Only where `GASTOWN_CLOUD_URL` is in its environment.
+    pub heartbeat: Option<Duration>,
+    /// Faults that are on the schedule from the start.
+    pub faults: Vec<Fault>,
+}
+
+impl SimConfig {
+    /// For tests: milliseconds, no rate limits.
+    pub fn fast() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            timing: Timing::fast(),
+            rates: RateLimits::Off,
+            token: None,
+            org_slug: "personal".to_owned(),
+            machine_limit: None,
+            seed: 1,
+            epoch: None,
+            sandbox: SandboxRules::default(),
+            heartbeat: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// For demonstrations: the pace and the limits of the real service.
+    pub fn fly_like() -> Self {
+        Self {
+            timing: Timing::fly_like(),
+            rates: RateLimits::Fly,
+            heartbeat: Some(Duration::from_secs(10)),
+            ..Self::fast()
+        }
+    }
+}
+
+/// Which repositories make a sandbox difficult: parts of the repository's URL.
+#[derive(Debug, Clone)]
+pub struct SandboxRules {
+    /// Refused for good (422).
+    pub refused: Vec<String>,
+    /// Has work that is not pushed: not removed without force (409).
+    pub unpushed: Vec<String>,
+}
+
+impl Default for SandboxRules {
+    fn default() -> Self {
+        Self { refused: vec!["/refused/".to_owned()], unpushed: vec!["/unpushed/".to_owned()] }
+    }
+}
+
+impl SandboxRules {
+    pub(crate) fn refuses(&self, repo_url: &str) -> bool {
+        self.refused.iter().any(|part| repo_url.contains(part))
+    }
+
+    pub(crate) fn has_unpushed_work(&self, repo_url: &str) -> bool {
+        self.unpushed.iter().any(|part| repo_url.contains(part))
+    }
+}

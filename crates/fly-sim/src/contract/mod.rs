@@ -1,0 +1,237 @@
+//! Holds requests and answers against Fly's OpenAPI document.
+
+mod exceptions;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use jsonschema::{Draft, Validator};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use exceptions::Side;
+
+use crate::route::Call;
+
+const DOCUMENT: &str = include_str!("../../spec/fly-openapi.json");
+
+/// A body or parameter that Fly's document does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The call.
+    pub call: Call,
+    /// Whose fault it is: the client's (request) or the simulator's (response).
+    pub side: Side,
+    /// What is wrong, with the place in the body.
+    pub problem: String,
+}
+
+/// The document cannot be used: a mistake in this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// Not JSON.
+    #[error("the embedded OpenAPI document is not JSON")]
+    Json(#[from] serde_json::Error),
+    /// A schema that is none.
+    #[error("a schema of {call:?} does not compile")]
+    Schema {
+        /// The call.
+        call: Call,
+        /// What the compiler says.
+        #[source]
+        cause: Box<jsonschema::ValidationError<'static>>,
+    },
+}
+
+/// What a validator checks: the request of a call, or its answer with a status.
+type Key = (Call, Option<u16>);
+
+/// The document and the validators made from it so far, one per operation and direction.
+pub(crate) struct Contract {
+    document: Value,
+    compiled: Mutex<HashMap<Key, Option<Arc<Validator>>>>,
+}
+
+impl std::fmt::Debug for Contract {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contract").finish_non_exhaustive()
+    }
+}
+
+impl Contract {
+    /// The contract of this process: schemas are compiled once, however many simulators there are.
+    pub(crate) fn shared() -> Result<Arc<Self>, SpecError> {
+        static SHARED: OnceLock<Arc<Contract>> = OnceLock::new();
+        if let Some(contract) = SHARED.get() {
+            return Ok(contract.clone());
+        }
+        let contract = Arc::new(Self { document: serde_json::from_str(DOCUMENT)?, compiled: Mutex::default() });
+        Ok(SHARED.get_or_init(|| contract).clone())
+    }
+
+    /// What makes the request unacceptable.
+    pub(crate) fn check_request(&self, call: Call, body: &Value) -> Result<Vec<Violation>, SpecError> {
+        self.mismatches(call, Side::Request, None, body)
+    }
+
+    /// Takes out of the body what Fly would ignore without a word, and tells of it; unknown parameters too.
+    pub(crate) fn take_ignored(&self, call: Call, query: &[(String, String)], body: &mut Value) -> Vec<Violation> {
+        let side = Side::Request;
+        let mut stray = Vec::new();
+        if let Some(schema) = self.schema(call, None) {
+            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
+        }
+        for pointer in &stray {
+            remove(body, pointer);
+        }
+        let fields = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
+        let unknown = query.iter().filter(|(name, _)| !self.has_query(call, name) && !exceptions::takes_query(name));
+        let parameters = unknown.map(|(name, _)| format!("query parameter '{name}' is unknown"));
+        fields.chain(parameters).map(|problem| Violation { call, side, problem }).collect()
+    }
+
+    /// What is wrong with an answer.
+    pub(crate) fn check_response(&self, call: Call, status: u16, body: &Value) -> Result<Vec<Violation>, SpecError> {
+        let side = Side::Response;
+        if exceptions::is_described_wrongly(call, side) {
+            return Ok(Vec::new());
+        }
+        let mut violations = self.mismatches(call, side, Some(status), body)?;
+        let mut stray = Vec::new();
+        if let Some(schema) = self.schema(call, Some(status)) {
+            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
+        }
+        let stray = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
+        violations.extend(stray.map(|problem| Violation { call, side, problem }));
+        Ok(violations)
+    }
+
+    fn mismatches(
+        &self,
+        call: Call,
+        side: Side,
+        status: Option<u16>,
+        body: &Value,
+    ) -> Result<Vec<Violation>, SpecError> {
+        let Some(validator) = self.validator(call, status)? else { return Ok(Vec::new()) };
+        let body = exceptions::adapted(call, side, body);
+        let problems = validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path()));
+        Ok(problems.map(|problem| Violation { call, side, problem }).collect())
+    }
+
+    fn validator(&self, call: Call, status: Option<u16>) -> Result<Option<Arc<Validator>>, SpecError> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = compiled.get(&(call, status)) {
+            return Ok(known.clone());
+        }
+        let validator = match self.schema(call, status) {
+            None => None,
+            Some(schema) => {
+                let whole = json!({ "allOf": [schema], "components": self.document["components"] });
+                let built = jsonschema::options().with_draft(Draft::Draft4).build(&whole);
+                Some(Arc::new(built.map_err(|cause| SpecError::Schema { call, cause: Box::new(cause) })?))
+            }
+        };
+        compiled.insert((call, status), validator.clone());
+        Ok(validator)
+    }
+
+    /// The schema of the request (no status) or of the answer with that status.
+    fn schema(&self, call: Call, status: Option<u16>) -> Option<&Value> {
+        let operation = self.operation(call)?;
+        let content = match status {
+            None => operation.get("requestBody")?.get("content")?,
+            Some(status) if status >= 400 => return self.document.pointer("/components/schemas/ErrorResponse"),
+            Some(status) => operation.get("responses")?.get(status.to_string())?.get("content")?,
+        };
+        content.get("application/json")?.get("schema")
+    }
+
+    fn operation(&self, call: Call) -> Option<&Value> {
+        let (method, path) = call.operation()?;
+        self.document.get("paths")?.get(path)?.get(method.to_ascii_lowercase())
+    }
+
+    fn has_query(&self, call: Call, name: &str) -> bool {
+        let parameters = self.operation(call).and_then(|operation| operation.get("parameters")?.as_array());
+        parameters.into_iter().flatten().any(|parameter| parameter["in"] == "query" && parameter["name"] == name)
+    }
+
+    /// Collects pointers to the fields that the schema does not have. A schema without properties takes anything.
+    fn stray_fields(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+        if let Value::Array(items) = value {
+            for (index, item) in items.iter().enumerate() {
+                self.stray_fields(&self.resolved(schema)["items"], item, &format!("{at}/{index}"), found);
+            }
+        }
+        let Value::Object(fields) = value else { return };
+        let schema = self.resolved(schema);
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, value) in fields {
+            let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
+                (Some(property), _) => self.stray_fields(property, value, &at, found),
+                (None, Some(additional)) => self.stray_fields(additional, value, &at, found),
+                (None, None) if properties.is_some() => found.push(at),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// The schema behind references and `allOf` of one.
+    fn resolved<'schema>(&'schema self, schema: &'schema Value) -> &'schema Value {
+        let reference = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
+        if let Some(target) = reference.and_then(|pointer| self.document.pointer(pointer)) {
+            return self.resolved(target);
+        }
+        match schema.get("allOf").and_then(|all| all.as_array()?.first()) {
+            Some(only) if schema.get("properties").is_none() => self.resolved(only),
+            _ => schema,
+        }
+    }
+}
+
+/// Removes the field behind a JSON pointer.
+fn remove(body: &mut Value, pointer: &str) {
+    if let Some((parent, name)) = pointer.rsplit_once('/')
+        && let Some(Value::Object(fields)) = body.pointer_mut(parent)
+    {
+        fields.remove(&name.replace("~1", "/").replace("~0", "~"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_routed_call_is_in_the_document() {
+        let contract = Contract::shared().unwrap();
+        let missing: Vec<Call> = Call::machines_api().filter(|call| contract.operation(*call).is_none()).collect();
+        assert_eq!(missing, []);
+    }
+
+    #[test]
+    fn a_wrong_type_is_a_mismatch_and_a_null_is_not() {
+        let contract = Contract::shared().unwrap();
+        let check = |body| contract.check_request(Call::CreateVolume, &body).unwrap().len();
+        assert_eq!(check(json!({ "name": "v", "size_gb": 3, "snapshot_id": null })), 0);
+        assert_eq!(check(json!({ "name": "v", "size_gb": "3" })), 1);
+    }
+
+    #[test]
+    fn what_fly_would_ignore_is_told_and_taken_out() {
+        let contract = Contract::shared().unwrap();
+        let mut body = json!({ "config": { "image": "i", "restart_policy": "no" } });
+        let query = [("metadata.a".to_owned(), "b".to_owned()), ("colour".to_owned(), "red".to_owned())];
+        let problems: Vec<String> = contract
+            .take_ignored(Call::CreateMachine, &query, &mut body)
+            .into_iter()
+            .map(|found| found.problem)
+            .collect();
+        assert_eq!(problems, ["/config/restart_policy: unknown field", "query parameter 'colour' is unknown"]);
+        assert_eq!(body, json!({ "config": { "image": "i" } }));
+    }
+}

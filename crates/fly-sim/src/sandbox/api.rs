@@ -1,0 +1,126 @@
+//! The API inside a sandbox: health, rigs, sync.
+
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use super::{
+    Sandbox,
+    rigs::{self, Rig},
+};
+use crate::{
+    clock::rfc3339,
+    reply::Reply,
+    route::{Call, Route},
+    world::{Machine, State, World},
+};
+
+/// Why the caller does not reach the sandbox, as Fly's proxy or the sandbox itself puts it.
+pub(crate) fn authorize(world: &World, route: &Route, key: Option<&str>) -> Result<(), Reply> {
+    let sandbox = serving(world, route)?;
+    let given = key.unwrap_or_default().as_bytes();
+    if bool::from(given.ct_eq(sandbox.key.expose_secret().as_bytes())) {
+        Ok(())
+    } else {
+        Err(problem(401, "unauthorized", "x-internal-api-key is missing or wrong"))
+    }
+}
+
+/// Answers a call whose caller is known.
+pub(crate) fn answer(world: &mut World, route: &Route, query: &[(String, String)], body: &Value) -> Reply {
+    let sandbox = match serving(world, route) {
+        Ok(sandbox) => sandbox,
+        Err(reply) => return reply,
+    };
+    let Some(volume) = sandbox.volume.clone() else {
+        return problem(500, "no_volume", "nothing is mounted for the town's data");
+    };
+    match route.call {
+        Call::SandboxHealth => health(world, route, sandbox),
+        Call::SandboxListRigs => Reply::json(200, json!({ "rigs": rigs_on(world, &volume) })),
+        Call::SandboxAddRig => add_rig(world, &volume, body),
+        Call::SandboxRemoveRig => {
+            let force = query.iter().any(|(name, value)| name == "force" && value == "true");
+            remove_rig(world, &volume, &route.key, force)
+        }
+        Call::SandboxSync => sync(world, &volume),
+        _ => problem(404, "not_found", "no such route"),
+    }
+}
+
+/// The process on the machine, or the answer of the proxy in front of it.
+fn serving<'world>(world: &'world World, route: &Route) -> Result<&'world Sandbox, Reply> {
+    let machine = world.machines.get(&route.id).filter(|machine| machine.app == route.app);
+    let Some(machine) = machine.filter(|machine| !machine.is_leaving()) else {
+        return Err(Reply::text(502, "machine not found"));
+    };
+    if machine.state != State::Started {
+        return Err(Reply::text(503, "machine is not running"));
+    }
+    machine.sandbox.as_ref().ok_or_else(|| Reply::text(502, "connection refused"))
+}
+
+fn health(world: &World, route: &Route, sandbox: &Sandbox) -> Reply {
+    let image = world.machines.get(&route.id).map(Machine::image).unwrap_or_default();
+    let mut health = json!({ "status": "ok", "townId": sandbox.town_id, "version": image });
+    if let Some(expiry) = sandbox.token_expires_at {
+        health["tokenExpiresAt"] = json!(rfc3339(expiry));
+    }
+    Reply::json(200, health)
+}
+
+fn rigs_on(world: &World, volume: &str) -> Vec<Rig> {
+    world.volumes.get(volume).map(|volume| rigs::read(&volume.files)).unwrap_or_default()
+}
+
+fn add_rig(world: &mut World, volume: &str, body: &Value) -> Reply {
+    let rig: Rig = match serde_json::from_value(body.clone()) {
+        Ok(rig) => rig,
+        Err(error) => return problem(400, "bad_request", &error.to_string()),
+    };
+    if world.settings.sandbox.refuses(&rig.repo_url) {
+        return problem(422, "rig_refused", "the repository cannot be added as a rig");
+    }
+    let mut rigs = rigs_on(world, volume);
+    match rigs.iter().find(|present| present.name.eq_ignore_ascii_case(&rig.name)) {
+        Some(present) if present.repo_url == rig.repo_url => return Reply::json(200, json!(present)),
+        Some(_) => return problem(409, "rig_exists", "a rig of that name works on another repository"),
+        None => rigs.push(rig.clone()),
+    }
+    store(world, volume, &rigs, Reply::json(201, json!(rig)))
+}
+
+fn remove_rig(world: &mut World, volume: &str, name: &str, force: bool) -> Reply {
+    let mut rigs = rigs_on(world, volume);
+    let Some(at) = rigs.iter().position(|rig| rig.name.eq_ignore_ascii_case(name)) else {
+        return problem(404, "rig_not_found", "there is no rig of that name");
+    };
+    if !force && world.settings.sandbox.has_unpushed_work(&rigs[at].repo_url) {
+        let mut error = json!({ "code": "rig_in_use", "message": "the rig has work that is not pushed" });
+        error["inTheWay"] = json!([format!("{name}: 2 commits not pushed")]);
+        return Reply::json(409, json!({ "inTheWay": error["inTheWay"], "error": error }));
+    }
+    rigs.remove(at);
+    store(world, volume, &rigs, Reply::empty(204))
+}
+
+fn sync(world: &mut World, volume: &str) -> Reply {
+    let now = rfc3339(world.wall());
+    let Some(volume) = world.volumes.get_mut(volume) else {
+        return problem(500, "no_volume", "the volume is gone");
+    };
+    volume.files.insert("last_sync".to_owned(), now.clone().into_bytes());
+    Reply::json(200, json!({ "syncedAt": now }))
+}
+
+fn store(world: &mut World, volume: &str, rigs: &[Rig], done: Reply) -> Reply {
+    let written = world.volumes.get_mut(volume).map(|volume| rigs::write(&mut volume.files, rigs));
+    match written {
+        Some(Ok(())) => done,
+        Some(Err(_)) | None => problem(500, "no_volume", "the volume cannot be written"),
+    }
+}
+
+fn problem(status: u16, code: &str, message: &str) -> Reply {
+    Reply::json(status, json!({ "error": { "code": code, "message": message } }))
+}

@@ -1,0 +1,148 @@
+//! What a sandbox does first: it opens its environment, or refuses to boot.
+
+use std::{collections::BTreeMap, fmt};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use gastown_secrets::{EnvValue, InvalidKey, OpenEnvError, SandboxKey, open_env};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// The app secret with the image's private key; further ones with this prefix are keys of an earlier rotation.
+const PRIVATE_KEY: &str = "SANDBOX_PRIVATE_KEY";
+/// Without any of these no sandbox boots.
+const REQUIRED: [&str; 6] = ["KILO_API_URL", "KILO_JWT", "TOWN_ID", "R2_BUCKET", "R2_ACCESS_KEY", "INTERNAL_API_KEY"];
+
+/// A sandbox that serves.
+pub(crate) struct Sandbox {
+    pub(crate) town_id: String,
+    /// Whoever calls must know it.
+    pub(crate) key: SecretString,
+    /// When the gateway token runs out, as far as it says.
+    pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    /// Where heartbeats go, if anywhere.
+    pub(crate) cloud_url: Option<String>,
+    /// The volume with the rigs; none when the machine mounts none.
+    pub(crate) volume: Option<String>,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("town_id", &self.town_id).finish_non_exhaustive()
+    }
+}
+
+/// Why a sandbox does not boot. Names settings, never their values.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    #[error("{name} is missing")]
+    Missing { name: &'static str },
+    #[error("{name} is not a private key: {cause}")]
+    PrivateKey { name: String, cause: InvalidKey },
+    #[error(transparent)]
+    Environment(#[from] OpenEnvError),
+}
+
+/// Boots the process of a machine from its environment, the app's secrets included. Where none of the sandbox's
+/// variables is set, the image is something else: it runs, and serves nothing.
+pub(crate) fn boot(
+    environment: &BTreeMap<String, String>,
+    volume: Option<String>,
+) -> Result<Option<Sandbox>, BootError> {
+    if REQUIRED.iter().any(|name| environment.contains_key(*name)) {
+        boot_sandbox(environment, volume).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn boot_sandbox(environment: &BTreeMap<String, String>, volume: Option<String>) -> Result<Sandbox, BootError> {
+    let mut keys = Vec::new();
+    for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PRIVATE_KEY)) {
+        let key = SandboxKey::parse(&SecretString::from(value.as_str()));
+        keys.push(key.map_err(|cause| BootError::PrivateKey { name: name.clone(), cause })?);
+    }
+    if keys.is_empty() {
+        return Err(BootError::Missing { name: PRIVATE_KEY });
+    }
+    let opened: BTreeMap<_, _> = open_env(&keys, environment.clone())?.into_iter().collect();
+    let required = |name: &'static str| read(&opened, name).ok_or(BootError::Missing { name });
+    for name in REQUIRED {
+        required(name)?;
+    }
+    Ok(Sandbox {
+        town_id: required("TOWN_ID")?.to_owned(),
+        key: SecretString::from(required("INTERNAL_API_KEY")?),
+        token_expires_at: expiry_of(required("KILO_JWT")?),
+        cloud_url: read(&opened, "GASTOWN_CLOUD_URL").map(str::to_owned),
+        volume,
+    })
+}
+
+/// A variable that is set to something.
+fn read<'env>(environment: &'env BTreeMap<String, EnvValue>, name: &str) -> Option<&'env str> {
+    let value = match environment.get(name)? {
+        EnvValue::Opened(secret) => secret.expose_secret(),
+        EnvValue::Plain(text) => text,
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+/// `exp` of a JWT. The sandbox cannot verify the token and need not: the gateway does.
+fn expiry_of(token: &str) -> Option<DateTime<Utc>> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    DateTime::from_timestamp(claims.get("exp")?.as_i64()?, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The environment of a machine whose secrets are sealed for the key that comes with it.
+    fn environment() -> BTreeMap<String, String> {
+        let key = SandboxKey::generate();
+        let seal = |plain: &str| key.public_key().seal(&SecretString::from(plain)).unwrap().to_text();
+        [
+            ("SANDBOX_PRIVATE_KEY", key.to_secret().expose_secret().to_owned()),
+            ("KILO_API_URL", "https://gateway.example".into()),
+            ("KILO_JWT", seal("e30.eyJleHAiOjE3MDAwMDAwMDB9.c2ln")),
+            ("TOWN_ID", "town-1".into()),
+            ("R2_BUCKET", "bucket".into()),
+            ("R2_ACCESS_KEY", seal("access")),
+            ("INTERNAL_API_KEY", seal("canary")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    #[test]
+    fn a_sandbox_opens_its_environment() {
+        let sandbox = boot(&environment(), None).unwrap().unwrap();
+        assert_eq!(sandbox.key.expose_secret(), "canary");
+        assert_eq!(sandbox.token_expires_at.unwrap().timestamp(), 1_700_000_000);
+        assert!(!format!("{sandbox:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_sandbox_without_one_of_its_variables_does_not_boot() {
+        for name in REQUIRED.into_iter().chain([PRIVATE_KEY]) {
+            let mut environment = environment();
+            environment.remove(name);
+            assert!(boot(&environment, None).unwrap_err().to_string().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_image_runs_and_serves_nothing() {
+        assert!(boot(&BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), None).unwrap().is_none());
+    }
+
+    #[test]
+    fn values_sealed_for_another_key_stop_the_boot() {
+        let mut environment = environment();
+        let other = SandboxKey::generate().to_secret();
+        environment.insert(PRIVATE_KEY.into(), other.expose_secret().to_owned());
+        assert!(matches!(boot(&environment, None), Err(BootError::Environment(_))));
+    }
+}

@@ -1,0 +1,131 @@
+//! The simulated Fly: apps, machines, volumes, and what time does to them.
+//!
+//! Nothing here knows HTTP. A call changes the world and schedules what follows; [`World::settle`] lets everything
+//! happen that is due, so that whoever looks sees what time demands.
+
+mod agenda;
+mod model;
+mod render;
+mod sabotage;
+mod shared;
+mod transitions;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+pub(crate) use agenda::{Agenda, Due, Next};
+pub use model::State;
+pub(crate) use model::{App, Born, Files, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub use sabotage::Death;
+pub(crate) use shared::SharedWorld;
+
+use crate::{clock::SimClock, config::SandboxRules, ids::IdSource, refusal::Refusal, timing::Timing};
+
+/// What the world needs to know beforehand.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) timing: Timing,
+    pub(crate) org_slug: String,
+    pub(crate) machine_limit: Option<usize>,
+    pub(crate) sandbox: SandboxRules,
+}
+
+/// Everything on the simulated Fly.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) apps: BTreeMap<String, App>,
+    pub(crate) machines: BTreeMap<String, Machine>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
+    pub(crate) ids: IdSource,
+    agenda: Agenda,
+    clock: SimClock,
+    now: Instant,
+    order: u64,
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings, seed: u64, epoch: Option<DateTime<Utc>>) -> Self {
+        Self {
+            settings,
+            apps: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            ids: IdSource::seeded(seed),
+            agenda: Agenda::default(),
+            clock: SimClock::start(epoch),
+            now: Instant::now(),
+            order: 0,
+        }
+    }
+
+    /// The moment the world is at.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The time of day in the world.
+    pub(crate) fn wall(&self) -> DateTime<Utc> {
+        self.clock.wall(self.now)
+    }
+
+    /// The time of day at another moment.
+    pub(crate) fn wall_at(&self, instant: Instant) -> DateTime<Utc> {
+        self.clock.wall(instant)
+    }
+
+    /// Marks something as made now.
+    pub(crate) fn born(&mut self) -> Born {
+        self.order += 1;
+        Born { order: self.order, at: self.now }
+    }
+
+    /// When the next scheduled event falls due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.agenda.next_at()
+    }
+
+    /// Lets everything happen that is due at `now`, in order; true when anything did.
+    pub(crate) fn settle(&mut self, now: Instant) -> bool {
+        let mut happened = false;
+        while let Some((at, due)) = self.agenda.pop_due(now) {
+            self.now = self.now.max(at);
+            self.apply(due);
+            happened = true;
+        }
+        self.now = self.now.max(now);
+        happened
+    }
+
+    /// The app, when it exists and the caller may see it.
+    pub(crate) fn app(&mut self, name: &str) -> Result<&mut App, Refusal> {
+        match self.apps.get_mut(name) {
+            None => Err(Refusal::AppNotFound),
+            Some(app) if app.foreign => Err(Refusal::ForeignApp),
+            Some(app) => Ok(app),
+        }
+    }
+
+    /// The app's machine, destroyed ones included.
+    pub(crate) fn machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
+        self.app(app)?;
+        if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Refusal::MalformedMachineId(id.to_owned()));
+        }
+        self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(Refusal::MachineNotFound)
+    }
+
+    /// The app's machine, unless it is destroyed.
+    pub(crate) fn living_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
+        let machine = self.machine(app, id)?;
+        if machine.state == State::Destroyed { Err(Refusal::MachineNotFound) } else { Ok(machine) }
+    }
+
+    /// The app's volume, deleted but still readable ones included.
+    pub(crate) fn volume(&mut self, app: &str, id: &str) -> Result<&mut Volume, Refusal> {
+        self.app(app)?;
+        self.volumes.get_mut(id).filter(|volume| volume.app == app).ok_or(Refusal::VolumeNotFound)
+    }
+}

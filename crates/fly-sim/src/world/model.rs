@@ -1,0 +1,202 @@
+//! What exists on the simulated Fly.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::sandbox::Sandbox;
+
+/// Files by path, relative to the root they lie under.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// State of a machine, as Fly spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "Fly's own words")]
+pub enum State {
+    Created,
+    Starting,
+    Started,
+    Stopping,
+    Stopped,
+    Restarting,
+    Suspending,
+    Suspended,
+    Replacing,
+    Failed,
+    Destroying,
+    Destroyed,
+}
+
+impl State {
+    /// The word Fly uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Starting => "starting",
+            Self::Started => "started",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Restarting => "restarting",
+            Self::Suspending => "suspending",
+            Self::Suspended => "suspended",
+            Self::Replacing => "replacing",
+            Self::Failed => "failed",
+            Self::Destroying => "destroying",
+            Self::Destroyed => "destroyed",
+        }
+    }
+
+    /// Whether `destroy` is refused without force.
+    pub(crate) fn needs_force(self) -> bool {
+        !matches!(
+            self,
+            Self::Stopped | Self::Suspended | Self::Failed | Self::Created | Self::Destroying | Self::Destroyed
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An app: a namespace of machines, volumes and secrets.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) name: String,
+    pub(crate) org_slug: String,
+    pub(crate) network: String,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) secrets_version: u64,
+    /// Belongs to an organization the caller cannot see.
+    pub(crate) foreign: bool,
+}
+
+/// A secret of an app; every machine of the app finds it in its environment.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    pub(crate) value: secrecy::SecretString,
+    pub(crate) digest: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// A volume and the files on it.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) name: String,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) size_gb: u64,
+    pub(crate) encrypted: bool,
+    pub(crate) fstype: String,
+    pub(crate) snapshot_retention: u64,
+    pub(crate) auto_backup_enabled: bool,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) born: Born,
+    /// The machine that mounts it, until that machine is gone and the binding has been released.
+    pub(crate) claimed_by: Option<String>,
+    /// Deleted: reads `pending_destroy`.
+    pub(crate) deleted: bool,
+    pub(crate) files: Files,
+}
+
+/// When something came into being: for lists that lag and lists that miss the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Born {
+    pub(crate) order: u64,
+    pub(crate) at: Instant,
+}
+
+/// A lease on a machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    pub(crate) nonce: String,
+    pub(crate) owner: String,
+    pub(crate) description: String,
+    pub(crate) expires: Instant,
+    pub(crate) version: String,
+}
+
+/// One line of a machine's history.
+#[derive(Debug, Clone)]
+pub(crate) struct MachineEvent {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) status: State,
+    pub(crate) source: &'static str,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) request: Option<Value>,
+}
+
+/// A machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) name: String,
+    pub(crate) region: String,
+    pub(crate) state: State,
+    pub(crate) private_ip: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) born: Born,
+    /// Identifies the version of the configuration; Fly's `instance_id`.
+    pub(crate) version: String,
+    /// Version and configuration, oldest first, the current one included.
+    pub(crate) versions: Vec<(String, Map<String, Value>)>,
+    pub(crate) config: Map<String, Value>,
+    pub(crate) events: VecDeque<MachineEvent>,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) cordoned: bool,
+    /// The secrets as they were when this version was made.
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    /// Counts changes of plan: what was scheduled before the last one no longer happens.
+    pub(crate) plan: u64,
+    /// `start` is refused as 'still active' until then.
+    pub(crate) active_until: Option<Instant>,
+    /// Attempts of the restart policy since the last start.
+    pub(crate) restarts: u64,
+    pub(crate) rootfs: Files,
+    /// The process on the machine, once it serves.
+    pub(crate) sandbox: Option<Sandbox>,
+}
+
+impl Machine {
+    /// The mounted volume and where it is mounted.
+    pub(crate) fn mount(&self) -> Option<(&str, &str)> {
+        mount_of(&self.config)
+    }
+
+    /// A string map of the configuration: `env`, `metadata`.
+    pub(crate) fn strings(&self, key: &str) -> BTreeMap<String, String> {
+        let map = self.config.get(key).and_then(Value::as_object);
+        map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// Whether the machine is, or is about to be, gone.
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Destroying | State::Destroyed)
+    }
+}
+
+/// The first mount of a configuration: volume and path.
+pub(crate) fn mount_of(config: &Map<String, Value>) -> Option<(&str, &str)> {
+    let mount = config.get("mounts")?.as_array()?.first()?;
+    Some((mount.get("volume")?.as_str()?, mount.get("path")?.as_str()?))
+}

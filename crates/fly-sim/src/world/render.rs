@@ -1,0 +1,133 @@
+//! The world in Fly's JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::{App, Machine, Secret, Volume, World, model::MachineEvent};
+use crate::clock::rfc3339;
+
+const BYTES_PER_GB: u64 = 1 << 30;
+const BLOCK: u64 = 4096;
+/// How many events a machine object carries along.
+const EVENTS_SHOWN: usize = 20;
+
+impl World {
+    /// An app as `GET /apps/{app}` shows it.
+    pub(crate) fn render_app(&self, app: &App) -> Value {
+        let machines = self.machines.values().filter(|machine| machine.app == app.name && !machine.is_leaving());
+        let (machines, volumes) = (machines.count(), self.volumes.values().filter(|v| v.app == app.name).count());
+        let status = if machines == 0 { "pending" } else { "deployed" };
+        json!({
+            "id": app.name, "name": app.name, "status": status, "network": app.network,
+            "machine_count": machines, "volume_count": volumes,
+            "organization": { "name": app.org_slug, "slug": app.org_slug },
+        })
+    }
+}
+
+impl Machine {
+    /// The machine as every call shows it; `summary` drops what the list's `summary=true` drops.
+    pub(crate) fn render(&self, summary: bool) -> Value {
+        let mut shown = json!({
+            "id": self.id, "name": self.name, "state": self.state, "region": self.region,
+            "instance_id": self.version, "private_ip": self.private_ip, "image_ref": self.image_ref(),
+            "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at),
+        });
+        if !summary {
+            shown["config"] = Value::Object(self.config.clone());
+            shown["host_status"] = json!("ok");
+            shown["events"] = self.events.iter().take(EVENTS_SHOWN).map(MachineEvent::render).collect();
+        }
+        if self.cordoned {
+            shown["cordoned"] = json!(true);
+        }
+        shown
+    }
+
+    /// The machine as the calls of an organization show it: no more of the configuration than guest, image, metadata.
+    pub(crate) fn render_for_org(&self) -> Value {
+        let kept = ["guest", "image", "metadata"];
+        let config: Map<String, Value> = self
+            .config
+            .iter()
+            .filter(|(key, _)| kept.contains(&key.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        json!({
+            "app_name": self.app, "config": config, "created_at": rfc3339(self.created_at), "id": self.id,
+            "instance_id": self.version, "name": self.name, "private_ip": self.private_ip, "region": self.region,
+            "state": self.state, "updated_at": rfc3339(self.updated_at), "version": self.version,
+        })
+    }
+
+    /// The image the machine runs, as given in its configuration.
+    pub(crate) fn image(&self) -> &str {
+        self.config.get("image").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn image_ref(&self) -> Value {
+        let (name, digest) = self.image().split_once('@').unwrap_or((self.image(), ""));
+        let (path, tag) = match name.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, tag),
+            _ => (name, "latest"),
+        };
+        let (registry, repository) = match path.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) => (host, rest),
+            _ => ("docker-hub-mirror.fly.io", path),
+        };
+        json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest })
+    }
+}
+
+impl MachineEvent {
+    /// One entry of `events`.
+    pub(crate) fn render(&self) -> Value {
+        let mut shown = json!({
+            "id": self.id, "type": self.kind, "status": self.status, "source": self.source,
+            "timestamp": self.at.timestamp_millis(),
+        });
+        if let Some(request) = &self.request {
+            shown["request"] = request.clone();
+        }
+        shown
+    }
+}
+
+impl Volume {
+    /// State as Fly shows it.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.deleted { "pending_destroy" } else { "created" }
+    }
+
+    /// The volume as every call shows it.
+    pub(crate) fn render(&self) -> Value {
+        let total = self.size_gb * BYTES_PER_GB;
+        let used: u64 = self.files.values().map(|file| file.len() as u64).sum();
+        json!({
+            "id": self.id, "name": self.name, "state": self.state(), "size_gb": self.size_gb,
+            "region": self.region, "zone": self.zone, "encrypted": self.encrypted, "fstype": self.fstype,
+            "attached_machine_id": self.claimed_by, "attached_alloc_id": null,
+            "created_at": rfc3339(self.created_at), "snapshot_retention": self.snapshot_retention,
+            "auto_backup_enabled": self.auto_backup_enabled, "host_status": "ok", "type": "local",
+            "block_size": BLOCK, "blocks": total / BLOCK, "blocks_free": (total - used) / BLOCK,
+            "blocks_avail": (total - used) / BLOCK, "bytes_used": used, "bytes_total": total,
+        })
+    }
+
+    /// The volume as the calls of an organization show it.
+    pub(crate) fn render_for_org(&self) -> Value {
+        let mut shown = self.render();
+        shown["app_name"] = json!(self.app);
+        shown["updated_at"] = json!(rfc3339(self.created_at));
+        shown
+    }
+}
+
+impl Secret {
+    /// The secret without its value.
+    pub(crate) fn render(&self, name: &str) -> Value {
+        json!({
+            "name": name, "digest": self.digest,
+            "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! What breaks by itself: machines that die, volumes that are lost.
+
+use serde::{Deserialize, Serialize};
+
+use super::{State, World, transitions::Exit};
+
+/// How a machine dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Death {
+    /// Killed for good: an exit event, then `stopped`; nothing starts it again by itself.
+    #[default]
+    Stays,
+    /// The process is killed and the restart policy takes over.
+    Process,
+    /// Destroyed without anybody asking; its volume stays.
+    Destroyed,
+    /// Gone without a trace, as after a long time: its id is unknown from now on.
+    Forgotten,
+}
+
+impl World {
+    /// Kills the machine; true when there was a living one.
+    pub(crate) fn kill(&mut self, id: &str, death: Death) -> bool {
+        let exit = Exit { code: 137, signal: 9, oom_killed: true, requested: false };
+        let Some(machine) = self.machines.get(id).filter(|machine| !machine.is_leaving()) else { return false };
+        let volume = machine.mount().map(|(volume, _)| volume.to_owned());
+        match death {
+            Death::Stays => {
+                self.redirect(id, State::Stopped, None);
+                self.end_process(id, exit, false);
+            }
+            Death::Process => self.process_exits(id, exit),
+            Death::Destroyed => self.begin_destroy(id),
+            Death::Forgotten => {
+                self.machines.remove(id);
+                if let Some(volume) = volume.and_then(|volume| self.volumes.get_mut(&volume)) {
+                    volume.claimed_by = None;
+                }
+            }
+        }
+        true
+    }
+
+    /// Loses the volume and every file on it; the machine that mounts it dies with it. True when there was one.
+    pub(crate) fn lose(&mut self, id: &str) -> bool {
+        let Some(volume) = self.volumes.remove(id) else { return false };
+        if let Some(machine) = volume.claimed_by {
+            self.kill(&machine, Death::Stays);
+        }
+        true
+    }
+
+    /// The newest living machine of an app: what a fault without a target hits.
+    pub(crate) fn newest_machine(&self, app: &str) -> Option<String> {
+        let living = self.machines.values().filter(|machine| machine.app == app && !machine.is_leaving());
+        living.max_by_key(|machine| machine.born.order).map(|machine| machine.id.clone())
+    }
+
+    /// The newest volume of an app that is not deleted.
+    pub(crate) fn newest_volume(&self, app: &str) -> Option<String> {
+        let living = self.volumes.values().filter(|volume| volume.app == app && !volume.deleted);
+        living.max_by_key(|volume| volume.born.order).map(|volume| volume.id.clone())
+    }
+}

@@ -1,0 +1,99 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Fly, answered, error, plain};
+
+#[tokio::test]
+async fn an_app_is_made_under_either_spelling_and_read_back() {
+    let fly = Fly::fast().await;
+    for (field, name) in [("name", "one"), ("app_name", "two")] {
+        let (status, made) = fly.post("/v1/apps", json!({ field: name, "org_slug": "personal" })).await;
+        assert_eq!((status, &made["id"]), (201, &json!(name)), "{field}");
+        let (status, app) = fly.get(&format!("/v1/apps/{name}")).await;
+        assert_eq!(
+            (status, &app["organization"]["slug"], &app["network"]),
+            (200, &json!("personal"), &json!("default"))
+        );
+    }
+    let (_, list) = fly.get("/v1/apps?org_slug=personal").await;
+    assert_eq!(list["total_apps"], 3);
+    assert_eq!(fly.get("/v1/apps?org_slug=other").await.1["total_apps"], 0);
+}
+
+#[tokio::test]
+async fn an_app_name_is_taken_once_in_all_of_fly() {
+    let fly = Fly::fast().await;
+    fly.sim.create_foreign_app("theirs").unwrap();
+    let taken = (422, json!({ "error": "Validation failed: Name has already been taken", "status": "name_taken" }));
+    for name in ["mill", "theirs"] {
+        assert_eq!(fly.post("/v1/apps", json!({ "name": name, "org_slug": "personal" })).await, taken, "{name}");
+    }
+    assert_eq!(fly.get("/v1/apps/theirs").await, error(403, "unauthorized"));
+}
+
+#[tokio::test]
+async fn a_bad_app_name_is_refused() {
+    let fly = Fly::fast().await;
+    let text = "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
+    for name in ["Big", "under_score", &"a".repeat(63)] {
+        let answer = fly.post("/v1/apps", json!({ "name": name, "org_slug": "personal" })).await;
+        assert_eq!(answer, error(422, text), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn deleting_an_app_takes_everything_along() {
+    let fly = Fly::fast().await;
+    fly.volume("data").await;
+    let id = fly.machine(plain("town")).await;
+    assert_eq!(fly.delete("/v1/apps/mill").await, (202, Value::Null));
+    assert_eq!(fly.get(&format!("machines/{id}")).await, error(404, "app not found"));
+    assert_eq!(fly.delete("/v1/apps/mill").await, error(404, "app not found"));
+    assert!(fly.sim.volumes().is_empty() && fly.sim.machines().is_empty());
+}
+
+#[tokio::test]
+async fn secrets_are_counted_and_never_shown_unasked() {
+    let fly = Fly::fast().await;
+    let (status, set) = fly.post("secrets/TOKEN", json!({ "value": "canary" })).await;
+    assert_eq!((status, &set["version"], &set["name"]), (201, &json!(1), &json!("TOKEN")));
+    let (_, list) = fly.get("secrets").await;
+    assert!(!list.to_string().contains("canary"), "{list}");
+    assert_eq!(fly.get("secrets/TOKEN?show_secrets=true").await.1["value"], "canary");
+    let (_, updated) = fly.post("secrets", json!({ "values": { "TOKEN": null, "OTHER": "x" } })).await;
+    assert_eq!(updated["secrets"].as_array().unwrap().len(), 1);
+    assert_eq!(fly.delete("secrets/OTHER").await.0, 200);
+    assert_eq!(fly.delete("secrets/OTHER").await.0, 404);
+    assert_eq!(fly.post("secrets/not-a-name", json!({ "value": "x" })).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_machine_waits_for_no_version_of_secrets_that_is_not_there() {
+    let fly = Fly::fast().await;
+    let version = fly.sim.set_app_secret("mill", "A", "b".into()).unwrap();
+    let mut body = plain("town");
+    body["min_secrets_version"] = json!(version + 1);
+    assert_eq!(fly.post("machines", body.clone()).await.0, 412);
+    body["min_secrets_version"] = json!(version);
+    assert_eq!(fly.post("machines", body).await.0, 200);
+}
+
+#[tokio::test]
+async fn regions_are_told_to_everybody_with_capital_keys() {
+    let fly = Fly::fast().await;
+    let (status, body) = answered(fly.bare(Method::GET, "/v1/platform/regions")).await;
+    assert_eq!((status, &body["Nearest"]), (200, &json!("iad")));
+    assert!(body["Regions"].as_array().unwrap().iter().any(|region| region["code"] == "fra"));
+}
+
+#[tokio::test]
+async fn an_organization_sees_the_machines_and_volumes_of_all_its_apps() {
+    let fly = Fly::fast().await;
+    fly.volume("data").await;
+    fly.machine(plain("town")).await;
+    let (_, machines) = fly.get("/v1/orgs/personal/machines").await;
+    assert_eq!(machines["machines"][0]["app_name"], "mill");
+    assert_eq!(machines["error_regions"], json!([]));
+    let (_, volumes) = fly.get("/v1/orgs/personal/volumes").await;
+    assert_eq!(volumes["volumes"][0]["name"], "data");
+}

@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use fly_sim::{Call, Capacity, Death, Effect, Fault, State};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::client::{Fly, error, mounting, plain};
+
+#[tokio::test]
+async fn a_dropped_request_does_nothing_and_a_dropped_answer_hides_what_was_done() {
+    let fly = Fly::fast().await;
+    let volume = json!({ "name": "data", "region": "iad" });
+    for (effect, volumes) in [(Effect::DropRequest, 0), (Effect::DropAnswer, 1)] {
+        fly.sim.inject(Fault::at(Call::CreateVolume, effect.clone()));
+        assert!(fly.request(Method::POST, "volumes").json(&volume).send().await.is_err(), "{effect:?}");
+        assert_eq!(fly.sim.volumes().len(), volumes, "{effect:?}");
+    }
+    let statuses: Vec<_> = fly.sim.calls().iter().map(|call| (call.status, call.faulted)).collect();
+    assert_eq!(statuses, [(None, true), (None, true)]);
+}
+
+#[tokio::test]
+async fn an_answer_can_lie_before_and_after_the_deed() {
+    let fly = Fly::fast().await;
+    fly.sim.inject(Fault::at(Call::CreateMachine, Effect::server_error()));
+    assert_eq!(fly.post("machines", plain("town")).await, error(500, "internal server error"));
+    assert_eq!(fly.sim.machines().len(), 0);
+    let late = Effect::ApplyThenAnswer { status: 504, body: json!("gateway timeout") };
+    fly.sim.inject(Fault::at(Call::CreateMachine, late));
+    assert_eq!(fly.post("machines", plain("town")).await, (504, json!("gateway timeout")));
+    assert_eq!(fly.sim.machines().len(), 1);
+}
+
+#[tokio::test]
+async fn every_disguise_of_missing_capacity_has_flys_words() {
+    let fly = Fly::fast().await;
+    let mut seen = Vec::new();
+    for capacity in Capacity::ALL {
+        fly.sim.inject(Fault::at(Call::CreateVolume, capacity.effect()));
+        let (status, body) = fly.post("volumes", json!({ "name": "data" })).await;
+        seen.push((status, body["status"].as_str().map(str::to_owned)));
+    }
+    let code = |code: &str| Some(code.to_owned());
+    assert_eq!(
+        seen,
+        [
+            (422, code("insufficient_capacity")),
+            (412, code("volume_placement_capacity")),
+            (409, None),
+            (409, None),
+            (400, None),
+            (403, None),
+        ]
+    );
+    assert_eq!(fly.sim.volumes(), []);
+}
+
+#[tokio::test]
+async fn a_fault_can_hold_in_one_region_alone() {
+    let fly = Fly::fast().await;
+    fly.sim.inject(Fault::at(Call::CreateVolume, Capacity::Region.effect()).in_region("iad").always());
+    for (region, want) in [("iad", 422), ("fra", 200), ("iad", 422)] {
+        assert_eq!(fly.post("volumes", json!({ "name": "data", "region": region })).await.0, want, "{region}");
+    }
+    fly.sim.clear_faults();
+    assert_eq!(fly.post("volumes", json!({ "name": "data", "region": "iad" })).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_stale_list_misses_the_newest() {
+    let fly = Fly::fast().await;
+    let first = fly.machine(plain("first")).await;
+    fly.machine(plain("second")).await;
+    fly.sim.inject(Fault::at(Call::ListMachines, Effect::StaleList));
+    let (_, list) = fly.get("machines").await;
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!(first)));
+    assert_eq!(fly.get("machines").await.1.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_machine_can_be_made_that_never_starts() {
+    let fly = Fly::fast().await;
+    for stays in [State::Created, State::Starting] {
+        fly.sim.inject(Fault::at(Call::CreateMachine, Effect::NeverStarts { stays }));
+        let id = fly.machine(plain(stays.as_str())).await;
+        let (status, answer) = fly.get(&format!("machines/{id}/wait?state=started&timeout=1")).await;
+        assert_eq!(status, 408);
+        assert!(answer["error"].as_str().unwrap().ends_with(&format!("currently {stays}")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_call_is_carried_out_even_when_nobody_waits_for_it() {
+    let fly = Fly::fast().await;
+    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(Duration::from_millis(150))));
+    let call = fly.request(Method::POST, "volumes").json(&json!({ "name": "late" }));
+    assert!(call.timeout(Duration::from_millis(30)).send().await.unwrap_err().is_timeout());
+    assert_eq!(fly.sim.volumes(), []);
+    fly.until(200, async || {
+        let found = fly.sim.volumes().iter().any(|volume| volume.name == "late");
+        (if found { 200 } else { 404 }, json!(null))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn machines_die_in_several_ways() {
+    let fly = Fly::fast().await;
+    let volume = fly.volume("data").await;
+    let id = fly.started(mounting("town", &volume)).await;
+    assert!(fly.sim.kill_machine(&id, Death::Process));
+    fly.reach(&id, "started").await;
+    assert!(fly.sim.kill_machine(&id, Death::Stays));
+    let (_, machine) = fly.get(&format!("machines/{id}")).await;
+    assert_eq!(machine["state"], "stopped");
+    assert_eq!(machine["events"][0]["request"]["exit_event"]["oom_killed"], true);
+    assert!(fly.sim.kill_machine(&id, Death::Destroyed));
+    fly.reach(&id, "destroyed").await;
+    assert!(!fly.sim.kill_machine(&id, Death::Destroyed));
+    assert_eq!(fly.sim.volumes().len(), 1, "the volume outlives its machine");
+}
+
+#[tokio::test]
+async fn a_lost_volume_takes_its_machine_down() {
+    let fly = Fly::fast().await;
+    let volume = fly.volume("data").await;
+    let id = fly.started(mounting("town", &volume)).await;
+    fly.sim.inject(Fault::at(Call::GetMachine, Effect::LoseVolume));
+    fly.get(&format!("machines/{id}")).await;
+    assert_eq!(fly.get(&format!("volumes/{volume}")).await, error(404, "volume not found"));
+    assert_eq!(fly.get(&format!("machines/{id}")).await.1["state"], "stopped");
+    assert_eq!(fly.post(&format!("machines/{id}/start"), json!(null)).await, error(404, "volume not found"));
+}
+
+#[tokio::test]
+async fn a_fault_kills_the_machine_that_the_call_names() {
+    let fly = Fly::fast().await;
+    let id = fly.started(plain("one")).await;
+    fly.started(plain("two")).await;
+    fly.sim.inject(Fault::at(Call::GetMetadata, Effect::KillMachine { death: Death::Stays }));
+    fly.get(&format!("machines/{id}/metadata")).await;
+    let states: Vec<State> = fly.sim.machines().into_iter().map(|machine| machine.state).collect();
+    assert_eq!(states, [State::Stopped, State::Started]);
+}

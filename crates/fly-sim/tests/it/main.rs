@@ -1,0 +1,15 @@
+//! The simulator as its clients see it: over a real socket.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod apps;
+mod client;
+mod faults;
+mod gateway;
+mod leases;
+mod lifecycle;
+mod machines;
+mod metadata;
+mod sandbox;
+mod volumes;
+mod wait;

@@ -1,0 +1,226 @@
+use std::time::Duration;
+
+use fly_sim::{Call, Effect, Fault, SimConfig};
+use gastown_secrets::SandboxKey;
+use reqwest::{Method, RequestBuilder};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::client::{APP, Answer, Fly, answered, mounting};
+
+const KEY: &str = "the town's internal key";
+/// Header and payload of a token that runs out at the given second.
+const TOKEN: &str = "e30.eyJleHAiOjE5MDAwMDAwMDB9.c2ln";
+
+/// A simulator whose app has the sandbox's private key, a volume, and the environment of a town.
+struct Town {
+    fly: Fly,
+    volume: String,
+    env: Value,
+}
+
+impl Town {
+    async fn prepared(config: SimConfig) -> Self {
+        let fly = Fly::start(config).await;
+        let key = SandboxKey::generate();
+        fly.sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", key.to_secret()).unwrap();
+        let seal = |plain: &str| key.public_key().seal(&SecretString::from(plain)).unwrap().to_text();
+        let env = json!({
+            "KILO_API_URL": "https://gateway.example", "KILO_JWT": seal(TOKEN), "TOWN_ID": "town-1",
+            "R2_BUCKET": "bucket", "R2_ACCESS_KEY": seal("access"), "INTERNAL_API_KEY": seal(KEY),
+        });
+        let volume = fly.volume("data").await;
+        Self { fly, volume, env }
+    }
+
+    fn config(&self) -> Value {
+        let mut body = mounting("town", &self.volume);
+        body["config"]["env"] = self.env.clone();
+        body
+    }
+
+    fn ask(&self, method: Method, id: &str, path: &str) -> RequestBuilder {
+        let url = self.fly.sim.sandbox_url_template().replace("{app}", APP).replace("{machine_id}", id);
+        let path = format!("{}{path}", url.strip_prefix(&self.fly.sim.url()).unwrap());
+        self.fly.bare(method, &path).header("x-internal-api-key", KEY)
+    }
+
+    async fn call(&self, method: Method, id: &str, path: &str) -> Answer {
+        answered(self.ask(method, id, path)).await
+    }
+
+    async fn add(&self, id: &str, name: &str, repo_url: &str) -> Answer {
+        let rig = json!({ "name": name, "repoUrl": repo_url, "branch": "main" });
+        answered(self.ask(Method::POST, id, "/rigs").json(&rig)).await
+    }
+
+    /// Waits until the sandbox serves.
+    async fn serving(&self, id: &str) {
+        self.fly.until(200, async || self.call(Method::GET, id, "/health").await).await;
+    }
+
+    async fn running(config: SimConfig) -> (Self, String) {
+        let town = Self::prepared(config).await;
+        let id = town.fly.started(town.config()).await;
+        town.serving(&id).await;
+        (town, id)
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_opens_its_environment_and_tells_its_health() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (status, health) = town.call(Method::GET, &id, "/health").await;
+    let want = json!({
+        "status": "ok", "townId": "town-1", "version": "registry.fly.io/img:1",
+        "tokenExpiresAt": "2030-03-17T17:46:40.000Z",
+    });
+    assert_eq!((status, health), (200, want));
+    let pinned = town.fly.bare(Method::GET, "/_proxy/mill/health").header("x-internal-api-key", KEY);
+    assert_eq!(answered(pinned.header("fly-force-instance-id", &id)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_sandbox_answers_nobody_without_its_key() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    for (method, path) in [
+        (Method::GET, "/health"),
+        (Method::GET, "/rigs"),
+        (Method::POST, "/rigs"),
+        (Method::DELETE, "/rigs/a"),
+        (Method::POST, "/sync"),
+    ] {
+        let url = format!("/_sandbox/{APP}/{id}{path}");
+        for request in [
+            town.fly.bare(method.clone(), &url),
+            town.fly.bare(method.clone(), &url).header("x-internal-api-key", "wrong"),
+        ] {
+            let (status, body) = answered(request).await;
+            assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthorized")), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rigs_are_added_once_and_removed() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    let url = "https://example.org/a/b.git";
+    let rig = json!({ "name": "alpha", "repoUrl": url, "branch": "main" });
+    assert_eq!(town.add(&id, "alpha", url).await, (201, rig.clone()));
+    assert_eq!(town.add(&id, "alpha", url).await.0, 200);
+    let (status, refusal) = town.add(&id, "alpha", "https://example.org/other").await;
+    assert_eq!((status, &refusal["error"]["code"]), (409, &json!("rig_exists")));
+    assert_eq!(town.call(Method::GET, &id, "/rigs").await, (200, json!({ "rigs": [rig] })));
+    assert_eq!(town.call(Method::DELETE, &id, "/rigs/alpha").await, (204, Value::Null));
+    let (status, refusal) = town.call(Method::DELETE, &id, "/rigs/alpha").await;
+    assert_eq!((status, &refusal["error"]["code"]), (404, &json!("rig_not_found")));
+}
+
+#[tokio::test]
+async fn some_repositories_are_refused_and_some_are_in_the_way() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (status, refusal) = town.add(&id, "bad", "https://example.org/refused/x").await;
+    assert_eq!((status, &refusal["error"]["code"]), (422, &json!("rig_refused")));
+    assert_eq!(town.add(&id, "busy", "https://example.org/unpushed/x").await.0, 201);
+    let (status, refusal) = town.call(Method::DELETE, &id, "/rigs/busy").await;
+    assert_eq!((status, &refusal["error"]["code"]), (409, &json!("rig_in_use")));
+    assert_eq!(refusal["inTheWay"].as_array().unwrap().len(), 1);
+    assert_eq!(town.call(Method::DELETE, &id, "/rigs/busy?force=true").await.0, 204);
+}
+
+#[tokio::test]
+async fn rigs_survive_a_stop_and_an_update_and_go_with_the_volume() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    town.add(&id, "alpha", "https://example.org/a").await;
+    let (status, sync) = town.call(Method::POST, &id, "/sync").await;
+    assert_eq!(status, 200);
+    assert!(sync["syncedAt"].as_str().unwrap().ends_with('Z'));
+
+    town.fly.post(&format!("machines/{id}/stop"), json!(null)).await;
+    town.fly.reach(&id, "stopped").await;
+    assert_eq!(town.call(Method::GET, &id, "/health").await.0, 503, "a stopped machine does not answer");
+    town.fly.post(&format!("machines/{id}/start"), json!(null)).await;
+    town.serving(&id).await;
+    assert_eq!(town.call(Method::GET, &id, "/rigs").await.1["rigs"][0]["name"], "alpha");
+
+    town.fly.post(&format!("machines/{id}"), town.config()).await;
+    town.fly.reach(&id, "started").await;
+    town.serving(&id).await;
+    assert_eq!(town.call(Method::GET, &id, "/rigs").await.1["rigs"][0]["name"], "alpha");
+    let cat = json!({ "command": ["cat", "/home/gt/data/rigs.json"] });
+    let (_, said) = town.fly.post(&format!("machines/{id}/exec"), cat).await;
+    assert!(said["stdout"].as_str().unwrap().contains("alpha"));
+
+    town.fly.delete(&format!("machines/{id}?force=true")).await;
+    town.fly.until(200, async || town.fly.delete(&format!("volumes/{}", town.volume)).await).await;
+    assert_eq!(town.call(Method::GET, &id, "/health").await.0, 502);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_cannot_open_its_environment_never_serves() {
+    let mut town = Town::prepared(SimConfig::fast()).await;
+    let other = SandboxKey::generate();
+    let sealed = other.public_key().seal(&SecretString::from(TOKEN)).unwrap().to_text();
+    town.env["KILO_JWT"] = json!(sealed);
+    let id = town.fly.machine(town.config()).await;
+    town.fly.reach(&id, "stopped").await;
+    let (_, machine) = town.fly.get(&format!("machines/{id}")).await;
+    let exit = &machine["events"].as_array().unwrap().iter().find(|event| event["type"] == "exit").unwrap()["request"];
+    assert_eq!((&exit["exit_event"]["exit_code"], &exit["restart_count"]), (&json!(1), &json!(10)));
+    assert!(town.fly.sim.calls().iter().all(|call| call.call != Call::SandboxHealth));
+    assert_eq!(town.call(Method::GET, &id, "/health").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_sandbox_without_one_of_its_variables_never_serves() {
+    let mut town = Town::prepared(SimConfig::fast()).await;
+    town.env.as_object_mut().unwrap().remove("R2_BUCKET");
+    let mut body = town.config();
+    body["config"]["restart"] = json!({ "policy": "no" });
+    let id = town.fly.machine(body).await;
+    town.fly.reach(&id, "stopped").await;
+}
+
+#[tokio::test]
+async fn a_machine_keeps_the_secrets_of_its_version() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    let other = SandboxKey::generate().to_secret();
+    town.fly.sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", SecretString::from(other.expose_secret())).unwrap();
+    town.fly.post(&format!("machines/{id}/restart"), json!(null)).await;
+    town.serving(&id).await;
+    town.fly.post(&format!("machines/{id}"), town.config()).await;
+    town.fly.reach(&id, "stopped").await;
+}
+
+#[tokio::test]
+async fn a_sandbox_can_be_out_of_reach() {
+    let (town, id) = Town::running(SimConfig::fast()).await;
+    town.fly.sim.inject(Fault::at(Call::SandboxSync, Effect::DropRequest));
+    assert!(town.ask(Method::POST, &id, "/sync").send().await.is_err());
+    assert_eq!(town.call(Method::POST, &id, "/sync").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_sandbox_calls_home() {
+    let home = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = SimConfig { heartbeat: Some(Duration::from_millis(20)), ..SimConfig::fast() };
+    let mut town = Town::prepared(config).await;
+    town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", home.local_addr().unwrap()));
+    town.fly.started(town.config()).await;
+    let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), home.accept()).await.unwrap().unwrap();
+    let mut request = String::new();
+    while !request.contains("\"townId\"") {
+        let mut part = [0; 1024];
+        let read = stream.read(&mut part).await.unwrap();
+        assert!(read > 0, "{request}");
+        request += &String::from_utf8_lossy(&part[..read]);
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    assert!(request.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1"), "{request}");
+    assert!(request.contains(&format!("x-internal-api-key: {KEY}")), "{request}");
+    assert!(request.ends_with(r#"{"townId":"town-1"}"#), "{request}");
+}
