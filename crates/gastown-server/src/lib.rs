@@ -1,1 +1,17 @@
-//! The control plane of Gastown Cloud: the binary that wires every crate together.
+//! The control plane of Gastown Cloud: configuration, wiring, and what the binary `gastown` does.
+//!
+//! The only place that knows every crate. It reads the environment once ([`Config`]), builds the adapters and hands them
+//! over as ports ([`ControlPlane`]), and serves until it is told to stop. It decides nothing about towns.
+
+mod chance;
+pub mod commands;
+mod config;
+mod control_plane;
+mod settings_source;
+mod telemetry;
+
+pub use chance::{RandomIds, SystemClock, ThreadDice};
+pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, SecretsConfig};
+pub use control_plane::{ControlPlane, StartError};
+pub use settings_source::{Mistake, Source, SourceError};
+pub use telemetry::init as init_telemetry;

@@ -1,2 +1,78 @@
-//! The binary `gastown`.
-fn main() {}
+//! The binary `gastown`: parses its arguments and dispatches. What the commands do stands in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gastown_server::commands::{dev, migrate, serve, unseal};
+use gastown_server::{Config, Source, init_telemetry};
+
+/// The control plane of Gastown Cloud.
+#[derive(Debug, Parser)]
+#[command(name = "gastown", version, about, propagate_version = true)]
+struct Arguments {
+    /// A TOML file of settings (`NAME = value`); the environment stands above it.
+    #[arg(long, global = true, value_name = "FILE", env = "GASTOWN_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the control plane. Every setting is checked at start; see docs/operations.md.
+    Serve {
+        /// Bring the schema up to date first.
+        #[arg(long)]
+        migrate: bool,
+    },
+    /// Serve on this machine with everything filled in: SQLite, a simulated Fly, fresh keys, users with tokens.
+    Dev(dev::Options),
+    /// Bring the schema up or down, or show where it stands.
+    Migrate {
+        #[command(subcommand)]
+        direction: migrate::Direction,
+    },
+    /// Open the sealed values of the environment and become the given command; what a sandbox image runs at boot.
+    Unseal {
+        /// The command and its arguments. Without it the opened values are printed for a shell to `eval`.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain, once.
+            eprintln!("gastown: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut source = Source::from_environment();
+    if let Some(path) = &arguments.config {
+        source = source.with_file(path, &Config::NAMES)?;
+    }
+    match arguments.command {
+        Command::Serve { migrate } => {
+            init_telemetry(&source, "info");
+            serve::run(&source, migrate).await
+        }
+        Command::Dev(options) => {
+            init_telemetry(&source, "warn,gastown_orchestrator=info");
+            dev::run(source, options).await
+        }
+        Command::Migrate { direction } => {
+            init_telemetry(&source, "warn");
+            migrate::run(&source, direction).await
+        }
+        Command::Unseal { command } => unseal::run(&source, &command),
+    }
+}

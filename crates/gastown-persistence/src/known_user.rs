@@ -1,0 +1,24 @@
+//! Making a user known, for `gastown dev` and tests. In production the host application owns its users.
+
+use gastown_domain::UserId;
+use gastown_domain::ports::StoreError;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::Database;
+use crate::entity::kilocode_users::{ActiveModel, Column, Entity};
+
+impl Database {
+    /// Inserts a user, or gives a known one this pepper.
+    ///
+    /// Errors: where the host's own table asks for more columns than ours, it refuses.
+    pub async fn make_user_known(&self, id: &UserId, pepper: &SecretString) -> Result<(), StoreError> {
+        let user = ActiveModel {
+            id: Set(id.as_str().to_owned()),
+            api_token_pepper: Set(Some(pepper.expose_secret().to_owned())),
+        };
+        let known = OnConflict::column(Column::Id).update_column(Column::ApiTokenPepper).to_owned();
+        self.answer(Entity::insert(user).on_conflict(known).exec_without_returning(&self.connection)).await.map(drop)
+    }
+}

@@ -1,0 +1,20 @@
+//! Settings that are lists, separated by commas.
+
+use std::str::FromStr;
+
+/// Values separated by commas; white space and empty places are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T: FromStr> FromStr for List<T> {
+    type Err = T::Err;
+
+    fn from_str(raw: &str) -> Result<Self, T::Err> {
+        raw.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}

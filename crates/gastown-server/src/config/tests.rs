@@ -1,0 +1,104 @@
+use super::*;
+
+const WHOLE: [(&str, &str); 11] = [
+    ("DATABASE_URL", "sqlite://town.db"),
+    ("NEXTAUTH_SECRET", "canary-0123456789abcdef"),
+    ("INTERNAL_API_SECRET", "canary-fedcba9876543210"),
+    ("FLY_API_TOKEN", "canary-token"),
+    ("FLY_APP_NAME", "gastown"),
+    ("FLY_IMAGE", "registry.fly.io/gastown@sha256:abc"),
+    ("SANDBOX_PUBLIC_KEY", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="),
+    ("KILO_API_URL", "https://api.example.com"),
+    ("R2_BUCKET", "towns"),
+    ("R2_ACCESS_KEY", "canary-r2"),
+    ("R2_SECRET_KEY", "canary-r2-secret"),
+];
+
+fn source(changes: &[(&str, &str)]) -> Source {
+    let pairs = WHOLE.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let pairs: std::collections::BTreeMap<_, _> = pairs.collect();
+    Source::from_pairs(pairs)
+}
+
+fn mistakes(changes: &[(&str, &str)]) -> Vec<String> {
+    let error = Config::read(&source(changes)).unwrap_err();
+    error.mistakes.into_iter().map(|mistake| mistake.name).collect()
+}
+
+#[test]
+fn what_is_needed_is_enough() {
+    let config = Config::read(&source(&[])).unwrap();
+    assert_eq!(config.http.port, 8080);
+    assert_eq!(config.orchestrator.regions, ["iad".parse().unwrap()]);
+    assert_eq!(config.fly.app, AppConfig::Shared("gastown".parse().unwrap()));
+    assert_eq!(config.orchestrator.policy, Policy::production());
+}
+
+#[test]
+fn nothing_at_all_names_everything_that_is_needed() {
+    let error = Config::read(&Source::default()).unwrap_err();
+    let names: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    let mut needed: Vec<_> = WHOLE.iter().map(|(name, _)| *name).filter(|name| *name != "R2_SECRET_KEY").collect();
+    needed.sort_unstable();
+    let mut told = names.clone();
+    told.sort_unstable();
+    assert_eq!(told, needed);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
+    let wrong = [
+        ("DATABASE_URL", "canary://x"),
+        ("NEXTAUTH_SECRET", "canary"),
+        ("INTERNAL_API_SECRET", "canary"),
+        ("FLY_API_BASE_URL", "canary"),
+        ("FLY_APP_NAME", "Canary"),
+        ("FLY_REGIONS", "canary"),
+        ("SANDBOX_PUBLIC_KEY", "canary"),
+        ("SANDBOX_URL", "canary"),
+        ("KILO_API_URL", "canary"),
+        ("PORT", "canary"),
+        ("HOST", "canary"),
+        ("CALLER_WAIT_SECONDS", "0"),
+    ];
+    let error = Config::read(&source(&wrong)).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    let mut told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    told.sort_unstable();
+    let mut names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    assert_eq!(told, names);
+}
+
+#[test]
+fn a_config_never_shows_a_secret() {
+    let config = Config::read(&source(&[])).unwrap();
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+}
+
+#[test]
+fn one_app_or_one_per_user_but_not_both_and_not_half() {
+    assert_eq!(mistakes(&[("FLY_ORG_SLUG", "acme")]), ["FLY_APP_NAME"]);
+    assert_eq!(mistakes(&[("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme")]), ["FLY_APP_PREFIX"]);
+    let both = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
+    let config = Config::read(&source(&both)).unwrap();
+    assert_eq!(config.fly.app, AppConfig::PerUser { org_slug: "acme".into(), prefix: "gt".parse().unwrap() });
+}
+
+#[test]
+fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gastown.toml");
+    std::fs::write(&path, "PORT = 9000\nFLY_REGIONS = \"lhr, iad\"\nR2_BUCKET = \"other\"\n").unwrap();
+    let config = Config::read(&source(&[]).with_file(&path, &Config::NAMES).unwrap()).unwrap();
+    assert_eq!(config.http.port, 9000);
+    assert_eq!(config.orchestrator.regions.len(), 2);
+    assert_eq!(config.orchestrator.env.r2_bucket, "towns");
+
+    std::fs::write(&path, "PROT = 9000\n").unwrap();
+    let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
+    assert!(error.to_string().contains("PROT"), "{error}");
+    std::fs::write(&path, "PORT = 1\nR2_SECRET_KEY = canary\n").unwrap();
+    let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
+    assert!(error.to_string().contains("line 2") && !format!("{error:?}").contains("canary"), "{error}");
+}

@@ -1,0 +1,257 @@
+//! Building the adapters, handing them over as ports, serving, and stopping in good order.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use gastown_domain::ports::{StoreError, WorkerId};
+use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
+use gastown_http::{HttpParts, HttpSettings, router};
+use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
+use gastown_orchestrator::{Chance, Keys, Outside, Ports, Store, TownService, Workers};
+use gastown_persistence::{ConnectError, Database, DatabaseSettings, MigrateError};
+use gastown_sandbox::SandboxClient;
+use gastown_secrets::DerivedTownKeys;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::chance::{RandomIds, SystemClock, ThreadDice};
+use crate::config::{AppConfig, Config};
+
+/// Why the control plane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("cannot use the database")]
+    Connect(#[source] ConnectError),
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] MigrateError),
+    /// The schema is not there or not up to date.
+    #[error("the database's schema is not ready; run `gastown migrate up`, or set MIGRATE_ON_START=true")]
+    Schema(#[source] StoreError),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A client could not be set up.
+    #[error("cannot set up {what}")]
+    SetUp {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A control plane that has bound its port and not begun to serve.
+pub struct ControlPlane {
+    listener: TcpListener,
+    address: SocketAddr,
+    parts: HttpParts,
+    service: TownService,
+    database: Database,
+    shutdown: Duration,
+    stop: CancellationToken,
+}
+
+impl ControlPlane {
+    /// Connects, checks the schema and binds the port. Nothing is driven yet.
+    ///
+    /// Errors: whatever would keep it from doing its work.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_paced(config, Pacing::On(Rates::default())).await
+    }
+
+    /// The same with another pace of calls to Fly: none, for a simulator without limits.
+    pub async fn bind_paced(config: Config, pacing: Pacing) -> Result<Self, StartError> {
+        let listener = Self::listen(&config).await?;
+        Self::with_listener(config, pacing, listener).await
+    }
+
+    /// Binds the port alone, for callers that must know it before the rest is configured.
+    pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
+        let address = SocketAddr::from((config.http.host, config.http.port));
+        TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
+    }
+
+    /// The same on a port that is bound already.
+    pub async fn with_listener(config: Config, pacing: Pacing, listener: TcpListener) -> Result<Self, StartError> {
+        let address = listener.local_addr().map_err(|cause| StartError::Listen {
+            address: SocketAddr::from((config.http.host, config.http.port)),
+            cause,
+        })?;
+        let database = Self::open(&config).await?;
+        let stop = CancellationToken::new();
+        let ports = ports(&config, &database, pacing)?;
+        let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
+        let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker, stop.clone());
+        let parts = HttpParts {
+            towns: Arc::new(service.clone()),
+            home: Arc::new(service.clone()),
+            tokens: Arc::new(verifier(&config)?),
+            users: Arc::new(database.clone()),
+            readiness: Arc::new(database.clone()),
+            tasks: TaskTracker::new(),
+            settings: http_settings(&config)?,
+        };
+        Ok(Self { listener, address, parts, service, database, shutdown: config.http.shutdown, stop })
+    }
+
+    async fn open(config: &Config) -> Result<Database, StartError> {
+        let mut settings = DatabaseSettings::at(config.database_url.clone());
+        settings.max_connections = config.database_max_connections;
+        let database = Database::connect(&settings).await.map_err(StartError::Connect)?;
+        if config.migrate_on_start {
+            database.migrate().await.map_err(StartError::Migrate)?;
+        }
+        gastown_domain::ports::Readiness::ready(&database).await.map_err(StartError::Schema)?;
+        Ok(database)
+    }
+
+    /// The registry's database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address a client on this machine uses.
+    pub fn local_url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
+    }
+
+    /// Serves until `stop` is cancelled, then ends in good order: no new requests, calls under way finish, drivers give
+    /// their claims back. Bounded by `SHUTDOWN_SECONDS`; what is cut off then is taken over by lease.
+    ///
+    /// Errors: the listener's.
+    pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
+        let workers = tokio::spawn(Workers::new(self.service.clone()).run(self.stop.clone()));
+        let http_tasks = self.parts.tasks.clone();
+        let app = router(self.parts);
+        tracing::info!(address = %self.address, "serving");
+        let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let ended = async {
+            server.await?;
+            http_tasks.close();
+            http_tasks.wait().await;
+            Ok(())
+        };
+        tokio::pin!(ended);
+        let result = tokio::select! {
+            result = &mut ended => result,
+            () = async { stop.cancelled().await; self.stop.cancel(); tokio::time::sleep(self.shutdown).await } => {
+                tracing::warn!("shutdown took too long: what is under way is cut off and taken over later");
+                Ok(())
+            }
+        };
+        self.stop.cancel();
+        let drained = async {
+            self.service.drained().await;
+            let _ = workers.await;
+            let _ = self.database.close().await;
+        };
+        if tokio::time::timeout(self.shutdown, drained).await.is_err() {
+            tracing::warn!("operations under way were cut off; their leases run out and they are taken over");
+        }
+        tracing::info!("stopped");
+        result
+    }
+}
+
+fn set_up<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> StartError {
+    move |cause| StartError::SetUp { what, cause: Box::new(cause) }
+}
+
+fn token_keys(config: &Config) -> Result<TokenKeys, StartError> {
+    let keys = TokenKeys::new(&config.secrets.token_secret).map_err(set_up("token keys"))?;
+    match &config.secrets.previous_token_secret {
+        Some(previous) => keys.accepting_previous(previous).map_err(set_up("token keys")),
+        None => Ok(keys),
+    }
+}
+
+fn verifier(config: &Config) -> Result<TokenVerifier, StartError> {
+    let verifier = TokenVerifier::new(token_keys(config)?, Arc::new(SystemClock));
+    Ok(match &config.secrets.token_env {
+        Some(env) => verifier.in_env(env),
+        None => verifier,
+    })
+}
+
+/// What mints tokens with the configured keys.
+pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
+    let minter = TokenMinter::new(token_keys(config)?, Arc::new(SystemClock));
+    Ok(match &config.secrets.token_env {
+        Some(env) => minter.in_env(env),
+        None => minter,
+    })
+}
+
+fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, StartError> {
+    let database = Arc::new(database.clone());
+    let timeouts = gastown_fly::Timeouts::default();
+    let client = FlyClient::new(config.fly.base_url.clone(), &config.fly.token, timeouts, pacing);
+    let policy = match &config.fly.app {
+        AppConfig::Shared(_) => AppPolicy::Shared,
+        AppConfig::PerUser { org_slug, .. } => AppPolicy::Created { org_slug: org_slug.clone() },
+    };
+    let fly = Arc::new(Fly::new(client.map_err(set_up("the Fly client"))?, policy));
+    let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());
+    let towns = DerivedTownKeys::new(&config.secrets.town_secret).map_err(set_up("the towns' keys"))?;
+    let towns = match &config.secrets.previous_town_secret {
+        Some(previous) => towns.accepting_previous(previous).map_err(set_up("the towns' keys"))?,
+        None => towns,
+    };
+    Ok(Ports {
+        store: Store {
+            registry: database.clone(),
+            rigs: database.clone(),
+            operations: database.clone(),
+            users: database,
+        },
+        outside: Outside {
+            apps: fly.clone(),
+            volumes: fly.clone(),
+            machines: fly,
+            sandboxes: Arc::new(sandboxes.map_err(set_up("the sandbox client"))?),
+        },
+        keys: Keys {
+            mint: Arc::new(minter(config)?),
+            sealer: Arc::new(config.secrets.sealing_key.clone()),
+            towns: Arc::new(towns),
+        },
+        chance: Chance { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), dice: Arc::new(ThreadDice) },
+    })
+}
+
+fn http_settings(config: &Config) -> Result<HttpSettings, StartError> {
+    let origins = config.http.allowed_origins.iter().map(|origin| HeaderValue::from_str(origin));
+    Ok(HttpSettings {
+        trpc: gastown_http::trpc::Settings {
+            max_body_bytes: config.http.max_body_bytes,
+            batching: true,
+            max_batch_size: 100,
+            // A call answers within the callers' wait; what is left is for the registry.
+            time_limit: config.orchestrator.policy.caller_wait + Duration::from_secs(30),
+            stream_ping: Some(Duration::from_secs(10)),
+        },
+        allowed_origins: origins.collect::<Result<_, _>>().map_err(set_up("the allowed origins"))?,
+        readiness_limit: Duration::from_secs(5),
+    })
+}
