@@ -14,11 +14,15 @@ impl Database {
     ///
     /// Errors: where the host's own table asks for more columns than ours, it refuses.
     pub async fn make_user_known(&self, id: &UserId, pepper: &SecretString) -> Result<(), StoreError> {
-        let user = ActiveModel {
-            id: Set(id.as_str().to_owned()),
-            api_token_pepper: Set(Some(pepper.expose_secret().to_owned())),
-        };
-        let known = OnConflict::column(Column::Id).update_column(Column::ApiTokenPepper).to_owned();
-        self.answer(Entity::insert(user).on_conflict(known).exec_without_returning(&self.connection)).await.map(drop)
+        self.in_tx("make_user_known", move |tx| async move {
+            let user = ActiveModel {
+                id: Set(id.as_str().to_owned()),
+                api_token_pepper: Set(Some(pepper.expose_secret().to_owned())),
+            };
+            let known = OnConflict::column(Column::Id).update_column(Column::ApiTokenPepper).to_owned();
+            Entity::insert(user).on_conflict(known).exec_without_returning(&*tx).await?;
+            Ok(())
+        })
+        .await
     }
 }

@@ -45,11 +45,11 @@ pub(crate) async fn catalogue(db: &DatabaseConnection) -> String {
         }
         _ => &[("columns", SQLITE_COLUMNS), ("statements", SQLITE_STATEMENTS)],
     };
-    let mut text = String::new();
+    let mut sections = Vec::new();
     for (title, query) in parts {
-        text.push_str(&format!("{title}\n{}\n\n", texts(db, query).await.join("\n")));
+        sections.push(format!("{title}\n{}\n", texts(db, query).await.join("\n")));
     }
-    text
+    sections.join("\n")
 }
 
 const POSTGRES_COLUMNS: &str = "

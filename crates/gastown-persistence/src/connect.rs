@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+/// How to reach the database, and how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// `postgres://…` or `sqlite://…`; it may hold a password. A SQLite file is made where it is missing.
+    pub url: SecretString,
+    /// Most connections at once. A SQLite database in memory always has one.
+    pub max_connections: u32,
+    /// How long to wait for a new connection, and for a free one of the pool.
+    pub connect_timeout: Duration,
+    /// How long a call may take in all, retries of its transaction included.
+    pub answer_timeout: Duration,
+    /// How long one statement may wait for locks of others: Postgres's `lock_timeout`, SQLite's busy time-out.
+    pub lock_timeout: Duration,
+}
+
+impl DatabaseSettings {
+    /// The usual waits for this address: 10 connections, 5 s to connect, 15 s to answer, 5 s for a lock.
+    pub fn at(url: impl Into<SecretString>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(15),
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why there is no connection. Its text never holds the address.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Neither Postgres nor SQLite.
+    #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
+    UnknownDatabase,
+    /// The address cannot be read, or nobody answers there.
+    #[error("cannot connect to the database")]
+    Failed(#[source] DbErr),
+}
+
+/// The registry's database: a pool of connections, cheap to clone.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use gastown_domain::ports::Readiness as _;
+/// use gastown_persistence::{Database, DatabaseSettings};
+///
+/// let database = Database::connect(&DatabaseSettings::at("sqlite::memory:")).await?;
+/// database.migrate().await?;
+/// database.ready().await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(crate) connection: DatabaseConnection,
+    pub(crate) answer_timeout: Duration,
+}
+
+impl Database {
+    /// Connects, without changing anything but to create a missing SQLite file.
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
+        let connection = sea_orm::Database::connect(options(settings)?).await.map_err(ConnectError::Failed)?;
+        Ok(Self { connection, answer_timeout: settings.answer_timeout })
+    }
+
+    /// Brings the schema up to date. Safe to call from several replicas at once.
+    pub async fn migrate(&self) -> Result<(), migration::MigrateError> {
+        migration::up(&self.connection).await
+    }
+
+    /// Closes every connection; other clones lose theirs too.
+    pub async fn close(self) -> Result<(), ConnectError> {
+        self.connection.close().await.map_err(ConnectError::Failed)
+    }
+}
+
+fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> {
+    let url = settings.url.expose_secret();
+    // The driver knows only the shorter of Postgres's two customary schemes.
+    let url = match url.strip_prefix("postgresql://") {
+        Some(rest) => format!("postgres://{rest}"),
+        None => url.to_owned(),
+    };
+    let in_memory = url.starts_with("sqlite:") && url.contains(":memory:");
+    if !url.starts_with("postgres://") && !url.starts_with("sqlite:") {
+        return Err(ConnectError::UnknownDatabase);
+    }
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(if in_memory { 1 } else { settings.max_connections })
+        .min_connections(u32::from(in_memory))
+        .connect_timeout(settings.connect_timeout)
+        .acquire_timeout(settings.connect_timeout)
+        .set_application_name("gastown")
+        .statement_timeout(settings.answer_timeout)
+        .sqlx_logging(false);
+    if in_memory {
+        // It lives as long as its one connection.
+        options.idle_timeout(None).max_lifetime(None);
+    }
+    let lock_timeout = settings.lock_timeout;
+    options.map_sqlx_postgres_opts(move |postgres| {
+        postgres.options([("lock_timeout", lock_timeout.as_millis().to_string())])
+    });
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(lock_timeout)
+    });
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_settings_nor_errors_show_the_password() {
+        for url in ["postgres://user:canary@127.0.0.1:1/db", "mysql://user:canary@127.0.0.1:1/db", "canary"] {
+            let mut settings = DatabaseSettings::at(url);
+            settings.connect_timeout = Duration::from_millis(200);
+            let error = Database::connect(&settings).await.unwrap_err();
+            let shown = format!("{settings:?} {error:?} {error}");
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What only one of the two databases has, in one place.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect as _, Select, SqliteTransactionMode, Statement,
+    TransactionOptions,
+};
+
+/// How a transaction begins. SQLite takes its one write lock at once: a transaction that reads first and then wants to
+/// write would fail without waiting. Postgres reads what is committed; rows are locked one by one.
+pub(crate) fn transaction_options() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
+
+/// Locks the rows it finds against other writers, not against foreign keys that point at them. SQLite has no such
+/// clause and needs none: there the transaction holds the write lock already.
+pub(crate) fn locked<E: EntityTrait>(select: Select<E>) -> Select<E> {
+    select.lock(LockType::NoKeyUpdate)
+}
+
+/// The database's clock, which alone judges leases. Postgres: microseconds, and the time of the statement rather than
+/// of the transaction, which may have waited for a lock. SQLite: milliseconds, the clock of this machine.
+pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = match backend {
+        DbBackend::Sqlite => "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') AS now",
+        _ => "SELECT clock_timestamp() AS now",
+    };
+    let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
+    Ok(row.try_get::<DateTime<Utc>>("", "now")?.trunc_subsecs(6))
+}

@@ -1,0 +1,139 @@
+use async_trait::async_trait;
+use gastown_domain::ports::{Rigs, StoreError};
+use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
+use sea_orm::sea_query::{Expr, Order, Query};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+use serde_json::{Value, json};
+
+use crate::Database;
+use crate::dialect::{self, locked};
+use crate::entity::{gastown_operations as operations, gastown_rigs as rigs, gastown_towns as towns};
+use crate::error::Stop;
+use crate::events::Event;
+use crate::registry::living_of;
+use crate::row::{readable, truncated};
+
+/// Inserts a rig; its name was compared with the others'.
+pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), Stop> {
+    let row = rigs::ActiveModel {
+        id: Set(rig.id.as_uuid()),
+        town_id: Set(rig.town.as_uuid()),
+        rig_name: Set(rig.name.as_str().to_owned()),
+        repo_url: Set(rig.repo.as_str().to_owned()),
+        branch: Set(Some(rig.branch.as_str().to_owned())),
+        status: Set(rig.status.as_str().to_owned()),
+        config: Set(Some(Value::Object(rig.config.clone()))),
+        created_at: Set(truncated(rig.created_at)),
+    };
+    row.insert(tx).await.map(|_| ()).map_err(Stop::writing("gastown_rigs"))
+}
+
+#[async_trait]
+impl Rigs for Database {
+    async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError> {
+        let found = rigs::Entity::find()
+            .filter(rigs::Column::TownId.eq(town.as_uuid()))
+            .order_by_asc(rigs::Column::CreatedAt)
+            .order_by_asc(rigs::Column::Id);
+        let rows = self.answer(found.all(&self.connection)).await?;
+        Ok(readable(rows.into_iter().map(rigs::Model::into_rig)))
+    }
+
+    async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
+        let found = rigs::Entity::find_by_id(rig.as_uuid()).filter(rigs::Column::TownId.eq(town.as_uuid()));
+        self.answer(found.one(&self.connection)).await?.map(rigs::Model::into_rig).transpose()
+    }
+
+    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
+        self.in_tx("insert_rig", move |tx| async move {
+            let town = locked(living_of(owner, rig.town)).one(&*tx).await?;
+            town.ok_or(StoreError::TownNotFound)?;
+            let others = rigs::Entity::find().filter(rigs::Column::TownId.eq(rig.town.as_uuid())).all(&*tx).await?;
+            if others.iter().any(|other| other.rig_name.eq_ignore_ascii_case(rig.name.as_str())) {
+                return Err(StoreError::RigNameTaken.into());
+            }
+            insert(&*tx, rig).await?;
+            let event = Event {
+                town: rig.town,
+                operation: None,
+                actor: owner,
+                action: "add_rig",
+                outcome: "accepted",
+                error: None,
+                detail: Some(json!({"rig_id": rig.id, "rig_name": rig.name})),
+                key: None,
+                at: rig.created_at,
+            };
+            event.record(&*tx).await
+        })
+        .await
+    }
+
+    async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
+        self.in_tx("set_rig_status", move |tx| async move {
+            let updated = rigs::Entity::update_many()
+                .col_expr(rigs::Column::Status, Expr::value(to.as_str()))
+                .filter(rigs::Column::Id.eq(rig.as_uuid()))
+                .filter(rigs::Column::TownId.eq(town.as_uuid()))
+                .filter(rigs::Column::Status.eq(from.as_str()))
+                .exec(&*tx)
+                .await?;
+            Ok(updated.rows_affected == 1)
+        })
+        .await
+    }
+
+    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError> {
+        self.in_tx("remove_rig", move |tx| async move {
+            let Some(row) = towns::Entity::find_by_id(town.as_uuid()).one(&*tx).await? else { return Ok(false) };
+            let owner = row.into_town()?.owner;
+            let deleted = rigs::Entity::delete_many()
+                .filter(rigs::Column::Id.eq(rig.as_uuid()))
+                .filter(rigs::Column::TownId.eq(town.as_uuid()))
+                .exec(&*tx)
+                .await?;
+            if deleted.rows_affected == 0 {
+                return Ok(false);
+            }
+            let event = Event {
+                town,
+                operation: None,
+                actor: &owner,
+                action: "remove_rig",
+                outcome: "done",
+                error: None,
+                detail: Some(json!({"rig_id": rig})),
+                key: None,
+                at: dialect::now(&*tx).await?,
+            };
+            event.record(&*tx).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// In no particular order, so that towns that never settle do not keep the others waiting.
+    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
+        let with_open_rigs = Query::select()
+            .column(rigs::Column::TownId)
+            .from(rigs::Entity)
+            .and_where(rigs::Column::Status.ne(RigStatus::Active.as_str()))
+            .take();
+        let in_flight = Query::select().column(operations::Column::TownId).from(operations::Entity).take();
+        let found = towns::Entity::find()
+            .select_only()
+            .column(towns::Column::Id)
+            .filter(towns::Column::DestroyedAt.is_null())
+            .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
+            .filter(towns::Column::Id.in_subquery(with_open_rigs))
+            .filter(towns::Column::Id.not_in_subquery(in_flight))
+            .order_by(Expr::cust("random()"), Order::Asc)
+            .limit(u64::from(limit))
+            .into_tuple::<uuid::Uuid>();
+        let ids = self.answer(found.all(&self.connection)).await?;
+        Ok(ids.into_iter().map(TownId::new).collect())
+    }
+}

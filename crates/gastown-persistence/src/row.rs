@@ -1,0 +1,145 @@
+//! From rows to values of the domain. Other services write to these tables too: a row that breaks a rule is reported
+//! with its table, column and id, and costs nobody else.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use gastown_domain::ports::{BoxError, StoreError, TownHealth, User};
+use gastown_domain::{Branch, Operation, OperationId, Rig, RigId, Town, TownId};
+use sea_orm::JsonValue;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::entity::{gastown_operations, gastown_rigs, gastown_town_health, gastown_towns, kilocode_users};
+
+/// What both databases keep of a time: microseconds.
+pub(crate) fn truncated(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
+}
+
+/// Names the row that is being read.
+struct Reading<Id> {
+    table: &'static str,
+    id: Id,
+}
+
+impl<Id: Display> Reading<Id> {
+    fn corrupt(&self, column: &'static str, cause: impl Into<BoxError>) -> StoreError {
+        StoreError::CorruptRow { table: self.table, column, id: self.id.to_string(), cause: cause.into() }
+    }
+
+    fn parsed<T>(&self, column: &'static str, raw: &str) -> Result<T, StoreError>
+    where
+        T: FromStr<Err: Into<BoxError>>,
+    {
+        raw.parse().map_err(|cause: T::Err| self.corrupt(column, cause))
+    }
+
+    fn parsed_if_any<T>(&self, column: &'static str, raw: Option<&str>) -> Result<Option<T>, StoreError>
+    where
+        T: FromStr<Err: Into<BoxError>>,
+    {
+        raw.map(|raw| self.parsed(column, raw)).transpose()
+    }
+
+    fn counted(&self, column: &'static str, raw: i64) -> Result<u32, StoreError> {
+        u32::try_from(raw).map_err(|cause| self.corrupt(column, cause))
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str, raw: JsonValue) -> Result<T, StoreError> {
+        serde_json::from_value(raw).map_err(|cause| self.corrupt(column, cause))
+    }
+}
+
+impl gastown_towns::Model {
+    pub(crate) fn into_town(self) -> Result<Town, StoreError> {
+        let row = Reading { table: "gastown_towns", id: self.id };
+        Ok(Town {
+            id: TownId::new(self.id),
+            owner: row.parsed("user_id", &self.user_id)?,
+            name: row.parsed("town_name", &self.town_name)?,
+            sandbox_id: row.parsed("sandbox_id", &self.sandbox_id)?,
+            machine_id: row.parsed_if_any("fly_machine_id", self.fly_machine_id.as_deref())?,
+            volume_id: row.parsed_if_any("fly_volume_id", self.fly_volume_id.as_deref())?,
+            region: row.parsed_if_any("fly_region", self.fly_region.as_deref())?,
+            status: row.parsed("status", &self.status)?,
+            last_r2_sync_at: self.last_r2_sync_at,
+            last_heartbeat_at: self.last_heartbeat_at,
+            config: row.json("config", self.config.unwrap_or_else(empty_object))?,
+            created_at: self.created_at,
+            destroyed_at: self.destroyed_at,
+        })
+    }
+}
+
+impl gastown_rigs::Model {
+    pub(crate) fn into_rig(self) -> Result<Rig, StoreError> {
+        let row = Reading { table: "gastown_rigs", id: self.id };
+        Ok(Rig {
+            id: RigId::new(self.id),
+            town: TownId::new(self.town_id),
+            name: row.parsed("rig_name", &self.rig_name)?,
+            repo: row.parsed("repo_url", &self.repo_url)?,
+            branch: row.parsed_if_any("branch", self.branch.as_deref())?.unwrap_or_else(Branch::main),
+            status: row.parsed("status", &self.status)?,
+            config: row.json("config", self.config.unwrap_or_else(empty_object))?,
+            created_at: self.created_at,
+        })
+    }
+}
+
+impl gastown_operations::Model {
+    pub(crate) fn into_operation(self) -> Result<Operation, StoreError> {
+        let row = Reading { table: "gastown_operations", id: self.town_id };
+        Ok(Operation {
+            id: OperationId::new(self.id),
+            town: TownId::new(self.town_id),
+            kind: row.parsed("kind", &self.kind)?,
+            mark: row.parsed("mark", &self.mark)?,
+            step: row.parsed_if_any("step", self.step.as_deref())?,
+            attempt: row.counted("attempt", self.attempt)?,
+            last_error: row.parsed_if_any("last_error", self.last_error.as_deref())?,
+            cause: row.parsed_if_any("cause", self.cause.as_deref())?,
+            requested_by: row.parsed("requested_by", &self.requested_by)?,
+            fence: self.fence,
+            next_attempt_at: self.next_attempt_at,
+            deadline_at: self.deadline_at,
+            progress: row.json("progress", self.progress)?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+impl gastown_town_health::Model {
+    pub(crate) fn into_health(self) -> Result<TownHealth, StoreError> {
+        let row = Reading { table: "gastown_town_health", id: self.town_id };
+        Ok(TownHealth {
+            failures: row.counted("failures", self.failures)?,
+            restarts: row.counted("restarts", self.restarts)?,
+            window_started_at: self.window_started_at,
+            last_report_at: self.last_report_at,
+        })
+    }
+}
+
+impl kilocode_users::Model {
+    pub(crate) fn into_user(self) -> Result<User, StoreError> {
+        let row = Reading { table: "kilocode_users", id: &self.id };
+        Ok(User { id: row.parsed("id", &self.id)?, pepper: self.api_token_pepper.clone().map(SecretString::from) })
+    }
+}
+
+fn empty_object() -> JsonValue {
+    Value::Object(Map::new())
+}
+
+/// Keeps what can be read of many rows; the others are reported and left out.
+pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
+    let report = |error: &StoreError| {
+        let error: &(dyn std::error::Error + 'static) = error;
+        tracing::error!(error, "a row cannot be read");
+    };
+    rows.filter_map(|row| row.inspect_err(report).ok()).collect()
+}

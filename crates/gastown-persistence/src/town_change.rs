@@ -1,0 +1,71 @@
+use gastown_domain::ports::{StoreError, TownChange};
+use gastown_domain::{TownId, TownStatus};
+use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, Set};
+
+use crate::dialect::locked;
+use crate::entity::gastown_towns as towns;
+use crate::error::{Stop, unwritable};
+use crate::row::truncated;
+
+/// A change that the table of statuses does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("a town that is {from} does not become {to}")]
+struct ForbiddenStatus {
+    from: TownStatus,
+    to: TownStatus,
+}
+
+/// Locks a town's row against other writers. Where a transaction locks both, the town comes before its operation.
+pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<Option<towns::Model>, Stop> {
+    Ok(locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?)
+}
+
+/// Writes a change to a row that is locked. Hiding a town twice keeps the first time.
+pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), Stop> {
+    let before = row.clone().into_town()?;
+    let mut after = row.into_active_model();
+    if let Some(machine) = &change.machine {
+        after.fly_machine_id = Set(machine.as_ref().map(|id| id.as_str().to_owned()));
+    }
+    if let Some(volume) = &change.volume {
+        after.fly_volume_id = Set(volume.as_ref().map(|id| id.as_str().to_owned()));
+    }
+    if let Some(region) = &change.region {
+        after.fly_region = Set(Some(region.as_str().to_owned()));
+    }
+    if let Some(at) = change.synced_at {
+        let latest = before.last_r2_sync_at.map_or(at, |known| known.max(at));
+        after.last_r2_sync_at = Set(Some(truncated(latest)));
+    }
+    if let Some(at) = change.hidden_at {
+        after.sandbox_id = Set(before.sandbox_id.tombstone(before.id).as_str().to_owned());
+        after.destroyed_at = Set(Some(before.destroyed_at.unwrap_or_else(|| truncated(at))));
+    }
+    if let Some(status) = wanted_status(change) {
+        if !before.status.may_become(status) {
+            return Err(unwritable(ForbiddenStatus { from: before.status, to: status }).into());
+        }
+        after.status = Set(status.as_str().to_owned());
+    }
+    if after.is_changed() {
+        after.update(tx).await.map_err(Stop::writing("gastown_towns"))?;
+    }
+    Ok(())
+}
+
+/// Locks the town where the change wants something of it.
+pub(crate) async fn lock_for(
+    tx: &DatabaseTransaction,
+    town: TownId,
+    change: &TownChange,
+) -> Result<Option<towns::Model>, Stop> {
+    if *change == TownChange::default() {
+        return Ok(None);
+    }
+    let row = lock(tx, town).await?;
+    Ok(Some(row.ok_or(StoreError::TownNotFound)?))
+}
+
+fn wanted_status(change: &TownChange) -> Option<TownStatus> {
+    if change.hidden_at.is_some() { Some(TownStatus::Destroyed) } else { change.status }
+}

@@ -1,0 +1,126 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gastown_domain::ports::{Operations as _, Registry as _, TownChange};
+use gastown_domain::{Failure, OperationKind, Step, TownId};
+
+use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, on_both, record, worker};
+
+on_both! {
+    of_two_workers_one_gets_the_operation,
+    each_of_many_operations_is_claimed_once,
+    a_claim_raises_the_fence_and_its_own_worker_may_claim_again,
+    an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing,
+    a_lease_that_ran_out_and_was_not_taken_over_still_counts,
+    what_is_not_due_is_neither_listed_nor_claimed,
+    a_released_claim_is_free_and_due_lists_the_longest_due_first,
+    nothing_in_flight_is_nothing_to_claim,
+}
+
+async fn of_two_workers_one_gets_the_operation(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let (one, two) = (worker("one"), worker("two"));
+    let (first, second) =
+        tokio::join!(bed.database.claim(town.id, &one, LEASE), bed.database.claim(town.id, &two, LEASE),);
+    let won: Vec<_> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(won[0].fence, 1);
+    assert!(bed.claim(town.id, "three").await.is_none());
+}
+
+async fn each_of_many_operations_is_claimed_once(bed: Bed) {
+    for number in 0..10 {
+        bed.create("alice", &format!("mill-{number}")).await;
+    }
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let database = bed.database.clone();
+        running.spawn(async move {
+            let mut mine = Vec::new();
+            for town in database.due(100).await.unwrap() {
+                mine.extend(database.claim(town, &worker(&format!("w{number}")), LEASE).await.unwrap());
+            }
+            mine
+        });
+    }
+    let mut claims: HashMap<TownId, usize> = HashMap::new();
+    for operation in running.join_all().await.into_iter().flatten() {
+        *claims.entry(operation.town).or_default() += 1;
+    }
+    assert_eq!(claims.len(), 10);
+    assert!(claims.values().all(|count| *count == 1), "{claims:?}");
+    assert_eq!(bed.database.due(100).await.unwrap(), []);
+}
+
+async fn a_claim_raises_the_fence_and_its_own_worker_may_claim_again(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let first = bed.claimed(town.id, "one").await;
+    let second = bed.claimed(town.id, "one").await;
+    assert_eq!((first.fence, second.fence), (1, 2));
+    assert!(is_fenced(&bed.database.renew(first.fence(), LEASE).await));
+    bed.database.renew(second.fence(), LEASE).await.unwrap();
+}
+
+async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let old = bed.claimed(town.id, "one").await;
+    bed.let_leases_run_out().await;
+    assert_eq!(bed.database.due(10).await.unwrap(), [town.id]);
+    let new = bed.claimed(town.id, "two").await;
+    let before = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
+
+    let mut late = record(Step::EnsureMachine);
+    late.last_error = Some(Failure::Throttled);
+    late.town.machine = Some(Some("148ed21a031189".parse().unwrap()));
+    assert!(is_fenced(&bed.database.record(old.fence(), &late).await));
+    assert!(is_fenced(&bed.database.renew(old.fence(), LEASE).await));
+    assert!(is_fenced(&bed.database.release(old.fence()).await));
+    assert!(is_fenced(&bed.database.finish(old.fence(), Ok(()), &late.town).await));
+
+    let after = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
+    assert_eq!(after, before);
+    assert_eq!(bed.database.outcome(old.id).await.unwrap(), None);
+    bed.database.record(new.fence(), &late).await.unwrap();
+}
+
+async fn a_lease_that_ran_out_and_was_not_taken_over_still_counts(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    bed.let_leases_run_out().await;
+    bed.database.renew(claim.fence(), LEASE).await.unwrap();
+    assert!(bed.claim(town.id, "two").await.is_none());
+}
+
+async fn what_is_not_due_is_neither_listed_nor_claimed(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let mut waiting = record(Step::EnsureVolume);
+    (waiting.wait, waiting.lease) = (Duration::from_secs(600), Duration::ZERO);
+    bed.database.record(claim.fence(), &waiting).await.unwrap();
+    assert_eq!(bed.database.due(10).await.unwrap(), []);
+    assert!(bed.claim(town.id, "one").await.is_none());
+    assert!(bed.claim(town.id, "two").await.is_none());
+}
+
+async fn a_released_claim_is_free_and_due_lists_the_longest_due_first(bed: Bed) {
+    let (mill, forge) = (bed.create("alice", "mill").await, bed.create("alice", "forge").await);
+    bed.sql("UPDATE gastown_operations SET next_attempt_at = '2001-01-01T00:00:00+00:00'").await;
+    let claim = bed.claimed(mill.id, "one").await;
+    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
+    assert_eq!(bed.database.due(10).await.unwrap(), [forge.id]);
+    bed.database.release(claim.fence()).await.unwrap();
+    assert_eq!(bed.database.due(10).await.unwrap(), [forge.id, mill.id]);
+    assert_eq!(bed.database.due(1).await.unwrap(), [forge.id]);
+    assert!(bed.claim(mill.id, "two").await.is_some());
+}
+
+async fn nothing_in_flight_is_nothing_to_claim(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    assert_eq!(bed.claim(town.id, "one").await, None);
+    assert_eq!(bed.claim(TownId::new(fresh_uuid()), "one").await, None);
+    assert_eq!(bed.database.current(town.id).await.unwrap(), None);
+    bed.request(&town, OperationKind::Stop).await;
+    let claim = bed.claimed(town.id, "one").await;
+    bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    assert!(is_fenced(&bed.database.renew(claim.fence(), LEASE).await));
+}

@@ -1,0 +1,72 @@
+//! Other services write to these tables: a row that breaks a rule is named and costs nobody else.
+
+use gastown_domain::ports::{Operations as _, Registry, Rigs, StoreError};
+
+use crate::bed::{Bed, on_both, rig, user};
+
+on_both! {
+    a_town_that_cannot_be_read_is_named_and_left_out_of_lists,
+    columns_that_may_be_null_are_not_corrupt_when_they_are,
+    operations_and_rigs_that_cannot_be_read_are_named,
+}
+
+/// Which row an error complains about.
+fn blamed<T: std::fmt::Debug>(done: Result<T, StoreError>) -> (&'static str, &'static str, String) {
+    match done {
+        Err(StoreError::CorruptRow { table, column, id, .. }) => (table, column, id),
+        other => panic!("not a corrupt row: {other:?}"),
+    }
+}
+
+async fn a_town_that_cannot_be_read_is_named_and_left_out_of_lists(bed: Bed) {
+    let cases = [
+        ("town_name", "town_name = 'Bad Name'"),
+        ("fly_machine_id", "fly_machine_id = '../x'"),
+        ("fly_region", "fly_region = 'nowhere'"),
+        ("config", "config = '[1]'"),
+        ("config", "config = '{\"rigs\": [{\"rigName\": \"app\", \"repoUrl\": \"file:///x\"}]}'"),
+    ];
+    for (number, (column, damage)) in cases.into_iter().enumerate() {
+        let good = bed.create("alice", &format!("good-{number}")).await;
+        let bad = bed.create("bob", "bad").await;
+        bed.sql("UPDATE gastown_towns SET user_id = 'alice' WHERE town_name = 'bad'").await;
+        bed.sql(&format!("UPDATE gastown_towns SET {damage} WHERE town_name = 'bad'")).await;
+        assert_eq!(blamed(bed.database.load(bad.id).await), ("gastown_towns", column, bad.id.to_string()));
+        assert_eq!(blamed(Registry::find(&bed.database, &user("alice"), bad.id).await).1, column);
+        let living = Registry::list(&bed.database, &user("alice")).await.unwrap();
+        assert!(living.contains(&good) && !living.iter().any(|town| town.id == bad.id), "{column}");
+        bed.sql("DELETE FROM gastown_operations").await;
+        bed.sql("DELETE FROM gastown_town_events").await;
+        bed.sql("DELETE FROM gastown_towns").await;
+    }
+}
+
+async fn columns_that_may_be_null_are_not_corrupt_when_they_are(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let app = rig(town.id, "app");
+    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    bed.sql("UPDATE gastown_towns SET config = NULL, fly_region = NULL").await;
+    bed.sql("UPDATE gastown_rigs SET config = NULL, branch = NULL").await;
+    let found = bed.database.load(town.id).await.unwrap().unwrap();
+    assert_eq!((found.config, found.region), (gastown_domain::TownConfig::default(), None));
+    assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [app]);
+}
+
+async fn operations_and_rigs_that_cannot_be_read_are_named(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let app = rig(town.id, "app");
+    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    bed.sql("UPDATE gastown_rigs SET repo_url = '--upload-pack=x'").await;
+    let rig_id = app.id.to_string();
+    assert_eq!(blamed(Rigs::find(&bed.database, town.id, app.id).await), ("gastown_rigs", "repo_url", rig_id));
+
+    for (column, damage) in [("attempt", "attempt = -1"), ("step", "step = 'dance'"), ("progress", "progress = '3'")] {
+        bed.sql(&format!("UPDATE gastown_operations SET {damage}")).await;
+        let expected = ("gastown_operations", column, town.id.to_string());
+        assert_eq!(blamed(bed.database.current(town.id).await), expected);
+        bed.sql("UPDATE gastown_operations SET attempt = 0, step = NULL").await;
+    }
+    let refused = bed.database.claim(town.id, &crate::bed::worker("one"), crate::bed::LEASE).await;
+    assert_eq!(blamed(refused).1, "progress");
+    assert_eq!(bed.number("SELECT fence FROM gastown_operations").await, 0, "a claim that cannot be read is none");
+}

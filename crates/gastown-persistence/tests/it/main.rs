@@ -1,0 +1,11 @@
+//! The ports on real databases: one suite, run on Postgres and on SQLite, a database per test.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bed;
+mod claims;
+mod corrupt_rows;
+mod outages;
+mod recording;
+mod registry;
+mod requests;
+mod rigs;

@@ -1,0 +1,127 @@
+use std::time::{Duration, Instant};
+
+use gastown_domain::ports::{Operations as _, Readiness as _, Registry as _, StoreError};
+use gastown_persistence::{Database, DatabaseSettings};
+use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+
+use crate::bed::{Bed, noon, on_both};
+
+on_both! {
+    a_lock_that_is_never_given_up_ends_in_contention,
+    a_writer_waits_for_the_lock_of_another,
+    no_call_waits_longer_than_it_may,
+    a_database_that_went_away_is_unavailable,
+}
+
+/// Holds the lock on all towns until dropped.
+async fn lock_all(bed: &Bed) -> sea_orm::DatabaseTransaction {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let held = bed.raw.begin_with_options(options).await.unwrap();
+    held.execute_unprepared("UPDATE gastown_towns SET fly_region = 'iad'").await.unwrap();
+    held
+}
+
+async fn a_lock_that_is_never_given_up_ends_in_contention(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(20)).await;
+    let held = lock_all(&bed).await;
+    let error = impatient.heartbeat(town.id, noon()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Contention { transaction: "heartbeat", .. }), "{error:?}");
+    assert!(error.is_transient());
+    held.rollback().await.unwrap();
+    assert!(impatient.heartbeat(town.id, noon()).await.unwrap());
+}
+
+async fn a_writer_waits_for_the_lock_of_another(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let held = lock_all(&bed).await;
+    let beat = bed.database.heartbeat(town.id, noon());
+    let release = async {
+        tokio::task::yield_now().await;
+        held.commit().await.unwrap();
+    };
+    let (beaten, ()) = tokio::join!(beat, release);
+    assert!(beaten.unwrap());
+}
+
+async fn no_call_waits_longer_than_it_may(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let hasty = bed.again(|settings| settings.answer_timeout = Duration::from_millis(150)).await;
+    let held = lock_all(&bed).await;
+    let begun = Instant::now();
+    let error = hasty.heartbeat(town.id, noon()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    drop(held);
+}
+
+async fn a_database_that_went_away_is_unavailable(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.database.clone().close().await.unwrap();
+    let error = bed.database.load(town.id).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    let error = bed.database.ready().await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_lost_in_a_transaction_is_unavailable_and_the_next_call_goes_on() {
+    let bed = Bed::postgres().await;
+    let town = bed.running("alice", "mill").await;
+    let watcher = sea_orm::Database::connect(bed.place.url()).await.unwrap();
+    let held = lock_all(&bed).await;
+    let cut = async {
+        let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND application_name = 'gastown' AND wait_event_type = 'Lock'";
+        let statement = || sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
+        while watcher.query_all_raw(statement()).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (beaten, ()) = tokio::join!(bed.database.heartbeat(town.id, noon()), cut);
+    assert!(matches!(beaten, Err(StoreError::Unavailable { .. })), "{beaten:?}");
+    held.rollback().await.unwrap();
+    assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_dropped_is_unavailable() {
+    let Bed { database, place, .. } = Bed::postgres().await;
+    drop(place);
+    let error = database.due(1).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_database_without_our_tables_is_not_ready() {
+    for place in [
+        ephemeral_db::TestDatabase::empty_postgres().await.unwrap(),
+        ephemeral_db::TestDatabase::empty_sqlite().unwrap(),
+    ] {
+        let database = Database::connect(&DatabaseSettings::at(place.url())).await.unwrap();
+        assert!(database.ready().await.is_err());
+        database.migrate().await.unwrap();
+        database.ready().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_serves_two_processes_at_once() {
+    let bed = Bed::sqlite().await;
+    let other = bed.again(|_| {}).await;
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let database = if number % 2 == 0 { bed.database.clone() } else { other.clone() };
+        running.spawn(async move {
+            let town = crate::bed::new_town("alice", &format!("mill-{number}"));
+            database.accept_create(&town, &crate::bed::create_of(&town), None).await
+        });
+    }
+    for outcome in running.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(other.due(100).await.unwrap().len(), 20);
+}

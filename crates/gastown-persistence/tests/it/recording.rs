@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use gastown_domain::ports::{Operations as _, Outcome, Registry as _, StoreError, TownChange};
+use gastown_domain::{Failure, Mark, OperationKind, Progress, Rejection, Step, TownStatus};
+
+use crate::bed::{Bed, noon, on_both, record};
+
+on_both! {
+    a_step_is_recorded_whole_together_with_the_town,
+    waiting_times_are_the_databases,
+    a_status_that_may_not_follow_is_refused_and_nothing_is_written,
+    hiding_twice_keeps_the_first_time_and_one_suffix,
+    how_an_operation_ended_can_be_asked_later,
+}
+
+async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let mut step = record(Step::DropMachine);
+    step.kind = OperationKind::RollBack;
+    step.mark = Mark::Settled;
+    (step.attempt, step.last_error, step.cause) = (4, Some(Failure::Throttled), Some(Failure::MachineRefused));
+    step.progress =
+        Progress { refused_regions: vec!["ord".parse().unwrap()], synced: Some(false), ..Progress::default() };
+    step.town = TownChange {
+        machine: Some(Some("148ed21a031189".parse().unwrap())),
+        volume: Some(Some("vol_9vlz".parse().unwrap())),
+        region: Some("ams".parse().unwrap()),
+        synced_at: Some(noon()),
+        ..TownChange::default()
+    };
+    bed.database.record(claim.fence(), &step).await.unwrap();
+
+    let mut expected = claim.clone();
+    (expected.kind, expected.mark, expected.step) = (step.kind, step.mark, Some(step.step));
+    (expected.attempt, expected.last_error, expected.cause) = (step.attempt, step.last_error, step.cause);
+    expected.progress = step.progress.clone();
+    let found = bed.database.current(town.id).await.unwrap().unwrap();
+    (expected.next_attempt_at, expected.updated_at) = (found.next_attempt_at, found.updated_at);
+    assert_eq!(found, expected);
+
+    let mut moved = town.clone();
+    moved.machine_id = Some("148ed21a031189".parse().unwrap());
+    moved.volume_id = Some("vol_9vlz".parse().unwrap());
+    moved.region = Some("ams".parse().unwrap());
+    moved.last_r2_sync_at = Some(noon());
+    assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), moved);
+
+    step.town = TownChange { machine: Some(None), ..TownChange::default() };
+    bed.database.record(claim.fence(), &step).await.unwrap();
+    moved.machine_id = None;
+    assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), moved);
+}
+
+async fn waiting_times_are_the_databases(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let mut step = record(Step::EnsureVolume);
+    step.wait = Duration::from_secs(90);
+    bed.database.record(claim.fence(), &step).await.unwrap();
+    let found = bed.database.current(town.id).await.unwrap().unwrap();
+    assert_eq!(found.next_attempt_at - found.updated_at, TimeDelta::seconds(90));
+    // Not the caller's: the operation was accepted, by its clock, at some fixed noon.
+    assert_ne!(found.updated_at.date_naive(), (found.created_at - TimeDelta::days(1)).date_naive());
+    assert!(found.updated_at != found.created_at);
+}
+
+async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let before = bed.database.current(town.id).await.unwrap();
+    let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
+    let mut step = record(Step::AwaitOff);
+    step.town = change.clone();
+    let refusals =
+        [bed.database.record(claim.fence(), &step).await, bed.database.finish(claim.fence(), Ok(()), &change).await];
+    for refused in refusals {
+        assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    }
+    assert_eq!(bed.database.current(town.id).await.unwrap(), before);
+    assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), town);
+}
+
+async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    for late in [0, 5] {
+        let mut step = record(Step::Hide);
+        step.kind = OperationKind::RollBack;
+        step.town.hidden_at = Some(noon() + TimeDelta::seconds(late));
+        bed.database.record(claim.fence(), &step).await.unwrap();
+    }
+    let tombstone = bed.database.load(town.id).await.unwrap().unwrap();
+    assert_eq!(tombstone.destroyed_at, Some(noon()));
+    assert_eq!(tombstone.sandbox_id, town.sandbox_id.tombstone(town.id));
+    assert_eq!(tombstone.status, TownStatus::Destroyed);
+}
+
+async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
+    let outcomes: [Outcome; 4] = [
+        Ok(()),
+        Err(Rejection::Failed(Failure::SandboxUnhealthy)),
+        Err(Rejection::RolledBack(Failure::NoCapacity)),
+        Err(Rejection::Preempted),
+    ];
+    let town = bed.running("alice", "mill").await;
+    for outcome in outcomes {
+        bed.request(&town, OperationKind::Stop).await;
+        let claim = bed.claimed(town.id, "one").await;
+        assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None);
+        bed.database.finish(claim.fence(), outcome, &TownChange::default()).await.unwrap();
+        assert_eq!(bed.database.outcome(claim.id).await.unwrap(), Some(outcome));
+        assert_eq!(bed.database.current(town.id).await.unwrap(), None);
+    }
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE outcome = 'accepted'").await, 5);
+}

@@ -1,0 +1,246 @@
+use chrono::{TimeDelta, Timelike as _};
+use gastown_domain::ports::{
+    AcceptedCreate, IdempotencyKey, Operations as _, Readiness as _, Registry, Rigs, StoreError, TownChange,
+    TownHealth, Users as _,
+};
+use gastown_domain::{Mark, OperationKind, SandboxId, Town, TownStatus};
+use secrecy::ExposeSecret as _;
+
+use crate::bed::{Bed, create_of, fresh_uuid, new_town, noon, on_both, rig, user};
+
+on_both! {
+    an_accepted_town_is_remembered_whole,
+    times_are_kept_to_the_microsecond,
+    finders_know_the_owner_and_hide_tombstones,
+    of_twenty_parallel_creates_of_one_name_one_wins,
+    a_stranger_cannot_have_a_town,
+    first_rigs_of_one_name_are_refused_with_their_town,
+    a_destroyed_town_gives_up_its_name_and_its_sandbox_id,
+    a_repeat_with_the_same_key_answers_the_same_town_even_destroyed,
+    parallel_repeats_with_one_key_all_answer_one_town,
+    parallel_creates_with_one_key_and_different_names_make_one_town,
+    signs_of_life_move_forwards_and_only_for_living_towns,
+    health_users_and_readiness_are_read,
+    a_user_is_made_known_once_and_given_another_pepper_later,
+    one_connection_is_enough,
+}
+
+fn key(text: &str) -> IdempotencyKey {
+    text.parse().unwrap()
+}
+
+async fn an_accepted_town_is_remembered_whole(bed: Bed) {
+    let mut new = new_town("alice", "mill");
+    let given = serde_json::json!({"models": {"mayor": "large"}, "max_polecats": 3, "later": {"kept": [1, null]}});
+    new.config = serde_json::from_value(given).unwrap();
+    new.rigs = vec![rig(new.id, "app"), rig(new.id, "lib")];
+    let operation = create_of(&new);
+    assert_eq!(bed.database.accept_create(&new, &operation, None).await.unwrap(), AcceptedCreate::Inserted);
+
+    let expected = Town {
+        id: new.id,
+        owner: new.owner.clone(),
+        name: new.name.clone(),
+        sandbox_id: SandboxId::derive(&new.owner, &new.name),
+        machine_id: None,
+        volume_id: None,
+        region: Some(new.region.clone()),
+        status: TownStatus::Provisioning,
+        last_r2_sync_at: None,
+        last_heartbeat_at: None,
+        config: new.config.clone(),
+        created_at: noon(),
+        destroyed_at: None,
+    };
+    assert_eq!(bed.database.load(new.id).await.unwrap(), Some(expected));
+    assert_eq!(Rigs::list(&bed.database, new.id).await.unwrap(), new.rigs);
+    let in_flight = bed.database.current(new.id).await.unwrap().unwrap();
+    assert_eq!((in_flight.id, in_flight.kind, in_flight.mark), (operation.id, OperationKind::Create, Mark::Begun));
+    assert_eq!((in_flight.created_at, in_flight.deadline_at), (operation.at, operation.deadline_at));
+    assert_eq!(
+        bed.number("SELECT count(*) FROM gastown_town_events WHERE actor = 'alice' AND action = 'create'").await,
+        1
+    );
+}
+
+async fn times_are_kept_to_the_microsecond(bed: Bed) {
+    let mut new = new_town("alice", "mill");
+    new.created_at = noon().with_nanosecond(123_456_789).unwrap();
+    bed.database.accept_create(&new, &create_of(&new), None).await.unwrap();
+    assert_eq!(bed.database.load(new.id).await.unwrap().unwrap().created_at, noon());
+}
+
+async fn finders_know_the_owner_and_hide_tombstones(bed: Bed) {
+    let mill = bed.running("alice", "mill").await;
+    let forge = bed.running("alice", "forge").await;
+    let bobs = bed.running("bob", "mill").await;
+    let (alice, bob) = (user("alice"), user("bob"));
+    let towns = &bed.database;
+    assert_eq!(Registry::list(towns, &alice).await.unwrap(), [mill.clone(), forge.clone()]);
+    assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
+    assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
+
+    hide(&bed, &mill).await;
+    assert_eq!(Registry::list(towns, &alice).await.unwrap(), [forge]);
+    assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
+    assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
+}
+
+/// Soft-deletes a town as a destroy would.
+async fn hide(bed: &Bed, town: &Town) {
+    bed.request(town, OperationKind::Destroy).await;
+    let destroy = bed.claimed(town.id, "driver").await;
+    let change = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
+    bed.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
+}
+
+async fn of_twenty_parallel_creates_of_one_name_one_wins(bed: Bed) {
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let database = bed.database.clone();
+        running.spawn(async move {
+            let town = new_town("alice", "mill");
+            database.accept_create(&town, &create_of(&town), None).await
+        });
+    }
+    let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|l| matches!(l, Err(StoreError::TownNameTaken))), "{lost:?}");
+    for table in ["gastown_towns", "gastown_operations", "gastown_town_events"] {
+        assert_eq!(bed.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
+    }
+}
+
+async fn a_stranger_cannot_have_a_town(bed: Bed) {
+    let town = new_town("nobody", "mill");
+    let refused = bed.database.accept_create(&town, &create_of(&town), None).await;
+    assert!(matches!(refused, Err(StoreError::UserUnknown)), "{refused:?}");
+}
+
+async fn first_rigs_of_one_name_are_refused_with_their_town(bed: Bed) {
+    let mut town = new_town("alice", "mill");
+    town.rigs = vec![rig(town.id, "App"), rig(town.id, "aPP")];
+    let refused = bed.database.accept_create(&town, &create_of(&town), None).await;
+    assert!(matches!(refused, Err(StoreError::RigNameTaken)), "{refused:?}");
+    assert_eq!(bed.database.load(town.id).await.unwrap(), None);
+}
+
+async fn a_destroyed_town_gives_up_its_name_and_its_sandbox_id(bed: Bed) {
+    let first = bed.running("alice", "mill").await;
+    hide(&bed, &first).await;
+    let second = bed.create("alice", "mill").await;
+    assert_ne!(first.id, second.id);
+    assert_eq!(first.sandbox_id, second.sandbox_id);
+
+    let tombstone = bed.database.load(first.id).await.unwrap().unwrap();
+    assert_eq!(tombstone.sandbox_id, first.sandbox_id.tombstone(first.id));
+    assert_eq!((tombstone.status, tombstone.destroyed_at), (TownStatus::Destroyed, Some(noon())));
+}
+
+async fn a_repeat_with_the_same_key_answers_the_same_town_even_destroyed(bed: Bed) {
+    let first = new_town("alice", "mill");
+    bed.database.accept_create(&first, &create_of(&first), Some(key("k1"))).await.unwrap();
+    let before = bed.database.load(first.id).await.unwrap().unwrap();
+
+    let repeat = new_town("alice", "mill");
+    let answer = bed.database.accept_create(&repeat, &create_of(&repeat), Some(key("k1"))).await.unwrap();
+    assert_eq!(answer, AcceptedCreate::Known(Box::new(before.clone())));
+
+    let other = new_town("alice", "forge");
+    let answer = bed.database.accept_create(&other, &create_of(&other), Some(key("k1"))).await;
+    assert!(matches!(answer, Err(StoreError::KeyReused)), "{answer:?}");
+
+    let bobs = new_town("bob", "mill");
+    let answer = bed.database.accept_create(&bobs, &create_of(&bobs), Some(key("k1"))).await.unwrap();
+    assert_eq!(answer, AcceptedCreate::Inserted);
+
+    hide(&bed, &before).await;
+    let late = new_town("alice", "mill");
+    let answer = bed.database.accept_create(&late, &create_of(&late), Some(key("k1"))).await.unwrap();
+    assert!(matches!(answer, AcceptedCreate::Known(town) if town.id == first.id && town.is_tombstone()));
+}
+
+async fn parallel_repeats_with_one_key_all_answer_one_town(bed: Bed) {
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let database = bed.database.clone();
+        running.spawn(async move {
+            let town = new_town("alice", "mill");
+            (town.id, database.accept_create(&town, &create_of(&town), Some(key("k1"))).await.unwrap())
+        });
+    }
+    let (mut inserted, mut known) = (Vec::new(), Vec::new());
+    for (own, answer) in running.join_all().await {
+        match answer {
+            AcceptedCreate::Inserted => inserted.push(own),
+            AcceptedCreate::Known(town) => known.push(town.id),
+        }
+    }
+    assert_eq!(inserted.len(), 1);
+    assert_eq!(known, [inserted[0]; 9]);
+}
+
+async fn parallel_creates_with_one_key_and_different_names_make_one_town(bed: Bed) {
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..10 {
+        let database = bed.database.clone();
+        running.spawn(async move {
+            let town = new_town("alice", &format!("mill-{number}"));
+            database.accept_create(&town, &create_of(&town), Some(key("k1"))).await
+        });
+    }
+    let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|l| matches!(l, Err(StoreError::KeyReused))), "{lost:?}");
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_towns").await, 1);
+}
+
+async fn signs_of_life_move_forwards_and_only_for_living_towns(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let (sooner, later) = (noon(), noon() + TimeDelta::microseconds(1));
+    for at in [later, sooner] {
+        assert!(bed.database.heartbeat(town.id, at).await.unwrap());
+        bed.database.synced(town.id, at).await.unwrap();
+    }
+    let seen = bed.database.load(town.id).await.unwrap().unwrap();
+    assert_eq!((seen.last_heartbeat_at, seen.last_r2_sync_at), (Some(later), Some(later)));
+
+    hide(&bed, &town).await;
+    assert!(!bed.database.heartbeat(town.id, later + TimeDelta::days(1)).await.unwrap());
+    assert!(!bed.database.heartbeat(gastown_domain::TownId::new(fresh_uuid()), later).await.unwrap());
+    let seen = bed.database.load(town.id).await.unwrap().unwrap();
+    assert_eq!(seen.last_heartbeat_at, Some(later));
+}
+
+async fn health_users_and_readiness_are_read(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    assert_eq!(bed.database.health(town.id).await.unwrap(), TownHealth::default());
+    bed.sql("INSERT INTO gastown_town_health (town_id, failures, restarts) SELECT id, 2, 1 FROM gastown_towns").await;
+    let health = bed.database.health(town.id).await.unwrap();
+    assert_eq!((health.failures, health.restarts), (2, 1));
+
+    let alice = bed.database.user(&user("alice")).await.unwrap().unwrap();
+    assert_eq!(alice.pepper.unwrap().expose_secret(), "salt");
+    assert!(bed.database.user(&user("bob")).await.unwrap().unwrap().pepper.is_none());
+    assert!(bed.database.user(&user("nobody")).await.unwrap().is_none());
+    bed.database.ready().await.unwrap();
+}
+
+async fn a_user_is_made_known_once_and_given_another_pepper_later(bed: Bed) {
+    for pepper in ["first", "second"] {
+        bed.database.make_user_known(&user("carol"), &pepper.into()).await.unwrap();
+        let carol = bed.database.user(&user("carol")).await.unwrap().unwrap();
+        assert_eq!(carol.pepper.unwrap().expose_secret(), pepper);
+    }
+}
+
+async fn one_connection_is_enough(bed: Bed) {
+    let narrow = bed.again(|settings| settings.max_connections = 1).await;
+    let town = new_town("alice", "mill");
+    narrow.accept_create(&town, &create_of(&town), Some(key("k1"))).await.unwrap();
+    let claim = narrow.claim(town.id, &crate::bed::worker("driver"), crate::bed::LEASE).await.unwrap().unwrap();
+    let change = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
+    narrow.finish(claim.fence(), Ok(()), &change).await.unwrap();
+    Rigs::insert(&narrow, &user("alice"), &rig(town.id, "app")).await.unwrap();
+    assert!(narrow.remove(town.id, Rigs::list(&narrow, town.id).await.unwrap()[0].id).await.unwrap());
+}

@@ -1,0 +1,107 @@
+use gastown_domain::ports::{Operations as _, Requested, TownChange};
+use gastown_domain::{Failure, OperationKind, Progress, Rejection, Step};
+
+use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};
+
+on_both! {
+    the_same_joins_and_something_else_is_busy,
+    towns_of_others_and_tombstones_are_not_found,
+    a_destroy_preempts_and_keeps_what_the_driver_remembered,
+    a_destroy_joins_a_roll_back,
+    of_parallel_wishes_one_is_accepted_and_the_rest_told_which,
+}
+
+fn kind_of(requested: &Requested) -> (&'static str, Option<OperationKind>) {
+    match requested {
+        Requested::Accepted(operation) => ("accepted", Some(operation.kind)),
+        Requested::Joined(operation) => ("joined", Some(operation.kind)),
+        Requested::Busy(operation) => ("busy", Some(operation.kind)),
+        Requested::NotFound => ("not found", None),
+    }
+}
+
+async fn the_same_joins_and_something_else_is_busy(bed: Bed) {
+    use OperationKind::{Start, Stop};
+    let town = bed.running("alice", "mill").await;
+    let first = bed.request(&town, Stop).await;
+    assert_eq!(kind_of(&first), ("accepted", Some(Stop)));
+    let in_flight = bed.database.current(town.id).await.unwrap().unwrap();
+    assert_eq!(first, Requested::Accepted(in_flight.clone()));
+    assert_eq!(bed.request(&town, Stop).await, Requested::Joined(in_flight.clone()));
+    assert_eq!(bed.request(&town, Start).await, Requested::Busy(in_flight));
+}
+
+async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let mut foreign = wish(&town, OperationKind::Destroy);
+    foreign.requested_by = user("bob");
+    assert_eq!(bed.database.request(&foreign).await.unwrap(), Requested::NotFound);
+
+    bed.request(&town, OperationKind::Destroy).await;
+    let destroy = bed.claimed(town.id, "driver").await;
+    let mut hidden = record(Step::Hide);
+    hidden.kind = OperationKind::Destroy;
+    hidden.town.hidden_at = Some(noon());
+    bed.database.record(destroy.fence(), &hidden).await.unwrap();
+    assert_eq!(kind_of(&bed.request(&town, OperationKind::Destroy).await), ("joined", Some(OperationKind::Destroy)));
+    assert_eq!(bed.request(&town, OperationKind::Start).await, Requested::NotFound);
+
+    bed.database.finish(destroy.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    assert_eq!(bed.request(&town, OperationKind::Destroy).await, Requested::NotFound);
+}
+
+async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let create = bed.claimed(town.id, "driver").await;
+    let progress = Progress { machine_doubt: Some(2), machine_made: true, ..Progress::default() };
+    let mut step = record(Step::EnsureMachine);
+    step.progress = progress.clone();
+    (step.attempt, step.last_error) = (3, Some(Failure::Throttled));
+    bed.database.record(create.fence(), &step).await.unwrap();
+
+    let Requested::Accepted(destroy) = bed.request(&town, OperationKind::Destroy).await else { panic!("not accepted") };
+    assert_ne!(destroy.id, create.id);
+    assert_eq!((destroy.kind, destroy.progress), (OperationKind::Destroy, progress));
+    assert_eq!((destroy.step, destroy.attempt, destroy.last_error), (None, 0, None));
+    assert!(destroy.fence > create.fence);
+    assert_eq!(bed.database.outcome(create.id).await.unwrap(), Some(Err(Rejection::Preempted)));
+    assert_eq!(bed.database.outcome(destroy.id).await.unwrap(), None);
+
+    assert!(is_fenced(&bed.database.record(create.fence(), &step).await));
+    assert!(is_fenced(&bed.database.finish(create.fence(), Ok(()), &TownChange::default()).await));
+    assert!(bed.claim(town.id, "another").await.is_some(), "the lease of the pre-empted driver is void");
+}
+
+async fn a_destroy_joins_a_roll_back(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let create = bed.claimed(town.id, "driver").await;
+    let mut rolling_back = record(Step::DropMachine);
+    (rolling_back.kind, rolling_back.cause) = (OperationKind::RollBack, Some(Failure::MachineRefused));
+    bed.database.record(create.fence(), &rolling_back).await.unwrap();
+    let joined = bed.request(&town, OperationKind::Destroy).await;
+    assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::RollBack)));
+    assert_eq!(kind_of(&bed.request(&town, OperationKind::Start).await), ("busy", Some(OperationKind::RollBack)));
+}
+
+async fn of_parallel_wishes_one_is_accepted_and_the_rest_told_which(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let kind = if number % 2 == 0 { OperationKind::Stop } else { OperationKind::Start };
+        let (database, wish) = (bed.database.clone(), wish(&town, kind));
+        running.spawn(async move { (kind, database.request(&wish).await.unwrap()) });
+    }
+    let answers = running.join_all().await;
+    let winner = bed.database.current(town.id).await.unwrap().unwrap();
+    let accepted = answers.iter().filter(|(_, answer)| matches!(answer, Requested::Accepted(_))).count();
+    assert_eq!(accepted, 1);
+    for (kind, answer) in answers {
+        match answer {
+            Requested::Accepted(operation) | Requested::Joined(operation) => {
+                assert_eq!((operation.id, kind), (winner.id, winner.kind));
+            }
+            Requested::Busy(operation) => assert!(operation.id == winner.id && kind != winner.kind),
+            Requested::NotFound => panic!("the town is there"),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use chrono::TimeDelta;
+use gastown_domain::ports::{Operations as _, Rigs, StoreError, TownChange};
+use gastown_domain::{OperationKind, RigId, RigStatus};
+
+use crate::bed::{Bed, fresh_uuid, noon, on_both, rig, user};
+
+on_both! {
+    rigs_come_change_and_go,
+    of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins,
+    only_the_owner_of_a_living_town_adds_rigs,
+    unsettled_are_running_idle_towns_with_open_rigs,
+}
+
+async fn rigs_come_change_and_go(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let alice = user("alice");
+    let mut app = rig(town.id, "app");
+    app.config.insert("kept".to_owned(), serde_json::json!([1, null]));
+    let mut older = rig(town.id, "lib");
+    older.created_at = noon() - TimeDelta::seconds(1);
+    Rigs::insert(&bed.database, &alice, &app).await.unwrap();
+    Rigs::insert(&bed.database, &alice, &older).await.unwrap();
+    assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [older.clone(), app.clone()]);
+
+    let change = |from, to| bed.database.set_status(town.id, app.id, from, to);
+    assert!(!change(RigStatus::Active, RigStatus::Removing).await.unwrap());
+    assert!(change(RigStatus::Pending, RigStatus::Active).await.unwrap());
+    app.status = RigStatus::Active;
+    assert_eq!(Rigs::find(&bed.database, town.id, app.id).await.unwrap(), Some(app.clone()));
+
+    let other = bed.running("alice", "forge").await;
+    assert_eq!(Rigs::find(&bed.database, other.id, app.id).await.unwrap(), None);
+    assert!(!bed.database.remove(other.id, app.id).await.unwrap());
+    assert!(bed.database.remove(town.id, app.id).await.unwrap());
+    assert!(!bed.database.remove(town.id, app.id).await.unwrap());
+    assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [older]);
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action LIKE '%_rig'").await, 3);
+}
+
+async fn of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let database = bed.database.clone();
+        let name = ["app", "App", "APP", "aPp"][number % 4];
+        let rig = rig(town.id, name);
+        running.spawn(async move { Rigs::insert(&database, &user("alice"), &rig).await });
+    }
+    let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 1);
+    assert!(lost.iter().all(|l| matches!(l, Err(StoreError::RigNameTaken))), "{lost:?}");
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_rigs").await, 1);
+}
+
+async fn only_the_owner_of_a_living_town_adds_rigs(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let missing = gastown_domain::TownId::new(fresh_uuid());
+    bed.running("alice", "gone").await;
+    bed.sql("UPDATE gastown_towns SET destroyed_at = '2026-11-23T12:00:00+00:00' WHERE town_name = 'gone'").await;
+    let alice = user("alice");
+    for (owner, town) in [(user("bob"), town.id), (alice.clone(), missing)] {
+        let refused = Rigs::insert(&bed.database, &owner, &rig(town, "app")).await;
+        assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
+    }
+    let tombstone = bed.running("alice", "dead").await;
+    bed.request(&tombstone, OperationKind::Destroy).await;
+    let destroy = bed.claimed(tombstone.id, "driver").await;
+    let hide = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
+    bed.database.finish(destroy.fence(), Ok(()), &hide).await.unwrap();
+    let refused = Rigs::insert(&bed.database, &alice, &rig(tombstone.id, "app")).await;
+    assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
+}
+
+async fn unsettled_are_running_idle_towns_with_open_rigs(bed: Bed) {
+    let alice = user("alice");
+    let settled = bed.running("alice", "settled").await;
+    let open = bed.running("alice", "open").await;
+    let leaving = bed.running("alice", "leaving").await;
+    let busy = bed.running("alice", "busy").await;
+    let new = bed.create("alice", "new").await;
+    bed.running("alice", "empty").await;
+    for town in [&settled, &open, &leaving, &busy, &new] {
+        let rig = rig(town.id, "app");
+        Rigs::insert(&bed.database, &alice, &rig).await.unwrap();
+        if town.id == settled.id || town.id == leaving.id {
+            bed.database.set_status(town.id, rig.id, RigStatus::Pending, RigStatus::Active).await.unwrap();
+        }
+        if town.id == leaving.id {
+            bed.database.set_status(town.id, rig.id, RigStatus::Active, RigStatus::Removing).await.unwrap();
+        }
+    }
+    bed.request(&busy, OperationKind::Stop).await;
+    let mut found = bed.database.unsettled(10).await.unwrap();
+    found.sort();
+    assert_eq!(found, [open.id, leaving.id]);
+    assert_eq!(bed.database.unsettled(1).await.unwrap().len(), 1);
+    assert_eq!(Rigs::find(&bed.database, open.id, RigId::new(fresh_uuid())).await.unwrap(), None);
+}
