@@ -1,0 +1,51 @@
+//! Apps: the namespace machines, volumes and secrets live in. Names are unique across all of Fly.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Action, Call, Method, lenient};
+
+/// What an app is made from.
+#[derive(Clone, Debug, Serialize)]
+pub struct CreateApp<'a> {
+    /// Lowercase letters, digits and dashes, under 63 characters, unique on Fly.
+    pub name: &'a str,
+    /// The organization's slug.
+    pub org_slug: &'a str,
+    /// A private network of the app's own; apps in different networks cannot reach each other. Fixed at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<&'a str>,
+}
+
+/// An app as Fly shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct App {
+    /// The app's name.
+    pub name: String,
+    /// `pending`, `deployed` or `suspended`.
+    #[serde(default, deserialize_with = "lenient::filled")]
+    pub status: Option<String>,
+    /// Who owns it.
+    #[serde(default)]
+    pub organization: Option<Organization>,
+    /// The private network, where it is not the default one.
+    #[serde(default, deserialize_with = "lenient::filled")]
+    pub network: Option<String>,
+}
+
+/// The owner of an app.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Organization {
+    /// The real slug; Fly reads `personal` on write but never shows it.
+    pub slug: String,
+}
+
+/// Creates an app. Answer: 201, body without interest.
+pub fn create(app: &CreateApp<'_>) -> Call {
+    Call::new(Action::CreateApp, Method::Post, ["apps"]).with_body(json!(app))
+}
+
+/// Reads an app. 403 means that the name belongs to somebody else. Answer: [`App`].
+pub fn get(app: &str) -> Call {
+    Call::new(Action::GetApp, Method::Get, ["apps", app])
+}

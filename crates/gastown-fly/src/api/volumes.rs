@@ -1,0 +1,101 @@
+//! Volumes: create, read, list, destroy. There is no attach call; a machine's mount binds a volume.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Action, Call, Method, config::Guest, lenient};
+
+/// What a volume is made from. Nothing here is idempotent: the same request again makes a second volume.
+#[derive(Clone, Debug, Serialize)]
+pub struct CreateVolume<'a> {
+    /// Not unique on Fly. At most 30 of `a-z 0-9 _`.
+    pub name: &'a str,
+    /// One region's code; lists and aliases are not taken here.
+    pub region: &'a str,
+    /// Size in GiB, at most 500.
+    pub size_gb: u32,
+    /// Whether the disk is encrypted at rest.
+    pub encrypted: bool,
+    /// Whether it must lie in another zone than the volumes of the same name. Our names are one town's: nothing to
+    /// spread, and a surplus twin that awaits its deletion must not make the next create fail.
+    pub require_unique_zone: bool,
+    /// The machine that will mount it: Fly chooses a host with room for both. A hint, no reservation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute: Option<&'a Guest>,
+}
+
+/// A volume as Fly shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Volume {
+    /// `vol_…`.
+    pub id: String,
+    /// The name it was given.
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    pub name: String,
+    /// The state.
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    pub state: VolumeState,
+    /// Where it is.
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    pub region: String,
+    /// Size in GiB.
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    pub size_gb: u32,
+    /// Whether it is encrypted at rest.
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
+    pub encrypted: bool,
+    /// The machine that mounts it; may name one that is gone.
+    #[serde(default, deserialize_with = "lenient::filled")]
+    pub attached_machine_id: Option<String>,
+    /// When it was made.
+    #[serde(default, deserialize_with = "lenient::date")]
+    pub created_at: Option<DateTime<Utc>>,
+    /// `ok`, `unknown`, `unreachable`.
+    #[serde(default, deserialize_with = "lenient::filled")]
+    pub host_status: Option<String>,
+}
+
+/// The states of a volume (Fly: "Volume states", and those its own client hides), and what is none of them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the word Fly documents, nothing more")]
+pub enum VolumeState {
+    Creating,
+    Created,
+    Extending,
+    Restoring,
+    EnablingRemoteExport,
+    Hydrating,
+    Recovering,
+    SchedulingDestroy,
+    ForkCleanup,
+    WaitingForDetach,
+    PendingDestroy,
+    Destroying,
+    Destroyed,
+    /// A word this client does not know, or none. Never read as gone (FM-31).
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// Creates a volume. Answer: [`Volume`].
+pub fn create(app: &str, volume: &CreateVolume<'_>) -> Call {
+    Call::new(Action::CreateVolume, Method::Post, ["apps", app, "volumes"]).with_body(json!(volume))
+}
+
+/// Reads a volume. Answer: [`Volume`]; a deleted one is shown for a day.
+pub fn get(app: &str, volume: &str) -> Call {
+    Call::new(Action::GetVolume, Method::Get, ["apps", app, "volumes", volume])
+}
+
+/// Lists the app's volumes. Answer: a list of [`Volume`].
+pub fn list(app: &str) -> Call {
+    Call::new(Action::ListVolumes, Method::Get, ["apps", app, "volumes"])
+}
+
+/// Deletes a volume. Answer: [`Volume`] on its way out; 412 while a machine holds it.
+pub fn destroy(app: &str, volume: &str) -> Call {
+    Call::new(Action::DestroyVolume, Method::Delete, ["apps", app, "volumes", volume])
+}

@@ -1,0 +1,75 @@
+//! The ports on one client: what apps, machines and volumes share.
+
+use std::time::Duration;
+
+use gastown_domain::{
+    AppName,
+    ports::{Action, ProviderError},
+};
+
+use crate::{
+    api::{self, Subject, apps::App},
+    classify::Refusal,
+    client::FlyClient,
+    error::FlyError,
+    port_error::port_error,
+};
+
+/// Fly behind the domain's ports `Apps`, `Volumes` and `Machines`. Tries each call once; the driver repeats.
+#[derive(Clone, Debug)]
+pub struct Fly {
+    pub(crate) client: FlyClient,
+    pub(crate) apps: AppPolicy,
+    pub(crate) stop_grace: Duration,
+}
+
+/// Whose apps the towns live in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppPolicy {
+    /// One app, made by an operator: it is only looked at.
+    Shared,
+    /// Apps made as they are needed, in this organization, each with a private network of its own.
+    Created {
+        /// The organization's slug.
+        org_slug: String,
+    },
+}
+
+impl Fly {
+    /// How long a sandbox has to end before it is killed.
+    const STOP_GRACE: Duration = Duration::from_secs(30);
+
+    /// The ports on this client.
+    pub fn new(client: FlyClient, apps: AppPolicy) -> Self {
+        Self { client, apps, stop_grace: Self::STOP_GRACE }
+    }
+
+    /// The same with another time between the stop signal and the kill.
+    #[must_use]
+    pub fn with_stop_grace(self, stop_grace: Duration) -> Self {
+        Self { stop_grace, ..self }
+    }
+
+    /// Proves that the app itself answers, without which no 404 below it means anything (FM-33).
+    pub(crate) async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
+        match self.client.ask::<App>(&api::apps::get(app.as_str())).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(port_error(action, error)),
+        }
+    }
+
+    /// Turns "no such machine / volume" into a proven absence, and everything else into the port's error.
+    pub(crate) async fn proven_absent(
+        &self,
+        app: &AppName,
+        subject: Subject,
+        action: Action,
+        error: FlyError,
+    ) -> Result<(), ProviderError> {
+        if error.refusal() == Some(&Refusal::NotFound(subject)) {
+            self.app_answers(app, action).await
+        } else {
+            Err(port_error(action, error))
+        }
+    }
+}

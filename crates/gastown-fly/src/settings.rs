@@ -1,0 +1,160 @@
+//! How the client is set: address, deadlines, pace.
+
+use std::{num::NonZeroU32, str::FromStr, time::Duration};
+
+use url::{Host, Url};
+
+/// Fly's public address of the Machines API. Inside a Fly private network it is `http://_api.internal:4280`.
+pub const PUBLIC_BASE_URL: &str = "https://api.machines.dev";
+
+/// Where the Machines API is. Parsed from an http(s) URL with or without the trailing `/` and `/v1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+/// The text is no address of a Machines API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBaseUrl {
+    /// It is no URL.
+    #[error("not a URL")]
+    Url,
+    /// The scheme is neither http nor https, or there is no host.
+    #[error("not an http or https address")]
+    Scheme,
+    /// It holds a user, a password, a query or a fragment, which would be lost or leak.
+    #[error("an address with credentials, query or fragment")]
+    Extra,
+}
+
+impl BaseUrl {
+    /// The address, ending in `/v1`.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether the address is on this very machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = InvalidBaseUrl;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidBaseUrl> {
+        let mut url = Url::parse(raw.trim()).map_err(|_| InvalidBaseUrl::Url)?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(InvalidBaseUrl::Scheme);
+        }
+        let extra =
+            !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
+        if extra {
+            return Err(InvalidBaseUrl::Extra);
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        let path = if path.ends_with("/v1") { path } else { format!("{path}/v1") };
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+}
+
+/// Deadlines of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To have a connection, TLS included.
+    pub connect: Duration,
+    /// From the start to the last byte of the answer. A wait gets the time the server waits on top.
+    pub call: Duration,
+}
+
+impl Default for Timeouts {
+    /// 5 s to connect, 30 s in all: creates were seen to take 1 to 3 s.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), call: Duration::from_secs(30) }
+    }
+}
+
+/// How fast the client itself calls, so that Fly need not refuse. Per action and identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    /// Not at all: for a simulator, or where a proxy paces.
+    Off,
+    /// At these rates.
+    On(Rates),
+}
+
+/// The rates of [`Pacing::On`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Most actions.
+    pub action: Rate,
+    /// Reading one machine.
+    pub get_machine: Rate,
+    /// The longest a call may be held back before it is refused instead.
+    pub longest_delay: Duration,
+}
+
+/// A sustained rate with a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls a second.
+    pub per_second: NonZeroU32,
+    /// Calls at once.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    const fn of(per_second: u32, burst: u32) -> Self {
+        let (Some(per_second), Some(burst)) = (NonZeroU32::new(per_second), NonZeroU32::new(burst)) else {
+            panic!("a rate of nothing");
+        };
+        Self { per_second, burst }
+    }
+}
+
+impl Default for Rates {
+    /// Fly's own limits: 1/s with a burst of 3, reading a machine 5/s with a burst of 10. Held back for 20 s at most.
+    fn default() -> Self {
+        const ACTION: Rate = Rate::of(1, 3);
+        const GET_MACHINE: Rate = Rate::of(5, 10);
+        Self { action: ACTION, get_machine: GET_MACHINE, longest_delay: Duration::from_secs(20) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_address_means_the_same() {
+        for (raw, want) in [
+            ("https://api.machines.dev", "https://api.machines.dev/v1"),
+            ("https://api.machines.dev/", "https://api.machines.dev/v1"),
+            ("https://api.machines.dev/v1", "https://api.machines.dev/v1"),
+            ("https://api.machines.dev/v1/", "https://api.machines.dev/v1"),
+            (" http://127.0.0.1:4280//\n", "http://127.0.0.1:4280/v1"),
+            ("http://proxy/fly/", "http://proxy/fly/v1"),
+        ] {
+            assert_eq!(raw.parse::<BaseUrl>().unwrap().as_url().as_str(), want, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_would_lose_or_leak_a_part_is_refused() {
+        for (raw, why) in [
+            ("api.machines.dev", InvalidBaseUrl::Url),
+            ("", InvalidBaseUrl::Url),
+            ("ftp://api.machines.dev", InvalidBaseUrl::Scheme),
+            ("file:///etc", InvalidBaseUrl::Scheme),
+            ("https://user:pw@api.machines.dev", InvalidBaseUrl::Extra),
+            ("https://api.machines.dev?x=1", InvalidBaseUrl::Extra),
+            ("https://api.machines.dev#x", InvalidBaseUrl::Extra),
+        ] {
+            assert_eq!(raw.parse::<BaseUrl>(), Err(why), "{raw:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What Fly shows → what the domain sees. Unknown never means gone (FM-31).
+
+use gastown_domain::{
+    Power, Region,
+    ports::{MachineSighting, VolumeSighting},
+};
+
+use crate::api::{
+    machines::{Machine, MachineState},
+    volumes::{Volume, VolumeState},
+};
+
+/// Fly's word for a host that can be asked.
+const HOST_OK: &str = "ok";
+
+/// An object of Fly's, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sighted<T> {
+    /// It is there.
+    There(T),
+    /// It is shown, and it is gone for good.
+    Gone,
+    /// An id or region that cannot be one: the answer is not believed.
+    Rubbish,
+}
+
+pub(crate) fn machine(machine: &Machine) -> Sighted<MachineSighting> {
+    let Ok(id) = machine.id.parse() else { return Sighted::Rubbish };
+    let Some(power) = power(&machine.state, host_answers(machine.host_status.as_deref())) else {
+        return Sighted::Gone;
+    };
+    let volume = machine.volume().and_then(|volume| volume.parse().ok());
+    Sighted::There(MachineSighting { id, power, volume })
+}
+
+/// `None`: destroyed.
+fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
+    use MachineState::{
+        Created, Creating, Destroyed, Destroying, Failed, LaunchFailed, Migrated, Other, Replaced, Replacing,
+        Restarting, Started, Starting, Stopped, Stopping, Suspended, Suspending, Updating,
+    };
+    Some(match (state, host_answers) {
+        (Destroyed, true) => return None,
+        // Only flagged: the host has not done it.
+        (Destroyed, false) | (Destroying, _) => Power::Leaving,
+        (_, false) => Power::Changing,
+        (Creating | Created | Starting | Restarting, true) => Power::Starting,
+        (Started, true) => Power::On,
+        (Stopping | Suspending, true) => Power::Stopping,
+        (Stopped | Suspended, true) => Power::Off,
+        (Failed | LaunchFailed, true) => Power::Failed,
+        // Goes back to whatever it was, which the state does not tell: waiting for either would be a guess.
+        (Updating | Replacing, true) => Power::Changing,
+        (Replaced | Migrated | Other, true) => Power::Changing,
+    })
+}
+
+pub(crate) fn volume(volume: &Volume) -> Sighted<VolumeSighting> {
+    let host_answers = host_answers(volume.host_status.as_deref());
+    let leaving = match (&volume.state, host_answers) {
+        (VolumeState::Destroyed | VolumeState::PendingDestroy, true) => return Sighted::Gone,
+        (VolumeState::Destroyed | VolumeState::PendingDestroy, false) => true,
+        (
+            VolumeState::SchedulingDestroy
+            | VolumeState::ForkCleanup
+            | VolumeState::WaitingForDetach
+            | VolumeState::Destroying,
+            _,
+        ) => true,
+        (
+            VolumeState::Creating
+            | VolumeState::Created
+            | VolumeState::Extending
+            | VolumeState::Restoring
+            | VolumeState::EnablingRemoteExport
+            | VolumeState::Hydrating
+            | VolumeState::Recovering
+            | VolumeState::Other,
+            _,
+        ) => false,
+    };
+    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<Region>()) else { return Sighted::Rubbish };
+    // A claim by a machine that is long gone was seen to be shown as NUL bytes: no id, so nobody.
+    let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
+    Sighted::There(VolumeSighting { id, region, leaving, bound_to })
+}
+
+fn host_answers(status: Option<&str>) -> bool {
+    status.is_none_or(|status| status == HOST_OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const MACHINE_STATES: [&str; 19] = [
+        "creating",
+        "created",
+        "starting",
+        "started",
+        "stopping",
+        "stopped",
+        "suspending",
+        "suspended",
+        "restarting",
+        "updating",
+        "replacing",
+        "replaced",
+        "migrated",
+        "failed",
+        "launch_failed",
+        "destroying",
+        "destroyed",
+        "a_word_of_tomorrow",
+        "",
+    ];
+
+    #[test]
+    fn every_state_of_a_machine_has_its_power() {
+        let mut table = String::new();
+        for state in MACHINE_STATES {
+            let mut row = format!("{state:<20}");
+            for host in [json!("ok"), json!(null), json!("unreachable"), json!("unknown")] {
+                let shown: Machine =
+                    serde_json::from_value(json!({ "id": "148e", "state": state, "host_status": host })).unwrap();
+                let seen = match machine(&shown) {
+                    Sighted::There(sighting) => format!("{:?}", sighting.power),
+                    Sighted::Gone => "gone".to_owned(),
+                    Sighted::Rubbish => "rubbish".to_owned(),
+                };
+                write!(row, " {host:<13} {seen:<9}", host = host.to_string()).unwrap();
+            }
+            writeln!(table, "{}", row.trim_end()).unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn a_deleted_volume_is_gone_once_its_deletion_is_accepted() {
+        for (state, want) in [
+            ("created", Some(false)),
+            ("hydrating", Some(false)),
+            ("a_word_of_tomorrow", Some(false)),
+            ("scheduling_destroy", Some(true)),
+            ("waiting_for_detach", Some(true)),
+            ("destroying", Some(true)),
+            ("pending_destroy", None),
+            ("destroyed", None),
+        ] {
+            let shown: Volume =
+                serde_json::from_value(json!({ "id": "vol_1", "state": state, "region": "iad" })).unwrap();
+            let leaving = match volume(&shown) {
+                Sighted::There(sighting) => Some(sighting.leaving),
+                Sighted::Gone | Sighted::Rubbish => None,
+            };
+            assert_eq!(leaving, want, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_usable_id_is_not_believed() {
+        let nameless: Machine = serde_json::from_value(json!({ "id": "../x", "state": "started" })).unwrap();
+        assert_eq!(machine(&nameless), Sighted::Rubbish);
+        let nowhere: Volume = serde_json::from_value(json!({ "id": "vol_1", "state": "created" })).unwrap();
+        assert_eq!(volume(&nowhere), Sighted::Rubbish);
+        let claimed: Volume = serde_json::from_value(
+            json!({ "id": "vol_1", "state": "created", "region": "iad", "attached_machine_id": "\0\0\0" }),
+        )
+        .unwrap();
+        let Sighted::There(sighting) = volume(&claimed) else { panic!("there") };
+        assert_eq!(sighting.bound_to, None);
+    }
+}

@@ -1,0 +1,47 @@
+//! The domain's wish → Fly's configuration.
+
+use gastown_domain::{CpuKind, Guest, ports::MachineSpec};
+
+use crate::api::config::{self, Autostop, MachineConfig, Mount, Port, Restart, Service, StopConfig};
+
+/// The tag that says whose a machine is.
+pub(crate) const TOWN_TAG: &str = "gastown_town_id";
+
+/// Where a town's data lies.
+const DATA: &str = "/home/gt/data";
+/// The sandbox's API.
+const SANDBOX_PORT: u16 = 8080;
+/// As often as the control plane lets a town fail before it stops trying (FM-24).
+const RESTARTS: u32 = 3;
+
+/// The whole configuration of a town's machine.
+pub(crate) fn machine_config(spec: &MachineSpec, stop_grace_secs: u64) -> MachineConfig {
+    let mut metadata = spec.metadata.clone();
+    // Ours comes last: adoption and the search for orphans rest on it.
+    metadata.insert(TOWN_TAG.to_owned(), spec.town.to_string());
+    MachineConfig {
+        image: spec.image.to_string(),
+        env: spec.env.clone(),
+        guest: guest(spec.guest),
+        mounts: vec![Mount { volume: spec.volume.to_string(), path: DATA.to_owned() }],
+        services: vec![Service {
+            protocol: "tcp",
+            internal_port: SANDBOX_PORT,
+            ports: vec![Port { port: 443, handlers: vec!["tls", "http"] }],
+            autostart: false,
+            autostop: Autostop::Off,
+        }],
+        restart: Restart { policy: "on-failure", max_retries: Some(RESTARTS) },
+        stop_config: StopConfig { signal: "SIGINT", timeout: format!("{stop_grace_secs}s") },
+        metadata,
+        auto_destroy: false,
+    }
+}
+
+pub(crate) fn guest(guest: Guest) -> config::Guest {
+    let cpu_kind = match guest.cpu_kind() {
+        CpuKind::Shared => "shared",
+        CpuKind::Performance => "performance",
+    };
+    config::Guest { cpu_kind: cpu_kind.to_owned(), cpus: guest.cpus(), memory_mb: guest.memory_mb() }
+}

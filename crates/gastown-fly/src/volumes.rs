@@ -1,0 +1,78 @@
+//! `Volumes` on Fly.
+
+use async_trait::async_trait;
+use gastown_domain::{
+    AppName, TownId, VolumeId,
+    ports::{Action, ProviderError, VolumeSighting, VolumeSpec, Volumes},
+};
+
+use crate::{
+    api::{
+        self, Subject,
+        volumes::{CreateVolume, Volume},
+    },
+    fly::Fly,
+    port_error::port_error,
+    rubbish::rubbish,
+    sight::{self, Sighted},
+    spec::guest,
+};
+
+#[async_trait]
+impl Volumes for Fly {
+    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
+        const ACTION: Action = Action::ReadVolume;
+        match self.client.ask::<Volume>(&api::volumes::get(app.as_str(), id.as_str())).await {
+            Ok(volume) if volume.id != id.as_str() => Err(rubbish(ACTION)),
+            Ok(volume) => match sight::volume(&volume) {
+                Sighted::There(sighting) => Ok(Some(sighting)),
+                Sighted::Gone => Ok(None),
+                Sighted::Rubbish => Err(rubbish(ACTION)),
+            },
+            Err(error) => self.proven_absent(app, Subject::Volume, ACTION, error).await.map(|()| None),
+        }
+    }
+
+    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
+        const ACTION: Action = Action::ListVolumes;
+        let volumes: Vec<Volume> =
+            self.client.ask(&api::volumes::list(app.as_str())).await.map_err(|error| port_error(ACTION, error))?;
+        let name = town.volume_name();
+        let mut sightings = Vec::new();
+        for volume in volumes.iter().filter(|volume| volume.name == name) {
+            match sight::volume(volume) {
+                Sighted::There(sighting) => sightings.push(sighting),
+                Sighted::Gone => {}
+                Sighted::Rubbish => return Err(rubbish(ACTION)),
+            }
+        }
+        Ok(sightings)
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError> {
+        const ACTION: Action = Action::CreateVolume;
+        let call = api::volumes::create(
+            spec.app.as_str(),
+            &CreateVolume {
+                name: &spec.town.volume_name(),
+                region: spec.region.as_str(),
+                size_gb: spec.size.get(),
+                encrypted: true,
+                require_unique_zone: false,
+                compute: Some(&guest(spec.guest)),
+            },
+        );
+        let volume: Volume = self.client.ask(&call).await.map_err(|error| port_error(ACTION, error))?;
+        match sight::volume(&volume) {
+            Sighted::There(sighting) => Ok(sighting),
+            Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
+        }
+    }
+
+    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
+        match self.client.tell(&api::volumes::destroy(app.as_str(), id.as_str())).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.proven_absent(app, Subject::Volume, Action::DeleteVolume, error).await,
+        }
+    }
+}

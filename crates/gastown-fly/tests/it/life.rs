@@ -1,0 +1,385 @@
+//! The ports against the simulator, which checks every request against Fly's own OpenAPI document.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fly_sim::{Call, Capacity, Effect, Fault, FlySim, SimConfig};
+use gastown_domain::ports::{MachineSighting, MachineSpec};
+use gastown_domain::{
+    Power, VolumeId,
+    ports::{Action, Apps, Awaited, Machines, ProviderError, Volumes},
+};
+use gastown_fly::{
+    AppPolicy, Fly, FlyClient, Pacing, Timeouts,
+    api::{
+        config::{self, MachineConfig},
+        leases, machines, metadata, secrets,
+    },
+};
+use secrecy::SecretString;
+
+use crate::world::{OTHER_TOWN, TOWN, app, machine_spec, town, volume_spec};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const TOKEN: &str = "fm2_simulated";
+
+struct World {
+    sim: FlySim,
+    client: FlyClient,
+    fly: Fly,
+}
+
+impl World {
+    async fn new() -> Self {
+        let world = Self::empty(AppPolicy::Shared).await;
+        world.sim.create_app(app().as_str()).unwrap();
+        // What a sandbox needs to boot: a private key of 32 bytes.
+        let key = SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let secrets = BTreeMap::from([("SANDBOX_PRIVATE_KEY".to_owned(), key)]);
+        let set: secrets::SecretsSet = world.client.ask(&secrets::set("mill", &secrets)).await.unwrap();
+        assert!(set.version >= 1);
+        world
+    }
+
+    async fn empty(policy: AppPolicy) -> Self {
+        let config =
+            SimConfig { token: Some(SecretString::from(TOKEN)), org_slug: "kilo".to_owned(), ..SimConfig::fast() };
+        let sim = FlySim::start(config).await.unwrap();
+        let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_secs(2) };
+        let token = SecretString::from(TOKEN);
+        let client = FlyClient::new(sim.url().parse().unwrap(), &token, timeouts, Pacing::Off).unwrap();
+        let fly = Fly::new(client.clone(), policy).with_stop_grace(Duration::from_secs(5));
+        Self { sim, client, fly }
+    }
+
+    async fn spec(&self) -> MachineSpec {
+        let volume = self.fly.create_volume(&volume_spec()).await.unwrap();
+        spec(volume.id)
+    }
+
+    async fn running(&self) -> (MachineSpec, MachineSighting) {
+        let spec = self.spec().await;
+        let made = self.fly.create_machine(&spec).await.unwrap();
+        assert!(self.fly.await_machine(&app(), &made.id, Awaited::Started, PATIENCE).await.unwrap());
+        (spec, made)
+    }
+
+    /// Every request was one that Fly's document knows, and so was every answer.
+    fn assert_lawful(&self) {
+        assert_eq!(self.sim.violations(), []);
+    }
+}
+
+fn spec(volume: VolumeId) -> MachineSpec {
+    let env = [
+        ("KILO_API_URL", "https://gateway.example"),
+        ("KILO_JWT", "e30.e30.c2ln"),
+        ("TOWN_ID", TOWN),
+        ("R2_BUCKET", "bucket"),
+        ("R2_ACCESS_KEY", "access"),
+        ("INTERNAL_API_KEY", "key"),
+    ];
+    MachineSpec { volume, env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), ..machine_spec() }
+}
+
+/// Repeats what is refused for now, as the driver would.
+macro_rules! patiently {
+    ($call:expr) => {{
+        let mut tries = 0;
+        loop {
+            match $call.await {
+                Err(ProviderError::NotNow { .. } | ProviderError::VolumeBound { .. }) if tries < 400 => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                other => break other,
+            }
+        }
+    }};
+}
+
+#[tokio::test]
+async fn a_towns_whole_life() {
+    let world = World::new().await;
+    let (fly, at) = (&world.fly, app());
+    fly.ensure(&at).await.unwrap();
+
+    let volume = fly.create_volume(&volume_spec()).await.unwrap();
+    assert_eq!((volume.region.as_str(), volume.leaving, &volume.bound_to), ("iad", false, &None));
+    let spec = spec(volume.id.clone());
+    let made = fly.create_machine(&spec).await.unwrap();
+    assert_eq!((made.power, &made.volume), (Power::Starting, &Some(volume.id.clone())));
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    assert_eq!(fly.machine(&at, &made.id).await.unwrap().unwrap().power, Power::On);
+    assert_eq!(fly.machines_of(&at, town()).await.unwrap().len(), 1);
+    assert_eq!(fly.volume(&at, &volume.id).await.unwrap().unwrap().bound_to, Some(made.id.clone()));
+
+    fly.stop_machine(&at, &made.id).await.unwrap();
+    assert!(fly.await_machine(&at, &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    fly.stop_machine(&at, &made.id).await.unwrap();
+
+    let mut fresh = spec.clone();
+    fresh.env.insert("KILO_JWT".to_owned(), "e30.e30.ZnJlc2g".to_owned());
+    patiently!(fly.update_machine(&made.id, &fresh)).unwrap();
+    patiently!(fly.start_machine(&at, &made.id)).unwrap();
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    fly.start_machine(&at, &made.id).await.unwrap();
+    assert_eq!(world.sim.machines()[0].env["KILO_JWT"], "e30.e30.ZnJlc2g");
+    assert_eq!(world.sim.machines()[0].volume.as_deref(), Some(volume.id.as_str()));
+
+    let bound = fly.delete_volume(&at, &volume.id).await.unwrap_err();
+    assert!(matches!(bound, ProviderError::VolumeBound { .. }), "{bound:?}");
+    fly.delete_machine(&at, &made.id).await.unwrap();
+    assert!(fly.await_machine(&at, &made.id, Awaited::Destroyed, PATIENCE).await.unwrap());
+    assert_eq!(fly.machine(&at, &made.id).await.unwrap(), None);
+    fly.delete_machine(&at, &made.id).await.unwrap();
+    patiently!(fly.delete_volume(&at, &volume.id)).unwrap();
+    fly.delete_volume(&at, &volume.id).await.unwrap();
+    assert_eq!(fly.volume(&at, &volume.id).await.unwrap(), None);
+    assert_eq!(fly.volumes_of(&at, town()).await.unwrap(), []);
+    assert_eq!(fly.machines_of(&at, town()).await.unwrap(), []);
+    assert_eq!((world.sim.machines().len(), world.sim.volumes().len()), (0, 0));
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_is_adopted_by_the_next() {
+    let world = World::new().await;
+    let spec = world.spec().await;
+    for effect in [
+        Effect::DropAnswer,
+        Effect::ApplyThenAnswer { status: 500, body: "oops".into() },
+        Effect::ApplyThenAnswer { status: 200, body: "<html>".into() },
+        Effect::ApplyThenAnswer { status: 408, body: serde_json::Value::Null },
+    ] {
+        world.sim.inject(Fault::at(Call::CreateMachine, effect.clone()));
+        let lost = world.fly.create_machine(&spec).await.unwrap_err();
+        assert!(lost.may_be_applied(), "{effect:?}: {lost:?}");
+        let adopted = world.fly.create_machine(&spec).await.unwrap();
+        assert_eq!(world.sim.machines().len(), 1, "{effect:?}");
+        assert_eq!(world.sim.machines()[0].id, adopted.id.as_str());
+        assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap().len(), 1);
+        world.fly.delete_machine(&app(), &adopted.id).await.unwrap();
+        assert!(world.fly.await_machine(&app(), &adopted.id, Awaited::Destroyed, PATIENCE).await.unwrap());
+        patiently!(async {
+            match world.fly.volume(&app(), &spec.volume).await?.and_then(|volume| volume.bound_to) {
+                Some(_) => Err(ProviderError::VolumeBound { action: Action::ReadVolume, cause: "still bound".into() }),
+                None => Ok(()),
+            }
+        })
+        .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_volume_whose_answer_was_lost_is_found_by_its_name() {
+    let world = World::new().await;
+    world.sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer));
+    let lost = world.fly.create_volume(&volume_spec()).await.unwrap_err();
+    assert!(lost.may_be_applied(), "{lost:?}");
+    let found = world.fly.volumes_of(&app(), town()).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id.as_str(), world.sim.volumes()[0].id);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_machine_of_another_town_is_neither_found_nor_adopted() {
+    let world = World::new().await;
+    let (_, made) = world.running().await;
+    let stolen = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
+    world.client.tell(&stolen).await.unwrap();
+    assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap(), []);
+    let second = spec(world.fly.create_volume(&volume_spec()).await.unwrap().id);
+    let error = world.fly.create_machine(&second).await.unwrap_err();
+    assert!(matches!(&error, ProviderError::NameTaken { by, .. } if *by == made.id), "{error:?}");
+    let tags: BTreeMap<String, String> = world.client.ask(&metadata::get("mill", made.id.as_str())).await.unwrap();
+    assert_eq!(tags["gastown_town_id"], OTHER_TOWN);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_volume_in_use_cannot_be_mounted_twice() {
+    let world = World::new().await;
+    let (spec, _) = world.running().await;
+    let mut second = spec.clone();
+    second.town = OTHER_TOWN.parse().unwrap();
+    let error = world.fly.create_machine(&second).await.unwrap_err();
+    assert!(matches!(error, ProviderError::VolumeBound { .. }), "{error:?}");
+    let mut nowhere = second.clone();
+    nowhere.volume = "vol_nosuchvolume".parse().unwrap();
+    let error = world.fly.create_machine(&nowhere).await.unwrap_err();
+    assert!(matches!(error, ProviderError::VolumeMissing { .. }), "{error:?}");
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn every_disguise_of_a_lack_of_room_is_seen_through() {
+    let world = World::new().await;
+    let spec = world.spec().await;
+    for capacity in Capacity::ALL {
+        let (call, host) = match capacity {
+            Capacity::Region | Capacity::Quota => (Call::CreateMachine, false),
+            Capacity::VolumeHost | Capacity::Host => (Call::CreateMachine, true),
+            Capacity::VolumeAborted | Capacity::VolumePlain => (Call::CreateVolume, false),
+        };
+        world.sim.inject(Fault::at(call, capacity.effect()));
+        let error = match call {
+            Call::CreateVolume => world.fly.create_volume(&volume_spec()).await.map(drop).unwrap_err(),
+            _ => world.fly.create_machine(&spec).await.map(drop).unwrap_err(),
+        };
+        let seen = match error {
+            ProviderError::HostFull { .. } => true,
+            ProviderError::NoCapacity { .. } => false,
+            other => panic!("{capacity:?}: {other:?}"),
+        };
+        assert_eq!(seen, host, "{capacity:?}");
+        assert!(world.sim.machines().is_empty(), "{capacity:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_host_leaves_the_machine_off() {
+    let world = World::new().await;
+    let (_, made) = world.running().await;
+    world.fly.stop_machine(&app(), &made.id).await.unwrap();
+    assert!(world.fly.await_machine(&app(), &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    world.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));
+    let error = world.fly.start_machine(&app(), &made.id).await.unwrap_err();
+    assert!(matches!(error, ProviderError::HostFull { .. }), "{error:?}");
+    assert_eq!(world.fly.machine(&app(), &made.id).await.unwrap().unwrap().power, Power::Off);
+}
+
+#[tokio::test]
+async fn trouble_is_told_apart() {
+    let world = World::new().await;
+    let (_, made) = world.running().await;
+    for (effect, want) in [
+        (Effect::server_error(), "Unknown"),
+        (Effect::throttled(), "Throttled"),
+        (Effect::DropRequest, "Unknown"),
+        (Effect::delay(Duration::from_secs(60)), "Unknown"),
+        (Effect::Answer { status: 200, body: "<html>".into() }, "Unknown"),
+        (Effect::Answer { status: 401, body: serde_json::json!({ "message": "Unauthorized" }) }, "Misconfigured"),
+        (Effect::refusal(409, "aborted: something new"), "NotNow"),
+    ] {
+        world.sim.inject(Fault::at(Call::GetMachine, effect.clone()));
+        let error = world.fly.machine(&app(), &made.id).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(want), "{effect:?}: {error:?}");
+        world.sim.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_start_is_waited_for_and_not_called_running() {
+    let world = World::new().await;
+    let spec = world.spec().await;
+    let stays = serde_json::from_value(serde_json::json!({ "kind": "never_starts", "stays": "starting" })).unwrap();
+    world.sim.inject(Fault::at(Call::CreateMachine, stays));
+    let made = world.fly.create_machine(&spec).await.unwrap();
+    let reached = world.fly.await_machine(&app(), &made.id, Awaited::Started, Duration::from_secs(1)).await.unwrap();
+    assert!(!reached);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_lease_of_another_stops_changes_for_now() {
+    let world = World::new().await;
+    let (_, made) = world.running().await;
+    let id = made.id.as_str();
+    let held: leases::LeaseAnswer =
+        world.client.ask(&leases::acquire("mill", id, Duration::from_secs(60), "operator")).await.unwrap();
+    let error = world.fly.stop_machine(&app(), &made.id).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+
+    let nonce = held.data.nonce.as_str();
+    let again: leases::LeaseAnswer =
+        world.client.ask(&leases::refresh("mill", id, nonce, Duration::from_secs(60))).await.unwrap();
+    assert_eq!(again.data.nonce, held.data.nonce);
+    let under_it = machines::stop("mill", id, Duration::from_secs(5)).under_lease(nonce);
+    world.client.tell(&under_it).await.unwrap();
+    world.client.tell(&leases::release("mill", id, nonce)).await.unwrap();
+    world.fly.delete_machine(&app(), &made.id).await.unwrap();
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_machine_does_not_boot_from_older_secrets_than_it_asks_for() {
+    let world = World::new().await;
+    let set = async |name: &str| {
+        let secret = BTreeMap::from([(name.to_owned(), SecretString::from("x"))]);
+        world.client.ask::<secrets::SecretsSet>(&secrets::set("mill", &secret)).await.unwrap().version
+    };
+    let (first, second) = (set("ONE").await, set("TWO").await);
+    assert!(second > first, "{first} {second}");
+    let listed: secrets::Secrets = world.client.ask(&secrets::list("mill")).await.unwrap();
+    let names: Vec<&str> = listed.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    assert_eq!(names, ["ONE", "SANDBOX_PRIVATE_KEY", "TWO"]);
+
+    let config = plain_config();
+    let wish = |name, version| machines::CreateMachine {
+        name,
+        region: "iad",
+        config: &config,
+        min_secrets_version: Some(version),
+        skip_launch: false,
+    };
+    let made: machines::Machine = world.client.ask(&machines::create("mill", &wish("in-time", second))).await.unwrap();
+    assert_eq!(made.name, "in-time");
+    let refused = world.client.tell(&machines::create("mill", &wish("too-early", second + 1))).await;
+    assert!(refused.is_err());
+    world.assert_lawful();
+}
+
+/// A machine without a volume.
+fn plain_config() -> MachineConfig {
+    MachineConfig {
+        image: "registry.fly.io/gastown:1".to_owned(),
+        env: BTreeMap::new(),
+        guest: config::Guest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 },
+        mounts: Vec::new(),
+        services: Vec::new(),
+        restart: config::Restart { policy: "no", max_retries: None },
+        stop_config: config::StopConfig { signal: "SIGINT", timeout: "1s".to_owned() },
+        metadata: BTreeMap::new(),
+        auto_destroy: false,
+    }
+}
+
+#[tokio::test]
+async fn without_the_app_no_answer_proves_an_absence() {
+    let world = World::empty(AppPolicy::Shared).await;
+    let id = "148ed21a031189".parse().unwrap();
+    for error in [
+        world.fly.machine(&app(), &id).await.map(drop).unwrap_err(),
+        world.fly.delete_machine(&app(), &id).await.unwrap_err(),
+        world.fly.volumes_of(&app(), town()).await.map(drop).unwrap_err(),
+        world.fly.machines_of(&app(), town()).await.map(drop).unwrap_err(),
+        world.fly.ensure(&app()).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+    }
+    world.sim.create_app("mill").unwrap();
+    assert_eq!(world.fly.machine(&app(), &id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_app_of_ones_own_is_made_and_one_of_somebody_else_is_refused() {
+    let world = World::empty(AppPolicy::Created { org_slug: "kilo".to_owned() }).await;
+    world.fly.ensure(&app()).await.unwrap();
+    world.fly.ensure(&app()).await.unwrap();
+    world.sim.create_foreign_app("theirs").unwrap();
+    let error = world.fly.ensure(&"theirs".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+    let created = world.sim.calls().iter().filter(|call| call.call == Call::CreateApp).count();
+    assert_eq!(created, 1);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_a_matter_for_an_operator() {
+    let world = World::new().await;
+    let token = SecretString::from("fo1_wrong");
+    let client = FlyClient::new(world.sim.url().parse().unwrap(), &token, Timeouts::default(), Pacing::Off).unwrap();
+    let error = Fly::new(client, AppPolicy::Shared).create_volume(&volume_spec()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}

@@ -1,0 +1,11 @@
+//! The client of the Machines API: its requests, its judgement, its manners on the network, and its life against the
+//! simulator.
+
+#![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
+
+mod life;
+mod network;
+mod ports;
+mod requests;
+mod script;
+mod world;

@@ -1,0 +1,210 @@
+//! Manners on a real socket: deadlines, sizes, redirects, and where the token goes.
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use gastown_fly::{
+    FlyClient, FlyError, Pacing, Refusal, Timeouts,
+    api::{self, apps::App, machines},
+};
+use secrecy::SecretString;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+const CANARY: &str = "fo1_canary-7d1f";
+
+/// What a server of ours does with each connection after it has read a request.
+#[derive(Clone)]
+enum Manner {
+    Say(String),
+    HangUp,
+    Hang,
+    Endless,
+}
+
+struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    async fn with(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, manner.clone(), seen.clone()));
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn client(&self) -> FlyClient {
+        let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_millis(600) };
+        let base = format!("http://{}", self.address).parse().unwrap();
+        FlyClient::new(base, &SecretString::from(CANARY), timeouts, Pacing::Off).unwrap()
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String>>>) {
+    let mut request = Vec::new();
+    let mut buffer = [0_u8; 4096];
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+    match manner {
+        Manner::Say(answer) => {
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+        Manner::HangUp => {}
+        Manner::Hang => std::future::pending().await,
+        Manner::Endless => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[").await;
+            while stream.write_all(&[b' '; 4096]).await.is_ok() {}
+        }
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Manner {
+    let length = body.len();
+    Manner::Say(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}connection: close\r\n\r\n{body}"))
+}
+
+fn chain(error: &FlyError) -> String {
+    let mut text = format!("{error:?} {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        write!(text, " < {cause} {cause:?}").unwrap();
+        source = cause.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_token_goes_into_its_header_and_nowhere_else() {
+    let server = Server::with(answer("200 OK", "fly-request-id: 01REQ\r\n", r#"{"name":"mill"}"#)).await;
+    let app: App = server.client().ask(&api::apps::get("mill")).await.unwrap();
+    assert_eq!(app.name, "mill");
+    let requests = server.requests();
+    assert!(requests[0].starts_with("GET /v1/apps/mill HTTP/1.1\r\n"), "{requests:?}");
+    let holding: Vec<&str> = requests[0].lines().filter(|line| line.contains(CANARY)).collect();
+    assert_eq!(holding, [format!("authorization: Bearer {CANARY}")]);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_meets_the_deadline() {
+    let server = Server::with(Manner::Hang).await;
+    let began = Instant::now();
+    let error = server.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
+    assert!(matches!(error, FlyError::Lost { .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_wait_gets_the_time_the_server_may_wait_on_top() {
+    let server = Server::with(Manner::Hang).await;
+    let began = Instant::now();
+    let wait = machines::wait("mill", "m1", machines::WaitFor::Started, None, Duration::from_secs(1));
+    let error = server.client().tell(&wait).await.unwrap_err();
+    assert!(matches!(error, FlyError::Lost { .. }), "{error:?}");
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let server = Server::with(Manner::Endless).await;
+    let error = server.client().ask::<Vec<machines::Machine>>(&machines::list("mill", None)).await.unwrap_err();
+    let told = chain(&error);
+    assert!(matches!(error, FlyError::Lost { .. }), "{told}");
+    assert!(told.contains("larger than 4194304 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_lost_and_one_that_never_was_is_not_sent() {
+    let server = Server::with(Manner::HangUp).await;
+    let error = server.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
+    assert!(matches!(error, FlyError::Lost { .. }), "{error:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let nobody = Server { address, requests: Arc::default() };
+    let error = nobody.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
+    assert!(matches!(error, FlyError::NotSent { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Server::with(answer("200 OK", "", "{}")).await;
+    let location = format!("location: http://{}/v1/apps/mill\r\n", elsewhere.address);
+    let server = Server::with(answer("307 Temporary Redirect", &location, "")).await;
+    let error = server.client().tell(&api::apps::get("mill")).await.unwrap_err();
+    assert_eq!(error.refusal(), Some(&Refusal::Unrecognised));
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_are_judged_by_status() {
+    for (status, body, want) in [
+        ("500 Internal Server Error", "<html>oops</html>", Refusal::ServerTrouble),
+        ("502 Bad Gateway", "", Refusal::ServerTrouble),
+        ("404 Not Found", "404 page not found", Refusal::NoSuchRoute),
+        ("409 Conflict", "{", Refusal::Unrecognised),
+    ] {
+        let server = Server::with(answer(status, "", body)).await;
+        let error = server.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
+        assert_eq!(error.refusal(), Some(&want), "{status} {body:?}");
+    }
+    let server = Server::with(answer("200 OK", "", "<html>hello</html>")).await;
+    let error = server.client().ask::<App>(&api::apps::get("mill")).await.unwrap_err();
+    assert!(matches!(error, FlyError::Lost { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_retry_after_asks_for_is_handed_on() {
+    for (header, want) in [
+        ("retry-after: 7\r\n", Some(Duration::from_secs(7))),
+        ("", None),
+        ("retry-after: Mon, 23 Nov 2026 13:45:00 GMT\r\n", None),
+    ] {
+        let server = Server::with(answer("429 Too Many Requests", header, "rate limit exceeded")).await;
+        let error = server.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
+        assert_eq!(error.refusal(), Some(&Refusal::Throttled { retry_after: want }), "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_error_shows_the_token_or_a_body() {
+    let echo = format!(r#"{{"error":"bad token {CANARY}","env":{{"KILO_JWT":"nacl:v1:k:canary-body"}}}}"#);
+    for manner in [
+        answer("401 Unauthorized", "", &echo),
+        answer("400 Bad Request", "", &echo),
+        answer("500 Internal Server Error", "", &echo),
+        answer("200 OK", "", &echo),
+        Manner::HangUp,
+        Manner::Hang,
+    ] {
+        let server = Server::with(manner).await;
+        let client = server.client();
+        let error = client.ask::<App>(&api::apps::get("mill")).await.unwrap_err();
+        let told = format!("{} {client:?}", chain(&error));
+        assert!(!told.contains("canary"), "{told}");
+    }
+}

@@ -1,0 +1,369 @@
+//! The ports, answer by answer: adoption, proofs of absence, what counts as done.
+
+use std::time::Duration;
+
+use gastown_domain::{
+    Power,
+    ports::{Apps, Awaited, Machines, ProviderError, Volumes},
+};
+use gastown_fly::{AppPolicy, api::Action};
+use serde_json::{Value, json};
+
+use crate::{
+    script::{Fault, Script},
+    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, town, volume_id, volume_spec},
+};
+
+const SHARED: AppPolicy = AppPolicy::Shared;
+const TAKEN: &str = "already_exists: unique machine name violation, machine ID 148ed21a031189 already exists with name \
+                     \"town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b\"";
+
+fn own_apps() -> AppPolicy {
+    AppPolicy::Created { org_slug: "kilo".to_owned() }
+}
+
+fn the_app() -> Value {
+    json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
+}
+
+fn machine(state: &str) -> Value {
+    json!({
+        "id": "148ed21a031189", "name": town().machine_name(), "state": state, "instance_id": "01HXYZ", "region": "iad",
+        "config": { "image": "x", "metadata": { "gastown_town_id": TOWN }, "mounts": [{ "volume": "vol_9vlzpe8gk7zwx3x4", "path": "/home/gt/data" }],
+                    "services": [{ "internal_port": 8080, "autostop": false }] },
+        "host_status": "ok", "created_at": "2026-11-23T13:45:00Z", "updated_at": "0001-01-01T00:00:00Z", "events": null, "checks": null,
+    })
+}
+
+fn tagged(mut machine: Value, town: &str) -> Value {
+    machine["config"]["metadata"]["gastown_town_id"] = json!(town);
+    machine
+}
+
+fn volume(id: &str, name: &str, state: &str) -> Value {
+    json!({ "id": id, "name": name, "state": state, "region": "iad", "size_gb": 50, "encrypted": true, "attached_machine_id": null })
+}
+
+#[tokio::test]
+async fn a_taken_name_that_is_the_towns_own_is_adopted() {
+    let (fly, script) = Script::new()
+        .on_error(Action::CreateMachine, 409, TAKEN)
+        .on_json(Action::GetMachine, &machine("started"))
+        .fly(SHARED);
+    let adopted = fly.create_machine(&machine_spec()).await.unwrap();
+    assert_eq!((adopted.id, adopted.power), (machine_id(), Power::On));
+    assert_eq!(adopted.volume, Some(volume_id()));
+    script.played();
+}
+
+#[tokio::test]
+async fn a_taken_name_of_another_is_not_adopted() {
+    for foreign in [tagged(machine("started"), OTHER_TOWN), {
+        let mut untagged = machine("started");
+        untagged["config"]["metadata"] = json!({});
+        untagged
+    }] {
+        let (fly, _) =
+            Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &foreign).fly(SHARED);
+        let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+        assert!(matches!(error, ProviderError::NameTaken { ref by, .. } if *by == machine_id()), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_holder_whose_tags_cannot_be_seen_is_neither_adopted_nor_blamed() {
+    let mut away = machine("started");
+    away["config"] = json!(null);
+    away["host_status"] = json!("unreachable");
+    let (fly, _) =
+        Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
+    let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_unreachable_machines_configuration_still_shows_the_tag() {
+    let mut away = machine("started");
+    away["incomplete_config"] = away["config"].take();
+    away["host_status"] = json!("unreachable");
+    let (fly, _) =
+        Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
+    let adopted = fly.create_machine(&machine_spec()).await.unwrap();
+    assert_eq!((adopted.power, adopted.volume), (Power::Changing, Some(volume_id())));
+}
+
+#[tokio::test]
+async fn a_lost_create_is_unknown_and_is_not_repeated() {
+    for fault in [Fault::Lost, Fault::NotSent] {
+        let (fly, script) = Script::new().on_fault(Action::CreateMachine, fault).fly(SHARED);
+        let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+        assert_eq!(error.may_be_applied(), matches!(fault, Fault::Lost), "{error:?}");
+        script.played();
+    }
+    let (fly, _) = Script::new().on(Action::CreateVolume, 200, "<html>").fly(SHARED);
+    assert!(fly.create_volume(&volume_spec()).await.unwrap_err().may_be_applied());
+}
+
+#[tokio::test]
+async fn a_404_is_an_absence_only_while_the_app_answers() {
+    let missing = || Script::new().on_error(Action::GetMachine, 404, "machine not found");
+    let (fly, script) = missing().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
+    script.played();
+
+    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+
+    let (fly, _) = missing().on_error(Action::GetApp, 401, "token validation error").fly(SHARED);
+    let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+
+    let (fly, _) = missing().on(Action::GetApp, 503, "").fly(SHARED);
+    let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+
+    let (fly, _) = Script::new().on(Action::GetMachine, 404, "404 page not found").fly(SHARED);
+    let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_missing_volume_needs_the_same_proof() {
+    let missing = || Script::new().on_error(Action::GetVolume, 404, "volume not found");
+    let (fly, _) = missing().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
+    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    assert!(fly.volume(&app(), &volume_id()).await.is_err());
+    let soft_deleted = volume(volume_id().as_str(), "x", "pending_destroy");
+    let (fly, _) = Script::new().on_json(Action::GetVolume, &soft_deleted).fly(SHARED);
+    assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_object_is_not_believed() {
+    let mut other = machine("destroyed");
+    other["id"] = json!("9080e6f3");
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &other).fly(SHARED);
+    let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+    let (fly, _) = Script::new().on_json(Action::GetVolume, &volume("vol_other", "x", "created")).fly(SHARED);
+    let error = fly.volume(&app(), &volume_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_destroyed_machine_that_is_still_shown_is_absent_and_a_destroying_one_is_not() {
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroying")).fly(SHARED);
+    let seen = fly.machine(&app(), &machine_id()).await.unwrap().unwrap();
+    assert_eq!(seen.power, Power::Leaving);
+}
+
+#[tokio::test]
+async fn a_towns_machines_are_found_by_tag_and_by_name_and_never_those_of_others() {
+    let by_tag = json!([machine("started"), { "id": "stray", "state": "started" }, {
+        "id": "foreign", "state": "started", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } }
+    }]);
+    let by_name = json!([
+        { "id": "148ed21a031189", "name": town().machine_name(), "state": "started" },
+        { "id": "away", "name": town().machine_name(), "state": "started" },
+        { "id": "impostor", "name": town().machine_name(), "state": "stopped" },
+        { "id": "gone", "name": town().machine_name(), "state": "destroyed" },
+        { "id": "neighbour", "name": "town-x", "state": "started" },
+    ]);
+    let mut impostor = tagged(machine("stopped"), OTHER_TOWN);
+    impostor["id"] = json!("impostor");
+    let mut gone = machine("destroyed");
+    gone["id"] = json!("gone");
+    let (fly, script) = Script::new()
+        .on_json(Action::ListMachines, &by_tag)
+        .on_json(Action::ListMachines, &by_name)
+        .on_json(Action::GetMachine, &json!({ "id": "away", "state": "started", "host_status": "unreachable" }))
+        .on_json(Action::GetMachine, &impostor)
+        .on_json(Action::GetMachine, &gone)
+        .fly(SHARED);
+    let found = fly.machines_of(&app(), town()).await.unwrap();
+    let found: Vec<(&str, Power)> = found.iter().map(|seen| (seen.id.as_str(), seen.power)).collect();
+    assert_eq!(found, [("148ed21a031189", Power::On), ("away", Power::Changing)]);
+    script.played();
+}
+
+#[tokio::test]
+async fn a_towns_volumes_are_those_of_its_name_that_are_not_deleted() {
+    let name = town().volume_name();
+    let list = json!([
+        volume("vol_1", &name, "created"),
+        volume("vol_2", &name, "pending_destroy"),
+        volume("vol_3", &name, "waiting_for_detach"),
+        volume("vol_4", "town_other", "created"),
+    ]);
+    let (fly, _) = Script::new().on_json(Action::ListVolumes, &list).fly(SHARED);
+    let found = fly.volumes_of(&app(), town()).await.unwrap();
+    let found: Vec<(&str, bool)> = found.iter().map(|seen| (seen.id.as_str(), seen.leaving)).collect();
+    assert_eq!(found, [("vol_1", false), ("vol_3", true)]);
+}
+
+#[tokio::test]
+async fn starting_what_runs_and_stopping_what_is_off_are_successes() {
+    let refused = "failed_precondition: unable to start machine from current state: 'started'";
+    let (fly, _) = Script::new()
+        .on_error(Action::StartMachine, 412, refused)
+        .on_json(Action::GetMachine, &machine("started"))
+        .fly(SHARED);
+    fly.start_machine(&app(), &machine_id()).await.unwrap();
+
+    let refused = "failed_precondition: unable to stop machine from current state: 'stopped'";
+    let (fly, _) = Script::new()
+        .on_error(Action::StopMachine, 412, refused)
+        .on_json(Action::GetMachine, &machine("stopped"))
+        .fly(SHARED);
+    fly.stop_machine(&app(), &machine_id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_for_now_says_so() {
+    for (text, state) in [
+        ("failed_precondition: machine still active, refusing to start", "stopped"),
+        ("failed_precondition: machine getting replaced, refusing to start", "replacing"),
+    ] {
+        let (fly, _) = Script::new()
+            .on_error(Action::StartMachine, 412, text)
+            .on_json(Action::GetMachine, &machine(state))
+            .fly(SHARED);
+        let error = fly.start_machine(&app(), &machine_id()).await.unwrap_err();
+        assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn changing_a_machine_that_is_gone_says_that_it_is_missing() {
+    let (fly, _) = Script::new()
+        .on_error(Action::StartMachine, 404, "machine not found")
+        .on_json(Action::GetApp, &the_app())
+        .fly(SHARED);
+    let error = fly.start_machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
+
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    let error = fly.update_machine(&machine_id(), &machine_spec()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn deleting_what_is_gone_is_done_and_deleting_what_is_bound_is_not() {
+    let (fly, _) = Script::new()
+        .on_error(Action::DestroyMachine, 404, "machine not found")
+        .on_json(Action::GetApp, &the_app())
+        .fly(SHARED);
+    fly.delete_machine(&app(), &machine_id()).await.unwrap();
+
+    let (fly, _) = Script::new()
+        .on_error(Action::DestroyVolume, 404, "volume not found")
+        .on_json(Action::GetApp, &the_app())
+        .fly(SHARED);
+    fly.delete_volume(&app(), &volume_id()).await.unwrap();
+
+    let bound = "failed_precondition: volume is currently bound to machine: 148ed21a031189";
+    let (fly, _) = Script::new().on_error(Action::DestroyVolume, 412, bound).fly(SHARED);
+    let error = fly.delete_volume(&app(), &volume_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::VolumeBound { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_wait_answers_whether_the_state_was_reached() {
+    let patience = Duration::from_secs(5);
+    let not_yet = "deadline_exceeded: machine failed to reach desired state, started, currently starting";
+    let (fly, _) = Script::new()
+        .on_json(Action::GetMachine, &machine("starting"))
+        .on_error(Action::WaitMachine, 408, not_yet)
+        .fly(SHARED);
+    assert!(!fly.await_machine(&app(), &machine_id(), Awaited::Started, patience).await.unwrap());
+
+    let (fly, script) = Script::new()
+        .on_json(Action::GetMachine, &machine("stopping"))
+        .on_json(Action::WaitMachine, &json!({ "ok": true }))
+        .fly(SHARED);
+    assert!(fly.await_machine(&app(), &machine_id(), Awaited::Stopped, patience).await.unwrap());
+    assert!(script.played().contains("wait?state=stopped&timeout=5&instance_id=01HXYZ"));
+}
+
+#[tokio::test]
+async fn a_state_that_is_there_already_is_not_waited_for() {
+    let patience = Duration::from_secs(5);
+    for (state, awaited) in
+        [("started", Awaited::Started), ("stopped", Awaited::Stopped), ("destroyed", Awaited::Destroyed)]
+    {
+        let (fly, script) = Script::new().on_json(Action::GetMachine, &machine(state)).fly(SHARED);
+        assert!(fly.await_machine(&app(), &machine_id(), awaited, patience).await.unwrap(), "{state}");
+        script.played();
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_the_end_of_a_machine_that_vanishes_ends_well() {
+    let (fly, _) = Script::new()
+        .on_json(Action::GetMachine, &machine("destroying"))
+        .on_error(Action::WaitMachine, 404, "machine not found")
+        .on_json(Action::GetApp, &the_app())
+        .fly(SHARED);
+    assert!(fly.await_machine(&app(), &machine_id(), Awaited::Destroyed, Duration::from_secs(5)).await.unwrap());
+
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    let error = fly.await_machine(&app(), &machine_id(), Awaited::Started, Duration::ZERO).await.unwrap_err();
+    assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_shared_app_is_looked_at_and_never_made() {
+    let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    fly.ensure(&app()).await.unwrap();
+    script.played();
+    let (fly, _) = Script::new().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_app_of_its_own_is_made_once_with_its_own_network() {
+    let (fly, script) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on(Action::CreateApp, 201, "")
+        .on_json(Action::GetApp, &the_app())
+        .fly(own_apps());
+    fly.ensure(&app()).await.unwrap();
+    assert!(script.played().contains(r#""network": "mill""#));
+}
+
+#[tokio::test]
+async fn an_app_that_somebody_else_has_is_not_used() {
+    let taken = "Validation failed: Name has already been taken";
+    let (fly, _) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on_error(Action::CreateApp, 422, taken)
+        .on_json(Action::GetApp, &the_app())
+        .fly(own_apps());
+    fly.ensure(&app()).await.unwrap();
+
+    let mut foreign = the_app();
+    foreign["organization"]["slug"] = json!("somebody");
+    let (fly, _) = Script::new().on_json(Action::GetApp, &foreign).fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+
+    let (fly, _) = Script::new().on_error(Action::GetApp, 403, "unauthorized").fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
+    let (fly, _) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on(Action::CreateApp, 201, "")
+        .on_error(Action::GetApp, 401, "Authenticate: token validation error")
+        .fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+}

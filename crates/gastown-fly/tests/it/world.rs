@@ -1,0 +1,54 @@
+//! The smallest valid values.
+
+use std::collections::BTreeMap;
+
+use gastown_domain::{
+    AppName, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
+    ports::{MachineSpec, VolumeSpec},
+};
+
+pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+pub(crate) const OTHER_TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff";
+
+pub(crate) fn town() -> TownId {
+    TOWN.parse().unwrap()
+}
+
+pub(crate) fn app() -> AppName {
+    "mill".parse().unwrap()
+}
+
+pub(crate) fn machine_id() -> MachineId {
+    "148ed21a031189".parse().unwrap()
+}
+
+pub(crate) fn volume_id() -> VolumeId {
+    "vol_9vlzpe8gk7zwx3x4".parse().unwrap()
+}
+
+pub(crate) fn region() -> Region {
+    "iad".parse().unwrap()
+}
+
+pub(crate) fn volume_spec() -> VolumeSpec {
+    VolumeSpec { app: app(), town: town(), region: region(), size: Gigabytes::TOWN, guest: Guest::TOWN }
+}
+
+pub(crate) fn machine_spec() -> MachineSpec {
+    MachineSpec {
+        app: app(),
+        town: town(),
+        region: region(),
+        image: "registry.fly.io/gastown@sha256:0000".parse().unwrap(),
+        guest: Guest::TOWN,
+        volume: volume_id(),
+        env: BTreeMap::from([
+            ("KILO_JWT".to_owned(), "nacl:v1:0011223344556677:c2VhbGVk".to_owned()),
+            ("TOWN_ID".to_owned(), TOWN.to_owned()),
+        ]),
+        metadata: BTreeMap::from([
+            ("gastown_town_id".to_owned(), "somebody-else".to_owned()),
+            ("gastown_user_id".to_owned(), "user_abc123".to_owned()),
+        ]),
+    }
+}

@@ -1,0 +1,63 @@
+//! The JSON of the sandbox's API, read strictly: what does not fit is not believed.
+
+use chrono::{DateTime, Utc};
+use gastown_domain::{Branch, RepoUrl, RigName, SandboxRig, TownId};
+use serde::{Deserialize, Serialize};
+
+/// `GET /health`, 200.
+#[derive(Deserialize)]
+pub(crate) struct Health {
+    pub(crate) status: String,
+    #[serde(rename = "townId")]
+    pub(crate) town_id: TownId,
+}
+
+/// One rig, both ways.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Rig {
+    name: RigName,
+    repo_url: RepoUrl,
+    branch: Branch,
+}
+
+/// `GET /rigs`, 200.
+#[derive(Deserialize)]
+pub(crate) struct Rigs {
+    pub(crate) rigs: Vec<Rig>,
+}
+
+/// `POST /sync`, 200.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Synced {
+    pub(crate) synced_at: DateTime<Utc>,
+}
+
+/// Every answer that is no success.
+#[derive(Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) error: ProblemBody,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProblemBody {
+    pub(crate) code: String,
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) in_the_way: Vec<String>,
+}
+
+impl From<&SandboxRig> for Rig {
+    fn from(rig: &SandboxRig) -> Self {
+        Self { name: rig.name.clone(), repo_url: rig.repo.clone(), branch: rig.branch.clone() }
+    }
+}
+
+impl From<Rig> for SandboxRig {
+    fn from(rig: Rig) -> Self {
+        Self { name: rig.name, repo: rig.repo_url, branch: rig.branch }
+    }
+}
