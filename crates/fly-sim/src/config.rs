@@ -29,9 +29,11 @@ pub struct SimConfig {
     pub seed: u64,
     /// The time of day at the start; without one, the real one.
     pub epoch: Option<DateTime<Utc>>,
+    /// Secrets that every app is born with: what an operator's provisioning of new apps does.
+    pub app_secrets: Vec<(String, SecretString)>,
     /// How sandboxes behave.
     pub sandbox: SandboxRules,
-    /// How often a serving sandbox calls home; never without. Only where `GASTOWN_CLOUD_URL` is in its environment.
+    /// How often a serving sandbox calls home (heartbeat, and a new token in good time); never without. Only where `GASTOWN_CLOUD_URL` is in its environment.
     pub heartbeat: Option<Duration>,
     /// Faults that are on the schedule from the start.
     pub faults: Vec<Fault>,
@@ -49,6 +51,7 @@ impl SimConfig {
             machine_limit: None,
             seed: 1,
             epoch: None,
+            app_secrets: Vec::new(),
             sandbox: SandboxRules::default(),
             heartbeat: None,
             faults: Vec::new(),
@@ -66,9 +69,11 @@ impl SimConfig {
     }
 }
 
-/// Which repositories make a sandbox difficult: parts of the repository's URL.
+/// How sandboxes behave; repositories that make one difficult are told by parts of their URL.
 #[derive(Debug, Clone)]
 pub struct SandboxRules {
+    /// A serving sandbox asks home for a new gateway token when its own has less than this to live.
+    pub refresh_before: Duration,
     /// Refused for good (422).
     pub refused: Vec<String>,
     /// Has work that is not pushed: not removed without force (409).
@@ -77,7 +82,11 @@ pub struct SandboxRules {
 
 impl Default for SandboxRules {
     fn default() -> Self {
-        Self { refused: vec!["/refused/".to_owned()], unpushed: vec!["/unpushed/".to_owned()] }
+        Self {
+            refresh_before: Duration::from_secs(2 * 60 * 60),
+            refused: vec!["/refused/".to_owned()],
+            unpushed: vec!["/unpushed/".to_owned()],
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
 
 /// - `GET /_sim/world`: apps, machines and volumes (gone ones marked), calls, violations
 /// - `POST /_sim/faults`: one fault or a list; `DELETE /_sim/faults`: clears the schedule
-/// - `POST /_sim/machines/{id}/kill` with `{"death": "stays"}`; `POST /_sim/volumes/{id}/lose`
+/// - `POST /_sim/machines/{id}/kill` with `{"death": "stays"}`, `…/host-down`, `…/host-up`
+/// - `POST /_sim/volumes/{id}/lose`
 pub(crate) fn answer(gateway: &Gateway, method: &str, path: &str, body: &[u8]) -> Reply {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match (method, segments.as_slice()) {
@@ -26,6 +27,8 @@ pub(crate) fn answer(gateway: &Gateway, method: &str, path: &str, body: &[u8]) -
             Ok(death) => found(gateway.world.change(|world| world.kill(id, death))),
             Err(error) => Reply::json(400, json!({ "error": error.to_string() })),
         },
+        ("POST", ["machines", id, "host-down"]) => found(gateway.world.change(|world| world.set_host_down(id, true))),
+        ("POST", ["machines", id, "host-up"]) => found(gateway.world.change(|world| world.set_host_down(id, false))),
         ("POST", ["volumes", id, "lose"]) => found(gateway.world.change(|world| world.lose(id))),
         _ => Reply::text(404, "404 page not found"),
     }

@@ -119,11 +119,15 @@ pub enum Effect {
     LoseVolume,
     /// A list misses its newest entry.
     StaleList,
-    /// The call is carried out, and the machine it made or started stays in this state for good.
-    NeverStarts {
-        /// `created` or `starting`.
-        stays: State,
+    /// The call is carried out, and the machine it made or names stays in this state until the next call that changes
+    /// it: never starts (`created`, `starting`), is never gone (`destroying`).
+    Stuck {
+        /// Where it stays.
+        state: State,
     },
+    /// The call is carried out; then the host of the machine it made or names, else of the newest of the app, is
+    /// down: calls that need the host answer 503, reads show the last known state without a configuration.
+    HostDown,
 }
 
 impl Effect {
@@ -135,6 +139,11 @@ impl Effect {
     /// 429 without `Retry-After`.
     pub fn throttled() -> Self {
         Self::refusal(429, "rate limit exceeded")
+    }
+
+    /// A machine that is made or started and never gets beyond `starting`.
+    pub fn never_starts() -> Self {
+        Self::Stuck { state: State::Starting }
     }
 
     /// A pause before the call is carried out.
@@ -263,8 +272,8 @@ mod tests {
 
     #[test]
     fn a_fault_is_written_as_json() {
-        let json = json!({ "call": "StartMachine", "effect": { "kind": "never_starts", "stays": "starting" } });
+        let json = json!({ "call": "StartMachine", "effect": { "kind": "stuck", "state": "starting" } });
         let fault: Fault = serde_json::from_value(json).unwrap();
-        assert_eq!(fault, Fault::at(Call::StartMachine, Effect::NeverStarts { stays: State::Starting }));
+        assert_eq!(fault, Fault::at(Call::StartMachine, Effect::never_starts()));
     }
 }

@@ -174,8 +174,11 @@ impl Gateway {
                 (Effect::LoseVolume, _, Some(volume)) => {
                     world.lose(&volume);
                 }
-                (Effect::NeverStarts { stays }, Some(machine), _) if reply.status < 300 => {
-                    world.redirect(&machine, *stays, None);
+                (Effect::Stuck { state }, Some(machine), _) if reply.status < 300 => {
+                    world.redirect(&machine, *state, None);
+                }
+                (Effect::HostDown, Some(machine), _) => {
+                    world.set_host_down(&machine, true);
                 }
                 _ => {}
             }

@@ -7,6 +7,21 @@
 //!
 //! Requests and answers are held against Fly's OpenAPI document; [`FlySim::violations`] has what did not agree.
 //!
+//! ```
+//! use fly_sim::{Call, Effect, Fault, FlySim, SimConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sim = FlySim::start(SimConfig::fast()).await?;
+//! sim.create_app("mill")?;
+//! sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer).nth(2));
+//! // … let a client of Fly work against `sim.url()` …
+//! assert_eq!(sim.violations(), []);
+//! sim.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Start reading at `gateway.rs` (the way of a call), then `world/mod.rs` (what there is) and `world/transitions.rs`
 //! (what time does to it). `refusal.rs` has every way to say no.
 

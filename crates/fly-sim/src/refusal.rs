@@ -73,6 +73,9 @@ pub(crate) enum Refusal {
     NotReached { wanted: String, current: String },
     #[error("invalid_argument: machine in a state that cannot reach {wanted}, currently {current}")]
     Unreachable { wanted: String, current: State },
+    /// Status and text not documented; production users see 5xx.
+    #[error("unavailable: the host of the machine is unreachable")]
+    HostUnreachable,
     #[error("the simulator is shutting down")]
     ShuttingDown,
 }
@@ -100,7 +103,7 @@ impl Refusal {
             Self::StaleVersion | Self::StaleMetadataVersion | Self::SecretsVersion { .. } => 412,
             Self::AppNameTaken | Self::AppNameInvalid | Self::MachineLimit => 422,
             Self::RateLimited => 429,
-            Self::ShuttingDown => 503,
+            Self::HostUnreachable | Self::ShuttingDown => 503,
         }
     }
 

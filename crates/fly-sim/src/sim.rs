@@ -78,6 +78,7 @@ impl FlySim {
             org_slug: config.org_slug,
             machine_limit: config.machine_limit,
             sandbox: config.sandbox,
+            app_secrets: config.app_secrets,
         };
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
         let cancel = CancellationToken::new();
@@ -95,7 +96,7 @@ impl FlySim {
         tracker.spawn(world.clone().keep_time(cancel.clone()));
         if let Some(interval) = config.heartbeat {
             let client = reqwest::Client::builder().no_proxy().build().map_err(StartError::Client)?;
-            tracker.spawn(sandbox::beat(world, client, interval, cancel));
+            tracker.spawn(sandbox::call_home(world, client, interval, cancel));
         }
         tracker.spawn(server::serve(listener, gateway.clone(), tracker.clone()));
         Ok(Self { address, gateway, tracker })
@@ -185,6 +186,17 @@ impl FlySim {
     /// Loses a volume with everything on it; true when there was one.
     pub fn lose_volume(&self, id: &str) -> bool {
         self.gateway.world.change(|world| world.lose(id))
+    }
+
+    /// Takes the host of a machine down or brings it back; true when there is such a machine.
+    pub fn set_host_down(&self, machine: &str, down: bool) -> bool {
+        self.gateway.world.change(|world| world.set_host_down(machine, down))
+    }
+
+    /// Moves a volume to another host, as Fly does by itself: its files and its machine go over to a new volume id, the
+    /// old one is deleted. The new id, when there was such a volume.
+    pub fn migrate_volume(&self, id: &str) -> Option<String> {
+        self.gateway.world.change(|world| world.migrate_volume(id))
     }
 
     /// Completes when the simulator has been told to stop.

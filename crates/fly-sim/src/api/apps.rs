@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::ApiRequest;
+use super::{ApiRequest, secrets};
 use crate::{
     refusal::Refusal,
     reply::Reply,
@@ -50,6 +50,11 @@ pub(crate) fn add(
     }
     let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, foreign };
     world.apps.insert(name.to_owned(), app);
+    if !foreign {
+        for (secret, value) in world.settings.app_secrets.clone() {
+            secrets::put(world, name, &secret, value)?;
+        }
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ impl Output {
 
 pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     let command = words(&request.body)?;
-    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
     if machine.state != State::Started {
         return Err(Refusal::NotRunning(machine.state));
     }

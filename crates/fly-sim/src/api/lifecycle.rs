@@ -18,7 +18,7 @@ const DEADLY: [&str; 12] = [
 pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     leases::guard(world, request)?;
     let (now, id) = (world.now(), &request.route.id);
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.reachable_machine(&request.route.app, id)?;
     let previous = machine.state;
     match previous {
         State::Stopped | State::Suspended | State::Failed => {}
@@ -40,7 +40,7 @@ pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Re
 pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     leases::guard(world, request)?;
     let (id, delay) = (&request.route.id, world.settings.timing.stop);
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.reachable_machine(&request.route.app, id)?;
     match machine.state {
         State::Stopping | State::Stopped | State::Failed | State::Destroying | State::Destroyed => {}
         // Also a machine that is only about to start, or is being replaced: the last word counts.
@@ -56,7 +56,7 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
 pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     leases::guard(world, request)?;
     let id = &request.route.id;
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.reachable_machine(&request.route.app, id)?;
     if machine.state != State::Started {
         return Err(Refusal::NotRunning(machine.state));
     }
@@ -68,7 +68,7 @@ pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, 
 /// A deadly signal leaves the machine to its restart policy.
 pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     let signal = request.body.get("signal").cloned().unwrap_or(Value::Null);
-    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
     if machine.state != State::Started {
         return Err(Refusal::NotRunning(machine.state));
     }
@@ -82,7 +82,7 @@ pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, R
 pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     leases::guard(world, request)?;
     let (id, delay) = (&request.route.id, world.settings.timing.suspend);
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.reachable_machine(&request.route.app, id)?;
     match machine.state {
         State::Suspending | State::Suspended => {}
         State::Started => {
@@ -96,7 +96,7 @@ pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, 
 
 pub(super) fn cordon(world: &mut World, request: &ApiRequest, cordoned: bool) -> Result<Reply, Refusal> {
     leases::guard(world, request)?;
-    world.living_machine(&request.route.app, &request.route.id)?.cordoned = cordoned;
+    world.reachable_machine(&request.route.app, &request.route.id)?.cordoned = cordoned;
     Ok(Reply::ok())
 }
 

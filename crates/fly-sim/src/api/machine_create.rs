@@ -55,6 +55,8 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         active_until: None,
         restarts: 0,
         rootfs: Files::new(),
+        host_down: false,
+        held: None,
         sandbox: None,
     };
     world.machines.insert(id.clone(), machine);

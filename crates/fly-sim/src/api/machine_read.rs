@@ -1,5 +1,7 @@
 //! Reading machines.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::ApiRequest;
@@ -53,7 +55,8 @@ pub(super) fn is_wanted(machine: &Machine, request: &ApiRequest) -> bool {
     if gone && !request.flag(&["include_deleted"]) {
         return false;
     }
-    let metadata = machine.strings("metadata");
+    // The list's store has no configuration of a machine whose host is down: filters on it miss the machine.
+    let metadata = if machine.host_down { BTreeMap::new() } else { machine.strings("metadata") };
     request.query.iter().all(|(name, wanted)| match name.as_str() {
         "region" => machine.region == *wanted,
         "state" => wanted.split(',').any(|state| state == machine.state.as_str()),

@@ -26,7 +26,7 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     let secrets = if skip_secrets { BTreeMap::default() } else { world.app(app)?.secrets.clone() };
     let at = world.wall();
     let version = world.ids.ulid(at);
-    let machine = world.living_machine(app, id)?;
+    let machine = world.reachable_machine(app, id)?;
     let target = match machine.state {
         State::Replacing => return Err(Refusal::ConcurrentUpdate),
         State::Destroying => return Err(Refusal::MachineNotFound),

@@ -33,7 +33,7 @@ pub(crate) fn answer(world: &mut World, route: &Route, query: &[(String, String)
         Err(reply) => return reply,
     };
     let Some(volume) = sandbox.volume.clone() else {
-        return problem(500, "no_volume", "nothing is mounted for the town's data");
+        return problem(503, "not_ready", "nothing is mounted for the town's data");
     };
     match route.call {
         Call::SandboxHealth => health(world, route, sandbox),
@@ -57,6 +57,9 @@ fn serving<'world>(world: &'world World, route: &Route) -> Result<&'world Sandbo
     if machine.state != State::Started {
         return Err(Reply::text(503, "machine is not running"));
     }
+    if machine.host_down {
+        return Err(Reply::text(502, "host unreachable"));
+    }
     machine.sandbox.as_ref().ok_or_else(|| Reply::text(502, "connection refused"))
 }
 
@@ -78,7 +81,7 @@ fn add_rig(world: &mut World, volume: &str, body: &Value) -> Reply {
         Ok(rig) => rig,
         Err(error) => return problem(400, "bad_request", &error.to_string()),
     };
-    if world.settings.sandbox.refuses(&rig.repo_url) {
+    if !rig.is_acceptable() || world.settings.sandbox.refuses(&rig.repo_url) {
         return problem(422, "rig_refused", "the repository cannot be added as a rig");
     }
     let mut rigs = rigs_on(world, volume);
@@ -96,9 +99,12 @@ fn remove_rig(world: &mut World, volume: &str, name: &str, force: bool) -> Reply
         return problem(404, "rig_not_found", "there is no rig of that name");
     };
     if !force && world.settings.sandbox.has_unpushed_work(&rigs[at].repo_url) {
-        let mut error = json!({ "code": "rig_in_use", "message": "the rig has work that is not pushed" });
-        error["inTheWay"] = json!([format!("{name}: 2 commits not pushed")]);
-        return Reply::json(409, json!({ "inTheWay": error["inTheWay"], "error": error }));
+        let in_the_way = json!([format!("{name}: 2 commits not pushed")]);
+        let message = "the rig has work that is not pushed";
+        return Reply::json(
+            409,
+            json!({ "error": { "code": "rig_in_use", "message": message, "inTheWay": in_the_way } }),
+        );
     }
     rigs.remove(at);
     store(world, volume, &rigs, Reply::empty(204))
@@ -107,7 +113,7 @@ fn remove_rig(world: &mut World, volume: &str, name: &str, force: bool) -> Reply
 fn sync(world: &mut World, volume: &str) -> Reply {
     let now = rfc3339(world.wall());
     let Some(volume) = world.volumes.get_mut(volume) else {
-        return problem(500, "no_volume", "the volume is gone");
+        return problem(503, "not_ready", "the volume is gone");
     };
     volume.files.insert("last_sync".to_owned(), now.clone().into_bytes());
     Reply::json(200, json!({ "syncedAt": now }))
@@ -117,7 +123,7 @@ fn store(world: &mut World, volume: &str, rigs: &[Rig], done: Reply) -> Reply {
     let written = world.volumes.get_mut(volume).map(|volume| rigs::write(&mut volume.files, rigs));
     match written {
         Some(Ok(())) => done,
-        Some(Err(_)) | None => problem(500, "no_volume", "the volume cannot be written"),
+        Some(Err(_)) | None => problem(503, "not_ready", "the volume cannot be written"),
     }
 }
 

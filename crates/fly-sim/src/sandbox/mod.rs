@@ -7,4 +7,4 @@ mod rigs;
 
 pub(crate) use api::{answer, authorize};
 pub(crate) use boot::{Sandbox, boot};
-pub(crate) use heartbeat::beat;
+pub(crate) use heartbeat::call_home;

@@ -13,6 +13,7 @@ mod transitions;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use agenda::{Agenda, Due, Next};
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) org_slug: String,
     pub(crate) machine_limit: Option<usize>,
     pub(crate) sandbox: SandboxRules,
+    pub(crate) app_secrets: Vec<(String, SecretString)>,
 }
 
 /// Everything on the simulated Fly.
@@ -121,6 +123,12 @@ impl World {
     pub(crate) fn living_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
         let machine = self.machine(app, id)?;
         if machine.state == State::Destroyed { Err(Refusal::MachineNotFound) } else { Ok(machine) }
+    }
+
+    /// The app's machine, unless it is destroyed or its host is down.
+    pub(crate) fn reachable_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
+        let machine = self.living_machine(app, id)?;
+        if machine.host_down { Err(Refusal::HostUnreachable) } else { Ok(machine) }
     }
 
     /// The app's volume, deleted but still readable ones included.

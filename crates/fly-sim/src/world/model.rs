@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::Next;
 use crate::sandbox::Sandbox;
 
 /// Files by path, relative to the root they lie under.
@@ -95,7 +96,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A volume and the files on it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Volume {
     pub(crate) id: String,
     pub(crate) app: String,
@@ -173,6 +174,10 @@ pub(crate) struct Machine {
     /// Attempts of the restart policy since the last start.
     pub(crate) restarts: u64,
     pub(crate) rootfs: Files,
+    /// The host is down: nothing happens on it, and what should have happened waits.
+    pub(crate) host_down: bool,
+    /// What falls due as soon as the host is up again.
+    pub(crate) held: Option<Next>,
     /// The process on the machine, once it serves.
     pub(crate) sandbox: Option<Sandbox>,
 }
@@ -181,6 +186,16 @@ impl Machine {
     /// The mounted volume and where it is mounted.
     pub(crate) fn mount(&self) -> Option<(&str, &str)> {
         mount_of(&self.config)
+    }
+
+    /// Mounts another volume in the place of the present one, the running process included.
+    pub(crate) fn remount(&mut self, volume: &str) {
+        if let Some(mount) = self.config.get_mut("mounts").and_then(|mounts| mounts.get_mut(0)) {
+            mount["volume"] = Value::from(volume);
+        }
+        if let Some(sandbox) = &mut self.sandbox {
+            sandbox.volume = Some(volume.to_owned());
+        }
     }
 
     /// A string map of the configuration: `env`, `metadata`.

@@ -33,8 +33,14 @@ impl Machine {
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at),
         });
         if !summary {
-            shown["config"] = Value::Object(self.config.clone());
-            shown["host_status"] = json!("ok");
+            if self.host_down {
+                shown["config"] = Value::Null;
+                shown["incomplete_config"] = json!({ "image": self.image() });
+                shown["host_status"] = json!("unreachable");
+            } else {
+                shown["config"] = Value::Object(self.config.clone());
+                shown["host_status"] = json!("ok");
+            }
             shown["events"] = self.events.iter().take(EVENTS_SHOWN).map(MachineEvent::render).collect();
         }
         if self.cordoned {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, World, transitions::Exit};
+use super::{Next, State, Volume, World, transitions::Exit};
 
 /// How a machine dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,6 +49,42 @@ impl World {
             self.kill(&machine, Death::Stays);
         }
         true
+    }
+
+    /// Takes the machine's host down or brings it back; true when there is such a machine. What should have happened
+    /// meanwhile happens when the host is back; the process starts afresh.
+    pub(crate) fn set_host_down(&mut self, id: &str, down: bool) -> bool {
+        let Some(machine) = self.machines.get_mut(id) else { return false };
+        let back = std::mem::replace(&mut machine.host_down, down) && !down;
+        let held = machine.held.take();
+        if down {
+            machine.sandbox = None;
+        }
+        match held {
+            Some(next) if back => self.advance(id, next),
+            None if back && self.machines.get(id).is_some_and(|machine| machine.state == State::Started) => {
+                self.advance(id, Next::Booted);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Moves the volume to another host, as Fly does by itself: the machine keeps its id and mounts a copy under a new
+    /// id, the old volume is deleted. The new id, when there was a volume.
+    pub(crate) fn migrate_volume(&mut self, id: &str) -> Option<String> {
+        let (born, new_id, zone) = (self.born(), self.ids.volume(), self.ids.zone());
+        let tombstone = self.settings.timing.volume_tombstone;
+        let old = self.volumes.get_mut(id).filter(|volume| !volume.deleted)?;
+        let moved = Volume { id: new_id.clone(), zone, born, files: std::mem::take(&mut old.files), ..old.clone() };
+        old.deleted = true;
+        let holder = old.claimed_by.take();
+        self.volumes.insert(new_id.clone(), moved);
+        self.forget_volume_after(id, tombstone);
+        if let Some(machine) = holder.and_then(|holder| self.machines.get_mut(&holder)) {
+            machine.remount(&new_id);
+        }
+        Some(new_id)
     }
 
     /// The newest living machine of an app: what a fault without a target hits.

@@ -36,6 +36,7 @@ impl World {
         let (now, wall) = (self.now(), self.wall());
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.plan += 1;
+        machine.held = None;
         machine.state = state;
         machine.updated_at = wall;
         let plan = machine.plan;
@@ -131,8 +132,11 @@ impl World {
     pub(super) fn apply(&mut self, due: Due) {
         match due {
             Due::Machine { id, plan, next } => {
-                if self.machines.get(&id).is_some_and(|machine| machine.plan == plan) {
-                    self.advance(&id, next);
+                let machine = self.machines.get_mut(&id).filter(|machine| machine.plan == plan);
+                match machine {
+                    Some(machine) if machine.host_down => machine.held = Some(next),
+                    Some(_) => self.advance(&id, next),
+                    None => {}
                 }
             }
             Due::VolumeReleased { id, machine } => {
@@ -148,7 +152,7 @@ impl World {
         }
     }
 
-    fn advance(&mut self, id: &str, next: Next) {
+    pub(super) fn advance(&mut self, id: &str, next: Next) {
         let (boot, quiet) = (self.settings.timing.boot, self.settings.timing.quiesce);
         match next {
             Next::Launch => {

@@ -80,12 +80,12 @@ async fn a_stale_list_misses_the_newest() {
 #[tokio::test]
 async fn a_machine_can_be_made_that_never_starts() {
     let fly = Fly::fast().await;
-    for stays in [State::Created, State::Starting] {
-        fly.sim.inject(Fault::at(Call::CreateMachine, Effect::NeverStarts { stays }));
-        let id = fly.machine(plain(stays.as_str())).await;
+    for state in [State::Created, State::Starting] {
+        fly.sim.inject(Fault::at(Call::CreateMachine, Effect::Stuck { state }));
+        let id = fly.machine(plain(state.as_str())).await;
         let (status, answer) = fly.get(&format!("machines/{id}/wait?state=started&timeout=1")).await;
         assert_eq!(status, 408);
-        assert!(answer["error"].as_str().unwrap().ends_with(&format!("currently {stays}")), "{answer}");
+        assert!(answer["error"].as_str().unwrap().ends_with(&format!("currently {state}")), "{answer}");
     }
 }
 
@@ -141,4 +141,52 @@ async fn a_fault_kills_the_machine_that_the_call_names() {
     fly.get(&format!("machines/{id}/metadata")).await;
     let states: Vec<State> = fly.sim.machines().into_iter().map(|machine| machine.state).collect();
     assert_eq!(states, [State::Stopped, State::Started]);
+}
+
+#[tokio::test]
+async fn a_destroy_can_be_stuck() {
+    let fly = Fly::fast().await;
+    let id = fly.started(plain("town")).await;
+    fly.sim.inject(Fault::at(Call::DeleteMachine, Effect::Stuck { state: State::Destroying }));
+    fly.delete(&format!("machines/{id}?force=true")).await;
+    assert_eq!(fly.get(&format!("machines/{id}/wait?state=destroyed&timeout=1")).await.0, 408);
+}
+
+#[tokio::test]
+async fn a_machine_on_a_host_that_is_down_is_shown_and_cannot_be_moved() {
+    let fly = Fly::fast().await;
+    let mut body = plain("town");
+    body["config"]["metadata"] = json!({ "gastown_town_id": "t" });
+    let id = fly.started(body).await;
+    fly.sim.inject(Fault::at(Call::ListMachines, Effect::HostDown));
+    fly.get("machines").await;
+
+    let (_, machine) = fly.get(&format!("machines/{id}")).await;
+    assert_eq!((&machine["state"], &machine["host_status"]), (&json!("started"), &json!("unreachable")));
+    assert_eq!(
+        (&machine["config"], &machine["incomplete_config"]["image"]),
+        (&json!(null), &json!("registry.fly.io/img:1"))
+    );
+    assert_eq!(fly.get("machines?metadata.gastown_town_id=t").await, (200, json!([])), "the filter misses it");
+    assert_eq!(fly.post(&format!("machines/{id}/stop"), json!(null)).await.0, 503);
+    let (status, _) = fly.delete(&format!("machines/{id}?force=true")).await;
+    assert_eq!(status, 200, "a destroy is noted");
+    assert_eq!(fly.get(&format!("machines/{id}/wait?state=destroyed&timeout=1")).await.0, 408);
+    assert!(fly.sim.set_host_down(&id, false));
+    fly.reach(&id, "destroyed").await;
+}
+
+#[tokio::test]
+async fn a_migrated_volume_has_a_new_id_and_the_old_files() {
+    let fly = Fly::fast().await;
+    let volume = fly.volume("data").await;
+    let id = fly.started(mounting("town", &volume)).await;
+    let write = json!({ "command": ["sh", "-c", "echo kept > /home/gt/data/note"] });
+    fly.post(&format!("machines/{id}/exec"), write).await;
+    let moved = fly.sim.migrate_volume(&volume).unwrap();
+    let (_, machine) = fly.get(&format!("machines/{id}")).await;
+    assert_eq!(machine["config"]["mounts"][0]["volume"], json!(moved));
+    assert_eq!(fly.get(&format!("volumes/{volume}")).await.1["state"], "pending_destroy");
+    let read = json!({ "command": ["cat", "/home/gt/data/note"] });
+    assert_eq!(fly.post(&format!("machines/{id}/exec"), read).await.1["stdout"], "kept\n");
 }

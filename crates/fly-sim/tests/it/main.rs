@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod apps;
+mod binary;
 mod client;
 mod faults;
 mod gateway;

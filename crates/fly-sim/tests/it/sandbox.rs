@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::DateTime;
 use fly_sim::{Call, Effect, Fault, SimConfig};
 use gastown_secrets::SandboxKey;
 use reqwest::{Method, RequestBuilder};
@@ -125,10 +126,13 @@ async fn some_repositories_are_refused_and_some_are_in_the_way() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     let (status, refusal) = town.add(&id, "bad", "https://example.org/refused/x").await;
     assert_eq!((status, &refusal["error"]["code"]), (422, &json!("rig_refused")));
+    for (name, url) in [("a-b", "https://example.org/x"), ("mayor", "https://example.org/x"), ("ok", "file:///etc")] {
+        assert_eq!(town.add(&id, name, url).await.0, 422, "{name} {url}");
+    }
     assert_eq!(town.add(&id, "busy", "https://example.org/unpushed/x").await.0, 201);
     let (status, refusal) = town.call(Method::DELETE, &id, "/rigs/busy").await;
     assert_eq!((status, &refusal["error"]["code"]), (409, &json!("rig_in_use")));
-    assert_eq!(refusal["inTheWay"].as_array().unwrap().len(), 1);
+    assert_eq!(refusal["error"]["inTheWay"].as_array().unwrap().len(), 1);
     assert_eq!(town.call(Method::DELETE, &id, "/rigs/busy?force=true").await.0, 204);
 }
 
@@ -205,22 +209,53 @@ async fn a_sandbox_can_be_out_of_reach() {
 }
 
 #[tokio::test]
-async fn a_sandbox_calls_home() {
-    let home = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = SimConfig { heartbeat: Some(Duration::from_millis(20)), ..SimConfig::fast() };
-    let mut town = Town::prepared(config).await;
-    town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", home.local_addr().unwrap()));
-    town.fly.started(town.config()).await;
+async fn every_new_app_can_be_born_with_the_images_key() {
+    let key = SandboxKey::generate().to_secret();
+    let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), key)];
+    let fly = Fly::start(SimConfig { app_secrets, ..SimConfig::fast() }).await;
+    fly.post("/v1/apps", json!({ "name": "user-1", "org_slug": "personal" })).await;
+    let (_, secrets) = fly.get("/v1/apps/user-1/secrets").await;
+    assert_eq!(secrets["secrets"][0]["name"], "SANDBOX_PRIVATE_KEY");
+}
+
+/// Reads one request with its JSON body and answers it.
+async fn called(home: &TcpListener, answer: &str) -> String {
     let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), home.accept()).await.unwrap().unwrap();
     let mut request = String::new();
-    while !request.contains("\"townId\"") {
+    while !request.ends_with('}') {
         let mut part = [0; 1024];
         let read = stream.read(&mut part).await.unwrap();
         assert!(read > 0, "{request}");
         request += &String::from_utf8_lossy(&part[..read]);
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-    assert!(request.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1"), "{request}");
-    assert!(request.contains(&format!("x-internal-api-key: {KEY}")), "{request}");
-    assert!(request.ends_with(r#"{"townId":"town-1"}"#), "{request}");
+    let length = answer.len();
+    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+    request
+}
+
+#[tokio::test]
+async fn a_sandbox_calls_home_and_gets_a_token_in_good_time() {
+    let home = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let one_hour_before_the_end = DateTime::from_timestamp(1_900_000_000 - 3600, 0);
+    let config =
+        SimConfig { heartbeat: Some(Duration::from_millis(20)), epoch: one_hour_before_the_end, ..SimConfig::fast() };
+    let mut town = Town::prepared(config).await;
+    town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", home.local_addr().unwrap()));
+    let id = town.fly.started(town.config()).await;
+
+    let heartbeat = called(&home, "{}").await;
+    assert!(heartbeat.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1"), "{heartbeat}");
+    assert!(heartbeat.contains(&format!("x-internal-api-key: {KEY}")), "{heartbeat}");
+    assert!(heartbeat.ends_with(r#"{"townId":"town-1"}"#), "{heartbeat}");
+    let fresh = json!({ "result": { "data": { "token": "e30.eyJleHAiOjIwMDAwMDAwMDB9.c2ln" } } });
+    let refresh = called(&home, &fresh.to_string()).await;
+    assert!(refresh.starts_with("POST /trpc/gastown.refreshToken HTTP/1.1"), "{refresh}");
+    assert!(refresh.contains(&format!("x-internal-api-key: {KEY}")), "{refresh}");
+
+    let renewed = async || {
+        let (_, health) = town.call(Method::GET, &id, "/health").await;
+        (if health["tokenExpiresAt"] == "2033-05-18T03:33:20.000Z" { 200 } else { 404 }, health)
+    };
+    town.fly.until(200, renewed).await;
 }

@@ -1,0 +1,25 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+#[tokio::test]
+async fn the_program_prints_its_address_and_ends_when_told() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_fly-sim"))
+        .args(["--listen", "127.0.0.1:0", "--timing", "fast", "--app", "mill"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let app = http.get(format!("{}/v1/apps/mill", url.trim())).bearer_auth("token").send().await;
+    kill(Pid::from_raw(program.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(program.wait().unwrap().success(), "a clean end");
+    assert_eq!(app.unwrap().status(), 200);
+}
