@@ -20,6 +20,9 @@ use tokio_util::task::TaskTracker;
 use crate::chance::{RandomIds, SystemClock, ThreadDice};
 use crate::config::{AppConfig, Config};
 
+/// How long drivers have to finish the step they are at.
+const DRAIN: Duration = Duration::from_secs(10);
+
 /// Why the control plane cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -56,7 +59,7 @@ pub enum StartError {
 pub struct ControlPlane {
     listener: TcpListener,
     address: SocketAddr,
-    parts: HttpParts,
+    http: HttpParts,
     service: TownService,
     database: Database,
     shutdown: Duration,
@@ -94,7 +97,7 @@ impl ControlPlane {
         let ports = ports(&config, &database, pacing)?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker, stop.clone());
-        let parts = HttpParts {
+        let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
             tokens: Arc::new(verifier(&config)?),
@@ -103,7 +106,7 @@ impl ControlPlane {
             tasks: TaskTracker::new(),
             settings: http_settings(&config)?,
         };
-        Ok(Self { listener, address, parts, service, database, shutdown: config.http.shutdown, stop })
+        Ok(Self { listener, address, http, service, database, shutdown: config.http.shutdown, stop })
     }
 
     async fn open(config: &Config) -> Result<Database, StartError> {
@@ -136,38 +139,46 @@ impl ControlPlane {
         format!("http://{address}")
     }
 
-    /// Serves until `stop` is cancelled, then ends in good order: no new requests, calls under way finish, drivers give
-    /// their claims back. Bounded by `SHUTDOWN_SECONDS`; what is cut off then is taken over by lease.
+    /// Serves until `stop` is cancelled, then ends in good order: no new requests and no new claims, calls under way
+    /// finish, drivers give their claims back. Bounded by `SHUTDOWN_SECONDS`; what is cut off then is taken over by lease.
     ///
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        let workers = tokio::spawn(Workers::new(self.service.clone()).run(self.stop.clone()));
-        let http_tasks = self.parts.tasks.clone();
-        let app = router(self.parts);
+        let sweeping = stop.child_token();
+        let workers = tokio::spawn(Workers::new(self.service.clone()).run(sweeping.clone()));
+        let calls = self.http.tasks.clone();
+        let app = router(self.http);
         tracing::info!(address = %self.address, "serving");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let ended = async {
+        let served = async {
             server.await?;
-            http_tasks.close();
-            http_tasks.wait().await;
+            calls.close();
+            calls.wait().await;
             Ok(())
         };
-        tokio::pin!(ended);
+        let too_long = async {
+            stop.cancelled().await;
+            tokio::time::sleep(self.shutdown).await;
+        };
         let result = tokio::select! {
-            result = &mut ended => result,
-            () = async { stop.cancelled().await; self.stop.cancel(); tokio::time::sleep(self.shutdown).await } => {
-                tracing::warn!("shutdown took too long: what is under way is cut off and taken over later");
+            result = served => result,
+            () = too_long => {
+                tracing::warn!("calls under way were cut off; their operations are taken over");
                 Ok(())
             }
         };
+        sweeping.cancel();
         self.stop.cancel();
         let drained = async {
             self.service.drained().await;
+            // The sweeper ends with its token; a panic of its own has been logged.
             let _ = workers.await;
-            let _ = self.database.close().await;
         };
-        if tokio::time::timeout(self.shutdown, drained).await.is_err() {
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("operations under way were cut off; their leases run out and they are taken over");
+        }
+        if let Err(error) = self.database.close().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
         }
         tracing::info!("stopped");
         result

@@ -1,5 +1,7 @@
 //! Adding and removing rigs: the table says what is wished, the sandbox is brought in line.
 
+use std::future::Future;
+
 use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
 use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownId, TownStatus, UserId};
 
@@ -23,7 +25,7 @@ impl TownService {
         store.rigs.insert(&caller, &rig).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
         let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
-        match self.ports.outside.sandboxes.add_rig(&sandbox, &wished).await {
+        match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &wished)).await {
             Ok(()) => {
                 store.rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
                 rig.status = RigStatus::Active;
@@ -49,7 +51,7 @@ impl TownService {
             store.rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Removing).await?;
         }
         let Some(sandbox) = self.answering(&town).await? else { return Ok(RigRemoval::Pending) };
-        match self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force).await {
+        match self.within_wait(self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
             Ok(()) => {
                 store.rigs.remove(rig.town, rig.id).await?;
                 Ok(RigRemoval::Removed)
@@ -62,6 +64,15 @@ impl TownService {
                 tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig removal is pending");
                 Ok(RigRemoval::Pending)
             }
+        }
+    }
+
+    /// A clone may take minutes: a caller waits for it no longer than for an operation. What the sandbox makes of it is
+    /// found by the next look.
+    async fn within_wait(&self, call: impl Future<Output = Result<(), SandboxError>>) -> Result<(), SandboxError> {
+        match tokio::time::timeout(self.settings.policy.caller_wait, call).await {
+            Ok(result) => result,
+            Err(elapsed) => Err(SandboxError::Unreachable { cause: Box::new(elapsed) }),
         }
     }
 

@@ -62,6 +62,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         source.fill(name, fresh_secret);
     }
     for (name, value) in [
+        ("FLY_REGIONS", "iad,ord,lhr,fra,syd"),
         ("FLY_IMAGE", "registry.example.com/gastown-sandbox:dev"),
         ("KILO_API_URL", "https://kilo.example.com"),
         ("R2_BUCKET", "gastown-dev"),
