@@ -35,7 +35,7 @@ impl Operations for Database {
                 .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
                 .filter(Column::TownId.eq(town.as_uuid()))
                 .filter(Column::NextAttemptAt.lte(now))
-                .filter(Condition::any().add(lease_is_over(now)).add(Column::Owner.eq(worker.0.as_str())))
+                .filter(lease_is_over(now))
                 .exec_with_returning(&*tx)
                 .await?;
             Ok(claimed.into_iter().next().map(operations::Model::into_operation).transpose()?)

@@ -150,7 +150,7 @@ impl ControlPlane {
         let app = router(self.http);
         tracing::info!(address = %self.address, "serving");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let served = async {
+        let answered = async {
             server.await?;
             calls.close();
             calls.wait().await;
@@ -161,7 +161,7 @@ impl ControlPlane {
             tokio::time::sleep(self.shutdown).await;
         };
         let result = tokio::select! {
-            result = served => result,
+            result = answered => result,
             () = too_long => {
                 tracing::warn!("calls under way were cut off; their operations are taken over");
                 Ok(())

@@ -15,3 +15,7 @@ pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogForma
 pub use control_plane::{ControlPlane, StartError};
 pub use settings_source::{Mistake, Source, SourceError};
 pub use telemetry::init as init_telemetry;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeExamples;

@@ -106,7 +106,8 @@ pub trait Operations: Send + Sync {
     async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError>;
 
     /// Takes the operation of a town for `lease`, by the database's clock, and raises its fence. `None` where nothing is
-    /// in flight, another worker's lease still holds, or its next attempt is not due.
+    /// in flight, a lease still holds (this worker's own too: one process may drive a town only once), or its next
+    /// attempt is not due.
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError>;
 
     /// Towns whose operation is due and whose lease is free or has run out, longest due first.

@@ -9,7 +9,7 @@ use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, on_both, record, worker};
 on_both! {
     of_two_workers_one_gets_the_operation,
     each_of_many_operations_is_claimed_once,
-    a_claim_raises_the_fence_and_its_own_worker_may_claim_again,
+    a_claim_raises_the_fence_and_holds_against_its_own_worker_too,
     an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing,
     a_lease_that_ran_out_and_was_not_taken_over_still_counts,
     what_is_not_due_is_neither_listed_nor_claimed,
@@ -52,13 +52,15 @@ async fn each_of_many_operations_is_claimed_once(bed: Bed) {
     assert_eq!(bed.database.due(100).await.unwrap(), []);
 }
 
-async fn a_claim_raises_the_fence_and_its_own_worker_may_claim_again(bed: Bed) {
+async fn a_claim_raises_the_fence_and_holds_against_its_own_worker_too(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let first = bed.claimed(town.id, "one").await;
+    assert_eq!(bed.claim(town.id, "one").await, None);
+    bed.database.renew(first.fence(), LEASE).await.unwrap();
+    bed.let_leases_run_out().await;
     let second = bed.claimed(town.id, "one").await;
     assert_eq!((first.fence, second.fence), (1, 2));
     assert!(is_fenced(&bed.database.renew(first.fence(), LEASE).await));
-    bed.database.renew(second.fence(), LEASE).await.unwrap();
 }
 
 async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing(bed: Bed) {
