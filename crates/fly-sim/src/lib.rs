@@ -22,6 +22,9 @@
 //! # }
 //! ```
 //!
+//! Not simulated: IP addresses, certificates, snapshots, placements, quotas by size, networking between machines, and
+//! what an image does beyond the sandbox's own API.
+//!
 //! Start reading at `gateway.rs` (the way of a call), then `world/mod.rs` (what there is) and `world/transitions.rs`
 //! (what time does to it). `refusal.rs` has every way to say no.
 

@@ -12,6 +12,8 @@ use crate::sandbox;
 /// Fly's default for `restart.max_retries`.
 const DEFAULT_RETRIES: u64 = 10;
 
+const LEAST_BACKOFF: Duration = Duration::from_millis(1);
+
 /// Why a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exit {
@@ -98,7 +100,8 @@ impl World {
 
     /// The process exits by itself: the restart policy decides what becomes of the machine.
     pub(crate) fn process_exits(&mut self, id: &str, exit: Exit) {
-        let backoff = self.settings.timing.restart_backoff;
+        // Never zero: a process that cannot boot under the policy `always` must not stop the world's clock.
+        let backoff = self.settings.timing.restart_backoff.max(LEAST_BACKOFF);
         let Some(machine) = self.machines.get_mut(id) else { return };
         if machine.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false) {
             self.end_process(id, exit, false);

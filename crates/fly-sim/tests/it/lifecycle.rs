@@ -152,3 +152,17 @@ async fn the_organization_has_a_machine_limit() {
     let text = "Your organization has reached its machine limit. Please contact billing@fly.io";
     assert_eq!(fly.post("machines", plain("two")).await, error(422, text));
 }
+
+#[tokio::test]
+async fn a_process_that_can_never_boot_does_not_stop_the_clock() {
+    let zero = Duration::ZERO;
+    let timing =
+        Timing { launch: zero, boot: zero, sandbox_boot: zero, restart_backoff: zero, destroy: zero, ..Timing::fast() };
+    let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
+    let mut body = plain("town");
+    body["config"]["env"] = json!({ "TOWN_ID": "and nothing else: the process exits" });
+    body["config"]["restart"] = json!({ "policy": "always" });
+    let id = fly.machine(body).await;
+    fly.delete(&format!("machines/{id}?force=true")).await;
+    fly.reach(&id, "destroyed").await;
+}
