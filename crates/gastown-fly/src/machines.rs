@@ -157,7 +157,7 @@ struct Found {
 enum Owner {
     Town,
     Other,
-    /// Its configuration is not at hand.
+    /// Its configuration is not wholly at hand.
     Untold,
 }
 
@@ -165,8 +165,9 @@ impl Found {
     fn owner(&self, town: TownId) -> Owner {
         match self.machine.tag(TOWN_TAG) {
             Some(tag) if tag == town.to_string() => Owner::Town,
-            None if !self.machine.shows_tags() => Owner::Untold,
-            Some(_) | None => Owner::Other,
+            Some(_) => Owner::Other,
+            None if self.machine.shows_all_tags() => Owner::Other,
+            None => Owner::Untold,
         }
     }
 }

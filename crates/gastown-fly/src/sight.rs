@@ -10,9 +10,6 @@ use crate::api::{
     volumes::{Volume, VolumeState},
 };
 
-/// Fly's word for a host that can be asked.
-const HOST_OK: &str = "ok";
-
 /// An object of Fly's, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sighted<T> {
@@ -26,7 +23,7 @@ pub(crate) enum Sighted<T> {
 
 pub(crate) fn machine(machine: &Machine) -> Sighted<MachineSighting> {
     let Ok(id) = machine.id.parse() else { return Sighted::Rubbish };
-    let Some(power) = power(&machine.state, host_answers(machine.host_status.as_deref())) else {
+    let Some(power) = power(&machine.state, machine.host_answers()) else {
         return Sighted::Gone;
     };
     let volume = machine.volume().and_then(|volume| volume.parse().ok());
@@ -56,7 +53,7 @@ fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
 }
 
 pub(crate) fn volume(volume: &Volume) -> Sighted<VolumeSighting> {
-    let host_answers = host_answers(volume.host_status.as_deref());
+    let host_answers = volume.host_answers();
     let leaving = match (&volume.state, host_answers) {
         (VolumeState::Destroyed | VolumeState::PendingDestroy, true) => return Sighted::Gone,
         (VolumeState::Destroyed | VolumeState::PendingDestroy, false) => true,
@@ -83,10 +80,6 @@ pub(crate) fn volume(volume: &Volume) -> Sighted<VolumeSighting> {
     // A claim by a machine that is long gone was seen to be shown as NUL bytes: no id, so nobody.
     let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
     Sighted::There(VolumeSighting { id, region, leaving, bound_to })
-}
-
-fn host_answers(status: Option<&str>) -> bool {
-    status.is_none_or(|status| status == HOST_OK)
 }
 
 #[cfg(test)]

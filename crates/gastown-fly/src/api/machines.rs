@@ -15,6 +15,9 @@ use super::{
 /// The longest wait Fly takes; more is refused with 400.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// Fly's word for a host that can be asked.
+pub(crate) const HOST_OK: &str = "ok";
+
 /// What a machine is made from.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateMachine<'a> {
@@ -98,9 +101,14 @@ impl Machine {
             .map(String::as_str)
     }
 
-    /// Whether the tags can be told at all: without any configuration the absence of a tag means nothing.
-    pub fn shows_tags(&self) -> bool {
-        self.config.is_some() || self.incomplete_config.is_some()
+    /// Whether the host can be asked. If not, the state is the last known one and the configuration may be partial.
+    pub fn host_answers(&self) -> bool {
+        self.host_status.as_deref().is_none_or(|status| status == HOST_OK)
+    }
+
+    /// Whether all tags are at hand: only then does the absence of one mean anything.
+    pub fn shows_all_tags(&self) -> bool {
+        self.config.is_some() && self.host_answers()
     }
 
     /// The volume mounted by the current configuration.

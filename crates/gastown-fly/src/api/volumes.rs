@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Action, Call, Method, config::Guest, lenient};
+use super::{Action, Call, Method, config::Guest, lenient, machines::HOST_OK};
 
 /// What a volume is made from. Nothing here is idempotent: the same request again makes a second volume.
 #[derive(Clone, Debug, Serialize)]
@@ -54,6 +54,13 @@ pub struct Volume {
     /// `ok`, `unknown`, `unreachable`.
     #[serde(default, deserialize_with = "lenient::filled")]
     pub host_status: Option<String>,
+}
+
+impl Volume {
+    /// Whether the host can be asked. If not, the state is the last known one.
+    pub fn host_answers(&self) -> bool {
+        self.host_status.as_deref().is_none_or(|status| status == HOST_OK)
+    }
 }
 
 /// The states of a volume (Fly: "Volume states", and those its own client hides), and what is none of them.

@@ -273,11 +273,43 @@ async fn trouble_is_told_apart() {
 async fn a_machine_that_does_not_start_is_waited_for_and_not_called_running() {
     let world = World::new().await;
     let spec = world.spec().await;
-    let stays = serde_json::from_value(serde_json::json!({ "kind": "never_starts", "stays": "starting" })).unwrap();
-    world.sim.inject(Fault::at(Call::CreateMachine, stays));
+    world.sim.inject(Fault::at(Call::CreateMachine, Effect::never_starts()));
     let made = world.fly.create_machine(&spec).await.unwrap();
     let reached = world.fly.await_machine(&app(), &made.id, Awaited::Started, Duration::from_secs(1)).await.unwrap();
     assert!(!reached);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_machine_whose_host_is_down_is_found_and_no_decision_is_made_on_it() {
+    let world = World::new().await;
+    let (spec, made) = world.running().await;
+    assert!(world.sim.set_host_down(made.id.as_str(), true));
+    let seen = world.fly.machine(&app(), &made.id).await.unwrap().unwrap();
+    assert_eq!(seen.power, Power::Changing);
+    // Its tags are not at hand, its name is: neither a second machine nor an absence.
+    let found = world.fly.machines_of(&app(), town()).await.unwrap();
+    assert_eq!(found.iter().map(|machine| machine.id.as_str()).collect::<Vec<_>>(), [made.id.as_str()]);
+    let error = world.fly.create_machine(&spec).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+    assert_eq!(world.sim.machines().len(), 1);
+    let error = world.fly.stop_machine(&app(), &made.id).await.unwrap_err();
+    assert!(error.may_be_applied(), "{error:?}");
+    assert!(world.sim.set_host_down(made.id.as_str(), false));
+    assert_eq!(world.fly.machine(&app(), &made.id).await.unwrap().unwrap().power, Power::On);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_mount_that_moved_to_another_volume_is_seen_on_the_machine() {
+    let world = World::new().await;
+    let (spec, made) = world.running().await;
+    let moved = world.sim.migrate_volume(spec.volume.as_str()).unwrap();
+    let seen = world.fly.machine(&app(), &made.id).await.unwrap().unwrap();
+    assert_eq!(seen.volume.as_ref().map(VolumeId::as_str), Some(moved.as_str()));
+    assert_eq!(world.fly.volume(&app(), &spec.volume).await.unwrap(), None);
+    let left = world.fly.volumes_of(&app(), town()).await.unwrap();
+    assert_eq!(left.into_iter().map(|volume| volume.id.to_string()).collect::<Vec<_>>(), [moved]);
     world.assert_lawful();
 }
 

@@ -71,14 +71,22 @@ async fn a_taken_name_of_another_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn a_holder_whose_tags_cannot_be_seen_is_neither_adopted_nor_blamed() {
-    let mut away = machine("started");
-    away["config"] = json!(null);
-    away["host_status"] = json!("unreachable");
-    let (fly, _) =
-        Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
-    let error = fly.create_machine(&machine_spec()).await.unwrap_err();
-    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+async fn a_holder_whose_tags_cannot_all_be_seen_is_neither_adopted_nor_blamed() {
+    for (field, partial) in [
+        ("config", json!(null)),
+        ("config", json!({ "image": "x" })),
+        ("incomplete_config", json!({ "image": "x" })),
+        ("incomplete_config", json!({ "metadata": { "gastown_user_id": "u" } })),
+    ] {
+        let mut away = machine("started");
+        away["config"] = json!(null);
+        away["host_status"] = json!("unreachable");
+        away[field] = partial;
+        let (fly, _) =
+            Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
+        let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+        assert!(matches!(error, ProviderError::NotNow { .. }), "{away} {error:?}");
+    }
 }
 
 #[tokio::test]
