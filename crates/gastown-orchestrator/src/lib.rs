@@ -12,6 +12,7 @@ mod driver;
 mod home;
 mod ports;
 mod rigs;
+mod seats;
 mod settings;
 mod town_service;
 mod wait;

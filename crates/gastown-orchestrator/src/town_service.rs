@@ -25,7 +25,8 @@ pub struct TownService {
 }
 
 impl TownService {
-    /// A service on these ports. Operations end when `stop` is cancelled: each gives its claim back after its step.
+    /// A service on these ports. Operations end when `stop` is cancelled: each gives its claim back after its step,
+    /// and callers that wait are answered how their town stands.
     pub fn new(
         ports: Ports,
         settings: Settings,
@@ -33,7 +34,7 @@ impl TownService {
         stop: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        let endings = Endings::default();
+        let endings = Endings::new(stop.clone());
         let driver = Driver::new(ports.clone(), Arc::clone(&settings), worker, endings.clone(), stop);
         Self { ports, settings, driver, endings, tasks: TaskTracker::new() }
     }

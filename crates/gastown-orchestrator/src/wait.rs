@@ -7,21 +7,31 @@ use gastown_domain::OperationId;
 use gastown_domain::ports::{Operations, Outcome, StoreError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// How often the registry is asked when another process drives.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells waiters in this process that some operation ended. The registry says which, and how.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Endings(Arc<Notify>);
+#[derive(Debug, Clone)]
+pub(crate) struct Endings {
+    ended: Arc<Notify>,
+    stop: CancellationToken,
+}
 
 impl Endings {
-    /// An operation ended.
-    pub(crate) fn announce(&self) {
-        self.0.notify_waiters();
+    /// Nobody waits longer than until `stop` is cancelled.
+    pub(crate) fn new(stop: CancellationToken) -> Self {
+        Self { ended: Arc::default(), stop }
     }
 
-    /// The outcome of an operation, waiting for it until `patience` has passed; `None` when it has not ended by then.
+    /// An operation ended.
+    pub(crate) fn announce(&self) {
+        self.ended.notify_waiters();
+    }
+
+    /// The outcome of an operation, waiting for it until `patience` has passed or the process stops; `None` when it has
+    /// not ended by then.
     pub(crate) async fn outcome_of(
         &self,
         operations: &dyn Operations,
@@ -30,7 +40,7 @@ impl Endings {
     ) -> Result<Option<Outcome>, StoreError> {
         let deadline = Instant::now() + patience;
         loop {
-            let ended = self.0.notified();
+            let ended = self.ended.notified();
             tokio::pin!(ended);
             // Registered before the look, so that an ending between look and wait is not missed.
             ended.as_mut().enable();
@@ -38,11 +48,17 @@ impl Endings {
                 return Ok(Some(outcome));
             }
             let now = Instant::now();
-            if now >= deadline {
+            if now >= deadline || self.stop.is_cancelled() {
                 return Ok(None);
             }
             // Either way the registry is asked again.
-            let _ = timeout_at(deadline.min(now + POLL_EVERY), ended).await;
+            let woken = async {
+                tokio::select! {
+                    () = ended => {}
+                    () = self.stop.cancelled() => {}
+                }
+            };
+            let _ = timeout_at(deadline.min(now + POLL_EVERY), woken).await;
         }
     }
 }

@@ -9,20 +9,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::rigs::{address_of, settle_rigs};
+use crate::seats::Seats;
 use crate::town_service::TownService;
 
 /// A periodic sweep. Nudges make things sooner; the sweep makes them certain.
 pub struct Workers {
     service: TownService,
     permits: Arc<Semaphore>,
+    /// For rigs, whose clones take minutes: they do not take the operations' permits.
+    rig_permits: Arc<Semaphore>,
+    settling: Seats<TownId>,
     tasks: TaskTracker,
 }
 
 impl Workers {
     /// Workers of this service, within permits of their own.
     pub fn new(service: TownService) -> Self {
-        let permits = Arc::new(Semaphore::new(service.settings.policy.background_permits));
-        Self { service, permits, tasks: TaskTracker::new() }
+        let permits = || Arc::new(Semaphore::new(service.settings.policy.background_permits));
+        let (permits, rig_permits) = (permits(), permits());
+        Self { service, permits, rig_permits, settling: Seats::default(), tasks: TaskTracker::new() }
     }
 
     /// Sweeps until `stop` is cancelled, then waits for what it began.
@@ -58,8 +63,17 @@ impl Workers {
             });
             begun += 1;
         }
+        let free = u32::try_from(self.rig_permits.available_permits()).unwrap_or(u32::MAX);
         for town in self.service.ports.store.rigs.unsettled(free).await? {
-            self.settle(town).await?;
+            let Ok(permit) = Arc::clone(&self.rig_permits).try_acquire_owned() else { break };
+            let Some(seat) = self.settling.take(town) else { continue };
+            let service = self.service.clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = settle(&service, town).await {
+                    tracing::warn!(town.id = %town, error = &error as &dyn std::error::Error, "rigs are not settled");
+                }
+                drop((seat, permit));
+            });
         }
         Ok(begun)
     }
@@ -70,13 +84,13 @@ impl Workers {
         self.tasks.wait().await;
         self.tasks.reopen();
     }
+}
 
-    async fn settle(&self, town: TownId) -> Result<(), StoreError> {
-        let ports = &self.service.ports;
-        let Some(row) = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone()) else { return Ok(()) };
-        match address_of(&self.service.settings, ports.keys.towns.as_ref(), &row) {
-            Some(at) => settle_rigs(ports, &at).await,
-            None => Ok(()),
-        }
+async fn settle(service: &TownService, town: TownId) -> Result<(), StoreError> {
+    let ports = &service.ports;
+    let Some(row) = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone()) else { return Ok(()) };
+    match address_of(&service.settings, ports.keys.towns.as_ref(), &row) {
+        Some(at) => settle_rigs(ports, &at).await,
+        None => Ok(()),
     }
 }

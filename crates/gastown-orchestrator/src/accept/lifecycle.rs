@@ -21,7 +21,11 @@ impl TownService {
     pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
         let patience = self.settings.policy.stop_patience;
         let operation = self.request(&caller, town, OperationKind::Stop, patience).await?;
-        self.ended(&operation, OperationKind::Stop).await?;
+        match self.ended(&operation, OperationKind::Stop).await {
+            // The undoing of a start that was joined ends with the town stopped, which is what was asked for.
+            Err(TownError::Failed { failure, .. }) if operation.cause == Some(failure) => {}
+            ended => ended?,
+        }
         self.ports.store.registry.find(&caller, town).await?.ok_or(TownError::NotFound)
     }
 

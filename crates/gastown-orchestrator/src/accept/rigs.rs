@@ -46,10 +46,7 @@ impl TownService {
     pub(crate) async fn accept_rig_removal(&self, caller: UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
         let store = &self.ports.store;
         let town = self.living(&caller, request.town).await?;
-        let rig = store.rigs.find(request.town, request.rig).await?.ok_or(TownError::RigNotFound)?;
-        if rig.status != RigStatus::Removing {
-            store.rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Removing).await?;
-        }
+        let rig = self.marked_for_removal(&request).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(RigRemoval::Pending) };
         match self.within_wait(self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
             Ok(()) => {
@@ -73,6 +70,19 @@ impl TownService {
         match tokio::time::timeout(self.settings.policy.caller_wait, call).await {
             Ok(result) => result,
             Err(elapsed) => Err(SandboxError::Unreachable { cause: Box::new(elapsed) }),
+        }
+    }
+
+    /// Writes the removal down. Its status may change under us, from `pending` to `active`: then once more.
+    async fn marked_for_removal(&self, request: &RemoveRig) -> Result<Rig, TownError> {
+        let rigs = &self.ports.store.rigs;
+        loop {
+            let rig = rigs.find(request.town, request.rig).await?.ok_or(TownError::RigNotFound)?;
+            let marked = rig.status == RigStatus::Removing
+                || rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Removing).await?;
+            if marked {
+                return Ok(rig);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use gastown_domain::ports::{Awaited, MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
 use gastown_domain::{
-    AppName, Failure, Mark, Operation, OperationKind, Power, Progress, Region, Rejection, Step, Town, TownStatus,
+    AppName, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
 };
 
 use super::Driver;
@@ -104,9 +104,6 @@ impl Driver {
         let Some(region) = self.next_region(town, &operation.progress) else {
             return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
         };
-        if let Err(error) = self.ports.outside.apps.ensure(app).await {
-            return Ok(failed(operation.kind, Step::EnsureVolume, &error));
-        }
         let doubt = operation.progress.volume_doubt.replace(self.settings.policy.agreeing_looks);
         self.remember(operation).await?;
         let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
@@ -236,13 +233,8 @@ impl Driver {
         let Some(there) = &sight.machine else { return Ok(missed()) };
         let patience = self.settings.policy.await_machine;
         let reached = self.ports.outside.machines.await_machine(app, &there.id, state, patience).await?;
-        // Fly may say "reached" while the machine still reads otherwise: then look a little later.
-        let reads_otherwise = matches!((state, there.power), (Awaited::Destroyed, Power::Leaving));
-        Ok(match reached {
-            true if reads_otherwise => Done::NotYet { failure, waited: false },
-            true => done(),
-            false => Done::NotYet { failure, waited: true },
-        })
+        // Where the machine still reads otherwise, the same wait comes again, a little later.
+        Ok(if reached { done() } else { Done::NotYet { failure, waited: true } })
     }
 }
 

@@ -35,6 +35,15 @@ impl Driver {
             progress: operation.progress.clone(),
             error: None,
         };
+        // Without an app there is nothing, but only a look at the app itself proves it: a list that answers "no such app"
+        // may be a token that lost its scope (FM-33).
+        if town.machine_id.is_none()
+            && town.volume_id.is_none()
+            && let Err(error) = self.ports.outside.apps.ensure(app).await
+        {
+            sight.error = Some(error);
+            return sight;
+        }
         match self.look_for_machine(app, town, &mut sight).await {
             Ok(seen) => sight.world.machine = seen,
             Err(error) => sight.error = Some(error),
@@ -51,7 +60,26 @@ impl Driver {
                 Err(error) => sight.error = Some(error),
             }
         }
+        if operation.kind.removes() && sight.world.machine == Seen::Absent {
+            match self.look_for_holder(app, &mut sight).await {
+                Ok(seen) => sight.world.machine = seen,
+                Err(error) => (sight.world.machine, sight.error) = (Seen::Unclear, Some(error)),
+            }
+        }
         sight
+    }
+
+    /// Before the volume goes: the machine that mounts it, though neither its id nor its name led to it (FM-13).
+    async fn look_for_holder(&self, app: &AppName, sight: &mut Sight) -> Result<Seen<Power>, ProviderError> {
+        let Some(VolumeSighting { id: volume, bound_to: Some(holder), .. }) = &sight.volume else {
+            return Ok(Seen::Absent);
+        };
+        // A volume stays bound a while to a machine that is gone.
+        let there = self.ports.outside.machines.machine(app, holder).await?;
+        let Some(there) = there.filter(|there| there.volume.as_ref() == Some(volume)) else { return Ok(Seen::Absent) };
+        tracing::warn!(machine.id = %there.id, "machine found by its volume alone");
+        sight.change.machine = Some(Some(there.id.clone()));
+        Ok(present(there, sight))
     }
 
     async fn look_for_machine(
@@ -83,19 +111,22 @@ impl Driver {
         sight: &mut Sight,
     ) -> Result<Seen<VolumeState>, ProviderError> {
         let volumes = &self.ports.outside.volumes;
+        let creating = operation.kind == OperationKind::Create;
         let mut stored = None;
         if let Some(id) = &town.volume_id {
             stored = volumes.volume(app, id).await?;
-            if stored.is_none() {
+            // A town that stays keeps the id of a lost volume, for whoever looks for its data (FM-22).
+            if stored.is_none() && operation.kind != OperationKind::Start {
                 sight.change.volume = Some(None);
             }
         }
         // After a lost answer there may be two of the name, for volume names are not unique (FM-02).
-        let creating = operation.kind == OperationKind::Create;
         let may_be_more = creating && sight.progress.volume_doubt.is_some();
         let named = if stored.is_none() || may_be_more { volumes.volumes_of(app, town.id).await? } else { Vec::new() };
 
-        let in_use = stored.or_else(|| named.iter().find(|v| v.bound_to.is_some()).or(named.first()).cloned());
+        // A create takes one that is leaving for none: it is empty, and another is made in its place.
+        let usable = |volume: &VolumeSighting| !(creating && volume.leaving);
+        let in_use = stored.filter(usable).or_else(|| first_choice(&named).filter(|volume| usable(volume)).cloned());
         let Some(in_use) = in_use else {
             return Ok(absent(&mut sight.progress.volume_doubt));
         };
@@ -104,7 +135,8 @@ impl Driver {
             sight.change.volume = Some(Some(in_use.id.clone()));
             sight.change.region = Some(in_use.region.clone());
         }
-        sight.surplus = named.into_iter().filter(|v| v.id != in_use.id && v.bound_to.is_none()).map(|v| v.id).collect();
+        let surplus = |other: &VolumeSighting| other.id != in_use.id && other.bound_to.is_none() && !other.leaving;
+        sight.surplus = named.into_iter().filter(surplus).map(|volume| volume.id).collect();
         let misplaced = creating && sight.progress.refused_regions.contains(&in_use.region);
         let state = match &in_use {
             volume if volume.leaving => VolumeState::Leaving,
@@ -117,8 +149,16 @@ impl Driver {
     }
 }
 
+/// Of several volumes of one name: the one that a machine has, else one that stays.
+fn first_choice(named: &[VolumeSighting]) -> Option<&VolumeSighting> {
+    let bound = named.iter().find(|volume| volume.bound_to.is_some());
+    bound.or_else(|| named.iter().find(|volume| !volume.leaving)).or(named.first())
+}
+
 fn present(machine: MachineSighting, sight: &mut Sight) -> Seen<Power> {
     let power = machine.power;
+    // Also of one whose create was never answered: if it vanishes, that is a loss.
+    sight.progress.machine_made = true;
     sight.machine = Some(machine);
     Seen::Present(power)
 }

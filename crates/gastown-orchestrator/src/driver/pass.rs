@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use gastown_domain::ports::{Record, StoreError, TownChange};
 use gastown_domain::{
-    AppName, Failure, Fence, Mark, Operation, OperationKind, Rejection, Step, Town, TownId, TownStatus, plan,
+    AppName, Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownId, TownStatus,
+    plan,
 };
 
 use super::act::{Done, Learned};
+use super::observe::Sight;
 use super::setback::Setback;
 use super::{Driver, Next};
 
@@ -26,10 +28,12 @@ impl Driver {
         if let Some(failure) = self.overdue(operation) {
             return self.give_up(operation, &town, failure).await;
         }
+        let (fence, lease) = (operation.fence(), self.settings.policy.lease);
         // Also the check before the first outside call that the claim still holds (FM-49).
-        store.operations.renew(operation.fence(), self.settings.policy.lease).await?;
-        let sight = self.observe(&app, operation, &town).await;
-        self.skip_hopeless_sync(operation, sight.error.is_some());
+        store.operations.renew(fence, lease).await?;
+        let look = async { Ok(self.observe(&app, operation, &town).await) };
+        let sight = self.holding(fence, OnLoss::Leave, look).await?;
+        self.skip_hopeless_sync(operation, &sight);
 
         let step = plan(operation.kind, operation.mark, sight.world);
         tracing::debug!(op.step = step.as_str(), ?sight.world, "planned");
@@ -38,13 +42,15 @@ impl Driver {
         if !repeated || sight.change != TownChange::default() {
             self.record(operation, sight.change.clone(), Duration::ZERO).await?;
             adopt(&mut town, sight.change.clone());
+        } else {
+            // The look took its time; a destroy may have been asked for meanwhile (FM-16).
+            store.operations.renew(fence, lease).await?;
         }
-        let fence = operation.fence();
-        match self.holding(fence, self.act(step, &app, operation, &town, &sight)).await? {
+        let work = self.act(step, &app, operation, &town, &sight);
+        match self.holding(fence, OnLoss::of(step), work).await? {
             Done::Learned(learned) => {
-                let (made, wait) =
-                    (learned.change.clone(), if repeated { self.settings.policy.look_again } else { Duration::ZERO });
-                let next = self.learned(operation, learned, wait).await;
+                let made = learned.change.clone();
+                let next = self.learned(operation, learned, repeated).await;
                 if matches!(next, Err(StoreError::Fenced { .. })) {
                     self.disown(&app, town.id, &made).await;
                 }
@@ -52,6 +58,9 @@ impl Driver {
             }
             Done::NotYet { failure, waited } => {
                 operation.last_error = Some(failure);
+                if awaits_last_sync(operation) {
+                    operation.attempt = operation.attempt.saturating_add(1);
+                }
                 let wait = if waited { Duration::ZERO } else { self.settings.policy.look_again };
                 self.record(operation, TownChange::default(), wait).await
             }
@@ -64,18 +73,27 @@ impl Driver {
         }
     }
 
-    /// Prolongs the claim while a step takes its time; a lost claim cuts the step short (FM-49).
+    /// Prolongs the claim while work takes its time (FM-49).
     async fn holding<T>(
         &self,
         fence: Fence,
+        on_loss: OnLoss,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let lease = self.settings.policy.lease;
         tokio::pin!(work);
         loop {
-            match tokio::time::timeout(lease / 3, &mut work).await {
-                Ok(result) => return result,
-                Err(_) => self.ports.store.operations.renew(fence, lease).await?,
+            if let Ok(result) = tokio::time::timeout(lease / 3, &mut work).await {
+                return result;
+            }
+            match self.ports.store.operations.renew(fence, lease).await {
+                Ok(()) => {}
+                Err(StoreError::Fenced { .. }) if on_loss == OnLoss::SeeThrough => return work.await,
+                // The lease may last until the next try; what the work made must not be lost to a moment's trouble.
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "claim not prolonged");
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -104,9 +122,20 @@ impl Driver {
         }
     }
 
-    /// A step that was done twice running is looked at a little later: Fly's lists lag behind (FM-32).
-    async fn learned(&self, operation: &mut Operation, learned: Learned, wait: Duration) -> Result<Next, StoreError> {
-        operation.attempt = 0;
+    /// A step that is done again and again, though each time it went well, is done ever later: Fly's lists lag behind
+    /// (FM-32), and a deletion without effect is not hammered (FM-14).
+    async fn learned(
+        &self,
+        operation: &mut Operation,
+        learned: Learned,
+        repeated: bool,
+    ) -> Result<Next, StoreError> {
+        let policy = &self.settings.policy;
+        operation.attempt = if repeated { operation.attempt.saturating_add(1) } else { 0 };
+        let wait = match operation.attempt {
+            0 => Duration::ZERO,
+            times => policy.look_again.max(policy.backoff.delay(times, self.ports.chance.dice.fraction())),
+        };
         operation.last_error = None;
         operation.mark = learned.mark.unwrap_or(operation.mark);
         self.record(operation, learned.change, wait).await
@@ -192,17 +221,51 @@ impl Driver {
             OperationKind::Destroy | OperationKind::RollBack => false,
         };
         let late = bounded && self.ports.chance.clock.now() >= operation.deadline_at;
-        late.then(|| operation.last_error.unwrap_or(Failure::ProviderUnavailable))
+        late.then(|| operation.last_error.unwrap_or_else(|| unreached(operation.step)))
     }
 
-    /// A destroy does not wait for ever for a look that would only tell whether a last sync is possible.
-    fn skip_hopeless_sync(&self, operation: &mut Operation, look_failed: bool) {
+    /// A destroy does not wait for ever for a look that would only tell whether a last sync is possible (FM-12).
+    fn skip_hopeless_sync(&self, operation: &mut Operation, sight: &Sight) {
         let tired = operation.attempt >= self.settings.policy.sync_attempts;
-        if operation.kind == OperationKind::Destroy && operation.mark == Mark::Begun && tired && look_failed {
+        let undecided = sight.error.is_some() || sight.world.machine == Seen::Present(Power::Changing);
+        if awaits_last_sync(operation) && tired && undecided {
             tracing::warn!("last sync skipped: the machine cannot be asked");
             operation.mark = Mark::Prepared;
             operation.progress.synced = Some(false);
         }
+    }
+}
+
+/// What becomes of work whose claim was lost under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnLoss {
+    /// It is left where it is: nothing of it would be missed.
+    Leave,
+    /// It is seen through, bounded by its own time-outs, so that what it makes is known and can be disowned.
+    SeeThrough,
+}
+
+impl OnLoss {
+    const fn of(step: Step) -> Self {
+        match step {
+            Step::EnsureVolume | Step::EnsureMachine => Self::SeeThrough,
+            _ => Self::Leave,
+        }
+    }
+}
+
+/// A destroy that has not yet tried its last sync.
+fn awaits_last_sync(operation: &Operation) -> bool {
+    operation.kind == OperationKind::Destroy && operation.mark == Mark::Begun
+}
+
+/// What is missing at the deadline where no call failed last.
+const fn unreached(step: Option<Step>) -> Failure {
+    match step {
+        Some(Step::PowerOn | Step::AwaitOn) => Failure::MachineNeverStarted,
+        Some(Step::PowerOff | Step::AwaitOff) => Failure::MachineBusy,
+        Some(Step::SettleSandbox) => Failure::SandboxUnhealthy,
+        _ => Failure::ProviderUnavailable,
     }
 }
 
