@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod client_example;
 mod failures;
 mod fake_towns;
 mod foreign_towns;

@@ -14,11 +14,11 @@ use crate::{
     world::{ALICE, BOB, parts, serve},
 };
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/typescript")
 }
 
-fn missing(program: &str, error: &std::io::Error) -> ! {
+pub(crate) fn missing(program: &str, error: &std::io::Error) -> ! {
     panic!("cannot run `{program}` ({error}): install Node.js 20 or later with npm, `apt-get install nodejs npm`")
 }
 
@@ -29,12 +29,12 @@ async fn check(arguments: &[&str]) -> Output {
     output.unwrap_or_else(|error| missing("node", &error))
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Installs the clients from the lock file, once. The file lock is for test runners with a process per test.
-fn install() {
+pub(crate) fn install() {
     let folder = folder();
     let lock_file = folder.join("package-lock.json");
     let held = File::open(&lock_file).unwrap();

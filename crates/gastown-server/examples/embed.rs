@@ -1,0 +1,172 @@
+//! The control plane inside another program: a town is created, shown and destroyed, without a network.
+//!
+//! `cargo run -p gastown-server --example embed`. The registry is SQLite in memory, Fly is the simulator; a real service
+//! gives other addresses to the same adapters. `docs/embedding.md` explains it.
+#![expect(clippy::print_stdout, reason = "what an example has to show")]
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fly_sim::{FlySim, SimConfig};
+use gastown_domain::ports::{CreateTown, TownError, Towns, WorkerId};
+use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
+use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
+use gastown_jwt::{TokenKeys, TokenMinter};
+use gastown_orchestrator::{
+    AppPlacement, Chance, Keys, MachineTemplate, Outside, Policy, Ports, SandboxEnv, Settings, Store, TownService,
+    Workers,
+};
+use gastown_persistence::{Database, DatabaseSettings};
+use gastown_sandbox::SandboxClient;
+use gastown_secrets::{DerivedTownKeys, PublicSealingKey, SandboxKey};
+use gastown_server::{RandomIds, SystemClock, ThreadDice};
+use tokio_util::sync::CancellationToken;
+
+/// The Fly app of every town.
+const APP: &str = "workshops";
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failed> {
+    for line in lived_through().await? {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Everything from nothing to nothing; answers what a user saw.
+async fn lived_through() -> Result<Vec<String>, Failed> {
+    let (simulator, sealing_key) = simulated_fly().await?;
+    let database = Database::connect(&DatabaseSettings::at("sqlite::memory:")).await?;
+    database.migrate().await?;
+    // In a host application the users are there already.
+    let alice: UserId = "alice".parse()?;
+    database.make_user_known(&alice, &"pepper of alice".into()).await?;
+
+    let stop = CancellationToken::new();
+    let worker = WorkerId(uuid::Uuid::from_u128(rand::random()).to_string());
+    let ports = ports(&database, &simulator, sealing_key)?;
+    let towns = TownService::new(ports, settings()?, worker, stop.clone());
+    let workers = tokio::spawn(Workers::new(towns.clone()).run(stop.clone()));
+
+    let opened = open_workshop(&towns, &alice).await?;
+    let [town] = towns.list_towns(&alice).await?.try_into().map_err(|_| "not one town")?;
+    let report = towns.town_status(&alice, town.id).await?;
+    let shown = format!("{}: {}, {} rigs", report.town.name, report.town.status, report.rigs.len());
+    let gone = towns.destroy_town(&alice, town.id).await?;
+    let left = simulator.machines().len() + simulator.volumes().len();
+    let destroyed = format!("{}: {}, {left} machines and volumes are left", gone.name, gone.status);
+
+    stop.cancel();
+    towns.drained().await;
+    workers.await?;
+    simulator.shutdown().await;
+    Ok(vec![opened, shown, destroyed])
+}
+
+/// What the host's own code looks like: it sees the port, so its tests can hand it a mock.
+async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Failed> {
+    let request = CreateTown { name: "mill".parse()?, config: TownConfig::default(), region: None, key: None };
+    match towns.create_town(owner, request).await {
+        Ok(town) => Ok(format!("{} is {}", town.name, town.status)),
+        Err(TownError::NameTaken) => Ok("mill was here before".to_owned()),
+        Err(TownError::Failed { failure, .. }) => Ok(format!("no mill: {failure}")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every adapter, as the port it implements.
+fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
+    let database = Arc::new(database.clone());
+    let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), Pacing::Off)?;
+    let fly = Arc::new(Fly::new(client, AppPolicy::Shared));
+    let patience = gastown_sandbox::Timeouts::default();
+    let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, patience)?;
+    let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;
+    Ok(Ports {
+        store: Store {
+            registry: database.clone(),
+            rigs: database.clone(),
+            operations: database.clone(),
+            users: database,
+        },
+        outside: Outside { apps: fly.clone(), volumes: fly.clone(), machines: fly, sandboxes: Arc::new(sandboxes) },
+        keys: Keys {
+            mint: Arc::new(TokenMinter::new(tokens, Arc::new(SystemClock))),
+            sealer: Arc::new(sealing_key),
+            towns: Arc::new(DerivedTownKeys::new(&"another sixteen bytes".into())?),
+        },
+        chance: Chance { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), dice: Arc::new(ThreadDice) },
+    })
+}
+
+/// What an operator decides.
+fn settings() -> Result<Settings, Failed> {
+    Ok(Settings {
+        apps: AppPlacement::Shared(APP.parse()?),
+        regions: vec!["iad".parse()?, "ord".parse()?],
+        machine: MachineTemplate {
+            image: "registry.example.com/gastown-sandbox:1".parse()?,
+            guest: Guest::TOWN,
+            volume: Gigabytes::TOWN,
+        },
+        env: SandboxEnv {
+            kilo_api_url: "https://kilo.example.com".to_owned(),
+            r2_bucket: "towns".to_owned(),
+            r2_access_key: "access key".into(),
+            r2_secret_key: None,
+            r2_endpoint: None,
+            gastown_cloud_url: None,
+        },
+        // The simulator is quicker than Fly.
+        policy: Policy { look_again: Duration::from_millis(100), ..Policy::production() },
+    })
+}
+
+/// A Fly on this machine with one app, whose sandboxes open what the answered key seals.
+async fn simulated_fly() -> Result<(FlySim, PublicSealingKey), Failed> {
+    let simulator = FlySim::start(SimConfig::fast()).await?;
+    simulator.create_app(APP)?;
+    let key = SandboxKey::generate();
+    simulator.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", key.to_secret())?;
+    Ok((simulator, key.public_key().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use gastown_domain::ports::MockTowns;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_is_taken_is_told() {
+        let mut towns = MockTowns::new();
+        towns.expect_create_town().once().returning(|_, _| Err(TownError::NameTaken));
+        let told = open_workshop(&towns, &"alice".parse().unwrap()).await.unwrap();
+        assert_eq!(told, "mill was here before");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_town_lives_and_nothing_is_left_of_it() {
+        let seen = lived_through().await.unwrap();
+        assert_eq!(
+            seen,
+            ["mill is running", "mill: running, 0 rigs", "mill: destroyed, 0 machines and volumes are left"]
+        );
+    }
+
+    /// The documentation quotes this file; what it shows compiles and runs.
+    #[test]
+    fn the_page_about_embedding_quotes_this_file() {
+        let here = include_str!("embed.rs");
+        let page = include_str!("../../../docs/embedding.md");
+        let lines = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+        let quotes: Vec<_> = page.split("```rust\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
+        assert!(!quotes.is_empty());
+        for (quote, _) in quotes {
+            assert!(lines(here).contains(lines(quote).trim()), "not in embed.rs:\n{quote}");
+        }
+    }
+}
