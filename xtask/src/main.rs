@@ -1,11 +1,24 @@
 //! The build language of this repository: one file per command, this one only parses and dispatches.
+#![expect(clippy::print_stdout, reason = "what a command has to say goes to the terminal")]
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod cargo;
 mod codegen;
+mod demo;
+mod dev;
+mod interrupt;
 mod migrate;
+mod process_group;
+mod progress;
+mod test;
+mod tidy;
+mod workspace;
 
 #[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "What can be done with this repository.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -13,16 +26,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Generates the SeaORM entities from the migrated schema.
+    /// Lives the life of a town before your eyes: create, rig, stop, start, destroy; offline, on a simulated Fly.
+    Demo(demo::Args),
+    /// Runs the control plane for development: `SQLite`, simulated Fly, a user with a token.
+    Dev(dev::Args),
+    /// Runs every check: what CI runs, and nothing else.
+    Test(test::Args),
+    /// Generates the `SeaORM` entities from the migrated schema.
     Codegen(codegen::Args),
     /// Changes the schema of a database, or shows what is applied.
     Migrate(migrate::Args),
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Codegen(args) => codegen::run(args).await,
-        Command::Migrate(args) => migrate::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Dev(args) => dev::run(&args),
+        Command::Test(args) => test::run(args).await,
+        Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Migrate(args) => migrate::run(args).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,137 @@
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use cargo_metadata::MetadataCommand;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{ChildStdout, Command};
+
+use super::announcement::Announcement;
+use super::story::USER;
+use crate::cargo::cargo;
+use crate::process_group::ProcessGroup;
+use crate::workspace;
+
+/// From its start to its first line; it migrates a database in between.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// For an orderly shutdown.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Lines of its log that are shown after a failure.
+const SHOWN: usize = 40;
+
+/// Settings of `gastown`: whoever has them in the environment means another control plane, perhaps a real Fly, and
+/// this one shall know neither their secrets nor their machines.
+const FOREIGN: &[&str] = &["FLY_", "R2_", "SANDBOX_", "KILO_", "GASTOWN_", "INTERNAL_API_"];
+const FOREIGN_NAMES: &[&str] = &["DATABASE_URL", "HOST", "PORT", "NEXTAUTH_SECRET"];
+
+/// Builds the binary, in sight.
+pub(super) async fn build() -> anyhow::Result<()> {
+    let mut build = Command::from(cargo());
+    let build = build.args(["build", "--package", "gastown-server"]).kill_on_drop(true);
+    ensure!(build.status().await.context("cannot run cargo")?.success(), "`gastown` does not build");
+    Ok(())
+}
+
+/// A running `gastown dev` with a simulated Fly inside.
+pub(super) struct ControlPlane {
+    process: ProcessGroup,
+    announcement: Announcement,
+    /// Also its temporary folder: whatever it may leave there goes with ours.
+    folder: TempDir,
+}
+
+impl ControlPlane {
+    /// Starts it, and says where it is when it is ready.
+    pub(super) async fn start(database: Option<&str>) -> anyhow::Result<(Self, String)> {
+        let folder = tempfile::Builder::new().prefix("gastown-demo-").tempdir()?;
+        let log = File::create(folder.path().join("log"))?;
+        let mut command = Command::new(binary()?);
+        command.args(["dev", "--user", USER, "--json"]).current_dir(folder.path());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_foreign)) {
+            command.env_remove(name);
+        }
+        command.env("TMPDIR", folder.path()).envs(database.map(|url| ("DATABASE_URL", url)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut process = ProcessGroup::start(command).context("cannot run gastown")?;
+        let stdout = process.take_stdout().context("gastown has no standard output")?;
+        match tokio::time::timeout(READY_WITHIN, first_line(stdout)).await {
+            Ok(Ok(line)) => {
+                let announcement = Announcement::parse(&line)?;
+                let seen = format!("{} on {}", announcement.url, database.map_or("SQLite", kind_of));
+                Ok((Self { process, announcement, folder }, seen))
+            }
+            Ok(Err(error)) => Err(error).with_context(|| format!("gastown has ended:\n{}", tail(&folder))),
+            Err(_too_late) => bail!("gastown is not ready after {} s:\n{}", READY_WITHIN.as_secs(), tail(&folder)),
+        }
+    }
+
+    pub(super) fn announcement(&self) -> &Announcement {
+        &self.announcement
+    }
+
+    /// The last lines it has logged.
+    pub(super) fn log_tail(&self) -> String {
+        tail(&self.folder)
+    }
+
+    /// Ends it and removes its files.
+    pub(super) async fn stop(self) -> anyhow::Result<((), String)> {
+        self.process.stop(PATIENCE).await;
+        self.folder.close().context("cannot remove its temporary folder")?;
+        Ok(((), "ended, its files removed".to_owned()))
+    }
+}
+
+fn binary() -> anyhow::Result<PathBuf> {
+    let mut metadata = MetadataCommand::new();
+    metadata.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
+    let target = metadata.exec().context("cargo metadata failed")?.target_directory;
+    Ok(target.join("debug/gastown").into())
+}
+
+fn is_foreign(name: &str) -> bool {
+    FOREIGN_NAMES.contains(&name) || FOREIGN.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Only the scheme: the rest of a database's URL may hold a password.
+fn kind_of(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
+/// Reads the first line; the rest is read too, and dropped, so that the program can go on writing.
+async fn first_line(stdout: ChildStdout) -> anyhow::Result<String> {
+    let mut lines = BufReader::new(stdout).lines();
+    let first = lines.next_line().await?.context("it said nothing")?;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok(first)
+}
+
+fn tail(folder: &TempDir) -> String {
+    let log = std::fs::read(folder.path().join("log")).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_another_control_plane_are_not_passed_on() {
+        for name in ["FLY_API_TOKEN", "FLY_API_BASE_URL", "DATABASE_URL", "NEXTAUTH_SECRET", "INTERNAL_API_SECRET"] {
+            assert!(is_foreign(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "RUST_LOG", "HOSTNAME"] {
+            assert!(!is_foreign(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_databases_password_is_not_shown() {
+        assert_eq!(kind_of("postgres://me:secret@localhost/towns"), "postgres");
+    }
+}

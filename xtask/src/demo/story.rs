@@ -1,0 +1,260 @@
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use super::announcement::Announcement;
+use super::fly::{Fly, Machine};
+use super::show::{Note, Show};
+use super::trpc::{Trpc, is_not_found};
+
+/// Who has the town.
+pub(super) const USER: &str = "demo";
+
+const RIG: &str = "app";
+const REPOSITORY: &str = "https://git.example.com/demo/app.git";
+const MARKER: &str = "written before the stop";
+
+/// For one change of a town; on Fly a volume may stay bound for minutes.
+const DEADLINE: Duration = Duration::from_secs(5 * 60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+/// For putting away a town whose story went wrong.
+const LAST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The life of one town, from its creation to its last trace on Fly.
+pub(super) struct Story {
+    town_name: String,
+    trpc: Trpc,
+    fly: Fly,
+    note: Note,
+}
+
+impl Story {
+    pub(super) fn new(world: &Announcement, note: Note) -> anyhow::Result<Self> {
+        let trpc = Trpc::new(&world.url, world.token_of(USER)?)?;
+        let fly = Fly::new(&world.fly_url, &world.fly_app, &world.fly_token)?;
+        // In a database that stays, each run has a name of its own.
+        Ok(Self { town_name: format!("demo-{}", std::process::id()), trpc, fly, note })
+    }
+
+    /// Tells it, step by step, to the end or to the first step that fails.
+    pub(super) async fn tell(&self, show: &mut Show) -> anyhow::Result<()> {
+        let town = show.step("create a town", self.create()).await?;
+        show.step("show its status", self.status(&town)).await?;
+        let rig = show.step("add a rig", self.add_rig(&town)).await?;
+        let files = show.step("write to its volume", self.write(&town)).await?;
+        show.step("stop it", self.stop(&town)).await?;
+        show.step("start it", self.start(&town)).await?;
+        show.step("find its volume intact", self.read(&town, &files)).await?;
+        show.step("remove the rig", self.remove_rig(&town, &rig)).await?;
+        let volume = show.step("destroy it", self.destroy(&town)).await?;
+        show.step("find nothing left on Fly", self.nothing_left(&town, &volume)).await
+    }
+
+    /// Destroys the town, if it is there, without much ado.
+    pub(super) async fn abandon(&self) {
+        let put_away = async {
+            let towns = self.trpc.query("listTowns", &json!({})).await?;
+            let ours = towns.as_array().into_iter().flatten().find(|town| town["townName"] == *self.town_name);
+            match ours {
+                Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"] })).await,
+                None => Ok(Value::Null),
+            }
+        };
+        let _best_effort = tokio::time::timeout(LAST_DEADLINE, put_away).await;
+    }
+
+    async fn create(&self) -> anyhow::Result<(String, String)> {
+        let created = self.trpc.mutate("createTown", &json!({ "townName": self.town_name })).await?;
+        let town = text(&created, "townId")?.to_owned();
+        self.until_settled(&town, "running").await?;
+        let machine = self.fly.machine_of(&town).await?;
+        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("its volume is not on Fly")?;
+        ensure!(machine.state == "started", "its machine is {}", machine.state);
+        let seen = format!(
+            "{} runs: machine {} in {}, volume {} of {} GB",
+            self.town_name, machine.id, machine.region, volume.id, volume.size_gb
+        );
+        Ok((town, seen))
+    }
+
+    async fn status(&self, town: &str) -> anyhow::Result<((), String)> {
+        let report = self.report(town).await?;
+        let seen = format!(
+            "status {}, {} rigs, created {}",
+            text(&report, "status")?,
+            rigs(&report).count(),
+            text(&report, "createdAt")?
+        );
+        Ok(((), seen))
+    }
+
+    async fn add_rig(&self, town: &str) -> anyhow::Result<(String, String)> {
+        let input = json!({ "townId": town, "rigName": RIG, "repoUrl": REPOSITORY });
+        let added = self.trpc.mutate("addRig", &input).await?;
+        let rig = text(&added, "rigId")?.to_owned();
+        let report = self.until(town, |report| rig_status(report, &rig) == Some("active")).await?;
+        ensure!(rigs(&report).count() == 1, "the town has other rigs too");
+        Ok((rig, format!("{RIG} from {REPOSITORY}, branch {}, is active", text(&added, "branch")?)))
+    }
+
+    /// Returns the names of the files on the volume.
+    async fn write(&self, town: &str) -> anyhow::Result<(String, String)> {
+        let machine = self.fly.machine_of(town).await?;
+        let marker = marker_of(&machine)?;
+        self.fly.exec(&machine.id, &["sh", "-c", &format!("echo '{MARKER}' > {marker}")]).await?;
+        let files = self.files_on(&machine).await?;
+        Ok((files.clone(), format!("{marker}; on the volume: {files}")))
+    }
+
+    async fn stop(&self, town: &str) -> anyhow::Result<((), String)> {
+        self.trpc.mutate("stopTown", &json!({ "townId": town })).await?;
+        self.until_settled(town, "stopped").await?;
+        let machine = self.fly.machine_of(town).await?;
+        ensure!(machine.state == "stopped", "its machine is {}", machine.state);
+        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("its volume is gone")?;
+        Ok(((), format!("machine {} on Fly, volume {} kept", machine.state, volume.id)))
+    }
+
+    async fn start(&self, town: &str) -> anyhow::Result<((), String)> {
+        self.trpc.mutate("startTown", &json!({ "townId": town })).await?;
+        self.until_settled(town, "running").await?;
+        let machine = self.fly.machine_of(town).await?;
+        ensure!(machine.state == "started", "its machine is {}", machine.state);
+        Ok(((), format!("machine {} is {}", machine.id, machine.state)))
+    }
+
+    async fn read(&self, town: &str, files_before: &str) -> anyhow::Result<((), String)> {
+        let machine = self.fly.machine_of(town).await?;
+        let marker = self.fly.exec(&machine.id, &["cat", &marker_of(&machine)?]).await?;
+        ensure!(marker.trim() == MARKER, "the file says {marker:?}");
+        let files = self.files_on(&machine).await?;
+        ensure!(files == files_before, "there were {files_before}, now there are {files}");
+        let report = self.until(town, |report| rigs(report).all(|rig| rig["status"] == "active")).await?;
+        let names: Vec<&str> = rigs(&report).filter_map(|rig| rig["rigName"].as_str()).collect();
+        ensure!(names == [RIG], "its rigs are {names:?}");
+        Ok(((), format!("the file says {:?}, rig {RIG} is active", marker.trim())))
+    }
+
+    async fn remove_rig(&self, town: &str, rig: &str) -> anyhow::Result<((), String)> {
+        self.trpc.mutate("removeRig", &json!({ "townId": town, "rigId": rig })).await?;
+        self.until(town, |report| rigs(report).count() == 0).await?;
+        Ok(((), "the town has no rigs".to_owned()))
+    }
+
+    /// Returns the volume that has to go.
+    async fn destroy(&self, town: &str) -> anyhow::Result<(String, String)> {
+        let volume = self.fly.machine_of(town).await?.mount()?.volume.clone();
+        self.trpc.mutate("destroyTown", &json!({ "townId": town })).await?;
+        match self.report(town).await {
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(error),
+            Ok(report) => bail!("it can still be seen, with status {}", report["status"]),
+        }
+        let towns = self.trpc.query("listTowns", &json!({})).await?;
+        let is_listed = towns.as_array().into_iter().flatten().any(|listed| listed["townId"] == town);
+        ensure!(!is_listed, "it is still listed");
+        Ok((volume, "it is not listed any more".to_owned()))
+    }
+
+    async fn nothing_left(&self, town: &str, volume: &str) -> anyhow::Result<((), String)> {
+        let gone = async {
+            loop {
+                let (machines, volume) = (self.fly.machines_of(town).await?, self.fly.volume(volume).await?);
+                if machines.is_empty() && volume.is_none() {
+                    return Ok(((), "no machine, no volume".to_owned()));
+                }
+                let volumes = usize::from(volume.is_some());
+                self.note.write(format!("{} machines and {volumes} volumes left", machines.len()));
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, gone).await.context("something is left on Fly")?
+    }
+
+    async fn report(&self, town: &str) -> anyhow::Result<Value> {
+        self.trpc.query("getTownStatus", &json!({ "townId": town })).await
+    }
+
+    async fn until_settled(&self, town: &str, status: &str) -> anyhow::Result<Value> {
+        self.until(town, |report| report["status"] == status && report["operation"].is_null()).await
+    }
+
+    /// Looks at the town until it is as wanted.
+    async fn until(&self, town: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let look = async {
+            loop {
+                let report = self.report(town).await?;
+                if wanted(&report) {
+                    return Ok(report);
+                }
+                self.note.write(progress(&report));
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, look).await.context("it does not come to that")?
+    }
+
+    async fn files_on(&self, machine: &Machine) -> anyhow::Result<String> {
+        let listed = self.fly.exec(&machine.id, &["ls", &machine.mount()?.path]).await?;
+        Ok(listed.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn marker_of(machine: &Machine) -> anyhow::Result<String> {
+    Ok(format!("{}/marker", machine.mount()?.path))
+}
+
+fn text<'answer>(answer: &'answer Value, field: &str) -> anyhow::Result<&'answer str> {
+    answer[field].as_str().with_context(|| format!("no {field} in {answer}"))
+}
+
+fn rigs(report: &Value) -> impl Iterator<Item = &Value> {
+    report["rigs"].as_array().into_iter().flatten()
+}
+
+fn rig_status<'report>(report: &'report Value, rig: &str) -> Option<&'report str> {
+    rigs(report).find(|listed| listed["rigId"] == rig)?["status"].as_str()
+}
+
+/// `provisioning: create at ensure_machine, attempt 2`.
+fn progress(report: &Value) -> String {
+    let word = |pointer| report.pointer(pointer).and_then(Value::as_str);
+    let status = word("/status").unwrap_or("?");
+    let Some(kind) = word("/operation/kind") else { return status.to_owned() };
+    let attempt = report.pointer("/operation/attempt").and_then(Value::as_u64).unwrap_or_default();
+    format!("{status}: {kind} at {}, attempt {attempt}", word("/operation/step").unwrap_or("its beginning"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_how_far_it_is() {
+        let operation = json!({ "kind": "create", "step": "ensure_machine", "attempt": 2 });
+        for (report, want) in [
+            (
+                json!({ "status": "provisioning", "operation": operation }),
+                "provisioning: create at ensure_machine, attempt 2",
+            ),
+            (json!({ "status": "running", "operation": null }), "running"),
+            (json!({}), "?"),
+        ] {
+            assert_eq!(progress(&report), want);
+        }
+    }
+
+    #[test]
+    fn a_rig_is_found_by_its_id() {
+        let report = json!({ "rigs": [{ "rigId": "1", "status": "pending" }, { "rigId": "2", "status": "active" }] });
+        assert_eq!(rig_status(&report, "2"), Some("active"));
+        assert_eq!(rig_status(&report, "3"), None);
+        assert_eq!(rigs(&json!({})).count(), 0);
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        assert_eq!(text(&json!({}), "townId").unwrap_err().to_string(), "no townId in {}");
+    }
+}

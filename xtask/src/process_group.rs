@@ -1,0 +1,101 @@
+//! Programs that are ended together with everything they started.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+/// A running program in a process group of its own: Ctrl-C on the terminal reaches us, and we end it in order.
+///
+/// Dropped, it kills whatever is left of the group.
+pub(crate) struct ProcessGroup {
+    leader: Child,
+    group: Option<Pid>,
+}
+
+impl ProcessGroup {
+    pub(crate) fn start(mut command: Command) -> std::io::Result<Self> {
+        let leader = command.process_group(0).kill_on_drop(true).spawn()?;
+        let group = leader.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        Ok(Self { leader, group })
+    }
+
+    /// The program's standard output, where it is piped and nobody has taken it before.
+    pub(crate) fn take_stdout(&mut self) -> Option<tokio::process::ChildStdout> {
+        self.leader.stdout.take()
+    }
+
+    /// Waits for the program's own end.
+    pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.leader.wait().await
+    }
+
+    /// Asks the group to end and waits; who is not gone in time is killed.
+    pub(crate) async fn stop(mut self, patience: Duration) {
+        self.send(Signal::SIGTERM);
+        let _ended = tokio::time::timeout(patience, self.leader.wait()).await;
+    }
+
+    fn send(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // Nobody left to take it: as wanted.
+            let _sent = killpg(group, signal);
+        }
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.send(Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stdout(std::process::Stdio::piped());
+        command
+    }
+
+    async fn first_line(program: &mut ProcessGroup) -> String {
+        let mut lines = BufReader::new(program.take_stdout().unwrap()).lines();
+        lines.next_line().await.unwrap().unwrap()
+    }
+
+    async fn end(pid: i32) {
+        // What is killed stays a zombie until its parent (or init) collects it.
+        let gone = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            status.is_empty() || status.contains(") Z ")
+        };
+        let wait = async {
+            while !gone() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it is still running");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_program_takes_its_children_with_it() {
+        let mut program = ProcessGroup::start(shell("sleep 600 & echo $!; wait")).unwrap();
+        let grandchild: i32 = first_line(&mut program).await.parse().unwrap();
+        drop(program);
+        end(grandchild).await;
+    }
+
+    #[tokio::test]
+    async fn who_does_not_listen_is_killed() {
+        let mut program = ProcessGroup::start(shell("trap '' TERM; echo $$; while :; do sleep 600; done")).unwrap();
+        let deaf: i32 = first_line(&mut program).await.parse().unwrap();
+        program.stop(Duration::from_millis(50)).await;
+        end(deaf).await;
+    }
+}

@@ -1,0 +1,124 @@
+//! One step, done.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::requirements::Provided;
+use super::step::{self, CargoLine, Step};
+use super::tally::Tally;
+use super::{excerpt, logged, trees};
+use crate::interrupt::Interrupt;
+use crate::{tidy, workspace};
+
+/// How a step ended.
+pub(super) enum Outcome {
+    Passed {
+        /// The tests it counted, where it has tests; a step without is one check.
+        tests: Option<Tally>,
+        remarks: Vec<String>,
+    },
+    Failed {
+        tests: Option<Tally>,
+        /// What a reader needs to see.
+        output: String,
+        /// What to type to see it again.
+        repeat: String,
+    },
+    Skipped {
+        why: String,
+    },
+}
+
+/// Does the step; an error means that it could not be done at all.
+pub(super) async fn carry_out(
+    step: Step,
+    title: &str,
+    provided: &Provided,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Outcome> {
+    let session = Session { step, title, provided, interrupt };
+    match step {
+        Step::Fmt => session.lines(&[step::FMT]).await,
+        Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy has crashed")?,
+        Step::Clippy => session.lines(&[step::CLIPPY]).await,
+        Step::Doc => session.lines(&[step::DOC]).await,
+        Step::Trees => session.trees().await,
+        Step::Drift => session.lines(&[step::DRIFT]).await,
+        Step::Tests if provided.nextest => session.lines(step::TESTS_WITH_NEXTEST).await,
+        Step::Tests => session.lines(step::TESTS).await,
+        Step::Deny if provided.deny => session.lines(&[step::DENY]).await,
+        Step::Deny => Ok(Outcome::Skipped { why: "cargo-deny is not installed".to_owned() }),
+    }
+}
+
+fn tidy() -> anyhow::Result<Outcome> {
+    let found = tidy::check()?;
+    if found.offences.is_empty() {
+        return Ok(Outcome::Passed { tests: None, remarks: found.remarks });
+    }
+    let repeat = "cargo xtask test --only tidy".to_owned();
+    Ok(Outcome::Failed { tests: None, output: found.offences.join("\n"), repeat })
+}
+
+struct Session<'run> {
+    step: Step,
+    title: &'run str,
+    provided: &'run Provided,
+    interrupt: &'run Interrupt,
+}
+
+impl Session<'_> {
+    /// Runs all lines, whatever fails.
+    async fn lines(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
+        let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Tally>);
+        for (number, line) in lines.iter().enumerate() {
+            let log = workspace::log_folder().join(format!("{}-{}.log", self.step.name(), number + 1));
+            let run = logged::run(self.equipped(line.command()), &log, self.title, self.interrupt);
+            let run = run.await.with_context(|| line.to_string())?;
+            if let Some(count) = line.count {
+                tests = Some(tests.unwrap_or_default() + count(&run.text));
+            }
+            if !run.succeeded {
+                writeln!(output, "{}\nwhole output: {}", excerpt::of_failure(&run.text), log.display())?;
+                repeat.push(line.to_string());
+            }
+        }
+        if repeat.is_empty() && tests.is_none_or(|tests| tests.passed > 0 && tests.failed == 0) {
+            return Ok(Outcome::Passed { tests, remarks: Vec::new() });
+        }
+        if repeat.is_empty() {
+            output.push_str("the runs succeeded, but their logs do not say which tests passed\n");
+            repeat.extend(lines.iter().map(ToString::to_string));
+        }
+        Ok(Outcome::Failed { tests, output, repeat: repeat.join(" && ") })
+    }
+
+    async fn trees(&self) -> anyhow::Result<Outcome> {
+        let mut complaints = Vec::new();
+        let mut repeat = Vec::new();
+        for line in trees::ABSENT {
+            let mut cargo = tokio::process::Command::from(line.command());
+            let run = async { cargo.kill_on_drop(true).output().await.with_context(|| line.to_string()) };
+            let run = self.interrupt.or(run).await?;
+            let [stdout, stderr] = [run.stdout, run.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+            if let Some(complaint) = trees::complaint(run.status.success(), &stdout, &stderr) {
+                complaints.push(complaint);
+                repeat.push(line.to_string());
+            }
+        }
+        if complaints.is_empty() {
+            return Ok(Outcome::Passed { tests: None, remarks: Vec::new() });
+        }
+        Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
+    }
+
+    /// Tests find the one Postgres of this run in their environment.
+    fn equipped(&self, mut command: Command) -> Command {
+        if let (Step::Tests, Some(database)) = (self.step, &self.provided.postgres) {
+            command.env("TEST_DATABASE_URL", database.url());
+        }
+        command
+    }
+}

@@ -1,0 +1,65 @@
+//! What of a long log a reader needs to see when a step has failed.
+
+/// Lines of a test's failure that are shown; the log has them all.
+const LONGEST: usize = 300;
+/// Lines at the end, where nothing better is known.
+const TAIL: usize = 80;
+
+/// The failed tests' own output where there is such a thing, else the end of the log.
+pub(super) fn of_failure(log: &str) -> String {
+    let failures = failed_tests(log);
+    let (lines, most) = if failures.is_empty() { (log.lines().collect::<Vec<_>>(), TAIL) } else { (failures, LONGEST) };
+    let left_out = lines.len().saturating_sub(most);
+    let shown = lines[left_out..].join("\n");
+    if left_out == 0 { shown } else { format!("({left_out} lines more in the log)\n{shown}") }
+}
+
+/// From each line `failures:` to the result of its test binary, which is where the failure would scroll out of sight.
+fn failed_tests(log: &str) -> Vec<&str> {
+    let mut shown = Vec::new();
+    let mut inside = false;
+    for line in log.lines() {
+        let ends = line.starts_with("test result: ");
+        inside = inside || line == "failures:";
+        if inside {
+            shown.push(line);
+        }
+        inside = inside && !ends;
+    }
+    shown
+}
+
+/// The last line that says something: where a program is at the moment.
+pub(super) fn last_line(log: &str) -> &str {
+    log.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_an_early_binary_are_not_lost_behind_later_ones() {
+        let log = "test a ... FAILED\n\nfailures:\n\n---- a stdout ----\nleft: 1\n\nfailures:\n    a\n\n\
+                   test result: FAILED. 0 passed; 1 failed\n     Running b\ntest b ... ok\ntest result: ok. 1 passed";
+        let shown = of_failure(log);
+        assert!(shown.starts_with("failures:\n\n---- a stdout ----\nleft: 1"), "{shown}");
+        assert!(shown.ends_with("test result: FAILED. 0 passed; 1 failed"), "{shown}");
+    }
+
+    #[test]
+    fn otherwise_the_end_is_shown() {
+        let mut lines: Vec<_> = (1..=TAIL + 5).map(|n| format!("line {n}")).collect();
+        lines.push("error: could not compile".to_owned());
+        let log = lines.join("\n");
+        let shown = of_failure(&log);
+        assert!(shown.starts_with("(6 lines more in the log)\nline 7\n"), "{shown}");
+        assert!(shown.ends_with("error: could not compile"), "{shown}");
+    }
+
+    #[test]
+    fn the_last_line_is_the_last_that_says_something() {
+        assert_eq!(last_line("   Compiling a\n   Compiling b\n\n"), "Compiling b");
+        assert_eq!(last_line(""), "");
+    }
+}

@@ -1,0 +1,121 @@
+//! What is said of the steps, while they run and at the end.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use comfy_table::{Table, presets};
+
+use super::carry_out::Outcome;
+use super::step::Step;
+use super::tally::Tally;
+use crate::progress::Elapsed;
+
+/// A step that is over.
+pub(super) struct Report {
+    step: Step,
+    outcome: Outcome,
+    took: Duration,
+}
+
+/// Takes the time of a step.
+pub(super) async fn of_step(step: Step, work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let outcome = work.await?;
+    Ok(Report { step, outcome, took: started.elapsed() })
+}
+
+impl Report {
+    /// One line, and all one needs to know where it failed.
+    pub(super) fn announce(&self, heading: &str) {
+        println!("{heading}  {:<7}  {:>12}  {}", self.result(), Elapsed(self.took).to_string(), self.remark());
+        match &self.outcome {
+            Outcome::Passed { remarks, .. } => remarks.iter().for_each(|remark| println!("      {remark}")),
+            Outcome::Failed { output, repeat, .. } => println!("\n{}\n\nagain: {repeat}\n", output.trim_end()),
+            Outcome::Skipped { .. } => {}
+        }
+    }
+
+    fn result(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Passed { .. } => "ok",
+            Outcome::Failed { .. } => "FAILED",
+            Outcome::Skipped { .. } => "skipped",
+        }
+    }
+
+    fn remark(&self) -> String {
+        match &self.outcome {
+            Outcome::Passed { tests: Some(tests), .. } | Outcome::Failed { tests: Some(tests), .. } => {
+                format!("{} tests passed, {} failed, {} ignored", tests.passed, tests.failed, tests.skipped)
+            }
+            Outcome::Passed { .. } | Outcome::Failed { .. } => self.step.about().to_owned(),
+            Outcome::Skipped { why } => why.clone(),
+        }
+    }
+
+    /// Tests count one by one; a step without tests counts as one check, and so does what broke without a failed test.
+    fn tally(&self) -> Tally {
+        let check = |passed, failed, skipped| Tally { passed, failed, skipped };
+        match &self.outcome {
+            Outcome::Passed { tests, .. } => tests.unwrap_or(check(1, 0, 0)),
+            Outcome::Failed { tests: Some(tests), .. } if tests.failed > 0 => *tests,
+            Outcome::Failed { tests, .. } => tests.unwrap_or_default() + check(0, 1, 0),
+            Outcome::Skipped { .. } => check(0, 0, 1),
+        }
+    }
+}
+
+/// Prints the table and, alone on the last line, the sum.
+pub(super) fn conclude(reports: &[Report], took: Duration) -> ExitCode {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["step", "result", "time", ""]);
+    for report in reports {
+        let time = Elapsed(report.took).to_string();
+        table.add_row([report.step.name().to_owned(), report.result().to_owned(), time, report.remark()]);
+    }
+    let sum: Tally = reports.iter().map(Report::tally).sum();
+    println!("\n{table}\n\n{} in all\n\n{}", Elapsed(took), closing_line(sum));
+    if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn closing_line(Tally { passed, failed, skipped }: Tally) -> String {
+    let line = format!("{passed} passed, {failed} failed");
+    if skipped == 0 { line } else { format!("{line}, {skipped} skipped") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(outcome: Outcome) -> Report {
+        Report { step: Step::Tests, outcome, took: Duration::ZERO }
+    }
+
+    fn passed(tests: Option<Tally>) -> Report {
+        report(Outcome::Passed { tests, remarks: Vec::new() })
+    }
+
+    fn failed(tests: Option<Tally>) -> Report {
+        report(Outcome::Failed { tests, output: String::new(), repeat: String::new() })
+    }
+
+    #[test]
+    fn tests_and_checks_are_summed() {
+        let tests = Tally { passed: 40, failed: 0, skipped: 2 };
+        let broken = Tally { passed: 3, failed: 2, skipped: 0 };
+        let skipped = report(Outcome::Skipped { why: String::new() });
+        for (reports, want) in [
+            (vec![passed(None), passed(Some(tests))], "41 passed, 0 failed, 2 skipped"),
+            (vec![passed(None), failed(None)], "1 passed, 1 failed"),
+            (vec![failed(Some(broken)), skipped], "3 passed, 2 failed, 1 skipped"),
+        ] {
+            assert_eq!(closing_line(reports.iter().map(Report::tally).sum()), want);
+        }
+    }
+
+    #[test]
+    fn a_test_step_that_breaks_without_a_failed_test_still_fails() {
+        let nothing_compiled = failed(Some(Tally::default()));
+        assert_eq!(nothing_compiled.tally(), Tally { passed: 0, failed: 1, skipped: 0 });
+    }
+}

@@ -1,0 +1,185 @@
+//! What the steps need from the machine: found, installed where that may be, or named.
+
+use std::process::{Command, Output};
+
+use anyhow::{Context, bail, ensure};
+use ephemeral_db::{Cluster, EphemeralDbError};
+
+use super::{logged, step::Step};
+use crate::cargo::cargo;
+use crate::interrupt::Interrupt;
+use crate::workspace;
+
+/// The TypeScript clients and libsodium run on it.
+const LEAST_NODE: u32 = 18;
+
+/// Installs Debian packages without starting the services they bring: `policy-rc.d` is how Debian asks whether it may.
+const INSTALL: &str = r#"
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+apt-get update
+apt-get install -y --no-install-recommends "$@"
+"#;
+
+/// What there is for the steps; dropped, the database is gone.
+pub(super) struct Provided {
+    /// Our own cluster; none where nothing needs one or `TEST_DATABASE_URL` names another.
+    pub(super) postgres: Option<Cluster>,
+    pub(super) nextest: bool,
+    pub(super) deny: bool,
+}
+
+/// Finds or installs what the steps need, and starts the database.
+pub(super) async fn meet(steps: &[Step], interrupt: &Interrupt) -> anyhow::Result<Provided> {
+    components(steps)?;
+    let cargo_has = |tool: &str| answers(cargo().args([tool, "--version"]));
+    let (nextest, deny) = (cargo_has("nextest"), cargo_has("deny"));
+    if !steps.contains(&Step::Tests) {
+        return Ok(Provided { postgres: None, nextest, deny });
+    }
+    let mut missing = missing_of_node();
+    let mut postgres = interrupt.or(start_postgres()).await?;
+    if matches!(postgres, Postgres::NotInstalled) {
+        missing.push("postgresql");
+    }
+    if !missing.is_empty() {
+        install(&missing, interrupt).await?;
+        let still = missing_of_node();
+        ensure!(still.is_empty(), "Node.js {LEAST_NODE} or later with npm is needed; the packages here are older");
+        if matches!(postgres, Postgres::NotInstalled) {
+            postgres = interrupt.or(start_postgres()).await?;
+        }
+    }
+    match postgres {
+        Postgres::Own(cluster) => Ok(Provided { postgres: Some(cluster), nextest, deny }),
+        Postgres::Given => Ok(Provided { postgres: None, nextest, deny }),
+        Postgres::NotInstalled => Err(EphemeralDbError::NotInstalled.into()),
+    }
+}
+
+/// Parts of the toolchain that `rust-toolchain.toml` asks for and that a machine without network cannot get.
+fn components(steps: &[Step]) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    if steps.iter().any(|step| matches!(step, Step::Fmt | Step::Drift)) && !answers(cargo().args(["fmt", "--version"]))
+    {
+        missing.push("rustfmt");
+    }
+    if steps.contains(&Step::Clippy) && !answers(cargo().args(["clippy", "--version"])) {
+        missing.push("clippy");
+    }
+    ensure!(missing.is_empty(), "the toolchain is not complete; type: rustup component add {}", missing.join(" "));
+    Ok(())
+}
+
+enum Postgres {
+    Own(Cluster),
+    /// By `TEST_DATABASE_URL`, which the tests read themselves.
+    Given,
+    NotInstalled,
+}
+
+async fn start_postgres() -> anyhow::Result<Postgres> {
+    if std::env::var_os("TEST_DATABASE_URL").is_some_and(|url| !url.is_empty()) {
+        return Ok(Postgres::Given);
+    }
+    match Cluster::start().await {
+        Ok(cluster) => Ok(Postgres::Own(cluster)),
+        Err(EphemeralDbError::NotInstalled) => Ok(Postgres::NotInstalled),
+        Err(error) => Err(error).context("cannot start a Postgres for the tests"),
+    }
+}
+
+fn missing_of_node() -> Vec<&'static str> {
+    let version = answer(Command::new("node").arg("--version"));
+    let is_new = version.is_some_and(|version| node_major(&version).is_some_and(|major| major >= LEAST_NODE));
+    let mut missing = Vec::new();
+    if !is_new {
+        missing.push("nodejs");
+    }
+    if !answers(Command::new("npm").arg("--version")) {
+        missing.push("npm");
+    }
+    missing
+}
+
+/// 20 of `v20.11.1`.
+fn node_major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
+    let by_hand = by_hand(packages);
+    let Some(mut command) = as_root() else {
+        bail!("not installed, or too old: {}; type: {by_hand}", packages.join(", "));
+    };
+    command.args(["sh", "-c", INSTALL, "sh"]).args(packages);
+    let log = workspace::log_folder().join("install.log");
+    let title = format!("installing {}", packages.join(", "));
+    println!("{title}");
+    let run = logged::run(command, &log, &title, interrupt).await?;
+    ensure!(run.succeeded, "could not install {}; type: {by_hand}\n{}", packages.join(", "), run.text.trim_end());
+    Ok(())
+}
+
+fn by_hand(packages: &[&str]) -> String {
+    let sudo = if nix::unistd::geteuid().is_root() { "" } else { "sudo " };
+    format!("{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {}", packages.join(" "))
+}
+
+/// The beginning of a command that may install packages; none where that is not up to us.
+fn as_root() -> Option<Command> {
+    if !answers(Command::new("apt-get").arg("--version")) {
+        return None;
+    }
+    let words: &[&str] = if nix::unistd::geteuid().is_root() {
+        &["env"]
+    } else if answers(Command::new("sudo").args(["-n", "true"])) {
+        &["sudo", "-n", "env"]
+    } else {
+        return None;
+    };
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg("DEBIAN_FRONTEND=noninteractive");
+    Some(command)
+}
+
+fn answers(command: &mut Command) -> bool {
+    answer(command).is_some()
+}
+
+/// What the program prints, where there is such a program and it succeeds.
+fn answer(command: &mut Command) -> Option<String> {
+    let output: Output = command.stdin(std::process::Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_version_is_read_by_number() {
+        for (version, want) in [("v20.11.1\n", Some(20)), ("v8.0.0", Some(8)), ("20.1", None), ("", None)] {
+            assert_eq!(node_major(version), want, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_does_not_answer() {
+        assert!(!answers(&mut Command::new("no-such-program-anywhere")));
+        assert!(!answers(&mut Command::new("false")));
+        assert!(answers(&mut Command::new("true")));
+    }
+
+    #[test]
+    fn the_line_to_type_names_the_packages() {
+        let line = by_hand(&["postgresql", "npm"]);
+        assert!(line.ends_with("apt-get install -y --no-install-recommends postgresql npm"), "{line}");
+    }
+}

@@ -1,0 +1,122 @@
+use std::fmt;
+use std::process::Command;
+
+use clap::ValueEnum;
+
+use crate::cargo::cargo;
+use crate::test::tally::{self, Tally};
+
+/// The steps, in their order: what fails fast comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Step {
+    Fmt,
+    Tidy,
+    Clippy,
+    Doc,
+    Trees,
+    Drift,
+    Tests,
+    Deny,
+}
+
+impl Step {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Tidy => "tidy",
+            Self::Clippy => "clippy",
+            Self::Doc => "doc",
+            Self::Trees => "trees",
+            Self::Drift => "drift",
+            Self::Tests => "tests",
+            Self::Deny => "deny",
+        }
+    }
+
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Fmt => "the code is formatted",
+            Self::Tidy => "dependency rule, names, manifests, texts; shows the longest files",
+            Self::Clippy => "no lint has anything to say",
+            Self::Doc => "the documentation builds without a warning",
+            Self::Trees => "no mock and no second TLS stack in a normal build",
+            Self::Drift => "the generated files are those of the schema",
+            Self::Tests => "all tests, on SQLite and Postgres, the TypeScript client among them",
+            Self::Deny => "licences, bans and sources of dependencies",
+        }
+    }
+}
+
+/// One call of cargo.
+#[derive(Clone, Copy)]
+pub(super) struct CargoLine {
+    pub(super) arguments: &'static [&'static str],
+    pub(super) environment: Option<(&'static str, &'static str)>,
+    /// How its tests are counted, where it has tests.
+    pub(super) count: Option<fn(&str) -> Tally>,
+}
+
+const fn line(arguments: &'static [&'static str]) -> CargoLine {
+    CargoLine { arguments, environment: None, count: None }
+}
+
+pub(super) const FMT: CargoLine = line(&["fmt", "--all", "--", "--check"]);
+// The tests of the workspace turn every feature on, so all of them cost no second build here.
+pub(super) const CLIPPY: CargoLine =
+    line(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
+pub(super) const DOC: CargoLine = CargoLine {
+    environment: Some(("RUSTDOCFLAGS", "-D warnings")),
+    ..line(&["doc", "--workspace", "--no-deps", "--document-private-items"])
+};
+pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
+pub(super) const DENY: CargoLine = line(&["deny", "--offline", "check", "bans", "licenses", "sources"]);
+/// What every toolchain has.
+pub(super) const TESTS: &[CargoLine] =
+    &[CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
+/// A process per test, several at once; it does not know documentation tests.
+pub(super) const TESTS_WITH_NEXTEST: &[CargoLine] = &[
+    CargoLine {
+        count: Some(tally::of_nextest),
+        ..line(&["nextest", "run", "--workspace", "--no-fail-fast", "--failure-output", "final"])
+    },
+    CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--doc", "--no-fail-fast"]) },
+];
+
+impl CargoLine {
+    pub(super) fn command(&self) -> Command {
+        let mut command = cargo();
+        command.args(self.arguments).envs(self.environment).env("CARGO_TERM_COLOR", "never");
+        // A check leaves no files behind; the difference stands in the failure's text.
+        command.env("INSTA_UPDATE", "no");
+        command
+    }
+}
+
+impl fmt::Display for CargoLine {
+    /// As one would type it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, value)) = self.environment {
+            write!(out, "{name}='{value}' ")?;
+        }
+        write!(out, "cargo {}", self.arguments.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_printed_as_one_would_type_it() {
+        let want = "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items";
+        assert_eq!(DOC.to_string(), want);
+        assert_eq!(FMT.to_string(), "cargo fmt --all -- --check");
+    }
+
+    #[test]
+    fn a_step_is_called_on_the_command_line_as_in_the_report() {
+        for step in Step::value_variants() {
+            assert_eq!(step.to_possible_value().unwrap().get_name(), step.name());
+        }
+    }
+}

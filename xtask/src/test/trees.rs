@@ -1,0 +1,46 @@
+//! What must be in no normal build, whatever the features of the workspace add up to.
+
+use super::step::CargoLine;
+
+/// The mocks, which are for tests, and every TLS stack but the one of the stack's choice.
+pub(super) const ABSENT: &[CargoLine] = &[
+    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
+    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
+    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "native-tls"]),
+    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "openssl"]),
+];
+
+const fn absent(arguments: &'static [&'static str]) -> CargoLine {
+    CargoLine { arguments, environment: None, count: None }
+}
+
+/// What is wrong with the answer of `cargo tree --invert`: nothing, where it printed nothing, or where no version of
+/// the package is even in the lock file. Its exit code is 0 whether it has found the package or not.
+pub(super) fn complaint(succeeded: bool, stdout: &str, stderr: &str) -> Option<String> {
+    if !succeeded {
+        return (!stderr.contains("did not match any packages")).then(|| stderr.to_owned());
+    }
+    (!stdout.trim().is_empty()).then(|| stdout.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_is_found_is_a_complaint_although_cargo_succeeds() {
+        let tree = "mockall v0.15.0\n└── gastown-domain v0.1.0\n";
+        assert_eq!(complaint(true, tree, "").as_deref(), Some(tree));
+    }
+
+    #[test]
+    fn absence_has_two_forms() {
+        assert_eq!(complaint(true, "", "warning: nothing to print."), None);
+        assert_eq!(complaint(false, "", "error: package ID specification `ring` did not match any packages"), None);
+    }
+
+    #[test]
+    fn a_call_that_failed_otherwise_proves_nothing() {
+        assert!(complaint(false, "", "error: failed to parse manifest").is_some());
+    }
+}

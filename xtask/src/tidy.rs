@@ -1,0 +1,27 @@
+//! The rules of this repository that no compiler knows.
+
+mod edges;
+mod manifests;
+mod names;
+mod sizes;
+mod texts;
+
+use crate::workspace;
+
+/// What was found.
+pub(crate) struct Findings {
+    /// What breaks a rule, each with its place; none when all is well.
+    pub(crate) offences: Vec<String>,
+    /// Worth reading, no more.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Checks everything.
+pub(crate) fn check() -> anyhow::Result<Findings> {
+    let files = workspace::source_files()?;
+    let mut offences = edges::offences(&edges::of_this_workspace()?);
+    offences.extend(names::offences(&files));
+    offences.extend(manifests::offences(&files)?);
+    offences.extend(texts::offences(&files));
+    Ok(Findings { offences, remarks: sizes::longest(&files) })
+}

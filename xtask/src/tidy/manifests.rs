@@ -1,0 +1,100 @@
+//! One manifest to read: versions, features and lints stand in the workspace's.
+
+use anyhow::Context;
+use toml::{Table, Value};
+
+use crate::workspace::SourceFile;
+
+const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
+const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
+
+/// Manifests of members that say for themselves what the workspace says for all.
+pub(super) fn offences(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let mut offences = Vec::new();
+    for file in files.iter().filter(|file| file.name() == "Cargo.toml" && file.path != "Cargo.toml") {
+        let manifest: Table = file.text.parse().with_context(|| format!("cannot read {}", file.path))?;
+        offences.extend(
+            in_manifest(&manifest, &file.path).into_iter().map(|what| format!("manifests: {}: {what}", file.path)),
+        );
+    }
+    Ok(offences)
+}
+
+fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
+    let mut offences = Vec::new();
+    let package = manifest.get("package").and_then(Value::as_table);
+    for field in INHERITED {
+        if !package.and_then(|package| package.get(*field)).is_some_and(is_from_workspace) {
+            offences.push(format!("write `{field}.workspace = true`"));
+        }
+    }
+    let name = package.and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default();
+    if path.rsplit('/').nth(1) != Some(name) {
+        offences.push(format!("the folder is not called `{name}`"));
+    }
+    if !manifest.get("lints").is_some_and(is_from_workspace) {
+        offences.push("write `[lints] workspace = true`".to_owned());
+    }
+    for dependency in dependencies(manifest) {
+        offences.push(format!("write `{dependency}.workspace = true` and its version in the workspace's manifest"));
+    }
+    offences
+}
+
+/// The dependencies, of every kind and platform, that do not come from the workspace.
+fn dependencies(manifest: &Table) -> Vec<&str> {
+    let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let tables = platforms.filter_map(Value::as_table).chain([manifest]);
+    let lists = tables.flat_map(|table| DEPENDENCIES.iter().filter_map(|kind| table.get(*kind)?.as_table()));
+    lists.flatten().filter(|(_, value)| !is_from_workspace(value)).map(|(name, _)| name.as_str()).collect()
+}
+
+fn is_from_workspace(value: &Value) -> bool {
+    value.get("workspace").and_then(Value::as_bool) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [package]
+        name = "mill"
+        version.workspace = true
+        edition.workspace = true
+        rust-version.workspace = true
+        license.workspace = true
+        publish.workspace = true
+        [lints]
+        workspace = true
+        [dependencies]
+        serde.workspace = true
+        mockall = { workspace = true, optional = true }
+    "#;
+
+    fn found(manifest: &str) -> Vec<String> {
+        offences(&[SourceFile::new("crates/mill/Cargo.toml", manifest)]).unwrap()
+    }
+
+    #[test]
+    fn a_member_that_leaves_everything_to_the_workspace_passes() {
+        assert_eq!(found(GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_member_says_for_itself_is_caught() {
+        for (from, to, want) in [
+            ("serde.workspace = true", "serde = \"1\"", "`serde."),
+            ("serde.workspace = true", "serde = { path = \"../serde\" }", "`serde."),
+            ("[dependencies]", "[dev-dependencies]\nrand = \"0.10\"\n[dependencies]", "`rand."),
+            ("[dependencies]", "[target.'cfg(unix)'.dependencies]\nnix = \"1\"\n[dependencies]", "`nix."),
+            ("[lints]\n        workspace = true", "", "[lints]"),
+            ("edition.workspace = true", "edition = \"2021\"", "`edition."),
+            ("name = \"mill\"", "name = \"other\"", "`other`"),
+        ] {
+            let found = found(&GOOD.replace(from, to));
+            let [one] = found.as_slice() else { panic!("{to}: {found:?}") };
+            assert!(one.contains(want), "{one}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The longest files: where to look for a seam next.
+
+use crate::workspace::SourceFile;
+
+/// Where a reader begins to scroll; lines without tests.
+const WORTH_A_LOOK: usize = 250;
+const SHOWN: usize = 8;
+
+/// The longest hand-written files, longest first.
+pub(super) fn longest(files: &[SourceFile]) -> Vec<String> {
+    let written = files.iter().filter(|file| file.is_rust() && !file.path.contains("/entity/"));
+    let sized = written.map(|file| (file.production_lines().count(), &file.path));
+    let mut long: Vec<_> = sized.filter(|(lines, _)| *lines > WORTH_A_LOOK).collect();
+    long.sort_by(|(a, a_path), (b, b_path)| b.cmp(a).then_with(|| a_path.cmp(b_path)));
+    long.into_iter().take(SHOWN).map(|(lines, path)| format!("sizes: {lines} lines in {path}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_come_first_and_tests_do_not_count() {
+        let file = |path, lines: usize, tests: usize| {
+            SourceFile::new(path, &format!("{}#[cfg(test)]\n{}", "x\n".repeat(lines), "x\n".repeat(tests)))
+        };
+        let files = [
+            file("a.rs", 300, 0),
+            file("b.rs", 400, 9),
+            file("c.rs", 200, 900),
+            file("persistence/src/entity/d.rs", 999, 0),
+            file("e.json", 999, 0),
+        ];
+        assert_eq!(longest(&files), ["sizes: 400 lines in b.rs", "sizes: 300 lines in a.rs"]);
+    }
+}
