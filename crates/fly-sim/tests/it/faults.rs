@@ -92,7 +92,7 @@ async fn a_machine_can_be_made_that_never_starts() {
 #[tokio::test]
 async fn a_late_call_is_carried_out_even_when_nobody_waits_for_it() {
     let fly = Fly::fast().await;
-    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(Duration::from_millis(150))));
+    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(Duration::from_secs(1))));
     let call = fly.request(Method::POST, "volumes").json(&json!({ "name": "late" }));
     assert!(call.timeout(Duration::from_millis(30)).send().await.unwrap_err().is_timeout());
     assert_eq!(fly.sim.volumes(), []);
