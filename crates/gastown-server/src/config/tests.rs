@@ -102,3 +102,14 @@ fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
     let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
     assert!(error.to_string().contains("line 2") && !format!("{error:?}").contains("canary"), "{error}");
 }
+
+#[test]
+fn every_setting_is_explained_to_operators_and_no_other() {
+    let page = include_str!("../../../../docs/operations.md");
+    let (_, section) = page.split_once("## Settings\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let mut explained: Vec<_> = rows.map(|(name, _)| name).collect();
+    explained.sort_unstable();
+    assert_eq!(explained, Config::NAMES);
+}
