@@ -131,7 +131,9 @@ impl Driver {
         repeated: bool,
     ) -> Result<Next, StoreError> {
         let policy = &self.settings.policy;
-        operation.attempt = if repeated { operation.attempt.saturating_add(1) } else { 0 };
+        // After a failure this is the first time that it went well.
+        let again = repeated && operation.last_error.is_none();
+        operation.attempt = if again { operation.attempt.saturating_add(1) } else { 0 };
         let wait = match operation.attempt {
             0 => Duration::ZERO,
             times => policy.look_again.max(policy.backoff.delay(times, self.ports.chance.dice.fraction())),
