@@ -118,20 +118,20 @@ async fn fill_fly(source: &mut Source, pace: Pace) -> anyhow::Result<Option<FlyS
         return Ok(None);
     }
     let timing = if pace == Pace::Fly { Timing::fly_like() } else { Timing::fast() };
+    let key = SandboxKey::generate();
+    let app_secrets = match source.get("SANDBOX_PUBLIC_KEY") {
+        // Whoever brings the public key has the private one too, and gives it to the apps.
+        Some(_) => Vec::new(),
+        None => vec![("SANDBOX_PRIVATE_KEY".to_owned(), key.to_secret())],
+    };
+    source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
     // Its limits are Fly's to show in the simulator's own binary; here a newcomer's tests should not wait for them.
-    let config = SimConfig { timing, rates: RateLimits::Off, ..SimConfig::fly_like() };
+    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, ..SimConfig::fly_like() };
     let simulator = FlySim::start(config).await.context("cannot start the simulator")?;
     let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
     if !per_user {
         source.fill("FLY_APP_NAME", || APP.to_owned());
-        let key = SandboxKey::generate();
-        if let Some(app) = source.get("FLY_APP_NAME") {
-            simulator.create_app(app).context("cannot create the app")?;
-            if source.get("SANDBOX_PUBLIC_KEY").is_none() {
-                simulator.set_app_secret(app, "SANDBOX_PRIVATE_KEY", key.to_secret()).context("cannot set the key")?;
-            }
-        }
-        source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
+        simulator.create_app(source.get("FLY_APP_NAME").unwrap_or(APP)).context("cannot create the app")?;
     }
     source.fill("FLY_API_BASE_URL", || simulator.url());
     source.fill("FLY_API_TOKEN", fresh_secret);
