@@ -9,13 +9,12 @@ mod spec;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::{OperationId, TownId};
+use gastown_domain::TownId;
 use gastown_domain::ports::{StoreError, WorkerId};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
-use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::wait::Endings;
 
@@ -28,13 +27,12 @@ pub struct Driver {
     endings: Endings,
     stop: CancellationToken,
     callers: Arc<Semaphore>,
-    seats: Seats<OperationId>,
 }
 
 /// What driving one town came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassReport {
-    /// Nothing to do: nothing in flight, not due, another worker's, or driven by this one already.
+    /// Nothing to do: nothing in flight, not due, or a lease on it holds.
     NotClaimed,
     /// The operation ended, at its goal or rolled back.
     Ended,
@@ -61,7 +59,7 @@ impl Driver {
         stop: CancellationToken,
     ) -> Self {
         let callers = Arc::new(Semaphore::new(settings.policy.user_permits));
-        Self { ports, settings, worker, endings, stop, callers, seats: Seats::default() }
+        Self { ports, settings, worker, endings, stop, callers }
     }
 
     /// Drives for a caller who waits, within the callers' own permits.
@@ -88,11 +86,6 @@ impl Driver {
     #[tracing::instrument(skip_all, fields(town.id = %town))]
     pub async fn drive(&self, town: TownId) -> Result<PassReport, StoreError> {
         let policy = &self.settings.policy;
-        let Some(waiting) = self.ports.store.operations.current(town).await? else {
-            return Ok(PassReport::NotClaimed);
-        };
-        // A claim of our own may be claimed anew; that would only cut off the task of this process that is at work.
-        let Some(_seat) = self.seats.take(waiting.id) else { return Ok(PassReport::NotClaimed) };
         let Some(mut operation) = self.ports.store.operations.claim(town, &self.worker, policy.lease).await? else {
             return Ok(PassReport::NotClaimed);
         };
