@@ -17,17 +17,40 @@ mod tokens;
 mod towns;
 mod users;
 
-pub use clock::*;
-pub use home::*;
-pub use operations::*;
-pub use provider::*;
-pub use registry::*;
-pub use sandboxes::*;
-pub use secrets::*;
-pub use store::*;
-pub use tokens::*;
-pub use towns::*;
-pub use users::*;
+pub use clock::{Clock, Dice, Ids};
+pub use home::{HomeCalls, HomeError};
+pub use operations::{NewOperation, Operations, Outcome, Record, Requested, TownChange, WorkerId};
+pub use provider::{
+    Action, Apps, Awaited, MachineSighting, MachineSpec, Machines, ProviderError, VolumeSighting, VolumeSpec, Volumes,
+};
+pub use registry::{AcceptedCreate, Registry, Rigs, TownHealth};
+pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
+pub use secrets::{SealError, Sealer, TownKeys};
+pub use store::StoreError;
+pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
+pub use towns::{AddRig, CreateTown, IdempotencyKey, RemoveRig, RigRemoval, TownError, TownReport, Towns};
+pub use users::{Readiness, User, Users};
+
+#[cfg(any(test, feature = "mock"))]
+pub use clock::{MockClock, MockDice, MockIds};
+#[cfg(any(test, feature = "mock"))]
+pub use home::MockHomeCalls;
+#[cfg(any(test, feature = "mock"))]
+pub use operations::MockOperations;
+#[cfg(any(test, feature = "mock"))]
+pub use provider::{MockApps, MockMachines, MockVolumes};
+#[cfg(any(test, feature = "mock"))]
+pub use registry::{MockRegistry, MockRigs};
+#[cfg(any(test, feature = "mock"))]
+pub use sandboxes::MockSandboxes;
+#[cfg(any(test, feature = "mock"))]
+pub use secrets::{MockSealer, MockTownKeys};
+#[cfg(any(test, feature = "mock"))]
+pub use tokens::{MockTokenMint, MockUserTokens};
+#[cfg(any(test, feature = "mock"))]
+pub use towns::MockTowns;
+#[cfg(any(test, feature = "mock"))]
+pub use users::{MockReadiness, MockUsers};
 
 /// A cause that a port keeps and does not look into.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
