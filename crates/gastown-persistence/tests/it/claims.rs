@@ -12,6 +12,7 @@ on_both! {
     a_claim_raises_the_fence_and_holds_against_its_own_worker_too,
     an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing,
     a_lease_that_ran_out_and_was_not_taken_over_still_counts,
+    a_record_prolongs_the_lease,
     what_is_not_due_is_neither_listed_nor_claimed,
     a_released_claim_is_free_and_due_lists_the_longest_due_first,
     nothing_in_flight_is_nothing_to_claim,
@@ -91,6 +92,15 @@ async fn a_lease_that_ran_out_and_was_not_taken_over_still_counts(bed: Bed) {
     bed.let_leases_run_out().await;
     bed.database.renew(claim.fence(), LEASE).await.unwrap();
     assert!(bed.claim(town.id, "two").await.is_none());
+}
+
+async fn a_record_prolongs_the_lease(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    bed.let_leases_run_out().await;
+    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
+    assert!(bed.claim(town.id, "two").await.is_none());
+    assert_eq!(bed.database.due(10).await.unwrap(), []);
 }
 
 async fn what_is_not_due_is_neither_listed_nor_claimed(bed: Bed) {

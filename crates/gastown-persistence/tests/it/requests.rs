@@ -1,5 +1,8 @@
-use gastown_domain::ports::{Operations as _, Requested, TownChange};
+use std::sync::Arc;
+
+use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChange};
 use gastown_domain::{Failure, OperationKind, Progress, Rejection, Step};
+use tokio::sync::Barrier;
 
 use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};
 
@@ -85,11 +88,16 @@ async fn a_destroy_joins_a_roll_back(bed: Bed) {
 
 async fn of_parallel_wishes_one_is_accepted_and_the_rest_told_which(bed: Bed) {
     let town = bed.running("alice", "mill").await;
+    let start = Arc::new(Barrier::new(10));
     let mut running = tokio::task::JoinSet::new();
-    for number in 0..12 {
+    for number in 0..10 {
         let kind = if number % 2 == 0 { OperationKind::Stop } else { OperationKind::Start };
-        let (database, wish) = (bed.database.clone(), wish(&town, kind));
-        running.spawn(async move { (kind, database.request(&wish).await.unwrap()) });
+        let (database, wish, start) = (bed.database.clone(), wish(&town, kind), Arc::clone(&start));
+        running.spawn(async move {
+            database.ready().await.unwrap(); // each has its connection now
+            start.wait().await;
+            (kind, database.request(&wish).await.unwrap())
+        });
     }
     let answers = running.join_all().await;
     let winner = bed.database.current(town.id).await.unwrap().unwrap();
