@@ -28,11 +28,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     control_plane::build().await?;
     let mut show = Show::new();
     let started = ControlPlane::start(args.database.as_deref());
-    let control_plane = interrupt.or(show.step("bring up the control plane", started)).await?;
+    let mut control_plane = interrupt.or(show.step("bring up the control plane", started)).await?;
     let story = Story::new(control_plane.announcement(), show.note())?;
     let told = interrupt.or(story.tell(&mut show)).await;
     if told.is_err() {
-        println!("\nthe end of its log:\n{}\n", control_plane.log_tail());
+        println!("\nthe end of its log:\n{}\n", control_plane.last_words());
         if args.database.is_some() {
             // In a database that stays, the town would stay too.
             story.abandon().await;

@@ -28,11 +28,11 @@ struct Cli {
 enum Command {
     /// Lives the life of a town before your eyes: create, rig, stop, start, destroy; offline, on a simulated Fly.
     Demo(demo::Args),
-    /// Runs the control plane for development: `SQLite`, simulated Fly, a user with a token.
+    /// Runs the control plane for development: SQLite, simulated Fly, a user with a token.
     Dev(dev::Args),
     /// Runs every check: what CI runs, and nothing else.
     Test(test::Args),
-    /// Generates the `SeaORM` entities from the migrated schema.
+    /// Generates the SeaORM entities from the migrated schema.
     Codegen(codegen::Args),
     /// Changes the schema of a database, or shows what is applied.
     Migrate(migrate::Args),

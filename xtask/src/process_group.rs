@@ -32,6 +32,11 @@ impl ProcessGroup {
         self.leader.wait().await
     }
 
+    /// How the program ended, where it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.leader.try_wait().ok().flatten()
+    }
+
     /// Asks the group to end and waits; who is not gone in time is killed.
     pub(crate) async fn stop(mut self, patience: Duration) {
         self.send(Signal::SIGTERM);

@@ -22,10 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Lines of its log that are shown after a failure.
 const SHOWN: usize = 40;
 
-/// Settings of `gastown`: whoever has them in the environment means another control plane, perhaps a real Fly, and
-/// this one shall know neither their secrets nor their machines.
-const FOREIGN: &[&str] = &["FLY_", "R2_", "SANDBOX_", "KILO_", "GASTOWN_", "INTERNAL_API_"];
-const FOREIGN_NAMES: &[&str] = &["DATABASE_URL", "HOST", "PORT", "NEXTAUTH_SECRET"];
+/// All it is told of our environment. Whoever has `gastown`'s settings there means another control plane, perhaps on
+/// the real Fly: this one shall know neither its secrets nor its machines.
+const PASSED_ON: &[&str] = &["PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
+/// Of the database's own client, for `--database`.
+const PASSED_ON_PREFIX: &str = "PG";
 
 /// Builds the binary, in sight.
 pub(super) async fn build() -> anyhow::Result<()> {
@@ -50,9 +51,7 @@ impl ControlPlane {
         let log = File::create(folder.path().join("log"))?;
         let mut command = Command::new(binary()?);
         command.args(["dev", "--user", USER, "--json"]).current_dir(folder.path());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_foreign)) {
-            command.env_remove(name);
-        }
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on)));
         command.env("TMPDIR", folder.path()).envs(database.map(|url| ("DATABASE_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut process = ProcessGroup::start(command).context("cannot run gastown")?;
@@ -72,9 +71,13 @@ impl ControlPlane {
         &self.announcement
     }
 
-    /// The last lines it has logged.
-    pub(super) fn log_tail(&self) -> String {
-        tail(&self.folder)
+    /// The last lines it has logged, and whether it still runs.
+    pub(super) fn last_words(&mut self) -> String {
+        let log = tail(&self.folder);
+        match self.process.ended() {
+            Some(status) => format!("{log}\nit has ended by itself: {status}"),
+            None => format!("{log}\nit is still running"),
+        }
     }
 
     /// Ends it and removes its files.
@@ -92,8 +95,8 @@ fn binary() -> anyhow::Result<PathBuf> {
     Ok(target.join("debug/gastown").into())
 }
 
-fn is_foreign(name: &str) -> bool {
-    FOREIGN_NAMES.contains(&name) || FOREIGN.iter().any(|prefix| name.starts_with(prefix))
+fn is_passed_on(name: &str) -> bool {
+    PASSED_ON.contains(&name) || name.starts_with(PASSED_ON_PREFIX)
 }
 
 /// Only the scheme: the rest of a database's URL may hold a password.
@@ -122,11 +125,11 @@ mod tests {
 
     #[test]
     fn settings_of_another_control_plane_are_not_passed_on() {
-        for name in ["FLY_API_TOKEN", "FLY_API_BASE_URL", "DATABASE_URL", "NEXTAUTH_SECRET", "INTERNAL_API_SECRET"] {
-            assert!(is_foreign(name), "{name}");
+        for name in ["FLY_API_TOKEN", "FLY_API_BASE_URL", "DATABASE_URL", "NEXTAUTH_SECRET", "SWEEP_SECONDS"] {
+            assert!(!is_passed_on(name), "{name}");
         }
-        for name in ["PATH", "HOME", "RUST_LOG", "HOSTNAME"] {
-            assert!(!is_foreign(name), "{name}");
+        for name in ["PATH", "HOME", "RUST_LOG", "PGPASSFILE"] {
+            assert!(is_passed_on(name), "{name}");
         }
     }
 

@@ -19,8 +19,7 @@ pub(super) struct Show {
 struct Row {
     title: &'static str,
     took: Duration,
-    /// What was seen; none where the step failed.
-    seen: Option<String>,
+    result: &'static str,
 }
 
 /// What a step waits for at the moment.
@@ -57,14 +56,13 @@ impl Show {
         let started = Instant::now();
         let done = watched(title, SIGN_OF_LIFE, || self.note.read(), work).await;
         let took = started.elapsed();
-        let (answer, seen) = match done {
-            Ok((answer, seen)) => (Ok(answer), Some(seen)),
-            Err(error) => (Err(error).context(title), None),
+        let (result, remark) = match &done {
+            Ok((_, seen)) => ("ok", seen.clone()),
+            Err(error) => ("FAILED", format!("{error:#}")),
         };
-        let (mark, remark) = (if seen.is_some() { "ok" } else { "FAILED" }, seen.as_deref().unwrap_or_default());
-        println!("{mark:<6}  {title:<28}  {:>7}  {remark}", Elapsed(took).to_string());
-        self.rows.push(Row { title, took, seen });
-        answer
+        println!("{result:<6}  {title:<28}  {:>7}  {remark}", Elapsed(took).to_string());
+        self.rows.push(Row { title, took, result });
+        done.map(|(answer, _)| answer).context(title)
     }
 
     /// The table, and how it ended.
@@ -72,8 +70,7 @@ impl Show {
         let mut table = Table::new();
         table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["step", "result", "time"]);
         for row in &self.rows {
-            let result = if row.seen.is_some() { "ok" } else { "FAILED" };
-            table.add_row([row.title, result, &Elapsed(row.took).to_string()]);
+            table.add_row([row.title, row.result, &Elapsed(row.took).to_string()]);
         }
         println!("\n{table}\n");
         match told {
@@ -94,7 +91,7 @@ mod tests {
         let bad: anyhow::Result<()> = show.step("close", async { Err(anyhow::anyhow!("it is stuck")) }).await;
         assert_eq!(good.unwrap(), 1);
         assert_eq!(format!("{:#}", bad.unwrap_err()), "close: it is stuck");
-        let rows: Vec<_> = show.rows.iter().map(|row| (row.title, row.seen.as_deref())).collect();
-        assert_eq!(rows, [("open", Some("it is open")), ("close", None)]);
+        let rows: Vec<_> = show.rows.iter().map(|row| (row.title, row.result)).collect();
+        assert_eq!(rows, [("open", "ok"), ("close", "FAILED")]);
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -20,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// For putting away a town whose story went wrong.
 const LAST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What stands on a volume: contents by name.
+type Files = BTreeMap<String, String>;
 
 /// The life of one town, from its creation to its last trace on Fly.
 pub(super) struct Story {
@@ -54,9 +59,7 @@ impl Story {
     /// Destroys the town, if it is there, without much ado.
     pub(super) async fn abandon(&self) {
         let put_away = async {
-            let towns = self.trpc.query("listTowns", &json!({})).await?;
-            let ours = towns.as_array().into_iter().flatten().find(|town| town["townName"] == *self.town_name);
-            match ours {
+            match self.listed().await? {
                 Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"] })).await,
                 None => Ok(Value::Null),
             }
@@ -65,7 +68,7 @@ impl Story {
     }
 
     async fn create(&self) -> anyhow::Result<(String, String)> {
-        let created = self.trpc.mutate("createTown", &json!({ "townName": self.town_name })).await?;
+        let created = self.change("createTown", json!({ "townName": self.town_name })).await?;
         let town = text(&created, "townId")?.to_owned();
         self.until_settled(&town, "running").await?;
         let machine = self.fly.machine_of(&town).await?;
@@ -91,24 +94,25 @@ impl Story {
 
     async fn add_rig(&self, town: &str) -> anyhow::Result<(String, String)> {
         let input = json!({ "townId": town, "rigName": RIG, "repoUrl": REPOSITORY });
-        let added = self.trpc.mutate("addRig", &input).await?;
+        let added = self.change("addRig", input).await?;
         let rig = text(&added, "rigId")?.to_owned();
         let report = self.until(town, |report| rig_status(report, &rig) == Some("active")).await?;
         ensure!(rigs(&report).count() == 1, "the town has other rigs too");
         Ok((rig, format!("{RIG} from {REPOSITORY}, branch {}, is active", text(&added, "branch")?)))
     }
 
-    /// Returns the names of the files on the volume.
-    async fn write(&self, town: &str) -> anyhow::Result<(String, String)> {
+    /// Returns what then stands on the volume.
+    async fn write(&self, town: &str) -> anyhow::Result<(Files, String)> {
         let machine = self.fly.machine_of(town).await?;
         let marker = marker_of(&machine)?;
         self.fly.exec(&machine.id, &["sh", "-c", &format!("echo '{MARKER}' > {marker}")]).await?;
         let files = self.files_on(&machine).await?;
-        Ok((files.clone(), format!("{marker}; on the volume: {files}")))
+        let seen = format!("{marker} says {MARKER:?}; on the volume: {}", names(&files));
+        Ok((files, seen))
     }
 
     async fn stop(&self, town: &str) -> anyhow::Result<((), String)> {
-        self.trpc.mutate("stopTown", &json!({ "townId": town })).await?;
+        self.change("stopTown", json!({ "townId": town })).await?;
         self.until_settled(town, "stopped").await?;
         let machine = self.fly.machine_of(town).await?;
         ensure!(machine.state == "stopped", "its machine is {}", machine.state);
@@ -117,27 +121,29 @@ impl Story {
     }
 
     async fn start(&self, town: &str) -> anyhow::Result<((), String)> {
-        self.trpc.mutate("startTown", &json!({ "townId": town })).await?;
+        self.change("startTown", json!({ "townId": town })).await?;
         self.until_settled(town, "running").await?;
         let machine = self.fly.machine_of(town).await?;
         ensure!(machine.state == "started", "its machine is {}", machine.state);
         Ok(((), format!("machine {} is {}", machine.id, machine.state)))
     }
 
-    async fn read(&self, town: &str, files_before: &str) -> anyhow::Result<((), String)> {
+    async fn read(&self, town: &str, before: &Files) -> anyhow::Result<((), String)> {
         let machine = self.fly.machine_of(town).await?;
         let marker = self.fly.exec(&machine.id, &["cat", &marker_of(&machine)?]).await?;
         ensure!(marker.trim() == MARKER, "the file says {marker:?}");
+        // The stop itself may have left a file more: when it saved what there was.
         let files = self.files_on(&machine).await?;
-        ensure!(files == files_before, "there were {files_before}, now there are {files}");
+        let lost: Vec<_> = before.iter().filter(|(name, content)| files.get(*name) != Some(content)).collect();
+        ensure!(lost.is_empty(), "changed or lost on the volume: {lost:?}");
         let report = self.until(town, |report| rigs(report).all(|rig| rig["status"] == "active")).await?;
-        let names: Vec<&str> = rigs(&report).filter_map(|rig| rig["rigName"].as_str()).collect();
-        ensure!(names == [RIG], "its rigs are {names:?}");
-        Ok(((), format!("the file says {:?}, rig {RIG} is active", marker.trim())))
+        let rigs: Vec<&str> = rigs(&report).filter_map(|rig| rig["rigName"].as_str()).collect();
+        ensure!(rigs == [RIG], "its rigs are {rigs:?}");
+        Ok(((), format!("the file says {:?}, {} are unchanged, rig {RIG} is active", marker.trim(), names(before))))
     }
 
     async fn remove_rig(&self, town: &str, rig: &str) -> anyhow::Result<((), String)> {
-        self.trpc.mutate("removeRig", &json!({ "townId": town, "rigId": rig })).await?;
+        self.change("removeRig", json!({ "townId": town, "rigId": rig })).await?;
         self.until(town, |report| rigs(report).count() == 0).await?;
         Ok(((), "the town has no rigs".to_owned()))
     }
@@ -145,15 +151,13 @@ impl Story {
     /// Returns the volume that has to go.
     async fn destroy(&self, town: &str) -> anyhow::Result<(String, String)> {
         let volume = self.fly.machine_of(town).await?.mount()?.volume.clone();
-        self.trpc.mutate("destroyTown", &json!({ "townId": town })).await?;
+        self.change("destroyTown", json!({ "townId": town })).await?;
         match self.report(town).await {
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error),
             Ok(report) => bail!("it can still be seen, with status {}", report["status"]),
         }
-        let towns = self.trpc.query("listTowns", &json!({})).await?;
-        let is_listed = towns.as_array().into_iter().flatten().any(|listed| listed["townId"] == town);
-        ensure!(!is_listed, "it is still listed");
+        ensure!(self.listed().await?.is_none(), "it is still listed");
         Ok((volume, "it is not listed any more".to_owned()))
     }
 
@@ -170,6 +174,32 @@ impl Story {
             }
         };
         tokio::time::timeout(DEADLINE, gone).await.context("something is left on Fly")?
+    }
+
+    /// Asks for a change and, until it is answered, shows how far the town is.
+    async fn change(&self, procedure: &str, input: Value) -> anyhow::Result<Value> {
+        tokio::select! {
+            answer = self.trpc.mutate(procedure, &input) => answer,
+            never = self.narrate() => match never {},
+        }
+    }
+
+    async fn narrate(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            if let Ok(Some(town)) = self.listed().await
+                && let Some(id) = town["townId"].as_str()
+                && let Ok(report) = self.report(id).await
+            {
+                self.note.write(progress(&report));
+            }
+        }
+    }
+
+    /// The town, among all that the user has.
+    async fn listed(&self) -> anyhow::Result<Option<Value>> {
+        let towns = self.trpc.query("listTowns", &json!({})).await?;
+        Ok(towns.as_array().into_iter().flatten().find(|town| town["townName"] == *self.town_name).cloned())
     }
 
     async fn report(&self, town: &str) -> anyhow::Result<Value> {
@@ -195,10 +225,19 @@ impl Story {
         tokio::time::timeout(DEADLINE, look).await.context("it does not come to that")?
     }
 
-    async fn files_on(&self, machine: &Machine) -> anyhow::Result<String> {
-        let listed = self.fly.exec(&machine.id, &["ls", &machine.mount()?.path]).await?;
-        Ok(listed.split_whitespace().collect::<Vec<_>>().join(" "))
+    async fn files_on(&self, machine: &Machine) -> anyhow::Result<Files> {
+        let folder = &machine.mount()?.path;
+        let mut files = Files::new();
+        for name in self.fly.exec(&machine.id, &["ls", folder]).await?.lines() {
+            let content = self.fly.exec(&machine.id, &["cat", &format!("{folder}/{name}")]).await?;
+            files.insert(name.to_owned(), content);
+        }
+        Ok(files)
     }
+}
+
+fn names(files: &Files) -> String {
+    files.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn marker_of(machine: &Machine) -> anyhow::Result<String> {

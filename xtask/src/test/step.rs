@@ -85,7 +85,9 @@ pub(super) const TESTS_WITH_NEXTEST: &[CargoLine] = &[
 impl CargoLine {
     pub(super) fn command(&self) -> Command {
         let mut command = cargo();
-        command.args(self.arguments).envs(self.environment).env("CARGO_TERM_COLOR", "never");
+        command.args(self.arguments).envs(self.environment);
+        // The log is text. rustfmt goes by what the terminal can do, even where there is none.
+        command.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
         // A check leaves no files behind; the difference stands in the failure's text.
         command.env("INSTA_UPDATE", "no");
         command

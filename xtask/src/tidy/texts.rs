@@ -2,7 +2,7 @@
 
 use crate::workspace::SourceFile;
 
-/// How transactions begin; a lint would also fire inside `SeaORM`'s own macros.
+/// How transactions begin; a lint would also fire inside SeaORM's own macros.
 const BEGINNINGS: &[&str] = &[".begin(", ".begin_with", ".transaction(", ".transaction_with"];
 /// The one place where they do.
 const TRANSACTIONS: &str = "crates/gastown-persistence/src/tx.rs";
