@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, IdempotencyKey, NewOperation, Registry, StoreError, TownHealth};
 use gastown_domain::{NewTown, SandboxId, Town, TownId, TownStatus, UserId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait, QueryFilter as _, QueryOrder as _,
-    Select, Set,
+    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait, IntoActiveModel as _, QueryFilter as _,
+    QueryOrder as _, Select, Set,
 };
 
+use crate::dialect::locked;
 use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
 use crate::events::{Event, town_of_key};
@@ -69,11 +70,18 @@ impl Registry for Database {
     }
 
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.advance("heartbeat", town, towns::Column::LastHeartbeatAt, at).await
-    }
-
-    async fn synced(&self, town: TownId, at: DateTime<Utc>) -> Result<(), StoreError> {
-        self.advance("synced", town, towns::Column::LastR2SyncAt, at).await.map(|_| ())
+        let at = truncated(at);
+        self.in_tx("heartbeat", move |tx| async move {
+            let living = towns::Entity::find_by_id(town.as_uuid()).filter(towns::Column::DestroyedAt.is_null());
+            let Some(row) = locked(living).one(&*tx).await? else { return Ok(false) };
+            let latest = row.last_heartbeat_at.map_or(at, |known| known.max(at));
+            let mut row = row.into_active_model();
+            row.last_heartbeat_at = Set(Some(latest));
+            row.update(&*tx).await.map_err(Stop::writing("gastown_towns"))?;
+            report(&tx, town, latest).await?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
@@ -82,28 +90,19 @@ impl Registry for Database {
     }
 }
 
-impl Database {
-    /// Moves a time of a living town forwards, never backwards; answers whether there is such a town.
-    async fn advance(
-        &self,
-        name: &'static str,
-        town: TownId,
-        column: towns::Column,
-        at: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let at = truncated(at);
-        let later = &CaseStatement::new().case(Expr::col(column).gt(at), Expr::col(column)).finally(Expr::value(at));
-        self.in_tx(name, move |tx| async move {
-            let updated = towns::Entity::update_many()
-                .col_expr(column, later.clone().into())
-                .filter(towns::Column::Id.eq(town.as_uuid()))
-                .filter(towns::Column::DestroyedAt.is_null())
-                .exec(&*tx)
-                .await?;
-            Ok(updated.rows_affected == 1)
-        })
-        .await
-    }
+/// Notes in a town's health that its sandbox reported.
+async fn report(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), Stop> {
+    let row = health::ActiveModel {
+        town_id: Set(town.as_uuid()),
+        failures: Set(0),
+        restarts: Set(0),
+        window_started_at: Set(None),
+        last_report_at: Set(Some(at)),
+        last_report: Set(None),
+    };
+    let known = OnConflict::column(health::Column::TownId).update_column(health::Column::LastReportAt).to_owned();
+    let insert = health::Entity::insert(row).on_conflict(known);
+    insert.exec_without_returning(tx).await.map(|_| ()).map_err(Stop::writing("gastown_town_health"))
 }
 
 /// Town, rigs, operation and the note of who asked, or the town of an earlier request of this key.

@@ -52,11 +52,9 @@ pub trait Registry: Send + Sync {
     /// The town of this id, living or tombstone, for drivers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
 
-    /// Records a sign of life of a living town, never moving a time backwards; answers whether there is such a town.
+    /// Records a sign of life of a living town, in its row and its health, never moving a time backwards; answers whether
+    /// there is such a town.
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError>;
-
-    /// Records a confirmed sync of a living town, never moving the time backwards.
-    async fn synced(&self, town: TownId, at: DateTime<Utc>) -> Result<(), StoreError>;
 
     /// What is known of a town's health; the default where nothing was recorded.
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError>;
