@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// Tells the story; fails where a step of it does. The control plane is ended and its files are gone in any case.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    control_plane::build().await?;
+    interrupt.or(control_plane::build()).await?;
     let mut show = Show::new();
     let started = ControlPlane::start(args.database.as_deref());
     let mut control_plane = interrupt.or(show.step("bring up the control plane", started)).await?;

@@ -39,8 +39,16 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+async fn main() -> ExitCode {
+    run(Cli::parse().command).await.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Dev(args) => dev::run(&args),
         Command::Test(args) => test::run(args).await,
