@@ -72,6 +72,7 @@ impl Driver {
             Step::AwaitOff => self.wait_for(app, sight, Awaited::Stopped, Failure::MachineBusy).await,
             Step::AwaitGone => self.wait_for(app, sight, Awaited::Destroyed, Failure::MachineBusy).await,
             Step::Hide => {
+                self.widen_doubts(operation);
                 let change = TownChange { hidden_at: Some(self.ports.chance.clock.now()), ..TownChange::default() };
                 Ok(Done::Learned(Learned { change, ..Learned::marked(Mark::Settled) }))
             }
@@ -92,6 +93,21 @@ impl Driver {
             Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
         };
         Ok(done.unwrap_or_else(|error| failed(operation.kind, step, &error)))
+    }
+
+    /// A destroy may have pre-empted a create whose call to Fly is still under way: such a call ends within a lease, and
+    /// until then what it makes may yet appear.
+    fn widen_doubts(&self, operation: &mut Operation) {
+        if operation.kind != OperationKind::Destroy {
+            return;
+        }
+        let policy = &self.settings.policy;
+        let looks = policy.lease.as_millis().div_ceil(policy.look_again.as_millis().max(1));
+        let looks = u8::try_from(looks).unwrap_or(u8::MAX);
+        for doubt in [&mut operation.progress.volume_doubt, &mut operation.progress.machine_doubt].into_iter().flatten()
+        {
+            *doubt = looks.max(*doubt);
+        }
     }
 
     /// The next region of the list that has not refused; the town's wish comes first.

@@ -25,9 +25,6 @@ impl Driver {
         let Ok(app) = self.settings.apps.app_of(&town.owner) else {
             return self.give_up(operation, &town, Failure::ProviderMisconfigured).await;
         };
-        if let Some(failure) = self.overdue(operation) {
-            return self.give_up(operation, &town, failure).await;
-        }
         let (fence, lease) = (operation.fence(), self.settings.policy.lease);
         // Also the check before the first outside call that the claim still holds (FM-49).
         store.operations.renew(fence, lease).await?;
@@ -45,6 +42,9 @@ impl Driver {
         } else {
             // The look took its time; a destroy may have been asked for meanwhile (FM-16).
             store.operations.renew(fence, lease).await?;
+        }
+        if let Some(failure) = self.overdue(operation, step) {
+            return self.give_up(operation, &town, failure).await;
         }
         let work = self.act(step, &app, operation, &town, &sight);
         match self.holding(fence, OnLoss::of(step), work).await? {
@@ -124,12 +124,7 @@ impl Driver {
 
     /// A step that is done again and again, though each time it went well, is done ever later: Fly's lists lag behind
     /// (FM-32), and a deletion without effect is not hammered (FM-14).
-    async fn learned(
-        &self,
-        operation: &mut Operation,
-        learned: Learned,
-        repeated: bool,
-    ) -> Result<Next, StoreError> {
+    async fn learned(&self, operation: &mut Operation, learned: Learned, repeated: bool) -> Result<Next, StoreError> {
         let policy = &self.settings.policy;
         // After a failure this is the first time that it went well.
         let again = repeated && operation.last_error.is_none();
@@ -215,11 +210,18 @@ impl Driver {
         }
     }
 
-    /// Why an operation that ran out of patience is given up; a removal and an undoing never are.
-    fn overdue(&self, operation: &Operation) -> Option<Failure> {
+    /// Why an operation that ran out of patience is given up: judged by what the last look showed, for it may have lain
+    /// idle with its goal reached. A removal and an undoing are never given up.
+    fn overdue(&self, operation: &Operation, step: Step) -> Option<Failure> {
         let bounded = match operation.kind {
-            OperationKind::Create | OperationKind::Start => true,
-            OperationKind::Stop => operation.cause.is_none(),
+            OperationKind::Create | OperationKind::Start => step != Step::Finish,
+            OperationKind::Stop if operation.cause.is_some() => false,
+            OperationKind::Stop => match step {
+                Step::Finish | Step::AwaitOff => false,
+                // It may be going down by our own word, and `running` would be a lie (FM-19).
+                Step::LookAgain => operation.mark == Mark::Begun,
+                _ => true,
+            },
             OperationKind::Destroy | OperationKind::RollBack => false,
         };
         let late = bounded && self.ports.chance.clock.now() >= operation.deadline_at;

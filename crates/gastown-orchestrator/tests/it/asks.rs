@@ -1,0 +1,195 @@
+//! What this layer asks of its neighbours, and what it does with each answer: mocks, one port at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gastown_domain::ports::{
+    Action, HomeCalls as _, HomeError, MockApps, MockMachines, MockRegistry, MockSandboxes, MockSealer, MockTokenMint,
+    MockTownKeys, MockVolumes, ProviderError, SandboxError, SealError, TownError, Towns as _, VolumeSighting,
+};
+use gastown_domain::{Failure, Gigabytes, OperationKind, TownStatus};
+use tokio::time::Instant;
+
+use crate::bench::{Bench, alice, request};
+use crate::faults::Process;
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_asks_the_registry_nothing() {
+    let bench = Bench::new();
+    let mut ports = bench.ports(&Process::default());
+    let mut keys = MockTownKeys::new();
+    keys.expect_verify().times(2).return_const(false);
+    ports.keys.towns = Arc::new(keys);
+    ports.keys.mint = Arc::new(MockTokenMint::new());
+    ports.store.registry = Arc::new(MockRegistry::new());
+    let towns = bench.replica_on(ports, Process::default()).towns;
+    let town = gastown_domain::TownId::new(uuid::Uuid::nil());
+
+    assert!(matches!(towns.heartbeat(town, "guess".into()).await, Err(HomeError::Unauthorized)));
+    assert!(matches!(towns.refresh_token(town, "guess".into()).await, Err(HomeError::Unauthorized)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_asks_for_the_app_first_and_for_one_volume_of_the_configured_size() {
+    let bench = Bench::new();
+    let mut ports = bench.ports(&Process::default());
+    let mut order = mockall::Sequence::new();
+    let mut apps = MockApps::new();
+    apps.expect_ensure().withf(|app| app.as_str() == "gastown").times(1).in_sequence(&mut order).returning(|_| Ok(()));
+    apps.expect_ensure().times(1..).returning(|_| Ok(()));
+    let mut volumes = MockVolumes::new();
+    volumes.expect_volumes_of().times(1).returning(|_, _| Ok(Vec::new()));
+    volumes
+        .expect_create_volume()
+        .withf(|spec| spec.size == Gigabytes::TOWN && spec.region.as_str() == "iad" && spec.app.as_str() == "gastown")
+        .times(1)
+        .in_sequence(&mut order)
+        .returning(|_| Err(ProviderError::Refused { action: Action::CreateVolume, cause: "no".into() }));
+    // The roll back looks once more, and finds nothing to delete.
+    volumes.expect_volumes_of().times(1..).returning(|_, _| Ok(Vec::new()));
+    (ports.outside.apps, ports.outside.volumes) = (Arc::new(apps), Arc::new(volumes));
+
+    let error = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
+
+    assert!(matches!(error, Err(TownError::Failed { failure: Failure::VolumeRefused, .. })), "{error:?}");
+    bench.assert_nothing_left(bench.only_town());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_call_is_repeated_no_sooner_than_it_is_told() {
+    let bench = Bench::new();
+    let mut ports = bench.ports(&Process::default());
+    let (told, asked) = (Duration::from_secs(17), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let times = Arc::clone(&asked);
+    let mut apps = MockApps::new();
+    apps.expect_ensure().times(2).returning(move |_| {
+        let mut times = times.lock().unwrap();
+        times.push(Instant::now());
+        match times.len() {
+            1 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            _ => Ok(()),
+        }
+    });
+    ports.outside.apps = Arc::new(apps);
+
+    let town = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await.unwrap();
+
+    assert_eq!(town.status, TownStatus::Running);
+    let asked = asked.lock().unwrap();
+    assert!(asked[1] - asked[0] >= told, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sealed_makes_no_machine() {
+    let bench = Bench::new();
+    let mut ports = bench.ports(&Process::default());
+    let mut sealer = MockSealer::new();
+    sealer.expect_seal().times(1).returning(|_| Err(SealError { cause: "no key".into() }));
+    ports.keys.sealer = Arc::new(sealer);
+
+    let error = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
+
+    assert!(matches!(error, Err(TownError::Failed { failure: Failure::SecretsUnavailable, .. })), "{error:?}");
+    assert_eq!(bench.fly.count(Action::CreateMachine), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_volume_is_confirmed_by_two_different_looks_and_never_made_again() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    let mut ports = bench.ports(&Process::default());
+    let mut volumes = MockVolumes::new();
+    let lost = town.volume_id.clone().unwrap();
+    volumes.expect_volume().withf(move |_, id| *id == lost).times(1).returning(|_, _| Ok(None));
+    volumes.expect_volumes_of().withf(move |_, of| *of == town.id).times(1).returning(|_, _| Ok(Vec::new()));
+    volumes.expect_create_volume().never();
+    ports.outside.volumes = Arc::new(volumes);
+
+    let error = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await;
+
+    let wanted = (OperationKind::Start, Failure::VolumeLost);
+    assert!(matches!(error, Err(TownError::Failed { kind, failure }) if (kind, failure) == wanted), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_hangs_or_fails_holds_no_stop_up_and_is_not_claimed() {
+    for hangs in [false, true] {
+        let bench = Bench::new();
+        let town = bench.running("mill").await.id;
+        let mut ports = bench.ports(&Process::default());
+        ports.outside.sandboxes = if hangs { Arc::new(Hanging) } else { Arc::new(failing_sync()) };
+
+        let stopped = bench.replica_on(ports, Process::default()).towns.stop_town(&alice(), town).await.unwrap();
+
+        assert_eq!((stopped.status, stopped.last_r2_sync_at), (TownStatus::Stopped, None), "hangs: {hangs}");
+    }
+}
+
+fn failing_sync() -> MockSandboxes {
+    let mut sandboxes = MockSandboxes::new();
+    sandboxes.expect_sync().times(1).returning(|_| Err(SandboxError::Unhealthy));
+    sandboxes
+}
+
+/// A sandbox that never answers.
+struct Hanging;
+
+#[async_trait::async_trait]
+impl gastown_domain::ports::Sandboxes for Hanging {
+    async fn health(&self, _: &gastown_domain::ports::SandboxAddress) -> Result<(), SandboxError> {
+        std::future::pending().await
+    }
+
+    async fn rigs(
+        &self,
+        _: &gastown_domain::ports::SandboxAddress,
+    ) -> Result<Vec<gastown_domain::SandboxRig>, SandboxError> {
+        std::future::pending().await
+    }
+
+    async fn add_rig(
+        &self,
+        _: &gastown_domain::ports::SandboxAddress,
+        _: &gastown_domain::SandboxRig,
+    ) -> Result<(), SandboxError> {
+        std::future::pending().await
+    }
+
+    async fn remove_rig(
+        &self,
+        _: &gastown_domain::ports::SandboxAddress,
+        _: &gastown_domain::RigName,
+        _: bool,
+    ) -> Result<(), SandboxError> {
+        std::future::pending().await
+    }
+
+    async fn sync(
+        &self,
+        _: &gastown_domain::ports::SandboxAddress,
+    ) -> Result<chrono::DateTime<chrono::Utc>, SandboxError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_makes_nothing() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    let mut ports = bench.ports(&Process::default());
+    let mut machines = MockMachines::new();
+    let unknown = || ProviderError::Unknown { action: Action::ReadMachine, cause: "504".into() };
+    machines.expect_machine().times(2..).returning(move |_, _| Err(unknown()));
+    machines.expect_create_machine().never();
+    machines.expect_start_machine().never();
+    let mut volumes = MockVolumes::new();
+    volumes.expect_volume().returning(|_, id| {
+        Ok(Some(VolumeSighting { id: id.clone(), region: "iad".parse().unwrap(), leaving: false, bound_to: None }))
+    });
+    (ports.outside.machines, ports.outside.volumes) = (Arc::new(machines), Arc::new(volumes));
+
+    let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap();
+
+    assert_eq!(waiting.status, TownStatus::Stopped);
+    assert_eq!(bench.store.rows().operations[&town.id].operation.last_error, Some(Failure::ProviderUnavailable));
+}

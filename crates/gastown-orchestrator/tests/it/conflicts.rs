@@ -1,0 +1,286 @@
+//! Two wishes for one town, callers that leave, and towns whose world went wrong.
+
+use std::time::Duration;
+
+use gastown_domain::ports::{Action, TownError, Towns as _};
+use gastown_domain::{Failure, OperationKind, Power, TownId, TownStatus};
+use tokio::time::{Instant, sleep};
+
+use crate::bench::{Bench, alice, request};
+use crate::faults::{Call, Fault};
+
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+fn is_failed(error: &TownError, wanted: OperationKind, cause: Failure) -> bool {
+    matches!(error, TownError::Failed { kind, failure } if (*kind, *failure) == (wanted, cause))
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_creates_of_one_name_make_one_town() {
+    let bench = Bench::new();
+    let alice = alice();
+    let replicas: Vec<_> = (0..20).map(|_| bench.replica()).collect();
+    let creates = replicas.iter().map(|replica| replica.towns.create_town(&alice, request("mill")));
+
+    let answers = futures::future::join_all(creates).await;
+
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(TownError::NameTaken))).count();
+    assert_eq!((refused, answers.iter().filter(|answer| answer.is_ok()).count()), (19, 1));
+    assert_eq!(bench.fly.count(Action::CreateMachine), 1);
+    bench.assert_invariants("one town");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_operation_is_told_which_one_is_in_flight() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let towns = bench.replica().towns;
+    let alice = alice();
+    let start = async {
+        sleep(Duration::from_millis(100)).await;
+        bench.replica().towns.start_town(&alice, town).await
+    };
+
+    let (stopped, refused) = tokio::join!(towns.stop_town(&alice, town), start);
+
+    assert_eq!(stopped.unwrap().status, TownStatus::Stopped);
+    assert!(matches!(refused, Err(TownError::InFlight { kind: OperationKind::Stop })), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_wish_again_joins_and_takes_the_town_from_nobody() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await.id;
+    let towns = bench.replica().towns;
+    let alice = alice();
+    let again = async {
+        sleep(A_MOMENT).await;
+        let fence = bench.store.rows().operations[&town].operation.fence;
+        let joined = towns.start_town(&alice, town);
+        let watch = async {
+            sleep(A_MOMENT).await;
+            assert_eq!(
+                bench.store.rows().operations[&town].operation.fence,
+                fence,
+                "the driver at work keeps its claim"
+            );
+        };
+        tokio::join!(joined, watch).0
+    };
+
+    let (first, second) = tokio::join!(towns.start_town(&alice, town), again);
+
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(bench.fly.count(Action::StartMachine), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_preempts_a_running_create() {
+    let bench = Bench::new();
+    let (towns, alice) = (bench.replica().towns, alice());
+    let destroy = async {
+        sleep(A_MOMENT).await;
+        let town = bench.only_town();
+        (town, towns.destroy_town(&alice, town).await)
+    };
+
+    let (created, (town, destroyed)) = tokio::join!(towns.create_town(&alice, request("mill")), destroy);
+
+    assert!(is_failed(&created.unwrap_err(), OperationKind::Create, Failure::Preempted));
+    assert_eq!(destroyed.unwrap().status, TownStatus::Destroyed);
+    bench.recover().await;
+    bench.assert_nothing_left(town);
+}
+
+/// Wherever the create stands, and also while it waits long for an answer.
+#[tokio::test(start_paused = true)]
+async fn a_destroy_at_any_moment_of_a_create_leaves_nothing() {
+    for slow in [None, Some(Action::CreateVolume), Some(Action::CreateMachine)] {
+        for tenths in (1..80).step_by(3) {
+            let bench = Bench::new();
+            if let Some(action) = slow {
+                bench.fly.schedule().always(Call::Fly(action), Fault::Slow);
+            }
+            let (replica, alice) = (bench.replica(), alice());
+            let destroy = async {
+                sleep(Duration::from_millis(tenths * 100)).await;
+                replica.towns.destroy_town(&alice, bench.only_town()).await
+            };
+            let (_, destroyed) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
+            assert!(destroyed.is_ok(), "{slow:?} {tenths}: {destroyed:?}");
+            sleep(Duration::from_secs(70)).await;
+            bench.recover().await;
+            bench.assert_invariants(&format!("slow {slow:?}, destroyed after {tenths} tenths"));
+            bench.assert_nothing_left(bench.only_town());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_during_an_outage_ends_once_fly_is_back() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.schedule().everything(Fault::ServerError);
+
+    let answer = bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+
+    assert_eq!(answer.status, TownStatus::Destroyed, "hidden although Fly is out");
+    let row = bench.store.town(town);
+    assert!(row.machine_id.is_some() && row.volume_id.is_some(), "the ids are kept until Fly confirms");
+    bench.fly.schedule().calm();
+    bench.recover().await;
+    bench.assert_nothing_left(town);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_does_not_wait_for_a_host_that_does_not_answer() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().unreachable_hosts = true;
+
+    bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    bench.recover().await;
+
+    bench.assert_nothing_left(town);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_has_no_effect_is_not_hammered() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().deletes_are_ignored = true;
+    let replica = bench.replica();
+
+    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    sleep(Duration::from_secs(3600)).await;
+
+    let asked = bench.fly.count(Action::DeleteMachine);
+    assert!((10..=250).contains(&asked), "{asked} deletes in an hour");
+    assert!(bench.store.rows().operations[&town].operation.attempt > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_known_by_its_volume_alone_is_removed_before_the_volume() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    {
+        let mut world = bench.fly.world();
+        world.machines[0].name = "renamed".to_owned();
+        world.machines[0].metadata.clear();
+        bench.store.rows().towns.get_mut(&town).unwrap().machine_id = None;
+    }
+
+    bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    bench.recover().await;
+
+    bench.assert_nothing_left(town);
+    assert!(bench.fly.world().machines.iter().all(crate::world::Machine::is_gone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_start_of_a_stopped_town_powers_it_off_again() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await.id;
+    bench.fly.world().unwell = true;
+    let replica = bench.replica();
+
+    let waiting = replica.towns.start_town(&alice(), town).await.unwrap();
+    assert_eq!(waiting.status, TownStatus::Stopped);
+    // Joined again and again, the last one sees the end.
+    let mut answer = Ok(waiting);
+    while answer.is_ok() {
+        answer = replica.towns.start_town(&alice(), town).await;
+    }
+
+    assert!(is_failed(&answer.unwrap_err(), OperationKind::Start, Failure::SandboxUnhealthy));
+    assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
+    assert_eq!(bench.fly.world().machines_of(town)[0].power(), Power::Off);
+    bench.assert_invariants("powered off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_joins_the_undoing_of_a_start_has_what_it_wants() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await.id;
+    bench.fly.world().unwell = true;
+    let replica = bench.replica();
+    replica.towns.start_town(&alice(), town).await.unwrap();
+    while bench.store.rows().operations[&town].operation.kind != OperationKind::Stop {
+        sleep(Duration::from_millis(10)).await;
+    }
+
+    let stopped = replica.towns.stop_town(&alice(), town).await.unwrap();
+
+    assert_eq!(stopped.status, TownStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_start_of_a_running_town_does_not_stop_it() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().unwell = true;
+
+    bench.replica().towns.start_town(&alice(), town).await.unwrap();
+    bench.recover().await;
+
+    assert_eq!(bench.fly.count(Action::StopMachine), 0);
+    assert_eq!(bench.store.town(town).status, TownStatus::Running);
+    bench.assert_invariants("still running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_volume_is_never_replaced() {
+    let bench = Bench::new();
+    let before = bench.stopped("mill").await;
+    let made = bench.fly.count(Action::CreateVolume);
+    bench.fly.world().volumes.clear();
+
+    let error = bench.replica().towns.start_town(&alice(), before.id).await.unwrap_err();
+
+    assert!(is_failed(&error, OperationKind::Start, Failure::VolumeLost), "{error:?}");
+    assert_eq!(bench.fly.count(Action::CreateVolume), made);
+    let town = bench.store.town(before.id);
+    assert_eq!((town.status, town.volume_id), (TownStatus::Stopped, before.volume_id), "its id is not forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_hangs_up_cancels_nothing() {
+    let bench = Bench::new();
+    let replica = bench.replica();
+    let alice = alice();
+    let hung_up = tokio::time::timeout(A_MOMENT, replica.towns.create_town(&alice, request("mill"))).await;
+    assert!(hung_up.is_err());
+
+    sleep(Duration::from_secs(30)).await;
+
+    let town = bench.store.town(bench.only_town());
+    assert_eq!(town.status, TownStatus::Running);
+    bench.assert_invariants("hung up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_answered_after_the_configured_wait_while_the_work_goes_on() {
+    let bench = Bench::new();
+    bench.fly.world().never_start = true;
+    let asked = Instant::now();
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!((town.status, asked.elapsed().as_secs()), (TownStatus::Provisioning, 60));
+    bench.fly.world().never_start = false;
+    bench.recover().await;
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_may_touch_a_town() {
+    let bench = Bench::new();
+    let town: TownId = bench.running("mill").await.id;
+    let (towns, bob) = (bench.replica().towns, "bob".parse().unwrap());
+    let answers =
+        [towns.stop_town(&bob, town).await, towns.start_town(&bob, town).await, towns.destroy_town(&bob, town).await];
+    for answer in answers {
+        assert!(matches!(answer, Err(TownError::NotFound)), "{answer:?}");
+    }
+    bench.assert_invariants("untouched");
+}

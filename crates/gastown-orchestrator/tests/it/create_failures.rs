@@ -1,0 +1,135 @@
+//! A create that cannot succeed: a tombstone, nothing on Fly, and the cause for the caller.
+
+use gastown_domain::ports::{Action, TownError};
+use gastown_domain::{Failure, OperationKind, Region, TownStatus};
+
+use crate::bench::Bench;
+use crate::faults::{Call, Fault};
+use crate::world::{LEAVE, World};
+
+async fn fails_with(bench: &Bench, failure: Failure) {
+    let error = bench.create("mill").await.unwrap_err();
+    let wanted = (OperationKind::Create, failure);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    bench.recover().await;
+    bench.assert_nothing_left(bench.only_town());
+    bench.assert_invariants("rolled back");
+}
+
+async fn fails_when_struck(action: Action, fault: Fault, failure: Failure) {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(action), fault);
+    fails_with(&bench, failure).await;
+}
+
+async fn fails_in(world: impl FnOnce(&mut World), failure: Failure) {
+    let bench = Bench::new();
+    world(&mut bench.fly.world());
+    // The caller has gone home long before the create gives up.
+    let town = bench.create("mill").await.unwrap();
+    assert_eq!(town.status, TownStatus::Provisioning);
+    bench.recover().await;
+    let ended = bench.store.rows().outcomes.values().copied().last();
+    assert_eq!(ended, Some(Err(gastown_domain::Rejection::RolledBack(failure))));
+    bench.assert_nothing_left(town.id);
+    bench.assert_invariants("rolled back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_volume_rolls_the_create_back() {
+    fails_when_struck(Action::CreateVolume, Fault::Refused, Failure::VolumeRefused).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_machine_rolls_the_create_back() {
+    fails_when_struck(Action::CreateMachine, Fault::Refused, Failure::MachineRefused).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_room_for_volumes_anywhere_rolls_the_create_back() {
+    fails_when_struck(Action::CreateVolume, Fault::NoCapacity, Failure::NoCapacity).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_hosts_everywhere_roll_the_create_back() {
+    fails_when_struck(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_roll_the_create_back_and_prove_no_absence() {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::EnsureApp), Fault::Misconfigured);
+
+    let error = bench.create("mill").await.unwrap_err();
+
+    assert!(matches!(error, TownError::Failed { failure: Failure::ProviderMisconfigured, .. }), "{error:?}");
+    let town = bench.only_town();
+    assert!(bench.store.town(town).is_tombstone(), "its name is free");
+    assert!(bench.store.rows().operations.contains_key(&town), "what may be left is not forgotten");
+    bench.fly.schedule().calm();
+    bench.recover().await;
+    bench.assert_nothing_left(town);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_never_starts_rolls_the_create_back() {
+    fails_in(|world| world.never_start = true, Failure::MachineNeverStarted).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_ends_by_itself_rolls_the_create_back() {
+    fails_in(|world| world.crash_at_boot = true, Failure::MachineNeverStarted).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_fails_rolls_the_create_back() {
+    let bench = Bench::new();
+    bench.fly.world().fail_at_boot = true;
+    fails_with(&bench, Failure::MachineFailed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_is_never_well_rolls_the_create_back() {
+    fails_in(|world| world.unwell = true, Failure::SandboxUnhealthy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_room_in_the_first_region_goes_on_to_the_second_and_leaves_no_volume_behind() {
+    let bench = Bench::new();
+    bench.fly.world().full.insert("iad".parse().unwrap());
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!((town.status, town.region.as_ref().map(Region::as_str)), (TownStatus::Running, Some("ord")));
+    assert_eq!(bench.fly.count(Action::CreateVolume), 2);
+    bench.assert_invariants("second region");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_while_a_volume_elsewhere_is_leaving_makes_no_third_volume() {
+    let bench = Bench::new();
+    bench.fly.world().full.insert("iad".parse().unwrap());
+    bench.fly.world().volumes_leave_slowly = true;
+    // The first create is the one in the full region; the second's answer is lost.
+    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!(town.status, TownStatus::Running);
+    assert_eq!(bench.fly.count(Action::CreateVolume), 2);
+    tokio::time::sleep(LEAVE * 120).await;
+    bench.assert_invariants("no third volume");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_adopted_and_vanished_is_not_made_again_and_again() {
+    let bench = Bench::new();
+    bench.fly.world().vanish_at_boot = true;
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::LateApplied);
+
+    let error = bench.create("mill").await.unwrap_err();
+
+    assert!(matches!(error, TownError::Failed { failure: Failure::MachineFailed, .. }), "{error:?}");
+    assert_eq!(bench.fly.count(Action::CreateMachine), 1);
+    bench.assert_nothing_left(bench.only_town());
+}

@@ -1,0 +1,299 @@
+//! An in-memory Fly: the ports on the `World`, each call through the schedule of faults.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gastown_domain::ports::{
+    Action, Apps, Awaited, MachineSighting, MachineSpec, Machines, ProviderError, VolumeSighting, VolumeSpec, Volumes,
+};
+use gastown_domain::{AppName, MachineId, Power, TownId, VolumeId};
+use tokio::time::{Instant, sleep};
+
+use crate::faults::{Call, Fault, Process, Schedule, Struck};
+use crate::world::{BOOT, LEAVE, Phase, STOP, World};
+
+const LATENCY: Duration = Duration::from_millis(50);
+const LOST_AFTER: Duration = Duration::from_secs(5);
+const LATE_BY: Duration = Duration::from_secs(4);
+/// As long as the Fly adapter lets a call take.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// Fly itself, which outlives every process.
+#[derive(Default)]
+pub(crate) struct Fly {
+    world: Mutex<World>,
+    schedule: Mutex<Schedule>,
+}
+
+impl Fly {
+    /// What there is now.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap();
+        world.tick(Instant::now());
+        world
+    }
+
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap()
+    }
+
+    pub(crate) fn count(&self, action: Action) -> usize {
+        self.schedule().count(Call::Fly(action))
+    }
+}
+
+/// One process's line to Fly and to the sandboxes.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) fly: Arc<Fly>,
+    pub(crate) process: Process,
+}
+
+impl Line {
+    /// One call: under way for a while, struck by the schedule, applied or not.
+    pub(crate) async fn call<T, E, F>(&self, call: Call, apply: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Struck + Send + 'static,
+        F: FnOnce(&mut World) -> Result<T, E> + Send + 'static,
+    {
+        self.process.breathe().await;
+        sleep(LATENCY).await;
+        self.process.breathe().await;
+        let fault = self.fly.schedule().strike(call);
+        let result = match fault {
+            None => apply(&mut self.fly.world()),
+            Some(Fault::StaleList) => {
+                self.fly.world().stale = true;
+                let result = apply(&mut self.fly.world());
+                self.fly.world().stale = false;
+                result
+            }
+            // A sandbox does one thing at a time: what it answers comes after what it was asked before.
+            Some(Fault::LateApplied) if matches!(call, Call::Fly(_)) => {
+                let fly = Arc::clone(&self.fly);
+                tokio::spawn(async move {
+                    sleep(LATE_BY).await;
+                    let _ = apply(&mut fly.world());
+                });
+                Err(E::by(Fault::LateApplied, call))
+            }
+            Some(Fault::ReplyLost | Fault::LateApplied) => {
+                let _ = apply(&mut self.fly.world());
+                sleep(LOST_AFTER).await;
+                Err(E::by(Fault::ReplyLost, call))
+            }
+            // Whoever hangs up meanwhile does not stop it.
+            Some(Fault::Slow) => {
+                let fly = Arc::clone(&self.fly);
+                let applied = tokio::spawn(async move {
+                    sleep(SLOW).await;
+                    apply(&mut fly.world())
+                });
+                applied.await.unwrap()
+            }
+            Some(Fault::CrashBefore) => self.process.die().await,
+            Some(Fault::CrashAfter) => {
+                let _ = apply(&mut self.fly.world());
+                self.process.die().await
+            }
+            Some(fault) => Err(E::by(fault, call)),
+        };
+        self.process.breathe().await;
+        result
+    }
+
+    async fn fly<T, F>(&self, action: Action, apply: F) -> Result<T, ProviderError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut World) -> Result<T, ProviderError> + Send + 'static,
+    {
+        self.call(Call::Fly(action), apply).await
+    }
+}
+
+fn not_now(action: Action) -> ProviderError {
+    ProviderError::NotNow { action, cause: "its state does not allow it".into() }
+}
+
+#[async_trait]
+impl Apps for Line {
+    async fn ensure(&self, _: &AppName) -> Result<(), ProviderError> {
+        self.fly(Action::EnsureApp, |_| Ok(())).await
+    }
+}
+
+#[async_trait]
+impl Volumes for Line {
+    async fn volume(&self, _: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
+        let id = id.clone();
+        self.fly(Action::ReadVolume, move |world| Ok(world.volume(&id).map(|volume| volume.sighting()))).await
+    }
+
+    async fn volumes_of(&self, _: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
+        self.fly(Action::ListVolumes, move |world| {
+            let listed = if world.stale { Vec::new() } else { world.volumes_of(town) };
+            Ok(listed.into_iter().map(crate::world::Volume::sighting).collect())
+        })
+        .await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError> {
+        let spec = spec.clone();
+        self.fly(Action::CreateVolume, move |world| Ok(world.add_volume(spec.town, &spec.region))).await
+    }
+
+    async fn delete_volume(&self, _: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
+        let id = id.clone();
+        self.fly(Action::DeleteVolume, move |world| {
+            let gone_at = world.volume_gone_at(Instant::now());
+            match world.volume(&id) {
+                Some(volume) if volume.held_by.is_some() => {
+                    Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() })
+                }
+                Some(volume) => {
+                    volume.leaving.get_or_insert(gone_at);
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Machines for Line {
+    async fn machine(&self, _: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError> {
+        let id = id.clone();
+        self.fly(Action::ReadMachine, move |world| {
+            let found = world.machine(&id).cloned();
+            Ok(found.map(|machine| world.sight_machine(&machine)))
+        })
+        .await
+    }
+
+    async fn machines_of(&self, _: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
+        self.fly(Action::ListMachines, move |world| {
+            let listed = if world.stale { Vec::new() } else { world.machines_of(town) };
+            Ok(listed.into_iter().map(|machine| world.sight_machine(machine)).collect())
+        })
+        .await
+    }
+
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError> {
+        const ACTION: Action = Action::CreateMachine;
+        let spec = spec.clone();
+        self.fly(ACTION, move |world| {
+            if let Some(holder) = world.machines_of(spec.town).first() {
+                return match holder.power() {
+                    Power::Leaving => Err(not_now(ACTION)),
+                    _ => Ok(world.sight_machine(holder)),
+                };
+            }
+            if world.full.contains(&spec.region) {
+                return Err(ProviderError::NoCapacity { action: ACTION, cause: "full".into() });
+            }
+            match world.volume(&spec.volume) {
+                None => Err(ProviderError::VolumeMissing { action: ACTION, cause: "no such volume".into() }),
+                Some(volume) if volume.held_by.is_some() => {
+                    Err(ProviderError::VolumeBound { action: ACTION, cause: "bound".into() })
+                }
+                Some(_) => {
+                    let id = world.add_machine(&spec, Instant::now());
+                    Ok(MachineSighting { id, power: Power::Starting, volume: Some(spec.volume) })
+                }
+            }
+        })
+        .await
+    }
+
+    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
+        const ACTION: Action = Action::UpdateMachine;
+        let (id, spec) = (id.clone(), spec.clone());
+        self.fly(ACTION, move |world| match world.machine(&id) {
+            None => Err(ProviderError::MachineMissing { action: ACTION }),
+            Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
+                machine.env = spec.env;
+                machine.metadata = spec.metadata;
+                machine.volume = spec.volume;
+                Ok(())
+            }
+            Some(_) => Err(not_now(ACTION)),
+        })
+        .await
+    }
+
+    async fn start_machine(&self, _: &AppName, id: &MachineId) -> Result<(), ProviderError> {
+        const ACTION: Action = Action::StartMachine;
+        let id = id.clone();
+        self.fly(ACTION, move |world| {
+            let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
+            match machine.power() {
+                Power::Off | Power::Failed => machine.phase = Phase::Starting(Instant::now() + BOOT),
+                Power::Starting | Power::On => {}
+                _ => return Err(not_now(ACTION)),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stop_machine(&self, _: &AppName, id: &MachineId) -> Result<(), ProviderError> {
+        const ACTION: Action = Action::StopMachine;
+        let id = id.clone();
+        self.fly(ACTION, move |world| {
+            let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
+            match machine.power() {
+                Power::On | Power::Starting => machine.phase = Phase::Stopping(Instant::now() + STOP),
+                Power::Stopping | Power::Off | Power::Failed => {}
+                _ => return Err(not_now(ACTION)),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn await_machine(
+        &self,
+        _: &AppName,
+        id: &MachineId,
+        state: Awaited,
+        patience: Duration,
+    ) -> Result<bool, ProviderError> {
+        let id = id.clone();
+        let until = Instant::now() + patience;
+        self.fly(Action::AwaitMachine, |_| Ok(())).await?;
+        loop {
+            let phase = self.fly.world().machines.iter().find(|machine| machine.id == id).map(|machine| machine.phase);
+            let Some(phase) = phase else { return Err(ProviderError::MachineMissing { action: Action::AwaitMachine }) };
+            let reached = match state {
+                Awaited::Started => matches!(phase, Phase::On(_)),
+                Awaited::Stopped => phase == Phase::Off,
+                Awaited::Destroyed => matches!(phase, Phase::Gone(_)),
+            };
+            if reached || Instant::now() >= until {
+                self.process.breathe().await;
+                return Ok(reached);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn delete_machine(&self, _: &AppName, id: &MachineId) -> Result<(), ProviderError> {
+        let id = id.clone();
+        self.fly(Action::DeleteMachine, move |world| {
+            if world.deletes_are_ignored {
+                return Ok(());
+            }
+            if let Some(machine) = world.machine(&id)
+                && machine.power() != Power::Leaving
+            {
+                machine.phase = Phase::Leaving(Instant::now() + LEAVE);
+            }
+            Ok(())
+        })
+        .await
+    }
+}

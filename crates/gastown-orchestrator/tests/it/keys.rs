@@ -1,0 +1,96 @@
+//! Secrets, time, ids and chance, all readable.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use gastown_domain::ports::{
+    Clock, Dice, GatewayGrant, GatewayToken, Ids, MintError, SealError, Sealer, TokenMint, TownKeys,
+};
+use gastown_domain::{OperationId, RigId, TownId};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub(crate) fn key_of(town: TownId) -> String {
+    format!("key of {town}")
+}
+
+/// Tokens that say for whom they are and how many came before them.
+#[derive(Default)]
+pub(crate) struct Mint {
+    pub(crate) minted: Mutex<Vec<GatewayGrant>>,
+}
+
+impl TokenMint for Mint {
+    fn mint(&self, grant: &GatewayGrant) -> Result<GatewayToken, MintError> {
+        let mut minted = self.minted.lock().unwrap();
+        minted.push(grant.clone());
+        let pepper = grant.pepper.as_ref().map(|pepper| pepper.expose_secret().to_owned()).unwrap_or_default();
+        let token = format!("token {} for {} of {} with {pepper}", minted.len(), grant.town, grant.user).into();
+        Ok(GatewayToken { token, expires_at: DateTime::<Utc>::UNIX_EPOCH })
+    }
+}
+
+pub(crate) struct Wrapper;
+
+impl Sealer for Wrapper {
+    fn seal(&self, value: &SecretString) -> Result<String, SealError> {
+        Ok(format!("sealed({})", value.expose_secret()))
+    }
+}
+
+pub(crate) struct Derived;
+
+impl TownKeys for Derived {
+    fn key_of(&self, town: TownId) -> SecretString {
+        key_of(town).into()
+    }
+
+    fn verify(&self, town: TownId, key: &SecretString) -> bool {
+        key.expose_secret() == key_of(town)
+    }
+}
+
+/// The one clock of processes and database: tokio's paused time.
+#[derive(Clone, Copy)]
+pub(crate) struct PausedClock(pub(crate) Instant);
+
+impl Clock for PausedClock {
+    fn now(&self) -> DateTime<Utc> {
+        let start = DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap();
+        start + TimeDelta::from_std(self.0.elapsed()).unwrap()
+    }
+}
+
+/// Ids in order, distinct in their first digits as real ones are.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    fn next(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1) << 96)
+    }
+}
+
+impl Ids for Counter {
+    fn town(&self) -> TownId {
+        TownId::new(self.next())
+    }
+
+    fn rig(&self) -> RigId {
+        RigId::new(self.next())
+    }
+
+    fn operation(&self) -> OperationId {
+        OperationId::new(self.next())
+    }
+}
+
+pub(crate) struct Middle;
+
+impl Dice for Middle {
+    fn fraction(&self) -> f64 {
+        0.5
+    }
+}

@@ -1,0 +1,171 @@
+//! Each operation when nothing is in its way: what it answers and what it leaves.
+
+use std::collections::BTreeSet;
+
+use gastown_domain::ports::{Action, IdempotencyKey, Towns as _};
+use gastown_domain::{Power, Region, SandboxId, TownStatus};
+
+use crate::bench::{Bench, alice, request};
+use crate::faults::Call;
+
+#[tokio::test(start_paused = true)]
+async fn a_created_town_runs_and_its_row_says_where() {
+    let bench = Bench::new();
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!((town.status, town.region.as_ref().map(Region::as_str)), (TownStatus::Running, Some("iad")));
+    assert_eq!(town.sandbox_id, SandboxId::derive(&alice(), &"mill".parse().unwrap()));
+    assert_eq!(town, bench.store.town(town.id));
+    assert_eq!((bench.fly.count(Action::CreateVolume), bench.fly.count(Action::CreateMachine)), (1, 1));
+    bench.assert_invariants("created");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wished_region_comes_first_and_must_be_offered() {
+    let bench = Bench::new();
+    let towns = bench.replica().towns;
+    let mut wish = request("mill");
+    wish.region = Some("ord".parse().unwrap());
+    assert_eq!(towns.create_town(&alice(), wish.clone()).await.unwrap().region, wish.region);
+
+    wish.name = "forge".parse().unwrap();
+    wish.region = Some("syd".parse().unwrap());
+    let error = towns.create_town(&alice(), wish).await.unwrap_err();
+    assert!(matches!(error, gastown_domain::ports::TownError::RegionNotOffered), "{error:?}");
+    bench.assert_invariants("regions");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_is_given_the_six_variables_the_secret_ones_sealed() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+
+    let world = bench.fly.world();
+    let env = &world.machines_of(town.id)[0].env;
+    let names: BTreeSet<_> = env.keys().map(String::as_str).collect();
+    let six = ["KILO_API_URL", "KILO_JWT", "TOWN_ID", "R2_BUCKET", "R2_ACCESS_KEY", "INTERNAL_API_KEY"];
+    assert_eq!(names, six.into_iter().chain(["R2_SECRET_KEY"]).collect());
+    assert_eq!(env["KILO_API_URL"], "https://kilo.example");
+    assert_eq!(env["TOWN_ID"], town.id.to_string());
+    assert_eq!(env["R2_BUCKET"], "bucket");
+    assert_eq!(env["KILO_JWT"], format!("sealed(token 1 for {} of alice with pepper of alice)", town.id));
+    assert_eq!(env["R2_ACCESS_KEY"], "sealed(r2-access)");
+    assert_eq!(env["R2_SECRET_KEY"], "sealed(r2-secret)");
+    assert_eq!(env["INTERNAL_API_KEY"], format!("sealed(key of {})", town.id));
+    let metadata = &world.machines_of(town.id)[0].metadata;
+    assert_eq!(metadata["gastown_town_id"], town.id.to_string());
+    assert_eq!(metadata["gastown_sandbox_id"], town.sandbox_id.to_string());
+    assert_eq!(metadata["gastown_user_id"], "alice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_syncs_and_keeps_machine_and_volume() {
+    let bench = Bench::new();
+    let before = bench.running("mill").await;
+
+    let town = bench.replica().towns.stop_town(&alice(), before.id).await.unwrap();
+
+    assert_eq!(town.status, TownStatus::Stopped);
+    assert!(town.last_r2_sync_at > Some(before.created_at), "by our clock, not the sandbox's");
+    assert_eq!((&town.machine_id, &town.volume_id), (&before.machine_id, &before.volume_id));
+    assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
+    bench.assert_invariants("stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_brings_the_same_volume_up_with_a_fresh_token() {
+    let bench = Bench::new();
+    let before = bench.stopped("mill").await;
+
+    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
+
+    assert_eq!(town.status, TownStatus::Running);
+    assert_eq!((&town.machine_id, &town.volume_id), (&before.machine_id, &before.volume_id));
+    let token = bench.fly.world().machines_of(town.id)[0].env["KILO_JWT"].clone();
+    assert!(token.starts_with("sealed(token 2 for"), "{token}");
+    bench.assert_invariants("started");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_makes_a_lost_machine_anew_on_the_old_volume() {
+    let bench = Bench::new();
+    let before = bench.stopped("mill").await;
+    {
+        let mut world = bench.fly.world();
+        world.machines.clear();
+        world.volumes[0].held_by = None;
+    }
+
+    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
+
+    assert_eq!((town.status, &town.volume_id), (TownStatus::Running, &before.volume_id));
+    assert_ne!(town.machine_id, before.machine_id);
+    bench.assert_invariants("machine made anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_a_stopped_town_and_a_start_of_a_running_one_change_nothing() {
+    let bench = Bench::new();
+    let running = bench.running("mill").await;
+    let stopped = bench.stopped("forge").await;
+    let towns = bench.replica().towns;
+
+    assert_eq!(towns.start_town(&alice(), running.id).await.unwrap(), running);
+    assert_eq!(towns.stop_town(&alice(), stopped.id).await.unwrap(), stopped);
+
+    assert_eq!((bench.fly.count(Action::StartMachine), bench.fly.count(Action::StopMachine)), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_syncs_removes_everything_and_frees_the_name() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+
+    let gone = bench.replica().towns.destroy_town(&alice(), town.id).await.unwrap();
+
+    assert_eq!((gone.status, gone.machine_id, gone.volume_id), (TownStatus::Destroyed, None, None));
+    assert_eq!(gone.sandbox_id, town.sandbox_id.tombstone(town.id));
+    assert!(gone.last_r2_sync_at.is_some());
+    assert_eq!(bench.fly.schedule().count(Call::Sync), 1);
+    bench.assert_nothing_left(town.id);
+
+    let again = bench.running("mill").await;
+    assert_eq!(again.sandbox_id, town.sandbox_id);
+    assert_ne!((again.id, &again.volume_id), (town.id, &town.volume_id));
+    bench.assert_invariants("created again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_create_with_the_same_key_answers_the_same_town() {
+    let bench = Bench::new();
+    let towns = bench.replica().towns;
+    let mut wish = request("mill");
+    wish.key = Some("key-1".parse::<IdempotencyKey>().unwrap());
+
+    let alice = alice();
+    let (first, second) =
+        tokio::join!(towns.create_town(&alice, wish.clone()), towns.create_town(&alice, wish.clone()));
+
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(bench.fly.count(Action::CreateMachine), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_sees_the_own_living_towns_and_what_is_in_flight() {
+    let bench = Bench::new();
+    let mill = bench.running("mill").await;
+    let forge = bench.running("forge").await;
+    let replica = bench.replica();
+    let bob = "bob".parse().unwrap();
+    let theirs = replica.towns.create_town(&bob, request("mill")).await.unwrap();
+    replica.towns.destroy_town(&alice(), forge.id).await.unwrap();
+
+    assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), std::slice::from_ref(&mill));
+    let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();
+    assert_eq!((report.town, report.operation), (mill, None));
+    for hidden in [theirs.id, forge.id] {
+        let error = replica.towns.town_status(&alice(), hidden).await.unwrap_err();
+        assert!(matches!(error, gastown_domain::ports::TownError::NotFound), "{error:?}");
+    }
+}

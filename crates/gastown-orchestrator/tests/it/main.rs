@@ -1,0 +1,21 @@
+//! The orchestrator against in-memory doubles of Fly and of the registry, on paused time; and against mocks where what
+//! matters is what it asks.
+#![expect(clippy::unwrap_used, reason = "test code; clippy knows `allow-unwrap-in-tests` for test functions only")]
+
+mod asks;
+mod bench;
+mod conflicts;
+mod create_failures;
+mod enumerated;
+mod faults;
+mod fly;
+mod home;
+mod keys;
+mod lifecycle;
+mod registry;
+mod rigs;
+mod sampled;
+mod sandboxes;
+mod store;
+mod takeover;
+mod world;

@@ -1,0 +1,132 @@
+//! The registry's ports for towns and rigs on the in-memory store.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{AcceptedCreate, IdempotencyKey, NewOperation, Registry, Rigs, StoreError, TownHealth};
+use gastown_domain::{NewTown, Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
+
+use crate::store::{Connection, town_row};
+
+#[async_trait]
+impl Registry for Connection {
+    async fn accept_create(
+        &self,
+        town: &NewTown,
+        operation: &NewOperation,
+        key: Option<IdempotencyKey>,
+    ) -> Result<AcceptedCreate, StoreError> {
+        self.query("accept_create", |rows, now| {
+            if !rows.users.contains(&town.owner) {
+                return Err(StoreError::UserUnknown);
+            }
+            let key = key.map(|key| (town.owner.clone(), key.as_str().to_owned()));
+            if let Some((name, known)) = key.as_ref().and_then(|key| rows.keys.get(key)) {
+                if *name != town.name {
+                    return Err(StoreError::KeyReused);
+                }
+                return Ok(AcceptedCreate::Known(Box::new(rows.towns[known].clone())));
+            }
+            let twin = |row: &Town| row.owner == town.owner && row.name == town.name && !row.is_tombstone();
+            if rows.towns.values().any(twin) {
+                return Err(StoreError::TownNameTaken);
+            }
+            rows.towns.insert(town.id, town_row(town));
+            rows.rigs.extend(town.rigs.iter().cloned());
+            rows.insert_operation(operation, 0, Progress::default(), now);
+            if let Some(key) = key {
+                rows.keys.insert(key, (town.name.clone(), town.id));
+            }
+            Ok(AcceptedCreate::Inserted)
+        })
+        .await
+    }
+
+    async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
+        self.query("find", |rows, _| {
+            Ok(rows.towns.get(&town).filter(|row| row.owner == *owner && !row.is_tombstone()).cloned())
+        })
+        .await
+    }
+
+    async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError> {
+        self.query("list", |rows, _| {
+            let mut living: Vec<_> =
+                rows.towns.values().filter(|row| row.owner == *owner && !row.is_tombstone()).cloned().collect();
+            living.sort_by_key(|row| row.created_at);
+            Ok(living)
+        })
+        .await
+    }
+
+    async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {
+        self.query("load", |rows, _| Ok(rows.towns.get(&town).cloned())).await
+    }
+
+    async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.query("heartbeat", |rows, _| {
+            let living = rows.towns.get_mut(&town).filter(|row| !row.is_tombstone());
+            Ok(living.map(|row| row.last_heartbeat_at = row.last_heartbeat_at.max(Some(at))).is_some())
+        })
+        .await
+    }
+
+    async fn health(&self, _: TownId) -> Result<TownHealth, StoreError> {
+        Ok(TownHealth::default())
+    }
+}
+
+#[async_trait]
+impl Rigs for Connection {
+    async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError> {
+        self.query("list_rigs", |rows, _| Ok(rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect())).await
+    }
+
+    async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
+        self.query("find_rig", |rows, _| Ok(rows.rigs.iter().find(|row| row.town == town && row.id == rig).cloned()))
+            .await
+    }
+
+    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
+        self.query("insert_rig", |rows, _| {
+            let living = rows.towns.get(&rig.town).is_some_and(|row| row.owner == *owner && !row.is_tombstone());
+            if !living {
+                return Err(StoreError::TownNotFound);
+            }
+            if rows.rigs.iter().any(|row| row.town == rig.town && row.name.folded() == rig.name.folded()) {
+                return Err(StoreError::RigNameTaken);
+            }
+            rows.rigs.push(rig.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
+        self.query("set_rig_status", |rows, _| {
+            let row = rows.rigs.iter_mut().find(|row| row.town == town && row.id == rig && row.status == from);
+            Ok(row.map(|row| row.status = to).is_some())
+        })
+        .await
+    }
+
+    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError> {
+        self.query("remove_rig", |rows, _| {
+            let before = rows.rigs.len();
+            rows.rigs.retain(|row| !(row.town == town && row.id == rig));
+            Ok(rows.rigs.len() < before)
+        })
+        .await
+    }
+
+    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
+        self.query("unsettled", |rows, _| {
+            let unsettled = |town: &&Town| {
+                town.status == TownStatus::Running
+                    && !rows.operations.contains_key(&town.id)
+                    && rows.rigs.iter().any(|rig| rig.town == town.id && rig.status != RigStatus::Active)
+            };
+            Ok(rows.towns.values().filter(unsettled).map(|town| town.id).take(limit as usize).collect())
+        })
+        .await
+    }
+}

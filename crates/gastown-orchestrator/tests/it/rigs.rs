@@ -1,0 +1,208 @@
+//! Rigs: the table says which a town has, the sandbox is brought in line.
+
+use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, TownError, Towns as _};
+use gastown_domain::{Branch, FirstRig, Rig, RigStatus, TownId};
+
+use crate::bench::{Bench, alice, request};
+use crate::faults::{Call, Fault};
+
+fn rig(town: TownId, name: &str) -> AddRig {
+    AddRig {
+        town,
+        name: name.parse().unwrap(),
+        repo: format!("https://github.com/acme/{name}").parse().unwrap(),
+        branch: Branch::main(),
+        config: serde_json::Map::new(),
+    }
+}
+
+fn present(bench: &Bench, town: TownId) -> Vec<String> {
+    bench.fly.world().volumes_of(town)[0].rigs.iter().map(|rig| rig.name.to_string()).collect()
+}
+
+fn statuses(bench: &Bench) -> Vec<(String, RigStatus)> {
+    bench.store.rows().rigs.iter().map(|rig| (rig.name.to_string(), rig.status)).collect()
+}
+
+async fn with_rig(bench: &Bench, name: &str) -> Rig {
+    let town = bench.running("mill").await.id;
+    bench.replica().towns.add_rig(&alice(), rig(town, name)).await.unwrap()
+}
+
+fn removal(rig: &Rig) -> RemoveRig {
+    RemoveRig { town: rig.town, rig: rig.id, force: false }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_rigs_of_a_create_are_there_when_it_runs() {
+    let bench = Bench::new();
+    let mut wish = request("mill");
+    wish.config.rigs = vec![FirstRig {
+        rig_name: "engine".parse().unwrap(),
+        repo_url: "https://github.com/acme/engine".parse().unwrap(),
+        branch: Branch::main(),
+    }];
+
+    let town = bench.replica().towns.create_town(&alice(), wish).await.unwrap();
+
+    assert_eq!(present(&bench, town.id), ["engine"]);
+    assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rig_of_a_running_town_is_active_at_once() {
+    let bench = Bench::new();
+    let added = with_rig(&bench, "engine").await;
+    assert_eq!(added.status, RigStatus::Active);
+    assert_eq!(present(&bench, added.town), ["engine"]);
+    bench.assert_invariants("rig added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rig_of_a_stopped_town_is_pending_and_added_at_the_next_start() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await.id;
+    let towns = bench.replica().towns;
+
+    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap();
+    assert_eq!(added.status, RigStatus::Pending);
+    assert_eq!(bench.fly.schedule().count(Call::AddRig), 0);
+
+    towns.start_town(&alice(), town).await.unwrap();
+    assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
+    bench.assert_invariants("rig added at start");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rigs_survive_a_stop_and_a_start() {
+    let bench = Bench::new();
+    let added = with_rig(&bench, "engine").await;
+    let towns = bench.replica().towns;
+    towns.stop_town(&alice(), added.town).await.unwrap();
+    towns.start_town(&alice(), added.town).await.unwrap();
+    assert_eq!(present(&bench, added.town), ["engine"]);
+    bench.assert_invariants("rigs survive");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_rig_is_not_kept() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().refused_rigs.insert("engine".to_owned());
+
+    let error = bench.replica().towns.add_rig(&alice(), rig(town, "engine")).await.unwrap_err();
+
+    assert!(matches!(&error, TownError::RigRefused { reason } if reason == "the clone failed"), "{error:?}");
+    assert_eq!(statuses(&bench), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_rig_of_the_same_name_in_other_case_is_refused() {
+    let bench = Bench::new();
+    let first = with_rig(&bench, "engine").await;
+    let error = bench.replica().towns.add_rig(&alice(), rig(first.town, "Engine")).await.unwrap_err();
+    assert!(matches!(error, TownError::RigNameTaken), "{error:?}");
+}
+
+/// Neither a lost request nor a lost answer leaves table and sandbox apart.
+#[tokio::test(start_paused = true)]
+async fn a_rig_that_could_not_be_added_now_is_added_by_the_sweep() {
+    for fault in [Fault::NotSent, Fault::ReplyLost, Fault::NotNow, Fault::CrashBefore, Fault::CrashAfter] {
+        let bench = Bench::new();
+        let town = bench.running("mill").await.id;
+        bench.fly.schedule().next(Call::AddRig, 1, fault);
+        let replica = bench.replica();
+        let alice = alice();
+        let added = replica.survives(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
+        assert!(added.is_none_or(|rig| rig.unwrap().status == RigStatus::Pending), "{fault:?}");
+
+        bench.recover().await;
+
+        assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)], "{fault:?}");
+        bench.assert_invariants(&format!("{fault:?}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sandbox_that_clones_for_long_holds_up_neither_the_sweep_nor_itself() {
+    let bench = Bench::new();
+    for name in ["mill", "forge"] {
+        let town = bench.running(name).await.id;
+        bench.fly.schedule().next(Call::AddRig, 1, Fault::NotSent);
+        bench.replica().towns.add_rig(&alice(), rig(town, name)).await.unwrap();
+    }
+    let replica = bench.replica();
+    bench.fly.schedule().next(Call::AddRig, 1, Fault::Slow);
+
+    for _ in 0..4 {
+        let asked = tokio::time::Instant::now();
+        replica.workers.sweep().await.unwrap();
+        assert!(asked.elapsed().as_secs() < 1);
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    }
+
+    let active = statuses(&bench).into_iter().filter(|(_, status)| *status == RigStatus::Active).count();
+    assert_eq!((active, bench.fly.schedule().count(Call::AddRig)), (1, 4), "two failed, one is slow, one is done");
+    replica.workers.idle().await;
+    bench.assert_invariants("both settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_rig_is_gone_from_sandbox_and_table_and_its_name_is_free() {
+    let bench = Bench::new();
+    let added = with_rig(&bench, "engine").await;
+    let towns = bench.replica().towns;
+
+    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap(), RigRemoval::Removed);
+
+    assert_eq!((present(&bench, added.town).len(), statuses(&bench).len()), (0, 0));
+    assert!(matches!(towns.remove_rig(&alice(), removal(&added)).await, Err(TownError::RigNotFound)));
+    towns.add_rig(&alice(), rig(added.town, "engine")).await.unwrap();
+    bench.assert_invariants("added again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rig_in_use_stays_unless_forced() {
+    let bench = Bench::new();
+    let added = with_rig(&bench, "engine").await;
+    bench.fly.world().busy_rigs.insert("engine".to_owned());
+    let towns = bench.replica().towns;
+
+    let error = towns.remove_rig(&alice(), removal(&added)).await.unwrap_err();
+    assert!(matches!(&error, TownError::RigInUse { in_the_way } if in_the_way == &["a running session"]), "{error:?}");
+    assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
+
+    let forced = RemoveRig { force: true, ..removal(&added) };
+    assert_eq!(towns.remove_rig(&alice(), forced).await.unwrap(), RigRemoval::Removed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rig_removed_from_a_stopped_town_goes_at_the_next_start() {
+    let bench = Bench::new();
+    let added = with_rig(&bench, "engine").await;
+    let towns = bench.replica().towns;
+    towns.stop_town(&alice(), added.town).await.unwrap();
+
+    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap(), RigRemoval::Pending);
+    assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Removing)]);
+
+    towns.start_town(&alice(), added.town).await.unwrap();
+    assert_eq!((present(&bench, added.town).len(), statuses(&bench).len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rig_that_could_not_be_removed_now_is_removed_by_the_sweep() {
+    for fault in [Fault::NotSent, Fault::ReplyLost, Fault::NotNow, Fault::CrashBefore, Fault::CrashAfter] {
+        let bench = Bench::new();
+        let added = with_rig(&bench, "engine").await;
+        bench.fly.schedule().next(Call::RemoveRig, 1, fault);
+        let replica = bench.replica();
+        let alice = alice();
+        let removed = replica.survives(replica.towns.remove_rig(&alice, removal(&added))).await;
+        assert!(removed.is_none_or(|removed| removed.unwrap() == RigRemoval::Pending), "{fault:?}");
+
+        bench.recover().await;
+
+        assert_eq!((present(&bench, added.town).len(), statuses(&bench).len()), (0, 0), "{fault:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The sandboxes on the machines of the in-memory Fly.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{SandboxAddress, SandboxError, Sandboxes};
+use gastown_domain::{RigName, SandboxRig};
+use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
+
+use crate::faults::Call;
+use crate::fly::Line;
+use crate::keys::key_of;
+use crate::world::{Phase, SANDBOX_BOOT, Volume, World};
+
+/// The volume of the sandbox at this address, where it is up.
+fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Volume, SandboxError> {
+    let unreachable = || SandboxError::Unreachable { cause: "connection refused".into() };
+    let machine = world.machine(&at.machine).ok_or_else(unreachable)?;
+    if !machine.belongs_to(at.town) {
+        return Err(SandboxError::Wrong { cause: "another town".into() });
+    }
+    if at.key.expose_secret() != key_of(at.town) {
+        return Err(SandboxError::Unauthorized);
+    }
+    match machine.phase {
+        Phase::On(since) if Instant::now() >= since + SANDBOX_BOOT => {}
+        _ => return Err(unreachable()),
+    }
+    let volume = machine.volume.clone();
+    world.volume(&volume).ok_or_else(unreachable)
+}
+
+#[async_trait]
+impl Sandboxes for Line {
+    async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError> {
+        let at = at.clone();
+        self.call(Call::Health, move |world| {
+            answering(world, &at)?;
+            if world.unwell { Err(SandboxError::Unhealthy) } else { Ok(()) }
+        })
+        .await
+    }
+
+    async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {
+        let at = at.clone();
+        self.call(Call::Rigs, move |world| Ok(answering(world, &at)?.rigs.clone())).await
+    }
+
+    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {
+        let (at, rig) = (at.clone(), rig.clone());
+        self.call(Call::AddRig, move |world| {
+            let refused = world.refused_rigs.contains(rig.name.as_str());
+            let rigs = &mut answering(world, &at)?.rigs;
+            let taken = rigs.iter().any(|there| there.name == rig.name && there.repo != rig.repo);
+            if refused || taken {
+                return Err(SandboxError::Refused { reason: "the clone failed".to_owned() });
+            }
+            if !rigs.iter().any(|there| there.name == rig.name) {
+                rigs.push(rig);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError> {
+        let (at, rig) = (at.clone(), rig.clone());
+        self.call(Call::RemoveRig, move |world| {
+            let busy = world.busy_rigs.contains(rig.as_str()) && !force;
+            let rigs = &mut answering(world, &at)?.rigs;
+            if busy && rigs.iter().any(|there| there.name == rig) {
+                return Err(SandboxError::InTheWay { in_the_way: vec!["a running session".to_owned()] });
+            }
+            rigs.retain(|there| there.name != rig);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn sync(&self, at: &SandboxAddress) -> Result<DateTime<Utc>, SandboxError> {
+        let at = at.clone();
+        // The sandbox's clock is wrong on purpose.
+        self.call(Call::Sync, move |world| answering(world, &at).map(|_| DateTime::<Utc>::MIN_UTC)).await
+    }
+}

@@ -1,0 +1,302 @@
+//! An in-memory registry: fences, leases by tokio's (paused) time, joins, pre-emption, tombstones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{
+    Clock, NewOperation, Operations, Outcome, Record, Requested, StoreError, TownChange, User, Users, WorkerId,
+};
+use gastown_domain::{
+    Fence, Mark, Operation, OperationId, OperationKind, Progress, Rejection, Rig, SandboxId, Town, TownId, TownName,
+    TownStatus, UserId,
+};
+
+use crate::faults::{Call, Fault, Process, Schedule, Struck as _};
+use crate::keys::PausedClock;
+
+/// A row of the operations, with what only the store knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) operation: Operation,
+    pub(crate) owner: Option<WorkerId>,
+    pub(crate) lease_until: Option<DateTime<Utc>>,
+}
+
+/// Everything that is remembered.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) towns: BTreeMap<TownId, Town>,
+    pub(crate) rigs: Vec<Rig>,
+    pub(crate) operations: BTreeMap<TownId, Row>,
+    pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
+    pub(crate) keys: BTreeMap<(UserId, String), (TownName, TownId)>,
+    pub(crate) users: BTreeSet<UserId>,
+}
+
+/// The database, which outlives every process.
+pub(crate) struct Store {
+    rows: Mutex<Rows>,
+    schedule: Mutex<Schedule>,
+    pub(crate) clock: PausedClock,
+}
+
+impl Store {
+    pub(crate) fn new(clock: PausedClock) -> Self {
+        Self { rows: Mutex::default(), schedule: Mutex::default(), clock }
+    }
+
+    pub(crate) fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap()
+    }
+
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap()
+    }
+
+    pub(crate) fn town(&self, town: TownId) -> Town {
+        self.rows().towns[&town].clone()
+    }
+}
+
+/// One process's connection.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) store: Arc<Store>,
+    pub(crate) process: Process,
+}
+
+impl Connection {
+    /// One transaction.
+    pub(crate) async fn query<T>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Rows, DateTime<Utc>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.process.breathe().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.process.breathe().await;
+        let fault = self.store.schedule().strike(Call::Store(name));
+        let run = || work(&mut self.store.rows(), self.store.clock.now());
+        match fault {
+            None => run(),
+            Some(Fault::CrashBefore) => self.process.die().await,
+            Some(Fault::CrashAfter) => {
+                let _ = run();
+                self.process.die().await
+            }
+            Some(fault) => {
+                if fault == Fault::ReplyLost {
+                    let _ = run();
+                }
+                Err(StoreError::by(fault, Call::Store(name)))
+            }
+        }
+    }
+}
+
+impl Rows {
+    pub(crate) fn insert_operation(&mut self, wish: &NewOperation, fence: i64, progress: Progress, now: DateTime<Utc>) {
+        let operation = Operation {
+            id: wish.id,
+            town: wish.town,
+            kind: wish.kind,
+            mark: Mark::Begun,
+            step: None,
+            attempt: 0,
+            last_error: None,
+            cause: None,
+            requested_by: wish.requested_by.clone(),
+            fence,
+            next_attempt_at: now,
+            deadline_at: wish.deadline_at,
+            progress,
+            created_at: wish.at,
+            updated_at: now,
+        };
+        self.operations.insert(wish.town, Row { operation, owner: None, lease_until: None });
+    }
+
+    fn held(&mut self, fence: Fence) -> Result<&mut Row, StoreError> {
+        let lost = StoreError::Fenced { town: fence.town };
+        self.operations.get_mut(&fence.town).filter(|row| row.operation.fence() == fence).ok_or(lost)
+    }
+
+    fn change(&mut self, town: TownId, change: &TownChange) -> Result<(), StoreError> {
+        let row = self.towns.get_mut(&town).ok_or(StoreError::TownNotFound)?;
+        let status = if change.hidden_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
+        if let Some(status) = status {
+            if !row.status.may_become(status) {
+                return Err(StoreError::Refused { constraint: None, cause: "the table of statuses".into() });
+            }
+            row.status = status;
+        }
+        if let Some(machine) = &change.machine {
+            row.machine_id.clone_from(machine);
+        }
+        if let Some(volume) = &change.volume {
+            row.volume_id.clone_from(volume);
+        }
+        if let Some(region) = &change.region {
+            row.region = Some(region.clone());
+        }
+        if let Some(at) = change.hidden_at {
+            row.sandbox_id = row.sandbox_id.tombstone(town);
+            row.destroyed_at.get_or_insert(at);
+        }
+        row.last_r2_sync_at = row.last_r2_sync_at.max(change.synced_at);
+        Ok(())
+    }
+}
+
+fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    now + by
+}
+
+#[async_trait]
+impl Operations for Connection {
+    async fn request(&self, wish: &NewOperation) -> Result<Requested, StoreError> {
+        self.query("request", |rows, now| {
+            let Some(town) = rows.towns.get(&wish.town).filter(|town| town.owner == wish.requested_by) else {
+                return Ok(Requested::NotFound);
+            };
+            let current = rows.operations.get(&wish.town).map(|row| row.operation.clone());
+            let destroys = wish.kind == OperationKind::Destroy;
+            if town.is_tombstone() {
+                return Ok(match current {
+                    Some(removal) if destroys && removal.kind.removes() => Requested::Joined(removal),
+                    _ => Requested::NotFound,
+                });
+            }
+            let (fence, progress) = match current {
+                Some(current) if current.kind == wish.kind || (destroys && current.kind.removes()) => {
+                    return Ok(Requested::Joined(current));
+                }
+                Some(current) if !destroys => return Ok(Requested::Busy(current)),
+                Some(current) => {
+                    rows.outcomes.insert(current.id, Err(Rejection::Preempted));
+                    (current.fence + 1, current.progress)
+                }
+                None => (0, Progress::default()),
+            };
+            rows.insert_operation(wish, fence, progress, now);
+            Ok(Requested::Accepted(rows.operations[&wish.town].operation.clone()))
+        })
+        .await
+    }
+
+    async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError> {
+        self.query("current", |rows, _| Ok(rows.operations.get(&town).map(|row| row.operation.clone()))).await
+    }
+
+    async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError> {
+        self.query("claim", |rows, now| {
+            let Some(row) = rows.operations.get_mut(&town) else { return Ok(None) };
+            let free = row.lease_until.is_none_or(|until| until <= now);
+            if !free || row.operation.next_attempt_at > now {
+                return Ok(None);
+            }
+            row.owner = Some(worker.clone());
+            row.lease_until = Some(later(now, lease));
+            row.operation.fence += 1;
+            Ok(Some(row.operation.clone()))
+        })
+        .await
+    }
+
+    async fn due(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
+        self.query("due", |rows, now| {
+            let due =
+                |row: &&Row| row.operation.next_attempt_at <= now && row.lease_until.is_none_or(|until| until <= now);
+            let mut due: Vec<_> = rows.operations.values().filter(due).map(|row| &row.operation).collect();
+            due.sort_by_key(|operation| operation.next_attempt_at);
+            Ok(due.into_iter().map(|operation| operation.town).take(limit as usize).collect())
+        })
+        .await
+    }
+
+    async fn renew(&self, fence: Fence, lease: Duration) -> Result<(), StoreError> {
+        self.query("renew", |rows, now| {
+            rows.held(fence)?.lease_until = Some(later(now, lease));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError> {
+        self.query("record", |rows, now| {
+            rows.held(fence)?;
+            rows.change(fence.town, &record.town)?;
+            let row = rows.held(fence)?;
+            row.lease_until = Some(later(now, record.lease));
+            let operation = &mut row.operation;
+            operation.kind = record.kind;
+            operation.mark = record.mark;
+            operation.step = Some(record.step);
+            operation.attempt = record.attempt;
+            operation.last_error = record.last_error;
+            operation.cause = record.cause;
+            operation.progress = record.progress.clone();
+            operation.next_attempt_at = later(now, record.wait);
+            operation.updated_at = now;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn release(&self, fence: Fence) -> Result<(), StoreError> {
+        self.query("release", |rows, _| {
+            let row = rows.held(fence)?;
+            (row.owner, row.lease_until) = (None, None);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError> {
+        self.query("finish", |rows, _| {
+            rows.held(fence)?;
+            rows.change(fence.town, town)?;
+            rows.operations.remove(&fence.town);
+            rows.outcomes.insert(fence.operation, outcome);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError> {
+        self.query("outcome", |rows, _| Ok(rows.outcomes.get(&operation).copied())).await
+    }
+}
+
+#[async_trait]
+impl Users for Connection {
+    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.query("user", |rows, _| {
+            let known = rows.users.contains(id);
+            Ok(known.then(|| User { id: id.clone(), pepper: Some(format!("pepper of {id}").into()) }))
+        })
+        .await
+    }
+}
+
+/// A row as `accept_create` inserts it.
+pub(crate) fn town_row(town: &gastown_domain::NewTown) -> Town {
+    Town {
+        id: town.id,
+        owner: town.owner.clone(),
+        name: town.name.clone(),
+        sandbox_id: SandboxId::derive(&town.owner, &town.name),
+        machine_id: None,
+        volume_id: None,
+        region: Some(town.region.clone()),
+        status: TownStatus::Provisioning,
+        last_r2_sync_at: None,
+        last_heartbeat_at: None,
+        config: town.config.clone(),
+        created_at: town.created_at,
+        destroyed_at: None,
+    }
+}

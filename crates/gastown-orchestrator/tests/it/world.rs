@@ -1,0 +1,210 @@
+//! What there is at Fly: machines and volumes that change with tokio's (paused) time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use gastown_domain::ports::{MachineSighting, MachineSpec, VolumeSighting};
+use gastown_domain::{MachineId, Power, Region, SandboxRig, TownId, VolumeId};
+use tokio::time::Instant;
+
+pub(crate) const BOOT: Duration = Duration::from_secs(2);
+pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
+pub(crate) const STOP: Duration = Duration::from_secs(1);
+pub(crate) const LEAVE: Duration = Duration::from_secs(1);
+/// A volume stays bound a while after its machine is gone.
+pub(crate) const RELEASE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting(Instant),
+    On(Instant),
+    Stopping(Instant),
+    Off,
+    Failed,
+    Leaving(Instant),
+    Gone(Instant),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) id: MachineId,
+    pub(crate) name: String,
+    pub(crate) region: Region,
+    pub(crate) volume: VolumeId,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) phase: Phase,
+}
+
+impl Machine {
+    pub(crate) fn power(&self) -> Power {
+        match self.phase {
+            Phase::Starting(_) => Power::Starting,
+            Phase::On(_) => Power::On,
+            Phase::Stopping(_) => Power::Stopping,
+            Phase::Off => Power::Off,
+            Phase::Failed => Power::Failed,
+            Phase::Leaving(_) | Phase::Gone(_) => Power::Leaving,
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone(_))
+    }
+
+    pub(crate) fn belongs_to(&self, town: TownId) -> bool {
+        self.name == town.machine_name() || self.metadata.get("gastown_town_id") == Some(&town.to_string())
+    }
+
+    fn sighting(&self, unreachable_host: bool) -> MachineSighting {
+        let power = if unreachable_host { Power::Changing } else { self.power() };
+        MachineSighting { id: self.id.clone(), power, volume: Some(self.volume.clone()) }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Volume {
+    pub(crate) id: VolumeId,
+    pub(crate) name: String,
+    pub(crate) region: Region,
+    pub(crate) held_by: Option<MachineId>,
+    pub(crate) leaving: Option<Instant>,
+    pub(crate) gone: bool,
+    /// The sandbox keeps its rigs on its volume.
+    pub(crate) rigs: Vec<SandboxRig>,
+}
+
+impl Volume {
+    pub(crate) fn sighting(&self) -> VolumeSighting {
+        VolumeSighting {
+            id: self.id.clone(),
+            region: self.region.clone(),
+            leaving: self.leaving.is_some(),
+            bound_to: self.held_by.clone(),
+        }
+    }
+}
+
+/// Machines, volumes, and how Fly behaves.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way in which Fly misbehaves, on its own")]
+pub(crate) struct World {
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) volumes: Vec<Volume>,
+    /// Regions without room for machines.
+    pub(crate) full: BTreeSet<Region>,
+    /// Machines stay `starting`.
+    pub(crate) never_start: bool,
+    /// Machines end by themselves as soon as they have started.
+    pub(crate) crash_at_boot: bool,
+    /// Machines end as `failed`.
+    pub(crate) fail_at_boot: bool,
+    /// Machines are destroyed by their host as soon as they have started.
+    pub(crate) vanish_at_boot: bool,
+    /// Deleted volumes are listed for minutes.
+    pub(crate) volumes_leave_slowly: bool,
+    /// Deletes of machines are answered well and do nothing.
+    pub(crate) deletes_are_ignored: bool,
+    /// Sandboxes say that they are not well.
+    pub(crate) unwell: bool,
+    /// The hosts do not answer: machines read as something that nothing can be decided on.
+    pub(crate) unreachable_hosts: bool,
+    /// Rigs that cannot be cloned.
+    pub(crate) refused_rigs: BTreeSet<String>,
+    /// Rigs that somebody works in.
+    pub(crate) busy_rigs: BTreeSet<String>,
+    /// The list being answered is empty, whatever there is.
+    pub(crate) stale: bool,
+    serial: u32,
+}
+
+impl World {
+    /// Brings everything to the state it has by now.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        for machine in &mut self.machines {
+            machine.phase = match machine.phase {
+                Phase::Starting(at) if now >= at && !self.never_start => {
+                    match (self.crash_at_boot, self.fail_at_boot, self.vanish_at_boot) {
+                        (true, ..) => Phase::Off,
+                        (_, true, _) => Phase::Failed,
+                        (.., true) => Phase::Gone(at),
+                        _ => Phase::On(at),
+                    }
+                }
+                Phase::Stopping(at) if now >= at => Phase::Off,
+                Phase::Leaving(at) if now >= at => Phase::Gone(at),
+                same => same,
+            };
+        }
+        for volume in &mut self.volumes {
+            let holder = volume.held_by.as_ref().and_then(|id| self.machines.iter().find(|m| m.id == *id));
+            if let Some(Machine { phase: Phase::Gone(at), .. }) = holder
+                && now >= *at + RELEASE
+            {
+                volume.held_by = None;
+            }
+            volume.gone |= volume.leaving.is_some_and(|at| now >= at);
+        }
+    }
+
+    pub(crate) fn machine(&mut self, id: &MachineId) -> Option<&mut Machine> {
+        self.machines.iter_mut().find(|machine| machine.id == *id && !machine.is_gone())
+    }
+
+    pub(crate) fn volume(&mut self, id: &VolumeId) -> Option<&mut Volume> {
+        self.volumes.iter_mut().find(|volume| volume.id == *id && !volume.gone)
+    }
+
+    pub(crate) fn machines_of(&self, town: TownId) -> Vec<&Machine> {
+        self.machines.iter().filter(|machine| !machine.is_gone() && machine.belongs_to(town)).collect()
+    }
+
+    pub(crate) fn volumes_of(&self, town: TownId) -> Vec<&Volume> {
+        self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect()
+    }
+
+    pub(crate) fn sight_machine(&self, machine: &Machine) -> MachineSighting {
+        machine.sighting(self.unreachable_hosts)
+    }
+
+    pub(crate) fn add_machine(&mut self, spec: &MachineSpec, now: Instant) -> MachineId {
+        let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
+        self.machines.push(Machine {
+            id: id.clone(),
+            name: spec.town.machine_name(),
+            region: spec.region.clone(),
+            volume: spec.volume.clone(),
+            env: spec.env.clone(),
+            metadata: spec.metadata.clone(),
+            phase: Phase::Starting(now + BOOT),
+        });
+        if let Some(volume) = self.volume(&spec.volume) {
+            volume.held_by = Some(id.clone());
+        }
+        id
+    }
+
+    pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> VolumeSighting {
+        let volume = Volume {
+            id: format!("vol_{}", self.next()).parse().unwrap(),
+            name: town.volume_name(),
+            region: region.clone(),
+            held_by: None,
+            leaving: None,
+            gone: false,
+            rigs: Vec::new(),
+        };
+        self.volumes.push(volume.clone());
+        volume.sighting()
+    }
+
+    /// When a volume that is deleted now is gone.
+    pub(crate) fn volume_gone_at(&self, now: Instant) -> Instant {
+        now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE }
+    }
+
+    fn next(&mut self) -> u32 {
+        self.serial += 1;
+        self.serial
+    }
+}
