@@ -80,24 +80,35 @@ impl Fly {
         Ok(Self { http, url: format!("{}/v1/apps/{app}", url.trim_end_matches('/')), token: token.to_owned() })
     }
 
-    /// The living machines of a town.
-    pub(super) async fn machines_of(&self, town: &str) -> anyhow::Result<Vec<Machine>> {
-        let filter = [("metadata.gastown_town_id", town)];
-        let machines: Vec<Machine> = send(self.get("machines").query(&filter)).await.context("list machines")?;
-        Ok(machines.into_iter().filter(Machine::is_living).collect())
-    }
-
     /// The one living machine of a town.
     pub(super) async fn machine_of(&self, town: &str) -> anyhow::Result<Machine> {
-        let mut machines = self.machines_of(town).await?;
+        let mut machines = self.machines(&[("metadata.gastown_town_id", town)]).await?;
         ensure!(machines.len() == 1, "the town has {} machines on Fly", machines.len());
         machines.pop().context("the town has no machine on Fly")
     }
 
     /// The volume, where it is living.
     pub(super) async fn volume(&self, id: &str) -> anyhow::Result<Option<Volume>> {
+        Ok(self.volumes().await?.into_iter().find(|volume| volume.id == id))
+    }
+
+    /// Whatever lives in the app, of any town and of none.
+    pub(super) async fn all(&self) -> anyhow::Result<Vec<String>> {
+        let machines = self.machines(&[]).await?;
+        let machines = machines.iter().map(|machine| format!("machine {} ({})", machine.id, machine.state));
+        let volumes = self.volumes().await?;
+        let volumes = volumes.iter().map(|volume| format!("volume {} ({})", volume.id, volume.state));
+        Ok(machines.chain(volumes).collect())
+    }
+
+    async fn machines(&self, filter: &[(&str, &str)]) -> anyhow::Result<Vec<Machine>> {
+        let machines: Vec<Machine> = send(self.get("machines").query(filter)).await.context("list machines")?;
+        Ok(machines.into_iter().filter(Machine::is_living).collect())
+    }
+
+    async fn volumes(&self) -> anyhow::Result<Vec<Volume>> {
         let volumes: Vec<Volume> = send(self.get("volumes")).await.context("list volumes")?;
-        Ok(volumes.into_iter().find(|volume| volume.id == id && volume.is_living()))
+        Ok(volumes.into_iter().filter(Volume::is_living).collect())
     }
 
     /// Runs a command in a machine and returns what it prints.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -52,8 +52,8 @@ impl Story {
         show.step("start it", self.start(&town)).await?;
         show.step("find its volume intact", self.read(&town, &files)).await?;
         show.step("remove the rig", self.remove_rig(&town, &rig)).await?;
-        let volume = show.step("destroy it", self.destroy(&town)).await?;
-        show.step("find nothing left on Fly", self.nothing_left(&town, &volume)).await
+        show.step("destroy it", self.destroy(&town)).await?;
+        show.step("find nothing left on Fly", self.nothing_left()).await
     }
 
     /// Destroys the town, if it is there, without much ado.
@@ -148,9 +148,7 @@ impl Story {
         Ok(((), "the town has no rigs".to_owned()))
     }
 
-    /// Returns the volume that has to go.
-    async fn destroy(&self, town: &str) -> anyhow::Result<(String, String)> {
-        let volume = self.fly.machine_of(town).await?.mount()?.volume.clone();
+    async fn destroy(&self, town: &str) -> anyhow::Result<((), String)> {
         self.change("destroyTown", json!({ "townId": town })).await?;
         match self.report(town).await {
             Err(error) if is_not_found(&error) => {}
@@ -158,22 +156,20 @@ impl Story {
             Ok(report) => bail!("it can still be seen, with status {}", report["status"]),
         }
         ensure!(self.listed().await?.is_none(), "it is still listed");
-        Ok((volume, "it is not listed any more".to_owned()))
+        Ok(((), "it is not listed any more".to_owned()))
     }
 
-    async fn nothing_left(&self, town: &str, volume: &str) -> anyhow::Result<((), String)> {
-        let gone = async {
-            loop {
-                let (machines, volume) = (self.fly.machines_of(town).await?, self.fly.volume(volume).await?);
-                if machines.is_empty() && volume.is_none() {
-                    return Ok(((), "no machine, no volume".to_owned()));
-                }
-                let volumes = usize::from(volume.is_some());
-                self.note.write(format!("{} machines and {volumes} volumes left", machines.len()));
-                tokio::time::sleep(BETWEEN_LOOKS).await;
+    async fn nothing_left(&self) -> anyhow::Result<((), String)> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = self.fly.all().await?.join(", ");
+            if left.is_empty() {
+                return Ok(((), "no machine, no volume".to_owned()));
             }
-        };
-        tokio::time::timeout(DEADLINE, gone).await.context("something is left on Fly")?
+            ensure!(Instant::now() < deadline, "still there: {left}");
+            self.note.write(format!("still there: {left}"));
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// Asks for a change and, until it is answered, shows how far the town is.
@@ -212,17 +208,17 @@ impl Story {
 
     /// Looks at the town until it is as wanted.
     async fn until(&self, town: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let look = async {
-            loop {
-                let report = self.report(town).await?;
-                if wanted(&report) {
-                    return Ok(report);
-                }
-                self.note.write(progress(&report));
-                tokio::time::sleep(BETWEEN_LOOKS).await;
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let report = self.report(town).await?;
+            if wanted(&report) {
+                return Ok(report);
             }
-        };
-        tokio::time::timeout(DEADLINE, look).await.context("it does not come to that")?
+            let state = progress(&report);
+            ensure!(Instant::now() < deadline, "it does not come to that; the town is {state}");
+            self.note.write(state);
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     async fn files_on(&self, machine: &Machine) -> anyhow::Result<Files> {
