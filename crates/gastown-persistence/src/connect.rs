@@ -75,6 +75,12 @@ impl Database {
         migration::up(&self.connection).await
     }
 
+    /// The migrations this program knows and the database lacks, oldest first. Changes nothing.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, migration::MigrateError> {
+        let known = migration::status(&self.connection).await?;
+        Ok(known.into_iter().filter(|state| !state.applied).map(|state| state.name).collect())
+    }
+
     /// Closes every connection; other clones lose theirs too.
     pub async fn close(self) -> Result<(), ConnectError> {
         self.connection.close().await.map_err(ConnectError::Failed)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use gastown_domain::ports::{StoreError, WorkerId};
+use gastown_domain::ports::WorkerId;
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
@@ -32,9 +32,17 @@ pub enum StartError {
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[source] MigrateError),
+    /// The schema's state could not be read.
+    #[error("cannot read the state of the database's schema")]
+    Schema(#[source] MigrateError),
     /// The schema is not there or not up to date.
-    #[error("the database's schema is not ready; run `gastown migrate up`, or set MIGRATE_ON_START=true")]
-    Schema(#[source] StoreError),
+    #[error(
+        "the database lacks migrations: {}; run `gastown migrate up`, or set MIGRATE_ON_START=true", pending.join(", ")
+    )]
+    PendingMigrations {
+        /// Their names, oldest first.
+        pending: Vec<String>,
+    },
     /// The address is taken or not ours.
     #[error("cannot listen on {address}")]
     Listen {
@@ -116,8 +124,8 @@ impl ControlPlane {
         if config.migrate_on_start {
             database.migrate().await.map_err(StartError::Migrate)?;
         }
-        gastown_domain::ports::Readiness::ready(&database).await.map_err(StartError::Schema)?;
-        Ok(database)
+        let pending = database.pending_migrations().await.map_err(StartError::Schema)?;
+        if pending.is_empty() { Ok(database) } else { Err(StartError::PendingMigrations { pending }) }
     }
 
     /// The registry's database.
