@@ -39,7 +39,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
         RigCall::Add(rig) => {
             let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
             match sandboxes.add_rig(at, &wished).await {
-                Ok(()) => activate(ports, &rig).await,
+                Ok(()) => confirm(ports, at, &rig).await.map(drop),
                 // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
                 Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
                     tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
@@ -62,14 +62,23 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                 Ok(())
             }
         },
-        RigCall::Confirm(rig) => activate(ports, &rig).await,
+        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(drop),
         RigCall::Forget(rig) => rigs.remove(rig.town, rig.id).await.map(drop),
     }
 }
 
-async fn activate(ports: &Ports, rig: &Rig) -> Result<(), StoreError> {
-    if rig.status == RigStatus::Active {
-        return Ok(());
+/// Records that the sandbox has a rig, and answers the row as it stands. Where the row is gone, the rig was removed while
+/// it was being cloned: it goes from the sandbox too, unless its name is another rig's by now.
+pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Result<Option<Rig>, StoreError> {
+    let rigs = &ports.store.rigs;
+    rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
+    let rows = rigs.list(rig.town).await?;
+    let row = rows.iter().find(|row| row.id == rig.id).cloned();
+    if row.is_none()
+        && !rows.iter().any(|row| row.name.folded() == rig.name.folded())
+        && let Err(error) = ports.outside.sandboxes.remove_rig(at, &rig.name, false).await
+    {
+        tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "a removed rig is left in the sandbox");
     }
-    ports.store.rigs.set_status(rig.town, rig.id, rig.status, RigStatus::Active).await.map(drop)
+    Ok(row)
 }

@@ -5,14 +5,14 @@ use std::future::Future;
 use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
 use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownId, TownStatus, UserId};
 
-use crate::rigs::address_of;
+use crate::rigs::{address_of, confirm};
 use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_rig(&self, caller: UserId, request: AddRig) -> Result<Rig, TownError> {
         let store = &self.ports.store;
         let town = self.living(&caller, request.town).await?;
-        let mut rig = Rig {
+        let rig = Rig {
             id: self.ports.chance.ids.rig(),
             town: request.town,
             name: request.name,
@@ -26,11 +26,7 @@ impl TownService {
         let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
         let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
         match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &wished)).await {
-            Ok(()) => {
-                store.rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
-                rig.status = RigStatus::Active;
-                Ok(rig)
-            }
+            Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
                 store.rigs.remove(rig.town, rig.id).await?;
                 Err(TownError::RigRefused { reason })

@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     ServerError,
     /// The call takes as long as it may, then works, whether or not the caller is still there.
     Slow,
+    /// A sandbox does not wait with an answer to the next call until it is done with this one.
+    LandsLate,
     Throttled,
     Refused,
     NoCapacity,
@@ -70,6 +72,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Every one of which all recovers.
     pub(crate) const ALL: [Self; 15] = [
         Self::NotSent,
         Self::ReplyLost,

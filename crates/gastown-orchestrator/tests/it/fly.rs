@@ -84,8 +84,13 @@ impl Line {
                 sleep(LOST_AFTER).await;
                 Err(E::by(Fault::ReplyLost, call))
             }
+            Some(Fault::Slow) if !matches!(call, Call::Fly(_)) => {
+                let result = apply(&mut self.fly.world());
+                sleep(SLOW).await;
+                result
+            }
             // Whoever hangs up meanwhile does not stop it.
-            Some(Fault::Slow) => {
+            Some(Fault::Slow | Fault::LandsLate) => {
                 let fly = Arc::clone(&self.fly);
                 let applied = tokio::spawn(async move {
                     sleep(SLOW).await;

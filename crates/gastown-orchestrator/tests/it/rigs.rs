@@ -162,6 +162,25 @@ async fn a_removed_rig_is_gone_from_sandbox_and_table_and_its_name_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rig_that_was_removed_while_it_was_cloned_leaves_no_clone_behind() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.schedule().next(Call::AddRig, 1, Fault::LandsLate);
+    let (towns, alice) = (bench.replica().towns, alice());
+    let remove = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let pending = bench.store.rows().rigs[0].clone();
+        towns.remove_rig(&alice, removal(&pending)).await
+    };
+
+    let (added, removed) = tokio::join!(towns.add_rig(&alice, rig(town, "engine")), remove);
+
+    assert!(matches!(added, Err(TownError::RigNotFound)), "{added:?}");
+    assert_eq!(removed.unwrap(), RigRemoval::Removed);
+    bench.assert_invariants("no clone is left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rig_in_use_stays_unless_forced() {
     let bench = Bench::new();
     let added = with_rig(&bench, "engine").await;
