@@ -56,7 +56,8 @@ pub(crate) enum Fault {
     ServerError,
     /// The call takes as long as it may, then works, whether or not the caller is still there.
     Slow,
-    /// A sandbox does not wait with an answer to the next call until it is done with this one.
+    /// Slower than any call should be: a Fly call outlives a lease, a sandbox answers the next call before it is done with
+    /// this one.
     LandsLate,
     Throttled,
     Refused,

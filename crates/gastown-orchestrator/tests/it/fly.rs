@@ -59,9 +59,9 @@ impl Line {
         F: FnOnce(&mut World) -> Result<T, E> + Send + 'static,
     {
         self.process.breathe().await;
+        let fault = self.fly.schedule().strike(call);
         sleep(LATENCY).await;
         self.process.breathe().await;
-        let fault = self.fly.schedule().strike(call);
         let result = match fault {
             None => apply(&mut self.fly.world()),
             Some(Fault::StaleList) => {
@@ -91,9 +91,10 @@ impl Line {
             }
             // Whoever hangs up meanwhile does not stop it.
             Some(Fault::Slow | Fault::LandsLate) => {
+                let outlives_a_lease = fault == Some(Fault::LandsLate) && matches!(call, Call::Fly(_));
                 let fly = Arc::clone(&self.fly);
                 let applied = tokio::spawn(async move {
-                    sleep(SLOW).await;
+                    sleep(if outlives_a_lease { SLOW * 3 } else { SLOW }).await;
                     apply(&mut fly.world())
                 });
                 applied.await.unwrap()

@@ -76,7 +76,7 @@ async fn a_driver_that_lost_its_lease_changes_nothing_and_what_it_made_for_a_tom
     let bench = Bench::new();
     let replica = bench.replica();
     let alice = alice();
-    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::Slow);
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::LandsLate);
     let destroy = async {
         sleep(A_MOMENT).await;
         bench.replica().towns.destroy_town(&alice, bench.only_town()).await
@@ -87,6 +87,7 @@ async fn a_driver_that_lost_its_lease_changes_nothing_and_what_it_made_for_a_tom
     assert!(matches!(created, Err(TownError::Failed { kind: OperationKind::Create, .. })), "{created:?}");
     let destroyed = destroyed.unwrap();
     let before = bench.store.town(destroyed.id);
+    assert_eq!(bench.store.rows().operations.len(), 0, "the destroy has looked for it long enough");
     sleep(Duration::from_secs(90)).await;
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
     assert_eq!(bench.fly.world().volumes.len(), 1, "it was made, late");
@@ -132,12 +133,39 @@ async fn a_stop_during_an_outage_is_not_called_failed_before_a_look_tells() {
     bench.assert_invariants("after the outage");
 }
 
+/// Whenever the destroy comes, also between the look and the act: nothing is begun for the stop from then on.
+#[tokio::test(start_paused = true)]
+async fn a_driver_whose_operation_was_preempted_begins_nothing_more() {
+    for tens in 0..150 {
+        let bench = Bench::new();
+        let town = bench.running("mill").await.id;
+        bench.fly.schedule().always(Call::Fly(Action::StopMachine), Fault::NotNow);
+        let (replica, alice) = (bench.replica(), alice());
+        let destroy = async {
+            sleep(Duration::from_millis(tens * 10)).await;
+            let begun = async {
+                while bench.store.rows().operations.get(&town).is_none_or(|it| it.operation.kind == OperationKind::Stop)
+                {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                bench.fly.count(Action::StopMachine)
+            };
+            tokio::join!(replica.towns.destroy_town(&alice, town), begun).1
+        };
+        let (_, begun) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
+        sleep(A_MOMENT * 10).await;
+        assert!(bench.fly.count(Action::StopMachine) == begun, "destroyed after {tens} hundredths");
+    }
+}
+
+/// Both looks of one pass together outlast the lease.
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_keeps_its_claim() {
     let bench = Bench::new();
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::Slow);
-    bench.fly.schedule().next(Call::Fly(Action::ReadVolume), 1, Fault::Slow);
+    bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Slow);
+    bench.fly.schedule().after(Call::Fly(Action::ReadVolume), 1, Fault::Slow);
     let alice = alice();
     let create = replica.towns.create_town(&alice, request("mill"));
     let sweeps = async {
