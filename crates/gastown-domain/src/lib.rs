@@ -23,6 +23,7 @@ mod sandbox_id;
 mod seen;
 mod size;
 mod status;
+mod text_enum;
 mod town;
 
 pub use backoff::Backoff;

@@ -1,43 +1,29 @@
 //! The operation in flight: one row that is lock, intent and progress at once.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Invalid, OperationId, Region, Step, TownId, UserId};
+use crate::text_enum::text_enum;
+use crate::{Failure, OperationId, Region, Step, TownId, UserId};
 
-/// What is wanted of a town.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OperationKind {
-    /// Bring a new town up.
-    Create,
-    /// Bring a stopped town up again.
-    Start,
-    /// Turn the machine off, keep the volume.
-    Stop,
-    /// Remove everything.
-    Destroy,
-    /// Undo a create that cannot succeed.
-    RollBack,
+text_enum! {
+    expected "a known kind of operation";
+    /// What is wanted of a town.
+    pub enum OperationKind {
+        /// Bring a new town up.
+        Create = "create",
+        /// Bring a stopped town up again.
+        Start = "start",
+        /// Turn the machine off, keep the volume.
+        Stop = "stop",
+        /// Remove everything.
+        Destroy = "destroy",
+        /// Undo a create that cannot succeed.
+        RollBack = "roll_back",
+    }
 }
 
 impl OperationKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Start, Self::Stop, Self::Destroy, Self::RollBack];
-
-    /// The text of the column and of the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Destroy => "destroy",
-            Self::RollBack => "roll_back",
-        }
-    }
-
     /// Whether the operation ends with nothing left on Fly.
     pub const fn removes(self) -> bool {
         matches!(self, Self::Destroy | Self::RollBack)
@@ -50,48 +36,16 @@ impl std::fmt::Display for OperationKind {
     }
 }
 
-impl FromStr for OperationKind {
-    type Err = Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == raw)
-            .ok_or(Invalid::Shape { expected: "a known kind of operation" })
-    }
-}
-
-/// How far an operation has come in what cannot be seen on Fly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// Accepted.
-    Begun,
-    /// Stop and destroy: the sync was tried. Start: the machine has a fresh token.
-    Prepared,
-    /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
-    Settled,
-}
-
-impl Mark {
-    /// Every mark.
-    pub const ALL: [Self; 3] = [Self::Begun, Self::Prepared, Self::Settled];
-
-    /// The text of the column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Prepared => "prepared",
-            Self::Settled => "settled",
-        }
-    }
-}
-
-impl FromStr for Mark {
-    type Err = Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        Self::ALL.into_iter().find(|mark| mark.as_str() == raw).ok_or(Invalid::Shape { expected: "a known mark" })
+text_enum! {
+    expected "a known mark";
+    /// How far an operation has come in what cannot be seen on Fly.
+    pub enum Mark {
+        /// Accepted.
+        Begun = "begun",
+        /// Stop and destroy: the sync was tried. Start: the machine has a fresh token.
+        Prepared = "prepared",
+        /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
+        Settled = "settled",
     }
 }
 

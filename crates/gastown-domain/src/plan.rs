@@ -4,104 +4,49 @@
 //! half-finished attempt made, and takes "already gone, proven" for done. So the table may be asked again at any time,
 //! by any process.
 
-use std::str::FromStr;
+use crate::text_enum::text_enum;
+use crate::{Mark, OperationKind, Power, Seen, VolumeState, World};
 
-use crate::{Invalid, Mark, OperationKind, Power, Seen, VolumeState, World};
-
-/// The next thing to do for a town.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Nothing can be decided now: wait a little, look again.
-    LookAgain,
-    /// Adopt or create the volume.
-    EnsureVolume,
-    /// Adopt or create the machine, with a fresh token; it starts by itself.
-    EnsureMachine,
-    /// Give a machine that is off its whole configuration anew, with a fresh token (FM-25).
-    RefreshMachine,
-    /// Start the machine.
-    PowerOn,
-    /// Wait until the machine is started.
-    AwaitOn,
-    /// Wait until the sandbox answers, and bring its rigs in line with the table.
-    SettleSandbox,
-    /// Ask the sandbox for a last sync: bounded, best effort.
-    FinalSync,
-    /// Stop the machine.
-    PowerOff,
-    /// Wait until the machine is stopped.
-    AwaitOff,
-    /// Soft-delete the row: the town gives up its name and sandbox id.
-    Hide,
-    /// Delete the machine.
-    DropMachine,
-    /// Wait until the machine is destroyed; until then it holds its volume.
-    AwaitGone,
-    /// Delete every volume of the town's name but the one in use.
-    DropSurplus,
-    /// Delete the volume.
-    DropVolume,
-    /// The goal is reached: store the outcome, end the operation.
-    Finish,
-    /// A volume that had data is gone: give up rather than hand out an empty one (FM-22).
-    GiveUpVolumeLost,
-    /// The machine cannot run: give up.
-    GiveUpMachineFailed,
-}
-
-impl Step {
-    /// Every step.
-    pub const ALL: [Self; 18] = [
-        Self::LookAgain,
-        Self::EnsureVolume,
-        Self::EnsureMachine,
-        Self::RefreshMachine,
-        Self::PowerOn,
-        Self::AwaitOn,
-        Self::SettleSandbox,
-        Self::FinalSync,
-        Self::PowerOff,
-        Self::AwaitOff,
-        Self::Hide,
-        Self::DropMachine,
-        Self::AwaitGone,
-        Self::DropSurplus,
-        Self::DropVolume,
-        Self::Finish,
-        Self::GiveUpVolumeLost,
-        Self::GiveUpMachineFailed,
-    ];
-
-    /// The text of the column and of the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LookAgain => "look_again",
-            Self::EnsureVolume => "ensure_volume",
-            Self::EnsureMachine => "ensure_machine",
-            Self::RefreshMachine => "refresh_machine",
-            Self::PowerOn => "power_on",
-            Self::AwaitOn => "await_on",
-            Self::SettleSandbox => "settle_sandbox",
-            Self::FinalSync => "final_sync",
-            Self::PowerOff => "power_off",
-            Self::AwaitOff => "await_off",
-            Self::Hide => "hide",
-            Self::DropMachine => "drop_machine",
-            Self::AwaitGone => "await_gone",
-            Self::DropSurplus => "drop_surplus",
-            Self::DropVolume => "drop_volume",
-            Self::Finish => "finish",
-            Self::GiveUpVolumeLost => "give_up_volume_lost",
-            Self::GiveUpMachineFailed => "give_up_machine_failed",
-        }
-    }
-}
-
-impl FromStr for Step {
-    type Err = Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        Self::ALL.into_iter().find(|step| step.as_str() == raw).ok_or(Invalid::Shape { expected: "a known step" })
+text_enum! {
+    expected "a known step";
+    /// The next thing to do for a town.
+    pub enum Step {
+        /// Nothing can be decided now: wait a little, look again.
+        LookAgain = "look_again",
+        /// Adopt or create the volume.
+        EnsureVolume = "ensure_volume",
+        /// Adopt or create the machine, with a fresh token; it starts by itself.
+        EnsureMachine = "ensure_machine",
+        /// Give a machine that is off its whole configuration anew, with a fresh token (FM-25).
+        RefreshMachine = "refresh_machine",
+        /// Start the machine.
+        PowerOn = "power_on",
+        /// Wait until the machine is started.
+        AwaitOn = "await_on",
+        /// Wait until the sandbox answers, and bring its rigs in line with the table.
+        SettleSandbox = "settle_sandbox",
+        /// Ask the sandbox for a last sync: bounded, best effort.
+        FinalSync = "final_sync",
+        /// Stop the machine.
+        PowerOff = "power_off",
+        /// Wait until the machine is stopped.
+        AwaitOff = "await_off",
+        /// Soft-delete the row: the town gives up its name and sandbox id.
+        Hide = "hide",
+        /// Delete the machine.
+        DropMachine = "drop_machine",
+        /// Wait until the machine is destroyed; until then it holds its volume.
+        AwaitGone = "await_gone",
+        /// Delete every volume of the town's name but the one in use.
+        DropSurplus = "drop_surplus",
+        /// Delete the volume.
+        DropVolume = "drop_volume",
+        /// The goal is reached: store the outcome, end the operation.
+        Finish = "finish",
+        /// A volume that had data is gone: give up rather than hand out an empty one (FM-22).
+        GiveUpVolumeLost = "give_up_volume_lost",
+        /// The machine cannot run: give up.
+        GiveUpMachineFailed = "give_up_machine_failed",
     }
 }
 

@@ -1,0 +1,52 @@
+//! Enums that are stored and shown as texts: one line per variant says both.
+
+/// Gives an enum its texts: `ALL`, `as_str`, `FromStr`, and serde by the same texts. A text of no variant is
+/// [`Invalid::Shape`](crate::Invalid::Shape) with `expected`.
+macro_rules! text_enum {
+    (
+        expected $expected:literal;
+        $(#[$doc:meta])*
+        pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(try_from = "String", into = "&'static str")]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// The text that is stored and shown.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::Invalid;
+
+            fn from_str(raw: &str) -> Result<Self, $crate::Invalid> {
+                match raw {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::Invalid::Shape { expected: $expected }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::Invalid;
+
+            fn try_from(raw: String) -> Result<Self, $crate::Invalid> {
+                raw.parse()
+            }
+        }
+
+        impl From<$name> for &'static str {
+            fn from(value: $name) -> &'static str {
+                value.as_str()
+            }
+        }
+    };
+}
+pub(crate) use text_enum;
