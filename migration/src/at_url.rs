@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use crate::{MigrateError, MigrationState};
 
@@ -50,5 +50,9 @@ async fn connect(url: &str) -> Result<DatabaseConnection, MigrateError> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(BUSY_WAIT));
-    Database::connect(options).await.map_err(MigrateError::Connect)
+    Database::connect(options).await.map_err(|error| match error {
+        // Its text quotes the address, password and all.
+        DbErr::Conn(RuntimeErr::Internal(_)) => MigrateError::MalformedUrl,
+        other => MigrateError::Connect(other),
+    })
 }

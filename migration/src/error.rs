@@ -6,6 +6,9 @@ pub enum MigrateError {
     /// The address is neither `postgres://…` nor `sqlite://…`.
     #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
     UnknownDatabase,
+    /// The address cannot be read.
+    #[error("the database's URL is malformed")]
+    MalformedUrl,
     /// No connection.
     #[error("cannot connect to the database to migrate")]
     Connect(#[source] DbErr),

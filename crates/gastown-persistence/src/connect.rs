@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -38,7 +38,10 @@ pub enum ConnectError {
     /// Neither Postgres nor SQLite.
     #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
     UnknownDatabase,
-    /// The address cannot be read, or nobody answers there.
+    /// The address cannot be read.
+    #[error("the database's URL is malformed")]
+    Malformed,
+    /// Nobody answers there, or not as a database should.
     #[error("cannot connect to the database")]
     Failed(#[source] DbErr),
 }
@@ -66,7 +69,7 @@ pub struct Database {
 impl Database {
     /// Connects, without changing anything but to create a missing SQLite file.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
-        let connection = sea_orm::Database::connect(options(settings)?).await.map_err(ConnectError::Failed)?;
+        let connection = sea_orm::Database::connect(options(settings)?).await.map_err(refused)?;
         Ok(Self { connection, answer_timeout: settings.answer_timeout })
     }
 
@@ -84,6 +87,14 @@ impl Database {
     /// Closes every connection; other clones lose theirs too.
     pub async fn close(self) -> Result<(), ConnectError> {
         self.connection.close().await.map_err(ConnectError::Failed)
+    }
+}
+
+fn refused(error: DbErr) -> ConnectError {
+    match error {
+        // Its text quotes the address, password and all.
+        DbErr::Conn(RuntimeErr::Internal(_)) => ConnectError::Malformed,
+        other => ConnectError::Failed(other),
     }
 }
 
@@ -132,12 +143,18 @@ mod tests {
 
     #[tokio::test]
     async fn neither_settings_nor_errors_show_the_password() {
-        for url in ["postgres://user:canary@127.0.0.1:1/db", "mysql://user:canary@127.0.0.1:1/db", "canary"] {
+        for url in [
+            "postgres://user:canary@127.0.0.1:1/db",
+            "postgres://user:canary@127.0.0.1:99999/db",
+            "postgres://user:can/ary@127.0.0.1/db",
+            "mysql://user:canary@127.0.0.1:1/db",
+            "canary",
+        ] {
             let mut settings = DatabaseSettings::at(url);
             settings.connect_timeout = Duration::from_millis(200);
             let error = Database::connect(&settings).await.unwrap_err();
             let shown = format!("{settings:?} {error:?} {error}");
-            assert!(!shown.contains("canary"), "{shown}");
+            assert!(!shown.contains("canary") && !shown.contains("can/ary"), "{shown}");
         }
     }
 }
