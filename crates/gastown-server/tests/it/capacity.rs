@@ -1,0 +1,78 @@
+//! No room, in each of Fly's ways to say so: elsewhere where there is an elsewhere, else a plain answer and nothing left.
+
+use fly_sim::{Call, Capacity, Fault};
+use serde_json::json;
+
+use crate::stage::{ALICE, Setup, Stage};
+
+/// Every disguise, at each call that wears it.
+const FULL: [(Capacity, Call); 8] = [
+    (Capacity::Region, Call::CreateVolume),
+    (Capacity::Region, Call::CreateMachine),
+    (Capacity::VolumeHost, Call::CreateMachine),
+    (Capacity::Host, Call::CreateMachine),
+    (Capacity::VolumeAborted, Call::CreateVolume),
+    (Capacity::VolumePlain, Call::CreateVolume),
+    (Capacity::Quota, Call::CreateVolume),
+    (Capacity::Quota, Call::CreateMachine),
+];
+
+on_both! {
+    a_full_region_is_told_and_leaves_nothing,
+    a_full_region_is_left_for_the_next,
+    a_full_host_keeps_a_stopped_town_stopped_and_whole,
+}
+
+async fn a_full_region_is_told_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    for (disguise, call) in FULL {
+        stage.sim.inject(Fault::at(call, disguise.effect()).always());
+        let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.status), ("SERVICE_UNAVAILABLE", 503), "{disguise:?} {call:?}");
+        assert_eq!(
+            refused.message,
+            "The town could not be created: no region has room for the machine right now; try again later or name \
+             another region",
+        );
+        stage.idle().await;
+        assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{disguise:?} {call:?}");
+        stage.sim.clear_faults();
+    }
+    let towns = stage.rows.towns().await;
+    assert_eq!(towns.len(), FULL.len());
+    assert!(towns.iter().all(|town| town.destroyed_at.is_some() && town.fly_volume_id.is_none()));
+    stage
+}
+
+async fn a_full_region_is_left_for_the_next(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra,lhr", ..setup }.raise().await;
+    for (at, (disguise, call)) in FULL.into_iter().enumerate() {
+        stage.sim.inject(Fault::at(call, disguise.effect()).in_region("iad").always());
+        let town = stage.running(&format!("mill-{at}")).await;
+        assert_eq!(town.fly_region.as_deref(), Some("fra"), "{disguise:?} {call:?}");
+        stage.sim.clear_faults();
+    }
+    let regions: Vec<_> = stage.sim.volumes().into_iter().map(|volume| volume.region).collect();
+    assert_eq!(regions, vec!["fra"; FULL.len()]);
+    assert!(stage.sim.machines().iter().all(|machine| machine.region == "fra"));
+    stage
+}
+
+async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) -> Stage {
+    setup.policy.start_patience = std::time::Duration::from_millis(500);
+    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+    let town = stage.running("mill").await;
+    stage.on_town("stopTown", town.id).await.unwrap();
+    for call in [Call::StartMachine, Call::UpdateMachine] {
+        stage.sim.inject(Fault::at(call, Capacity::Host.effect()).always());
+        let refused = stage.on_town("startTown", town.id).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), &refused.data["failure"]), ("SERVICE_UNAVAILABLE", &json!("no_capacity")));
+        let row = stage.rows.town(town.id).await;
+        assert_eq!((row.status.as_str(), row.volume()), ("stopped", town.volume()));
+        stage.sim.clear_faults();
+    }
+    // Room for a moment only: the second attempt finds it.
+    stage.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));
+    assert_eq!(stage.on_town("startTown", town.id).await.unwrap()["status"], "running");
+    stage
+}

@@ -1,0 +1,72 @@
+//! A small tRPC client on the real socket.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Procedures that only read.
+const QUERIES: [&str; 2] = ["getTownStatus", "listTowns"];
+
+/// An error envelope, its parts held against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) status: u16,
+    pub(crate) message: String,
+    /// The whole `data`.
+    pub(crate) data: Value,
+}
+
+/// One for all tests, for it is dear to make. It keeps no connections: they would belong to the runtime of one test.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(60));
+    client.build().unwrap()
+});
+
+pub(crate) fn http() -> &'static reqwest::Client {
+    &CLIENT
+}
+
+/// One call with a bearer token; none where it is empty.
+pub(crate) async fn call(url: &str, token: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
+    let header = (!token.is_empty()).then(|| ("authorization", format!("Bearer {token}")));
+    call_with(url, header, procedure, input).await
+}
+
+/// One call with the key of a sandbox.
+pub(crate) async fn call_home(url: &str, key: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
+    call_with(url, Some(("x-internal-api-key", key.to_owned())), procedure, input).await
+}
+
+/// One call with one header of credentials.
+pub(crate) async fn call_with(
+    url: &str,
+    header: Option<(&str, String)>,
+    procedure: &str,
+    input: Value,
+) -> Result<Value, Refusal> {
+    let path = format!("gastown.{procedure}");
+    let url = format!("{url}/trpc/{path}");
+    let request = if QUERIES.contains(&procedure) {
+        http().get(url).query(&[("input", input.to_string())])
+    } else {
+        http().post(url).json(&input)
+    };
+    let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let envelope: Value = answer.json().await.unwrap();
+    if status == 200 {
+        return Ok(envelope.pointer("/result/data").unwrap_or_else(|| panic!("no data: {envelope}")).clone());
+    }
+    let error = &envelope["error"];
+    assert_eq!(error["data"]["httpStatus"], json!(status), "{envelope}");
+    assert_eq!(error["data"]["path"], json!(path), "{envelope}");
+    Err(Refusal {
+        code: error["data"]["code"].as_str().unwrap().to_owned(),
+        status,
+        message: error["message"].as_str().unwrap().to_owned(),
+        data: error["data"].clone(),
+    })
+}

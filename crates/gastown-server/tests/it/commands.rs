@@ -1,0 +1,109 @@
+//! `gastown migrate` and `gastown unseal`.
+
+use gastown_secrets::SandboxKey;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::process::Gastown;
+use crate::serve::empty;
+use crate::stage::Engine;
+
+fn pairs(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn the_schema_goes_up_and_down_and_up_again() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let place = empty(engine).await;
+        let settings = pairs(&[("DATABASE_URL", place.url())]);
+        let run = async |arguments: &[&str]| {
+            let ended = Gastown::run(arguments, &settings).await;
+            assert_eq!(ended.status.code(), Some(0), "{engine:?} {arguments:?}: {}", ended.err);
+            let count = |word: &str| ended.out.lines().filter(|line| line.starts_with(word)).count();
+            (count("applied"), count("pending"))
+        };
+        let (_, all) = run(&["migrate", "status"]).await;
+        assert!(all >= 6, "{all}");
+        assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
+        assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
+        assert_eq!(run(&["migrate", "down"]).await, (all - 1, 1), "{engine:?}");
+        assert_eq!(run(&["migrate", "down", "--steps", &(all - 1).to_string()]).await, (0, all), "{engine:?}");
+        assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn migrating_without_a_database_is_told() {
+    let ended = Gastown::run(&["migrate", "up"], &[]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.err.contains("DATABASE_URL is missing"), "{}", ended.err);
+    for url in ["postgres://user:canary@127.0.0.1:99999/none", "mysql://user:canary@127.0.0.1/none"] {
+        let ended = Gastown::run(&["migrate", "status"], &pairs(&[("DATABASE_URL", url)])).await;
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(ended.err.contains("URL") && !ended.err.contains("canary"), "{}", ended.err);
+    }
+}
+
+/// An environment with one sealed value, and its key.
+fn sealed(key: &SandboxKey) -> Vec<(String, String)> {
+    let token = key.public_key().seal(&SecretString::from("it's $HOME")).unwrap().to_text();
+    let private = key.to_secret();
+    pairs(&[("TOKEN", &token), ("PLAIN", "as it was"), ("SANDBOX_PRIVATE_KEY", private.expose_secret())])
+}
+
+#[tokio::test]
+async fn a_program_gets_the_opened_values_and_not_the_key() {
+    let settings = sealed(&SandboxKey::generate());
+    let script = "printf '%s|%s|%s' \"$TOKEN\" \"$PLAIN\" \"${SANDBOX_PRIVATE_KEY-gone}\"";
+    let ended = Gastown::run(&["unseal", "--", "sh", "-c", script], &settings).await;
+    assert_eq!((ended.status.code(), ended.out.trim_end()), (Some(0), "it's $HOME|as it was|gone"));
+    // Its end is the program's.
+    let ended = Gastown::run(&["unseal", "--", "sh", "-c", "exit 7"], &settings).await;
+    assert_eq!(ended.status.code(), Some(7));
+}
+
+#[tokio::test]
+async fn values_sealed_before_a_rotation_still_open() {
+    let (old, new) = (SandboxKey::generate(), SandboxKey::generate());
+    let mut settings = sealed(&old);
+    settings.retain(|(name, _)| name != "SANDBOX_PRIVATE_KEY");
+    settings.extend(pairs(&[
+        ("SANDBOX_PRIVATE_KEY", new.to_secret().expose_secret()),
+        ("SANDBOX_PRIVATE_KEY_PREVIOUS", old.to_secret().expose_secret()),
+    ]));
+    let script = "printf '%s|%s' \"$TOKEN\" \"${SANDBOX_PRIVATE_KEY_PREVIOUS-gone}\"";
+    let ended = Gastown::run(&["unseal", "--", "sh", "-c", script], &settings).await;
+    assert_eq!((ended.status.code(), ended.out.trim_end()), (Some(0), "it's $HOME|gone"));
+}
+
+#[tokio::test]
+async fn without_a_program_a_shell_can_read_the_values() {
+    let settings = sealed(&SandboxKey::generate());
+    let binary = env!("CARGO_BIN_EXE_gastown");
+    let script = format!("eval \"$({binary} unseal)\" && printf '%s' \"$TOKEN\"");
+    let mut shell = tokio::process::Command::new("sh");
+    let output = shell.args(["-c", &script]).env_clear().envs(settings).output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "it's $HOME");
+}
+
+#[tokio::test]
+async fn a_value_that_stays_closed_runs_nothing_and_is_named() {
+    let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
+    let good = sealed(&key);
+    let change = |name: &str, value: &str| {
+        let others = good.iter().filter(|(other, _)| other != name).cloned();
+        others.chain(pairs(&[(name, value)])).collect::<Vec<_>>()
+    };
+    let text = good[0].1.clone();
+    for (settings, named) in [
+        (change("SANDBOX_PRIVATE_KEY", other.to_secret().expose_secret()), "TOKEN"),
+        (change("SANDBOX_PRIVATE_KEY", "canary-no-key"), "SANDBOX_PRIVATE_KEY"),
+        (change("SANDBOX_PRIVATE_KEY", ""), "SANDBOX_PRIVATE_KEY is missing"),
+        (change("TOKEN", &text[..text.len() - 8]), "TOKEN"),
+        (change("TOKEN", "nacl:v2:canary"), "TOKEN"),
+    ] {
+        let ended = Gastown::run(&["unseal", "--", "sh", "-c", "echo it ran"], &settings).await;
+        assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""), "{named}");
+        assert!(ended.err.contains(named) && !ended.err.contains("canary"), "{named}: {}", ended.err);
+    }
+}

@@ -1,0 +1,132 @@
+//! `destroyTown`: synced, hidden, removed; the name is free, and a town of the same name is another town.
+
+use fly_sim::{Call, Effect, Fault};
+use gastown_secrets::EnvValue;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use crate::env::opened;
+use crate::stage::{ALICE, Setup, Stage, id_of, until};
+
+on_both! {
+    a_destroyed_town_leaves_nothing_but_its_tombstone,
+    a_town_of_the_same_name_is_a_new_town,
+    a_stopped_town_is_destroyed_without_a_sync,
+    a_sandbox_that_cannot_sync_keeps_no_town_alive,
+    a_destroy_outlasts_a_fly_that_is_down,
+    a_volume_that_stays_bound_is_waited_for,
+}
+
+async fn a_destroyed_town_leaves_nothing_but_its_tombstone(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();
+    let answer = stage.on_town("destroyTown", town.id).await.unwrap();
+    assert_eq!(answer, json!({"townId": town.id, "status": "destroyed"}));
+
+    let row = stage.rows.town(town.id).await;
+    assert_eq!(row.sandbox_id, format!("{}~{}", town.sandbox_id, town.id));
+    assert!(row.destroyed_at.is_some() && row.last_r2_sync_at.is_some(), "{row:?}");
+    assert_eq!((row.status.as_str(), row.fly_machine_id, row.fly_volume_id), ("destroyed", None, None));
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
+    let calls: Vec<_> = stage.sim.calls().into_iter().map(|record| record.call).collect();
+    let at = |wanted| calls.iter().position(|call| *call == wanted).unwrap();
+    assert!(at(Call::SandboxSync) < at(Call::DeleteMachine), "{calls:?}");
+    assert!(at(Call::DeleteMachine) < at(Call::DeleteVolume), "{calls:?}");
+
+    for procedure in ["getTownStatus", "startTown", "stopTown", "destroyTown"] {
+        let refused = stage.on_town(procedure, town.id).await.unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.message.as_str()), ("NOT_FOUND", "Town not found"), "{procedure}");
+    }
+    assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
+    stage
+}
+
+async fn a_town_of_the_same_name_is_a_new_town(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let old = stage.running("mill").await;
+    let old_env = opened(&stage, old.machine());
+    stage.on_town("destroyTown", old.id).await.unwrap();
+    let new = stage.running("mill").await;
+    let new_env = opened(&stage, new.machine());
+    assert_ne!(old.id, new.id);
+    assert_ne!(old.volume(), new.volume());
+    assert_eq!(old.sandbox_id, new.sandbox_id);
+    for name in ["TOWN_ID", "KILO_JWT", "INTERNAL_API_KEY"] {
+        let text = |value: &EnvValue| match value {
+            EnvValue::Opened(secret) => secret.expose_secret().to_owned(),
+            EnvValue::Plain(text) => text.clone(),
+        };
+        assert_ne!(text(&old_env[name]), text(&new_env[name]), "{name}");
+    }
+    assert_eq!(stage.rows.towns().await.len(), 2);
+    stage
+}
+
+async fn a_stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    stage.on_town("stopTown", town.id).await.unwrap();
+    let syncs = |stage: &Stage| stage.sim.calls().iter().filter(|record| record.call == Call::SandboxSync).count();
+    let before = syncs(&stage);
+    stage.on_town("destroyTown", town.id).await.unwrap();
+    assert_eq!(syncs(&stage), before);
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
+    stage
+}
+
+async fn a_sandbox_that_cannot_sync_keeps_no_town_alive(mut setup: Setup) -> Stage {
+    setup.policy.sync_timeout = std::time::Duration::from_millis(300);
+    let stage = setup.raise().await;
+    for (name, effect) in [
+        ("answers", Effect::server_error()),
+        ("hangs-up", Effect::DropRequest),
+        ("is-silent", Effect::Delay { millis: 60_000 }),
+    ] {
+        let town = stage.running(name).await;
+        stage.sim.inject(Fault::at(Call::SandboxSync, effect).always());
+        let answer = stage.on_town("destroyTown", town.id).await.unwrap();
+        assert_eq!(answer["status"], "destroyed", "{name}");
+        assert_eq!(stage.rows.town(town.id).await.last_r2_sync_at, None, "{name}");
+        assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{name}");
+        stage.sim.clear_faults();
+    }
+    stage
+}
+
+async fn a_destroy_outlasts_a_fly_that_is_down(mut setup: Setup) -> Stage {
+    setup.policy.caller_wait = std::time::Duration::from_millis(400);
+    let stage = setup.raise().await;
+    let town = id_of(&stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap());
+    stage.idle().await;
+    let ids = stage.rows.town(town).await;
+    stage.sim.inject(Fault::at_any(Effect::refusal(503, "upstream connect error")).always());
+    stage.on_town("destroyTown", town).await.unwrap();
+    until("it is tried in vain", async || {
+        stage.rows.operations().await.iter().any(|op| op.last_error.as_deref() == Some("provider_unavailable"))
+    })
+    .await;
+    // The handle to what is paid for is kept, and so is the work.
+    let row = stage.rows.town(town).await;
+    assert_eq!((row.fly_machine_id, row.fly_volume_id), (ids.fly_machine_id, ids.fly_volume_id));
+    until("the town is hidden", async || stage.rows.town(town).await.destroyed_at.is_some()).await;
+    assert_eq!(stage.on_town("getTownStatus", town).await.unwrap_err().code, "NOT_FOUND");
+    assert_eq!(stage.sim.machines().len(), 1);
+
+    stage.sim.clear_faults();
+    stage.idle().await;
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
+    stage
+}
+
+async fn a_volume_that_stays_bound_is_waited_for(mut setup: Setup) -> Stage {
+    setup.sim.timing.volume_release = std::time::Duration::from_millis(400);
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let answer = stage.on_town("destroyTown", town.id).await.unwrap();
+    assert_eq!(answer["status"], "destroyed");
+    assert_eq!(stage.sim.volumes(), []);
+    let tries = stage.sim.calls().iter().filter(|record| record.call == Call::DeleteVolume).count();
+    assert!(tries > 1, "the volume was never bound");
+    stage
+}

@@ -1,0 +1,99 @@
+//! `gastown dev`: one command, and a client can begin.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::client;
+use crate::process::Gastown;
+use crate::stage::{Engine, database, id_of};
+
+/// Its temporary folder is ours, so that what it leaves can be seen.
+fn settings(folder: &tempfile::TempDir) -> Vec<(String, String)> {
+    vec![("TMPDIR".to_owned(), folder.path().to_str().unwrap().to_owned())]
+}
+
+const ARGUMENTS: [&str; 8] = ["dev", "--user", "alice", "--user", "bob", "--json", "--timing", "fast"];
+
+async fn lives(announced: &Value) {
+    let url = announced["url"].as_str().unwrap();
+    let token = |user: &str| announced["users"][user]["token"].as_str().unwrap().to_owned();
+    let made = client::call(url, &token("alice"), "createTown", json!({ "townName": "mill" })).await.unwrap();
+    assert_eq!(made["status"], "running");
+    let town = json!({ "townId": id_of(&made) });
+    let foreign = client::call(url, &token("bob"), "getTownStatus", town.clone()).await.unwrap_err();
+    assert_eq!(foreign.code, "NOT_FOUND");
+    let fly = announced["flyUrl"].as_str().unwrap();
+    let machines = format!("{fly}/v1/apps/{}/machines", announced["flyApp"].as_str().unwrap());
+    let machines = client::http().get(machines).bearer_auth("any").send().await.unwrap();
+    let machines: Vec<Value> = machines.json().await.unwrap();
+    assert_eq!((machines.len(), &machines[0]["id"]), (1, &made["flyMachineId"]));
+    for (procedure, want) in [("stopTown", "stopped"), ("startTown", "running"), ("destroyTown", "destroyed")] {
+        let answer = client::call(url, &token("alice"), procedure, town.clone()).await.unwrap();
+        assert_eq!(answer["status"], want);
+    }
+}
+
+#[tokio::test]
+async fn the_first_line_is_all_that_a_client_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Gastown::spawn(&ARGUMENTS, &settings(&folder));
+    let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
+    let users: Vec<_> = announced["users"].as_object().unwrap().keys().collect();
+    assert_eq!(users, ["alice", "bob"]);
+    lives(&announced).await;
+    let asked = Instant::now();
+    process.signal(Signal::SIGTERM);
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert!(asked.elapsed() < Duration::from_secs(5), "took {:?}", asked.elapsed());
+    assert_eq!(ended.out.lines().count(), 1, "{}", ended.out);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn it_works_on_postgres_when_told_to() {
+    let (folder, place) = (tempfile::tempdir().unwrap(), database(Engine::Postgres).await);
+    let mut settings = settings(&folder);
+    settings.push(("DATABASE_URL".to_owned(), place.url().to_owned()));
+    let mut process = Gastown::spawn(&ARGUMENTS, &settings);
+    lives(&serde_json::from_str(&process.first_line().await).unwrap()).await;
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.ended().await.status.code(), Some(0));
+    let rows = crate::rows::Rows::of(place.url()).await;
+    assert_eq!(rows.towns().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_interrupt_with_a_town_alive_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Gastown::spawn(&ARGUMENTS, &settings(&folder));
+    let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
+    let token = announced["users"]["alice"]["token"].as_str().unwrap();
+    let input = json!({ "townName": "mill" });
+    client::call(announced["url"].as_str().unwrap(), token, "createTown", input).await.unwrap();
+    process.signal(Signal::SIGINT);
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn people_are_shown_a_line_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Gastown::spawn(&["dev", "--timing", "fast"], &settings(&folder));
+    process.first_line().await;
+    crate::stage::until("it has said everything", async || process.out().contains("curl -s ")).await;
+    let out = process.out();
+    assert!(out.contains("@trpc/client") && out.contains("dev's token:"), "{out}");
+    let curl: String = out.split_once("curl -s ").unwrap().1.split("\n\n").next().unwrap().replace("\\\n", " ");
+    let url = curl.split_whitespace().next().unwrap();
+    assert!(url.ends_with("/trpc/gastown.createTown"), "{curl}");
+    let token = curl.split("Bearer ").nth(1).unwrap().split('\'').next().unwrap();
+    let base = url.strip_suffix("/trpc/gastown.createTown").unwrap();
+    client::call(base, token, "createTown", json!({ "townName": "mill" })).await.unwrap();
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.ended().await.status.code(), Some(0));
+}

@@ -1,0 +1,138 @@
+//! A create that cannot succeed: the caller is told why, the row is a tombstone, and nothing is left on Fly.
+
+use std::time::Duration;
+
+use fly_sim::{Call, Death, Effect, Fault, RateLimits};
+use gastown_fly::{Pacing, Rates};
+use gastown_secrets::SandboxKey;
+use serde_json::json;
+
+use crate::stage::{ALICE, Setup, Stage};
+
+on_both! {
+    a_refused_volume_is_told_and_leaves_nothing,
+    a_refused_machine_is_told_and_leaves_nothing,
+    a_machine_that_never_starts_is_told_and_leaves_nothing,
+    a_machine_that_dies_at_once_is_told_and_leaves_nothing,
+    a_sandbox_that_cannot_open_its_secrets_never_runs,
+    a_fly_that_is_down_is_told_and_leaves_nothing,
+    a_roll_back_outlasts_a_fly_that_refuses_to_delete,
+    throttled_calls_cost_time_and_nothing_else,
+    within_flys_limits_towns_come_up,
+    a_failed_name_is_free_again,
+}
+
+/// Creates `mill`, which must fail so, and checks what is left.
+async fn fails(stage: &Stage, code: &str, failure: &str, text: &str) {
+    let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.data["failure"]), (code, &json!(failure)), "{refused:?}");
+    assert_eq!(refused.message, format!("The town could not be created: {text}"));
+    stage.idle().await;
+    let row = stage.rows.towns().await.pop().unwrap();
+    assert!(row.destroyed_at.is_some() && row.status == "destroyed", "{row:?}");
+    assert_eq!((row.fly_machine_id, row.fly_volume_id), (None, None));
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
+    assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
+}
+
+async fn a_refused_volume_is_told_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let no = Effect::refusal(422, "canary: invalid volume");
+    stage.sim.inject(Fault::at(Call::CreateVolume, no).always());
+    fails(&stage, "BAD_GATEWAY", "volume_refused", "the provider refused to create the volume").await;
+    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (0, 0));
+    stage
+}
+
+async fn a_refused_machine_is_told_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let no = Effect::refusal(422, "canary: invalid machine");
+    stage.sim.inject(Fault::at(Call::CreateMachine, no).always());
+    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
+    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (0, 1));
+    stage
+}
+
+async fn a_machine_that_never_starts_is_told_and_leaves_nothing(mut setup: Setup) -> Stage {
+    setup.policy.create_patience = Duration::from_millis(600);
+    setup.policy.await_machine = Duration::from_millis(100);
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::never_starts()));
+    fails(&stage, "GATEWAY_TIMEOUT", "machine_never_started", "the machine did not start in time").await;
+    stage
+}
+
+async fn a_machine_that_dies_at_once_is_told_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::KillMachine { death: Death::Destroyed }));
+    fails(&stage, "BAD_GATEWAY", "machine_failed", "the machine started and failed").await;
+    stage
+}
+
+async fn a_sandbox_that_cannot_open_its_secrets_never_runs(mut setup: Setup) -> Stage {
+    setup.policy.create_patience = Duration::from_millis(800);
+    setup.policy.await_machine = Duration::from_millis(100);
+    setup.seal_for = Some(SandboxKey::generate());
+    let stage = setup.raise().await;
+    let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
+    assert!(["BAD_GATEWAY", "GATEWAY_TIMEOUT"].contains(&refused.code.as_str()), "{refused:?}");
+    assert!(stage.sim.all_machines().iter().all(|machine| !machine.serving));
+    stage.idle().await;
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
+    assert!(stage.rows.towns().await[0].destroyed_at.is_some());
+    stage
+}
+
+async fn a_fly_that_is_down_is_told_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::server_error()).always());
+    fails(
+        &stage,
+        "SERVICE_UNAVAILABLE",
+        "provider_unavailable",
+        "the provider does not answer right now; try again later",
+    )
+    .await;
+    stage
+}
+
+async fn a_roll_back_outlasts_a_fly_that_refuses_to_delete(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
+    stage.sim.inject(Fault::at(Call::DeleteVolume, Effect::server_error()).times(4));
+    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
+    stage
+}
+
+async fn throttled_calls_cost_time_and_nothing_else(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    for call in [Call::CreateVolume, Call::CreateMachine, Call::GetMachine, Call::Wait, Call::ListMachines] {
+        stage.sim.inject(Fault::at(call, Effect::throttled()).times(8));
+    }
+    stage.running("mill").await;
+    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
+    stage
+}
+
+async fn within_flys_limits_towns_come_up(mut setup: Setup) -> Stage {
+    setup.sim.rates = RateLimits::Fly;
+    setup.pacing = Pacing::On(Rates::default());
+    let stage = setup.raise().await;
+    let creates = ["a", "b"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
+    for create in creates {
+        assert_eq!(create.await.unwrap().unwrap()["status"], "running");
+    }
+    // The client keeps the pace itself: what is still refused came a moment too early.
+    let calls = stage.sim.calls();
+    let limited = calls.iter().filter(|record| record.status == Some(429)).count();
+    assert!(limited * 5 <= calls.len(), "{limited} of {} calls", calls.len());
+    stage
+}
+
+async fn a_failed_name_is_free_again(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(422, "invalid volume")));
+    fails(&stage, "BAD_GATEWAY", "volume_refused", "the provider refused to create the volume").await;
+    stage.running("mill").await;
+    stage
+}

@@ -1,0 +1,58 @@
+//! Sandboxes call home: heartbeats, and fresh tokens.
+
+use std::time::Duration;
+
+use gastown_jwt::TokenVerifier;
+use gastown_server::SystemClock;
+use serde_json::json;
+
+use crate::client;
+use crate::env::secret;
+use crate::stage::{Setup, Stage, token_keys, until};
+
+on_both! {
+    a_running_sandbox_is_heard,
+    a_sandbox_gets_a_fresh_token_for_its_town,
+    a_key_ends_with_its_town,
+}
+
+async fn a_running_sandbox_is_heard(mut setup: Setup) -> Stage {
+    setup.sim.heartbeat = Some(Duration::from_millis(20));
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    until("it is heard", async || stage.rows.town(town.id).await.last_heartbeat_at.is_some()).await;
+    let first = stage.on_town("getTownStatus", town.id).await.unwrap()["lastHeartbeatAt"].clone();
+    assert!(first.is_string(), "{first}");
+    until("it is heard again", async || {
+        stage.on_town("getTownStatus", town.id).await.unwrap()["lastHeartbeatAt"].as_str() > first.as_str()
+    })
+    .await;
+    stage
+}
+
+async fn a_sandbox_gets_a_fresh_token_for_its_town(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let key = secret(&stage, town.machine(), "INTERNAL_API_KEY");
+    let fresh = client::call_home(stage.url(), &key, "refreshToken", json!({ "townId": town.id })).await.unwrap();
+    let verifier = TokenVerifier::new(token_keys(), std::sync::Arc::new(SystemClock));
+    let grant = verifier.verify_gateway(fresh["token"].as_str().unwrap()).unwrap();
+    assert_eq!((grant.town.as_uuid(), grant.user.as_str()), (town.id, town.user_id.as_str()));
+    stage
+}
+
+async fn a_key_ends_with_its_town(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let key = secret(&stage, town.machine(), "INTERNAL_API_KEY");
+    let input = json!({ "townId": town.id });
+    client::call_home(stage.url(), &key, "heartbeat", input.clone()).await.unwrap();
+    stage.on_town("destroyTown", town.id).await.unwrap();
+    let heard = stage.rows.town(town.id).await.last_heartbeat_at;
+    for procedure in ["heartbeat", "refreshToken"] {
+        let refused = client::call_home(stage.url(), &key, procedure, input.clone()).await.unwrap_err();
+        assert_eq!(refused.code, "UNAUTHORIZED", "{procedure}");
+    }
+    assert_eq!(stage.rows.town(town.id).await.last_heartbeat_at, heard);
+    stage
+}

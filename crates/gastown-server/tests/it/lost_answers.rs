@@ -1,0 +1,90 @@
+//! Answers that get lost: whatever Fly did, there is one machine and one volume.
+
+use fly_sim::{Call, Effect, Fault};
+use serde_json::{Value, json};
+
+use crate::stage::{ALICE, Setup, Stage};
+
+on_both! {
+    a_lost_answer_makes_nothing_twice,
+    a_lost_answer_stops_and_starts_nothing_twice,
+    a_lost_answer_leaves_nothing_of_a_destroyed_town,
+    lists_that_lag_hide_nothing,
+}
+
+/// Every way to lose an answer, or the call itself.
+fn losses() -> [Effect; 4] {
+    let applied = Effect::ApplyThenAnswer { status: 502, body: Value::Null };
+    [Effect::DropAnswer, applied, Effect::DropRequest, Effect::server_error()]
+}
+
+async fn a_lost_answer_makes_nothing_twice(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let mut made = 0;
+    for call in [Call::CreateVolume, Call::CreateMachine, Call::GetMachine, Call::Wait, Call::SandboxHealth] {
+        for effect in losses() {
+            let case = format!("{call:?} {effect:?}");
+            stage.sim.inject(Fault::at(call, effect));
+            stage.running(&format!("mill-{made}")).await;
+            made += 1;
+            assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (made, made), "{case}");
+            stage.sim.clear_faults();
+        }
+    }
+    // Both at once, and more than once.
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer).times(2));
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::DropAnswer).times(2));
+    stage.running("both").await;
+    assert_eq!((stage.sim.machines().len(), stage.sim.volumes().len()), (made + 1, made + 1));
+    stage
+}
+
+async fn a_lost_answer_stops_and_starts_nothing_twice(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    for effect in losses() {
+        for (procedure, call) in [
+            ("stopTown", Call::StopMachine),
+            ("startTown", Call::UpdateMachine),
+            ("stopTown", Call::Wait),
+            ("startTown", Call::StartMachine),
+        ] {
+            stage.sim.inject(Fault::at(call, effect.clone()));
+            let answer = stage.on_town(procedure, town.id).await.unwrap();
+            let want = if procedure == "stopTown" { "stopped" } else { "running" };
+            assert_eq!(answer["status"], want, "{procedure} {call:?} {effect:?}");
+            stage.sim.clear_faults();
+        }
+    }
+    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
+    stage
+}
+
+async fn a_lost_answer_leaves_nothing_of_a_destroyed_town(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    for call in [Call::DeleteMachine, Call::DeleteVolume, Call::GetMachine, Call::Wait] {
+        for effect in losses() {
+            let case = format!("{call:?} {effect:?}");
+            let town = stage.running("mill").await;
+            stage.sim.inject(Fault::at(call, effect));
+            let answer = stage.on_town("destroyTown", town.id).await.unwrap();
+            assert_eq!(answer["status"], "destroyed", "{case}");
+            assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{case}");
+            stage.sim.clear_faults();
+        }
+    }
+    stage
+}
+
+async fn lists_that_lag_hide_nothing(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    for call in [Call::ListVolumes, Call::ListMachines] {
+        stage.sim.inject(Fault::at(call, Effect::StaleList).times(2));
+    }
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer));
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::DropAnswer));
+    let made = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();
+    assert_eq!(made["status"], "running");
+    assert_eq!((stage.sim.machines().len(), stage.sim.volumes().len()), (1, 1));
+    stage
+}

@@ -1,0 +1,53 @@
+//! The whole control plane on a real socket, a real database and a simulated Fly: what users, operators and sandboxes
+//! may rely on, each on SQLite and on Postgres.
+//!
+//! Start reading at `stage.rs`. A test gets a [`stage::Setup`], raises a stage from it and hands the stage back; then
+//! the stage is settled: every operation has ended, and every machine and volume belongs to exactly one town.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+/// Runs each of these tests on both databases, and settles their stages.
+macro_rules! on_both {
+    ($($test:ident,)+) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::stage::Setup::sqlite()).await.settle().await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::stage::Setup::postgres()).await.settle().await;
+            })+
+        }
+    };
+}
+
+mod bad_input;
+mod capacity;
+mod client;
+mod commands;
+mod create;
+mod destroy;
+mod dev;
+mod entry;
+mod env;
+mod failures;
+mod foreign;
+mod heartbeat;
+mod life;
+mod lost_answers;
+mod probes;
+mod process;
+mod races;
+mod replica;
+mod rigs;
+mod rows;
+mod secrecy;
+mod serve;
+mod settle;
+mod stage;
+mod takeover;
+mod takeover_binary;
+mod typescript;

@@ -1,0 +1,117 @@
+//! A control plane of its own within the process: it can be stopped in good order, or crash.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gastown_fly::Pacing;
+use gastown_server::{Config, ControlPlane};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long a shutdown may take when nothing is under way.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+/// Our own words in full, other crates' warnings.
+const LOG_FILTER: &str = "warn,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
+    gastown_sandbox=debug,gastown_persistence=debug,gastown_jwt=debug,gastown_secrets=debug";
+
+/// One replica with a runtime and a log of its own.
+pub(crate) struct Replica {
+    pub(crate) url: String,
+    pub(crate) log: Log,
+    runtime: Option<Runtime>,
+    serving: JoinHandle<io::Result<()>>,
+    stop: CancellationToken,
+}
+
+/// What a replica has logged.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    /// What says that a human must act.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.text().lines().filter(|line| line.contains(" ERROR ")).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Replica {
+    pub(crate) async fn start(config: Config, pacing: Pacing, listener: TcpListener) -> Self {
+        let log = Log::default();
+        let runtime = runtime(&log);
+        let stop = CancellationToken::new();
+        let (ready, url) = tokio::sync::oneshot::channel();
+        let stopped = stop.clone();
+        let serving = runtime.spawn(async move {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let plane = ControlPlane::with_listener(config, pacing, listener).await.map_err(io::Error::other)?;
+            let _ = ready.send(plane.local_url());
+            plane.serve(stopped).await
+        });
+        let url = url.await.expect("the replica does not start");
+        Self { url, log, runtime: Some(runtime), serving, stop }
+    }
+
+    /// Ends as a crash would.
+    pub(crate) fn crash(self) {
+        drop(self);
+    }
+
+    /// Ends in good order.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let served = tokio::time::timeout(SHUTDOWN, &mut self.serving).await;
+        served.expect("the shutdown hangs").expect("the replica panicked").expect("the listener failed");
+    }
+}
+
+impl Drop for Replica {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what its replicas logged")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log.text();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("--- the replica at {}:\n{}", self.url, lines[lines.len().saturating_sub(150)..].join("\n"));
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Every thread of it logs to `log`, and no other does.
+fn runtime(log: &Log) -> Runtime {
+    let writer = log.clone();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(LOG_FILTER))
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let logs = tracing::Dispatch::new(logs);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        // The thread's end is the guard's.
+        .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&logs)))
+        .build()
+        .unwrap()
+}

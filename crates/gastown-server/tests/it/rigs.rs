@@ -1,0 +1,175 @@
+//! `addRig` and `removeRig`: table and sandbox are in line, whatever happens.
+
+use fly_sim::{Call, Effect, Fault};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::stage::{ALICE, Setup, Stage, id_of, until};
+
+const REPO: &str = "https://github.com/acme/app";
+
+on_both! {
+    a_rig_is_in_table_and_sandbox_until_it_is_removed,
+    a_stopped_town_takes_rigs_and_has_them_at_its_next_start,
+    a_stopped_town_gives_rigs_up_at_its_next_start,
+    a_rig_that_the_sandbox_refuses_is_not_kept,
+    work_that_is_not_pushed_is_not_lost_without_force,
+    the_first_rigs_come_with_the_town,
+    a_rigs_name_is_taken_without_regard_to_case,
+    a_rig_whose_answer_got_lost_is_settled_later,
+    a_removal_whose_answer_got_lost_is_settled_later,
+}
+
+/// Names of the rigs in the table, with their statuses.
+async fn in_table(stage: &Stage) -> Vec<(String, String)> {
+    stage.rows.rigs().await.into_iter().map(|rig| (rig.rig_name, rig.status)).collect()
+}
+
+/// Names of the rigs in the only sandbox.
+fn in_sandbox(stage: &Stage) -> Vec<String> {
+    let Some(file) = stage.sim.volumes()[0].files.get("rigs.json").cloned() else { return Vec::new() };
+    let rigs: Vec<Value> = serde_json::from_str(&file).unwrap();
+    rigs.iter().map(|rig| rig["name"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn remove(stage: &Stage, town: Uuid, rig: &Value, force: bool) -> Result<Value, crate::client::Refusal> {
+    stage.call(ALICE, "removeRig", json!({"townId": town, "rigId": rig, "force": force})).await
+}
+
+fn status(name: &str, status: &str) -> Vec<(String, String)> {
+    vec![(name.to_owned(), status.to_owned())]
+}
+
+async fn a_rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let input = json!({
+        "townId": town.id, "rigName": "app", "repoUrl": REPO, "branch": "trunk", "config": {"depth": 1},
+    });
+    let rig = stage.call(ALICE, "addRig", input).await.unwrap();
+    for (key, value) in
+        [("rigName", json!("app")), ("repoUrl", json!(REPO)), ("branch", json!("trunk")), ("status", json!("active"))]
+    {
+        assert_eq!(rig[key], value, "{rig}");
+    }
+    assert_eq!(rig["config"], json!({"depth": 1}));
+    let [row] = stage.rows.rigs().await.try_into().unwrap();
+    assert_eq!((row.town_id, row.id.to_string()), (town.id, rig["rigId"].as_str().unwrap().to_owned()));
+    assert_eq!((row.repo_url.as_str(), row.branch.as_str()), (REPO, "trunk"));
+    let file: Value = serde_json::from_str(&stage.sim.volumes()[0].files["rigs.json"]).unwrap();
+    assert_eq!(file, json!([{"name": "app", "repoUrl": REPO, "branch": "trunk"}]));
+
+    let removed = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
+    assert_eq!(removed, json!({"rigId": rig["rigId"], "removed": true}));
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    let again = remove(&stage, town.id, &rig["rigId"], false).await.unwrap_err();
+    assert_eq!((again.code.as_str(), again.message.as_str()), ("NOT_FOUND", "Rig not found"));
+    stage
+}
+
+async fn a_stopped_town_takes_rigs_and_has_them_at_its_next_start(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    stage.on_town("stopTown", town.id).await.unwrap();
+    let rig = stage.add_rig(town.id, "app", REPO).await.unwrap();
+    assert_eq!((&rig["status"], in_table(&stage).await), (&json!("pending"), status("app", "pending")));
+    stage.on_town("startTown", town.id).await.unwrap();
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
+    stage
+}
+
+async fn a_stopped_town_gives_rigs_up_at_its_next_start(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let rig = stage.add_rig(town.id, "app", REPO).await.unwrap();
+    stage.on_town("stopTown", town.id).await.unwrap();
+    let removal = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
+    assert_eq!((&removal["removed"], in_table(&stage).await), (&json!(false), status("app", "removing")));
+    stage.on_town("startTown", town.id).await.unwrap();
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    stage
+}
+
+async fn a_rig_that_the_sandbox_refuses_is_not_kept(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let refused = stage.add_rig(town.id, "app", "https://github.com/refused/app").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.status), ("UNPROCESSABLE_CONTENT", 422));
+    assert!(refused.message.contains("the repository cannot be added as a rig"), "{}", refused.message);
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    // Nor one that was accepted while nobody could be asked.
+    stage.on_town("stopTown", town.id).await.unwrap();
+    stage.add_rig(town.id, "app", "https://github.com/refused/app").await.unwrap();
+    stage.on_town("startTown", town.id).await.unwrap();
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    stage
+}
+
+async fn work_that_is_not_pushed_is_not_lost_without_force(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let rig = stage.add_rig(town.id, "app", "https://github.com/unpushed/app").await.unwrap();
+    let refused = remove(&stage, town.id, &rig["rigId"], false).await.unwrap_err();
+    assert_eq!(refused.code, "CONFLICT");
+    assert_eq!(refused.data["inTheWay"], json!(["app: 2 commits not pushed"]));
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
+    let removed = remove(&stage, town.id, &rig["rigId"], true).await.unwrap();
+    assert_eq!(removed["removed"], true);
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    stage
+}
+
+async fn the_first_rigs_come_with_the_town(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let config = json!({"rigs": [{"rigName": "app", "repoUrl": REPO, "branch": "main"}]});
+    let made = stage.call(ALICE, "createTown", json!({"townName": "mill", "config": config})).await.unwrap();
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
+    let shown = stage.on_town("getTownStatus", id_of(&made)).await.unwrap();
+    assert_eq!(shown["rigs"][0]["rigName"], "app");
+    stage
+}
+
+async fn a_rigs_name_is_taken_without_regard_to_case(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    stage.add_rig(town.id, "app", REPO).await.unwrap();
+    let refused = stage.add_rig(town.id, "App", "https://github.com/acme/other").await.unwrap_err();
+    assert_eq!(refused.code, "CONFLICT");
+    assert_eq!(refused.message, "A rig with this name already exists in the town");
+    assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
+    // In another town it is free.
+    let inn = stage.running("inn").await;
+    stage.add_rig(inn.id, "app", REPO).await.unwrap();
+    stage
+}
+
+async fn a_rig_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    for (name, effect) in
+        [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
+    {
+        stage.sim.inject(Fault::at(Call::SandboxAddRig, effect));
+        stage.add_rig(town.id, name, REPO).await.unwrap();
+        until("the rig is settled", async || in_table(&stage).await.contains(&(name.to_owned(), "active".to_owned())))
+            .await;
+    }
+    assert_eq!(in_sandbox(&stage), ["applied", "dropped", "failed"]);
+    stage
+}
+
+async fn a_removal_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    for (name, effect) in
+        [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
+    {
+        let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
+        stage.sim.inject(Fault::at(Call::SandboxRemoveRig, effect));
+        let removal = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
+        assert_eq!(removal["removed"], false, "{name}");
+        until("the rig is gone", async || in_table(&stage).await.is_empty()).await;
+        assert_eq!(in_sandbox(&stage), Vec::<String>::new(), "{name}");
+    }
+    stage
+}

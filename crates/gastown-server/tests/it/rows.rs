@@ -1,0 +1,127 @@
+//! What stands in the database, read past the repositories.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, FromQueryResult, Statement};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A row of `gastown_towns`.
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+#[expect(clippy::struct_field_names, reason = "named like the columns")]
+pub(crate) struct Town {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: String,
+    pub(crate) town_name: String,
+    pub(crate) sandbox_id: String,
+    pub(crate) fly_machine_id: Option<String>,
+    pub(crate) fly_volume_id: Option<String>,
+    pub(crate) fly_region: Option<String>,
+    pub(crate) status: String,
+    pub(crate) last_r2_sync_at: Option<DateTime<Utc>>,
+    pub(crate) last_heartbeat_at: Option<DateTime<Utc>>,
+    pub(crate) config: Value,
+    pub(crate) destroyed_at: Option<DateTime<Utc>>,
+}
+
+impl Town {
+    pub(crate) fn machine(&self) -> &str {
+        self.fly_machine_id.as_deref().expect("no machine id in the row")
+    }
+
+    pub(crate) fn volume(&self) -> &str {
+        self.fly_volume_id.as_deref().expect("no volume id in the row")
+    }
+}
+
+/// A row of `gastown_rigs`.
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+#[expect(clippy::struct_field_names, reason = "named like the columns")]
+pub(crate) struct Rig {
+    pub(crate) id: Uuid,
+    pub(crate) town_id: Uuid,
+    pub(crate) rig_name: String,
+    pub(crate) repo_url: String,
+    pub(crate) branch: String,
+    pub(crate) status: String,
+}
+
+/// A row of `gastown_operations`.
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+pub(crate) struct Operation {
+    pub(crate) town_id: Uuid,
+    pub(crate) kind: String,
+    pub(crate) step: Option<String>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) owner: Option<String>,
+}
+
+/// A row of `gastown_town_events`.
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+pub(crate) struct Event {
+    pub(crate) town_id: Uuid,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) outcome: String,
+    pub(crate) error: Option<String>,
+}
+
+/// Another way into the database.
+pub(crate) struct Rows(DatabaseConnection);
+
+impl Rows {
+    pub(crate) async fn of(url: &str) -> Self {
+        let mut options = sea_orm::ConnectOptions::new(url);
+        options.max_connections(2).sqlx_logging(false);
+        Self(sea_orm::Database::connect(options).await.unwrap())
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.0.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// Makes every claim run out, as time would.
+    pub(crate) async fn expire_leases(&self) {
+        self.execute(
+            "UPDATE gastown_operations SET lease_expires_at = '2000-01-01T00:00:00+00:00', \
+             next_attempt_at = '2000-01-01T00:00:00+00:00'",
+        )
+        .await;
+    }
+
+    pub(crate) async fn towns(&self) -> Vec<Town> {
+        self.all("SELECT * FROM gastown_towns ORDER BY created_at, id").await
+    }
+
+    pub(crate) async fn rigs(&self) -> Vec<Rig> {
+        self.all("SELECT * FROM gastown_rigs ORDER BY created_at, id").await
+    }
+
+    pub(crate) async fn operations(&self) -> Vec<Operation> {
+        self.all("SELECT * FROM gastown_operations ORDER BY created_at, id").await
+    }
+
+    pub(crate) async fn events(&self) -> Vec<Event> {
+        self.all("SELECT * FROM gastown_town_events ORDER BY at, id").await
+    }
+
+    pub(crate) async fn town(&self, id: Uuid) -> Town {
+        let found = self.towns().await.into_iter().find(|town| town.id == id);
+        found.unwrap_or_else(|| panic!("no row of town {id}"))
+    }
+
+    /// Everything that a refused call must not change.
+    pub(crate) async fn everything(&self) -> String {
+        format!(
+            "{:?}\n{:?}\n{:?}\n{:?}",
+            self.towns().await,
+            self.rigs().await,
+            self.operations().await,
+            self.events().await
+        )
+    }
+
+    async fn all<T: FromQueryResult + Send>(&self, sql: &str) -> Vec<T> {
+        let statement = Statement::from_string(self.0.get_database_backend(), sql);
+        T::find_by_statement(statement).all(&self.0).await.unwrap()
+    }
+}

@@ -1,0 +1,181 @@
+//! `gastown serve`: it refuses to begin half-configured, and ends in good order.
+
+use std::time::{Duration, Instant};
+
+use ephemeral_db::TestDatabase;
+use fly_sim::{Call, Effect, Fault};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::client;
+use crate::process::Gastown;
+use crate::stage::{ALICE, Engine, Setup, Stage, id_of, until};
+
+on_both! {
+    a_process_serves_and_ends_when_it_is_told_to,
+    a_shutdown_answers_the_request_in_flight_and_loses_nothing,
+    the_work_of_a_stopped_process_is_given_back_at_once,
+}
+
+/// Serves from now on instead of the stage's own replica.
+async fn alone(stage: &mut Stage) -> (Gastown, String) {
+    stage.replicas.pop().unwrap().stop().await;
+    let mut process = Gastown::spawn(&["serve"], &stage.settings);
+    let url = process.served_url().await;
+    (process, url)
+}
+
+async fn a_process_serves_and_ends_when_it_is_told_to(setup: Setup) -> Stage {
+    let mut stage = setup.raise().await;
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (process, url) = alone(&mut stage).await;
+        let name = format!("mill-{}", signal as i32);
+        let made = client::call(&url, stage.token(ALICE), "createTown", json!({ "townName": name })).await.unwrap();
+        assert_eq!(made["status"], "running");
+        let asked = Instant::now();
+        process.signal(signal);
+        let ended = process.ended().await;
+        assert_eq!(ended.status.code(), Some(0), "{signal}:\n{}", ended.err);
+        assert!(asked.elapsed() < Duration::from_secs(5), "{signal}: took {:?}", asked.elapsed());
+        assert!(!ended.err.contains("canary") && !ended.err.contains(" ERROR "), "{}", ended.err);
+        stage.add_replica().await;
+    }
+    stage
+}
+
+async fn a_shutdown_answers_the_request_in_flight_and_loses_nothing(setup: Setup) -> Stage {
+    let mut stage = setup.raise().await;
+    let (process, url) = alone(&mut stage).await;
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::Delay { millis: 500 }));
+    let token = stage.token(ALICE).to_owned();
+    let create = {
+        let url = url.clone();
+        tokio::spawn(async move { client::call(&url, &token, "createTown", json!({ "townName": "mill" })).await })
+    };
+    until("the request is in flight", async || {
+        stage.sim.calls().iter().any(|record| record.call == Call::CreateVolume)
+    })
+    .await;
+    let asked = Instant::now();
+    process.signal(Signal::SIGTERM);
+    let made = create.await.expect("the connection was cut").unwrap();
+    let ended = process.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert!(asked.elapsed() < Duration::from_secs(10), "took {:?}", asked.elapsed());
+
+    stage.add_replica().await;
+    stage.idle().await;
+    assert_eq!(stage.rows.town(id_of(&made)).await.status, "running");
+    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
+    stage
+}
+
+async fn the_work_of_a_stopped_process_is_given_back_at_once(setup: Setup) -> Stage {
+    let mut stage = setup.raise().await;
+    stage.settings.push(("SHUTDOWN_SECONDS".to_owned(), "1".to_owned()));
+    let (process, url) = alone(&mut stage).await;
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
+    let token = stage.token(ALICE).to_owned();
+    let create =
+        tokio::spawn(async move { client::call(&url, &token, "createTown", json!({ "townName": "mill" })).await });
+    let held = |record: &fly_sim::CallRecord| record.call == Call::CreateMachine;
+    until("the work is held up", async || stage.sim.calls().iter().any(held)).await;
+    process.signal(Signal::SIGTERM);
+    let made = create.await.expect("the connection was cut").unwrap();
+    assert_eq!(made["status"], "provisioning");
+    assert_eq!(process.ended().await.status.code(), Some(0));
+    // No lease stands in the way of the next.
+    assert_eq!(stage.rows.operations().await[0].owner, None);
+    stage.sim.clear_faults();
+    stage.add_replica().await;
+    stage.idle().await;
+    assert_eq!(stage.rows.town(id_of(&made)).await.status, "running");
+    stage
+}
+
+/// Needed, and without a default.
+const NEEDED: [&str; 10] = [
+    "DATABASE_URL",
+    "FLY_API_TOKEN",
+    "FLY_APP_NAME",
+    "FLY_IMAGE",
+    "INTERNAL_API_SECRET",
+    "KILO_API_URL",
+    "NEXTAUTH_SECRET",
+    "R2_ACCESS_KEY",
+    "R2_BUCKET",
+    "SANDBOX_PUBLIC_KEY",
+];
+
+#[tokio::test]
+async fn a_process_without_settings_names_all_that_are_missing() {
+    let ended = Gastown::run(&["serve"], &[]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    for name in NEEDED {
+        assert!(ended.err.contains(&format!("{name} is missing")), "{name}:\n{}", ended.err);
+    }
+    assert_eq!(ended.err.matches(" is missing").count(), NEEDED.len(), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_process_with_wrong_settings_names_them_and_shows_no_value() {
+    let wrong = ["DATABASE_URL", "SANDBOX_PUBLIC_KEY", "NEXTAUTH_SECRET", "FLY_REGIONS", "PORT", "FLY_API_BASE_URL"];
+    let settings: Vec<_> = wrong.iter().map(|name| ((*name).to_owned(), "canary!".to_owned())).collect();
+    let ended = Gastown::run(&["serve"], &settings).await;
+    assert_eq!(ended.status.code(), Some(1));
+    for name in wrong {
+        assert!(ended.err.contains(&format!("{name} is wrong")), "{name}:\n{}", ended.err);
+    }
+    assert!(!ended.err.contains("canary") && ended.out.is_empty(), "{}{}", ended.err, ended.out);
+}
+
+#[tokio::test]
+async fn a_database_without_schema_is_told_with_what_to_do() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (stage, empty) = (Setup::on(engine).raise().await, empty(engine).await);
+        let settings = with(&stage.settings, "DATABASE_URL", empty.url());
+        let ended = Gastown::run(&["serve"], &settings).await;
+        assert_eq!(ended.status.code(), Some(1), "{engine:?}");
+        assert!(ended.err.contains("run `gastown migrate up`"), "{engine:?}:\n{}", ended.err);
+        stage.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_may_bring_the_schema_itself_and_read_a_file() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (stage, empty) = (Setup::on(engine).raise().await, empty(engine).await);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gastown.toml");
+        let settings = with(&stage.settings, "DATABASE_URL", empty.url());
+        let text = settings.iter().fold(String::new(), |text, (name, value)| text + &format!("{name} = {value:?}\n"));
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["--config", file.to_str().unwrap(), "serve", "--migrate"];
+        let mut process = Gastown::spawn(&arguments, &[]);
+        let url = process.served_url().await;
+        for probe in ["healthz", "readyz"] {
+            let answer = client::http().get(format!("{url}/{probe}")).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{engine:?} {probe}");
+        }
+        // Its users are others than the stage's: its database is.
+        let refused = client::call(&url, stage.token(ALICE), "listTowns", json!(null)).await.unwrap_err();
+        assert_eq!(refused.code, "UNAUTHORIZED", "{engine:?}");
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.ended().await.status.code(), Some(0), "{engine:?}");
+        stage.settle().await;
+    }
+}
+
+/// A database without any table.
+pub(crate) async fn empty(engine: Engine) -> TestDatabase {
+    match engine {
+        Engine::Sqlite => TestDatabase::empty_sqlite().unwrap(),
+        Engine::Postgres => TestDatabase::empty_postgres().await.unwrap(),
+    }
+}
+
+/// The same settings but one.
+fn with(settings: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
+    let others = settings.iter().filter(|(other, _)| other != name).cloned();
+    others.chain([(name.to_owned(), value.to_owned())]).collect()
+}

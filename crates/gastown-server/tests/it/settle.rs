@@ -1,0 +1,70 @@
+//! What must hold after every test, whatever it did: nothing is paid for that no town accounts for.
+
+use fly_sim::State;
+
+use crate::rows::Town;
+use crate::stage::{Stage, until};
+
+impl Stage {
+    /// Lets everything come to its end, checks the accounts and stops in good order.
+    pub(crate) async fn settle(mut self) {
+        assert!(!self.replicas.is_empty(), "nobody is left to settle");
+        self.idle().await;
+        // Nothing but what an operation that was taken over may still have to give back.
+        until("every machine and volume belongs to a town", async || self.unaccounted().await.is_empty()).await;
+        self.check_towns().await;
+        assert_eq!(self.sim.violations(), [], "calls that do not agree with Fly's document");
+        for replica in std::mem::take(&mut self.replicas) {
+            assert_eq!(replica.log.errors(), Vec::<String>::new(), "errors were logged");
+            replica.stop().await;
+        }
+    }
+
+    /// Machines and volumes that are not exactly one living town's.
+    async fn unaccounted(&self) -> Vec<String> {
+        let towns = self.rows.towns().await;
+        let living: Vec<_> = towns.iter().filter(|town| town.destroyed_at.is_none()).collect();
+        let owners = |owned: &dyn Fn(&Town) -> bool| living.iter().filter(|town| owned(town)).count();
+        let mut unaccounted = Vec::new();
+        for machine in self.sim.machines() {
+            let owned = |town: &Town| {
+                town.fly_machine_id.as_ref() == Some(&machine.id)
+                    && machine.metadata.get("gastown_town_id") == Some(&town.id.to_string())
+                    && machine.volume == town.fly_volume_id
+            };
+            if owners(&owned) != 1 {
+                unaccounted.push(format!("machine {} {}", machine.id, machine.name));
+            }
+        }
+        for volume in self.sim.volumes() {
+            if owners(&|town| town.fly_volume_id.as_ref() == Some(&volume.id)) != 1 {
+                unaccounted.push(format!("volume {} {}", volume.id, volume.name));
+            }
+        }
+        unaccounted
+    }
+
+    /// Every row says what is so on Fly.
+    async fn check_towns(&self) {
+        let (machines, volumes) = (self.sim.machines(), self.sim.volumes());
+        for town in self.rows.towns().await {
+            if town.destroyed_at.is_some() {
+                assert_eq!(
+                    (town.status.as_str(), &town.fly_machine_id, &town.fly_volume_id),
+                    ("destroyed", &None, &None)
+                );
+                assert!(town.sandbox_id.ends_with(&format!("~{}", town.id)), "{town:?}");
+                continue;
+            }
+            let machine = machines.iter().find(|machine| machine.id == town.machine());
+            let machine = machine.unwrap_or_else(|| panic!("no machine of {town:?}"));
+            assert!(volumes.iter().any(|volume| volume.id == town.volume()), "no volume of {town:?}");
+            let state = match town.status.as_str() {
+                "running" => State::Started,
+                "stopped" => State::Stopped,
+                other => panic!("{other} without an operation: {town:?}"),
+            };
+            assert_eq!((machine.state, machine.serving), (state, state == State::Started), "{town:?}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A whole control plane for one test: database, simulated Fly, one or more replicas, users with tokens.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use ephemeral_db::TestDatabase;
+use fly_sim::{FlySim, SimConfig};
+use gastown_domain::{Backoff, UserId};
+use gastown_fly::Pacing;
+use gastown_jwt::{TokenKeys, TokenMinter};
+use gastown_orchestrator::Policy;
+use gastown_persistence::{Database, DatabaseSettings, MigrateError};
+use gastown_secrets::SandboxKey;
+use gastown_server::{Config, Source, SystemClock};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::{self, Refusal};
+use crate::replica::Replica;
+use crate::rows::{Rows, Town};
+
+pub(crate) const ALICE: &str = "alice";
+pub(crate) const BOB: &str = "bob";
+/// The app in the simulated Fly.
+pub(crate) const APP: &str = "towns";
+/// Where a town's volume is mounted.
+pub(crate) const DATA: &str = "/home/gt/data";
+
+/// Secrets that must never be seen where anybody can read.
+pub(crate) const TOKEN_SECRET: &str = "canary-of-nextauth-0123456789abcdef";
+pub(crate) const TOWN_SECRET: &str = "canary-of-internal-0123456789abcdef";
+pub(crate) const FLY_TOKEN: &str = "fo1_canary-of-fly-0123456789";
+pub(crate) const R2_ACCESS_KEY: &str = "canary-of-r2-access";
+pub(crate) const R2_SECRET_KEY: &str = "canary-of-r2-secret";
+
+/// How long anything may take that a test waits for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// What a stage is raised from; the smallest valid one, to be changed where a test needs it.
+pub(crate) struct Setup {
+    pub(crate) engine: Engine,
+    pub(crate) sim: SimConfig,
+    pub(crate) policy: Policy,
+    /// `FLY_REGIONS`.
+    pub(crate) regions: &'static str,
+    /// How fast the replicas call Fly.
+    pub(crate) pacing: Pacing,
+    /// The key values are sealed with; the sandboxes' own where absent.
+    pub(crate) seal_for: Option<SandboxKey>,
+}
+
+impl Setup {
+    pub(crate) fn sqlite() -> Self {
+        Self::on(Engine::Sqlite)
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::on(Engine::Postgres)
+    }
+
+    pub(crate) fn on(engine: Engine) -> Self {
+        Self {
+            engine,
+            sim: SimConfig::fast(),
+            policy: fast_policy(),
+            regions: "iad",
+            pacing: Pacing::Off,
+            seal_for: None,
+        }
+    }
+
+    /// Everything up, with one replica.
+    pub(crate) async fn raise(self) -> Stage {
+        let place = database(self.engine).await;
+        let rows = Rows::of(place.url()).await;
+        let sim = FlySim::start(SimConfig { token: Some(FLY_TOKEN.into()), ..self.sim }).await.unwrap();
+        sim.create_app(APP).unwrap();
+        let sandbox_key = SandboxKey::generate();
+        sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", sandbox_key.to_secret()).unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sealing_key = self.seal_for.as_ref().unwrap_or(&sandbox_key).public_key().to_string();
+        let home = format!("http://{}", listener.local_addr().unwrap());
+        let settings = settings(&sim, place.url(), &sealing_key, self.regions, &home);
+        let mut config = Config::read(&Source::from_pairs(settings.clone())).unwrap();
+        config.orchestrator.policy = self.policy;
+        let tokens = make_users_known(place.url()).await;
+        let replicas = vec![Replica::start(config.clone(), self.pacing, listener).await];
+        Stage { sim, rows, replicas, config, pacing: self.pacing, settings, tokens, sandbox_key, place }
+    }
+}
+
+/// An empty, migrated database.
+pub(crate) async fn database(engine: Engine) -> TestDatabase {
+    async fn migrate(url: String) -> Result<(), MigrateError> {
+        migration::at_url::up(&url).await
+    }
+    match engine {
+        Engine::Sqlite => TestDatabase::sqlite(migrate).await.unwrap(),
+        Engine::Postgres => TestDatabase::postgres(migrate).await.unwrap(),
+    }
+}
+
+/// As production decides, in milliseconds. The lease is long: no test waits for one to run out.
+fn fast_policy() -> Policy {
+    Policy {
+        caller_wait: Duration::from_secs(20),
+        create_patience: Duration::from_secs(20),
+        start_patience: Duration::from_secs(20),
+        stop_patience: Duration::from_secs(20),
+        create_attempts: 6,
+        sync_attempts: 3,
+        sync_timeout: Duration::from_secs(2),
+        lease: Duration::from_secs(30),
+        await_machine: Duration::from_secs(1),
+        look_again: Duration::from_millis(15),
+        agreeing_looks: 3,
+        backoff: Backoff { first: Duration::from_millis(5), most: Duration::from_millis(40) },
+        sweep_every: Duration::from_millis(150),
+        ..Policy::production()
+    }
+}
+
+fn settings(sim: &FlySim, database: &str, sealing_key: &str, regions: &str, home: &str) -> Vec<(String, String)> {
+    [
+        ("DATABASE_URL", database),
+        ("HOST", "127.0.0.1"),
+        ("PORT", "0"),
+        ("NEXTAUTH_SECRET", TOKEN_SECRET),
+        ("INTERNAL_API_SECRET", TOWN_SECRET),
+        ("FLY_API_BASE_URL", &sim.url()),
+        ("FLY_API_TOKEN", FLY_TOKEN),
+        ("FLY_APP_NAME", APP),
+        ("FLY_REGIONS", regions),
+        ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123"),
+        ("SANDBOX_URL", &sim.sandbox_url_template()),
+        ("SANDBOX_PUBLIC_KEY", sealing_key),
+        ("KILO_API_URL", "https://kilo.example.com"),
+        ("R2_BUCKET", "towns"),
+        ("R2_ACCESS_KEY", R2_ACCESS_KEY),
+        ("R2_SECRET_KEY", R2_SECRET_KEY),
+        ("GASTOWN_CLOUD_URL", home),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Alice and bob, each with a pepper and a token that holds for an hour.
+async fn make_users_known(url: &str) -> BTreeMap<&'static str, SecretString> {
+    let database = Database::connect(&DatabaseSettings::at(url)).await.unwrap();
+    let mut tokens = BTreeMap::new();
+    for name in [ALICE, BOB] {
+        let user: UserId = name.parse().unwrap();
+        database.make_user_known(&user, &pepper(name)).await.unwrap();
+        tokens.insert(name, minter().mint_user_token(&user, Some(&pepper(name)), TimeDelta::hours(1)).unwrap());
+    }
+    database.close().await.unwrap();
+    tokens
+}
+
+pub(crate) fn pepper(user: &str) -> SecretString {
+    format!("canary-pepper-of-{user}").into()
+}
+
+pub(crate) fn token_keys() -> TokenKeys {
+    TokenKeys::new(&TOKEN_SECRET.into()).unwrap()
+}
+
+pub(crate) fn minter() -> TokenMinter {
+    TokenMinter::new(token_keys(), Arc::new(SystemClock))
+}
+
+/// Everything a test can see and do. Fields are dropped in order: the database last.
+pub(crate) struct Stage {
+    pub(crate) sim: FlySim,
+    pub(crate) rows: Rows,
+    pub(crate) replicas: Vec<Replica>,
+    config: Config,
+    pacing: Pacing,
+    /// What the replicas were configured with, for processes of their own.
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) tokens: BTreeMap<&'static str, SecretString>,
+    pub(crate) sandbox_key: SandboxKey,
+    pub(crate) place: TestDatabase,
+}
+
+impl Stage {
+    /// Starts another replica on the same database.
+    pub(crate) async fn add_replica(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.replicas.push(Replica::start(self.config.clone(), self.pacing, listener).await);
+    }
+
+    /// Ends the last replica as a crash would: its tasks are dropped where they stand, its leases stay.
+    pub(crate) fn crash(&mut self) {
+        self.replicas.pop().unwrap().crash();
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.replicas[0].url
+    }
+
+    pub(crate) fn token(&self, user: &str) -> &str {
+        self.tokens[user].expose_secret()
+    }
+
+    /// One call of a user to the first replica: its data, or why it was refused.
+    pub(crate) async fn call(&self, user: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
+        self.call_at(0, user, procedure, input).await
+    }
+
+    pub(crate) async fn call_at(
+        &self,
+        replica: usize,
+        user: &str,
+        procedure: &str,
+        input: Value,
+    ) -> Result<Value, Refusal> {
+        client::call(&self.replicas[replica].url, self.token(user), procedure, input).await
+    }
+
+    /// The same in a task of its own.
+    pub(crate) fn spawn_call(
+        &self,
+        user: &str,
+        procedure: &'static str,
+        input: Value,
+    ) -> tokio::task::JoinHandle<Result<Value, Refusal>> {
+        let (url, token) = (self.url().to_owned(), self.token(user).to_owned());
+        tokio::spawn(async move { client::call(&url, &token, procedure, input).await })
+    }
+
+    /// Alice's town of this name, running.
+    pub(crate) async fn running(&self, name: &str) -> Town {
+        let made = self.call(ALICE, "createTown", json!({ "townName": name })).await.unwrap();
+        assert_eq!(made["status"], "running", "{made}");
+        self.rows.town(id_of(&made)).await
+    }
+
+    /// Alice's call that names this town and nothing else.
+    pub(crate) async fn on_town(&self, procedure: &str, town: Uuid) -> Result<Value, Refusal> {
+        self.call(ALICE, procedure, json!({ "townId": town })).await
+    }
+
+    /// Alice's rig on a town.
+    pub(crate) async fn add_rig(&self, town: Uuid, name: &str, repo: &str) -> Result<Value, Refusal> {
+        self.call(ALICE, "addRig", json!({ "townId": town, "rigName": name, "repoUrl": repo })).await
+    }
+
+    /// Waits until no operation is in flight.
+    pub(crate) async fn idle(&self) {
+        until("every operation has ended", async || self.rows.operations().await.is_empty()).await;
+    }
+
+    /// What Fly answers to a read.
+    pub(crate) async fn fly_get(&self, path: &str) -> Value {
+        let url = format!("{}/v1/apps/{APP}/{path}", self.sim.url());
+        let answer = client::http().get(url).bearer_auth(FLY_TOKEN).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Runs a command on a machine and answers what it printed.
+    pub(crate) async fn exec(&self, machine: &str, script: &str) -> String {
+        let url = format!("{}/v1/apps/{APP}/machines/{machine}/exec", self.sim.url());
+        let body = json!({ "command": ["sh", "-c", script] });
+        let answer = client::http().post(url).bearer_auth(FLY_TOKEN).json(&body).send().await.unwrap();
+        let output: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        assert_eq!(output["exit_code"], 0, "{output}");
+        output["stdout"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The town's id in an answer.
+pub(crate) fn id_of(answer: &Value) -> Uuid {
+    answer["townId"].as_str().unwrap().parse().unwrap()
+}
+
+/// Looks until it holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not so after {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
