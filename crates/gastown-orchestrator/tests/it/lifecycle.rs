@@ -6,7 +6,7 @@ use gastown_domain::ports::{Action, IdempotencyKey, Towns as _};
 use gastown_domain::{Power, Region, SandboxId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
-use crate::faults::Call;
+use crate::faults::{Call, Fault};
 
 #[tokio::test(start_paused = true)]
 async fn a_created_town_runs_and_its_row_says_where() {
@@ -19,6 +19,20 @@ async fn a_created_town_runs_and_its_row_says_where() {
     assert_eq!(town, bench.store.town(town.id));
     assert_eq!((bench.fly.count(Action::CreateVolume), bench.fly.count(Action::CreateMachine)), (1, 1));
     bench.assert_invariants("created");
+}
+
+/// What Fly answered is stored at once, so that nothing hangs on its lists, which lag behind.
+#[tokio::test(start_paused = true)]
+async fn lists_that_show_nothing_do_not_matter_where_the_answers_arrived() {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::StaleList);
+    bench.fly.schedule().always(Call::Fly(Action::ListVolumes), Fault::StaleList);
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!(town.status, TownStatus::Running);
+    assert_eq!((bench.fly.count(Action::CreateVolume), bench.fly.count(Action::CreateMachine)), (1, 1));
+    bench.assert_invariants("stale lists");
 }
 
 #[tokio::test(start_paused = true)]
