@@ -5,10 +5,20 @@ const LONGEST: usize = 300;
 /// Lines at the end, where nothing better is known.
 const TAIL: usize = 80;
 
-/// The failed tests' own output where there is such a thing, else the end of the log.
+/// The failed tests' own output where there is such a thing, else the compiler's first error and what follows it,
+/// else the end of the log.
 pub(super) fn of_failure(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    // Nextest repeats the output of failed tests below its summary.
+    let summary = lines.iter().rposition(|line| line.trim_start().starts_with("Summary ["));
+    let error = lines.iter().position(|line| line.starts_with("error"));
     let failures = failed_tests(log);
-    let (lines, most) = if failures.is_empty() { (log.lines().collect::<Vec<_>>(), TAIL) } else { (failures, LONGEST) };
+    let (lines, most) = match (summary, error) {
+        (Some(summary), _) => (&lines[summary..], LONGEST),
+        (None, _) if !failures.is_empty() => (&failures[..], LONGEST),
+        (None, Some(error)) => (&lines[error..], LONGEST),
+        (None, None) => (&lines[..], TAIL),
+    };
     let left_out = lines.len().saturating_sub(most);
     let shown = lines[left_out..].join("\n");
     if left_out == 0 { shown } else { format!("({left_out} lines more in the log)\n{shown}") }
@@ -48,13 +58,24 @@ mod tests {
     }
 
     #[test]
+    fn nextest_says_it_all_below_its_summary() {
+        let log = "        FAIL [0.1s] a\n    PASS b\n     Summary [ 0.9s] 2 tests run: 1 passed, 1 failed\n  stdout ---\n\
+                   left: 1\nerror: test run failed";
+        let shown = of_failure(log);
+        assert!(shown.starts_with("     Summary [") && shown.ends_with("left: 1\nerror: test run failed"), "{shown}");
+    }
+
+    #[test]
+    fn a_build_is_shown_from_its_first_error() {
+        let log = "   Compiling a\nerror[E0308]: mismatched types\n  --> a.rs\nerror: could not compile `a`";
+        assert_eq!(of_failure(log), log.trim_start_matches("   Compiling a\n"));
+    }
+
+    #[test]
     fn otherwise_the_end_is_shown() {
-        let mut lines: Vec<_> = (1..=TAIL + 5).map(|n| format!("line {n}")).collect();
-        lines.push("error: could not compile".to_owned());
-        let log = lines.join("\n");
-        let shown = of_failure(&log);
+        let lines: Vec<_> = (1..=TAIL + 6).map(|n| format!("line {n}")).collect();
+        let shown = of_failure(&lines.join("\n"));
         assert!(shown.starts_with("(6 lines more in the log)\nline 7\n"), "{shown}");
-        assert!(shown.ends_with("error: could not compile"), "{shown}");
     }
 
     #[test]
