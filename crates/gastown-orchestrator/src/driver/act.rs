@@ -7,7 +7,7 @@ use gastown_domain::{
 
 use super::Driver;
 use super::observe::Sight;
-use super::setback::{Setback, of_provider, of_sandbox};
+use super::setback::{Setback, of_provider};
 use super::spec::SpecError;
 use crate::rigs::{address_of, settle_rigs};
 
@@ -207,8 +207,11 @@ impl Driver {
     async fn settle_sandbox(&self, town: &Town) -> Result<Done, StoreError> {
         let Some(at) = address_of(&self.settings, self.ports.keys.towns.as_ref(), town) else { return Ok(missed()) };
         if let Err(error) = self.ports.outside.sandboxes.health(&at).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "sandbox does not answer yet");
-            return Ok(Done::Setback(of_sandbox(&error)));
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "sandbox does not answer yet, for it is booting or broken"
+            );
+            return Ok(Done::NotYet { failure: Failure::SandboxUnhealthy, waited: false });
         }
         settle_rigs(&self.ports, &at).await?;
         Ok(Done::Learned(Learned::marked(Mark::Settled)))

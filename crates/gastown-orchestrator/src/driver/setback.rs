@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{ProviderError, SandboxError};
+use gastown_domain::ports::ProviderError;
 use gastown_domain::{Failure, OperationKind, Step};
 
 /// The way on after a failed step.
@@ -59,11 +59,6 @@ pub(super) fn of_provider(kind: OperationKind, step: Step, error: &ProviderError
         ProviderError::Misconfigured { .. } => Setback::blind(Failure::ProviderMisconfigured),
         ProviderError::NotSent { .. } | ProviderError::Unknown { .. } => Setback::blind(Failure::ProviderUnavailable),
     }
-}
-
-/// What an unhealthy sandbox means: patience, for it is booting, until the operation's deadline.
-pub(super) fn of_sandbox(_: &SandboxError) -> Setback {
-    Setback::patient(Failure::SandboxUnhealthy)
 }
 
 #[cfg(test)]
