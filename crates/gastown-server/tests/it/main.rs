@@ -24,6 +24,7 @@ macro_rules! on_both {
     };
 }
 
+mod apps;
 mod bad_input;
 mod capacity;
 mod client;
@@ -31,6 +32,7 @@ mod commands;
 mod create;
 mod destroy;
 mod dev;
+mod drift;
 mod entry;
 mod env;
 mod failures;
@@ -48,6 +50,7 @@ mod secrecy;
 mod serve;
 mod settle;
 mod stage;
+mod storm;
 mod takeover;
 mod takeover_binary;
 mod typescript;

@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// `FLY_REGIONS`.
     pub(crate) regions: &'static str,
+    /// One app for each user instead of one for all.
+    pub(crate) app_per_user: bool,
     /// How fast the replicas call Fly.
     pub(crate) pacing: Pacing,
     /// The key values are sealed with; the sandboxes' own where absent.
@@ -74,6 +76,7 @@ impl Setup {
             sim: SimConfig::fast(),
             policy: fast_policy(),
             regions: "iad",
+            app_per_user: false,
             pacing: Pacing::Off,
             seal_for: None,
         }
@@ -83,15 +86,22 @@ impl Setup {
     pub(crate) async fn raise(self) -> Stage {
         let place = database(self.engine).await;
         let rows = Rows::of(place.url()).await;
-        let sim = FlySim::start(SimConfig { token: Some(FLY_TOKEN.into()), ..self.sim }).await.unwrap();
-        sim.create_app(APP).unwrap();
         let sandbox_key = SandboxKey::generate();
-        sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", sandbox_key.to_secret()).unwrap();
+        let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), sandbox_key.to_secret())];
+        let sim = SimConfig { token: Some(FLY_TOKEN.into()), app_secrets, ..self.sim };
+        let sim = FlySim::start(sim).await.unwrap();
+        if !self.app_per_user {
+            sim.create_app(APP).unwrap();
+        }
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sealing_key = self.seal_for.as_ref().unwrap_or(&sandbox_key).public_key().to_string();
         let home = format!("http://{}", listener.local_addr().unwrap());
-        let settings = settings(&sim, place.url(), &sealing_key, self.regions, &home);
+        let mut settings = settings(&sim, place.url(), &sealing_key, self.regions, &home);
+        if self.app_per_user {
+            settings.retain(|(name, _)| name != "FLY_APP_NAME");
+            settings.extend([("FLY_ORG_SLUG", "personal"), ("FLY_APP_PREFIX", "gt")].map(owned));
+        }
         let mut config = Config::read(&Source::from_pairs(settings.clone())).unwrap();
         config.orchestrator.policy = self.policy;
         let tokens = make_users_known(place.url()).await;
@@ -151,8 +161,12 @@ fn settings(sim: &FlySim, database: &str, sealing_key: &str, regions: &str, home
         ("R2_SECRET_KEY", R2_SECRET_KEY),
         ("GASTOWN_CLOUD_URL", home),
     ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(owned)
     .into()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 /// Alice and bob, each with a pepper and a token that holds for an hour.
@@ -244,6 +258,13 @@ impl Stage {
     pub(crate) async fn running(&self, name: &str) -> Town {
         let made = self.call(ALICE, "createTown", json!({ "townName": name })).await.unwrap();
         assert_eq!(made["status"], "running", "{made}");
+        self.rows.town(id_of(&made)).await
+    }
+
+    /// The same where callers are not waited for so long.
+    pub(crate) async fn created(&self, name: &str) -> Town {
+        let made = self.call(ALICE, "createTown", json!({ "townName": name })).await.unwrap();
+        self.idle().await;
         self.rows.town(id_of(&made)).await
     }
 

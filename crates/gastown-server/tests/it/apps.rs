@@ -1,0 +1,67 @@
+//! One app per user: made when it is needed, its private network the user's own.
+
+use std::time::Duration;
+
+use fly_sim::{Call, Effect, Fault};
+use gastown_orchestrator::AppPlacement;
+use serde_json::json;
+
+use crate::stage::{ALICE, BOB, Setup, Stage, id_of};
+
+on_both! {
+    every_user_has_an_app_and_all_towns_of_hers_are_in_it,
+    an_app_whose_answer_got_lost_is_made_once,
+    an_app_that_cannot_be_asked_is_told_and_kept_on_the_books,
+}
+
+fn app_of(user: &str) -> String {
+    let placement = AppPlacement::PerUser { prefix: "gt".parse().unwrap() };
+    placement.app_of(&user.parse().unwrap()).unwrap().to_string()
+}
+
+fn per_user(setup: Setup) -> Setup {
+    Setup { app_per_user: true, ..setup }
+}
+
+async fn every_user_has_an_app_and_all_towns_of_hers_are_in_it(setup: Setup) -> Stage {
+    let stage = per_user(setup).raise().await;
+    for (user, name) in [(ALICE, "mill"), (ALICE, "inn"), (BOB, "mill")] {
+        let made = stage.call(user, "createTown", json!({ "townName": name })).await.unwrap();
+        let row = stage.rows.town(id_of(&made)).await;
+        let machines = stage.sim.machines();
+        let machine = machines.iter().find(|machine| machine.id == row.machine()).unwrap();
+        assert_eq!((machine.app.clone(), machine.serving), (app_of(user), true));
+    }
+    let made = stage.sim.calls().iter().filter(|record| record.call == Call::CreateApp).count();
+    assert_eq!(made, 2);
+    for procedure in ["stopTown", "startTown", "destroyTown"] {
+        let town = stage.rows.towns().await[0].id;
+        stage.on_town(procedure, town).await.unwrap();
+    }
+    stage
+}
+
+async fn an_app_whose_answer_got_lost_is_made_once(setup: Setup) -> Stage {
+    let stage = per_user(setup).raise().await;
+    stage.sim.inject(Fault::at(Call::CreateApp, Effect::DropAnswer));
+    let towns = ["mill", "inn"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
+    for town in towns {
+        assert_eq!(town.await.unwrap().unwrap()["status"], "running");
+    }
+    assert!(stage.sim.machines().iter().all(|machine| machine.app == app_of(ALICE)));
+    stage
+}
+
+async fn an_app_that_cannot_be_asked_is_told_and_kept_on_the_books(mut setup: Setup) -> Stage {
+    setup.policy.caller_wait = Duration::from_millis(1500);
+    let stage = per_user(setup).raise().await;
+    stage.sim.inject(Fault::at(Call::GetApp, Effect::refusal(403, "forbidden")).always());
+    let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.data["failure"]), ("BAD_GATEWAY", &json!("provider_misconfigured")));
+    // The name is free, and the rest of the work waits for an answer that proves something.
+    assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
+    assert_eq!(stage.rows.operations().await[0].kind, "roll_back");
+    stage.sim.clear_faults();
+    stage.idle().await;
+    stage
+}
