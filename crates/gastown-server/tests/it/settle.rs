@@ -1,9 +1,11 @@
 //! What must hold after every test, whatever it did: nothing is paid for that no town accounts for.
 
 use fly_sim::State;
+use serde_json::json;
 
+use crate::client;
 use crate::rows::Town;
-use crate::stage::{Stage, until};
+use crate::stage::{APP, FLY_TOKEN, Setup, Stage, until};
 
 impl Stage {
     /// Lets everything come to its end, checks the accounts and stops in good order.
@@ -67,4 +69,21 @@ impl Stage {
             assert_eq!((machine.state, machine.serving), (state, state == State::Started), "{town:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_town_accounts_for_is_noticed() {
+    let stage = Setup::sqlite().raise().await;
+    stage.running("mill").await;
+    assert_eq!(stage.unaccounted().await, Vec::<String>::new());
+    let url = format!("{}/v1/apps/{APP}", stage.sim.url());
+    for (path, body) in [
+        ("volumes", json!({"name": "nobodys", "region": "iad", "size_gb": 1})),
+        ("machines", json!({"name": "nobodys", "region": "iad", "config": {"image": "registry.example.com/other"}})),
+    ] {
+        let made =
+            client::http().post(format!("{url}/{path}")).bearer_auth(FLY_TOKEN).json(&body).send().await.unwrap();
+        assert!(made.status().is_success(), "{made:?}");
+    }
+    assert_eq!(stage.unaccounted().await.len(), 2);
 }

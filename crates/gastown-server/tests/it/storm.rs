@@ -63,6 +63,8 @@ async fn storm(mut setup: Setup, seed: u64) -> Stage {
         }
     }
     stage.sim.clear_faults();
+    let (calls, faulted) = (stage.sim.calls().len(), stage.sim.calls().iter().filter(|record| record.faulted).count());
+    assert!(faulted > 10 && calls > 100, "no storm: {faulted} faults at {calls} calls");
     stage
 }
 

@@ -155,9 +155,11 @@ async fn nobody_else_drives_while_a_lease_holds(setup: Setup) -> Stage {
     stage.add_rig(inn.id, "app", "https://github.com/acme/app").await.unwrap();
     until("a sweep has been", async || stage.rows.rigs().await[0].status == "active").await;
     assert_eq!(stage.rows.operations().await, claimed);
-    // To its user the town is busy, and can be destroyed all the same.
+    // To its user the town is busy, until the lease has run out.
     let refused = stage.on_town("stopTown", claimed[0].town_id).await.unwrap_err();
     assert_eq!((refused.code.as_str(), &refused.data["operation"]), ("CONFLICT", &Value::from("create")));
-    stage.on_town("destroyTown", claimed[0].town_id).await.unwrap();
+    stage.rows.expire_leases().await;
+    stage.idle().await;
+    assert_eq!(stage.rows.town(claimed[0].town_id).await.status, "running");
     stage
 }
