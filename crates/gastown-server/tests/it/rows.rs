@@ -79,12 +79,12 @@ impl Rows {
         self.0.execute_unprepared(sql).await.unwrap();
     }
 
-    /// Makes every claim run out, as time would.
-    pub(crate) async fn expire_leases(&self) {
-        self.execute(
-            "UPDATE gastown_operations SET lease_expires_at = '2000-01-01T00:00:00+00:00', \
-             next_attempt_at = '2000-01-01T00:00:00+00:00'",
-        )
+    /// Makes every claim of one replica run out, as time would.
+    pub(crate) async fn expire_leases_of(&self, owner: &str) {
+        let over = "'2000-01-01T00:00:00+00:00'";
+        self.execute(&format!(
+            "UPDATE gastown_operations SET lease_expires_at = {over}, next_attempt_at = {over} WHERE owner = '{owner}'"
+        ))
         .await;
     }
 

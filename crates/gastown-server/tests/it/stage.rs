@@ -216,8 +216,23 @@ impl Stage {
     }
 
     /// Ends the last replica as a crash would: its tasks are dropped where they stand, its leases stay.
-    pub(crate) fn crash(&mut self) {
-        self.replicas.pop().unwrap().crash();
+    pub(crate) async fn crash(&mut self) {
+        self.replicas.pop().unwrap().crash().await;
+    }
+
+    /// Another replica comes up after all have crashed, and the leases of the dead run out, as they would in time. Their
+    /// last statement may still have been on its way to the database: so it is seen to until all is claimed anew.
+    pub(crate) async fn succeed(&mut self) {
+        let dead: Vec<_> = self.rows.operations().await.into_iter().filter_map(|operation| operation.owner).collect();
+        self.add_replica().await;
+        until("another replica has taken over", async || {
+            for owner in &dead {
+                self.rows.expire_leases_of(owner).await;
+            }
+            let claims = self.rows.operations().await;
+            !claims.iter().any(|operation| operation.owner.as_ref().is_some_and(|owner| dead.contains(owner)))
+        })
+        .await;
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -34,12 +34,11 @@ async fn held_at(stage: &Stage, call: Call) {
     .await;
 }
 
-/// The replica crashes, the fault is over, and another one comes up after the lease.
+/// The replica crashes, the fault is over, and another one comes up.
 async fn succeeded(stage: &mut Stage) {
-    stage.crash();
+    stage.crash().await;
     stage.sim.clear_faults();
-    stage.rows.expire_leases().await;
-    stage.add_replica().await;
+    stage.succeed().await;
 }
 
 async fn a_create_is_finished_wherever_its_driver_crashed(setup: Setup) -> Stage {
@@ -66,10 +65,10 @@ async fn what_a_crash_left_on_its_way_is_adopted(setup: Setup) -> Stage {
         stage.sim.inject(Fault::at(call, Effect::Delay { millis: 60 }));
         let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": format!("mill-{at}") }));
         held_at(&stage, call).await;
-        stage.crash();
+        stage.crash().await;
         let made = || if call == Call::CreateVolume { stage.sim.volumes().len() } else { stage.sim.machines().len() };
         until("it is carried out", async || made() == at + 1).await;
-        succeeded_after_crash(&mut stage).await;
+        stage.succeed().await;
         assert!(create.await.is_err());
         stage.idle().await;
         assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (at + 1, at + 1), "{call:?}");
@@ -77,20 +76,15 @@ async fn what_a_crash_left_on_its_way_is_adopted(setup: Setup) -> Stage {
     stage
 }
 
-async fn succeeded_after_crash(stage: &mut Stage) {
-    stage.rows.expire_leases().await;
-    stage.add_replica().await;
-}
-
 async fn a_create_that_cannot_succeed_is_undone_by_the_next(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
     held_at(&stage, Call::CreateMachine).await;
-    stage.crash();
+    stage.crash().await;
     stage.sim.clear_faults();
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
-    succeeded_after_crash(&mut stage).await;
+    stage.succeed().await;
     assert!(create.await.is_err());
     stage.idle().await;
     let ended = stage.rows.events().await.pop().unwrap();
@@ -142,7 +136,7 @@ async fn nobody_else_drives_while_a_lease_holds(setup: Setup) -> Stage {
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
     held_at(&stage, Call::CreateVolume).await;
-    stage.crash();
+    stage.crash().await;
     stage.sim.clear_faults();
     assert!(create.await.is_err());
     stage.add_replica().await;
@@ -158,7 +152,7 @@ async fn nobody_else_drives_while_a_lease_holds(setup: Setup) -> Stage {
     // To its user the town is busy, until the lease has run out.
     let refused = stage.on_town("stopTown", claimed[0].town_id).await.unwrap_err();
     assert_eq!((refused.code.as_str(), &refused.data["operation"]), ("CONFLICT", &Value::from("create")));
-    stage.rows.expire_leases().await;
+    stage.rows.expire_leases_of(claimed[0].owner.as_ref().unwrap()).await;
     stage.idle().await;
     assert_eq!(stage.rows.town(claimed[0].town_id).await.status, "running");
     stage

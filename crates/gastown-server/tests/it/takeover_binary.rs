@@ -14,7 +14,7 @@ on_both! {
 async fn a_killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     // The stage's own replica must not help.
-    stage.crash();
+    stage.crash().await;
     for (at, call) in [Call::CreateVolume, Call::CreateMachine, Call::SandboxHealth].into_iter().enumerate() {
         let mut process = Gastown::spawn(&["serve"], &stage.settings);
         let url = process.served_url().await;
@@ -28,14 +28,12 @@ async fn a_killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
         process.kill().await;
         assert!(create.await.is_err(), "the caller was answered by a dead process");
         stage.sim.clear_faults();
-        stage.rows.expire_leases().await;
-
-        stage.add_replica().await;
+        stage.succeed().await;
         stage.idle().await;
         let town = stage.rows.towns().await.pop().unwrap();
         assert_eq!(town.status, "running", "{call:?}");
         assert_eq!((stage.sim.machines().len(), stage.sim.volumes().len()), (at + 1, at + 1), "{call:?}");
-        stage.crash();
+        stage.crash().await;
     }
     stage.add_replica().await;
     stage
