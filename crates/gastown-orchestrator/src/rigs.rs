@@ -10,7 +10,7 @@ use crate::settings::Settings;
 pub(crate) fn address_of(settings: &Settings, keys: &dyn TownKeys, town: &Town) -> Option<SandboxAddress> {
     let app = settings.apps.app_of(&town.owner).ok()?;
     let machine = town.machine_id.clone()?;
-    Some(SandboxAddress { app, machine, town: town.id, key: keys.key_of(town.id) })
+    Some(SandboxAddress { app, machine, town: town.id, keys: keys.keys_of(town.id) })
 }
 
 /// Makes the calls of the rigs' plan. A rig that cannot be settled now stays as it is and is tried again later; only the

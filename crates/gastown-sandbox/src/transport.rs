@@ -8,7 +8,7 @@ use reqwest::{
     header::{HeaderName, HeaderValue},
     redirect,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 /// Fly's proxy: this machine and no other.
@@ -72,12 +72,13 @@ impl Transport {
     pub(crate) async fn send(
         &self,
         at: &SandboxAddress,
+        key: &SecretString,
         method: Method,
         url: Url,
         body: Option<&impl serde::Serialize>,
         deadline: Duration,
     ) -> Result<Reply, Fault> {
-        let mut key = HeaderValue::from_str(at.key.expose_secret()).map_err(|_| Fault::Key)?;
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| Fault::Key)?;
         key.set_sensitive(true);
         let request =
             self.client.request(method, url).timeout(deadline).header(PIN, at.machine.as_str()).header(KEY, key);

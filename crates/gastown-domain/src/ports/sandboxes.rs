@@ -17,8 +17,8 @@ pub struct SandboxAddress {
     pub machine: MachineId,
     /// The town that must answer.
     pub town: TownId,
-    /// The town's internal API key.
-    pub key: SecretString,
+    /// The town's internal API keys. A later one is tried only where the one before it was refused.
+    pub keys: Vec<SecretString>,
 }
 
 /// A failed call to a sandbox.

@@ -24,8 +24,12 @@ pub trait Sealer: Send + Sync {
 /// The internal API key of each town: derived from its id, so that one sandbox cannot speak for another (FM-37).
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait TownKeys: Send + Sync {
-    /// The town's key.
+    /// The key a machine is configured with.
     fn key_of(&self, town: TownId) -> SecretString;
+
+    /// The keys a running sandbox may have: the one of [`TownKeys::key_of`], then those from before a rotation, which a
+    /// machine keeps until its town is stopped and started.
+    fn keys_of(&self, town: TownId) -> Vec<SecretString>;
 
     /// Whether this is the town's key, in constant time.
     fn verify(&self, town: TownId, key: &SecretString) -> bool;

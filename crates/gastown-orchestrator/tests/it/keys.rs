@@ -47,6 +47,10 @@ impl TownKeys for Derived {
         key_of(town).into()
     }
 
+    fn keys_of(&self, town: TownId) -> Vec<SecretString> {
+        vec![self.key_of(town)]
+    }
+
     fn verify(&self, town: TownId, key: &SecretString) -> bool {
         key.expose_secret() == key_of(town)
     }

@@ -62,7 +62,7 @@ async fn a_wrong_key_is_its_own_error_on_every_route() {
     let (client, _) = sandbox().await;
     for key in ["", "another key", "a key\nthat fits no header"] {
         let mut at = address();
-        at.key = SecretString::from(key);
+        at.keys = vec![SecretString::from(key)];
         let app = rig("app", "https://github.com/a/b");
         let errors = [
             client.health(&at).await.unwrap_err(),

@@ -38,7 +38,7 @@ pub(crate) fn address() -> SandboxAddress {
         app: "mill".parse().unwrap(),
         machine: MACHINE.parse().unwrap(),
         town: TOWN.parse().unwrap(),
-        key: SecretString::from(KEY),
+        keys: vec![SecretString::from(KEY)],
     }
 }
 

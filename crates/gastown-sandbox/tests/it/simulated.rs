@@ -39,7 +39,7 @@ impl World {
             app: "mill".parse().unwrap(),
             machine: machine["id"].as_str().unwrap().parse().unwrap(),
             town: TOWN.parse().unwrap(),
-            key: SecretString::from(KEY),
+            keys: vec![SecretString::from(KEY)],
         };
         let world = Self { sim, client: SandboxClient::new(template, Timeouts::default()).unwrap(), at };
         world.until_healthy().await;
@@ -99,9 +99,17 @@ async fn unpushed_work_is_named_and_given_up_by_force_alone() {
 }
 
 #[tokio::test]
+async fn a_sandbox_from_before_a_rotation_is_reached_with_its_old_key() {
+    let World { client, at, .. } = &World::new().await;
+    let rotated = SandboxAddress { keys: vec!["the-new-key".into(), KEY.into()], ..at.clone() };
+    client.health(&rotated).await.unwrap();
+    client.sync(&rotated).await.unwrap();
+}
+
+#[tokio::test]
 async fn another_towns_key_or_id_meets_a_closed_door() {
     let World { client, at, .. } = &World::new().await;
-    let stranger = SandboxAddress { key: SecretString::from("another"), ..at.clone() };
+    let stranger = SandboxAddress { keys: vec!["another".into()], ..at.clone() };
     assert!(matches!(client.rigs(&stranger).await, Err(SandboxError::Unauthorized)));
     let mistaken = SandboxAddress { town: "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff".parse().unwrap(), ..at.clone() };
     assert!(matches!(client.health(&mistaken).await, Err(SandboxError::Wrong { .. })));

@@ -75,6 +75,8 @@ fn during_a_rotation_both_secrets_are_accepted_and_the_new_one_derives() {
     assert!(rotating.verify(mill, &new.key_of(mill)));
     assert!(!rotating.verify(mill, &old.key_of(town(FORGE))));
     assert_eq!(rotating.key_of(mill).expose_secret(), new.key_of(mill).expose_secret());
+    let shown: Vec<_> = rotating.keys_of(mill).iter().map(|key| key.expose_secret().to_owned()).collect();
+    assert_eq!(shown, [new.key_of(mill).expose_secret(), old.key_of(mill).expose_secret()]);
 }
 
 #[test]
