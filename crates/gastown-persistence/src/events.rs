@@ -75,18 +75,18 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The town that the actor's request of this key was for.
-pub(crate) async fn town_of_key(
+/// The town that the actor's request of this key was for, and its create.
+pub(crate) async fn create_of_key(
     db: &impl ConnectionTrait,
     actor: &UserId,
     key: &IdempotencyKey,
-) -> Result<Option<TownId>, DbErr> {
+) -> Result<Option<(TownId, OperationId)>, DbErr> {
     let found = events::Entity::find()
         .filter(events::Column::Actor.eq(actor.as_str()))
         .filter(events::Column::IdempotencyKey.eq(key.as_str()))
         .one(db)
         .await?;
-    Ok(found.map(|event| TownId::new(event.town_id)))
+    Ok(found.and_then(|event| Some((TownId::new(event.town_id), OperationId::new(event.operation_id?)))))
 }
 
 /// How an operation ended; `None` where no end is recorded.

@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::dialect::locked;
 use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
-use crate::events::{Event, town_of_key};
+use crate::events::{Event, create_of_key};
 use crate::row::{readable, truncated};
 use crate::{Database, request, rigs};
 
@@ -124,18 +124,19 @@ async fn accept(
     Ok(AcceptedCreate::Inserted)
 }
 
-/// The town that this request made before, where it is a repeat.
+/// What this request made before, where it is a repeat.
 async fn known(
     tx: &DatabaseTransaction,
     town: &NewTown,
     key: Option<&IdempotencyKey>,
 ) -> Result<Option<AcceptedCreate>, Stop> {
     let Some(key) = key else { return Ok(None) };
-    let Some(id) = town_of_key(tx, &town.owner, key).await? else { return Ok(None) };
-    let Some(row) = towns::Entity::find_by_id(id.as_uuid()).one(tx).await? else { return Ok(None) };
-    match row.into_town()? {
-        before if before.name == town.name => Ok(Some(AcceptedCreate::Known(Box::new(before)))),
-        _ => Err(StoreError::KeyReused.into()),
+    let Some((before, operation)) = create_of_key(tx, &town.owner, key).await? else { return Ok(None) };
+    let Some(row) = towns::Entity::find_by_id(before.as_uuid()).one(tx).await? else { return Ok(None) };
+    if row.into_town()?.name == town.name {
+        Ok(Some(AcceptedCreate::Known { town: before, operation }))
+    } else {
+        Err(StoreError::KeyReused.into())
     }
 }
 

@@ -4,15 +4,20 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{IdempotencyKey, NewOperation, StoreError};
-use crate::{NewTown, Rig, RigId, RigStatus, Town, TownId, UserId};
+use crate::{NewTown, OperationId, Rig, RigId, RigStatus, Town, TownId, UserId};
 
 /// What became of an accepted create.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AcceptedCreate {
     /// Town, rigs and operation were inserted in one transaction.
     Inserted,
-    /// The same owner used the idempotency key before for a town of this name: that town, living or not.
-    Known(Box<Town>),
+    /// The same owner used the idempotency key before, for a town of this name.
+    Known {
+        /// That town, living or not.
+        town: TownId,
+        /// Its create, in flight or ended.
+        operation: OperationId,
+    },
 }
 
 /// What is known of a town's health.

@@ -46,12 +46,8 @@ impl TownService {
                 self.nudge(id);
                 self.created(id, operation.id).await
             }
-            AcceptedCreate::Known(known) => match self.ports.store.operations.current(known.id).await? {
-                Some(in_flight) if matches!(in_flight.kind, OperationKind::Create | OperationKind::RollBack) => {
-                    self.created(known.id, in_flight.id).await
-                }
-                _ => Ok(*known),
-            },
+            // A repeat is answered as the first was, or waits with it.
+            AcceptedCreate::Known { town, operation } => self.created(town, operation).await,
         }
     }
 

@@ -35,6 +35,10 @@ impl Driver {
             progress: operation.progress.clone(),
             error: None,
         };
+        if operation.kind == OperationKind::RollBack && nothing_was_asked_for(operation, town) {
+            sight.world = World { machine: Seen::Absent, volume: Seen::Absent };
+            return sight;
+        }
         // Without an app there is nothing, but only a look at the app itself proves it: a list that answers "no such app"
         // may be a token that lost its scope (FM-33).
         if town.machine_id.is_none()
@@ -147,6 +151,14 @@ impl Driver {
         sight.volume = Some(in_use);
         Ok(Seen::Present(state))
     }
+}
+
+/// Whether a create that is undone ever made or may have made anything. Each was written down before it was sent, and no
+/// other operation came before a town's create: what is not in its row does not exist, and Fly need not be asked.
+fn nothing_was_asked_for(operation: &Operation, town: &Town) -> bool {
+    let progress = &operation.progress;
+    let doubted = progress.volume_doubt.is_some() || progress.machine_doubt.is_some();
+    town.machine_id.is_none() && town.volume_id.is_none() && !progress.machine_made && !doubted
 }
 
 /// Of several volumes of one name: the one that a machine has, else one that stays.

@@ -56,9 +56,20 @@ async fn full_hosts_everywhere_roll_the_create_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_roll_the_create_back_and_prove_no_absence() {
+async fn refused_credentials_undo_at_once_a_create_that_asked_for_nothing() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::EnsureApp), Fault::Misconfigured);
+
+    let error = bench.create("mill").await.unwrap_err();
+
+    assert!(matches!(error, TownError::Failed { failure: Failure::ProviderMisconfigured, .. }), "{error:?}");
+    bench.assert_nothing_left(bench.only_town());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_prove_no_absence_of_what_was_made() {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::ReadVolume), Fault::Misconfigured);
 
     let error = bench.create("mill").await.unwrap_err();
 

@@ -20,11 +20,11 @@ impl Registry for Connection {
                 return Err(StoreError::UserUnknown);
             }
             let key = key.map(|key| (town.owner.clone(), key.as_str().to_owned()));
-            if let Some((name, known)) = key.as_ref().and_then(|key| rows.keys.get(key)) {
+            if let Some((name, before, operation)) = key.as_ref().and_then(|key| rows.keys.get(key)) {
                 if *name != town.name {
                     return Err(StoreError::KeyReused);
                 }
-                return Ok(AcceptedCreate::Known(Box::new(rows.towns[known].clone())));
+                return Ok(AcceptedCreate::Known { town: *before, operation: *operation });
             }
             let twin = |row: &Town| row.owner == town.owner && row.name == town.name && !row.is_tombstone();
             if rows.towns.values().any(twin) {
@@ -34,7 +34,7 @@ impl Registry for Connection {
             rows.rigs.extend(town.rigs.iter().cloned());
             rows.insert_operation(operation, 0, Progress::default(), now);
             if let Some(key) = key {
-                rows.keys.insert(key, (town.name.clone(), town.id));
+                rows.keys.insert(key, (town.name.clone(), town.id, operation.id));
             }
             Ok(AcceptedCreate::Inserted)
         })

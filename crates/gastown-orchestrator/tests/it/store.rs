@@ -32,7 +32,7 @@ pub(crate) struct Rows {
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
-    pub(crate) keys: BTreeMap<(UserId, String), (TownName, TownId)>,
+    pub(crate) keys: BTreeMap<(UserId, String), (TownName, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
 }
 

@@ -13,6 +13,7 @@ on_both! {
     of_twenty_creates_of_one_name_one_wins,
     a_repeated_key_makes_one_town,
     a_key_means_one_request,
+    a_repeated_key_is_told_the_same_failure,
     of_a_start_and_a_stop_at_once_none_is_lost,
     a_destroy_preempts_a_create,
     a_destroy_preempts_a_create_whose_machine_is_on_its_way,
@@ -67,6 +68,18 @@ async fn a_key_means_one_request(setup: Setup) -> Stage {
     // Another user's key is another key.
     let input = json!({"townName": "inn", "idempotencyKey": "once"});
     stage.call(crate::stage::BOB, "createTown", input).await.unwrap();
+    stage
+}
+
+async fn a_repeated_key_is_told_the_same_failure(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(400, "invalid_argument: no")).always());
+    let input = json!({"townName": "mill", "idempotencyKey": "once"});
+    let first = stage.call(ALICE, "createTown", input.clone()).await.unwrap_err();
+    stage.sim.clear_faults();
+    let again = stage.call(ALICE, "createTown", input).await.unwrap_err();
+    assert_eq!((again.code, again.message), (first.code, first.message));
+    assert_eq!(stage.rows.towns().await.len(), 1);
     stage
 }
 
