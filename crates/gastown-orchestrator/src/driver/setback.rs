@@ -5,6 +5,9 @@ use std::time::Duration;
 use gastown_domain::ports::ProviderError;
 use gastown_domain::{Failure, OperationKind, Step};
 
+/// However long Fly asks to wait, we ask again after this long: an operation that sleeps is not at its deadline either.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// The way on after a failed step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setback {
@@ -12,7 +15,7 @@ pub(super) enum Setback {
     Retry {
         /// Why it failed.
         failure: Failure,
-        /// What Fly asks to wait.
+        /// What Fly asks to wait, within reason.
         after: Option<Duration>,
         /// Whether it says nothing about a cause, so that a create gives up after a few of its kind.
         blind: bool,
@@ -54,7 +57,8 @@ pub(super) fn of_provider(kind: OperationKind, step: Step, error: &ProviderError
         ProviderError::MachineMissing { .. } => Setback::blind(Failure::MachineFailed),
         ProviderError::NotNow { .. } => Setback::patient(Failure::MachineBusy),
         ProviderError::Throttled { retry_after, .. } => {
-            Setback::Retry { failure: Failure::Throttled, after: *retry_after, blind: false }
+            let after = retry_after.map(|asked| asked.min(LONGEST_WAIT));
+            Setback::Retry { failure: Failure::Throttled, after, blind: false }
         }
         ProviderError::Misconfigured { .. } => Setback::blind(Failure::ProviderMisconfigured),
         ProviderError::NotSent { .. } | ProviderError::Unknown { .. } => Setback::blind(Failure::ProviderUnavailable),

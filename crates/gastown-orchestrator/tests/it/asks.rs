@@ -1,6 +1,7 @@
 //! What this layer asks of its neighbours, and what it does with each answer: mocks, one port at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gastown_domain::ports::{
@@ -75,6 +76,27 @@ async fn a_throttled_call_is_repeated_no_sooner_than_it_is_told() {
     assert_eq!(town.status, TownStatus::Running);
     let asked = asked.lock().unwrap();
     assert!(asked[1] - asked[0] >= told, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_asked_for_and_never_ends_is_cut_short() {
+    for told in [Duration::from_secs(365 * 24 * 60 * 60), Duration::MAX] {
+        let bench = Bench::new();
+        let mut ports = bench.ports(&Process::default());
+        let (asked, mut apps) = (Arc::new(AtomicU32::new(0)), MockApps::new());
+        let times = Arc::clone(&asked);
+        apps.expect_ensure().returning(move |_| match times.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            _ => Ok(()),
+        });
+        ports.outside.apps = Arc::new(apps);
+
+        let _in_time = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
+        bench.recover().await;
+
+        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running, "{told:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "{told:?}: by the process that was told to wait");
+    }
 }
 
 #[tokio::test(start_paused = true)]
