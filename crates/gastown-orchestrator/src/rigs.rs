@@ -23,7 +23,7 @@ pub(crate) async fn settle_rigs(ports: &Ports, at: &SandboxAddress) -> Result<()
     let present = match ports.outside.sandboxes.rigs(at).await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(town.id = %at.town, error = %error, "rigs cannot be listed now");
+            tracing::warn!(town.id = %at.town, error = &error as &dyn std::error::Error, "rigs cannot be listed now");
             return Ok(());
         }
     };
@@ -46,7 +46,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                     rigs.remove(rig.town, rig.id).await.map(drop)
                 }
                 Err(error) => {
-                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig is not settled");
+                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig is not settled");
                     Ok(())
                 }
             }
@@ -58,7 +58,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                 rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(drop)
             }
             Err(error) => {
-                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "rig is not removed");
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig is not removed");
                 Ok(())
             }
         },
@@ -78,7 +78,7 @@ pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Re
         && !rows.iter().any(|row| row.name.folded() == rig.name.folded())
         && let Err(error) = ports.outside.sandboxes.remove_rig(at, &rig.name, false).await
     {
-        tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = %error, "a removed rig is left in the sandbox");
+        tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "a removed rig is left in the sandbox");
     }
     Ok(row)
 }
