@@ -46,7 +46,12 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                     rigs.remove(rig.town, rig.id).await.map(drop)
                 }
                 Err(error) => {
-                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig is not settled");
+                    tracing::warn!(
+                        town.id = %rig.town,
+                        rig.id = %rig.id,
+                        error = &error as &dyn std::error::Error,
+                        "rig is not settled"
+                    );
                     Ok(())
                 }
             }
@@ -58,7 +63,12 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                 rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(drop)
             }
             Err(error) => {
-                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig is not removed");
+                tracing::warn!(
+                    town.id = %rig.town,
+                    rig.id = %rig.id,
+                    error = &error as &dyn std::error::Error,
+                    "rig is not removed"
+                );
                 Ok(())
             }
         },
@@ -78,7 +88,12 @@ pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Re
         && !rows.iter().any(|row| row.name.folded() == rig.name.folded())
         && let Err(error) = ports.outside.sandboxes.remove_rig(at, &rig.name, false).await
     {
-        tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "a removed rig is left in the sandbox");
+        tracing::warn!(
+            town.id = %rig.town,
+            rig.id = %rig.id,
+            error = &error as &dyn std::error::Error,
+            "a removed rig is left in the sandbox"
+        );
     }
     Ok(row)
 }

@@ -33,7 +33,12 @@ impl TownService {
             }
             // Whether it was done is not known; the row stays, and the sandbox is brought in line later.
             Err(error) => {
-                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig is pending");
+                tracing::warn!(
+                    town.id = %rig.town,
+                    rig.id = %rig.id,
+                    error = &error as &dyn std::error::Error,
+                    "rig is pending"
+                );
                 Ok(rig)
             }
         }
@@ -54,7 +59,12 @@ impl TownService {
                 Err(TownError::RigInUse { in_the_way })
             }
             Err(error) => {
-                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error = &error as &dyn std::error::Error, "rig removal is pending");
+                tracing::warn!(
+                    town.id = %rig.town,
+                    rig.id = %rig.id,
+                    error = &error as &dyn std::error::Error,
+                    "rig removal is pending"
+                );
                 Ok(RigRemoval::Pending)
             }
         }
