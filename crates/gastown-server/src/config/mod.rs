@@ -1,10 +1,13 @@
 //! The one struct of settings, checked whole at start: all mistakes at once, by name, never by value.
 
+mod http_url;
 mod list;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use gastown_domain::{AppName, ImageRef, Region};
@@ -13,9 +16,10 @@ use gastown_orchestrator::{AppPlacement, MachineTemplate, Policy, SandboxEnv, Se
 use gastown_sandbox::UrlTemplate;
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use tracing_subscriber::EnvFilter;
 
 use crate::settings_source::{Mistake, Reader, Source};
+use http_url::HttpUrl;
 use list::List;
 
 /// Everything `gastown serve` is told.
@@ -168,7 +172,7 @@ impl Config {
     /// Every part is read before any is missed, so that all mistakes are told together.
     fn parts(reader: &mut Reader<'_>) -> Option<Self> {
         let database_url = database_url(reader);
-        let database_max_connections = reader.or("DATABASE_MAX_CONNECTIONS", 10);
+        let database_max_connections = at_least_one(reader, "DATABASE_MAX_CONNECTIONS", 10);
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http(reader);
         let fly = fly(reader);
@@ -178,8 +182,7 @@ impl Config {
         let image: Option<ImageRef> = reader.required("FLY_IMAGE");
         let env = sandbox_env(reader);
         let policy = policy(reader);
-        // Read by the logs before anything else is; checked here like the rest.
-        let _: Option<LogFormat> = reader.optional("LOG_FORMAT");
+        logs(reader);
         let fly = fly?;
         let apps = match &fly.app {
             AppConfig::Shared(app) => AppPlacement::Shared(app.clone()),
@@ -214,12 +217,12 @@ fn database_url(reader: &mut Reader<'_>) -> Option<SecretString> {
 }
 
 fn http(reader: &mut Reader<'_>) -> HttpConfig {
-    let origins: List<Url> = reader.or("CORS_ALLOWED_ORIGINS", List(Vec::new()));
+    let origins: List<HttpUrl> = reader.or("CORS_ALLOWED_ORIGINS", List(Vec::new()));
     HttpConfig {
         host: reader.or("HOST", IpAddr::from([0, 0, 0, 0])),
         port: reader.or("PORT", 8080),
-        allowed_origins: origins.0.iter().map(|url| url.origin().ascii_serialization()).collect(),
-        max_body_bytes: reader.or("MAX_BODY_BYTES", 1024 * 1024),
+        allowed_origins: origins.0.iter().map(HttpUrl::origin).collect(),
+        max_body_bytes: at_least_one(reader, "MAX_BODY_BYTES", 1024 * 1024),
         shutdown: Duration::from_secs(reader.or("SHUTDOWN_SECONDS", 25)),
     }
 }
@@ -293,21 +296,38 @@ fn regions(reader: &mut Reader<'_>) -> Option<Vec<Region>> {
 }
 
 fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
-    let kilo_api_url: Option<Url> = reader.required("KILO_API_URL");
+    let kilo_api_url: Option<HttpUrl> = reader.required("KILO_API_URL");
     let r2_bucket = reader.required("R2_BUCKET");
     let r2_access_key = reader.required_secret("R2_ACCESS_KEY");
     let r2_secret_key = reader.secret("R2_SECRET_KEY");
-    let r2_endpoint: Option<Url> = reader.optional("R2_ENDPOINT");
-    let gastown_cloud_url: Option<Url> = reader.optional("GASTOWN_CLOUD_URL");
-    let as_given = |url: Url| url.as_str().trim_end_matches('/').to_owned();
+    let r2_endpoint: Option<HttpUrl> = reader.optional("R2_ENDPOINT");
+    let gastown_cloud_url: Option<HttpUrl> = reader.optional("GASTOWN_CLOUD_URL");
     Some(SandboxEnv {
-        kilo_api_url: kilo_api_url.map(as_given)?,
+        kilo_api_url: kilo_api_url.map(String::from)?,
         r2_bucket: r2_bucket?,
         r2_access_key: r2_access_key?,
         r2_secret_key,
-        r2_endpoint: r2_endpoint.map(as_given),
-        gastown_cloud_url: gastown_cloud_url.map(as_given),
+        r2_endpoint: r2_endpoint.map(String::from),
+        gastown_cloud_url: gastown_cloud_url.map(String::from),
     })
+}
+
+/// Read by the logs before anything else is, which then take the usual; checked here like the rest.
+fn logs(reader: &mut Reader<'_>) {
+    let _: Option<LogFormat> = reader.optional("LOG_FORMAT");
+    let level: Option<String> = reader.optional("LOG_LEVEL");
+    if level.is_some_and(|level| EnvFilter::try_new(level).is_err()) {
+        reader.wrong("LOG_LEVEL", "is wrong: must be a level or a list such as info,gastown_fly=debug");
+    }
+}
+
+/// A number of which 0 would let nothing through.
+fn at_least_one<T: FromStr<Err: Display> + Default + PartialEq>(reader: &mut Reader<'_>, name: &str, usual: T) -> T {
+    let given = reader.or(name, usual);
+    if given == T::default() {
+        reader.wrong(name, "is wrong: must be at least 1");
+    }
+    given
 }
 
 fn policy(reader: &mut Reader<'_>) -> Policy {
@@ -338,7 +358,7 @@ pub enum LogFormat {
     Json,
 }
 
-impl std::str::FromStr for LogFormat {
+impl FromStr for LogFormat {
     type Err = gastown_domain::Invalid;
 
     fn from_str(raw: &str) -> Result<Self, Self::Err> {

@@ -71,6 +71,30 @@ fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
 }
 
 #[test]
+fn an_address_says_how_it_is_reached() {
+    for name in ["KILO_API_URL", "R2_ENDPOINT", "GASTOWN_CLOUD_URL", "CORS_ALLOWED_ORIGINS"] {
+        for address in ["api.example.com", "api.example.com:443", "ftp://api.example.com", "file:///etc"] {
+            assert_eq!(mistakes(&[(name, address)]), [name], "{address}");
+        }
+        assert!(Config::read(&source(&[(name, "https://api.example.com:8443")])).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_limited_to_nothing() {
+    for name in ["DATABASE_MAX_CONNECTIONS", "MAX_BODY_BYTES"] {
+        assert_eq!(mistakes(&[(name, "0")]), [name]);
+    }
+}
+
+#[test]
+fn how_to_log_is_checked_though_it_was_read_before() {
+    assert_eq!(mistakes(&[("LOG_FORMAT", "xml")]), ["LOG_FORMAT"]);
+    assert_eq!(mistakes(&[("LOG_LEVEL", "gastown_fly=loud")]), ["LOG_LEVEL"]);
+    assert!(Config::read(&source(&[("LOG_LEVEL", "warn,gastown_fly=debug")])).is_ok());
+}
+
+#[test]
 fn a_config_never_shows_a_secret() {
     let config = Config::read(&source(&[])).unwrap();
     assert!(!format!("{config:?}").contains("canary"), "{config:?}");
