@@ -95,8 +95,12 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         let token = minter.mint_user_token(user, Some(&pepper), TOKEN_LIFETIME).context("cannot mint a token")?;
         tokens.insert(user.to_string(), token);
     }
-    let fly_url = source.get("FLY_API_BASE_URL").unwrap_or_default();
-    announce(&options, &url, &tokens, fly_url, app.as_deref())?;
+    let fly = Announced {
+        what: if simulator.is_some() { "simulated Fly" } else { "Fly" },
+        url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
+        app: app.as_deref(),
+    };
+    announce(&options, &url, &tokens, &fly)?;
     plane.serve(stop).await.context("the server ended")?;
     if let Some(simulator) = simulator {
         simulator.shutdown().await;
@@ -144,22 +148,28 @@ fn fresh_secret() -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
+/// The Fly behind it.
+struct Announced<'a> {
+    what: &'static str,
+    url: &'a str,
+    app: Option<&'a str>,
+}
+
 /// Says where it is and how to call it. Tokens are shown because that is what they were made for.
 fn announce(
     options: &Options,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    fly_url: &str,
-    app: Option<&str>,
+    fly: &Announced<'_>,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        writeln!(out, "{}", json!({"url": url, "users": users, "flyUrl": fly_url, "flyApp": app}))?;
+        writeln!(out, "{}", json!({"url": url, "users": users, "flyUrl": fly.url, "flyApp": fly.app}))?;
         return Ok(out.flush()?);
     }
-    writeln!(out, "Gastown Cloud is up at {url} (simulated Fly at {fly_url}). Ctrl-C ends it.\n")?;
+    writeln!(out, "Gastown Cloud is up at {url} ({} at {}). Ctrl-C ends it.\n", fly.what, fly.url)?;
     for (user, token) in tokens {
         let token = token.expose_secret();
         writeln!(out, "{user}'s token:\n  {token}\n")?;
