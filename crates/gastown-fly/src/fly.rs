@@ -51,7 +51,7 @@ impl Fly {
     }
 
     /// Proves that the app itself answers, without which no 404 below it means anything (FM-33).
-    pub(crate) async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
+    async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
         match self.client.ask::<App>(&api::apps::get(app.as_str())).await {
             Ok(_) => Ok(()),
             Err(error) => Err(port_error(action, error)),

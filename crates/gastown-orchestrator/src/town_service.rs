@@ -51,7 +51,7 @@ impl TownService {
     }
 
     /// Runs work to its end in a task of its own: a caller that hangs up cancels nothing.
-    pub(crate) async fn detached<T, F>(&self, work: F) -> Result<T, TownError>
+    async fn detached<T, F>(&self, work: F) -> Result<T, TownError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, TownError>> + Send + 'static,

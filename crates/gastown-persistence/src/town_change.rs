@@ -15,11 +15,6 @@ struct ForbiddenStatus {
     to: TownStatus,
 }
 
-/// Locks a town's row against other writers. Where a transaction locks both, the town comes before its operation.
-pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<Option<towns::Model>, Stop> {
-    Ok(locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?)
-}
-
 /// Writes a change to a row that is locked. Hiding a town twice keeps the first time.
 pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), Stop> {
     let before = row.clone().into_town()?;
@@ -53,7 +48,8 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
     Ok(())
 }
 
-/// Locks the town where the change wants something of it.
+/// Locks the town's row against other writers where the change wants something of it. Where a transaction locks both,
+/// the town comes before its operation.
 pub(crate) async fn lock_for(
     tx: &DatabaseTransaction,
     town: TownId,
@@ -62,7 +58,7 @@ pub(crate) async fn lock_for(
     if *change == TownChange::default() {
         return Ok(None);
     }
-    let row = lock(tx, town).await?;
+    let row = locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?;
     Ok(Some(row.ok_or(StoreError::TownNotFound)?))
 }
 

@@ -79,22 +79,13 @@ impl ControlPlane {
     ///
     /// Errors: whatever would keep it from doing its work.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        Self::bind_paced(config, Pacing::On(Rates::default())).await
-    }
-
-    /// The same with another pace of calls to Fly: none, for a simulator without limits.
-    pub async fn bind_paced(config: Config, pacing: Pacing) -> Result<Self, StartError> {
-        let listener = Self::listen(&config).await?;
-        Self::with_listener(config, pacing, listener).await
-    }
-
-    /// Binds the port alone, for callers that must know it before the rest is configured.
-    pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
         let address = SocketAddr::from((config.http.host, config.http.port));
-        TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
+        let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
+        Self::with_listener(config, Pacing::On(Rates::default()), listener).await
     }
 
-    /// The same on a port that is bound already.
+    /// The same on a port that is bound already, for callers that must know it before the rest is configured, and with
+    /// another pace of calls to Fly: none, for a simulator without limits.
     pub async fn with_listener(config: Config, pacing: Pacing, listener: TcpListener) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen {
             address: SocketAddr::from((config.http.host, config.http.port)),

@@ -43,11 +43,6 @@ impl CallError {
         &self.message
     }
 
-    /// A further member of `error.data`.
-    pub fn detail(&self, name: &str) -> Option<&Value> {
-        self.details.get(name)
-    }
-
     /// What stands under `error` on the wire. Without a path the error belongs to the whole request.
     pub(super) fn shape(&self, path: Option<&str>) -> Value {
         let mut data = self.details.clone();

@@ -111,7 +111,7 @@ impl Driver {
     }
 
     /// The next region of the list that has not refused; the town's wish comes first.
-    pub(super) fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
+    fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
         let listed = self.settings.regions.iter();
         town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
     }
