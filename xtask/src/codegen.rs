@@ -1,7 +1,7 @@
 //! `cargo xtask codegen [--check]`: the SeaORM entities, from the migrated schema of a SQLite file made for it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
@@ -9,6 +9,8 @@ use sea_orm_codegen::{
     BannerVersion, BigIntegerType, DateTimeCrate, EntityTransformer, EntityWriterContext, WithPrelude, WithSerde,
 };
 use sea_schema::sea_query::TableCreateStatement;
+
+use crate::workspace;
 
 /// Whether to write or to compare.
 #[derive(clap::Args)]
@@ -24,7 +26,7 @@ type Files = BTreeMap<String, String>;
 /// Does it.
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let folder = entity_folder()?;
+    let folder = workspace::root().join("crates/gastown-persistence/src/entity");
     let generated = entities(from_sqlite().await?)?;
     if !args.check {
         write(&folder, &generated)?;
@@ -35,11 +37,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     ensure!(drift.is_empty(), "the entities differ from the schema; run `cargo xtask codegen`\n{}", drift.join("\n"));
     println!("the entities are those of the schema");
     Ok(())
-}
-
-fn entity_folder() -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
-    Ok(root.join("crates/gastown-persistence/src/entity"))
 }
 
 /// The tables of a freshly migrated SQLite file: nothing needs to be installed for it.
@@ -89,9 +86,8 @@ fn entities(tables: Vec<TableCreateStatement>) -> anyhow::Result<Files> {
         std::fs::write(folder.path().join(&file.name), text)?;
     }
     let files = read(folder.path())?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--edition", "2024", "--config-path"]).arg(root.join("rustfmt.toml"));
+    rustfmt.args(["--edition", "2024", "--config-path"]).arg(workspace::root().join("rustfmt.toml"));
     rustfmt.args(files.keys().map(|name| folder.path().join(name)));
     ensure!(rustfmt.status().context("cannot run rustfmt")?.success(), "rustfmt refused the generated code");
     read(folder.path())

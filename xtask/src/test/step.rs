@@ -56,7 +56,7 @@ pub(super) struct CargoLine {
     pub(super) count: Option<fn(&str) -> Tally>,
 }
 
-const fn line(arguments: &'static [&'static str]) -> CargoLine {
+pub(super) const fn line(arguments: &'static [&'static str]) -> CargoLine {
     CargoLine { arguments, environment: None, count: None }
 }
 

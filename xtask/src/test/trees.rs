@@ -1,18 +1,14 @@
 //! What must be in no normal build, whatever the features of the workspace add up to.
 
-use super::step::CargoLine;
+use super::step::{CargoLine, line};
 
 /// The mocks, which are for tests, and every TLS stack but the one of the stack's choice.
 pub(super) const ABSENT: &[CargoLine] = &[
-    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
-    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
-    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "native-tls"]),
-    absent(&["tree", "--workspace", "--edges", "normal", "--invert", "openssl"]),
+    line(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
+    line(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
+    line(&["tree", "--workspace", "--edges", "normal", "--invert", "native-tls"]),
+    line(&["tree", "--workspace", "--edges", "normal", "--invert", "openssl"]),
 ];
-
-const fn absent(arguments: &'static [&'static str]) -> CargoLine {
-    CargoLine { arguments, environment: None, count: None }
-}
 
 /// What is wrong with the answer of `cargo tree --invert`: nothing, where it printed nothing, or where no version of
 /// the package is even in the lock file. Its exit code is 0 whether it has found the package or not.
