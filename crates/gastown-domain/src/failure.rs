@@ -35,8 +35,6 @@ text_enum! {
         VolumeBound = "volume_bound",
         /// Secrets could not be sealed, or a token not minted.
         SecretsUnavailable = "secrets_unavailable",
-        /// The registry could not be written.
-        RegistryUnavailable = "registry_unavailable",
         /// A destroy took the town over.
         Preempted = "preempted",
         /// The owner's account is gone or may not have a token.
@@ -69,7 +67,6 @@ impl Failure {
             Self::MachineBusy => "the machine is being changed by somebody else; try again later",
             Self::VolumeBound => "the volume is still bound to its machine; it will be removed later",
             Self::SecretsUnavailable => "the town's secrets could not be prepared; please contact support",
-            Self::RegistryUnavailable => "the registry is not available right now; try again later",
             Self::Preempted => "the town was destroyed meanwhile",
             Self::OwnerUnknown => "the owner's account is not known any more",
         }

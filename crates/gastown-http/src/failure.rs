@@ -120,7 +120,6 @@ const fn failure_code(failure: Failure) -> Code {
         Failure::MachineBusy => Code::ServiceUnavailable,
         Failure::VolumeBound => Code::ServiceUnavailable,
         Failure::SecretsUnavailable => Code::InternalServerError,
-        Failure::RegistryUnavailable => Code::ServiceUnavailable,
         Failure::Preempted => Code::Conflict,
         Failure::OwnerUnknown => Code::Forbidden,
     }
