@@ -145,7 +145,7 @@ impl Sandboxes for SandboxClient {
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {
         let reply = self.ask(at, Asked::Rigs, NOTHING, Path::Rigs).await?;
         let rigs: Rigs = read(&reply)?;
-        Ok(rigs.rigs.into_iter().map(SandboxRig::from).collect())
+        Ok(rigs.ours())
     }
 
     async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {

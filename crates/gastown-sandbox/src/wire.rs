@@ -24,7 +24,28 @@ pub(crate) struct Rig {
 /// `GET /rigs`, 200.
 #[derive(Deserialize)]
 pub(crate) struct Rigs {
-    pub(crate) rigs: Vec<Rig>,
+    rigs: Vec<ListedRig>,
+}
+
+/// A rig of any making; its shape is strict, its values need not be ours.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedRig {
+    name: String,
+    repo_url: String,
+    branch: String,
+}
+
+impl Rigs {
+    /// The rigs that could be ours. Somebody may have made others by hand, from a path or under another rule; they are
+    /// left alone and must not keep the rest from being seen.
+    pub(crate) fn ours(self) -> Vec<SandboxRig> {
+        let ours = |rig: ListedRig| {
+            let ListedRig { name, repo_url, branch } = rig;
+            Some(SandboxRig { name: name.parse().ok()?, repo: repo_url.parse().ok()?, branch: branch.parse().ok()? })
+        };
+        self.rigs.into_iter().filter_map(ours).collect()
+    }
 }
 
 /// `POST /sync`, 200.

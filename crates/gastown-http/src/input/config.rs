@@ -38,9 +38,17 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
+/// A create clones its first rigs one after the other before it ends; more can be added to the town that runs.
+const MOST_FIRST_RIGS: usize = 50;
+
 fn first_rigs(config: &mut Fields) -> Vec<FirstRig> {
     let items = match config.take("rigs") {
         None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(items)) if items.len() > MOST_FIRST_RIGS => {
+            let too_many = format!("are {}, at most {MOST_FIRST_RIGS} are allowed at first", items.len());
+            config.issues.push(Issue::custom("rigs", too_many));
+            return Vec::new();
+        }
         Some(Value::Array(items)) => items,
         Some(other) => {
             config.issues.push(Issue::wrong_type(vec!["rigs".into()], "array", Some(&other)));

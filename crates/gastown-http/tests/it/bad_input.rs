@@ -168,6 +168,7 @@ async fn a_bad_config_is_named() {
     let rig = |name: &str| json!({"rigName": name, "repoUrl": "https://github.com/a/b"});
     for (config, text) in [
         (json!("text"), "Expected object, received string"),
+        (json!({"rigs": vec![rig("app"); 51]}), "rigs are 51, at most 50 are allowed at first"),
         (json!(null), "Expected object, received null"),
         (json!([]), "Expected object, received array"),
         (json!({"rigs": 5}), "rigs Expected array, received number"),
