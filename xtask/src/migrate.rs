@@ -18,9 +18,9 @@ enum Direction {
     Up,
     /// Takes migrations back, the last one first. The content of their tables is lost.
     Down {
-        /// How many; all where it is not said.
-        #[arg(long)]
-        steps: Option<u32>,
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
     },
     /// Lists the migrations and whether they are applied.
     Status,
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     anyhow::ensure!(!args.database.is_empty(), "name a database: --database <url> or DATABASE_URL");
     match args.direction {
         Direction::Up => migration::at_url::up(&args.database).await?,
-        Direction::Down { steps } => migration::at_url::down(&args.database, steps).await?,
+        Direction::Down { steps } => migration::at_url::down(&args.database, Some(steps)).await?,
         Direction::Status => {}
     }
     for state in migration::at_url::status(&args.database).await? {
