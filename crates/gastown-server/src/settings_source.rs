@@ -52,9 +52,9 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Settings from pairs, such as the process's environment. Empty values count as absent.
+    /// Settings from pairs, such as the process's environment. Blank values count as absent.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect() }
+        Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect() }
     }
 
     /// The process's environment.
@@ -64,8 +64,8 @@ impl Source {
         Self::from_pairs(pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
     }
 
-    /// Puts a TOML file of `NAME = value` lines below what is here: what is set already wins. `known` are the names
-    /// that may occur.
+    /// Puts a TOML file of `NAME = value` lines below what is here: what is set already wins, blank values count as
+    /// absent. `known` are the names that may occur.
     ///
     /// Errors: unreadable, not TOML, unknown names, values that are tables or lists.
     pub fn with_file(mut self, path: &Path, known: &[&str]) -> Result<Self, SourceError> {
@@ -95,7 +95,9 @@ impl Source {
                 toml::Value::Boolean(truth) => truth.to_string(),
                 _ => return Err(SourceError::Shape { path, name }),
             };
-            self.values.entry(name).or_insert(value);
+            if !is_blank(&value) {
+                self.values.entry(name).or_insert(value);
+            }
         }
         Ok(self)
     }
@@ -114,6 +116,11 @@ impl Source {
     pub fn fill(&mut self, name: &str, value: impl FnOnce() -> String) {
         self.values.entry(name.to_owned()).or_insert_with(value);
     }
+}
+
+/// A secret of white space alone would be accepted, sealed and refused by everybody it is shown to.
+fn is_blank(value: &str) -> bool {
+    value.trim().is_empty()
 }
 
 /// A setting that is missing or wrong: its name and what is expected, never its value.

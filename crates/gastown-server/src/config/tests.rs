@@ -46,6 +46,18 @@ fn nothing_at_all_names_everything_that_is_needed() {
 }
 
 #[test]
+fn a_blank_value_is_none_wherever_it_stands() {
+    assert_eq!(mistakes(&[("FLY_API_TOKEN", " "), ("R2_ACCESS_KEY", "\n")]), ["FLY_API_TOKEN", "R2_ACCESS_KEY"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gastown.toml");
+    std::fs::write(&file, "R2_ACCESS_KEY = \"\"\nR2_BUCKET = \" \"\n").unwrap();
+    let blank = source(&[("R2_ACCESS_KEY", ""), ("R2_BUCKET", "")]);
+    let error = Config::read(&blank.with_file(&file, &["R2_ACCESS_KEY", "R2_BUCKET"]).unwrap()).unwrap_err();
+    let told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(told, ["R2_BUCKET", "R2_ACCESS_KEY"]);
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
     let wrong = [
         ("DATABASE_URL", "canary://x"),
