@@ -60,7 +60,7 @@ fn parse_url(raw: &str) -> Result<(), Invalid> {
     if url.username().starts_with('-') {
         return Err(Invalid::LeadingDash);
     }
-    if url.query().is_some() || url.fragment().is_some() {
+    if url.query().is_some() || url.fragment().is_some() || url.port() == Some(0) {
         return Err(Invalid::Shape { expected: SHAPES });
     }
     public_host(url.host_str().unwrap_or_default())?;
@@ -237,6 +237,7 @@ mod tests {
             "https://0.0.0.0/a",
             "https://github.com",
             "https://github.com/",
+            "https://github.com:0/a",
             "https://github.com/a?x=--upload-pack",
             "https://github.com/a#b",
             "https://github.com/-a",

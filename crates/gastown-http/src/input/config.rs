@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{fields::Fields, issue::Issue};
 
+/// A configuration is shown in every list of towns, so it stays small (FM-47).
+const MOST_CONFIG_BYTES: usize = 32 * 1024;
+
 /// A town's configuration; the default where it is left out.
 pub(super) fn town_config(fields: &mut Fields, name: &str) -> TownConfig {
     let members = free_config(fields, name);
@@ -25,6 +28,11 @@ pub(super) fn free_config(fields: &mut Fields, name: &str) -> Map<String, Value>
     // Postgres' JSONB has no NUL character.
     if members.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
         fields.issues.push(Issue::custom(name, "must not contain the character U+0000"));
+    }
+    let size = serde_json::to_vec(&members).map_or(0, |text| text.len());
+    if size > MOST_CONFIG_BYTES {
+        let too_large = format!("is too large: {size} bytes as JSON, at most {MOST_CONFIG_BYTES} are allowed");
+        fields.issues.push(Issue::custom(name, too_large));
     }
     members
 }
@@ -99,7 +107,9 @@ fn models(config: &mut Fields) -> Option<Models> {
 }
 
 fn max_polecats(config: &mut Fields) -> Option<u32> {
-    let value = config.take("max_polecats").filter(|value| !value.is_null())?;
+    // Stored under the contract's name, taken under the wire's too.
+    let given = config.take("max_polecats").or_else(|| config.take("maxPolecats"));
+    let value = given.filter(|value| !value.is_null())?;
     let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
     if number.is_none() {
         let message = format!("must be a whole number between 0 and {}", u32::MAX);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use futures::StreamExt as _;
 use http::{Method, request::Parts};
 use serde_json::{Map, Value};
@@ -95,16 +95,24 @@ fn from_json(bytes: &[u8]) -> Result<Value, CallError> {
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CallError> {
+    // What a length announces need not be waited for.
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err(too_large());
+    }
     let mut collected = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| bad_request("The request body ended before it was complete"))?;
         if collected.len() + chunk.len() > limit {
-            return Err(CallError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.name()));
+            return Err(too_large());
         }
         collected.extend_from_slice(&chunk);
     }
     Ok(collected)
+}
+
+fn too_large() -> CallError {
+    CallError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.name())
 }
 
 fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {

@@ -168,6 +168,8 @@ async fn a_bad_config_is_named() {
     let rig = |name: &str| json!({"rigName": name, "repoUrl": "https://github.com/a/b"});
     for (config, text) in [
         (json!("text"), "Expected object, received string"),
+        (json!({"maxPolecats": -3}), "max_polecats must be a whole number between 0 and 4294967295"),
+        (json!({"x": "y".repeat(32_768)}), "is too large: 32776 bytes as JSON, at most 32768 are allowed"),
         (json!({"rigs": vec![rig("app"); 51]}), "rigs are 51, at most 50 are allowed at first"),
         (json!(null), "Expected object, received null"),
         (json!([]), "Expected object, received array"),

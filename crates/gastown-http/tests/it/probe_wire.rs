@@ -168,17 +168,31 @@ async fn a_call_that_never_settles_times_out_and_takes_no_other_with_it() {
     assert_eq!(read_stream(&streamed.body)["0"], want("probe.stuck"));
 }
 
+/// The first line's beginning of the answer to a body that is announced with this length and never ends.
+async fn answer_to_an_endless_body(settings: Settings, length: u64) -> String {
+    let server = serve(router(), settings).await;
+    let mut socket = TcpStream::connect(server.origin.trim_start_matches("http://")).await.unwrap();
+    let head = format!(
+        "POST /trpc/probe.take HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n\""
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = timeout(Duration::from_secs(10), tokio::io::AsyncReadExt::read_exact(&mut socket, &mut answer));
+    read.await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test]
 async fn a_body_that_never_ends_times_out() {
-    let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
-    let mut socket = TcpStream::connect(server.origin.trim_start_matches("http://")).await.unwrap();
-    let head = "POST /trpc/probe.take HTTP/1.1\r\nhost: x\r\nauthorization: Bearer x\r\n\
-                content-type: application/json\r\ncontent-length: 10\r\n\r\n\"";
-    socket.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 32];
-    let read = timeout(Duration::from_secs(10), tokio::io::AsyncReadExt::read(&mut socket, &mut answer));
-    read.await.unwrap().unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    let short = Settings { time_limit: Duration::from_millis(300), ..settings() };
+    assert_eq!(answer_to_an_endless_body(short, 10).await, "HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_not_waited_for() {
+    let patient = Settings { time_limit: Duration::from_secs(60), ..settings() };
+    assert_eq!(answer_to_an_endless_body(patient, 99_999_999_999).await, "HTTP/1.1 413");
 }
 
 #[tokio::test]
