@@ -11,6 +11,7 @@ use secrecy::SecretString;
 #[derive(Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, String>,
+    mistakes: Vec<Mistake>,
 }
 
 /// A settings file could not be read. Its text never shows a value.
@@ -33,28 +34,12 @@ pub enum SourceError {
         /// Where, counted from 1.
         line: usize,
     },
-    /// A name that means nothing here.
-    #[error("the settings file {} names settings that do not exist: {}", path.display(), names.join(", "))]
-    UnknownNames {
-        /// The file.
-        path: PathBuf,
-        /// The names.
-        names: Vec<String>,
-    },
-    /// A setting that is a table or a list.
-    #[error("in the settings file {}, {name} must be a text, a number or a truth value", path.display())]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The setting.
-        name: String,
-    },
 }
 
 impl Source {
     /// Settings from pairs, such as the process's environment. Blank values count as absent.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect() }
+        Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect(), mistakes: Vec::new() }
     }
 
     /// The process's environment.
@@ -65,9 +50,10 @@ impl Source {
     }
 
     /// Puts a TOML file of `NAME = value` lines below what is here: what is set already wins, blank values count as
-    /// absent. `known` are the names that may occur.
+    /// absent. `known` are the names that may occur. Other names, and values that are tables or lists, are mistakes that
+    /// are told with all the others.
     ///
-    /// Errors: unreadable, not TOML, unknown names, values that are tables or lists.
+    /// Errors: unreadable, not TOML.
     pub fn with_file(mut self, path: &Path, known: &[&str]) -> Result<Self, SourceError> {
         let path = path.to_owned();
         let text = match std::fs::read_to_string(&path) {
@@ -84,19 +70,22 @@ impl Source {
                 return Err(SourceError::Malformed { path, line });
             }
         };
-        let names: Vec<_> = table.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
-        if !names.is_empty() {
-            return Err(SourceError::UnknownNames { path, names });
-        }
         for (name, value) in table {
             let value = match value {
-                toml::Value::String(text) => text,
-                toml::Value::Integer(number) => number.to_string(),
-                toml::Value::Boolean(truth) => truth.to_string(),
-                _ => return Err(SourceError::Shape { path, name }),
+                _ if !known.contains(&name.as_str()) => Err("is no setting"),
+                toml::Value::String(text) => Ok(text),
+                toml::Value::Integer(number) => Ok(number.to_string()),
+                toml::Value::Boolean(truth) => Ok(truth.to_string()),
+                _ => Err("is wrong: must be a text, a number or a truth value"),
             };
-            if !is_blank(&value) {
-                self.values.entry(name).or_insert(value);
+            match value {
+                Ok(value) if is_blank(&value) => {}
+                Ok(value) => {
+                    self.values.entry(name).or_insert(value);
+                }
+                Err(problem) => {
+                    self.mistakes.push(Mistake { name, problem: format!("{problem} (in {})", path.display()) });
+                }
             }
         }
         Ok(self)
@@ -141,7 +130,14 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, mistakes: Vec::new() }
+        Self { source, mistakes: source.mistakes.clone() }
+    }
+
+    /// Notes a setting that is not there, unless what is there was wrong already.
+    fn missing(&mut self, name: &str) {
+        if self.source.get(name).is_none() && self.mistakes.iter().all(|mistake| mistake.name != name) {
+            self.wrong(name, "is missing");
+        }
     }
 
     /// A setting without which nothing works.
@@ -149,9 +145,7 @@ impl<'a> Reader<'a> {
     where
         T::Err: Display,
     {
-        if self.source.get(name).is_none() {
-            self.wrong(name, "is missing");
-        }
+        self.missing(name);
         self.optional(name)
     }
 
@@ -179,9 +173,7 @@ impl<'a> Reader<'a> {
 
     /// A secret without which nothing works.
     pub(crate) fn required_secret(&mut self, name: &str) -> Option<SecretString> {
-        if self.source.get(name).is_none() {
-            self.wrong(name, "is missing");
-        }
+        self.missing(name);
         self.secret(name)
     }
 

@@ -131,9 +131,12 @@ fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
     assert_eq!(config.orchestrator.regions.len(), 2);
     assert_eq!(config.orchestrator.env.r2_bucket, "towns");
 
-    std::fs::write(&path, "PROT = 9000\n").unwrap();
-    let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
-    assert!(error.to_string().contains("PROT"), "{error}");
+    std::fs::write(&path, "PROT = 9000\nFLY_IMAGE = [\"canary\"]\nPORT = \"canary\"\n").unwrap();
+    let error = Config::read(&source(&[("FLY_IMAGE", "")]).with_file(&path, &Config::NAMES).unwrap()).unwrap_err();
+    let mut told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["FLY_IMAGE", "PORT", "PROT"], "{error}");
+    assert!(!error.to_string().contains("canary"), "{error}");
     std::fs::write(&path, "PORT = 1\nR2_SECRET_KEY = canary\n").unwrap();
     let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
     assert!(error.to_string().contains("line 2") && !format!("{error:?}").contains("canary"), "{error}");
