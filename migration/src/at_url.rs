@@ -31,6 +31,16 @@ pub async fn status(url: &str) -> Result<Vec<MigrationState>, MigrateError> {
     closed(db, states).await
 }
 
+/// The address as the driver knows it, with the shorter of Postgres's two customary schemes; `None` where it is of
+/// neither database.
+pub fn driver_url(url: &str) -> Option<String> {
+    let url = match url.strip_prefix("postgresql://") {
+        Some(rest) => format!("postgres://{rest}"),
+        None => url.to_owned(),
+    };
+    (url.starts_with("postgres://") || url.starts_with("sqlite:")).then_some(url)
+}
+
 /// A failure of the work is worth more than one of hanging up.
 async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Result<T, MigrateError> {
     let hung_up = db.close().await.map_err(MigrateError::Connect);
@@ -39,14 +49,7 @@ async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Res
 }
 
 async fn connect(url: &str) -> Result<DatabaseConnection, MigrateError> {
-    // The driver knows only the shorter of the two customary schemes.
-    let url = match url.strip_prefix("postgresql://") {
-        Some(rest) => format!("postgres://{rest}"),
-        None => url.to_owned(),
-    };
-    if !url.starts_with("postgres://") && !url.starts_with("sqlite:") {
-        return Err(MigrateError::UnknownDatabase);
-    }
+    let url = driver_url(url).ok_or(MigrateError::UnknownDatabase)?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(BUSY_WAIT));

@@ -99,16 +99,8 @@ fn refused(error: DbErr) -> ConnectError {
 }
 
 fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> {
-    let url = settings.url.expose_secret();
-    // The driver knows only the shorter of Postgres's two customary schemes.
-    let url = match url.strip_prefix("postgresql://") {
-        Some(rest) => format!("postgres://{rest}"),
-        None => url.to_owned(),
-    };
+    let url = migration::at_url::driver_url(settings.url.expose_secret()).ok_or(ConnectError::UnknownDatabase)?;
     let in_memory = url.starts_with("sqlite:") && url.contains(":memory:");
-    if !url.starts_with("postgres://") && !url.starts_with("sqlite:") {
-        return Err(ConnectError::UnknownDatabase);
-    }
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(if in_memory { 1 } else { settings.max_connections })

@@ -208,8 +208,7 @@ impl Config {
 
 fn database_url(reader: &mut Reader<'_>) -> Option<SecretString> {
     let url = reader.required_secret("DATABASE_URL")?;
-    let known =
-        ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
+    let known = migration::at_url::driver_url(url.expose_secret()).is_some();
     if !known {
         reader.wrong("DATABASE_URL", "is wrong: must begin with postgres:// or sqlite://");
     }
