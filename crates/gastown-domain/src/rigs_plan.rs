@@ -13,6 +13,13 @@ pub struct SandboxRig {
     pub branch: Branch,
 }
 
+impl From<&Rig> for SandboxRig {
+    /// What the sandbox is asked for.
+    fn from(rig: &Rig) -> Self {
+        Self { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() }
+    }
+}
+
 /// One call to make, or one fact to record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RigCall {

@@ -1,10 +1,11 @@
 //! What sandboxes call home for.
 
 use async_trait::async_trait;
-use gastown_domain::ports::{GatewayGrant, GatewayToken, HomeCalls, HomeError};
-use gastown_domain::{Failure, TownId};
+use gastown_domain::TownId;
+use gastown_domain::ports::{GatewayToken, HomeCalls, HomeError};
 use secrecy::SecretString;
 
+use crate::tokens::{SecretError, gateway_token};
 use crate::town_service::TownService;
 
 #[async_trait]
@@ -23,12 +24,9 @@ impl HomeCalls for TownService {
         self.authorize(town, &key)?;
         let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
         let row = row.filter(|row| !row.is_tombstone()).ok_or(HomeError::Unauthorized)?;
-        let user = self.ports.store.users.user(&row.owner).await.map_err(HomeError::Store)?;
-        let user = user.ok_or(HomeError::NoToken(Failure::OwnerUnknown))?;
-        let grant = GatewayGrant { user: row.owner, town, organization: None, pepper: user.pepper };
-        self.ports.keys.mint.mint(&grant).map_err(|error| {
-            tracing::error!(town.id = %town, error = &error as &dyn std::error::Error, "token could not be minted");
-            HomeError::NoToken(Failure::SecretsUnavailable)
+        gateway_token(&self.ports, &row).await.map_err(|error| match error {
+            SecretError::Store(error) => HomeError::Store(error),
+            SecretError::Failed(failure) => HomeError::NoToken(failure),
         })
     }
 }

@@ -14,6 +14,7 @@ mod ports;
 mod rigs;
 mod seats;
 mod settings;
+mod tokens;
 mod town_service;
 mod wait;
 mod workers;

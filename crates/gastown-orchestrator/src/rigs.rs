@@ -37,8 +37,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
     let (rigs, sandboxes) = (&ports.store.rigs, &ports.outside.sandboxes);
     match call {
         RigCall::Add(rig) => {
-            let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
-            match sandboxes.add_rig(at, &wished).await {
+            match sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
                 Ok(()) => confirm(ports, at, &rig).await.map(drop),
                 // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
                 Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {

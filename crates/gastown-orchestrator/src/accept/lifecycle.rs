@@ -15,7 +15,7 @@ impl TownService {
         let patience = self.settings.policy.start_patience;
         let operation = self.request(&caller, town, OperationKind::Start, patience).await?;
         self.ended(&operation, OperationKind::Start).await?;
-        self.ports.store.registry.find(&caller, town).await?.ok_or(TownError::NotFound)
+        self.living(&caller, town).await
     }
 
     pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
@@ -26,7 +26,7 @@ impl TownService {
             Err(TownError::Failed { failure, .. }) if operation.cause == Some(failure) => {}
             ended => ended?,
         }
-        self.ports.store.registry.find(&caller, town).await?.ok_or(TownError::NotFound)
+        self.living(&caller, town).await
     }
 
     pub(crate) async fn accept_destroy(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {

@@ -4,3 +4,15 @@ mod create;
 mod lifecycle;
 mod read;
 mod rigs;
+
+use gastown_domain::ports::TownError;
+use gastown_domain::{Town, TownId, UserId};
+
+use crate::town_service::TownService;
+
+impl TownService {
+    /// The caller's living town: what belongs to another user does not exist.
+    async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+        self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)
+    }
+}

@@ -9,7 +9,7 @@ impl TownService {
     pub(crate) async fn read_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError> {
         let store = &self.ports.store;
         // The owner's look comes first: nothing else is read of a town that is not the caller's.
-        let row = store.registry.find(caller, town).await?.ok_or(TownError::NotFound)?;
+        let row = self.living(caller, town).await?;
         Ok(TownReport {
             town: row,
             rigs: store.rigs.list(town).await?,

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
-use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownId, TownStatus, UserId};
+use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownStatus, UserId};
 
 use crate::rigs::{address_of, confirm};
 use crate::town_service::TownService;
@@ -24,8 +24,7 @@ impl TownService {
         };
         store.rigs.insert(&caller, &rig).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
-        let wished = SandboxRig { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() };
-        match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &wished)).await {
+        match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
             Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
                 store.rigs.remove(rig.town, rig.id).await?;
@@ -90,10 +89,6 @@ impl TownService {
                 return Ok(rig);
             }
         }
-    }
-
-    async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
-        self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)
     }
 
     /// Where the town's sandbox can be asked now; `None` while it is off or an operation that changes that is in flight.

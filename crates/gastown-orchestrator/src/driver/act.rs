@@ -8,8 +8,8 @@ use gastown_domain::{
 use super::Driver;
 use super::observe::Sight;
 use super::setback::{Setback, of_provider};
-use super::spec::SpecError;
 use crate::rigs::{address_of, settle_rigs};
+use crate::tokens::SecretError;
 
 /// What came of a step.
 pub(super) enum Done {
@@ -264,19 +264,14 @@ fn look_again(operation: &Operation, sight: &Sight) -> Done {
     }
 }
 
-const fn town_change(status: TownStatus) -> TownChange {
-    TownChange { machine: None, volume: None, region: None, status: Some(status), hidden_at: None, synced_at: None }
-}
-
 /// The end of an operation whose goal is reached, or whose undoing is.
 fn finished(operation: &Operation) -> Done {
+    let stands = |status| TownChange { status: Some(status), ..TownChange::default() };
     let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
     match (operation.kind, operation.cause) {
-        (OperationKind::Create | OperationKind::Start, _) => Done::Ended(Ok(()), town_change(TownStatus::Running)),
-        (OperationKind::Stop, None) => Done::Ended(Ok(()), town_change(TownStatus::Stopped)),
-        (OperationKind::Stop, Some(cause)) => {
-            Done::Ended(Err(Rejection::Failed(cause)), town_change(TownStatus::Stopped))
-        }
+        (OperationKind::Create | OperationKind::Start, _) => Done::Ended(Ok(()), stands(TownStatus::Running)),
+        (OperationKind::Stop, None) => Done::Ended(Ok(()), stands(TownStatus::Stopped)),
+        (OperationKind::Stop, Some(cause)) => Done::Ended(Err(Rejection::Failed(cause)), stands(TownStatus::Stopped)),
         (OperationKind::Destroy, _) => Done::Ended(Ok(()), gone),
         (OperationKind::RollBack, cause) => {
             Done::Ended(Err(Rejection::RolledBack(cause.unwrap_or(Failure::ProviderUnavailable))), gone)
@@ -298,9 +293,9 @@ fn failed(kind: OperationKind, step: Step, error: &ProviderError) -> Done {
     Done::Setback(of_provider(kind, step, error))
 }
 
-fn undescribed(error: SpecError) -> Result<Done, StoreError> {
+fn undescribed(error: SecretError) -> Result<Done, StoreError> {
     match error {
-        SpecError::Store(error) => Err(error),
-        SpecError::Failed(failure) => Ok(Done::Setback(Setback::GiveUp(failure))),
+        SecretError::Store(error) => Err(error),
+        SecretError::Failed(failure) => Ok(Done::Setback(Setback::GiveUp(failure))),
     }
 }

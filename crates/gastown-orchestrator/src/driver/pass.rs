@@ -139,20 +139,16 @@ impl Driver {
     }
 
     async fn set_back(&self, operation: &mut Operation, town: &Town, setback: Setback) -> Result<Next, StoreError> {
-        let policy = &self.settings.policy;
         match setback {
             Setback::GiveUp(failure) => self.give_up(operation, town, failure).await,
             // Only a create goes elsewhere, and does so where it is decided.
             Setback::NextRegion => self.give_up(operation, town, Failure::NoCapacity).await,
             Setback::Retry { failure, after, blind } => {
-                operation.attempt = operation.attempt.saturating_add(1);
-                operation.last_error = Some(failure);
-                let tired = blind && operation.attempt >= policy.create_attempts;
+                let tired = blind && operation.attempt.saturating_add(1) >= self.settings.policy.create_attempts;
                 if tired && operation.kind == OperationKind::Create {
                     return self.give_up(operation, town, failure).await;
                 }
-                let jittered = policy.backoff.delay(operation.attempt, self.ports.chance.dice.fraction());
-                self.record(operation, TownChange::default(), after.unwrap_or_default().max(jittered)).await
+                self.retry(operation, failure, after.unwrap_or_default()).await
             }
         }
     }
@@ -166,7 +162,7 @@ impl Driver {
             OperationKind::Start => None,
             OperationKind::Stop if operation.cause.is_none() => None,
             OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {
-                return self.record_retry(operation, failure).await;
+                return self.retry(operation, failure, Duration::ZERO).await;
             }
         };
         tracing::warn!(op.id = %operation.id, op.kind = %operation.kind, failure = failure.code(), "giving up");
@@ -183,11 +179,12 @@ impl Driver {
         self.record(operation, TownChange::default(), Duration::ZERO).await
     }
 
-    async fn record_retry(&self, operation: &mut Operation, failure: Failure) -> Result<Next, StoreError> {
+    /// The same again, after the backoff and no sooner than `least`.
+    async fn retry(&self, operation: &mut Operation, failure: Failure, least: Duration) -> Result<Next, StoreError> {
         operation.attempt = operation.attempt.saturating_add(1);
         operation.last_error = Some(failure);
-        let wait = self.settings.policy.backoff.delay(operation.attempt, self.ports.chance.dice.fraction());
-        self.record(operation, TownChange::default(), wait).await
+        let jittered = self.settings.policy.backoff.delay(operation.attempt, self.ports.chance.dice.fraction());
+        self.record(operation, TownChange::default(), jittered.max(least)).await
     }
 
     async fn record(&self, operation: &Operation, change: TownChange, wait: Duration) -> Result<Next, StoreError> {

@@ -2,20 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::ports::{GatewayGrant, MachineSpec, SealError, StoreError, VolumeSpec};
+use gastown_domain::ports::{MachineSpec, SealError, VolumeSpec};
 use gastown_domain::{AppName, Failure, Region, Town, VolumeId};
 use secrecy::SecretString;
 
 use super::Driver;
-
-/// A machine could not be described.
-#[derive(Debug)]
-pub(super) enum SpecError {
-    /// The registry failed; the operation goes on later.
-    Store(StoreError),
-    /// Another cause; the failure is what the caller is told.
-    Failed(Failure),
-}
+use crate::tokens::{SecretError, gateway_token};
 
 impl Driver {
     pub(super) fn volume_spec(&self, app: &AppName, town: &Town, region: Region) -> VolumeSpec {
@@ -30,7 +22,7 @@ impl Driver {
         town: &Town,
         volume: VolumeId,
         region: Region,
-    ) -> Result<MachineSpec, SpecError> {
+    ) -> Result<MachineSpec, SecretError> {
         let template = &self.settings.machine;
         let metadata = [
             ("gastown_town_id", town.id.to_string()),
@@ -49,15 +41,9 @@ impl Driver {
         })
     }
 
-    async fn environment(&self, town: &Town) -> Result<BTreeMap<String, String>, SpecError> {
+    async fn environment(&self, town: &Town) -> Result<BTreeMap<String, String>, SecretError> {
         let given = &self.settings.env;
-        let owner = self.ports.store.users.user(&town.owner).await.map_err(SpecError::Store)?;
-        let owner = owner.ok_or(SpecError::Failed(Failure::OwnerUnknown))?;
-        let grant = GatewayGrant { user: town.owner.clone(), town: town.id, organization: None, pepper: owner.pepper };
-        let token = self.ports.keys.mint.mint(&grant).map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "token could not be minted");
-            SpecError::Failed(Failure::SecretsUnavailable)
-        })?;
+        let token = gateway_token(&self.ports, town).await?;
 
         let plain = [
             ("KILO_API_URL", Some(given.kilo_api_url.clone())),
@@ -82,10 +68,10 @@ impl Driver {
         Ok(env)
     }
 
-    fn sealed(&self, value: &SecretString) -> Result<String, SpecError> {
+    fn sealed(&self, value: &SecretString) -> Result<String, SecretError> {
         self.ports.keys.sealer.seal(value).map_err(|error: SealError| {
             tracing::error!(error = &error as &dyn std::error::Error, "value could not be sealed");
-            SpecError::Failed(Failure::SecretsUnavailable)
+            SecretError::Failed(Failure::SecretsUnavailable)
         })
     }
 }
