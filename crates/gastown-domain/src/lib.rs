@@ -8,11 +8,13 @@
 
 mod backoff;
 mod config;
+mod drift;
 mod failure;
 mod id;
 mod invalid;
 mod name;
 mod operation;
+mod orphan;
 mod plan;
 pub mod ports;
 mod region;
@@ -28,11 +30,13 @@ mod town;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
+pub use drift::{Comparison, Drift, MachineLook, Suspicion, VolumeLook, compare};
 pub use failure::Failure;
 pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
 pub use name::{RigName, TownName};
 pub use operation::{Fence, Mark, Operation, OperationKind, Progress, Rejection};
+pub use orphan::{Account, Belonging, OrphanReason, StockItem, Thing, TownTag, belonging};
 pub use plan::{Step, plan};
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};

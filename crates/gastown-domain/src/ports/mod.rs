@@ -1,13 +1,18 @@
 //! The seams to the outside, in the domain's words: object-safe traits, each with a mockall mock behind the feature
 //! `mock`. Adapters implement them; the orchestrator and the HTTP adapter see nothing else.
 //!
-//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`Users`], [`Readiness`]; fly
-//! [`Apps`], [`Machines`], [`Volumes`]; sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`],
+//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`Inspections`], [`Orphans`],
+//! [`Passes`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]; sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`],
 //! [`TownKeys`]; orchestrator [`Towns`], [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Dice`].
 
 mod clock;
 mod home;
+mod inspections;
+mod inventory;
 mod operations;
+mod operator;
+mod orphans;
+mod passes;
 mod provider;
 mod registry;
 mod sandboxes;
@@ -19,16 +24,23 @@ mod users;
 
 pub use clock::{Clock, Dice, Ids};
 pub use home::{HomeCalls, HomeError};
+pub use inspections::{Finding, Inspections};
+pub use inventory::{Inventory, Stock};
 pub use operations::{NewOperation, Operations, Outcome, Record, Requested, TownChange, WorkerId};
+pub use operator::{Dossier, HeldOperation, Operator, Retried, TownEvent};
+pub use orphans::{Orphan, OrphanEnd, OrphanSighting, Orphans};
+pub use passes::{Alarm, Pass, PassClaim, PassState, Passes};
 pub use provider::{
     Action, Apps, Awaited, MachineSighting, MachineSpec, Machines, ProviderError, VolumeSighting, VolumeSpec, Volumes,
 };
-pub use registry::{AcceptedCreate, Registry, Rigs, TownHealth};
+pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
-pub use towns::{AddRig, CreateTown, IdempotencyKey, RemoveRig, RigRemoval, TownError, TownReport, Towns};
+pub use towns::{
+    AddRig, CreateTown, IdempotencyKey, RemoveRig, RequestFingerprint, RigRemoval, TownError, TownReport, Towns,
+};
 pub use users::{Readiness, User, Users};
 
 #[cfg(any(test, feature = "mock"))]
@@ -36,7 +48,17 @@ pub use clock::{MockClock, MockDice, MockIds};
 #[cfg(any(test, feature = "mock"))]
 pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
+pub use inspections::MockInspections;
+#[cfg(any(test, feature = "mock"))]
+pub use inventory::MockInventory;
+#[cfg(any(test, feature = "mock"))]
 pub use operations::MockOperations;
+#[cfg(any(test, feature = "mock"))]
+pub use operator::MockOperator;
+#[cfg(any(test, feature = "mock"))]
+pub use orphans::MockOrphans;
+#[cfg(any(test, feature = "mock"))]
+pub use passes::MockPasses;
 #[cfg(any(test, feature = "mock"))]
 pub use provider::{MockApps, MockMachines, MockVolumes};
 #[cfg(any(test, feature = "mock"))]

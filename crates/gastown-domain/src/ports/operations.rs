@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::{
-    Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step, TownId,
-    TownStatus, UserId, VolumeId,
+    Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step, Town,
+    TownId, TownStatus, UserId, VolumeId,
 };
 
 /// An operation to be accepted. Its row starts at [`Mark::Begun`], due at once.
@@ -24,8 +24,8 @@ pub struct NewOperation {
     pub requested_by: UserId,
     /// When it was accepted.
     pub at: DateTime<Utc>,
-    /// From when on it is given up, by `at` plus the kind's patience.
-    pub deadline_at: DateTime<Utc>,
+    /// How long it may take: its deadline is that much later, by the database's clock (FM-51).
+    pub patience: Duration,
 }
 
 /// What became of a request.
@@ -79,10 +79,13 @@ pub struct Record {
     pub cause: Option<Failure>,
     /// What the driver remembers.
     pub progress: Progress,
+    /// From when on it is given up; moved while nothing could be asked of Fly, which is no fault of the town.
+    pub deadline_at: DateTime<Utc>,
     /// Time until the next attempt; zero to go on at once.
     pub wait: Duration,
-    /// How long the claim holds from now, by the database's clock; it covers `wait`.
-    pub lease: Duration,
+    /// How long the claim holds from now, by the database's clock, `wait` included; `None` gives it back, so that any
+    /// worker takes the operation once it is due.
+    pub hold: Option<Duration>,
     /// Changes to the town's row, in the same transaction.
     pub town: TownChange,
 }
@@ -110,14 +113,25 @@ pub trait Operations: Send + Sync {
     /// attempt is not due.
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError>;
 
-    /// Towns whose operation is due and whose lease is free or has run out, longest due first.
-    async fn due(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
+    /// Takes up to `limit` operations that are due and whose lease is free or has run out, as [`Operations::claim`] takes
+    /// one. Replicas that ask at once share the work and wait for no lock of each other. One user's first comes before any
+    /// user's second (FM-52); among equals the longest due comes first. A row that cannot be read is reported, put off
+    /// and keeps nobody else waiting.
+    async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError>;
 
-    /// Prolongs a claim. Error `Fenced` where it was lost.
-    async fn renew(&self, fence: Fence, lease: Duration) -> Result<(), StoreError>;
+    /// Prolongs a claim and answers the database's time, by which deadlines are judged. Error `Fenced` where it was lost.
+    async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError>;
 
     /// Writes what was learned. Error `Fenced` where the claim was lost; then nothing is written.
     async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError>;
+
+    /// Towns that nobody drives though somebody should, at most `limit`: tombstones that still hold an id of Fly's
+    /// (FM-11), and towns that are `provisioning` (FM-01), without an operation in flight.
+    async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError>;
+
+    /// Gives a stranded town an operation again: a destroy, whose mark is [`Mark::Settled`], to a tombstone that still
+    /// holds an id, a create to one that is `provisioning`. Answers whether it was still stranded; else nothing is written.
+    async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
 
     /// Gives a claim back so that any worker may take it once it is due. Error `Fenced` where it was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;

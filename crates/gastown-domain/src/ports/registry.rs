@@ -3,15 +3,37 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{IdempotencyKey, NewOperation, StoreError};
-use crate::{NewTown, OperationId, Rig, RigId, RigStatus, Town, TownId, UserId};
+use super::{IdempotencyKey, NewOperation, RequestFingerprint, StoreError};
+use crate::{Drift, NewTown, OperationId, Rig, RigId, RigStatus, Suspicion, Town, TownId, UserId};
+
+/// A town to be accepted, with everything that is written in the same transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCreate {
+    /// The town and its first rigs.
+    pub town: NewTown,
+    /// Its create.
+    pub operation: NewOperation,
+    /// The request's idempotency key and what it asked for.
+    pub keyed: Option<KeyedRequest>,
+    /// How many living towns its owner may have, this one included; counted in the same transaction (FM-54).
+    pub most_towns: u32,
+}
+
+/// A request that may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedRequest {
+    /// What its repeats carry too.
+    pub key: IdempotencyKey,
+    /// What it asks for: a repeat asks for the same.
+    pub fingerprint: RequestFingerprint,
+}
 
 /// What became of an accepted create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AcceptedCreate {
     /// Town, rigs and operation were inserted in one transaction.
     Inserted,
-    /// The same owner used the idempotency key before, for a town of this name.
+    /// The same owner used the idempotency key before, for the same request.
     Known {
         /// That town, living or not.
         town: TownId,
@@ -31,6 +53,12 @@ pub struct TownHealth {
     pub window_started_at: Option<DateTime<Utc>>,
     /// The last report of the sandbox, by our clock.
     pub last_report_at: Option<DateTime<Utc>>,
+    /// When the town was last compared with Fly, by the database's clock.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// What looks unlike the row, but has not been seen often enough to be believed.
+    pub suspicion: Option<Suspicion>,
+    /// What happened behind our back, and when it was believed; until an operation or a look puts it right.
+    pub drift: Option<(Drift, DateTime<Utc>)>,
 }
 
 /// The towns. Finders for users take the owner and hide tombstones.
@@ -40,13 +68,8 @@ pub trait Registry: Send + Sync {
     /// Inserts the town (`provisioning`), its first rigs (`pending`) and its create operation in one transaction, and
     /// records who asked. With an idempotency key, a repeat by the same owner answers [`AcceptedCreate::Known`].
     ///
-    /// Errors: `TownNameTaken`, `KeyReused` (same key, other name), `UserUnknown`.
-    async fn accept_create(
-        &self,
-        town: &NewTown,
-        operation: &NewOperation,
-        key: Option<IdempotencyKey>,
-    ) -> Result<AcceptedCreate, StoreError>;
+    /// Errors: `TownNameTaken`, `TooManyTowns`, `KeyReused` (same key, other request), `UserUnknown`.
+    async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError>;
 
     /// The owner's living town of this id.
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError>;

@@ -15,6 +15,12 @@ pub enum StoreError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The owner has as many living towns as one may have.
+    #[error("the owner has {limit} living towns, and may not have more")]
+    TooManyTowns {
+        /// How many that is.
+        limit: u32,
+    },
     /// There is no such living town of this owner.
     #[error("no such town")]
     TownNotFound,

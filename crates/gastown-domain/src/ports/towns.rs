@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::{StoreError, TownHealth};
 use crate::{
@@ -43,6 +44,31 @@ pub struct CreateTown {
     pub region: Option<Region>,
     /// Makes a repeat answer the same town.
     pub key: Option<IdempotencyKey>,
+}
+
+impl CreateTown {
+    /// What is asked for, apart from the key: two requests with one key are repeats only if these are equal.
+    pub fn fingerprint(&self) -> RequestFingerprint {
+        // Keys of JSON objects are sorted here, so the order they came in does not matter.
+        let asked = serde_json::json!({
+            "townName": self.name.as_str(),
+            "config": serde_json::to_value(&self.config).unwrap_or_default(),
+            "region": self.region.as_ref().map(Region::as_str),
+        });
+        let digest = Sha256::digest(asked.to_string().as_bytes());
+        RequestFingerprint(digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}")))
+    }
+}
+
+/// What a request asks for, as the 64 hex digits of a SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestFingerprint(String);
+
+impl RequestFingerprint {
+    /// The text, for storage.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A rig to be added.
@@ -108,7 +134,13 @@ pub enum TownError {
     /// The town has a rig of this name.
     #[error("a rig with this name already exists in the town")]
     RigNameTaken,
-    /// The idempotency key was used for another town.
+    /// The caller has as many living towns as one may have.
+    #[error("no more than {limit} towns are allowed")]
+    TooManyTowns {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// Another operation is in flight on the town.
@@ -153,6 +185,7 @@ impl From<StoreError> for TownError {
         match error {
             StoreError::TownNameTaken => Self::NameTaken,
             StoreError::RigNameTaken => Self::RigNameTaken,
+            StoreError::TooManyTowns { limit } => Self::TooManyTowns { limit },
             StoreError::KeyReused => Self::KeyReused,
             StoreError::TownNotFound => Self::NotFound,
             StoreError::UserUnknown => Self::UserUnknown,
@@ -168,7 +201,7 @@ pub trait Towns: Send + Sync {
     /// Creates a town and waits, up to the configured time, until it runs. Where that takes longer, answers the town as
     /// it is (`provisioning`) while the work goes on.
     ///
-    /// Errors: `NameTaken`, `KeyReused`, `RegionNotOffered`, `UserUnknown`; `Failed` when it was rolled back.
+    /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`; `Failed` when it was rolled back.
     async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError>;
 
     /// Destroys a town in whatever state it is, pre-empting what is in flight, and waits, up to the configured time,
