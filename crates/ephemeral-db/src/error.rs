@@ -43,6 +43,12 @@ pub enum EphemeralDbError {
         /// What it printed.
         log: String,
     },
+    /// The server was to crash and did not end in time.
+    #[error("PostgreSQL did not end; its log:\n{log}")]
+    NotEnded {
+        /// What it printed.
+        log: String,
+    },
     /// The URL of the server cannot be used.
     #[error("TEST_DATABASE_URL is no postgres:// URL")]
     Url(#[source] Option<url::ParseError>),

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,19 +10,28 @@ use crate::account::Account;
 ///
 /// However this process ends (a static that is never dropped, a panic, a kill), the system closes the pipe; the shell
 /// then stops the server and removes its directory. It has a process group of its own, so that Ctrl-C reaches us first.
+///
+/// A line on the pipe asks for a crash, the next one for a new start; the file [`DOWN`] lies there in between.
 const SCRIPT: &str = r#"
 directory=$1
 shift
 exec 3<&0
-"$@" </dev/null 3<&- &
-server=$!
-{ read -r _ <&3; kill -QUIT "$server"; } 2>/dev/null &
-watcher=$!
-exec 3<&-
-wait "$server"
-kill "$watcher" 2>/dev/null
+while :; do
+    "$@" </dev/null 3<&- &
+    server=$!
+    { read -r _ <&3 && : >"$directory/asked"; kill -QUIT "$server"; } 2>/dev/null &
+    watcher=$!
+    wait "$server"
+    kill "$watcher" 2>/dev/null
+    mv "$directory/asked" "$directory/down" 2>/dev/null || break
+    read -r _ <&3 || break
+    rm "$directory/down"
+done
 rm -rf "$directory"
 "#;
+
+/// Lies in the directory while the server is down because it was asked to crash.
+pub(crate) const DOWN: &str = "down";
 
 /// A running server; dropping it stops the server and removes its directory.
 pub(crate) struct Supervisor {
@@ -46,6 +55,14 @@ impl Supervisor {
             command.uid(uid).gid(gid);
         }
         Ok(Self { shell: command.spawn()?, log })
+    }
+
+    /// Asks for the crash of a server that runs, or for the start of one that has crashed.
+    pub(crate) fn ask(&mut self) -> std::io::Result<()> {
+        match &mut self.shell.stdin {
+            Some(pipe) => pipe.write_all(b"\n"),
+            None => Ok(()), // only while it is dropped
+        }
     }
 
     /// Whether the server has ended by itself.

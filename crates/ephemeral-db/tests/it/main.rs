@@ -73,6 +73,45 @@ async fn a_dropped_cluster_leaves_no_process_and_no_directory() {
     assert!(!directory.exists());
 }
 
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_crash_and_the_address_is_the_same() {
+    let mut cluster = Cluster::start_crash_safe().await.unwrap();
+    let (url, directory) = (cluster.url().to_owned(), directory_of(cluster.url()));
+    let before = server_pid(&directory);
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("CREATE TABLE boxes (id int PRIMARY KEY)").await.unwrap();
+    connection.execute("INSERT INTO boxes VALUES (1)").await.unwrap();
+    connection.execute("BEGIN; INSERT INTO boxes VALUES (2)").await.unwrap();
+
+    cluster.crash().await.unwrap();
+    assert!(!is_alive(&before));
+    assert!(connection.fetch_one("SELECT 1").await.is_err(), "the connection is broken off");
+    assert!(PgConnection::connect(&url).await.is_err(), "nobody listens");
+
+    cluster.start_again().await.unwrap();
+    assert_ne!(server_pid(&directory), before);
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let row = connection.fetch_one("SELECT array_agg(id) FROM boxes").await.unwrap();
+    assert_eq!(row.get::<Vec<i32>, _>(0), [1]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_leaves_nothing_either_and_one_that_is_back_can_be_dropped() {
+    for starts_again in [false, true] {
+        let mut cluster = Cluster::start_crash_safe().await.unwrap();
+        let directory = directory_of(cluster.url());
+        cluster.crash().await.unwrap();
+        if starts_again {
+            cluster.start_again().await.unwrap();
+        }
+        let pid = std::fs::read_to_string(directory.join("data/postmaster.pid")).ok();
+        assert_eq!(pid.is_some(), starts_again);
+        drop(cluster);
+        assert!(!pid.is_some_and(|file| is_alive(file.lines().next().unwrap())));
+        assert!(!directory.exists());
+    }
+}
+
 /// Run by the next test in a process of its own; does nothing otherwise.
 #[tokio::test]
 async fn hold_a_cluster_until_killed() {
