@@ -70,6 +70,8 @@ pub struct ControlPlane {
     http: HttpParts,
     service: TownService,
     database: Database,
+    /// What this process is called in the rows that it claims.
+    worker: WorkerId,
     shutdown: Duration,
     stop: CancellationToken,
 }
@@ -95,7 +97,7 @@ impl ControlPlane {
         let stop = CancellationToken::new();
         let ports = ports(&config, &database, pacing)?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
-        let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker, stop.clone());
+        let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
@@ -105,7 +107,7 @@ impl ControlPlane {
             tasks: TaskTracker::new(),
             settings: http_settings(&config)?,
         };
-        Ok(Self { listener, address, http, service, database, shutdown: config.http.shutdown, stop })
+        Ok(Self { listener, address, http, service, database, worker, shutdown: config.http.shutdown, stop })
     }
 
     async fn open(config: &Config) -> Result<Database, StartError> {
@@ -147,7 +149,7 @@ impl ControlPlane {
         let workers = tokio::spawn(Workers::new(self.service.clone()).run(sweeping.clone()));
         let calls = self.http.tasks.clone();
         let app = router(self.http);
-        tracing::info!(address = %self.address, "serving");
+        tracing::info!(address = %self.address, worker = %self.worker.0, "serving");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
         let answered = async {
             server.await?;
