@@ -25,6 +25,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::RigNotFound => CallError::new(Code::NotFound, "Rig not found"),
         TownError::NameTaken => town_name_taken(),
         TownError::RigNameTaken => rig_name_taken(),
+        TownError::TooManyTowns { limit } => too_many_towns(*limit),
         TownError::KeyReused => key_reused(),
         TownError::InFlight { kind } => {
             let message = format!("Another operation is in progress on this town: {kind}");
@@ -61,6 +62,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
     match error {
         StoreError::TownNameTaken => town_name_taken(),
         StoreError::RigNameTaken => rig_name_taken(),
+        StoreError::TooManyTowns { limit } => too_many_towns(*limit),
         StoreError::KeyReused => key_reused(),
         StoreError::TownNotFound => town_not_found(),
         StoreError::UserUnknown => unauthorized(),
@@ -85,6 +87,12 @@ fn town_name_taken() -> CallError {
 
 fn rig_name_taken() -> CallError {
     CallError::new(Code::Conflict, "A rig with this name already exists in the town")
+}
+
+/// Not `TOO_MANY_REQUESTS`: waiting changes nothing, destroying a town does.
+fn too_many_towns(limit: u32) -> CallError {
+    let message = format!("No more than {limit} towns are allowed; destroy one that is not needed any more");
+    CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
 }
 
 fn key_reused() -> CallError {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Failure, Operation, Rig, RigId, Step, Town, TownConfig, TownId,
+    Drift, Failure, Operation, Rig, RigId, Step, Town, TownConfig, TownId,
     ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
 };
 use secrecy::ExposeSecret as _;
@@ -136,11 +136,47 @@ struct HealthView {
     failures: u32,
     restarts: u32,
     last_report_at: Option<Moment>,
+    /// When the town was last compared with Fly.
+    checked_at: Option<Moment>,
+    /// Whether something is wrong that a start does not put right.
+    degraded: bool,
+    drift: Option<DriftView>,
 }
 
 impl From<TownHealth> for HealthView {
     fn from(health: TownHealth) -> Self {
-        Self { failures: health.failures, restarts: health.restarts, last_report_at: health.last_report_at.map(Moment) }
+        Self {
+            failures: health.failures,
+            restarts: health.restarts,
+            last_report_at: health.last_report_at.map(Moment),
+            checked_at: health.checked_at.map(Moment),
+            degraded: health.drift.is_some_and(|(drift, _)| degrades(drift)),
+            drift: health.drift.map(DriftView::from),
+        }
+    }
+}
+
+/// A volume is never replaced by an empty one (FM-22). Every other drift ends with the next start or stop.
+const fn degrades(drift: Drift) -> bool {
+    match drift {
+        Drift::VolumeLost => true,
+        Drift::MachineStopped | Drift::MachineStarted | Drift::MachineMissing => false,
+        Drift::MachineReplaced | Drift::VolumeMoved => false,
+    }
+}
+
+/// What happened to a town behind its owner's back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DriftView {
+    code: &'static str,
+    message: &'static str,
+    since: Moment,
+}
+
+impl From<(Drift, DateTime<Utc>)> for DriftView {
+    fn from((drift, since): (Drift, DateTime<Utc>)) -> Self {
+        Self { code: drift.as_str(), message: drift.message(), since: Moment(since) }
     }
 }
 

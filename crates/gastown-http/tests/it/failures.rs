@@ -20,6 +20,7 @@ fn variant(error: &TownError) -> &'static str {
         TownError::RigNotFound => "RigNotFound",
         TownError::NameTaken => "NameTaken",
         TownError::RigNameTaken => "RigNameTaken",
+        TownError::TooManyTowns { .. } => "TooManyTowns",
         TownError::KeyReused => "KeyReused",
         TownError::InFlight { .. } => "InFlight",
         TownError::RigRefused { .. } => "RigRefused",
@@ -31,7 +32,7 @@ fn variant(error: &TownError) -> &'static str {
     }
 }
 
-const VARIANTS: usize = 12;
+const VARIANTS: usize = 13;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -44,6 +45,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::RigNotFound),
         Box::new(|| TownError::NameTaken),
         Box::new(|| TownError::RigNameTaken),
+        Box::new(|| TownError::TooManyTowns { limit: 50 }),
         Box::new(|| TownError::KeyReused),
         Box::new(|| TownError::RigRefused { reason: "the branch does not exist".into() }),
         Box::new(|| TownError::RigInUse {
@@ -53,6 +55,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::UserUnknown),
         Box::new(|| TownError::Store(StoreError::TownNameTaken)),
         Box::new(|| TownError::Store(StoreError::RigNameTaken)),
+        Box::new(|| TownError::Store(StoreError::TooManyTowns { limit: 50 })),
         Box::new(|| TownError::Store(StoreError::KeyReused)),
         Box::new(|| TownError::Store(StoreError::TownNotFound)),
         Box::new(|| TownError::Store(StoreError::UserUnknown)),

@@ -1,7 +1,7 @@
 //! What users see of their towns.
 
 use gastown_domain::{
-    Failure, Mark, Operation, OperationKind, Progress, RigStatus, Step, TownStatus,
+    Drift, Failure, Mark, Operation, OperationKind, Progress, RigStatus, Step, Suspicion, TownStatus,
     ports::{CreateTown, MockTowns, TownHealth, TownReport},
 };
 use http::Method;
@@ -53,13 +53,54 @@ async fn the_status_of_a_town_is_everything_its_owner_may_know() {
         town.status = TownStatus::Provisioning;
         town.last_r2_sync_at = Some(moment());
         town.last_heartbeat_at = None;
-        let health = TownHealth { failures: 1, restarts: 2, window_started_at: None, last_report_at: Some(moment()) };
+        let health = TownHealth {
+            failures: 1,
+            restarts: 2,
+            window_started_at: None,
+            last_report_at: Some(moment()),
+            checked_at: Some(moment()),
+            suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 1 }),
+            drift: Some((Drift::VolumeMoved, moment())),
+        };
         Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation()) })
     });
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
     assert_eq!(got.0, 200);
     insta::assert_json_snapshot!(got.1);
+}
+
+#[tokio::test]
+async fn what_happened_behind_an_owners_back_is_told_in_words_and_a_lost_volume_degrades() {
+    for drift in Drift::ALL {
+        let mut towns = MockTowns::new();
+        towns.expect_town_status().times(1).returning(move |caller, id| {
+            let health = TownHealth { drift: Some((drift, moment())), ..TownHealth::default() };
+            Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
+        });
+        let server = serve(parts(towns)).await;
+        let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
+        let health = &envelope["result"]["data"]["health"];
+        let told = json!({"code": drift.as_str(), "message": drift.message(), "since": "2026-02-03T04:05:06.789Z"});
+        assert_eq!((&health["drift"], &health["degraded"]), (&told, &json!(drift == Drift::VolumeLost)));
+    }
+}
+
+#[tokio::test]
+async fn a_suspicion_is_not_told() {
+    let mut towns = MockTowns::new();
+    towns.expect_town_status().times(1).returning(|caller, id| {
+        let suspicion = Some(Suspicion { drift: Drift::VolumeLost, looks: 2 });
+        let health = TownHealth { suspicion, ..TownHealth::default() };
+        Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
+    });
+    let server = serve(parts(towns)).await;
+    let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
+    let health = &envelope["result"]["data"]["health"];
+    let want = json!({
+        "failures": 0, "restarts": 0, "lastReportAt": null, "checkedAt": null, "degraded": false, "drift": null,
+    });
+    assert_eq!(health, &want);
 }
 
 #[tokio::test]
