@@ -10,6 +10,7 @@
 mod accept;
 mod driver;
 mod home;
+mod pauses;
 mod ports;
 mod rigs;
 mod seats;
@@ -21,6 +22,6 @@ mod workers;
 
 pub use driver::{Driver, PassReport};
 pub use ports::{Chance, Keys, Outside, Ports, Store};
-pub use settings::{AppPlacement, MachineTemplate, Policy, SandboxEnv, Settings};
+pub use settings::{AppPlacement, InspectionPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
 pub use town_service::TownService;
 pub use workers::Workers;

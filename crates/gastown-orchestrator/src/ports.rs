@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Apps, Clock, Dice, Ids, Machines, Operations, Registry, Rigs, Sandboxes, Sealer, TokenMint, TownKeys, Users,
-    Volumes,
+    Apps, Clock, Dice, Ids, Inspections, Inventory, Machines, Operations, Orphans, Passes, Registry, Rigs, Sandboxes,
+    Sealer, TokenMint, TownKeys, Users, Volumes,
 };
 
 /// What is remembered.
@@ -18,6 +18,12 @@ pub struct Store {
     pub operations: Arc<dyn Operations>,
     /// The host application's users.
     pub users: Arc<dyn Users>,
+    /// Comparisons of settled towns with Fly.
+    pub inspections: Arc<dyn Inspections>,
+    /// The book of orphans.
+    pub orphans: Arc<dyn Orphans>,
+    /// Who makes a periodic pass.
+    pub passes: Arc<dyn Passes>,
 }
 
 /// What is made.
@@ -31,6 +37,8 @@ pub struct Outside {
     pub machines: Arc<dyn Machines>,
     /// The API inside each sandbox.
     pub sandboxes: Arc<dyn Sandboxes>,
+    /// Everything at Fly that carries our names or metadata.
+    pub inventory: Arc<dyn Inventory>,
 }
 
 /// What is secret.

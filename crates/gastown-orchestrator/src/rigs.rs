@@ -13,36 +13,48 @@ pub(crate) fn address_of(settings: &Settings, keys: &dyn TownKeys, town: &Town) 
     Some(SandboxAddress { app, machine, town: town.id, keys: keys.keys_of(town.id) })
 }
 
+/// What settling a sandbox's rigs came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Every call was made and answered for good.
+    All,
+    /// Some could not be made, or their end is not known: again, later.
+    NotAll,
+}
+
 /// Makes the calls of the rigs' plan. A rig that cannot be settled now stays as it is and is tried again later; only the
 /// registry's errors end the pass.
-pub(crate) async fn settle_rigs(ports: &Ports, at: &SandboxAddress) -> Result<(), StoreError> {
+pub(crate) async fn settle_rigs(ports: &Ports, at: &SandboxAddress) -> Result<Settled, StoreError> {
     let desired = ports.store.rigs.list(at.town).await?;
     if desired.is_empty() {
-        return Ok(());
+        return Ok(Settled::All);
     }
     let present = match ports.outside.sandboxes.rigs(at).await {
         Ok(present) => present,
         Err(error) => {
             tracing::warn!(town.id = %at.town, error = &error as &dyn std::error::Error, "rigs cannot be listed now");
-            return Ok(());
+            return Ok(Settled::NotAll);
         }
     };
+    let mut settled = Settled::All;
     for call in rigs_plan(&desired, &present) {
-        make(ports, at, call).await?;
+        if make(ports, at, call).await? == Settled::NotAll {
+            settled = Settled::NotAll;
+        }
     }
-    Ok(())
+    Ok(settled)
 }
 
-async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), StoreError> {
+async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settled, StoreError> {
     let (rigs, sandboxes) = (&ports.store.rigs, &ports.outside.sandboxes);
     match call {
         RigCall::Add(rig) => {
             match sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
-                Ok(()) => confirm(ports, at, &rig).await.map(drop),
+                Ok(()) => confirm(ports, at, &rig).await.map(|_| Settled::All),
                 // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
                 Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
                     tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
-                    rigs.remove(rig.town, rig.id).await.map(drop)
+                    rigs.remove(rig.town, rig.id).await.map(|_| Settled::All)
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -51,15 +63,15 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                         error = &error as &dyn std::error::Error,
                         "rig is not settled"
                     );
-                    Ok(())
+                    Ok(Settled::NotAll)
                 }
             }
         }
         RigCall::Remove(rig) => match sandboxes.remove_rig(at, &rig.name, false).await {
-            Ok(()) => rigs.remove(rig.town, rig.id).await.map(drop),
+            Ok(()) => rigs.remove(rig.town, rig.id).await.map(|_| Settled::All),
             // Work would be lost and nobody is there to say "force": it stays, and the table says so.
             Err(SandboxError::InTheWay { .. }) => {
-                rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(drop)
+                rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(|_| Settled::All)
             }
             Err(error) => {
                 tracing::warn!(
@@ -68,11 +80,11 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<(), S
                     error = &error as &dyn std::error::Error,
                     "rig is not removed"
                 );
-                Ok(())
+                Ok(Settled::NotAll)
             }
         },
-        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(drop),
-        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id).await.map(drop),
+        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| Settled::All),
+        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id).await.map(|_| Settled::All),
     }
 }
 

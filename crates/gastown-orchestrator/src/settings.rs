@@ -89,6 +89,8 @@ pub struct Policy {
     pub start_patience: Duration,
     /// A stop that has not reached its goal by then fails.
     pub stop_patience: Duration,
+    /// The deadline of what Fly's limits hold up moves with the wait, until this long after it was accepted (FM-53).
+    pub queue_patience: Duration,
     /// A create gives up after so many failures in a row that say nothing about a cause.
     pub create_attempts: u32,
     /// A destroy gives up on the last sync after so many failed looks.
@@ -105,12 +107,55 @@ pub struct Policy {
     pub agreeing_looks: u8,
     /// Between failed attempts.
     pub backoff: Backoff,
+    /// After so many failed attempts in a row an operator is told, and it goes on slowly (FM-14).
+    pub alert_attempts: u32,
+    /// Between failed attempts from then on.
+    pub alert_backoff: Backoff,
+    /// An operation that waits longer than this gives its claim back meanwhile, and its permit with it.
+    pub park_after: Duration,
     /// Between two sweeps of the workers.
     pub sweep_every: Duration,
     /// Operations driven at once for callers.
     pub user_permits: usize,
     /// Operations driven at once by the workers.
     pub background_permits: usize,
+    /// Operations that callers wait for and that have a task of this process waiting too; the others wait in the registry.
+    pub most_waiting: usize,
+    /// How many living towns a user may have.
+    pub most_towns: u32,
+    /// How settled towns are compared with Fly.
+    pub inspection: InspectionPolicy,
+    /// How orphans are looked for.
+    pub orphans: OrphanPolicy,
+}
+
+/// How settled towns are compared with Fly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectionPolicy {
+    /// A town is compared once in this time.
+    pub every: Duration,
+    /// Towns compared at once.
+    pub at_once: usize,
+    /// So many looks in a row that show the same are believed (FM-23).
+    pub agreeing_looks: u32,
+    /// So many towns whose machine or volume reads as absent in one pass stop it, where they are more than a third of
+    /// those it has compared (FM-33).
+    pub alarming: u32,
+}
+
+/// How orphans are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrphanPolicy {
+    /// Between two passes.
+    pub every: Duration,
+    /// Whether orphans are deleted; else they are only reported.
+    pub delete: bool,
+    /// An orphan younger than this, or seen as one for a shorter time, is not deleted.
+    pub grace: Duration,
+    /// An orphan seen in fewer passes is not deleted.
+    pub passes: u32,
+    /// So many orphans in one pass stop it, where they are more than a third of what it has seen (FM-55).
+    pub alarming: u32,
 }
 
 impl Policy {
@@ -121,6 +166,7 @@ impl Policy {
             create_patience: Duration::from_secs(300),
             start_patience: Duration::from_secs(180),
             stop_patience: Duration::from_secs(180),
+            queue_patience: Duration::from_secs(3600),
             create_attempts: 8,
             sync_attempts: 5,
             sync_timeout: Duration::from_secs(20),
@@ -132,6 +178,19 @@ impl Policy {
             sweep_every: Duration::from_secs(5),
             user_permits: 128,
             background_permits: 16,
+            alert_attempts: 15,
+            alert_backoff: Backoff { first: Duration::from_secs(60), most: Duration::from_secs(600) },
+            park_after: Duration::from_secs(5),
+            most_waiting: 1024,
+            most_towns: 50,
+            inspection: InspectionPolicy { every: Duration::from_secs(60), at_once: 8, agreeing_looks: 3, alarming: 5 },
+            orphans: OrphanPolicy {
+                every: Duration::from_secs(600),
+                delete: true,
+                grace: Duration::from_secs(3600),
+                passes: 3,
+                alarming: 10,
+            },
         }
     }
 }

@@ -64,8 +64,12 @@ impl TownService {
 
     /// Drives the town's operation in a task of its own.
     pub(crate) fn nudge(&self, town: TownId) {
+        let Some(place) = self.driver.place_for_caller() else { return };
         let driver = self.driver.clone();
-        self.tasks.spawn(async move { driver.drive_for_caller(town).await });
+        self.tasks.spawn(async move {
+            driver.drive_for_caller(town).await;
+            drop(place);
+        });
     }
 }
 

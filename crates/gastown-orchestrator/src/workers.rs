@@ -1,16 +1,24 @@
-//! Finding what other processes left behind: operations whose lease ran out, rigs that are not settled.
+//! Finding what other processes left behind: operations whose lease ran out, towns that nobody drives, rigs that are not
+//! settled.
 
 use std::sync::Arc;
 
-use gastown_domain::TownId;
-use gastown_domain::ports::StoreError;
-use tokio::sync::Semaphore;
+use gastown_domain::ports::{NewOperation, StoreError};
+use gastown_domain::{Backoff, OperationKind, Progress, Town, TownId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::rigs::{address_of, settle_rigs};
+use crate::accept::NEVER;
+use crate::pauses::Pauses;
+use crate::rigs::{Settled, address_of, settle_rigs};
 use crate::seats::Seats;
 use crate::town_service::TownService;
+
+/// Towns that are taken up again at most in one sweep.
+const REINSTATED_AT_ONCE: u32 = 16;
+/// Towns with unsettled rigs that are looked through at most in one sweep.
+const MOST_UNSETTLED: usize = 1000;
 
 /// A periodic sweep. Nudges make things sooner; the sweep makes them certain.
 pub struct Workers {
@@ -19,15 +27,19 @@ pub struct Workers {
     /// For rigs, whose clones take minutes: they do not take the operations' permits.
     rig_permits: Arc<Semaphore>,
     settling: Seats<TownId>,
+    unsettled: Arc<Pauses<TownId>>,
     tasks: TaskTracker,
 }
 
 impl Workers {
     /// Workers of this service, within permits of their own.
     pub fn new(service: TownService) -> Self {
-        let permits = || Arc::new(Semaphore::new(service.settings.policy.background_permits));
+        let policy = &service.settings.policy;
+        let permits = || Arc::new(Semaphore::new(policy.background_permits));
         let (permits, rig_permits) = (permits(), permits());
-        Self { service, permits, rig_permits, settling: Seats::default(), tasks: TaskTracker::new() }
+        let unsettled = Backoff { first: policy.sweep_every, most: policy.alert_backoff.most };
+        let unsettled = Arc::new(Pauses::new(unsettled));
+        Self { service, permits, rig_permits, settling: Seats::default(), unsettled, tasks: TaskTracker::new() }
     }
 
     /// Sweeps until `stop` is cancelled, then waits for what it began.
@@ -48,34 +60,94 @@ impl Workers {
         self.tasks.wait().await;
     }
 
-    /// One sweep: drives what is due, settles rigs that are not. Answers how many operations it began to drive.
+    /// One sweep: gives towns that nobody drives an operation again, drives what is due, settles rigs that are not. Answers
+    /// how many operations it began to drive.
     ///
     /// Errors: the registry's; the next sweep comes anyway.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
+        self.reinstate().await?;
+        let begun = self.drive_due().await?;
+        self.settle_rigs().await?;
+        Ok(begun)
+    }
+
+    /// Claims no more than there are permits for: what is claimed is driven at once.
+    async fn drive_due(&self) -> Result<usize, StoreError> {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        let mut begun = 0;
-        for town in self.service.ports.store.operations.due(free).await? {
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
+        if free == 0 {
+            return Ok(0);
+        }
+        let Ok(mut permits) = Arc::clone(&self.permits).try_acquire_many_owned(free) else { return Ok(0) };
+        let claimed = self.service.driver().claim_due(free).await?;
+        let begun = claimed.len();
+        for operation in claimed {
+            let permit: Option<OwnedSemaphorePermit> = permits.split(1);
             let driver = self.service.driver().clone();
             self.tasks.spawn(async move {
-                driver.drive_and_log(town).await;
+                driver.carry_claimed(operation).await;
                 drop(permit);
             });
-            begun += 1;
         }
-        let free = u32::try_from(self.rig_permits.available_permits()).unwrap_or(u32::MAX);
-        for town in self.service.ports.store.rigs.unsettled(free).await? {
+        Ok(begun)
+    }
+
+    /// Tombstones that still hold an id, and towns that are coming up, without an operation: somebody else's write, or an
+    /// older version's. Each gets one again (FM-01, FM-11).
+    async fn reinstate(&self) -> Result<(), StoreError> {
+        let operations = &self.service.ports.store.operations;
+        for town in operations.stranded(REINSTATED_AT_ONCE).await? {
+            let (operation, progress) = self.anew(&town);
+            if operations.reinstate(&operation, &progress).await? {
+                tracing::warn!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "nobody drove this town");
+            }
+        }
+        Ok(())
+    }
+
+    /// The operation of a stranded town. What was asked of Fly before is not known: all of it is in doubt.
+    fn anew(&self, town: &Town) -> (NewOperation, Progress) {
+        let (chance, policy) = (&self.service.ports.chance, &self.service.settings.policy);
+        let (kind, patience) = if town.is_tombstone() {
+            (OperationKind::Destroy, NEVER)
+        } else {
+            (OperationKind::Create, policy.create_patience)
+        };
+        let operation = NewOperation {
+            id: chance.ids.operation(),
+            town: town.id,
+            kind,
+            requested_by: town.owner.clone(),
+            at: chance.clock.now(),
+            patience,
+        };
+        let doubt = Some(policy.agreeing_looks);
+        (operation, Progress { volume_doubt: doubt, machine_doubt: doubt, ..Progress::default() })
+    }
+
+    async fn settle_rigs(&self) -> Result<(), StoreError> {
+        let free = self.rig_permits.available_permits();
+        // Those that pause are found too, and must not hide the others.
+        let wanted = (free + self.unsettled.len()).min(MOST_UNSETTLED);
+        for town in self.service.ports.store.rigs.unsettled(u32::try_from(wanted).unwrap_or(u32::MAX)).await? {
+            if self.unsettled.holds(town) {
+                continue;
+            }
             let Ok(permit) = Arc::clone(&self.rig_permits).try_acquire_owned() else { break };
             let Some(seat) = self.settling.take(town) else { continue };
-            let service = self.service.clone();
+            let (service, unsettled) = (self.service.clone(), Arc::clone(&self.unsettled));
             self.tasks.spawn(async move {
-                if let Err(error) = settle(&service, town).await {
-                    tracing::warn!(town.id = %town, error = &error as &dyn std::error::Error, "rigs are not settled");
+                match settle(&service, town).await {
+                    Ok(Settled::All) => unsettled.end(town),
+                    Ok(Settled::NotAll) => unsettled.grow(town, service.ports.chance.dice.fraction()),
+                    Err(error) => {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(town.id = %town, error, "rigs are not settled");
+                    }
                 }
                 drop((seat, permit));
             });
         }
-        Ok(begun)
+        Ok(())
     }
 
     /// Waits until everything this sweeper began has ended.
@@ -86,11 +158,11 @@ impl Workers {
     }
 }
 
-async fn settle(service: &TownService, town: TownId) -> Result<(), StoreError> {
+async fn settle(service: &TownService, town: TownId) -> Result<Settled, StoreError> {
     let ports = &service.ports;
-    let Some(row) = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone()) else { return Ok(()) };
-    match address_of(&service.settings, ports.keys.towns.as_ref(), &row) {
+    let row = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone());
+    match row.and_then(|row| address_of(&service.settings, ports.keys.towns.as_ref(), &row)) {
         Some(at) => settle_rigs(ports, &at).await,
-        None => Ok(()),
+        None => Ok(Settled::All),
     }
 }

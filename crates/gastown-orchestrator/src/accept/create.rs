@@ -1,6 +1,6 @@
 //! Creating a town.
 
-use gastown_domain::ports::{AcceptedCreate, CreateTown, NewOperation, Outcome, TownError};
+use gastown_domain::ports::{AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, Outcome, TownError};
 use gastown_domain::{
     Failure, NewTown, OperationId, OperationKind, Region, Rejection, Rig, RigStatus, Town, TownId, UserId,
 };
@@ -9,6 +9,7 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
+        let keyed = request.key.clone().map(|key| KeyedRequest { key, fingerprint: request.fingerprint() });
         let region = self.region_for(request.region)?;
         let (ids, at) = (&self.ports.chance.ids, self.ports.chance.clock.now());
         let id = ids.town();
@@ -37,14 +38,15 @@ impl TownService {
             kind: OperationKind::Create,
             requested_by: caller,
             at,
-            deadline_at: at + self.settings.policy.create_patience,
+            patience: self.settings.policy.create_patience,
         };
-        let accepted = self.ports.store.registry.accept_create(&town, &operation, request.key).await?;
-        match accepted {
+        let operation_id = operation.id;
+        let create = NewCreate { town, operation, keyed, most_towns: self.settings.policy.most_towns };
+        match self.ports.store.registry.accept_create(&create).await? {
             AcceptedCreate::Inserted => {
-                tracing::info!(town.id = %id, op.id = %operation.id, "create accepted");
+                tracing::info!(town.id = %id, op.id = %operation_id, "create accepted");
                 self.nudge(id);
-                self.created(id, operation.id).await
+                self.created(id, operation_id).await
             }
             // A repeat is answered as the first was, or waits with it.
             AcceptedCreate::Known { town, operation } => self.created(town, operation).await,

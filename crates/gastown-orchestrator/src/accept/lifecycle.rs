@@ -8,7 +8,7 @@ use gastown_domain::{Failure, Operation, OperationKind, Rejection, Town, TownId,
 use crate::town_service::TownService;
 
 /// A destroy has no deadline: it goes on until Fly confirms that nothing is left. The column wants a value.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl TownService {
     pub(crate) async fn accept_start(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
@@ -54,7 +54,7 @@ impl TownService {
             kind,
             requested_by: caller.clone(),
             at,
-            deadline_at: at + patience,
+            patience,
         };
         match self.ports.store.operations.request(&operation).await? {
             Requested::Accepted(accepted) => {

@@ -5,6 +5,8 @@ mod lifecycle;
 mod read;
 mod rigs;
 
+pub(crate) use lifecycle::NEVER;
+
 use gastown_domain::ports::TownError;
 use gastown_domain::{Town, TownId, UserId};
 

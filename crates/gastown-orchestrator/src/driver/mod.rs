@@ -2,6 +2,7 @@
 
 mod act;
 mod observe;
+mod pace;
 mod pass;
 mod setback;
 mod spec;
@@ -9,9 +10,9 @@ mod spec;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::TownId;
 use gastown_domain::ports::{StoreError, WorkerId};
-use tokio::sync::Semaphore;
+use gastown_domain::{Operation, TownId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::Ports;
@@ -27,6 +28,7 @@ pub struct Driver {
     endings: Endings,
     stop: CancellationToken,
     callers: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 /// What driving one town came to.
@@ -38,6 +40,11 @@ pub enum PassReport {
     Ended,
     /// Somebody took it over, a destroy or another worker.
     TakenOver,
+    /// It has to wait for a while; the claim was given back, and whoever takes it then goes on.
+    Parked {
+        /// How long it waits.
+        due_in: Duration,
+    },
     /// The process is stopping; the claim was given back.
     GivenBack,
 }
@@ -46,6 +53,8 @@ pub enum PassReport {
 enum Next {
     /// Another pass, after this long.
     Again(Duration),
+    /// Another pass, after this long, by whoever takes it then: the claim is given back.
+    Parked(Duration),
     /// The operation ended.
     Ended,
 }
@@ -59,36 +68,58 @@ impl Driver {
         stop: CancellationToken,
     ) -> Self {
         let callers = Arc::new(Semaphore::new(settings.policy.user_permits));
-        Self { ports, settings, worker, endings, stop, callers }
+        let waiting = Arc::new(Semaphore::new(settings.policy.most_waiting));
+        Self { ports, settings, worker, endings, stop, callers, waiting }
     }
 
-    /// Drives for a caller who waits, within the callers' own permits.
+    /// A place among those whose callers wait; none where too many do: then the operation waits in the registry, for the
+    /// workers of any process.
+    pub(crate) fn place_for_caller(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_owned().ok()
+    }
+
+    /// Drives for a caller who waits, within the callers' own permits. What is parked is taken up again as soon as it is
+    /// due; its permit is free meanwhile.
     pub(crate) async fn drive_for_caller(&self, town: TownId) {
-        // Closed never; a queue longer than the permits drains as operations end.
-        let Ok(_permit) = self.callers.acquire().await else { return };
-        self.drive_and_log(town).await;
-    }
-
-    /// Drives and logs what it came to, once.
-    pub(crate) async fn drive_and_log(&self, town: TownId) {
-        match self.drive(town).await {
-            Ok(report) => tracing::debug!(town.id = %town, ?report, "drive ended"),
-            // The lease runs out and any worker goes on.
-            Err(error) => {
-                tracing::warn!(town.id = %town, error = &error as &dyn std::error::Error, "drive interrupted");
+        loop {
+            let report = {
+                let Ok(_permit) = self.callers.acquire().await else { return };
+                logged(town, self.drive(town).await)
+            };
+            let Some(PassReport::Parked { due_in }) = report else { return };
+            if tokio::time::timeout(due_in, self.stop.cancelled()).await.is_ok() {
+                return;
             }
         }
+    }
+
+    /// Takes up to `limit` operations that are due, of whatever town.
+    pub(crate) async fn claim_due(&self, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        if self.stop.is_cancelled() {
+            return Ok(Vec::new());
+        }
+        self.ports.store.operations.claim_due(&self.worker, self.settings.policy.lease, limit).await
+    }
+
+    /// Carries an operation that was claimed, and logs what it came to.
+    pub(crate) async fn carry_claimed(&self, operation: Operation) {
+        let town = operation.town;
+        logged(town, self.carry(operation).await);
     }
 
     /// Claims the town's operation, if it is free and due, and goes on until it ends or is lost.
     ///
     /// Errors: the registry's. Whatever was done until then is found again by looking.
-    #[tracing::instrument(skip_all, fields(town.id = %town))]
     pub async fn drive(&self, town: TownId) -> Result<PassReport, StoreError> {
-        let policy = &self.settings.policy;
-        let Some(mut operation) = self.ports.store.operations.claim(town, &self.worker, policy.lease).await? else {
-            return Ok(PassReport::NotClaimed);
-        };
+        let lease = self.settings.policy.lease;
+        match self.ports.store.operations.claim(town, &self.worker, lease).await? {
+            Some(operation) => self.carry(operation).await,
+            None => Ok(PassReport::NotClaimed),
+        }
+    }
+
+    #[tracing::instrument(skip_all, fields(town.id = %operation.town, op.id = %operation.id))]
+    async fn carry(&self, mut operation: Operation) -> Result<PassReport, StoreError> {
         loop {
             if self.stop.is_cancelled() {
                 self.ports.store.operations.release(operation.fence()).await?;
@@ -99,6 +130,7 @@ impl Driver {
                     self.endings.announce();
                     return Ok(PassReport::Ended);
                 }
+                Ok(Next::Parked(due_in)) => return Ok(PassReport::Parked { due_in }),
                 Ok(Next::Again(wait)) if wait.is_zero() => {}
                 Ok(Next::Again(wait)) => {
                     // Cut short by a shutdown; the loop's head then gives the claim back.
@@ -107,6 +139,21 @@ impl Driver {
                 Err(StoreError::Fenced { .. }) => return Ok(PassReport::TakenOver),
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+/// Logs what driving a town came to, once.
+fn logged(town: TownId, driven: Result<PassReport, StoreError>) -> Option<PassReport> {
+    match driven {
+        Ok(report) => {
+            tracing::debug!(town.id = %town, ?report, "drive ended");
+            Some(report)
+        }
+        // The lease runs out and any worker goes on.
+        Err(error) => {
+            tracing::warn!(town.id = %town, error = &error as &dyn std::error::Error, "drive interrupted");
+            None
         }
     }
 }

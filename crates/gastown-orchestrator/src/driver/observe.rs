@@ -23,6 +23,13 @@ pub(super) struct Sight {
     pub(super) error: Option<ProviderError>,
 }
 
+impl Sight {
+    /// Whether something is unclear for no other reason than that an absence is not proven yet.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.error.is_none() && (self.world.machine == Seen::Unclear || self.world.volume == Seen::Unclear)
+    }
+}
+
 impl Driver {
     /// Looks at machine and volume. A failed look makes its object `Unclear`; it is no error of the pass.
     pub(super) async fn observe(&self, app: &AppName, operation: &Operation, town: &Town) -> Sight {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Record, StoreError, TownChange};
 use gastown_domain::{
     AppName, Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownId, TownStatus,
@@ -11,6 +12,7 @@ use gastown_domain::{
 
 use super::act::{Done, Learned};
 use super::observe::Sight;
+use super::pace::is_unbounded;
 use super::setback::Setback;
 use super::{Driver, Next};
 
@@ -27,7 +29,7 @@ impl Driver {
         };
         let (fence, lease) = (operation.fence(), self.settings.policy.lease);
         // Also the check before the first outside call that the claim still holds (FM-49).
-        store.operations.renew(fence, lease).await?;
+        let now = store.operations.renew(fence, lease).await?;
         let look = async { Ok(self.observe(&app, operation, &town).await) };
         let sight = self.holding(fence, OnLoss::Leave, look).await?;
         self.skip_hopeless_sync(operation, &sight);
@@ -43,7 +45,7 @@ impl Driver {
             // The look took its time; a destroy may have been asked for meanwhile (FM-16).
             store.operations.renew(fence, lease).await?;
         }
-        if let Some(failure) = self.overdue(operation, step) {
+        if let Some(failure) = overdue(operation, step, now) {
             return self.give_up(operation, &town, failure).await;
         }
         let work = self.act(step, &app, operation, &town, &sight);
@@ -56,14 +58,7 @@ impl Driver {
                 }
                 next
             }
-            Done::NotYet { failure, waited } => {
-                operation.last_error = Some(failure);
-                if awaits_last_sync(operation) {
-                    operation.attempt = operation.attempt.saturating_add(1);
-                }
-                let wait = if waited { Duration::ZERO } else { self.settings.policy.look_again };
-                self.record(operation, TownChange::default(), wait).await
-            }
+            Done::NotYet { failure, waited } => self.not_yet(operation, failure, waited, sight.awaits_proof()).await,
             Done::Ended(outcome, change) => {
                 store.operations.finish(fence, outcome, &change).await?;
                 tracing::info!(op.id = %operation.id, op.kind = %operation.kind, ?outcome, "operation ended");
@@ -87,7 +82,7 @@ impl Driver {
                 return result;
             }
             match self.ports.store.operations.renew(fence, lease).await {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(StoreError::Fenced { .. }) if on_loss == OnLoss::SeeThrough => return work.await,
                 // The lease may last until the next try; what the work made must not be lost to a moment's trouble.
                 Err(error) if error.is_transient() => {
@@ -131,11 +126,31 @@ impl Driver {
         operation.attempt = if again { operation.attempt.saturating_add(1) } else { 0 };
         let wait = match operation.attempt {
             0 => Duration::ZERO,
-            times => policy.look_again.max(policy.backoff.delay(times, self.ports.chance.dice.fraction())),
+            _ => policy.look_again.max(self.pause_after_failure(operation)),
         };
         operation.last_error = None;
         operation.mark = learned.mark.unwrap_or(operation.mark);
         self.record(operation, learned.change, wait).await
+    }
+
+    /// Not reached, through nobody's fault. What has a deadline looks again soon; what goes on for ever does so ever less
+    /// often, but for the looks that are to prove an absence.
+    async fn not_yet(
+        &self,
+        operation: &mut Operation,
+        failure: Failure,
+        waited: bool,
+        awaits_proof: bool,
+    ) -> Result<Next, StoreError> {
+        operation.last_error = Some(failure);
+        let soon = if waited { Duration::ZERO } else { self.settings.policy.look_again };
+        let wait = if is_unbounded(operation) && !awaits_proof {
+            operation.attempt = operation.attempt.saturating_add(1);
+            soon.max(self.pause_after_failure(operation))
+        } else {
+            soon
+        };
+        self.record(operation, TownChange::default(), wait).await
     }
 
     async fn set_back(&self, operation: &mut Operation, town: &Town, setback: Setback) -> Result<Next, StoreError> {
@@ -181,48 +196,24 @@ impl Driver {
 
     /// The same again, after the backoff and no sooner than `least`.
     async fn retry(&self, operation: &mut Operation, failure: Failure, least: Duration) -> Result<Next, StoreError> {
+        if failure == Failure::ProviderMisconfigured && operation.last_error != Some(failure) {
+            tracing::error!(op.kind = %operation.kind, "Fly refuses our token, organization or app");
+        }
         operation.attempt = operation.attempt.saturating_add(1);
         operation.last_error = Some(failure);
-        let jittered = self.settings.policy.backoff.delay(operation.attempt, self.ports.chance.dice.fraction());
-        self.record(operation, TownChange::default(), jittered.max(least)).await
+        let wait = self.pause_after_failure(operation).max(least);
+        if failure == Failure::Throttled {
+            self.excuse(operation, wait);
+        }
+        self.record(operation, TownChange::default(), wait).await
     }
 
     async fn record(&self, operation: &Operation, change: TownChange, wait: Duration) -> Result<Next, StoreError> {
-        self.ports.store.operations.record(operation.fence(), &self.record_of(operation, change, wait)).await?;
-        Ok(Next::Again(wait))
-    }
-
-    fn record_of(&self, operation: &Operation, town: TownChange, wait: Duration) -> Record {
-        Record {
-            kind: operation.kind,
-            mark: operation.mark,
-            step: operation.step.unwrap_or(Step::LookAgain),
-            attempt: operation.attempt,
-            last_error: operation.last_error,
-            cause: operation.cause,
-            progress: operation.progress.clone(),
-            wait,
-            lease: self.settings.policy.lease + wait,
-            town,
-        }
-    }
-
-    /// Why an operation that ran out of patience is given up: judged by what the last look showed, for it may have lain
-    /// idle with its goal reached. A removal and an undoing are never given up.
-    fn overdue(&self, operation: &Operation, step: Step) -> Option<Failure> {
-        let bounded = match operation.kind {
-            OperationKind::Create | OperationKind::Start => step != Step::Finish,
-            OperationKind::Stop if operation.cause.is_some() => false,
-            OperationKind::Stop => match step {
-                Step::Finish | Step::AwaitOff => false,
-                // It may be going down by our own word, and `running` would be a lie (FM-19).
-                Step::LookAgain => operation.mark == Mark::Begun,
-                _ => true,
-            },
-            OperationKind::Destroy | OperationKind::RollBack => false,
-        };
-        let late = bounded && self.ports.chance.clock.now() >= operation.deadline_at;
-        late.then(|| operation.last_error.unwrap_or_else(|| unreached(operation.step)))
+        // A long wait holds neither claim nor permit.
+        let parked = wait > self.settings.policy.park_after;
+        let hold = (!parked).then(|| self.settings.policy.lease + wait);
+        self.ports.store.operations.record(operation.fence(), &record_of(operation, change, wait, hold)).await?;
+        Ok(if parked { Next::Parked(wait) } else { Next::Again(wait) })
     }
 
     /// A destroy does not wait for ever for a look that would only tell whether a last sync is possible (FM-12).
@@ -235,6 +226,40 @@ impl Driver {
             operation.progress.synced = Some(false);
         }
     }
+}
+
+fn record_of(operation: &Operation, town: TownChange, wait: Duration, hold: Option<Duration>) -> Record {
+    Record {
+        kind: operation.kind,
+        mark: operation.mark,
+        step: operation.step.unwrap_or(Step::LookAgain),
+        attempt: operation.attempt,
+        last_error: operation.last_error,
+        cause: operation.cause,
+        progress: operation.progress.clone(),
+        deadline_at: operation.deadline_at,
+        wait,
+        hold,
+        town,
+    }
+}
+
+/// Why an operation that ran out of patience by the database's clock is given up: judged by what the last look showed,
+/// for it may have lain idle with its goal reached. A removal and an undoing are never given up.
+fn overdue(operation: &Operation, step: Step, now: DateTime<Utc>) -> Option<Failure> {
+    let bounded = match operation.kind {
+        OperationKind::Create | OperationKind::Start => step != Step::Finish,
+        OperationKind::Stop if operation.cause.is_some() => false,
+        OperationKind::Stop => match step {
+            Step::Finish | Step::AwaitOff => false,
+            // It may be going down by our own word, and `running` would be a lie (FM-19).
+            Step::LookAgain => operation.mark == Mark::Begun,
+            _ => true,
+        },
+        OperationKind::Destroy | OperationKind::RollBack => false,
+    };
+    let late = bounded && now >= operation.deadline_at;
+    late.then(|| operation.last_error.unwrap_or_else(|| unreached(operation.step)))
 }
 
 /// What becomes of work whose claim was lost under it.

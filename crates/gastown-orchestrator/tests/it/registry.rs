@@ -2,29 +2,32 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, IdempotencyKey, NewOperation, Registry, Rigs, StoreError, TownHealth};
-use gastown_domain::{NewTown, Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
+use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry, Rigs, StoreError, TownHealth};
+use gastown_domain::{Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
 
 use crate::store::{Connection, town_row};
 
 #[async_trait]
 impl Registry for Connection {
-    async fn accept_create(
-        &self,
-        town: &NewTown,
-        operation: &NewOperation,
-        key: Option<IdempotencyKey>,
-    ) -> Result<AcceptedCreate, StoreError> {
+    async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError> {
+        let NewCreate { town, operation, keyed, most_towns } = create;
         self.query("accept_create", |rows, now| {
             if !rows.users.contains(&town.owner) {
                 return Err(StoreError::UserUnknown);
             }
-            let key = key.map(|key| (town.owner.clone(), key.as_str().to_owned()));
-            if let Some((name, before, operation)) = key.as_ref().and_then(|key| rows.keys.get(key)) {
-                if *name != town.name {
+            let keyed =
+                keyed.as_ref().map(|it| ((town.owner.clone(), it.key.as_str().to_owned()), it.fingerprint.clone()));
+            if let Some((key, asked)) = &keyed
+                && let Some((before, known, operation)) = rows.keys.get(key)
+            {
+                if before != asked {
                     return Err(StoreError::KeyReused);
                 }
-                return Ok(AcceptedCreate::Known { town: *before, operation: *operation });
+                return Ok(AcceptedCreate::Known { town: *known, operation: *operation });
+            }
+            let living = rows.towns.values().filter(|row| row.owner == town.owner && !row.is_tombstone()).count();
+            if living >= *most_towns as usize {
+                return Err(StoreError::TooManyTowns { limit: *most_towns });
             }
             let twin = |row: &Town| row.owner == town.owner && row.name == town.name && !row.is_tombstone();
             if rows.towns.values().any(twin) {
@@ -33,8 +36,8 @@ impl Registry for Connection {
             rows.towns.insert(town.id, town_row(town));
             rows.rigs.extend(town.rigs.iter().cloned());
             rows.insert_operation(operation, 0, Progress::default(), now);
-            if let Some(key) = key {
-                rows.keys.insert(key, (town.name.clone(), town.id, operation.id));
+            if let Some((key, asked)) = keyed {
+                rows.keys.insert(key, (asked, town.id, operation.id));
             }
             Ok(AcceptedCreate::Inserted)
         })

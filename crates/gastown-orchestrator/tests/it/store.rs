@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Clock, NewOperation, Operations, Outcome, Record, Requested, StoreError, TownChange, User, Users, WorkerId,
+    Clock, NewOperation, Operations, Outcome, Record, RequestFingerprint, Requested, StoreError, TownChange, User,
+    Users, WorkerId,
 };
 use gastown_domain::{
-    Fence, Mark, Operation, OperationId, OperationKind, Progress, Rejection, Rig, SandboxId, Town, TownId, TownName,
-    TownStatus, UserId,
+    Fence, Mark, Operation, OperationId, OperationKind, Progress, Rejection, Rig, SandboxId, Town, TownId, TownStatus,
+    UserId,
 };
 
 use crate::faults::{Call, Fault, Process, Schedule, Struck as _};
@@ -32,7 +33,7 @@ pub(crate) struct Rows {
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
-    pub(crate) keys: BTreeMap<(UserId, String), (TownName, TownId, OperationId)>,
+    pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
 }
 
@@ -97,7 +98,23 @@ impl Connection {
     }
 }
 
+impl Row {
+    fn take(&mut self, worker: &WorkerId, until: DateTime<Utc>) -> Operation {
+        self.owner = Some(worker.clone());
+        self.lease_until = Some(until);
+        self.operation.fence += 1;
+        self.operation.clone()
+    }
+}
+
 impl Rows {
+    /// Nobody drives it, though somebody should.
+    fn is_stranded(&self, town: &Town) -> bool {
+        let holds_an_id = town.machine_id.is_some() || town.volume_id.is_some();
+        let unfinished = if town.is_tombstone() { holds_an_id } else { town.status == TownStatus::Provisioning };
+        unfinished && !self.operations.contains_key(&town.id)
+    }
+
     pub(crate) fn insert_operation(&mut self, wish: &NewOperation, fence: i64, progress: Progress, now: DateTime<Utc>) {
         let operation = Operation {
             id: wish.id,
@@ -111,7 +128,7 @@ impl Rows {
             requested_by: wish.requested_by.clone(),
             fence,
             next_attempt_at: now,
-            deadline_at: wish.deadline_at,
+            deadline_at: later(now, wish.patience),
             progress,
             created_at: wish.at,
             updated_at: now,
@@ -198,29 +215,54 @@ impl Operations for Connection {
             if !free || row.operation.next_attempt_at > now {
                 return Ok(None);
             }
-            row.owner = Some(worker.clone());
-            row.lease_until = Some(later(now, lease));
-            row.operation.fence += 1;
-            Ok(Some(row.operation.clone()))
+            Ok(Some(row.take(worker, later(now, lease))))
         })
         .await
     }
 
-    async fn due(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        self.query("due", |rows, now| {
+    async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        self.query("claim_due", |rows, now| {
             let due =
                 |row: &&Row| row.operation.next_attempt_at <= now && row.lease_until.is_none_or(|until| until <= now);
             let mut due: Vec<_> = rows.operations.values().filter(due).map(|row| &row.operation).collect();
             due.sort_by_key(|operation| operation.next_attempt_at);
-            Ok(due.into_iter().map(|operation| operation.town).take(limit as usize).collect())
+            let due: Vec<_> = due.into_iter().map(|operation| operation.town).take(limit as usize).collect();
+            let mut claimed = Vec::new();
+            for row in rows.operations.values_mut().filter(|row| due.contains(&row.operation.town)) {
+                claimed.push(row.take(worker, later(now, lease)));
+            }
+            Ok(claimed)
         })
         .await
     }
 
-    async fn renew(&self, fence: Fence, lease: Duration) -> Result<(), StoreError> {
+    async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
         self.query("renew", |rows, now| {
             rows.held(fence)?.lease_until = Some(later(now, lease));
-            Ok(())
+            Ok(now)
+        })
+        .await
+    }
+
+    async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError> {
+        self.query("stranded", |rows, _| {
+            Ok(rows.towns.values().filter(|town| rows.is_stranded(town)).take(limit as usize).cloned().collect())
+        })
+        .await
+    }
+
+    async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
+        self.query("reinstate", |rows, now| {
+            let stranded = rows.towns.get(&operation.town).is_some_and(|town| rows.is_stranded(town));
+            if stranded {
+                rows.insert_operation(operation, 0, progress.clone(), now);
+                if operation.kind == OperationKind::Destroy
+                    && let Some(row) = rows.operations.get_mut(&operation.town)
+                {
+                    row.operation.mark = Mark::Settled;
+                }
+            }
+            Ok(stranded)
         })
         .await
     }
@@ -230,7 +272,10 @@ impl Operations for Connection {
             rows.held(fence)?;
             rows.change(fence.town, &record.town)?;
             let row = rows.held(fence)?;
-            row.lease_until = Some(later(now, record.lease));
+            row.lease_until = record.hold.map(|hold| later(now, hold));
+            if record.hold.is_none() {
+                row.owner = None;
+            }
             let operation = &mut row.operation;
             operation.kind = record.kind;
             operation.mark = record.mark;
@@ -239,6 +284,7 @@ impl Operations for Connection {
             operation.last_error = record.last_error;
             operation.cause = record.cause;
             operation.progress = record.progress.clone();
+            operation.deadline_at = record.deadline_at;
             operation.next_attempt_at = later(now, record.wait);
             operation.updated_at = now;
             Ok(())

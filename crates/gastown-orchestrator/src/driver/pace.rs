@@ -1,0 +1,47 @@
+//! How long to wait before the next pass: ever longer, and slowly once an operator has been told.
+
+use std::time::Duration;
+
+use gastown_domain::{Operation, OperationKind};
+
+use super::Driver;
+
+impl Driver {
+    /// The pause after the operation's failed attempts so far. At the alert level an operator is told, once; from there on
+    /// it goes on slowly, and never forgets (FM-14).
+    pub(super) fn pause_after_failure(&self, operation: &Operation) -> Duration {
+        let (policy, fraction) = (&self.settings.policy, self.ports.chance.dice.fraction());
+        let Some(beyond) = operation.attempt.checked_sub(policy.alert_attempts) else {
+            return policy.backoff.delay(operation.attempt, fraction);
+        };
+        if beyond == 0 {
+            tracing::error!(
+                op.kind = %operation.kind,
+                op.step = operation.step.map(gastown_domain::Step::as_str),
+                op.attempt = operation.attempt,
+                failure = operation.last_error.map(gastown_domain::Failure::code),
+                "an operation needs attention: it failed many times in a row and goes on slowly"
+            );
+        }
+        policy.alert_backoff.delay(beyond.saturating_add(1), fraction)
+    }
+
+    /// The deadline of an operation that Fly's limits hold up moves with the wait: a queue is no failure (FM-53). It does
+    /// so for a bounded time.
+    pub(super) fn excuse(&self, operation: &mut Operation, wait: Duration) {
+        let last = operation.created_at + self.settings.policy.queue_patience;
+        let moved = operation.deadline_at + wait;
+        if moved <= last {
+            operation.deadline_at = moved;
+        }
+    }
+}
+
+/// Whether an operation goes on until it is done, however long that takes: what removes, and what undoes.
+pub(super) const fn is_unbounded(operation: &Operation) -> bool {
+    match operation.kind {
+        OperationKind::Destroy | OperationKind::RollBack => true,
+        OperationKind::Stop => operation.cause.is_some(),
+        OperationKind::Create | OperationKind::Start => false,
+    }
+}
