@@ -28,7 +28,7 @@ impl Apps for Fly {
             Ok(found) => return self.is_ours(&found),
             Err(error) => error,
         };
-        let AppPolicy::Created { org_slug } = &self.apps else { return Err(port_error(ACTION, missing)) };
+        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(port_error(ACTION, missing)) };
         if missing.refusal() != Some(&Refusal::NotFound(Subject::App)) {
             return Err(port_error(ACTION, missing));
         }
@@ -53,10 +53,10 @@ impl Apps for Fly {
 impl Fly {
     fn is_ours(&self, app: &App) -> Result<(), ProviderError> {
         match (&self.apps, &app.organization) {
-            (AppPolicy::Created { org_slug }, Some(owner)) if org_slug != PERSONAL && *org_slug != owner.slug => {
+            (AppPolicy::Created { org_slug, .. }, Some(owner)) if org_slug != PERSONAL && *org_slug != owner.slug => {
                 Err(ProviderError::Misconfigured { action: ACTION, cause: Box::new(ForeignApp) })
             }
-            (AppPolicy::Created { .. } | AppPolicy::Shared, _) => Ok(()),
+            (AppPolicy::Created { .. } | AppPolicy::Shared(_), _) => Ok(()),
         }
     }
 }

@@ -12,12 +12,9 @@ use crate::{
     excerpt::excerpt,
     https::{HttpsTransport, SetUpError},
     pace::Pace,
-    settings::{BaseUrl, Pacing, Timeouts},
+    settings::{AnswerSizes, BaseUrl, Pacing, Timeouts},
     transport::{Reply, Transport},
 };
-
-/// The largest answer that is read: a list of a thousand machines with their configurations stays below.
-const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// A client of the Machines API for one token. Cheap to clone; clones share connections and pace.
 #[derive(Clone)]
@@ -29,7 +26,7 @@ pub struct FlyClient {
 impl FlyClient {
     /// A client that speaks HTTP.
     pub fn new(base: BaseUrl, token: &SecretString, timeouts: Timeouts, pacing: Pacing) -> Result<Self, SetUpError> {
-        let transport = HttpsTransport::new(base, token, timeouts, LARGEST_ANSWER)?;
+        let transport = HttpsTransport::new(base, token, timeouts, AnswerSizes::default())?;
         Ok(Self::over(Arc::new(transport), pacing))
     }
 

@@ -15,7 +15,7 @@ use crate::{
     port_error::port_error,
 };
 
-/// Fly behind the domain's ports `Apps`, `Volumes` and `Machines`. Tries each call once; the driver repeats.
+/// Fly behind the domain's ports `Apps`, `Volumes`, `Machines` and `Inventory`. Tries each call once; the driver repeats.
 #[derive(Clone, Debug)]
 pub struct Fly {
     pub(crate) client: FlyClient,
@@ -27,11 +27,13 @@ pub struct Fly {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppPolicy {
     /// One app, made by an operator: it is only looked at.
-    Shared,
-    /// Apps made as they are needed, in this organization, each with a private network of its own.
+    Shared(AppName),
+    /// Apps made as they are needed, in this organization, one per user, each with a private network of its own.
     Created {
         /// The organization's slug.
         org_slug: String,
+        /// What their names begin with: `<prefix>-<20 hex>`.
+        prefix: AppName,
     },
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     api::{Call, Method},
-    settings::{BaseUrl, Timeouts},
+    settings::{AnswerSizes, BaseUrl, Timeouts},
     transport::{Reply, Transport, TransportError},
 };
 
@@ -27,7 +27,7 @@ pub struct HttpsTransport {
     client: Client,
     base: BaseUrl,
     timeouts: Timeouts,
-    largest_answer: usize,
+    sizes: AnswerSizes,
 }
 
 /// The client cannot be set up: the token fits no header, or TLS cannot be initialised.
@@ -47,7 +47,7 @@ impl HttpsTransport {
         base: BaseUrl,
         token: &SecretString,
         timeouts: Timeouts,
-        largest_answer: usize,
+        sizes: AnswerSizes,
     ) -> Result<Self, SetUpError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization(token)?);
@@ -62,7 +62,7 @@ impl HttpsTransport {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(SetUpError::Client)?;
-        Ok(Self { client, base, timeouts, largest_answer })
+        Ok(Self { client, base, timeouts, sizes })
     }
 
     fn request(&self, call: &Call) -> Result<RequestBuilder, TransportError> {
@@ -96,17 +96,6 @@ impl HttpsTransport {
         }
         Ok(url)
     }
-
-    async fn read(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, TransportError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > self.largest_answer {
-                return Err(TransportError::TooLarge { limit: self.largest_answer });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
 }
 
 #[async_trait]
@@ -118,9 +107,20 @@ impl Transport for HttpsTransport {
             .and_then(|seconds| seconds.trim().parse().ok())
             .map(Duration::from_secs);
         let request_id = text(answer.headers(), REQUEST_ID).map(str::to_owned);
-        let body = self.read(answer).await?;
+        let body = read(answer, self.sizes.of(call.action())).await?;
         Ok(Reply { status, retry_after, request_id, body })
     }
+}
+
+async fn read(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, TransportError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+        if body.len() + chunk.len() > limit {
+            return Err(TransportError::TooLarge { limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -158,7 +158,7 @@ impl fmt::Debug for HttpsTransport {
         f.debug_struct("HttpsTransport")
             .field("base", &self.base)
             .field("timeouts", &self.timeouts)
-            .field("largest_answer", &self.largest_answer)
+            .field("sizes", &self.sizes)
             .finish_non_exhaustive()
     }
 }
@@ -171,7 +171,13 @@ mod tests {
     const CANARY: &str = "fo1_canary-7d1f";
 
     fn transport(base: &str, token: &str) -> HttpsTransport {
-        HttpsTransport::new(base.parse().unwrap(), &SecretString::from(token), Timeouts::default(), 1024).unwrap()
+        HttpsTransport::new(
+            base.parse().unwrap(),
+            &SecretString::from(token),
+            Timeouts::default(),
+            AnswerSizes::default(),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! (the driver does), never shows Fly's texts to users, and never lets the token out of its header.
 //!
 //! Where to start: [`FlyClient`] makes every call; [`classify`](classify()) is the one table that says what a refusal
-//! means; `machines.rs`, `volumes.rs` and `apps.rs` are the ports.
+//! means; `machines.rs`, `volumes.rs`, `apps.rs` and `inventory.rs` are the ports.
 
 pub mod api;
 mod apps;
@@ -14,6 +14,7 @@ mod error;
 mod excerpt;
 mod fly;
 mod https;
+mod inventory;
 mod machines;
 mod pace;
 mod port_error;
@@ -29,5 +30,5 @@ pub use client::FlyClient;
 pub use error::FlyError;
 pub use fly::{AppPolicy, Fly};
 pub use https::{HttpsTransport, SetUpError};
-pub use settings::{BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Pacing, Rate, Rates, Timeouts};
+pub use settings::{AnswerSizes, BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Pacing, Rate, Rates, Timeouts};
 pub use transport::{Cause, Reply, Transport, TransportError};

@@ -4,6 +4,8 @@ use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 use url::{Host, Url};
 
+use crate::api::Action;
+
 /// Fly's public address of the Machines API. Inside a Fly private network it is `http://_api.internal:4280`.
 pub const PUBLIC_BASE_URL: &str = "https://api.machines.dev";
 
@@ -75,6 +77,30 @@ impl Default for Timeouts {
     /// 5 s to connect, 30 s in all: creates were seen to take 1 to 3 s.
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), call: Duration::from_secs(30) }
+    }
+}
+
+/// The largest answers that are read, in bytes. Fly has no pages: a list of an app's machines holds them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerSizes {
+    /// Of a call about one thing.
+    pub one: usize,
+    /// Of a list.
+    pub list: usize,
+}
+
+impl AnswerSizes {
+    /// What holds for an action.
+    pub(crate) const fn of(self, action: Action) -> usize {
+        if action.lists() { self.list } else { self.one }
+    }
+}
+
+impl Default for AnswerSizes {
+    /// 1 MiB and 64 MiB: with sealed environments and their last events, machines take 5 to 10 kB each, so that several
+    /// thousand in one app can be listed.
+    fn default() -> Self {
+        Self { one: 1024 * 1024, list: 64 * 1024 * 1024 }
     }
 }
 

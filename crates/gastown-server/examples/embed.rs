@@ -81,7 +81,7 @@ async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Fail
 fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
     let database = Arc::new(database.clone());
     let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), Pacing::Off)?;
-    let fly = Arc::new(Fly::new(client, AppPolicy::Shared));
+    let fly = Arc::new(Fly::new(client, AppPolicy::Shared(APP.parse()?)));
     let patience = gastown_sandbox::Timeouts::default();
     let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, patience)?;
     let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;

@@ -220,8 +220,10 @@ fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, 
     let timeouts = gastown_fly::Timeouts::default();
     let client = FlyClient::new(config.fly.base_url.clone(), &config.fly.token, timeouts, pacing);
     let policy = match &config.fly.app {
-        AppConfig::Shared(_) => AppPolicy::Shared,
-        AppConfig::PerUser { org_slug, .. } => AppPolicy::Created { org_slug: org_slug.clone() },
+        AppConfig::Shared(app) => AppPolicy::Shared(app.clone()),
+        AppConfig::PerUser { org_slug, prefix } => {
+            AppPolicy::Created { org_slug: org_slug.clone(), prefix: prefix.clone() }
+        }
     };
     let fly = Arc::new(Fly::new(client.map_err(set_up("the Fly client"))?, policy));
     let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());

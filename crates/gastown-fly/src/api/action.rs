@@ -9,6 +9,8 @@ pub enum Action {
     CreateApp,
     /// `GET /apps/{app}`.
     GetApp,
+    /// `GET /apps`.
+    ListApps,
     /// `POST …/machines`.
     CreateMachine,
     /// `GET …/machines/{id}`.
@@ -64,9 +66,10 @@ pub enum Subject {
 
 impl Action {
     /// Every action, for tests that walk them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CreateApp,
         Self::GetApp,
+        Self::ListApps,
         Self::CreateMachine,
         Self::GetMachine,
         Self::ListMachines,
@@ -92,6 +95,7 @@ impl Action {
     pub const fn reads(self) -> bool {
         match self {
             Self::GetApp
+            | Self::ListApps
             | Self::GetMachine
             | Self::ListMachines
             | Self::WaitMachine
@@ -115,11 +119,17 @@ impl Action {
         }
     }
 
+    /// Whether the answer grows with what there is.
+    pub const fn lists(self) -> bool {
+        matches!(self, Self::ListApps | Self::ListMachines | Self::ListVolumes | Self::ListSecrets)
+    }
+
     /// What the call is addressed to.
     pub const fn subject(self) -> Subject {
         match self {
             Self::CreateApp
             | Self::GetApp
+            | Self::ListApps
             | Self::CreateMachine
             | Self::ListMachines
             | Self::CreateVolume
@@ -144,6 +154,7 @@ impl Action {
         match self {
             Self::CreateApp => "create the app",
             Self::GetApp => "read the app",
+            Self::ListApps => "list the apps",
             Self::CreateMachine => "create the machine",
             Self::GetMachine => "read the machine",
             Self::ListMachines => "list the machines",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Action, Call, Method, lenient};
+use super::{Action, Call, Entry, Method, lenient};
 
 /// What an app is made from.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +40,20 @@ pub struct Organization {
     pub slug: String,
 }
 
+/// The apps of an organization.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct AppList {
+    /// Each app, in no documented order.
+    pub apps: Vec<Entry<AppEntry>>,
+}
+
+/// An app as the list shows it: without status and owner.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct AppEntry {
+    /// The app's name.
+    pub name: String,
+}
+
 /// Creates an app. Answer: 201, body without interest.
 pub fn create(app: &CreateApp<'_>) -> Call {
     Call::new(Action::CreateApp, Method::Post, ["apps"]).with_body(json!(app))
@@ -48,4 +62,9 @@ pub fn create(app: &CreateApp<'_>) -> Call {
 /// Reads an app. 403 means that the name belongs to somebody else. Answer: [`App`].
 pub fn get(app: &str) -> Call {
     Call::new(Action::GetApp, Method::Get, ["apps", app])
+}
+
+/// Lists the apps of an organization; takes the alias `personal`, too. Answer: [`AppList`].
+pub fn list(org_slug: &str) -> Call {
+    Call::new(Action::ListApps, Method::Get, ["apps"]).with_query("org_slug", org_slug)
 }

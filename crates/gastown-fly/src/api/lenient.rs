@@ -1,7 +1,7 @@
 //! Readers for what Fly's answers do beyond their description.
 
 use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 /// `null` reads as the type's default, as an absent field does.
 pub(super) fn null_as_default<'de, D, T>(from: D) -> Result<T, D::Error>
@@ -24,4 +24,14 @@ pub(super) fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime
 /// A text that is left out, `null` or empty when there is none.
 pub(super) fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
+}
+
+/// An entry of a list, read as far as that goes: one that cannot be read does not cost the others.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum Entry<T> {
+    /// What it says.
+    Read(T),
+    /// Something else than it should be.
+    Unreadable(IgnoredAny),
 }

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use fly_sim::{Call, Capacity, Effect, Fault, FlySim, SimConfig};
-use gastown_domain::ports::{MachineSighting, MachineSpec};
+use fly_sim::{Call, Capacity, Effect, Fault};
 use gastown_domain::{
     Power, VolumeId,
     ports::{Action, Apps, Awaited, Machines, ProviderError, Volumes},
 };
 use gastown_fly::{
-    AppPolicy, Fly, FlyClient, Pacing, Timeouts,
+    Fly, FlyClient, Pacing, Timeouts,
     api::{
         config::{self, MachineConfig},
         leases, machines, metadata, secrets,
@@ -17,69 +16,10 @@ use gastown_fly::{
 };
 use secrecy::SecretString;
 
-use crate::world::{OTHER_TOWN, TOWN, app, machine_spec, town, volume_spec};
-
-const PATIENCE: Duration = Duration::from_secs(5);
-const TOKEN: &str = "fm2_simulated";
-
-struct World {
-    sim: FlySim,
-    client: FlyClient,
-    fly: Fly,
-}
-
-impl World {
-    async fn new() -> Self {
-        let world = Self::empty(AppPolicy::Shared).await;
-        world.sim.create_app(app().as_str()).unwrap();
-        // What a sandbox needs to boot: a private key of 32 bytes.
-        let key = SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
-        let secrets = BTreeMap::from([("SANDBOX_PRIVATE_KEY".to_owned(), key)]);
-        let set: secrets::SecretsSet = world.client.ask(&secrets::set("mill", &secrets)).await.unwrap();
-        assert!(set.version >= 1);
-        world
-    }
-
-    async fn empty(policy: AppPolicy) -> Self {
-        let config =
-            SimConfig { token: Some(SecretString::from(TOKEN)), org_slug: "kilo".to_owned(), ..SimConfig::fast() };
-        let sim = FlySim::start(config).await.unwrap();
-        let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_secs(2) };
-        let token = SecretString::from(TOKEN);
-        let client = FlyClient::new(sim.url().parse().unwrap(), &token, timeouts, Pacing::Off).unwrap();
-        let fly = Fly::new(client.clone(), policy).with_stop_grace(Duration::from_secs(5));
-        Self { sim, client, fly }
-    }
-
-    async fn spec(&self) -> MachineSpec {
-        let volume = self.fly.create_volume(&volume_spec()).await.unwrap();
-        spec(volume.id)
-    }
-
-    async fn running(&self) -> (MachineSpec, MachineSighting) {
-        let spec = self.spec().await;
-        let made = self.fly.create_machine(&spec).await.unwrap();
-        assert!(self.fly.await_machine(&app(), &made.id, Awaited::Started, PATIENCE).await.unwrap());
-        (spec, made)
-    }
-
-    /// Every request was one that Fly's document knows, and so was every answer.
-    fn assert_lawful(&self) {
-        assert_eq!(self.sim.violations(), []);
-    }
-}
-
-fn spec(volume: VolumeId) -> MachineSpec {
-    let env = [
-        ("KILO_API_URL", "https://gateway.example"),
-        ("KILO_JWT", "e30.e30.c2ln"),
-        ("TOWN_ID", TOWN),
-        ("R2_BUCKET", "bucket"),
-        ("R2_ACCESS_KEY", "access"),
-        ("INTERNAL_API_KEY", "key"),
-    ];
-    MachineSpec { volume, env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), ..machine_spec() }
-}
+use crate::{
+    stage::{PATIENCE, World, spec},
+    world::{OTHER_TOWN, app, own_apps, shared, town, volume_spec},
+};
 
 /// Repeats what is refused for now, as the driver would.
 macro_rules! patiently {
@@ -379,7 +319,7 @@ fn plain_config() -> MachineConfig {
 
 #[tokio::test]
 async fn without_the_app_no_answer_proves_an_absence() {
-    let world = World::empty(AppPolicy::Shared).await;
+    let world = World::empty(shared()).await;
     let id = "148ed21a031189".parse().unwrap();
     for error in [
         world.fly.machine(&app(), &id).await.map(drop).unwrap_err(),
@@ -396,7 +336,7 @@ async fn without_the_app_no_answer_proves_an_absence() {
 
 #[tokio::test]
 async fn an_app_of_ones_own_is_made_and_one_of_somebody_else_is_refused() {
-    let world = World::empty(AppPolicy::Created { org_slug: "kilo".to_owned() }).await;
+    let world = World::empty(own_apps()).await;
     world.fly.ensure(&app()).await.unwrap();
     world.fly.ensure(&app()).await.unwrap();
     world.sim.create_foreign_app("theirs").unwrap();
@@ -412,6 +352,6 @@ async fn a_wrong_token_is_a_matter_for_an_operator() {
     let world = World::new().await;
     let token = SecretString::from("fo1_wrong");
     let client = FlyClient::new(world.sim.url().parse().unwrap(), &token, Timeouts::default(), Pacing::Off).unwrap();
-    let error = Fly::new(client, AppPolicy::Shared).create_volume(&volume_spec()).await.unwrap_err();
+    let error = Fly::new(client, shared()).create_volume(&volume_spec()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 }

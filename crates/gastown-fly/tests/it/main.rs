@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
 
+mod inventory;
 mod life;
 mod network;
 mod ports;
 mod requests;
 mod script;
+mod stage;
 mod world;

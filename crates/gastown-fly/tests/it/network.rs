@@ -9,10 +9,11 @@ use std::{
 };
 
 use gastown_fly::{
-    FlyClient, FlyError, Pacing, Refusal, Timeouts,
+    AnswerSizes, BaseUrl, FlyClient, FlyError, HttpsTransport, Pacing, Refusal, Timeouts,
     api::{self, apps::App, machines},
 };
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -50,8 +51,17 @@ impl Server {
 
     fn client(&self) -> FlyClient {
         let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_millis(600) };
-        let base = format!("http://{}", self.address).parse().unwrap();
-        FlyClient::new(base, &SecretString::from(CANARY), timeouts, Pacing::Off).unwrap()
+        FlyClient::new(self.base(), &SecretString::from(CANARY), timeouts, Pacing::Off).unwrap()
+    }
+
+    fn client_reading(&self, sizes: AnswerSizes) -> FlyClient {
+        let token = SecretString::from(CANARY);
+        let transport = HttpsTransport::new(self.base(), &token, Timeouts::default(), sizes).unwrap();
+        FlyClient::over(Arc::new(transport), Pacing::Off)
+    }
+
+    fn base(&self) -> BaseUrl {
+        format!("http://{}", self.address).parse().unwrap()
     }
 
     fn requests(&self) -> Vec<String> {
@@ -130,10 +140,25 @@ async fn a_wait_gets_the_time_the_server_may_wait_on_top() {
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
     let server = Server::with(Manner::Endless).await;
-    let error = server.client().ask::<Vec<machines::Machine>>(&machines::list("mill", None)).await.unwrap_err();
-    let told = chain(&error);
-    assert!(matches!(error, FlyError::Lost { .. }), "{told}");
-    assert!(told.contains("larger than 4194304 bytes"), "{told}");
+    let client = server.client_reading(AnswerSizes { one: 10_000, list: 100_000 });
+    let one = client.ask::<machines::Machine>(&machines::get("mill", "m1")).await.unwrap_err();
+    let list = client.ask::<Vec<machines::Machine>>(&machines::list("mill", None)).await.unwrap_err();
+    for (error, limit) in [(one, 10_000), (list, 100_000)] {
+        let told = chain(&error);
+        assert!(matches!(error, FlyError::Lost { .. }), "{told}");
+        assert!(told.contains(&format!("larger than {limit} bytes")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_thousands_is_read() {
+    let machine =
+        json!({ "id": "148ed21a031189", "state": "started", "config": { "env": { "A": "x".repeat(5_000) } } });
+    let list = Value::Array(vec![machine; 3_000]).to_string();
+    let server = Server::with(answer("200 OK", "", &list)).await;
+    let client = server.client_reading(AnswerSizes::default());
+    let read: Vec<machines::Machine> = client.ask(&machines::list("mill", None)).await.unwrap();
+    assert_eq!(read.len(), 3_000);
 }
 
 #[tokio::test]

@@ -6,21 +6,16 @@ use gastown_domain::{
     Power,
     ports::{Apps, Awaited, Machines, ProviderError, Volumes},
 };
-use gastown_fly::{AppPolicy, api::Action};
+use gastown_fly::api::Action;
 use serde_json::{Value, json};
 
 use crate::{
     script::{Fault, Script},
-    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, town, volume_id, volume_spec},
+    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, own_apps, shared, town, volume_id, volume_spec},
 };
 
-const SHARED: AppPolicy = AppPolicy::Shared;
 const TAKEN: &str = "already_exists: unique machine name violation, machine ID 148ed21a031189 already exists with name \
                      \"town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b\"";
-
-fn own_apps() -> AppPolicy {
-    AppPolicy::Created { org_slug: "kilo".to_owned() }
-}
 
 fn the_app() -> Value {
     json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
@@ -49,7 +44,7 @@ async fn a_taken_name_that_is_the_towns_own_is_adopted() {
     let (fly, script) = Script::new()
         .on_error(Action::CreateMachine, 409, TAKEN)
         .on_json(Action::GetMachine, &machine("started"))
-        .fly(SHARED);
+        .fly(shared());
     let adopted = fly.create_machine(&machine_spec()).await.unwrap();
     assert_eq!((adopted.id, adopted.power), (machine_id(), Power::On));
     assert_eq!(adopted.volume, Some(volume_id()));
@@ -63,8 +58,10 @@ async fn a_taken_name_of_another_is_not_adopted() {
         untagged["config"]["metadata"] = json!({});
         untagged
     }] {
-        let (fly, _) =
-            Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &foreign).fly(SHARED);
+        let (fly, _) = Script::new()
+            .on_error(Action::CreateMachine, 409, TAKEN)
+            .on_json(Action::GetMachine, &foreign)
+            .fly(shared());
         let error = fly.create_machine(&machine_spec()).await.unwrap_err();
         assert!(matches!(error, ProviderError::NameTaken { ref by, .. } if *by == machine_id()), "{error:?}");
     }
@@ -83,7 +80,7 @@ async fn a_holder_whose_tags_cannot_all_be_seen_is_neither_adopted_nor_blamed() 
         away["host_status"] = json!("unreachable");
         away[field] = partial;
         let (fly, _) =
-            Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
+            Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(shared());
         let error = fly.create_machine(&machine_spec()).await.unwrap_err();
         assert!(matches!(error, ProviderError::NotNow { .. }), "{away} {error:?}");
     }
@@ -95,7 +92,7 @@ async fn what_is_left_of_an_unreachable_machines_configuration_still_shows_the_t
     away["incomplete_config"] = away["config"].take();
     away["host_status"] = json!("unreachable");
     let (fly, _) =
-        Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(SHARED);
+        Script::new().on_error(Action::CreateMachine, 409, TAKEN).on_json(Action::GetMachine, &away).fly(shared());
     let adopted = fly.create_machine(&machine_spec()).await.unwrap();
     assert_eq!((adopted.power, adopted.volume), (Power::Changing, Some(volume_id())));
 }
@@ -103,35 +100,35 @@ async fn what_is_left_of_an_unreachable_machines_configuration_still_shows_the_t
 #[tokio::test]
 async fn a_lost_create_is_unknown_and_is_not_repeated() {
     for fault in [Fault::Lost, Fault::NotSent] {
-        let (fly, script) = Script::new().on_fault(Action::CreateMachine, fault).fly(SHARED);
+        let (fly, script) = Script::new().on_fault(Action::CreateMachine, fault).fly(shared());
         let error = fly.create_machine(&machine_spec()).await.unwrap_err();
         assert_eq!(error.may_be_applied(), matches!(fault, Fault::Lost), "{error:?}");
         script.played();
     }
-    let (fly, _) = Script::new().on(Action::CreateVolume, 200, "<html>").fly(SHARED);
+    let (fly, _) = Script::new().on(Action::CreateVolume, 200, "<html>").fly(shared());
     assert!(fly.create_volume(&volume_spec()).await.unwrap_err().may_be_applied());
 }
 
 #[tokio::test]
 async fn a_404_is_an_absence_only_while_the_app_answers() {
     let missing = || Script::new().on_error(Action::GetMachine, 404, "machine not found");
-    let (fly, script) = missing().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    let (fly, script) = missing().on_json(Action::GetApp, &the_app()).fly(shared());
     assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
     script.played();
 
-    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(shared());
     let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 
-    let (fly, _) = missing().on_error(Action::GetApp, 401, "token validation error").fly(SHARED);
+    let (fly, _) = missing().on_error(Action::GetApp, 401, "token validation error").fly(shared());
     let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 
-    let (fly, _) = missing().on(Action::GetApp, 503, "").fly(SHARED);
+    let (fly, _) = missing().on(Action::GetApp, 503, "").fly(shared());
     let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
 
-    let (fly, _) = Script::new().on(Action::GetMachine, 404, "404 page not found").fly(SHARED);
+    let (fly, _) = Script::new().on(Action::GetMachine, 404, "404 page not found").fly(shared());
     let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 }
@@ -139,12 +136,12 @@ async fn a_404_is_an_absence_only_while_the_app_answers() {
 #[tokio::test]
 async fn a_missing_volume_needs_the_same_proof() {
     let missing = || Script::new().on_error(Action::GetVolume, 404, "volume not found");
-    let (fly, _) = missing().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    let (fly, _) = missing().on_json(Action::GetApp, &the_app()).fly(shared());
     assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
-    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(shared());
     assert!(fly.volume(&app(), &volume_id()).await.is_err());
     let soft_deleted = volume(volume_id().as_str(), "x", "pending_destroy");
-    let (fly, _) = Script::new().on_json(Action::GetVolume, &soft_deleted).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetVolume, &soft_deleted).fly(shared());
     assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
 }
 
@@ -152,19 +149,19 @@ async fn a_missing_volume_needs_the_same_proof() {
 async fn an_answer_about_another_object_is_not_believed() {
     let mut other = machine("destroyed");
     other["id"] = json!("9080e6f3");
-    let (fly, _) = Script::new().on_json(Action::GetMachine, &other).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &other).fly(shared());
     let error = fly.machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
-    let (fly, _) = Script::new().on_json(Action::GetVolume, &volume("vol_other", "x", "created")).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetVolume, &volume("vol_other", "x", "created")).fly(shared());
     let error = fly.volume(&app(), &volume_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_destroyed_machine_that_is_still_shown_is_absent_and_a_destroying_one_is_not() {
-    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(shared());
     assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
-    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroying")).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroying")).fly(shared());
     let seen = fly.machine(&app(), &machine_id()).await.unwrap().unwrap();
     assert_eq!(seen.power, Power::Leaving);
 }
@@ -191,7 +188,7 @@ async fn a_towns_machines_are_found_by_tag_and_by_name_and_never_those_of_others
         .on_json(Action::GetMachine, &json!({ "id": "away", "state": "started", "host_status": "unreachable" }))
         .on_json(Action::GetMachine, &impostor)
         .on_json(Action::GetMachine, &gone)
-        .fly(SHARED);
+        .fly(shared());
     let found = fly.machines_of(&app(), town()).await.unwrap();
     let found: Vec<(&str, Power)> = found.iter().map(|seen| (seen.id.as_str(), seen.power)).collect();
     assert_eq!(found, [("148ed21a031189", Power::On), ("away", Power::Changing)]);
@@ -207,7 +204,7 @@ async fn a_towns_volumes_are_those_of_its_name_that_are_not_deleted() {
         volume("vol_3", &name, "waiting_for_detach"),
         volume("vol_4", "town_other", "created"),
     ]);
-    let (fly, _) = Script::new().on_json(Action::ListVolumes, &list).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::ListVolumes, &list).fly(shared());
     let found = fly.volumes_of(&app(), town()).await.unwrap();
     let found: Vec<(&str, bool)> = found.iter().map(|seen| (seen.id.as_str(), seen.leaving)).collect();
     assert_eq!(found, [("vol_1", false), ("vol_3", true)]);
@@ -219,14 +216,14 @@ async fn starting_what_runs_and_stopping_what_is_off_are_successes() {
     let (fly, _) = Script::new()
         .on_error(Action::StartMachine, 412, refused)
         .on_json(Action::GetMachine, &machine("started"))
-        .fly(SHARED);
+        .fly(shared());
     fly.start_machine(&app(), &machine_id()).await.unwrap();
 
     let refused = "failed_precondition: unable to stop machine from current state: 'stopped'";
     let (fly, _) = Script::new()
         .on_error(Action::StopMachine, 412, refused)
         .on_json(Action::GetMachine, &machine("stopped"))
-        .fly(SHARED);
+        .fly(shared());
     fly.stop_machine(&app(), &machine_id()).await.unwrap();
 }
 
@@ -239,7 +236,7 @@ async fn a_start_that_is_refused_for_now_says_so() {
         let (fly, _) = Script::new()
             .on_error(Action::StartMachine, 412, text)
             .on_json(Action::GetMachine, &machine(state))
-            .fly(SHARED);
+            .fly(shared());
         let error = fly.start_machine(&app(), &machine_id()).await.unwrap_err();
         assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
     }
@@ -250,11 +247,11 @@ async fn changing_a_machine_that_is_gone_says_that_it_is_missing() {
     let (fly, _) = Script::new()
         .on_error(Action::StartMachine, 404, "machine not found")
         .on_json(Action::GetApp, &the_app())
-        .fly(SHARED);
+        .fly(shared());
     let error = fly.start_machine(&app(), &machine_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
 
-    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(shared());
     let error = fly.update_machine(&machine_id(), &machine_spec()).await.unwrap_err();
     assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
 }
@@ -264,17 +261,17 @@ async fn deleting_what_is_gone_is_done_and_deleting_what_is_bound_is_not() {
     let (fly, _) = Script::new()
         .on_error(Action::DestroyMachine, 404, "machine not found")
         .on_json(Action::GetApp, &the_app())
-        .fly(SHARED);
+        .fly(shared());
     fly.delete_machine(&app(), &machine_id()).await.unwrap();
 
     let (fly, _) = Script::new()
         .on_error(Action::DestroyVolume, 404, "volume not found")
         .on_json(Action::GetApp, &the_app())
-        .fly(SHARED);
+        .fly(shared());
     fly.delete_volume(&app(), &volume_id()).await.unwrap();
 
     let bound = "failed_precondition: volume is currently bound to machine: 148ed21a031189";
-    let (fly, _) = Script::new().on_error(Action::DestroyVolume, 412, bound).fly(SHARED);
+    let (fly, _) = Script::new().on_error(Action::DestroyVolume, 412, bound).fly(shared());
     let error = fly.delete_volume(&app(), &volume_id()).await.unwrap_err();
     assert!(matches!(error, ProviderError::VolumeBound { .. }), "{error:?}");
 }
@@ -286,13 +283,13 @@ async fn a_wait_answers_whether_the_state_was_reached() {
     let (fly, _) = Script::new()
         .on_json(Action::GetMachine, &machine("starting"))
         .on_error(Action::WaitMachine, 408, not_yet)
-        .fly(SHARED);
+        .fly(shared());
     assert!(!fly.await_machine(&app(), &machine_id(), Awaited::Started, patience).await.unwrap());
 
     let (fly, script) = Script::new()
         .on_json(Action::GetMachine, &machine("stopping"))
         .on_json(Action::WaitMachine, &json!({ "ok": true }))
-        .fly(SHARED);
+        .fly(shared());
     assert!(fly.await_machine(&app(), &machine_id(), Awaited::Stopped, patience).await.unwrap());
     assert!(script.played().contains("wait?state=stopped&timeout=5&instance_id=01HXYZ"));
 }
@@ -303,7 +300,7 @@ async fn a_state_that_is_there_already_is_not_waited_for() {
     for (state, awaited) in
         [("started", Awaited::Started), ("stopped", Awaited::Stopped), ("destroyed", Awaited::Destroyed)]
     {
-        let (fly, script) = Script::new().on_json(Action::GetMachine, &machine(state)).fly(SHARED);
+        let (fly, script) = Script::new().on_json(Action::GetMachine, &machine(state)).fly(shared());
         assert!(fly.await_machine(&app(), &machine_id(), awaited, patience).await.unwrap(), "{state}");
         script.played();
     }
@@ -315,20 +312,20 @@ async fn waiting_for_the_end_of_a_machine_that_vanishes_ends_well() {
         .on_json(Action::GetMachine, &machine("destroying"))
         .on_error(Action::WaitMachine, 404, "machine not found")
         .on_json(Action::GetApp, &the_app())
-        .fly(SHARED);
+        .fly(shared());
     assert!(fly.await_machine(&app(), &machine_id(), Awaited::Destroyed, Duration::from_secs(5)).await.unwrap());
 
-    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(SHARED);
+    let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(shared());
     let error = fly.await_machine(&app(), &machine_id(), Awaited::Started, Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_shared_app_is_looked_at_and_never_made() {
-    let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(SHARED);
+    let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(shared());
     fly.ensure(&app()).await.unwrap();
     script.played();
-    let (fly, _) = Script::new().on_error(Action::GetApp, 404, "app not found").fly(SHARED);
+    let (fly, _) = Script::new().on_error(Action::GetApp, 404, "app not found").fly(shared());
     let error = fly.ensure(&app()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 }

@@ -6,16 +6,13 @@ use std::{
 };
 
 use gastown_domain::ports::{Machines, Volumes};
-use gastown_fly::{
-    AppPolicy,
-    api::{Action, Call, apps, leases, machines, metadata, secrets, volumes},
-};
+use gastown_fly::api::{Action, Call, apps, leases, machines, metadata, secrets, volumes};
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::{
     script::{Script, shown},
-    world::{app, machine_id, machine_spec, volume_spec},
+    world::{app, machine_id, machine_spec, shared, volume_spec},
 };
 
 const M: &str = "148ed21a031189";
@@ -26,6 +23,7 @@ fn calls() -> Vec<Call> {
     vec![
         apps::create(&apps::CreateApp { name: "mill", org_slug: "kilo", network: Some("mill") }),
         apps::get("mill"),
+        apps::list("kilo"),
         machines::list("mill", Some(("gastown_town_id", "0190a1b2"))),
         machines::list("mill", None),
         machines::summary("mill"),
@@ -60,7 +58,7 @@ fn each_request_is_what_flys_description_says() {
 #[tokio::test]
 async fn a_towns_volume_is_asked_for_whole() {
     let answer = json!({ "id": V, "name": "x", "state": "created", "region": "iad" });
-    let (fly, script) = Script::new().on_json(Action::CreateVolume, &answer).fly(AppPolicy::Shared);
+    let (fly, script) = Script::new().on_json(Action::CreateVolume, &answer).fly(shared());
     fly.create_volume(&volume_spec()).await.unwrap();
     insta::assert_snapshot!(script.played());
 }
@@ -68,7 +66,7 @@ async fn a_towns_volume_is_asked_for_whole() {
 #[tokio::test]
 async fn a_towns_machine_is_asked_for_whole() {
     let answer = json!({ "id": M, "state": "created" });
-    let (fly, script) = Script::new().on_json(Action::CreateMachine, &answer).fly(AppPolicy::Shared);
+    let (fly, script) = Script::new().on_json(Action::CreateMachine, &answer).fly(shared());
     fly.create_machine(&machine_spec()).await.unwrap();
     insta::assert_snapshot!(script.played());
 }
@@ -76,10 +74,8 @@ async fn a_towns_machine_is_asked_for_whole() {
 #[tokio::test]
 async fn an_update_sends_the_whole_configuration_and_the_version_it_saw() {
     let answer = json!({ "id": M, "state": "stopped", "instance_id": "01HXYZ" });
-    let (fly, script) = Script::new()
-        .on_json(Action::GetMachine, &answer)
-        .on_json(Action::UpdateMachine, &answer)
-        .fly(AppPolicy::Shared);
+    let (fly, script) =
+        Script::new().on_json(Action::GetMachine, &answer).on_json(Action::UpdateMachine, &answer).fly(shared());
     fly.update_machine(&machine_id(), &machine_spec()).await.unwrap();
     insta::assert_snapshot!(script.played());
 }
@@ -112,6 +108,7 @@ fn the_limiter_counts_by_what_fly_counts() {
         (machines::list("mill", None), "mill"),
         (volumes::list("mill"), "mill"),
         (apps::get("mill"), "mill"),
+        (apps::list("kilo"), ""),
         (secrets::list("mill"), "mill"),
         (apps::create(&apps::CreateApp { name: "mill", org_slug: "kilo", network: None }), ""),
     ] {

@@ -6,6 +6,7 @@ use gastown_domain::{
     AppName, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
     ports::{MachineSpec, VolumeSpec},
 };
+use gastown_fly::AppPolicy;
 
 pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
 pub(crate) const OTHER_TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff";
@@ -16,6 +17,16 @@ pub(crate) fn town() -> TownId {
 
 pub(crate) fn app() -> AppName {
     "mill".parse().unwrap()
+}
+
+/// The app, shared by all.
+pub(crate) fn shared() -> AppPolicy {
+    AppPolicy::Shared(app())
+}
+
+/// An app for each user.
+pub(crate) fn own_apps() -> AppPolicy {
+    AppPolicy::Created { org_slug: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
 }
 
 pub(crate) fn machine_id() -> MachineId {

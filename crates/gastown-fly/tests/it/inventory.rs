@@ -1,0 +1,229 @@
+//! What is ours at Fly, and what cannot be read of it.
+
+use fly_sim::{Call, Effect, Fault};
+use gastown_domain::{
+    AppName, MachineId, StockItem, Thing, TownTag,
+    ports::{Inventory, Machines, ProviderError, Volumes},
+};
+use gastown_fly::api::{Action, metadata};
+use serde_json::{Value, json};
+
+use crate::{
+    script::{Fault as Cut, Script},
+    stage::World,
+    world::{OTHER_TOWN, TOWN, app, own_apps, shared, town, volume_spec},
+};
+
+fn machine(id: &str, name: &str, tag: Option<&str>) -> Value {
+    let metadata = tag.map_or(json!({}), |tag| json!({ "gastown_town_id": tag }));
+    json!({
+        "id": id, "name": name, "state": "started", "region": "iad", "host_status": "ok",
+        "created_at": "2026-11-23T13:45:00Z", "config": { "image": "x", "metadata": metadata },
+    })
+}
+
+fn volume(id: &str, name: &str) -> Value {
+    json!({ "id": id, "name": name, "state": "created", "region": "iad", "created_at": "2026-11-23T13:45:00Z" })
+}
+
+async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<StockItem>, bool) {
+    let (fly, _) =
+        Script::new().on_json(Action::ListMachines, machines).on_json(Action::ListVolumes, volumes).fly(shared());
+    let stock = fly.stock(&app()).await.unwrap();
+    (stock.items, stock.is_whole)
+}
+
+fn ids(items: &[StockItem]) -> Vec<&str> {
+    items.iter().map(|item| item.thing.id()).collect()
+}
+
+#[tokio::test]
+async fn ours_is_what_carries_our_metadata_or_our_name() {
+    let name = town().machine_name();
+    let machines = json!([
+        machine("tagged", "renamed", Some(TOWN)),
+        machine("named", &name, None),
+        machine("both", &name, Some(TOWN)),
+        machine("torn", &name, Some(OTHER_TOWN)),
+        machine("theirs", "mill", None),
+    ]);
+    let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
+    let (items, is_whole) = stock_of(&machines, &volumes).await;
+    let ours = TownTag::Whole(town());
+    let told: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.thing.id(), item.tags.as_slice())).collect();
+    let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
+    assert_eq!(
+        told,
+        [
+            ("tagged", [ours].as_slice()),
+            ("named", &[ours]),
+            ("both", &[ours]),
+            ("torn", &[TownTag::Whole(OTHER_TOWN.parse().unwrap()), ours]),
+            ("vol_ours", &[by_volume]),
+        ]
+    );
+    assert!(is_whole);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
+    let name = town().machine_name();
+    let with = |mut thing: Value, field: &str, value: Value| {
+        thing[field] = value;
+        thing
+    };
+    let machines = json!([
+        with(machine("gone", &name, None), "state", json!("destroyed")),
+        with(machine("going", &name, None), "state", json!("destroying")),
+        with(with(machine("flagged", &name, None), "state", json!("destroyed")), "host_status", json!("unreachable")),
+    ]);
+    let volume_name = town().volume_name();
+    let volumes = json!([
+        with(volume("vol_deleted", &volume_name), "state", json!("pending_destroy")),
+        with(volume("vol_going", &volume_name), "state", json!("waiting_for_detach")),
+        with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
+    ]);
+    let (items, _) = stock_of(&machines, &volumes).await;
+    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.thing.id(), item.leaving)).collect();
+    assert_eq!(told, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
+    assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
+    assert!(items.iter().all(|item| item.made_at.is_some()));
+}
+
+#[tokio::test]
+async fn the_name_decides_where_a_host_that_is_down_shows_no_metadata() {
+    let mut away = machine("away", &town().machine_name(), None);
+    away["config"] = json!(null);
+    away["host_status"] = json!("unreachable");
+    let (items, is_whole) = stock_of(&json!([away]), &json!([])).await;
+    assert_eq!((ids(&items), is_whole), (vec!["away"], true));
+    assert_eq!(items[0].tags, [TownTag::Whole(town())]);
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_costs_the_whole_and_not_the_others() {
+    let name = town().machine_name();
+    let whole = json!([machine("ours", &name, Some(TOWN))]);
+    for odd in [
+        json!("a word"),
+        json!(null),
+        json!({ "name": name }),
+        json!({ "id": 7, "name": name }),
+        json!({ "id": "../x", "name": name, "state": "started" }),
+        json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "a mill" } } }),
+    ] {
+        let (items, is_whole) = stock_of(&json!([odd, whole[0]]), &json!([])).await;
+        assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
+    }
+    let nowhere = json!({ "id": "vol_1", "name": town().volume_name(), "state": "created" });
+    let (items, is_whole) = stock_of(&whole, &json!([nowhere])).await;
+    assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_no_stock() {
+    for (status, body, want) in [
+        (404, r#"{"error":"app not found"}"#, "Misconfigured"),
+        (404, "", "Misconfigured"),
+        (400, r#"{"error":"could not find app \"mill\""}"#, "Misconfigured"),
+        (403, r#"{"error":"unauthorized"}"#, "Misconfigured"),
+        (503, "", "Unknown"),
+        (200, "null", "Unknown"),
+        (200, "{}", "Unknown"),
+        (200, "", "Unknown"),
+    ] {
+        let (fly, script) = Script::new().on(Action::ListMachines, status, body).fly(shared());
+        let error = fly.stock(&app()).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
+        script.played();
+        let (fly, _) =
+            Script::new().on_json(Action::ListMachines, &json!([])).on(Action::ListVolumes, status, body).fly(shared());
+        let error = fly.stock(&app()).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
+    }
+    let (fly, _) = Script::new().on_fault(Action::ListMachines, Cut::NotSent).fly(shared());
+    assert!(matches!(fly.stock(&app()).await, Err(ProviderError::NotSent { .. })));
+}
+
+#[tokio::test]
+async fn a_shared_app_is_known_without_asking() {
+    let (fly, script) = Script::new().fly(shared());
+    assert_eq!(fly.apps().await.unwrap(), [app()]);
+    script.played();
+}
+
+#[tokio::test]
+async fn apps_of_users_are_told_from_those_of_another_stage() {
+    let user = format!("gt-{}", "0a".repeat(10));
+    let apps = json!({ "total_apps": 7, "apps": [
+        { "id": "1", "name": user, "machine_count": 1, "volume_count": 1, "network": user },
+        { "name": format!("gt-staging-{}", "0a".repeat(10)) },
+        { "name": "gt-web" },
+        { "name": format!("gt-{}", "0A".repeat(10)) },
+        { "name": format!("gt{}", "0a".repeat(10)) },
+        { "name": null },
+        "a word",
+    ] });
+    let (fly, script) = Script::new().on_json(Action::ListApps, &apps).fly(own_apps());
+    assert_eq!(fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
+    assert_eq!(script.played(), "GET /apps?org_slug=kilo");
+    for (status, body) in [(200, "[]"), (200, "{}"), (502, "")] {
+        let (fly, _) = Script::new().on(Action::ListApps, status, body).fly(own_apps());
+        assert!(matches!(fly.apps().await, Err(ProviderError::Unknown { .. })), "{status} {body:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_stock_of_a_running_app() {
+    let world = World::new().await;
+    let (spec, made) = world.running().await;
+    let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
+    let stock = world.fly.stock(&app()).await.unwrap();
+    let told: Vec<(&Thing, Option<&str>)> =
+        stock.items.iter().map(|item| (&item.thing, item.held_by.as_ref().map(MachineId::as_str))).collect();
+    let (held, free) = (Thing::Volume(spec.volume.clone()), Thing::Volume(surplus.id.clone()));
+    let machine = Thing::Machine(made.id.clone());
+    assert_eq!(told, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
+    assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.leaving));
+
+    // A machine that claims to be another town's is of both until its metadata is put right.
+    let claim = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
+    world.client.tell(&claim).await.unwrap();
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert_eq!(stock.items[0].tags.len(), 2);
+    assert!(world.sim.set_host_down(made.id.as_str(), true));
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert_eq!((&stock.items[0].thing, &stock.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
+    assert!(world.sim.set_host_down(made.id.as_str(), false));
+
+    world.fly.delete_machine(&app(), &made.id).await.unwrap();
+    world.fly.delete_volume(&app(), &surplus.id).await.unwrap();
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert!(!stock.items.iter().any(|item| item.thing == free), "{stock:?}");
+    assert!(stock.items.iter().all(|item| item.thing != machine || item.leaving), "{stock:?}");
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn a_list_that_misses_the_newest_is_believed_for_what_it_shows() {
+    let world = World::new().await;
+    let first = world.fly.create_volume(&volume_spec()).await.unwrap();
+    world.fly.create_volume(&volume_spec()).await.unwrap();
+    world.sim.inject(Fault::at(Call::ListVolumes, Effect::StaleList));
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert_eq!(ids(&stock.items), [first.id.as_str()]);
+}
+
+#[tokio::test]
+async fn the_apps_of_users_are_found_and_no_others() {
+    let world = World::empty(own_apps()).await;
+    let user = format!("gt-{}", "1f".repeat(10));
+    for name in [user.as_str(), "gt-web", "mill"] {
+        world.sim.create_app(name).unwrap();
+    }
+    world.sim.create_foreign_app(&format!("gt-{}", "2f".repeat(10))).unwrap();
+    assert_eq!(world.fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
+    let missing = world.fly.stock(&"gone".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(missing, ProviderError::Misconfigured { .. }), "{missing:?}");
+    world.assert_lawful();
+}
