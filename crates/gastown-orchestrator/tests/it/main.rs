@@ -4,6 +4,7 @@
 
 mod asks;
 mod bench;
+mod books;
 mod conflicts;
 mod create_failures;
 mod enumerated;

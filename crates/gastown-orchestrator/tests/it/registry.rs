@@ -73,8 +73,8 @@ impl Registry for Connection {
         .await
     }
 
-    async fn health(&self, _: TownId) -> Result<TownHealth, StoreError> {
-        Ok(TownHealth::default())
+    async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
+        self.query("health", |rows, _| Ok(rows.books.health_of(town))).await
     }
 }
 

@@ -15,6 +15,7 @@ use gastown_domain::{
     UserId,
 };
 
+use crate::books::Books;
 use crate::faults::{Call, Fault, Process, Schedule, Struck as _};
 use crate::keys::PausedClock;
 
@@ -35,6 +36,7 @@ pub(crate) struct Rows {
     pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
+    pub(crate) books: Books,
 }
 
 /// The database, which outlives every process.
@@ -141,7 +143,7 @@ impl Rows {
         self.operations.get_mut(&fence.town).filter(|row| row.operation.fence() == fence).ok_or(lost)
     }
 
-    fn change(&mut self, town: TownId, change: &TownChange) -> Result<(), StoreError> {
+    pub(crate) fn change(&mut self, town: TownId, change: &TownChange) -> Result<(), StoreError> {
         let row = self.towns.get_mut(&town).ok_or(StoreError::TownNotFound)?;
         let status = if change.hidden_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
         if let Some(status) = status {
@@ -307,6 +309,7 @@ impl Operations for Connection {
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
             rows.outcomes.insert(fence.operation, outcome);
+            rows.books.operation_ended(fence.town);
             Ok(())
         })
         .await

@@ -1,0 +1,282 @@
+//! In-memory books: comparisons of settled towns, orphans, periodic passes; and the inventory of the in-memory Fly.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{
+    Action, Alarm, Finding, Inspections, Inventory, Orphan, OrphanEnd, OrphanSighting, Orphans, Pass, PassClaim,
+    PassState, Passes, ProviderError, Stock, StoreError, TownHealth, WorkerId,
+};
+use gastown_domain::{Account, AppName, Drift, StockItem, Thing, Town, TownId, TownStatus, TownTag};
+
+use crate::faults::Call;
+use crate::fly::Line;
+use crate::store::{Connection, Rows};
+use crate::world::{Machine, Volume, World};
+
+/// A periodic pass, as the database remembers it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PassRow {
+    number: i64,
+    began_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    lease_until: Option<DateTime<Utc>>,
+    pub(crate) alarm: Option<Alarm>,
+}
+
+/// What is remembered besides towns, rigs and operations.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    pub(crate) health: BTreeMap<TownId, TownHealth>,
+    /// What was news, in order.
+    pub(crate) drifts: Vec<(TownId, Drift)>,
+    pub(crate) orphans: BTreeMap<(AppName, Thing), Orphan>,
+    /// Deletions that were written down before they were asked for, and by whom.
+    pub(crate) deletions: Vec<(Thing, String)>,
+    pub(crate) closed: Vec<(Thing, OrphanEnd)>,
+    pub(crate) passes: BTreeMap<&'static str, PassRow>,
+}
+
+impl Books {
+    pub(crate) fn health_of(&self, town: TownId) -> TownHealth {
+        self.health.get(&town).cloned().unwrap_or_default()
+    }
+
+    /// An operation looked at everything and put it right: what was suspected or believed before is of the past, and a look
+    /// that is under way too.
+    pub(crate) fn operation_ended(&mut self, town: TownId) {
+        if let Some(health) = self.health.get_mut(&town) {
+            (health.checked_at, health.suspicion, health.drift) = (None, None, None);
+        }
+    }
+}
+
+fn is_settled(rows: &Rows, town: &Town) -> bool {
+    matches!(town.status, TownStatus::Running | TownStatus::Stopped) && !rows.operations.contains_key(&town.id)
+}
+
+#[async_trait]
+impl Inspections for Connection {
+    async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
+        self.query("take_towns", |rows, now| {
+            let unseen = |town: &Town| {
+                let health = rows.books.health_of(town.id);
+                let is_due = health.checked_at.is_none_or(|at| at + every <= now);
+                (is_due && is_settled(rows, town)).then(|| (town.clone(), health, now))
+            };
+            let mut due: Vec<_> = rows.towns.values().filter_map(unseen).collect();
+            due.sort_by_key(|(_, health, _)| health.checked_at);
+            due.truncate(limit as usize);
+            for (town, ..) in &due {
+                rows.books.health.entry(town.id).or_default().checked_at = Some(now);
+            }
+            Ok(due)
+        })
+        .await
+    }
+
+    async fn settle(&self, town: &Town, finding: &Finding) -> Result<bool, StoreError> {
+        self.query("settle_town", |rows, now| {
+            let before = rows.books.health_of(town.id);
+            let is_ours = before.checked_at == Some(finding.taken_at);
+            if !is_ours || !rows.towns.get(&town.id).is_some_and(|row| is_settled(rows, row)) {
+                return Ok(false);
+            }
+            rows.change(town.id, &finding.change)?;
+            let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
+            if let (None, Some(news)) = (known, finding.drift) {
+                rows.books.drifts.push((town.id, news));
+            }
+            let health = rows.books.health.entry(town.id).or_default();
+            health.suspicion = finding.suspicion;
+            health.drift = known.or_else(|| finding.drift.map(|drift| (drift, now)));
+            Ok(true)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Orphans for Connection {
+    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<Account>, StoreError> {
+        self.query("accounts", |rows, _| {
+            let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
+            let account = |town: &Town| Account {
+                town: town.id,
+                status: town.status,
+                machine: town.machine_id.clone(),
+                volume: town.volume_id.clone(),
+                in_flight: rows.operations.contains_key(&town.id),
+            };
+            Ok(named.map(account).collect())
+        })
+        .await
+    }
+
+    async fn note(&self, seen: &[OrphanSighting]) -> Result<Vec<Orphan>, StoreError> {
+        self.query("note_orphans", |rows, now| {
+            let book = &mut rows.books.orphans;
+            let note = |sighting: &OrphanSighting| {
+                let OrphanSighting { app, item, reason } = sighting;
+                let key = (app.clone(), item.thing.clone());
+                let known = book.get(&key).filter(|known| known.reason == *reason).cloned();
+                let mut entry = known.unwrap_or_else(|| Orphan {
+                    app: app.clone(),
+                    thing: item.thing.clone(),
+                    name: item.name.clone(),
+                    reason: *reason,
+                    first_seen_at: now,
+                    last_seen_at: now,
+                    times_seen: 0,
+                    deletion_asked_at: None,
+                });
+                (entry.last_seen_at, entry.times_seen) = (now, entry.times_seen + 1);
+                book.insert(key, entry.clone());
+                entry
+            };
+            Ok(seen.iter().map(note).collect())
+        })
+        .await
+    }
+
+    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
+        self.query("book", |rows, now| {
+            let mut book: Vec<_> = rows.books.orphans.values().cloned().collect();
+            book.sort_by_key(|entry| entry.first_seen_at);
+            Ok((book, now))
+        })
+        .await
+    }
+
+    async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError> {
+        self.query("deleting_orphan", |rows, now| {
+            if let Some(entry) = rows.books.orphans.get_mut(&(app.clone(), thing.clone())) {
+                entry.deletion_asked_at.get_or_insert(now);
+            }
+            rows.books.deletions.push((thing.clone(), actor.to_owned()));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn close(&self, app: &AppName, thing: &Thing, end: OrphanEnd) -> Result<(), StoreError> {
+        self.query("close_orphan", |rows, _| {
+            if rows.books.orphans.remove(&(app.clone(), thing.clone())).is_some() {
+                rows.books.closed.push((thing.clone(), end));
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Passes for Connection {
+    async fn begin(
+        &self,
+        pass: Pass,
+        _: &WorkerId,
+        lease: Duration,
+        every: Duration,
+    ) -> Result<Option<PassClaim>, StoreError> {
+        self.query("begin_pass", |rows, now| {
+            let row = rows.books.passes.entry(pass.as_str()).or_default();
+            let is_due = row.began_at.is_none_or(|at| at + every <= now);
+            let is_free = row.lease_until.is_none_or(|until| until <= now);
+            if !is_due || !is_free {
+                return Ok(None);
+            }
+            row.number += 1;
+            (row.began_at, row.lease_until) = (Some(now), Some(now + lease));
+            Ok(Some(PassClaim { pass, number: row.number }))
+        })
+        .await
+    }
+
+    async fn prolong(&self, claim: PassClaim, lease: Duration) -> Result<bool, StoreError> {
+        self.query("prolong_pass", |rows, now| {
+            let Some(row) = held(rows, claim) else { return Ok(false) };
+            row.lease_until = Some(now + lease);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn end(&self, claim: PassClaim, alarm: Option<Alarm>) -> Result<(), StoreError> {
+        self.query("end_pass", |rows, now| {
+            if let Some(row) = held(rows, claim) {
+                (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn states(&self) -> Result<Vec<PassState>, StoreError> {
+        self.query("pass_states", |rows, _| {
+            let state = |pass: Pass| {
+                let row = rows.books.passes.get(pass.as_str()).cloned().unwrap_or_default();
+                PassState { pass, ended_at: row.ended_at, alarm: row.alarm }
+            };
+            Ok(Pass::ALL.into_iter().map(state).collect())
+        })
+        .await
+    }
+}
+
+fn held(rows: &mut Rows, claim: PassClaim) -> Option<&mut PassRow> {
+    rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
+}
+
+/// The one app of the in-memory Fly.
+pub(crate) fn the_app() -> AppName {
+    "gastown".parse().unwrap()
+}
+
+#[async_trait]
+impl Inventory for Line {
+    async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
+        self.call(Call::Fly(Action::Other), |_| Ok(vec![the_app()])).await
+    }
+
+    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
+        assert_eq!(*app, the_app(), "a strange app");
+        let list_machines = |world: &mut World| {
+            let living = world.machines.iter().filter(|machine| !world.stale && !machine.is_gone());
+            Ok(living.filter_map(machine_item).collect::<Vec<_>>())
+        };
+        let mut items = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
+        let list_volumes = |world: &mut World| {
+            let living = world.volumes.iter().filter(|volume| !world.stale && !volume.gone);
+            Ok(living.filter_map(volume_item).collect::<Vec<_>>())
+        };
+        items.extend(self.call(Call::Fly(Action::ListVolumes), list_volumes).await?);
+        Ok(Stock { items, is_whole: true })
+    }
+}
+
+fn machine_item(machine: &Machine) -> Option<StockItem> {
+    let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
+    let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
+    (!tags.is_empty()).then(|| StockItem {
+        thing: Thing::Machine(machine.id.clone()),
+        name: machine.name.clone(),
+        tags,
+        made_at: None,
+        held_by: None,
+        leaving: machine.power() == gastown_domain::Power::Leaving,
+    })
+}
+
+fn volume_item(volume: &Volume) -> Option<StockItem> {
+    Some(StockItem {
+        thing: Thing::Volume(volume.id.clone()),
+        name: volume.name.clone(),
+        tags: vec![TownTag::of_volume_name(&volume.name)?],
+        made_at: None,
+        held_by: volume.held_by.clone(),
+        leaving: volume.leaving.is_some(),
+    })
+}
