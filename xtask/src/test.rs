@@ -2,7 +2,9 @@
 
 mod carry_out;
 mod excerpt;
+mod figures;
 mod logged;
+mod mutants;
 mod report;
 mod requirements;
 mod step;
@@ -27,10 +29,18 @@ pub(crate) struct Args {
     /// Lists the steps and does nothing.
     #[arg(long)]
     list: bool,
+    /// Instead of the steps: breaks the code on purpose, in each of the ways that matter, and shows that the tests notice.
+    /// With a name, only that one.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["only", "list"])]
+    #[expect(clippy::option_option, reason = "absent, without a name, with a name")]
+    mutants: Option<Option<String>>,
 }
 
 /// Runs the steps in their order, to the last one whatever fails. The last line printed counts what passed and failed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(only) = &args.mutants {
+        return mutants::run(only.as_deref()).await;
+    }
     if args.list {
         for step in Step::value_variants() {
             println!("{:<8} {}", step.name(), step.about());

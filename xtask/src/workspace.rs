@@ -44,16 +44,20 @@ impl SourceFile {
     }
 }
 
-/// Every text file that is committed, or would be by the next commit of everything.
-pub(crate) fn source_files() -> anyhow::Result<Vec<SourceFile>> {
+/// The name of every file that is committed, or would be by the next commit of everything.
+pub(crate) fn file_names() -> anyhow::Result<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());
     let output = git.output().context("cannot run git, which knows the files of the repository")?;
     ensure!(output.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     let listed = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
-    let paths = listed.split('\0').filter(|path| !path.is_empty());
+    Ok(listed.split('\0').filter(|path| !path.is_empty()).map(ToOwned::to_owned).collect())
+}
+
+/// Every text file among them.
+pub(crate) fn source_files() -> anyhow::Result<Vec<SourceFile>> {
     // What is deleted and not committed yet cannot be read, and what is no text has no lines.
-    Ok(paths.filter_map(read).collect())
+    Ok(file_names()?.iter().filter_map(|path| read(path)).collect())
 }
 
 fn read(path: &str) -> Option<SourceFile> {

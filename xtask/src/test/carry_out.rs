@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
 use super::tally::Tally;
-use super::{excerpt, logged, trees};
+use super::{excerpt, figures, logged, trees};
 use crate::interrupt::Interrupt;
 use crate::{tidy, workspace};
 
@@ -46,8 +46,8 @@ pub(super) async fn carry_out(
         Step::Doc => session.lines(&[step::DOC]).await,
         Step::Trees => session.trees().await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
-        Step::Tests if provided.nextest => session.lines(step::TESTS_WITH_NEXTEST).await,
-        Step::Tests => session.lines(step::TESTS).await,
+        Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
+        Step::Tests => session.tests(step::TESTS).await,
         Step::Deny if provided.deny => session.lines(&[step::DENY]).await,
         Step::Deny => Ok(Outcome::Skipped { why: "cargo-deny is not installed".to_owned() }),
     }
@@ -95,6 +95,16 @@ impl Session<'_> {
         Ok(Outcome::Failed { tests, output, repeat: repeat.join(" && ") })
     }
 
+    /// Runs the tests, and shows what they counted.
+    async fn tests(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
+        figures::empty_folder()?;
+        let mut outcome = self.lines(lines).await?;
+        if let Outcome::Passed { remarks, .. } = &mut outcome {
+            *remarks = figures::written()?;
+        }
+        Ok(outcome)
+    }
+
     async fn trees(&self) -> anyhow::Result<Outcome> {
         let mut complaints = Vec::new();
         let mut repeat = Vec::new();
@@ -114,10 +124,11 @@ impl Session<'_> {
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
     }
 
-    /// Tests find the one Postgres of this run in their environment.
+    /// Tests find the one Postgres of this run, and where their figures go, in their environment.
     fn equipped(&self, mut command: Command) -> Command {
-        if let (Step::Tests, Some(database)) = (self.step, &self.provided.postgres) {
-            command.env("TEST_DATABASE_URL", database.url());
+        if self.step == Step::Tests {
+            command.env(figures::VARIABLE, workspace::log_folder().join("figures"));
+            command.envs(self.provided.postgres.as_ref().map(|database| ("TEST_DATABASE_URL", database.url())));
         }
         command
     }

@@ -1,0 +1,49 @@
+//! `cargo xtask test --mutants`: breaks the code on purpose, one way at a time, and shows that the tests notice.
+//!
+//! It works on a copy of the sources with a target directory of its own; the sources themselves are never touched.
+
+mod list;
+mod workshop;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use comfy_table::{Table, presets};
+
+use crate::interrupt::Interrupt;
+use crate::progress::Elapsed;
+use list::{MUTANTS, Mutant};
+use workshop::Workshop;
+
+/// Breaks and tests one after the other; fails when a mutant survives, does not build, or does not fit the sources.
+pub(super) async fn run(only: Option<&str>) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
+    let chosen: Vec<&Mutant> = MUTANTS.iter().filter(|mutant| only.is_none_or(|name| mutant.name == name)).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no such mutant; there are: {}", names().join(", "));
+    let workshop = Workshop::open()?;
+    println!("copied the sources; each mutant is built and tested there, which takes some minutes in all");
+    let suites = chosen.iter().flat_map(|mutant| mutant.suites).copied().collect();
+    workshop.expect_all_well(suites, &interrupt).await?;
+
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["mutant", "fate", "took", "first noticed by"]);
+    let mut unnoticed = 0;
+    for (number, mutant) in chosen.iter().enumerate() {
+        let started = Instant::now();
+        let heading = format!("[{}/{}] {}", number + 1, chosen.len(), mutant.name);
+        let fate = workshop.fate_of(mutant, &heading, &interrupt).await?;
+        let took = Elapsed(started.elapsed()).to_string();
+        println!("{heading}: {} ({took}): {}", fate.word(), mutant.about);
+        unnoticed += usize::from(!fate.is_noticed());
+        table.add_row([mutant.name.to_owned(), fate.word().to_owned(), took, fate.detail()]);
+    }
+    println!("\n{table}\n\n{} mutants, {} noticed, {unnoticed} not", chosen.len(), chosen.len() - unnoticed);
+    Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn names() -> Vec<&'static str> {
+    MUTANTS.iter().map(|mutant| mutant.name).collect()
+}
+
+/// No suite of one crate takes as long; a mutant that makes it hang is noticed by that.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,218 @@
+//! The ways in which the code is broken. Each is a change that a tired engineer could make, and that would lose a machine,
+//! double one, or leave a town stuck.
+
+use anyhow::ensure;
+
+/// The tests of one crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Suite {
+    Orchestrator,
+    Persistence,
+    Fly,
+}
+
+impl Suite {
+    pub(super) fn package(self) -> &'static str {
+        match self {
+            Self::Orchestrator => "gastown-orchestrator",
+            Self::Persistence => "gastown-persistence",
+            Self::Fly => "gastown-fly",
+        }
+    }
+}
+
+/// One way.
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    /// What the broken code does.
+    pub(super) about: &'static str,
+    pub(super) file: &'static str,
+    /// Stands exactly once in the file.
+    sound: &'static str,
+    broken: &'static str,
+    /// The suites of which one is to notice it, tried in this order. The domain's own is not among them: the question is
+    /// whether the behaviour is tested, not whether a snapshot of the plan is.
+    pub(super) suites: &'static [Suite],
+}
+
+impl Mutant {
+    /// The file's text, broken.
+    pub(super) fn applied_to(&self, text: &str) -> anyhow::Result<String> {
+        let found = text.matches(self.sound).count();
+        ensure!(found == 1, "mutant {} does not fit {}: its text stands there {found} times", self.name, self.file);
+        Ok(text.replacen(self.sound, self.broken, 1))
+    }
+}
+
+const ORCHESTRATOR: &[Suite] = &[Suite::Orchestrator];
+const PERSISTENCE: &[Suite] = &[Suite::Persistence];
+const FLY: &[Suite] = &[Suite::Fly];
+
+const PLAN: &str = "crates/gastown-domain/src/plan.rs";
+const ACT: &str = "crates/gastown-orchestrator/src/driver/act.rs";
+const OBSERVE: &str = "crates/gastown-orchestrator/src/driver/observe.rs";
+const PASS: &str = "crates/gastown-orchestrator/src/driver/pass.rs";
+const OPERATIONS: &str = "crates/gastown-persistence/src/operations.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "id-after-the-wait",
+        about: "the id of a machine that was made is not stored before the wait for it",
+        file: ACT,
+        sound: "let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };",
+        broken: "let _ = id;\n                let change = TownChange::default();",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-fence",
+        about: "a driver that lost its claim writes nevertheless",
+        file: OPERATIONS,
+        sound: "        .add(Column::Fence.eq(fence.number))\n",
+        broken: "",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "volume-first",
+        about: "the volume is deleted before its machine is gone",
+        file: PLAN,
+        sound: "        (Present(_), _) => Step::DropMachine,\n",
+        broken: "        (Present(_), Present(_)) => Step::DropVolume,\n        (Present(_), _) => Step::DropMachine,\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "retry-without-a-look",
+        about: "a create whose answer was lost is not in doubt",
+        file: ACT,
+        sound: "if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {\n            operation.progress.volume_doubt = doubt;",
+        broken: "if made.is_ok() || made.is_err() {\n            operation.progress.volume_doubt = doubt;",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "forgotten-id",
+        about: "the id of a machine is forgotten when its deletion is asked for, whatever the answer",
+        file: ACT,
+        sound: "Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),",
+        broken: "Some(there) => {\n                    let _ = outside.machines.delete_machine(app, &there.id).await;\n                    return Ok(finished(operation));\n                }",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "trusted-empty-list",
+        about: "one empty list proves an absence, though a create is in doubt",
+        file: OBSERVE,
+        sound: "        Some(looks) if *looks > 0 => {",
+        broken: "        Some(looks) if *looks > u8::MAX - 1 => {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "unclear-is-absent",
+        about: "a machine that could not be asked for is taken for none",
+        file: PLAN,
+        sound: "        (Unclear, _) => Step::LookAgain,\n        (Absent, Unclear) => Step::LookAgain,\n        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,",
+        broken: "        (Unclear, _) => Step::EnsureMachine,\n        (Absent, Unclear) => Step::LookAgain,\n        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "empty-disk",
+        about: "a start without its volume gets a new machine all the same",
+        file: PLAN,
+        sound: "        (Absent | Present(VolumeState::Leaving), _) => Step::GiveUpVolumeLost,\n        (Present(Ready",
+        broken: "        (Absent | Present(VolumeState::Leaving), _) => Step::EnsureVolume,\n        (Present(Ready",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-doubt-written-down",
+        about: "that a machine is being made is not written down before it is",
+        file: ACT,
+        sound: "        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);\n        self.remember(operation).await?;",
+        broken: "        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-patience-with-the-preempted",
+        about: "a destroy does not wait for the call of the create that it took over",
+        file: ACT,
+        sound: "            *doubt = looks.max(*doubt);",
+        broken: "            *doubt = looks.min(*doubt);",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "lease-not-prolonged",
+        about: "a claim is not prolonged while a call takes its time",
+        file: PASS,
+        sound: "            if let Ok(result) = tokio::time::timeout(lease / 3, &mut work).await {",
+        broken: "            if let Ok(result) = tokio::time::timeout(lease * 300, &mut work).await {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "deadline-on-removals",
+        about: "a removal that takes too long is given up",
+        file: PASS,
+        sound: "            OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {\n                return self.retry(operation, failure, Duration::ZERO).await;\n            }",
+        broken: "            OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => None,",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "left-running",
+        about: "a start that failed leaves its machine on while the row says stopped",
+        file: PASS,
+        sound: "            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Mark::Prepared)),",
+        broken: "            OperationKind::Start if town.status == TownStatus::Destroyed => Some((OperationKind::Stop, Mark::Prepared)),",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "claimed-twice",
+        about: "an operation is claimed while another's lease on it holds",
+        file: OPERATIONS,
+        sound: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.lte(now))",
+        broken: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.gte(now))",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "progress-lost-to-a-destroy",
+        about: "a destroy that takes over a create forgets what may have been made",
+        file: "crates/gastown-persistence/src/request.rs",
+        sound: "fresh(wish, now, current.fence + 1, &current.progress)?",
+        broken: "fresh(wish, now, current.fence + 1, &Progress::default())?",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "any-404-is-gone",
+        about: "a 404 proves an absence though the app itself does not answer",
+        file: "crates/gastown-fly/src/fly.rs",
+        sound: "            self.app_answers(app, action).await\n",
+        broken: "            let _ = (app, action);\n            Ok(())\n",
+        suites: FLY,
+    },
+    Mutant {
+        name: "unknown-state-is-gone",
+        about: "a machine in a state that this version does not know counts as gone",
+        file: "crates/gastown-fly/src/sight.rs",
+        sound: "        (Replaced | Migrated | Other, true) => Power::Changing,",
+        broken: "        (Replaced | Migrated | Other, true) => return None,",
+        suites: FLY,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::workspace;
+
+    /// A list that does not fit the sources any more shows nothing; this runs with all other tests.
+    #[test]
+    fn every_mutant_fits_the_sources() {
+        for mutant in MUTANTS {
+            let text = std::fs::read_to_string(workspace::root().join(mutant.file)).unwrap();
+            let broken = mutant.applied_to(&text).unwrap_or_else(|error| panic!("{error}"));
+            assert_ne!(broken, text, "{}", mutant.name);
+        }
+    }
+
+    #[test]
+    fn every_mutant_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), MUTANTS.len());
+    }
+}

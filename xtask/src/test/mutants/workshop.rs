@@ -1,0 +1,170 @@
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use super::PATIENCE;
+use super::list::{Mutant, Suite};
+use crate::cargo::cargo;
+use crate::interrupt::Interrupt;
+use crate::test::logged::{self, Logged};
+use crate::workspace;
+
+/// What became of a mutant.
+pub(super) enum Fate {
+    /// A test failed.
+    Noticed {
+        /// The first that did.
+        by: String,
+    },
+    /// The tests did not come to an end.
+    Hung,
+    /// Every test passed.
+    Survived,
+    /// It does not compile, so that nothing is shown.
+    DoesNotBuild,
+}
+
+impl Fate {
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Noticed { .. } => "noticed",
+            Self::Hung => "noticed (hangs)",
+            Self::Survived => "SURVIVED",
+            Self::DoesNotBuild => "DOES NOT BUILD",
+        }
+    }
+
+    pub(super) fn is_noticed(&self) -> bool {
+        matches!(self, Self::Noticed { .. } | Self::Hung)
+    }
+
+    pub(super) fn detail(&self) -> String {
+        match self {
+            Self::Noticed { by } => by.clone(),
+            Self::Hung | Self::Survived | Self::DoesNotBuild => String::new(),
+        }
+    }
+}
+
+/// A copy of the sources, to be broken.
+pub(super) struct Workshop {
+    tree: PathBuf,
+    build: PathBuf,
+}
+
+impl Workshop {
+    /// Copies every file that is committed or would be. What is equal already stays, so that little is built again.
+    pub(super) fn open() -> anyhow::Result<Self> {
+        let folder = workspace::root().join("target/mutants");
+        let workshop = Self { tree: folder.join("tree"), build: folder.join("build") };
+        std::fs::create_dir_all(&workshop.tree)?;
+        let wanted: BTreeSet<String> = workspace::file_names()?.into_iter().collect();
+        for name in &wanted {
+            workshop.restore(name)?;
+        }
+        remove_others(&workshop.tree, &workshop.tree, &wanted)?;
+        Ok(workshop)
+    }
+
+    fn restore(&self, name: &str) -> anyhow::Result<()> {
+        let (from, to) = (workspace::root().join(name), self.tree.join(name));
+        let Ok(wanted) = std::fs::read(&from) else { return Ok(()) };
+        if std::fs::read(&to).is_ok_and(|present| present == wanted) {
+            return Ok(());
+        }
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&to, wanted).with_context(|| format!("cannot write {}", to.display()))
+    }
+
+    /// The suites as they are: one that fails without a mutant shows nothing.
+    pub(super) async fn expect_all_well(&self, suites: BTreeSet<Suite>, interrupt: &Interrupt) -> anyhow::Result<()> {
+        for suite in suites {
+            let run = self.test(suite, "without a mutant", interrupt).await?;
+            let Some(run) = run else { bail!("{suite:?} hangs without any mutant") };
+            ensure!(run.succeeded, "{suite:?} fails without any mutant:\n{}", run.text.trim_end());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn fate_of(&self, mutant: &Mutant, heading: &str, interrupt: &Interrupt) -> anyhow::Result<Fate> {
+        let place = self.tree.join(mutant.file);
+        let sound = std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", mutant.file))?;
+        std::fs::write(&place, mutant.applied_to(&sound)?)?;
+        let fate = self.fate_in_suites(mutant, heading, interrupt).await;
+        std::fs::write(&place, sound)?;
+        fate
+    }
+
+    async fn fate_in_suites(&self, mutant: &Mutant, heading: &str, interrupt: &Interrupt) -> anyhow::Result<Fate> {
+        for suite in mutant.suites {
+            let built = self.cargo(*suite, &["--no-run"], heading, interrupt).await?;
+            if built.is_none_or(|built| !built.succeeded) {
+                return Ok(Fate::DoesNotBuild);
+            }
+            match self.test(*suite, heading, interrupt).await? {
+                None => return Ok(Fate::Hung),
+                Some(run) if run.succeeded => {}
+                Some(run) => return Ok(Fate::Noticed { by: first_failure(&run.text) }),
+            }
+        }
+        Ok(Fate::Survived)
+    }
+
+    async fn test(&self, suite: Suite, title: &str, interrupt: &Interrupt) -> anyhow::Result<Option<Logged>> {
+        self.cargo(suite, &["--no-fail-fast"], title, interrupt).await
+    }
+
+    /// `None` where it did not end in time.
+    async fn cargo(
+        &self,
+        suite: Suite,
+        more: &[&str],
+        title: &str,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Option<Logged>> {
+        let mut command: Command = cargo();
+        command.current_dir(&self.tree).args(["test", "--package", suite.package()]).args(more);
+        command.env("CARGO_TARGET_DIR", &self.build).env("CARGO_TERM_COLOR", "never").env("INSTA_UPDATE", "no");
+        let log = workspace::log_folder().join("mutants.log");
+        std::fs::create_dir_all(workspace::log_folder())?;
+        let run = logged::run(command, &log, title, interrupt);
+        match tokio::time::timeout(PATIENCE, run).await {
+            Ok(run) => run.map(Some),
+            Err(_too_late) => Ok(None),
+        }
+    }
+}
+
+/// The first test that the harness calls failed.
+fn first_failure(log: &str) -> String {
+    let failed = log.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    failed.unwrap_or("a crash of the test program").to_owned()
+}
+
+fn remove_others(root: &Path, folder: &Path, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(root, &path, wanted)?;
+        } else if path.strip_prefix(root)?.to_str().is_none_or(|name| !wanted.contains(name)) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failed_test_is_named() {
+        let log = "test plan::tests::one ... ok\ntest plan::tests::two ... FAILED\ntest three ... FAILED\n";
+        assert_eq!(first_failure(log), "plan::tests::two");
+        assert_eq!(first_failure("thread panicked"), "a crash of the test program");
+    }
+}
