@@ -13,6 +13,7 @@ mod fly;
 mod home;
 mod keys;
 mod lifecycle;
+mod patience;
 mod registry;
 mod rigs;
 mod sampled;

@@ -1,0 +1,178 @@
+//! Waiting: what waits long holds nothing, what fails for long goes on slowly, and what nobody drives is taken up.
+
+use std::time::Duration;
+
+use gastown_domain::ports::{Action, Clock as _, Towns as _, WorkerId};
+use gastown_domain::{Failure, OperationKind, TownStatus};
+use gastown_orchestrator::{PassReport, Policy, TownService};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::bench::{Bench, alice, request, settings};
+use crate::faults::{Call, Fault, Process};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A tombstone whose machine Fly does not delete, and how often it was asked to.
+async fn hopeless_destroy(bench: &Bench) -> gastown_domain::TownId {
+    let town = bench.running("mill").await.id;
+    bench.fly.schedule().always(Call::Fly(Action::DeleteMachine), Fault::ServerError);
+    let replica = bench.replica();
+    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.process.kill();
+    town
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_long_gives_its_claim_back() {
+    let bench = Bench::new();
+    let town = hopeless_destroy(&bench).await;
+    // Whoever asked has gone; only sweeps go on.
+    let replica = bench.replica();
+    for _ in 0..200 {
+        sleep(Duration::from_secs(5)).await;
+        replica.workers.sweep().await.unwrap();
+        replica.workers.idle().await;
+    }
+    let row = bench.store.rows().operations[&town].clone();
+    assert_eq!((row.owner, row.lease_until), (None, None));
+    assert!(row.operation.next_attempt_at > bench.store.clock.now(), "it waits");
+    assert_eq!(row.operation.last_error, Some(Failure::ProviderUnavailable));
+    let driver = replica.towns.driver();
+    assert_eq!(driver.drive(town).await.unwrap(), PassReport::NotClaimed, "not before it is due");
+    sleep(11 * MINUTE).await;
+    assert!(matches!(driver.drive(town).await.unwrap(), PassReport::Parked { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_fails_for_a_day_is_asked_for_ever_less_often_and_ends_once_fly_does_it() {
+    let bench = Bench::new();
+    let town = hopeless_destroy(&bench).await;
+    let replica = bench.replica();
+    let stop = CancellationToken::new();
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+
+    sleep(60 * MINUTE).await;
+    let in_the_first_hour = bench.fly.count(Action::DeleteMachine);
+    sleep(23 * 60 * MINUTE).await;
+    let in_a_day = bench.fly.count(Action::DeleteMachine);
+    assert!((15..40).contains(&in_the_first_hour), "{in_the_first_hour}");
+    assert!((100..250).contains(&(in_a_day - in_the_first_hour)), "{in_a_day}: about six an hour");
+    assert!(bench.store.rows().operations[&town].operation.attempt >= Policy::production().alert_attempts);
+    assert!(bench.store.town(town).machine_id.is_some(), "the id is kept");
+
+    bench.fly.schedule().calm();
+    sleep(15 * MINUTE).await;
+    stop.cancel();
+    workers.await.unwrap();
+    bench.assert_nothing_left(town);
+    bench.assert_invariants("after a day");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_fly_holds_up_is_not_rolled_back_for_waiting() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 60, Fault::Throttled);
+    let replica = bench.replica();
+    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap();
+    assert_eq!(town.status, TownStatus::Provisioning);
+    let row = bench.store.rows().operations[&town.id].operation.clone();
+    assert_eq!(row.last_error, Some(Failure::Throttled), "the owner sees what it waits for");
+    assert!(row.deadline_at > row.created_at + Policy::production().create_patience, "the queue does not count");
+
+    let (stop, patience) = (replica.stop.clone(), Policy::production().create_patience);
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    sleep(patience * 2).await;
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Provisioning, "still in the queue");
+    bench.fly.schedule().calm();
+    sleep(11 * MINUTE).await;
+    stop.cancel();
+    workers.await.unwrap();
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+    bench.assert_invariants("after the queue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_throttled_for_ever_is_rolled_back_in_the_end() {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
+    let replica = bench.replica();
+    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+    let stop = replica.stop.clone();
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    sleep(90 * MINUTE).await;
+    stop.cancel();
+    workers.await.unwrap();
+    bench.assert_nothing_left(town);
+    bench.assert_invariants("rolled back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tombstone_with_an_id_left_and_nobody_to_drive_it_is_removed() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    {
+        let mut rows = bench.store.rows();
+        let row = rows.towns.get_mut(&town).unwrap();
+        row.destroyed_at = Some(row.created_at);
+        row.status = TownStatus::Destroyed;
+        row.sandbox_id = row.sandbox_id.tombstone(town);
+    }
+    bench.recover().await;
+    bench.assert_nothing_left(town);
+    bench.assert_invariants("taken up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_town_that_nobody_brings_up_is_brought_up_and_what_was_made_for_it_is_found() {
+    for lost_at in [Action::CreateVolume, Action::CreateMachine, Action::AwaitMachine] {
+        let bench = Bench::new();
+        bench.fly.schedule().next(Call::Fly(lost_at), 1, Fault::CrashAfter);
+        let (replica, alice) = (bench.replica(), alice());
+        assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+        // The row that would tell what was asked for is lost as well.
+        bench.store.rows().operations.clear();
+        bench.recover().await;
+        let town = bench.store.town(bench.only_town());
+        assert_eq!(town.status, TownStatus::Running, "{lost_at:?}");
+        assert_eq!(bench.fly.count(Action::CreateMachine), 1, "{lost_at:?}");
+        assert_eq!(bench.fly.count(Action::CreateVolume), 1, "{lost_at:?}");
+        bench.assert_invariants("brought up");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_beyond_the_places_wait_in_the_registry() {
+    let bench = Bench::new();
+    let process = Process::default();
+    let mut settings = settings();
+    settings.policy.most_waiting = 0;
+    let worker = WorkerId("full".to_owned());
+    let towns = TownService::new(bench.ports(&process), settings, worker, CancellationToken::new());
+    let town = towns.create_town(&alice(), request("mill")).await.unwrap();
+    assert_eq!(town.status, TownStatus::Provisioning);
+    assert_eq!(bench.fly.schedule().journal, [], "nobody of this process drives it");
+    bench.recover().await;
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_are_answered_well_and_do_nothing_are_not_repeated_every_two_seconds() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().deletes_are_ignored = true;
+    let replica = bench.replica();
+    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    let stop = replica.stop.clone();
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    let (before, since) = (bench.fly.schedule().journal.len(), Instant::now());
+    sleep(6 * 60 * MINUTE).await;
+    let asked = bench.fly.schedule().journal.len() - before;
+    assert!(asked < 400, "{asked} calls in {:?}", since.elapsed());
+    assert_eq!(bench.store.rows().operations[&town].operation.kind, OperationKind::Destroy);
+    bench.fly.world().deletes_are_ignored = false;
+    sleep(15 * MINUTE).await;
+    stop.cancel();
+    workers.await.unwrap();
+    bench.assert_nothing_left(town);
+}
