@@ -11,7 +11,7 @@ use crate::{
     error::FlyError,
     excerpt::excerpt,
     https::{HttpsTransport, SetUpError},
-    pace::Pace,
+    pace::{Pace, Queue, Urgency},
     settings::{AnswerSizes, BaseUrl, Pacing, Timeouts},
     transport::{Reply, Transport},
 };
@@ -21,6 +21,7 @@ use crate::{
 pub struct FlyClient {
     transport: Arc<dyn Transport>,
     pace: Arc<Pace>,
+    urgency: Urgency,
 }
 
 impl FlyClient {
@@ -32,7 +33,18 @@ impl FlyClient {
 
     /// A client over another transport.
     pub fn over(transport: Arc<dyn Transport>, pacing: Pacing) -> Self {
-        Self { transport, pace: Arc::new(Pace::new(pacing)) }
+        Self { transport, pace: Arc::new(Pace::new(pacing)), urgency: Urgency::Foreground }
+    }
+
+    /// The same client for what nobody waits for: its calls go when no other of their kind waits.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self { urgency: Urgency::Background, ..self.clone() }
+    }
+
+    /// The calls that wait for their turn, by what Fly counts them against, those that wait longest first.
+    pub fn queues(&self) -> Vec<Queue> {
+        self.pace.queues()
     }
 
     /// Sends the call and reads its answer. Tries once. A success that cannot be read counts as a lost answer.
@@ -49,7 +61,8 @@ impl FlyClient {
 
     async fn send(&self, call: &Call) -> Result<Reply, FlyError> {
         let action = call.action();
-        self.pace.turn(call).await.map_err(|held| FlyError::HeldBack { action, retry_after: held.retry_after })?;
+        let turn = self.pace.turn(call, self.urgency).await;
+        turn.map_err(|held| FlyError::HeldBack { action, retry_after: held.retry_after })?;
         let reply = self.transport.send(call).await.map_err(|error| FlyError::from_transport(action, error))?;
         if (200..300).contains(&reply.status) {
             tracing::debug!(
@@ -63,6 +76,9 @@ impl FlyClient {
         }
         let refusal = classify(action, reply.status, &reply.body, reply.retry_after);
         note(call, &reply, &refusal);
+        if let Refusal::Throttled { retry_after } = refusal {
+            self.pace.throttled(call, retry_after);
+        }
         Err(FlyError::Refused { action, refusal, status: reply.status, request_id: reply.request_id })
     }
 }
@@ -101,11 +117,14 @@ impl fmt::Debug for FlyClient {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
+    use std::{error::Error, time::Duration};
+
+    use tokio::time::Instant;
 
     use super::*;
     use crate::{
         api::{Action, machines},
+        settings::Rates,
         transport::{MockTransport, TransportError},
     };
 
@@ -149,5 +168,25 @@ mod tests {
         assert!(matches!(not_sent.tell(&call).await, Err(FlyError::NotSent { .. })));
         assert!(matches!(lost.tell(&call).await, Err(FlyError::Lost { .. })));
         assert!(matches!(large.tell(&call).await, Err(FlyError::Lost { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_429_holds_back_all_calls_of_its_kind_for_as_long_as_fly_asks() {
+        let mut transport = MockTransport::new();
+        let mut refusals = 1;
+        transport.expect_send().returning(move |_| {
+            let refused = refusals > 0;
+            refusals -= i32::from(refused);
+            let retry_after = refused.then_some(Duration::from_secs(7));
+            Ok(Reply { retry_after, ..reply(if refused { 429 } else { 200 }, "{}") })
+        });
+        let client = FlyClient::over(Arc::new(transport), Pacing::On(Rates::default()));
+        let (call, other) = (machines::start("mill", "m1"), machines::start("mill", "m2"));
+        assert!(client.tell(&call).await.is_err());
+        let start = Instant::now();
+        client.tell(&other).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO, "another machine has a bucket of its own");
+        client.in_background().tell(&call).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(7));
     }
 }

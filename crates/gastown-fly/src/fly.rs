@@ -52,6 +52,12 @@ impl Fly {
         Self { stop_grace, ..self }
     }
 
+    /// The same for what nobody waits for: sweeps, inspections. Connections and limits are shared.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self { client: self.client.in_background(), ..self.clone() }
+    }
+
     /// Proves that the app itself answers, without which no 404 below it means anything (FM-33).
     async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
         match self.client.ask::<App>(&api::apps::get(app.as_str())).await {

@@ -27,7 +27,7 @@ impl Inventory for Fly {
             AppPolicy::Shared(app) => return Ok(vec![app.clone()]),
             AppPolicy::Created { org_slug, prefix } => (org_slug, prefix),
         };
-        let listed = self.client.ask::<AppList>(&api::apps::list(org_slug)).await;
+        let listed = self.client.in_background().ask::<AppList>(&api::apps::list(org_slug)).await;
         let listed = listed.map_err(|error| port_error(Action::EnsureApp, error))?;
         let read = listed.apps.into_iter().filter_map(|entry| match entry {
             Entry::Read(app) => Some(app.name),
@@ -64,7 +64,8 @@ impl Fly {
         action: Action,
         judge: fn(&T) -> Told,
     ) -> Result<Stock, ProviderError> {
-        let listed = self.client.ask::<Vec<Entry<T>>>(call).await.map_err(|error| port_error(action, error))?;
+        let listed = self.client.in_background().ask::<Vec<Entry<T>>>(call).await;
+        let listed = listed.map_err(|error| port_error(action, error))?;
         let (mut items, mut unreadable) = (Vec::new(), 0_usize);
         for entry in &listed {
             let told = match entry {

@@ -30,5 +30,6 @@ pub use client::FlyClient;
 pub use error::FlyError;
 pub use fly::{AppPolicy, Fly};
 pub use https::{HttpsTransport, SetUpError};
+pub use pace::Queue;
 pub use settings::{AnswerSizes, BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Pacing, Rate, Rates, Timeouts};
 pub use transport::{Cause, Reply, Transport, TransportError};

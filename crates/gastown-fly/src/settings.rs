@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
+use governor::Quota;
 use url::{Host, Url};
 
 use crate::api::Action;
@@ -104,7 +105,7 @@ impl Default for AnswerSizes {
     }
 }
 
-/// How fast the client itself calls, so that Fly need not refuse. Per action and identifier.
+/// How fast the client itself calls, so that Fly need not refuse. Per action and machine or app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pacing {
     /// Not at all: for a simulator, or where a proxy paces.
@@ -122,32 +123,65 @@ pub struct Rates {
     pub get_machine: Rate,
     /// The longest a call may be held back before it is refused instead.
     pub longest_delay: Duration,
+    /// How many calls of one kind may wait; those that somebody waits for and those that nobody does, each.
+    pub most_waiting: usize,
+}
+
+impl Rates {
+    /// The share of one replica of so many. Fly counts by organization, and replicas do not know each other.
+    #[must_use]
+    pub fn shared_by(self, replicas: NonZeroU32) -> Self {
+        let (action, get_machine) = (self.action.shared_by(replicas), self.get_machine.shared_by(replicas));
+        Self { action, get_machine, ..self }
+    }
 }
 
 /// A sustained rate with a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Calls a second.
-    pub per_second: NonZeroU32,
-    /// Calls at once.
-    pub burst: NonZeroU32,
-}
+pub struct Rate(Quota);
 
 impl Rate {
-    const fn of(per_second: u32, burst: u32) -> Self {
-        let (Some(per_second), Some(burst)) = (NonZeroU32::new(per_second), NonZeroU32::new(burst)) else {
+    /// So many calls a second, and so many at once after a rest.
+    pub const fn per_second(calls: NonZeroU32, burst: NonZeroU32) -> Self {
+        Self(Quota::per_second(calls).allow_burst(burst))
+    }
+
+    /// One part of so many; the burst is rounded down, to one at least.
+    fn shared_by(self, parts: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(self.0.burst_size().get() / parts).unwrap_or(NonZeroU32::MIN);
+        let shared = Quota::with_period(self.period().saturating_mul(parts.get()));
+        Self(shared.unwrap_or(self.0).allow_burst(burst))
+    }
+
+    /// The time between two calls at the sustained rate.
+    pub(crate) fn period(self) -> Duration {
+        self.0.replenish_interval()
+    }
+
+    /// How long an emptied bucket takes to be full again.
+    pub(crate) fn refill(self) -> Duration {
+        self.period().saturating_mul(self.0.burst_size().get())
+    }
+
+    pub(crate) const fn quota(self) -> Quota {
+        self.0
+    }
+
+    const fn of(calls: u32, burst: u32) -> Self {
+        let (Some(calls), Some(burst)) = (NonZeroU32::new(calls), NonZeroU32::new(burst)) else {
             panic!("a rate of nothing");
         };
-        Self { per_second, burst }
+        Self::per_second(calls, burst)
     }
 }
 
 impl Default for Rates {
-    /// Fly's own limits: 1/s with a burst of 3, reading a machine 5/s with a burst of 10. Held back for 20 s at most.
+    /// Fly's own limits: 1/s with a burst of 3, reading a machine 5/s with a burst of 10. Held back for 20 s at most, and
+    /// 200 of a kind at most.
     fn default() -> Self {
         const ACTION: Rate = Rate::of(1, 3);
         const GET_MACHINE: Rate = Rate::of(5, 10);
-        Self { action: ACTION, get_machine: GET_MACHINE, longest_delay: Duration::from_secs(20) }
+        Self { action: ACTION, get_machine: GET_MACHINE, longest_delay: Duration::from_secs(20), most_waiting: 200 }
     }
 }
 
@@ -182,5 +216,18 @@ mod tests {
         ] {
             assert_eq!(raw.parse::<BaseUrl>(), Err(why), "{raw:?}");
         }
+    }
+
+    #[test]
+    fn replicas_share_a_rate() {
+        let share = |replicas: u32| {
+            let rates = Rates::default().shared_by(NonZeroU32::new(replicas).unwrap());
+            [rates.action, rates.get_machine].map(|rate| (rate.period(), rate.quota().burst_size().get()))
+        };
+        let ms = Duration::from_millis;
+        assert_eq!(Rates::default().shared_by(NonZeroU32::MIN), Rates::default());
+        assert_eq!(share(2), [(ms(2_000), 1), (ms(400), 5)]);
+        assert_eq!(share(3), [(ms(3_000), 1), (ms(600), 3)]);
+        assert_eq!(share(20), [(ms(20_000), 1), (ms(4_000), 1)]);
     }
 }

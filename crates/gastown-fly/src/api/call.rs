@@ -103,10 +103,11 @@ impl Call {
         self.server_wait
     }
 
-    /// What Fly counts the call against besides its action: the machine, volume or, where there is none, the app.
+    /// What Fly counts the call against besides its action: the machine or, where it names none, the app ("machine ID or
+    /// app ID": volumes have no bucket of their own).
     pub fn identifier(&self) -> &str {
-        let at = if self.path.len() > 3 { 3 } else { 1 };
-        self.path.get(at).map_or("", String::as_str)
+        let machine = self.path.get(3).filter(|_| self.path.get(2).is_some_and(|kind| kind == "machines"));
+        machine.or(self.path.get(1)).map_or("", String::as_str)
     }
 }
 

@@ -6,6 +6,7 @@
 mod inventory;
 mod life;
 mod network;
+mod pacing;
 mod ports;
 mod requests;
 mod script;

@@ -104,7 +104,8 @@ fn the_limiter_counts_by_what_fly_counts() {
     for (call, want) in [
         (machines::start("mill", M), M),
         (machines::get("mill", M), M),
-        (volumes::destroy("mill", V), V),
+        (volumes::destroy("mill", V), "mill"),
+        (volumes::get("mill", V), "mill"),
         (machines::list("mill", None), "mill"),
         (volumes::list("mill"), "mill"),
         (apps::get("mill"), "mill"),

@@ -1,0 +1,56 @@
+//! The client's own limits against Fly's.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use fly_sim::{FlySim, RateLimits, SimConfig};
+use gastown_fly::{FlyClient, FlyError, Pacing, Queue, Rate, Rates, Refusal, Timeouts, api::machines};
+use tokio::task::JoinSet;
+
+const MACHINE: &str = "148ed21a031189";
+const CALLS: usize = 14;
+
+async fn limited() -> FlySim {
+    FlySim::start(SimConfig { rates: RateLimits::Fly, ..SimConfig::fast() }).await.unwrap()
+}
+
+fn client(sim: &FlySim, pacing: Pacing) -> FlyClient {
+    let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_secs(10) };
+    FlyClient::new(sim.url().parse().unwrap(), &"token".into(), timeouts, pacing).unwrap()
+}
+
+/// Reads one machine so many times at once; how many of these Fly refused as too many.
+async fn refused(client: &FlyClient) -> usize {
+    let mut calls = JoinSet::new();
+    for _ in 0..CALLS {
+        let client = client.clone();
+        calls.spawn(async move { client.tell(&machines::get("mill", MACHINE)).await });
+    }
+    let throttled = |error: &FlyError| matches!(error.refusal(), Some(Refusal::Throttled { .. }));
+    calls.join_all().await.into_iter().filter_map(Result::err).filter(throttled).count()
+}
+
+#[tokio::test]
+async fn calls_that_wait_their_turn_are_not_refused() {
+    let sim = limited().await;
+    assert!(refused(&client(&sim, Pacing::Off)).await > 0, "Fly refuses whoever does not wait");
+
+    let sim = limited().await;
+    // Two less at once than Fly takes: calls that leave in good order may arrive a little early or late.
+    let [five, eight] = [5, 8].map(|count| NonZeroU32::new(count).unwrap());
+    let rates = Rates { get_machine: Rate::per_second(five, eight), ..Rates::default() };
+    let paced = client(&sim, Pacing::On(rates));
+    let watched = paced.clone();
+    let watching = tokio::spawn(async move {
+        loop {
+            if let Some(queue) = watched.queues().first() {
+                return queue.clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(refused(&paced).await, 0);
+    let Queue { subject, foreground, .. } = watching.await.unwrap();
+    assert_eq!((subject.as_str(), (1..=CALLS - 8).contains(&foreground)), (MACHINE, true), "{foreground}");
+    assert_eq!(paced.queues(), []);
+    assert_eq!(sim.calls().len(), CALLS);
+}
