@@ -10,6 +10,9 @@
 mod accept;
 mod driver;
 mod home;
+mod inspection;
+mod orphans;
+mod passes;
 mod pauses;
 mod ports;
 mod rigs;
@@ -21,6 +24,8 @@ mod wait;
 mod workers;
 
 pub use driver::{Driver, PassReport};
+pub use inspection::{InspectionReport, Inspector};
+pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Chance, Keys, Outside, Ports, Store};
 pub use settings::{AppPlacement, InspectionPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
 pub use town_service::TownService;

@@ -1,0 +1,116 @@
+//! Taking stock: everything of ours in every app, and whether a row accounts for it.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::time::Duration;
+
+use gastown_domain::ports::{Alarm, OrphanSighting, Stock, StoreError};
+use gastown_domain::{AppName, Belonging, StockItem, Thing, TownTag, belonging};
+use tokio::time::timeout;
+
+use super::{OrphanSweeper, SweepError};
+use crate::passes::is_alarming;
+
+/// One app takes at most this long, and keeps the others waiting for no more (FM-52).
+const APP_PATIENCE: Duration = Duration::from_secs(120);
+/// Things whose towns are asked for at once.
+const ASKED_AT_ONCE: usize = 100;
+
+/// What there is in all apps.
+pub(super) struct Stocks {
+    pub(super) read: Vec<AppStock>,
+    /// Apps that could not be read.
+    pub(super) failed: Vec<AppName>,
+}
+
+/// What there is of ours in one app.
+pub(super) struct AppStock {
+    pub(super) app: AppName,
+    pub(super) is_whole: bool,
+    pub(super) orphans: Vec<OrphanSighting>,
+    /// What is no orphan: accounted for, or not to be said.
+    pub(super) others: HashSet<Thing>,
+}
+
+impl AppStock {
+    pub(super) fn seen(&self) -> usize {
+        self.orphans.len() + self.others.len()
+    }
+
+    pub(super) fn holds(&self, thing: &Thing) -> bool {
+        self.others.contains(thing) || self.orphan(thing).is_some()
+    }
+
+    pub(super) fn orphan(&self, thing: &Thing) -> Option<&OrphanSighting> {
+        self.orphans.iter().find(|orphan| orphan.item.thing == *thing)
+    }
+}
+
+impl Stocks {
+    pub(super) fn of(&self, app: &AppName) -> Option<&AppStock> {
+        self.read.iter().find(|stock| stock.app == *app)
+    }
+
+    pub(super) fn seen(&self) -> usize {
+        self.read.iter().map(AppStock::seen).sum()
+    }
+
+    pub(super) fn orphans(&self) -> usize {
+        self.read.iter().map(|stock| stock.orphans.len()).sum()
+    }
+
+    /// Whether too much of one app, or of all, belongs to nobody: many small apps are as alarming as a large one.
+    pub(super) fn alarm(&self, least: u32) -> Option<Alarm> {
+        let of_one = |stock: &AppStock| is_alarming(stock.orphans.len(), stock.seen(), least);
+        let is_alarm = self.read.iter().any(of_one) || is_alarming(self.orphans(), self.seen(), least);
+        is_alarm.then_some(Alarm::ManyOrphans)
+    }
+}
+
+impl OrphanSweeper {
+    /// Looks through every app. One that cannot be read costs that app only.
+    pub(super) async fn take_stock(&self) -> Result<Stocks, SweepError> {
+        let mut stocks = Stocks { read: Vec::new(), failed: Vec::new() };
+        for app in self.ports.outside.inventory.apps().await? {
+            match timeout(APP_PATIENCE, self.look_through(&app)).await {
+                Ok(Ok(stock)) => stocks.read.push(stock),
+                Ok(Err(error)) => {
+                    let error: &dyn Error = &error;
+                    tracing::warn!(fly.app = %app, error, "an app could not be looked through for orphans");
+                    stocks.failed.push(app);
+                }
+                Err(_) => {
+                    tracing::warn!(fly.app = %app, "an app took too long to be looked through for orphans");
+                    stocks.failed.push(app);
+                }
+            }
+        }
+        Ok(stocks)
+    }
+
+    /// The registry is asked after Fly: what was made meanwhile has its row by then.
+    async fn look_through(&self, app: &AppName) -> Result<AppStock, SweepError> {
+        let Stock { items, is_whole } = self.ports.outside.inventory.stock(app).await?;
+        let mut stock = AppStock { app: app.clone(), is_whole, orphans: Vec::new(), others: HashSet::new() };
+        for some in items.chunks(ASKED_AT_ONCE) {
+            self.judge(some, &mut stock).await?;
+        }
+        Ok(stock)
+    }
+
+    async fn judge(&self, items: &[StockItem], stock: &mut AppStock) -> Result<(), StoreError> {
+        let tags: HashSet<TownTag> = items.iter().flat_map(|item| item.tags.iter().copied()).collect();
+        let accounts = self.ports.store.orphans.accounts(&Vec::from_iter(tags)).await?;
+        for item in items {
+            match belonging(item, &accounts) {
+                Belonging::Orphan(reason) => {
+                    stock.orphans.push(OrphanSighting { app: stock.app.clone(), item: item.clone(), reason });
+                }
+                Belonging::AccountedFor | Belonging::Undecided => {
+                    stock.others.insert(item.thing.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! What is deleted, and what is not yet.
+
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use gastown_domain::{OrphanReason, StockItem};
+
+use super::*;
+
+const GRACE: Grace = Grace { time: Duration::from_secs(3600), passes: 3 };
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn ago(minutes: i64) -> DateTime<Utc> {
+    now() - TimeDelta::minutes(minutes)
+}
+
+fn machine() -> Thing {
+    Thing::Machine("machine1".parse().unwrap())
+}
+
+fn volume() -> Thing {
+    Thing::Volume("vol_1".parse().unwrap())
+}
+
+fn sighting(thing: Thing, reason: OrphanReason) -> OrphanSighting {
+    let tags = Vec::new();
+    let item = StockItem { thing, name: "town-1".to_owned(), tags, made_at: None, held_by: None, leaving: false };
+    OrphanSighting { app: "gastown".parse().unwrap(), item, reason }
+}
+
+fn entry(of: &OrphanSighting, first_seen_at: DateTime<Utc>, times_seen: u32) -> Orphan {
+    Orphan {
+        app: of.app.clone(),
+        thing: of.item.thing.clone(),
+        name: of.item.name.clone(),
+        reason: of.reason,
+        first_seen_at,
+        last_seen_at: now(),
+        times_seen,
+        deletion_asked_at: None,
+    }
+}
+
+fn stock(others: impl IntoIterator<Item = Thing>) -> AppStock {
+    let others = HashSet::from_iter(others);
+    AppStock { app: "gastown".parse().unwrap(), is_whole: true, orphans: Vec::new(), others }
+}
+
+fn judged(sighting: &OrphanSighting, stock: &AppStock) -> Verdict {
+    let entry = entry(sighting, ago(60), 3);
+    verdict(sighting, Some(&entry), stock, GRACE, Times { book: now(), ours: now() })
+}
+
+#[test]
+fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
+    for (thing, reason, want) in [
+        (machine(), OrphanReason::NoTown, Verdict::Deletable),
+        (machine(), OrphanReason::TownDestroyed, Verdict::Deletable),
+        (machine(), OrphanReason::Second, Verdict::NeedsWord),
+        (volume(), OrphanReason::NoTown, Verdict::Deletable),
+        (volume(), OrphanReason::TownDestroyed, Verdict::Deletable),
+        (volume(), OrphanReason::Second, Verdict::MayHoldData),
+    ] {
+        let sighting = sighting(thing, reason);
+        assert_eq!(judged(&sighting, &stock([])), want, "{sighting:?}");
+    }
+}
+
+#[test]
+fn grace_is_counted_in_the_book_in_passes_and_at_fly() {
+    let old = Some(ago(66));
+    for (first_seen, times, made_at, want) in [
+        (ago(60), 3, None, Verdict::Deletable),
+        (ago(60), 3, old, Verdict::Deletable),
+        (ago(59), 9, old, Verdict::SeenTooShort { until: ago(-1) }),
+        (ago(90), 2, old, Verdict::SeenTooSeldom { times: 2, of: 3 }),
+        // Made an hour ago by Fly's clock, which may be ahead of ours.
+        (ago(60), 3, Some(ago(61)), Verdict::TooYoung { until: ago(-4) }),
+    ] {
+        let mut sighting = sighting(machine(), OrphanReason::NoTown);
+        sighting.item.made_at = made_at;
+        let entry = entry(&sighting, first_seen, times);
+        let times = Times { book: now(), ours: now() };
+        assert_eq!(verdict(&sighting, Some(&entry), &stock([]), GRACE, times), want, "{entry:?} {made_at:?}");
+    }
+}
+
+#[test]
+fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
+    let sighting = sighting(machine(), OrphanReason::NoTown);
+    let times = Times { book: now(), ours: now() };
+    for (grace, want) in [(GRACE, Verdict::SeenTooShort { until: ago(-60) }), (Grace::NONE, Verdict::Deletable)] {
+        assert_eq!(verdict(&sighting, None, &stock([]), grace, times), want, "{grace:?}");
+    }
+}
+
+#[test]
+fn what_leaves_is_held_or_was_read_in_part_stays() {
+    let mut leaving = sighting(machine(), OrphanReason::NoTown);
+    leaving.item.leaving = true;
+    assert_eq!(judged(&leaving, &stock([])), Verdict::Leaving);
+
+    let mut held = sighting(volume(), OrphanReason::NoTown);
+    held.item.held_by = Some("machine1".parse().unwrap());
+    assert_eq!(judged(&held, &stock([machine()])), Verdict::HeldBy("machine1".parse().unwrap()));
+    // A holder that no list shows is asked for itself, at the last look.
+    assert_eq!(judged(&held, &stock([])), Verdict::Deletable);
+
+    let in_part = AppStock { is_whole: false, ..stock([]) };
+    assert_eq!(judged(&sighting(machine(), OrphanReason::NoTown), &in_part), Verdict::ListNotWhole);
+}
