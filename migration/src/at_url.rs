@@ -1,5 +1,5 @@
-//! The same, on a database given by its address: `postgres://…`, or `sqlite://…`, whose file is made where it is
-//! missing.
+//! The same, on a database given by its address: `postgres://…`, or `sqlite://…`, whose file is made by [`up`] where it
+//! is missing.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ const BUSY_WAIT: Duration = Duration::from_secs(60);
 
 /// [`up`](crate::up) on a connection of its own.
 pub async fn up(url: &str) -> Result<(), MigrateError> {
-    let db = connect(url).await?;
+    let db = connect(url, true).await?;
     let done = crate::up(&db).await;
     closed(db, done).await
 }
 
 /// [`down`](crate::down) on a connection of its own.
 pub async fn down(url: &str, steps: Option<u32>) -> Result<(), MigrateError> {
-    let db = connect(url).await?;
+    let db = connect(url, false).await?;
     let done = crate::down(&db, steps).await;
     closed(db, done).await
 }
 
 /// [`status`](crate::status) on a connection of its own.
 pub async fn status(url: &str) -> Result<Vec<MigrationState>, MigrateError> {
-    let db = connect(url).await?;
+    let db = connect(url, false).await?;
     let states = crate::status(&db).await;
     closed(db, states).await
 }
@@ -48,14 +48,22 @@ async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Res
     hung_up.map(|()| value)
 }
 
-async fn connect(url: &str) -> Result<DatabaseConnection, MigrateError> {
+async fn connect(url: &str, make_file: bool) -> Result<DatabaseConnection, MigrateError> {
     let url = driver_url(url).ok_or(MigrateError::UnknownDatabase)?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
-    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(BUSY_WAIT));
+    options.map_sqlx_sqlite_opts(move |sqlite| sqlite.create_if_missing(make_file).busy_timeout(BUSY_WAIT));
     Database::connect(options).await.map_err(|error| match error {
         // Its text quotes the address, password and all.
         DbErr::Conn(RuntimeErr::Internal(_)) => MigrateError::MalformedUrl,
+        other if names_no_database(&other) => MigrateError::NoSuchDatabase(other),
         other => MigrateError::Connect(other),
     })
+}
+
+/// Postgres: no database of this name. SQLite: the file cannot be opened.
+fn names_no_database(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
+    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    matches!(code.as_deref(), Some("3D000" | "14"))
 }

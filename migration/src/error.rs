@@ -9,6 +9,9 @@ pub enum MigrateError {
     /// The address cannot be read.
     #[error("the database's URL is malformed")]
     MalformedUrl,
+    /// There is no database of this name, or no file.
+    #[error("there is no such database")]
+    NoSuchDatabase(#[source] DbErr),
     /// No connection.
     #[error("cannot connect to the database to migrate")]
     Connect(#[source] DbErr),

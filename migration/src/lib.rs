@@ -14,6 +14,9 @@ mod m20261123_000003_rigs;
 mod m20261123_000004_operations;
 mod m20261123_000005_town_health;
 mod m20261123_000006_town_events;
+mod m20261123_000007_drift;
+mod m20261123_000008_orphans;
+mod m20261123_000009_passes;
 mod migrator;
 mod run;
 

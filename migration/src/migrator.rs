@@ -21,6 +21,9 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261123_000004_operations::Migration),
             Box::new(crate::m20261123_000005_town_health::Migration),
             Box::new(crate::m20261123_000006_town_events::Migration),
+            Box::new(crate::m20261123_000007_drift::Migration),
+            Box::new(crate::m20261123_000008_orphans::Migration),
+            Box::new(crate::m20261123_000009_passes::Migration),
         ]
     }
 

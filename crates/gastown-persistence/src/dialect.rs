@@ -1,7 +1,8 @@
 //! What only one of the two databases has, in one place.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use sea_orm::sea_query::LockType;
+use gastown_domain::UserId;
+use sea_orm::sea_query::{LockBehavior, LockType, SelectStatement};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect as _, Select, SqliteTransactionMode, Statement,
     TransactionOptions,
@@ -20,6 +21,24 @@ pub(crate) fn transaction_options() -> TransactionOptions {
 /// clause and needs none: there the transaction holds the write lock already.
 pub(crate) fn locked<E: EntityTrait>(select: Select<E>) -> Select<E> {
     select.lock(LockType::NoKeyUpdate)
+}
+
+/// Locks the rows of this table that it finds, and passes over those that somebody else has locked instead of waiting
+/// for them. On SQLite nobody else has locked anything.
+pub(crate) fn pass_over_locked<E: EntityTrait>(select: &mut SelectStatement, lock: LockType, table: E) {
+    select.lock_with_tables_behavior(lock, [table.table_ref()], LockBehavior::SkipLocked);
+}
+
+/// Waits until no other transaction creates towns for this owner. A lock on the owner's row would want more rights on
+/// the host's table than reading it, and get in the way of whatever the host does to it.
+pub(crate) async fn alone_for(owner: &UserId, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    if backend == DbBackend::Postgres {
+        // Two owners of one hash wait for each other, which costs them a moment.
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended('gastown creates for ' || $1, 0))";
+        tx.execute_raw(Statement::from_sql_and_values(backend, sql, [owner.as_str().into()])).await?;
+    }
+    Ok(())
 }
 
 /// The database's clock, which alone judges leases. Postgres: microseconds, and the time of the statement rather than

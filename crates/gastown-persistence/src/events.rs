@@ -1,58 +1,86 @@
 //! `gastown_town_events`: who did what, when, with what outcome. Only ever added to.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{IdempotencyKey, Outcome, StoreError};
+use gastown_domain::ports::{IdempotencyKey, KeyedRequest, Outcome, StoreError};
 use gastown_domain::{Operation, OperationId, Rejection, TownId, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::calendar::truncated;
 use crate::entity::gastown_town_events as events;
 use crate::error::{Stop, store_error};
-use crate::row::truncated;
+
+/// Who did what no user asked for.
+pub(crate) const CONTROL_PLANE: &str = "control-plane";
 
 /// The outcome of what was only taken on so far.
-const ACCEPTED: &str = "accepted";
+pub(crate) const ACCEPTED: &str = "accepted";
+
+/// The outcome of what came to its goal.
+pub(crate) const DONE: &str = "done";
+
+/// Where the event of a keyed request keeps what was asked for.
+const REQUEST: &str = "request";
 
 /// Something that happened to a town.
 pub(crate) struct Event<'a> {
-    pub(crate) town: TownId,
-    pub(crate) operation: Option<OperationId>,
-    pub(crate) actor: &'a UserId,
-    pub(crate) action: &'a str,
-    pub(crate) outcome: &'a str,
-    pub(crate) error: Option<&'a str>,
-    pub(crate) detail: Option<serde_json::Value>,
-    pub(crate) key: Option<&'a IdempotencyKey>,
-    pub(crate) at: DateTime<Utc>,
+    town: TownId,
+    operation: Option<OperationId>,
+    actor: &'a str,
+    action: &'a str,
+    outcome: &'a str,
+    error: Option<&'a str>,
+    detail: Option<Value>,
+    key: Option<&'a IdempotencyKey>,
+    at: DateTime<Utc>,
 }
 
 impl<'a> Event<'a> {
+    /// Something that is no operation.
+    pub(crate) fn of(town: TownId, actor: &'a str, action: &'a str, outcome: &'a str, at: DateTime<Utc>) -> Self {
+        Self { town, operation: None, actor, action, outcome, error: None, detail: None, key: None, at }
+    }
+
     /// An operation was taken on.
-    pub(crate) fn accepted(operation: &'a Operation, key: Option<&'a IdempotencyKey>) -> Self {
-        Self {
-            town: operation.town,
-            operation: Some(operation.id),
-            actor: &operation.requested_by,
-            action: operation.kind.as_str(),
-            outcome: ACCEPTED,
-            error: None,
-            detail: None,
-            key,
-            at: operation.created_at,
-        }
+    pub(crate) fn accepted(operation: &'a Operation) -> Self {
+        let (actor, action) = (operation.requested_by.as_str(), operation.kind.as_str());
+        Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
     }
 
     /// An operation ended. [`outcome_of`] reads it back.
     pub(crate) fn ended(operation: &'a Operation, outcome: Outcome, at: DateTime<Utc>) -> Self {
         let (word, error) = match outcome {
-            Ok(()) => ("done", None),
+            Ok(()) => (DONE, None),
             Err(Rejection::Failed(failure)) => ("failed", Some(failure.code())),
             Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.code())),
             Err(Rejection::Preempted) => ("preempted", None),
         };
-        Self { outcome: word, error, at, ..Self::accepted(operation, None) }
+        Self { outcome: word, error, at, ..Self::accepted(operation) }
+    }
+
+    /// It was asked for by somebody else than the town's owner.
+    pub(crate) fn by(self, actor: &'a str) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// It belongs to an operation.
+    pub(crate) fn on(self, operation: &Operation) -> Self {
+        Self { operation: Some(operation.id), ..self }
+    }
+
+    /// There is more to say.
+    pub(crate) fn detailed(self, detail: Value) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    /// The request may be repeated: [`create_of_key`] finds it.
+    pub(crate) fn keyed(self, request: Option<&'a KeyedRequest>) -> Self {
+        let Some(request) = request else { return self };
+        let detail = json!({REQUEST: request.fingerprint.as_str()});
+        Self { key: Some(&request.key), ..self.detailed(detail) }
     }
 
     /// Writes it down.
@@ -63,7 +91,7 @@ impl<'a> Event<'a> {
             id: Set(id),
             town_id: Set(self.town.as_uuid()),
             operation_id: Set(self.operation.map(OperationId::as_uuid)),
-            actor: Set(self.actor.as_str().to_owned()),
+            actor: Set(self.actor.to_owned()),
             action: Set(self.action.to_owned()),
             outcome: Set(self.outcome.to_owned()),
             error: Set(self.error.map(ToOwned::to_owned)),
@@ -75,18 +103,30 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The town that the actor's request of this key was for, and its create.
+/// What a request of this key made.
+pub(crate) struct KeyedCreate {
+    pub(crate) town: TownId,
+    pub(crate) operation: OperationId,
+    /// What it asked for, where that was written down.
+    pub(crate) fingerprint: Option<String>,
+}
+
+/// What the actor's request of this key made.
 pub(crate) async fn create_of_key(
     db: &impl ConnectionTrait,
     actor: &UserId,
     key: &IdempotencyKey,
-) -> Result<Option<(TownId, OperationId)>, DbErr> {
+) -> Result<Option<KeyedCreate>, DbErr> {
     let found = events::Entity::find()
         .filter(events::Column::Actor.eq(actor.as_str()))
         .filter(events::Column::IdempotencyKey.eq(key.as_str()))
         .one(db)
         .await?;
-    Ok(found.and_then(|event| Some((TownId::new(event.town_id), OperationId::new(event.operation_id?)))))
+    Ok(found.and_then(|event| {
+        let operation = OperationId::new(event.operation_id?);
+        let fingerprint = event.detail.as_ref().and_then(|detail| detail.get(REQUEST)?.as_str()).map(ToOwned::to_owned);
+        Some(KeyedCreate { town: TownId::new(event.town_id), operation, fingerprint })
+    }))
 }
 
 /// How an operation ended; `None` where no end is recorded.
@@ -96,7 +136,7 @@ pub(crate) async fn outcome_of(
 ) -> Result<Option<Outcome>, StoreError> {
     let ended = events::Entity::find()
         .filter(events::Column::OperationId.eq(operation.as_uuid()))
-        .filter(events::Column::Outcome.is_in(["done", "failed", "rolled_back", "preempted"]))
+        .filter(events::Column::Outcome.is_in([DONE, "failed", "rolled_back", "preempted"]))
         .one(db)
         .await
         .map_err(store_error)?;
@@ -110,7 +150,7 @@ pub(crate) async fn outcome_of(
     let failure =
         || event.error.as_deref().unwrap_or_default().parse().map_err(|cause| corrupt("error", Box::new(cause)));
     Ok(Some(match event.outcome.as_str() {
-        "done" => Ok(()),
+        DONE => Ok(()),
         "failed" => Err(Rejection::Failed(failure()?)),
         "rolled_back" => Err(Rejection::RolledBack(failure()?)),
         _ => Err(Rejection::Preempted),

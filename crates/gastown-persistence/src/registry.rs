@@ -2,19 +2,19 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, IdempotencyKey, NewOperation, Registry, StoreError, TownHealth};
-use gastown_domain::{NewTown, SandboxId, Town, TownId, TownStatus, UserId};
-use sea_orm::sea_query::OnConflict;
+use gastown_domain::ports::{AcceptedCreate, KeyedRequest, NewCreate, Registry, StoreError, TownHealth};
+use gastown_domain::{Mark, NewTown, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, Select, Set,
+    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, Select, Set,
 };
 
-use crate::dialect::locked;
+use crate::calendar::truncated;
+use crate::dialect::{self, locked};
 use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
 use crate::events::{Event, create_of_key};
-use crate::row::{readable, truncated};
+use crate::row::readable;
 use crate::{Database, request, rigs};
 
 /// The owner's living town of this id: what every call of a user begins with.
@@ -28,26 +28,11 @@ fn living() -> Select<towns::Entity> {
 
 #[async_trait]
 impl Registry for Database {
-    async fn accept_create(
-        &self,
-        town: &NewTown,
-        operation: &NewOperation,
-        key: Option<IdempotencyKey>,
-    ) -> Result<AcceptedCreate, StoreError> {
-        let key = key.as_ref();
-        if has_twins(town) {
+    async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError> {
+        if has_twins(&create.town) {
             return Err(StoreError::RigNameTaken);
         }
-        let accepted =
-            self.in_tx("accept_create", move |tx| async move { accept(&tx, town, operation, key).await }).await;
-        match accepted {
-            // The same request may have come twice at once: the loser finds the winner's town.
-            Err(lost @ (StoreError::TownNameTaken | StoreError::KeyReused)) if key.is_some() => {
-                let known = self.in_tx("find_accepted", move |tx| async move { known(&tx, town, key).await }).await?;
-                known.ok_or(lost)
-            }
-            other => other,
-        }
+        self.in_tx("accept_create", move |tx| async move { accept(&tx, create).await }).await
     }
 
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
@@ -78,7 +63,7 @@ impl Registry for Database {
             let mut row = row.into_active_model();
             row.last_heartbeat_at = Set(Some(latest));
             row.update(&*tx).await.map_err(Stop::writing("gastown_towns"))?;
-            report(&tx, town, latest).await?;
+            crate::health::reported(&tx, town, latest).await?;
             Ok(true)
         })
         .await
@@ -90,37 +75,24 @@ impl Registry for Database {
     }
 }
 
-/// Notes in a town's health that its sandbox reported.
-async fn report(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), Stop> {
-    let row = health::ActiveModel {
-        town_id: Set(town.as_uuid()),
-        failures: Set(0),
-        restarts: Set(0),
-        window_started_at: Set(None),
-        last_report_at: Set(Some(at)),
-        last_report: Set(None),
-    };
-    let known = OnConflict::column(health::Column::TownId).update_column(health::Column::LastReportAt).to_owned();
-    let insert = health::Entity::insert(row).on_conflict(known);
-    insert.exec_without_returning(tx).await.map(|_| ()).map_err(Stop::writing("gastown_town_health"))
-}
-
 /// Town, rigs, operation and the note of who asked, or the town of an earlier request of this key.
-async fn accept(
-    tx: &DatabaseTransaction,
-    town: &NewTown,
-    operation: &NewOperation,
-    key: Option<&IdempotencyKey>,
-) -> Result<AcceptedCreate, Stop> {
-    if let Some(known) = known(tx, town, key).await? {
+async fn accept(tx: &DatabaseTransaction, create: &NewCreate) -> Result<AcceptedCreate, Stop> {
+    let NewCreate { town, operation, keyed, most_towns } = create;
+    // Creates of one owner come one after the other: a repeat finds the first, and none is missed in the count.
+    dialect::alone_for(&town.owner, tx).await?;
+    if let Some(known) = known(tx, town, keyed.as_ref()).await? {
         return Ok(known);
+    }
+    let count = living().filter(towns::Column::UserId.eq(town.owner.as_str())).count(tx).await?;
+    if count >= u64::from(*most_towns) {
+        return Err(StoreError::TooManyTowns { limit: *most_towns }.into());
     }
     insert_town(tx, town).await?;
     for rig in &town.rigs {
         rigs::insert(tx, rig).await?;
     }
-    let operation = request::insert(tx, operation).await?;
-    Event::accepted(&operation, key).record(tx).await?;
+    let operation = request::insert(tx, operation, Mark::Begun, &Progress::default()).await?;
+    Event::accepted(&operation).keyed(keyed.as_ref()).record(tx).await?;
     Ok(AcceptedCreate::Inserted)
 }
 
@@ -128,16 +100,23 @@ async fn accept(
 async fn known(
     tx: &DatabaseTransaction,
     town: &NewTown,
-    key: Option<&IdempotencyKey>,
+    keyed: Option<&KeyedRequest>,
 ) -> Result<Option<AcceptedCreate>, Stop> {
-    let Some(key) = key else { return Ok(None) };
-    let Some((before, operation)) = create_of_key(tx, &town.owner, key).await? else { return Ok(None) };
-    let Some(row) = towns::Entity::find_by_id(before.as_uuid()).one(tx).await? else { return Ok(None) };
-    if row.into_town()?.name == town.name {
-        Ok(Some(AcceptedCreate::Known { town: before, operation }))
-    } else {
-        Err(StoreError::KeyReused.into())
+    let Some(request) = keyed else { return Ok(None) };
+    let Some(before) = create_of_key(tx, &town.owner, &request.key).await? else { return Ok(None) };
+    let asked_the_same = match &before.fingerprint {
+        Some(fingerprint) => fingerprint == request.fingerprint.as_str(),
+        // Of requests that were accepted before fingerprints were kept, the name alone is known.
+        None => name_of(tx, before.town).await?.as_deref() == Some(town.name.as_str()),
+    };
+    if !asked_the_same {
+        return Err(StoreError::KeyReused.into());
     }
+    Ok(Some(AcceptedCreate::Known { town: before.town, operation: before.operation }))
+}
+
+async fn name_of(tx: &DatabaseTransaction, town: TownId) -> Result<Option<String>, DbErr> {
+    Ok(towns::Entity::find_by_id(town.as_uuid()).one(tx).await?.map(|row| row.town_name))
 }
 
 async fn insert_town(tx: &DatabaseTransaction, town: &NewTown) -> Result<(), Stop> {

@@ -9,12 +9,14 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::Database;
+use crate::calendar::truncated;
 use crate::dialect::{self, locked};
-use crate::entity::{gastown_operations as operations, gastown_rigs as rigs, gastown_towns as towns};
+use crate::entity::{gastown_rigs as rigs, gastown_towns as towns};
 use crate::error::Stop;
-use crate::events::Event;
+use crate::events::{ACCEPTED, DONE, Event};
 use crate::registry::living_of;
-use crate::row::{readable, truncated};
+use crate::request::idle;
+use crate::row::readable;
 
 /// Inserts a rig; its name was compared with the others'.
 pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), Stop> {
@@ -56,18 +58,8 @@ impl Rigs for Database {
                 return Err(StoreError::RigNameTaken.into());
             }
             insert(&*tx, rig).await?;
-            let event = Event {
-                town: rig.town,
-                operation: None,
-                actor: owner,
-                action: "add_rig",
-                outcome: "accepted",
-                error: None,
-                detail: Some(json!({"rig_id": rig.id, "rig_name": rig.name})),
-                key: None,
-                at: rig.created_at,
-            };
-            event.record(&*tx).await
+            let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);
+            event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(&*tx).await
         })
         .await
     }
@@ -98,18 +90,8 @@ impl Rigs for Database {
             if deleted.rows_affected == 0 {
                 return Ok(false);
             }
-            let event = Event {
-                town,
-                operation: None,
-                actor: &owner,
-                action: "remove_rig",
-                outcome: "done",
-                error: None,
-                detail: Some(json!({"rig_id": rig})),
-                key: None,
-                at: dialect::now(&*tx).await?,
-            };
-            event.record(&*tx).await?;
+            let event = Event::of(town, owner.as_str(), "remove_rig", DONE, dialect::now(&*tx).await?);
+            event.detailed(json!({"rig_id": rig})).record(&*tx).await?;
             Ok(true)
         })
         .await
@@ -122,14 +104,13 @@ impl Rigs for Database {
             .from(rigs::Entity)
             .and_where(rigs::Column::Status.ne(RigStatus::Active.as_str()))
             .take();
-        let in_flight = Query::select().column(operations::Column::TownId).from(operations::Entity).take();
         let found = towns::Entity::find()
             .select_only()
             .column(towns::Column::Id)
             .filter(towns::Column::DestroyedAt.is_null())
             .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
             .filter(towns::Column::Id.in_subquery(with_open_rigs))
-            .filter(towns::Column::Id.not_in_subquery(in_flight))
+            .filter(idle())
             .order_by(Expr::cust("random()"), Order::Asc)
             .limit(u64::from(limit))
             .into_tuple::<uuid::Uuid>();

@@ -4,19 +4,22 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use chrono::{DateTime, SubsecRound as _, Utc};
-use gastown_domain::ports::{BoxError, StoreError, TownHealth, User};
-use gastown_domain::{Branch, Operation, OperationId, Rig, RigId, Town, TownId};
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{
+    BoxError, HeldOperation, Orphan, Pass, PassState, StoreError, TownEvent, TownHealth, User, WorkerId,
+};
+use gastown_domain::{
+    Account, Branch, Invalid, Operation, OperationId, Rig, RigId, Suspicion, Thing, Town, TownId, TownStatus,
+};
 use sea_orm::JsonValue;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use crate::entity::{gastown_operations, gastown_rigs, gastown_town_health, gastown_towns, kilocode_users};
-
-/// What both databases keep of a time: microseconds.
-pub(crate) fn truncated(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.trunc_subsecs(6)
-}
+use crate::entity::{
+    gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_town_events, gastown_town_health,
+    gastown_towns, kilocode_users,
+};
 
 /// Names the row that is being read.
 struct Reading<Id> {
@@ -41,6 +44,16 @@ impl<Id: Display> Reading<Id> {
         T: FromStr<Err: Into<BoxError>>,
     {
         raw.map(|raw| self.parsed(column, raw)).transpose()
+    }
+
+    /// A column that must not be null, where another is not.
+    fn present(&self, column: &'static str, at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, StoreError> {
+        at.ok_or_else(|| self.corrupt(column, Invalid::Shape { expected: "a time" }))
+    }
+
+    fn suspicion(&self, drift: Option<&str>, looks: i64) -> Result<Option<Suspicion>, StoreError> {
+        let Some(drift) = self.parsed_if_any("suspicion", drift)? else { return Ok(None) };
+        Ok(Some(Suspicion { drift, looks: self.counted("suspicion_looks", looks)? }))
     }
 
     fn counted(&self, column: &'static str, raw: i64) -> Result<u32, StoreError> {
@@ -110,6 +123,17 @@ impl gastown_operations::Model {
             updated_at: self.updated_at,
         })
     }
+
+    /// With who drives it; `owner` is the column of its town.
+    pub(crate) fn into_held(self, owner: &str) -> Result<HeldOperation, StoreError> {
+        let town = Reading { table: "gastown_towns", id: self.town_id };
+        Ok(HeldOperation {
+            owner: town.parsed("user_id", owner)?,
+            held_by: self.owner.clone().map(WorkerId),
+            lease_expires_at: self.lease_expires_at,
+            operation: self.into_operation()?,
+        })
+    }
 }
 
 impl gastown_town_health::Model {
@@ -120,8 +144,78 @@ impl gastown_town_health::Model {
             restarts: row.counted("restarts", self.restarts)?,
             window_started_at: self.window_started_at,
             last_report_at: self.last_report_at,
+            checked_at: self.checked_at,
+            suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
+            drift: match self.drift.as_deref() {
+                Some(drift) => Some((row.parsed("drift", drift)?, row.present("drift_since", self.drift_since)?)),
+                None => None,
+            },
         })
     }
+}
+
+impl gastown_town_events::Model {
+    pub(crate) fn into_event(self) -> TownEvent {
+        TownEvent {
+            at: self.at,
+            actor: self.actor,
+            action: self.action,
+            outcome: self.outcome,
+            error: self.error,
+            operation: self.operation_id.map(OperationId::new),
+        }
+    }
+}
+
+impl gastown_orphans::Model {
+    pub(crate) fn into_orphan(self) -> Result<Orphan, StoreError> {
+        let row = Reading { table: "gastown_orphans", id: format!("{} {} {}", self.app, self.kind, self.fly_id) };
+        let thing = match self.kind.as_str() {
+            "machine" => Thing::Machine(row.parsed("fly_id", &self.fly_id)?),
+            "volume" => Thing::Volume(row.parsed("fly_id", &self.fly_id)?),
+            _ => return Err(row.corrupt("kind", Invalid::Shape { expected: "machine or volume" })),
+        };
+        Ok(Orphan {
+            app: row.parsed("app", &self.app)?,
+            thing,
+            name: self.name,
+            reason: row.parsed("reason", &self.reason)?,
+            first_seen_at: self.first_seen_at,
+            last_seen_at: self.last_seen_at,
+            times_seen: row.counted("times_seen", self.times_seen)?,
+            deletion_asked_at: self.deletion_asked_at,
+        })
+    }
+}
+
+impl gastown_passes::Model {
+    pub(crate) fn into_state(self, pass: Pass) -> Result<PassState, StoreError> {
+        let row = Reading { table: "gastown_passes", id: &self.pass };
+        let alarm = row.parsed_if_any("alarm", self.alarm.as_deref())?;
+        Ok(PassState { pass, ended_at: self.ended_at, alarm })
+    }
+}
+
+/// Of a town: id, status, machine, volume, and the operation in flight.
+pub(crate) type AccountRow = (Uuid, String, Option<String>, Option<String>, Option<Uuid>);
+
+/// A row that cannot be read accounts for whatever names its town: nothing is taken from a town that nothing is known of.
+pub(crate) fn account((id, status, machine, volume, operating): AccountRow) -> Account {
+    let row = Reading { table: "gastown_towns", id };
+    let town = TownId::new(id);
+    let read = || {
+        Ok::<_, StoreError>(Account {
+            town,
+            status: row.parsed("status", &status)?,
+            machine: row.parsed_if_any("fly_machine_id", machine.as_deref())?,
+            volume: row.parsed_if_any("fly_volume_id", volume.as_deref())?,
+            in_flight: operating.is_some(),
+        })
+    };
+    read().unwrap_or_else(|error| {
+        report(&error);
+        Account { town, status: TownStatus::Provisioning, machine: None, volume: None, in_flight: true }
+    })
 }
 
 impl kilocode_users::Model {
@@ -137,9 +231,10 @@ fn empty_object() -> JsonValue {
 
 /// Keeps what can be read of many rows; the others are reported and left out.
 pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
-    let report = |error: &StoreError| {
-        let error: &(dyn std::error::Error + 'static) = error;
-        tracing::error!(error, "a row cannot be read");
-    };
     rows.filter_map(|row| row.inspect_err(report).ok()).collect()
+}
+
+fn report(error: &StoreError) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::error!(error, "a row cannot be read");
 }

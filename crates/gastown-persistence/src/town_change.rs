@@ -1,11 +1,12 @@
 use gastown_domain::ports::{StoreError, TownChange};
 use gastown_domain::{TownId, TownStatus};
 use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, Set};
+use serde_json::{Map, Value, json};
 
+use crate::calendar::truncated;
 use crate::dialect::locked;
 use crate::entity::gastown_towns as towns;
 use crate::error::{Stop, unwritable};
-use crate::row::truncated;
 
 /// A change that the table of statuses does not have.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ struct ForbiddenStatus {
 
 /// Writes a change to a row that is locked. Hiding a town twice keeps the first time.
 pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), Stop> {
+    if *change == TownChange::default() {
+        return Ok(());
+    }
     let before = row.clone().into_town()?;
     let mut after = row.into_active_model();
     if let Some(machine) = &change.machine {
@@ -48,18 +52,28 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
     Ok(())
 }
 
-/// Locks the town's row against other writers where the change wants something of it. Where a transaction locks both,
-/// the town comes before its operation.
-pub(crate) async fn lock_for(
-    tx: &DatabaseTransaction,
-    town: TownId,
-    change: &TownChange,
-) -> Result<Option<towns::Model>, Stop> {
-    if *change == TownChange::default() {
-        return Ok(None);
-    }
+/// Locks the town's row against other writers. Where a transaction locks both, the town comes before its operation.
+pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns::Model, Stop> {
     let row = locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?;
-    Ok(Some(row.ok_or(StoreError::TownNotFound)?))
+    Ok(row.ok_or(StoreError::TownNotFound)?)
+}
+
+/// What a change does to a row, for the town's history: no id of Fly's is forgotten there (FM-22).
+pub(crate) fn described(row: &towns::Model, change: &TownChange) -> Value {
+    let mut columns = Map::new();
+    if let Some(machine) = &change.machine {
+        columns.insert("machine".to_owned(), json!({"from": row.fly_machine_id, "to": machine}));
+    }
+    if let Some(volume) = &change.volume {
+        columns.insert("volume".to_owned(), json!({"from": row.fly_volume_id, "to": volume}));
+    }
+    if let Some(region) = &change.region {
+        columns.insert("region".to_owned(), json!({"from": row.fly_region, "to": region}));
+    }
+    if let Some(status) = wanted_status(change) {
+        columns.insert("status".to_owned(), json!({"from": row.status, "to": status}));
+    }
+    Value::Object(columns)
 }
 
 fn wanted_status(change: &TownChange) -> Option<TownStatus> {

@@ -13,6 +13,13 @@ pub struct Model {
     pub last_report_at: Option<DateTimeUtc>,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub last_report: Option<Json>,
+    pub checked_at: Option<DateTimeUtc>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub suspicion: Option<String>,
+    pub suspicion_looks: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub drift: Option<String>,
+    pub drift_since: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

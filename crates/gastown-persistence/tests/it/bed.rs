@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ephemeral_db::TestDatabase;
 use gastown_domain::ports::{
-    AcceptedCreate, NewOperation, Operations as _, Record, Registry as _, Requested, StoreError, TownChange, WorkerId,
+    AcceptedCreate, CreateTown, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, Operations as _, Record,
+    Registry as _, Requested, StoreError, TownChange, WorkerId,
 };
 use gastown_domain::{
     Branch, Mark, NewTown, Operation, OperationId, OperationKind, Progress, Rig, RigId, RigStatus, Step, Town,
@@ -86,10 +87,9 @@ impl Bed {
     }
 
     pub(crate) async fn create(&self, owner: &str, name: &str) -> Town {
-        let town = new_town(owner, name);
-        let accepted = self.database.accept_create(&town, &create_of(&town), None).await.unwrap();
-        assert_eq!(accepted, AcceptedCreate::Inserted);
-        self.database.load(town.id).await.unwrap().unwrap()
+        let create = create_of(new_town(owner, name));
+        assert_eq!(self.database.accept_create(&create).await.unwrap(), AcceptedCreate::Inserted);
+        self.database.load(create.town.id).await.unwrap().unwrap()
     }
 
     /// A town whose create has ended well.
@@ -109,8 +109,22 @@ impl Bed {
         self.claim(town, who).await.unwrap()
     }
 
+    /// Claims what is due, and says of which towns.
+    pub(crate) async fn claim_due(&self, who: &str, limit: u32) -> Vec<TownId> {
+        let claimed = self.database.claim_due(&worker(who), LEASE, limit).await.unwrap();
+        claimed.into_iter().map(|operation| operation.town).collect()
+    }
+
     pub(crate) async fn request(&self, town: &Town, kind: OperationKind) -> Requested {
         self.database.request(&wish(town, kind)).await.unwrap()
+    }
+
+    /// Soft-deletes a town as a destroy would, and ends it.
+    pub(crate) async fn hide(&self, town: &Town) {
+        self.request(town, OperationKind::Destroy).await;
+        let destroy = self.claimed(town.id, "driver").await;
+        let change = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
+        self.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
     }
 
     /// Makes every lease run out, as time would.
@@ -149,15 +163,28 @@ pub(crate) fn new_town(owner: &str, name: &str) -> NewTown {
     }
 }
 
-pub(crate) fn create_of(town: &NewTown) -> NewOperation {
-    NewOperation {
+/// Patient enough for every test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A request for this town, without a key and with no limit in its way.
+pub(crate) fn create_of(town: NewTown) -> NewCreate {
+    let operation = NewOperation {
         id: OperationId::new(fresh_uuid()),
         town: town.id,
         kind: OperationKind::Create,
         requested_by: town.owner.clone(),
         at: town.created_at,
-        deadline_at: town.created_at + TimeDelta::minutes(10),
-    }
+        patience: PATIENCE,
+    };
+    NewCreate { town, operation, keyed: None, most_towns: u32::MAX }
+}
+
+/// The same with an idempotency key.
+pub(crate) fn keyed(create: NewCreate, key: &str) -> NewCreate {
+    let key: IdempotencyKey = key.parse().unwrap();
+    let NewTown { name, config, region, .. } = create.town.clone();
+    let request = CreateTown { name, config, region: Some(region), key: Some(key.clone()) };
+    NewCreate { keyed: Some(KeyedRequest { key, fingerprint: request.fingerprint() }), ..create }
 }
 
 /// The owner's wish for a town.
@@ -168,7 +195,7 @@ pub(crate) fn wish(town: &Town, kind: OperationKind) -> NewOperation {
         kind,
         requested_by: town.owner.clone(),
         at: noon(),
-        deadline_at: noon() + TimeDelta::minutes(10),
+        patience: PATIENCE,
     }
 }
 
@@ -195,12 +222,13 @@ pub(crate) fn record(step: Step) -> Record {
         last_error: None,
         cause: None,
         progress: Progress::default(),
+        deadline_at: noon(),
         wait: Duration::ZERO,
-        lease: LEASE,
+        hold: Some(LEASE),
         town: TownChange::default(),
     }
 }
 
-pub(crate) fn is_fenced(done: &Result<(), StoreError>) -> bool {
+pub(crate) fn is_fenced<T>(done: &Result<T, StoreError>) -> bool {
     matches!(done, Err(StoreError::Fenced { .. }))
 }

@@ -14,7 +14,7 @@ on_both! {
     a_lease_that_ran_out_and_was_not_taken_over_still_counts,
     a_record_prolongs_the_lease,
     what_is_not_due_is_neither_listed_nor_claimed,
-    a_released_claim_is_free_and_due_lists_the_longest_due_first,
+    a_released_claim_is_free,
     nothing_in_flight_is_nothing_to_claim,
 }
 
@@ -36,13 +36,7 @@ async fn each_of_many_operations_is_claimed_once(bed: Bed) {
     let mut running = tokio::task::JoinSet::new();
     for number in 0..4 {
         let database = bed.database.clone();
-        running.spawn(async move {
-            let mut mine = Vec::new();
-            for town in database.due(100).await.unwrap() {
-                mine.extend(database.claim(town, &worker(&format!("w{number}")), LEASE).await.unwrap());
-            }
-            mine
-        });
+        running.spawn(async move { database.claim_due(&worker(&format!("w{number}")), LEASE, 100).await.unwrap() });
     }
     let mut claims: HashMap<TownId, usize> = HashMap::new();
     for operation in running.join_all().await.into_iter().flatten() {
@@ -50,7 +44,7 @@ async fn each_of_many_operations_is_claimed_once(bed: Bed) {
     }
     assert_eq!(claims.len(), 10);
     assert!(claims.values().all(|count| *count == 1), "{claims:?}");
-    assert_eq!(bed.database.due(100).await.unwrap(), []);
+    assert_eq!(bed.claim_due("late", 100).await, []);
 }
 
 async fn a_claim_raises_the_fence_and_holds_against_its_own_worker_too(bed: Bed) {
@@ -68,8 +62,7 @@ async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_wri
     let town = bed.create("alice", "mill").await;
     let old = bed.claimed(town.id, "one").await;
     bed.let_leases_run_out().await;
-    assert_eq!(bed.database.due(10).await.unwrap(), [town.id]);
-    let new = bed.claimed(town.id, "two").await;
+    let new = bed.database.claim_due(&worker("two"), LEASE, 10).await.unwrap().remove(0);
     let before = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
 
     let mut late = record(Step::EnsureMachine);
@@ -100,30 +93,27 @@ async fn a_record_prolongs_the_lease(bed: Bed) {
     bed.let_leases_run_out().await;
     bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
     assert!(bed.claim(town.id, "two").await.is_none());
-    assert_eq!(bed.database.due(10).await.unwrap(), []);
+    assert_eq!(bed.claim_due("two", 10).await, []);
 }
 
 async fn what_is_not_due_is_neither_listed_nor_claimed(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut waiting = record(Step::EnsureVolume);
-    (waiting.wait, waiting.lease) = (Duration::from_secs(600), Duration::ZERO);
+    (waiting.wait, waiting.hold) = (Duration::from_secs(600), None);
     bed.database.record(claim.fence(), &waiting).await.unwrap();
-    assert_eq!(bed.database.due(10).await.unwrap(), []);
+    assert_eq!(bed.claim_due("two", 10).await, []);
     assert!(bed.claim(town.id, "one").await.is_none());
     assert!(bed.claim(town.id, "two").await.is_none());
 }
 
-async fn a_released_claim_is_free_and_due_lists_the_longest_due_first(bed: Bed) {
-    let (mill, forge) = (bed.create("alice", "mill").await, bed.create("alice", "forge").await);
-    bed.sql("UPDATE gastown_operations SET next_attempt_at = '2001-01-01T00:00:00+00:00'").await;
-    let claim = bed.claimed(mill.id, "one").await;
-    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
-    assert_eq!(bed.database.due(10).await.unwrap(), [forge.id]);
+async fn a_released_claim_is_free(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
     bed.database.release(claim.fence()).await.unwrap();
-    assert_eq!(bed.database.due(10).await.unwrap(), [forge.id, mill.id]);
-    assert_eq!(bed.database.due(1).await.unwrap(), [forge.id]);
-    assert!(bed.claim(mill.id, "two").await.is_some());
+    let again = bed.database.claim_due(&worker("two"), LEASE, 10).await.unwrap();
+    assert_eq!(again.iter().map(|operation| operation.fence).collect::<Vec<_>>(), [2]);
+    assert!(is_fenced(&bed.database.release(claim.fence()).await));
 }
 
 async fn nothing_in_flight_is_nothing_to_claim(bed: Bed) {

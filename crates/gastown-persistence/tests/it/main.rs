@@ -4,6 +4,7 @@
 mod bed;
 mod claims;
 mod corrupt_rows;
+mod creates;
 mod outages;
 mod recording;
 mod registry;

@@ -4,7 +4,7 @@ use gastown_domain::ports::{Operations as _, Readiness as _, Registry as _, Stor
 use gastown_persistence::{Database, DatabaseSettings};
 use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
 
-use crate::bed::{Bed, noon, on_both};
+use crate::bed::{Bed, LEASE, noon, on_both, worker};
 
 on_both! {
     a_lock_that_is_never_given_up_ends_in_contention,
@@ -91,7 +91,7 @@ async fn a_connection_lost_in_a_transaction_is_unavailable_and_the_next_call_goe
 async fn a_database_that_was_dropped_is_unavailable() {
     let Bed { database, place, .. } = Bed::postgres().await;
     drop(place);
-    let error = database.due(1).await.unwrap_err();
+    let error = database.stranded(1).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
@@ -117,11 +117,11 @@ async fn a_file_serves_two_processes_at_once() {
         let database = if number % 2 == 0 { bed.database.clone() } else { other.clone() };
         running.spawn(async move {
             let town = crate::bed::new_town("alice", &format!("mill-{number}"));
-            database.accept_create(&town, &crate::bed::create_of(&town), None).await
+            database.accept_create(&crate::bed::create_of(town)).await
         });
     }
     for outcome in running.join_all().await {
         outcome.unwrap();
     }
-    assert_eq!(other.due(100).await.unwrap().len(), 20);
+    assert_eq!(other.claim_due(&worker("other"), LEASE, 100).await.unwrap().len(), 20);
 }

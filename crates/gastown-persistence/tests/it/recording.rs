@@ -35,7 +35,7 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     let mut expected = claim.clone();
     (expected.kind, expected.mark, expected.step) = (step.kind, step.mark, Some(step.step));
     (expected.attempt, expected.last_error, expected.cause) = (step.attempt, step.last_error, step.cause);
-    expected.progress = step.progress.clone();
+    (expected.progress, expected.deadline_at) = (step.progress.clone(), step.deadline_at);
     let found = bed.database.current(town.id).await.unwrap().unwrap();
     (expected.next_attempt_at, expected.updated_at) = (found.next_attempt_at, found.updated_at);
     assert_eq!(found, expected);

@@ -1,32 +1,21 @@
 use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
-    AcceptedCreate, IdempotencyKey, Operations as _, Readiness as _, Registry, Rigs, StoreError, TownChange,
-    TownHealth, Users as _,
+    AcceptedCreate, NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _,
 };
-use gastown_domain::{Mark, OperationKind, SandboxId, Town, TownStatus};
+use gastown_domain::{Mark, OperationKind, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
 
-use crate::bed::{Bed, create_of, fresh_uuid, new_town, noon, on_both, rig, user};
+use crate::bed::{Bed, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
 
 on_both! {
     an_accepted_town_is_remembered_whole,
     times_are_kept_to_the_microsecond,
     finders_know_the_owner_and_hide_tombstones,
-    of_twenty_parallel_creates_of_one_name_one_wins,
-    a_stranger_cannot_have_a_town,
-    first_rigs_of_one_name_are_refused_with_their_town,
     a_destroyed_town_gives_up_its_name_and_its_sandbox_id,
-    a_repeat_with_the_same_key_answers_the_same_town_even_destroyed,
-    parallel_repeats_with_one_key_all_answer_one_town,
-    parallel_creates_with_one_key_and_different_names_make_one_town,
     signs_of_life_move_forwards_and_only_for_living_towns,
     health_users_and_readiness_are_read,
     a_user_is_made_known_once_and_given_another_pepper_later,
     one_connection_is_enough,
-}
-
-fn key(text: &str) -> IdempotencyKey {
-    text.parse().unwrap()
 }
 
 async fn an_accepted_town_is_remembered_whole(bed: Bed) {
@@ -34,8 +23,9 @@ async fn an_accepted_town_is_remembered_whole(bed: Bed) {
     let given = serde_json::json!({"models": {"mayor": "large"}, "max_polecats": 3, "later": {"kept": [1, null]}});
     new.config = serde_json::from_value(given).unwrap();
     new.rigs = vec![rig(new.id, "app"), rig(new.id, "lib")];
-    let operation = create_of(&new);
-    assert_eq!(bed.database.accept_create(&new, &operation, None).await.unwrap(), AcceptedCreate::Inserted);
+    let create = create_of(new);
+    assert_eq!(bed.database.accept_create(&create).await.unwrap(), AcceptedCreate::Inserted);
+    let NewCreate { town: new, operation, .. } = create;
 
     let expected = Town {
         id: new.id,
@@ -56,7 +46,7 @@ async fn an_accepted_town_is_remembered_whole(bed: Bed) {
     assert_eq!(Rigs::list(&bed.database, new.id).await.unwrap(), new.rigs);
     let in_flight = bed.database.current(new.id).await.unwrap().unwrap();
     assert_eq!((in_flight.id, in_flight.kind, in_flight.mark), (operation.id, OperationKind::Create, Mark::Begun));
-    assert_eq!((in_flight.created_at, in_flight.deadline_at), (operation.at, operation.deadline_at));
+    assert_eq!((in_flight.created_at, in_flight.progress), (operation.at, Progress::default()));
     assert_eq!(
         bed.number("SELECT count(*) FROM gastown_town_events WHERE actor = 'alice' AND action = 'create'").await,
         1
@@ -66,8 +56,9 @@ async fn an_accepted_town_is_remembered_whole(bed: Bed) {
 async fn times_are_kept_to_the_microsecond(bed: Bed) {
     let mut new = new_town("alice", "mill");
     new.created_at = noon().with_nanosecond(123_456_789).unwrap();
-    bed.database.accept_create(&new, &create_of(&new), None).await.unwrap();
-    assert_eq!(bed.database.load(new.id).await.unwrap().unwrap().created_at, noon());
+    let create = create_of(new);
+    bed.database.accept_create(&create).await.unwrap();
+    assert_eq!(bed.database.load(create.town.id).await.unwrap().unwrap().created_at, noon());
 }
 
 async fn finders_know_the_owner_and_hide_tombstones(bed: Bed) {
@@ -80,54 +71,15 @@ async fn finders_know_the_owner_and_hide_tombstones(bed: Bed) {
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 
-    hide(&bed, &mill).await;
+    bed.hide(&mill).await;
     assert_eq!(Registry::list(towns, &alice).await.unwrap(), [forge]);
     assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
     assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
 }
 
-/// Soft-deletes a town as a destroy would.
-async fn hide(bed: &Bed, town: &Town) {
-    bed.request(town, OperationKind::Destroy).await;
-    let destroy = bed.claimed(town.id, "driver").await;
-    let change = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
-    bed.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
-}
-
-async fn of_twenty_parallel_creates_of_one_name_one_wins(bed: Bed) {
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let database = bed.database.clone();
-        running.spawn(async move {
-            let town = new_town("alice", "mill");
-            database.accept_create(&town, &create_of(&town), None).await
-        });
-    }
-    let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(won.len(), 1);
-    assert!(lost.iter().all(|l| matches!(l, Err(StoreError::TownNameTaken))), "{lost:?}");
-    for table in ["gastown_towns", "gastown_operations", "gastown_town_events"] {
-        assert_eq!(bed.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
-    }
-}
-
-async fn a_stranger_cannot_have_a_town(bed: Bed) {
-    let town = new_town("nobody", "mill");
-    let refused = bed.database.accept_create(&town, &create_of(&town), None).await;
-    assert!(matches!(refused, Err(StoreError::UserUnknown)), "{refused:?}");
-}
-
-async fn first_rigs_of_one_name_are_refused_with_their_town(bed: Bed) {
-    let mut town = new_town("alice", "mill");
-    town.rigs = vec![rig(town.id, "App"), rig(town.id, "aPP")];
-    let refused = bed.database.accept_create(&town, &create_of(&town), None).await;
-    assert!(matches!(refused, Err(StoreError::RigNameTaken)), "{refused:?}");
-    assert_eq!(bed.database.load(town.id).await.unwrap(), None);
-}
-
 async fn a_destroyed_town_gives_up_its_name_and_its_sandbox_id(bed: Bed) {
     let first = bed.running("alice", "mill").await;
-    hide(&bed, &first).await;
+    bed.hide(&first).await;
     let second = bed.create("alice", "mill").await;
     assert_ne!(first.id, second.id);
     assert_eq!(first.sandbox_id, second.sandbox_id);
@@ -135,65 +87,6 @@ async fn a_destroyed_town_gives_up_its_name_and_its_sandbox_id(bed: Bed) {
     let tombstone = bed.database.load(first.id).await.unwrap().unwrap();
     assert_eq!(tombstone.sandbox_id, first.sandbox_id.tombstone(first.id));
     assert_eq!((tombstone.status, tombstone.destroyed_at), (TownStatus::Destroyed, Some(noon())));
-}
-
-async fn a_repeat_with_the_same_key_answers_the_same_town_even_destroyed(bed: Bed) {
-    let first = new_town("alice", "mill");
-    let operation = create_of(&first);
-    bed.database.accept_create(&first, &operation, Some(key("k1"))).await.unwrap();
-    let known = AcceptedCreate::Known { town: first.id, operation: operation.id };
-
-    let repeat = new_town("alice", "mill");
-    let answer = bed.database.accept_create(&repeat, &create_of(&repeat), Some(key("k1"))).await.unwrap();
-    assert_eq!(answer, known);
-
-    let other = new_town("alice", "forge");
-    let answer = bed.database.accept_create(&other, &create_of(&other), Some(key("k1"))).await;
-    assert!(matches!(answer, Err(StoreError::KeyReused)), "{answer:?}");
-
-    let bobs = new_town("bob", "mill");
-    let answer = bed.database.accept_create(&bobs, &create_of(&bobs), Some(key("k1"))).await.unwrap();
-    assert_eq!(answer, AcceptedCreate::Inserted);
-
-    hide(&bed, &bed.database.load(first.id).await.unwrap().unwrap()).await;
-    let late = new_town("alice", "mill");
-    let answer = bed.database.accept_create(&late, &create_of(&late), Some(key("k1"))).await.unwrap();
-    assert_eq!(answer, known);
-}
-
-async fn parallel_repeats_with_one_key_all_answer_one_town(bed: Bed) {
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..10 {
-        let database = bed.database.clone();
-        running.spawn(async move {
-            let town = new_town("alice", "mill");
-            (town.id, database.accept_create(&town, &create_of(&town), Some(key("k1"))).await.unwrap())
-        });
-    }
-    let (mut inserted, mut known) = (Vec::new(), Vec::new());
-    for (own, answer) in running.join_all().await {
-        match answer {
-            AcceptedCreate::Inserted => inserted.push(own),
-            AcceptedCreate::Known { town, .. } => known.push(town),
-        }
-    }
-    assert_eq!(inserted.len(), 1);
-    assert_eq!(known, [inserted[0]; 9]);
-}
-
-async fn parallel_creates_with_one_key_and_different_names_make_one_town(bed: Bed) {
-    let mut running = tokio::task::JoinSet::new();
-    for number in 0..10 {
-        let database = bed.database.clone();
-        running.spawn(async move {
-            let town = new_town("alice", &format!("mill-{number}"));
-            database.accept_create(&town, &create_of(&town), Some(key("k1"))).await
-        });
-    }
-    let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(won.len(), 1);
-    assert!(lost.iter().all(|l| matches!(l, Err(StoreError::KeyReused))), "{lost:?}");
-    assert_eq!(bed.number("SELECT count(*) FROM gastown_towns").await, 1);
 }
 
 async fn signs_of_life_move_forwards_and_only_for_living_towns(bed: Bed) {
@@ -206,7 +99,7 @@ async fn signs_of_life_move_forwards_and_only_for_living_towns(bed: Bed) {
     assert_eq!(seen.last_heartbeat_at, Some(later));
     assert_eq!(bed.database.health(town.id).await.unwrap().last_report_at, Some(later));
 
-    hide(&bed, &town).await;
+    bed.hide(&town).await;
     assert!(!bed.database.heartbeat(town.id, later + TimeDelta::days(1)).await.unwrap());
     assert!(!bed.database.heartbeat(gastown_domain::TownId::new(fresh_uuid()), later).await.unwrap());
     let seen = bed.database.load(town.id).await.unwrap().unwrap();
@@ -237,8 +130,9 @@ async fn a_user_is_made_known_once_and_given_another_pepper_later(bed: Bed) {
 
 async fn one_connection_is_enough(bed: Bed) {
     let narrow = bed.again(|settings| settings.max_connections = 1).await;
-    let town = new_town("alice", "mill");
-    narrow.accept_create(&town, &create_of(&town), Some(key("k1"))).await.unwrap();
+    let create = keyed(create_of(new_town("alice", "mill")), "k1");
+    let town = &create.town;
+    narrow.accept_create(&create).await.unwrap();
     let claim = narrow.claim(town.id, &crate::bed::worker("driver"), crate::bed::LEASE).await.unwrap().unwrap();
     let change = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     narrow.finish(claim.fence(), Ok(()), &change).await.unwrap();
