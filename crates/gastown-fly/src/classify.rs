@@ -2,7 +2,7 @@
 //!
 //! Fly gives no contract on errors. The machine-readable `status` of the body decides where there is one, then the
 //! text. A 409 or 412 whose text is not in the table stays [`Refusal::Unrecognised`]: no recovery is tried on a guess
-//! (FM-30).
+//! (FM-30). Texts of capacity are heard only where there is no `status` at all, as Fly's own client does it.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ impl Told {
             status: Option<String>,
         }
         let shape = serde_json::from_slice::<Shape>(body).ok();
-        let code = shape.as_ref().and_then(|shape| shape.status.clone());
+        let code = shape.as_ref().and_then(|shape| shape.status.clone()).filter(|code| !code.is_empty());
         let text = shape
             .and_then(|shape| shape.error.or(shape.message))
             .unwrap_or_else(|| String::from_utf8_lossy(&body[..body.len().min(Self::LONGEST)]).into_owned());
@@ -142,6 +142,19 @@ struct Answer<'a> {
     retry_after: Option<Duration>,
 }
 
+impl Answer<'_> {
+    /// A volume that is made has no host yet, and a machine that is there does not leave its own.
+    fn no_room(&self, told: Scope) -> Refusal {
+        Refusal::NoCapacity(if self.action == Action::CreateVolume {
+            Scope::Region
+        } else if matches!(self.action, Action::StartMachine | Action::UpdateMachine) {
+            Scope::Host
+        } else {
+            told
+        })
+    }
+}
+
 struct Row {
     statuses: &'static [u16],
     says: Says,
@@ -152,6 +165,10 @@ enum Says {
     Anything,
     Code(&'static str),
     Text(&'static str),
+    /// A text about capacity: a code, even one that is not known, says that it is something else.
+    Room(&'static str),
+    /// A text that means this on one call alone.
+    TextOn(&'static str, Action),
     /// No text needed; the call is one of these.
     On(&'static [Action]),
 }
@@ -163,43 +180,53 @@ impl Row {
                 Says::Anything => true,
                 Says::Code(code) => told.code.as_deref() == Some(code),
                 Says::Text(text) => told.text.contains(text),
+                Says::Room(text) => told.code.is_none() && told.text.contains(text),
+                Says::TextOn(text, call) => action == call && told.text.contains(text),
                 Says::On(actions) => actions.contains(&action),
             }
     }
 }
 
 const REFUSED: &[u16] = &[400, 403, 404, 409, 412, 422];
+const CONFLICT: &[u16] = &[409, 412];
+const FULL: &[u16] = &[409, 412, 422];
 const WAIT: &[Action] = &[Action::WaitMachine];
 const RELEASE: &[Action] = &[Action::ReleaseLease, Action::RefreshLease];
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     // The code decides before any text.
-    Row { statuses: REFUSED, says: Says::Code("insufficient_capacity"), meaning: |_| Refusal::NoCapacity(Scope::Region) },
-    Row { statuses: REFUSED, says: Says::Code("volume_placement_capacity"), meaning: |_| Refusal::NoCapacity(Scope::VolumeHost) },
-    Row { statuses: REFUSED, says: Says::Code("name_taken"), meaning: |_| Refusal::AppNameTaken },
+    Row { statuses: REFUSED, says: Says::Code("insufficient_capacity"), meaning: |answer| answer.no_room(Scope::Region) },
+    Row { statuses: REFUSED, says: Says::Code("volume_placement_capacity"), meaning: |answer| answer.no_room(Scope::VolumeHost) },
+    Row { statuses: REFUSED, says: Says::Code("name_taken"), meaning: name_taken },
     // Who stands in the way.
     Row { statuses: &[409, 422], says: Says::Text("unique machine name violation"), meaning: name_taken },
-    Row { statuses: &[409, 422], says: Says::Text("name has already been taken"), meaning: |_| Refusal::AppNameTaken },
-    Row { statuses: &[409, 422], says: Says::Text("uniqueness constraint violated"), meaning: |_| Refusal::AppNameTaken },
-    Row { statuses: &[409, 412], says: Says::Text("lease currently held by"), meaning: |_| Refusal::LeaseHeld },
-    Row { statuses: &[409, 412], says: Says::Text("concurrent update"), meaning: |_| Refusal::ConcurrentUpdate },
-    Row { statuses: &[409, 412], says: Says::Text("current_version"), meaning: |_| Refusal::ConcurrentUpdate },
-    Row { statuses: &[409, 412], says: Says::Text("volume already claimed"), meaning: |_| Refusal::VolumeClaimed },
-    Row { statuses: &[409, 412], says: Says::Text("currently bound to machine"), meaning: |_| Refusal::VolumeBound },
+    Row { statuses: &[409, 422], says: Says::Text("name has already been taken"), meaning: name_taken },
+    // The words for any constraint of Fly's; on this call it can only be the name.
+    Row { statuses: &[409, 422], says: Says::TextOn("uniqueness constraint violated", Action::CreateApp), meaning: |_| Refusal::AppNameTaken },
+    Row { statuses: CONFLICT, says: Says::Text("lease currently held by"), meaning: |_| Refusal::LeaseHeld },
+    Row { statuses: CONFLICT, says: Says::Text("concurrent update"), meaning: |_| Refusal::ConcurrentUpdate },
+    Row { statuses: CONFLICT, says: Says::Text("current_version"), meaning: |_| Refusal::ConcurrentUpdate },
+    Row { statuses: CONFLICT, says: Says::Text("machine_version"), meaning: |_| Refusal::ConcurrentUpdate },
+    Row { statuses: CONFLICT, says: Says::Text("volume already claimed"), meaning: |_| Refusal::VolumeClaimed },
+    Row { statuses: CONFLICT, says: Says::Text("currently bound to machine"), meaning: |_| Refusal::VolumeBound },
     // Capacity in its disguises.
-    Row { statuses: &[409, 412], says: Says::Text("with existing volume"), meaning: |_| Refusal::NoCapacity(Scope::VolumeHost) },
-    Row { statuses: &[409], says: Says::Text("could not reserve resource"), meaning: |_| Refusal::NoCapacity(Scope::Host) },
-    Row { statuses: &[409], says: Says::Text("insufficient ips available"), meaning: |_| Refusal::NoCapacity(Scope::Host) },
-    Row { statuses: &[409], says: Says::Text("insufficient resources available"), meaning: |_| Refusal::NoCapacity(Scope::Host) },
-    Row { statuses: &[409], says: Says::Text("governor policy blocked"), meaning: |_| Refusal::NoCapacity(Scope::Host) },
-    Row { statuses: &[409], says: Says::Text("temporarily disabled"), meaning: |_| Refusal::NoCapacity(Scope::Host) },
-    Row { statuses: &[400, 409, 412, 422], says: Says::Text("no capacity"), meaning: |_| Refusal::NoCapacity(Scope::Region) },
-    Row { statuses: &[409, 412, 422], says: Says::Text("could not find a candidate host"), meaning: |_| Refusal::NoCapacity(Scope::Region) },
-    Row { statuses: &[403], says: Says::Text("over the allowed quota"), meaning: |_| Refusal::NoCapacity(Scope::Region) },
+    Row { statuses: FULL, says: Says::Room("with existing volume"), meaning: |answer| answer.no_room(Scope::VolumeHost) },
+    Row { statuses: FULL, says: Says::Room("could not reserve resource"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("insufficient cpus available"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("insufficient memory available"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("insufficient ips available"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("insufficient resources available"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("governor policy blocked"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("deploys to this host are temporarily disabled"), meaning: |answer| answer.no_room(Scope::Host) },
+    Row { statuses: FULL, says: Says::Room("insufficient resources"), meaning: |answer| answer.no_room(Scope::VolumeHost) },
+    Row { statuses: FULL, says: Says::Room("could not find a candidate host"), meaning: |answer| answer.no_room(Scope::Region) },
+    Row { statuses: &[400, 409, 412, 422], says: Says::Room("no capacity"), meaning: |answer| answer.no_room(Scope::Region) },
+    Row { statuses: &[403], says: Says::Room("over the allowed quota"), meaning: |answer| answer.no_room(Scope::Region) },
     Row { statuses: &[403, 422], says: Says::Text("machine limit"), meaning: |_| Refusal::MachineLimit },
     // What is missing.
     Row { statuses: &[400, 404, 422], says: Says::Text("manifest_unknown"), meaning: |_| Refusal::ImageUnknown },
+    Row { statuses: &[400, 404, 422], says: Says::Text("manifest unknown"), meaning: |_| Refusal::ImageUnknown },
     Row { statuses: &[400, 404, 422], says: Says::Text("volume not found"), meaning: |_| Refusal::NotFound(Subject::Volume) },
     Row { statuses: &[400, 404, 422], says: Says::Text("volume does not exist"), meaning: |_| Refusal::NotFound(Subject::Volume) },
     Row { statuses: &[400, 404, 422], says: Says::Text("could not find volume"), meaning: |_| Refusal::NotFound(Subject::Volume) },
@@ -220,7 +247,7 @@ const TABLE: &[Row] = &[
     Row { statuses: &[400], says: Says::Text("waitmachinerequest"), meaning: |_| Refusal::Invalid },
     Row { statuses: &[400, 409, 412], says: Says::On(WAIT), meaning: |_| Refusal::WrongState },
     Row { statuses: &[408], says: Says::On(WAIT), meaning: |_| Refusal::NotYet },
-    Row { statuses: &[409, 412], says: Says::On(RELEASE), meaning: |_| Refusal::LeaseHeld },
+    Row { statuses: CONFLICT, says: Says::On(RELEASE), meaning: |_| Refusal::LeaseHeld },
     // By status alone.
     Row { statuses: &[401, 403], says: Says::Anything, meaning: |_| Refusal::Unauthorized },
     Row { statuses: &[429], says: Says::Anything, meaning: |answer| Refusal::Throttled { retry_after: answer.retry_after } },
@@ -232,6 +259,9 @@ const TABLE: &[Row] = &[
 /// Fly: `already_exists: unique machine name violation, machine ID <id> already exists with name "<name>"`.
 fn name_taken(answer: &Answer<'_>) -> Refusal {
     const BEFORE: &str = "machine id ";
+    if answer.action != Action::CreateMachine {
+        return Refusal::AppNameTaken;
+    }
     let holder = answer.told.text.split_once(BEFORE).and_then(|(_, rest)| {
         let id: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
         (!id.is_empty()).then_some(id)

@@ -85,6 +85,17 @@ impl FlyClient {
 
 /// The one place where words of Fly's reach anybody, and these are operators: cut, scrubbed, on one line.
 fn note(call: &Call, reply: &Reply, refusal: &Refusal) {
+    if *refusal == Refusal::Unrecognised {
+        tracing::warn!(
+            fly.action = ?call.action(),
+            fly.subject = call.identifier(),
+            fly.status = reply.status,
+            fly.request_id = reply.request_id,
+            fly.says = excerpt(&reply.body),
+            "Fly refused in words that are not known; no recovery is tried on a guess"
+        );
+        return;
+    }
     tracing::debug!(
         fly.action = ?call.action(),
         fly.subject = call.identifier(),

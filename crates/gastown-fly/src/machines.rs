@@ -196,10 +196,12 @@ impl Fly {
             return Err(port_error(ACTION, error));
         };
         let Some(holder) = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok()) else {
-            let own = self.machines_of(&spec.app, spec.town).await?;
-            return own.into_iter().next().ok_or_else(|| port_error(ACTION, error));
+            let mut own = self.machines_of(&spec.app, spec.town).await?.into_iter();
+            return own.find(|machine| machine.power != Power::Leaving).ok_or_else(|| port_error(ACTION, error));
         };
         match self.look(&spec.app, &holder, ACTION).await? {
+            // It takes its name along.
+            Some(found) if found.sighting.power == Power::Leaving => Err(port_error(ACTION, error)),
             Some(found) => match found.owner(spec.town) {
                 Owner::Town => Ok(found.sighting),
                 Owner::Other => Err(ProviderError::NameTaken { action: ACTION, by: holder }),

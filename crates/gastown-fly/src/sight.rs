@@ -134,23 +134,38 @@ mod tests {
 
     #[test]
     fn a_deleted_volume_is_gone_once_its_deletion_is_accepted() {
-        for (state, want) in [
-            ("created", Some(false)),
-            ("hydrating", Some(false)),
-            ("a_word_of_tomorrow", Some(false)),
-            ("scheduling_destroy", Some(true)),
-            ("waiting_for_detach", Some(true)),
-            ("destroying", Some(true)),
-            ("pending_destroy", None),
-            ("destroyed", None),
+        const OK: &str = "ok";
+        const DOWN: &str = "unreachable";
+        for (state, host, want) in [
+            ("creating", OK, Some(false)),
+            ("created", OK, Some(false)),
+            ("created", DOWN, Some(false)),
+            ("extending", OK, Some(false)),
+            ("restoring", OK, Some(false)),
+            ("enabling_remote_export", OK, Some(false)),
+            ("hydrating", OK, Some(false)),
+            ("recovering", OK, Some(false)),
+            ("a_word_of_tomorrow", OK, Some(false)),
+            ("a_word_of_tomorrow", DOWN, Some(false)),
+            ("", OK, Some(false)),
+            ("scheduling_destroy", OK, Some(true)),
+            ("fork_cleanup", OK, Some(true)),
+            ("waiting_for_detach", OK, Some(true)),
+            ("destroying", OK, Some(true)),
+            ("pending_destroy", OK, None),
+            ("destroyed", OK, None),
+            // Flagged, and its host has not done it.
+            ("pending_destroy", DOWN, Some(true)),
+            ("destroyed", DOWN, Some(true)),
         ] {
-            let shown: Volume =
-                serde_json::from_value(json!({ "id": "vol_1", "state": state, "region": "iad" })).unwrap();
+            let shown = json!({ "id": "vol_1", "state": state, "region": "iad", "host_status": host });
+            let shown: Volume = serde_json::from_value(shown).unwrap();
             let leaving = match volume(&shown) {
                 Sighted::There(sighting) => Some(sighting.leaving),
-                Sighted::Gone | Sighted::Rubbish => None,
+                Sighted::Gone => None,
+                Sighted::Rubbish => panic!("{state} {host} is believed"),
             };
-            assert_eq!(leaving, want, "{state}");
+            assert_eq!(leaving, want, "{state} {host}");
         }
     }
 

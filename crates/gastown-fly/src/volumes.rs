@@ -11,6 +11,7 @@ use crate::{
         self, Subject,
         volumes::{CreateVolume, Volume},
     },
+    classify::Refusal,
     fly::Fly,
     port_error::port_error,
     rubbish::rubbish,
@@ -29,17 +30,16 @@ impl Volumes for Fly {
                 Sighted::Gone => Ok(None),
                 Sighted::Rubbish => Err(rubbish(ACTION)),
             },
-            Err(error) => self.proven_absent(app, Subject::Volume, ACTION, error).await.map(|()| None),
+            Err(error) if error.refusal() == Some(&Refusal::NotFound(Subject::Volume)) => self.unlisted(app, id).await,
+            Err(error) => Err(port_error(ACTION, error)),
         }
     }
 
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
         const ACTION: Action = Action::ListVolumes;
-        let volumes: Vec<Volume> =
-            self.client.ask(&api::volumes::list(app.as_str())).await.map_err(|error| port_error(ACTION, error))?;
         let name = town.volume_name();
         let mut sightings = Vec::new();
-        for volume in volumes.iter().filter(|volume| volume.name == name) {
+        for volume in self.list_volumes(app, ACTION).await?.iter().filter(|volume| volume.name == name) {
             match sight::volume(volume) {
                 Sighted::There(sighting) => sightings.push(sighting),
                 Sighted::Gone => {}
@@ -76,3 +76,24 @@ impl Volumes for Fly {
         }
     }
 }
+
+impl Fly {
+    /// The second, different read that the loss of a volume needs (FM-22). It proves that the app answers, too (FM-33).
+    async fn unlisted<T>(&self, app: &AppName, id: &VolumeId) -> Result<Option<T>, ProviderError> {
+        const ACTION: Action = Action::ReadVolume;
+        let listed = self.list_volumes(app, ACTION).await?;
+        match listed.iter().find(|volume| volume.id == id.as_str()).map(sight::volume) {
+            None | Some(Sighted::Gone) => Ok(None),
+            Some(Sighted::There(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
+            Some(Sighted::Rubbish) => Err(rubbish(ACTION)),
+        }
+    }
+
+    async fn list_volumes(&self, app: &AppName, action: Action) -> Result<Vec<Volume>, ProviderError> {
+        self.client.ask(&api::volumes::list(app.as_str())).await.map_err(|error| port_error(action, error))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("Fly does not know the volume and lists it")]
+struct Contradiction;

@@ -2,7 +2,7 @@ use super::*;
 
 use Action::{
     CreateApp, CreateMachine, CreateVolume, DestroyMachine, DestroyVolume, GetApp, GetMachine, GetVolume, ListMachines,
-    ReleaseLease, StartMachine, StopMachine, UpdateMachine, WaitMachine,
+    ReleaseLease, SetMetadata, StartMachine, StopMachine, UpdateMachine, WaitMachine,
 };
 
 fn judge(action: Action, status: u16, body: &str) -> Refusal {
@@ -16,52 +16,72 @@ fn error(text: &str) -> String {
 #[test]
 fn capacity_is_recognised_in_every_disguise() {
     use Scope::{Host, Region, VolumeHost};
-    for (action, status, body, scope) in [
-        (CreateMachine, 422, r#"{"error":"could not find a candidate host","status":"insufficient_capacity"}"#, Region),
-        (CreateMachine, 422, r#"{"error":"could not find a candidate host for machine"}"#, Region),
-        (
-            CreateMachine,
-            412,
-            r#"{"error":"insufficient resources to create new machine with existing volume 'vol_1'","status":"volume_placement_capacity"}"#,
-            VolumeHost,
-        ),
-        (
-            CreateMachine,
-            412,
-            r#"{"error":"insufficient resources to create new machine with existing volume 'vol_1'"}"#,
-            VolumeHost,
-        ),
-        (
-            StartMachine,
-            409,
-            r#"{"error":"aborted: could not reserve resource for machine: insufficient memory available to fulfill request"}"#,
-            Host,
-        ),
-        (
-            UpdateMachine,
-            409,
-            r#"{"error":"aborted: could not reserve resource for machine: insufficient CPUs available to fulfill request"}"#,
-            Host,
-        ),
-        (StartMachine, 409, r#"{"error":"insufficient IPs available on host"}"#, Host),
-        (StartMachine, 409, r#"{"error":"insufficient resources available to fulfill request"}"#, Host),
-        (StartMachine, 409, r#"{"error":"governor policy blocked start"}"#, Host),
-        (
-            CreateMachine,
-            409,
-            r#"{"error":"deploys to this host are temporarily disabled, please try again later"}"#,
-            Host,
-        ),
-        (CreateVolume, 409, r#"{"error":"aborted: no capacity"}"#, Region),
-        (CreateVolume, 400, r#"{"error":"no capacity"}"#, Region),
-        (
-            CreateMachine,
-            403,
-            r#"{"error":"organization \"X\" is using 1 MB of memory in dfw which is over the allowed quota. please consider other regions"}"#,
-            Region,
-        ),
+    const MEMORY: &str =
+        "aborted: could not reserve resource for machine: insufficient memory available to fulfill request";
+    const CPUS: &str = "aborted: could not reserve resource for machine: insufficient CPUs available to fulfill request \
+                        on the current host";
+    const QUOTA: &str = "organization \"X\" is using 1 MB of memory in dfw which is over the allowed quota. please consider \
+                         other regions";
+    const NO_ROOM_BESIDE: &str = "insufficient resources to create new machine with existing volume 'vol_1'";
+    const DISABLED: &str = "deploys to this host are temporarily disabled, please try again later";
+    const WRAPPED: &str = "aborted: insufficient resources available to fulfill request: insufficient memory available to \
+                           fulfill request";
+    for (action, status, text, scope) in [
+        (CreateMachine, 422, "could not find a candidate host for machine", Region),
+        (CreateMachine, 412, NO_ROOM_BESIDE, VolumeHost),
+        (CreateMachine, 412, "failed_precondition: insufficient resources to create machine", VolumeHost),
+        (CreateMachine, 422, NO_ROOM_BESIDE, VolumeHost),
+        (CreateMachine, 409, WRAPPED, Host),
+        (CreateMachine, 409, DISABLED, Host),
+        (CreateMachine, 409, MEMORY, Host),
+        (CreateMachine, 422, MEMORY, Host),
+        (CreateMachine, 409, "aborted: no capacity", Region),
+        (CreateMachine, 403, QUOTA, Region),
+        (UpdateMachine, 409, CPUS, Host),
+        (UpdateMachine, 409, "insufficient CPUs available to fulfill request", Host),
+        (UpdateMachine, 409, "insufficient memory available to fulfill request", Host),
+        (UpdateMachine, 409, DISABLED, Host),
+        (StartMachine, 409, MEMORY, Host),
+        (StartMachine, 409, "aborted: insufficient IPs available to fulfill request", Host),
+        (StartMachine, 409, "insufficient IPs available on host", Host),
+        (StartMachine, 409, "insufficient resources available to fulfill request", Host),
+        (StartMachine, 409, "governor policy blocked start", Host),
+        (StartMachine, 409, DISABLED, Host),
+        // A machine that is there cannot go elsewhere.
+        (StartMachine, 403, QUOTA, Host),
+        (StartMachine, 409, "failed to launch VM: region cdg has no capacity", Host),
+        // A volume that is not there yet can.
+        (CreateVolume, 409, "aborted: no capacity", Region),
+        (CreateVolume, 400, "no capacity", Region),
+        (CreateVolume, 412, "no capacity in region iad", Region),
+        (CreateVolume, 412, "insufficient resources in region dfw", Region),
+        (CreateVolume, 403, QUOTA, Region),
     ] {
-        assert_eq!(judge(action, status, body), Refusal::NoCapacity(scope), "{action:?} {status} {body}");
+        assert_eq!(judge(action, status, &error(text)), Refusal::NoCapacity(scope), "{action:?} {status} {text}");
+    }
+    assert_eq!(judge(UpdateMachine, 409, "insufficient CPUs available to fulfill request"), Refusal::NoCapacity(Host));
+}
+
+#[test]
+fn flys_own_code_decides_before_any_text() {
+    use Scope::{Host, Region, VolumeHost};
+    let taken = || Refusal::MachineNameTaken { holder: None };
+    let told = |text: &str, code: &str| serde_json::json!({ "error": text, "status": code }).to_string();
+    for (action, status, text, code, want) in [
+        (CreateMachine, 422, "could not find a candidate host", "insufficient_capacity", Refusal::NoCapacity(Region)),
+        (CreateMachine, 412, "no hosts available", "insufficient_capacity", Refusal::NoCapacity(Region)),
+        (CreateMachine, 412, "no room", "volume_placement_capacity", Refusal::NoCapacity(VolumeHost)),
+        (CreateVolume, 412, "no room", "volume_placement_capacity", Refusal::NoCapacity(Region)),
+        (StartMachine, 422, "no room", "insufficient_capacity", Refusal::NoCapacity(Host)),
+        (CreateApp, 422, "nope", "name_taken", Refusal::AppNameTaken),
+        (CreateMachine, 409, "nope", "name_taken", taken()),
+        // What Fly has classified as something else is no lack of room, whatever it quotes.
+        (UpdateMachine, 409, "insufficient CPUs available to fulfill request", "unknown", Refusal::Unrecognised),
+        (CreateVolume, 400, "no capacity", "a_code_of_tomorrow", Refusal::Invalid),
+        (CreateMachine, 422, "could not find a candidate host", "name_taken", taken()),
+        (UpdateMachine, 409, "insufficient CPUs available to fulfill request", "", Refusal::NoCapacity(Host)),
+    ] {
+        assert_eq!(judge(action, status, &told(text, code)), want, "{action:?} {status} {text} {code}");
     }
 }
 
@@ -82,6 +102,8 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
     for (action, status, text, want) in [
         (CreateApp, 422, "Validation failed: Name has already been taken", Refusal::AppNameTaken),
         (CreateApp, 422, "uniqueness constraint violated", Refusal::AppNameTaken),
+        (CreateVolume, 422, "uniqueness constraint violated", Refusal::Invalid),
+        (CreateMachine, 422, "Name has already been taken", Refusal::MachineNameTaken { holder: None }),
         (CreateApp, 422, "Validation failed: Name under 63 chars using numbers", Refusal::Invalid),
         (
             UpdateMachine,
@@ -90,6 +112,8 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
             Refusal::LeaseHeld,
         ),
         (UpdateMachine, 409, "aborted: machine update failed due to concurrent update", Refusal::ConcurrentUpdate),
+        (UpdateMachine, 412, "precondition failed: current_version does not match", Refusal::ConcurrentUpdate),
+        (SetMetadata, 412, "machine_version mismatch: expected 5, got 4", Refusal::ConcurrentUpdate),
         (
             CreateMachine,
             412,
@@ -124,6 +148,13 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
             Refusal::MachineLimit,
         ),
         (CreateMachine, 400, "MANIFEST_UNKNOWN: manifest unknown", Refusal::ImageUnknown),
+        (CreateMachine, 400, "failed to get manifest: manifest unknown", Refusal::ImageUnknown),
+        (
+            StopMachine,
+            412,
+            "failed_precondition: unable to stop machine from current state: 'destroyed'",
+            Refusal::WrongState,
+        ),
         (ReleaseLease, 404, "lease not found", Refusal::NotFound(Subject::Lease)),
     ] {
         assert_eq!(judge(action, status, &error(text)), want, "{action:?} {status} {text:?}");
@@ -133,8 +164,17 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
 #[test]
 fn an_unknown_conflict_calls_for_no_recovery() {
     for status in [409, 412] {
-        for body in ["", "{}", r#"{"error":"aborted: something new"}"#, "<html>conflict</html>"] {
-            assert_eq!(judge(CreateMachine, status, body), Refusal::Unrecognised, "{status} {body:?}");
+        for body in [
+            "",
+            "{}",
+            r#"{"error":"aborted: something new"}"#,
+            r#"{"error":"conflict: machine is already being updated"}"#,
+            r#"{"error":"min_secrets_version 3 is not yet available on this app"}"#,
+            "<html>conflict</html>",
+        ] {
+            for action in [CreateMachine, StartMachine, StopMachine, DestroyMachine, CreateVolume, DestroyVolume] {
+                assert_eq!(judge(action, status, body), Refusal::Unrecognised, "{action:?} {status} {body:?}");
+            }
         }
     }
     assert_eq!(judge(GetMachine, 302, ""), Refusal::Unrecognised);
@@ -178,6 +218,7 @@ fn what_the_status_alone_says() {
         (401, r#"{"message":"Unauthorized"}"#, Refusal::Unauthorized),
         (401, r#"{"error":"Authenticate: token validation error"}"#, Refusal::Unauthorized),
         (403, r#"{"error":"unauthorized"}"#, Refusal::Unauthorized),
+        (403, r#"{"error":"forbidden: insufficient permissions"}"#, Refusal::Unauthorized),
         (422, "", Refusal::Invalid),
         (500, "<html>", Refusal::ServerTrouble),
         (502, "", Refusal::ServerTrouble),

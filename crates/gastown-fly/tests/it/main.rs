@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
 
+mod apps;
 mod inventory;
 mod life;
 mod network;

@@ -4,22 +4,18 @@ use std::time::Duration;
 
 use gastown_domain::{
     Power,
-    ports::{Apps, Awaited, Machines, ProviderError, Volumes},
+    ports::{Awaited, Machines, ProviderError, Volumes},
 };
 use gastown_fly::api::Action;
 use serde_json::{Value, json};
 
 use crate::{
     script::{Fault, Script},
-    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, own_apps, shared, town, volume_id, volume_spec},
+    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, shared, the_app, town, volume_id, volume_spec},
 };
 
 const TAKEN: &str = "already_exists: unique machine name violation, machine ID 148ed21a031189 already exists with name \
                      \"town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b\"";
-
-fn the_app() -> Value {
-    json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
-}
 
 fn machine(state: &str) -> Value {
     json!({
@@ -49,6 +45,24 @@ async fn a_taken_name_that_is_the_towns_own_is_adopted() {
     assert_eq!((adopted.id, adopted.power), (machine_id(), Power::On));
     assert_eq!(adopted.volume, Some(volume_id()));
     script.played();
+}
+
+#[tokio::test]
+async fn a_taken_name_whose_holder_is_on_its_way_out_will_be_free() {
+    let (fly, _) = Script::new()
+        .on_error(Action::CreateMachine, 409, TAKEN)
+        .on_json(Action::GetMachine, &machine("destroying"))
+        .fly(shared());
+    let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+
+    let (fly, _) = Script::new()
+        .on_error(Action::CreateMachine, 409, "already_exists: unique machine name violation")
+        .on_json(Action::ListMachines, &json!([machine("destroying")]))
+        .on_json(Action::ListMachines, &json!([]))
+        .fly(shared());
+    let error = fly.create_machine(&machine_spec()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -134,14 +148,28 @@ async fn a_404_is_an_absence_only_while_the_app_answers() {
 }
 
 #[tokio::test]
-async fn a_missing_volume_needs_the_same_proof() {
+async fn a_lost_volume_is_believed_only_when_two_different_reads_agree() {
     let missing = || Script::new().on_error(Action::GetVolume, 404, "volume not found");
-    let (fly, _) = missing().on_json(Action::GetApp, &the_app()).fly(shared());
-    assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
-    let (fly, _) = missing().on_error(Action::GetApp, 404, "app not found").fly(shared());
-    assert!(fly.volume(&app(), &volume_id()).await.is_err());
-    let soft_deleted = volume(volume_id().as_str(), "x", "pending_destroy");
-    let (fly, _) = Script::new().on_json(Action::GetVolume, &soft_deleted).fly(shared());
+    let other = volume("vol_other", &town().volume_name(), "created");
+    let deleted = volume(volume_id().as_str(), "x", "pending_destroy");
+    for listed in [json!([]), json!([other]), json!([deleted])] {
+        let (fly, script) = missing().on_json(Action::ListVolumes, &listed).fly(shared());
+        assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None, "{listed}");
+        script.played();
+    }
+    let alive = json!([other, volume(volume_id().as_str(), "x", "created")]);
+    let (fly, _) = missing().on_json(Action::ListVolumes, &alive).fly(shared());
+    let error = fly.volume(&app(), &volume_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+
+    for (status, text, want) in
+        [(404, "app not found", "Misconfigured"), (403, "unauthorized", "Misconfigured"), (503, "", "Unknown")]
+    {
+        let (fly, _) = missing().on_error(Action::ListVolumes, status, text).fly(shared());
+        let error = fly.volume(&app(), &volume_id()).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(want), "{status}: {error:?}");
+    }
+    let (fly, _) = Script::new().on_json(Action::GetVolume, &deleted).fly(shared());
     assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None);
 }
 
@@ -257,6 +285,57 @@ async fn changing_a_machine_that_is_gone_says_that_it_is_missing() {
 }
 
 #[tokio::test]
+async fn stopping_a_machine_that_is_gone_says_so_and_is_never_a_stop() {
+    let gone = || Script::new().on_error(Action::StopMachine, 404, "machine not found");
+    let (fly, _) = gone().on_json(Action::GetApp, &the_app()).fly(shared());
+    let error = fly.stop_machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
+
+    let refused = "failed_precondition: unable to stop machine from current state: 'destroyed'";
+    let (fly, _) = Script::new()
+        .on_error(Action::StopMachine, 412, refused)
+        .on_json(Action::GetMachine, &machine("destroyed"))
+        .fly(shared());
+    let error = fly.stop_machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
+
+    // The app is gone or hidden, not the machine.
+    for (status, text) in [(404, "app not found"), (403, "unauthorized"), (401, "token validation error")] {
+        let (fly, _) = gone().on_error(Action::GetApp, status, text).fly(shared());
+        let error = fly.stop_machine(&app(), &machine_id()).await.unwrap_err();
+        assert!(matches!(error, ProviderError::Misconfigured { .. }), "{status}: {error:?}");
+    }
+    let (fly, script) = Script::new().on(Action::StopMachine, 503, "").fly(shared());
+    let error = fly.stop_machine(&app(), &machine_id()).await.unwrap_err();
+    assert!(error.may_be_applied(), "{error:?}");
+    script.played();
+}
+
+#[tokio::test]
+async fn an_unknown_conflict_sets_nothing_in_motion() {
+    for status in [409, 412] {
+        let new = "aborted: something new";
+        let (fly, script) = Script::new()
+            .on_error(Action::CreateMachine, status, new)
+            .on_error(Action::StartMachine, status, new)
+            .on_error(Action::StopMachine, status, new)
+            .on_error(Action::DestroyMachine, status, new)
+            .on_error(Action::DestroyVolume, status, new)
+            .fly(shared());
+        for error in [
+            fly.create_machine(&machine_spec()).await.map(drop).unwrap_err(),
+            fly.start_machine(&app(), &machine_id()).await.unwrap_err(),
+            fly.stop_machine(&app(), &machine_id()).await.unwrap_err(),
+            fly.delete_machine(&app(), &machine_id()).await.unwrap_err(),
+            fly.delete_volume(&app(), &volume_id()).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, ProviderError::NotNow { .. }), "{status}: {error:?}");
+        }
+        script.played();
+    }
+}
+
+#[tokio::test]
 async fn deleting_what_is_gone_is_done_and_deleting_what_is_bound_is_not() {
     let (fly, _) = Script::new()
         .on_error(Action::DestroyMachine, 404, "machine not found")
@@ -318,57 +397,4 @@ async fn waiting_for_the_end_of_a_machine_that_vanishes_ends_well() {
     let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(shared());
     let error = fly.await_machine(&app(), &machine_id(), Awaited::Started, Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, ProviderError::MachineMissing { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_shared_app_is_looked_at_and_never_made() {
-    let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(shared());
-    fly.ensure(&app()).await.unwrap();
-    script.played();
-    let (fly, _) = Script::new().on_error(Action::GetApp, 404, "app not found").fly(shared());
-    let error = fly.ensure(&app()).await.unwrap_err();
-    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn an_app_of_its_own_is_made_once_with_its_own_network() {
-    let (fly, script) = Script::new()
-        .on_error(Action::GetApp, 404, "app not found")
-        .on(Action::CreateApp, 201, "")
-        .on_json(Action::GetApp, &the_app())
-        .fly(own_apps());
-    fly.ensure(&app()).await.unwrap();
-    assert!(script.played().contains(r#""network": "mill""#));
-}
-
-#[tokio::test]
-async fn an_app_that_somebody_else_has_is_not_used() {
-    let taken = "Validation failed: Name has already been taken";
-    let (fly, _) = Script::new()
-        .on_error(Action::GetApp, 404, "app not found")
-        .on_error(Action::CreateApp, 422, taken)
-        .on_json(Action::GetApp, &the_app())
-        .fly(own_apps());
-    fly.ensure(&app()).await.unwrap();
-
-    let mut foreign = the_app();
-    foreign["organization"]["slug"] = json!("somebody");
-    let (fly, _) = Script::new().on_json(Action::GetApp, &foreign).fly(own_apps());
-    let error = fly.ensure(&app()).await.unwrap_err();
-    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
-
-    let (fly, _) = Script::new().on_error(Action::GetApp, 403, "unauthorized").fly(own_apps());
-    let error = fly.ensure(&app()).await.unwrap_err();
-    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
-    let (fly, _) = Script::new()
-        .on_error(Action::GetApp, 404, "app not found")
-        .on(Action::CreateApp, 201, "")
-        .on_error(Action::GetApp, 401, "Authenticate: token validation error")
-        .fly(own_apps());
-    let error = fly.ensure(&app()).await.unwrap_err();
-    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
 }

@@ -7,6 +7,7 @@ use gastown_domain::{
     ports::{MachineSpec, VolumeSpec},
 };
 use gastown_fly::AppPolicy;
+use serde_json::{Value, json};
 
 pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
 pub(crate) const OTHER_TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff";
@@ -27,6 +28,11 @@ pub(crate) fn shared() -> AppPolicy {
 /// An app for each user.
 pub(crate) fn own_apps() -> AppPolicy {
     AppPolicy::Created { org_slug: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
+}
+
+/// The app as Fly shows it.
+pub(crate) fn the_app() -> Value {
+    json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
 }
 
 pub(crate) fn machine_id() -> MachineId {

@@ -1,0 +1,63 @@
+//! Apps: the shared one is looked at, those of users are made, those of others are left alone.
+
+use gastown_domain::ports::{Apps, ProviderError};
+use gastown_fly::api::Action;
+use serde_json::json;
+
+use crate::{
+    script::Script,
+    world::{app, own_apps, shared, the_app},
+};
+
+#[tokio::test]
+async fn a_shared_app_is_looked_at_and_never_made() {
+    let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(shared());
+    fly.ensure(&app()).await.unwrap();
+    script.played();
+    let (fly, _) = Script::new().on_error(Action::GetApp, 404, "app not found").fly(shared());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_app_of_its_own_is_made_once_with_its_own_network() {
+    let (fly, script) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on(Action::CreateApp, 201, "")
+        .on_json(Action::GetApp, &the_app())
+        .fly(own_apps());
+    fly.ensure(&app()).await.unwrap();
+    assert!(script.played().contains(r#""network": "mill""#));
+}
+
+#[tokio::test]
+async fn an_app_that_somebody_else_has_is_not_used() {
+    let taken = "Validation failed: Name has already been taken";
+    let (fly, _) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on_error(Action::CreateApp, 422, taken)
+        .on_json(Action::GetApp, &the_app())
+        .fly(own_apps());
+    fly.ensure(&app()).await.unwrap();
+
+    let mut foreign = the_app();
+    foreign["organization"]["slug"] = json!("somebody");
+    let (fly, _) = Script::new().on_json(Action::GetApp, &foreign).fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+
+    let (fly, _) = Script::new().on_error(Action::GetApp, 403, "unauthorized").fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
+    let (fly, _) = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on(Action::CreateApp, 201, "")
+        .on_error(Action::GetApp, 401, "Authenticate: token validation error")
+        .fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+}
