@@ -26,7 +26,7 @@ mod workers;
 pub use driver::{Driver, PassReport};
 pub use inspection::{InspectionReport, Inspector};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
-pub use ports::{Chance, Keys, Outside, Ports, Store};
+pub use ports::{Chance, Keys, OrphanPorts, Outside, Ports, Store};
 pub use settings::{AppPlacement, InspectionPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
 pub use town_service::TownService;
 pub use workers::Workers;

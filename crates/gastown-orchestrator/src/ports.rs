@@ -75,3 +75,34 @@ pub struct Ports {
     /// What would make tests inexact.
     pub chance: Chance,
 }
+
+/// What looking for orphans needs.
+#[derive(Clone)]
+pub struct OrphanPorts {
+    /// The book of orphans.
+    pub book: Arc<dyn Orphans>,
+    /// Who makes a pass.
+    pub passes: Arc<dyn Passes>,
+    /// Everything at Fly that carries our names or metadata.
+    pub inventory: Arc<dyn Inventory>,
+    /// Fly machines.
+    pub machines: Arc<dyn Machines>,
+    /// Fly volumes.
+    pub volumes: Arc<dyn Volumes>,
+    /// What would make tests inexact.
+    pub chance: Chance,
+}
+
+impl From<Ports> for OrphanPorts {
+    fn from(ports: Ports) -> Self {
+        let Ports { store, outside, chance, .. } = ports;
+        Self {
+            book: store.orphans,
+            passes: store.passes,
+            inventory: outside.inventory,
+            machines: outside.machines,
+            volumes: outside.volumes,
+            chance,
+        }
+    }
+}

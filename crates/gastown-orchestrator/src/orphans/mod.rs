@@ -21,14 +21,14 @@ pub use self::removal::Removal;
 pub use self::verdict::{Grace, Verdict};
 
 use crate::passes::{Turn, until_stopped};
-use crate::ports::Ports;
-use crate::settings::Settings;
+use crate::ports::{OrphanPorts, Ports};
+use crate::settings::{Policy, Settings};
 
 /// Looks for orphans. Cheap to clone; every clone is the same sweeper.
 #[derive(Clone)]
 pub struct OrphanSweeper {
-    ports: Ports,
-    settings: Arc<Settings>,
+    ports: OrphanPorts,
+    policy: Arc<Policy>,
     worker: WorkerId,
 }
 
@@ -93,12 +93,17 @@ pub enum SweepError {
 impl OrphanSweeper {
     /// A sweeper on these ports.
     pub fn new(ports: Ports, settings: Arc<Settings>, worker: WorkerId) -> Self {
-        Self { ports, settings, worker }
+        Self::with(ports.into(), settings.policy.clone(), worker)
+    }
+
+    /// The same where there is nothing but what a sweeper needs: no secret of any town, no sandbox.
+    pub fn with(ports: OrphanPorts, policy: Policy, worker: WorkerId) -> Self {
+        Self { ports, policy: Arc::new(policy), worker }
     }
 
     /// Makes passes until `stop` is cancelled, whenever one is due and no other replica is at it.
     pub async fn run(&self, stop: CancellationToken) {
-        let every = self.settings.policy.orphans.every;
+        let every = self.policy.orphans.every;
         until_stopped(&stop, self.ports.chance.dice.as_ref(), every, || self.pass_and_log()).await;
     }
 
@@ -116,11 +121,11 @@ impl OrphanSweeper {
     /// app only.
     pub async fn pass(&self) -> Result<Option<OrphanReport>, SweepError> {
         let turn = Turn {
-            passes: self.ports.store.passes.as_ref(),
+            passes: self.ports.passes.as_ref(),
             pass: Pass::Orphans,
             worker: &self.worker,
-            lease: self.settings.policy.lease,
-            every: self.settings.policy.orphans.every,
+            lease: self.policy.lease,
+            every: self.policy.orphans.every,
         };
         let work = async { self.sweep().await.map(|report| (report, report.alarm)) };
         turn.make(work).await
@@ -131,7 +136,7 @@ impl OrphanSweeper {
     /// Errors: the list of apps or the book could not be read.
     pub async fn survey(&self, grace: Grace) -> Result<Survey, SweepError> {
         let stocks = self.take_stock().await?;
-        let (book, now) = self.ports.store.orphans.book().await?;
+        let (book, now) = self.ports.book.book().await?;
         let found = self.with_verdicts(&stocks, &book, now, grace);
         let is_seen = |app: &AppName, thing: &Thing| {
             found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *thing)
@@ -140,7 +145,7 @@ impl OrphanSweeper {
         Ok(Survey {
             apps: stocks.read.len(),
             seen: stocks.seen(),
-            alarm: stocks.alarm(self.settings.policy.orphans.alarming),
+            alarm: stocks.alarm(self.policy.orphans.alarming),
             failed: stocks.failed,
             orphans: found,
             unseen,
@@ -153,7 +158,7 @@ impl OrphanSweeper {
     ///
     /// Errors: something could not be asked; whether the deletion was is then in the book.
     pub async fn delete(&self, sighting: &OrphanSighting, actor: &str) -> Result<Removal, SweepError> {
-        self.ports.store.orphans.note(std::slice::from_ref(sighting)).await?;
+        self.ports.book.note(std::slice::from_ref(sighting)).await?;
         self.remove(sighting, actor).await
     }
 }

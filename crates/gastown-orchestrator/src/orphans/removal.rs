@@ -29,7 +29,7 @@ impl OrphanSweeper {
     /// in the way of one of these leaves the thing as it is.
     pub(super) async fn remove(&self, sighting: &OrphanSighting, actor: &str) -> Result<Removal, SweepError> {
         let OrphanSighting { app, item, reason } = sighting;
-        let book = &self.ports.store.orphans;
+        let book = &self.ports.book;
         let mounted = match self.look_last(sighting).await? {
             LastLook::Gone => {
                 book.close(app, &item.thing, OrphanEnd::Gone).await?;
@@ -48,15 +48,15 @@ impl OrphanSweeper {
         book.deleting(app, &item.thing, actor).await?;
         tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");
         match &item.thing {
-            Thing::Machine(id) => self.ports.outside.machines.delete_machine(app, id).await?,
-            Thing::Volume(id) => self.ports.outside.volumes.delete_volume(app, id).await?,
+            Thing::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
+            Thing::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
         }
         Ok(Removal::Asked)
     }
 
     async fn look_last(&self, sighting: &OrphanSighting) -> Result<LastLook, SweepError> {
         let OrphanSighting { app, item, reason } = sighting;
-        let outside = &self.ports.outside;
+        let outside = &self.ports;
         match &item.thing {
             Thing::Machine(id) => {
                 let Some(there) = outside.machines.machine(app, id).await? else { return Ok(LastLook::Gone) };
@@ -81,7 +81,7 @@ impl OrphanSweeper {
 
     /// A volume stays bound a while to a machine that is gone.
     async fn still_holds(&self, volume: &OrphanSighting, holder: &MachineId) -> Result<bool, SweepError> {
-        Ok(self.ports.outside.machines.machine(&volume.app, holder).await?.is_some())
+        Ok(self.ports.machines.machine(&volume.app, holder).await?.is_some())
     }
 
     /// Whether a second machine is one too many: its town's own answers, and the town's volume is not on this one.
@@ -94,7 +94,7 @@ impl OrphanSweeper {
         let living = accounts.iter().filter(|account| account.status != TownStatus::Destroyed);
         for account in living.filter(|account| second.item.tags.iter().any(|tag| tag.names(account.town))) {
             let Some(own) = &account.machine else { return Ok(false) };
-            let answers = self.ports.outside.machines.machine(&second.app, own).await?;
+            let answers = self.ports.machines.machine(&second.app, own).await?;
             let is_well = answers.is_some_and(|own| own.power != Power::Leaving);
             if !is_well || (mounted.is_some() && mounted == account.volume.as_ref()) {
                 return Ok(false);

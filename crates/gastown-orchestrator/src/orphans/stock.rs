@@ -71,7 +71,7 @@ impl OrphanSweeper {
     /// Looks through every app. One that cannot be read costs that app only.
     pub(super) async fn take_stock(&self) -> Result<Stocks, SweepError> {
         let mut stocks = Stocks { read: Vec::new(), failed: Vec::new() };
-        for app in self.ports.outside.inventory.apps().await? {
+        for app in self.ports.inventory.apps().await? {
             match timeout(APP_PATIENCE, self.look_through(&app)).await {
                 Ok(Ok(stock)) => stocks.read.push(stock),
                 Ok(Err(error)) => {
@@ -90,7 +90,7 @@ impl OrphanSweeper {
 
     /// The registry is asked after Fly: what was made meanwhile has its row by then.
     async fn look_through(&self, app: &AppName) -> Result<AppStock, SweepError> {
-        let Stock { items, is_whole } = self.ports.outside.inventory.stock(app).await?;
+        let Stock { items, is_whole } = self.ports.inventory.stock(app).await?;
         let mut stock = AppStock { app: app.clone(), is_whole, orphans: Vec::new(), others: HashSet::new() };
         for some in items.chunks(ASKED_AT_ONCE) {
             self.judge(some, &mut stock).await?;
@@ -100,7 +100,7 @@ impl OrphanSweeper {
 
     async fn judge(&self, items: &[StockItem], stock: &mut AppStock) -> Result<(), StoreError> {
         let tags: HashSet<TownTag> = items.iter().flat_map(|item| item.tags.iter().copied()).collect();
-        let accounts = self.ports.store.orphans.accounts(&Vec::from_iter(tags)).await?;
+        let accounts = self.ports.book.accounts(&Vec::from_iter(tags)).await?;
         for item in items {
             match belonging(item, &accounts) {
                 Belonging::Orphan(reason) => {

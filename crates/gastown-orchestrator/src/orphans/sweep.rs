@@ -19,7 +19,7 @@ const MOST_LOOKS: usize = 100;
 
 impl OrphanSweeper {
     pub(super) async fn sweep(&self) -> Result<OrphanReport, SweepError> {
-        let policy = &self.settings.policy.orphans;
+        let policy = &self.policy.orphans;
         let stocks = self.take_stock().await?;
         let mut report = OrphanReport {
             apps: stocks.read.len(),
@@ -41,7 +41,7 @@ impl OrphanSweeper {
         for stock in &stocks.read {
             self.note(stock).await;
         }
-        let (book, now) = self.ports.store.orphans.book().await?;
+        let (book, now) = self.ports.book.book().await?;
         self.close_what_is_over(&stocks, &book, &mut report).await;
         if policy.delete {
             self.delete_what_is_due(&stocks, (&book, now), &mut report).await;
@@ -74,7 +74,7 @@ impl OrphanSweeper {
         if stock.orphans.is_empty() {
             return;
         }
-        match self.ports.store.orphans.note(&stock.orphans).await {
+        match self.ports.book.note(&stock.orphans).await {
             Ok(entries) => entries.iter().filter(|entry| entry.times_seen == 1).for_each(report_new),
             Err(error) => {
                 let error: &dyn Error = &error;
@@ -89,7 +89,7 @@ impl OrphanSweeper {
         for entry in book {
             let (app, thing) = (&entry.app, &entry.thing);
             let Some(end) = self.end_of(entry, stocks, &mut looks).await else { continue };
-            match self.ports.store.orphans.close(app, thing, end).await {
+            match self.ports.book.close(app, thing, end).await {
                 Ok(()) => {
                     tracing::info!(fly.app = %app, fly.thing = %thing, end = end.as_str(), "an orphan is none any more");
                     report.closed += 1;
@@ -123,7 +123,7 @@ impl OrphanSweeper {
     }
 
     async fn is_gone(&self, entry: &Orphan) -> Result<bool, ProviderError> {
-        let outside = &self.ports.outside;
+        let outside = &self.ports;
         Ok(match &entry.thing {
             Thing::Machine(id) => outside.machines.machine(&entry.app, id).await?.is_none(),
             Thing::Volume(id) => outside.volumes.volume(&entry.app, id).await?.is_none(),
@@ -137,7 +137,7 @@ impl OrphanSweeper {
         (book, now): (&[Orphan], DateTime<Utc>),
         report: &mut OrphanReport,
     ) {
-        let grace = Grace::from(&self.settings.policy.orphans);
+        let grace = Grace::from(&self.policy.orphans);
         let found = self.with_verdicts(stocks, book, now, grace);
         for orphan in found.iter().filter(|orphan| orphan.verdict == Verdict::Deletable) {
             if report.deleted == MOST_DELETIONS {
