@@ -98,19 +98,20 @@ impl Driver {
         self.record(operation, TownChange::default(), Duration::ZERO).await.map(drop)
     }
 
-    /// What was made for a town that is a tombstone by now, under a claim that is lost, has no row: it goes at once. A
-    /// living town's new driver finds it by name.
+    /// What was made under a claim that is lost, and that no row will name, goes at once: all of it where the town is a
+    /// tombstone by now; a volume also where the town has another one, for names of volumes are not unique (FM-49). What a
+    /// living town lacks, its new driver finds by name.
     async fn disown(&self, app: &AppName, town: TownId, made: &TownChange) {
-        let row = self.ports.store.registry.load(town).await;
-        if !matches!(row, Ok(Some(row)) if row.is_tombstone()) {
-            return;
-        }
+        let Ok(Some(row)) = self.ports.store.registry.load(town).await else { return };
         if let Some(Some(machine)) = &made.machine
+            && row.is_tombstone()
             && let Err(error) = self.ports.outside.machines.delete_machine(app, machine).await
         {
             tracing::error!(machine.id = %machine, error = &error as &dyn std::error::Error, "orphan made by a lost claim");
         }
+        let has_another = |made| row.volume_id.as_ref().is_some_and(|named| named != made);
         if let Some(Some(volume)) = &made.volume
+            && (row.is_tombstone() || has_another(volume))
             && let Err(error) = self.ports.outside.volumes.delete_volume(app, volume).await
         {
             tracing::error!(volume.id = %volume, error = &error as &dyn std::error::Error, "orphan made by a lost claim");
