@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::removal::Removal;
 pub use self::verdict::{Grace, Verdict};
 
+use self::removal::Noted;
 use crate::passes::{Turn, until_stopped};
 use crate::ports::{OrphanPorts, Ports};
 use crate::settings::{Policy, Settings};
@@ -158,7 +159,6 @@ impl OrphanSweeper {
     ///
     /// Errors: something could not be asked; whether the deletion was is then in the book.
     pub async fn delete(&self, sighting: &OrphanSighting, actor: &str) -> Result<Removal, SweepError> {
-        self.ports.book.note(std::slice::from_ref(sighting)).await?;
-        self.remove(sighting, actor).await
+        self.remove(sighting, Noted::No, actor).await
     }
 }

@@ -24,10 +24,22 @@ enum LastLook {
     Free(Option<VolumeId>),
 }
 
+/// Whether the book has an entry for it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    Yes,
+    No,
+}
+
 impl OrphanSweeper {
     /// Looks at the thing itself and asks the registry once more, writes the deletion down, then asks for it: whatever is
     /// in the way of one of these leaves the thing as it is.
-    pub(super) async fn remove(&self, sighting: &OrphanSighting, actor: &str) -> Result<Removal, SweepError> {
+    pub(super) async fn remove(
+        &self,
+        sighting: &OrphanSighting,
+        noted: Noted,
+        actor: &str,
+    ) -> Result<Removal, SweepError> {
         let OrphanSighting { app, item, reason } = sighting;
         let book = &self.ports.book;
         let mounted = match self.look_last(sighting).await? {
@@ -44,6 +56,9 @@ impl OrphanSweeper {
         }
         if *reason == OrphanReason::Second && !self.is_to_spare(sighting, mounted.as_ref(), &accounts).await? {
             return Ok(Removal::Kept(Verdict::InUse));
+        }
+        if noted == Noted::No {
+            book.note(std::slice::from_ref(sighting)).await?;
         }
         book.deleting(app, &item.thing, actor).await?;
         tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");

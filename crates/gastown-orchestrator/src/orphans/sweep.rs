@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use gastown_domain::Thing;
 use gastown_domain::ports::{Orphan, OrphanEnd, OrphanSighting, ProviderError};
 
+use super::removal::Noted;
 use super::stock::{AppStock, Stocks};
 use super::verdict::{Times, verdict};
 use super::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, SweepError, Verdict};
@@ -150,7 +151,7 @@ impl OrphanSweeper {
 
     async fn delete_and_log(&self, sighting: &OrphanSighting, report: &mut OrphanReport) {
         let (app, thing) = (&sighting.app, &sighting.item.thing);
-        match self.remove(sighting, ACTOR).await {
+        match self.remove(sighting, Noted::Yes, ACTOR).await {
             Ok(Removal::Asked) => report.deleted += 1,
             Ok(Removal::Gone) => report.closed += 1,
             Ok(Removal::Kept(verdict)) => {
