@@ -9,7 +9,7 @@ use gastown_domain::ports::WorkerId;
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
-use gastown_orchestrator::{Chance, Keys, Outside, Ports, Store, TownService, Workers};
+use gastown_orchestrator::{Chance, Keys, Outside, Ports, Store, TownService};
 use gastown_persistence::{ConnectError, Database, DatabaseSettings, MigrateError};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::DerivedTownKeys;
@@ -17,8 +17,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 use crate::chance::{RandomIds, SystemClock, ThreadDice};
-use crate::config::{AppConfig, Config};
+use crate::config::{AppConfig, Config, FlyConfig};
+use crate::registry;
 
 /// How long drivers have to finish the step they are at.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -69,6 +71,7 @@ pub struct ControlPlane {
     address: SocketAddr,
     http: HttpParts,
     service: TownService,
+    background: Background,
     database: Database,
     /// What this process is called in the rows that it claims.
     worker: WorkerId,
@@ -83,7 +86,8 @@ impl ControlPlane {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let address = SocketAddr::from((config.http.host, config.http.port));
         let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
-        Self::with_listener(config, Pacing::On(Rates::default()), listener).await
+        let pacing = pacing(&config.fly);
+        Self::with_listener(config, pacing, listener).await
     }
 
     /// The same on a port that is bound already, for callers that must know it before the rest is configured, and with
@@ -93,11 +97,16 @@ impl ControlPlane {
             address: SocketAddr::from((config.http.host, config.http.port)),
             cause,
         })?;
-        let database = Self::open(&config).await?;
+        let settings = DatabaseSettings {
+            max_connections: config.database_max_connections,
+            ..DatabaseSettings::at(config.database_url.clone())
+        };
+        let database = registry::open(&settings, config.migrate_on_start).await?;
         let stop = CancellationToken::new();
         let ports = ports(&config, &database, pacing)?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
+        let background = Background::new(&service, &ports, config.orchestrator.clone(), &worker);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
@@ -107,18 +116,8 @@ impl ControlPlane {
             tasks: TaskTracker::new(),
             settings: http_settings(&config)?,
         };
-        Ok(Self { listener, address, http, service, database, worker, shutdown: config.http.shutdown, stop })
-    }
-
-    async fn open(config: &Config) -> Result<Database, StartError> {
-        let mut settings = DatabaseSettings::at(config.database_url.clone());
-        settings.max_connections = config.database_max_connections;
-        let database = Database::connect(&settings).await.map_err(StartError::Connect)?;
-        if config.migrate_on_start {
-            database.migrate().await.map_err(StartError::Migrate)?;
-        }
-        let pending = database.pending_migrations().await.map_err(StartError::Schema)?;
-        if pending.is_empty() { Ok(database) } else { Err(StartError::PendingMigrations { pending }) }
+        let shutdown = config.http.shutdown;
+        Ok(Self { listener, address, http, service, background, database, worker, shutdown, stop })
     }
 
     /// The registry's database.
@@ -146,7 +145,7 @@ impl ControlPlane {
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
         let sweeping = stop.child_token();
-        let workers = tokio::spawn(Workers::new(self.service.clone()).run(sweeping.clone()));
+        let background = self.background.start(&sweeping);
         let calls = self.http.tasks.clone();
         let app = router(self.http);
         tracing::info!(address = %self.address, worker = %self.worker.0, "serving");
@@ -172,8 +171,7 @@ impl ControlPlane {
         self.stop.cancel();
         let drained = async {
             self.service.drained().await;
-            // The sweeper ends with its token; a panic of its own has been logged.
-            let _ = workers.await;
+            background.wait().await;
         };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("operations under way were cut off; their leases run out and they are taken over");
@@ -215,17 +213,26 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
     })
 }
 
-fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, StartError> {
-    let database = Arc::new(database.clone());
-    let timeouts = gastown_fly::Timeouts::default();
-    let client = FlyClient::new(config.fly.base_url.clone(), &config.fly.token, timeouts, pacing);
-    let policy = match &config.fly.app {
+/// Fly's limits, of which this process takes its share.
+pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
+    Pacing::On(Rates::default().shared_by(config.replicas))
+}
+
+/// The ports on Fly.
+pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError> {
+    let client = FlyClient::new(config.base_url.clone(), &config.token, config.timeouts, pacing);
+    let apps = match &config.app {
         AppConfig::Shared(app) => AppPolicy::Shared(app.clone()),
         AppConfig::PerUser { org_slug, prefix } => {
             AppPolicy::Created { org_slug: org_slug.clone(), prefix: prefix.clone() }
         }
     };
-    let fly = Arc::new(Fly::new(client.map_err(set_up("the Fly client"))?, policy));
+    Ok(Fly::new(client.map_err(set_up("the Fly client"))?, apps))
+}
+
+fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, StartError> {
+    let database = Arc::new(database.clone());
+    let fly = Arc::new(fly(&config.fly, pacing)?);
     let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());
     let towns = DerivedTownKeys::new(&config.secrets.town_secret).map_err(set_up("the towns' keys"))?;
     let towns = match &config.secrets.previous_town_secret {
@@ -237,12 +244,16 @@ fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, 
             registry: database.clone(),
             rigs: database.clone(),
             operations: database.clone(),
+            inspections: database.clone(),
+            orphans: database.clone(),
+            passes: database.clone(),
             users: database,
         },
         outside: Outside {
             apps: fly.clone(),
             volumes: fly.clone(),
-            machines: fly,
+            machines: fly.clone(),
+            inventory: fly,
             sandboxes: Arc::new(sandboxes.map_err(set_up("the sandbox client"))?),
         },
         keys: Keys {

@@ -3,15 +3,17 @@
 //! The only place that knows every crate. It reads the environment once ([`Config`]), builds the adapters and hands them
 //! over as ports ([`ControlPlane`]), and serves until it is told to stop. It decides nothing about towns.
 
+mod background;
 mod chance;
 pub mod commands;
 mod config;
 mod control_plane;
+mod registry;
 mod settings_source;
 mod telemetry;
 
 pub use chance::{RandomIds, SystemClock, ThreadDice};
-pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, SecretsConfig};
+pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
 pub use control_plane::{ControlPlane, StartError};
 pub use settings_source::{Mistake, Source, SourceError};
 pub use telemetry::init as init_telemetry;

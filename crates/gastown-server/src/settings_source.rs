@@ -1,6 +1,7 @@
 //! Where settings come from: the environment, and a file below it. Read once; every mistake is collected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,6 +12,8 @@ use secrecy::SecretString;
 #[derive(Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, String>,
+    /// Names whose value in the environment is not UTF-8: set, and of no use.
+    not_text: BTreeSet<String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -39,14 +42,25 @@ pub enum SourceError {
 impl Source {
     /// Settings from pairs, such as the process's environment. Blank values count as absent.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect(), mistakes: Vec::new() }
+        Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect(), ..Self::default() }
     }
 
     /// The process's environment.
     pub fn from_environment() -> Self {
-        // Names or values that are not UTF-8 cannot be settings of ours.
-        let pairs = std::env::vars_os();
-        Self::from_pairs(pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+        Self::from_os_pairs(std::env::vars_os())
+    }
+
+    fn from_os_pairs(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let (mut texts, mut not_text) = (Vec::new(), BTreeSet::new());
+        for (name, value) in pairs {
+            // A name that is not UTF-8 is none of ours.
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => texts.push((name, value)),
+                Err(_) => drop(not_text.insert(name)),
+            }
+        }
+        Self { not_text, ..Self::from_pairs(texts) }
     }
 
     /// Puts a TOML file of `NAME = value` lines below what is here: what is set already wins, blank values count as
@@ -80,6 +94,8 @@ impl Source {
             };
             match value {
                 Ok(value) if is_blank(&value) => {}
+                // The environment stands above the file, also where it makes no sense.
+                Ok(_) if self.not_text.contains(&name) => {}
                 Ok(value) => {
                     self.values.entry(name).or_insert(value);
                 }
@@ -96,6 +112,14 @@ impl Source {
         self.values.get(name).map(String::as_str)
     }
 
+    /// The value of a setting without which a command cannot do its work.
+    ///
+    /// Errors: it is missing, or not UTF-8.
+    pub fn required(&self, name: &str) -> Result<&str, Mistake> {
+        let problem = if self.not_text.contains(name) { NOT_TEXT } else { MISSING };
+        self.get(name).ok_or_else(|| Mistake { name: name.to_owned(), problem: problem.to_owned() })
+    }
+
     /// Every setting, by name.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -106,6 +130,9 @@ impl Source {
         self.values.entry(name.to_owned()).or_insert_with(value);
     }
 }
+
+const MISSING: &str = "is missing";
+const NOT_TEXT: &str = "is wrong: must be UTF-8";
 
 /// A secret of white space alone would be accepted, sealed and refused by everybody it is shown to.
 fn is_blank(value: &str) -> bool {
@@ -133,10 +160,19 @@ impl<'a> Reader<'a> {
         Self { source, mistakes: source.mistakes.clone() }
     }
 
+    /// What a setting is set to; that it is no text is noted.
+    fn value(&mut self, name: &str) -> Option<&'a str> {
+        if self.source.not_text.contains(name) {
+            self.wrong(name, NOT_TEXT);
+            return None;
+        }
+        self.source.get(name)
+    }
+
     /// Notes a setting that is not there, unless what is there was wrong already.
     fn missing(&mut self, name: &str) {
-        if self.source.get(name).is_none() && self.mistakes.iter().all(|mistake| mistake.name != name) {
-            self.wrong(name, "is missing");
+        if !self.has(name) && self.mistakes.iter().all(|mistake| mistake.name != name) {
+            self.wrong(name, MISSING);
         }
     }
 
@@ -154,7 +190,7 @@ impl<'a> Reader<'a> {
     where
         T::Err: Display,
     {
-        match self.source.get(name)?.trim().parse() {
+        match self.value(name)?.trim().parse() {
             Ok(value) => Some(value),
             Err(problem) => {
                 self.wrong(name, &format!("is wrong: {problem}"));
@@ -179,12 +215,12 @@ impl<'a> Reader<'a> {
 
     /// A secret that may be absent.
     pub(crate) fn secret(&mut self, name: &str) -> Option<SecretString> {
-        self.source.get(name).map(|value| SecretString::from(value.to_owned()))
+        self.value(name).map(|value| SecretString::from(value.to_owned()))
     }
 
     /// Whether a setting is there at all.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.source.get(name).is_some()
+        self.source.get(name).is_some() || self.source.not_text.contains(name)
     }
 
     /// Notes a mistake.
@@ -195,5 +231,44 @@ impl<'a> Reader<'a> {
     /// The mistakes so far, in the order the settings were read.
     pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    fn environment() -> Source {
+        let not_text = || OsString::from_vec(b"canary-\xff".to_vec());
+        let pairs = [("PORT", OsString::from("80")), ("HOST", not_text()), ("R2_ACCESS_KEY", not_text())];
+        Source::from_os_pairs(pairs.map(|(name, value)| (OsString::from(name), value)))
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_told_as_such_and_not_as_missing() {
+        let source = environment();
+        let mut reader = Reader::new(&source);
+        assert_eq!(reader.or("PORT", 1), 80);
+        assert_eq!(reader.or("HOST", "usual".to_owned()), "usual");
+        assert!(reader.required_secret("R2_ACCESS_KEY").is_none() && reader.has("R2_ACCESS_KEY"));
+        let told: Vec<_> = reader.into_mistakes().iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["HOST is wrong: must be UTF-8", "R2_ACCESS_KEY is wrong: must be UTF-8"]);
+        let told =
+            ["PORT", "HOST", "R2_BUCKET"].map(|name| source.required(name).map_err(|mistake| mistake.to_string()));
+        assert_eq!(told, [Ok("80"), Err("HOST is wrong: must be UTF-8".into()), Err("R2_BUCKET is missing".into())]);
+    }
+
+    #[test]
+    fn no_file_and_no_default_hides_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gastown.toml");
+        std::fs::write(&file, "HOST = \"127.0.0.1\"\n").unwrap();
+        let mut source = environment().with_file(&file, &["HOST"]).unwrap();
+        source.fill("R2_ACCESS_KEY", || "filled".to_owned());
+        let mut reader = Reader::new(&source);
+        assert_eq!((reader.optional::<String>("HOST"), reader.optional::<String>("R2_ACCESS_KEY")), (None, None));
+        assert_eq!(reader.into_mistakes().len(), 2);
     }
 }

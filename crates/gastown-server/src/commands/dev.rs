@@ -10,14 +10,14 @@ use chrono::TimeDelta;
 use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
 use gastown_domain::UserId;
-use gastown_fly::{Pacing, Rates};
+use gastown_fly::Pacing;
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::config::{AppConfig, Config};
-use crate::control_plane::{ControlPlane, minter};
+use crate::control_plane::{ControlPlane, minter, pacing};
 use crate::settings_source::Source;
 
 /// The app in the simulator.
@@ -73,6 +73,10 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         ("START_PATIENCE_SECONDS", "45"),
         ("STOP_PATIENCE_SECONDS", "45"),
         ("SWEEP_SECONDS", "2"),
+        // What happens behind her back is noticed while she looks.
+        ("INSPECT_SECONDS", "5"),
+        ("ORPHAN_SWEEP_SECONDS", "10"),
+        ("ORPHAN_GRACE_SECONDS", "60"),
     ] {
         source.fill(name, || value.to_owned());
     }
@@ -81,7 +85,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let policy = &mut config.orchestrator.policy;
     policy.look_again = std::time::Duration::from_millis(500);
 
-    let pacing = if simulator.is_some() { Pacing::Off } else { Pacing::On(Rates::default()) };
+    let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;
     let app = match &config.fly.app {
         AppConfig::Shared(app) => Some(app.to_string()),

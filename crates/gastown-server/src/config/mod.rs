@@ -1,7 +1,10 @@
 //! The one struct of settings, checked whole at start: all mistakes at once, by name, never by value.
 
+mod fly;
 mod http_url;
 mod list;
+mod policy;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -10,17 +13,17 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use gastown_domain::{AppName, ImageRef, Region};
-use gastown_fly::{BaseUrl, PUBLIC_BASE_URL};
-use gastown_orchestrator::{AppPlacement, MachineTemplate, Policy, SandboxEnv, Settings};
+use gastown_domain::{ImageRef, Region};
+use gastown_orchestrator::{MachineTemplate, Policy, SandboxEnv, Settings};
 use gastown_sandbox::UrlTemplate;
-use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings_source::{Mistake, Reader, Source};
+pub use fly::{AppConfig, FlyConfig};
 use http_url::HttpUrl;
 use list::List;
+pub use secrets::SecretsConfig;
 
 /// Everything `gastown serve` is told.
 #[derive(Debug, Clone)]
@@ -58,48 +61,6 @@ pub struct HttpConfig {
     pub shutdown: Duration,
 }
 
-/// How Fly is called.
-#[derive(Debug, Clone)]
-pub struct FlyConfig {
-    /// `FLY_API_BASE_URL`.
-    pub base_url: BaseUrl,
-    /// `FLY_API_TOKEN`.
-    pub token: SecretString,
-    /// One app, or one per user.
-    pub app: AppConfig,
-}
-
-/// `FLY_APP_NAME`, or `FLY_ORG_SLUG` and `FLY_APP_PREFIX`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppConfig {
-    /// One app for all, made by an operator.
-    Shared(AppName),
-    /// One app per user, made as needed.
-    PerUser {
-        /// The organization.
-        org_slug: String,
-        /// What their names begin with.
-        prefix: AppName,
-    },
-}
-
-/// Keys and tokens.
-#[derive(Debug, Clone)]
-pub struct SecretsConfig {
-    /// `NEXTAUTH_SECRET`: signs and verifies tokens.
-    pub token_secret: SecretString,
-    /// `NEXTAUTH_SECRET_PREVIOUS`: verifies tokens signed before a rotation.
-    pub previous_token_secret: Option<SecretString>,
-    /// `TOKEN_ENV`: the environment tokens are issued for.
-    pub token_env: Option<String>,
-    /// `INTERNAL_API_SECRET`: the towns' keys are derived from it.
-    pub town_secret: SecretString,
-    /// `INTERNAL_API_SECRET_PREVIOUS`: verifies keys derived before a rotation.
-    pub previous_town_secret: Option<SecretString>,
-    /// `SANDBOX_PUBLIC_KEY`: seals what only a sandbox may read.
-    pub sealing_key: PublicSealingKey,
-}
-
 /// Settings are missing or wrong. Its text lists every one by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -118,7 +79,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Every setting there is, by name. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 35] = [
+    pub const NAMES: [&str; 42] = [
         "CALLER_WAIT_SECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
@@ -133,20 +94,27 @@ impl Config {
         "FLY_REGIONS",
         "GASTOWN_CLOUD_URL",
         "HOST",
+        "INSPECT_SECONDS",
         "INTERNAL_API_SECRET",
         "INTERNAL_API_SECRET_PREVIOUS",
         "KILO_API_URL",
+        "LEASE_SECONDS",
         "LOG_FORMAT",
         "LOG_LEVEL",
         "MAX_BODY_BYTES",
+        "MAX_TOWNS_PER_USER",
         "MIGRATE_ON_START",
         "NEXTAUTH_SECRET",
         "NEXTAUTH_SECRET_PREVIOUS",
+        "ORPHAN_DELETE",
+        "ORPHAN_GRACE_SECONDS",
+        "ORPHAN_SWEEP_SECONDS",
         "PORT",
         "R2_ACCESS_KEY",
         "R2_BUCKET",
         "R2_ENDPOINT",
         "R2_SECRET_KEY",
+        "REPLICAS",
         "SANDBOX_PUBLIC_KEY",
         "SANDBOX_URL",
         "SHUTDOWN_SECONDS",
@@ -160,13 +128,7 @@ impl Config {
     ///
     /// Errors: all that is missing or wrong, at once.
     pub fn read(source: &Source) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(source);
-        let config = Self::parts(&mut reader);
-        let mistakes = reader.into_mistakes();
-        match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError { mistakes }),
-        }
+        whole(source, Self::parts)
     }
 
     /// Every part is read before any is missed, so that all mistakes are told together.
@@ -175,19 +137,16 @@ impl Config {
         let database_max_connections = at_least_one(reader, "DATABASE_MAX_CONNECTIONS", 10);
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http(reader);
-        let fly = fly(reader);
+        let policy = policy::policy(reader);
+        let fly = fly::fly(reader, policy.lease);
         let sandbox_url = reader.optional("SANDBOX_URL").or_else(|| gastown_sandbox::DEFAULT_TEMPLATE.parse().ok());
-        let secrets = secrets(reader);
+        let secrets = secrets::secrets(reader);
         let regions = regions(reader);
         let image: Option<ImageRef> = reader.required("FLY_IMAGE");
         let env = sandbox_env(reader);
-        let policy = policy(reader);
         logs(reader);
         let fly = fly?;
-        let apps = match &fly.app {
-            AppConfig::Shared(app) => AppPlacement::Shared(app.clone()),
-            AppConfig::PerUser { prefix, .. } => AppPlacement::PerUser { prefix: prefix.clone() },
-        };
+        let apps = fly.placement();
         let machine = MachineTemplate {
             image: image?,
             guest: gastown_domain::Guest::TOWN,
@@ -203,6 +162,42 @@ impl Config {
             secrets: secrets?,
             orchestrator: Settings { apps, regions: regions?, machine, env: env?, policy },
         })
+    }
+}
+
+/// What the search for orphans is told: it needs no secret but the database's and Fly's.
+#[derive(Debug, Clone)]
+pub struct OrphansConfig {
+    /// `DATABASE_URL`.
+    pub database_url: SecretString,
+    /// How Fly is called.
+    pub fly: FlyConfig,
+    /// When an orphan may be deleted.
+    pub policy: Policy,
+}
+
+impl OrphansConfig {
+    /// Reads and checks what it needs, and nothing else.
+    ///
+    /// Errors: all of it that is missing or wrong, at once.
+    pub fn read(source: &Source) -> Result<Self, ConfigError> {
+        whole(source, |reader| {
+            let database_url = database_url(reader);
+            let policy = policy::policy(reader);
+            let fly = fly::fly(reader, policy.lease);
+            Some(Self { database_url: database_url?, fly: fly?, policy })
+        })
+    }
+}
+
+/// What was read, if nothing of it was missing or wrong.
+fn whole<T>(source: &Source, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T, ConfigError> {
+    let mut reader = Reader::new(source);
+    let config = read(&mut reader);
+    let mistakes = reader.into_mistakes();
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(ConfigError { mistakes }),
     }
 }
 
@@ -224,63 +219,6 @@ fn http(reader: &mut Reader<'_>) -> HttpConfig {
         max_body_bytes: at_least_one(reader, "MAX_BODY_BYTES", 1024 * 1024),
         shutdown: Duration::from_secs(reader.or("SHUTDOWN_SECONDS", 25)),
     }
-}
-
-fn fly(reader: &mut Reader<'_>) -> Option<FlyConfig> {
-    let base_url = reader.optional("FLY_API_BASE_URL").or_else(|| PUBLIC_BASE_URL.parse().ok());
-    let token = reader.required_secret("FLY_API_TOKEN");
-    let per_user = reader.has("FLY_ORG_SLUG") || reader.has("FLY_APP_PREFIX");
-    let app = match (reader.has("FLY_APP_NAME"), per_user) {
-        (true, true) => {
-            reader.wrong(
-                "FLY_APP_NAME",
-                "cannot be set together with FLY_ORG_SLUG and FLY_APP_PREFIX: one app, or one per user",
-            );
-            None
-        }
-        (false, false) => {
-            reader.wrong("FLY_APP_NAME", "is missing (or FLY_ORG_SLUG and FLY_APP_PREFIX, for one app per user)");
-            None
-        }
-        (true, false) => reader.required("FLY_APP_NAME").map(AppConfig::Shared),
-        (false, true) => {
-            let (org_slug, prefix) = (reader.required("FLY_ORG_SLUG"), reader.required::<AppName>("FLY_APP_PREFIX"));
-            // 20 digits of the user and a dash follow it.
-            if prefix.as_ref().is_some_and(|prefix| prefix.as_str().len() > 40) {
-                reader.wrong("FLY_APP_PREFIX", "is wrong: is too long, at most 40 characters are allowed");
-            }
-            org_slug.zip(prefix).map(|(org_slug, prefix)| AppConfig::PerUser { org_slug, prefix })
-        }
-    };
-    Some(FlyConfig { base_url: base_url?, token: token?, app: app? })
-}
-
-fn secrets(reader: &mut Reader<'_>) -> Option<SecretsConfig> {
-    let token_secret = reader.required_secret("NEXTAUTH_SECRET");
-    let previous_token_secret = reader.secret("NEXTAUTH_SECRET_PREVIOUS");
-    for (name, secret) in [("NEXTAUTH_SECRET", &token_secret), ("NEXTAUTH_SECRET_PREVIOUS", &previous_token_secret)] {
-        if let Some(Err(problem)) = secret.as_ref().map(gastown_jwt::TokenKeys::new) {
-            reader.wrong(name, &format!("is wrong: {problem}"));
-        }
-    }
-    let town_secret = reader.required_secret("INTERNAL_API_SECRET");
-    let previous_town_secret = reader.secret("INTERNAL_API_SECRET_PREVIOUS");
-    for (name, secret) in
-        [("INTERNAL_API_SECRET", &town_secret), ("INTERNAL_API_SECRET_PREVIOUS", &previous_town_secret)]
-    {
-        if let Some(Err(problem)) = secret.as_ref().map(DerivedTownKeys::new) {
-            reader.wrong(name, &format!("is wrong: {problem}"));
-        }
-    }
-    let sealing_key = reader.required("SANDBOX_PUBLIC_KEY");
-    Some(SecretsConfig {
-        token_secret: token_secret?,
-        previous_token_secret,
-        token_env: reader.optional("TOKEN_ENV"),
-        town_secret: town_secret?,
-        previous_town_secret,
-        sealing_key: sealing_key?,
-    })
 }
 
 fn regions(reader: &mut Reader<'_>) -> Option<Vec<Region>> {
@@ -327,25 +265,6 @@ fn at_least_one<T: FromStr<Err: Display> + Default + PartialEq>(reader: &mut Rea
         reader.wrong(name, "is wrong: must be at least 1");
     }
     given
-}
-
-fn policy(reader: &mut Reader<'_>) -> Policy {
-    let usual = Policy::production();
-    let mut seconds = |name: &str, usual: Duration| {
-        let given = reader.or(name, usual.as_secs());
-        if !(1..=24 * 60 * 60).contains(&given) {
-            reader.wrong(name, "is wrong: must be between 1 and 86400 seconds");
-        }
-        Duration::from_secs(given)
-    };
-    Policy {
-        caller_wait: seconds("CALLER_WAIT_SECONDS", usual.caller_wait),
-        create_patience: seconds("CREATE_PATIENCE_SECONDS", usual.create_patience),
-        start_patience: seconds("START_PATIENCE_SECONDS", usual.start_patience),
-        stop_patience: seconds("STOP_PATIENCE_SECONDS", usual.stop_patience),
-        sweep_every: seconds("SWEEP_SECONDS", usual.sweep_every),
-        ..usual
-    }
 }
 
 /// `LOG_FORMAT`: how logs are written.

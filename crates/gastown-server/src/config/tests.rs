@@ -1,3 +1,6 @@
+use gastown_fly::Timeouts;
+use gastown_orchestrator::OrphanPolicy;
+
 use super::*;
 
 const WHOLE: [(&str, &str); 11] = [
@@ -90,6 +93,66 @@ fn an_address_says_how_it_is_reached() {
         }
         assert!(Config::read(&source(&[(name, "https://api.example.com:8443")])).is_ok(), "{name}");
     }
+}
+
+#[test]
+fn no_call_to_fly_outlasts_a_lease() {
+    let config = Config::read(&source(&[])).unwrap();
+    assert_eq!(config.fly.timeouts, Timeouts::default());
+    for lease in [10, 12, 45, 3600] {
+        let config = Config::read(&source(&[("LEASE_SECONDS", &lease.to_string())])).unwrap();
+        let (policy, timeouts) = (&config.orchestrator.policy, config.fly.timeouts);
+        assert_eq!(policy.lease, Duration::from_secs(lease));
+        assert!(timeouts.connect < timeouts.call && timeouts.call < policy.lease, "{lease}: {timeouts:?}");
+        assert!(policy.await_machine < policy.lease, "{lease}");
+    }
+    for lease in ["9", "3601", "-1", "soon"] {
+        assert_eq!(mistakes(&[("LEASE_SECONDS", lease)]), ["LEASE_SECONDS"], "{lease}");
+    }
+}
+
+#[test]
+fn what_is_looked_at_when_is_the_operators_to_say() {
+    let told = [
+        ("MAX_TOWNS_PER_USER", "3"),
+        ("INSPECT_SECONDS", "7"),
+        ("ORPHAN_SWEEP_SECONDS", "8"),
+        ("ORPHAN_GRACE_SECONDS", "604800"),
+        ("ORPHAN_DELETE", "false"),
+        ("REPLICAS", "4"),
+    ];
+    let config = Config::read(&source(&told)).unwrap();
+    let (policy, usual) = (config.orchestrator.policy, Policy::production());
+    assert_eq!((policy.most_towns, policy.inspection.every), (3, Duration::from_secs(7)));
+    let orphans = OrphanPolicy {
+        every: Duration::from_secs(8),
+        grace: Duration::from_secs(604_800),
+        delete: false,
+        ..usual.orphans
+    };
+    assert_eq!((policy.orphans, config.fly.replicas.get()), (orphans, 4));
+    for (name, value) in [
+        ("MAX_TOWNS_PER_USER", "0"),
+        ("INSPECT_SECONDS", "0"),
+        ("ORPHAN_SWEEP_SECONDS", "86401"),
+        ("ORPHAN_GRACE_SECONDS", "0"),
+        ("ORPHAN_DELETE", "perhaps"),
+        ("REPLICAS", "0"),
+    ] {
+        assert_eq!(mistakes(&[(name, value)]), [name], "{value}");
+    }
+}
+
+#[test]
+fn the_search_for_orphans_asks_for_no_secret_but_flys() {
+    let few = ["DATABASE_URL", "FLY_API_TOKEN", "FLY_APP_NAME"];
+    let pairs = WHOLE.iter().filter(|(name, _)| few.contains(name));
+    let pairs: Vec<_> = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let config = OrphansConfig::read(&Source::from_pairs(pairs)).unwrap();
+    assert_eq!(config.policy, Policy::production());
+    let error = OrphansConfig::read(&Source::default()).unwrap_err();
+    let told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(told, few);
 }
 
 #[test]

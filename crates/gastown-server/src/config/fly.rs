@@ -1,0 +1,93 @@
+//! How Fly is called.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use gastown_domain::AppName;
+use gastown_fly::{BaseUrl, PUBLIC_BASE_URL, Timeouts};
+use gastown_orchestrator::AppPlacement;
+use secrecy::SecretString;
+
+use super::at_least_one;
+use crate::settings_source::Reader;
+
+/// How Fly is called.
+#[derive(Debug, Clone)]
+pub struct FlyConfig {
+    /// `FLY_API_BASE_URL`.
+    pub base_url: BaseUrl,
+    /// `FLY_API_TOKEN`.
+    pub token: SecretString,
+    /// One app, or one per user.
+    pub app: AppConfig,
+    /// `REPLICAS`, 1 where absent: how many processes share Fly's limits.
+    pub replicas: NonZeroU32,
+    /// How long a call may take; follows from `LEASE_SECONDS`.
+    pub timeouts: Timeouts,
+}
+
+impl FlyConfig {
+    /// Where the orchestrator looks for a user's towns.
+    pub fn placement(&self) -> AppPlacement {
+        match &self.app {
+            AppConfig::Shared(app) => AppPlacement::Shared(app.clone()),
+            AppConfig::PerUser { prefix, .. } => AppPlacement::PerUser { prefix: prefix.clone() },
+        }
+    }
+}
+
+/// `FLY_APP_NAME`, or `FLY_ORG_SLUG` and `FLY_APP_PREFIX`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppConfig {
+    /// One app for all, made by an operator.
+    Shared(AppName),
+    /// One app per user, made as needed.
+    PerUser {
+        /// The organization.
+        org_slug: String,
+        /// What their names begin with.
+        prefix: AppName,
+    },
+}
+
+/// `lease` is how long a claim holds: no call to Fly may outlast it, or its driver would not know what it made.
+pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig> {
+    let base_url = reader.optional("FLY_API_BASE_URL").or_else(|| PUBLIC_BASE_URL.parse().ok());
+    let token = reader.required_secret("FLY_API_TOKEN");
+    let per_user = reader.has("FLY_ORG_SLUG") || reader.has("FLY_APP_PREFIX");
+    let app = match (reader.has("FLY_APP_NAME"), per_user) {
+        (true, true) => {
+            reader.wrong(
+                "FLY_APP_NAME",
+                "cannot be set together with FLY_ORG_SLUG and FLY_APP_PREFIX: one app, or one per user",
+            );
+            None
+        }
+        (false, false) => {
+            reader.wrong("FLY_APP_NAME", "is missing (or FLY_ORG_SLUG and FLY_APP_PREFIX, for one app per user)");
+            None
+        }
+        (true, false) => reader.required("FLY_APP_NAME").map(AppConfig::Shared),
+        (false, true) => {
+            let (org_slug, prefix) = (reader.required("FLY_ORG_SLUG"), reader.required::<AppName>("FLY_APP_PREFIX"));
+            // 20 digits of the user and a dash follow it.
+            if prefix.as_ref().is_some_and(|prefix| prefix.as_str().len() > 40) {
+                reader.wrong("FLY_APP_PREFIX", "is wrong: is too long, at most 40 characters are allowed");
+            }
+            org_slug.zip(prefix).map(|(org_slug, prefix)| AppConfig::PerUser { org_slug, prefix })
+        }
+    };
+    let replicas = at_least_one(reader, "REPLICAS", 1);
+    Some(FlyConfig {
+        base_url: base_url?,
+        token: token?,
+        app: app?,
+        replicas: NonZeroU32::new(replicas)?,
+        timeouts: timeouts(lease),
+    })
+}
+
+fn timeouts(lease: Duration) -> Timeouts {
+    let usual = Timeouts::default();
+    Timeouts { connect: usual.connect.min(lease / 3), call: usual.call.min(lease * 2 / 3) }
+}

@@ -1,0 +1,51 @@
+//! Keys and tokens.
+
+use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
+use secrecy::SecretString;
+
+use crate::settings_source::Reader;
+
+/// Keys and tokens.
+#[derive(Debug, Clone)]
+pub struct SecretsConfig {
+    /// `NEXTAUTH_SECRET`: signs and verifies tokens.
+    pub token_secret: SecretString,
+    /// `NEXTAUTH_SECRET_PREVIOUS`: verifies tokens signed before a rotation.
+    pub previous_token_secret: Option<SecretString>,
+    /// `TOKEN_ENV`: the environment tokens are issued for.
+    pub token_env: Option<String>,
+    /// `INTERNAL_API_SECRET`: the towns' keys are derived from it.
+    pub town_secret: SecretString,
+    /// `INTERNAL_API_SECRET_PREVIOUS`: verifies keys derived before a rotation.
+    pub previous_town_secret: Option<SecretString>,
+    /// `SANDBOX_PUBLIC_KEY`: seals what only a sandbox may read.
+    pub sealing_key: PublicSealingKey,
+}
+
+pub(super) fn secrets(reader: &mut Reader<'_>) -> Option<SecretsConfig> {
+    let token_secret = reader.required_secret("NEXTAUTH_SECRET");
+    let previous_token_secret = reader.secret("NEXTAUTH_SECRET_PREVIOUS");
+    for (name, secret) in [("NEXTAUTH_SECRET", &token_secret), ("NEXTAUTH_SECRET_PREVIOUS", &previous_token_secret)] {
+        if let Some(Err(problem)) = secret.as_ref().map(gastown_jwt::TokenKeys::new) {
+            reader.wrong(name, &format!("is wrong: {problem}"));
+        }
+    }
+    let town_secret = reader.required_secret("INTERNAL_API_SECRET");
+    let previous_town_secret = reader.secret("INTERNAL_API_SECRET_PREVIOUS");
+    for (name, secret) in
+        [("INTERNAL_API_SECRET", &town_secret), ("INTERNAL_API_SECRET_PREVIOUS", &previous_town_secret)]
+    {
+        if let Some(Err(problem)) = secret.as_ref().map(DerivedTownKeys::new) {
+            reader.wrong(name, &format!("is wrong: {problem}"));
+        }
+    }
+    let sealing_key = reader.required("SANDBOX_PUBLIC_KEY");
+    Some(SecretsConfig {
+        token_secret: token_secret?,
+        previous_token_secret,
+        token_env: reader.optional("TOKEN_ENV"),
+        town_secret: town_secret?,
+        previous_town_secret,
+        sealing_key: sealing_key?,
+    })
+}
