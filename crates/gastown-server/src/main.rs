@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gastown_server::commands::{dev, migrate, serve, unseal};
+use gastown_server::commands::{dev, migrate, operations, orphans, serve, town, unseal};
 use gastown_server::{Config, Source, init_telemetry};
 
 /// The control plane of Gastown Cloud.
@@ -35,9 +35,23 @@ enum Command {
     },
     /// Open the sealed values of the environment and become the given command; what a sandbox image runs at boot.
     Unseal {
+        /// A command without `--` before it.
+        #[arg(hide = true)]
+        misplaced: Vec<String>,
         /// The command and its arguments. Without it the opened values are printed for a shell to `eval`.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,
+    },
+    /// Show what is in flight on every town, what of it needs somebody, and how the passes over all towns stand. Needs
+    /// DATABASE_URL only.
+    Operations(operations::Options),
+    /// Show what is at Fly with our names or metadata and no row accounts for, or delete it. Needs DATABASE_URL and the
+    /// settings of Fly only.
+    Orphans(orphans::Options),
+    /// Show one town, try it again, or destroy it. Needs DATABASE_URL only.
+    Town {
+        #[command(subcommand)]
+        action: town::Action,
     },
 }
 
@@ -73,6 +87,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             init_telemetry(&source, "warn");
             migrate::run(&source, direction).await
         }
-        Command::Unseal { command } => unseal::run(&source, &command),
+        Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced),
+        Command::Operations(options) => {
+            init_telemetry(&source, "warn");
+            operations::run(&source, options).await
+        }
+        Command::Orphans(options) => {
+            init_telemetry(&source, "warn");
+            orphans::run(&source, options).await
+        }
+        Command::Town { action } => {
+            init_telemetry(&source, "warn");
+            town::run(&source, action).await
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! `gastown migrate up|down|status`: the schema, by hand.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use clap::Subcommand;
+use migration::{MigrateError, MigrationState, at_url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::say::say;
 use crate::settings_source::Source;
 
 /// What to do with the schema.
@@ -22,18 +26,47 @@ pub enum Direction {
 }
 
 /// Needs `DATABASE_URL` only.
-#[expect(clippy::print_stdout, reason = "the command's answer")]
 pub async fn run(source: &Source, direction: Direction) -> anyhow::Result<()> {
-    let url = source.get("DATABASE_URL").context("DATABASE_URL is missing")?;
-    let url = SecretString::from(url.to_owned());
+    let url = SecretString::from(source.required("DATABASE_URL")?.to_owned());
     let url = url.expose_secret();
-    match direction {
-        Direction::Up => migration::at_url::up(url).await.context("cannot migrate up")?,
-        Direction::Down { steps } => migration::at_url::down(url, Some(steps)).await.context("cannot migrate down")?,
-        Direction::Status => {}
+    let before = match direction {
+        Direction::Up => match at_url::status(url).await {
+            // It is made with the first migration.
+            Err(MigrateError::NoSuchDatabase(_)) => Ok(Vec::new()),
+            states => states,
+        },
+        Direction::Down { .. } | Direction::Status => at_url::status(url).await,
+    };
+    let before = before.context("cannot read the schema's state")?;
+    let after = match direction {
+        Direction::Up => at_url::up(url).await.context("cannot migrate up"),
+        Direction::Down { steps } => at_url::down(url, Some(steps)).await.context("cannot migrate down"),
+        Direction::Status => return Ok(say(listed(&before))?),
+    };
+    after?;
+    let after = at_url::status(url).await.context("cannot read the schema's state")?;
+    say(listed(&after))?;
+    Ok(say(change(&before, &after))?)
+}
+
+fn listed(states: &[MigrationState]) -> String {
+    let line =
+        |state: &MigrationState| format!("{:<8} {}", if state.applied { "applied" } else { "pending" }, state.name);
+    states.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What became of the schema; of several that migrate at once, each says what has changed since it looked.
+fn change(before: &[MigrationState], after: &[MigrationState]) -> String {
+    let (before, after) = (applied(before), applied(after));
+    match (after.difference(&before).count(), before.difference(&after).count()) {
+        (0, 0) => "Nothing was to be done.".to_owned(),
+        (1, 0) => "1 migration was applied.".to_owned(),
+        (up, 0) => format!("{up} migrations were applied."),
+        (_, 1) => "1 migration was undone.".to_owned(),
+        (_, down) => format!("{down} migrations were undone."),
     }
-    for state in migration::at_url::status(url).await.context("cannot read the schema's state")? {
-        println!("{:<8} {}", if state.applied { "applied" } else { "pending" }, state.name);
-    }
-    Ok(())
+}
+
+fn applied(states: &[MigrationState]) -> BTreeSet<&str> {
+    states.iter().filter(|state| state.applied).map(|state| state.name.as_str()).collect()
 }

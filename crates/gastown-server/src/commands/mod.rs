@@ -1,7 +1,15 @@
 //! What the binary does, one file per command.
 
+mod actor;
+mod confirm;
+mod database;
 pub mod dev;
 pub mod migrate;
+pub mod operations;
+pub mod orphans;
+mod render;
+mod say;
 pub mod serve;
 mod shutdown;
+pub mod town;
 pub mod unseal;

@@ -18,9 +18,12 @@ const PREVIOUS_KEY: &str = "SANDBOX_PRIVATE_KEY_PREVIOUS";
 /// Opens every sealed value. With a command, becomes it, the keys removed from its environment; without one, prints the
 /// opened values as lines a POSIX shell can `eval`.
 ///
-/// Errors: no key, or any value that cannot be opened, by name; then nothing is run or printed.
+/// Errors: a command without `--` before it, no key, or any value that cannot be opened, by name; then nothing is run or printed.
 #[expect(clippy::print_stdout, reason = "the command's answer")]
-pub fn run(source: &Source, command: &[String]) -> anyhow::Result<()> {
+pub fn run(source: &Source, command: &[String], misplaced: &[String]) -> anyhow::Result<()> {
+    if let Some(first) = misplaced.first() {
+        bail!("write `--` before the command: gastown unseal -- {first} …");
+    }
     let mut keys = Vec::new();
     for name in [KEY, PREVIOUS_KEY] {
         if let Some(value) = source.get(name) {
@@ -29,7 +32,7 @@ pub fn run(source: &Source, command: &[String]) -> anyhow::Result<()> {
         }
     }
     if keys.is_empty() {
-        bail!("{KEY} is missing");
+        source.required(KEY)?;
     }
     let rest = source.pairs().filter(|(name, _)| *name != KEY && *name != PREVIOUS_KEY);
     let env = open_env(&keys, rest.map(|(name, value)| (name.to_owned(), value.to_owned())))?;

@@ -22,13 +22,31 @@ async fn the_schema_goes_up_and_down_and_up_again() {
             let count = |word: &str| ended.out.lines().filter(|line| line.starts_with(word)).count();
             (count("applied"), count("pending"))
         };
-        let (_, all) = run(&["migrate", "status"]).await;
-        assert!(all >= 6, "{all}");
-        assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
+        let (all, pending) = run(&["migrate", "up"]).await;
+        assert!(all >= 9 && pending == 0, "{all}");
+        assert_eq!(run(&["migrate", "status"]).await, (all, 0), "{engine:?}");
         assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
         assert_eq!(run(&["migrate", "down"]).await, (all - 1, 1), "{engine:?}");
         assert_eq!(run(&["migrate", "down", "--steps", &(all - 1).to_string()]).await, (0, all), "{engine:?}");
         assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_migration_changed_is_said() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let place = empty(engine).await;
+        let settings = pairs(&[("DATABASE_URL", place.url())]);
+        let last_line = async |arguments: &[&str]| {
+            let out = Gastown::run(arguments, &settings).await.out;
+            out.lines().last().unwrap_or_default().to_owned()
+        };
+        let first = last_line(&["migrate", "up"]).await;
+        assert!(first.ends_with(" migrations were applied."), "{engine:?}: {first}");
+        assert_eq!(last_line(&["migrate", "up"]).await, "Nothing was to be done.", "{engine:?}");
+        assert_eq!(last_line(&["migrate", "down"]).await, "1 migration was undone.", "{engine:?}");
+        assert_eq!(last_line(&["migrate", "down", "--steps", "2"]).await, "2 migrations were undone.", "{engine:?}");
+        assert_eq!(last_line(&["migrate", "up"]).await, "3 migrations were applied.", "{engine:?}");
     }
 }
 
@@ -60,6 +78,14 @@ async fn a_program_gets_the_opened_values_and_not_the_key() {
     // Its end is the program's.
     let ended = Gastown::run(&["unseal", "--", "sh", "-c", "exit 7"], &settings).await;
     assert_eq!(ended.status.code(), Some(7));
+}
+
+#[tokio::test]
+async fn a_program_without_the_two_dashes_is_told_where_they_go() {
+    let settings = sealed(&SandboxKey::generate());
+    let ended = Gastown::run(&["unseal", "env"], &settings).await;
+    assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""));
+    assert!(ended.err.contains("gastown unseal -- env"), "{}", ended.err);
 }
 
 #[tokio::test]

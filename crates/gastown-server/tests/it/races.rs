@@ -11,9 +11,6 @@ use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
 on_both! {
     of_twenty_creates_of_one_name_one_wins,
-    a_repeated_key_makes_one_town,
-    a_key_means_one_request,
-    a_repeated_key_is_told_the_same_failure,
     of_a_start_and_a_stop_at_once_none_is_lost,
     a_destroy_preempts_a_create,
     a_destroy_preempts_a_create_whose_machine_is_on_its_way,
@@ -42,43 +39,6 @@ async fn of_twenty_creates_of_one_name_one_wins(setup: Setup) -> Stage {
     let answers = join_all(creates).await;
     assert_eq!(tally(&answers), (1, vec!["CONFLICT"; 19]));
     assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
-    assert_eq!(stage.rows.towns().await.len(), 1);
-    stage
-}
-
-async fn a_repeated_key_makes_one_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
-    let input = json!({"townName": "mill", "idempotencyKey": "once"});
-    let answers = join_all((0..8).map(|_| stage.call(ALICE, "createTown", input.clone()))).await;
-    let ids: Vec<_> = answers.into_iter().map(|answer| id_of(&answer.unwrap())).collect();
-    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    let later = stage.call(ALICE, "createTown", input).await.unwrap();
-    assert_eq!((id_of(&later), &later["status"]), (ids[0], &json!("running")));
-    assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
-    stage
-}
-
-async fn a_key_means_one_request(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
-    for (name, want) in [("mill", Ok(())), ("inn", Err("CONFLICT"))] {
-        let input = json!({"townName": name, "idempotencyKey": "once"});
-        let answer = stage.call(ALICE, "createTown", input).await;
-        assert_eq!(answer.as_ref().map(|_| ()).map_err(|refused| refused.code.as_str()), want, "{name}");
-    }
-    // Another user's key is another key.
-    let input = json!({"townName": "inn", "idempotencyKey": "once"});
-    stage.call(crate::stage::BOB, "createTown", input).await.unwrap();
-    stage
-}
-
-async fn a_repeated_key_is_told_the_same_failure(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
-    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(400, "invalid_argument: no")).always());
-    let input = json!({"townName": "mill", "idempotencyKey": "once"});
-    let first = stage.call(ALICE, "createTown", input.clone()).await.unwrap_err();
-    stage.sim.clear_faults();
-    let again = stage.call(ALICE, "createTown", input).await.unwrap_err();
-    assert_eq!((again.code, again.message), (first.code, first.message));
     assert_eq!(stage.rows.towns().await.len(), 1);
     stage
 }

@@ -65,6 +65,14 @@ pub(crate) struct Event {
     pub(crate) error: Option<String>,
 }
 
+/// A row of `gastown_orphans`.
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+pub(crate) struct Orphan {
+    pub(crate) fly_id: String,
+    pub(crate) reason: String,
+    pub(crate) times_seen: i64,
+}
+
 /// Another way into the database.
 pub(crate) struct Rows(DatabaseConnection);
 
@@ -102,6 +110,10 @@ impl Rows {
 
     pub(crate) async fn events(&self) -> Vec<Event> {
         self.all("SELECT * FROM gastown_town_events ORDER BY at, id").await
+    }
+
+    pub(crate) async fn orphans(&self) -> Vec<Orphan> {
+        self.all("SELECT * FROM gastown_orphans ORDER BY first_seen_at, fly_id").await
     }
 
     pub(crate) async fn town(&self, id: Uuid) -> Town {

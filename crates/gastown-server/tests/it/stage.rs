@@ -11,15 +11,17 @@ use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::Pacing;
 use gastown_jwt::{TokenKeys, TokenMinter};
-use gastown_orchestrator::Policy;
+use gastown_orchestrator::{InspectionPolicy, OrphanPolicy, Policy};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source, SystemClock};
+use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::client::{self, Refusal};
+use crate::process::{Ended, Gastown};
 use crate::replica::Replica;
 use crate::rows::{Rows, Town};
 
@@ -123,6 +125,8 @@ pub(crate) async fn database(engine: Engine) -> TestDatabase {
 
 /// As production decides, in milliseconds. The lease is long: no test waits for one to run out.
 fn fast_policy() -> Policy {
+    const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+    let usual = Policy::production();
     Policy {
         caller_wait: Duration::from_secs(20),
         create_patience: Duration::from_secs(20),
@@ -137,7 +141,11 @@ fn fast_policy() -> Policy {
         agreeing_looks: 3,
         backoff: Backoff { first: Duration::from_millis(5), most: Duration::from_millis(40) },
         sweep_every: Duration::from_millis(150),
-        ..Policy::production()
+        // A test that waits for an alert says when it comes; so does one that lets the world be looked at.
+        alert_attempts: u32::MAX,
+        inspection: InspectionPolicy { every: NEVER, ..usual.inspection },
+        orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
+        ..usual
     }
 }
 
@@ -296,6 +304,26 @@ impl Stage {
     /// Waits until no operation is in flight.
     pub(crate) async fn idle(&self) {
         until("every operation has ended", async || self.rows.operations().await.is_empty()).await;
+    }
+
+    /// Runs the binary as an operator does who has the database's address and nothing else.
+    pub(crate) async fn gastown(&self, arguments: &[&str]) -> Ended {
+        let settings = [("DATABASE_URL", self.place.url()), ("USER", "olga")].map(owned);
+        Gastown::run(arguments, &settings).await
+    }
+
+    /// The same for programs: it went well and answered one JSON value.
+    pub(crate) async fn gastown_json(&self, arguments: &[&str]) -> Value {
+        let ended = self.gastown(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {}", ended.err);
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.out))
+    }
+
+    /// What somebody else does at Fly.
+    pub(crate) async fn at_fly(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("{}/v1/apps/{APP}/{path}", self.sim.url());
+        let request = client::http().request(method, url).bearer_auth(FLY_TOKEN).json(&body);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
     /// What Fly answers to a read.

@@ -1,0 +1,202 @@
+//! The values as JSON: keys in camelCase and times in ISO 8601, as on the wire.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use gastown_domain::ports::{Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, TownEvent, TownHealth};
+use gastown_domain::{Drift, Failure, Operation, Rig, Step, Town};
+use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
+use serde_json::{Value, json};
+
+use super::needs_attention;
+use crate::commands::orphans::Attempt;
+
+/// Everything that is known of a town.
+pub(in crate::commands) fn dossier(dossier: &Dossier) -> Value {
+    json!({
+        "town": town(&dossier.town),
+        "rigs": dossier.rigs.iter().map(rig).collect::<Vec<_>>(),
+        "health": health(&dossier.health),
+        "operation": dossier.operation.as_ref().map(held),
+        "events": dossier.events.iter().map(event).collect::<Vec<_>>(),
+        "orphans": dossier.orphans.iter().map(orphan).collect::<Vec<_>>(),
+    })
+}
+
+/// What is in flight, and how the passes stand.
+pub(in crate::commands) fn operations(operations: &[HeldOperation], passes: &[PassState]) -> Value {
+    let operations: Vec<_> = operations.iter().map(held).collect();
+    json!({ "operations": operations, "passes": passes.iter().map(pass).collect::<Vec<_>>() })
+}
+
+/// An operation, and who drives it.
+pub(in crate::commands) fn held(held: &HeldOperation) -> Value {
+    let mut value = operation(&held.operation);
+    value["userId"] = json!(held.owner);
+    value["heldBy"] = json!(held.held_by.as_ref().map(|worker| &worker.0));
+    value["leaseExpiresAt"] = moment(held.lease_expires_at);
+    value
+}
+
+/// An operation.
+pub(in crate::commands) fn operation(operation: &Operation) -> Value {
+    json!({
+        "operationId": operation.id,
+        "townId": operation.town,
+        "kind": operation.kind.as_str(),
+        "mark": operation.mark.as_str(),
+        "step": operation.step.map(Step::as_str),
+        "attempt": operation.attempt,
+        "attention": needs_attention(operation),
+        "lastError": operation.last_error.map(failure),
+        "cause": operation.cause.map(failure),
+        "requestedBy": operation.requested_by,
+        "nextAttemptAt": moment(Some(operation.next_attempt_at)),
+        "deadlineAt": moment(Some(operation.deadline_at)),
+        "startedAt": moment(Some(operation.created_at)),
+        "updatedAt": moment(Some(operation.updated_at)),
+    })
+}
+
+/// An orphan of the book.
+fn orphan(orphan: &Orphan) -> Value {
+    json!({
+        "app": orphan.app,
+        "kind": orphan.thing.kind(),
+        "id": orphan.thing.id(),
+        "name": orphan.name,
+        "reason": orphan.reason.as_str(),
+        "firstSeenAt": moment(Some(orphan.first_seen_at)),
+        "lastSeenAt": moment(Some(orphan.last_seen_at)),
+        "timesSeen": orphan.times_seen,
+        "deletionAskedAt": moment(orphan.deletion_asked_at),
+    })
+}
+
+/// Everything that no row accounts for, and what became of those that were to be deleted.
+pub(in crate::commands) fn survey(survey: &Survey, attempts: &[Attempt<'_>]) -> Value {
+    json!({
+        "apps": survey.apps,
+        "failedApps": survey.failed,
+        "seen": survey.seen,
+        "alarm": survey.alarm.map(Alarm::as_str),
+        "orphans": survey.orphans.iter().map(found).collect::<Vec<_>>(),
+        "unseen": survey.unseen.iter().map(orphan).collect::<Vec<_>>(),
+        "removals": attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+fn found(found: &FoundOrphan) -> Value {
+    let (OrphanSighting { app, item, reason }, entry) = (&found.sighting, found.entry.as_ref());
+    json!({
+        "app": app,
+        "kind": item.thing.kind(),
+        "id": item.thing.id(),
+        "name": item.name,
+        "reason": reason.as_str(),
+        "madeAt": moment(item.made_at),
+        "heldBy": item.held_by,
+        "firstSeenAt": moment(entry.map(|entry| entry.first_seen_at)),
+        "timesSeen": entry.map_or(0, |entry| entry.times_seen),
+        "deletionAskedAt": moment(entry.and_then(|entry| entry.deletion_asked_at)),
+        "verdict": verdict(&found.verdict),
+    })
+}
+
+fn attempt(attempt: &Attempt<'_>) -> Value {
+    let thing = &attempt.orphan.sighting.item.thing;
+    let (outcome, why) = match &attempt.result {
+        Ok(Removal::Asked) => ("asked", Value::Null),
+        Ok(Removal::Gone) => ("gone", Value::Null),
+        Ok(Removal::Kept(kept)) => ("kept", verdict(kept)),
+        Err(error) => ("failed", json!({ "code": "error", "message": error })),
+    };
+    json!({ "kind": thing.kind(), "id": thing.id(), "outcome": outcome, "why": why })
+}
+
+fn verdict(verdict: &Verdict) -> Value {
+    let code = match verdict {
+        Verdict::Deletable => "deletable",
+        Verdict::NeedsWord => "needs_word",
+        Verdict::MayHoldData => "may_hold_data",
+        Verdict::Leaving => "leaving",
+        Verdict::HeldBy(_) => "held_by",
+        Verdict::ListNotWhole => "list_not_whole",
+        Verdict::SeenTooShort { .. } => "seen_too_short",
+        Verdict::SeenTooSeldom { .. } => "seen_too_seldom",
+        Verdict::TooYoung { .. } => "too_young",
+        Verdict::AccountedFor => "accounted_for",
+        Verdict::InUse => "in_use",
+    };
+    json!({ "code": code, "message": verdict.to_string() })
+}
+
+fn town(town: &Town) -> Value {
+    json!({
+        "townId": town.id,
+        "userId": town.owner,
+        "townName": town.name,
+        "status": town.status.as_str(),
+        "sandboxId": town.sandbox_id.as_str(),
+        "flyMachineId": town.machine_id,
+        "flyVolumeId": town.volume_id,
+        "flyRegion": town.region,
+        "createdAt": moment(Some(town.created_at)),
+        "destroyedAt": moment(town.destroyed_at),
+        "lastHeartbeatAt": moment(town.last_heartbeat_at),
+        "lastR2SyncAt": moment(town.last_r2_sync_at),
+    })
+}
+
+fn rig(rig: &Rig) -> Value {
+    json!({
+        "rigId": rig.id,
+        "rigName": rig.name,
+        "repoUrl": rig.repo,
+        "branch": rig.branch,
+        "status": rig.status.as_str(),
+        "createdAt": moment(Some(rig.created_at)),
+    })
+}
+
+fn health(health: &TownHealth) -> Value {
+    let suspicion =
+        health.suspicion.map(|suspicion| json!({ "code": suspicion.drift.as_str(), "looks": suspicion.looks }));
+    json!({
+        "failures": health.failures,
+        "restarts": health.restarts,
+        "lastReportAt": moment(health.last_report_at),
+        "checkedAt": moment(health.checked_at),
+        "suspicion": suspicion,
+        "drift": health.drift.map(|(found, since)| drift(found, since)),
+    })
+}
+
+fn drift(drift: Drift, since: DateTime<Utc>) -> Value {
+    json!({ "code": drift.as_str(), "message": drift.message(), "since": moment(Some(since)) })
+}
+
+fn event(event: &TownEvent) -> Value {
+    json!({
+        "at": moment(Some(event.at)),
+        "actor": event.actor,
+        "action": event.action,
+        "outcome": event.outcome,
+        "error": event.error,
+        "operationId": event.operation,
+    })
+}
+
+fn pass(state: &PassState) -> Value {
+    json!({
+        "pass": state.pass.as_str(),
+        "endedAt": moment(state.ended_at),
+        "alarm": state.alarm.map(Alarm::as_str),
+    })
+}
+
+fn failure(failure: Failure) -> Value {
+    json!({ "code": failure.code(), "message": failure.message() })
+}
+
+fn moment(at: Option<DateTime<Utc>>) -> Value {
+    json!(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)))
+}

@@ -1,0 +1,274 @@
+//! The values as tables. Times are UTC.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::{ContentArrangement, Table, presets};
+use gastown_domain::ports::{Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, TownEvent, WorkerId};
+use gastown_domain::{Failure, Rig, Step};
+use gastown_orchestrator::{FoundOrphan, Removal, Survey};
+
+use super::needs_attention;
+use crate::commands::orphans::Attempt;
+
+/// Everything that is known of a town.
+pub(in crate::commands) fn dossier(dossier: &Dossier) -> String {
+    let town = &dossier.town;
+    let mut text = format!("Town {} of {}: {}\n\n{}", town.name, town.owner, town.status, town_facts(dossier));
+    section(&mut text, "In flight", dossier.operation.as_ref().map(operation_facts));
+    section(&mut text, "Rigs", some(&dossier.rigs, rigs));
+    section(&mut text, "At Fly, and no row accounts for it", some(&dossier.orphans, orphans));
+    section(&mut text, "What happened last", some(&dossier.events, events));
+    text
+}
+
+/// What is in flight, and how the passes stand.
+pub(in crate::commands) fn operations(operations: &[HeldOperation], passes: &[PassState]) -> String {
+    let mut text = match some(operations, operation_rows) {
+        Some(rows) => rows,
+        None => "Nothing is in flight.".to_owned(),
+    };
+    if operations.iter().any(|held| needs_attention(&held.operation)) {
+        text +=
+            "\n\n! failed many times in a row and goes on slowly: see `gastown town show`, then `gastown town retry`";
+    }
+    section(&mut text, "Passes", some(passes, pass_rows));
+    text
+}
+
+/// Everything that no row accounts for.
+pub(in crate::commands) fn survey(survey: &Survey) -> String {
+    let mut text = match some(&survey.orphans, found) {
+        Some(found) => found,
+        None => "Every machine and volume of ours belongs to a row.".to_owned(),
+    };
+    section(&mut text, "In the book, and not seen this time", some(&survey.unseen, orphans));
+    let _ = write!(text, "\n\n{} of ours in {} apps.", survey.seen, survey.apps);
+    if !survey.failed.is_empty() {
+        let failed: Vec<_> = survey.failed.iter().map(ToString::to_string).collect();
+        let _ = write!(text, " Could not be looked through: {}.", failed.join(", "));
+    }
+    if let Some(alarm) = survey.alarm {
+        let _ = write!(text, "\n\n! {}: {}", alarm.as_str(), meaning(alarm));
+    }
+    text
+}
+
+/// What became of those that were to be deleted.
+pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
+    let line = |attempt: &Attempt<'_>| {
+        let thing = &attempt.orphan.sighting.item.thing;
+        match &attempt.result {
+            Ok(Removal::Asked) => format!("{thing}: its deletion was asked for"),
+            Ok(Removal::Gone) => format!("{thing}: was gone already"),
+            Ok(Removal::Kept(verdict)) => format!("{thing}: kept, {verdict}"),
+            Err(error) => format!("{thing}: {}", plain(error)),
+        }
+    };
+    match attempts {
+        [] => "\nNothing may be deleted now.".to_owned(),
+        attempts => format!("\n{}", attempts.iter().map(line).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+fn found(orphans: &[FoundOrphan]) -> String {
+    let mut table = headed(["what", "id", "name", "app", "why", "made", "first seen", "seen", "to be deleted"]);
+    for orphan in orphans {
+        let (OrphanSighting { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
+        table.add_row([
+            item.thing.kind().to_owned(),
+            item.thing.id().to_owned(),
+            plain(&item.name),
+            app.to_string(),
+            reason.as_str().to_owned(),
+            maybe_time(item.made_at),
+            maybe_time(entry.map(|entry| entry.first_seen_at)),
+            entry.map_or(0, |entry| entry.times_seen).to_string(),
+            orphan.verdict.to_string(),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn orphans(orphans: &[Orphan]) -> String {
+    let mut table = headed(["what", "id", "name", "app", "why", "first seen", "last seen", "seen", "deletion asked"]);
+    for orphan in orphans {
+        table.add_row([
+            orphan.thing.kind().to_owned(),
+            orphan.thing.id().to_owned(),
+            plain(&orphan.name),
+            orphan.app.to_string(),
+            orphan.reason.as_str().to_owned(),
+            time(orphan.first_seen_at),
+            time(orphan.last_seen_at),
+            orphan.times_seen.to_string(),
+            maybe_time(orphan.deletion_asked_at),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn town_facts(dossier: &Dossier) -> String {
+    let (town, health) = (&dossier.town, &dossier.health);
+    let mut facts = facts();
+    let mut fact = |name: &str, value: String| {
+        facts.add_row([name.to_owned(), value]);
+    };
+    fact("id", town.id.to_string());
+    fact("sandbox id", town.sandbox_id.to_string());
+    fact("region", or_none(town.region.as_ref()));
+    fact("machine", or_none(town.machine_id.as_ref()));
+    fact("volume", or_none(town.volume_id.as_ref()));
+    fact("created", time(town.created_at));
+    fact("destroyed", maybe_time(town.destroyed_at));
+    fact("last heartbeat", maybe_time(town.last_heartbeat_at));
+    fact("last sync to R2", maybe_time(town.last_r2_sync_at));
+    fact("compared with Fly", maybe_time(health.checked_at));
+    if let Some(suspicion) = health.suspicion {
+        fact("suspected", format!("{}, by {} looks", suspicion.drift.as_str(), suspicion.looks));
+    }
+    if let Some((drift, since)) = health.drift {
+        fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
+    }
+    fact("failed checks", format!("{}, {} restarts", health.failures, health.restarts));
+    facts.trim_fmt()
+}
+
+fn operation_facts(held: &HeldOperation) -> String {
+    let operation = &held.operation;
+    let mut facts = facts();
+    let mut fact = |name: &str, value: String| {
+        facts.add_row([name.to_owned(), value]);
+    };
+    fact("kind", operation.kind.to_string());
+    fact("id", operation.id.to_string());
+    fact("step", format!("{}, {}", operation.step.map_or("not begun", Step::as_str), operation.mark.as_str()));
+    fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
+    fact("last error", operation.last_error.map_or_else(none, failure));
+    if let Some(cause) = operation.cause {
+        fact("undone because", failure(cause));
+    }
+    fact("requested by", operation.requested_by.to_string());
+    fact("held by", held.held_by.as_ref().map_or_else(none, |worker| plain(&worker.0)));
+    fact("lease until", maybe_time(held.lease_expires_at));
+    fact("next attempt", time(operation.next_attempt_at));
+    if !operation.kind.removes() {
+        fact("deadline", time(operation.deadline_at));
+    }
+    fact("since", time(operation.created_at));
+    facts.trim_fmt()
+}
+
+fn operation_rows(operations: &[HeldOperation]) -> String {
+    let heads = ["", "town", "user", "kind", "step", "attempt", "last error", "held by", "next attempt", "since"];
+    let mut table = headed(heads);
+    for held in operations {
+        let operation = &held.operation;
+        table.add_row([
+            if needs_attention(operation) { "!" } else { "" }.to_owned(),
+            operation.town.to_string(),
+            held.owner.to_string(),
+            operation.kind.to_string(),
+            operation.step.map_or_else(none, |step| step.as_str().to_owned()),
+            operation.attempt.to_string(),
+            operation.last_error.map_or_else(none, |error| error.code().to_owned()),
+            held.held_by.as_ref().map_or_else(none, beginning),
+            time(operation.next_attempt_at),
+            time(operation.created_at),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn rigs(rigs: &[Rig]) -> String {
+    let mut table = headed(["name", "status", "repository", "branch", "created"]);
+    for rig in rigs {
+        let (name, repo, branch) = (rig.name.to_string(), rig.repo.to_string(), rig.branch.to_string());
+        table.add_row([name, rig.status.as_str().to_owned(), repo, branch, time(rig.created_at)]);
+    }
+    table.trim_fmt()
+}
+
+fn events(events: &[TownEvent]) -> String {
+    let mut table = headed(["when", "who", "what", "outcome", "error"]);
+    for event in events {
+        let error = event.error.as_deref().map_or_else(none, plain);
+        table.add_row([time(event.at), plain(&event.actor), plain(&event.action), plain(&event.outcome), error]);
+    }
+    table.trim_fmt()
+}
+
+fn pass_rows(passes: &[PassState]) -> String {
+    let mut table = headed(["pass", "last ended", "alarm"]);
+    for state in passes {
+        let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));
+        table.add_row([state.pass.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
+    }
+    table.trim_fmt()
+}
+
+/// What an operator should think of first.
+const fn meaning(alarm: Alarm) -> &'static str {
+    match alarm {
+        Alarm::ManyAbsent => {
+            "so many machines or volumes read as absent that none of it is believed; is it the right app and token?"
+        }
+        Alarm::ManyOrphans => {
+            "so much at Fly belongs to no row that nothing is deleted; is it the right database, and up to date?"
+        }
+    }
+}
+
+fn section(text: &mut String, title: &str, content: Option<String>) {
+    if let Some(content) = content {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "\n\n{title}\n\n{content}");
+    }
+}
+
+fn some<T>(values: &[T], shown: impl FnOnce(&[T]) -> String) -> Option<String> {
+    (!values.is_empty()).then(|| shown(values))
+}
+
+fn headed<const N: usize>(heads: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(heads);
+    table
+}
+
+fn facts() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+fn failure(failure: Failure) -> String {
+    format!("{}: {}", failure.code(), failure.message())
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn maybe_time(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(none, time)
+}
+
+fn or_none<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(none, ToString::to_string)
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// Enough of a process's name to tell it from others'.
+fn beginning(worker: &WorkerId) -> String {
+    plain(&worker.0.chars().take(8).collect::<String>())
+}
+
+/// What others wrote moves no cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}

@@ -1,0 +1,13 @@
+//! What a command answers, on standard output.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
+
+/// Prints an answer. A reader that has seen enough, such as `head`, is no failure.
+pub(super) fn say(text: impl Display) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
