@@ -1,6 +1,6 @@
 use migration::{at_url, status};
 
-use crate::database::{catalogue, connect, each_empty, execute};
+use crate::database::{catalogue, connect, each_empty, execute, texts};
 
 #[tokio::test]
 async fn up_down_and_up_again_end_where_the_first_up_ended() {
@@ -55,6 +55,46 @@ async fn status_tells_what_is_applied_and_writes_nothing() {
         let states = status(&db).await.unwrap();
         assert!(states.iter().all(|m| m.applied), "{name}: {states:?}");
         assert_eq!(states[0].name, "m20261123_000001_users", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn asking_about_a_database_that_is_not_there_makes_none() {
+    let [(_, postgres), (_, sqlite)] = each_empty().await;
+    let file = sqlite.url().strip_prefix("sqlite://").unwrap().split('?').next().unwrap().to_owned() + "x";
+    let absent = postgres.url().replace("/gastown_test_", "/gastown_absent_");
+    let nowhere = [format!("sqlite://{file}"), format!("sqlite://{file}?mode=rwc"), absent];
+    for url in nowhere {
+        for asked in [at_url::status(&url).await.map(|_| ()), at_url::down(&url, Some(1)).await] {
+            assert!(matches!(asked, Err(migration::MigrateError::NoSuchDatabase(_))), "{url}: {asked:?}");
+        }
+        assert!(!std::path::Path::new(&file).exists(), "{url}");
+    }
+    at_url::up(&format!("sqlite://{file}")).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_known_of_a_towns_health_stays_through_new_columns_and_back() {
+    for (name, database) in each_empty().await {
+        let db = connect(database.url()).await;
+        migration::up(&db).await.unwrap();
+        migration::down(&db, Some(3)).await.unwrap();
+        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+        let id = "00000000-0000-4000-8000-000000000001";
+        let town = format!(
+            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
+             VALUES ('{id}', 'u1', 'mill', 's1', '2026-11-23T08:50:02.5+00:00')"
+        );
+        execute(&db, &town).await.unwrap();
+        execute(&db, &format!("INSERT INTO gastown_town_health (town_id, failures) VALUES ('{id}', 2)")).await.unwrap();
+
+        migration::up(&db).await.unwrap();
+        let known =
+            "SELECT failures || ' ' || suspicion_looks || ' ' || COALESCE(drift, 'none') FROM gastown_town_health";
+        assert_eq!(texts(&db, known).await, ["2 0 none"], "{name}");
+        migration::down(&db, Some(3)).await.unwrap();
+        assert_eq!(texts(&db, "SELECT failures || '' FROM gastown_town_health").await, ["2"], "{name}");
     }
 }
 

@@ -1,14 +1,20 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Operations as _, Outcome, Registry as _, StoreError, TownChange};
+use gastown_domain::ports::{
+    NewOperation, Operations as _, Operator as _, Outcome, Registry as _, StoreError, TownChange,
+};
 use gastown_domain::{Failure, Mark, OperationKind, Progress, Rejection, Step, TownStatus};
 
-use crate::bed::{Bed, noon, on_both, record};
+use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, wish};
 
 on_both! {
     a_step_is_recorded_whole_together_with_the_town,
     waiting_times_are_the_databases,
+    a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calendar,
+    a_moved_deadline_is_kept,
+    a_renewal_answers_the_databases_time,
+    a_record_that_holds_nothing_gives_the_claim_back,
     a_status_that_may_not_follow_is_refused_and_nothing_is_written,
     hiding_twice_keeps_the_first_time_and_one_suffix,
     how_an_operation_ended_can_be_asked_later,
@@ -64,6 +70,55 @@ async fn waiting_times_are_the_databases(bed: Bed) {
     // Not the caller's: the operation was accepted, by its clock, at some fixed noon.
     assert_ne!(found.updated_at.date_naive(), (found.created_at - TimeDelta::days(1)).date_naive());
     assert!(found.updated_at != found.created_at);
+}
+
+async fn a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calendar(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    for (patience, is_endless) in [(Duration::from_secs(90), false), (Duration::MAX, true)] {
+        let stop = NewOperation { patience, ..wish(&town, OperationKind::Stop) };
+        bed.database.request(&stop).await.unwrap();
+        let found = bed.database.current(town.id).await.unwrap().unwrap();
+        if is_endless {
+            assert_eq!(found.deadline_at.to_rfc3339(), "9999-12-31T23:59:59+00:00");
+        } else {
+            // The row's first due time is the database's; when it was accepted is the caller's.
+            assert_eq!(found.deadline_at - found.next_attempt_at, TimeDelta::seconds(90));
+            assert_ne!(found.next_attempt_at, stop.at);
+        }
+        bed.sql("DELETE FROM gastown_operations").await;
+    }
+}
+
+async fn a_moved_deadline_is_kept(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let last = "9999-12-31T23:59:59Z".parse().unwrap();
+    for (given, kept) in [(noon(), noon()), (chrono::DateTime::<chrono::Utc>::MAX_UTC, last)] {
+        let mut step = record(Step::EnsureVolume);
+        step.deadline_at = given;
+        bed.database.record(claim.fence(), &step).await.unwrap();
+        assert_eq!(bed.database.current(town.id).await.unwrap().unwrap().deadline_at, kept);
+    }
+}
+
+async fn a_renewal_answers_the_databases_time(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let now = bed.database.renew(claim.fence(), LEASE).await.unwrap();
+    let held = bed.database.operations(1).await.unwrap().remove(0);
+    assert_eq!(held.lease_expires_at, Some(now + LEASE));
+}
+
+async fn a_record_that_holds_nothing_gives_the_claim_back(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let mut step = record(Step::EnsureVolume);
+    step.hold = None;
+    bed.database.record(claim.fence(), &step).await.unwrap();
+    let held = bed.database.operations(1).await.unwrap().remove(0);
+    assert_eq!((held.held_by, held.lease_expires_at), (None, None));
+    assert_eq!(bed.claim_due("two", 10).await, [town.id]);
+    assert!(is_fenced(&bed.database.record(claim.fence(), &step).await));
 }
 
 async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed) {

@@ -1,0 +1,265 @@
+//! Looks at settled towns: who takes which, and what may be written of what was seen.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{Finding, Inspections as _, Operations as _, Operator as _, Registry as _, TownChange};
+use gastown_domain::{Drift, Failure, OperationKind, Rejection, Suspicion, Town, TownId, TownStatus};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+
+use crate::bed::{Bed, noon, on_both, record};
+
+on_both! {
+    settled_towns_are_taken_the_longest_unseen_first,
+    what_was_looked_at_is_not_taken_again_for_a_while,
+    replicas_share_the_looks,
+    what_cannot_be_read_is_passed_over_and_keeps_nobody_waiting,
+    a_finding_is_written_whole,
+    only_news_is_written_down,
+    a_town_that_was_taken_again_is_the_later_lookers,
+    a_town_that_was_operated_on_since_is_left_alone,
+    a_town_that_was_destroyed_since_is_left_alone,
+    an_operation_that_ends_well_puts_a_drift_right,
+    an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion,
+    what_is_hidden_has_no_drift,
+}
+
+const EVERY: Duration = Duration::from_secs(60);
+
+async fn take(bed: &Bed, limit: u32) -> Vec<(TownId, DateTime<Utc>)> {
+    let taken = bed.database.take(limit, EVERY).await.unwrap();
+    taken.into_iter().map(|(town, _, at)| (town.id, at)).collect()
+}
+
+/// Takes this one town, however lately it was looked at.
+async fn taken(bed: &Bed, town: &Town) -> DateTime<Utc> {
+    let found = bed.database.take(100, Duration::ZERO).await.unwrap();
+    found.into_iter().find(|(found, ..)| found.id == town.id).unwrap().2
+}
+
+/// The machine is off, as seen often enough.
+fn stopped(taken_at: DateTime<Utc>) -> Finding {
+    Finding {
+        taken_at,
+        suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 3 }),
+        drift: Some(Drift::MachineStopped),
+        change: TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() },
+    }
+}
+
+/// All is well.
+fn agreeing(taken_at: DateTime<Utc>) -> Finding {
+    Finding { taken_at, suspicion: None, drift: None, change: TownChange::default() }
+}
+
+async fn drift_events(bed: &Bed) -> i64 {
+    bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'drift' AND actor = 'control-plane'").await
+}
+
+async fn settled_towns_are_taken_the_longest_unseen_first(bed: Bed) {
+    bed.create("alice", "coming").await;
+    let busy = bed.running("alice", "busy").await;
+    bed.request(&busy, OperationKind::Stop).await;
+    let gone = bed.running("alice", "gone").await;
+    bed.hide(&gone).await;
+    let [old, new, never] =
+        [bed.running("alice", "old").await, bed.running("bob", "new").await, bed.running("bob", "never").await];
+    for (name, at) in
+        [("old", "'2001-01-01T00:00:00+00:00'"), ("new", "'2002-01-01T00:00:00+00:00'"), ("never", "NULL")]
+    {
+        let town = format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
+        bed.sql(&format!("UPDATE gastown_town_health SET checked_at = {at} WHERE town_id = {town}")).await;
+    }
+    let found = bed.database.take(2, EVERY).await.unwrap();
+    assert_eq!(found.iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [never.id, old.id]);
+    assert_eq!(found[1].1.checked_at, Some("2001-01-01T00:00:00Z".parse().unwrap()), "what was known before");
+    assert_eq!(take(&bed, 10).await.iter().map(|(town, _)| *town).collect::<Vec<_>>(), [new.id]);
+
+    bed.sql("DELETE FROM gastown_town_health").await;
+    assert_eq!(take(&bed, 10).await.len(), 3, "a town without a row of its health was never looked at");
+}
+
+async fn what_was_looked_at_is_not_taken_again_for_a_while(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let first = taken(&bed, &town).await;
+    assert_eq!(take(&bed, 10).await, []);
+    assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the mark is the one handed out");
+    bed.sql("UPDATE gastown_town_health SET checked_at = '2001-01-01T00:00:00+00:00'").await;
+    assert_eq!(take(&bed, 10).await.len(), 1);
+    assert!(bed.database.take(10, Duration::MAX).await.unwrap().is_empty());
+}
+
+async fn replicas_share_the_looks(bed: Bed) {
+    for number in 0..24 {
+        bed.running("alice", &format!("mill-{number}")).await;
+    }
+    for round in 0..5 {
+        bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let database = bed.database.clone();
+            running.spawn(async move { database.take(5, EVERY).await.unwrap() });
+        }
+        let taken: Vec<_> = running.join_all().await.into_iter().flatten().map(|(town, ..)| town.id).collect();
+        let different: HashSet<_> = taken.iter().collect();
+        assert_eq!(different.len(), taken.len(), "round {round}: one was taken twice");
+    }
+}
+
+async fn what_cannot_be_read_is_passed_over_and_keeps_nobody_waiting(bed: Bed) {
+    let good = bed.running("alice", "good").await;
+    bed.running("alice", "bad").await;
+    bed.running("alice", "worse").await;
+    bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
+    let of = |name: &str| format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
+    bed.sql(&format!("UPDATE gastown_town_health SET drift = 'levitating' WHERE town_id = {}", of("worse"))).await;
+    bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x' WHERE town_name = 'bad'").await;
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        found.extend(take(&bed, 1).await);
+    }
+    assert_eq!(found.into_iter().map(|(town, _)| town).collect::<Vec<_>>(), [good.id]);
+}
+
+async fn a_finding_is_written_whole(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let taken_at = taken(&bed, &town).await;
+    let mut finding = stopped(taken_at);
+    finding.change.machine = Some(Some("148ed21a031189".parse().unwrap()));
+    assert!(bed.database.settle(&town, &finding).await.unwrap());
+
+    let mut expected = town.clone();
+    (expected.status, expected.machine_id) = (TownStatus::Stopped, finding.change.machine.clone().unwrap());
+    assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), expected);
+    let health = bed.database.health(town.id).await.unwrap();
+    assert_eq!((health.checked_at, health.suspicion), (Some(taken_at), finding.suspicion));
+    let (drift, since) = health.drift.unwrap();
+    assert_eq!(drift, Drift::MachineStopped);
+    assert!(since >= taken_at - chrono::TimeDelta::milliseconds(1), "{since} {taken_at}");
+
+    let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    let said = (event.actor.as_str(), event.action.as_str(), event.outcome.as_str(), event.operation);
+    assert_eq!(said, ("control-plane", "drift", "machine_stopped", None));
+    let what = "SELECT count(*) FROM gastown_town_events WHERE CAST(detail AS text) LIKE '%148ed21a031189%' \
+                AND CAST(detail AS text) LIKE '%running%' AND CAST(detail AS text) LIKE '%stopped%'";
+    assert_eq!(bed.number(what).await, 1);
+}
+
+async fn only_news_is_written_down(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let suspected = Finding {
+        suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 1 }),
+        ..agreeing(taken(&bed, &town).await)
+    };
+    assert!(bed.database.settle(&town, &suspected).await.unwrap());
+    let health = bed.database.health(town.id).await.unwrap();
+    assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (suspected.suspicion, None, 0));
+
+    assert!(bed.database.settle(&town, &stopped(taken(&bed, &town).await)).await.unwrap());
+    let first = bed.database.health(town.id).await.unwrap().drift;
+    assert!(bed.database.settle(&town, &stopped(taken(&bed, &town).await)).await.unwrap());
+    assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "it was believed then, not now");
+    assert_eq!(drift_events(&bed).await, 1);
+
+    let other = Finding { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
+    assert!(bed.database.settle(&town, &other).await.unwrap());
+    assert_eq!(drift_events(&bed).await, 2);
+    assert!(bed.database.settle(&town, &agreeing(taken(&bed, &town).await)).await.unwrap());
+    let health = bed.database.health(town.id).await.unwrap();
+    assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (None, None, 2));
+}
+
+/// Nothing of a finding is written.
+async fn is_refused(bed: &Bed, town: &Town, finding: &Finding) {
+    let before = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
+    assert!(!bed.database.settle(town, finding).await.unwrap());
+    let after = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
+    assert_eq!(after, before);
+    assert_eq!(drift_events(bed).await, 0);
+}
+
+async fn a_town_that_was_taken_again_is_the_later_lookers(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    // At once: on a clock of milliseconds, both may read the same time.
+    let (first, second) = (taken(&bed, &town).await, taken(&bed, &town).await);
+    assert!(second > first);
+    is_refused(&bed, &town, &stopped(first)).await;
+    assert!(bed.database.settle(&town, &stopped(second)).await.unwrap());
+}
+
+async fn a_town_that_was_operated_on_since_is_left_alone(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let taken_at = taken(&bed, &town).await;
+    bed.request(&town, OperationKind::Start).await;
+    is_refused(&bed, &town, &stopped(taken_at)).await;
+    let start = bed.claimed(town.id, "driver").await;
+    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    is_refused(&bed, &town, &stopped(taken_at)).await;
+}
+
+async fn a_town_that_was_destroyed_since_is_left_alone(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let taken_at = taken(&bed, &town).await;
+    bed.sql("UPDATE gastown_towns SET destroyed_at = '2026-11-23T12:00:00+00:00', status = 'destroyed'").await;
+    is_refused(&bed, &town, &stopped(taken_at)).await;
+}
+
+/// A town of which a drift is believed and another suspected.
+async fn drifted(bed: &Bed) -> Town {
+    let town = bed.running("alice", "mill").await;
+    let finding = Finding {
+        suspicion: Some(Suspicion { drift: Drift::VolumeLost, looks: 2 }),
+        ..stopped(taken(bed, &town).await)
+    };
+    assert!(bed.database.settle(&town, &finding).await.unwrap());
+    bed.database.load(town.id).await.unwrap().unwrap()
+}
+
+async fn an_operation_that_ends_well_puts_a_drift_right(bed: Bed) {
+    let town = drifted(&bed).await;
+    let before = bed.database.health(town.id).await.unwrap();
+    bed.request(&town, OperationKind::Start).await;
+    let start = bed.claimed(town.id, "driver").await;
+    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    let after = bed.database.health(town.id).await.unwrap();
+    assert_eq!((after.suspicion, after.drift), (None, None));
+    assert!(after.checked_at > before.checked_at, "{after:?}");
+}
+
+async fn an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion(bed: Bed) {
+    let town = drifted(&bed).await;
+    let before = bed.database.health(town.id).await.unwrap();
+    bed.request(&town, OperationKind::Start).await;
+    let start = bed.claimed(town.id, "driver").await;
+    let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy));
+    bed.database.finish(start.fence(), failed, &TownChange::default()).await.unwrap();
+    let after = bed.database.health(town.id).await.unwrap();
+    assert_eq!((after.suspicion, after.drift), (None, before.drift));
+    assert!(after.checked_at > before.checked_at, "{after:?}");
+}
+
+async fn what_is_hidden_has_no_drift(bed: Bed) {
+    let town = drifted(&bed).await;
+    bed.request(&town, OperationKind::Destroy).await;
+    let destroy = bed.claimed(town.id, "driver").await;
+    let mut hide = record(gastown_domain::Step::Hide);
+    (hide.kind, hide.town.hidden_at) = (OperationKind::Destroy, Some(noon()));
+    bed.database.record(destroy.fence(), &hide).await.unwrap();
+    assert_eq!(bed.database.health(town.id).await.unwrap().drift, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_town_that_somebody_has_locked_holds_no_looks_up() {
+    let bed = Bed::postgres().await;
+    bed.running("alice", "locked").await;
+    let free = bed.running("alice", "free").await;
+    bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
+    let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(1)).await;
+    let other = bed.raw.begin().await.unwrap();
+    other.execute_unprepared("SELECT 1 FROM gastown_towns WHERE town_name = 'locked' FOR UPDATE").await.unwrap();
+    let found = impatient.take(10, EVERY).await.unwrap();
+    assert_eq!(found.into_iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [free.id]);
+    other.rollback().await.unwrap();
+    assert_eq!(take(&bed, 10).await.len(), 1);
+}

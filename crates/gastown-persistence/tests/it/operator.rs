@@ -1,0 +1,170 @@
+//! What an operator sees and may do.
+
+use gastown_domain::ports::{
+    HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, StoreError, WorkerId,
+};
+use gastown_domain::{Failure, Mark, OperationKind, Rejection, Step, Town, TownId};
+
+use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, rig, user, wish};
+
+on_both! {
+    operations_come_most_failed_first_with_owner_and_holder,
+    operations_that_cannot_be_read_are_left_out_of_the_list_and_named_in_the_dossier,
+    a_dossier_tells_everything_newest_first,
+    a_retry_makes_due_what_waits,
+    a_retry_under_a_held_lease_leaves_the_claim_whose_it_is,
+    there_may_be_nothing_to_retry,
+    an_operator_destroys_whosoever_town_it_is,
+    an_operators_destroy_preempts_and_joins_as_an_owners_does,
+    a_tombstone_that_was_left_over_is_removed_again,
+}
+
+const EVE: &str = "operator:eve";
+
+fn nowhere() -> TownId {
+    TownId::new(fresh_uuid())
+}
+
+/// Who did what with what outcome, newest first.
+async fn history(bed: &Bed, town: TownId) -> Vec<(String, String, String)> {
+    let dossier = bed.database.dossier(town, 100).await.unwrap().unwrap();
+    dossier.events.into_iter().map(|event| (event.actor, event.action, event.outcome)).collect()
+}
+
+fn said(actor: &str, action: &str, outcome: &str) -> (String, String, String) {
+    (actor.to_owned(), action.to_owned(), outcome.to_owned())
+}
+
+/// Its operation failed so often, and waits for an hour.
+async fn failing(bed: &Bed, town: &Town, attempt: u32) {
+    let claim = bed.claimed(town.id, "one").await;
+    let mut step = record(Step::EnsureVolume);
+    (step.attempt, step.last_error) = (attempt, Some(Failure::Throttled));
+    (step.wait, step.hold) = (LEASE, None);
+    bed.database.record(claim.fence(), &step).await.unwrap();
+}
+
+async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
+    let [fresh, bad, worse] =
+        [bed.create("alice", "fresh").await, bed.create("bob", "bad").await, bed.create("alice", "worse").await];
+    failing(&bed, &bad, 3).await;
+    failing(&bed, &worse, 7).await;
+    let held = bed.claimed(fresh.id, "two").await;
+    let now = bed.database.renew(held.fence(), LEASE).await.unwrap();
+
+    let listed = bed.database.operations(10).await.unwrap();
+    assert_eq!(listed.iter().map(|held| held.operation.town).collect::<Vec<_>>(), [worse.id, bad.id, fresh.id]);
+    let expected = HeldOperation {
+        operation: bed.database.current(fresh.id).await.unwrap().unwrap(),
+        owner: user("alice"),
+        held_by: Some(WorkerId("two".to_owned())),
+        lease_expires_at: Some(now + LEASE),
+    };
+    assert_eq!(listed[2], expected);
+    assert_eq!((&listed[1].owner, &listed[1].held_by, listed[1].lease_expires_at), (&user("bob"), &None, None));
+    assert_eq!(bed.database.operations(2).await.unwrap(), listed[..2]);
+}
+
+async fn operations_that_cannot_be_read_are_left_out_of_the_list_and_named_in_the_dossier(bed: Bed) {
+    let bad = bed.create("alice", "bad").await;
+    bed.sql("UPDATE gastown_operations SET attempt = 99, step = 'dance'").await;
+    let good = bed.create("alice", "good").await;
+    let listed = bed.database.operations(10).await.unwrap();
+    assert_eq!(listed.into_iter().map(|held| held.operation.town).collect::<Vec<_>>(), [good.id]);
+    let error = bed.database.dossier(bad.id, 10).await.unwrap_err();
+    assert!(matches!(error, StoreError::CorruptRow { column: "step", .. }), "{error:?}");
+}
+
+async fn a_dossier_tells_everything_newest_first(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let app = rig(town.id, "app");
+    gastown_domain::ports::Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
+    bed.request(&town, OperationKind::Stop).await;
+    let dossier = bed.database.dossier(town.id, 10).await.unwrap().unwrap();
+    assert_eq!(dossier.town, bed.database.load(town.id).await.unwrap().unwrap());
+    assert_eq!((dossier.rigs, dossier.health.last_report_at), (vec![app], Some(noon())));
+    assert_eq!(dossier.operation.unwrap().operation.kind, OperationKind::Stop);
+    assert_eq!((dossier.events.len(), dossier.orphans), (4, Vec::new()));
+    assert!(dossier.events.is_sorted_by(|newer, older| newer.at >= older.at));
+    assert_eq!(bed.database.dossier(town.id, 2).await.unwrap().unwrap().events, dossier.events[..2]);
+
+    bed.hide(&town).await;
+    assert!(bed.database.dossier(town.id, 2).await.unwrap().unwrap().town.is_tombstone());
+    assert_eq!(bed.database.dossier(nowhere(), 2).await.unwrap(), None);
+}
+
+async fn a_retry_makes_due_what_waits(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    failing(&bed, &town, 7).await;
+    assert_eq!(bed.claim_due("two", 10).await, []);
+    let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
+    assert_eq!((operation.attempt, operation.last_error), (0, None));
+    assert_eq!(bed.database.current(town.id).await.unwrap(), Some(operation));
+    assert_eq!(bed.claim_due("two", 10).await, [town.id]);
+    assert!(history(&bed, town.id).await.contains(&said(EVE, "retry", "accepted")));
+}
+
+async fn a_retry_under_a_held_lease_leaves_the_claim_whose_it_is(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
+    assert_eq!((operation.id, operation.fence), (claim.id, claim.fence));
+    assert_eq!(bed.claim_due("two", 10).await, [], "its driver is at work");
+    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
+    assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None, "a retry is no end");
+}
+
+async fn there_may_be_nothing_to_retry(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    assert_eq!(bed.database.retry(town.id, EVE).await.unwrap(), Retried::NothingInFlight);
+    assert_eq!(bed.database.retry(nowhere(), EVE).await.unwrap(), Retried::NotFound);
+    assert!(!history(&bed, town.id).await.iter().any(|(actor, ..)| actor == EVE));
+}
+
+async fn an_operator_destroys_whosoever_town_it_is(bed: Bed) {
+    for owner in ["alice", "bob"] {
+        let town = bed.running(owner, "mill").await;
+        let destroy = wish(&town, OperationKind::Destroy);
+        let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
+            panic!("not accepted")
+        };
+        assert_eq!((operation.id, operation.mark, &operation.requested_by), (destroy.id, Mark::Begun, &town.owner));
+        assert!(history(&bed, town.id).await.contains(&said(EVE, "destroy", "accepted")));
+    }
+    let mut lost = wish(&bed.running("alice", "forge").await, OperationKind::Destroy);
+    lost.town = nowhere();
+    assert_eq!(bed.database.destroy(&lost, EVE).await.unwrap(), Requested::NotFound);
+}
+
+async fn an_operators_destroy_preempts_and_joins_as_an_owners_does(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let create = bed.claimed(town.id, "one").await;
+    let Requested::Accepted(destroy) = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap()
+    else {
+        panic!("not accepted")
+    };
+    assert_eq!(bed.database.outcome(create.id).await.unwrap(), Some(Err(Rejection::Preempted)));
+    assert!(is_fenced(&bed.database.renew(create.fence(), LEASE).await));
+    let again = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap();
+    assert_eq!(again, Requested::Joined(destroy));
+}
+
+async fn a_tombstone_that_was_left_over_is_removed_again(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.hide(&town).await;
+    let destroy = wish(&town, OperationKind::Destroy);
+    assert_eq!(bed.database.destroy(&destroy, EVE).await.unwrap(), Requested::NotFound, "nothing is left of it");
+    for id in ["fly_machine_id", "fly_volume_id"] {
+        bed.sql(&format!("UPDATE gastown_towns SET {id} = 'x1'")).await;
+        let destroy = wish(&town, OperationKind::Destroy);
+        let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
+            panic!("not accepted: {id}")
+        };
+        assert_eq!((operation.id, operation.mark), (destroy.id, Mark::Settled));
+        let again = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap();
+        assert_eq!(again, Requested::Joined(operation));
+        bed.sql("DELETE FROM gastown_operations").await;
+        bed.sql("UPDATE gastown_towns SET fly_machine_id = NULL, fly_volume_id = NULL").await;
+    }
+}

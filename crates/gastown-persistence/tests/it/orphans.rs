@@ -1,0 +1,213 @@
+//! The book of what was seen at Fly and no row accounts for.
+
+use gastown_domain::ports::{Operator as _, Orphan, OrphanEnd, OrphanSighting, Orphans, StoreError};
+use gastown_domain::{
+    Account, AppName, Belonging, MachineId, OperationKind, OrphanReason, StockItem, Thing, TownId, TownStatus, TownTag,
+    belonging,
+};
+
+use crate::bed::{Bed, fresh_uuid, on_both};
+
+on_both! {
+    towns_answer_for_the_tags_that_name_them,
+    thousands_of_tags_are_asked_in_a_few_statements,
+    a_town_that_cannot_be_read_accounts_for_what_names_it,
+    what_is_seen_again_is_older_and_another_reason_begins_anew,
+    things_of_one_id_in_two_apps_or_of_two_kinds_are_different,
+    a_deletion_is_written_down_once_before_it_is_asked_for,
+    nothing_is_deleted_that_is_not_in_the_book,
+    what_is_closed_leaves_the_book_and_its_towns_history_says_how,
+    a_volume_is_found_by_its_towns_name,
+    an_entry_that_cannot_be_read_is_left_out,
+}
+
+fn app() -> AppName {
+    "gastown".parse().unwrap()
+}
+
+fn machine(id: &str) -> Thing {
+    Thing::Machine(id.parse().unwrap())
+}
+
+/// A machine with its town's name.
+fn seen(town: TownId, id: &str, reason: OrphanReason) -> OrphanSighting {
+    let item = StockItem {
+        thing: machine(id),
+        name: town.machine_name(),
+        tags: vec![TownTag::Whole(town)],
+        made_at: None,
+        held_by: None,
+        leaving: false,
+    };
+    OrphanSighting { app: app(), item, reason }
+}
+
+fn nowhere() -> TownId {
+    TownId::new(fresh_uuid())
+}
+
+async fn note(bed: &Bed, sighting: &OrphanSighting) -> Orphan {
+    let mut noted = bed.database.note(std::slice::from_ref(sighting)).await.unwrap();
+    assert_eq!(noted.len(), 1);
+    noted.remove(0)
+}
+
+async fn book(bed: &Bed) -> Vec<Orphan> {
+    bed.database.book().await.unwrap().0
+}
+
+async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
+    let running = bed.running("alice", "mill").await;
+    bed.sql("UPDATE gastown_towns SET fly_machine_id = 'm1', fly_volume_id = 'vol_1'").await;
+    let busy = bed.running("bob", "busy").await;
+    bed.request(&busy, OperationKind::Stop).await;
+    let gone = bed.running("bob", "gone").await;
+    bed.hide(&gone).await;
+
+    let tags = [
+        TownTag::of_volume_name(&running.id.volume_name()).unwrap(),
+        TownTag::Whole(running.id),
+        TownTag::Whole(busy.id),
+        TownTag::Whole(gone.id),
+        TownTag::Whole(nowhere()),
+    ];
+    let mut found = bed.database.accounts(&tags).await.unwrap();
+    found.retain(|account| [running.id, busy.id, gone.id].contains(&account.town));
+    found.sort_by_key(|account| account.town);
+    let none = Account { town: running.id, status: TownStatus::Running, machine: None, volume: None, in_flight: false };
+    let mut expected = [
+        Account { machine: Some("m1".parse().unwrap()), volume: Some("vol_1".parse().unwrap()), ..none.clone() },
+        Account { town: busy.id, in_flight: true, ..none.clone() },
+        Account { town: gone.id, status: TownStatus::Destroyed, ..none },
+    ];
+    expected.sort_by_key(|account| account.town);
+    assert_eq!(found, expected);
+    assert_eq!(bed.database.accounts(&[TownTag::Whole(nowhere())]).await.unwrap(), []);
+    assert_eq!(bed.database.accounts(&[]).await.unwrap(), []);
+}
+
+async fn thousands_of_tags_are_asked_in_a_few_statements(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let of_nobody = |number: u128| TownTag::Whole(TownId::new(uuid::Uuid::from_u128(number)));
+    let tags: Vec<_> = (0..3000).map(of_nobody).chain([TownTag::Whole(town.id); 3]).collect();
+    let found = bed.database.accounts(&tags).await.unwrap();
+    assert_eq!(found.into_iter().map(|account| account.town).collect::<Vec<_>>(), [town.id]);
+
+    let many: Vec<_> = (0..450).map(|number| seen(nowhere(), &format!("m{number}"), OrphanReason::NoTown)).collect();
+    assert_eq!(bed.database.note(&many).await.unwrap().len(), 450);
+    assert_eq!(book(&bed).await.len(), 450);
+    assert_eq!(bed.database.note(&[]).await.unwrap(), []);
+}
+
+async fn a_town_that_cannot_be_read_accounts_for_what_names_it(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x'").await;
+    let accounts = bed.database.accounts(&[TownTag::Whole(town.id)]).await.unwrap();
+    let item = seen(town.id, "m1", OrphanReason::Second).item;
+    assert_eq!(belonging(&item, &accounts), Belonging::AccountedFor);
+}
+
+async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
+    let town = nowhere();
+    let first = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
+    let expected = Orphan {
+        app: app(),
+        thing: machine("m1"),
+        name: town.machine_name(),
+        reason: OrphanReason::NoTown,
+        last_seen_at: first.first_seen_at,
+        times_seen: 1,
+        deletion_asked_at: None,
+        ..first.clone()
+    };
+    assert_eq!(first, expected);
+
+    bed.sql("UPDATE gastown_orphans SET first_seen_at = '2001-01-01T00:00:00+00:00'").await;
+    let again = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
+    assert_eq!((again.times_seen, again.first_seen_at.timestamp()), (2, 978_307_200));
+    assert!(again.last_seen_at >= first.last_seen_at);
+    bed.database.deleting(&app(), &machine("m1"), "control-plane").await.unwrap();
+    assert!(note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await.deletion_asked_at.is_some());
+
+    let anew = note(&bed, &seen(town, "m1", OrphanReason::TownDestroyed)).await;
+    assert_eq!((anew.times_seen, anew.reason, anew.deletion_asked_at), (1, OrphanReason::TownDestroyed, None));
+    assert_eq!(anew.first_seen_at, anew.last_seen_at);
+    let (book, now) = bed.database.book().await.unwrap();
+    assert_eq!(book, [anew.clone()]);
+    assert!(now >= anew.last_seen_at);
+}
+
+async fn things_of_one_id_in_two_apps_or_of_two_kinds_are_different(bed: Bed) {
+    let sighting = seen(nowhere(), "x1", OrphanReason::NoTown);
+    let mut elsewhere = sighting.clone();
+    elsewhere.app = "gastown-2".parse().unwrap();
+    let mut volume = sighting.clone();
+    volume.item.thing = Thing::Volume("x1".parse().unwrap());
+    // The same thing twice in one list is seen once.
+    let noted = bed.database.note(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
+    assert_eq!(noted.iter().map(|orphan| orphan.times_seen).collect::<Vec<_>>(), [1, 1, 1]);
+    Orphans::close(&bed.database, &app(), &machine("x1"), OrphanEnd::Gone).await.unwrap();
+    assert_eq!(book(&bed).await.len(), 2);
+}
+
+async fn a_deletion_is_written_down_once_before_it_is_asked_for(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.hide(&town).await;
+    for (id, town) in [("m1", town.id), ("m2", nowhere())] {
+        note(&bed, &seen(town, id, OrphanReason::TownDestroyed)).await;
+        for actor in ["operator:eve", "control-plane"] {
+            bed.database.deleting(&app(), &machine(id), actor).await.unwrap();
+        }
+    }
+    assert!(book(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
+    let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    assert_eq!((event.actor.as_str(), event.action.as_str()), ("operator:eve", "orphan_deleted"));
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
+}
+
+async fn nothing_is_deleted_that_is_not_in_the_book(bed: Bed) {
+    let refused = bed.database.deleting(&app(), &machine("m1"), "operator:eve").await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    assert_eq!(book(&bed).await, []);
+}
+
+async fn what_is_closed_leaves_the_book_and_its_towns_history_says_how(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    for (id, end) in [("m1", OrphanEnd::AccountedFor), ("m2", OrphanEnd::Gone)] {
+        note(&bed, &seen(town.id, id, OrphanReason::Second)).await;
+        Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
+        Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
+        let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+        assert_eq!((event.action.as_str(), event.outcome.as_str()), ("orphan_closed", end.as_str()));
+    }
+    assert_eq!(book(&bed).await, []);
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_closed'").await, 2);
+}
+
+async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let name = town.id.volume_name();
+    let volume = StockItem {
+        thing: Thing::Volume("vol_2".parse().unwrap()),
+        tags: vec![TownTag::of_volume_name(&name).unwrap()],
+        name,
+        made_at: None,
+        held_by: Some("m9".parse::<MachineId>().unwrap()),
+        leaving: false,
+    };
+    // Another town whose id begins alike is none of these ids; here only one is registered.
+    let noted = note(&bed, &OrphanSighting { app: app(), item: volume, reason: OrphanReason::Second }).await;
+    let dossier = bed.database.dossier(town.id, 10).await.unwrap().unwrap();
+    assert_eq!(dossier.orphans, [noted]);
+    bed.database.deleting(&app(), &Thing::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
+}
+
+async fn an_entry_that_cannot_be_read_is_left_out(bed: Bed) {
+    let good = note(&bed, &seen(nowhere(), "m1", OrphanReason::NoTown)).await;
+    note(&bed, &seen(nowhere(), "m2", OrphanReason::NoTown)).await;
+    for damage in ["reason = 'boredom'", "reason = 'no_town', kind = 'balloon'"] {
+        bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'm2'")).await;
+        assert_eq!(book(&bed).await, [good.clone()], "{damage}");
+    }
+}
