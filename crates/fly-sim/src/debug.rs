@@ -1,17 +1,22 @@
 //! `/_sim`: the simulator's own door, for tests in other processes. Not part of Fly.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
     faults::Fault,
     gateway::{Gateway, locked},
+    refusal::Refusal,
     reply::Reply,
+    seed::{MachineSeed, VolumeSeed},
     snapshot,
-    world::Death,
+    world::{Death, World},
 };
 
 /// - `GET /_sim/world`: apps, machines and volumes (gone ones marked), calls, violations
 /// - `POST /_sim/faults`: one fault or a list; `DELETE /_sim/faults`: clears the schedule
+/// - `POST /_sim/apps/{app}/access` with `"open"`, `"not_found"` or `"forbidden"`
+/// - `POST /_sim/machines`, `POST /_sim/volumes`: puts one there, past the API
 /// - `POST /_sim/machines/{id}/kill` with `{"death": "stays"}`, `…/host-down`, `…/host-up`
 /// - `POST /_sim/volumes/{id}/lose`
 pub(crate) fn answer(gateway: &Gateway, method: &str, path: &str, body: &[u8]) -> Reply {
@@ -23,9 +28,15 @@ pub(crate) fn answer(gateway: &Gateway, method: &str, path: &str, body: &[u8]) -
             locked(&gateway.faults).clear();
             Reply::empty(204)
         }
+        ("POST", ["apps", app, "access"]) => match serde_json::from_slice(body) {
+            Ok(access) => found(gateway.world.change(|world| world.set_access(app, access))),
+            Err(error) => misread(&error),
+        },
+        ("POST", ["machines"]) => planted(gateway, body, MachineSeed::plant),
+        ("POST", ["volumes"]) => planted(gateway, body, VolumeSeed::plant),
         ("POST", ["machines", id, "kill"]) => match death(body) {
             Ok(death) => found(gateway.world.change(|world| world.kill(id, death))),
-            Err(error) => Reply::json(400, json!({ "error": error.to_string() })),
+            Err(error) => misread(&error),
         },
         ("POST", ["machines", id, "host-down"]) => found(gateway.world.change(|world| world.set_host_down(id, true))),
         ("POST", ["machines", id, "host-up"]) => found(gateway.world.change(|world| world.set_host_down(id, false))),
@@ -56,8 +67,26 @@ fn add_faults(gateway: &Gateway, body: &[u8]) -> Reply {
             }
             Reply::empty(204)
         }
-        Err(error) => Reply::json(400, json!({ "error": error.to_string() })),
+        Err(error) => misread(&error),
     }
+}
+
+fn planted<Seed: DeserializeOwned>(
+    gateway: &Gateway,
+    body: &[u8],
+    plant: fn(&Seed, &mut World) -> Result<String, Refusal>,
+) -> Reply {
+    match serde_json::from_slice::<Seed>(body) {
+        Ok(seed) => match gateway.world.change(|world| plant(&seed, world)) {
+            Ok(id) => Reply::json(201, json!({ "id": id })),
+            Err(refusal) => refusal.into(),
+        },
+        Err(error) => misread(&error),
+    }
+}
+
+fn misread(error: &serde_json::Error) -> Reply {
+    Reply::json(400, json!({ "error": error.to_string() }))
 }
 
 fn death(body: &[u8]) -> Result<Death, serde_json::Error> {

@@ -117,8 +117,16 @@ pub enum Effect {
     },
     /// The call is carried out; then the volume it names or made is lost, else the newest of the app.
     LoseVolume,
+    /// Nothing is done; the caller is told that it calls too often.
+    Throttle {
+        /// The header `Retry-After`, in seconds. Fly was seen to leave it out.
+        #[serde(default)]
+        retry_after_seconds: Option<u64>,
+    },
     /// A list misses its newest entry.
     StaleList,
+    /// A list comes back empty.
+    EmptyList,
     /// The call is carried out, and the machine it made or names stays in this state until the next call that changes
     /// it: never starts (`created`, `starting`), is never gone (`destroying`).
     Stuck {
@@ -138,7 +146,12 @@ impl Effect {
 
     /// 429 without `Retry-After`.
     pub fn throttled() -> Self {
-        Self::refusal(429, "rate limit exceeded")
+        Self::Throttle { retry_after_seconds: None }
+    }
+
+    /// 429 with `Retry-After`, in whole seconds.
+    pub fn throttled_for(pause: Duration) -> Self {
+        Self::Throttle { retry_after_seconds: Some(pause.as_secs()) }
     }
 
     /// A machine that is made or started and never gets beyond `starting`.
@@ -154,59 +167,6 @@ impl Effect {
     /// Fly's error shape with this text; nothing is done.
     pub fn refusal(status: u16, text: &str) -> Self {
         Self::Answer { status, body: json!({ "error": text }) }
-    }
-}
-
-/// The ways Fly says that it has no room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capacity {
-    /// 422 on create: no host in the region.
-    Region,
-    /// 412 on machine create: the volume's host is full.
-    VolumeHost,
-    /// 409 on start or update: the machine's host is full.
-    Host,
-    /// 409 on volume create: the region is full.
-    VolumeAborted,
-    /// 400 on volume create: the region is full.
-    VolumePlain,
-    /// 403 on create: the organization's memory quota in that region.
-    Quota,
-}
-
-impl Capacity {
-    /// Every disguise.
-    pub const ALL: [Self; 6] =
-        [Self::Region, Self::VolumeHost, Self::Host, Self::VolumeAborted, Self::VolumePlain, Self::Quota];
-
-    /// The refusal as Fly words it.
-    pub fn effect(self) -> Effect {
-        let (status, text, code) = match self {
-            Self::Region => (422, "could not find a candidate host", Some("insufficient_capacity")),
-            Self::VolumeHost => (
-                412,
-                "insufficient resources to create new machine with existing volume",
-                Some("volume_placement_capacity"),
-            ),
-            Self::Host => (
-                409,
-                "aborted: could not reserve resource for machine: insufficient memory available to fulfill request",
-                None,
-            ),
-            Self::VolumeAborted => (409, "aborted: no capacity", None),
-            Self::VolumePlain => (400, "no capacity", None),
-            Self::Quota => (
-                403,
-                "organization \"personal\" is using 262144 MB of memory in iad which is over the allowed quota. \
-                 please consider other regions",
-                None,
-            ),
-        };
-        let mut body = json!({ "error": text });
-        if let Some(code) = code {
-            body["status"] = json!(code);
-        }
-        Effect::Answer { status, body }
     }
 }
 
@@ -275,5 +235,31 @@ mod tests {
         let json = json!({ "call": "StartMachine", "effect": { "kind": "stuck", "state": "starting" } });
         let fault: Fault = serde_json::from_value(json).unwrap();
         assert_eq!(fault, Fault::at(Call::StartMachine, Effect::never_starts()));
+    }
+
+    #[test]
+    fn every_effect_can_be_sent_to_another_process() {
+        for (effect, kind) in [
+            (Effect::refusal(409, "no"), "answer"),
+            (Effect::ApplyThenAnswer { status: 504, body: json!("late") }, "apply_then_answer"),
+            (Effect::delay(Duration::from_secs(1)), "delay"),
+            (Effect::DropRequest, "drop_request"),
+            (Effect::DropAnswer, "drop_answer"),
+            (Effect::KillMachine { death: Death::Forgotten }, "kill_machine"),
+            (Effect::LoseVolume, "lose_volume"),
+            (Effect::throttled(), "throttle"),
+            (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
+            (Effect::StaleList, "stale_list"),
+            (Effect::EmptyList, "empty_list"),
+            (Effect::never_starts(), "stuck"),
+            (Effect::HostDown, "host_down"),
+        ] {
+            let fault = Fault::at_any(effect).nth(2).always().in_app("mill").in_region("iad");
+            let json = serde_json::to_value(&fault).unwrap();
+            assert_eq!(json["effect"]["kind"], kind);
+            assert_eq!(serde_json::from_str::<Fault>(&json.to_string()).unwrap(), fault, "{json}");
+        }
+        let shortest = json!({ "effect": { "kind": "throttle" } });
+        assert_eq!(serde_json::from_value::<Fault>(shortest).unwrap(), Fault::at_any(Effect::throttled()));
     }
 }

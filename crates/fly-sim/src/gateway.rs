@@ -142,7 +142,11 @@ impl Gateway {
                 carried_out.await;
                 given(status, body)
             }
-            Some(Effect::StaleList) => without_newest(carried_out.await),
+            Some(Effect::Throttle { retry_after_seconds }) => {
+                Reply { retry_after: retry_after_seconds, ..Refusal::RateLimited.into() }
+            }
+            Some(Effect::StaleList) => shortened(carried_out.await, |list| list.truncate(list.len().saturating_sub(1))),
+            Some(Effect::EmptyList) => shortened(carried_out.await, Vec::clear),
             Some(after) => {
                 let reply = carried_out.await;
                 self.strike_world(route, &reply, &after);
@@ -250,15 +254,15 @@ fn given(status: u16, body: Value) -> Reply {
     }
 }
 
-/// Lists are sorted by age.
-fn without_newest(reply: Reply) -> Reply {
-    let Reply { status, content: Content::Json(mut body) } = reply else { return reply };
+/// A list with less in it; lists are sorted by age.
+fn shortened(reply: Reply, shorten: impl FnOnce(&mut Vec<Value>)) -> Reply {
+    let Reply { status, content: Content::Json(mut body), .. } = reply else { return reply };
     let list = match &mut body {
         Value::Object(fields) => fields.values_mut().find_map(Value::as_array_mut),
         body => body.as_array_mut(),
     };
     if let Some(list) = list {
-        list.pop();
+        shorten(list);
     }
     Reply::json(status, body)
 }

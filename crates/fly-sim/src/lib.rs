@@ -29,6 +29,7 @@
 //! (what time does to it). `refusal.rs` has every way to say no.
 
 mod api;
+mod capacity;
 mod clock;
 mod config;
 mod contract;
@@ -43,19 +44,22 @@ mod reply;
 mod route;
 mod rules;
 mod sandbox;
+mod seed;
 mod server;
 mod sim;
 mod snapshot;
 mod timing;
 mod world;
 
+pub use capacity::Capacity;
 pub use config::{SandboxRules, SimConfig};
 pub use contract::{Side, SpecError, Violation};
-pub use faults::{Capacity, Effect, Fault};
+pub use faults::{Effect, Fault};
 pub use journal::CallRecord;
 pub use rates::RateLimits;
 pub use route::Call;
+pub use seed::{MachineSeed, VolumeSeed};
 pub use sim::{FlySim, SetupError, StartError};
 pub use snapshot::{MachineSnapshot, VolumeSnapshot};
 pub use timing::Timing;
-pub use world::{Death, State};
+pub use world::{AppAccess, Death, State};

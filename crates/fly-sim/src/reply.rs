@@ -12,24 +12,30 @@ pub(crate) enum Content {
     Text(String),
 }
 
-/// Status and content.
+/// Status, content, and the one header that says something.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content: Content,
+    /// `Retry-After`, in seconds.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Reply {
+    fn new(status: u16, content: Content) -> Self {
+        Self { status, content, retry_after: None }
+    }
+
     pub(crate) fn json(status: u16, value: Value) -> Self {
-        Self { status, content: Content::Json(value) }
+        Self::new(status, Content::Json(value))
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, content: Content::Nothing }
+        Self::new(status, Content::Nothing)
     }
 
     pub(crate) fn text(status: u16, text: &str) -> Self {
-        Self { status, content: Content::Text(text.to_owned()) }
+        Self::new(status, Content::Text(text.to_owned()))
     }
 
     /// `{"ok":true}`, Fly's answer to what it has accepted.

@@ -93,6 +93,9 @@ fn rendered(reply: Reply) -> Response<Full<Bytes>> {
     if let Some(kind) = kind {
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     }
+    if let Some(seconds) = reply.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    }
     response.headers_mut().insert("fly-request-id", request_id());
     response
 }

@@ -20,9 +20,11 @@ use crate::{
     journal::{CallRecord, Journal},
     rates::Rates,
     refusal::Refusal,
-    sandbox, server,
+    sandbox,
+    seed::{MachineSeed, VolumeSeed},
+    server,
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
-    world::{Death, Settings, SharedWorld, World},
+    world::{AppAccess, Death, Settings, SharedWorld, World},
 };
 
 /// How long a shutdown waits for calls that are being answered.
@@ -121,15 +123,34 @@ impl FlySim {
     pub fn create_app(&self, name: &str) -> Result<(), SetupError> {
         self.gateway.world.change(|world| {
             let org = world.settings.org_slug.clone();
-            Ok(api::apps::add(world, name, org, "default".to_owned(), false)?)
+            Ok(api::apps::add(world, name, org, "default".to_owned(), AppAccess::Open)?)
         })
     }
 
     /// Makes an app of an organization that no caller can see: reading it answers 403, its name is taken.
     pub fn create_foreign_app(&self, name: &str) -> Result<(), SetupError> {
-        self.gateway
-            .world
-            .change(|world| Ok(api::apps::add(world, name, "somebody-else".to_owned(), "default".to_owned(), true)?))
+        let (org, network) = ("somebody-else".to_owned(), "default".to_owned());
+        self.gateway.world.change(|world| Ok(api::apps::add(world, name, org, network, AppAccess::Forbidden)?))
+    }
+
+    /// Hides an app from whoever calls, or shows it again; true when there is one.
+    pub fn set_app_access(&self, app: &str, access: AppAccess) -> bool {
+        self.gateway.world.change(|world| world.set_access(app, access))
+    }
+
+    /// Puts a machine there without a call, as old as it says; its id. Fly's rules hold.
+    pub fn plant_machine(&self, seed: &MachineSeed) -> Result<String, SetupError> {
+        Ok(self.gateway.world.change(|world| seed.plant(world))?)
+    }
+
+    /// Puts a volume there without a call, as old as it says; its id. Fly's rules hold.
+    pub fn plant_volume(&self, seed: &VolumeSeed) -> Result<String, SetupError> {
+        Ok(self.gateway.world.change(|world| seed.plant(world))?)
+    }
+
+    /// Makes a machine or volume older than it is; true when there is one.
+    pub fn backdate(&self, id: &str, by: Duration) -> bool {
+        self.gateway.world.change(|world| world.backdate(id, by))
     }
 
     /// Sets a secret of an app; the version of the app's secrets from then on. Machines see it from their next

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub struct MachineSnapshot {
     pub state: State,
     /// Where it is.
     pub region: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
     /// Fly's `instance_id`.
     pub version: String,
     /// The metadata of its configuration.
@@ -47,6 +50,8 @@ pub struct VolumeSnapshot {
     pub name: String,
     /// Where it is.
     pub region: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
     /// Gigabytes.
     pub size_gb: u64,
     /// Whether it is encrypted at rest.
@@ -69,6 +74,7 @@ impl From<&Machine> for MachineSnapshot {
             name: machine.name.clone(),
             state: machine.state,
             region: machine.region.clone(),
+            created_at: machine.created_at,
             version: machine.version.clone(),
             metadata: machine.strings("metadata"),
             env: machine.strings("env"),
@@ -88,6 +94,7 @@ impl From<&Volume> for VolumeSnapshot {
             app: volume.app.clone(),
             name: volume.name.clone(),
             region: volume.region.clone(),
+            created_at: volume.created_at,
             size_gb: volume.size_gb,
             encrypted: volume.encrypted,
             state: volume.state().to_owned(),

@@ -9,12 +9,13 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     rules,
-    world::{App, World},
+    world::{App, AppAccess, World},
 };
 
-pub(super) fn list(world: &World, request: &ApiRequest) -> Reply {
-    let org = request.query("org_slug").unwrap_or_default();
-    let apps = world.apps.values().filter(|app| !app.foreign && app.org_slug == org);
+pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, Refusal> {
+    let org = request.query("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let org = world.org(org);
+    let apps = world.apps.values().filter(|app| app.access == AppAccess::Open && app.org_slug == org);
     let shown: Vec<Value> = apps
         .map(|app| {
             let whole = world.render_app(app);
@@ -22,14 +23,15 @@ pub(super) fn list(world: &World, request: &ApiRequest) -> Reply {
             kept.into_iter().map(|key| (key.to_owned(), whole[key].clone())).collect()
         })
         .collect();
-    Reply::json(200, json!({ "total_apps": shown.len(), "apps": shown }))
+    Ok(Reply::json(200, json!({ "total_apps": shown.len(), "apps": shown })))
 }
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     let name = request.text("name").or_else(|| request.text("app_name")).ok_or(Refusal::AppNameInvalid)?;
-    let org = request.text("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?.to_owned();
+    let org = request.text("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+    let org = world.org(org).to_owned();
     let network = request.text("network").unwrap_or("default").to_owned();
-    add(world, name, org, network, false)?;
+    add(world, name, org, network, AppAccess::Open)?;
     let created_at = world.wall().timestamp_millis();
     Ok(Reply::json(201, json!({ "id": name, "created_at": created_at })))
 }
@@ -40,7 +42,7 @@ pub(crate) fn add(
     name: &str,
     org_slug: String,
     network: String,
-    foreign: bool,
+    access: AppAccess,
 ) -> Result<(), Refusal> {
     if !rules::is_app_name(name) {
         return Err(Refusal::AppNameInvalid);
@@ -48,9 +50,9 @@ pub(crate) fn add(
     if world.apps.contains_key(name) {
         return Err(Refusal::AppNameTaken);
     }
-    let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, foreign };
+    let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, access };
     world.apps.insert(name.to_owned(), app);
-    if !foreign {
+    if access == AppAccess::Open {
         for (secret, value) in world.settings.app_secrets.clone() {
             secrets::put(world, name, &secret, value)?;
         }

@@ -22,7 +22,7 @@ use crate::{refusal::Refusal, reply::Reply, route::Call, world::World};
 /// Answers every call of the Machines API except `wait`, which takes time.
 pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     match request.route.call {
-        Call::ListApps => Ok(apps::list(world, request)),
+        Call::ListApps => apps::list(world, request),
         Call::CreateApp => apps::create(world, request),
         Call::GetApp => apps::get(world, request),
         Call::DeleteApp => apps::delete(world, request),

@@ -6,7 +6,7 @@ use super::{ApiRequest, machine_read::is_wanted};
 use crate::{
     reply::Reply,
     rules,
-    world::{Machine, Volume, World},
+    world::{AppAccess, Machine, Volume, World},
 };
 
 pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
@@ -42,5 +42,8 @@ pub(super) fn regions() -> Reply {
 }
 
 fn belongs(world: &World, app: &str, request: &ApiRequest) -> bool {
-    world.apps.get(app).is_some_and(|app| !app.foreign && app.org_slug == request.route.app)
+    world
+        .apps
+        .get(app)
+        .is_some_and(|app| app.access == AppAccess::Open && app.org_slug == world.org(&request.route.app))
 }

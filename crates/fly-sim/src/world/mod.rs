@@ -17,8 +17,8 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use agenda::{Agenda, Due, Next};
-pub use model::State;
 pub(crate) use model::{App, Born, Files, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub use model::{AppAccess, State};
 pub use sabotage::Death;
 pub(crate) use shared::SharedWorld;
 
@@ -103,11 +103,22 @@ impl World {
 
     /// The app, when it exists and the caller may see it.
     pub(crate) fn app(&mut self, name: &str) -> Result<&mut App, Refusal> {
-        match self.apps.get_mut(name) {
-            None => Err(Refusal::AppNotFound),
-            Some(app) if app.foreign => Err(Refusal::ForeignApp),
-            Some(app) => Ok(app),
+        let app = self.apps.get_mut(name).ok_or(Refusal::AppNotFound)?;
+        match app.access {
+            AppAccess::Open => Ok(app),
+            AppAccess::NotFound => Err(Refusal::AppNotFound),
+            AppAccess::Forbidden => Err(Refusal::ForeignApp),
         }
+    }
+
+    /// Changes how an app looks to whoever calls; true when there is one.
+    pub(crate) fn set_access(&mut self, app: &str, access: AppAccess) -> bool {
+        self.apps.get_mut(app).map(|app| app.access = access).is_some()
+    }
+
+    /// The organization behind a slug: `personal` is the caller's own, whatever it is called.
+    pub(crate) fn org<'a>(&'a self, slug: &'a str) -> &'a str {
+        if slug == "personal" { &self.settings.org_slug } else { slug }
     }
 
     /// The app's machine, destroyed ones included.

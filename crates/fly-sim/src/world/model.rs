@@ -76,8 +76,20 @@ pub(crate) struct App {
     pub(crate) network: String,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) secrets_version: u64,
-    /// Belongs to an organization the caller cannot see.
-    pub(crate) foreign: bool,
+    pub(crate) access: AppAccess,
+}
+
+/// How an app looks to whoever calls. What is in it goes on living, its sandboxes answer as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppAccess {
+    /// As it is.
+    #[default]
+    Open,
+    /// 404 on every call: as if the app were deleted, or its name wrong.
+    NotFound,
+    /// 403 on every call: another organization's, or the token has lost its scope.
+    Forbidden,
 }
 
 /// A secret of an app; every machine of the app finds it in its environment.

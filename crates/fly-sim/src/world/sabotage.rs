@@ -1,5 +1,7 @@
 //! What breaks by itself: machines that die, volumes that are lost.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Next, State, Volume, World, transitions::Exit};
@@ -85,6 +87,16 @@ impl World {
             machine.remount(&new_id);
         }
         Some(new_id)
+    }
+
+    /// Makes a machine or volume older than it is; true when there is one.
+    pub(crate) fn backdate(&mut self, id: &str, by: Duration) -> bool {
+        let machine = self.machines.get_mut(id).map(|machine| &mut machine.created_at);
+        let Some(made) = machine.or_else(|| self.volumes.get_mut(id).map(|volume| &mut volume.created_at)) else {
+            return false;
+        };
+        *made -= by;
+        true
     }
 
     /// The newest living machine of an app: what a fault without a target hits.

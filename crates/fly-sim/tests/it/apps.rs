@@ -1,3 +1,4 @@
+use fly_sim::{AppAccess, SimConfig};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,6 +30,39 @@ async fn an_app_name_is_taken_once_in_all_of_fly() {
         assert_eq!(fly.post("/v1/apps", json!({ "name": name, "org_slug": "personal" })).await, taken, "{name}");
     }
     assert_eq!(fly.get("/v1/apps/theirs").await, error(403, "unauthorized"));
+}
+
+#[tokio::test]
+async fn an_app_can_vanish_from_sight_while_everything_in_it_lives() {
+    let fly = Fly::fast().await;
+    let volume = fly.volume("data").await;
+    let id = fly.started(plain("town")).await;
+    for (access, want) in
+        [(AppAccess::NotFound, error(404, "app not found")), (AppAccess::Forbidden, error(403, "unauthorized"))]
+    {
+        assert!(fly.sim.set_app_access("mill", access));
+        for path in ["/v1/apps/mill", "machines", "volumes", &format!("machines/{id}"), &format!("volumes/{volume}")] {
+            assert_eq!(fly.get(path).await, want, "{path}");
+        }
+        assert_eq!(fly.delete(&format!("volumes/{volume}")).await, want);
+        assert_eq!(fly.get("/v1/apps?org_slug=personal").await.1["total_apps"], 0);
+        assert_eq!(fly.post("/v1/apps", json!({ "name": "mill", "org_slug": "personal" })).await.0, 422);
+    }
+    assert!(fly.sim.set_app_access("mill", AppAccess::Open));
+    assert_eq!(fly.get(&format!("machines/{id}")).await.1["state"], "started");
+    assert_eq!(fly.sim.volumes().len(), 1);
+    assert!(!fly.sim.set_app_access("nowhere", AppAccess::Open));
+}
+
+#[tokio::test]
+async fn personal_is_whatever_the_own_organization_is_called() {
+    let fly = Fly::start(SimConfig { org_slug: "kilo".to_owned(), ..SimConfig::fast() }).await;
+    assert_eq!(fly.post("/v1/apps", json!({ "name": "one", "org_slug": "personal" })).await.0, 201);
+    assert_eq!(fly.get("/v1/apps/one").await.1["organization"]["slug"], "kilo");
+    for slug in ["personal", "kilo"] {
+        assert_eq!(fly.get(&format!("/v1/apps?org_slug={slug}")).await.1["total_apps"], 2, "{slug}");
+    }
+    assert_eq!(fly.get("/v1/apps").await.0, 400);
 }
 
 #[tokio::test]

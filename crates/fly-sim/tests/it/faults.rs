@@ -48,6 +48,10 @@ async fn every_disguise_of_missing_capacity_has_flys_words() {
             (412, code("volume_placement_capacity")),
             (409, None),
             (409, None),
+            (409, None),
+            (409, None),
+            (409, None),
+            (409, None),
             (400, None),
             (403, None),
         ]
@@ -75,6 +79,33 @@ async fn a_stale_list_misses_the_newest() {
     let (_, list) = fly.get("machines").await;
     assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!(first)));
     assert_eq!(fly.get("machines").await.1.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_list_can_come_back_empty_although_there_is_something() {
+    let fly = Fly::fast().await;
+    fly.machine(plain("town")).await;
+    fly.volume("data").await;
+    for (call, path) in [(Call::ListMachines, "machines"), (Call::ListVolumes, "volumes")] {
+        fly.sim.inject(Fault::at(call, Effect::EmptyList));
+        assert_eq!(fly.get(path).await, (200, json!([])), "{path}");
+        assert_eq!(fly.get(path).await.1.as_array().unwrap().len(), 1, "{path}");
+    }
+    fly.sim.inject(Fault::at(Call::ListApps, Effect::EmptyList));
+    assert_eq!(fly.get("/v1/apps?org_slug=personal").await.1["apps"], json!([]));
+}
+
+#[tokio::test]
+async fn throttling_may_say_how_long_to_wait() {
+    let fly = Fly::fast().await;
+    for (effect, want) in [(Effect::throttled(), None), (Effect::throttled_for(Duration::from_secs(7)), Some("7"))] {
+        fly.sim.inject(Fault::at(Call::CreateMachine, effect));
+        let answer = fly.request(Method::POST, "machines").json(&plain("town")).send().await.unwrap();
+        assert_eq!(answer.status(), 429);
+        assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().unwrap()), want);
+        assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), error(429, "rate limit exceeded").1);
+    }
+    assert_eq!(fly.sim.machines(), []);
 }
 
 #[tokio::test]

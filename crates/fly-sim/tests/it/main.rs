@@ -12,5 +12,6 @@ mod lifecycle;
 mod machines;
 mod metadata;
 mod sandbox;
+mod seeds;
 mod volumes;
 mod wait;

@@ -1,6 +1,8 @@
 //! What is ours at Fly, and what cannot be read of it.
 
-use fly_sim::{Call, Effect, Fault};
+use std::time::Duration;
+
+use fly_sim::{AppAccess, Call, Effect, Fault, MachineSeed, VolumeSeed};
 use gastown_domain::{
     AppName, MachineId, StockItem, Thing, TownTag,
     ports::{Inventory, Machines, ProviderError, Volumes},
@@ -212,6 +214,51 @@ async fn a_list_that_misses_the_newest_is_believed_for_what_it_shows() {
     world.sim.inject(Fault::at(Call::ListVolumes, Effect::StaleList));
     let stock = world.fly.stock(&app()).await.unwrap();
     assert_eq!(ids(&stock.items), [first.id.as_str()]);
+}
+
+#[tokio::test]
+async fn an_app_that_hides_is_never_an_empty_one() {
+    let world = World::new().await;
+    let (spec, made) = world.running().await;
+    for access in [AppAccess::NotFound, AppAccess::Forbidden] {
+        assert!(world.sim.set_app_access("mill", access));
+        for error in [
+            world.fly.stock(&app()).await.map(drop).unwrap_err(),
+            world.fly.machine(&app(), &made.id).await.map(drop).unwrap_err(),
+            world.fly.machines_of(&app(), town()).await.map(drop).unwrap_err(),
+            world.fly.stop_machine(&app(), &made.id).await.unwrap_err(),
+            world.fly.delete_machine(&app(), &made.id).await.unwrap_err(),
+            world.fly.volume(&app(), &spec.volume).await.map(drop).unwrap_err(),
+            world.fly.delete_volume(&app(), &spec.volume).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, ProviderError::Misconfigured { .. }), "{access:?}: {error:?}");
+        }
+    }
+    assert!(world.sim.set_app_access("mill", AppAccess::Open));
+    assert_eq!(world.fly.stock(&app()).await.unwrap().items.len(), 2);
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn what_was_left_behind_says_whose_it_is_and_how_old() {
+    let world = World::new().await;
+    let age = Duration::from_secs(3600);
+    let volume = world.sim.plant_volume(&VolumeSeed::new("mill", &town().volume_name()).aged(age)).unwrap();
+    let tagged = MachineSeed::new("mill", "renamed").tagged("gastown_town_id", TOWN).holding(&volume).aged(age);
+    let tagged = world.sim.plant_machine(&tagged).unwrap();
+    let named = world.sim.plant_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
+    world.sim.plant_machine(&MachineSeed::new("mill", "somebodys").tagged("gastown_user_id", "u")).unwrap();
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert_eq!((ids(&stock.items), stock.is_whole), (vec![tagged.as_str(), named.as_str(), volume.as_str()], true));
+    assert!(stock.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
+    let [old, new, disk] = stock.items.as_slice() else { panic!("three") };
+    assert!(new.made_at.unwrap() - old.made_at.unwrap() > chrono::TimeDelta::minutes(59), "{stock:?}");
+    assert_eq!(disk.held_by.as_ref().map(MachineId::as_str), Some(tagged.as_str()));
+
+    world.sim.inject(Fault::at(Call::ListMachines, Effect::EmptyList));
+    let stock = world.fly.stock(&app()).await.unwrap();
+    assert_eq!(ids(&stock.items), [volume.as_str()], "an empty list cannot be told from a true one");
+    world.assert_lawful();
 }
 
 #[tokio::test]

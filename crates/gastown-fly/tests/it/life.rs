@@ -159,7 +159,12 @@ async fn every_disguise_of_a_lack_of_room_is_seen_through() {
     for capacity in Capacity::ALL {
         let (call, host) = match capacity {
             Capacity::Region | Capacity::Quota => (Call::CreateMachine, false),
-            Capacity::VolumeHost | Capacity::Host => (Call::CreateMachine, true),
+            Capacity::VolumeHost
+            | Capacity::Host
+            | Capacity::HostAddresses
+            | Capacity::HostResources
+            | Capacity::HostGoverned
+            | Capacity::HostDisabled => (Call::CreateMachine, true),
             Capacity::VolumeAborted | Capacity::VolumePlain => (Call::CreateVolume, false),
         };
         world.sim.inject(Fault::at(call, capacity.effect()));
