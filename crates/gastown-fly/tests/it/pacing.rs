@@ -3,8 +3,18 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use fly_sim::{FlySim, RateLimits, SimConfig};
-use gastown_fly::{FlyClient, FlyError, Pacing, Queue, Rate, Rates, Refusal, Timeouts, api::machines};
+use gastown_domain::ports::{Inventory, Machines};
+use gastown_fly::{
+    Fly, FlyClient, FlyError, Pacing, Queue, Rate, Rates, Refusal, Timeouts,
+    api::{Action, machines},
+};
+use serde_json::json;
 use tokio::task::JoinSet;
+
+use crate::{
+    script::Script,
+    world::{app, shared, town},
+};
 
 const MACHINE: &str = "148ed21a031189";
 const CALLS: usize = 14;
@@ -53,4 +63,28 @@ async fn calls_that_wait_their_turn_are_not_refused() {
     assert_eq!((subject.as_str(), (1..=CALLS - 8).contains(&foreground)), (MACHINE, true), "{foreground}");
     assert_eq!(paced.queues(), []);
     assert_eq!(sim.calls().len(), CALLS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_lists_after_whoever_is_waited_for() {
+    let nothing = json!([]);
+    let script = (0..6).fold(Script::new(), |script, _| script.on_json(Action::ListMachines, &nothing));
+    let script = script.on_json(Action::ListVolumes, &nothing);
+    let (client, script) = script.client(Pacing::On(Rates::default()));
+    let fly = Fly::new(client.clone(), shared());
+    for _ in 0..3 {
+        client.tell(&machines::list("mill", None)).await.unwrap();
+    }
+    let sweep = fly.clone();
+    let sweep = tokio::spawn(async move { sweep.stock(&app()).await });
+    tokio::task::yield_now().await;
+    assert_eq!(client.queues().iter().map(|queue| (queue.foreground, queue.background)).collect::<Vec<_>>(), [(0, 1)]);
+    fly.machines_of(&app(), town()).await.unwrap();
+    assert!(!sweep.is_finished());
+    assert!(sweep.await.unwrap().unwrap().is_whole);
+    let asked = script.played();
+    let lists: Vec<&str> = asked.lines().skip(3).collect();
+    let tagged = format!("GET /apps/mill/machines?metadata.gastown_town_id={}", town());
+    let summary = "GET /apps/mill/machines?summary=true";
+    assert_eq!(lists, [tagged.as_str(), summary, "GET /apps/mill/machines", "GET /apps/mill/volumes"]);
 }

@@ -53,8 +53,14 @@ impl Script {
 
     /// The ports over this script.
     pub(crate) fn fly(self, policy: AppPolicy) -> (Fly, Arc<Self>) {
+        let (client, script) = self.client(Pacing::Off);
+        (Fly::new(client, policy), script)
+    }
+
+    /// A client over this script.
+    pub(crate) fn client(self, pacing: Pacing) -> (FlyClient, Arc<Self>) {
         let script = Arc::new(self);
-        (Fly::new(FlyClient::over(script.clone(), Pacing::Off), policy), script)
+        (FlyClient::over(script.clone(), pacing), script)
     }
 
     /// Everything that was asked, as text; fails when lines are left.
