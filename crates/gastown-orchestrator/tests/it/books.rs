@@ -11,7 +11,7 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{Account, AppName, Drift, StockItem, Thing, Town, TownId, TownStatus, TownTag};
 
-use crate::faults::Call;
+use crate::faults::{Call, Query};
 use crate::fly::Line;
 use crate::store::{Connection, Rows};
 use crate::world::{Machine, Volume, World};
@@ -60,7 +60,7 @@ fn is_settled(rows: &Rows, town: &Town) -> bool {
 #[async_trait]
 impl Inspections for Connection {
     async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
-        self.query("take_towns", |rows, now| {
+        self.query(Query::TakeTowns, |rows, now| {
             let unseen = |town: &Town| {
                 let health = rows.books.health_of(town.id);
                 let is_due = health.checked_at.is_none_or(|at| at + every <= now);
@@ -78,7 +78,7 @@ impl Inspections for Connection {
     }
 
     async fn settle(&self, town: &Town, finding: &Finding) -> Result<bool, StoreError> {
-        self.query("settle_town", |rows, now| {
+        self.query(Query::SettleTown, |rows, now| {
             let before = rows.books.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
             if !is_ours || !rows.towns.get(&town.id).is_some_and(|row| is_settled(rows, row)) {
@@ -101,7 +101,7 @@ impl Inspections for Connection {
 #[async_trait]
 impl Orphans for Connection {
     async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<Account>, StoreError> {
-        self.query("accounts", |rows, _| {
+        self.query(Query::Accounts, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
             let account = |town: &Town| Account {
                 town: town.id,
@@ -116,7 +116,7 @@ impl Orphans for Connection {
     }
 
     async fn note(&self, seen: &[OrphanSighting]) -> Result<Vec<Orphan>, StoreError> {
-        self.query("note_orphans", |rows, now| {
+        self.query(Query::NoteOrphans, |rows, now| {
             let book = &mut rows.books.orphans;
             let note = |sighting: &OrphanSighting| {
                 let OrphanSighting { app, item, reason } = sighting;
@@ -142,7 +142,7 @@ impl Orphans for Connection {
     }
 
     async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
-        self.query("book", |rows, now| {
+        self.query(Query::Book, |rows, now| {
             let mut book: Vec<_> = rows.books.orphans.values().cloned().collect();
             book.sort_by_key(|entry| entry.first_seen_at);
             Ok((book, now))
@@ -151,10 +151,12 @@ impl Orphans for Connection {
     }
 
     async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError> {
-        self.query("deleting_orphan", |rows, now| {
-            if let Some(entry) = rows.books.orphans.get_mut(&(app.clone(), thing.clone())) {
-                entry.deletion_asked_at.get_or_insert(now);
-            }
+        self.query(Query::DeletingOrphan, |rows, now| {
+            let entry = rows.books.orphans.get_mut(&(app.clone(), thing.clone()));
+            let Some(entry) = entry else {
+                return Err(StoreError::Refused { constraint: None, cause: "not in the book".into() });
+            };
+            entry.deletion_asked_at.get_or_insert(now);
             rows.books.deletions.push((thing.clone(), actor.to_owned()));
             Ok(())
         })
@@ -162,7 +164,7 @@ impl Orphans for Connection {
     }
 
     async fn close(&self, app: &AppName, thing: &Thing, end: OrphanEnd) -> Result<(), StoreError> {
-        self.query("close_orphan", |rows, _| {
+        self.query(Query::CloseOrphan, |rows, _| {
             if rows.books.orphans.remove(&(app.clone(), thing.clone())).is_some() {
                 rows.books.closed.push((thing.clone(), end));
             }
@@ -181,7 +183,7 @@ impl Passes for Connection {
         lease: Duration,
         every: Duration,
     ) -> Result<Option<PassClaim>, StoreError> {
-        self.query("begin_pass", |rows, now| {
+        self.query(Query::BeginPass, |rows, now| {
             let row = rows.books.passes.entry(pass.as_str()).or_default();
             let is_due = row.began_at.is_none_or(|at| at + every <= now);
             let is_free = row.lease_until.is_none_or(|until| until <= now);
@@ -196,7 +198,7 @@ impl Passes for Connection {
     }
 
     async fn prolong(&self, claim: PassClaim, lease: Duration) -> Result<bool, StoreError> {
-        self.query("prolong_pass", |rows, now| {
+        self.query(Query::ProlongPass, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
             Ok(true)
@@ -205,7 +207,7 @@ impl Passes for Connection {
     }
 
     async fn end(&self, claim: PassClaim, alarm: Option<Alarm>) -> Result<(), StoreError> {
-        self.query("end_pass", |rows, now| {
+        self.query(Query::EndPass, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
             }
@@ -215,7 +217,7 @@ impl Passes for Connection {
     }
 
     async fn states(&self) -> Result<Vec<PassState>, StoreError> {
-        self.query("pass_states", |rows, _| {
+        self.query(Query::PassStates, |rows, _| {
             let state = |pass: Pass| {
                 let row = rows.books.passes.get(pass.as_str()).cloned().unwrap_or_default();
                 PassState { pass, ended_at: row.ended_at, alarm: row.alarm }
@@ -244,13 +246,13 @@ impl Inventory for Line {
     async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
         assert_eq!(*app, the_app(), "a strange app");
         let list_machines = |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| !world.stale && !machine.is_gone());
-            Ok(living.filter_map(machine_item).collect::<Vec<_>>())
+            let living = world.machines.iter().filter(|machine| !machine.is_gone()).filter_map(machine_item);
+            Ok(world.listed(living))
         };
         let mut items = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
         let list_volumes = |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| !world.stale && !volume.gone);
-            Ok(living.filter_map(volume_item).collect::<Vec<_>>())
+            let living = world.volumes.iter().filter(|volume| !volume.gone).filter_map(volume_item);
+            Ok(world.listed(living))
         };
         items.extend(self.call(Call::Fly(Action::ListVolumes), list_volumes).await?);
         Ok(Stock { items, is_whole: true })

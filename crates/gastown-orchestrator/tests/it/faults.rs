@@ -1,96 +1,90 @@
-//! The schedule of faults, and the death of a process.
+//! The schedule of faults: what strikes which call, and what that means to whoever made it.
 
-use std::future::pending;
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, BoxError, ProviderError, SandboxError, StoreError};
-use tokio_util::sync::CancellationToken;
+use gastown_domain::ports::{BoxError, ProviderError, SandboxError, StoreError};
+use tokio::time::Instant;
 
-/// One process of the control plane: its calls hang for ever once it is dead.
-#[derive(Clone, Default)]
-pub(crate) struct Process(CancellationToken);
+pub(crate) use crate::calls::{Call, Query, listed};
+pub(crate) use crate::process::Process;
 
-impl Process {
-    pub(crate) async fn died(&self) {
-        self.0.cancelled().await;
+listed! {
+    /// What can befall a call. Those that Fly causes are named with their statuses; what each becomes on this side of the
+    /// adapter is said once, in the three `impl Struck` below.
+    Fault {
+        /// The request never left.
+        NotSent,
+        /// Applied, and the answer is lost.
+        ReplyLost,
+        /// Applied a few seconds after the caller was told nothing.
+        LateApplied,
+        /// 408 of a gateway: it gave up, and behind it the call was carried out.
+        Status408,
+        /// 429 with `Retry-After`, and nothing was done.
+        Throttled,
+        /// 429 that does not say for how long.
+        Status429,
+        /// 500 at once, and nothing was done.
+        ServerError,
+        /// 503 after a long time, and nothing was done.
+        Status503,
+        /// 422: refused for good.
+        Refused,
+        /// 409, 422 or 403 in the words of capacity or quota: no room in the region.
+        NoCapacity,
+        /// 412 or 409 in the words of capacity: no room on the host.
+        HostFull,
+        /// 412: a machine holds the volume; of a sandbox, 409: somebody works in the rig.
+        VolumeBound,
+        /// 412 or 409: the machine's state or somebody's lease forbids it.
+        NotNow,
+        /// 401 or 403: our credentials, our app.
+        Misconfigured,
+        /// A list misses its newest entry.
+        StaleList,
+        /// A list comes back empty.
+        EmptyList,
+        /// The call takes as long as it may, then works, whether or not the caller is still there.
+        Slow,
+        /// Slower than any call should be: a Fly call outlives a lease, a sandbox answers the next call before it is done
+        /// with this one.
+        LandsLate,
+        /// The transaction was retried too often against others, and nothing was done.
+        Contended,
+        /// The process dies before the call is made.
+        CrashBefore,
+        /// The process dies when the call has been carried out.
+        CrashAfter,
+        /// The process hangs for longer than its lease, then makes the call as if nothing had been.
+        HangBefore,
+        /// The call is carried out; the process hangs for longer than its lease, then goes on with the answer.
+        HangAfter,
     }
-
-    pub(crate) fn kill(&self) {
-        self.0.cancel();
-    }
-
-    /// Goes on only while the process lives.
-    pub(crate) async fn breathe(&self) {
-        if self.0.is_cancelled() {
-            pending::<()>().await;
-        }
-    }
-
-    pub(crate) async fn die<T>(&self) -> T {
-        self.kill();
-        pending().await
-    }
-}
-
-/// A call that can be struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    Fly(Action),
-    Health,
-    Rigs,
-    AddRig,
-    RemoveRig,
-    Sync,
-    Store(&'static str),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The request never left.
-    NotSent,
-    /// Applied, and the answer is lost.
-    ReplyLost,
-    /// Applied a few seconds after the caller was told nothing.
-    LateApplied,
-    /// A 5xx, and nothing was done.
-    ServerError,
-    /// The call takes as long as it may, then works, whether or not the caller is still there.
-    Slow,
-    /// Slower than any call should be: a Fly call outlives a lease, a sandbox answers the next call before it is done with
-    /// this one.
-    LandsLate,
-    Throttled,
-    Refused,
-    NoCapacity,
-    HostFull,
-    VolumeBound,
-    NotNow,
-    Misconfigured,
-    /// A list comes back empty.
-    StaleList,
-    CrashBefore,
-    CrashAfter,
 }
 
 impl Fault {
-    /// Every one of which all recovers.
-    pub(crate) const ALL: [Self; 15] = [
-        Self::NotSent,
-        Self::ReplyLost,
-        Self::LateApplied,
-        Self::ServerError,
-        Self::Slow,
-        Self::Throttled,
-        Self::Refused,
-        Self::NoCapacity,
-        Self::HostFull,
-        Self::VolumeBound,
-        Self::NotNow,
-        Self::Misconfigured,
-        Self::StaleList,
-        Self::CrashBefore,
-        Self::CrashAfter,
-    ];
+    pub(crate) const fn hangs(self) -> bool {
+        matches!(self, Self::HangBefore | Self::HangAfter)
+    }
+
+    /// Whether all must recover when it befalls this call: what Fly, a sandbox or the database can do, and no more than
+    /// that. `LandsLate` breaks what is assumed of Fly: that it is done with a call soon after its time is up.
+    pub(crate) const fn fits(self, call: Call) -> bool {
+        match self {
+            Self::NotSent | Self::ReplyLost => true,
+            Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => true,
+            Self::LateApplied => matches!(call, Call::Fly(_)),
+            Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_outside(),
+            Self::Status503 | Self::Slow | Self::Misconfigured => call.is_outside(),
+            Self::Refused => matches!(call, Call::Fly(_) | Call::AddRig),
+            Self::NoCapacity | Self::HostFull => call.needs_room(),
+            Self::VolumeBound => call.minds_bonds(),
+            Self::NotNow => call.minds_states(),
+            Self::StaleList | Self::EmptyList => call.lists(),
+            Self::Contended => matches!(call, Call::Store(_)),
+            Self::LandsLate => false,
+        }
+    }
 }
 
 /// Which calls are struck.
@@ -102,17 +96,30 @@ struct Rule {
     fault: Fault,
 }
 
+/// A call that was struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hit {
+    /// Its place in the journal.
+    pub(crate) at: usize,
+    pub(crate) call: Call,
+    pub(crate) fault: Fault,
+    pub(crate) when: Instant,
+}
+
 /// Every call that was made, and what strikes those to come.
 #[derive(Default)]
 pub(crate) struct Schedule {
     pub(crate) journal: Vec<Call>,
+    /// When each of them was made.
+    pub(crate) times: Vec<Instant>,
+    pub(crate) hits: Vec<Hit>,
     rules: Vec<Rule>,
 }
 
 impl Schedule {
-    /// Strikes the `nth` call from now (0 is the next), of every kind.
+    /// Strikes the `nth` call from now (0 is the next), of every kind, whatever else would.
     pub(crate) fn at(&mut self, nth: usize, fault: Fault) {
-        self.rules.push(Rule { only: None, skip: nth, times: 1, fault });
+        self.rules.insert(0, Rule { only: None, skip: nth, times: 1, fault });
     }
 
     /// Strikes the next `times` calls of this kind.
@@ -135,6 +142,13 @@ impl Schedule {
         self.rules.push(Rule { only: None, skip: 0, times: usize::MAX, fault });
     }
 
+    /// The journal begins here.
+    pub(crate) fn forget(&mut self) {
+        self.journal.clear();
+        self.times.clear();
+        self.hits.clear();
+    }
+
     pub(crate) fn calm(&mut self) {
         self.rules.clear();
     }
@@ -144,7 +158,9 @@ impl Schedule {
     }
 
     pub(crate) fn strike(&mut self, call: Call) -> Option<Fault> {
+        let (at, when) = (self.journal.len(), Instant::now());
         self.journal.push(call);
+        self.times.push(when);
         let mut struck = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.only.is_none_or(|only| only == call)) {
             if rule.skip > 0 {
@@ -154,6 +170,7 @@ impl Schedule {
                 struck = Some(rule.fault);
             }
         }
+        self.hits.extend(struck.map(|fault| Hit { at, call, fault, when }));
         struck
     }
 }
@@ -162,9 +179,9 @@ fn cause() -> BoxError {
     "by the test's schedule".into()
 }
 
-/// An error that a schedule can cause.
+/// An error that a schedule can cause: what the adapter makes of the fault.
 pub(crate) trait Struck: Sized {
-    /// Nothing was done.
+    /// What the caller is told.
     fn by(fault: Fault, call: Call) -> Self;
 }
 
@@ -175,12 +192,14 @@ impl Struck for ProviderError {
         match fault {
             Fault::NotSent => Self::NotSent { action, cause },
             Fault::Throttled => Self::Throttled { action, retry_after: Some(Duration::from_secs(3)) },
+            Fault::Status429 => Self::Throttled { action, retry_after: None },
             Fault::Refused => Self::Refused { action, cause },
             Fault::NoCapacity => Self::NoCapacity { action, cause },
             Fault::HostFull => Self::HostFull { action, cause },
             Fault::VolumeBound => Self::VolumeBound { action, cause },
             Fault::NotNow => Self::NotNow { action, cause },
             Fault::Misconfigured => Self::Misconfigured { action, cause },
+            // 408, 500, 503 and silence are one: nobody can tell whether it was done.
             _ => Self::Unknown { action, cause },
         }
     }
@@ -193,16 +212,21 @@ impl Struck for SandboxError {
             Fault::VolumeBound if call == Call::RemoveRig => {
                 Self::InTheWay { in_the_way: vec!["a session".to_owned()] }
             }
-            Fault::NotNow | Fault::Throttled => Self::Unhealthy,
+            // 500 is the sandbox's own word.
+            Fault::ServerError | Fault::NotNow | Fault::Throttled => Self::Unhealthy,
             Fault::Misconfigured => Self::Unauthorized,
             Fault::NoCapacity | Fault::HostFull => Self::Wrong { cause: cause() },
+            // 408, 429 and 503 are a proxy's.
             _ => Self::Unreachable { cause: cause() },
         }
     }
 }
 
 impl Struck for StoreError {
-    fn by(_: Fault, _: Call) -> Self {
-        Self::Unavailable { cause: cause() }
+    fn by(fault: Fault, _: Call) -> Self {
+        match fault {
+            Fault::Contended => Self::Contention { transaction: "by the test's schedule", cause: cause() },
+            _ => Self::Unavailable { cause: cause() },
+        }
     }
 }

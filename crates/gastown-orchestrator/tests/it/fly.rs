@@ -11,11 +11,14 @@ use gastown_domain::{AppName, MachineId, Power, TownId, VolumeId};
 use tokio::time::{Instant, sleep};
 
 use crate::faults::{Call, Fault, Process, Schedule, Struck};
-use crate::world::{BOOT, LEAVE, Phase, STOP, World};
+use crate::process::HANG;
+use crate::world::{BOOT, Lists, Phase, STOP, World};
 
 const LATENCY: Duration = Duration::from_millis(50);
 const LOST_AFTER: Duration = Duration::from_secs(5);
 const LATE_BY: Duration = Duration::from_secs(4);
+/// Until an overloaded Fly says so.
+const BUSY_FOR: Duration = Duration::from_secs(20);
 /// As long as the Fly adapter lets a call take.
 const SLOW: Duration = Duration::from_secs(30);
 
@@ -64,10 +67,11 @@ impl Line {
         self.process.breathe().await;
         let result = match fault {
             None => apply(&mut self.fly.world()),
-            Some(Fault::StaleList) => {
-                self.fly.world().stale = true;
-                let result = apply(&mut self.fly.world());
-                self.fly.world().stale = false;
+            Some(fault @ (Fault::StaleList | Fault::EmptyList)) => {
+                let mut world = self.fly.world();
+                world.lists = if fault == Fault::StaleList { Lists::MissNewest } else { Lists::Empty };
+                let result = apply(&mut world);
+                world.lists = Lists::Whole;
                 result
             }
             // A sandbox does one thing at a time: what it answers comes after what it was asked before.
@@ -78,6 +82,14 @@ impl Line {
                     let _ = apply(&mut fly.world());
                 });
                 Err(E::by(Fault::LateApplied, call))
+            }
+            Some(Fault::Status408) => {
+                let _ = apply(&mut self.fly.world());
+                Err(E::by(Fault::Status408, call))
+            }
+            Some(Fault::Status503) => {
+                sleep(BUSY_FOR).await;
+                Err(E::by(Fault::Status503, call))
             }
             Some(Fault::ReplyLost | Fault::LateApplied) => {
                 let _ = apply(&mut self.fly.world());
@@ -103,6 +115,16 @@ impl Line {
             Some(Fault::CrashAfter) => {
                 let _ = apply(&mut self.fly.world());
                 self.process.die().await
+            }
+            Some(Fault::HangBefore) => {
+                self.process.hang(HANG);
+                self.process.breathe().await;
+                apply(&mut self.fly.world())
+            }
+            Some(Fault::HangAfter) => {
+                let result = apply(&mut self.fly.world());
+                self.process.hang(HANG);
+                result
             }
             Some(fault) => Err(E::by(fault, call)),
         };
@@ -139,8 +161,7 @@ impl Volumes for Line {
 
     async fn volumes_of(&self, _: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
         self.fly(Action::ListVolumes, move |world| {
-            let listed = if world.stale { Vec::new() } else { world.volumes_of(town) };
-            Ok(listed.into_iter().map(crate::world::Volume::sighting).collect())
+            Ok(world.listed(world.volumes_of(town)).into_iter().map(crate::world::Volume::sighting).collect())
         })
         .await
     }
@@ -153,17 +174,11 @@ impl Volumes for Line {
     async fn delete_volume(&self, _: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
         let id = id.clone();
         self.fly(Action::DeleteVolume, move |world| {
-            let gone_at = world.volume_gone_at(Instant::now());
-            match world.volume(&id) {
-                Some(volume) if volume.held_by.is_some() => {
-                    Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() })
-                }
-                Some(volume) => {
-                    volume.leaving.get_or_insert(gone_at);
-                    Ok(())
-                }
-                None => Ok(()),
+            if world.volume(&id).is_some_and(|volume| volume.held_by.is_some()) {
+                return Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() });
             }
+            world.bury_volume(&id, Instant::now());
+            Ok(())
         })
         .await
     }
@@ -182,8 +197,7 @@ impl Machines for Line {
 
     async fn machines_of(&self, _: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
         self.fly(Action::ListMachines, move |world| {
-            let listed = if world.stale { Vec::new() } else { world.machines_of(town) };
-            Ok(listed.into_iter().map(|machine| world.sight_machine(machine)).collect())
+            Ok(world.listed(world.machines_of(town)).into_iter().map(|it| world.sight_machine(it)).collect())
         })
         .await
     }
@@ -197,6 +211,9 @@ impl Machines for Line {
                     Power::Leaving => Err(not_now(ACTION)),
                     _ => Ok(world.sight_machine(holder)),
                 };
+            }
+            if world.machines_refused {
+                return Err(ProviderError::Refused { action: ACTION, cause: "no such image".into() });
             }
             if world.full.contains(&spec.region) {
                 return Err(ProviderError::NoCapacity { action: ACTION, cause: "full".into() });
@@ -290,13 +307,8 @@ impl Machines for Line {
     async fn delete_machine(&self, _: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         let id = id.clone();
         self.fly(Action::DeleteMachine, move |world| {
-            if world.deletes_are_ignored {
-                return Ok(());
-            }
-            if let Some(machine) = world.machine(&id)
-                && machine.power() != Power::Leaving
-            {
-                machine.phase = Phase::Leaving(Instant::now() + LEAVE);
+            if !world.deletes_are_ignored {
+                world.bury_machine(&id, Instant::now());
             }
             Ok(())
         })

@@ -311,6 +311,27 @@ async fn a_machine_that_somebody_replaced_and_stopped_is_adopted_and_then_seen_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happens_once_more_needs_three_looks_once_more() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    replace_machine(&mut bench.fly.world());
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    {
+        let mut world = bench.fly.world();
+        world.machines[1].id = "yet_another".parse().unwrap();
+        world.volumes[0].held_by = Some("yet_another".parse().unwrap());
+    }
+    for _ in 0..2 {
+        assert_eq!(pass(&bench).await, suspected(1));
+        assert_eq!(bench.store.town(town.id), with_another(town.clone()));
+    }
+    assert_eq!(pass(&bench).await, corrected(1));
+    bench.assert_invariants("replaced twice");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_written_of_towns_that_are_as_their_rows_say() {
     let bench = Bench::new();
     bench.running("mill").await;

@@ -25,8 +25,8 @@ async fn a_created_town_runs_and_its_row_says_where() {
 #[tokio::test(start_paused = true)]
 async fn lists_that_show_nothing_do_not_matter_where_the_answers_arrived() {
     let bench = Bench::new();
-    bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::StaleList);
-    bench.fly.schedule().always(Call::Fly(Action::ListVolumes), Fault::StaleList);
+    bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::EmptyList);
+    bench.fly.schedule().always(Call::Fly(Action::ListVolumes), Fault::EmptyList);
 
     let town = bench.create("mill").await.unwrap();
 

@@ -9,7 +9,7 @@ use gastown_domain::ports::{
     Action, Alarm, BoxError, Clock as _, Inventory, MachineSpec, Orphan, OrphanEnd, ProviderError, Stock, Towns as _,
     WorkerId,
 };
-use gastown_domain::{AppName, Gigabytes, Guest, MachineId, OrphanReason, Thing, Town, TownId, VolumeId};
+use gastown_domain::{AppName, Guest, MachineId, OrphanReason, Thing, Town, TownId, VolumeId};
 use gastown_orchestrator::{Grace, OrphanReport, OrphanSweeper, Policy, Removal, Settings, Verdict};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry, Rigs, StoreError, TownHealth};
 use gastown_domain::{Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
 
+use crate::faults::Query;
 use crate::store::{Connection, town_row};
 
 #[async_trait]
 impl Registry for Connection {
     async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError> {
         let NewCreate { town, operation, keyed, most_towns } = create;
-        self.query("accept_create", |rows, now| {
+        self.query(Query::AcceptCreate, |rows, now| {
             if !rows.users.contains(&town.owner) {
                 return Err(StoreError::UserUnknown);
             }
@@ -45,14 +46,14 @@ impl Registry for Connection {
     }
 
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
-        self.query("find", |rows, _| {
+        self.query(Query::FindTown, |rows, _| {
             Ok(rows.towns.get(&town).filter(|row| row.owner == *owner && !row.is_tombstone()).cloned())
         })
         .await
     }
 
     async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError> {
-        self.query("list", |rows, _| {
+        self.query(Query::ListTowns, |rows, _| {
             let mut living: Vec<_> =
                 rows.towns.values().filter(|row| row.owner == *owner && !row.is_tombstone()).cloned().collect();
             living.sort_by_key(|row| row.created_at);
@@ -62,11 +63,11 @@ impl Registry for Connection {
     }
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {
-        self.query("load", |rows, _| Ok(rows.towns.get(&town).cloned())).await
+        self.query(Query::LoadTown, |rows, _| Ok(rows.towns.get(&town).cloned())).await
     }
 
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.query("heartbeat", |rows, _| {
+        self.query(Query::Heartbeat, |rows, _| {
             let living = rows.towns.get_mut(&town).filter(|row| !row.is_tombstone());
             Ok(living.map(|row| row.last_heartbeat_at = row.last_heartbeat_at.max(Some(at))).is_some())
         })
@@ -74,23 +75,26 @@ impl Registry for Connection {
     }
 
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
-        self.query("health", |rows, _| Ok(rows.books.health_of(town))).await
+        self.query(Query::Health, |rows, _| Ok(rows.books.health_of(town))).await
     }
 }
 
 #[async_trait]
 impl Rigs for Connection {
     async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError> {
-        self.query("list_rigs", |rows, _| Ok(rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect())).await
-    }
-
-    async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
-        self.query("find_rig", |rows, _| Ok(rows.rigs.iter().find(|row| row.town == town && row.id == rig).cloned()))
+        self.query(Query::ListRigs, |rows, _| Ok(rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect()))
             .await
     }
 
+    async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
+        self.query(Query::FindRig, |rows, _| {
+            Ok(rows.rigs.iter().find(|row| row.town == town && row.id == rig).cloned())
+        })
+        .await
+    }
+
     async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
-        self.query("insert_rig", |rows, _| {
+        self.query(Query::InsertRig, |rows, _| {
             let living = rows.towns.get(&rig.town).is_some_and(|row| row.owner == *owner && !row.is_tombstone());
             if !living {
                 return Err(StoreError::TownNotFound);
@@ -105,7 +109,7 @@ impl Rigs for Connection {
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
-        self.query("set_rig_status", |rows, _| {
+        self.query(Query::SetRigStatus, |rows, _| {
             let row = rows.rigs.iter_mut().find(|row| row.town == town && row.id == rig && row.status == from);
             Ok(row.map(|row| row.status = to).is_some())
         })
@@ -113,7 +117,7 @@ impl Rigs for Connection {
     }
 
     async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError> {
-        self.query("remove_rig", |rows, _| {
+        self.query(Query::RemoveRig, |rows, _| {
             let before = rows.rigs.len();
             rows.rigs.retain(|row| !(row.town == town && row.id == rig));
             Ok(rows.rigs.len() < before)
@@ -122,7 +126,7 @@ impl Rigs for Connection {
     }
 
     async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        self.query("unsettled", |rows, _| {
+        self.query(Query::Unsettled, |rows, _| {
             let unsettled = |town: &&Town| {
                 town.status == TownStatus::Running
                     && !rows.operations.contains_key(&town.id)

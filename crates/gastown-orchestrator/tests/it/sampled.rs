@@ -44,7 +44,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => town.prop_map(Move::RemoveRig),
         1 => Just(Move::Crash),
         1 => Just(Move::Restart),
-        4 => (0..15_usize, select(Fault::ALL.to_vec())).prop_map(|(nth, fault)| Move::Trouble(nth, fault)),
+        4 => (0..15_usize, select(Fault::ALL.iter().copied().filter(|fault| ![Fault::LandsLate, Fault::Contended].contains(fault)).collect::<Vec<_>>())).prop_map(|(nth, fault)| Move::Trouble(nth, fault)),
         1 => (0..30_usize, select(vec![Fault::NotSent, Fault::ReplyLost, Fault::CrashAfter]))
             .prop_map(|(nth, fault)| Move::LostWrite(nth, fault)),
         1 => Just(Move::Sweep),

@@ -27,7 +27,9 @@ fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Vo
         _ => return Err(unreachable()),
     }
     let volume = machine.volume.clone();
-    world.volume(&volume).ok_or_else(unreachable)
+    let volume = world.volume(&volume).ok_or_else(unreachable)?;
+    volume.used = true;
+    Ok(volume)
 }
 
 #[async_trait]

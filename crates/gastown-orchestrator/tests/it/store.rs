@@ -14,10 +14,12 @@ use gastown_domain::{
     Fence, Mark, Operation, OperationId, OperationKind, Progress, Rejection, Rig, SandboxId, Town, TownId, TownStatus,
     UserId,
 };
+use tokio::time::Instant;
 
 use crate::books::Books;
-use crate::faults::{Call, Fault, Process, Schedule, Struck as _};
+use crate::faults::{Call, Fault, Process, Query, Schedule, Struck as _};
 use crate::keys::PausedClock;
+use crate::process::HANG;
 
 /// A row of the operations, with what only the store knows.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub(crate) struct Rows {
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
+    /// Every operation that was ever accepted: its town, its kind, who asked.
+    pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
+    /// When each tombstone was made, by the one clock that nobody sets.
+    pub(crate) hidden: BTreeMap<TownId, Instant>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
     pub(crate) books: Books,
@@ -75,13 +81,13 @@ impl Connection {
     /// One transaction.
     pub(crate) async fn query<T>(
         &self,
-        name: &'static str,
+        query: Query,
         work: impl FnOnce(&mut Rows, DateTime<Utc>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.process.breathe().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.process.breathe().await;
-        let fault = self.store.schedule().strike(Call::Store(name));
+        let fault = self.store.schedule().strike(Call::Store(query));
         let run = || work(&mut self.store.rows(), self.store.clock.now());
         match fault {
             None => run(),
@@ -90,11 +96,22 @@ impl Connection {
                 let _ = run();
                 self.process.die().await
             }
+            Some(Fault::HangBefore) => {
+                self.process.hang(HANG);
+                self.process.breathe().await;
+                run()
+            }
+            Some(Fault::HangAfter) => {
+                let result = run();
+                self.process.hang(HANG);
+                self.process.breathe().await;
+                result
+            }
             Some(fault) => {
                 if fault == Fault::ReplyLost {
                     let _ = run();
                 }
-                Err(StoreError::by(fault, Call::Store(name)))
+                Err(StoreError::by(fault, Call::Store(query)))
             }
         }
     }
@@ -136,6 +153,7 @@ impl Rows {
             updated_at: now,
         };
         self.operations.insert(wish.town, Row { operation, owner: None, lease_until: None });
+        self.accepted.insert(wish.id, (wish.town, wish.kind, wish.requested_by.clone()));
     }
 
     fn held(&mut self, fence: Fence) -> Result<&mut Row, StoreError> {
@@ -162,6 +180,7 @@ impl Rows {
             row.region = Some(region.clone());
         }
         if let Some(at) = change.hidden_at {
+            self.hidden.entry(town).or_insert_with(Instant::now);
             row.sandbox_id = row.sandbox_id.tombstone(town);
             row.destroyed_at.get_or_insert(at);
         }
@@ -177,7 +196,7 @@ fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 #[async_trait]
 impl Operations for Connection {
     async fn request(&self, wish: &NewOperation) -> Result<Requested, StoreError> {
-        self.query("request", |rows, now| {
+        self.query(Query::Request, |rows, now| {
             let Some(town) = rows.towns.get(&wish.town).filter(|town| town.owner == wish.requested_by) else {
                 return Ok(Requested::NotFound);
             };
@@ -207,11 +226,11 @@ impl Operations for Connection {
     }
 
     async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError> {
-        self.query("current", |rows, _| Ok(rows.operations.get(&town).map(|row| row.operation.clone()))).await
+        self.query(Query::Current, |rows, _| Ok(rows.operations.get(&town).map(|row| row.operation.clone()))).await
     }
 
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError> {
-        self.query("claim", |rows, now| {
+        self.query(Query::Claim, |rows, now| {
             let Some(row) = rows.operations.get_mut(&town) else { return Ok(None) };
             let free = row.lease_until.is_none_or(|until| until <= now);
             if !free || row.operation.next_attempt_at > now {
@@ -223,7 +242,7 @@ impl Operations for Connection {
     }
 
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError> {
-        self.query("claim_due", |rows, now| {
+        self.query(Query::ClaimDue, |rows, now| {
             let due =
                 |row: &&Row| row.operation.next_attempt_at <= now && row.lease_until.is_none_or(|until| until <= now);
             let mut due: Vec<_> = rows.operations.values().filter(due).map(|row| &row.operation).collect();
@@ -239,7 +258,7 @@ impl Operations for Connection {
     }
 
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
-        self.query("renew", |rows, now| {
+        self.query(Query::Renew, |rows, now| {
             rows.held(fence)?.lease_until = Some(later(now, lease));
             Ok(now)
         })
@@ -247,14 +266,14 @@ impl Operations for Connection {
     }
 
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError> {
-        self.query("stranded", |rows, _| {
+        self.query(Query::Stranded, |rows, _| {
             Ok(rows.towns.values().filter(|town| rows.is_stranded(town)).take(limit as usize).cloned().collect())
         })
         .await
     }
 
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
-        self.query("reinstate", |rows, now| {
+        self.query(Query::Reinstate, |rows, now| {
             let stranded = rows.towns.get(&operation.town).is_some_and(|town| rows.is_stranded(town));
             if stranded {
                 rows.insert_operation(operation, 0, progress.clone(), now);
@@ -270,7 +289,7 @@ impl Operations for Connection {
     }
 
     async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError> {
-        self.query("record", |rows, now| {
+        self.query(Query::Record, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, &record.town)?;
             let row = rows.held(fence)?;
@@ -295,7 +314,7 @@ impl Operations for Connection {
     }
 
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
-        self.query("release", |rows, _| {
+        self.query(Query::Release, |rows, _| {
             let row = rows.held(fence)?;
             (row.owner, row.lease_until) = (None, None);
             Ok(())
@@ -304,7 +323,7 @@ impl Operations for Connection {
     }
 
     async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError> {
-        self.query("finish", |rows, _| {
+        self.query(Query::Finish, |rows, _| {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
@@ -316,14 +335,14 @@ impl Operations for Connection {
     }
 
     async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError> {
-        self.query("outcome", |rows, _| Ok(rows.outcomes.get(&operation).copied())).await
+        self.query(Query::Outcome, |rows, _| Ok(rows.outcomes.get(&operation).copied())).await
     }
 }
 
 #[async_trait]
 impl Users for Connection {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.query("user", |rows, _| {
+        self.query(Query::User, |rows, _| {
             let known = rows.users.contains(id);
             Ok(known.then(|| User { id: id.clone(), pepper: Some(format!("pepper of {id}").into()) }))
         })

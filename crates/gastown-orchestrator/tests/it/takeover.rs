@@ -8,7 +8,7 @@ use gastown_orchestrator::PassReport;
 use tokio::time::{Instant, sleep};
 
 use crate::bench::{Bench, alice, request};
-use crate::faults::{Call, Fault};
+use crate::faults::{Call, Fault, Query};
 
 const A_MOMENT: Duration = Duration::from_secs(1);
 
@@ -213,7 +213,7 @@ async fn a_moments_trouble_with_the_registry_does_not_lose_what_a_slow_call_make
     let alice = alice();
     let trouble = async {
         sleep(A_MOMENT).await;
-        bench.store.schedule().next(Call::Store("renew"), 1, Fault::NotSent);
+        bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::NotSent);
     };
     let _ = tokio::join!(replica.towns.create_town(&alice, request("mill")), trouble);
     sleep(Duration::from_secs(30)).await;

@@ -72,6 +72,23 @@ pub(crate) struct Volume {
     pub(crate) gone: bool,
     /// The sandbox keeps its rigs on its volume.
     pub(crate) rigs: Vec<SandboxRig>,
+    /// A sandbox has run on it: there is somebody's data on it.
+    pub(crate) used: bool,
+}
+
+/// A deletion that Fly was asked for, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Grave {
+    pub(crate) name: String,
+    pub(crate) what: Buried,
+    pub(crate) at: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buried {
+    Machine,
+    UnusedVolume,
+    VolumeWithData,
 }
 
 impl Volume {
@@ -85,14 +102,27 @@ impl Volume {
     }
 }
 
+/// How lists lag behind what there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Lists {
+    #[default]
+    Whole,
+    MissNewest,
+    Empty,
+}
+
 /// Machines, volumes, and how Fly behaves.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one way in which Fly misbehaves, on its own")]
 pub(crate) struct World {
     pub(crate) machines: Vec<Machine>,
     pub(crate) volumes: Vec<Volume>,
+    /// What our own calls have deleted, in order.
+    pub(crate) graves: Vec<Grave>,
     /// Regions without room for machines.
     pub(crate) full: BTreeSet<Region>,
+    /// Every machine is refused for good.
+    pub(crate) machines_refused: bool,
     /// Machines stay `starting`.
     pub(crate) never_start: bool,
     /// Machines end by themselves as soon as they have started.
@@ -101,6 +131,8 @@ pub(crate) struct World {
     pub(crate) fail_at_boot: bool,
     /// Machines are destroyed by their host as soon as they have started.
     pub(crate) vanish_at_boot: bool,
+    /// A volume stays bound for a few seconds only after its machine is gone.
+    pub(crate) volumes_are_released_soon: bool,
     /// Deleted volumes are listed for minutes.
     pub(crate) volumes_leave_slowly: bool,
     /// Deletes of machines are answered well and do nothing.
@@ -113,8 +145,8 @@ pub(crate) struct World {
     pub(crate) refused_rigs: BTreeSet<String>,
     /// Rigs that somebody works in.
     pub(crate) busy_rigs: BTreeSet<String>,
-    /// The list being answered is empty, whatever there is.
-    pub(crate) stale: bool,
+    /// How the list being answered lags behind.
+    pub(crate) lists: Lists,
     serial: u32,
 }
 
@@ -139,7 +171,7 @@ impl World {
         for volume in &mut self.volumes {
             let holder = volume.held_by.as_ref().and_then(|id| self.machines.iter().find(|m| m.id == *id));
             if let Some(Machine { phase: Phase::Gone(at), .. }) = holder
-                && now >= *at + RELEASE
+                && now >= *at + if self.volumes_are_released_soon { RELEASE / 4 } else { RELEASE }
             {
                 volume.held_by = None;
             }
@@ -163,6 +195,17 @@ impl World {
         self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect()
     }
 
+    /// What a list shows of these, the newest of which comes last.
+    pub(crate) fn listed<T>(&self, there: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut there: Vec<_> = there.into_iter().collect();
+        match self.lists {
+            Lists::Whole => {}
+            Lists::MissNewest => drop(there.pop()),
+            Lists::Empty => there.clear(),
+        }
+        there
+    }
+
     pub(crate) fn sight_machine(&self, machine: &Machine) -> MachineSighting {
         machine.sighting(self.unreachable_hosts)
     }
@@ -184,6 +227,20 @@ impl World {
         id
     }
 
+    /// A machine on a volume of a town that no registry has heard of, as an older version may have left.
+    pub(crate) fn add_orphans(&mut self, town: TownId, now: Instant) {
+        let region: Region = "iad".parse().unwrap();
+        let volume = self.add_volume(town, &region).id;
+        let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
+        let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
+        let (name, env) = (town.machine_name(), BTreeMap::new());
+        let phase = Phase::On(now);
+        self.machines.push(Machine { id: id.clone(), name, region, volume: volume.clone(), env, metadata, phase });
+        if let Some(volume) = self.volume(&volume) {
+            volume.held_by = Some(id);
+        }
+    }
+
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> VolumeSighting {
         let volume = Volume {
             id: format!("vol_{}", self.next()).parse().unwrap(),
@@ -193,14 +250,27 @@ impl World {
             leaving: None,
             gone: false,
             rigs: Vec::new(),
+            used: false,
         };
         self.volumes.push(volume.clone());
         volume.sighting()
     }
 
-    /// When a volume that is deleted now is gone.
-    pub(crate) fn volume_gone_at(&self, now: Instant) -> Instant {
-        now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE }
+    /// Deletes a volume that nothing holds; it is gone a while later.
+    pub(crate) fn bury_volume(&mut self, id: &VolumeId, now: Instant) {
+        let gone_at = now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE };
+        let Some(volume) = self.volume(id).filter(|volume| volume.leaving.is_none()) else { return };
+        volume.leaving = Some(gone_at);
+        let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
+        let name = volume.name.clone();
+        self.graves.push(Grave { name, what, at: now });
+    }
+
+    pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
+        let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Leaving) else { return };
+        machine.phase = Phase::Leaving(now + LEAVE);
+        let name = machine.name.clone();
+        self.graves.push(Grave { name, what: Buried::Machine, at: now });
     }
 
     fn next(&mut self) -> u32 {

@@ -1,0 +1,140 @@
+//! Every call that can be struck: to Fly, to a sandbox, to the registry.
+
+use gastown_domain::ports::Action;
+
+/// A list of everything that an enum has, which does not compile while something is missing.
+macro_rules! all_of {
+    ($enum:ident: $($variant:ident)+) => {{
+        const fn is_listed(value: $enum) {
+            match value { $($enum::$variant => (),)+ }
+        }
+        let all = [$($enum::$variant),+];
+        all.map(is_listed);
+        all
+    }};
+}
+
+/// An enum that knows all of itself.
+macro_rules! listed {
+    ($(#[$attribute:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum $enum { $($(#[$doc])* $variant,)+ }
+
+        impl $enum {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
+        }
+    };
+}
+pub(crate) use listed;
+
+listed! {
+    /// A transaction: one for each method of the registry's ports.
+    Query {
+        // Operations
+        Request,
+        Current,
+        Claim,
+        ClaimDue,
+        Renew,
+        Record,
+        Stranded,
+        Reinstate,
+        Release,
+        Finish,
+        Outcome,
+        // Registry
+        AcceptCreate,
+        FindTown,
+        ListTowns,
+        LoadTown,
+        Heartbeat,
+        Health,
+        // Rigs
+        ListRigs,
+        FindRig,
+        InsertRig,
+        SetRigStatus,
+        RemoveRig,
+        Unsettled,
+        // Users
+        User,
+        // Inspections
+        TakeTowns,
+        SettleTown,
+        // Orphans
+        Accounts,
+        NoteOrphans,
+        Book,
+        DeletingOrphan,
+        CloseOrphan,
+        // Passes
+        BeginPass,
+        ProlongPass,
+        EndPass,
+        PassStates,
+    }
+}
+
+/// A call that can be struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    Fly(Action),
+    /// To a sandbox, as the four that follow.
+    Health,
+    Rigs,
+    AddRig,
+    RemoveRig,
+    Sync,
+    Store(Query),
+}
+
+impl Call {
+    /// Every call that the ports have.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let actions = all_of!(Action:
+            EnsureApp ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
+            UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine Other
+        );
+        let visits = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
+        let queries = Query::ALL.iter().copied().map(Self::Store);
+        actions.into_iter().map(Self::Fly).chain(visits).chain(queries)
+    }
+
+    pub(crate) const fn is_outside(self) -> bool {
+        !matches!(self, Self::Store(_))
+    }
+
+    /// Whether the answer is a list, which may lag behind.
+    pub(crate) const fn lists(self) -> bool {
+        matches!(self, Self::Fly(Action::ListMachines | Action::ListVolumes))
+    }
+
+    /// Whether it needs room on a host.
+    pub(crate) const fn needs_room(self) -> bool {
+        matches!(
+            self,
+            Self::Fly(Action::CreateVolume | Action::CreateMachine | Action::StartMachine | Action::UpdateMachine)
+        )
+    }
+
+    /// Whether Fly can answer that a volume is bound; of a sandbox, that a rig is in use.
+    pub(crate) const fn minds_bonds(self) -> bool {
+        matches!(self, Self::Fly(Action::CreateMachine | Action::DeleteVolume) | Self::RemoveRig)
+    }
+
+    /// Whether Fly can answer that the machine's state or lease forbids it.
+    pub(crate) const fn minds_states(self) -> bool {
+        matches!(
+            self,
+            Self::Fly(
+                Action::CreateMachine
+                    | Action::UpdateMachine
+                    | Action::StartMachine
+                    | Action::StopMachine
+                    | Action::AwaitMachine
+                    | Action::DeleteMachine
+            )
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! Many short histories, on all cores, each in a paused time of its own; and what is said of them in the end.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::thread::{available_parallelism, scope};
+
+/// Does every job, as many at once as there are cores; the results in no order.
+pub(crate) fn on_all_cores<J, R>(jobs: impl IntoIterator<Item = J>, work: impl Fn(J) -> R + Sync) -> Vec<R>
+where
+    J: Send,
+    R: Send,
+{
+    let jobs = Mutex::new(jobs.into_iter().collect::<Vec<_>>().into_iter());
+    let results = Mutex::new(Vec::new());
+    let next = || jobs.lock().unwrap().next();
+    scope(|threads| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while let Some(job) = next() {
+                    let result = work(job);
+                    results.lock().unwrap().push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap()
+}
+
+/// Runs a history to its end on a runtime whose time stands still while anything is to be done.
+pub(crate) fn in_paused_time<T>(history: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(history)
+}
+
+/// Says it where a log of the tests has it, though nothing failed.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\n{line}").unwrap();
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
+#[test]
+fn numbers_are_read_in_groups() {
+    assert_eq!([7, 123, 1234, 1_234_567].map(grouped), ["7", "123", "1,234", "1,234,567"]);
+}
+
+#[test]
+fn every_job_is_done_once() {
+    let mut squares = on_all_cores(0..100, |number| number * number);
+    squares.sort_unstable();
+    assert_eq!(squares, (0..100).map(|number| number * number).collect::<Vec<_>>());
+}

@@ -1,0 +1,153 @@
+//! Where a scenario happens, and what follows it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use gastown_domain::ports::{Action, AddRig, CreateTown, RemoveRig, Towns as _};
+use gastown_domain::{Branch, FirstRig, RigId, TownId, TownStatus};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::case::Case;
+use super::scenario::Scenario;
+use crate::bench::{Bench, Replica, alice, request};
+use crate::faults::{Call, Fault};
+use crate::world::{Phase, RELEASE};
+
+/// Passes of the inspector within which a row tells the truth again: three looks that agree, after one that was spoilt.
+const INSPECTIONS: usize = 4;
+/// Passes of the orphan sweeper within which an orphan is gone: the grace is seven passes long, then machine and volume go
+/// one after the other, then the book is closed.
+const ORPHAN_PASSES: usize = 12;
+
+/// Where it happens.
+pub(super) struct Stage {
+    pub(super) scenario: Scenario,
+    pub(super) bench: Bench,
+    pub(super) town: Option<TownId>,
+    pub(super) rig: Option<RigId>,
+}
+
+impl Stage {
+    pub(super) fn town(&self) -> TownId {
+        self.town.unwrap()
+    }
+
+    /// Lets other processes do what they do from time to time, until all is quiet; answers after how many sweeps.
+    pub(super) async fn recover(&self, case: &Case) -> usize {
+        let sweeps = self.bench.recover_in(&case.to_string()).await;
+        match self.scenario {
+            Scenario::Inspect => self.until_well(INSPECTIONS, inspected).await,
+            Scenario::SweepOrphans => self.until_well(ORPHAN_PASSES, searched).await,
+            _ => {}
+        }
+        sweeps
+    }
+
+    async fn until_well(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
+        for _ in 0..passes {
+            if self.bench.broken_invariants().is_empty() && self.bench.store.rows().books.orphans.is_empty() {
+                return;
+            }
+            pass(&self.bench.replica()).await;
+        }
+    }
+
+    /// A stopped town whose machine is gone, as its row says.
+    pub(super) async fn remove_machine(&self) {
+        self.bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
+        self.bench.store.rows().towns.get_mut(&self.town()).unwrap().machine_id = None;
+        sleep(RELEASE).await;
+    }
+
+    /// The answer that says which volume was made gets lost, and the next looks agree that there is none.
+    pub(super) fn lose_volume(&self) {
+        let mut schedule = self.bench.fly.schedule();
+        schedule.next(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
+        schedule.next(Call::Fly(Action::ListVolumes), 4, Fault::EmptyList);
+    }
+
+    /// Of a town that no registry has heard of; and the list takes longer than a lease is renewed after.
+    pub(super) fn add_orphans(&self) {
+        self.bench.fly.world().add_orphans(TownId::new(Uuid::from_u128(u128::MAX >> 1)), Instant::now());
+        self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
+    }
+
+    /// One rig to be added, one to be removed; the sandbox could not be asked.
+    pub(super) async fn leave_rigs_unsettled(&self) {
+        let towns = self.bench.replica().towns;
+        let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap();
+        for call in [Call::AddRig, Call::RemoveRig] {
+            self.bench.fly.schedule().next(call, 1, Fault::NotSent);
+        }
+        towns.add_rig(&alice(), rig(self.town(), "new")).await.unwrap();
+        let removal = RemoveRig { town: self.town(), rig: old.id, force: false };
+        towns.remove_rig(&alice(), removal).await.unwrap();
+    }
+
+    /// The tombstone of somebody who writes to the table past this service.
+    pub(super) fn hide_by_hand(&self) {
+        let (town, mut rows) = (self.town(), self.bench.store.rows());
+        let row = rows.towns.get_mut(&town).unwrap();
+        (row.destroyed_at, row.status) = (Some(row.created_at), TownStatus::Destroyed);
+        row.sandbox_id = row.sandbox_id.tombstone(town);
+        rows.hidden.insert(town, Instant::now());
+    }
+}
+
+/// One pass of the inspector, a period after whatever was before.
+pub(super) async fn inspected(replica: &Replica) {
+    sleep(Duration::from_secs(61)).await;
+    until_it_dies(replica, replica.inspector.pass()).await;
+}
+
+/// One pass of the orphan sweeper, a period after whatever was before.
+pub(super) async fn searched(replica: &Replica) {
+    sleep(Duration::from_secs(601)).await;
+    until_it_dies(replica, replica.orphans.pass()).await;
+}
+
+pub(super) async fn until_it_dies<T>(replica: &Replica, call: impl Future<Output = T>) {
+    let _ = replica.survives(call).await;
+}
+
+pub(super) fn keyed() -> CreateTown {
+    CreateTown { key: Some("once".parse().unwrap()), ..request("mill") }
+}
+
+pub(super) fn with_rig() -> CreateTown {
+    let mut wish = request("mill");
+    let repo_url = "https://github.com/acme/engine".parse().unwrap();
+    wish.config.rigs = vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Branch::main() }];
+    wish
+}
+
+pub(super) fn rig(town: TownId, name: &str) -> AddRig {
+    AddRig {
+        town,
+        name: name.parse().unwrap(),
+        repo: "https://github.com/acme/engine".parse().unwrap(),
+        branch: Branch::main(),
+        config: serde_json::Map::new(),
+    }
+}
+
+/// Waits until a machine is being made, and says for which town; gives up where none ever is.
+pub(super) async fn being_made(bench: &Bench) -> Option<TownId> {
+    for _ in 0..2000 {
+        if bench.fly.count(Action::CreateMachine) > 0 {
+            return bench.store.rows().towns.keys().next().copied();
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    None
+}
+
+/// A town whose creator died with the machine made and nobody told.
+pub(super) async fn abandoned(bench: &Bench) -> TownId {
+    let replica = bench.replica();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
+    until_it_dies(&replica, replica.towns.create_town(&alice(), request("mill"))).await;
+    sleep(Duration::from_secs(60)).await;
+    bench.only_town()
+}

@@ -1,0 +1,124 @@
+//! What must hold whenever all is quiet.
+
+use std::collections::BTreeSet;
+
+use gastown_domain::{OperationKind, Power, Rejection, Town, TownId, TownStatus};
+
+use crate::bench::Bench;
+use crate::store::Rows;
+use crate::world::{Buried, Grave, Machine, Volume, World};
+
+impl Bench {
+    /// Checks the towns against Fly, and Fly against the towns.
+    pub(crate) fn assert_invariants(&self, case: &str) {
+        let broken = self.broken_invariants();
+        assert!(broken.is_empty(), "{case}:\n{}", broken.join("\n"));
+    }
+
+    /// The same, and that every operation that was accepted has ended, and that nothing went that nobody gave up.
+    pub(crate) fn assert_kept_promises(&self, case: &str) {
+        let broken: Vec<_> = self.broken_invariants().into_iter().chain(self.broken_promises()).collect();
+        assert!(broken.is_empty(), "{case}:\n{}", broken.join("\n"));
+    }
+
+    pub(crate) fn broken_invariants(&self) -> Vec<String> {
+        let (rows, world) = (self.store.rows(), self.fly.world());
+        let mut broken: Vec<_> = rows.operations.values().map(|row| format!("an operation is left: {row:?}")).collect();
+        for town in rows.towns.values() {
+            let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
+            broken.extend(row.broken(&rows).into_iter().map(|what| format!("{what}: {row:?}")));
+        }
+        broken.extend(strangers(&rows, &world));
+        broken
+    }
+
+    /// What holds of every history that no test has written by hand.
+    pub(crate) fn broken_promises(&self) -> Vec<String> {
+        let (rows, world) = (self.store.rows(), self.fly.world());
+        let mut broken = Vec::new();
+        for (id, (town, kind, by)) in &rows.accepted {
+            if !rows.outcomes.contains_key(id) {
+                broken.push(format!("the {kind} {id} of {town} was accepted and never ended"));
+            }
+            if rows.towns.get(town).is_none_or(|row| row.owner != *by) {
+                broken.push(format!("{by} had a {kind} of {town}, whose owner is another"));
+            }
+        }
+        for town in rows.towns.values().filter(|town| town.is_tombstone() && !was_given_up(&rows, town.id)) {
+            broken.push(format!("nobody destroyed this town, and its create was not undone: {town:?}"));
+        }
+        for grave in world.graves.iter().filter(|grave| grave.what != Buried::UnusedVolume) {
+            if let Some(town) = owner_of(&rows, grave)
+                && rows.hidden.get(&town).is_none_or(|hidden| *hidden > grave.at)
+            {
+                broken.push(format!("{:?} of the living town {town} was deleted", grave.what));
+            }
+        }
+        broken
+    }
+}
+
+/// A town and what Fly has of it.
+#[derive(Debug)]
+struct Row<'a> {
+    town: &'a Town,
+    machines: Vec<&'a Machine>,
+    volumes: Vec<&'a Volume>,
+}
+
+impl Row<'_> {
+    fn broken(&self, rows: &Rows) -> Vec<&'static str> {
+        let (town, machine, volume) = (self.town, self.machines.first(), self.volumes.first());
+        let power = machine.map(|machine| machine.power());
+        let stands = match town.status {
+            TownStatus::Provisioning => false,
+            TownStatus::Running => power == Some(Power::On),
+            TownStatus::Stopped => matches!(power, None | Some(Power::Off)),
+            TownStatus::Destroyed => (power, volume.is_some()) == (None, false),
+        };
+        let settled =
+            town.status != TownStatus::Running || volume.is_none_or(|volume| has_its_rigs(rows, town, volume));
+        [
+            (self.machines.len() <= 1, "two machines of one town"),
+            (self.volumes.len() <= 1, "two volumes of one town"),
+            (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
+            (town.volume_id.as_ref() == volume.map(|it| &it.id), "the row names another volume"),
+            (stands, "the status is not so"),
+            (town.is_tombstone() == (town.status == TownStatus::Destroyed), "half a tombstone"),
+            (town.is_tombstone() || volume.is_some(), "a living town without its volume"),
+            (volume.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
+            (machine.is_none_or(|it| volume.is_some_and(|volume| volume.id == it.volume)), "the machine has no volume"),
+            (machine.is_none_or(|it| volume.is_some_and(|volume| volume.region == it.region)), "apart from its volume"),
+            (settled, "the rigs of the table are not those of the sandbox"),
+        ]
+        .into_iter()
+        .filter_map(|(holds, what)| (!holds).then_some(what))
+        .collect()
+    }
+}
+
+fn has_its_rigs(rows: &Rows, town: &Town, volume: &Volume) -> bool {
+    let wished: BTreeSet<_> = rows.rigs.iter().filter(|rig| rig.town == town.id).map(|rig| &rig.name).collect();
+    wished == volume.rigs.iter().map(|rig| &rig.name).collect()
+}
+
+/// Machines and volumes of no town.
+fn strangers(rows: &Rows, world: &World) -> Vec<String> {
+    let is_owned = |name: &str| rows.towns.keys().any(|id| name == id.machine_name() || name == id.volume_name());
+    let machines = world.machines.iter().filter(|machine| !machine.is_gone() && !is_owned(&machine.name));
+    let volumes = world.volumes.iter().filter(|volume| !volume.gone && !is_owned(&volume.name));
+    let machines = machines.map(|machine| format!("nobody's machine: {machine:?}"));
+    machines.chain(volumes.map(|volume| format!("nobody's volume: {volume:?}"))).collect()
+}
+
+/// Whether its owner had it destroyed, or its create was undone.
+fn was_given_up(rows: &Rows, town: TownId) -> bool {
+    rows.accepted.iter().filter(|(_, (of, ..))| *of == town).any(|(id, (_, kind, _))| match kind {
+        OperationKind::Destroy => true,
+        _ => matches!(rows.outcomes.get(id), Some(Err(Rejection::RolledBack(_)))),
+    })
+}
+
+fn owner_of(rows: &Rows, grave: &Grave) -> Option<TownId> {
+    rows.towns.keys().copied().find(|id| grave.name == id.machine_name() || grave.name == id.volume_name())
+}
