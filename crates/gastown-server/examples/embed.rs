@@ -14,8 +14,8 @@ use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    AppPlacement, Chance, Keys, MachineTemplate, Outside, Policy, Ports, SandboxEnv, Settings, Store, TownService,
-    Workers,
+    AppPlacement, Chance, Inspector, Keys, MachineTemplate, OrphanSweeper, Outside, Policy, Ports, SandboxEnv,
+    Settings, Store, TownService, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
@@ -47,9 +47,14 @@ async fn lived_through() -> Result<Vec<String>, Failed> {
 
     let stop = CancellationToken::new();
     let worker = WorkerId(uuid::Uuid::from_u128(rand::random()).to_string());
-    let ports = ports(&database, &simulator, sealing_key)?;
-    let towns = TownService::new(ports, settings()?, worker, stop.clone());
-    let workers = tokio::spawn(Workers::new(towns.clone()).run(stop.clone()));
+    let (ports, settings) = (ports(&database, &simulator, sealing_key)?, Arc::new(settings()?));
+    let towns = TownService::new(ports.clone(), Settings::clone(&settings), worker.clone(), stop.clone());
+    let workers = Workers::new(towns.clone()).run(stop.clone());
+    let inspector = Inspector::new(ports.clone(), settings.clone(), worker.clone());
+    let orphans = OrphanSweeper::new(ports, settings, worker);
+    let ending = stop.clone();
+    let background =
+        tokio::spawn(async move { tokio::join!(workers, inspector.run(ending.clone()), orphans.run(ending)) });
 
     let opened = open_workshop(&towns, &alice).await?;
     let [town] = towns.list_towns(&alice).await?.try_into().map_err(|_| "not one town")?;
@@ -61,7 +66,7 @@ async fn lived_through() -> Result<Vec<String>, Failed> {
 
     stop.cancel();
     towns.drained().await;
-    workers.await?;
+    background.await?;
     simulator.shutdown().await;
     Ok(vec![opened, shown, destroyed])
 }

@@ -43,12 +43,12 @@ enum Command {
         command: Vec<String>,
     },
     /// Show what is in flight on every town, what of it needs somebody, and how the passes over all towns stand. Needs
-    /// DATABASE_URL only.
+    /// `DATABASE_URL` only.
     Operations(operations::Options),
-    /// Show what is at Fly with our names or metadata and no row accounts for, or delete it. Needs DATABASE_URL and the
+    /// Show what is at Fly with our names or metadata and no row accounts for, or delete it. Needs `DATABASE_URL` and the
     /// settings of Fly only.
     Orphans(orphans::Options),
-    /// Show one town, try it again, or destroy it. Needs DATABASE_URL only.
+    /// Show one town, try it again, or destroy it. Needs `DATABASE_URL` only.
     Town {
         #[command(subcommand)]
         action: town::Action,

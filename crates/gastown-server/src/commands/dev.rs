@@ -55,7 +55,12 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let listener = listen(&source).await?;
     let url = format!("http://{}", listener.local_addr()?);
     source.fill("GASTOWN_CLOUD_URL", || url.clone());
-    source.fill("DATABASE_URL", || format!("sqlite://{}", folder.path().join("gastown.db").display()));
+    // One of somebody else's may hold a password, and is not shown.
+    let own_database = source.get("DATABASE_URL").is_none();
+    let own_database = own_database.then(|| format!("sqlite://{}", folder.path().join("gastown.db").display()));
+    if let Some(database) = &own_database {
+        source.fill("DATABASE_URL", || database.clone());
+    }
 
     let simulator = fill_fly(&mut source, options.timing).await?;
     for name in ["NEXTAUTH_SECRET", "INTERNAL_API_SECRET"] {
@@ -99,12 +104,13 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         let token = minter.mint_user_token(user, Some(&pepper), TOKEN_LIFETIME).context("cannot mint a token")?;
         tokens.insert(user.to_string(), token);
     }
-    let fly = Announced {
+    let behind = Behind {
         what: if simulator.is_some() { "simulated Fly" } else { "Fly" },
-        url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
+        fly: source.get("FLY_API_BASE_URL").unwrap_or_default(),
         app: app.as_deref(),
+        database: own_database.as_deref(),
     };
-    announce(&options, &url, &tokens, &fly)?;
+    announce(&options, &url, &tokens, &behind)?;
     plane.serve(stop).await.context("the server ended")?;
     if let Some(simulator) = simulator {
         simulator.shutdown().await;
@@ -152,11 +158,12 @@ fn fresh_secret() -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// The Fly behind it.
-struct Announced<'a> {
+/// What is behind it: which Fly, and where the registry is.
+struct Behind<'a> {
     what: &'static str,
-    url: &'a str,
+    fly: &'a str,
     app: Option<&'a str>,
+    database: Option<&'a str>,
 }
 
 /// Says where it is and how to call it. Tokens are shown because that is what they were made for.
@@ -164,16 +171,18 @@ fn announce(
     options: &Options,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    fly: &Announced<'_>,
+    behind: &Behind<'_>,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        writeln!(out, "{}", json!({"url": url, "users": users, "flyUrl": fly.url, "flyApp": fly.app}))?;
+        let Behind { fly, app, database, .. } = behind;
+        let all = json!({"url": url, "users": users, "flyUrl": fly, "flyApp": app, "databaseUrl": database});
+        writeln!(out, "{all}")?;
         return Ok(out.flush()?);
     }
-    writeln!(out, "Gastown Cloud is up at {url} ({} at {}). Ctrl-C ends it.\n", fly.what, fly.url)?;
+    writeln!(out, "Gastown Cloud is up at {url} ({} at {}). Ctrl-C ends it.\n", behind.what, behind.fly)?;
     for (user, token) in tokens {
         let token = token.expose_secret();
         writeln!(out, "{user}'s token:\n  {token}\n")?;
@@ -190,6 +199,9 @@ fn announce(
                url: '{url}/trpc', headers: {{ authorization: 'Bearer {token}' }} }})] }});\n\
              console.log(await client.gastown.listTowns.query());\n"
         )?;
+    }
+    if let Some(database) = behind.database {
+        writeln!(out, "# what an operator sees\nDATABASE_URL={database} gastown operations\n")?;
     }
     Ok(out.flush()?)
 }

@@ -29,8 +29,8 @@ pub struct Options {
     /// it, so that it may take a second run.
     #[arg(long)]
     delete: bool,
-    /// How long it must be known and how old it must be to be deleted, however few passes saw it. Without it:
-    /// ORPHAN_GRACE_SECONDS, and as many passes as the passes themselves want.
+    /// Delete what is known for so long and is as old, however few passes have seen it; 0 asks for no patience at all.
+    /// Without it: `ORPHAN_GRACE_SECONDS`, and seen by as many passes as they themselves want.
     #[arg(long, value_name = "SECONDS")]
     grace: Option<u64>,
     /// Do not ask.

@@ -34,7 +34,7 @@ pub enum Action {
     /// it is at Fly without a row, and what happened last.
     Show(Which),
     /// Make the town's operation due now and forget its failed attempts. A running `gastown serve` takes it up at its
-    /// next sweep (SWEEP_SECONDS). Fails where nothing is in flight.
+    /// next sweep (`SWEEP_SECONDS`). Fails where nothing is in flight.
     Retry(Which),
     /// Destroy a town for good, whoever owns it and whatever state it is in: its machine, its volume and all that is on
     /// it. A running `gastown serve` carries it out.

@@ -58,5 +58,6 @@ async fn an_app_that_cannot_be_asked_is_told_and_leaves_nothing(setup: Setup) ->
     // Nothing was asked for, so nothing is there, whatever Fly says or does not say.
     assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
     assert_eq!(stage.rows.operations().await, []);
+    stage.replicas[0].log.take_only("Fly refuses our token, organization or app");
     stage
 }

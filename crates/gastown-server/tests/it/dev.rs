@@ -59,7 +59,10 @@ async fn it_works_on_postgres_when_told_to() {
     let mut settings = settings(&folder);
     settings.push(("DATABASE_URL".to_owned(), place.url().to_owned()));
     let mut process = Gastown::spawn(&ARGUMENTS, &settings);
-    lives(&serde_json::from_str(&process.first_line().await).unwrap()).await;
+    let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
+    lives(&announced).await;
+    // It may hold a password.
+    assert_eq!(announced["databaseUrl"], Value::Null);
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.status.code(), Some(0));
     let rows = crate::rows::Rows::of(place.url()).await;
@@ -94,6 +97,10 @@ async fn people_are_shown_a_line_that_works() {
     let token = curl.split("Bearer ").nth(1).unwrap().split('\'').next().unwrap();
     let base = url.strip_suffix("/trpc/gastown.createTown").unwrap();
     client::call(base, token, "createTown", json!({ "townName": "mill" })).await.unwrap();
+    let database = out.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")?.strip_suffix(" gastown operations"));
+    let operator = [("DATABASE_URL".to_owned(), database.expect("no line for operators").to_owned())];
+    let seen = Gastown::run(&["operations", "--json"], &operator).await;
+    assert_eq!(seen.status.code(), Some(0), "{}", seen.err);
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.status.code(), Some(0));
 }

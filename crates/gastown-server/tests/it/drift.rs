@@ -44,6 +44,7 @@ async fn no_answer_about_the_app_is_a_proof_that_machines_are_gone(mut setup: Se
         stage.sim.clear_faults();
         stage.idle().await;
         assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{status} {text}");
+        stage.replicas[0].log.take_only("Fly refuses our token, organization or app");
     }
     stage
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fly_sim::{Call, Effect, Fault};
 use gastown_domain::Backoff;
+use gastown_domain::ports::Clock as _;
 use gastown_orchestrator::Policy;
+use gastown_server::SystemClock;
 use serde_json::{Value, json};
 
 use crate::process::Gastown;
@@ -100,7 +102,7 @@ async fn a_destroy_that_fails_for_long_is_shown_and_ends_when_it_is_retried(mut 
 
     stage.sim.clear_faults();
     let due: chrono::DateTime<chrono::Utc> = told["nextAttemptAt"].as_str().unwrap().parse().unwrap();
-    assert!(due > chrono::Utc::now() + HOURS / 4, "it is tried again soon anyway: {due}");
+    assert!(due > SystemClock.now() + HOURS / 4, "it is tried again soon anyway: {due}");
     assert_eq!(stage.rows.operations().await.len(), 1);
     let ended = stage.gastown(&["town", "retry", &town.id.to_string()]).await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.err);

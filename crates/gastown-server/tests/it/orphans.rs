@@ -33,11 +33,9 @@ const LATER: Duration = Duration::from_secs(60 * 60);
 
 /// Makes a volume and a machine on it, with the names and the metadata of this town.
 async fn made_for(stage: &Stage, town: Uuid) -> (String, String) {
-    let hex = town.simple().to_string();
-    let volume = json!({"name": format!("town_{}", &hex[..24]), "region": "iad", "size_gb": 1});
-    let volume = id(&stage.at_fly(Method::POST, "volumes", volume).await);
+    let volume = volume_of(stage, town).await;
     let machine = json!({
-        "name": format!("town-{hex}"), "region": "iad",
+        "name": format!("town-{}", town.simple()), "region": "iad",
         "config": {
             "image": "registry.example.com/gastown-sandbox:1",
             "metadata": {"gastown_town_id": town},
@@ -50,6 +48,15 @@ async fn made_for(stage: &Stage, town: Uuid) -> (String, String) {
     })
     .await;
     (machine, volume)
+}
+
+/// A town that never was; those of different numbers differ in what a volume's name shows.
+fn nobodys(number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + (number << 64))
+}
+
+async fn volume_of(stage: &Stage, town: Uuid) -> String {
+    volume_named(stage, &format!("town_{}", &town.simple().to_string()[..24])).await
 }
 
 async fn volume_named(stage: &Stage, name: &str) -> String {
@@ -112,7 +119,7 @@ async fn what_belongs_to_no_row_goes_after_its_grace(setup: Setup) -> Stage {
     let stage = searched(setup, SOON).raise().await;
     let town = stage.running("mill").await;
     let foreign = volume_named(&stage, "nobodys").await;
-    let (machine, volume) = made_for(&stage, Uuid::new_v4()).await;
+    let (machine, volume) = made_for(&stage, nobodys(1)).await;
     seen(&stage, &machine, 1).await;
     until("it is gone", async || at_fly(&stage).len() == 3).await;
     let left = at_fly(&stage);
@@ -129,7 +136,7 @@ async fn what_belongs_to_no_row_goes_after_its_grace(setup: Setup) -> Stage {
 async fn within_its_grace_only_an_operator_deletes(setup: Setup) -> Stage {
     let stage = searched(setup, LATER).raise().await;
     let town = stage.running("mill").await;
-    let (machine, volume) = made_for(&stage, Uuid::new_v4()).await;
+    let (machine, volume) = made_for(&stage, nobodys(1)).await;
     seen(&stage, &volume, 5).await;
     let found = told(&stage, &[]).await;
     assert_eq!((&found["seen"], &found["apps"], &found["alarm"]), (&json!(4), &json!(1), &Value::Null));
@@ -176,7 +183,7 @@ async fn where_that_is_wished_it_is_only_told(setup: Setup) -> Stage {
     setup.policy.orphans.delete = false;
     let stage = setup.raise().await;
     stage.running("mill").await;
-    let volume = volume_named(&stage, &format!("town_{}", &Uuid::new_v4().simple().to_string()[..24])).await;
+    let volume = volume_of(&stage, nobodys(1)).await;
     seen(&stage, &volume, 6).await;
     assert_eq!(at_fly(&stage).len(), 3);
     assert!(stage.replicas[0].log.text().contains("something at Fly belongs to no row"));
@@ -212,7 +219,7 @@ async fn a_second_machine_of_a_living_town_goes_only_where_it_is_named(setup: Se
 async fn a_second_volume_of_a_living_town_never_goes(setup: Setup) -> Stage {
     let stage = searched(setup, Duration::from_millis(1)).raise().await;
     let town = stage.running("mill").await;
-    let second = volume_named(&stage, &format!("town_{}", &town.id.simple().to_string()[..24])).await;
+    let second = volume_of(&stage, town.id).await;
     seen(&stage, &second, 6).await;
     for arguments in [&["--delete", "--yes", "--grace", "0"][..], &["--delete", "--yes", &second]] {
         let kept = told(&stage, arguments).await;
@@ -228,8 +235,8 @@ async fn what_appears_in_numbers_is_touched_by_nobody(setup: Setup) -> Stage {
     let stage = searched(setup, Duration::from_millis(1)).raise().await;
     stage.running("mill").await;
     let mut volumes = Vec::new();
-    for _ in 0..12 {
-        volumes.push(volume_named(&stage, &format!("town_{}", &Uuid::new_v4().simple().to_string()[..24])).await);
+    for number in 0..12 {
+        volumes.push(volume_of(&stage, nobodys(number)).await);
     }
     let alarmed = async || {
         let told = stage.gastown_json(&["operations"]).await;
@@ -253,7 +260,7 @@ async fn what_appears_in_numbers_is_touched_by_nobody(setup: Setup) -> Stage {
 
 async fn nothing_is_deleted_unasked(setup: Setup) -> Stage {
     let stage = searched(setup, LATER).raise().await;
-    let volume = volume_named(&stage, &format!("town_{}", &Uuid::new_v4().simple().to_string()[..24])).await;
+    let volume = volume_of(&stage, nobodys(1)).await;
     let refused = orphans(&stage, &["--delete", "--grace", "0"]).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.err.contains("add --yes"), "{}", refused.err);

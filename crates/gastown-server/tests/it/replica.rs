@@ -49,6 +49,12 @@ impl Log {
         *log = others.into_iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
         errors.into_iter().map(str::to_owned).collect()
     }
+
+    /// The errors were these, some at least, and no others.
+    pub(crate) fn take_only(&self, told: &str) {
+        let errors = self.take_errors();
+        assert!(!errors.is_empty() && errors.iter().all(|line| line.contains(told)), "not only {told:?}: {errors:?}");
+    }
 }
 
 fn is_error(line: &str) -> bool {

@@ -43,7 +43,7 @@ pub(in crate::commands) fn survey(survey: &Survey) -> String {
         None => "Every machine and volume of ours belongs to a row.".to_owned(),
     };
     section(&mut text, "In the book, and not seen this time", some(&survey.unseen, orphans));
-    let _ = write!(text, "\n\n{} of ours in {} apps.", survey.seen, survey.apps);
+    let _ = write!(text, "\n\nLooked through {} app(s): {} machines and volumes of ours.", survey.apps, survey.seen);
     if !survey.failed.is_empty() {
         let failed: Vec<_> = survey.failed.iter().map(ToString::to_string).collect();
         let _ = write!(text, " Could not be looked through: {}.", failed.join(", "));
@@ -72,7 +72,7 @@ pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
 }
 
 fn found(orphans: &[FoundOrphan]) -> String {
-    let mut table = headed(["what", "id", "name", "app", "why", "made", "first seen", "seen", "to be deleted"]);
+    let mut table = headed(["what", "id", "name", "app", "why", "made", "first seen", "seen", "verdict"]);
     for orphan in orphans {
         let (OrphanSighting { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
         table.add_row([
