@@ -3,6 +3,7 @@
 //! Fly counts every look at a volume against its app, one a second (`fly/machines-api.md`). A volume in the list is there;
 //! one that is not in it is looked at by itself, for a list proves no absence (FM-32).
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::time::Duration;
@@ -28,9 +29,9 @@ impl Shelves {
             *towns.entry(app).or_default() += 1;
         }
         for (app, _) in towns.into_iter().filter(|(_, towns)| *towns >= MANY) {
-            if !self.0.contains_key(&app) {
-                let shown = list(inventory, &app).await;
-                self.0.insert(app, shown);
+            if let Entry::Vacant(unlisted) = self.0.entry(app) {
+                let shown = list(inventory, unlisted.key()).await;
+                unlisted.insert(shown);
             }
         }
     }

@@ -94,7 +94,7 @@ pub enum SweepError {
 impl OrphanSweeper {
     /// A sweeper on these ports.
     pub fn new(ports: Ports, settings: Arc<Settings>, worker: WorkerId) -> Self {
-        Self::with(ports.into(), settings.policy.clone(), worker)
+        Self::with(ports.into(), Arc::unwrap_or_clone(settings).policy, worker)
     }
 
     /// The same where there is nothing but what a sweeper needs: no secret of any town, no sandbox.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, Alarm, Towns as _, WorkerId};
-use gastown_domain::{Drift, Failure, Town, TownId, TownStatus};
+use gastown_domain::{Drift, Failure, Town, TownId, TownStatus, UserId};
 use gastown_orchestrator::{InspectionReport, Inspector};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, alice, settings};
+use crate::bench::{Bench, alice, request, settings};
 use crate::faults::{Call, Fault, Process, Query};
 use crate::world::{Phase, Volume, World};
 
@@ -238,6 +238,38 @@ async fn a_look_that_fails_decides_nothing() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
+    for towns in [1, 5] {
+        let bench = Bench::new();
+        for number in 0..towns {
+            bench.stopped(&format!("mill-{number}")).await;
+        }
+        bench.fly.world().volumes[0].leaving = Some(Instant::now() + EVERY * 60);
+        for _ in 0..4 {
+            let want = InspectionReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
+            assert_eq!(pass(&bench).await, want, "of {towns}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    {
+        let mut world = bench.fly.world();
+        replace_machine(&mut world);
+        let mut leaving = world.machines[0].clone();
+        (leaving.id, leaving.phase) = ("leaving".parse().unwrap(), Phase::Leaving(Instant::now() + EVERY * 60));
+        world.machines.insert(0, leaving);
+    }
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    assert_eq!(bench.store.town(town.id), with_another(town));
+}
+
 /// A volume of the town's name that its machine does not mount: whose data it holds is not ours to guess (FM-22).
 #[tokio::test(start_paused = true)]
 async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_lost_one() {
@@ -371,7 +403,7 @@ async fn towns_that_something_happens_to_are_their_drivers() {
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
     let replica = bench.replica();
     let alice = alice();
-    let create = replica.towns.create_town(&alice, crate::bench::request("mill"));
+    let create = replica.towns.create_town(&alice, request("mill"));
     assert!(replica.survives(create).await.is_none());
     let gone = bench.running("forge").await;
     bench.replica().towns.destroy_town(&alice, gone.id).await.unwrap();
@@ -393,12 +425,15 @@ async fn an_operation_ends_what_was_suspected_before_it() {
     assert_eq!(bench.store.town(town.id), town);
 }
 
-/// A registry with so many running towns and what happened to the first of them.
+/// A registry with so many running towns, of whose machines the first are gone.
 async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
     let bench = Bench::new();
     let mut rows = Vec::new();
     for number in 0..towns {
-        rows.push(bench.running(&format!("mill-{number}")).await);
+        let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
+        bench.store.rows().users.insert(owner.clone());
+        let town = bench.replica().towns.create_town(&owner, request(&format!("mill-{number}"))).await;
+        rows.push(town.unwrap());
     }
     for machine in &mut bench.fly.world().machines[..missing] {
         machine.phase = Phase::Gone(Instant::now());
@@ -426,6 +461,17 @@ async fn many_absences_at_once_are_believed_by_nobody() {
     }
     assert_eq!(pass(&bench).await, agreed(7));
     assert_eq!(bench.store.rows().books.passes["inspection"].alarm, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_town_is_compared_once_in_a_pass_and_an_alarm_breaks_it_off() {
+    let (bench, _) = with_missing(120, 0).await;
+    assert_eq!(pass(&bench).await, agreed(120));
+    for machine in &mut bench.fly.world().machines {
+        machine.phase = Phase::Gone(Instant::now());
+    }
+    // The first hundred are enough.
+    assert_eq!(pass(&bench).await, InspectionReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
 }
 
 #[tokio::test(start_paused = true)]

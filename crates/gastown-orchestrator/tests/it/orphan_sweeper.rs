@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::bench::{Bench, alice, settings};
+use crate::bench::{Bench, alice, request, settings};
 use crate::books::the_app;
 use crate::faults::{Call, Fault, Process, Query};
 use crate::fly::Line;
@@ -174,7 +174,7 @@ async fn what_is_being_made_or_removed_is_its_drivers() {
         bench.fly.schedule().next(Call::Fly(action), 1, Fault::CrashAfter);
         let (replica, alice) = (bench.replica(), alice());
         let life = async {
-            let town = replica.towns.create_town(&alice, crate::bench::request("mill")).await.unwrap();
+            let town = replica.towns.create_town(&alice, request("mill")).await.unwrap();
             replica.towns.stop_town(&alice, town.id).await
         };
         assert!(replica.survives(life).await.is_none());
@@ -214,8 +214,13 @@ async fn a_volume_is_not_deleted_while_a_machine_has_it() {
     for _ in 0..3 {
         assert_eq!(pass(&bench).await, seen(3, 1));
     }
+    assert_eq!(asked(&bench), (0, 0));
 
-    bench.fly.world().machine(&foreign).unwrap().phase = Phase::Gone(Instant::now());
+    // What Fly still calls bound to a machine that is gone is for Fly to refuse, or not.
+    bench.fly.world().volume(&volume).unwrap().held_by = Some("long_gone".parse().unwrap());
+    assert_eq!(pass(&bench).await, seen(3, 1));
+    assert_eq!(asked(&bench), (0, 1));
+    bench.fly.world().volume(&volume).unwrap().held_by = None;
     assert_eq!(pass(&bench).await.deleted, 1);
 }
 
@@ -508,6 +513,20 @@ async fn an_app_that_does_not_answer_costs_that_app_only() {
     assert_eq!(pass_by(&sweeper).await.deleted, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn orphans_of_an_app_that_does_not_answer_are_not_asked_for_one_by_one() {
+    let bench = Bench::new();
+    strays(&bench, 1);
+    pass(&bench).await;
+    let before = bench.fly.count(Action::ReadMachine);
+    bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
+
+    let broken = doctored(&bench, &["gastown"], |_, _| Err("no".into()));
+    assert_eq!(pass_by(&broken).await, OrphanReport { failed: 1, ..OrphanReport::default() });
+
+    assert_eq!((book(&bench).len(), bench.fly.count(Action::ReadMachine)), (2, before));
+}
+
 /// Each app on its own has too few to be alarming.
 #[tokio::test(start_paused = true)]
 async fn many_apps_with_a_few_orphans_each_are_alarming_too() {
@@ -633,6 +652,16 @@ async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Leaving));
 
     bench.fly.world().machine(&machine).unwrap().phase = Phase::Gone(Instant::now());
+    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Gone);
+
+    let sighting = &survey.orphans[1].sighting;
+    {
+        let mut world = bench.fly.world();
+        let volume = world.volume(&volume).unwrap();
+        (volume.held_by, volume.leaving) = (None, Some(Instant::now() + EVERY));
+    }
+    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Leaving));
+    bench.fly.world().volume(&volume).unwrap().gone = true;
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Gone);
     assert_eq!(asked(&bench), (0, 0));
 }
