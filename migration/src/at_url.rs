@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 
 use crate::{MigrateError, MigrationState};
 
@@ -64,6 +64,6 @@ async fn connect(url: &str, make_file: bool) -> Result<DatabaseConnection, Migra
 /// Postgres: no database of this name. SQLite: the file cannot be opened.
 fn names_no_database(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("3D000" | "14"))
 }

@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Alarm, Pass, PassClaim, PassState, Passes, StoreError, WorkerId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Set, UpdateMany,
-};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Set, UpdateMany};
 
 use crate::calendar::{after, before};
 use crate::entity::gastown_passes::{self as passes, ActiveModel, Column};
 use crate::error::Stop;
+use crate::row::readable;
 use crate::{Database, dialect};
 
 #[async_trait]
@@ -70,7 +69,7 @@ impl Passes for Database {
             Some(found) => rows.swap_remove(found).into_state(pass),
             None => Ok(PassState { pass, ended_at: None, alarm: None }),
         };
-        Pass::ALL.into_iter().map(state).collect()
+        Ok(readable(Pass::ALL.into_iter().map(state)))
     }
 }
 

@@ -263,3 +263,42 @@ async fn a_town_that_somebody_has_locked_holds_no_looks_up() {
     other.rollback().await.unwrap();
     assert_eq!(take(&bed, 10).await.len(), 1);
 }
+
+/// A look whose first statement has begun to read when this is done to the town behind its back; what it takes.
+async fn taken_after(meanwhile: &str) -> Vec<(TownId, DateTime<Utc>)> {
+    let bed = Bed::postgres().await;
+    bed.running("alice", "mill").await;
+    bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
+    // From here on, whoever reads the health of towns waits at a gate, in the middle of a statement.
+    bed.sql(
+        "CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS \
+         'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN true; END'",
+    )
+    .await;
+    bed.sql("ALTER TABLE gastown_town_health RENAME TO behind_the_gate").await;
+    bed.sql("CREATE VIEW gastown_town_health AS SELECT * FROM behind_the_gate WHERE gate()").await;
+    let other = bed.raw.begin().await.unwrap();
+    other.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.unwrap();
+
+    let be_quicker = async {
+        while bed.number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        other.execute_unprepared("SELECT 1 FROM gastown_towns FOR NO KEY UPDATE").await.unwrap();
+        other.execute_unprepared(meanwhile).await.unwrap();
+        other.commit().await.unwrap();
+    };
+    tokio::join!(take(&bed, 10), be_quicker).0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_was_quicker_while_a_look_began_has_the_town() {
+    let took_it = "UPDATE behind_the_gate SET checked_at = now()";
+    let asked_for_something = "INSERT INTO gastown_operations \
+        (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
+        SELECT id, id, 'stop', user_id, now(), now(), now(), now() FROM gastown_towns";
+    for meanwhile in [took_it, asked_for_something] {
+        assert_eq!(taken_after(meanwhile).await, [], "{meanwhile}");
+    }
+    assert_eq!(taken_after("SELECT 1").await.len(), 1, "the gate itself takes nothing away");
+}

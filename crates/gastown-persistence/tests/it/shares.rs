@@ -111,7 +111,8 @@ async fn what_cannot_be_read_keeps_nobody_waiting_and_is_put_off(bed: Bed) {
         bed.sql(&format!("UPDATE gastown_operations SET {damage} WHERE town_id = {town}")).await;
     }
     assert_eq!(bed.claim_due("one", 1).await, [ids[3]], "the one that can be read, though three are longer due");
-    let put_off = "SELECT count(*) FROM gastown_operations WHERE next_attempt_at > '2020-01-01T00:00:00+00:00' AND fence = 0";
+    let put_off =
+        "SELECT count(*) FROM gastown_operations WHERE next_attempt_at > '2020-01-01T00:00:00+00:00' AND fence = 0";
     assert_eq!(bed.number(put_off).await, 3);
     bed.sql("UPDATE gastown_operations SET step = NULL, progress = '{}', attempt = 0").await;
     assert_eq!(bed.claim_due("one", 10).await, [], "not before they are due again");
