@@ -52,7 +52,7 @@ const PLAN: &str = "crates/gastown-domain/src/plan.rs";
 const ACT: &str = "crates/gastown-orchestrator/src/driver/act.rs";
 const OBSERVE: &str = "crates/gastown-orchestrator/src/driver/observe.rs";
 const PASS: &str = "crates/gastown-orchestrator/src/driver/pass.rs";
-const OPERATIONS: &str = "crates/gastown-persistence/src/operations.rs";
+const CLAIMS: &str = "crates/gastown-persistence/src/claims.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -66,7 +66,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-fence",
         about: "a driver that lost its claim writes nevertheless",
-        file: OPERATIONS,
+        file: CLAIMS,
         sound: "        .add(Column::Fence.eq(fence.number))\n",
         broken: "",
         suites: PERSISTENCE,
@@ -121,10 +121,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "no-doubt-written-down",
-        about: "that a machine is being made is not written down before it is",
+        about: "that a volume is being made is not written down before it is",
         file: ACT,
-        sound: "        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);\n        self.remember(operation).await?;",
-        broken: "        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);",
+        sound: "volume_doubt.replace(self.settings.policy.agreeing_looks);\n        self.remember(operation).await?;",
+        broken: "volume_doubt.replace(self.settings.policy.agreeing_looks);",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -162,7 +162,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "claimed-twice",
         about: "an operation is claimed while another's lease on it holds",
-        file: OPERATIONS,
+        file: CLAIMS,
         sound: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.lte(now))",
         broken: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.gte(now))",
         suites: PERSISTENCE,
@@ -171,8 +171,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "progress-lost-to-a-destroy",
         about: "a destroy that takes over a create forgets what may have been made",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "fresh(wish, now, current.fence + 1, &current.progress)?",
-        broken: "fresh(wish, now, current.fence + 1, &Progress::default())?",
+        sound: "fresh(wish, now, current.fence + 1, Mark::Begun, &current.progress)?",
+        broken: "fresh(wish, now, current.fence + 1, Mark::Begun, &Progress::default())?",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -182,6 +182,70 @@ pub(super) const MUTANTS: &[Mutant] = &[
         sound: "            self.app_answers(app, action).await\n",
         broken: "            let _ = (app, action);\n            Ok(())\n",
         suites: FLY,
+    },
+    Mutant {
+        name: "one-look-is-believed",
+        about: "what one look shows is written into the row",
+        file: "crates/gastown-domain/src/drift.rs",
+        sound: "        self.looks >= agreeing_looks\n",
+        broken: "        self.looks >= agreeing_looks.min(1)\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "absences-are-believed-at-once",
+        about: "absences are believed however many there are",
+        file: "crates/gastown-orchestrator/src/passes.rs",
+        sound: "    wrong >= least as usize && wrong.saturating_mul(3) > seen\n",
+        broken: "    wrong >= least as usize && wrong > seen\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-grace",
+        about: "an orphan is deleted as soon as it is seen",
+        file: "crates/gastown-orchestrator/src/orphans/verdict.rs",
+        sound: "    by_patience(entry, item.made_at, grace, times)\n",
+        broken: "    let _ = (entry, grace, times);\n    Verdict::Deletable\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-last-look",
+        about: "the registry is not asked again before an orphan is deleted",
+        file: "crates/gastown-orchestrator/src/orphans/removal.rs",
+        sound: "        if belonging(item, &accounts) != Belonging::Orphan(*reason) {",
+        broken: "        if accounts.len() > 1000 && belonging(item, &accounts) != Belonging::Orphan(*reason) {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "second-volume-goes",
+        about: "a second volume of a living town is deleted like any orphan",
+        file: "crates/gastown-domain/src/orphan.rs",
+        sound: "        TownStatus::Running | TownStatus::Stopped if names_another => Belonging::Orphan(OrphanReason::Second),",
+        broken: "        TownStatus::Running | TownStatus::Stopped if names_another => Belonging::Orphan(OrphanReason::NoTown),",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "claims-never-given-back",
+        about: "an operation that waits long keeps its claim and its permit",
+        file: PASS,
+        sound: "        let parked = wait > self.settings.policy.park_after;",
+        broken: "        let parked = wait > self.settings.policy.park_after * 100_000;",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "hammering",
+        about: "what fails for long is tried as often as what has just failed",
+        file: "crates/gastown-orchestrator/src/driver/pace.rs",
+        sound: "        let Some(beyond) = operation.attempt.checked_sub(policy.alert_attempts) else {",
+        broken: "        let Some(beyond) = operation.attempt.checked_sub(u32::MAX) else {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "stale-look-is-written",
+        about: "what a look showed before an operation is written after it",
+        file: "crates/gastown-persistence/src/inspections.rs",
+        sound: ".filter(health::Column::CheckedAt.eq(finding.taken_at))",
+        broken: ".filter(health::Column::CheckedAt.gte(finding.taken_at))",
+        suites: PERSISTENCE,
     },
     Mutant {
         name: "unknown-state-is-gone",
