@@ -1,0 +1,173 @@
+//! What three looks that agree make of a row.
+
+use gastown_domain::{Drift, Town, TownStatus};
+use gastown_orchestrator::InspectionReport;
+use tokio::time::Instant;
+
+use super::{
+    Sabotage, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, stopped, suspected,
+    switch, turn_off, undecided, with_another, without_machine,
+};
+use crate::bench::Bench;
+use crate::faults::{Call, Query};
+use crate::world::{Phase, Volume, World};
+
+fn fail(world: &mut World) {
+    switch(world, Phase::Failed);
+}
+
+fn turn_on(world: &mut World) {
+    switch(world, Phase::On(Instant::now()));
+}
+
+/// To another host, as Fly does by itself: the machine keeps its id and mounts a copy with another id.
+fn move_volume(world: &mut World) {
+    let old = &mut world.volumes[0];
+    let moved = Volume { id: "vol_moved".parse().unwrap(), region: "ord".parse().unwrap(), ..old.clone() };
+    (old.gone, old.held_by) = (true, None);
+    world.machines[0].volume = moved.id.clone();
+    world.volumes.push(moved);
+}
+
+async fn town_of(bench: &Bench, status: TownStatus) -> Town {
+    match status {
+        TownStatus::Running => bench.running("mill").await,
+        _ => bench.stopped("mill").await,
+    }
+}
+
+struct Case {
+    before: TownStatus,
+    what: Sabotage,
+    drift: Drift,
+    truth: fn(Town) -> Town,
+}
+
+const CASES: [Case; 11] = [
+    Case { before: TownStatus::Running, what: turn_off, drift: Drift::MachineStopped, truth: stopped },
+    Case { before: TownStatus::Running, what: fail, drift: Drift::MachineStopped, truth: stopped },
+    Case { before: TownStatus::Stopped, what: turn_on, drift: Drift::MachineStarted, truth: running },
+    Case { before: TownStatus::Running, what: remove_machine, drift: Drift::MachineMissing, truth: without_machine },
+    Case { before: TownStatus::Stopped, what: remove_machine, drift: Drift::MachineMissing, truth: without_machine },
+    Case { before: TownStatus::Running, what: replace_machine, drift: Drift::MachineReplaced, truth: with_another },
+    Case { before: TownStatus::Stopped, what: replace_machine, drift: Drift::MachineReplaced, truth: with_another },
+    Case { before: TownStatus::Running, what: move_volume, drift: Drift::VolumeMoved, truth: elsewhere },
+    Case { before: TownStatus::Stopped, what: move_volume, drift: Drift::VolumeMoved, truth: elsewhere },
+    Case { before: TownStatus::Stopped, what: lose_volume, drift: Drift::VolumeLost, truth: unchanged },
+    Case {
+        before: TownStatus::Running,
+        what: |world| {
+            move_volume(world);
+            world.volumes[1].name.replace_range(.., "somebody_elses");
+        },
+        drift: Drift::VolumeLost,
+        truth: unchanged,
+    },
+];
+
+fn unchanged(town: Town) -> Town {
+    town
+}
+
+fn running(town: Town) -> Town {
+    Town { status: TownStatus::Running, ..town }
+}
+
+fn elsewhere(town: Town) -> Town {
+    Town { volume_id: Some("vol_moved".parse().unwrap()), region: Some("ord".parse().unwrap()), ..town }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_drift_is_believed_after_three_looks_and_not_before() {
+    for (number, Case { before, what, drift, truth }) in CASES.into_iter().enumerate() {
+        let bench = Bench::new();
+        let town = town_of(&bench, before).await;
+        assert_eq!(pass(&bench).await, agreed(1), "{number}");
+        what(&mut bench.fly.world());
+
+        for look in 1..=2 {
+            assert_eq!(pass(&bench).await, suspected(1), "{number}: {drift:?} at look {look}");
+            assert_eq!(bench.store.town(town.id), town, "{number}: {drift:?} at look {look}");
+            assert_eq!(drift_of(&bench, town.id), None, "{number}: {drift:?} at look {look}");
+        }
+        assert_eq!(pass(&bench).await, corrected(1), "{number}: {drift:?}");
+        assert_eq!(bench.store.town(town.id), truth(town.clone()), "{number}: {drift:?}");
+        assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
+
+        // The row is true now, and the owner still reads what happened.
+        assert_eq!(pass(&bench).await, agreed(1), "{number}: {drift:?}");
+        assert_eq!(bench.store.rows().books.drifts, [(town.id, drift)], "{number}");
+        assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_nothing() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let calm = |world: &mut World| world.unreachable_hosts = false;
+    let steps: [(Sabotage, InspectionReport); 8] = [
+        (turn_off, suspected(1)),
+        (|_| {}, suspected(1)),
+        (turn_on, agreed(1)),
+        (turn_off, suspected(1)),
+        (|world| world.unreachable_hosts = true, undecided(1)),
+        (calm, suspected(1)),
+        (|_| {}, corrected(1)),
+        (|_| {}, agreed(1)),
+    ];
+    for (number, (what, want)) in steps.into_iter().enumerate() {
+        what(&mut bench.fly.world());
+        assert_eq!(pass(&bench).await, want, "step {number}");
+    }
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_replaced_and_stopped_is_adopted_and_then_seen_to_be_off() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    {
+        let mut world = bench.fly.world();
+        replace_machine(&mut world);
+        world.machines[1].phase = Phase::Off;
+    }
+    for _ in 0..6 {
+        pass(&bench).await;
+    }
+    assert_eq!(bench.store.town(town.id), stopped(with_another(town.clone())));
+    let news = bench.store.rows().books.drifts.clone();
+    assert_eq!(news, [(town.id, Drift::MachineReplaced), (town.id, Drift::MachineStopped)]);
+    bench.assert_invariants("replaced and off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_once_more_needs_three_looks_once_more() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    replace_machine(&mut bench.fly.world());
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    {
+        let mut world = bench.fly.world();
+        world.machines[1].id = "yet_another".parse().unwrap();
+        world.volumes[0].held_by = Some("yet_another".parse().unwrap());
+    }
+    for _ in 0..2 {
+        assert_eq!(pass(&bench).await, suspected(1));
+        assert_eq!(bench.store.town(town.id), with_another(town.clone()));
+    }
+    assert_eq!(pass(&bench).await, corrected(1));
+    bench.assert_invariants("replaced twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_of_towns_that_are_as_their_rows_say() {
+    let bench = Bench::new();
+    bench.running("mill").await;
+    for _ in 0..3 {
+        assert_eq!(pass(&bench).await, agreed(1));
+    }
+    assert_eq!(bench.store.schedule().count(Call::Store(Query::SettleTown)), 0);
+}

@@ -1,0 +1,220 @@
+//! What is unclear, on its way, or absent too often at once: nothing is believed of it.
+
+use gastown_domain::ports::{Action, Alarm, Towns as _};
+use gastown_domain::{Town, UserId};
+use gastown_orchestrator::InspectionReport;
+use tokio::time::Instant;
+
+use super::{
+    EVERY, Sabotage, agreed, corrected, drift_of, looked_at, lose_volume, pass, remove_machine, replace_machine,
+    suspected, switch, undecided, with_another, without_machine,
+};
+use crate::bench::{Bench, request};
+use crate::faults::{Call, Fault};
+use crate::world::Phase;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
+    let cases: [(&str, Sabotage); 5] = [
+        ("starting", |world| {
+            world.never_start = true;
+            switch(world, Phase::Starting(Instant::now()));
+        }),
+        ("stopping", |world| switch(world, Phase::Stopping(Instant::now() + EVERY * 60))),
+        ("leaving", |world| switch(world, Phase::Leaving(Instant::now() + EVERY * 60))),
+        ("a host that does not answer", |world| world.unreachable_hosts = true),
+        ("two of one name", |world| {
+            replace_machine(world);
+            let mut third = world.machines[1].clone();
+            third.id = "third".parse().unwrap();
+            world.machines.push(third);
+        }),
+    ];
+    for (case, what) in cases {
+        let bench = Bench::new();
+        let town = bench.running("mill").await;
+        what(&mut bench.fly.world());
+        for _ in 0..5 {
+            assert_eq!(pass(&bench).await, undecided(1), "{case}");
+        }
+        assert_eq!((bench.store.town(town.id), drift_of(&bench, town.id)), (town, None), "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_decides_nothing() {
+    let faults = [
+        Fault::NotSent,
+        Fault::ReplyLost,
+        Fault::ServerError,
+        Fault::Throttled,
+        Fault::Misconfigured,
+        Fault::Refused,
+        Fault::Slow,
+    ];
+    for fault in faults {
+        for call in [Action::ReadMachine, Action::ListMachines] {
+            let bench = Bench::new();
+            let town = bench.running("mill").await;
+            remove_machine(&mut bench.fly.world());
+            bench.fly.schedule().always(Call::Fly(call), fault);
+            for _ in 0..4 {
+                assert_eq!(pass(&bench).await, undecided(1), "{fault:?} of {call}");
+            }
+            assert_eq!(bench.store.town(town.id), town, "{fault:?} of {call}");
+        }
+        for call in [Action::ReadVolume, Action::ListVolumes] {
+            let bench = Bench::new();
+            let town = bench.stopped("mill").await;
+            lose_volume(&mut bench.fly.world());
+            bench.fly.schedule().always(Call::Fly(call), fault);
+            for _ in 0..4 {
+                assert_eq!(pass(&bench).await, undecided(1), "{fault:?} of {call}");
+            }
+            assert_eq!(drift_of(&bench, town.id), None, "{fault:?} of {call}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
+    for towns in [1, 5] {
+        let bench = Bench::new();
+        for number in 0..towns {
+            bench.stopped(&format!("mill-{number}")).await;
+        }
+        bench.fly.world().volumes[0].leaving = Some(Instant::now() + EVERY * 60);
+        for _ in 0..4 {
+            let want = InspectionReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
+            assert_eq!(pass(&bench).await, want, "of {towns}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    {
+        let mut world = bench.fly.world();
+        replace_machine(&mut world);
+        let mut leaving = world.machines[0].clone();
+        (leaving.id, leaving.phase) = ("leaving".parse().unwrap(), Phase::Leaving(Instant::now() + EVERY * 60));
+        world.machines.insert(0, leaving);
+    }
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    assert_eq!(bench.store.town(town.id), with_another(town));
+}
+
+/// A volume of the town's name that its machine does not mount: whose data it holds is not ours to guess (FM-22).
+#[tokio::test(start_paused = true)]
+async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_lost_one() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    {
+        let mut world = bench.fly.world();
+        lose_volume(&mut world);
+        world.add_volume(town.id, &"iad".parse().unwrap());
+    }
+    for _ in 0..4 {
+        assert_eq!(pass(&bench).await, undecided(1));
+    }
+    assert_eq!((bench.store.town(town.id), drift_of(&bench, town.id)), (town, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    replace_machine(&mut bench.fly.world());
+    bench.fly.schedule().next(Call::Fly(Action::ListMachines), 2, Fault::EmptyList);
+
+    for _ in 0..4 {
+        assert_eq!(pass(&bench).await, suspected(1));
+    }
+    assert_eq!(pass(&bench).await, corrected(1));
+
+    assert_eq!(bench.store.town(town.id), with_another(town));
+    bench.assert_invariants("replaced");
+}
+
+/// A registry with so many running towns, of whose machines the first are gone.
+async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
+    let bench = Bench::new();
+    let mut rows = Vec::new();
+    for number in 0..towns {
+        let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
+        bench.store.rows().users.insert(owner.clone());
+        let town = bench.replica().towns.create_town(&owner, request(&format!("mill-{number}"))).await;
+        rows.push(town.unwrap());
+    }
+    for machine in &mut bench.fly.world().machines[..missing] {
+        machine.phase = Phase::Gone(Instant::now());
+    }
+    (bench, rows)
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_absences_at_once_are_believed_by_nobody() {
+    let (bench, towns) = with_missing(7, 6).await;
+    for _ in 0..4 {
+        let report = pass(&bench).await;
+        let alarm = Some(Alarm::ManyAbsent);
+        assert_eq!(report, InspectionReport { agreed: 1, undecided: 6, alarm, ..looked_at(7) });
+    }
+    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, Some(Alarm::ManyAbsent));
+    for town in &towns {
+        let health = bench.store.rows().books.health_of(town.id);
+        assert_eq!((bench.store.town(town.id), health.suspicion, health.drift), (town.clone(), None, None));
+    }
+
+    // The token has its scope again.
+    for machine in &mut bench.fly.world().machines {
+        machine.phase = Phase::On(Instant::now());
+    }
+    assert_eq!(pass(&bench).await, agreed(7));
+    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_town_is_compared_once_in_a_pass_and_an_alarm_breaks_it_off() {
+    let (bench, _) = with_missing(120, 0).await;
+    assert_eq!(pass(&bench).await, agreed(120));
+    for machine in &mut bench.fly.world().machines {
+        machine.phase = Phase::Gone(Instant::now());
+    }
+    // The first hundred are enough.
+    assert_eq!(pass(&bench).await, InspectionReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
+    let bench = Bench::new();
+    for number in 0..5 {
+        bench.stopped(&format!("mill-{number}")).await;
+    }
+    for volume in &mut bench.fly.world().volumes {
+        volume.gone = true;
+    }
+    for _ in 0..4 {
+        let want = InspectionReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
+        assert_eq!(pass(&bench).await, want);
+    }
+    assert_eq!(bench.store.rows().books.drifts, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_absences_among_many_towns_are_believed() {
+    for (towns, missing) in [(4, 4), (15, 5)] {
+        let (bench, rows) = with_missing(towns, missing).await;
+        for _ in 0..2 {
+            let want = InspectionReport { suspected: missing, agreed: towns - missing, ..looked_at(towns) };
+            assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+        }
+        let want = InspectionReport { corrected: missing, agreed: towns - missing, ..looked_at(towns) };
+        assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+        assert_eq!(bench.store.town(rows[0].id), without_machine(rows[0].clone()), "{missing} of {towns}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Drift: what happens behind our back is believed after three looks that agree, and nothing else is.
+
+mod beliefs;
+mod doubts;
+mod operations;
+mod turns;
+
+use std::time::Duration;
+
+use gastown_domain::ports::WorkerId;
+use gastown_domain::{Drift, Town, TownId, TownStatus};
+use gastown_orchestrator::{InspectionReport, Inspector};
+use tokio::time::{Instant, sleep};
+
+use crate::bench::{Bench, settings};
+use crate::faults::Process;
+use crate::world::{Phase, World};
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Something that happens behind our back.
+type Sabotage = fn(&mut World);
+
+fn inspector_on(bench: &Bench, process: &Process) -> Inspector {
+    Inspector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
+}
+
+/// One pass of a fresh process, a period after whatever was before, when it is due.
+async fn pass(bench: &Bench) -> InspectionReport {
+    sleep(EVERY).await;
+    inspector_on(bench, &Process::default()).pass().await.unwrap().unwrap()
+}
+
+fn drift_of(bench: &Bench, town: TownId) -> Option<Drift> {
+    bench.store.rows().books.health_of(town).drift.map(|(drift, _)| drift)
+}
+
+fn looked_at(towns: usize) -> InspectionReport {
+    InspectionReport { taken: towns, ..InspectionReport::default() }
+}
+
+fn agreed(towns: usize) -> InspectionReport {
+    InspectionReport { agreed: towns, ..looked_at(towns) }
+}
+
+fn undecided(towns: usize) -> InspectionReport {
+    InspectionReport { undecided: towns, ..looked_at(towns) }
+}
+
+fn suspected(towns: usize) -> InspectionReport {
+    InspectionReport { suspected: towns, ..looked_at(towns) }
+}
+
+fn corrected(towns: usize) -> InspectionReport {
+    InspectionReport { corrected: towns, ..looked_at(towns) }
+}
+
+fn switch(world: &mut World, phase: Phase) {
+    world.machines[0].phase = phase;
+}
+
+fn turn_off(world: &mut World) {
+    switch(world, Phase::Off);
+}
+
+fn remove_machine(world: &mut World) {
+    switch(world, Phase::Gone(Instant::now()));
+    world.volumes[0].held_by = None;
+}
+
+/// By an operator, or by Fly: the town's name on a machine with another id.
+fn replace_machine(world: &mut World) {
+    let mut other = world.machines[0].clone();
+    other.id = "another".parse().unwrap();
+    world.volumes[0].held_by = Some(other.id.clone());
+    switch(world, Phase::Gone(Instant::now()));
+    world.machines.push(other);
+}
+
+fn lose_volume(world: &mut World) {
+    world.volumes[0].gone = true;
+}
+
+fn stopped(town: Town) -> Town {
+    Town { status: TownStatus::Stopped, ..town }
+}
+
+fn without_machine(town: Town) -> Town {
+    Town { machine_id: None, status: TownStatus::Stopped, ..town }
+}
+
+fn with_another(town: Town) -> Town {
+    Town { machine_id: Some("another".parse().unwrap()), ..town }
+}

@@ -1,0 +1,135 @@
+//! Operations beside looks, and what they find after them.
+
+use std::time::Duration;
+
+use gastown_domain::ports::{Action, Towns as _};
+use gastown_domain::{Drift, Failure, TownStatus};
+use tokio::time::Instant;
+
+use super::{
+    EVERY, agreed, drift_of, looked_at, lose_volume, pass, remove_machine, suspected, turn_off, undecided,
+    without_machine,
+};
+use crate::bench::{Bench, alice, request};
+use crate::faults::{Call, Fault};
+use crate::world::Phase;
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_begins_under_a_look_has_the_last_word() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    turn_off(&mut bench.fly.world());
+    for _ in 0..2 {
+        assert_eq!(pass(&bench).await, suspected(1));
+    }
+    let replica = bench.replica();
+    let (alice, begun) = (alice(), Instant::now() + EVERY);
+    let start = async {
+        // The town has been taken by then and is being looked at.
+        tokio::time::sleep_until(begun + Duration::from_millis(20)).await;
+        replica.towns.start_town(&alice, town.id).await.unwrap()
+    };
+
+    let (report, started) = tokio::join!(pass(&bench), start);
+
+    assert_eq!(report, undecided(1));
+    assert_eq!((started.status, drift_of(&bench, town.id)), (TownStatus::Running, None));
+    assert_eq!(pass(&bench).await, agreed(1));
+    bench.assert_invariants("started under a look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn towns_that_something_happens_to_are_their_drivers() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
+    let replica = bench.replica();
+    let alice = alice();
+    let create = replica.towns.create_town(&alice, request("mill"));
+    assert!(replica.survives(create).await.is_none());
+    let gone = bench.running("forge").await;
+    bench.replica().towns.destroy_town(&alice, gone.id).await.unwrap();
+
+    assert_eq!(pass(&bench).await, looked_at(0), "neither one on its way nor a tombstone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_ends_what_was_suspected_before_it() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    turn_off(&mut bench.fly.world());
+    for _ in 0..2 {
+        assert_eq!(pass(&bench).await, suspected(1));
+    }
+    bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
+    turn_off(&mut bench.fly.world());
+    assert_eq!(pass(&bench).await, suspected(1), "the first of three");
+    assert_eq!(bench.store.town(town.id), town);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_volume_is_never_replaced_by_an_empty_one() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    lose_volume(&mut bench.fly.world());
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost));
+
+    let error = bench.replica().towns.start_town(&alice(), town.id).await.unwrap_err();
+
+    let lost = matches!(error, gastown_domain::ports::TownError::Failed { failure: Failure::VolumeLost, .. });
+    assert!(lost, "{error:?}");
+    assert_eq!(bench.fly.count(Action::CreateVolume), 1);
+    assert_eq!(bench.store.town(town.id).volume_id, town.volume_id, "for whoever looks for the data");
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost), "said again after the operation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_volume_that_is_seen_again_is_lost_no_more() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    lose_volume(&mut bench.fly.world());
+    for _ in 0..5 {
+        pass(&bench).await;
+    }
+    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost));
+    bench.fly.world().volumes[0].gone = false;
+    assert_eq!(pass(&bench).await, agreed(1));
+    assert_eq!(drift_of(&bench, town.id), None);
+}
+
+/// Its host took both: the machine is off, and what is worse is what the owner goes on reading.
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_the_machine_does_not_hide_that_the_volume_is_lost() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    lose_volume(&mut bench.fly.world());
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
+    for _ in 0..4 {
+        pass(&bench).await;
+    }
+    assert_eq!(bench.store.town(town.id), without_machine(town.clone()));
+    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_missing_is_made_anew_on_its_volume_by_the_next_start() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    remove_machine(&mut bench.fly.world());
+    for _ in 0..3 {
+        pass(&bench).await;
+    }
+    let started = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
+    assert_eq!((started.status, &started.volume_id), (TownStatus::Running, &town.volume_id));
+    assert_eq!(drift_of(&bench, town.id), None, "an operation put it right");
+    assert_eq!(pass(&bench).await, agreed(1));
+    bench.assert_invariants("made anew");
+}

@@ -1,0 +1,118 @@
+//! Who makes a pass, for how long, and what it costs.
+
+use std::time::Duration;
+
+use gastown_domain::TownStatus;
+use gastown_domain::ports::Action;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{EVERY, agreed, corrected, inspector_on, pass, stopped, suspected, turn_off, undecided};
+use crate::bench::{Bench, settings};
+use crate::faults::{Call, Fault, Process, Query};
+
+#[tokio::test(start_paused = true)]
+async fn two_replicas_at_once_make_one_pass() {
+    let bench = Bench::new();
+    bench.running("mill").await;
+    sleep(EVERY).await;
+    let (one, other) = (inspector_on(&bench, &Process::default()), inspector_on(&bench, &Process::default()));
+
+    let (first, second) = tokio::join!(one.pass(), other.pass());
+
+    let mut reports = [first.unwrap(), second.unwrap()];
+    reports.sort_by_key(Option::is_some);
+    assert_eq!(reports, [None, Some(agreed(1))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
+    for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::SettleTown)] {
+        let bench = Bench::new();
+        let town = bench.running("mill").await;
+        turn_off(&mut bench.fly.world());
+        assert_eq!(pass(&bench).await, suspected(1));
+        bench.fly.schedule().next(call, 1, Fault::CrashBefore);
+        bench.store.schedule().next(call, 1, Fault::CrashBefore);
+        sleep(EVERY).await;
+        let process = Process::default();
+        let inspector = inspector_on(&bench, &process);
+        tokio::select! {
+            biased;
+            report = inspector.pass() => panic!("{call:?}: {report:?}"),
+            () = process.died() => {}
+        }
+
+        assert_eq!(pass(&bench).await, suspected(1), "{call:?}");
+        assert_eq!(pass(&bench).await, corrected(1), "{call:?}");
+        assert_eq!(bench.store.town(town.id), stopped(town), "{call:?}");
+    }
+}
+
+/// As when Fly does not answer: eight at a time, each as long as a look may take.
+async fn with_a_slow_fly() -> Bench {
+    let bench = Bench::new();
+    for number in 0..40 {
+        bench.running(&format!("mill-{number}")).await;
+    }
+    bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Slow);
+    sleep(EVERY).await;
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_pass_keeps_its_turn() {
+    let bench = with_a_slow_fly().await;
+    let slow = inspector_on(&bench, &Process::default());
+    let other = async {
+        sleep(Duration::from_secs(70)).await;
+        inspector_on(&bench, &Process::default()).pass().await
+    };
+    let (slow, other) = tokio::join!(slow.pass(), other);
+    assert_eq!((slow.unwrap(), other.unwrap()), (Some(undecided(40)), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_cannot_keep_its_turn_is_broken_off() {
+    let bench = with_a_slow_fly().await;
+    bench.store.schedule().always(Call::Store(Query::ProlongPass), Fault::NotSent);
+    let began = Instant::now();
+    let report = inspector_on(&bench, &Process::default()).pass().await.unwrap();
+    assert_eq!(report, None);
+    assert!(began.elapsed() < settings().policy.lease + Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_stopped_towns_of_one_app_cost_one_list_and_no_look_at_each_volume() {
+    let bench = Bench::new();
+    for number in 0..6 {
+        bench.stopped(&format!("mill-{number}")).await;
+    }
+    let before = bench.fly.count(Action::ReadVolume);
+    assert_eq!(pass(&bench).await, agreed(6));
+    assert_eq!(bench.fly.count(Action::ReadVolume), before);
+
+    // The list lags behind: each is looked at by itself.
+    bench.fly.schedule().next(Call::Fly(Action::ListVolumes), 1, Fault::EmptyList);
+    assert_eq!(pass(&bench).await, agreed(6));
+    assert_eq!(bench.fly.count(Action::ReadVolume), before + 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    turn_off(&mut bench.fly.world());
+    bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::BeginPass), 2, Fault::NotSent);
+    let (stop, inspector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move { inspector.run(stop).await }
+    });
+
+    sleep(EVERY * 6).await;
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Stopped);
+    stop.cancel();
+    running.await.unwrap();
+}

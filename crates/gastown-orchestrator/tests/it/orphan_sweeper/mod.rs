@@ -1,0 +1,108 @@
+//! Orphans: what no row accounts for is reported, and deleted only after a grace period and on several proofs.
+
+mod doubts;
+mod failures;
+mod grace;
+mod operator;
+
+use std::time::Duration;
+
+use gastown_domain::ports::{Action, MachineSpec, Orphan, WorkerId};
+use gastown_domain::{Guest, MachineId, Town, TownId, VolumeId};
+use gastown_orchestrator::{OrphanReport, OrphanSweeper};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::bench::{Bench, settings};
+use crate::books::the_app;
+use crate::faults::Process;
+use crate::world::World;
+
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Until grace has passed: the first pass notes, those after an hour delete.
+const PASSES_OF_GRACE: usize = 6;
+
+fn sweeper_on(bench: &Bench, process: &Process) -> OrphanSweeper {
+    OrphanSweeper::new(bench.ports(process), settings().into(), WorkerId("sweeper".to_owned()))
+}
+
+fn sweeper(bench: &Bench) -> OrphanSweeper {
+    sweeper_on(bench, &Process::default())
+}
+
+async fn pass_by(sweeper: &OrphanSweeper) -> OrphanReport {
+    sleep(EVERY).await;
+    sweeper.pass().await.unwrap().unwrap()
+}
+
+/// One pass of a fresh process, a period after whatever was before, when it is due.
+async fn pass(bench: &Bench) -> OrphanReport {
+    pass_by(&sweeper(bench)).await
+}
+
+/// As many passes as pass before anything is deleted.
+async fn passes_of_grace(bench: &Bench) {
+    for number in 1..=PASSES_OF_GRACE {
+        assert_eq!(pass(bench).await.deleted, 0, "pass {number} is within grace");
+    }
+}
+
+fn seen(seen: usize, orphans: usize) -> OrphanReport {
+    OrphanReport { apps: 1, seen, orphans, ..OrphanReport::default() }
+}
+
+/// A town that the registry has never had.
+fn nobody(number: u128) -> TownId {
+    TownId::new(Uuid::from_u128((0xdead_0000 + number) << 96))
+}
+
+/// A machine of that town's name on a volume of its own.
+fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
+    let region = "iad".parse().unwrap();
+    let volume = world.add_volume(town, &region).id;
+    let metadata = [("gastown_town_id".to_owned(), town.to_string())];
+    let spec = MachineSpec {
+        app: the_app(),
+        town,
+        region,
+        image: "registry.fly.io/gastown:1".parse().unwrap(),
+        guest: Guest::TOWN,
+        volume: volume.clone(),
+        env: [].into(),
+        metadata: metadata.into(),
+    };
+    (world.add_machine(&spec, Instant::now()), volume)
+}
+
+fn strays(bench: &Bench, count: u128) {
+    for number in 0..count {
+        stray(&mut bench.fly.world(), nobody(number));
+    }
+}
+
+async fn towns(bench: &Bench, count: usize) {
+    for number in 0..count {
+        bench.running(&format!("mill-{number}")).await;
+    }
+}
+
+fn book(bench: &Bench) -> Vec<Orphan> {
+    bench.store.rows().books.orphans.values().cloned().collect()
+}
+
+fn asked(bench: &Bench) -> (usize, usize) {
+    (bench.fly.count(Action::DeleteMachine), bench.fly.count(Action::DeleteVolume))
+}
+
+/// A row as an operator writes it back from a backup.
+fn bring_back(bench: &Bench, like: &Town, town: TownId, machine: &MachineId, volume: &VolumeId) {
+    let row = Town {
+        id: town,
+        name: "barn".parse().unwrap(),
+        machine_id: Some(machine.clone()),
+        volume_id: Some(volume.clone()),
+        ..like.clone()
+    };
+    bench.store.rows().towns.insert(town, row);
+}
