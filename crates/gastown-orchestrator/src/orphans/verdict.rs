@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Orphan, OrphanSighting};
-use gastown_domain::{MachineId, Thing};
+use gastown_domain::{MachineId, OrphanReason, Thing};
 
 use super::stock::AppStock;
 use crate::settings::OrphanPolicy;
 
 /// How far Fly's clock and ours may be apart (FM-51).
 const CLOCKS_APART: Duration = Duration::from_secs(300);
+
+/// How much longer a volume is kept whose town the registry never had: it holds data, and the registry may have been set
+/// back to a backup that is older than the town.
+const DATA_PATIENCE: u32 = 24;
 
 /// What must have passed before an orphan is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,14 @@ pub struct Grace {
 impl Grace {
     /// Nothing: an operator's.
     pub const NONE: Self = Self { time: Duration::ZERO, passes: 0 };
+
+    /// The grace of this orphan.
+    fn of(self, sighting: &OrphanSighting) -> Self {
+        match (&sighting.item.thing, sighting.reason) {
+            (Thing::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_PATIENCE, ..self },
+            _ => self,
+        }
+    }
 }
 
 impl From<&OrphanPolicy> for Grace {
@@ -126,7 +138,7 @@ pub(super) fn verdict(
     if let Some(holder) = item.held_by.as_ref().filter(|holder| stock.holds(&Thing::Machine((*holder).clone()))) {
         return Verdict::HeldBy(holder.clone());
     }
-    by_patience(entry, item.made_at, grace, times)
+    by_patience(entry, item.made_at, grace.of(sighting), times)
 }
 
 fn by_patience(entry: Option<&Orphan>, made_at: Option<DateTime<Utc>>, grace: Grace, times: Times) -> Verdict {

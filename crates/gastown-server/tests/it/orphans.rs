@@ -28,7 +28,8 @@ fn searched(mut setup: Setup, grace: Duration) -> Setup {
     setup
 }
 
-const SOON: Duration = Duration::from_millis(300);
+/// A volume of no town has twenty-four times as long.
+const SOON: Duration = Duration::from_millis(60);
 const LATER: Duration = Duration::from_secs(60 * 60);
 
 /// Makes a volume and a machine on it, with the names and the metadata of this town.

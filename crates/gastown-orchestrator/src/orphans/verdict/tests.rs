@@ -60,12 +60,22 @@ fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
         (machine(), OrphanReason::NoTown, Verdict::Deletable),
         (machine(), OrphanReason::TownDestroyed, Verdict::Deletable),
         (machine(), OrphanReason::Second, Verdict::NeedsWord),
-        (volume(), OrphanReason::NoTown, Verdict::Deletable),
+        (volume(), OrphanReason::NoTown, Verdict::SeenTooShort { until: ago(60 - 24 * 60) }),
         (volume(), OrphanReason::TownDestroyed, Verdict::Deletable),
         (volume(), OrphanReason::Second, Verdict::MayHoldData),
     ] {
         let sighting = sighting(thing, reason);
         assert_eq!(judged(&sighting, &stock([])), want, "{sighting:?}");
+    }
+}
+
+#[test]
+fn a_volume_of_a_town_that_the_registry_never_had_is_kept_for_a_day() {
+    let sighting = sighting(volume(), OrphanReason::NoTown);
+    let times = Times { book: now(), ours: now() };
+    for (first_seen, deletable) in [(ago(24 * 60 - 1), false), (ago(24 * 60), true)] {
+        let verdict = verdict(&sighting, Some(&entry(&sighting, first_seen, 3)), &stock([]), GRACE, times);
+        assert_eq!(verdict == Verdict::Deletable, deletable, "{verdict}");
     }
 }
 
@@ -103,7 +113,7 @@ fn what_leaves_is_held_or_was_read_in_part_stays() {
     leaving.item.leaving = true;
     assert_eq!(judged(&leaving, &stock([])), Verdict::Leaving);
 
-    let mut held = sighting(volume(), OrphanReason::NoTown);
+    let mut held = sighting(volume(), OrphanReason::TownDestroyed);
     held.item.held_by = Some("machine1".parse().unwrap());
     assert_eq!(judged(&held, &stock([machine()])), Verdict::HeldBy("machine1".parse().unwrap()));
     // A holder that no list shows is asked for itself, at the last look.
