@@ -126,14 +126,15 @@ impl Driver {
         let mut stored = None;
         if let Some(id) = &town.volume_id {
             stored = volumes.volume(app, id).await?;
-            // A town that stays keeps the id of a lost volume, for whoever looks for its data (FM-22).
-            if stored.is_none() && operation.kind != OperationKind::Start {
-                sight.change.volume = Some(None);
-            }
         }
         // After a lost answer there may be two of the name, for volume names are not unique (FM-02).
         let may_be_more = creating && sight.progress.volume_doubt.is_some();
         let named = if stored.is_none() || may_be_more { volumes.volumes_of(app, town.id).await? } else { Vec::new() };
+        // Fly may have moved it: its id is forgotten only once the list was answered too. A town that stays keeps the id of a
+        // lost volume, for whoever looks for its data (FM-22).
+        if stored.is_none() && town.volume_id.is_some() && operation.kind != OperationKind::Start {
+            sight.change.volume = Some(None);
+        }
 
         // A create takes one that is leaving for none: it is empty, and another is made in its place.
         let usable = |volume: &VolumeSighting| !(creating && volume.leaving);
