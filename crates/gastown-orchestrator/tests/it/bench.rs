@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gastown_domain::ports::{CreateTown, TownError, Towns as _, WorkerId};
+use gastown_domain::ports::{CreateTown, Dice, TownError, Towns as _, WorkerId};
 use gastown_domain::{Gigabytes, Guest, RigStatus, Town, TownConfig, TownId, TownStatus, UserId};
 use gastown_orchestrator::{
     AppPlacement, Chance, Inspector, Keys, MachineTemplate, OrphanSweeper, Outside, Policy, Ports, SandboxEnv,
@@ -14,9 +14,10 @@ use gastown_orchestrator::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::Process;
+use crate::faults::{Hit, Process};
 use crate::fly::{Fly, Line};
 use crate::keys::{Counter, Derived, Middle, Mint, PausedClock, Wrapper};
+use crate::process::ItsClock;
 use crate::store::{Connection, Store};
 
 /// As often as the workers do.
@@ -25,6 +26,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// (ten minutes, for what has failed long enough to alert an operator: 120 sweeps), the lease of a process that died (45 s:
 /// 9 sweeps), and a minute or two of work.
 pub(crate) const SWEEPS: usize = 160;
+
+/// Who is known to the host application.
+pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dora"];
 
 pub(crate) fn alice() -> UserId {
     "alice".parse().unwrap()
@@ -60,6 +64,7 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<Store>,
     pub(crate) mint: Arc<Mint>,
     ids: Arc<Counter>,
+    dice: Arc<dyn Dice>,
     processes: AtomicU32,
 }
 
@@ -86,13 +91,18 @@ impl Replica {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with_dice(Arc::new(Middle))
+    }
+
+    pub(crate) fn with_dice(dice: Arc<dyn Dice>) -> Self {
         let store = Store::new(PausedClock(Instant::now()));
-        store.rows().users = ["alice", "bob"].map(|user| user.parse().unwrap()).into();
+        store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
         Self {
             fly: Arc::default(),
             store: Arc::new(store),
             mint: Arc::default(),
             ids: Arc::default(),
+            dice,
             processes: AtomicU32::new(0),
         }
     }
@@ -119,7 +129,11 @@ impl Bench {
                 inventory: line,
             },
             keys: Keys { mint: self.mint.clone(), sealer: Arc::new(Wrapper), towns: Arc::new(Derived) },
-            chance: Chance { clock: Arc::new(self.store.clock), ids: self.ids.clone(), dice: Arc::new(Middle) },
+            chance: Chance {
+                clock: Arc::new(ItsClock { process: process.clone(), right: self.store.clock }),
+                ids: self.ids.clone(),
+                dice: self.dice.clone(),
+            },
         }
     }
 
@@ -166,6 +180,14 @@ impl Bench {
     }
 
     pub(crate) async fn recover_in(&self, case: &str) -> usize {
+        let sweeps = self.until_quiet().await;
+        sweeps.unwrap_or_else(|| {
+            panic!("{case}: not quiet after {SWEEPS} sweeps: {:?}", self.store.rows().operations);
+        })
+    }
+
+    /// The same; `None` where it never becomes quiet.
+    pub(crate) async fn until_quiet(&self) -> Option<usize> {
         let mut replica = self.replica();
         for sweep in 1..=SWEEPS {
             // What was sent late has arrived by then.
@@ -179,10 +201,10 @@ impl Bench {
                 replica = self.replica();
             }
             if self.is_quiet() {
-                return sweep;
+                return Some(sweep);
             }
         }
-        panic!("{case}: not quiet after {SWEEPS} sweeps: {:?}", self.store.rows().operations);
+        None
     }
 
     fn is_quiet(&self) -> bool {
@@ -192,6 +214,11 @@ impl Bench {
                 || rows.rigs.iter().all(|rig| rig.town != town.id || rig.status == RigStatus::Active)
         };
         rows.operations.is_empty() && rows.towns.values().all(settled)
+    }
+
+    /// Everything that was struck.
+    pub(crate) fn all_hits(&self) -> Vec<Hit> {
+        [self.fly.schedule().hits.clone(), self.store.schedule().hits.clone()].concat()
     }
 
     /// That nothing of a town is left, and its row says so.

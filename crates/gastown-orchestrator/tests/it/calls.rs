@@ -9,7 +9,7 @@ macro_rules! all_of {
             match value { $($enum::$variant => (),)+ }
         }
         let all = [$($enum::$variant),+];
-        all.map(is_listed);
+        let _ = all.map(is_listed);
         all
     }};
 }

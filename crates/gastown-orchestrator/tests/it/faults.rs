@@ -90,10 +90,29 @@ impl Fault {
 /// Which calls are struck.
 #[derive(Debug, Clone)]
 struct Rule {
-    only: Option<Call>,
+    only: Only,
     skip: usize,
     times: usize,
     fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Only {
+    Any,
+    /// Of this kind.
+    Call(Call),
+    /// What the fault can befall.
+    Fitting,
+}
+
+impl Rule {
+    fn is_about(&self, call: Call) -> bool {
+        match self.only {
+            Only::Any => true,
+            Only::Call(only) => only == call,
+            Only::Fitting => self.fault.fits(call),
+        }
+    }
 }
 
 /// A call that was struck.
@@ -119,17 +138,17 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// Strikes the `nth` call from now (0 is the next), of every kind, whatever else would.
     pub(crate) fn at(&mut self, nth: usize, fault: Fault) {
-        self.rules.insert(0, Rule { only: None, skip: nth, times: 1, fault });
+        self.rules.insert(0, Rule { only: Only::Any, skip: nth, times: 1, fault });
     }
 
     /// Strikes the next `times` calls of this kind.
     pub(crate) fn next(&mut self, call: Call, times: usize, fault: Fault) {
-        self.rules.push(Rule { only: Some(call), skip: 0, times, fault });
+        self.rules.push(Rule { only: Only::Call(call), skip: 0, times, fault });
     }
 
     /// Strikes one call of this kind, after `skip` that go well.
     pub(crate) fn after(&mut self, call: Call, skip: usize, fault: Fault) {
-        self.rules.push(Rule { only: Some(call), skip, times: 1, fault });
+        self.rules.push(Rule { only: Only::Call(call), skip, times: 1, fault });
     }
 
     /// Strikes every call of this kind from now on.
@@ -137,9 +156,14 @@ impl Schedule {
         self.next(call, usize::MAX, fault);
     }
 
+    /// Strikes `times` of the calls that the fault can befall, after `skip` of them that go well.
+    pub(crate) fn fitting(&mut self, skip: usize, times: usize, fault: Fault) {
+        self.rules.push(Rule { only: Only::Fitting, skip, times, fault });
+    }
+
     /// Strikes every call of every kind.
     pub(crate) fn everything(&mut self, fault: Fault) {
-        self.rules.push(Rule { only: None, skip: 0, times: usize::MAX, fault });
+        self.rules.push(Rule { only: Only::Any, skip: 0, times: usize::MAX, fault });
     }
 
     /// The journal begins here.
@@ -162,7 +186,7 @@ impl Schedule {
         self.journal.push(call);
         self.times.push(when);
         let mut struck = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.only.is_none_or(|only| only == call)) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.is_about(call)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
             } else if struck.is_none() && rule.times > 0 {

@@ -4,8 +4,12 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use gastown_domain::ports::Clock;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use crate::keys::PausedClock;
 
 /// Longer than any lease: whoever hangs so long has lost what it held.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
@@ -18,6 +22,7 @@ pub(crate) struct Process(Arc<State>);
 struct State {
     death: CancellationToken,
     hangs_until: Mutex<Option<Instant>>,
+    skew: Mutex<TimeDelta>,
 }
 
 impl Process {
@@ -38,6 +43,11 @@ impl Process {
         *self.0.hangs_until.lock().unwrap() = Some(Instant::now() + how_long);
     }
 
+    /// Its clock goes wrong by so much more.
+    pub(crate) fn jump(&self, by: TimeDelta) {
+        *self.0.skew.lock().unwrap() += by;
+    }
+
     /// Goes on only while the process lives and does not hang.
     pub(crate) async fn breathe(&self) {
         loop {
@@ -55,5 +65,17 @@ impl Process {
     pub(crate) async fn die<T>(&self) -> T {
         self.kill();
         pending().await
+    }
+}
+
+/// What a process takes for the time; the database has a clock of its own, which is right.
+pub(crate) struct ItsClock {
+    pub(crate) process: Process,
+    pub(crate) right: PausedClock,
+}
+
+impl Clock for ItsClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.right.now() + *self.process.0.skew.lock().unwrap()
     }
 }

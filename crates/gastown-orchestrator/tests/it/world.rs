@@ -117,6 +117,8 @@ pub(crate) enum Lists {
 pub(crate) struct World {
     pub(crate) machines: Vec<Machine>,
     pub(crate) volumes: Vec<Volume>,
+    /// Names of volumes with data that Fly lost.
+    pub(crate) lost: BTreeSet<String>,
     /// What our own calls have deleted, in order.
     pub(crate) graves: Vec<Grave>,
     /// Regions without room for machines.
@@ -273,7 +275,7 @@ impl World {
         self.graves.push(Grave { name, what: Buried::Machine, at: now });
     }
 
-    fn next(&mut self) -> u32 {
+    pub(crate) fn next(&mut self) -> u32 {
         self.serial += 1;
         self.serial
     }

@@ -1,0 +1,85 @@
+//! What was in the plays: figures that say whether there was a storm at all.
+
+use std::collections::BTreeMap;
+
+use crate::bench::Bench;
+use crate::cores::grouped;
+use crate::faults::Fault;
+
+/// What was in one play, or in many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    plays: usize,
+    /// Operations that were accepted.
+    operations: usize,
+    /// Processes that died, by a move or by a fault.
+    pub(super) deaths: usize,
+    pub(super) restarts: usize,
+    pub(super) hangs: usize,
+    faults: BTreeMap<Fault, usize>,
+    pub(super) events: BTreeMap<&'static str, usize>,
+    /// Second volumes, empty and reported, that are left for an operator to clear away.
+    pub(super) left_to_operators: usize,
+    /// Sweeps until all was quiet, in the longest.
+    pub(super) sweeps: usize,
+}
+
+impl Figures {
+    pub(super) fn one() -> Self {
+        Self { plays: 1, ..Self::default() }
+    }
+
+    /// What the bench has counted.
+    pub(super) fn count(&mut self, bench: &Bench) {
+        self.operations = bench.store.rows().accepted.len();
+        for hit in bench.all_hits() {
+            *self.faults.entry(hit.fault).or_default() += 1;
+        }
+    }
+
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.plays += other.plays;
+        self.operations += other.operations;
+        self.deaths += other.deaths;
+        self.restarts += other.restarts;
+        self.hangs += other.hangs;
+        for (fault, times) in other.faults {
+            *self.faults.entry(fault).or_default() += times;
+        }
+        for (event, times) in other.events {
+            *self.events.entry(event).or_default() += times;
+        }
+        self.left_to_operators += other.left_to_operators;
+        self.sweeps = self.sweeps.max(other.sweeps);
+        self
+    }
+
+    /// Faults that fit something and never struck, which a great many plays must not have.
+    pub(super) fn never_struck(&self) -> Vec<Fault> {
+        let fits = |fault: &Fault| crate::faults::Call::all().any(|call| fault.fits(call));
+        Fault::ALL.iter().copied().filter(fits).filter(|fault| !self.faults.contains_key(fault)).collect()
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let faults: Vec<_> =
+            self.faults.iter().map(|(fault, times)| format!("{fault:?} {}", grouped(*times))).collect();
+        let events: Vec<_> = self.events.iter().map(|(event, times)| format!("{event} {}", grouped(*times))).collect();
+        write!(
+            f,
+            "{} seeds: {} operations accepted; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
+             back: {}; {} empty second volumes reported to operators; all quiet after {} sweeps at most",
+            grouped(self.plays),
+            grouped(self.operations),
+            grouped(self.deaths),
+            grouped(self.restarts),
+            grouped(self.hangs),
+            grouped(self.faults.values().sum()),
+            faults.join(", "),
+            events.join(", "),
+            self.left_to_operators,
+            self.sweeps,
+        )
+    }
+}

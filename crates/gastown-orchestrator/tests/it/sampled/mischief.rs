@@ -1,0 +1,146 @@
+//! What happens at Fly without our doing.
+
+use std::collections::BTreeMap;
+
+use gastown_domain::{Power, TownId, VolumeId};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::moves::Mischief;
+use super::play::Play;
+use crate::world::{BOOT, Machine, Phase, STOP, World};
+
+/// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
+const MOST_LOSSES: usize = 3;
+
+/// What has happened so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Events {
+    pub(super) counts: BTreeMap<&'static str, usize>,
+    losses: usize,
+}
+
+impl Play {
+    pub(super) fn befall(&mut self, mischief: Mischief) {
+        let happened = self.try_to(mischief);
+        if happened {
+            *self.events.counts.entry(mischief.name()).or_default() += 1;
+        }
+    }
+
+    /// Whether there was something for it to happen to.
+    fn try_to(&mut self, mischief: Mischief) -> bool {
+        let now = Instant::now();
+        let bench = &self.bench;
+        let town = mischief.town().and_then(|number| self.numbered(number));
+        let mut world = bench.fly.world();
+        match mischief {
+            Mischief::StopMachine { .. } => turn(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
+            Mischief::StartMachine { .. } => turn(town, &mut world, Power::Off, Phase::Starting(now + BOOT)),
+            Mischief::FailMachine { .. } => turn(town, &mut world, Power::On, Phase::Failed),
+            Mischief::DestroyMachine { .. } => {
+                let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
+                // With its machine gone, nothing says any more that a volume that was moved is the town's.
+                let row = bench.store.town(town);
+                let Some(machine) = present(&mut world, town) else { return false };
+                if row.volume_id.is_some_and(|named| named != machine.volume) {
+                    return false;
+                }
+                machine.phase = Phase::Gone(now);
+                self.events.losses += 1;
+                true
+            }
+            Mischief::MoveVolume { .. } => town.is_some_and(|town| move_volume(&mut world, town)),
+            Mischief::LoseVolume { .. } => {
+                let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
+                let lost = lose_volume(&mut world, town);
+                self.events.losses += usize::from(lost);
+                lost
+            }
+            Mischief::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
+            Mischief::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
+            Mischief::LeaveOrphans if self.events.counts.contains_key(mischief.name()) => false,
+            Mischief::LeaveOrphans => {
+                world.add_orphans(TownId::new(Uuid::from_u128(u128::MAX >> 1)), now);
+                true
+            }
+            Mischief::Fill => world.full.insert("iad".parse().unwrap()),
+            Mischief::Empty => std::mem::take(&mut world.full).pop_first().is_some(),
+            Mischief::LoseHosts => !std::mem::replace(&mut world.unreachable_hosts, true),
+            Mischief::FindHosts => std::mem::replace(&mut world.unreachable_hosts, false),
+        }
+    }
+
+    /// What passes by itself is over.
+    pub(super) fn end_mischief(&mut self) {
+        for mischief in [Mischief::FreeRigs, Mischief::Empty, Mischief::FindHosts] {
+            self.try_to(mischief);
+        }
+    }
+}
+
+impl Mischief {
+    const fn town(self) -> Option<usize> {
+        match self {
+            Self::StopMachine { town } | Self::StartMachine { town } | Self::FailMachine { town } => Some(town),
+            Self::DestroyMachine { town } | Self::MoveVolume { town } | Self::LoseVolume { town } => Some(town),
+            Self::OccupyRig { .. } | Self::FreeRigs | Self::LeaveOrphans => None,
+            Self::Fill | Self::Empty | Self::LoseHosts | Self::FindHosts => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::StopMachine { .. } => "machine stopped",
+            Self::StartMachine { .. } => "machine started",
+            Self::FailMachine { .. } => "machine failed",
+            Self::DestroyMachine { .. } => "machine destroyed",
+            Self::MoveVolume { .. } => "volume moved",
+            Self::LoseVolume { .. } => "volume lost",
+            Self::OccupyRig { .. } => "rig in use",
+            Self::FreeRigs => "rigs free",
+            Self::LeaveOrphans => "orphans",
+            Self::Fill => "region full",
+            Self::Empty => "region free",
+            Self::LoseHosts => "hosts away",
+            Self::FindHosts => "hosts back",
+        }
+    }
+}
+
+/// The machine of a town, unless it is on its way out.
+fn present(world: &mut World, town: TownId) -> Option<&mut Machine> {
+    let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Leaving;
+    world.machines.iter_mut().find(stays)
+}
+
+fn turn(town: Option<TownId>, world: &mut World, from: Power, to: Phase) -> bool {
+    let machine = town.and_then(|town| present(world, town)).filter(|machine| machine.power() == from);
+    machine.map(|machine| machine.phase = to).is_some()
+}
+
+/// As Fly does by itself when a host is to go: the data is on another volume then, which the machine mounts.
+pub(super) fn move_volume(world: &mut World, town: TownId) -> bool {
+    let to: VolumeId = format!("vol_{}", world.next()).parse().unwrap();
+    let Some(machine) = present(world, town) else { return false };
+    let from = std::mem::replace(&mut machine.volume, to.clone());
+    let Some(volume) = world.volume(&from).filter(|volume| volume.leaving.is_none()) else { return false };
+    let moved = crate::world::Volume { id: to, ..volume.clone() };
+    (volume.gone, volume.held_by) = (true, None);
+    world.volumes.push(moved);
+    true
+}
+
+/// As a host that breaks: its machines are off, its volumes gone with their data.
+fn lose_volume(world: &mut World, town: TownId) -> bool {
+    let Some(machine) = present(world, town) else { return false };
+    let id = machine.volume.clone();
+    let Some(volume) = world.volume(&id).filter(|volume| volume.used && volume.leaving.is_none()) else { return false };
+    (volume.gone, volume.held_by) = (true, None);
+    let name = volume.name.clone();
+    world.lost.insert(name);
+    if let Some(machine) = present(world, town) {
+        machine.phase = Phase::Off;
+    }
+    true
+}

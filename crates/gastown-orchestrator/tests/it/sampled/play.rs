@@ -1,0 +1,197 @@
+//! A schedule of moves, played to its end.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use gastown_domain::ports::Dice;
+use gastown_domain::{OrphanReason, Thing};
+use gastown_orchestrator::Policy;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::time::{sleep, timeout};
+
+use super::answers::Answers;
+use super::figures::Figures;
+use super::mischief::Events;
+use super::moves::{Move, REPLICAS};
+use crate::bench::{Bench, Replica};
+use crate::faults::Fault;
+use crate::world::Volume;
+
+/// Everything that stands still, waits for an answer or is sent late has gone on by then.
+const ALL_GO_ON: Duration = Duration::from_secs(240);
+/// Passes of the inspector within which every row tells the truth: three looks that agree, for each of two things that are
+/// untrue of one town, and one or two that come to nothing.
+const INSPECTIONS: usize = 8;
+/// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: its grace is seven passes long,
+/// then machine and volume go one after the other.
+const ORPHAN_PASSES: usize = 12;
+
+/// Jitter from the seed.
+struct Jitter(Mutex<StdRng>);
+
+impl Dice for Jitter {
+    fn fraction(&self) -> f64 {
+        self.0.lock().unwrap().random()
+    }
+}
+
+/// One play.
+pub(super) struct Play {
+    pub(super) bench: Bench,
+    pub(super) replicas: Vec<Arc<Replica>>,
+    pub(super) answers: Answers,
+    pub(super) events: Events,
+    pub(super) figures: Figures,
+}
+
+/// Plays the moves; answers what is wrong in the end, if anything is.
+pub(super) async fn play(seed: u64, moves: &[Move]) -> Result<Figures, String> {
+    let bench = Bench::with_dice(Arc::new(Jitter(Mutex::new(StdRng::seed_from_u64(seed)))));
+    let replicas = (0..REPLICAS).map(|_| Arc::new(bench.replica())).collect();
+    let (answers, events, figures) = (Answers::default(), Events::default(), Figures::one());
+    let mut play = Play { bench, replicas, answers, events, figures };
+    for step in moves {
+        play.make(*step).await;
+        play.replace_the_dead();
+    }
+    play.end().await
+}
+
+impl Play {
+    async fn make(&mut self, step: Move) {
+        match step {
+            Move::Ask { at, user, wish, waits } => self.ask(at, user, wish, Duration::from_secs(waits)).await,
+            Move::Kill { at } => self.replicas[at].process.kill(),
+            Move::Restart { at } => self.restart(at).await,
+            Move::Hang { at, seconds } => {
+                self.replicas[at].process.hang(Duration::from_secs(seconds));
+                self.figures.hangs += 1;
+            }
+            Move::Clock { at, seconds } => self.replicas[at].process.jump(TimeDelta::seconds(seconds)),
+            Move::Trouble { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
+            Move::RegistryTrouble { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
+            Move::Calm => self.calm(),
+            Move::Sweep { at } => {
+                self.let_it(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
+            }
+            Move::Inspect { at } => {
+                self.let_it(at, async |replica: &Replica| drop(replica.inspector.pass().await)).await;
+            }
+            Move::SearchOrphans { at } => {
+                self.let_it(at, async |replica: &Replica| drop(replica.orphans.pass().await)).await;
+            }
+            Move::Mischief(mischief) => self.befall(mischief),
+            Move::Wait { seconds } => sleep(Duration::from_secs(seconds)).await,
+        }
+    }
+
+    /// Lets a process begin something, and does not wait for more than a moment.
+    async fn let_it(&self, at: usize, work: impl AsyncFn(&Replica)) {
+        let replica = Arc::clone(&self.replicas[at]);
+        let _ = timeout(Duration::from_secs(2), replica.survives(work(&replica))).await;
+    }
+
+    async fn restart(&mut self, at: usize) {
+        let replica = &self.replicas[at];
+        replica.stop.cancel();
+        // Who does not end in time is killed, as a supervisor does.
+        let _ = timeout(Duration::from_secs(30), replica.survives(replica.towns.drained())).await;
+        self.figures.deaths += usize::from(replica.process.is_dead());
+        replica.process.kill();
+        self.figures.restarts += 1;
+        self.replicas[at] = Arc::new(self.bench.replica());
+    }
+
+    fn replace_the_dead(&mut self) {
+        for at in 0..self.replicas.len() {
+            if self.replicas[at].process.is_dead() {
+                self.figures.deaths += 1;
+                self.replicas[at] = Arc::new(self.bench.replica());
+            }
+        }
+    }
+
+    fn calm(&self) {
+        self.bench.fly.schedule().calm();
+        self.bench.store.schedule().calm();
+    }
+
+    /// Nothing strikes any more; what goes on without anybody asking goes on, and then all must be well.
+    async fn end(mut self) -> Result<Figures, String> {
+        self.calm();
+        self.end_mischief();
+        sleep(ALL_GO_ON).await;
+        self.figures.sweeps = self.until_quiet().await?;
+        self.until_true(INSPECTIONS, inspect).await;
+        self.until_true(ORPHAN_PASSES, search_orphans).await;
+        self.figures.left_to_operators = self.clear_what_is_reported();
+        // A row that was told the truth may have rigs to be settled.
+        self.until_quiet().await?;
+        let wrong = [self.bench.broken_invariants(), self.bench.broken_promises(), self.answers.wrong()].concat();
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        self.figures.events = self.events.counts;
+        self.figures.count(&self.bench);
+        Ok(self.figures)
+    }
+
+    /// Two things nobody can tell apart from what is well while they last: lists that show nothing for longer than the looks
+    /// that must agree, after an answer that got lost; and a process that stands still right at a create, longer than its
+    /// lease, and dies before it can take back what it made. Each may leave a second, empty volume, which no pass deletes,
+    /// for it might hold data; the book of orphans says so, and an operator clears it away.
+    fn clear_what_is_reported(&self) -> usize {
+        let hits = self.bench.fly.schedule().hits.clone();
+        let lagged = hits.iter().filter(|hit| matches!(hit.fault, Fault::EmptyList | Fault::StaleList)).count();
+        let agreeing_looks = usize::from(Policy::production().agreeing_looks);
+        let hung = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
+        if lagged <= agreeing_looks && !hung {
+            return 0;
+        }
+        let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
+        let reported = |volume: &Volume| {
+            let thing = Thing::Volume(volume.id.clone());
+            rows.books.orphans.values().any(|it| it.thing == thing && it.reason == OrphanReason::Second)
+        };
+        let mut cleared = 0;
+        for volume in world.volumes.iter_mut().filter(|it| !it.gone && !it.used && it.held_by.is_none() && reported(it))
+        {
+            volume.gone = true;
+            cleared += 1;
+        }
+        cleared
+    }
+
+    /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
+    async fn until_quiet(&self) -> Result<usize, String> {
+        let sweeps = tokio::select! {
+            biased;
+            sweeps = self.bench.until_quiet() => sweeps,
+            () = async { loop { inspect(&self.bench.replica()).await } } => None,
+        };
+        sweeps.ok_or_else(|| format!("never quiet: {:?}", self.bench.store.rows().operations))
+    }
+
+    async fn until_true(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
+        for _ in 0..passes {
+            if self.bench.broken_invariants().is_empty() {
+                return;
+            }
+            pass(&self.bench.replica()).await;
+        }
+    }
+}
+
+/// A pass of the inspector, a period after whatever was before.
+async fn inspect(replica: &Replica) {
+    sleep(Duration::from_secs(61)).await;
+    let _ = replica.inspector.pass().await;
+}
+
+/// A pass of the orphan sweeper, a period after whatever was before.
+async fn search_orphans(replica: &Replica) {
+    sleep(Duration::from_secs(601)).await;
+    let _ = replica.orphans.pass().await;
+}
