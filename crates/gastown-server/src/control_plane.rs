@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use gastown_domain::ports::WorkerId;
+use gastown_domain::ports::{Sandboxes, WorkerId};
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
@@ -103,10 +103,13 @@ impl ControlPlane {
         };
         let database = registry::open(&settings, config.migrate_on_start).await?;
         let stop = CancellationToken::new();
-        let ports = ports(&config, &database, pacing)?;
+        let fly = fly(&config.fly, pacing)?;
+        let ports = ports(&config, &database, fly.clone())?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
-        let background = Background::new(&service, &ports, config.orchestrator.clone(), &worker);
+        // What nobody waits for lets those pass who do (FM-52).
+        let unasked = Ports { outside: outside(fly.in_background(), ports.outside.sandboxes.clone()), ..ports };
+        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
@@ -230,9 +233,13 @@ pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError>
     Ok(Fly::new(client.map_err(set_up("the Fly client"))?, apps))
 }
 
-fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, StartError> {
+fn outside(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Outside {
+    let fly = Arc::new(fly);
+    Outside { apps: fly.clone(), volumes: fly.clone(), machines: fly.clone(), inventory: fly, sandboxes }
+}
+
+fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartError> {
     let database = Arc::new(database.clone());
-    let fly = Arc::new(fly(&config.fly, pacing)?);
     let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());
     let towns = DerivedTownKeys::new(&config.secrets.town_secret).map_err(set_up("the towns' keys"))?;
     let towns = match &config.secrets.previous_town_secret {
@@ -249,13 +256,7 @@ fn ports(config: &Config, database: &Database, pacing: Pacing) -> Result<Ports, 
             passes: database.clone(),
             users: database,
         },
-        outside: Outside {
-            apps: fly.clone(),
-            volumes: fly.clone(),
-            machines: fly.clone(),
-            inventory: fly,
-            sandboxes: Arc::new(sandboxes.map_err(set_up("the sandbox client"))?),
-        },
+        outside: outside(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
         keys: Keys {
             mint: Arc::new(minter(config)?),
             sealer: Arc::new(config.secrets.sealing_key.clone()),
