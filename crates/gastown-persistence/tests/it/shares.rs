@@ -48,13 +48,11 @@ async fn replicas_share_what_is_due_and_none_is_claimed_twice(bed: Bed) {
         let database = bed.again(|settings| settings.max_connections = 2).await;
         running.spawn(async move {
             let mut mine = Vec::new();
-            loop {
-                let claimed = database.claim_due(&worker(&format!("w{number}")), LEASE, 2).await.unwrap();
-                if claimed.is_empty() {
-                    return mine;
-                }
-                mine.extend(claimed);
+            // More often than there is work, so that what is claimed again and again comes to light and to an end.
+            for _ in 0..30 {
+                mine.extend(database.claim_due(&worker(&format!("w{number}")), LEASE, 2).await.unwrap());
             }
+            mine
         });
     }
     let mut claims: HashMap<TownId, usize> = HashMap::new();
@@ -63,8 +61,7 @@ async fn replicas_share_what_is_due_and_none_is_claimed_twice(bed: Bed) {
         *claims.entry(operation.town).or_default() += 1;
     }
     assert!(claims.values().all(|count| *count == 1), "{claims:?}");
-    // A replica that finds every free row locked by another one goes home early, but nothing stays unclaimed.
-    assert_eq!(claims.len() + bed.claim_due("late", 100).await.len(), 30);
+    assert_eq!(claims.len(), 30);
 }
 
 async fn no_more_than_asked_for_is_claimed(bed: Bed) {
