@@ -34,6 +34,7 @@ mod destroy;
 mod dev;
 mod drift;
 mod entry;
+mod enumerated;
 mod env;
 mod failures;
 mod foreign;
