@@ -19,6 +19,7 @@ on_both! {
     only_news_is_written_down,
     a_town_that_was_taken_again_is_the_later_lookers,
     a_town_that_was_operated_on_since_is_left_alone,
+    an_operation_leaves_a_new_mark_also_where_the_databases_clock_went_back,
     a_town_that_was_destroyed_since_is_left_alone,
     an_operation_that_ends_well_puts_a_drift_right,
     an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion,
@@ -193,6 +194,16 @@ async fn a_town_that_was_operated_on_since_is_left_alone(bed: Bed) {
     let taken_at = taken(&bed, &town).await;
     bed.request(&town, OperationKind::Start).await;
     is_refused(&bed, &town, &stopped(taken_at)).await;
+    let start = bed.claimed(town.id, "driver").await;
+    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    is_refused(&bed, &town, &stopped(taken_at)).await;
+}
+
+async fn an_operation_leaves_a_new_mark_also_where_the_databases_clock_went_back(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.sql("UPDATE gastown_town_health SET checked_at = '2100-01-01T00:00:00+00:00'").await;
+    let taken_at = bed.database.health(town.id).await.unwrap().checked_at.unwrap();
+    bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
     bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
     is_refused(&bed, &town, &stopped(taken_at)).await;
