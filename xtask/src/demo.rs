@@ -5,10 +5,10 @@ mod control_plane;
 mod fly;
 mod show;
 mod story;
-mod trpc;
 
 use std::process::ExitCode;
 
+use crate::gastown;
 use crate::interrupt::Interrupt;
 use control_plane::ControlPlane;
 use show::Show;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// Tells the story; fails where a step of it does. The control plane is ended and its files are gone in any case.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    interrupt.or(control_plane::build()).await?;
+    interrupt.or(gastown::build()).await?;
     let mut show = Show::new();
     let started = ControlPlane::start(args.database.as_deref());
     let mut control_plane = interrupt.or(show.step("bring up the control plane", started)).await?;

@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod cargo;
+mod chaos;
 mod codegen;
 mod demo;
 mod dev;
+mod gastown;
 mod interrupt;
 mod migrate;
 mod process_group;
 mod progress;
 mod test;
 mod tidy;
+mod trpc;
 mod workspace;
 
 #[derive(Parser)]
@@ -30,6 +33,8 @@ enum Command {
     Demo(demo::Args),
     /// Runs the control plane for development: SQLite, simulated Fly, a user with a token.
     Dev(dev::Args),
+    /// Kills replicas, restarts Postgres and lets a simulated Fly fail under load; then sees whether anything is lost.
+    Chaos(chaos::Args),
     /// Runs every check: what CI runs, and nothing else.
     Test(test::Args),
     /// Generates the SeaORM entities from the migrated schema.
@@ -51,6 +56,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args).await,
         Command::Dev(args) => dev::run(&args),
+        Command::Chaos(args) => chaos::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(args).await.map(|()| ExitCode::SUCCESS),

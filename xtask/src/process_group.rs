@@ -43,6 +43,12 @@ impl ProcessGroup {
         let _ended = tokio::time::timeout(patience, self.leader.wait()).await;
     }
 
+    /// Kills the group, as a power cut would, and waits until its leader is gone.
+    pub(crate) async fn kill(mut self) {
+        self.send(Signal::SIGKILL);
+        let _ended = self.leader.wait().await;
+    }
+
     fn send(&self, signal: Signal) {
         if let Some(group) = self.group {
             // Nobody left to take it: as wanted.

@@ -1,19 +1,16 @@
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use cargo_metadata::MetadataCommand;
+use anyhow::{Context, bail};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::ChildStdout;
 
 use super::announcement::Announcement;
 use super::story::USER;
-use crate::cargo::cargo;
+use crate::gastown;
 use crate::process_group::ProcessGroup;
-use crate::workspace;
 
 /// From its start to its first line; it migrates a database in between.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -21,20 +18,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Lines of its log that are shown after a failure.
 const SHOWN: usize = 40;
-
-/// All it is told of our environment. Whoever has `gastown`'s settings there means another control plane, perhaps on
-/// the real Fly: this one shall know neither its secrets nor its machines.
-const PASSED_ON: &[&str] = &["PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
-/// Of the database's own client, for `--database`.
-const PASSED_ON_PREFIX: &str = "PG";
-
-/// Builds the binary, in sight.
-pub(super) async fn build() -> anyhow::Result<()> {
-    let mut build = Command::from(cargo());
-    let build = build.args(["build", "--package", "gastown-server"]).kill_on_drop(true);
-    ensure!(build.status().await.context("cannot run cargo")?.success(), "`gastown` does not build");
-    Ok(())
-}
 
 /// A running `gastown dev` with a simulated Fly inside.
 pub(super) struct ControlPlane {
@@ -49,9 +32,8 @@ impl ControlPlane {
     pub(super) async fn start(database: Option<&str>) -> anyhow::Result<(Self, String)> {
         let folder = tempfile::Builder::new().prefix("gastown-demo-").tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let mut command = Command::new(binary()?);
+        let mut command = gastown::command()?;
         command.args(["dev", "--user", USER, "--json"]).current_dir(folder.path());
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on)));
         command.env("TMPDIR", folder.path()).envs(database.map(|url| ("DATABASE_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut process = ProcessGroup::start(command).context("cannot run gastown")?;
@@ -88,17 +70,6 @@ impl ControlPlane {
     }
 }
 
-fn binary() -> anyhow::Result<PathBuf> {
-    let mut metadata = MetadataCommand::new();
-    metadata.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
-    let target = metadata.exec().context("cargo metadata failed")?.target_directory;
-    Ok(target.join("debug/gastown").into())
-}
-
-fn is_passed_on(name: &str) -> bool {
-    PASSED_ON.contains(&name) || name.starts_with(PASSED_ON_PREFIX)
-}
-
 /// Only the scheme: the rest of a database's URL may hold a password.
 fn kind_of(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
@@ -122,16 +93,6 @@ fn tail(folder: &TempDir) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn settings_of_another_control_plane_are_not_passed_on() {
-        for name in ["FLY_API_TOKEN", "FLY_API_BASE_URL", "DATABASE_URL", "NEXTAUTH_SECRET", "SWEEP_SECONDS"] {
-            assert!(!is_passed_on(name), "{name}");
-        }
-        for name in ["PATH", "HOME", "RUST_LOG", "PGPASSFILE"] {
-            assert!(is_passed_on(name), "{name}");
-        }
-    }
 
     #[test]
     fn a_databases_password_is_not_shown() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::announcement::Announcement;
 use super::fly::{Fly, Machine};
 use super::show::{Note, Show};
-use super::trpc::{Trpc, is_not_found};
+use crate::trpc::{Trpc, is_not_found};
 
 /// Who has the town.
 pub(super) const USER: &str = "demo";

@@ -62,7 +62,12 @@ const RULES: &[Rule] = &[
     adapter("fly-sim", &["gastown-secrets"], STORAGE),
     adapter("ephemeral-db", &[], &["sea-orm"]),
     adapter("migration", &[], &["reqwest", "axum"]),
-    adapter("xtask", &["ephemeral-db", "fly-sim", "migration"], &[]),
+    // The simulated Fly of `chaos`, its sandboxes' key, and its users' tokens.
+    adapter(
+        "xtask",
+        &["ephemeral-db", "fly-sim", "gastown-domain", "gastown-jwt", "gastown-secrets", "migration"],
+        &[],
+    ),
 ];
 
 const fn adapter(package: &'static str, may_use: &'static [&'static str], never: &'static [&'static str]) -> Rule {

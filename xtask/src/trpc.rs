@@ -9,7 +9,7 @@ use serde_json::Value;
 const DEADLINE: Duration = Duration::from_secs(3 * 60);
 
 /// A client of the control plane, for one user.
-pub(super) struct Trpc {
+pub(crate) struct Trpc {
     http: reqwest::Client,
     url: String,
     token: String,
@@ -18,23 +18,28 @@ pub(super) struct Trpc {
 /// The control plane said no.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
-pub(super) struct Refused {
-    pub(super) code: String,
-    pub(super) message: String,
+pub(crate) struct Refused {
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 impl Trpc {
-    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build()?;
-        Ok(Self { http, url: format!("{}/trpc", url.trim_end_matches('/')), token: token.to_owned() })
+        Ok(Self::over(http, url, token))
     }
 
-    pub(super) async fn query(&self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
+    /// The same on connections, and with a deadline, that others share.
+    pub(crate) fn over(http: reqwest::Client, url: &str, token: &str) -> Self {
+        Self { http, url: format!("{}/trpc", url.trim_end_matches('/')), token: token.to_owned() }
+    }
+
+    pub(crate) async fn query(&self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
         let request = self.http.get(self.address(procedure)).query(&[("input", input.to_string())]);
         self.send(request).await.with_context(|| procedure.to_owned())
     }
 
-    pub(super) async fn mutate(&self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn mutate(&self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
         let request = self.http.post(self.address(procedure)).json(input);
         self.send(request).await.with_context(|| procedure.to_owned())
     }
@@ -63,7 +68,7 @@ fn open(mut envelope: Value) -> anyhow::Result<Value> {
 }
 
 /// Whether the answer was: there is no such thing.
-pub(super) fn is_not_found(error: &anyhow::Error) -> bool {
+pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == "NOT_FOUND")
 }
 

@@ -1,0 +1,206 @@
+//! The books: what was accepted and answered, against the rows that are left and what there is on Fly.
+//!
+//! Pure. Each check stands alone, so one mishap may be found twice: a second machine of a town is a double, and an
+//! orphan too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::ledger::Ledger;
+use super::rows::{EventRow, Rows, TownRow};
+use super::world::World;
+
+#[cfg(test)]
+mod tests;
+
+/// The ways in which the books do not balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum Kind {
+    /// Accepted or answered, and nothing tells what has become of it.
+    Lost,
+    /// On Fly, and no row accounts for it.
+    Orphan,
+    /// There twice.
+    Double,
+    /// Not at its end, and nothing moves any more.
+    Stuck,
+    /// A row says what is not so.
+    Wrong,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::Lost, Self::Orphan, Self::Double, Self::Stuck, Self::Wrong];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Lost => "lost",
+            Self::Orphan => "orphans",
+            Self::Double => "double",
+            Self::Stuck => "stuck",
+            Self::Wrong => "wrong",
+        })
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    pub(super) kind: Kind,
+    pub(super) what: String,
+}
+
+/// Everything that is not as it should be, once nothing moves any more.
+pub(super) fn account(rows: &Rows, world: &World, told: &Ledger) -> Vec<Finding> {
+    let checks = [
+        (Kind::Lost, lost(rows, told)),
+        (Kind::Lost, lost_data(rows, world)),
+        (Kind::Orphan, orphans(rows, world)),
+        (Kind::Double, doubles(rows, world, told)),
+        (Kind::Stuck, stuck(rows)),
+        (Kind::Wrong, wrong(rows, world)),
+    ];
+    let findings = checks.into_iter().flat_map(|(kind, found)| found.into_iter().map(move |what| (kind, what)));
+    findings.map(|(kind, what)| Finding { kind, what }).collect()
+}
+
+fn lost(rows: &Rows, told: &Ledger) -> Vec<String> {
+    let ended: BTreeSet<&str> = rows.events.iter().filter_map(EventRow::ended).collect();
+    let in_flight: BTreeSet<&str> = rows.operations.iter().map(|operation| operation.id.as_str()).collect();
+    let accepted = rows.events.iter().filter(|event| event.is_acceptance());
+    let without_end = accepted.clone().filter_map(|event| {
+        let id = event.operation.as_deref().filter(|id| !ended.contains(id) && !in_flight.contains(id))?;
+        Some(format!("{} {id} of town {} was accepted and has no end", event.action, event.town))
+    });
+    let without_row = told.towns.iter().filter(|id| rows.town(id).is_none());
+    let without_row = without_row.map(|id| format!("town {id} was answered to a client and has no row"));
+
+    let accounted_for: BTreeSet<&str> = rows.rigs.iter().map(|rig| rig.id.as_str()).chain(removed_rigs(rows)).collect();
+    let accepted_rigs = accepted.filter_map(|event| Some((event.rig.as_deref()?, event.town.as_str())));
+    let answered_rigs = told.rigs.iter().map(|(rig, town)| (rig.as_str(), town.as_str()));
+    let rigs: BTreeSet<_> = accepted_rigs.chain(answered_rigs).collect();
+    let lost_rigs = rigs.into_iter().filter(|(rig, _)| !accounted_for.contains(rig));
+    let lost_rigs =
+        lost_rigs.map(|(rig, town)| format!("rig {rig} of town {town} was accepted, and neither kept nor removed"));
+    without_end.chain(without_row).chain(lost_rigs).collect()
+}
+
+fn removed_rigs(rows: &Rows) -> impl Iterator<Item = &str> {
+    rows.events.iter().filter(|event| event.action == "remove_rig").filter_map(|event| event.rig.as_deref())
+}
+
+/// Volumes of living towns that were deleted with something on them.
+fn lost_data(rows: &Rows, world: &World) -> Vec<String> {
+    let living = rows.towns.iter().filter(|town| !town.gone);
+    let kept = living.filter_map(|town| Some((town, world.volume(town.volume.as_deref()?)?)));
+    let lost = kept.flat_map(|(town, kept)| {
+        let deleted = world.deleted_volumes.iter().filter(|volume| volume.has_data);
+        let of_town = deleted.filter(|volume| volume.name == kept.name && volume.app == kept.app);
+        of_town.map(|volume| format!("volume {} of living town {} was deleted with its data", volume.id, town.id))
+    });
+    lost.collect()
+}
+
+fn orphans(rows: &Rows, world: &World) -> Vec<String> {
+    let machines: BTreeSet<_> = rows.towns.iter().filter_map(|town| town.machine.as_deref()).collect();
+    let volumes: BTreeSet<_> = rows.towns.iter().filter_map(|town| town.volume.as_deref()).collect();
+    let machine_orphans = world.machines.iter().filter(|machine| !machines.contains(machine.id.as_str()));
+    let machine_orphans = machine_orphans.map(|machine| {
+        let of = rows.town(&machine.town).map_or("unknown", |town| town.status.as_str());
+        format!("machine {} ({}) says that it is of town {} ({of})", machine.id, machine.state, machine.town)
+    });
+    let volume_orphans = world.volumes.iter().filter(|volume| !volumes.contains(volume.id.as_str()));
+    let volume_orphans =
+        volume_orphans.map(|volume| format!("volume {} ({}) in {}", volume.id, volume.name, volume.app));
+    machine_orphans.chain(volume_orphans).collect()
+}
+
+fn doubles(rows: &Rows, world: &World, told: &Ledger) -> Vec<String> {
+    let machines = world.machines.iter().map(|machine| (machine.town.clone(), machine.id.as_str()));
+    let machines = twice(machines).into_iter().map(|(town, ids)| format!("town {town} has machines {ids}"));
+    let volumes = world.volumes.iter().map(|volume| (format!("{} in {}", volume.name, volume.app), volume.id.as_str()));
+    let volumes = twice(volumes).into_iter().map(|(name, ids)| format!("there are several {name}: {ids}"));
+    let keys = told.by_key.iter().flat_map(|(key, towns)| towns.iter().map(move |town| (key.clone(), town.as_str())));
+    let keys = twice(keys).into_iter().map(|(key, towns)| format!("key {key} was answered with towns {towns}"));
+    let ends = rows.events.iter().filter_map(|event| Some((event.ended()?.to_owned(), event.outcome.as_str())));
+    let ends = twice(ends).into_iter().map(|(id, outcomes)| format!("operation {id} has ended as {outcomes}"));
+    machines.chain(volumes).chain(keys).chain(ends).collect()
+}
+
+/// What there is more than one of, and all that there is of it.
+fn twice<'a>(of: impl Iterator<Item = (String, &'a str)>) -> Vec<(String, String)> {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (key, member) in of {
+        groups.entry(key).or_default().push(member);
+    }
+    groups
+        .into_iter()
+        .filter(|(_, members)| members.len() > 1)
+        .map(|(key, members)| (key, members.join(", ")))
+        .collect()
+}
+
+fn stuck(rows: &Rows) -> Vec<String> {
+    let operations = rows.operations.iter().map(|operation| {
+        let (step, error) = (operation.step.as_deref().unwrap_or("its beginning"), operation.last_error.as_deref());
+        let (id, town, kind) = (&operation.id, &operation.town, &operation.kind);
+        format!("{kind} {id} of town {town} is still at {step}, last error {}", error.unwrap_or("none"))
+    });
+    let rigs = rows.unsettled_rigs().filter(|rig| !rows.in_flight(&rig.town));
+    let rigs = rigs.map(|rig| format!("rig {} of running town {} is still {}", rig.id, rig.town, rig.status));
+    operations.chain(rigs).collect()
+}
+
+/// Towns in flight are left out: they are stuck, and may say what they like.
+fn wrong(rows: &Rows, world: &World) -> Vec<String> {
+    let at_rest = rows.towns.iter().filter(|town| !rows.in_flight(&town.id));
+    let towns = at_rest.clone().flat_map(|town| {
+        wrong_with(town, world).into_iter().map(|what| format!("town {} ({}) {what}", town.id, town.status))
+    });
+    let gone: BTreeSet<&str> = rows.towns.iter().filter(|town| town.gone).map(|town| town.id.as_str()).collect();
+    let removals = rows
+        .events
+        .iter()
+        .filter(|event| event.outcome == "rolled_back" || (event.action == "destroy" && event.outcome == "done"));
+    let living = removals.filter(|event| rows.town(&event.town).is_some() && !gone.contains(event.town.as_str()));
+    let living = living.map(|event| format!("town {} was removed ({}) and lives", event.town, event.outcome));
+    let rigs =
+        at_rest.filter(|town| !town.gone && town.status == "running").flat_map(|town| missing_rigs(town, rows, world));
+    towns.chain(living).chain(rigs).collect()
+}
+
+/// What the row says that is not so.
+fn wrong_with(town: &TownRow, world: &World) -> Option<String> {
+    let volume = town.volume.as_deref().and_then(|id| world.volume(id));
+    let machine = town.machine.as_deref().and_then(|id| world.machine(id));
+    match town.status.as_str() {
+        "destroyed" => {
+            let left = [town.machine.as_deref(), town.volume.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+            (!left.is_empty() || !town.gone).then(|| format!("still names {left:?}, soft-deleted: {}", town.gone))
+        }
+        "running" | "stopped" => {
+            let Some(volume) = volume else { return Some(format!("has no volume on Fly: {:?}", town.volume)) };
+            let Some(machine) = machine else { return Some(format!("has no machine on Fly: {:?}", town.machine)) };
+            let wanted = if town.status == "running" { "started" } else { "stopped" };
+            if machine.state != wanted || machine.serving != (wanted == "started") {
+                return Some(format!("has machine {}: {}, serving: {}", machine.id, machine.state, machine.serving));
+            }
+            (machine.volume.as_deref() != Some(volume.id.as_str()))
+                .then(|| format!("names volume {}, its machine {} mounts {:?}", volume.id, machine.id, machine.volume))
+        }
+        _ => Some("is not being worked on".to_owned()),
+    }
+}
+
+/// Rigs that a running town is said to have, and its sandbox has not. One that only the sandbox has may have been made
+/// by hand; it is nobody's loss.
+fn missing_rigs(town: &TownRow, rows: &Rows, world: &World) -> Vec<String> {
+    let present = town.volume.as_deref().and_then(|id| world.volume(id)).map(|volume| volume.rigs.as_slice());
+    let present = present.unwrap_or_default();
+    let active = rows.rigs.iter().filter(|rig| rig.town == town.id && rig.status == "active");
+    let missing = active.filter(|rig| !present.iter().any(|name| name.eq_ignore_ascii_case(&rig.name)));
+    missing.map(|rig| format!("rig {} ({}) of town {} is not in its sandbox", rig.id, rig.name, town.id)).collect()
+}

@@ -1,0 +1,85 @@
+//! What there is on the simulated Fly, as far as the books are concerned.
+
+use fly_sim::{FlySim, MachineSnapshot, VolumeSnapshot};
+use serde::{Deserialize, Serialize};
+
+/// Everything that somebody pays for, and the volumes that somebody paid for once.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct World {
+    pub(super) machines: Vec<Machine>,
+    pub(super) volumes: Vec<Volume>,
+    pub(super) deleted_volumes: Vec<Volume>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Machine {
+    pub(super) id: String,
+    /// The town it says it is of.
+    pub(super) town: String,
+    pub(super) state: String,
+    pub(super) volume: Option<String>,
+    /// Whether its sandbox answers.
+    pub(super) serving: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Volume {
+    pub(super) id: String,
+    pub(super) app: String,
+    /// Tells the town; Fly lets several have the same.
+    pub(super) name: String,
+    /// The rigs on it.
+    pub(super) rigs: Vec<String>,
+    /// Whether anything was ever written to it.
+    pub(super) has_data: bool,
+}
+
+impl World {
+    pub(super) fn of(fly: &FlySim) -> Self {
+        let (deleted, volumes): (Vec<_>, Vec<_>) = fly.all_volumes().into_iter().partition(|volume| volume.deleted);
+        Self {
+            machines: fly.machines().into_iter().map(Machine::from).collect(),
+            volumes: volumes.into_iter().map(Volume::from).collect(),
+            deleted_volumes: deleted.into_iter().map(Volume::from).collect(),
+        }
+    }
+
+    /// Whether nothing is on its way to another state.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.machines.iter().all(|machine| ["started", "stopped"].contains(&machine.state.as_str()))
+    }
+
+    pub(super) fn machine(&self, id: &str) -> Option<&Machine> {
+        self.machines.iter().find(|machine| machine.id == id)
+    }
+
+    pub(super) fn volume(&self, id: &str) -> Option<&Volume> {
+        self.volumes.iter().find(|volume| volume.id == id)
+    }
+}
+
+impl From<MachineSnapshot> for Machine {
+    fn from(mut machine: MachineSnapshot) -> Self {
+        Self {
+            town: machine.metadata.remove("gastown_town_id").unwrap_or_default(),
+            state: machine.state.to_string(),
+            id: machine.id,
+            volume: machine.volume,
+            serving: machine.serving,
+        }
+    }
+}
+
+/// The sandbox's own file.
+#[derive(Deserialize)]
+struct Rig {
+    name: String,
+}
+
+impl From<VolumeSnapshot> for Volume {
+    fn from(volume: VolumeSnapshot) -> Self {
+        let rigs = volume.files.get("rigs.json").and_then(|file| serde_json::from_str::<Vec<Rig>>(file).ok());
+        let rigs = rigs.unwrap_or_default().into_iter().map(|rig| rig.name).collect();
+        Self { id: volume.id, app: volume.app, name: volume.name, rigs, has_data: !volume.files.is_empty() }
+    }
+}
