@@ -1,6 +1,7 @@
 //! One operation, carried to its end: claim, then observe, plan, act, record, until the plan says done.
 
 mod act;
+mod disown;
 mod observe;
 mod pace;
 mod pass;

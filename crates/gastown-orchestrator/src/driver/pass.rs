@@ -6,8 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Record, StoreError, TownChange};
 use gastown_domain::{
-    AppName, Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownId, TownStatus,
-    plan,
+    Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownStatus, plan,
 };
 
 use super::act::{Done, Learned};
@@ -96,26 +95,6 @@ impl Driver {
     /// Writes the intent down before something is made: the doubt that a create begins with.
     pub(super) async fn remember(&self, operation: &Operation) -> Result<(), StoreError> {
         self.record(operation, TownChange::default(), Duration::ZERO).await.map(drop)
-    }
-
-    /// What was made under a claim that is lost, and that no row will name, goes at once: all of it where the town is a
-    /// tombstone by now; a volume also where the town has another one, for names of volumes are not unique (FM-49). What a
-    /// living town lacks, its new driver finds by name.
-    async fn disown(&self, app: &AppName, town: TownId, made: &TownChange) {
-        let Ok(Some(row)) = self.ports.store.registry.load(town).await else { return };
-        if let Some(Some(machine)) = &made.machine
-            && row.is_tombstone()
-            && let Err(error) = self.ports.outside.machines.delete_machine(app, machine).await
-        {
-            tracing::error!(machine.id = %machine, error = &error as &dyn std::error::Error, "orphan made by a lost claim");
-        }
-        let has_another = |made| row.volume_id.as_ref().is_some_and(|named| named != made);
-        if let Some(Some(volume)) = &made.volume
-            && (row.is_tombstone() || has_another(volume))
-            && let Err(error) = self.ports.outside.volumes.delete_volume(app, volume).await
-        {
-            tracing::error!(volume.id = %volume, error = &error as &dyn std::error::Error, "orphan made by a lost claim");
-        }
     }
 
     /// A step that is done again and again, though each time it went well, is done ever later: Fly's lists lag behind
