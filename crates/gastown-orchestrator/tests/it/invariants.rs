@@ -49,11 +49,15 @@ impl Bench {
                 broken.push(format!("{by} had a {kind} of {town}, whose owner is another"));
             }
         }
-        for town in rows.towns.values().filter(|town| town.is_tombstone() && !was_given_up(&rows, town.id)) {
+        let was_ours = |town: TownId| rows.accepted.values().any(|(of, ..)| *of == town);
+        for town in rows.towns.values().filter(|town| town.is_tombstone() && was_ours(town.id)) {
+            if was_given_up(&rows, town.id) {
+                continue;
+            }
             broken.push(format!("nobody destroyed this town, and its create was not undone: {town:?}"));
         }
         for grave in world.graves.iter().filter(|grave| grave.what != Buried::UnusedVolume) {
-            if let Some(town) = owner_of(&rows, grave)
+            if let Some(town) = owner_of(&rows, grave).filter(|town| was_ours(*town))
                 && rows.hidden.get(&town).is_none_or(|hidden| *hidden > grave.at)
             {
                 broken.push(format!("{:?} of the living town {town} was deleted", grave.what));
