@@ -27,7 +27,7 @@ impl Turn<'_> {
         work: impl Future<Output = Result<(T, Option<Alarm>), E>> + Send,
     ) -> Result<Option<T>, E> {
         let asked_at = Instant::now();
-        let begun = self.passes.begin(self.pass, self.worker, self.lease, self.every).await?;
+        let begun = self.passes.claim_pass(self.pass, self.worker, self.lease, self.every).await?;
         let Some(claim) = begun else { return Ok(None) };
         let result = tokio::select! {
             biased;

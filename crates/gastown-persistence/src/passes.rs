@@ -14,7 +14,7 @@ use crate::{Database, dialect};
 
 #[async_trait]
 impl Passes for Database {
-    async fn begin(
+    async fn claim_pass(
         &self,
         pass: Pass,
         worker: &WorkerId,

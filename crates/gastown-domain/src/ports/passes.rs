@@ -56,7 +56,7 @@ pub struct PassState {
 #[async_trait]
 pub trait Passes: Send + Sync {
     /// Takes a pass for `lease`, where the last one began longer than `every` ago and no lease on it holds (FM-52).
-    async fn begin(
+    async fn claim_pass(
         &self,
         pass: Pass,
         worker: &WorkerId,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gastown_domain::ports::{CreateTown, Dice, TownError, Towns as _, WorkerId};
-use gastown_domain::{Gigabytes, Guest, RigStatus, Town, TownConfig, TownId, TownStatus, UserId};
+use gastown_domain::ports::{Clock as _, CreateTown, Dice, TownError, Towns as _, WorkerId};
+use gastown_domain::{Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus, UserId};
 use gastown_orchestrator::{
     AppPlacement, Chance, Inspector, Keys, MachineTemplate, OrphanSweeper, Outside, Policy, Ports, SandboxEnv,
     Settings, Store as StorePorts, TownService, Workers,
@@ -18,7 +18,7 @@ use crate::faults::{Hit, Process};
 use crate::fly::{Fly, Line};
 use crate::keys::{Counter, Derived, Middle, Mint, PausedClock, Wrapper};
 use crate::process::ItsClock;
-use crate::store::{Connection, Store};
+use crate::store::{Connection, Store, town_row};
 
 /// As often as the workers do.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -235,5 +235,23 @@ impl Bench {
         let rows = self.store.rows();
         assert_eq!(rows.towns.len(), 1);
         rows.towns.keys().next().copied().unwrap()
+    }
+
+    /// A tombstone that names nothing.
+    pub(crate) fn bury(&self, town: TownId) {
+        let created_at = self.store.clock.now();
+        let living = town_row(&NewTown {
+            id: town,
+            owner: alice(),
+            name: "barn".parse().unwrap(),
+            region: "iad".parse().unwrap(),
+            config: TownConfig::default(),
+            rigs: Vec::new(),
+            created_at,
+        });
+        let sandbox_id = living.sandbox_id.tombstone(town);
+        let destroyed_at = Some(created_at);
+        let tombstone = Town { sandbox_id, status: TownStatus::Destroyed, destroyed_at, ..living };
+        self.store.rows().towns.insert(town, tombstone);
     }
 }

@@ -176,14 +176,14 @@ impl Orphans for Connection {
 
 #[async_trait]
 impl Passes for Connection {
-    async fn begin(
+    async fn claim_pass(
         &self,
         pass: Pass,
         _: &WorkerId,
         lease: Duration,
         every: Duration,
     ) -> Result<Option<PassClaim>, StoreError> {
-        self.query(Query::BeginPass, |rows, now| {
+        self.query(Query::ClaimPass, |rows, now| {
             let row = rows.books.passes.entry(pass.as_str()).or_default();
             let is_due = row.began_at.is_none_or(|at| at + every <= now);
             let is_free = row.lease_until.is_none_or(|until| until <= now);

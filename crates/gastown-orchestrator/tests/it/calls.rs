@@ -69,7 +69,7 @@ listed! {
         DeletingOrphan,
         CloseOrphan,
         // Passes
-        BeginPass,
+        ClaimPass,
         ProlongPass,
         EndPass,
         PassStates,

@@ -15,7 +15,7 @@ on_both! {
 }
 
 async fn begin(bed: &Bed, who: &str, every: Duration) -> Option<PassClaim> {
-    bed.database.begin(Pass::Orphans, &worker(who), LEASE, every).await.unwrap()
+    bed.database.claim_pass(Pass::Orphans, &worker(who), LEASE, every).await.unwrap()
 }
 
 async fn state(bed: &Bed) -> PassState {
@@ -28,14 +28,14 @@ async fn of_replicas_that_begin_at_once_one_may(bed: Bed) {
         for number in 0..8 {
             let database = bed.database.clone();
             running.spawn(async move {
-                database.begin(Pass::Orphans, &worker(&format!("w{number}")), LEASE, Duration::ZERO).await.unwrap()
+                database.claim_pass(Pass::Orphans, &worker(&format!("w{number}")), LEASE, Duration::ZERO).await.unwrap()
             });
         }
         let begun: Vec<_> = running.join_all().await.into_iter().flatten().collect();
         assert_eq!(begun, [PassClaim { pass: Pass::Orphans, number: round }]);
         bed.database.end(begun[0], None).await.unwrap();
     }
-    let other = bed.database.begin(Pass::Inspection, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
+    let other = bed.database.claim_pass(Pass::Inspection, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
     assert_eq!(other, Some(PassClaim { pass: Pass::Inspection, number: 1 }), "each pass has its own number");
 }
 

@@ -125,12 +125,12 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::Inspect => (
             &[ReadMachine],
             &[],
-            &[Query::BeginPass, Query::EndPass, Query::SettleTown, Query::TakeTowns],
+            &[Query::ClaimPass, Query::EndPass, Query::SettleTown, Query::TakeTowns],
         ),
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume],
             &[],
-            &[Query::Accounts, Query::BeginPass, Query::Book, Query::CloseOrphan, Query::DeletingOrphan, Query::EndPass, Query::NoteOrphans, Query::ProlongPass],
+            &[Query::Accounts, Query::ClaimPass, Query::Book, Query::CloseOrphan, Query::DeletingOrphan, Query::EndPass, Query::NoteOrphans, Query::ProlongPass],
         ),
     }
 }

@@ -96,7 +96,7 @@ impl Scenario {
             Self::SettleRigs => stage.leave_rigs_unsettled().await,
             Self::Reinstate => stage.hide_by_hand(),
             Self::Inspect => stage.bench.fly.world().machines[0].phase = Phase::Off,
-            Self::SweepOrphans => stage.add_orphans(),
+            Self::SweepOrphans => stage.add_orphans().await,
             _ => {}
         }
         stage.bench.fly.schedule().forget();

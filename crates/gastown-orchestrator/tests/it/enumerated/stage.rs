@@ -6,7 +6,6 @@ use std::time::Duration;
 use gastown_domain::ports::{Action, AddRig, CreateTown, RemoveRig, Towns as _};
 use gastown_domain::{Branch, FirstRig, RigId, TownId, TownStatus};
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 use super::case::Case;
 use super::scenario::Scenario;
@@ -67,9 +66,12 @@ impl Stage {
         schedule.next(Call::Fly(Action::ListVolumes), 4, Fault::EmptyList);
     }
 
-    /// Of a town that no registry has heard of; and the list takes longer than a lease is renewed after.
-    pub(super) fn add_orphans(&self) {
-        self.bench.fly.world().add_orphans(TownId::new(Uuid::from_u128(u128::MAX >> 1)), Instant::now());
+    /// Of a town that was destroyed; and the list takes longer than a lease is renewed after.
+    pub(super) async fn add_orphans(&self) {
+        let towns = self.bench.replica().towns;
+        let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
+        towns.destroy_town(&alice(), barn).await.unwrap();
+        self.bench.fly.world().add_orphans(barn, Instant::now());
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
     }
 

@@ -104,7 +104,7 @@ async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
-    bench.store.schedule().next(Call::Store(Query::BeginPass), 2, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::ClaimPass), 2, Fault::NotSent);
     let (stop, inspector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();

@@ -99,7 +99,7 @@ async fn a_pass_whose_process_dies_is_made_by_another() {
 async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
     let bench = Bench::new();
     strays(&bench, 1);
-    bench.store.schedule().next(Call::Store(Query::BeginPass), 1, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::ClaimPass), 1, Fault::NotSent);
     bench.store.schedule().next(Call::Store(Query::Book), 1, Fault::NotSent);
     bench.fly.schedule().next(Call::Fly(Action::Other), 1, Fault::ServerError);
     let (stop, sweeper) = (CancellationToken::new(), sweeper(&bench));

@@ -9,7 +9,7 @@ use gastown_orchestrator::{OrphanReport, OrphanSweeper, Policy, Settings};
 use tokio::time::sleep;
 
 use super::{
-    EVERY, asked, book, bring_back, bury, nobody, pass, pass_by, passes_of_grace, seen, stray, strays, sweeper, towns,
+    EVERY, asked, book, bring_back, nobody, pass, pass_by, passes_of_grace, seen, stray, strays, sweeper, towns,
 };
 use crate::bench::{Bench, alice, request, settings};
 use crate::faults::{Call, Fault, Process};
@@ -118,7 +118,7 @@ async fn what_is_being_made_or_removed_is_its_drivers() {
 async fn a_volume_is_not_deleted_while_a_machine_has_it() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
-    bury(&bench, nobody(0));
+    bench.bury(nobody(0));
     let volume = bench.fly.world().add_volume(nobody(0), &"iad".parse().unwrap()).id;
     bench.fly.world().volume(&volume).unwrap().held_by = town.machine_id;
     for _ in 0..10 {

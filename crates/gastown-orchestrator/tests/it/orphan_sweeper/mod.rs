@@ -7,16 +7,15 @@ mod operator;
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, Clock as _, MachineSpec, Orphan, WorkerId};
-use gastown_domain::{Guest, MachineId, NewTown, Town, TownConfig, TownId, TownStatus, VolumeId};
+use gastown_domain::ports::{Action, MachineSpec, Orphan, WorkerId};
+use gastown_domain::{Guest, MachineId, Town, TownId, VolumeId};
 use gastown_orchestrator::{OrphanReport, OrphanSweeper};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::bench::{Bench, alice, settings};
+use crate::bench::{Bench, settings};
 use crate::books::the_app;
 use crate::faults::Process;
-use crate::store::town_row;
 use crate::world::World;
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -79,31 +78,9 @@ fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
 /// Machines and volumes of towns that were destroyed.
 fn strays(bench: &Bench, count: u128) {
     for number in 0..count {
-        bury(bench, nobody(number));
+        bench.bury(nobody(number));
         stray(&mut bench.fly.world(), nobody(number));
     }
-}
-
-/// A tombstone that names nothing.
-fn bury(bench: &Bench, town: TownId) {
-    let created_at = bench.store.clock.now();
-    let new = NewTown {
-        id: town,
-        owner: alice(),
-        name: "barn".parse().unwrap(),
-        region: "iad".parse().unwrap(),
-        config: TownConfig::default(),
-        rigs: Vec::new(),
-        created_at,
-    };
-    let living = town_row(&new);
-    let tombstone = Town {
-        sandbox_id: living.sandbox_id.tombstone(town),
-        status: TownStatus::Destroyed,
-        destroyed_at: Some(created_at),
-        ..living
-    };
-    bench.store.rows().towns.insert(town, tombstone);
 }
 
 async fn towns(bench: &Bench, count: usize) {

@@ -24,9 +24,9 @@ const ALL_GO_ON: Duration = Duration::from_secs(240);
 /// Passes of the inspector within which every row tells the truth: three looks that agree, for each of two things that are
 /// untrue of one town, and one or two that come to nothing.
 const INSPECTIONS: usize = 8;
-/// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: its grace is seven passes long,
-/// then machine and volume go one after the other.
-const ORPHAN_PASSES: usize = 12;
+/// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: the grace of a machine is
+/// seven passes long, that of a volume of a town that never was a day, six passes an hour.
+const ORPHAN_PASSES: usize = 24 * 6 + 12;
 
 /// Jitter from the seed.
 struct Jitter(Mutex<StdRng>);
