@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// How many users call, each in an app of their own on Fly.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=200))]
     users: u16,
-    /// Fly's own rate limits too: more 429, and far fewer operations.
+    /// Fly's own rate limits too: 429 in earnest, and a third fewer operations.
     #[arg(long)]
     limits: bool,
     /// `postgres://…` of a database without towns, instead of a server of its own. It is migrated, is not restarted

@@ -100,7 +100,7 @@ fn empty_folder(path: PathBuf) -> anyhow::Result<PathBuf> {
 }
 
 /// Between a test's and the real one: slow enough that kills meet calls under way. Replicas pace their calls as in
-/// production; 429 comes as a fault, or, with Fly's own limits, in earnest: then towns take minutes, and little happens.
+/// production; 429 comes as a fault, or, with Fly's own limits, in earnest: then there is less to go wrong, not more.
 fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
     let ms = Duration::from_millis;
     let timing = Timing {
