@@ -19,6 +19,14 @@ impl Suite {
             Self::Fly => "gastown-fly",
         }
     }
+
+    /// What the test programs are told, one run after the other: what is quick comes first, and often suffices.
+    pub(super) fn rounds(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Orchestrator => &[&["--skip", "enumerated", "--skip", "sampled"], &["enumerated"], &["sampled"]],
+            Self::Persistence | Self::Fly => &[&[]],
+        }
+    }
 }
 
 /// One way.
@@ -203,7 +211,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-grace",
         about: "an orphan is deleted as soon as it is seen",
         file: "crates/gastown-orchestrator/src/orphans/verdict.rs",
-        sound: "    by_patience(entry, item.made_at, grace, times)\n",
+        sound: "    by_patience(entry, item.made_at, grace.of(sighting), times)\n",
         broken: "    let _ = (entry, grace, times);\n    Verdict::Deletable\n",
         suites: ORCHESTRATOR,
     },

@@ -83,9 +83,11 @@ impl Workshop {
     /// The suites as they are: one that fails without a mutant shows nothing.
     pub(super) async fn expect_all_well(&self, suites: BTreeSet<Suite>, interrupt: &Interrupt) -> anyhow::Result<()> {
         for suite in suites {
-            let run = self.test(suite, "without a mutant", interrupt).await?;
-            let Some(run) = run else { bail!("{suite:?} hangs without any mutant") };
-            ensure!(run.succeeded, "{suite:?} fails without any mutant:\n{}", run.text.trim_end());
+            for round in suite.rounds() {
+                let run = self.test(suite, round, "without a mutant", interrupt).await?;
+                let Some(run) = run else { bail!("{suite:?} hangs without any mutant") };
+                ensure!(run.succeeded, "{suite:?} fails without any mutant:\n{}", run.text.trim_end());
+            }
         }
         Ok(())
     }
@@ -105,17 +107,27 @@ impl Workshop {
             if built.is_none_or(|built| !built.succeeded) {
                 return Ok(Fate::DoesNotBuild);
             }
-            match self.test(*suite, heading, interrupt).await? {
-                None => return Ok(Fate::Hung),
-                Some(run) if run.succeeded => {}
-                Some(run) => return Ok(Fate::Noticed { by: first_failure(&run.text) }),
+            for round in suite.rounds() {
+                match self.test(*suite, round, heading, interrupt).await? {
+                    None => return Ok(Fate::Hung),
+                    Some(run) if run.succeeded => {}
+                    Some(run) => return Ok(Fate::Noticed { by: first_failure(&run.text) }),
+                }
             }
         }
         Ok(Fate::Survived)
     }
 
-    async fn test(&self, suite: Suite, title: &str, interrupt: &Interrupt) -> anyhow::Result<Option<Logged>> {
-        self.cargo(suite, &["--no-fail-fast"], title, interrupt).await
+    /// The unit tests and the one test program of a crate.
+    async fn test(
+        &self,
+        suite: Suite,
+        round: &[&str],
+        title: &str,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Option<Logged>> {
+        let more = [&["--lib", "--test", "it", "--"], round].concat();
+        self.cargo(suite, &more, title, interrupt).await
     }
 
     /// `None` where it did not end in time.
