@@ -130,17 +130,19 @@ impl Driver {
         // After a lost answer there may be two of the name, for volume names are not unique (FM-02).
         let may_be_more = creating && sight.progress.volume_doubt.is_some();
         let named = if stored.is_none() || may_be_more { volumes.volumes_of(app, town.id).await? } else { Vec::new() };
-        // Fly may have moved it: its id is forgotten only once the list was answered too. A town that stays keeps the id of a
-        // lost volume, for whoever looks for its data (FM-22).
-        if stored.is_none() && town.volume_id.is_some() && operation.kind != OperationKind::Start {
-            sight.change.volume = Some(None);
-        }
+        let is_gone = town.volume_id.is_some() && stored.is_none();
 
         // A create takes one that is leaving for none: it is empty, and another is made in its place.
         let usable = |volume: &VolumeSighting| !(creating && volume.leaving);
         let in_use = stored.filter(usable).or_else(|| first_choice(&named).filter(|volume| usable(volume)).cloned());
         let Some(in_use) = in_use else {
-            return Ok(absent(&mut sight.progress.volume_doubt));
+            let seen = absent(&mut sight.progress.volume_doubt);
+            // Fly may have moved it: its id is forgotten only once its name is proven absent too. A town that stays keeps the
+            // id of a lost volume, for whoever looks for its data (FM-22).
+            if is_gone && seen == Seen::Absent && operation.kind != OperationKind::Start {
+                sight.change.volume = Some(None);
+            }
+            return Ok(seen);
         };
         if town.volume_id.as_ref() != Some(&in_use.id) {
             tracing::info!(volume.id = %in_use.id, "volume found by name");

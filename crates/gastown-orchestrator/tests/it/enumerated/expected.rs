@@ -118,7 +118,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Query::ClaimDue, Query::Finish, Query::ListRigs, Query::LoadTown, Query::Record, Query::Renew, Query::Stranded, Query::Unsettled],
         ),
         Scenario::Reinstate => (
-            &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume],
+            &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume],
             &[],
             &[Query::ClaimDue, Query::Finish, Query::LoadTown, Query::Record, Query::Reinstate, Query::Renew, Query::Stranded, Query::Unsettled],
         ),
