@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{BoxError, ProviderError, SandboxError, StoreError};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::Instant;
 
 pub(crate) use crate::calls::{Call, Query, listed};
@@ -67,6 +70,15 @@ impl Fault {
         matches!(self, Self::HangBefore | Self::HangAfter)
     }
 
+    /// How likely it is where faults come by chance: what is told wrongly more often than what ends a process.
+    const fn weight(self) -> u32 {
+        match self {
+            Self::ReplyLost | Self::LateApplied | Self::Status408 | Self::StaleList | Self::EmptyList => 6,
+            Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => 1,
+            _ => 2,
+        }
+    }
+
     /// Whether all must recover when it befalls this call: what Fly, a sandbox or the database can do, and no more than
     /// that. `LandsLate` breaks what is assumed of Fly: that it is done with a call soon after its time is up.
     pub(crate) const fn fits(self, call: Call) -> bool {
@@ -84,6 +96,23 @@ impl Fault {
             Self::Contended => matches!(call, Call::Store(_)),
             Self::LandsLate => false,
         }
+    }
+}
+
+/// Faults by chance.
+struct Weather {
+    dice: StdRng,
+    /// Of so many in a thousand calls.
+    permille: u32,
+}
+
+impl Weather {
+    fn strike(&mut self, call: Call) -> Option<Fault> {
+        if self.dice.random_range(0..1000) >= self.permille {
+            return None;
+        }
+        let fitting: Vec<_> = Fault::ALL.iter().copied().filter(|fault| fault.fits(call)).collect();
+        fitting.choose_weighted(&mut self.dice, |fault| fault.weight()).ok().copied()
     }
 }
 
@@ -133,6 +162,7 @@ pub(crate) struct Schedule {
     pub(crate) times: Vec<Instant>,
     pub(crate) hits: Vec<Hit>,
     rules: Vec<Rule>,
+    weather: Option<Weather>,
 }
 
 impl Schedule {
@@ -161,6 +191,11 @@ impl Schedule {
         self.rules.push(Rule { only: Only::Fitting, skip, times, fault });
     }
 
+    /// From now on strikes so many in a thousand calls with whatever fits.
+    pub(crate) fn weather(&mut self, permille: u32, seed: u64) {
+        self.weather = Some(Weather { dice: StdRng::seed_from_u64(seed), permille });
+    }
+
     /// Strikes every call of every kind.
     pub(crate) fn everything(&mut self, fault: Fault) {
         self.rules.push(Rule { only: Only::Any, skip: 0, times: usize::MAX, fault });
@@ -175,6 +210,7 @@ impl Schedule {
 
     pub(crate) fn calm(&mut self) {
         self.rules.clear();
+        self.weather = None;
     }
 
     pub(crate) fn count(&self, call: Call) -> usize {
@@ -194,6 +230,7 @@ impl Schedule {
                 struck = Some(rule.fault);
             }
         }
+        let struck = struck.or_else(|| self.weather.as_mut()?.strike(call));
         self.hits.extend(struck.map(|fault| Hit { at, call, fault, when }));
         struck
     }

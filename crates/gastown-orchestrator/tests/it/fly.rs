@@ -235,15 +235,21 @@ impl Machines for Line {
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
         let (id, spec) = (id.clone(), spec.clone());
-        self.fly(ACTION, move |world| match world.machine(&id) {
-            None => Err(ProviderError::MachineMissing { action: ACTION }),
-            Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
-                machine.env = spec.env;
-                machine.metadata = spec.metadata;
-                machine.volume = spec.volume;
-                Ok(())
+        self.fly(ACTION, move |world| {
+            let has_volume = world.volume(&spec.volume).is_some();
+            match world.machine(&id) {
+                None => Err(ProviderError::MachineMissing { action: ACTION }),
+                Some(_) if !has_volume => {
+                    Err(ProviderError::VolumeMissing { action: ACTION, cause: "no such volume".into() })
+                }
+                Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
+                    machine.env = spec.env;
+                    machine.metadata = spec.metadata;
+                    machine.volume = spec.volume;
+                    Ok(())
+                }
+                Some(_) => Err(not_now(ACTION)),
             }
-            Some(_) => Err(not_now(ACTION)),
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::{Power, TownId, VolumeId};
+use gastown_domain::{Power, TownId, TownStatus, VolumeId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,7 +36,12 @@ impl Play {
         let mut world = bench.fly.world();
         match mischief {
             Mischief::StopMachine { .. } => turn(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
-            Mischief::StartMachine { .. } => turn(town, &mut world, Power::Off, Phase::Starting(now + BOOT)),
+            // Without its volume it cannot.
+            Mischief::StartMachine { .. } => {
+                let mounted = town.and_then(|town| present(&mut world, town)).map(|machine| machine.volume.clone());
+                mounted.is_some_and(|volume| world.volume(&volume).is_some())
+                    && turn(town, &mut world, Power::Off, Phase::Starting(now + BOOT))
+            }
             Mischief::FailMachine { .. } => turn(town, &mut world, Power::On, Phase::Failed),
             Mischief::DestroyMachine { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
@@ -53,12 +58,15 @@ impl Play {
             Mischief::MoveVolume { .. } => town.is_some_and(|town| move_volume(&mut world, town)),
             Mischief::LoseVolume { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
-                let lost = lose_volume(&mut world, town);
+                // Until a town has run, its volume may be replaced by another.
+                let has_data = bench.store.town(town).status != TownStatus::Provisioning;
+                let lost = has_data && lose_volume(&mut world, town);
                 self.events.losses += usize::from(lost);
                 lost
             }
             Mischief::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
+            Mischief::RefuseRig { name } => world.refused_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::LeaveOrphans if self.events.counts.contains_key(mischief.name()) => false,
             Mischief::LeaveOrphans => {
                 world.add_orphans(TownId::new(Uuid::from_u128(u128::MAX >> 1)), now);
@@ -84,7 +92,7 @@ impl Mischief {
         match self {
             Self::StopMachine { town } | Self::StartMachine { town } | Self::FailMachine { town } => Some(town),
             Self::DestroyMachine { town } | Self::MoveVolume { town } | Self::LoseVolume { town } => Some(town),
-            Self::OccupyRig { .. } | Self::FreeRigs | Self::LeaveOrphans => None,
+            Self::OccupyRig { .. } | Self::FreeRigs | Self::RefuseRig { .. } | Self::LeaveOrphans => None,
             Self::Fill | Self::Empty | Self::LoseHosts | Self::FindHosts => None,
         }
     }
@@ -99,6 +107,7 @@ impl Mischief {
             Self::LoseVolume { .. } => "volume lost",
             Self::OccupyRig { .. } => "rig in use",
             Self::FreeRigs => "rigs free",
+            Self::RefuseRig { .. } => "rig refused",
             Self::LeaveOrphans => "orphans",
             Self::Fill => "region full",
             Self::Empty => "region free",

@@ -67,9 +67,10 @@ fn played(seed: u64, moves: &[Move]) -> Result<Figures, String> {
 /// What there is to say about a play that fails, and how to repeat it.
 fn failure(seed: u64, moves: &[Move], wrong: &str) -> String {
     let fewest = fewest(seed, moves);
+    let still_wrong = played(seed, &fewest).err().unwrap_or_default();
     format!(
-        "seed {seed}: {wrong}\nwith these {} of its {} moves it still fails: {fewest:?}\nrepeat it with GASTOWN_SEED={seed} \
-         cargo test -p gastown-orchestrator --test it sampled",
+        "seed {seed}: {wrong}\n\nwith these {} of its {} moves it still fails: {fewest:?}\n{still_wrong}\n\nrepeat it with \
+         GASTOWN_SEED={seed} cargo test -p gastown-orchestrator --test it sampled",
         fewest.len(),
         moves.len()
     )

@@ -29,6 +29,8 @@ pub(super) enum Move {
     Trouble { after: usize, times: usize, fault: Fault },
     /// One of the next calls to the registry is struck.
     RegistryTrouble { after: usize, fault: Fault },
+    /// From now on so many in a thousand calls are struck, to Fly and the sandboxes and to the registry.
+    Weather { outside: u32, registry: u32, seed: u64 },
     /// Nothing strikes any more, for now.
     Calm,
     /// Workers sweep.
@@ -101,6 +103,10 @@ pub(super) enum Mischief {
         name: usize,
     },
     FreeRigs,
+    /// It cannot be cloned any more.
+    RefuseRig {
+        name: usize,
+    },
     /// Machine and volume of a town that no registry has heard of.
     LeaveOrphans,
     /// The first region has no room for machines, or has again.
@@ -113,7 +119,7 @@ pub(super) enum Mischief {
 
 listed! {
     /// What is drawn, by weight.
-    Kind { Create, Life, Rig, Look, Kill, Restart, Hang, Clock, Trouble, RegistryTrouble, Calm, Sweep, Inspect, Search, Mischief, Wait, }
+    Kind { Create, Life, Rig, Look, Kill, Restart, Hang, Clock, Trouble, RegistryTrouble, Weather, Calm, Sweep, Inspect, Search, Mischief, Wait, }
 }
 
 impl Kind {
@@ -123,11 +129,12 @@ impl Kind {
             Self::Life => 22,
             Self::Rig => 8,
             Self::Look => 2,
-            Self::Kill | Self::Restart | Self::Sweep | Self::Inspect => 4,
+            Self::Kill | Self::Sweep | Self::Inspect => 5,
+            Self::Restart | Self::Weather => 3,
             Self::Hang | Self::Calm | Self::Search => 2,
             Self::Clock => 1,
-            Self::Trouble => 16,
-            Self::RegistryTrouble => 8,
+            Self::Trouble => 10,
+            Self::RegistryTrouble => 4,
             Self::Mischief => 6,
             Self::Wait => 12,
         }
@@ -137,7 +144,16 @@ impl Kind {
 /// The moves of a seed: fewer or more, so that some seeds are easy to read.
 pub(super) fn moves_of(dice: &mut StdRng) -> Vec<Move> {
     let count = dice.random_range(6..=50);
-    (0..count).map(|_| one(dice)).collect()
+    // Most begin in some weather; what is told of a few calls in the middle is easier to read.
+    let first = dice.random_bool(0.7).then(|| weather(dice));
+    let others: Vec<_> = (0..count).map(|_| one(dice)).collect();
+    first.into_iter().chain(others).collect()
+}
+
+fn weather(dice: &mut StdRng) -> Move {
+    let outside = *[10, 30, 80, 200, 350].choose(dice).unwrap();
+    let registry = *[0, 0, 5, 20].choose(dice).unwrap();
+    Move::Weather { outside, registry, seed: dice.random() }
 }
 
 fn one(dice: &mut StdRng) -> Move {
@@ -164,6 +180,7 @@ fn one(dice: &mut StdRng) -> Move {
             let fault = fault(dice, |fault| fault.fits(Call::Store(Query::Record)));
             Move::RegistryTrouble { after: dice.random_range(0..40), fault }
         }
+        Kind::Weather => weather(dice),
         Kind::Calm => Move::Calm,
         Kind::Sweep => Move::Sweep { at },
         Kind::Inspect => Move::Inspect { at },
@@ -200,7 +217,7 @@ fn fault(dice: &mut StdRng, fits: impl Fn(Fault) -> bool) -> Fault {
 
 fn mischief(dice: &mut StdRng) -> Mischief {
     let town = dice.random_range(0..TOWNS);
-    match dice.random_range(0..16) {
+    match dice.random_range(0..17) {
         0 | 1 => Mischief::StopMachine { town },
         2 => Mischief::StartMachine { town },
         3 => Mischief::FailMachine { town },
@@ -213,6 +230,7 @@ fn mischief(dice: &mut StdRng) -> Mischief {
         12 => Mischief::Fill,
         13 => Mischief::Empty,
         14 => Mischief::LoseHosts,
+        15 => Mischief::RefuseRig { name: dice.random_range(0..2) },
         _ => Mischief::FindHosts,
     }
 }

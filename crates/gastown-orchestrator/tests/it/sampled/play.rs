@@ -72,6 +72,10 @@ impl Play {
             Move::Clock { at, seconds } => self.replicas[at].process.jump(TimeDelta::seconds(seconds)),
             Move::Trouble { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
             Move::RegistryTrouble { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
+            Move::Weather { outside, registry, seed } => {
+                self.bench.fly.schedule().weather(outside, seed);
+                self.bench.store.schedule().weather(registry, !seed);
+            }
             Move::Calm => self.calm(),
             Move::Sweep { at } => {
                 self.let_it(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
