@@ -94,5 +94,5 @@ fn fewest(seed: u64, moves: &[Move]) -> Vec<Move> {
 
 #[expect(clippy::disallowed_methods, reason = "what a test is told by whoever runs it is no setting of the service")]
 fn told(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|number| number.parse().expect("a number"))
+    std::env::var(name).ok().map(|number| number.parse().unwrap())
 }
