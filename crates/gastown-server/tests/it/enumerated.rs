@@ -164,7 +164,9 @@ impl Lives {
                 for record in &self.stage.sim.calls()[before..] {
                     *counts.entry(record.call).or_default() += 1;
                 }
-                counts.into_iter().for_each(|(call, count)| made.entry((operation, call)).or_default().push(count));
+                for (call, count) in counts {
+                    made.entry((operation, call)).or_default().push(count);
+                }
             }
         }
         let mut cases = Vec::new();

@@ -147,7 +147,7 @@ impl Storm {
             }
             self.ask_at_once(round).await;
             if self.dice.random_bool(0.3) {
-                self.befall().await;
+                self.befall();
             }
             if round % 4 == 3 {
                 // What it drove is taken over when its lease has run out.
@@ -184,7 +184,7 @@ impl Storm {
                 }
                 Ok(_) => {}
                 Err(refused) => {
-                    assert!(REFUSALS.contains(&refused.code.as_str()), "round {round}: {ask:?}: {refused:?}")
+                    assert!(REFUSALS.contains(&refused.code.as_str()), "round {round}: {ask:?}: {refused:?}");
                 }
             }
         }
@@ -228,7 +228,7 @@ impl Storm {
     }
 
     /// Something happens to a machine without anybody of ours asking.
-    async fn befall(&mut self) {
+    fn befall(&mut self) {
         let machines = self.stage.sim.machines();
         let Some(machine) = machines.choose(&mut self.dice) else { return };
         let happened = match (self.event, &machine.volume) {
