@@ -89,7 +89,7 @@ pub struct Policy {
     pub start_patience: Duration,
     /// A stop that has not reached its goal by then fails.
     pub stop_patience: Duration,
-    /// The deadline of what Fly's limits hold up moves with the wait, until this long after it was accepted (FM-53).
+    /// The deadline of what Fly's limits hold up moves with the wait, by so much in all (FM-53).
     pub queue_patience: Duration,
     /// A create gives up after so many failures in a row that say nothing about a cause.
     pub create_attempts: u32,

@@ -27,12 +27,12 @@ impl Driver {
     }
 
     /// The deadline of an operation that Fly's limits hold up moves with the wait: a queue is no failure (FM-53). It does
-    /// so for a bounded time.
+    /// so for a bounded time in all, which is added up: no clock is compared with another (FM-51).
     pub(super) fn excuse(&self, operation: &mut Operation, wait: Duration) {
-        let last = operation.created_at + self.settings.policy.queue_patience;
-        let moved = operation.deadline_at + wait;
-        if moved <= last {
-            operation.deadline_at = moved;
+        let queued = Duration::from_millis(operation.progress.queued_ms).saturating_add(wait);
+        if queued <= self.settings.policy.queue_patience {
+            operation.progress.queued_ms = u64::try_from(queued.as_millis()).unwrap_or(u64::MAX);
+            operation.deadline_at += wait;
         }
     }
 }

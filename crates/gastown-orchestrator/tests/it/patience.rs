@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use gastown_domain::ports::{Action, Clock as _, Towns as _, WorkerId};
 use gastown_domain::{Failure, OperationKind, TownStatus};
 use gastown_orchestrator::{PassReport, Policy, TownService};
@@ -90,6 +91,26 @@ async fn a_create_that_fly_holds_up_is_not_rolled_back_for_waiting() {
     workers.await.unwrap();
     assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
     bench.assert_invariants("after the queue");
+}
+
+/// The process's clock only dates what users see: the queue is as long for everybody (FM-51).
+#[tokio::test(start_paused = true)]
+async fn a_process_whose_clock_is_wrong_waits_for_fly_as_long_as_any() {
+    for hours in [-2, 2] {
+        let bench = Bench::new();
+        bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
+        let replica = bench.replica();
+        replica.process.jump(TimeDelta::hours(hours));
+        let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+        let stop = replica.stop.clone();
+        let workers = tokio::spawn(replica.workers.run(stop.clone()));
+        sleep(40 * MINUTE).await;
+        assert_eq!(bench.store.town(town).status, TownStatus::Provisioning, "{hours} hours off: still in the queue");
+        sleep(50 * MINUTE).await;
+        stop.cancel();
+        workers.await.unwrap();
+        bench.assert_nothing_left(town);
+    }
 }
 
 #[tokio::test(start_paused = true)]
