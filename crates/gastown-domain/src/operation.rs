@@ -63,6 +63,8 @@ pub struct Progress {
     pub synced: Option<bool>,
     /// A machine whose create this operation has seen acknowledged. Once set, its absence is a loss, not a beginning.
     pub machine_made: bool,
+    /// The machine that the row named is proven gone, and no other was found (FM-19).
+    pub machine_missing: bool,
     /// How long Fly's limits have held it up in all, in milliseconds: so far its deadline has moved (FM-53).
     pub queued_ms: u64,
 }

@@ -1,7 +1,7 @@
 //! `gastown_town_health`: what is known of a town beside its row. Whoever writes here holds the lock of the town's row.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::TownId;
+use gastown_domain::{Drift, TownId};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, EntityTrait as _, Set};
 use uuid::Uuid;
@@ -16,27 +16,45 @@ pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTim
     write(tx, [row], &[Column::LastReportAt]).await
 }
 
+/// What becomes of a drift that is believed when an operation ends or hides its town.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belief {
+    /// It stays.
+    Kept,
+    /// It is put right.
+    PutRight,
+    /// This is believed from now on.
+    Found(Drift),
+}
+
 /// An operation ended or hid the town: what a look saw before is worth nothing now, and one under way finds another mark
-/// than it left. An operation that reached its goal also puts a drift right.
+/// than it left. Answers whether a drift that the operation found is news.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    is_put_right: bool,
-) -> Result<(), Stop> {
+    belief: Belief,
+) -> Result<bool, Stop> {
     let before = health::Entity::find_by_id(town.as_uuid()).one(tx).await?;
+    let found = match belief {
+        Belief::Found(drift) => Some(drift.as_str()),
+        Belief::Kept | Belief::PutRight => None,
+    };
+    let known = before.as_ref().filter(|before| before.drift.as_deref() == found);
+    let since = if let Some(known) = known { known.drift_since } else { Some(now) };
     let row = ActiveModel {
         town_id: Set(town.as_uuid()),
-        checked_at: Set(Some(later_than(before.and_then(|before| before.checked_at), now))),
+        checked_at: Set(Some(later_than(before.as_ref().and_then(|before| before.checked_at), now))),
         suspicion: Set(None),
         suspicion_looks: Set(0),
-        drift: Set(None),
-        drift_since: Set(None),
+        drift: Set(found.map(ToOwned::to_owned)),
+        drift_since: Set(since.filter(|_| found.is_some())),
         ..ActiveModel::default()
     };
     let looked_at = [Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks];
-    let drift: &[_] = if is_put_right { &[Column::Drift, Column::DriftSince] } else { &[] };
-    write(tx, [row], &[&looked_at, drift].concat()).await
+    let drift: &[_] = if belief == Belief::Kept { &[] } else { &[Column::Drift, Column::DriftSince] };
+    write(tx, [row], &[&looked_at, drift].concat()).await?;
+    Ok(found.is_some() && known.is_none())
 }
 
 /// These towns are taken for a look now.

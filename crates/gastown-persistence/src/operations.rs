@@ -11,7 +11,8 @@ use crate::calendar::{after, at_most_the_last};
 use crate::claims::{claimed, given_back, holds, take_due, take_one, write};
 use crate::entity::gastown_operations::{self as operations, Column};
 use crate::error::{Stop, unwritable};
-use crate::events::{Event, outcome_of};
+use crate::events::{CONTROL_PLANE, Event, outcome_of};
+use crate::health::Belief;
 use crate::{Database, dialect, health, request, stranded, town_change};
 
 #[async_trait]
@@ -66,8 +67,15 @@ impl Operations for Database {
             let ended = operations::Entity::delete_many().filter(holds(fence)).exec_with_returning(&*tx).await?;
             let ended = ended.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?.into_operation()?;
             town_change::apply(&tx, row, town).await?;
-            let is_put_right = outcome.is_ok() || town.hidden_at.is_some();
-            health::operated_on(&tx, fence.town, now, is_put_right).await?;
+            let belief = match town.drift {
+                Some(found) => Belief::Found(found),
+                None if outcome.is_ok() || town.hidden_at.is_some() => Belief::PutRight,
+                None => Belief::Kept,
+            };
+            let is_news = health::operated_on(&tx, fence.town, now, belief).await?;
+            if let Some(found) = town.drift.filter(|_| is_news) {
+                Event::of(fence.town, CONTROL_PLANE, "drift", found.as_str(), now).on(&ended).record(&*tx).await?;
+            }
             Event::ended(&ended, outcome, now).record(&*tx).await
         })
         .await
@@ -103,7 +111,7 @@ async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &Record) -
         town_change::apply(tx, row, &record.town).await?;
     }
     if record.town.hidden_at.is_some() {
-        health::operated_on(tx, fence.town, now, true).await?;
+        health::operated_on(tx, fence.town, now, Belief::PutRight).await?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::{
-    Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step, Town,
-    TownId, TownStatus, UserId, VolumeId,
+    Drift, Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step,
+    Town, TownId, TownStatus, UserId, VolumeId,
 };
 
 /// An operation to be accepted. Its row starts at [`Mark::Begun`], due at once.
@@ -60,6 +60,9 @@ pub struct TownChange {
     pub hidden_at: Option<DateTime<Utc>>,
     /// A confirmed sync.
     pub synced_at: Option<DateTime<Utc>>,
+    /// What the operation found to have happened behind our back and did not put right, for the owner to read. Written
+    /// where the operation ends; looks at settled towns have a word of their own for it, [`super::Finding::drift`].
+    pub drift: Option<Drift>,
 }
 
 /// What a driver learned. Written whole, under the fence, with the lease prolonged.

@@ -2,7 +2,8 @@
 
 use gastown_domain::ports::{Awaited, MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
 use gastown_domain::{
-    AppName, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
+    AppName, Drift, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
+    VolumeId,
 };
 
 use super::Driver;
@@ -58,7 +59,7 @@ impl Driver {
             Step::EnsureVolume => return self.ensure_volume(app, operation, town).await,
             Step::EnsureMachine => return self.ensure_machine(app, operation, town, sight).await,
             Step::RefreshMachine => return self.refresh_machine(app, operation, town, sight).await,
-            Step::SettleSandbox => return self.settle_sandbox(town).await,
+            Step::SettleSandbox => return self.settle_sandbox(town, sight).await,
             Step::FinalSync => Ok(self.final_sync(operation, town).await),
             Step::PowerOn => match &sight.machine {
                 Some(there) => outside.machines.start_machine(app, &there.id).await.map(|()| done()),
@@ -88,7 +89,7 @@ impl Driver {
                 Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::Finish => Ok(finished(operation)),
+            Step::Finish => Ok(finished(operation, town)),
             Step::GiveUpVolumeLost => Ok(Done::Setback(Setback::GiveUp(Failure::VolumeLost))),
             Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
         };
@@ -204,7 +205,12 @@ impl Driver {
         })
     }
 
-    async fn settle_sandbox(&self, town: &Town) -> Result<Done, StoreError> {
+    async fn settle_sandbox(&self, town: &Town, sight: &Sight) -> Result<Done, StoreError> {
+        if let Some(mounted) = on_another_volume(sight) {
+            // No town runs on a disk that is not its own (FM-25): somebody changed the machine, or Fly is moving it.
+            tracing::warn!(volume.id = %mounted, "the machine mounts another volume than the town's");
+            return Ok(Done::NotYet { failure: Failure::MachineBusy, waited: false });
+        }
         let Some(at) = address_of(&self.settings, self.ports.keys.towns.as_ref(), town) else { return Ok(missed()) };
         if let Err(error) = self.ports.outside.sandboxes.health(&at).await {
             tracing::debug!(
@@ -264,12 +270,25 @@ fn look_again(operation: &Operation, sight: &Sight) -> Done {
     }
 }
 
+/// The volume that the town's machine mounts, where both are known and it is not the town's.
+fn on_another_volume(sight: &Sight) -> Option<&VolumeId> {
+    let mounted = sight.machine.as_ref()?.volume.as_ref()?;
+    (sight.volume.as_ref()?.id != *mounted).then_some(mounted)
+}
+
 /// The end of an operation whose goal is reached, or whose undoing is.
-fn finished(operation: &Operation) -> Done {
-    let stands = |status| TownChange { status: Some(status), ..TownChange::default() };
+fn finished(operation: &Operation, town: &Town) -> Done {
+    // A stop of a town whose machine somebody else removed has its goal, and its owner is told (FM-19).
+    let missing = operation.kind == OperationKind::Stop && operation.progress.machine_missing;
+    let drift = missing.then_some(Drift::MachineMissing);
+    let stands = |status| TownChange { status: Some(status), drift, ..TownChange::default() };
     let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
     match (operation.kind, operation.cause) {
         (OperationKind::Create | OperationKind::Start, _) => Done::Ended(Ok(()), stands(TownStatus::Running)),
+        // It never ran: it has no goal but its create's, which the next sweep gives it again.
+        (OperationKind::Stop, _) if !town.status.may_become(TownStatus::Stopped) => {
+            Done::Ended(Err(Rejection::Failed(Failure::MachineBusy)), TownChange::default())
+        }
         (OperationKind::Stop, None) => Done::Ended(Ok(()), stands(TownStatus::Stopped)),
         (OperationKind::Stop, Some(cause)) => Done::Ended(Err(Rejection::Failed(cause)), stands(TownStatus::Stopped)),
         (OperationKind::Destroy, _) => Done::Ended(Ok(()), gone),

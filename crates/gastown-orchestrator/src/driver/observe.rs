@@ -107,6 +107,7 @@ impl Driver {
             sight.change.machine = Some(None);
         }
         let Some(found) = machines.machines_of(app, town.id).await?.into_iter().next() else {
+            sight.progress.machine_missing |= town.machine_id.is_some();
             return Ok(absent(&mut sight.progress.machine_doubt));
         };
         tracing::info!(machine.id = %found.id, "machine found by name or metadata");
@@ -181,6 +182,7 @@ fn present(machine: MachineSighting, sight: &mut Sight) -> Seen<Power> {
     let power = machine.power;
     // Also of one whose create was never answered: if it vanishes, that is a loss.
     sight.progress.machine_made = true;
+    sight.progress.machine_missing = false;
     sight.machine = Some(machine);
     Seen::Present(power)
 }

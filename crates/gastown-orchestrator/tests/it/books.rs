@@ -44,12 +44,11 @@ impl Books {
         self.health.get(&town).cloned().unwrap_or_default()
     }
 
-    /// An operation looked at everything and put it right: what was suspected or believed before is of the past, and a look
-    /// that is under way too.
-    pub(crate) fn operation_ended(&mut self, town: TownId) {
-        if let Some(health) = self.health.get_mut(&town) {
-            (health.checked_at, health.suspicion, health.drift) = (None, None, None);
-        }
+    /// An operation looked at everything and put it right, but for what it found: what was suspected or believed before is of
+    /// the past, and a look that is under way too.
+    pub(crate) fn operation_ended(&mut self, town: TownId, found: Option<(Drift, DateTime<Utc>)>) {
+        let health = self.health.entry(town).or_default();
+        (health.checked_at, health.suspicion, health.drift) = (None, None, found);
     }
 }
 

@@ -25,5 +25,6 @@ mod rigs;
 mod sampled;
 mod sandboxes;
 mod store;
+mod surprises;
 mod takeover;
 mod world;

@@ -323,12 +323,12 @@ impl Operations for Connection {
     }
 
     async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError> {
-        self.query(Query::Finish, |rows, _| {
+        self.query(Query::Finish, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
             rows.outcomes.insert(fence.operation, outcome);
-            rows.books.operation_ended(fence.town);
+            rows.books.operation_ended(fence.town, town.drift.map(|drift| (drift, now)));
             Ok(())
         })
         .await

@@ -23,6 +23,7 @@ on_both! {
     a_town_that_was_destroyed_since_is_left_alone,
     an_operation_that_ends_well_puts_a_drift_right,
     an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion,
+    what_an_operation_found_is_believed_and_written_down_once,
     what_is_hidden_has_no_drift,
 }
 
@@ -248,6 +249,24 @@ async fn an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion(bed:
     let after = bed.database.health(town.id).await.unwrap();
     assert_eq!((after.suspicion, after.drift), (None, before.drift));
     assert!(after.checked_at > before.checked_at, "{after:?}");
+}
+
+async fn what_an_operation_found_is_believed_and_written_down_once(bed: Bed) {
+    let town = drifted(&bed).await;
+    let found = TownChange { drift: Some(Drift::MachineMissing), ..TownChange::default() };
+    let mut since = None;
+    for outcome in [Ok(()), Err(Rejection::Failed(Failure::SandboxUnhealthy))] {
+        bed.request(&town, OperationKind::Stop).await;
+        let stop = bed.claimed(town.id, "driver").await;
+        bed.database.finish(stop.fence(), outcome, &found).await.unwrap();
+        let health = bed.database.health(town.id).await.unwrap();
+        let (drift, believed_since) = health.drift.unwrap();
+        assert_eq!((drift, health.suspicion), (Drift::MachineMissing, None));
+        assert_eq!(*since.get_or_insert(believed_since), believed_since, "no news the second time");
+    }
+    let said = "SELECT count(*) FROM gastown_town_events \
+                WHERE actor = 'control-plane' AND action = 'drift' AND outcome = 'machine_missing'";
+    assert_eq!(bed.number(said).await, 1);
 }
 
 async fn what_is_hidden_has_no_drift(bed: Bed) {

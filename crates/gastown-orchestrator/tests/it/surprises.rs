@@ -1,0 +1,115 @@
+//! What somebody else did to a town's machine or row, found by the operation that comes next.
+
+use gastown_domain::ports::{TownError, Towns as _};
+use gastown_domain::{Drift, Failure, OperationKind, Power, Rejection, TownStatus};
+use tokio::time::Instant;
+
+use crate::bench::{Bench, alice};
+use crate::faults::{Call, Fault, Query};
+use crate::world::Phase;
+
+/// The goal is reached, and what else was found is not kept from the owner (FM-19).
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_a_town_whose_machine_is_gone_says_so() {
+    for dies_in_between in [false, true] {
+        let bench = Bench::new();
+        let before = bench.running("mill").await;
+        {
+            let mut world = bench.fly.world();
+            world.machines[0].phase = Phase::Gone(Instant::now());
+            world.volumes[0].held_by = None;
+        }
+        let (replica, alice) = (bench.replica(), alice());
+        if dies_in_between {
+            bench.store.schedule().next(Call::Store(Query::Finish), 1, Fault::CrashBefore);
+        }
+
+        let _ = replica.survives(replica.towns.stop_town(&alice, before.id)).await;
+        bench.recover().await;
+
+        let health = bench.replica().towns.town_status(&alice, before.id).await.unwrap().health;
+        let town = bench.store.town(before.id);
+        assert_eq!((town.status, town.machine_id), (TownStatus::Stopped, None));
+        assert_eq!(town.volume_id, before.volume_id);
+        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "dies: {dies_in_between}");
+        bench.assert_invariants("stopped without its machine");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_a_town_whose_machine_was_replaced_misses_none() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    {
+        let mut world = bench.fly.world();
+        let mut other = world.machines[0].clone();
+        other.id = "another".parse().unwrap();
+        world.volumes[0].held_by = Some(other.id.clone());
+        world.machines[0].phase = Phase::Gone(Instant::now());
+        world.machines.push(other);
+    }
+    let replica = bench.replica();
+
+    assert_eq!(replica.towns.stop_town(&alice(), town).await.unwrap().status, TownStatus::Stopped);
+
+    assert_eq!(replica.towns.town_status(&alice(), town).await.unwrap().health.drift, None);
+    bench.assert_invariants("stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_made_a_machine_anew_and_failed_misses_none() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await.id;
+    bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
+    bench.fly.world().unwell = true;
+    let replica = bench.replica();
+
+    replica.towns.start_town(&alice(), town).await.unwrap();
+    bench.recover().await;
+
+    assert_eq!(bench.fly.world().machines_of(town)[0].power(), Power::Off);
+    assert_eq!(replica.towns.town_status(&alice(), town).await.unwrap().health.drift, None);
+    bench.assert_invariants("off again");
+}
+
+/// Somebody gave its machine another volume: whatever runs there is not the town (FM-25).
+#[tokio::test(start_paused = true)]
+async fn no_start_ends_well_on_another_volume_than_the_towns() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    {
+        let mut world = bench.fly.world();
+        world.machines[0].volume = "vol_other".parse().unwrap();
+        world.machines[0].phase = Phase::On(Instant::now());
+    }
+    let visits = bench.fly.schedule().count(Call::Health);
+
+    let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
+    assert_eq!(waiting.status, TownStatus::Stopped);
+    bench.recover().await;
+
+    let ended = bench.store.rows().outcomes.values().copied().last();
+    assert_eq!(ended, Some(Err(Rejection::Failed(Failure::MachineBusy))));
+    assert_eq!(bench.store.town(town.id), town);
+    assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
+    assert_eq!(bench.fly.schedule().count(Call::Health), visits, "what runs there is asked nothing");
+    // Off, it is described anew, and mounts what it should.
+    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
+    bench.assert_invariants("on its own volume");
+}
+
+/// No path of ours leaves a town without its create; a row written by hand may. Nothing gets stuck on it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_of_a_town_that_never_ran_ends_and_the_town_comes_up() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.store.rows().towns.get_mut(&town).unwrap().status = TownStatus::Provisioning;
+
+    let error = bench.replica().towns.stop_town(&alice(), town).await.unwrap_err();
+    let wanted = (OperationKind::Stop, Failure::MachineBusy);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    bench.recover().await;
+
+    assert_eq!(bench.store.town(town).status, TownStatus::Running);
+    bench.assert_invariants("up");
+}
