@@ -5,6 +5,7 @@ use gastown_domain::{
     Failure, NewTown, OperationId, OperationKind, Region, Rejection, Rig, RigStatus, Town, TownId, UserId,
 };
 
+use super::unless_written;
 use crate::town_service::TownService;
 
 impl TownService {
@@ -42,7 +43,9 @@ impl TownService {
         };
         let operation_id = operation.id;
         let create = NewCreate { town, operation, keyed, most_towns: self.settings.policy.most_towns };
-        match self.ports.store.registry.accept_create(&create).await? {
+        let registry = &self.ports.store.registry;
+        let inserted = async { Ok(registry.load(id).await?.map(|_| AcceptedCreate::Inserted)) };
+        match unless_written(registry.accept_create(&create).await, inserted).await? {
             AcceptedCreate::Inserted => {
                 tracing::info!(town.id = %id, op.id = %operation_id, "create accepted");
                 self.nudge(id);

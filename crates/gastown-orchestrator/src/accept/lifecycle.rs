@@ -5,6 +5,7 @@ use std::time::Duration;
 use gastown_domain::ports::{NewOperation, Requested, TownError};
 use gastown_domain::{Failure, Operation, OperationKind, Rejection, Town, TownId, UserId};
 
+use super::unless_written;
 use crate::town_service::TownService;
 
 /// A destroy has no deadline: it goes on until Fly confirms that nothing is left. The column wants a value.
@@ -56,7 +57,12 @@ impl TownService {
             at,
             patience,
         };
-        match self.ports.store.operations.request(&operation).await? {
+        let operations = &self.ports.store.operations;
+        let accepted = async {
+            let in_flight = operations.current(town).await?;
+            Ok(in_flight.filter(|current| current.id == operation.id).map(Requested::Accepted))
+        };
+        match unless_written(operations.request(&operation).await, accepted).await? {
             Requested::Accepted(accepted) => {
                 tracing::info!(town.id = %town, op.id = %accepted.id, op.kind = %kind, "operation accepted");
                 // A pre-empted driver's waiters are told now, not at their next poll.

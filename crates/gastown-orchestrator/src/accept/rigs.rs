@@ -5,6 +5,7 @@ use std::future::Future;
 use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
 use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownStatus, UserId};
 
+use super::unless_written;
 use crate::rigs::{address_of, confirm};
 use crate::town_service::TownService;
 
@@ -22,7 +23,8 @@ impl TownService {
             config: request.config,
             created_at: self.ports.chance.clock.now(),
         };
-        store.rigs.insert(&caller, &rig).await?;
+        let inserted = async { Ok(store.rigs.find(rig.town, rig.id).await?.map(drop)) };
+        unless_written(store.rigs.insert(&caller, &rig).await, inserted).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
         match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
             Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),

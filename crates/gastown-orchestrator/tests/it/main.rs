@@ -2,6 +2,7 @@
 //! matters is what it asks.
 #![expect(clippy::unwrap_used, reason = "test code; clippy knows `allow-unwrap-in-tests` for test functions only")]
 
+mod acceptance;
 mod asks;
 mod bench;
 mod books;
