@@ -25,6 +25,9 @@ pub(crate) const DONE: &str = "done";
 /// Where the event of a keyed request keeps what was asked for.
 const REQUEST: &str = "request";
 
+/// Where the event of an operation that ended keeps whether its last sync worked.
+const SYNCED: &str = "synced";
+
 /// Something that happened to a town.
 pub(crate) struct Event<'a> {
     town: TownId,
@@ -50,7 +53,8 @@ impl<'a> Event<'a> {
         Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
     }
 
-    /// An operation ended. [`outcome_of`] reads it back.
+    /// An operation ended. [`outcome_of`] reads it back. Whether its last sync worked is known nowhere else afterwards
+    /// (FM-12).
     pub(crate) fn ended(operation: &'a Operation, outcome: Outcome, at: DateTime<Utc>) -> Self {
         let (word, error) = match outcome {
             Ok(()) => (DONE, None),
@@ -58,7 +62,8 @@ impl<'a> Event<'a> {
             Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.code())),
             Err(Rejection::Preempted) => ("preempted", None),
         };
-        Self { outcome: word, error, at, ..Self::accepted(operation) }
+        let detail = operation.progress.synced.map(|synced| json!({SYNCED: synced}));
+        Self { outcome: word, error, at, detail, ..Self::accepted(operation) }
     }
 
     /// It was asked for by somebody else than the town's owner.

@@ -18,6 +18,7 @@ on_both! {
     a_status_that_may_not_follow_is_refused_and_nothing_is_written,
     hiding_twice_keeps_the_first_time_and_one_suffix,
     how_an_operation_ended_can_be_asked_later,
+    whether_the_last_sync_worked_outlives_its_operation,
 }
 
 async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
@@ -169,4 +170,23 @@ async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
         assert_eq!(bed.database.current(town.id).await.unwrap(), None);
     }
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE outcome = 'accepted'").await, 5);
+}
+
+async fn whether_the_last_sync_worked_outlives_its_operation(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    for (synced, told) in [(None, 0), (Some(true), 1), (Some(false), 2)] {
+        bed.request(&town, OperationKind::Stop).await;
+        let stop = bed.claimed(town.id, "one").await;
+        let mut step = record(Step::PowerOff);
+        (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
+        bed.database.record(stop.fence(), &step).await.unwrap();
+        bed.database.finish(stop.fence(), Ok(()), &TownChange::default()).await.unwrap();
+        let told_so_far = "SELECT count(*) FROM gastown_town_events WHERE action = 'stop' AND outcome = 'done' \
+                           AND CAST(detail AS TEXT) LIKE '%synced%'";
+        assert_eq!(bed.number(told_so_far).await, told, "{synced:?}");
+        let word = synced.map_or("null".to_owned(), |synced| synced.to_string());
+        let said =
+            format!("SELECT count(*) FROM gastown_town_events WHERE CAST(detail AS TEXT) LIKE '%synced%{word}%'");
+        assert_eq!(bed.number(&said).await, i64::from(synced.is_some()), "{synced:?}");
+    }
 }
