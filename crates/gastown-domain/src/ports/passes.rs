@@ -21,13 +21,15 @@ text_enum! {
 
 text_enum! {
     expected "a known alarm";
-    /// Why a pass stopped: too much was wrong at once for any of it to be believed.
+    /// Why a pass stopped: too much was wrong at once for any of it to be believed, or nothing could be asked.
     pub enum Alarm {
         /// Many machines or volumes read as absent: a wrong app, token or region is likelier than a catastrophe (FM-33).
         ManyAbsent = "many_absent",
         /// A large part of what Fly shows belongs to no row: another registry's things, or a registry that was set back
         /// (FM-55).
         ManyOrphans = "many_orphans",
+        /// Fly refused everything that was asked: our token, organization or app, and no town's fault (FM-30).
+        Refused = "refused",
     }
 }
 

@@ -69,6 +69,8 @@ struct Tally {
     report: InspectionReport,
     /// Towns that could be compared.
     compared: usize,
+    /// Towns of which Fly refused to tell us anything.
+    refused: usize,
     /// Nothing of these is written before the whole pass is known.
     absences: Vec<(Taken, Judgement)>,
     shelves: Shelves,
@@ -129,6 +131,8 @@ impl Inspector {
             self.inspect_batch(batch, &mut tally).await;
             if is_alarming(tally.absences.len(), tally.compared, policy.alarming) {
                 tally.report.alarm = Some(Alarm::ManyAbsent);
+            } else if tally.refused == tally.report.taken {
+                tally.report.alarm = Some(Alarm::Refused);
             }
         }
         Ok(self.conclude(tally).await)
@@ -160,6 +164,7 @@ impl Inspector {
                 Ok((taken, Err(error))) => {
                     tracing::debug!(town.id = %taken.town.id, error = &error as &dyn Error, "a town's look failed");
                     tally.report.undecided += 1;
+                    tally.refused += usize::from(matches!(error, ProviderError::Misconfigured { .. }));
                     tally.failure = Some(error);
                 }
                 Err(error) => {
@@ -187,7 +192,9 @@ impl Inspector {
             let (undecided, error): (_, &dyn Error) = (report.undecided, &error);
             tracing::warn!(undecided, error, "some towns could not be compared with Fly");
         }
-        if report.alarm.is_some() {
+        if report.alarm == Some(Alarm::Refused) {
+            tracing::error!("Fly refuses our token, organization or app: no town can be compared");
+        } else if report.alarm.is_some() {
             let absent = absences.len();
             tracing::error!(
                 absent,

@@ -151,6 +151,8 @@ async fn what_cannot_be_seen_clearly_changes_nothing(setup: Setup) -> Stage {
         unchanged(text).await;
         stage.sim.clear_faults();
     }
+    // Of the first two somebody is told, for no town can help it.
+    stage.replicas[0].log.take_only("Fly refuses our token, organization or app");
     // Not there by its id, while its name is in the list.
     stage.sim.inject(Fault::at(Call::GetMachine, Effect::refusal(404, "machine not found")).always());
     stage.sim.inject(Fault::at(Call::ListMachines, Effect::server_error()).always());

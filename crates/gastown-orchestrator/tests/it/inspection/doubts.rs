@@ -41,6 +41,12 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
     }
 }
 
+/// One town of which nothing could be said; where Fly refuses to say anything at all, an operator is alarmed.
+fn undecided_by(fault: Fault) -> InspectionReport {
+    let alarm = (fault == Fault::Misconfigured).then_some(Alarm::Refused);
+    InspectionReport { alarm, ..undecided(1) }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_look_that_fails_decides_nothing() {
     let faults = [
@@ -59,7 +65,7 @@ async fn a_look_that_fails_decides_nothing() {
             remove_machine(&mut bench.fly.world());
             bench.fly.schedule().always(Call::Fly(call), fault);
             for _ in 0..4 {
-                assert_eq!(pass(&bench).await, undecided(1), "{fault:?} of {call}");
+                assert_eq!(pass(&bench).await, undecided_by(fault), "{fault:?} of {call}");
             }
             assert_eq!(bench.store.town(town.id), town, "{fault:?} of {call}");
         }
@@ -69,11 +75,32 @@ async fn a_look_that_fails_decides_nothing() {
             lose_volume(&mut bench.fly.world());
             bench.fly.schedule().always(Call::Fly(call), fault);
             for _ in 0..4 {
-                assert_eq!(pass(&bench).await, undecided(1), "{fault:?} of {call}");
+                assert_eq!(pass(&bench).await, undecided_by(fault), "{fault:?} of {call}");
             }
             assert_eq!(drift_of(&bench, town.id), None, "{fault:?} of {call}");
         }
     }
+}
+
+/// Our token, organization or app, and no town's fault (FM-30).
+#[tokio::test(start_paused = true)]
+async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
+    let (bench, _) = with_missing(120, 0).await;
+    let alarm = || bench.store.rows().books.passes["inspection"].alarm;
+    bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
+    // The first hundred are enough.
+    assert_eq!(pass(&bench).await, InspectionReport { alarm: Some(Alarm::Refused), ..undecided(100) });
+    assert_eq!(alarm(), Some(Alarm::Refused));
+    bench.fly.schedule().calm();
+    assert_eq!(pass(&bench).await, agreed(120));
+    assert_eq!(alarm(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_town_whose_app_is_refused_alarms_nobody() {
+    let (bench, _) = with_missing(3, 0).await;
+    bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Misconfigured);
+    assert_eq!(pass(&bench).await, InspectionReport { agreed: 2, undecided: 1, ..looked_at(3) });
 }
 
 #[tokio::test(start_paused = true)]

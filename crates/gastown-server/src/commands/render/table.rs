@@ -216,6 +216,7 @@ const fn meaning(alarm: Alarm) -> &'static str {
         Alarm::ManyOrphans => {
             "so much at Fly belongs to no row that nothing is deleted; is it the right database, and up to date?"
         }
+        Alarm::Refused => "Fly refuses everything that is asked; is it the right token, organization and app?",
     }
 }
 
