@@ -152,8 +152,13 @@ fn logged(town: TownId, driven: Result<PassReport, StoreError>) -> Option<PassRe
             Some(report)
         }
         // The lease runs out and any worker goes on.
-        Err(error) => {
+        Err(error) if error.is_transient() => {
             tracing::warn!(town.id = %town, error = &error as &dyn std::error::Error, "drive interrupted");
+            None
+        }
+        // So it will the next time: the town is stuck until somebody acts.
+        Err(error) => {
+            tracing::error!(town.id = %town, error = &error as &dyn std::error::Error, "drive broken off by the registry");
             None
         }
     }
