@@ -9,7 +9,7 @@ use crate::faults::Fault;
 /// What was in one play, or in many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Figures {
-    plays: usize,
+    pub(super) plays: usize,
     /// Operations that were accepted.
     operations: usize,
     /// Processes that died, by a move or by a fault.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::Dice;
+use gastown_domain::ports::{Action, Dice};
 use gastown_domain::{OrphanReason, Thing};
 use gastown_orchestrator::Policy;
 use rand::rngs::StdRng;
@@ -16,7 +16,7 @@ use super::figures::Figures;
 use super::mischief::Events;
 use super::moves::{Move, REPLICAS};
 use crate::bench::{Bench, Replica};
-use crate::faults::Fault;
+use crate::faults::{Call, Fault, Hit};
 use crate::world::Volume;
 
 /// Everything that stands still, waits for an answer or is sent late has gone on by then.
@@ -142,16 +142,14 @@ impl Play {
         Ok(self.figures)
     }
 
-    /// Two things nobody can tell apart from what is well while they last: lists that show nothing for longer than the looks
-    /// that must agree, after an answer that got lost; and a process that stands still right at a create, longer than its
-    /// lease, and dies before it can take back what it made. Each may leave a second, empty volume, which no pass deletes,
-    /// for it might hold data; the book of orphans says so, and an operator clears it away.
+    /// Two things nobody can tell apart from what is well while they last: lists of volumes that one after the other show
+    /// nothing, more often than looks must agree, after an answer that got lost; and a process that stands still right at a
+    /// create, longer than its lease, and dies before it can take back what it made. Each may leave a second, empty volume,
+    /// which no pass deletes, for it might hold data; the book of orphans says so, and an operator clears it away.
     fn clear_what_is_reported(&self) -> usize {
-        let hits = self.bench.fly.schedule().hits.clone();
-        let lagged = hits.iter().filter(|hit| matches!(hit.fault, Fault::EmptyList | Fault::StaleList)).count();
-        let agreeing_looks = usize::from(Policy::production().agreeing_looks);
-        let hung = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
-        if lagged <= agreeing_looks && !hung {
+        let stood_still = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
+        let died_then = stood_still && self.figures.deaths > 0;
+        if !died_then && longest_lag(&self.bench) <= usize::from(Policy::production().agreeing_looks) {
             return 0;
         }
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
@@ -198,4 +196,16 @@ async fn inspect(replica: &Replica) {
 async fn search_orphans(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
     let _ = replica.orphans.pass().await;
+}
+
+/// How many lists of volumes in a row showed too little.
+fn longest_lag(bench: &Bench) -> usize {
+    let schedule = bench.fly.schedule();
+    let (mut lag, mut longest) = (0, 0);
+    for (at, call) in schedule.journal.iter().enumerate().filter(|(_, call)| **call == Call::Fly(Action::ListVolumes)) {
+        let lags = |hit: &Hit| hit.at == at && matches!(hit.fault, Fault::EmptyList | Fault::StaleList);
+        lag = if schedule.hits.iter().any(|hit| hit.call == *call && lags(hit)) { lag + 1 } else { 0 };
+        longest = longest.max(lag);
+    }
+    longest
 }
