@@ -5,6 +5,7 @@ use gastown_domain::{
     AppName, Drift, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
     VolumeId,
 };
+use tokio::time::Instant;
 
 use super::Driver;
 use super::observe::Sight;
@@ -123,7 +124,9 @@ impl Driver {
         };
         let doubt = operation.progress.volume_doubt.replace(self.settings.policy.agreeing_looks);
         self.remember(operation).await?;
+        let began = Instant::now();
         let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
+        self.excuse_line(operation, began);
         if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
             operation.progress.volume_doubt = doubt;
         }
@@ -154,7 +157,9 @@ impl Driver {
         };
         operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);
         self.remember(operation).await?;
+        let began = Instant::now();
         let made = self.ports.outside.machines.create_machine(&spec).await;
+        self.excuse_line(operation, began);
         if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
             operation.progress.machine_doubt = None;
         }

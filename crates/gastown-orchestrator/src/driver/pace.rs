@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use gastown_domain::{Operation, OperationKind};
+use gastown_domain::{Failure, Operation, OperationKind};
+use tokio::time::Instant;
 
 use super::Driver;
+
+/// A look, or a call that makes something, takes no longer where it need not stand in line.
+const UNDISTURBED: Duration = Duration::from_secs(4);
 
 impl Driver {
     /// The pause after the operation's failed attempts so far. At the alert level an operator is told, once; from there on
@@ -29,12 +33,36 @@ impl Driver {
     /// The deadline of an operation that Fly's limits hold up moves with the wait: a queue is no failure (FM-53). It does
     /// so for a bounded time in all, which is added up: no clock is compared with another (FM-51).
     pub(super) fn excuse(&self, operation: &mut Operation, wait: Duration) {
-        let queued = Duration::from_millis(operation.progress.queued_ms).saturating_add(wait);
+        let queued = queued(operation).saturating_add(wait);
         if queued <= self.settings.policy.queue_patience {
             operation.progress.queued_ms = u64::try_from(queued.as_millis()).unwrap_or(u64::MAX);
             operation.deadline_at += wait;
         }
     }
+
+    /// The same for what stood in a line of ours before it was sent: whatever it took longer than it takes.
+    pub(super) fn excuse_line(&self, operation: &mut Operation, began: Instant) {
+        let in_line = began.elapsed().saturating_sub(UNDISTURBED);
+        if !in_line.is_zero() {
+            self.excuse(operation, in_line);
+        }
+    }
+
+    /// How many attempts have failed now. Fly's limits are no failure while there is patience with the queue: they are told
+    /// as what it waits for, and alert nobody.
+    pub(super) fn failures_after(&self, operation: &Operation, failure: Failure) -> u32 {
+        let policy = &self.settings.policy;
+        let failed = operation.attempt.saturating_add(1);
+        if failure == Failure::Throttled && queued(operation) < policy.queue_patience {
+            failed.min(policy.alert_attempts.saturating_sub(1))
+        } else {
+            failed
+        }
+    }
+}
+
+fn queued(operation: &Operation) -> Duration {
+    Duration::from_millis(operation.progress.queued_ms)
 }
 
 /// Whether an operation goes on until it is done, however long that takes: what removes, and what undoes.

@@ -8,6 +8,7 @@ use gastown_domain::ports::{Record, StoreError, TownChange};
 use gastown_domain::{
     Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownStatus, plan,
 };
+use tokio::time::Instant;
 
 use super::act::{Done, Learned};
 use super::observe::Sight;
@@ -29,6 +30,7 @@ impl Driver {
         let (fence, lease) = (operation.fence(), self.settings.policy.lease);
         // Also the check before the first outside call that the claim still holds (FM-49).
         let now = store.operations.renew(fence, lease).await?;
+        let began = Instant::now();
         let look = async { Ok(self.observe(&app, operation, &town).await) };
         let sight = self.holding(fence, OnLoss::Leave, look).await?;
         self.skip_hopeless_sync(operation, &sight);
@@ -37,6 +39,7 @@ impl Driver {
         tracing::debug!(op.step = step.as_str(), ?sight.world, "planned");
         let repeated = operation.step.replace(step) == Some(step);
         operation.progress = sight.progress.clone();
+        self.excuse_line(operation, began);
         if !repeated || sight.change != TownChange::default() {
             self.record(operation, sight.change.clone(), Duration::ZERO).await?;
             adopt(&mut town, sight.change.clone());
@@ -179,7 +182,7 @@ impl Driver {
         if failure == Failure::ProviderMisconfigured && operation.last_error != Some(failure) {
             tracing::error!(op.kind = %operation.kind, "Fly refuses our token, organization or app");
         }
-        operation.attempt = operation.attempt.saturating_add(1);
+        operation.attempt = self.failures_after(operation, failure);
         operation.last_error = Some(failure);
         let wait = self.pause_after_failure(operation).max(least);
         if failure == Failure::Throttled {

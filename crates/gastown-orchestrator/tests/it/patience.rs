@@ -114,6 +114,39 @@ async fn a_process_whose_clock_is_wrong_waits_for_fly_as_long_as_any() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queue_alerts_nobody_and_is_not_asked_slowly() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 60, Fault::Throttled);
+    let replica = bench.replica();
+    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+    let (stop, since) = (replica.stop.clone(), Instant::now());
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    while bench.store.town(town).status != TownStatus::Running {
+        assert!(since.elapsed() < 30 * MINUTE, "sixty refusals, twenty seconds each");
+        if let Some(row) = bench.store.rows().operations.get(&town) {
+            assert!(row.operation.attempt < Policy::production().alert_attempts, "{:?}", row.operation);
+        }
+        sleep(Duration::from_secs(5)).await;
+    }
+    stop.cancel();
+    workers.await.unwrap();
+}
+
+/// Each call of a create stands in line for as long as a call may, and is answered well in the end.
+#[tokio::test(start_paused = true)]
+async fn what_stands_in_line_at_every_call_is_not_late() {
+    let bench = Bench::new();
+    for action in [Action::ListMachines, Action::ListVolumes, Action::ReadMachine, Action::ReadVolume] {
+        bench.fly.schedule().always(Call::Fly(action), Fault::Slow);
+    }
+    bench.fly.schedule().next(Call::Health, 3, Fault::NotSent);
+    let town = bench.create("mill").await.unwrap();
+    bench.recover().await;
+    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+    bench.assert_invariants("in line");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_throttled_for_ever_is_rolled_back_in_the_end() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
