@@ -132,7 +132,14 @@ impl Rates {
     #[must_use]
     pub fn shared_by(self, replicas: NonZeroU32) -> Self {
         let (action, get_machine) = (self.action.shared_by(replicas), self.get_machine.shared_by(replicas));
-        Self { action, get_machine, ..self }
+        Self { action, get_machine, ..self }.held_back_for(self.longest_delay)
+    }
+
+    /// The same where a call is held back for so long at most; but never for less than the time between two calls, or
+    /// whoever makes two in a row, as a look for a town's machines does, would never get to the second.
+    #[must_use]
+    pub fn held_back_for(self, longest: Duration) -> Self {
+        Self { longest_delay: longest.max(self.action.period()), ..self }
     }
 }
 
@@ -229,5 +236,17 @@ mod tests {
         assert_eq!(share(2), [(ms(2_000), 1), (ms(400), 5)]);
         assert_eq!(share(3), [(ms(3_000), 1), (ms(600), 3)]);
         assert_eq!(share(20), [(ms(20_000), 1), (ms(4_000), 1)]);
+    }
+
+    #[test]
+    fn two_calls_in_a_row_get_through_however_many_replicas_share() {
+        for replicas in [1, 20, 21, 100] {
+            let rates = Rates::default().shared_by(NonZeroU32::new(replicas).unwrap());
+            for rates in [rates, rates.held_back_for(Duration::ZERO)] {
+                assert!(rates.longest_delay >= rates.action.period(), "{replicas}: {rates:?}");
+            }
+        }
+        let short = Rates::default().held_back_for(Duration::from_secs(15));
+        assert_eq!(short.longest_delay, Duration::from_secs(15));
     }
 }

@@ -176,11 +176,11 @@ async fn whether_the_last_sync_worked_outlives_its_operation(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     for (synced, told) in [(None, 0), (Some(true), 1), (Some(false), 2)] {
         bed.request(&town, OperationKind::Stop).await;
-        let stop = bed.claimed(town.id, "one").await;
+        let claim = bed.claimed(town.id, "one").await;
         let mut step = record(Step::PowerOff);
         (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
-        bed.database.record(stop.fence(), &step).await.unwrap();
-        bed.database.finish(stop.fence(), Ok(()), &TownChange::default()).await.unwrap();
+        bed.database.record(claim.fence(), &step).await.unwrap();
+        bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();
         let told_so_far = "SELECT count(*) FROM gastown_town_events WHERE action = 'stop' AND outcome = 'done' \
                            AND CAST(detail AS TEXT) LIKE '%synced%'";
         assert_eq!(bed.number(told_so_far).await, told, "{synced:?}");

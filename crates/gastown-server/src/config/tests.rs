@@ -1,7 +1,8 @@
-use gastown_fly::Timeouts;
+use gastown_fly::{Pacing, Timeouts};
 use gastown_orchestrator::OrphanPolicy;
 
 use super::*;
+use crate::control_plane::pacing;
 
 const WHOLE: [(&str, &str); 11] = [
     ("DATABASE_URL", "sqlite://town.db"),
@@ -105,6 +106,8 @@ fn no_call_to_fly_outlasts_a_lease() {
         assert_eq!(policy.lease, Duration::from_secs(lease));
         assert!(timeouts.connect < timeouts.call && timeouts.call < policy.lease, "{lease}: {timeouts:?}");
         assert!(policy.await_machine < policy.lease, "{lease}");
+        let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
+        assert!(rates.longest_delay + timeouts.call <= policy.lease, "{lease}: {rates:?}, the wait in line included");
     }
     for lease in ["9", "3601", "-1", "soon"] {
         assert_eq!(mistakes(&[("LEASE_SECONDS", lease)]), ["LEASE_SECONDS"], "{lease}");
