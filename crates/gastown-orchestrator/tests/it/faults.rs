@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{BoxError, ProviderError, SandboxError, StoreError};
+use gastown_domain::ports::{Action, BoxError, ProviderError, SandboxError, StoreError};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -70,10 +70,15 @@ impl Fault {
         matches!(self, Self::HangBefore | Self::HangAfter)
     }
 
-    /// How likely it is where faults come by chance: what is told wrongly more often than what ends a process.
-    const fn weight(self) -> u32 {
+    /// How likely it is where faults come by chance: where something is made, what leaves it unknown; in lists, what is
+    /// not shown; elsewhere, what ends a process least.
+    const fn weight(self, call: Call) -> u32 {
+        let makes = matches!(call, Call::Fly(Action::CreateVolume | Action::CreateMachine));
         match self {
-            Self::ReplyLost | Self::LateApplied | Self::Status408 | Self::StaleList | Self::EmptyList => 6,
+            Self::StaleList | Self::EmptyList => 16,
+            Self::ReplyLost | Self::LateApplied | Self::Status408 => 6,
+            Self::CrashAfter | Self::Slow if makes => 6,
+            Self::HangBefore if makes => 3,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => 1,
             _ => 2,
         }
@@ -112,7 +117,7 @@ impl Weather {
             return None;
         }
         let fitting: Vec<_> = Fault::ALL.iter().copied().filter(|fault| fault.fits(call)).collect();
-        fitting.choose_weighted(&mut self.dice, |fault| fault.weight()).ok().copied()
+        fitting.choose_weighted(&mut self.dice, |fault| fault.weight(call)).ok().copied()
     }
 }
 

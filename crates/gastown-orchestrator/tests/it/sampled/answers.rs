@@ -9,7 +9,7 @@ use gastown_domain::{Branch, FirstRig, RigId, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
 
-use super::moves::Wish;
+use super::moves::{NEWEST, Wish};
 use super::play::Play;
 use crate::bench::{USERS, request};
 
@@ -79,6 +79,9 @@ impl Play {
     /// The town of this number: living ones first, for tombstones are many and little happens to them.
     pub(super) fn numbered(&self, number: usize) -> Option<TownId> {
         let rows = self.bench.store.rows();
+        if number == NEWEST {
+            return rows.towns.keys().next_back().copied();
+        }
         let mut towns: Vec<_> = rows.towns.values().map(|town| (town.is_tombstone(), town.id)).collect();
         towns.sort();
         let wrapped = number.checked_rem(towns.iter().filter(|(is_tombstone, _)| !is_tombstone).count().max(1) + 1)?;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::{Power, TownId, TownStatus, VolumeId};
+use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus, VolumeId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::moves::Mischief;
 use super::play::Play;
+use crate::store::Rows;
 use crate::world::{BOOT, Machine, Phase, STOP, World};
 
 /// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
@@ -66,6 +67,7 @@ impl Play {
             }
             Mischief::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
+            Mischief::LoseOperation { .. } => town.is_some_and(|town| lose_operation(&mut bench.store.rows(), town)),
             Mischief::RefuseRig { name } => world.refused_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::LeaveOrphans if self.events.counts.contains_key(mischief.name()) => false,
             Mischief::LeaveOrphans => {
@@ -92,6 +94,7 @@ impl Mischief {
         match self {
             Self::StopMachine { town } | Self::StartMachine { town } | Self::FailMachine { town } => Some(town),
             Self::DestroyMachine { town } | Self::MoveVolume { town } | Self::LoseVolume { town } => Some(town),
+            Self::LoseOperation { town } => Some(town),
             Self::OccupyRig { .. } | Self::FreeRigs | Self::RefuseRig { .. } | Self::LeaveOrphans => None,
             Self::Fill | Self::Empty | Self::LoseHosts | Self::FindHosts => None,
         }
@@ -107,6 +110,7 @@ impl Mischief {
             Self::LoseVolume { .. } => "volume lost",
             Self::OccupyRig { .. } => "rig in use",
             Self::FreeRigs => "rigs free",
+            Self::LoseOperation { .. } => "operation lost",
             Self::RefuseRig { .. } => "rig refused",
             Self::LeaveOrphans => "orphans",
             Self::Fill => "region full",
@@ -151,5 +155,18 @@ fn lose_volume(world: &mut World, town: TownId) -> bool {
     if let Some(machine) = present(world, town) {
         machine.phase = Phase::Off;
     }
+    true
+}
+
+/// As by somebody who writes to the table past this service, who is to blame for how it ended.
+fn lose_operation(rows: &mut Rows, town: TownId) -> bool {
+    let Some(row) = rows.operations.get(&town) else { return false };
+    // Of the others the row would be true of the town before as well as after.
+    if !matches!(row.operation.kind, OperationKind::Create | OperationKind::Destroy) {
+        return false;
+    }
+    let id = row.operation.id;
+    rows.operations.remove(&town);
+    rows.outcomes.insert(id, Err(Rejection::Preempted));
     true
 }

@@ -4,6 +4,8 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
+use gastown_domain::ports::Action;
+
 use crate::bench::USERS;
 use crate::faults::{Call, Fault, Query, listed};
 
@@ -11,6 +13,8 @@ use crate::faults::{Call, Fault, Query, listed};
 pub(super) const REPLICAS: usize = 3;
 /// Towns are named by numbers below this; where there are fewer, the numbers go round.
 const TOWNS: usize = 6;
+/// The town that was accepted last.
+pub(super) const NEWEST: usize = usize::MAX;
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(super) enum Move {
     Clock { at: usize, seconds: i64 },
     /// One of the next calls to Fly and the sandboxes is struck, and those that follow it.
     Trouble { after: usize, times: usize, fault: Fault },
+    /// The next call of this kind is struck.
+    TroubleAt { call: Action, fault: Fault },
     /// One of the next calls to the registry is struck.
     RegistryTrouble { after: usize, fault: Fault },
     /// From now on so many in a thousand calls are struck, to Fly and the sandboxes and to the registry.
@@ -107,6 +113,10 @@ pub(super) enum Mischief {
     RefuseRig {
         name: usize,
     },
+    /// Somebody deletes the row of a create or a destroy in flight.
+    LoseOperation {
+        town: usize,
+    },
     /// Machine and volume of a town that no registry has heard of.
     LeaveOrphans,
     /// The first region has no room for machines, or has again.
@@ -143,11 +153,36 @@ impl Kind {
 
 /// The moves of a seed: fewer or more, so that some seeds are easy to read.
 pub(super) fn moves_of(dice: &mut StdRng) -> Vec<Move> {
-    let count = dice.random_range(6..=50);
+    let count = dice.random_range(6..=50_usize);
     // Most begin in some weather; what is told of a few calls in the middle is easier to read.
     let first = dice.random_bool(0.7).then(|| weather(dice));
-    let others: Vec<_> = (0..count).map(|_| one(dice)).collect();
-    first.into_iter().chain(others).collect()
+    let mut moves = Vec::from_iter(first);
+    while moves.len() < count {
+        if dice.random_bool(0.04) {
+            moves.extend(scene(dice));
+        } else {
+            moves.push(one(dice));
+        }
+    }
+    moves
+}
+
+/// What would seldom come together by chance: something is made, its process dies or its town is given up meanwhile.
+fn scene(dice: &mut StdRng) -> Vec<Move> {
+    let (at, user) = (dice.random_range(0..REPLICAS), dice.random_range(0..USERS.len()));
+    let wish = wish(Kind::Create, dice);
+    let fault = *[Fault::Slow, Fault::HangBefore, Fault::LateApplied, Fault::ReplyLost].choose(dice).unwrap();
+    let destroy = Wish::Destroy { town: NEWEST };
+    let moves = [
+        Move::TroubleAt { call: *[Action::CreateVolume, Action::CreateMachine].choose(dice).unwrap(), fault },
+        Move::Ask { at, user: Some(user), wish, waits: *[0, 2, 5].choose(dice).unwrap() },
+        Move::Kill { at },
+        Move::Ask { at: (at + 1) % REPLICAS, user: None, wish: destroy, waits: 2 },
+        Move::Wait { seconds: *[5, 20, 60].choose(dice).unwrap() },
+    ];
+    // Some of it is left out, so that it is another scene.
+    let left_out = dice.random_range(0..moves.len() + 2);
+    moves.into_iter().enumerate().filter(|(number, _)| *number != left_out).map(|(_, step)| step).collect()
 }
 
 fn weather(dice: &mut StdRng) -> Move {
@@ -217,7 +252,7 @@ fn fault(dice: &mut StdRng, fits: impl Fn(Fault) -> bool) -> Fault {
 
 fn mischief(dice: &mut StdRng) -> Mischief {
     let town = dice.random_range(0..TOWNS);
-    match dice.random_range(0..17) {
+    match dice.random_range(0..19) {
         0 | 1 => Mischief::StopMachine { town },
         2 => Mischief::StartMachine { town },
         3 => Mischief::FailMachine { town },
@@ -230,6 +265,7 @@ fn mischief(dice: &mut StdRng) -> Mischief {
         12 => Mischief::Fill,
         13 => Mischief::Empty,
         14 => Mischief::LoseHosts,
+        16 | 17 => Mischief::LoseOperation { town: *[town, NEWEST].choose(dice).unwrap() },
         15 => Mischief::RefuseRig { name: dice.random_range(0..2) },
         _ => Mischief::FindHosts,
     }

@@ -71,6 +71,7 @@ impl Play {
             }
             Move::Clock { at, seconds } => self.replicas[at].process.jump(TimeDelta::seconds(seconds)),
             Move::Trouble { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
+            Move::TroubleAt { call, fault } => self.bench.fly.schedule().next(Call::Fly(call), 1, fault),
             Move::RegistryTrouble { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
             Move::Weather { outside, registry, seed } => {
                 self.bench.fly.schedule().weather(outside, seed);
