@@ -3,6 +3,7 @@
 mod edges;
 mod manifests;
 mod names;
+mod references;
 mod sizes;
 mod texts;
 
@@ -23,5 +24,6 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(names::offences(&files));
     offences.extend(manifests::offences(&files)?);
     offences.extend(texts::offences(&files));
+    offences.extend(references::offences(&files));
     Ok(Findings { offences, remarks: sizes::longest(&files) })
 }

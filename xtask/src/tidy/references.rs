@@ -1,0 +1,104 @@
+//! What the documentation points at has to be there: files of Rust, and the tests that hold a promise.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::workspace::SourceFile;
+
+/// The page that names tests.
+const PROMISES: &str = "docs/reliability.md";
+/// A name of so many words is a test's.
+const WORDS_OF_A_TEST: usize = 4;
+
+/// References that lead nowhere. Decisions are left out: they are never rewritten, and speak of their time.
+pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
+    let there = Sources::of(files);
+    let pages = files.iter().filter(|file| has_extension(&file.path, "md") && is_ours(&file.path));
+    pages.flat_map(|page| page.text.lines().enumerate().map(move |(at, line)| (page, at + 1, line))).fold(
+        Vec::new(),
+        |mut offences, (page, at, line)| {
+            let nowhere = quoted(line).filter(|quoted| there.lacks(quoted, page.path == PROMISES));
+            offences.extend(nowhere.map(|quoted| format!("{}:{at}: there is no {quoted}", page.path)));
+            offences
+        },
+    )
+}
+
+fn is_ours(page: &str) -> bool {
+    let in_docs = page.starts_with("docs/") && !page.starts_with("docs/decisions/");
+    in_docs || matches!(page, "README.md" | "CONTRIBUTING.md")
+}
+
+fn has_extension(name: &str, wanted: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == wanted)
+}
+
+/// What stands between backticks.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// Every file of Rust, and every function in them.
+struct Sources<'a> {
+    paths: Vec<&'a str>,
+    functions: HashSet<&'a str>,
+}
+
+impl<'a> Sources<'a> {
+    fn of(files: &'a [SourceFile]) -> Self {
+        let rust = || files.iter().filter(|file| file.is_rust());
+        let functions = rust().flat_map(|file| file.text.split("fn ").skip(1)).map(|rest| {
+            let end = rest.find(|c: char| !is_of_a_name(c)).unwrap_or(rest.len());
+            &rest[..end]
+        });
+        Self { paths: rust().map(|file| file.path.as_str()).collect(), functions: functions.collect() }
+    }
+
+    fn lacks(&self, quoted: &str, names_tests: bool) -> bool {
+        if has_extension(quoted, "rs") && quoted.chars().all(|c| is_of_a_name(c) || "./-".contains(c)) {
+            return !self.has_file(quoted);
+        }
+        let is_a_test = quoted.chars().all(is_of_a_name) && quoted.split('_').count() >= WORDS_OF_A_TEST;
+        names_tests && is_a_test && !self.functions.contains(quoted)
+    }
+
+    /// By the end of its path, or by that and the short name of its crate: `fly/ports.rs`.
+    fn has_file(&self, name: &str) -> bool {
+        let ends =
+            |path: &str, end: &str| path == end || path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'));
+        self.paths.iter().any(|path| {
+            let in_its_crate = name
+                .split_once('/')
+                .is_some_and(|(short, rest)| path.starts_with(&format!("crates/gastown-{short}/")) && ends(path, rest));
+            ends(path, name) || in_its_crate
+        })
+    }
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_and_not_there_is_told() {
+        let code = SourceFile::new("crates/gastown-fly/tests/it/ports.rs", "async fn a_lost_create_is_unknown() {}");
+        let of = |page: &str, text: &str| offences(&[SourceFile::new(page, text), code_of(&code)]);
+        for there in ["`fly/ports.rs`", "`it/ports.rs`", "`ports.rs`", "`a_lost_create_is_unknown`", "`last_error`"] {
+            assert_eq!(of(PROMISES, there), Vec::<String>::new(), "{there}");
+        }
+        for gone in ["`server/ports.rs`", "`sports.rs`", "`a_lost_create_is_known`"] {
+            assert_eq!(of(PROMISES, gone).len(), 1, "{gone}");
+        }
+        assert_eq!(of("docs/operations.md", "first\nsee `gone.rs`"), ["docs/operations.md:2: there is no gone.rs"]);
+        assert_eq!(of("docs/operations.md", "`last_r2_sync_at`"), Vec::<String>::new(), "no page that names tests");
+        assert_eq!(of("docs/decisions/0001-x.md", "`gone.rs`"), Vec::<String>::new());
+    }
+
+    fn code_of(file: &SourceFile) -> SourceFile {
+        SourceFile::new(&file.path, &file.text)
+    }
+}
