@@ -33,10 +33,14 @@ pub(crate) fn in_paused_time<T>(history: impl Future<Output = T>) -> T {
     runtime.enable_time().start_paused(true).build().unwrap().block_on(history)
 }
 
-/// Says it where a log of the tests has it, though nothing failed.
+/// Says it where a log of the tests has it, though nothing failed, and where `cargo xtask test` collects figures.
 pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
+    if let Some(folder) = std::env::var_os("TEST_FIGURES") {
+        let name: String = line.chars().take_while(|c| *c != ':').filter(char::is_ascii_alphanumeric).collect();
+        std::fs::write(std::path::Path::new(&folder).join(name), line).unwrap();
+    }
 }
 
 /// `1234567` as `1,234,567`.

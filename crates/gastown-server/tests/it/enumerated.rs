@@ -5,7 +5,6 @@
 //! `gastown-orchestrator`, where time and processes are the test's to command.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write as _;
 use std::time::Duration;
 
 use fly_sim::{Call, Capacity, Effect, Fault, State};
@@ -13,6 +12,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::figures::say;
 use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
 /// Stages at once: a life is mostly waiting.
@@ -132,9 +132,7 @@ async fn enumerate(engine: &str, setup: fn() -> Setup, faults: Faults) {
         *told.entry(*operation).or_default() += 1;
     }
     let told: Vec<_> = told.iter().map(|(operation, cases)| format!("{operation:?} {cases}")).collect();
-    // Past the capture of the test harness: a log of the tests has it though nothing failed.
-    let line = format!("\nenumerated over HTTP, on {engine}: {} cases: {}\n", struck.len(), told.join(", "));
-    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+    say(&format!("enumerated over HTTP, on {engine}: {} cases: {}", struck.len(), told.join(", ")));
 }
 
 /// Towns that live on one stage, one after the other.

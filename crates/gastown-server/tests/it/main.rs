@@ -37,6 +37,7 @@ mod entry;
 mod enumerated;
 mod env;
 mod failures;
+mod figures;
 mod foreign;
 mod heartbeat;
 mod inspection;

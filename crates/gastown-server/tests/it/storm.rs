@@ -6,7 +6,6 @@
 //! is drawn too, are played in the tests of `gastown-orchestrator`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::figures::say;
 use crate::rows::Town;
 use crate::stage::{ALICE, BOB, Engine, Setup, Stage, id_of, until};
 
@@ -66,11 +66,10 @@ async fn storms(engine: Engine, seeds: RangeInclusive<u64>) {
         drop(named);
     }
     let Figures { calls, faults, crashes, events } = figures;
-    let line = format!(
-        "\nstorm, on {engine:?}: seeds {seeds:?}: {calls} calls of users, {faults} faults, {crashes} crashes, {events} \
-         events behind our back\n"
-    );
-    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+    say(&format!(
+        "storm, on {engine:?}: seeds {seeds:?}: {calls} calls of users, {faults} faults, {crashes} crashes, {events} \
+         events behind our back"
+    ));
 }
 
 #[expect(clippy::disallowed_methods, reason = "what a test is told by whoever runs it is no setting of the service")]
