@@ -39,6 +39,9 @@ pub(crate) async fn insert(
     Ok(row.into_operation()?)
 }
 
+/// Looks that must agree before what an unreadable operation may have made counts as absent.
+const LOOKS_IN_DOUBT: u8 = 5;
+
 /// What becomes of an owner's start, stop or destroy. To its owner a tombstone exists only for a destroy that is still
 /// at work.
 pub(crate) async fn of_owner(tx: &DatabaseTransaction, wish: &NewOperation) -> Result<Requested, Stop> {
@@ -56,8 +59,10 @@ pub(crate) async fn of_owner(tx: &DatabaseTransaction, wish: &NewOperation) -> R
 pub(crate) async fn of_operator(tx: &DatabaseTransaction, wish: &NewOperation, actor: &str) -> Result<Requested, Stop> {
     let found = towns::Entity::find_by_id(wish.town.as_uuid());
     let Some(town) = locked(found).one(tx).await? else { return Ok(Requested::NotFound) };
-    match in_flight(tx, wish.town).await? {
-        Some(current) => beside(tx, &town, current, wish, actor).await,
+    let row = locked(operations::Entity::find_by_id(wish.town.as_uuid())).one(tx).await?;
+    match row.map(|row| (row.fence, row.into_operation())) {
+        Some((_, Ok(current))) => beside(tx, &town, current, wish, actor).await,
+        Some((fence, Err(unreadable))) => replace(tx, &town, (fence, &unreadable), wish, actor).await,
         None if town.destroyed_at.is_none() => accept(tx, wish, Mark::Begun, actor).await,
         None if town.fly_machine_id.is_some() || town.fly_volume_id.is_some() => {
             accept(tx, wish, Mark::Settled, actor).await
@@ -109,6 +114,30 @@ async fn preempt(
     let row = fresh(wish, now, current.fence + 1, Mark::Begun, &current.progress)?;
     let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;
     Event::ended(current, Err(Rejection::Preempted), now).record(tx).await?;
+    let destroy = row.into_operation()?;
+    Event::accepted(&destroy).by(actor).record(tx).await?;
+    Ok(Requested::Accepted(destroy))
+}
+
+/// An operation that cannot be read is nobody's to carry on: an operator's destroy takes its place. What it had asked of Fly
+/// is not known, so all of it is in doubt.
+async fn replace(
+    tx: &DatabaseTransaction,
+    town: &towns::Model,
+    (fence, unreadable): (i64, &StoreError),
+    wish: &NewOperation,
+    actor: &str,
+) -> Result<Requested, Stop> {
+    tracing::warn!(
+        town.id = %wish.town,
+        error = unreadable as &(dyn std::error::Error + 'static),
+        "an operation that cannot be read gives way to a destroy"
+    );
+    let doubt = Some(LOOKS_IN_DOUBT);
+    let progress = Progress { volume_doubt: doubt, machine_doubt: doubt, ..Progress::default() };
+    let mark = if town.destroyed_at.is_some() { Mark::Settled } else { Mark::Begun };
+    let row = fresh(wish, dialect::now(tx).await?, fence.saturating_add(1), mark, &progress)?;
+    let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;
     let destroy = row.into_operation()?;
     Event::accepted(&destroy).by(actor).record(tx).await?;
     Ok(Requested::Accepted(destroy))

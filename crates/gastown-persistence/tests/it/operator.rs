@@ -17,6 +17,7 @@ on_both! {
     an_operator_destroys_whosoever_town_it_is,
     an_operators_destroy_preempts_and_joins_as_an_owners_does,
     a_tombstone_that_was_left_over_is_removed_again,
+    an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_read,
 }
 
 const EVE: &str = "operator:eve";
@@ -42,6 +43,24 @@ async fn failing(bed: &Bed, town: &Town, attempt: u32) {
     (step.attempt, step.last_error) = (attempt, Some(Failure::Throttled));
     (step.wait, step.hold) = (LEASE, None);
     bed.database.record(claim.fence(), &step).await.unwrap();
+}
+
+async fn an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_read(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let stale = bed.claimed(town.id, "one").await;
+    bed.sql("UPDATE gastown_operations SET step = 'rubbish', attempt = -1").await;
+    let asked = bed.database.request(&wish(&town, OperationKind::Destroy)).await;
+    assert!(matches!(asked, Err(StoreError::CorruptRow { .. })), "its owner cannot: {asked:?}");
+
+    let destroy = wish(&town, OperationKind::Destroy);
+    let Requested::Accepted(accepted) = bed.database.destroy(&destroy, EVE).await.unwrap() else { panic!("accepted") };
+
+    assert_eq!((accepted.id, accepted.kind, accepted.mark), (destroy.id, OperationKind::Destroy, Mark::Begun));
+    assert!(accepted.fence > stale.fence, "whoever drove it writes nothing");
+    assert!(accepted.progress.volume_doubt.is_some() && accepted.progress.machine_doubt.is_some());
+    assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
+    assert_eq!(history(&bed, town.id).await[0], said(EVE, "destroy", "accepted"));
+    assert_eq!(bed.claimed(town.id, "two").await.id, destroy.id);
 }
 
 async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
