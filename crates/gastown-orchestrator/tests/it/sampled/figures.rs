@@ -1,6 +1,8 @@
 //! What was in the plays: figures that say whether there was a storm at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use gastown_domain::Thing;
 
 use crate::bench::Bench;
 use crate::cores::grouped;
@@ -20,6 +22,8 @@ pub(super) struct Figures {
     pub(super) events: BTreeMap<&'static str, usize>,
     /// Second volumes, empty and reported, that are left for an operator to clear away.
     pub(super) left_to_operators: usize,
+    /// What the orphan sweeper had to delete of towns that were ours.
+    pub(super) left_to_the_sweeper: usize,
     /// Sweeps until all was quiet, in the longest.
     pub(super) sweeps: usize,
 }
@@ -32,6 +36,7 @@ impl Figures {
     /// What the bench has counted.
     pub(super) fn count(&mut self, bench: &Bench) {
         self.operations = bench.store.rows().accepted.len();
+        self.left_to_the_sweeper = left_to_the_sweeper(bench);
         for hit in bench.all_hits() {
             *self.faults.entry(hit.fault).or_default() += 1;
         }
@@ -50,6 +55,7 @@ impl Figures {
             *self.events.entry(event).or_default() += times;
         }
         self.left_to_operators += other.left_to_operators;
+        self.left_to_the_sweeper += other.left_to_the_sweeper;
         self.sweeps = self.sweeps.max(other.sweeps);
         self
     }
@@ -69,7 +75,7 @@ impl std::fmt::Display for Figures {
         write!(
             f,
             "{} seeds: {} operations accepted; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
-             back: {}; {} empty second volumes reported to operators; all quiet after {} sweeps at most",
+             back: {}; {} machines and volumes left to the orphan sweeper, {} empty second volumes reported to operators; all quiet after {} sweeps at most",
             grouped(self.plays),
             grouped(self.operations),
             grouped(self.deaths),
@@ -78,8 +84,21 @@ impl std::fmt::Display for Figures {
             grouped(self.faults.values().sum()),
             faults.join(", "),
             events.join(", "),
+            self.left_to_the_sweeper,
             self.left_to_operators,
             self.sweeps,
         )
     }
+}
+
+/// Not those that somebody else left.
+fn left_to_the_sweeper(bench: &Bench) -> usize {
+    let (rows, world) = (bench.store.rows(), bench.fly.world());
+    let ours = |name: &str| rows.towns.keys().any(|town| name == town.machine_name() || name == town.volume_name());
+    let was_ours = |thing: &Thing| match thing {
+        Thing::Machine(id) => world.machines.iter().any(|machine| machine.id == *id && ours(&machine.name)),
+        Thing::Volume(id) => world.volumes.iter().any(|volume| volume.id == *id && ours(&volume.name)),
+    };
+    let deleted: BTreeSet<_> = rows.books.deletions.iter().map(|(thing, _)| thing).collect();
+    deleted.into_iter().filter(|thing| was_ours(thing)).count()
 }

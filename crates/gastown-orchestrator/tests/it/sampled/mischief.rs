@@ -14,6 +14,9 @@ use crate::world::{BOOT, Machine, Phase, STOP, World};
 /// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
 const MOST_LOSSES: usize = 3;
 
+/// With the row goes what was asked of Fly and not answered.
+pub(super) const OPERATION_LOST: &str = "operation lost";
+
 /// What has happened so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Events {
@@ -110,7 +113,7 @@ impl Mischief {
             Self::LoseVolume { .. } => "volume lost",
             Self::OccupyRig { .. } => "rig in use",
             Self::FreeRigs => "rigs free",
-            Self::LoseOperation { .. } => "operation lost",
+            Self::LoseOperation { .. } => OPERATION_LOST,
             Self::RefuseRig { .. } => "rig refused",
             Self::LeaveOrphans => "orphans",
             Self::Fill => "region full",

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answers::Answers;
 use super::figures::Figures;
-use super::mischief::Events;
+use super::mischief::{Events, OPERATION_LOST};
 use super::moves::{Move, REPLICAS};
 use crate::bench::{Bench, Replica};
 use crate::faults::{Call, Fault, Hit};
@@ -138,8 +138,12 @@ impl Play {
         if !wrong.is_empty() {
             return Err(wrong.join("\n"));
         }
-        self.figures.events = self.events.counts;
+        self.figures.events = std::mem::take(&mut self.events.counts);
         self.figures.count(&self.bench);
+        let left = self.figures.left_to_the_sweeper;
+        if left > 0 && !self.looks_were_in_vain() && !self.figures.events.contains_key(OPERATION_LOST) {
+            return Err(format!("{left} machines and volumes of ours were left to the orphan sweeper"));
+        }
         Ok(self.figures)
     }
 
@@ -150,7 +154,7 @@ impl Play {
     fn clear_what_is_reported(&self) -> usize {
         let stood_still = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
         let died_then = stood_still && self.figures.deaths > 0;
-        if !died_then && longest_lag(&self.bench) <= usize::from(Policy::production().agreeing_looks) {
+        if !died_then && !self.looks_were_in_vain() {
             return 0;
         }
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
@@ -165,6 +169,11 @@ impl Play {
             cleared += 1;
         }
         cleared
+    }
+
+    /// Whether lists of volumes showed too little more often in a row than looks must agree.
+    fn looks_were_in_vain(&self) -> bool {
+        longest_lag(&self.bench) > usize::from(Policy::production().agreeing_looks)
     }
 
     /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
