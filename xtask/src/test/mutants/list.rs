@@ -100,7 +100,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         about: "the id of a machine is forgotten when its deletion is asked for, whatever the answer",
         file: ACT,
         sound: "Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),",
-        broken: "Some(there) => {\n                    let _ = outside.machines.delete_machine(app, &there.id).await;\n                    return Ok(finished(operation));\n                }",
+        broken: "Some(there) => {\n                    let _ = outside.machines.delete_machine(app, &there.id).await;\n                    return Ok(finished(operation, town));\n                }",
         suites: ORCHESTRATOR,
     },
     Mutant {
