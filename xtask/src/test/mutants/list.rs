@@ -152,14 +152,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         suites: ORCHESTRATOR,
     },
     Mutant {
-        name: "deadline-on-removals",
-        about: "a removal that takes too long is given up",
-        file: PASS,
-        sound: "            OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {\n                return self.retry(operation, failure, Duration::ZERO).await;\n            }",
-        broken: "            OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => None,",
-        suites: ORCHESTRATOR,
-    },
-    Mutant {
         name: "left-running",
         about: "a start that failed leaves its machine on while the row says stopped",
         file: PASS,
