@@ -188,7 +188,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         about: "what one look shows is written into the row",
         file: "crates/gastown-domain/src/drift.rs",
         sound: "        self.looks >= agreeing_looks\n",
-        broken: "        self.looks >= agreeing_looks.min(1)\n",
+        broken: "        self.looks >= 1 && agreeing_looks > 0\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
