@@ -4,6 +4,12 @@
 const LONGEST: usize = 300;
 /// Lines at the end, where nothing better is known.
 const TAIL: usize = 80;
+/// Lines about failed tests that are repeated after what is shown.
+const MOST_NAMED: usize = 60;
+/// Lines of a panic's message that are repeated with it.
+const OF_A_MESSAGE: usize = 3;
+/// Characters of such a line: what a test asserts may be a whole world.
+const WIDEST: usize = 600;
 
 /// The failed tests' own output where there is such a thing, else the compiler's first error and what follows it,
 /// else the end of the log.
@@ -21,7 +27,31 @@ pub(super) fn of_failure(log: &str) -> String {
     };
     let left_out = lines.len().saturating_sub(most);
     let shown = lines[left_out..].join("\n");
-    if left_out == 0 { shown } else { format!("({left_out} lines more in the log)\n{shown}") }
+    if left_out == 0 {
+        return shown;
+    }
+    let mut parts = vec![format!("({left_out} lines more in the log)"), shown];
+    parts.extend(named(&lines[..left_out]));
+    parts.join("\n")
+}
+
+/// Which tests failed and what they said first, out of lines that are not shown: a failed test's log is longer than its
+/// complaint, and would push it out of sight.
+fn named<'log>(lines: &[&'log str]) -> Option<String> {
+    let mut kept: Vec<&'log str> = Vec::new();
+    let mut wanted = 0;
+    for line in lines {
+        if line.trim_start().starts_with("FAIL [") || line.starts_with("---- ") {
+            wanted = 1;
+        } else if line.contains(" panicked at ") {
+            wanted = 1 + OF_A_MESSAGE;
+        }
+        if wanted > 0 && kept.len() < MOST_NAMED {
+            kept.push(line.char_indices().nth(WIDEST).map_or(line, |(end, _)| &line[..end]));
+            wanted -= 1;
+        }
+    }
+    (!kept.is_empty()).then(|| format!("above that:\n{}", kept.join("\n")))
 }
 
 /// From each line `failures:` to the result of its test binary, which is where the failure would scroll out of sight.
@@ -63,6 +93,19 @@ mod tests {
                    left: 1\nerror: test run failed";
         let shown = of_failure(log);
         assert!(shown.starts_with("     Summary [") && shown.ends_with("left: 1\nerror: test run failed"), "{shown}");
+    }
+
+    #[test]
+    fn a_failure_is_named_though_its_log_is_long() {
+        let chatter = "  DEBUG planned\n".repeat(LONGEST + 1);
+        let log = format!(
+            "     Summary [ 0.9s] 2 tests run: 1 passed, 1 failed\n        FAIL [   0.1s] (2/2) it a\n  stderr ---\n    thread 'a' \
+             (7) panicked at a.rs:1:2:\n    left: 1\n{chatter}error: test run failed"
+        );
+        let shown = of_failure(&log);
+        let end = "error: test run failed\nabove that:\n        FAIL [   0.1s] (2/2) it a\n    thread 'a' (7) panicked at \
+                   a.rs:1:2:\n    left: 1\n  DEBUG planned\n  DEBUG planned";
+        assert!(shown.contains(end), "{shown}");
     }
 
     #[test]
