@@ -8,6 +8,7 @@
 
 mod backoff;
 mod config;
+mod doubt;
 mod drift;
 mod failure;
 mod id;
@@ -30,6 +31,7 @@ mod town;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
+pub use doubt::Doubt;
 pub use drift::{Comparison, Drift, MachineLook, Suspicion, VolumeLook, compare};
 pub use failure::Failure;
 pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::text_enum::text_enum;
-use crate::{Failure, OperationId, Region, Step, TownId, UserId};
+use crate::{Doubt, Failure, OperationId, Region, Step, TownId, UserId};
 
 text_enum! {
     expected "a known kind of operation";
@@ -55,10 +55,10 @@ text_enum! {
 pub struct Progress {
     /// Regions that had no room, in the order they were tried.
     pub refused_regions: Vec<Region>,
-    /// A volume create was sent and its answer is not known; this many agreeing looks still prove absence (FM-32).
-    pub volume_doubt: Option<u8>,
-    /// The same for a machine create.
-    pub machine_doubt: Option<u8>,
+    /// What is not known of creates of its volume.
+    pub volume_doubt: Doubt,
+    /// The same of its machine.
+    pub machine_doubt: Doubt,
     /// The last sync before a stop or destroy: `Some(false)` when it failed or could not be asked (FM-12).
     pub synced: Option<bool>,
     /// A machine whose create this operation has seen acknowledged. Once set, its absence is a loss, not a beginning.

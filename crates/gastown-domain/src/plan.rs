@@ -41,6 +41,8 @@ text_enum! {
         DropSurplus = "drop_surplus",
         /// Delete the volume.
         DropVolume = "drop_volume",
+        /// Everything is as it should be, but a create whose answer was lost may still make something: wait until it cannot.
+        OutwaitDoubt = "outwait_doubt",
         /// The goal is reached: store the outcome, end the operation.
         Finish = "finish",
         /// A volume that had data is gone: give up rather than hand out an empty one (FM-22).
@@ -54,19 +56,24 @@ text_enum! {
 ///
 /// ```
 /// use gastown_domain::{Mark, OperationKind, Power, Seen, Step, VolumeState, World, plan};
-/// let world = World { machine: Seen::Absent, volume: Seen::Present(VolumeState::Ready) };
+/// let world = World { machine: Seen::Absent, volume: Seen::Present(VolumeState::Ready), late: false };
 /// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::EnsureMachine);
 /// // A lost answer is not an absence: no second machine.
-/// let world = World { machine: Seen::Unclear, volume: Seen::Present(VolumeState::Ready) };
+/// let world = World { machine: Seen::Unclear, volume: Seen::Present(VolumeState::Ready), late: false };
 /// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::LookAgain);
 /// ```
 pub const fn plan(goal: OperationKind, mark: Mark, world: World) -> Step {
-    match goal {
+    let step = match goal {
         OperationKind::Create => create(mark, world),
         OperationKind::Start => start(mark, world),
         OperationKind::Stop => stop(mark, world.machine),
         OperationKind::Destroy => destroy(mark, world),
         OperationKind::RollBack => roll_back(mark, world),
+    };
+    // Nobody would look for what comes after the end.
+    match step {
+        Step::Finish if world.late => Step::OutwaitDoubt,
+        step => step,
     }
 }
 
@@ -203,7 +210,8 @@ mod tests {
                     let row = format!("{}/{}/{}", goal.as_str(), mark.as_str(), shown(volume));
                     write!(table, "{row:<32}").unwrap();
                     for machine in machines() {
-                        write!(table, " {:<22}", plan(goal, mark, World { machine, volume }).as_str()).unwrap();
+                        let world = World { machine, volume, late: false };
+                        write!(table, " {:<22}", plan(goal, mark, world).as_str()).unwrap();
                     }
                     table.push('\n');
                 }
@@ -217,7 +225,8 @@ mod tests {
         OperationKind::ALL.into_iter().flat_map(|goal| {
             Mark::ALL.into_iter().flat_map(move |mark| {
                 machines().into_iter().flat_map(move |machine| {
-                    volumes().into_iter().map(move |volume| (goal, mark, World { machine, volume }))
+                    let worlds = volumes().into_iter().map(move |volume| World { machine, volume, late: false });
+                    worlds.flat_map(move |world| [false, true].map(|late| (goal, mark, World { late, ..world })))
                 })
             })
         })
@@ -246,9 +255,20 @@ mod tests {
     fn a_removal_finishes_only_when_both_are_proven_gone() {
         for (goal, mark, world) in every_case().filter(|(goal, ..)| goal.removes()) {
             if plan(goal, mark, world) == Step::Finish {
-                assert_eq!(world, World { machine: Seen::Absent, volume: Seen::Absent }, "{goal:?}");
+                assert_eq!(world, World { machine: Seen::Absent, volume: Seen::Absent, late: false }, "{goal:?}");
                 assert_eq!(mark, Mark::Settled, "{goal:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_may_still_come_is_outwaited_before_the_end_and_changes_nothing_else() {
+        for (goal, mark, world) in every_case().filter(|(.., world)| world.late) {
+            let want = match plan(goal, mark, World { late: false, ..world }) {
+                Step::Finish => Step::OutwaitDoubt,
+                other => other,
+            };
+            assert_eq!(plan(goal, mark, world), want, "{goal:?} {mark:?} {world:?}");
         }
     }
 

@@ -61,4 +61,6 @@ pub struct World {
     pub machine: Seen<Power>,
     /// The town's volume.
     pub volume: Seen<VolumeState>,
+    /// Whether a create that was sent may still make something, besides what is seen here.
+    pub late: bool,
 }

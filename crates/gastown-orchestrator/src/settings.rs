@@ -87,7 +87,7 @@ pub struct Policy {
     pub create_patience: Duration,
     /// A start that has not reached its goal by then is undone.
     pub start_patience: Duration,
-    /// A stop that has not reached its goal by then fails.
+    /// A stop that has not reached its goal by then fails, unless its machine may be going down by its word.
     pub stop_patience: Duration,
     /// The deadline of what Fly's limits hold up moves with the wait, by so much in all (FM-53).
     pub queue_patience: Duration,
@@ -97,7 +97,9 @@ pub struct Policy {
     pub sync_attempts: u32,
     /// The last sync takes at most this long.
     pub sync_timeout: Duration,
-    /// A claim holds this long; every record prolongs it.
+    /// A create or start waits at most this long for its rigs; the workers settle what is left.
+    pub rigs_patience: Duration,
+    /// A claim holds this long; a record that does not give it back prolongs it.
     pub lease: Duration,
     /// One wait for a machine's state; shorter than the lease.
     pub await_machine: Duration,
@@ -170,6 +172,7 @@ impl Policy {
             create_attempts: 8,
             sync_attempts: 5,
             sync_timeout: Duration::from_secs(20),
+            rigs_patience: Duration::from_secs(120),
             lease: Duration::from_secs(45),
             await_machine: Duration::from_secs(15),
             look_again: Duration::from_secs(2),

@@ -32,6 +32,8 @@ impl Endings {
 
     /// The outcome of an operation, waiting for it until `patience` has passed or the process stops; `None` when it has
     /// not ended by then.
+    ///
+    /// Errors: the registry's, where it does not pass until then.
     pub(crate) async fn outcome_of(
         &self,
         operations: &dyn Operations,
@@ -44,12 +46,16 @@ impl Endings {
             tokio::pin!(ended);
             // Registered before the look, so that an ending between look and wait is not missed.
             ended.as_mut().enable();
-            if let Some(outcome) = operations.outcome(operation).await? {
-                return Ok(Some(outcome));
-            }
+            let asked = operations.outcome(operation).await;
             let now = Instant::now();
-            if now >= deadline || self.stop.is_cancelled() {
-                return Ok(None);
+            match asked {
+                Ok(Some(outcome)) => return Ok(Some(outcome)),
+                Ok(None) if now >= deadline || self.stop.is_cancelled() => return Ok(None),
+                // The operation goes on meanwhile, and its end is worth more than a moment's trouble.
+                Err(error) if !error.is_transient() || now >= deadline || self.stop.is_cancelled() => {
+                    return Err(error);
+                }
+                Ok(None) | Err(_) => {}
             }
             // Either way the registry is asked again.
             let woken = async {

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{NewOperation, StoreError};
-use gastown_domain::{Backoff, OperationKind, Progress, Town, TownId};
+use gastown_domain::{Backoff, Doubt, OperationKind, Progress, Town, TownId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::NEVER;
+use crate::driver::Driver;
 use crate::pauses::Pauses;
+use crate::ports::Outside;
 use crate::rigs::{Settled, address_of, settle_rigs};
 use crate::seats::Seats;
 use crate::town_service::TownService;
@@ -23,6 +25,8 @@ const MOST_UNSETTLED: usize = 1000;
 /// A periodic sweep. Nudges make things sooner; the sweep makes them certain.
 pub struct Workers {
     service: TownService,
+    /// Drives what removes, for nobody waits for it any more.
+    removals: Driver,
     permits: Arc<Semaphore>,
     /// For rigs, whose clones take minutes: they do not take the operations' permits.
     rig_permits: Arc<Semaphore>,
@@ -39,7 +43,16 @@ impl Workers {
         let (permits, rig_permits) = (permits(), permits());
         let unsettled = Backoff { first: policy.sweep_every, most: policy.alert_backoff.most };
         let unsettled = Arc::new(Pauses::new(unsettled));
-        Self { service, permits, rig_permits, settling: Seats::default(), unsettled, tasks: TaskTracker::new() }
+        let removals = service.driver().clone();
+        let (settling, tasks) = (Seats::default(), TaskTracker::new());
+        Self { service, removals, permits, rig_permits, settling, unsettled, tasks }
+    }
+
+    /// The same, whose removals ask Fly by way of `outside`: in line behind whoever is waited for (FM-52).
+    #[must_use]
+    pub fn removing_through(mut self, outside: Outside) -> Self {
+        self.removals = self.service.driver().through(outside);
+        self
     }
 
     /// Sweeps until `stop` is cancelled, then waits for what it began.
@@ -47,7 +60,7 @@ impl Workers {
         let policy = &self.service.settings.policy;
         loop {
             if let Err(error) = self.sweep().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
+                tracing::warn!(error = &error as &dyn std::error::Error, "nothing was taken up in this sweep");
             }
             // Spread, so that replicas do not sweep in step (FM-52).
             let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.chance.dice.fraction() / 2.0);
@@ -60,15 +73,21 @@ impl Workers {
         self.tasks.wait().await;
     }
 
-    /// One sweep: gives towns that nobody drives an operation again, drives what is due, settles rigs that are not. Answers
-    /// how many operations it began to drive.
+    /// One sweep: drives what is due, gives towns that nobody drives an operation again, settles rigs that are not. Answers
+    /// how many operations it began to drive. What fails in one part is in the way of no other.
     ///
-    /// Errors: the registry's; the next sweep comes anyway.
+    /// Errors: the registry's, in what is due; the next sweep comes anyway.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        self.reinstate().await?;
-        let begun = self.drive_due().await?;
-        self.settle_rigs().await?;
-        Ok(begun)
+        let mut begun = self.drive_due().await;
+        match self.reinstate().await {
+            Ok(0) => {}
+            Ok(_) => begun = self.drive_due().await.and_then(|more| begun.map(|before| before + more)),
+            Err(error) => warn(&error, "towns that nobody drives were not looked for"),
+        }
+        if let Err(error) = self.settle_rigs().await {
+            warn(&error, "rigs were not looked through");
+        }
+        begun
     }
 
     /// Claims no more than there are permits for: what is claimed is driven at once.
@@ -82,7 +101,7 @@ impl Workers {
         let begun = claimed.len();
         for operation in claimed {
             let permit: Option<OwnedSemaphorePermit> = permits.split(1);
-            let driver = self.service.driver().clone();
+            let driver = if operation.kind.removes() { &self.removals } else { self.service.driver() }.clone();
             self.tasks.spawn(async move {
                 driver.carry_claimed(operation).await;
                 drop(permit);
@@ -93,15 +112,24 @@ impl Workers {
 
     /// Tombstones that still hold an id, and towns that are coming up, without an operation: somebody else's write, or an
     /// older version's. Each gets one again (FM-01, FM-11).
-    async fn reinstate(&self) -> Result<(), StoreError> {
+    async fn reinstate(&self) -> Result<usize, StoreError> {
         let operations = &self.service.ports.store.operations;
+        let mut taken_up = 0;
         for town in operations.stranded(REINSTATED_AT_ONCE).await? {
             let (operation, progress) = self.anew(&town);
-            if operations.reinstate(&operation, &progress).await? {
-                tracing::warn!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "nobody drove this town");
+            match operations.reinstate(&operation, &progress).await {
+                Ok(true) => {
+                    taken_up += 1;
+                    tracing::warn!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "nobody drove this town");
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(town.id = %town.id, error, "nobody drives this town, and it cannot be taken up now");
+                }
             }
         }
-        Ok(())
+        Ok(taken_up)
     }
 
     /// The operation of a stranded town. What was asked of Fly before is not known: all of it is in doubt.
@@ -120,8 +148,8 @@ impl Workers {
             at: chance.clock.now(),
             patience,
         };
-        let doubt = Some(policy.agreeing_looks);
-        (operation, Progress { volume_doubt: doubt, machine_doubt: doubt, ..Progress::default() })
+        let doubt = Doubt::of_the_past(policy.agreeing_looks);
+        (operation, Progress { volume_doubt: doubt.clone(), machine_doubt: doubt, ..Progress::default() })
     }
 
     async fn settle_rigs(&self) -> Result<(), StoreError> {
@@ -156,6 +184,10 @@ impl Workers {
         self.tasks.wait().await;
         self.tasks.reopen();
     }
+}
+
+fn warn(error: &StoreError, what: &'static str) {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
 }
 
 async fn settle(service: &TownService, town: TownId) -> Result<Settled, StoreError> {

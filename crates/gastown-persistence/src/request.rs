@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{NewOperation, Requested, StoreError};
-use gastown_domain::{Mark, Operation, OperationKind, Progress, Rejection, TownId};
+use gastown_domain::{Doubt, Mark, Operation, OperationKind, Progress, Rejection, TownId};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
@@ -133,8 +133,8 @@ async fn replace(
         error = unreadable as &(dyn std::error::Error + 'static),
         "an operation that cannot be read gives way to a destroy"
     );
-    let doubt = Some(LOOKS_IN_DOUBT);
-    let progress = Progress { volume_doubt: doubt, machine_doubt: doubt, ..Progress::default() };
+    let doubt = Doubt::of_the_past(LOOKS_IN_DOUBT);
+    let progress = Progress { volume_doubt: doubt.clone(), machine_doubt: doubt, ..Progress::default() };
     let mark = if town.destroyed_at.is_some() { Mark::Settled } else { Mark::Begun };
     let row = fresh(wish, dialect::now(tx).await?, fence.saturating_add(1), mark, &progress)?;
     let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;

@@ -18,7 +18,7 @@ impl Background {
     pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId) -> Self {
         let settings = Arc::new(settings);
         Self {
-            workers: Workers::new(service.clone()),
+            workers: Workers::new(service.clone()).removing_through(ports.outside.clone()),
             inspector: Inspector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
         }

@@ -1,9 +1,9 @@
 //! Acting without deciding: one arm per step, each arm one call.
 
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Awaited, MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
 use gastown_domain::{
     AppName, Drift, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
-    VolumeId,
 };
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ impl Driver {
         let outside = &self.ports.outside;
         let done = match step {
             Step::LookAgain => Ok(look_again(operation, sight)),
-            Step::EnsureVolume => return self.ensure_volume(app, operation, town).await,
+            Step::EnsureVolume => return self.ensure_volume(app, operation, town, sight).await,
             Step::EnsureMachine => return self.ensure_machine(app, operation, town, sight).await,
             Step::RefreshMachine => return self.refresh_machine(app, operation, town, sight).await,
             Step::SettleSandbox => return self.settle_sandbox(town, sight).await,
@@ -74,7 +74,6 @@ impl Driver {
             Step::AwaitOff => self.wait_for(app, sight, Awaited::Stopped, Failure::MachineBusy).await,
             Step::AwaitGone => self.wait_for(app, sight, Awaited::Destroyed, Failure::MachineBusy).await,
             Step::Hide => {
-                self.widen_doubts(operation);
                 let change = TownChange { hidden_at: Some(self.ports.chance.clock.now()), ..TownChange::default() };
                 Ok(Done::Learned(Learned { change, ..Learned::marked(Mark::Settled) }))
             }
@@ -90,26 +89,15 @@ impl Driver {
                 Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
+            Step::OutwaitDoubt => {
+                let failure = operation.last_error.unwrap_or(Failure::ProviderUnavailable);
+                Ok(Done::NotYet { failure, waited: false })
+            }
             Step::Finish => Ok(finished(operation, town)),
             Step::GiveUpVolumeLost => Ok(Done::Setback(Setback::GiveUp(Failure::VolumeLost))),
             Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
         };
         Ok(done.unwrap_or_else(|error| failed(operation.kind, step, &error)))
-    }
-
-    /// A destroy may have pre-empted a create whose call to Fly is still under way: such a call ends within a lease, and
-    /// until then what it makes may yet appear.
-    fn widen_doubts(&self, operation: &mut Operation) {
-        if operation.kind != OperationKind::Destroy {
-            return;
-        }
-        let policy = &self.settings.policy;
-        let looks = policy.lease.as_millis().div_ceil(policy.look_again.as_millis().max(1));
-        let looks = u8::try_from(looks).unwrap_or(u8::MAX);
-        for doubt in [&mut operation.progress.volume_doubt, &mut operation.progress.machine_doubt].into_iter().flatten()
-        {
-            *doubt = looks.max(*doubt);
-        }
     }
 
     /// The next region of the list that has not refused; the town's wish comes first.
@@ -118,21 +106,30 @@ impl Driver {
         town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
     }
 
-    async fn ensure_volume(&self, app: &AppName, operation: &mut Operation, town: &Town) -> Result<Done, StoreError> {
+    async fn ensure_volume(
+        &self,
+        app: &AppName,
+        operation: &mut Operation,
+        town: &Town,
+        sight: &Sight,
+    ) -> Result<Done, StoreError> {
         let Some(region) = self.next_region(town, &operation.progress) else {
             return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
         };
-        let doubt = operation.progress.volume_doubt.replace(self.settings.policy.agreeing_looks);
+        let before = operation.progress.volume_doubt.clone();
+        let (looks, until) = self.in_doubt(sight);
+        operation.progress.volume_doubt.sent(looks, until);
         self.remember(operation).await?;
         let began = Instant::now();
         let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
         self.excuse_line(operation, began);
-        if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
-            operation.progress.volume_doubt = doubt;
+        if is_refused(&made) {
+            operation.progress.volume_doubt = before;
         }
         Ok(match made {
             Ok(VolumeSighting { id, region, .. }) => {
                 tracing::info!(volume.id = %id, %region, "volume made");
+                operation.progress.volume_doubt.answered();
                 let change = TownChange { volume: Some(Some(id)), region: Some(region), ..TownChange::default() };
                 Done::Learned(Learned { mark: None, change })
             }
@@ -155,28 +152,35 @@ impl Driver {
             Ok(spec) => spec,
             Err(error) => return undescribed(error),
         };
-        operation.progress.machine_doubt = Some(self.settings.policy.agreeing_looks);
+        let before = operation.progress.machine_doubt.clone();
+        let (looks, until) = self.in_doubt(sight);
+        operation.progress.machine_doubt.sent(looks, until);
         self.remember(operation).await?;
         let began = Instant::now();
         let made = self.ports.outside.machines.create_machine(&spec).await;
         self.excuse_line(operation, began);
-        if made.as_ref().err().is_none_or(|error| !error.may_be_applied()) {
-            operation.progress.machine_doubt = None;
+        if is_refused(&made) {
+            operation.progress.machine_doubt = before;
         }
         Ok(match made {
             Ok(MachineSighting { id, .. }) => {
                 tracing::info!(machine.id = %id, "machine made");
+                operation.progress.machine_doubt.answered();
                 operation.progress.machine_made = true;
                 let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };
-                // A start that made its machine anew has given it a fresh token.
-                let mark = (operation.kind == OperationKind::Start).then_some(Mark::Prepared);
-                Done::Learned(Learned { mark, change })
+                Done::Learned(Learned { mark: None, change })
             }
             Err(error) => match failed(operation.kind, Step::EnsureMachine, &error) {
                 Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, volume.region.clone()),
                 other => other,
             },
         })
+    }
+
+    /// What a create that is sent now leaves in doubt: how many looks must agree that it made nothing, and until when it may
+    /// still do so. A call ends within a lease of the moment from which it was asked for.
+    fn in_doubt(&self, sight: &Sight) -> (u8, DateTime<Utc>) {
+        (self.settings.policy.agreeing_looks, sight.clock.now() + self.settings.policy.lease)
     }
 
     /// Marks a region as full; where no other is left, the goal cannot be reached.
@@ -211,9 +215,10 @@ impl Driver {
     }
 
     async fn settle_sandbox(&self, town: &Town, sight: &Sight) -> Result<Done, StoreError> {
-        if let Some(mounted) = on_another_volume(sight) {
+        if !mounts_its_volume(sight) {
             // No town runs on a disk that is not its own (FM-25): somebody changed the machine, or Fly is moving it.
-            tracing::warn!(volume.id = %mounted, "the machine mounts another volume than the town's");
+            let mounted = sight.machine.as_ref().and_then(|machine| machine.volume.as_ref());
+            tracing::warn!(?mounted, "the machine does not mount the town's volume");
             return Ok(Done::NotYet { failure: Failure::MachineBusy, waited: false });
         }
         let Some(at) = address_of(&self.settings, self.ports.keys.towns.as_ref(), town) else { return Ok(missed()) };
@@ -224,7 +229,11 @@ impl Driver {
             );
             return Ok(Done::NotYet { failure: Failure::SandboxUnhealthy, waited: false });
         }
-        settle_rigs(&self.ports, &at).await?;
+        match tokio::time::timeout(self.settings.policy.rigs_patience, settle_rigs(&self.ports, &at)).await {
+            Ok(settled) => drop(settled?),
+            // The workers go on with them: whoever waits for the town, or wants to stop it, need not wait for clones (FM-52).
+            Err(_) => tracing::warn!("rigs take long; the town goes on without them"),
+        }
         Ok(Done::Learned(Learned::marked(Mark::Settled)))
     }
 
@@ -275,10 +284,12 @@ fn look_again(operation: &Operation, sight: &Sight) -> Done {
     }
 }
 
-/// The volume that the town's machine mounts, where both are known and it is not the town's.
-fn on_another_volume(sight: &Sight) -> Option<&VolumeId> {
-    let mounted = sight.machine.as_ref()?.volume.as_ref()?;
-    (sight.volume.as_ref()?.id != *mounted).then_some(mounted)
+/// Whether the town's machine mounts the town's volume, as far as both are known.
+fn mounts_its_volume(sight: &Sight) -> bool {
+    match (&sight.machine, &sight.volume) {
+        (Some(machine), Some(volume)) => machine.volume.as_ref() == Some(&volume.id),
+        _ => true,
+    }
 }
 
 /// The end of an operation whose goal is reached, or whose undoing is.
@@ -301,6 +312,11 @@ fn finished(operation: &Operation, town: &Town) -> Done {
             Done::Ended(Err(Rejection::RolledBack(cause.unwrap_or(Failure::ProviderUnavailable))), gone)
         }
     }
+}
+
+/// Whether it is certain that nothing was made.
+fn is_refused<T>(made: &Result<T, ProviderError>) -> bool {
+    made.as_ref().is_err_and(|error| !error.may_be_applied())
 }
 
 fn done() -> Done {

@@ -1,6 +1,7 @@
 //! One operation, carried to its end: claim, then observe, plan, act, record, until the plan says done.
 
 mod act;
+mod database_time;
 mod disown;
 mod observe;
 mod pace;
@@ -16,7 +17,7 @@ use gastown_domain::{Operation, TownId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::Ports;
+use crate::ports::{Outside, Ports};
 use crate::settings::Settings;
 use crate::wait::Endings;
 
@@ -73,6 +74,11 @@ impl Driver {
         Self { ports, settings, worker, endings, stop, callers, waiting }
     }
 
+    /// The same driver, with another way to what is outside.
+    pub(crate) fn through(&self, outside: Outside) -> Self {
+        Self { ports: Ports { outside, ..self.ports.clone() }, ..self.clone() }
+    }
+
     /// A place among those whose callers wait; none where too many do: then the operation waits in the registry, for the
     /// workers of any process.
     pub(crate) fn place_for_caller(&self) -> Option<OwnedSemaphorePermit> {
@@ -123,8 +129,11 @@ impl Driver {
     async fn carry(&self, mut operation: Operation) -> Result<PassReport, StoreError> {
         loop {
             if self.stop.is_cancelled() {
-                self.ports.store.operations.release(operation.fence()).await?;
-                return Ok(PassReport::GivenBack);
+                return match self.ports.store.operations.release(operation.fence()).await {
+                    Ok(()) => Ok(PassReport::GivenBack),
+                    Err(StoreError::Fenced { .. }) => Ok(PassReport::TakenOver),
+                    Err(error) => Err(error),
+                };
             }
             match self.pass(&mut operation).await {
                 Ok(Next::Ended) => {

@@ -4,6 +4,7 @@ use gastown_domain::ports::{MachineSighting, ProviderError, TownChange, VolumeSi
 use gastown_domain::{AppName, Operation, OperationKind, Power, Progress, Seen, Town, VolumeId, VolumeState, World};
 
 use super::Driver;
+use super::database_time::DatabaseTime;
 
 /// One look at the world, and what it taught.
 pub(super) struct Sight {
@@ -21,31 +22,51 @@ pub(super) struct Sight {
     pub(super) progress: Progress,
     /// Why something is unclear, where a call failed.
     pub(super) error: Option<ProviderError>,
+    /// The database's time from before the look.
+    pub(super) clock: DatabaseTime,
 }
 
 impl Sight {
-    /// Whether something is unclear for no other reason than that an absence is not proven yet.
+    /// Whether nothing else is waited for than the proof that there is nothing, or no more to come.
     pub(super) fn awaits_proof(&self) -> bool {
-        self.error.is_none() && (self.world.machine == Seen::Unclear || self.world.volume == Seen::Unclear)
+        let World { machine, volume, late } = self.world;
+        self.error.is_none() && (late || machine == Seen::Unclear || volume == Seen::Unclear)
     }
 }
 
 impl Driver {
     /// Looks at machine and volume. A failed look makes its object `Unclear`; it is no error of the pass.
-    pub(super) async fn observe(&self, app: &AppName, operation: &Operation, town: &Town) -> Sight {
+    pub(super) async fn observe(
+        &self,
+        app: &AppName,
+        operation: &Operation,
+        town: &Town,
+        clock: DatabaseTime,
+    ) -> Sight {
         let mut sight = Sight {
-            world: World { machine: Seen::Unclear, volume: Seen::Unclear },
+            world: World { machine: Seen::Unclear, volume: Seen::Unclear, late: false },
             machine: None,
             volume: None,
             surplus: Vec::new(),
             change: TownChange::default(),
             progress: operation.progress.clone(),
             error: None,
+            clock,
         };
         if operation.kind == OperationKind::RollBack && nothing_was_asked_for(operation, town) {
-            sight.world = World { machine: Seen::Absent, volume: Seen::Absent };
+            sight.world = World { machine: Seen::Absent, volume: Seen::Absent, late: false };
             return sight;
         }
+        self.look(app, operation, town, &mut sight).await;
+        let Progress { volume_doubt, machine_doubt, .. } = &mut sight.progress;
+        for doubt in [volume_doubt, machine_doubt] {
+            doubt.begin(clock.read() + self.settings.policy.lease);
+            sight.world.late |= doubt.may_land(clock.read());
+        }
+        sight
+    }
+
+    async fn look(&self, app: &AppName, operation: &Operation, town: &Town, sight: &mut Sight) {
         // Without an app there is nothing, but only a look at the app itself proves it: a list that answers "no such app"
         // may be a token that lost its scope (FM-33).
         if town.machine_id.is_none()
@@ -53,9 +74,9 @@ impl Driver {
             && let Err(error) = self.ports.outside.apps.ensure(app).await
         {
             sight.error = Some(error);
-            return sight;
+            return;
         }
-        match self.look_for_machine(app, town, &mut sight).await {
+        match self.look_for_machine(app, town, sight).await {
             Ok(seen) => sight.world.machine = seen,
             Err(error) => sight.error = Some(error),
         }
@@ -64,20 +85,18 @@ impl Driver {
             // It was there and is gone before it ever ran: Fly's `launch_failed` ends as `destroyed`.
             sight.world.machine = Seen::Present(Power::Failed);
         }
-        // A stop does not look at volumes, and nothing is decided without the machine.
-        if operation.kind != OperationKind::Stop && sight.world.machine != Seen::Unclear {
-            match self.look_for_volume(app, operation, town, &mut sight).await {
+        if volume_matters(operation.kind, sight.world.machine) {
+            match self.look_for_volume(app, operation, town, sight).await {
                 Ok(seen) => sight.world.volume = seen,
                 Err(error) => sight.error = Some(error),
             }
         }
         if operation.kind.removes() && sight.world.machine == Seen::Absent {
-            match self.look_for_holder(app, &mut sight).await {
+            match self.look_for_holder(app, sight).await {
                 Ok(seen) => sight.world.machine = seen,
                 Err(error) => (sight.world.machine, sight.error) = (Seen::Unclear, Some(error)),
             }
         }
-        sight
     }
 
     /// Before the volume goes: the machine that mounts it, though neither its id nor its name led to it (FM-13).
@@ -100,17 +119,25 @@ impl Driver {
         sight: &mut Sight,
     ) -> Result<Seen<Power>, ProviderError> {
         let machines = &self.ports.outside.machines;
-        if let Some(id) = &town.machine_id {
-            if let Some(there) = machines.machine(app, id).await? {
-                return Ok(present(there, sight));
-            }
-            sight.change.machine = Some(None);
+        if let Some(id) = &town.machine_id
+            && let Some(there) = machines.machine(app, id).await?
+        {
+            sight.progress.machine_doubt.seen();
+            return Ok(present(there, sight));
         }
-        let Some(found) = machines.machines_of(app, town.id).await?.into_iter().next() else {
-            sight.progress.machine_missing |= town.machine_id.is_some();
-            return Ok(absent(&mut sight.progress.machine_doubt));
+        let mut named = machines.machines_of(app, town.id).await?;
+        // There is one, unless somebody made another by hand: the town's is the one that stays and has its volume.
+        named.sort_by_key(|it| (it.power == Power::Leaving, it.volume.is_none() || it.volume != town.volume_id));
+        let Some(found) = named.into_iter().next() else {
+            let seen = sight.progress.machine_doubt.absent();
+            if town.machine_id.is_some() && seen == Seen::Absent {
+                sight.change.machine = Some(None);
+                sight.progress.machine_missing = true;
+            }
+            return Ok(seen);
         };
         tracing::info!(machine.id = %found.id, "machine found by name or metadata");
+        sight.progress.machine_doubt.found();
         sight.change.machine = Some(Some(found.id.clone()));
         Ok(present(found, sight))
     }
@@ -123,30 +150,41 @@ impl Driver {
         sight: &mut Sight,
     ) -> Result<Seen<VolumeState>, ProviderError> {
         let volumes = &self.ports.outside.volumes;
-        let creating = operation.kind == OperationKind::Create;
+        let (creating, starting) = (operation.kind == OperationKind::Create, operation.kind == OperationKind::Start);
         let mut stored = None;
         if let Some(id) = &town.volume_id {
             stored = volumes.volume(app, id).await?;
         }
+        // A create takes one that is leaving for none: it is empty, and another is made in its place. To a start it is lost
+        // where Fly has not moved it.
+        let stays = |volume: &VolumeSighting| !volume.leaving;
+        if stored.as_ref().is_some_and(stays) {
+            sight.progress.volume_doubt.seen();
+        }
         // After a lost answer there may be two of the name, for volume names are not unique (FM-02).
-        let may_be_more = creating && sight.progress.volume_doubt.is_some();
-        let named = if stored.is_none() || may_be_more { volumes.volumes_of(app, town.id).await? } else { Vec::new() };
+        let may_be_more = creating && sight.progress.volume_doubt.exists();
+        let is_going = stored.as_ref().is_none_or(|volume| starting && volume.leaving);
+        let named = if is_going || may_be_more { volumes.volumes_of(app, town.id).await? } else { Vec::new() };
         let is_gone = town.volume_id.is_some() && stored.is_none();
 
-        // A create takes one that is leaving for none: it is empty, and another is made in its place.
-        let usable = |volume: &VolumeSighting| !(creating && volume.leaving);
-        let in_use = stored.filter(usable).or_else(|| first_choice(&named).filter(|volume| usable(volume)).cloned());
+        let mounted = sight.machine.as_ref().and_then(|machine| machine.volume.as_ref());
+        let in_use = match stored {
+            Some(volume) if stays(&volume) || operation.kind.removes() => Some(volume),
+            stored if starting && town.volume_id.is_some() => moved_to(&named, mounted).cloned().or(stored),
+            _ => first_choice(&named).filter(|volume| !creating || stays(volume)).cloned(),
+        };
         let Some(in_use) = in_use else {
-            let seen = absent(&mut sight.progress.volume_doubt);
-            // Fly may have moved it: its id is forgotten only once its name is proven absent too. A town that stays keeps the
-            // id of a lost volume, for whoever looks for its data (FM-22).
-            if is_gone && seen == Seen::Absent && operation.kind != OperationKind::Start {
+            let seen = sight.progress.volume_doubt.absent();
+            // Its id is forgotten only once its name is proven absent too. A town that stays keeps the id of a lost volume, for
+            // whoever looks for its data (FM-22).
+            if is_gone && seen == Seen::Absent && !starting {
                 sight.change.volume = Some(None);
             }
             return Ok(seen);
         };
         if town.volume_id.as_ref() != Some(&in_use.id) {
             tracing::info!(volume.id = %in_use.id, "volume found by name");
+            sight.progress.volume_doubt.found();
             sight.change.volume = Some(Some(in_use.id.clone()));
             sight.change.region = Some(in_use.region.clone());
         }
@@ -164,12 +202,28 @@ impl Driver {
     }
 }
 
+/// Whether the plan needs the volume: a stop does not, a create does not while its machine boots, and nothing is decided
+/// without the machine. Fly lets an app's volumes be looked at once a second (FM-53).
+fn volume_matters(kind: OperationKind, machine: Seen<Power>) -> bool {
+    match kind {
+        OperationKind::Stop => false,
+        OperationKind::Create => !matches!(machine, Seen::Unclear | Seen::Present(Power::Starting)),
+        OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack => machine != Seen::Unclear,
+    }
+}
+
 /// Whether a create that is undone ever made or may have made anything. Each was written down before it was sent, and no
 /// other operation came before a town's create: what is not in its row does not exist, and Fly need not be asked.
 fn nothing_was_asked_for(operation: &Operation, town: &Town) -> bool {
     let progress = &operation.progress;
-    let doubted = progress.volume_doubt.is_some() || progress.machine_doubt.is_some();
+    let doubted = progress.volume_doubt.exists() || progress.machine_doubt.exists();
     town.machine_id.is_none() && town.volume_id.is_none() && !progress.machine_made && !doubted
+}
+
+/// Where the data of a town is that had a volume: what its machine mounts. Who made any other of the name, and what is on it,
+/// is not ours to guess (FM-22).
+fn moved_to<'named>(named: &'named [VolumeSighting], mounted: Option<&VolumeId>) -> Option<&'named VolumeSighting> {
+    named.iter().find(|volume| mounted == Some(&volume.id) && !volume.leaving)
 }
 
 /// Of several volumes of one name: the one that a machine has, else one that stays.
@@ -185,15 +239,4 @@ fn present(machine: MachineSighting, sight: &mut Sight) -> Seen<Power> {
     sight.progress.machine_missing = false;
     sight.machine = Some(machine);
     Seen::Present(power)
-}
-
-/// Nothing was found. That is a proof only when no create is in doubt; otherwise one look more agrees (FM-32).
-fn absent<T>(doubt: &mut Option<u8>) -> Seen<T> {
-    match doubt {
-        Some(looks) if *looks > 0 => {
-            *looks -= 1;
-            Seen::Unclear
-        }
-        _ => Seen::Absent,
-    }
 }

@@ -11,14 +11,14 @@ use super::Driver;
 const UNDISTURBED: Duration = Duration::from_secs(4);
 
 impl Driver {
-    /// The pause after the operation's failed attempts so far. At the alert level an operator is told, once; from there on
-    /// it goes on slowly, and never forgets (FM-14).
-    pub(super) fn pause_after_failure(&self, operation: &Operation) -> Duration {
+    /// The pause after the operation's failed attempts so far, of which there were `before` when this one began. At the
+    /// alert level an operator is told, once; from there on it goes on slowly, and never forgets (FM-14).
+    pub(super) fn pause_after_failure(&self, operation: &Operation, before: u32) -> Duration {
         let (policy, fraction) = (&self.settings.policy, self.ports.chance.dice.fraction());
         let Some(beyond) = operation.attempt.checked_sub(policy.alert_attempts) else {
             return policy.backoff.delay(operation.attempt, fraction);
         };
-        if beyond == 0 {
+        if before < policy.alert_attempts {
             tracing::error!(
                 op.kind = %operation.kind,
                 op.step = operation.step.map(gastown_domain::Step::as_str),
@@ -49,12 +49,12 @@ impl Driver {
     }
 
     /// How many attempts have failed now. Fly's limits are no failure while there is patience with the queue: they are told
-    /// as what it waits for, and alert nobody.
+    /// as what it waits for, and alert nobody; what had failed before them is not forgotten.
     pub(super) fn failures_after(&self, operation: &Operation, failure: Failure) -> u32 {
         let policy = &self.settings.policy;
         let failed = operation.attempt.saturating_add(1);
         if failure == Failure::Throttled && queued(operation) < policy.queue_patience {
-            failed.min(policy.alert_attempts.saturating_sub(1))
+            failed.min(policy.alert_attempts.saturating_sub(1)).max(operation.attempt)
         } else {
             failed
         }

@@ -11,6 +11,7 @@ use gastown_domain::{
 use tokio::time::Instant;
 
 use super::act::{Done, Learned};
+use super::database_time::DatabaseTime;
 use super::observe::Sight;
 use super::pace::is_unbounded;
 use super::setback::Setback;
@@ -29,9 +30,9 @@ impl Driver {
         };
         let (fence, lease) = (operation.fence(), self.settings.policy.lease);
         // Also the check before the first outside call that the claim still holds (FM-49).
-        let now = store.operations.renew(fence, lease).await?;
+        let clock = DatabaseTime::just(store.operations.renew(fence, lease).await?);
         let began = Instant::now();
-        let look = async { Ok(self.observe(&app, operation, &town).await) };
+        let look = async { Ok(self.observe(&app, operation, &town, clock).await) };
         let sight = self.holding(fence, OnLoss::Leave, look).await?;
         self.skip_hopeless_sync(operation, &sight);
 
@@ -40,6 +41,10 @@ impl Driver {
         let repeated = operation.step.replace(step) == Some(step);
         operation.progress = sight.progress.clone();
         self.excuse_line(operation, began);
+        if sight.change != TownChange::default() {
+            // What Fly shows is progress; that it took a call well is not (FM-14).
+            operation.attempt = 0;
+        }
         if !repeated || sight.change != TownChange::default() {
             self.record(operation, sight.change.clone(), Duration::ZERO).await?;
             adopt(&mut town, sight.change.clone());
@@ -47,7 +52,7 @@ impl Driver {
             // The look took its time; a destroy may have been asked for meanwhile (FM-16).
             store.operations.renew(fence, lease).await?;
         }
-        if let Some(failure) = overdue(operation, step, now) {
+        if let Some(failure) = overdue(operation, step, clock.read()) {
             return self.give_up(operation, &town, failure).await;
         }
         let work = self.act(step, &app, operation, &town, &sight);
@@ -60,7 +65,7 @@ impl Driver {
                 }
                 next
             }
-            Done::NotYet { failure, waited } => self.not_yet(operation, failure, waited, sight.awaits_proof()).await,
+            Done::NotYet { failure, waited } => self.not_yet(operation, failure, waited, &sight).await,
             Done::Ended(outcome, change) => {
                 store.operations.finish(fence, outcome, &change).await?;
                 tracing::info!(op.id = %operation.id, op.kind = %operation.kind, ?outcome, "operation ended");
@@ -77,20 +82,29 @@ impl Driver {
         on_loss: OnLoss,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let lease = self.settings.policy.lease;
         tokio::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            lost = self.prolong(fence) => match on_loss {
+                OnLoss::SeeThrough if matches!(lost, StoreError::Fenced { .. }) => work.await,
+                OnLoss::SeeThrough | OnLoss::Leave => Err(lost),
+            },
+        }
+    }
+
+    /// Prolongs the claim until it is lost, or the registry refuses for good.
+    async fn prolong(&self, fence: Fence) -> StoreError {
+        let lease = self.settings.policy.lease;
         loop {
-            if let Ok(result) = tokio::time::timeout(lease / 3, &mut work).await {
-                return result;
-            }
+            tokio::time::sleep(lease / 3).await;
             match self.ports.store.operations.renew(fence, lease).await {
                 Ok(_) => {}
-                Err(StoreError::Fenced { .. }) if on_loss == OnLoss::SeeThrough => return work.await,
                 // The lease may last until the next try; what the work made must not be lost to a moment's trouble.
                 Err(error) if error.is_transient() => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "claim not prolonged");
                 }
-                Err(error) => return Err(error),
+                Err(error) => return error,
             }
         }
     }
@@ -106,11 +120,14 @@ impl Driver {
         let policy = &self.settings.policy;
         // After a failure this is the first time that it went well.
         let again = repeated && operation.last_error.is_none();
-        operation.attempt = if again { operation.attempt.saturating_add(1) } else { 0 };
-        let wait = match operation.attempt {
-            0 => Duration::ZERO,
-            _ => policy.look_again.max(self.pause_after_failure(operation)),
-        };
+        let before = operation.attempt;
+        if again {
+            operation.attempt = operation.attempt.saturating_add(1);
+        } else if learned.mark.is_some() || learned.change != TownChange::default() || !is_unbounded(operation) {
+            operation.attempt = 0;
+        }
+        let wait =
+            if again { policy.look_again.max(self.pause_after_failure(operation, before)) } else { Duration::ZERO };
         operation.last_error = None;
         operation.mark = learned.mark.unwrap_or(operation.mark);
         self.record(operation, learned.change, wait).await
@@ -123,13 +140,17 @@ impl Driver {
         operation: &mut Operation,
         failure: Failure,
         waited: bool,
-        awaits_proof: bool,
+        sight: &Sight,
     ) -> Result<Next, StoreError> {
         operation.last_error = Some(failure);
         let soon = if waited { Duration::ZERO } else { self.settings.policy.look_again };
-        let wait = if is_unbounded(operation) && !awaits_proof {
-            operation.attempt = operation.attempt.saturating_add(1);
-            soon.max(self.pause_after_failure(operation))
+        // A stop past its deadline is one that may not be called failed (see `overdue`).
+        let goes_on = is_unbounded(operation)
+            || (operation.kind == OperationKind::Stop && sight.clock.read() >= operation.deadline_at);
+        let wait = if goes_on && !sight.awaits_proof() {
+            let before = operation.attempt;
+            operation.attempt = before.saturating_add(1);
+            soon.max(self.pause_after_failure(operation, before))
         } else {
             soon
         };
@@ -182,9 +203,12 @@ impl Driver {
         if failure == Failure::ProviderMisconfigured && operation.last_error != Some(failure) {
             tracing::error!(op.kind = %operation.kind, "Fly refuses our token, organization or app");
         }
+        let before = operation.attempt;
         operation.attempt = self.failures_after(operation, failure);
         operation.last_error = Some(failure);
-        let wait = self.pause_after_failure(operation).max(least);
+        // Those that Fly or a full line sent away together come back one by one.
+        let least = least.mul_f64(1.0 + self.ports.chance.dice.fraction() / 4.0);
+        let wait = self.pause_after_failure(operation, before).max(least);
         if failure == Failure::Throttled {
             self.excuse(operation, wait);
         }
@@ -231,10 +255,10 @@ fn record_of(operation: &Operation, town: TownChange, wait: Duration, hold: Opti
 /// for it may have lain idle with its goal reached. A removal and an undoing are never given up.
 fn overdue(operation: &Operation, step: Step, now: DateTime<Utc>) -> Option<Failure> {
     let bounded = match operation.kind {
-        OperationKind::Create | OperationKind::Start => step != Step::Finish,
+        OperationKind::Create | OperationKind::Start => !matches!(step, Step::Finish | Step::OutwaitDoubt),
         OperationKind::Stop if operation.cause.is_some() => false,
         OperationKind::Stop => match step {
-            Step::Finish | Step::AwaitOff => false,
+            Step::Finish | Step::OutwaitDoubt | Step::AwaitOff => false,
             // It may be going down by our own word, and `running` would be a lie (FM-19).
             Step::LookAgain => operation.mark == Mark::Begun,
             _ => true,

@@ -65,7 +65,7 @@ async fn look_for_machine(outside: &Outside, app: &AppName, town: &Town) -> Resu
         ([], None) => Look::of(Seen::Absent, town.machine_id.is_none(), None),
         ([], Some(leaving)) => Look::of(Seen::Present(leaving.power), false, Some(leaving.clone())),
         ([one], _) => Look::of(Seen::Present(one.power), false, Some((*one).clone())),
-        // Which of several is the town's is not ours to guess; they are in the book of orphans.
+        // Which of several is the town's is not ours to guess.
         ([_, _, ..], _) => Look::UNCLEAR,
     })
 }
@@ -79,17 +79,19 @@ async fn look_for_volume(
 ) -> Result<(VolumeLook, Option<VolumeSighting>), ProviderError> {
     // A town that has run has a volume; a row that names none is for a human.
     let Some(id) = &town.volume_id else { return Ok((VolumeLook::Unclear, None)) };
-    match outside.volumes.volume(app, id).await? {
-        Some(there) if there.leaving => return Ok((VolumeLook::Unclear, None)),
-        Some(_) => return Ok((VolumeLook::There, None)),
-        None => {}
+    let mounted = machine.and_then(|machine| machine.volume.as_ref());
+    let there = outside.volumes.volume(app, id).await?;
+    match &there {
+        Some(there) if !there.leaving => return Ok((VolumeLook::There, None)),
+        // What Fly has moved elsewhere stays here for some days.
+        Some(_) if mounted.is_none_or(|mounted| mounted == id) => return Ok((VolumeLook::Unclear, None)),
+        Some(_) | None => {}
     }
     // The second, different read (FM-22).
     let named = outside.volumes.volumes_of(app, town.id).await?;
-    if named.is_empty() {
+    if named.is_empty() && there.is_none() {
         return Ok((VolumeLook::Gone, None));
     }
-    let mounted = machine.and_then(|machine| machine.volume.as_ref());
     let mounted = named.into_iter().find(|volume| mounted == Some(&volume.id) && !volume.leaving);
     // Its own id again: the list is older than the look before it.
     match mounted.filter(|mounted| mounted.id != *id) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
-use gastown_domain::ports::{Alarm, OrphanSighting, Stock, StoreError};
+use gastown_domain::ports::{Alarm, OrphanSighting, ProviderError, Stock, StoreError};
 use gastown_domain::{AppName, Belonging, StockItem, Thing, TownTag, belonging};
 use tokio::time::timeout;
 
@@ -21,6 +21,8 @@ pub(super) struct Stocks {
     pub(super) read: Vec<AppStock>,
     /// Apps that could not be read.
     pub(super) failed: Vec<AppName>,
+    /// How many of those Fly refused to show us.
+    refused: usize,
 }
 
 /// What there is of ours in one app.
@@ -59,8 +61,12 @@ impl Stocks {
         self.read.iter().map(|stock| stock.orphans.len()).sum()
     }
 
-    /// Whether too much of one app, or of all, belongs to nobody: many small apps are as alarming as a large one.
+    /// Whether nothing may be seen, or too much of one app, or of all, belongs to nobody: many small apps are as alarming as a
+    /// large one.
     pub(super) fn alarm(&self, least: u32) -> Option<Alarm> {
+        if self.read.is_empty() && self.refused > 0 {
+            return Some(Alarm::Refused);
+        }
         let of_one = |stock: &AppStock| is_alarming(stock.orphans.len(), stock.seen(), least);
         let is_alarm = self.read.iter().any(of_one) || is_alarming(self.orphans(), self.seen(), least);
         is_alarm.then_some(Alarm::ManyOrphans)
@@ -70,11 +76,13 @@ impl Stocks {
 impl OrphanSweeper {
     /// Looks through every app. One that cannot be read costs that app only.
     pub(super) async fn take_stock(&self) -> Result<Stocks, SweepError> {
-        let mut stocks = Stocks { read: Vec::new(), failed: Vec::new() };
+        let mut stocks = Stocks { read: Vec::new(), failed: Vec::new(), refused: 0 };
         for app in self.ports.inventory.apps().await? {
             match timeout(APP_PATIENCE, self.look_through(&app)).await {
                 Ok(Ok(stock)) => stocks.read.push(stock),
                 Ok(Err(error)) => {
+                    let is_refused = matches!(error, SweepError::Provider(ProviderError::Misconfigured { .. }));
+                    stocks.refused += usize::from(is_refused);
                     let error: &dyn Error = &error;
                     tracing::warn!(fly.app = %app, error, "an app could not be looked through for orphans");
                     stocks.failed.push(app);

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::Thing;
-use gastown_domain::ports::{Orphan, OrphanEnd, OrphanSighting, ProviderError};
+use gastown_domain::ports::{Alarm, Orphan, OrphanEnd, OrphanSighting, ProviderError};
 
 use super::removal::Noted;
 use super::stock::{AppStock, Stocks};
@@ -30,13 +30,8 @@ impl OrphanSweeper {
             alarm: stocks.alarm(policy.alarming),
             ..OrphanReport::default()
         };
-        if report.alarm.is_some() {
-            tracing::error!(
-                seen = report.seen,
-                orphans = report.orphans,
-                "a large part of what is at Fly belongs to no row: nothing is deleted; is this the right database, and is \
-                 it as new as what Fly holds?"
-            );
+        if let Some(alarm) = report.alarm {
+            raise(alarm, &report);
             return Ok(report);
         }
         for stock in &stocks.read {
@@ -173,4 +168,21 @@ fn report_new(orphan: &Orphan) {
         reason = orphan.reason.as_str(),
         "something at Fly belongs to no row"
     );
+}
+
+/// Tells an operator why the pass was broken off.
+fn raise(alarm: Alarm, report: &OrphanReport) {
+    let OrphanReport { failed, seen, orphans, .. } = report;
+    match alarm {
+        Alarm::Refused => tracing::error!(
+            failed,
+            "Fly refuses to show what there is: no orphan can be found; is it the right token, organization and app?"
+        ),
+        Alarm::ManyOrphans | Alarm::ManyAbsent => tracing::error!(
+            seen,
+            orphans,
+            "a large part of what is at Fly belongs to no row: nothing is deleted; is this the right database, and is it as \
+             new as what Fly holds?"
+        ),
+    }
 }

@@ -21,6 +21,10 @@ listed! {
         ReplyLost,
         /// Applied a few seconds after the caller was told nothing.
         LateApplied,
+        /// A create of which the caller was told nothing is carried out almost a lease after it was asked for.
+        MuchLater,
+        /// A create was carried out and answered, and Fly does not show yet what it made.
+        Unseen,
         /// 408 of a gateway: it gave up, and behind it the call was carried out.
         Status408,
         /// 429 with `Retry-After`, and nothing was done.
@@ -73,10 +77,11 @@ impl Fault {
     /// How likely it is where faults come by chance: where something is made, what leaves it unknown; in lists, what is
     /// not shown; elsewhere, what ends a process least.
     const fn weight(self, call: Call) -> u32 {
-        let makes = matches!(call, Call::Fly(Action::CreateVolume | Action::CreateMachine));
+        let makes = makes(call);
         match self {
             Self::StaleList | Self::EmptyList => 16,
             Self::ReplyLost | Self::LateApplied | Self::Status408 => 6,
+            Self::MuchLater | Self::Unseen => 6,
             Self::CrashAfter | Self::Slow if makes => 6,
             Self::HangBefore if makes => 3,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => 1,
@@ -91,6 +96,7 @@ impl Fault {
             Self::NotSent | Self::ReplyLost => true,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => true,
             Self::LateApplied => matches!(call, Call::Fly(_)),
+            Self::MuchLater | Self::Unseen => makes(call),
             Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_outside(),
             Self::Status503 | Self::Slow | Self::Misconfigured => call.is_outside(),
             Self::Refused => matches!(call, Call::Fly(_) | Call::AddRig),
@@ -102,6 +108,10 @@ impl Fault {
             Self::LandsLate => false,
         }
     }
+}
+
+const fn makes(call: Call) -> bool {
+    matches!(call, Call::Fly(Action::CreateVolume | Action::CreateMachine))
 }
 
 /// Faults by chance.

@@ -17,6 +17,10 @@ use crate::world::{BOOT, Lists, Phase, STOP, World};
 const LATENCY: Duration = Duration::from_millis(50);
 const LOST_AFTER: Duration = Duration::from_secs(5);
 const LATE_BY: Duration = Duration::from_secs(4);
+/// Just within a lease.
+const MUCH_LATER_BY: Duration = Duration::from_secs(40);
+/// What was made shows a few seconds after Fly said so.
+const UNSEEN_FOR: Duration = Duration::from_secs(3);
 /// Until an overloaded Fly says so.
 const BUSY_FOR: Duration = Duration::from_secs(20);
 /// As long as the Fly adapter lets a call take.
@@ -75,13 +79,20 @@ impl Line {
                 result
             }
             // A sandbox does one thing at a time: what it answers comes after what it was asked before.
-            Some(Fault::LateApplied) if matches!(call, Call::Fly(_)) => {
+            Some(fault @ (Fault::LateApplied | Fault::MuchLater)) if matches!(call, Call::Fly(_)) => {
                 let fly = Arc::clone(&self.fly);
                 tokio::spawn(async move {
-                    sleep(LATE_BY).await;
+                    sleep(if fault == Fault::LateApplied { LATE_BY } else { MUCH_LATER_BY }).await;
                     let _ = apply(&mut fly.world());
                 });
-                Err(E::by(Fault::LateApplied, call))
+                Err(E::by(fault, call))
+            }
+            Some(Fault::Unseen) => {
+                let mut world = self.fly.world();
+                world.made_unseen_until = Some(Instant::now() + UNSEEN_FOR);
+                let result = apply(&mut world);
+                world.made_unseen_until = None;
+                result
             }
             Some(Fault::Status408) => {
                 let _ = apply(&mut self.fly.world());
@@ -156,12 +167,16 @@ impl Apps for Line {
 impl Volumes for Line {
     async fn volume(&self, _: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
         let id = id.clone();
-        self.fly(Action::ReadVolume, move |world| Ok(world.volume(&id).map(|volume| volume.sighting()))).await
+        self.fly(Action::ReadVolume, move |world| {
+            Ok(world.volume(&id).filter(|volume| volume.is_shown()).map(|volume| volume.sighting()))
+        })
+        .await
     }
 
     async fn volumes_of(&self, _: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
         self.fly(Action::ListVolumes, move |world| {
-            Ok(world.listed(world.volumes_of(town)).into_iter().map(crate::world::Volume::sighting).collect())
+            let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_shown());
+            Ok(world.listed(shown).into_iter().map(crate::world::Volume::sighting).collect())
         })
         .await
     }
@@ -189,7 +204,7 @@ impl Machines for Line {
     async fn machine(&self, _: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError> {
         let id = id.clone();
         self.fly(Action::ReadMachine, move |world| {
-            let found = world.machine(&id).cloned();
+            let found = world.machine(&id).filter(|machine| machine.is_shown()).cloned();
             Ok(found.map(|machine| world.sight_machine(&machine)))
         })
         .await
@@ -197,7 +212,8 @@ impl Machines for Line {
 
     async fn machines_of(&self, _: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
         self.fly(Action::ListMachines, move |world| {
-            Ok(world.listed(world.machines_of(town)).into_iter().map(|it| world.sight_machine(it)).collect())
+            let shown = world.machines_of(town).into_iter().filter(|machine| machine.is_shown());
+            Ok(world.listed(shown).into_iter().map(|it| world.sight_machine(it)).collect())
         })
         .await
     }
@@ -245,7 +261,7 @@ impl Machines for Line {
                 Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
                     machine.env = spec.env;
                     machine.metadata = spec.metadata;
-                    machine.volume = spec.volume;
+                    // Fly passes over another mount.
                     Ok(())
                 }
                 Some(_) => Err(not_now(ACTION)),

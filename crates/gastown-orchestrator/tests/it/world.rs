@@ -34,9 +34,15 @@ pub(crate) struct Machine {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) phase: Phase,
+    /// Reads show nothing of it until then.
+    pub(crate) unseen_until: Option<Instant>,
 }
 
 impl Machine {
+    pub(crate) fn is_shown(&self) -> bool {
+        self.unseen_until.is_none_or(|until| Instant::now() >= until)
+    }
+
     pub(crate) fn power(&self) -> Power {
         match self.phase {
             Phase::Starting(_) => Power::Starting,
@@ -74,6 +80,8 @@ pub(crate) struct Volume {
     pub(crate) rigs: Vec<SandboxRig>,
     /// A sandbox has run on it: there is somebody's data on it.
     pub(crate) used: bool,
+    /// Reads show nothing of it until then.
+    pub(crate) unseen_until: Option<Instant>,
 }
 
 /// A deletion that Fly was asked for, and when.
@@ -92,6 +100,10 @@ pub(crate) enum Buried {
 }
 
 impl Volume {
+    pub(crate) fn is_shown(&self) -> bool {
+        self.unseen_until.is_none_or(|until| Instant::now() >= until)
+    }
+
     pub(crate) fn sighting(&self) -> VolumeSighting {
         VolumeSighting {
             id: self.id.clone(),
@@ -149,6 +161,8 @@ pub(crate) struct World {
     pub(crate) busy_rigs: BTreeSet<String>,
     /// How the list being answered lags behind.
     pub(crate) lists: Lists,
+    /// What is made now shows from then on.
+    pub(crate) made_unseen_until: Option<Instant>,
     serial: u32,
 }
 
@@ -222,6 +236,7 @@ impl World {
             env: spec.env.clone(),
             metadata: spec.metadata.clone(),
             phase: Phase::Starting(now + BOOT),
+            unseen_until: self.made_unseen_until,
         });
         if let Some(volume) = self.volume(&spec.volume) {
             volume.held_by = Some(id.clone());
@@ -237,7 +252,9 @@ impl World {
         let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
         let (name, env) = (town.machine_name(), BTreeMap::new());
         let phase = Phase::On(now);
-        self.machines.push(Machine { id: id.clone(), name, region, volume: volume.clone(), env, metadata, phase });
+        let machine =
+            Machine { id: id.clone(), name, region, volume: volume.clone(), env, metadata, phase, unseen_until: None };
+        self.machines.push(machine);
         if let Some(volume) = self.volume(&volume) {
             volume.held_by = Some(id);
         }
@@ -253,6 +270,7 @@ impl World {
             gone: false,
             rigs: Vec::new(),
             used: false,
+            unseen_until: self.made_unseen_until,
         };
         self.volumes.push(volume.clone());
         volume.sighting()

@@ -57,7 +57,7 @@ async fn an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_rea
 
     assert_eq!((accepted.id, accepted.kind, accepted.mark), (destroy.id, OperationKind::Destroy, Mark::Begun));
     assert!(accepted.fence > stale.fence, "whoever drove it writes nothing");
-    assert!(accepted.progress.volume_doubt.is_some() && accepted.progress.machine_doubt.is_some());
+    assert!(accepted.progress.volume_doubt.exists() && accepted.progress.machine_doubt.exists());
     assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
     assert_eq!(history(&bed, town.id).await[0], said(EVE, "destroy", "accepted"));
     assert_eq!(bed.claimed(town.id, "two").await.id, destroy.id);

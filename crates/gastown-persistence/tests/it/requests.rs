@@ -56,7 +56,7 @@ async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
 async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
-    let progress = Progress { machine_doubt: Some(2), machine_made: true, ..Progress::default() };
+    let progress = Progress { machine_doubt: Doubt::of_the_past(2), machine_made: true, ..Progress::default() };
     let mut step = record(Step::EnsureMachine);
     step.progress = progress.clone();
     (step.attempt, step.last_error) = (3, Some(Failure::Throttled));

@@ -86,7 +86,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
             &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, Unsettled]),
         Scenario::Reinstate => (
-            &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
+            &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, Unsettled]),
         Scenario::Inspect => (
             &[ReadMachine], &[],

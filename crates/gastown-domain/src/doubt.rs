@@ -1,0 +1,178 @@
+//! What is not known of creates that were sent: whether they made something, and for how long it may still appear.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Seen;
+
+/// The creates of one thing of a town, its volume or its machine, of which nothing was seen yet (FM-02, FM-03).
+///
+/// It is written down before a create is sent, and taken back where Fly refused it. An answer alone does not end it, but the
+/// sight of what was made: Fly may show a thing some moments after it said that it made it, and its lists lag (FM-32).
+///
+/// ```
+/// use gastown_domain::{Doubt, Seen};
+/// # let now = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH;
+/// let mut doubt = Doubt::default();
+/// doubt.sent(2, now + chrono::TimeDelta::seconds(45));
+/// // Two looks have to agree that there is nothing, and even then something may come for 45 seconds.
+/// assert_eq!([doubt.absent::<()>(), doubt.absent(), doubt.absent()], [Seen::Unclear, Seen::Unclear, Seen::Absent]);
+/// assert!(doubt.may_land(now));
+/// // What is found by its name is what was made.
+/// doubt.found();
+/// assert_eq!(doubt, Doubt::default());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<Written>")]
+pub struct Doubt {
+    /// Creates of which nothing was seen yet.
+    creates: u8,
+    /// Agreeing looks that are still wanted before what does not show is absent.
+    looks: u8,
+    /// Until then, by the database's clock, something may appear; `None` where it is not known since when.
+    until: Option<DateTime<Utc>>,
+    /// The row's id came with an answer to one of them, and was not seen yet.
+    named: bool,
+}
+
+impl Doubt {
+    /// Of what was asked before by somebody who left no word: it is not known how often, nor when.
+    pub const fn of_the_past(looks: u8) -> Self {
+        Self { creates: 2, looks, until: None, named: false }
+    }
+
+    /// Whether there is any.
+    pub const fn exists(&self) -> bool {
+        self.creates > 0
+    }
+
+    /// A create is about to be sent; what it makes appears before `until`, by the database's clock, or never.
+    pub fn sent(&mut self, looks: u8, until: DateTime<Utc>) {
+        let until = self.until.map_or(until, |before| before.max(until));
+        *self = Self { creates: self.creates.saturating_add(1), looks, until: Some(until), named: false };
+    }
+
+    /// Fly said what it made, and the row names it from now on.
+    pub const fn answered(&mut self) {
+        self.named = true;
+    }
+
+    /// Of a doubt that does not know since when it is one: it is one since now.
+    pub fn begin(&mut self, until: DateTime<Utc>) {
+        if self.exists() {
+            self.until.get_or_insert(until);
+        }
+    }
+
+    /// What the row names was seen.
+    pub fn seen(&mut self) {
+        if self.named {
+            self.found();
+        }
+    }
+
+    /// A thing that the row did not name was found by its name.
+    pub fn found(&mut self) {
+        *self = match self.creates {
+            0 | 1 => Self::default(),
+            more => Self { creates: more - 1, looks: 0, named: false, ..*self },
+        };
+    }
+
+    /// A look has found nothing: is that a proof?
+    pub const fn absent<T>(&mut self) -> Seen<T> {
+        match self.looks.checked_sub(1) {
+            Some(fewer) => {
+                self.looks = fewer;
+                Seen::Unclear
+            }
+            None => Seen::Absent,
+        }
+    }
+
+    /// Whether something may still appear. `now` is the database's clock before the look that found nothing.
+    pub fn may_land(&self, now: DateTime<Utc>) -> bool {
+        self.exists() && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// As it stands in a row: earlier versions wrote how many looks were wanted, and nothing where there was no doubt.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Looks(u8),
+    Whole { creates: u8, looks: u8, until: Option<DateTime<Utc>>, named: bool },
+}
+
+impl From<Option<Written>> for Doubt {
+    fn from(written: Option<Written>) -> Self {
+        match written {
+            None => Self::default(),
+            Some(Written::Looks(looks)) => Self::of_the_past(looks),
+            Some(Written::Whole { creates, looks, until, named }) => Self { creates, looks, until, named },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn sent_at(seconds: i64) -> Doubt {
+        let mut doubt = Doubt::default();
+        doubt.sent(3, at(seconds + 45));
+        doubt
+    }
+
+    #[test]
+    fn what_was_answered_is_in_doubt_until_it_was_seen() {
+        let mut doubt = sent_at(0);
+        doubt.seen();
+        assert!(doubt.exists(), "the row names something else");
+        doubt.answered();
+        assert_eq!(doubt.absent::<()>(), Seen::Unclear);
+        doubt.seen();
+        assert_eq!(doubt, Doubt::default());
+    }
+
+    #[test]
+    fn of_two_creates_the_one_that_is_not_seen_stays_in_doubt_as_long_as_it_may_land() {
+        let mut doubt = sent_at(0);
+        while doubt.absent::<()>() == Seen::Unclear {}
+        doubt.sent(3, at(10 + 45));
+        doubt.answered();
+        doubt.seen();
+        doubt.seen();
+        assert!(doubt.may_land(at(54)) && !doubt.may_land(at(55)), "{doubt:?}");
+        assert_eq!(doubt.absent::<()>(), Seen::Absent);
+    }
+
+    #[test]
+    fn a_doubt_of_the_past_begins_when_somebody_heeds_it() {
+        let mut doubt = Doubt::of_the_past(1);
+        assert!(doubt.may_land(at(1_000_000)));
+        doubt.begin(at(45));
+        doubt.begin(at(90));
+        assert!(doubt.may_land(at(44)) && !doubt.may_land(at(45)));
+        let mut none = Doubt::default();
+        none.begin(at(45));
+        assert_eq!(none, Doubt::default());
+    }
+
+    #[test]
+    fn rows_of_older_versions_read_back() {
+        for (written, want) in [("null", Doubt::default()), ("3", Doubt::of_the_past(3))] {
+            assert_eq!(serde_json::from_str::<Doubt>(written).unwrap(), want, "{written}");
+        }
+        for doubt in [Doubt::default(), sent_at(0), Doubt::of_the_past(2)] {
+            let written = serde_json::to_string(&doubt).unwrap();
+            assert_eq!(serde_json::from_str::<Doubt>(&written).unwrap(), doubt, "{written}");
+        }
+    }
+}
