@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::observe::Sight;
-use super::setback::{Setback, of_provider};
+use super::setback::{Setback, of_lost_volume, of_provider};
 use crate::rigs::{address_of, settle_rigs};
 use crate::tokens::SecretError;
 
@@ -94,7 +94,7 @@ impl Driver {
                 Ok(Done::NotYet { failure, waited: false })
             }
             Step::Finish => Ok(finished(operation, town)),
-            Step::GiveUpVolumeLost => Ok(Done::Setback(Setback::GiveUp(Failure::VolumeLost))),
+            Step::GiveUpVolumeLost => Ok(Done::Setback(of_lost_volume(operation.kind))),
             Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
         };
         Ok(done.unwrap_or_else(|error| failed(operation.kind, step, &error)))

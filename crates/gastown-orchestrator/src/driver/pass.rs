@@ -147,7 +147,8 @@ impl Driver {
         // A stop past its deadline is one that may not be called failed (see `overdue`).
         let goes_on = is_unbounded(operation)
             || (operation.kind == OperationKind::Stop && sight.clock.read() >= operation.deadline_at);
-        let wait = if goes_on && !sight.awaits_proof() {
+        let proves = matches!(operation.step, Some(Step::LookAgain | Step::OutwaitDoubt)) && sight.awaits_proof();
+        let wait = if goes_on && !proves {
             let before = operation.attempt;
             operation.attempt = before.saturating_add(1);
             soon.max(self.pause_after_failure(operation, before))

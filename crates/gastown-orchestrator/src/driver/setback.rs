@@ -65,6 +65,15 @@ pub(super) fn of_provider(kind: OperationKind, step: Step, error: &ProviderError
     }
 }
 
+/// What it means that the town's volume is gone under its machine. A create may have met it just as Fly moved it: it looks
+/// again. To a town that has data it is final, for now (FM-22).
+pub(super) const fn of_lost_volume(kind: OperationKind) -> Setback {
+    match kind {
+        OperationKind::Create => Setback::blind(Failure::VolumeLost),
+        _ => Setback::GiveUp(Failure::VolumeLost),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Action, Clock as _, Towns as _, WorkerId};
-use gastown_domain::{Failure, OperationKind, TownStatus};
+use gastown_domain::ports::{Action, Clock as _, CreateTown, Towns as _, WorkerId};
+use gastown_domain::{Failure, OperationKind, TownConfig, TownStatus};
 use gastown_orchestrator::{PassReport, Policy, TownService};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, alice, request, settings};
-use crate::faults::{Call, Fault, Process};
+use crate::faults::{Call, Fault, Process, Query};
+use crate::world::Phase;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -208,6 +209,119 @@ async fn callers_beyond_the_places_wait_in_the_registry() {
     assert_eq!(bench.fly.schedule().journal, [], "nobody of this process drives it");
     bench.recover().await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+}
+
+/// It may be going down by its word, so nobody says that it failed; nor does it hold a permit, or keep quiet about it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_does_not_come_to_its_end_waits_ever_longer_and_alerts_somebody() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.schedule().next(Call::Fly(Action::StopMachine), 1, Fault::ReplyLost);
+    let (replica, alice) = (bench.replica(), alice());
+    let stopping = replica.towns.stop_town(&alice, town);
+    let wedged = async {
+        sleep(Duration::from_secs(1)).await;
+        bench.fly.world().machines[0].phase = Phase::Stopping(Instant::now() + 6 * 60 * MINUTE);
+    };
+    let (town_row, ()) = tokio::join!(stopping, wedged);
+    assert_eq!(town_row.unwrap().status, TownStatus::Running, "not stopped yet");
+    let stop = replica.stop.clone();
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+
+    sleep(5 * 60 * MINUTE).await;
+    let row = bench.store.rows().operations[&town].clone();
+    assert!(row.operation.attempt >= Policy::production().alert_attempts, "{:?}", row.operation);
+    assert_eq!((row.owner, row.lease_until), (None, None), "it waits");
+    sleep(2 * 60 * MINUTE).await;
+    assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
+    stop.cancel();
+    workers.await.unwrap();
+    bench.assert_invariants("stopped in the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_flys_make_no_operation_forget_how_often_it_failed() {
+    let bench = Bench::new();
+    let town = hopeless_destroy(&bench).await;
+    let replica = bench.replica();
+    let stop = CancellationToken::new();
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    sleep(3 * 60 * MINUTE).await;
+    let before = bench.store.rows().operations[&town].operation.attempt;
+    assert!(before > Policy::production().alert_attempts);
+
+    bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 2, Fault::Throttled);
+    sleep(60 * MINUTE).await;
+
+    let after = bench.store.rows().operations[&town].operation.attempt;
+    assert!(after > before, "{before}, then {after}");
+    stop.cancel();
+    workers.await.unwrap();
+}
+
+/// What Fly answers well and then does not look into is no progress.
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_is_answered_well_and_cannot_be_seen_to_is_counted() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.world().deletes_are_ignored = true;
+    let replica = bench.replica();
+    let stop = CancellationToken::new();
+    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    for nth in 0..400 {
+        bench.fly.schedule().after(Call::Fly(Action::ReadMachine), 2 * nth + 1, Fault::ServerError);
+    }
+    let workers = tokio::spawn(replica.workers.run(stop.clone()));
+    sleep(4 * 60 * MINUTE).await;
+    let attempt = bench.store.rows().operations[&town].operation.attempt;
+    assert!(attempt >= Policy::production().alert_attempts, "{attempt}");
+    stop.cancel();
+    workers.await.unwrap();
+}
+
+/// Clones take minutes, and there may be many: the town is there meanwhile, and its owner may stop it (FM-52).
+#[tokio::test(start_paused = true)]
+async fn a_create_does_not_wait_for_ever_for_the_towns_rigs() {
+    let bench = Bench::new();
+    let rigs: Vec<_> =
+        (0..20).map(|number| format!(r#"{{ "rigName": "r{number}", "repoUrl": "https://github.com/a/b" }}"#)).collect();
+    let config: TownConfig = serde_json::from_str(&format!(r#"{{ "rigs": [{}] }}"#, rigs.join(","))).unwrap();
+    bench.fly.schedule().next(Call::AddRig, 20, Fault::Slow);
+    let (replica, began) = (bench.replica(), Instant::now());
+    let town = replica.towns.create_town(&alice(), CreateTown { config, ..request("mill") }).await.unwrap().id;
+    while bench.store.town(town).status != TownStatus::Running {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let patience = Policy::production().rigs_patience;
+    assert!(began.elapsed() < patience + MINUTE, "{:?}", began.elapsed());
+
+    bench.recover().await;
+    bench.assert_invariants("its rigs follow");
+    assert_eq!(bench.store.rows().rigs.len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moments_trouble_with_the_registry_does_not_keep_the_end_from_a_caller() {
+    let bench = Bench::new();
+    bench.store.schedule().next(Call::Store(Query::Outcome), 2, Fault::NotSent);
+    assert_eq!(bench.create("mill").await.unwrap().status, TownStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hinders_one_part_of_a_sweep_hinders_no_other() {
+    for hindered in [Query::Stranded, Query::Unsettled] {
+        let bench = Bench::new();
+        bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
+        let (replica, alice) = (bench.replica(), alice());
+        assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+        bench.store.schedule().always(Call::Store(hindered), Fault::NotSent);
+        sleep(Policy::production().lease).await;
+
+        let other = bench.replica();
+        assert_eq!(other.workers.sweep().await.unwrap(), 1, "{hindered:?}");
+        other.workers.idle().await;
+        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
+    }
 }
 
 #[tokio::test(start_paused = true)]

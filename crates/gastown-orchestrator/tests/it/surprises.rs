@@ -1,5 +1,7 @@
 //! What somebody else did to a town's machine or row, found by the operation that comes next.
 
+use std::time::Duration;
+
 use gastown_domain::ports::{TownError, Towns as _};
 use gastown_domain::{Drift, Failure, OperationKind, Power, Rejection, TownStatus};
 use tokio::time::Instant;
@@ -99,6 +101,77 @@ async fn no_start_ends_well_on_another_volume_than_the_towns() {
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
     assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
     bench.assert_invariants("on its own volume");
+}
+
+/// A second volume of the town's name is somebody's, or a lost call's: not where the town's data is (FM-22).
+#[tokio::test(start_paused = true)]
+async fn a_start_takes_no_other_volume_of_the_name_for_the_lost_one() {
+    for machine_is_there in [true, false] {
+        let bench = Bench::new();
+        let town = bench.stopped("mill").await;
+        {
+            let mut world = bench.fly.world();
+            world.volumes[0].gone = true;
+            let name = world.volumes[0].name.clone();
+            world.lost.insert(name);
+            if !machine_is_there {
+                world.machines[0].phase = Phase::Gone(Instant::now());
+            }
+            world.add_volume(town.id, &"iad".parse().unwrap());
+        }
+
+        let error = bench.replica().towns.start_town(&alice(), town.id).await.unwrap_err();
+
+        let wanted = (OperationKind::Start, Failure::VolumeLost);
+        assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+        let row = bench.store.town(town.id);
+        assert_eq!((row.status, row.volume_id), (TownStatus::Stopped, town.volume_id), "there: {machine_is_there}");
+    }
+}
+
+/// What Fly has moved to another host stays readable for days where it was.
+#[tokio::test(start_paused = true)]
+async fn a_start_goes_on_where_fly_has_moved_the_volume() {
+    let bench = Bench::new();
+    let town = bench.stopped("mill").await;
+    let moved = {
+        let mut world = bench.fly.world();
+        let holder = world.machines[0].id.clone();
+        let moved = world.add_volume(town.id, &"iad".parse().unwrap()).id;
+        let [old, new] = world.volumes.as_mut_slice() else { panic!("two") };
+        new.rigs.clone_from(&old.rigs);
+        (new.used, new.held_by) = (true, Some(holder));
+        (old.held_by, old.leaving) = (None, Some(Instant::now() + Duration::from_secs(7 * 24 * 60 * 60)));
+        world.machines[0].volume = moved.clone();
+        moved
+    };
+
+    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
+
+    assert_eq!(bench.store.town(town.id).volume_id, Some(moved));
+}
+
+/// Of several machines that say they are the town's, the one that stays and has its volume is.
+#[tokio::test(start_paused = true)]
+async fn of_several_machines_a_stop_finds_the_one_with_the_towns_volume() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let own = town.machine_id.clone().unwrap();
+    {
+        let mut world = bench.fly.world();
+        let mut other = world.machines[0].clone();
+        (other.id, other.volume) = ("another".parse().unwrap(), "vol_other".parse().unwrap());
+        let mut leaving = world.machines[0].clone();
+        (leaving.id, leaving.phase) =
+            ("leaving".parse().unwrap(), Phase::Leaving(Instant::now() + Duration::from_secs(3600)));
+        world.machines.insert(0, other);
+        world.machines.insert(0, leaving);
+    }
+    bench.store.rows().towns.get_mut(&town.id).unwrap().machine_id = None;
+
+    bench.replica().towns.stop_town(&alice(), town.id).await.unwrap();
+
+    assert_eq!(bench.store.town(town.id).machine_id, Some(own));
 }
 
 /// No path of ours leaves a town without its create; a row written by hand may. Nothing gets stuck on it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::{Action, TownError, Towns as _};
 use gastown_domain::{OperationKind, TownStatus};
-use gastown_orchestrator::PassReport;
+use gastown_orchestrator::{PassReport, Policy};
 use tokio::time::{Instant, sleep};
 
 use crate::bench::{Bench, alice, request};
@@ -35,6 +35,26 @@ async fn a_process_that_stops_gives_its_claim_back_and_lets_its_callers_go() {
     let report = other.towns.driver().drive(town.id).await.unwrap();
     assert_eq!(report, PassReport::Ended);
     bench.assert_invariants("finished by another");
+}
+
+/// Nobody waits for a removal that a worker takes up: its calls stand in line behind those that somebody waits for (FM-52).
+#[tokio::test(start_paused = true)]
+async fn what_workers_remove_asks_fly_by_its_own_way() {
+    let (bench, elsewhere) = (Bench::new(), Bench::new());
+    let town = bench.running("mill").await.id;
+    bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
+    let (dying, alice) = (bench.replica(), alice());
+    assert!(dying.survives(dying.towns.destroy_town(&alice, town)).await.is_none());
+    sleep(Policy::production().lease).await;
+    bench.fly.schedule().forget();
+
+    let replica = bench.replica();
+    let behind = elsewhere.ports(&replica.process).outside;
+    let workers = replica.workers.removing_through(behind);
+    assert_eq!(workers.sweep().await.unwrap(), 1);
+    workers.idle().await;
+    assert_eq!(bench.fly.schedule().journal, [], "not before the others");
+    assert!(elsewhere.fly.count(Action::ReadMachine) > 0, "but behind them");
 }
 
 #[tokio::test(start_paused = true)]

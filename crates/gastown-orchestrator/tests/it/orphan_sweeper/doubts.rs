@@ -56,6 +56,19 @@ async fn what_is_not_listed_and_cannot_be_asked_for_stays_in_the_book() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_nothing_may_be_seen_an_operator_is_alarmed_until_it_may() {
+    let bench = Bench::new();
+    bench.running("mill").await;
+    bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::Misconfigured);
+    assert_eq!(pass(&bench).await, OrphanReport { apps: 0, failed: 1, alarm: Some(Alarm::Refused), ..seen(0, 0) });
+    bench.fly.schedule().calm();
+    bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::ServerError);
+    assert_eq!(pass(&bench).await.alarm, None, "trouble that passes is no refusal");
+    bench.fly.schedule().calm();
+    assert_eq!(pass(&bench).await, seen(2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_orphans_at_once_are_an_alarm_and_nothing_is_touched() {
     for (living, stray_pairs) in [(0, 5), (9, 5)] {
         let bench = Bench::new();
