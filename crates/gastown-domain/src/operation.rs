@@ -86,7 +86,7 @@ pub struct Operation {
     pub attempt: u32,
     /// Why the last attempt failed.
     pub last_error: Option<Failure>,
-    /// Why a create is being rolled back.
+    /// Why a create is being rolled back, or a start undone.
     pub cause: Option<Failure>,
     /// Who asked for it.
     pub requested_by: UserId,

@@ -45,7 +45,7 @@ text_enum! {
         OutwaitDoubt = "outwait_doubt",
         /// The goal is reached: store the outcome, end the operation.
         Finish = "finish",
-        /// A volume that had data is gone: give up rather than hand out an empty one (FM-22).
+        /// The volume is gone from under its town: give up rather than hand out an empty one (FM-22).
         GiveUpVolumeLost = "give_up_volume_lost",
         /// The machine cannot run: give up.
         GiveUpMachineFailed = "give_up_machine_failed",

@@ -187,6 +187,8 @@ struct OperationView {
     step: Option<&'static str>,
     attempt: u32,
     last_error: Option<FailureView>,
+    /// How long Fly's limits have held it up so far, in milliseconds (FM-53).
+    queued_ms: u64,
     next_attempt_at: Moment,
     deadline_at: Moment,
     started_at: Moment,
@@ -200,6 +202,7 @@ impl From<Operation> for OperationView {
             step: operation.step.map(Step::as_str),
             attempt: operation.attempt,
             last_error: operation.last_error.map(FailureView::from),
+            queued_ms: operation.progress.queued_ms,
             next_attempt_at: Moment(operation.next_attempt_at),
             deadline_at: Moment(operation.deadline_at),
             started_at: Moment(operation.created_at),

@@ -15,6 +15,7 @@ use crate::stage::{ALICE, Setup, Stage, until};
 on_both! {
     a_town_is_shown_whole,
     what_is_in_flight_is_listed,
+    what_flys_limits_hold_up_says_so,
     a_destroy_that_fails_for_long_is_shown_and_ends_when_it_is_retried,
     an_operator_destroys_a_users_town,
     a_destroy_takes_over_what_is_in_flight,
@@ -76,6 +77,28 @@ async fn what_is_in_flight_is_listed(setup: Setup) -> Stage {
     assert!(town.contains("In flight") && town.contains(row.owner.as_deref().unwrap()), "{town}");
     stage.on_town("destroyTown", row.town_id).await.unwrap();
     assert!(create.await.unwrap().is_err());
+    stage
+}
+
+/// A queue towards Fly is no failure, and everybody who waits in it can see that (FM-53).
+async fn what_flys_limits_hold_up_says_so(mut setup: Setup) -> Stage {
+    setup.policy.caller_wait = Duration::from_millis(200);
+    let stage = setup.raise().await;
+    let throttled = Effect::throttled_for(Duration::from_secs(3));
+    stage.sim.inject(Fault::at(Call::CreateMachine, throttled).always());
+    let town = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap()["townId"].clone();
+    until("it was held up", async || {
+        let told = stage.gastown_json(&["operations"]).await;
+        told["operations"][0]["queuedMs"].as_u64().is_some_and(|queued| queued >= 1000)
+    })
+    .await;
+    let shown = stage.gastown(&["operations"]).await.out;
+    let status = stage.call(ALICE, "getTownStatus", json!({ "townId": town })).await.unwrap();
+    assert!(shown.contains("throttled, queued 0 min 0"), "{shown}");
+    let operation = &status["operation"];
+    assert_eq!(operation["lastError"]["code"], "throttled");
+    assert!(operation["queuedMs"].as_u64().is_some_and(|queued| queued >= 1000), "{operation}");
+    stage.sim.clear_faults();
     stage
 }
 

@@ -48,6 +48,7 @@ pub(in crate::commands) fn operation(operation: &Operation) -> Value {
         "attention": needs_attention(operation),
         "lastError": operation.last_error.map(failure),
         "cause": operation.cause.map(failure),
+        "queuedMs": operation.progress.queued_ms,
         "requestedBy": operation.requested_by,
         "nextAttemptAt": moment(Some(operation.next_attempt_at)),
         "deadlineAt": moment(Some(operation.deadline_at)),

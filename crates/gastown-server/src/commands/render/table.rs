@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use gastown_domain::ports::{Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, TownEvent, WorkerId};
-use gastown_domain::{Failure, Rig, Step};
+use gastown_domain::{Failure, Operation, Rig, Step};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
 use super::needs_attention;
@@ -145,6 +145,7 @@ fn operation_facts(held: &HeldOperation) -> String {
     fact("step", format!("{}, {}", operation.step.map_or("not begun", Step::as_str), operation.mark.as_str()));
     fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
     fact("last error", operation.last_error.map_or_else(none, failure));
+    fact("held up by Fly's limits", queued(operation).unwrap_or_else(|| "not at all".to_owned()));
     if let Some(cause) = operation.cause {
         fact("undone because", failure(cause));
     }
@@ -171,13 +172,27 @@ fn operation_rows(operations: &[HeldOperation]) -> String {
             operation.kind.to_string(),
             operation.step.map_or_else(none, |step| step.as_str().to_owned()),
             operation.attempt.to_string(),
-            operation.last_error.map_or_else(none, |error| error.code().to_owned()),
+            waiting_for(operation),
             held.held_by.as_ref().map_or_else(none, beginning),
             time(operation.next_attempt_at),
             time(operation.created_at),
         ]);
     }
     table.trim_fmt()
+}
+
+/// Why an operation is not further: its last error, and how long Fly's limits have held it up.
+fn waiting_for(operation: &Operation) -> String {
+    let error = operation.last_error.map(|error| error.code().to_owned());
+    let queued = queued(operation).map(|queued| format!("queued {queued}"));
+    let told: Vec<_> = error.into_iter().chain(queued).collect();
+    if told.is_empty() { none() } else { told.join(", ") }
+}
+
+/// In whole seconds; `None` where it is less than one.
+fn queued(operation: &Operation) -> Option<String> {
+    let seconds = operation.progress.queued_ms / 1000;
+    (seconds > 0).then(|| format!("{} min {:02} s", seconds / 60, seconds % 60))
 }
 
 fn rigs(rigs: &[Rig]) -> String {
