@@ -17,7 +17,7 @@ use crate::Seen;
 /// doubt.sent(2, now + chrono::TimeDelta::seconds(45));
 /// // Two looks have to agree that there is nothing, and even then something may come for 45 seconds.
 /// assert_eq!([doubt.absent::<()>(), doubt.absent(), doubt.absent()], [Seen::Unclear, Seen::Unclear, Seen::Absent]);
-/// assert!(doubt.may_land(now));
+/// assert!(doubt.outwaits(now));
 /// // What is found by its name is what was made.
 /// doubt.found();
 /// assert_eq!(doubt, Doubt::default());
@@ -31,6 +31,8 @@ pub struct Doubt {
     looks: u8,
     /// Until then, by the database's clock, something may appear; `None` where it is not known since when.
     until: Option<DateTime<Utc>>,
+    /// Looks that are wanted after that, for what has appeared last is what lists show last.
+    after: u8,
     /// The row's id came with an answer to one of them, and was not seen yet.
     named: bool,
 }
@@ -38,7 +40,7 @@ pub struct Doubt {
 impl Doubt {
     /// Of what was asked before by somebody who left no word: it is not known how often, nor when.
     pub const fn of_the_past(looks: u8) -> Self {
-        Self { creates: 2, looks, until: None, named: false }
+        Self { creates: 2, looks, until: None, after: looks, named: false }
     }
 
     /// Whether there is any.
@@ -49,12 +51,18 @@ impl Doubt {
     /// A create is about to be sent; what it makes appears before `until`, by the database's clock, or never.
     pub fn sent(&mut self, looks: u8, until: DateTime<Utc>) {
         let until = self.until.map_or(until, |before| before.max(until));
-        *self = Self { creates: self.creates.saturating_add(1), looks, until: Some(until), named: false };
+        let creates = self.creates.saturating_add(1);
+        *self = Self { creates, looks, until: Some(until), after: looks, named: false };
     }
 
     /// Fly said what it made, and the row names it from now on.
     pub const fn answered(&mut self) {
         self.named = true;
+    }
+
+    /// Another driver goes on: who drove before may still be about to send what is written down here.
+    pub const fn taken_over(&mut self) {
+        self.until = None;
     }
 
     /// Of a doubt that does not know since when it is one: it is one since now.
@@ -90,9 +98,18 @@ impl Doubt {
         }
     }
 
-    /// Whether something may still appear. `now` is the database's clock before the look that found nothing.
-    pub fn may_land(&self, now: DateTime<Utc>) -> bool {
-        self.exists() && self.until.is_none_or(|until| now < until)
+    /// Whether the end has to wait after this look, for something may still appear, or have appeared where no list shows it
+    /// yet. `now` is the database's clock from before the look.
+    pub fn outwaits(&mut self, now: DateTime<Utc>) -> bool {
+        if !self.exists() {
+            return false;
+        }
+        if self.until.is_none_or(|until| now < until) {
+            return true;
+        }
+        let wanted = self.after;
+        self.after = wanted.saturating_sub(1);
+        wanted > 0
     }
 }
 
@@ -101,7 +118,7 @@ impl Doubt {
 #[serde(untagged)]
 enum Written {
     Looks(u8),
-    Whole { creates: u8, looks: u8, until: Option<DateTime<Utc>>, named: bool },
+    Whole { creates: u8, looks: u8, until: Option<DateTime<Utc>>, after: u8, named: bool },
 }
 
 impl From<Option<Written>> for Doubt {
@@ -109,7 +126,9 @@ impl From<Option<Written>> for Doubt {
         match written {
             None => Self::default(),
             Some(Written::Looks(looks)) => Self::of_the_past(looks),
-            Some(Written::Whole { creates, looks, until, named }) => Self { creates, looks, until, named },
+            Some(Written::Whole { creates, looks, until, after, named }) => {
+                Self { creates, looks, until, after, named }
+            }
         }
     }
 }
@@ -149,20 +168,29 @@ mod tests {
         doubt.answered();
         doubt.seen();
         doubt.seen();
-        assert!(doubt.may_land(at(54)) && !doubt.may_land(at(55)), "{doubt:?}");
         assert_eq!(doubt.absent::<()>(), Seen::Absent);
+        let outwaits: Vec<_> = [54, 54, 55, 57, 59, 61].into_iter().map(|now| doubt.outwaits(at(now))).collect();
+        assert_eq!(outwaits, [true, true, true, true, true, false], "three looks after the last moment");
     }
 
     #[test]
     fn a_doubt_of_the_past_begins_when_somebody_heeds_it() {
         let mut doubt = Doubt::of_the_past(1);
-        assert!(doubt.may_land(at(1_000_000)));
+        assert!(doubt.outwaits(at(1_000_000)));
         doubt.begin(at(45));
         doubt.begin(at(90));
-        assert!(doubt.may_land(at(44)) && !doubt.may_land(at(45)));
+        assert_eq!([44, 45, 45].map(|now| doubt.outwaits(at(now))), [true, true, false]);
         let mut none = Doubt::default();
         none.begin(at(45));
         assert_eq!(none, Doubt::default());
+    }
+
+    #[test]
+    fn whoever_takes_over_begins_to_wait_anew() {
+        let mut doubt = sent_at(0);
+        doubt.taken_over();
+        doubt.begin(at(40 + 45));
+        assert!(doubt.outwaits(at(84)));
     }
 
     #[test]

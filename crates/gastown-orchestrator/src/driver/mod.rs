@@ -127,6 +127,8 @@ impl Driver {
 
     #[tracing::instrument(skip_all, fields(town.id = %operation.town, op.id = %operation.id))]
     async fn carry(&self, mut operation: Operation) -> Result<PassReport, StoreError> {
+        operation.progress.volume_doubt.taken_over();
+        operation.progress.machine_doubt.taken_over();
         loop {
             if self.stop.is_cancelled() {
                 return match self.ports.store.operations.release(operation.fence()).await {

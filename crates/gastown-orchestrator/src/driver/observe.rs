@@ -58,10 +58,12 @@ impl Driver {
             return sight;
         }
         self.look(app, operation, town, &mut sight).await;
+        let is_whole = sight.error.is_none();
         let Progress { volume_doubt, machine_doubt, .. } = &mut sight.progress;
         for doubt in [volume_doubt, machine_doubt] {
             doubt.begin(clock.read() + self.settings.policy.lease);
-            sight.world.late |= doubt.may_land(clock.read());
+            // A look that was cut short shows nothing.
+            sight.world.late |= if is_whole { doubt.outwaits(clock.read()) } else { doubt.exists() };
         }
         sight
     }
