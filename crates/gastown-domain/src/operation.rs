@@ -55,6 +55,10 @@ text_enum! {
 pub struct Progress {
     /// Regions that had no room, in the order they were tried.
     pub refused_regions: Vec<Region>,
+    /// Those of them in which only a host had none: each is tried once more when no other region is left (FM-06).
+    pub full_hosts: Vec<Region>,
+    /// They are being tried once more.
+    pub second_round: bool,
     /// What is not known of creates of its volume.
     pub volume_doubt: Doubt,
     /// The same of its machine.

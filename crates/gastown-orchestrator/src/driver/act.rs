@@ -1,11 +1,7 @@
 //! Acting without deciding: one arm per step, each arm one call.
 
-use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Awaited, MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
-use gastown_domain::{
-    AppName, Drift, Failure, Mark, Operation, OperationKind, Progress, Region, Rejection, Step, Town, TownStatus,
-};
-use tokio::time::Instant;
+use gastown_domain::ports::{Awaited, ProviderError, StoreError, TownChange};
+use gastown_domain::{AppName, Drift, Failure, Mark, Operation, OperationKind, Rejection, Step, Town, TownStatus};
 
 use super::Driver;
 use super::observe::Sight;
@@ -98,102 +94,6 @@ impl Driver {
             Step::GiveUpMachineFailed => Ok(Done::Setback(Setback::GiveUp(Failure::MachineFailed))),
         };
         Ok(done.unwrap_or_else(|error| failed(operation.kind, step, &error)))
-    }
-
-    /// The next region of the list that has not refused; the town's wish comes first.
-    fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
-        let listed = self.settings.regions.iter();
-        town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
-    }
-
-    async fn ensure_volume(
-        &self,
-        app: &AppName,
-        operation: &mut Operation,
-        town: &Town,
-        sight: &Sight,
-    ) -> Result<Done, StoreError> {
-        let Some(region) = self.next_region(town, &operation.progress) else {
-            return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
-        };
-        let before = operation.progress.volume_doubt.clone();
-        let (looks, until) = self.in_doubt(sight);
-        operation.progress.volume_doubt.sent(looks, until);
-        self.remember(operation).await?;
-        let began = Instant::now();
-        let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
-        self.excuse_line(operation, began);
-        if is_refused(&made) {
-            operation.progress.volume_doubt = before;
-        }
-        Ok(match made {
-            Ok(VolumeSighting { id, region, .. }) => {
-                tracing::info!(volume.id = %id, %region, "volume made");
-                operation.progress.volume_doubt.answered();
-                let change = TownChange { volume: Some(Some(id)), region: Some(region), ..TownChange::default() };
-                Done::Learned(Learned { mark: None, change })
-            }
-            Err(error) => match failed(operation.kind, Step::EnsureVolume, &error) {
-                Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, region),
-                other => other,
-            },
-        })
-    }
-
-    async fn ensure_machine(
-        &self,
-        app: &AppName,
-        operation: &mut Operation,
-        town: &Town,
-        sight: &Sight,
-    ) -> Result<Done, StoreError> {
-        let Some(volume) = &sight.volume else { return Ok(missed()) };
-        let spec = match self.machine_spec(app, town, volume.id.clone(), volume.region.clone()).await {
-            Ok(spec) => spec,
-            Err(error) => return undescribed(error),
-        };
-        let before = operation.progress.machine_doubt.clone();
-        let (looks, until) = self.in_doubt(sight);
-        operation.progress.machine_doubt.sent(looks, until);
-        self.remember(operation).await?;
-        let began = Instant::now();
-        let made = self.ports.outside.machines.create_machine(&spec).await;
-        self.excuse_line(operation, began);
-        if is_refused(&made) {
-            operation.progress.machine_doubt = before;
-        }
-        Ok(match made {
-            Ok(MachineSighting { id, .. }) => {
-                tracing::info!(machine.id = %id, "machine made");
-                operation.progress.machine_doubt.answered();
-                operation.progress.machine_made = true;
-                let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };
-                Done::Learned(Learned { mark: None, change })
-            }
-            Err(error) => match failed(operation.kind, Step::EnsureMachine, &error) {
-                Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, volume.region.clone()),
-                other => other,
-            },
-        })
-    }
-
-    /// What a create that is sent now leaves in doubt: how many looks must agree that it made nothing, and until when it may
-    /// still do so. A call ends within a lease of the moment from which it was asked for.
-    fn in_doubt(&self, sight: &Sight) -> (u8, DateTime<Utc>) {
-        (self.settings.policy.agreeing_looks, sight.clock.now() + self.settings.policy.lease)
-    }
-
-    /// Marks a region as full; where no other is left, the goal cannot be reached.
-    fn elsewhere(&self, operation: &mut Operation, town: &Town, full: Region) -> Done {
-        tracing::info!(region = %full, "no capacity, going elsewhere");
-        let progress = &mut operation.progress;
-        if !progress.refused_regions.contains(&full) {
-            progress.refused_regions.push(full);
-        }
-        match self.next_region(town, progress) {
-            Some(_) => done(),
-            None => Done::Setback(Setback::GiveUp(Failure::NoCapacity)),
-        }
     }
 
     async fn refresh_machine(
@@ -314,26 +214,21 @@ fn finished(operation: &Operation, town: &Town) -> Done {
     }
 }
 
-/// Whether it is certain that nothing was made.
-fn is_refused<T>(made: &Result<T, ProviderError>) -> bool {
-    made.as_ref().is_err_and(|error| !error.may_be_applied())
-}
-
-fn done() -> Done {
+pub(super) fn done() -> Done {
     Done::Learned(Learned::default())
 }
 
 /// The plan named an object that this look did not bring: look again.
-fn missed() -> Done {
+pub(super) fn missed() -> Done {
     Done::NotYet { failure: Failure::ProviderUnavailable, waited: false }
 }
 
-fn failed(kind: OperationKind, step: Step, error: &ProviderError) -> Done {
+pub(super) fn failed(kind: OperationKind, step: Step, error: &ProviderError) -> Done {
     tracing::warn!(op.step = step.as_str(), error = error as &dyn std::error::Error, "step failed");
     Done::Setback(of_provider(kind, step, error))
 }
 
-fn undescribed(error: SecretError) -> Result<Done, StoreError> {
+pub(super) fn undescribed(error: SecretError) -> Result<Done, StoreError> {
     match error {
         SecretError::Store(error) => Err(error),
         SecretError::Failed(failure) => Ok(Done::Setback(Setback::GiveUp(failure))),

@@ -3,6 +3,8 @@
 mod act;
 mod database_time;
 mod disown;
+mod holding;
+mod make;
 mod observe;
 mod pace;
 mod pass;

@@ -1,17 +1,15 @@
 //! One pass: look, plan, record the intent, act, record what was learned.
 
-use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Record, StoreError, TownChange};
-use gastown_domain::{
-    Failure, Fence, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownStatus, plan,
-};
+use gastown_domain::{Failure, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownStatus, plan};
 use tokio::time::Instant;
 
 use super::act::{Done, Learned};
 use super::database_time::DatabaseTime;
+use super::holding::OnLoss;
 use super::observe::Sight;
 use super::pace::is_unbounded;
 use super::setback::Setback;
@@ -72,40 +70,6 @@ impl Driver {
                 Ok(Next::Ended)
             }
             Done::Setback(setback) => self.set_back(operation, &town, setback).await,
-        }
-    }
-
-    /// Prolongs the claim while work takes its time (FM-49).
-    async fn holding<T>(
-        &self,
-        fence: Fence,
-        on_loss: OnLoss,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            result = &mut work => result,
-            lost = self.prolong(fence) => match on_loss {
-                OnLoss::SeeThrough if matches!(lost, StoreError::Fenced { .. }) => work.await,
-                OnLoss::SeeThrough | OnLoss::Leave => Err(lost),
-            },
-        }
-    }
-
-    /// Prolongs the claim until it is lost, or the registry refuses for good.
-    async fn prolong(&self, fence: Fence) -> StoreError {
-        let lease = self.settings.policy.lease;
-        loop {
-            tokio::time::sleep(lease / 3).await;
-            match self.ports.store.operations.renew(fence, lease).await {
-                Ok(_) => {}
-                // The lease may last until the next try; what the work made must not be lost to a moment's trouble.
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "claim not prolonged");
-                }
-                Err(error) => return error,
-            }
         }
     }
 
@@ -268,24 +232,6 @@ fn overdue(operation: &Operation, step: Step, now: DateTime<Utc>) -> Option<Fail
     };
     let late = bounded && now >= operation.deadline_at;
     late.then(|| operation.last_error.unwrap_or_else(|| unreached(operation.step)))
-}
-
-/// What becomes of work whose claim was lost under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnLoss {
-    /// It is left where it is: nothing of it would be missed.
-    Leave,
-    /// It is seen through, bounded by its own time-outs, so that what it makes is known and can be disowned.
-    SeeThrough,
-}
-
-impl OnLoss {
-    const fn of(step: Step) -> Self {
-        match step {
-            Step::EnsureVolume | Step::EnsureMachine => Self::SeeThrough,
-            _ => Self::Leave,
-        }
-    }
 }
 
 /// A destroy that has not yet tried its last sync.

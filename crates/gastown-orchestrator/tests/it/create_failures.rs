@@ -55,6 +55,33 @@ async fn full_hosts_everywhere_roll_the_create_back() {
     fails_when_struck(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
 }
 
+/// Another host of a region may have room: where no region is left, each gets one more volume (FM-06).
+#[tokio::test(start_paused = true)]
+async fn a_full_host_in_every_region_is_not_the_end() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 2, Fault::HostFull);
+
+    let town = bench.create("mill").await.unwrap();
+
+    assert_eq!((town.status, town.region), (TownStatus::Running, Some("iad".parse().unwrap())));
+    assert_eq!(bench.fly.count(Action::CreateVolume), 3);
+    bench.recover().await;
+    bench.assert_invariants("on another host");
+}
+
+/// Once: a region without room has none a second later either.
+#[tokio::test(start_paused = true)]
+async fn a_full_region_is_tried_once() {
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::CreateVolume), Fault::NoCapacity);
+    fails_with(&bench, Failure::NoCapacity).await;
+    assert_eq!(bench.fly.count(Action::CreateVolume), 2, "in each region");
+    let bench = Bench::new();
+    bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::HostFull);
+    fails_with(&bench, Failure::NoCapacity).await;
+    assert_eq!(bench.fly.count(Action::CreateMachine), 4, "on two hosts of each");
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_undo_at_once_a_create_that_asked_for_nothing() {
     let bench = Bench::new();

@@ -58,6 +58,7 @@ const FLY: &[Suite] = &[Suite::Fly];
 
 const PLAN: &str = "crates/gastown-domain/src/plan.rs";
 const ACT: &str = "crates/gastown-orchestrator/src/driver/act.rs";
+const MAKE: &str = "crates/gastown-orchestrator/src/driver/make.rs";
 const OBSERVE: &str = "crates/gastown-orchestrator/src/driver/observe.rs";
 const PASS: &str = "crates/gastown-orchestrator/src/driver/pass.rs";
 const CLAIMS: &str = "crates/gastown-persistence/src/claims.rs";
@@ -66,7 +67,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "id-after-the-wait",
         about: "the id of a machine that was made is not stored before the wait for it",
-        file: ACT,
+        file: MAKE,
         sound: "let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };",
         broken: "let _ = id;\n                let change = TownChange::default();",
         suites: ORCHESTRATOR,
@@ -90,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "retry-without-a-look",
         about: "a create whose answer was lost is not in doubt",
-        file: ACT,
+        file: MAKE,
         sound: "        if is_refused(&made) {\n            operation.progress.volume_doubt = before;",
         broken: "        if made.is_ok() || made.is_err() {\n            operation.progress.volume_doubt = before;",
         suites: ORCHESTRATOR,
@@ -130,7 +131,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "an-answer-is-a-sight",
         about: "Fly's answer ends the doubt about a volume, though Fly does not show it yet",
-        file: ACT,
+        file: MAKE,
         sound: "operation.progress.volume_doubt.answered();",
         broken: "operation.progress.volume_doubt = gastown_domain::Doubt::default();",
         suites: ORCHESTRATOR,
@@ -146,7 +147,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-doubt-written-down",
         about: "that a volume is being made is not written down before it is",
-        file: ACT,
+        file: MAKE,
         sound: "operation.progress.volume_doubt.sent(looks, until);\n        self.remember(operation).await?;",
         broken: "operation.progress.volume_doubt.sent(looks, until);",
         suites: ORCHESTRATOR,
@@ -162,7 +163,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lease-not-prolonged",
         about: "a claim is not prolonged while a call takes its time",
-        file: PASS,
+        file: "crates/gastown-orchestrator/src/driver/holding.rs",
         sound: "tokio::time::sleep(lease / 3).await;",
         broken: "tokio::time::sleep(lease * 300).await;",
         suites: ORCHESTRATOR,
