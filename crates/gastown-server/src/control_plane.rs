@@ -1,6 +1,7 @@
 //! Building the adapters, handing them over as ports, serving, and stopping in good order.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::registry;
 
 /// How long drivers have to finish the step they are at.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long calls have to be answered that were let go because it took too long.
+const LAST_ANSWERS: Duration = Duration::from_secs(4);
 
 /// Why the control plane cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +146,8 @@ impl ControlPlane {
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: no new requests and no new claims, calls under way
-    /// finish, drivers give their claims back. Bounded by `SHUTDOWN_SECONDS`; what is cut off then is taken over by lease.
+    /// finish, drivers give their claims back. Calls that are under way after `SHUTDOWN_SECONDS` are told how far it has
+    /// come; what is cut off then is taken over by lease.
     ///
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
@@ -153,21 +157,21 @@ impl ControlPlane {
         let app = router(self.http);
         tracing::info!(address = %self.address, worker = %self.worker.0, "serving");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let answered = async {
+        let mut answered = pin!(async {
             server.await?;
             calls.close();
             calls.wait().await;
             Ok(())
-        };
+        });
         let too_long = async {
             stop.cancelled().await;
             tokio::time::sleep(self.shutdown).await;
         };
-        let result = tokio::select! {
-            result = answered => result,
+        let in_time = tokio::select! {
+            result = &mut answered => Some(result),
             () = too_long => {
-                tracing::warn!("calls under way were cut off; their operations are taken over");
-                Ok(())
+                tracing::warn!("calls under way are let go; their operations are taken over");
+                None
             }
         };
         sweeping.cancel();
@@ -179,6 +183,11 @@ impl ControlPlane {
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("operations under way were cut off; their leases run out and they are taken over");
         }
+        let result = match in_time {
+            Some(result) => result,
+            // They are being told how far it has come: not without the database, nor after the end of the process.
+            None => tokio::time::timeout(LAST_ANSWERS, answered).await.unwrap_or(Ok(())),
+        };
         if let Err(error) = self.database.close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
         }

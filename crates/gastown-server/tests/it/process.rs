@@ -97,6 +97,11 @@ impl Gastown {
         url.unwrap()
     }
 
+    /// Everything it has logged so far.
+    pub(crate) fn err(&self) -> String {
+        text(&self.err)
+    }
+
     /// Everything on standard output so far.
     pub(crate) fn out(&self) -> String {
         text(&self.out)

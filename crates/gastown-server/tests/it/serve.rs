@@ -6,6 +6,8 @@ use ephemeral_db::TestDatabase;
 use fly_sim::{Call, Effect, Fault};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::client;
 use crate::process::Gastown;
@@ -15,6 +17,7 @@ on_both! {
     a_process_serves_and_ends_when_it_is_told_to,
     a_shutdown_answers_the_request_in_flight_and_loses_nothing,
     the_work_of_a_stopped_process_is_given_back_at_once,
+    a_call_that_took_too_long_is_answered_before_the_end,
 }
 
 /// Serves from now on instead of the stage's own replica.
@@ -90,6 +93,36 @@ async fn the_work_of_a_stopped_process_is_given_back_at_once(setup: Setup) -> St
     stage.add_replica().await;
     stage.idle().await;
     assert_eq!(stage.rows.town(id_of(&made)).await.status, "running");
+    stage
+}
+
+/// A call whose input is still to come, and which the process has begun to read.
+async fn begun(url: &str, token: &str) -> TcpStream {
+    let mut call = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    let head = format!(
+        "POST /trpc/gastown.createTown HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+    );
+    call.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    call.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&go_on), "HTTP/1.1 100 Continue\r\n\r\n");
+    call
+}
+
+async fn a_call_that_took_too_long_is_answered_before_the_end(setup: Setup) -> Stage {
+    let mut stage = setup.raise().await;
+    stage.settings.push(("SHUTDOWN_SECONDS".to_owned(), "1".to_owned()));
+    let (process, url) = alone(&mut stage).await;
+    let mut call = begun(&url, stage.token(ALICE)).await;
+    process.signal(Signal::SIGTERM);
+    until("calls are let go", async || process.err().contains("calls under way")).await;
+    call.write_all(b"{}").await.expect("the connection was cut");
+    let mut answer = String::new();
+    call.read_to_string(&mut answer).await.expect("the connection was cut");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("townName"), "{answer:?}");
+    assert_eq!(process.ended().await.status.code(), Some(0));
+    stage.add_replica().await;
     stage
 }
 
