@@ -1,6 +1,8 @@
 //! Bad input names its field and changes nothing. The adapter's own tests have every value of every field; these show
 //! that the whole refuses them too.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::stage::{ALICE, Setup, Stage};
@@ -47,7 +49,9 @@ fn own(field: &str) -> &'static [&'static str] {
     }
 }
 
-async fn bad_input_names_its_field_and_changes_nothing(setup: Setup) -> Stage {
+async fn bad_input_names_its_field_and_changes_nothing(mut setup: Setup) -> Stage {
+    // No sweep asks the sandbox of its own accord.
+    setup.policy.sweep_every = Duration::from_secs(60 * 60);
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap()["rigId"].clone();

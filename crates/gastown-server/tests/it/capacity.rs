@@ -1,9 +1,11 @@
 //! No room, in each of Fly's ways to say so: elsewhere where there is an elsewhere, else a plain answer and nothing left.
 
+use std::time::Duration;
+
 use fly_sim::{Call, Capacity, Fault};
 use serde_json::json;
 
-use crate::stage::{ALICE, Setup, Stage};
+use crate::stage::{ALICE, Setup, Stage, until};
 
 /// Every disguise, at each call that wears it.
 const FULL: [(Capacity, Call); 8] = [
@@ -21,6 +23,7 @@ on_both! {
     a_full_region_is_told_and_leaves_nothing,
     a_full_region_is_left_for_the_next,
     a_full_host_keeps_a_stopped_town_stopped_and_whole,
+    a_host_that_is_full_for_a_moment_only_delays_a_start,
 }
 
 async fn a_full_region_is_told_and_leaves_nothing(setup: Setup) -> Stage {
@@ -59,19 +62,36 @@ async fn a_full_region_is_left_for_the_next(setup: Setup) -> Stage {
 }
 
 async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) -> Stage {
-    setup.policy.start_patience = std::time::Duration::from_millis(500);
+    // A driver that waits reads the row anew afterwards.
+    setup.policy.park_after = Duration::ZERO;
     let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     for call in [Call::StartMachine, Call::UpdateMachine] {
         stage.sim.inject(Fault::at(call, Capacity::Host.effect()).always());
-        let refused = stage.on_town("startTown", town.id).await.unwrap_err();
+        let start = stage.spawn_call(ALICE, "startTown", json!({ "townId": town.id }));
+        until("it is tried in vain", async || {
+            stage.rows.operations().await.iter().any(|op| op.last_error.as_deref() == Some("no_capacity"))
+        })
+        .await;
+        until("it is given up", async || {
+            stage.rows.run_out_of_patience().await;
+            start.is_finished()
+        })
+        .await;
+        let refused = start.await.unwrap().unwrap_err();
         assert_eq!((refused.code.as_str(), &refused.data["failure"]), ("SERVICE_UNAVAILABLE", &json!("no_capacity")));
         let row = stage.rows.town(town.id).await;
         assert_eq!((row.status.as_str(), row.volume()), ("stopped", town.volume()));
         stage.sim.clear_faults();
     }
-    // Room for a moment only: the second attempt finds it.
+    stage
+}
+
+async fn a_host_that_is_full_for_a_moment_only_delays_a_start(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+    let town = stage.running("mill").await;
+    stage.on_town("stopTown", town.id).await.unwrap();
     stage.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));
     assert_eq!(stage.on_town("startTown", town.id).await.unwrap()["status"], "running");
     stage

@@ -120,7 +120,7 @@ async fn a_destroy_outlasts_a_fly_that_is_down(mut setup: Setup) -> Stage {
 }
 
 async fn a_volume_that_stays_bound_is_waited_for(mut setup: Setup) -> Stage {
-    setup.sim.timing.volume_release = std::time::Duration::from_millis(400);
+    setup.sim.timing.volume_release = std::time::Duration::from_millis(1500);
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     let answer = stage.on_town("destroyTown", town.id).await.unwrap();

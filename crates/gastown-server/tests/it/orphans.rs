@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use fly_sim::State;
+use fly_sim::{Call, Effect, Fault, State, VolumeSeed};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::process::{Ended, Gastown};
-use crate::stage::{Setup, Stage, until};
+use crate::stage::{APP, Setup, Stage, until};
 
 on_both! {
     what_belongs_to_no_row_goes_after_its_grace,
@@ -56,8 +56,13 @@ fn nobodys(number: u128) -> Uuid {
     Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + (number << 64))
 }
 
+/// What a volume of this town is called.
+fn volume_name(town: Uuid) -> String {
+    format!("town_{}", &town.simple().to_string()[..24])
+}
+
 async fn volume_of(stage: &Stage, town: Uuid) -> String {
-    volume_named(stage, &format!("town_{}", &town.simple().to_string()[..24])).await
+    volume_named(stage, &volume_name(town)).await
 }
 
 async fn volume_named(stage: &Stage, name: &str) -> String {
@@ -96,6 +101,13 @@ fn of<'a>(told: &'a Value, id: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{id} is not in {told}"))
 }
 
+/// Fly deletes nothing until its faults are cleared: what is due at once can be looked at without haste.
+fn nothing_goes_yet(stage: &Stage) {
+    for call in [Call::DeleteMachine, Call::DeleteVolume] {
+        stage.sim.inject(Fault::at(call, Effect::throttled()).always());
+    }
+}
+
 /// Waits until so many passes have seen it.
 async fn seen(stage: &Stage, id: &str, times: i64) {
     until("passes have seen it", async || {
@@ -120,8 +132,10 @@ async fn what_belongs_to_no_row_goes_after_its_grace(setup: Setup) -> Stage {
     let stage = searched(setup, SOON).raise().await;
     let town = stage.running("mill").await;
     let foreign = volume_named(&stage, "nobodys").await;
+    nothing_goes_yet(&stage);
     let (machine, volume) = made_for(&stage, nobodys(1)).await;
     seen(&stage, &machine, 1).await;
+    stage.sim.clear_faults();
     until("it is gone", async || at_fly(&stage).len() == 3).await;
     let left = at_fly(&stage);
     assert!(!left.contains(&machine) && !left.contains(&volume), "{left:?}");
@@ -168,11 +182,13 @@ async fn what_is_left_of_a_destroyed_town_goes_and_its_history_says_so(setup: Se
     let stage = searched(setup, SOON).raise().await;
     let town = stage.running("mill").await;
     stage.on_town("destroyTown", town.id).await.unwrap();
+    nothing_goes_yet(&stage);
     let (machine, _) = made_for(&stage, town.id).await;
     seen(&stage, &machine, 1).await;
     assert_eq!(stage.rows.orphans().await[0].reason, "town_destroyed");
     let shown = stage.gastown_json(&["town", "show", &town.id.to_string()]).await;
     assert!(shown["orphans"].as_array().unwrap().iter().any(|orphan| orphan["id"] == machine), "{shown}");
+    stage.sim.clear_faults();
     until("it is gone", async || at_fly(&stage).is_empty()).await;
     let events = stage.rows.events().await;
     assert!(events.iter().any(|event| event.town_id == town.id && event.actor == "orphan sweeper"), "{events:?}");
@@ -235,10 +251,9 @@ async fn a_second_volume_of_a_living_town_never_goes(setup: Setup) -> Stage {
 async fn what_appears_in_numbers_is_touched_by_nobody(setup: Setup) -> Stage {
     let stage = searched(setup, Duration::from_millis(1)).raise().await;
     stage.running("mill").await;
-    let mut volumes = Vec::new();
-    for number in 0..12 {
-        volumes.push(volume_of(&stage, nobodys(number)).await);
-    }
+    // All at once: a pass that sees a few of them is not alarmed, and deletes them.
+    let plant = |number| stage.sim.plant_volume(&VolumeSeed::new(APP, &volume_name(nobodys(number)))).unwrap();
+    let volumes: Vec<_> = (0..12).map(plant).collect();
     let alarmed = async || {
         let told = stage.gastown_json(&["operations"]).await;
         told["passes"].as_array().unwrap().iter().any(|pass| pass["alarm"] == "many_orphans")

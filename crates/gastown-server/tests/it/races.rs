@@ -89,7 +89,8 @@ async fn a_destroy_preempts_a_create(setup: Setup) -> Stage {
 async fn a_destroy_preempts_a_create_whose_machine_is_on_its_way(setup: Setup) -> Stage {
     let setup = with_a_short_lease(setup);
     let stage = setup.raise().await;
-    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::Delay { millis: 250 }));
+    // Longer than a destroy takes to be accepted, and shorter than a lease.
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::Delay { millis: 800 }));
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
     until("the machine is asked for", async || {
         stage.sim.calls().iter().any(|record| record.call == Call::CreateMachine)

@@ -149,8 +149,11 @@ async fn a_rig_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage {
     for (name, effect) in
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
     {
-        stage.sim.inject(Fault::at(Call::SandboxAddRig, effect));
-        stage.add_rig(town.id, name, REPO).await.unwrap();
+        // For a sweep that comes between as well: it is the caller who must not be answered.
+        stage.sim.inject(Fault::at(Call::SandboxAddRig, effect).always());
+        let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
+        assert_eq!(rig["status"], "pending", "{name}");
+        stage.sim.clear_faults();
         until("the rig is settled", async || in_table(&stage).await.contains(&(name.to_owned(), "active".to_owned())))
             .await;
     }
@@ -165,9 +168,10 @@ async fn a_removal_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
     {
         let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
-        stage.sim.inject(Fault::at(Call::SandboxRemoveRig, effect));
+        stage.sim.inject(Fault::at(Call::SandboxRemoveRig, effect).always());
         let removal = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
         assert_eq!(removal["removed"], false, "{name}");
+        stage.sim.clear_faults();
         until("the rig is gone", async || in_table(&stage).await.is_empty()).await;
         assert_eq!(in_sandbox(&stage), Vec::<String>::new(), "{name}");
     }

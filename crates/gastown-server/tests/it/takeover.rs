@@ -2,8 +2,13 @@
 
 use fly_sim::{Call, Effect, Fault};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
+use crate::client::Refusal;
 use crate::stage::{ALICE, Setup, Stage, until};
+
+/// A call that waits for its answer.
+type Held = JoinHandle<Result<Value, Refusal>>;
 
 on_both! {
     a_create_is_finished_wherever_its_driver_crashed,
@@ -25,13 +30,15 @@ fn holds() -> [(Call, Effect); 5] {
     ]
 }
 
-/// Waits until the call has been made and hit by its fault.
-async fn held_at(stage: &Stage, call: Call) {
-    let seen = stage.sim.calls().len();
+/// Alice's call, at the moment when one to Fly or the sandbox has been made for it and hit by its fault.
+async fn held_at(stage: &Stage, call: Call, procedure: &'static str, input: Value) -> Held {
+    let before = stage.sim.calls().len();
+    let held = stage.spawn_call(ALICE, procedure, input);
     until("the call is made", async || {
-        stage.sim.calls().iter().skip(seen).any(|record| record.call == call && record.faulted)
+        stage.sim.calls().iter().skip(before).any(|record| record.call == call && record.faulted)
     })
     .await;
+    held
 }
 
 /// The replica crashes, the fault is over, and another one comes up.
@@ -46,8 +53,7 @@ async fn a_create_is_finished_wherever_its_driver_crashed(setup: Setup) -> Stage
     for (at, (call, effect)) in holds().into_iter().enumerate() {
         let case = format!("{call:?} {effect:?}");
         stage.sim.inject(Fault::at(call, effect).always());
-        let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": format!("mill-{at}") }));
-        held_at(&stage, call).await;
+        let create = held_at(&stage, call, "createTown", json!({ "townName": format!("mill-{at}") })).await;
         succeeded(&mut stage).await;
         assert!(create.await.is_err(), "{case}: the caller was answered by a dead replica");
         stage.idle().await;
@@ -61,10 +67,9 @@ async fn a_create_is_finished_wherever_its_driver_crashed(setup: Setup) -> Stage
 async fn what_a_crash_left_on_its_way_is_adopted(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     for (at, call) in [Call::CreateVolume, Call::CreateMachine].into_iter().enumerate() {
-        // Fly carries it out though the caller is dead by then.
-        stage.sim.inject(Fault::at(call, Effect::Delay { millis: 60 }));
-        let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": format!("mill-{at}") }));
-        held_at(&stage, call).await;
+        // Fly carries it out though the caller is dead by then: it takes longer than a crash.
+        stage.sim.inject(Fault::at(call, Effect::Delay { millis: 1500 }));
+        let create = held_at(&stage, call, "createTown", json!({ "townName": format!("mill-{at}") })).await;
         stage.crash().await;
         let made = || if call == Call::CreateVolume { stage.sim.volumes().len() } else { stage.sim.machines().len() };
         until("it is carried out", async || made() == at + 1).await;
@@ -79,8 +84,7 @@ async fn what_a_crash_left_on_its_way_is_adopted(setup: Setup) -> Stage {
 async fn a_create_that_cannot_succeed_is_undone_by_the_next(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
-    let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    held_at(&stage, Call::CreateMachine).await;
+    let create = held_at(&stage, Call::CreateMachine, "createTown", json!({ "townName": "mill" })).await;
     stage.crash().await;
     stage.sim.clear_faults();
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
@@ -97,8 +101,7 @@ async fn a_roll_back_is_finished_by_the_next(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
     stage.sim.inject(Fault::at(Call::DeleteVolume, Effect::server_error()).always());
-    let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    held_at(&stage, Call::DeleteVolume).await;
+    let create = held_at(&stage, Call::DeleteVolume, "createTown", json!({ "townName": "mill" })).await;
     succeeded(&mut stage).await;
     assert!(create.await.is_err());
     stage.idle().await;
@@ -120,8 +123,7 @@ async fn stops_starts_and_destroys_are_finished_by_the_next(setup: Setup) -> Sta
         // A sync is not repeated: it hangs until the crash.
         let effect = if call == Call::SandboxSync { Effect::Delay { millis: 60_000 } } else { Effect::throttled() };
         stage.sim.inject(Fault::at(call, effect).always());
-        let caller = stage.spawn_call(ALICE, procedure, json!({ "townId": town.id }));
-        held_at(&stage, call).await;
+        let caller = held_at(&stage, call, procedure, json!({ "townId": town.id })).await;
         succeeded(&mut stage).await;
         assert!(caller.await.is_err(), "{procedure}");
         stage.idle().await;
@@ -134,8 +136,7 @@ async fn stops_starts_and_destroys_are_finished_by_the_next(setup: Setup) -> Sta
 async fn nobody_else_drives_while_a_lease_holds(setup: Setup) -> Stage {
     let mut stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::throttled()).always());
-    let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    held_at(&stage, Call::CreateVolume).await;
+    let create = held_at(&stage, Call::CreateVolume, "createTown", json!({ "townName": "mill" })).await;
     stage.crash().await;
     stage.sim.clear_faults();
     assert!(create.await.is_err());
