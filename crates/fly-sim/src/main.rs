@@ -43,10 +43,11 @@ async fn main() -> anyhow::Result<()> {
     for app in &args.apps {
         sim.create_app(app)?;
     }
+    // Whoever has read the address may end it.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     announce(&sim);
-    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     sim.shutdown().await;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 /// The app that every test has.
 pub(crate) const APP: &str = "mill";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Of what a test looks at while it lasts: longer than the looks take on a busy machine.
+pub(crate) const A_WHILE: Duration = Duration::from_secs(3);
 
 /// A simulator and a client of it. When it goes, no answer may have broken Fly's contract.
 pub(crate) struct Fly {
@@ -81,7 +83,7 @@ impl Fly {
 
     /// Waits until the machine is in the state.
     pub(crate) async fn reach(&self, id: &str, state: &str) {
-        let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=10")).await;
+        let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=30")).await;
         assert_eq!(answer.0, 200, "{answer:?}");
     }
 

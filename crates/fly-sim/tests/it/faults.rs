@@ -4,7 +4,7 @@ use fly_sim::{Call, Capacity, Death, Effect, Fault, State};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::client::{Fly, error, mounting, plain};
+use crate::client::{A_WHILE, Fly, error, mounting, plain};
 
 #[tokio::test]
 async fn a_dropped_request_does_nothing_and_a_dropped_answer_hides_what_was_done() {
@@ -123,7 +123,7 @@ async fn a_machine_can_be_made_that_never_starts() {
 #[tokio::test]
 async fn a_late_call_is_carried_out_even_when_nobody_waits_for_it() {
     let fly = Fly::fast().await;
-    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(Duration::from_secs(1))));
+    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(A_WHILE)));
     let call = fly.request(Method::POST, "volumes").json(&json!({ "name": "late" }));
     let caller = tokio::spawn(call.send());
     fly.until(200, async || (if fly.sim.calls().is_empty() { 404 } else { 200 }, json!(null))).await;

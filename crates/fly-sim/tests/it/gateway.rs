@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use fly_sim::{Call, RateLimits, Side, SimConfig, Timing};
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -54,10 +55,11 @@ async fn flys_rate_limits_are_kept_per_action_and_machine() {
     let timing = Timing { launch: Duration::from_secs(3600), ..Timing::fast() };
     let fly = Fly::start(SimConfig { rates: RateLimits::Fly, timing, ..SimConfig::fast() }).await;
     let (one, other) = (fly.machine(plain("one")).await, fly.machine(plain("other")).await);
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        statuses.push(fly.post(&format!("machines/{one}/cordon"), json!(null)).await.0);
-    }
+    // At once: a second later there is room for one more.
+    let path = format!("machines/{one}/cordon");
+    let answers = join_all((0..4).map(|_| fly.post(&path, json!(null)))).await;
+    let mut statuses: Vec<_> = answers.into_iter().map(|(status, _)| status).collect();
+    statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 429]);
     assert_eq!(fly.post(&format!("machines/{other}/cordon"), json!(null)).await.0, 200);
     assert_eq!(fly.post(&format!("machines/{one}/uncordon"), json!(null)).await.0, 200);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use fly_sim::{SimConfig, Timing};
 use serde_json::{Value, json};
 
-use crate::client::{Fly, error, plain};
+use crate::client::{A_WHILE, Fly, error, plain};
 
 fn ok() -> (u16, Value) {
     (200, json!({ "ok": true }))
@@ -25,7 +25,7 @@ async fn a_machine_stops_and_starts_again() {
 
 #[tokio::test]
 async fn a_start_is_refused_in_the_words_of_the_state() {
-    let timing = Timing { prepare: Duration::from_secs(1), stop: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { prepare: A_WHILE, stop: A_WHILE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let refused =
         |state| error(412, &format!("failed_precondition: unable to start machine from current state: '{state}'"));
@@ -44,7 +44,7 @@ async fn a_start_is_refused_in_the_words_of_the_state() {
 
 #[tokio::test]
 async fn a_machine_that_has_just_stopped_is_still_active_for_a_moment() {
-    let timing = Timing { quiesce: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { quiesce: A_WHILE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let id = fly.started(plain("town")).await;
     fly.post(&format!("machines/{id}/stop"), json!(null)).await;
@@ -72,7 +72,7 @@ async fn a_running_machine_is_destroyed_by_force_only() {
 
 #[tokio::test]
 async fn destroy_takes_its_time() {
-    let timing = Timing { destroy: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { destroy: A_WHILE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let id = fly.started(plain("town")).await;
     fly.delete(&format!("machines/{id}?force=true")).await;

@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use fly_sim::{SimConfig, Timing};
 use serde_json::{Value, json};
 
-use crate::client::{Fly, error, mounting, plain};
+use crate::client::{A_WHILE, Fly, error, mounting, plain};
 
 #[tokio::test]
 async fn a_machine_is_created_first_and_started_later() {
@@ -115,7 +113,7 @@ async fn the_list_is_filtered_by_all_its_filters_at_once() {
 
 /// A simulator on which a replacement can be watched.
 async fn slow_to_replace() -> Fly {
-    let timing = Timing { replace: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { replace: A_WHILE, ..Timing::fast() };
     Fly::start(SimConfig { timing, ..SimConfig::fast() }).await
 }
 

@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use fly_sim::{SimConfig, Timing};
 use serde_json::{Value, json};
 
-use crate::client::{Fly, error, mounting};
+use crate::client::{A_WHILE, Fly, error, mounting};
 
 #[tokio::test]
 async fn a_volume_has_the_fields_of_flys() {
@@ -51,7 +49,7 @@ async fn bad_volumes_are_refused_and_not_made() {
 
 #[tokio::test]
 async fn a_deleted_volume_is_readable_for_a_while_and_then_gone() {
-    let timing = Timing { volume_tombstone: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { volume_tombstone: A_WHILE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let id = fly.volume("data").await;
     let (status, deleted) = fly.delete(&format!("volumes/{id}")).await;
@@ -65,7 +63,7 @@ async fn a_deleted_volume_is_readable_for_a_while_and_then_gone() {
 
 #[tokio::test]
 async fn a_volume_stays_bound_until_its_machine_is_wholly_gone() {
-    let timing = Timing { volume_release: Duration::from_secs(1), ..Timing::fast() };
+    let timing = Timing { volume_release: A_WHILE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let volume = fly.volume("data").await;
     let id = fly.machine(mounting("town", &volume)).await;
