@@ -56,7 +56,11 @@ async fn a_stream_shows_the_fast_call_first() {
 
 #[tokio::test]
 async fn a_silent_stream_sends_spaces() {
-    let server = serve(router(), Settings { stream_ping: Some(Duration::from_millis(30)), ..settings() }).await;
+    let slow = Router::new().query("probe.slow", Anybody, |(), ()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(json!({"slow": true}))
+    });
+    let server = serve(slow, Settings { stream_ping: Some(Duration::from_millis(30)), ..settings() }).await;
     let record = record("stream-ping");
     let got = send(&server, &record.request, same).await;
     assert!(got.body.contains("\n "), "{:?}", got.body);

@@ -42,10 +42,20 @@ pub(crate) fn address() -> SandboxAddress {
     }
 }
 
-/// A client with short deadlines.
+/// A client with time for whoever answers at all.
 pub(crate) fn client(at: SocketAddr) -> SandboxClient {
-    let short = Duration::from_millis(500);
-    let timeouts = Timeouts { connect: Duration::from_secs(2), quick: short, remove: short, clone: short, sync: short };
+    client_within(at, Duration::from_secs(10))
+}
+
+/// A client with this deadline for every call.
+pub(crate) fn client_within(at: SocketAddr, deadline: Duration) -> SandboxClient {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(10),
+        quick: deadline,
+        remove: deadline,
+        clone: deadline,
+        sync: deadline,
+    };
     SandboxClient::new(format!("http://{at}/{{app}}/{{machine_id}}").parse().unwrap(), timeouts).unwrap()
 }
 
