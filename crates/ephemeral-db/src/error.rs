@@ -50,7 +50,7 @@ pub enum EphemeralDbError {
         log: String,
     },
     /// The URL of the server cannot be used.
-    #[error("TEST_DATABASE_URL is no postgres:// URL")]
+    #[error("TEST_DATABASE_URL, or what a proxy was given, is no postgres:// URL")]
     Url(#[source] Option<url::ParseError>),
     /// The server refused a statement of ours.
     #[error("the test server failed to {action}")]
@@ -61,6 +61,9 @@ pub enum EphemeralDbError {
         #[source]
         source: sqlx::Error,
     },
+    /// The proxy got no port.
+    #[error("the proxy cannot listen")]
+    Listen(#[source] std::io::Error),
     /// The caller's migration failed.
     #[error("the test database could not be migrated")]
     Migrate(#[source] Box<dyn Error + Send + Sync>),

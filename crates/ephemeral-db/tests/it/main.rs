@@ -1,6 +1,8 @@
 //! What a test may rely on: a database of its own, a copy of the migrated one, and nothing left behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod proxy;
+
 use std::convert::Infallible;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
