@@ -16,3 +16,4 @@ mod requests;
 mod rigs;
 mod shares;
 mod stranded;
+mod unknown_commits;

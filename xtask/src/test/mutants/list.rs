@@ -281,6 +281,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         suites: ORCHESTRATOR,
     },
     Mutant {
+        name: "unanswered-commit-is-repeated",
+        about: "a transaction whose commit went unanswered is repeated, as if it had lost against another one",
+        file: "crates/gastown-persistence/src/tx.rs",
+        sound: "Err(stop) if stop.is_conflict() => stop,",
+        broken: "Err(stop) if stop.is_conflict() || format!(\"{stop:?}\").contains(\"Io(\") => stop,",
+        suites: PERSISTENCE,
+    },
+    Mutant {
         name: "stale-look-is-written",
         about: "what a look showed before an operation is written after it",
         file: "crates/gastown-persistence/src/inspections.rs",
