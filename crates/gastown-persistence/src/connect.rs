@@ -3,6 +3,7 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection as _, PgConnection};
 
 /// How to reach the database, and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -11,7 +12,7 @@ pub struct DatabaseSettings {
     pub url: SecretString,
     /// Most connections at once. A SQLite database in memory always has one.
     pub max_connections: u32,
-    /// How long to wait for a new connection, and for a free one of the pool.
+    /// How long to wait for a new connection, for a free one of the pool, and for one that is given back to it to answer.
     pub connect_timeout: Duration,
     /// How long a call may take in all, retries of its transaction included.
     pub answer_timeout: Duration,
@@ -114,6 +115,10 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
         // It lives as long as its one connection.
         options.idle_timeout(None).max_lifetime(None);
     }
+    let patience = settings.connect_timeout;
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        pool.after_release(move |connection, _| Box::pin(is_well(connection, patience)))
+    });
     let lock_timeout = settings.lock_timeout;
     options.map_sqlx_postgres_opts(move |postgres| {
         postgres.options([("lock_timeout", lock_timeout.as_millis().to_string())])
@@ -127,6 +132,16 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
             .busy_timeout(lock_timeout)
     });
     Ok(options)
+}
+
+/// The pool asks a connection that is given back whether it is well, and waits for the answer for ever. Where the network
+/// is gone each would take its place in the pool away for as long as the system keeps trying, a quarter of an hour (FM-34).
+async fn is_well(connection: &mut PgConnection, patience: Duration) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(patience, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        // An error: it is dropped rather than closed in good order, which would wait too.
+        Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed))),
+    }
 }
 
 #[cfg(test)]

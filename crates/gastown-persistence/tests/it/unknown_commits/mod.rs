@@ -5,16 +5,18 @@
 
 mod loss;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ephemeral_db::Cut;
 use gastown_domain::ports::{
     Alarm, Finding, Inspections as _, NewCreate, Operations as _, Operator as _, OrphanEnd, OrphanSighting,
-    Orphans as _, Pass, PassClaim, Passes as _, Record, Registry as _, Rigs as _, TownChange,
+    Orphans as _, Pass, PassClaim, Passes as _, Record, Registry as _, Rigs as _, StoreError, TownChange,
 };
 use gastown_domain::{
     AppName, Drift, Failure, Fence, OperationKind, OrphanReason, Progress, Rig, RigStatus, Step, StockItem, Thing,
     Town, TownStatus, TownTag,
 };
+use gastown_persistence::DatabaseSettings;
 
 use self::loss::{Bench, Write};
 use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, rig, user, wish, worker};
@@ -175,6 +177,27 @@ async fn a_pass_is_begun_and_ended_once() {
     Write::once("end", "Ok(())", "Ok(())")
         .told(bench, begun, async |database, claim| database.end(*claim, Some(Alarm::Refused)).await)
         .await;
+}
+
+/// Neither a refusal nor an end of the connection: the network is gone, or the machine behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_never_answered_is_not_waited_for_and_its_connection_is_given_up() {
+    let hasty = |settings: &mut DatabaseSettings| {
+        (settings.answer_timeout, settings.connect_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+    };
+    let Bench { bed, proxy, database } = Bench::new(hasty).await;
+    let town = running(&bed).await;
+    proxy.cut_nth_commit(1, Cut::Silence);
+    let unknown = database.heartbeat(town.id, noon()).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::Unavailable { .. }) && unknown.is_transient(), "{unknown:?}");
+    assert_eq!(proxy.strokes(), 1);
+    let written = bed.database.load(town.id).await.unwrap().unwrap();
+    assert_eq!(written.last_heartbeat_at, Some(noon()));
+    // The pool has room for one connection, and that one still hangs.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = database.heartbeat(town.id, noon()).await {
+        assert!(error.is_transient() && Instant::now() < deadline, "the pool is lost: {error:?}");
+    }
 }
 
 fn with_rigs() -> NewCreate {
