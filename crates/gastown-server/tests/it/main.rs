@@ -30,6 +30,7 @@ mod capacity;
 mod client;
 mod commands;
 mod create;
+mod cut_commits;
 mod destroy;
 mod dev;
 mod drift;

@@ -37,6 +37,16 @@ impl Log {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
+    /// How much it is so far, for [`Log::since`].
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// What was logged since it was that much.
+    pub(crate) fn since(&self, len: usize) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()[len..]).into_owned()
+    }
+
     /// What says that a human must act.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.text().lines().filter(|line| is_error(line)).map(str::to_owned).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ephemeral_db::TestDatabase;
+use ephemeral_db::{PostgresProxy, TestDatabase};
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::Pacing;
@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) pacing: Pacing,
     /// The key values are sealed with; the sandboxes' own where absent.
     pub(crate) seal_for: Option<SandboxKey>,
+    /// The replicas reach their Postgres through a proxy that can lose commits; rows and operators do not.
+    pub(crate) through_proxy: bool,
 }
 
 impl Setup {
@@ -81,6 +83,7 @@ impl Setup {
             app_per_user: false,
             pacing: Pacing::Off,
             seal_for: None,
+            through_proxy: false,
         }
     }
 
@@ -88,6 +91,7 @@ impl Setup {
     pub(crate) async fn raise(self) -> Stage {
         let place = database(self.engine).await;
         let rows = Rows::of(place.url()).await;
+        let proxy = if self.through_proxy { Some(PostgresProxy::before(place.url()).await.unwrap()) } else { None };
         let sandbox_key = SandboxKey::generate();
         let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), sandbox_key.to_secret())];
         let sim = SimConfig { token: Some(FLY_TOKEN.into()), app_secrets, ..self.sim };
@@ -99,7 +103,8 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sealing_key = self.seal_for.as_ref().unwrap_or(&sandbox_key).public_key().to_string();
         let home = format!("http://{}", listener.local_addr().unwrap());
-        let mut settings = settings(&sim, place.url(), &sealing_key, self.regions, &home);
+        let database = proxy.as_ref().map_or(place.url(), PostgresProxy::url);
+        let mut settings = settings(&sim, database, &sealing_key, self.regions, &home);
         if self.app_per_user {
             settings.retain(|(name, _)| name != "FLY_APP_NAME");
             settings.extend([("FLY_ORG_SLUG", "personal"), ("FLY_APP_PREFIX", "gt")].map(owned));
@@ -108,7 +113,7 @@ impl Setup {
         config.orchestrator.policy = self.policy;
         let tokens = make_users_known(place.url()).await;
         let replicas = vec![Replica::start(config.clone(), self.pacing, listener).await];
-        Stage { sim, rows, replicas, config, pacing: self.pacing, settings, tokens, sandbox_key, place }
+        Stage { sim, rows, replicas, config, pacing: self.pacing, settings, tokens, sandbox_key, proxy, place }
     }
 }
 
@@ -213,6 +218,8 @@ pub(crate) struct Stage {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tokens: BTreeMap<&'static str, SecretString>,
     pub(crate) sandbox_key: SandboxKey,
+    /// Between the replicas and the database, where the setup wants it.
+    pub(crate) proxy: Option<PostgresProxy>,
     pub(crate) place: TestDatabase,
 }
 
