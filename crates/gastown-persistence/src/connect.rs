@@ -120,9 +120,8 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
         pool.after_release(move |connection, _| Box::pin(is_well(connection, patience)))
     });
     let lock_timeout = settings.lock_timeout;
-    options.map_sqlx_postgres_opts(move |postgres| {
-        postgres.options([("lock_timeout", lock_timeout.as_millis().to_string())])
-    });
+    let session = session(settings);
+    options.map_sqlx_postgres_opts(move |postgres| postgres.options(session.clone()));
     options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .create_if_missing(true)
@@ -144,8 +143,28 @@ async fn is_well(connection: &mut PgConnection, patience: Duration) -> Result<bo
     }
 }
 
+/// What Postgres is to hold to in our sessions, whatever its configuration says: what it called committed stays, each
+/// statement sees what is committed, and a client that froze or vanished in a transaction gives its locks up.
+fn session(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
+    let millis = |wait: Duration| wait.as_millis().to_string();
+    let text = ToOwned::to_owned;
+    vec![
+        ("lock_timeout", millis(settings.lock_timeout)),
+        ("idle_in_transaction_session_timeout", millis(settings.answer_timeout)),
+        ("default_transaction_isolation", text("read committed")),
+        ("synchronous_commit", text("on")),
+        // Whoever vanished without closing his socket is missed after a minute instead of two hours.
+        ("tcp_keepalives_idle", text("30")),
+        ("tcp_keepalives_interval", text("10")),
+        ("tcp_keepalives_count", text("3")),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
+    use ephemeral_db::TestDatabase;
+    use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
+
     use super::*;
 
     #[tokio::test]
@@ -163,5 +182,56 @@ mod tests {
             let shown = format!("{settings:?} {error:?} {error}");
             assert!(!shown.contains("canary") && !shown.contains("can/ary"), "{shown}");
         }
+    }
+
+    /// A pool of one connection that waits so long for answers.
+    async fn pool_of_one(url: &str, answer_timeout: Duration) -> Database {
+        let settings = DatabaseSettings { max_connections: 1, answer_timeout, ..DatabaseSettings::at(url) };
+        Database::connect(&settings).await.unwrap()
+    }
+
+    async fn word(database: &Database, query: &str) -> String {
+        let statement = Statement::from_string(database.connection.get_database_backend(), query);
+        let row = database.connection.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_holds_to_what_we_rely_on_whatever_the_server_is_set_to() {
+        let place = TestDatabase::empty_postgres().await.unwrap();
+        let lax = "DO $$ BEGIN \
+            EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); \
+            EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); \
+            END $$";
+        pool_of_one(place.url(), Duration::from_secs(5)).await.connection.execute_unprepared(lax).await.unwrap();
+        let database = pool_of_one(place.url(), Duration::from_secs(5)).await;
+        for (setting, wanted) in [
+            ("synchronous_commit", "on"),
+            ("transaction_isolation", "read committed"),
+            ("idle_in_transaction_session_timeout", "5s"),
+            ("lock_timeout", "5s"),
+        ] {
+            assert_eq!(word(&database, &format!("SHOW {setting}")).await, wanted, "{setting}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_freezes_in_a_transaction_gives_its_locks_up_and_finds_a_new_connection() {
+        let place = TestDatabase::empty_postgres().await.unwrap();
+        let frozen = pool_of_one(place.url(), Duration::from_millis(300)).await;
+        let other = pool_of_one(place.url(), Duration::from_secs(30)).await;
+        let rows = "CREATE TABLE things (id INT PRIMARY KEY); INSERT INTO things VALUES (1)";
+        other.connection.execute_unprepared(rows).await.unwrap();
+
+        let lock = "SELECT id::text FROM things FOR UPDATE";
+        let held = frozen.connection.begin().await.unwrap();
+        held.execute_unprepared(lock).await.unwrap();
+        // Its own wait for a lock is longer than the frozen one may hold it.
+        assert_eq!(word(&other, lock).await, "1");
+
+        let error = crate::error::store_error(held.execute_unprepared(lock).await.unwrap_err());
+        assert!(matches!(error, gastown_domain::ports::StoreError::Unavailable { .. }), "{error:?}");
+        drop(held);
+        assert_eq!(word(&frozen, lock).await, "1");
     }
 }

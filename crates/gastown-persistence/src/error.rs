@@ -153,12 +153,15 @@ fn is_unavailable(error: &DbErr) -> bool {
 }
 
 /// Postgres: connection exceptions (08), too little of something (53), an operator or a shutdown (57, which also cuts
-/// statements off that take too long), a standby that only reads (25006), system errors (58). SQLite: a disk that is
-/// full, fails, or cannot be opened.
+/// statements off that take too long), system errors (58), a standby that only reads (25006), a transaction that was
+/// ended because it froze (25P03) or that failed before (25P02). SQLite: a disk that is full, fails, or cannot be opened.
 fn is_outage(code: &str) -> bool {
     match code.parse::<i32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 10 | 13 | 14),
-        _ => code == "25006" || ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)),
+        _ => {
+            matches!(code, "25006" | "25P02" | "25P03")
+                || ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        }
     }
 }
 

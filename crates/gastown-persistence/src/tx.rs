@@ -135,7 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn any_other_error_is_not_repeated() {
-        for (code, transient) in [("23514", false), ("57P01", true), ("53300", true), ("22012", false)] {
+        let outages = ["57P01", "53300", "25P02", "25P03"].map(|code| (code, true));
+        for (code, transient) in [("23514", false), ("22012", false)].into_iter().chain(outages) {
             let (done, tries) = tried(code, u32::MAX).await;
             assert_eq!((done.unwrap_err().is_transient(), tries), (transient, 1), "{code}");
         }
