@@ -10,15 +10,16 @@ use sea_orm::sea_query::{
     Expr, ExprTrait as _, Func, JoinType, LockType, Order, Query, SelectStatement, WindowStatement,
 };
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult as _,
-    QueryFilter, QueryResult, QueryTrait as _, UpdateMany,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter, QueryResult,
+    QueryTrait as _, UpdateMany,
 };
 use uuid::Uuid;
 
 use crate::calendar::after;
 use crate::dialect::{self, pass_over_locked};
 use crate::entity::gastown_operations::{self as operations, Column};
-use crate::error::{Stop, store_error};
+use crate::error::Stop;
+use crate::row::decoded;
 
 /// How long an operation that cannot be read is left alone before it is looked at, and complained about, again.
 const PUT_OFF: Duration = Duration::from_secs(60);
@@ -89,7 +90,7 @@ async fn readable_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32) 
 
 /// A row at a time: one that cannot be decoded must not take the others along.
 fn read(row: &QueryResult) -> Result<Operation, StoreError> {
-    operations::Model::from_query_result(row, "").map_err(store_error)?.into_operation()
+    decoded::<operations::Entity, operations::Model>(row, "")?.into_operation()
 }
 
 /// What is due and free, locked; rows that somebody else has locked are passed over. Users take turns, what is being

@@ -6,8 +6,8 @@ use gastown_domain::ports::{Finding, Inspections, StoreError, TownHealth};
 use gastown_domain::{Town, TownId, TownStatus};
 use sea_orm::sea_query::{LockType, NullOrdering, Order};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect, Set,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect, QueryTrait as _, Set,
 };
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::Stop;
 use crate::events::{CONTROL_PLANE, Event};
 use crate::request::{has_operation, idle};
-use crate::row::readable;
+use crate::row::{decoded, readable};
 use crate::{Database, town_change};
 
 /// A town, what is known of its health, and when it was taken.
@@ -55,19 +55,27 @@ async fn take(tx: &DatabaseTransaction, limit: u32, every: Duration) -> Result<V
         .filter(is_due(unseen_since))
         .order_by_with_nulls(health::Column::CheckedAt, Order::Asc, NullOrdering::First)
         .order_by_asc(towns::Column::Id)
-        .all(tx)
-        .await?;
+        .into_query();
+    let due = tx.query_all(&due).await?;
     if due.is_empty() {
         return Ok(Vec::new());
     }
-    let last_mark = due.iter().filter_map(|(_, health)| health.as_ref()?.checked_at).max();
+    // What cannot be read is taken with the others, or it would be the first to be taken for ever.
+    let ids = due.iter().map(|row| row.try_get("A_", "id")).collect::<Result<Vec<Uuid>, _>>()?;
+    let due: Vec<_> = due.iter().map(both).collect();
+    let last_mark = due.iter().flatten().filter_map(|(_, health)| health.as_ref()?.checked_at).max();
     let taken_at = later_than(last_mark, now);
-    let ids: Vec<_> = due.iter().map(|(town, _)| town.id).collect();
     crate::health::taken(tx, &ids, taken_at).await?;
-    Ok(readable(due.into_iter().map(|(town, health)| {
+    Ok(readable(due.into_iter().map(|row| {
+        let (town, health) = row?;
         let health = health.map_or_else(|| Ok(TownHealth::default()), health::Model::into_health)?;
         Ok((town.into_town()?, health, taken_at))
     })))
+}
+
+/// A town and its health, from a row that has both.
+fn both(row: &QueryResult) -> Result<(towns::Model, Option<health::Model>), StoreError> {
+    Ok((decoded::<towns::Entity, _>(row, "A_")?, decoded::<health::Entity, _>(row, "B_")?))
 }
 
 /// Living, settled, idle, and not looked at since then.

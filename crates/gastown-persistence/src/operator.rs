@@ -5,8 +5,8 @@ use gastown_domain::ports::{
 };
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult as _,
-    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select,
 };
 
 use crate::dialect::{self, locked};
@@ -15,7 +15,7 @@ use crate::entity::{
 };
 use crate::error::{Stop, store_error};
 use crate::events::{ACCEPTED, Event};
-use crate::row::readable;
+use crate::row::{decoded, readable};
 use crate::{Database, request};
 
 /// The column of an operation's town that says whose it is.
@@ -76,7 +76,7 @@ fn with_owner() -> Select<operations::Entity> {
 /// A row at a time: one that cannot be decoded must not take the others along.
 fn held(row: &QueryResult) -> Result<HeldOperation, StoreError> {
     let owner: String = row.try_get("", OWNER).map_err(store_error)?;
-    operations::Model::from_query_result(row, "").map_err(store_error)?.into_held(&owner)
+    decoded::<operations::Entity, operations::Model>(row, "")?.into_held(&owner)
 }
 
 /// The claim stays whose it is: a driver that is at work goes on, one that waits is due.

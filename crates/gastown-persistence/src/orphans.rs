@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Orphan, OrphanEnd, OrphanSighting, Orphans, StoreError};
 use gastown_domain::{Account, AppName, Thing, TownId, TownTag};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, DbErr, EntityTrait as _,
-    IntoActiveModel as _, ModelTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, Set,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr,
+    EntityTrait as _, IntoActiveModel as _, Iterable as _, ModelTrait as _, QueryFilter as _, QueryOrder as _,
+    QueryResult, QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::entity::gastown_orphans::{self as orphans, ActiveModel, Column};
 use crate::entity::{gastown_operations as operations, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
 use crate::events::{ACCEPTED, CONTROL_PLANE, Event};
-use crate::row::{AccountRow, account, readable};
+use crate::row::{AccountRow, account, each};
 use crate::{Database, dialect};
 
 /// How many towns or things one statement speaks of.
@@ -60,7 +61,7 @@ impl Orphans for Database {
         for seen in seen.chunks(AT_ONCE) {
             noted.extend(self.in_tx("note_orphans", move |tx| async move { note(&tx, seen).await }).await?);
         }
-        Ok(readable(noted.into_iter().map(orphans::Model::into_orphan)))
+        Ok(each::<orphans::Entity, _, _>(&noted, orphans::Model::into_orphan))
     }
 
     async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
@@ -68,10 +69,11 @@ impl Orphans for Database {
             .order_by_asc(Column::FirstSeenAt)
             .order_by_asc(Column::App)
             .order_by_asc(Column::Kind)
-            .order_by_asc(Column::FlyId);
-        let rows = self.answer(oldest_first.all(&self.connection)).await?;
+            .order_by_asc(Column::FlyId)
+            .into_query();
+        let rows = self.answer(self.connection.query_all(&oldest_first)).await?;
         let now = self.answer(dialect::now(&self.connection)).await?;
-        Ok((readable(rows.into_iter().map(orphans::Model::into_orphan)), now))
+        Ok((each::<orphans::Entity, _, _>(&rows, orphans::Model::into_orphan), now))
     }
 
     async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError> {
@@ -103,7 +105,7 @@ impl Orphans for Database {
 }
 
 /// Writes these down in one statement.
-async fn note(tx: &DatabaseTransaction, seen: &[&OrphanSighting]) -> Result<Vec<orphans::Model>, Stop> {
+async fn note(tx: &DatabaseTransaction, seen: &[&OrphanSighting]) -> Result<Vec<QueryResult>, Stop> {
     let now = dialect::now(tx).await?;
     let towns = registered(tx, seen).await?;
     let rows = seen.iter().map(|OrphanSighting { app, item, reason }| ActiveModel {
@@ -127,8 +129,9 @@ async fn note(tx: &DatabaseTransaction, seen: &[&OrphanSighting]) -> Result<Vec<
         known.value(kept, unless_new_reason(Expr::col((orphans::Entity, kept)), kept));
     }
     known.update_columns([Column::Name, Column::TownId, Column::Reason, Column::LastSeenAt]);
-    let noted = orphans::Entity::insert_many(rows).on_conflict(known).exec_with_returning(tx).await;
-    noted.map_err(Stop::writing("gastown_orphans"))
+    let mut insert = orphans::Entity::insert_many(rows).on_conflict(known).into_query();
+    insert.returning(Query::returning().columns(Column::iter()));
+    tx.query_all(&insert).await.map_err(Stop::writing("gastown_orphans"))
 }
 
 /// What a column of a known entry becomes: this, or what a new entry would have where the reason is another than before.

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, KeyedRequest, NewCreate, Registry, StoreError, TownHealth};
 use gastown_domain::{Mark, NewTown, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, Select, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryTrait as _, Select, Set,
 };
 
 use crate::calendar::truncated;
@@ -14,7 +14,7 @@ use crate::dialect::{self, locked};
 use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
 use crate::events::{Event, create_of_key};
-use crate::row::readable;
+use crate::row::each;
 use crate::{Database, request, rigs};
 
 /// The owner's living town of this id: what every call of a user begins with.
@@ -44,9 +44,10 @@ impl Registry for Database {
         let found = living()
             .filter(towns::Column::UserId.eq(owner.as_str()))
             .order_by_asc(towns::Column::CreatedAt)
-            .order_by_asc(towns::Column::Id);
-        let rows = self.answer(found.all(&self.connection)).await?;
-        Ok(readable(rows.into_iter().map(towns::Model::into_town)))
+            .order_by_asc(towns::Column::Id)
+            .into_query();
+        let rows = self.answer(self.connection.query_all(&found)).await?;
+        Ok(each::<towns::Entity, _, _>(&rows, towns::Model::into_town))
     }
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {

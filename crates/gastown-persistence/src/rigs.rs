@@ -4,7 +4,7 @@ use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{Expr, Order, Query};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::error::Stop;
 use crate::events::{ACCEPTED, DONE, Event};
 use crate::registry::living_of;
 use crate::request::idle;
-use crate::row::readable;
+use crate::row::each;
 
 /// Inserts a rig; its name was compared with the others'.
 pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), Stop> {
@@ -39,9 +39,10 @@ impl Rigs for Database {
         let found = rigs::Entity::find()
             .filter(rigs::Column::TownId.eq(town.as_uuid()))
             .order_by_asc(rigs::Column::CreatedAt)
-            .order_by_asc(rigs::Column::Id);
-        let rows = self.answer(found.all(&self.connection)).await?;
-        Ok(readable(rows.into_iter().map(rigs::Model::into_rig)))
+            .order_by_asc(rigs::Column::Id)
+            .into_query();
+        let rows = self.answer(self.connection.query_all(&found)).await?;
+        Ok(each::<rigs::Entity, _, _>(&rows, rigs::Model::into_rig))
     }
 
     async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
@@ -53,8 +54,9 @@ impl Rigs for Database {
         self.in_tx("insert_rig", move |tx| async move {
             let town = locked(living_of(owner, rig.town)).one(&*tx).await?;
             town.ok_or(StoreError::TownNotFound)?;
-            let others = rigs::Entity::find().filter(rigs::Column::TownId.eq(rig.town.as_uuid())).all(&*tx).await?;
-            if others.iter().any(|other| other.rig_name.eq_ignore_ascii_case(rig.name.as_str())) {
+            let names = rigs::Entity::find().select_only().column(rigs::Column::RigName);
+            let names = names.filter(rigs::Column::TownId.eq(rig.town.as_uuid())).into_tuple::<String>();
+            if names.all(&*tx).await?.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
                 return Err(StoreError::RigNameTaken.into());
             }
             insert(&*tx, rig).await?;

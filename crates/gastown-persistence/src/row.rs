@@ -2,6 +2,7 @@
 //! with its table, column and id, and costs nobody else.
 
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +12,7 @@ use gastown_domain::ports::{
 use gastown_domain::{
     Account, Branch, Invalid, Operation, OperationId, Rig, RigId, Suspicion, Thing, Town, TownId, TownStatus,
 };
-use sea_orm::JsonValue;
+use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -227,6 +228,37 @@ impl kilocode_users::Model {
 
 fn empty_object() -> JsonValue {
     Value::Object(Map::new())
+}
+
+/// A row whose decoding ended in a panic, as that of a time beyond the calendar does on Postgres.
+#[derive(Debug, thiserror::Error)]
+#[error("a value beyond what can be decoded")]
+struct BeyondDecoding;
+
+/// Decodes one row of the entity's table. What the driver cannot decode (on SQLite a text that is no JSON or no time, on
+/// Postgres a time that never comes) costs that row, and not all that were found with it.
+pub(crate) fn decoded<E: EntityTrait, M: FromQueryResult>(row: &QueryResult, prefix: &str) -> Result<M, StoreError> {
+    let decode = AssertUnwindSafe(|| M::from_query_result(row, prefix));
+    let cause: BoxError = match catch_unwind(decode) {
+        Ok(Ok(model)) => return Ok(model),
+        Ok(Err(error)) => Box::new(error),
+        Err(_panic) => Box::new(BeyondDecoding),
+    };
+    let id = E::PrimaryKey::iter().map(|column| key_of(row, prefix, column.as_str())).collect::<Vec<_>>().join(" ");
+    Err(StoreError::CorruptRow { table: E::default().table_name(), column: "*", id, cause })
+}
+
+fn key_of(row: &QueryResult, prefix: &str, column: &str) -> String {
+    let id = row.try_get::<Uuid>(prefix, column).map(|id| id.to_string());
+    id.or_else(|_| row.try_get(prefix, column)).unwrap_or_else(|_| "?".to_owned())
+}
+
+/// Reads a row at a time, and keeps what can be read.
+pub(crate) fn each<E: EntityTrait, M: FromQueryResult, T>(
+    rows: &[QueryResult],
+    read: impl Fn(M) -> Result<T, StoreError>,
+) -> Vec<T> {
+    readable(rows.iter().map(|row| read(decoded::<E, M>(row, "")?)))
 }
 
 /// Keeps what can be read of many rows; the others are reported and left out.

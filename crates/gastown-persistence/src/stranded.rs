@@ -6,7 +6,7 @@ use gastown_domain::{Mark, OperationKind, Progress, Town, TownStatus};
 use sea_orm::sea_query::{Expr, Order};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 use crate::dialect::locked;
@@ -14,7 +14,7 @@ use crate::entity::gastown_towns::{self as towns, Column};
 use crate::error::{Stop, store_error};
 use crate::events::{CONTROL_PLANE, Event};
 use crate::request::{self, has_operation, idle};
-use crate::row::readable;
+use crate::row::each;
 
 /// In no particular order, so that rows that cannot be read do not keep the others waiting.
 pub(crate) async fn list(db: &impl ConnectionTrait, limit: u32) -> Result<Vec<Town>, StoreError> {
@@ -23,8 +23,8 @@ pub(crate) async fn list(db: &impl ConnectionTrait, limit: u32) -> Result<Vec<To
         .filter(idle())
         .order_by(Expr::cust("random()"), Order::Asc)
         .limit(u64::from(limit));
-    let rows = found.all(db).await.map_err(store_error)?;
-    Ok(readable(rows.into_iter().map(towns::Model::into_town)))
+    let rows = db.query_all(&found.into_query()).await.map_err(store_error)?;
+    Ok(each::<towns::Entity, _, _>(&rows, towns::Model::into_town))
 }
 
 /// A tombstone that still holds an id of Fly's.

@@ -16,4 +16,5 @@ mod requests;
 mod rigs;
 mod shares;
 mod stranded;
+mod undecodable;
 mod unknown_commits;

@@ -1,0 +1,124 @@
+//! What the driver itself cannot decode: on SQLite a text that is no JSON or no time, on Postgres a time that never comes.
+//! It costs its own row, in every query for many.
+
+use std::time::Duration;
+
+use gastown_domain::ports::{Inspections as _, Operations as _, OrphanSighting, Orphans as _, Registry, Rigs};
+use gastown_domain::{OrphanReason, StockItem, Thing, TownId, TownTag};
+use sea_orm::DbBackend;
+
+use crate::bed::{Bed, on_both, rig, user};
+
+on_both! {
+    a_town_costs_no_other_town_of_its_owner,
+    a_town_that_nobody_drives_costs_no_other,
+    a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at_once,
+    a_rig_costs_no_other_rig,
+    an_orphan_costs_no_other_entry_of_the_book,
+}
+
+/// Assignments that make a row of a table with `column`, a time, and perhaps with a `config` undecodable.
+fn damages(bed: &Bed, column: &str, has_config: bool) -> Vec<String> {
+    let no_time = match bed.raw.get_database_backend() {
+        DbBackend::Sqlite => "noon",
+        _ => "infinity",
+    };
+    let mut damages = vec![format!("{column} = '{no_time}'")];
+    if has_config && bed.raw.get_database_backend() == DbBackend::Sqlite {
+        damages.push("config = '{'".to_owned());
+    }
+    damages
+}
+
+/// Runs `check` with each of these damages done to the town "bad", which is whole again afterwards.
+async fn with_bad_town(bed: &Bed, check: impl AsyncFn(&str)) {
+    for damage in damages(bed, "created_at", true) {
+        bed.sql(&format!("UPDATE gastown_towns SET {damage} WHERE town_name = 'bad'")).await;
+        check(&damage).await;
+        bed.sql("UPDATE gastown_towns SET created_at = '2026-11-23T12:00:00+00:00', config = '{}'").await;
+    }
+}
+
+async fn a_town_costs_no_other_town_of_its_owner(bed: Bed) {
+    let good = bed.create("alice", "good").await;
+    bed.create("alice", "bad").await;
+    with_bad_town(&bed, async |damage| {
+        let found = Registry::list(&bed.database, &user("alice")).await.unwrap();
+        assert_eq!(found.into_iter().map(|town| town.id).collect::<Vec<_>>(), [good.id], "{damage}");
+    })
+    .await;
+}
+
+async fn a_town_that_nobody_drives_costs_no_other(bed: Bed) {
+    let good = bed.create("alice", "good").await;
+    bed.create("alice", "bad").await;
+    bed.sql("DELETE FROM gastown_operations").await;
+    with_bad_town(&bed, async |damage| {
+        let found = bed.database.stranded(10).await.unwrap();
+        assert_eq!(found.into_iter().map(|town| town.id).collect::<Vec<_>>(), [good.id], "{damage}");
+    })
+    .await;
+}
+
+async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at_once(bed: Bed) {
+    const EVERY: Duration = Duration::from_secs(60);
+    let take = async || -> Vec<TownId> {
+        bed.database.take(10, EVERY).await.unwrap().into_iter().map(|(town, ..)| town.id).collect()
+    };
+    let unseen = async || bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
+    let good = bed.running("alice", "good").await;
+    bed.running("alice", "bad").await;
+    with_bad_town(&bed, async |damage| {
+        unseen().await;
+        assert_eq!(take().await, [good.id], "{damage}");
+        assert_eq!(bed.number("SELECT count(*) FROM gastown_town_health WHERE checked_at IS NULL").await, 0);
+    })
+    .await;
+
+    let of_bad = "town_id = (SELECT id FROM gastown_towns WHERE town_name = 'bad')";
+    for damage in damages(&bed, "last_report_at", false) {
+        bed.sql(&format!("UPDATE gastown_town_health SET {damage} WHERE {of_bad}")).await;
+        unseen().await;
+        assert_eq!(take().await, [good.id], "nothing is forgotten by taking it for no health at all");
+    }
+}
+
+async fn a_rig_costs_no_other_rig(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let (good, bad) = (rig(town.id, "good"), rig(town.id, "bad"));
+    for rig in [&good, &bad] {
+        Rigs::insert(&bed.database, &user("alice"), rig).await.unwrap();
+    }
+    for (number, damage) in damages(&bed, "created_at", true).into_iter().enumerate() {
+        bed.sql(&format!("UPDATE gastown_rigs SET {damage} WHERE rig_name = 'bad'")).await;
+        assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap()[0], good, "{damage}");
+        let another = rig(town.id, &format!("another{number}"));
+        Rigs::insert(&bed.database, &user("alice"), &another).await.unwrap();
+        let found = Rigs::list(&bed.database, town.id).await.unwrap();
+        assert!(found.contains(&another) && !found.iter().any(|rig| rig.id == bad.id), "{damage}");
+    }
+}
+
+async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
+    let sighting = |id: &str| OrphanSighting {
+        app: "gastown".parse().unwrap(),
+        item: StockItem {
+            thing: Thing::Machine(id.parse().unwrap()),
+            name: "town-0190".to_owned(),
+            tags: vec![TownTag::Whole(TownId::new(crate::bed::fresh_uuid()))],
+            made_at: None,
+            held_by: None,
+            leaving: false,
+        },
+        reason: OrphanReason::NoTown,
+    };
+    let seen = [sighting("good"), sighting("bad")];
+    let good = bed.database.note(&seen).await.unwrap().remove(1);
+    for damage in damages(&bed, "first_seen_at", false) {
+        bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'bad'")).await;
+        assert_eq!(bed.database.book().await.unwrap().0, [good.clone()], "{damage}");
+        let noted = bed.database.note(&seen).await.unwrap();
+        assert_eq!(noted.iter().map(|entry| &entry.thing).collect::<Vec<_>>(), [&good.thing], "{damage}");
+        assert_eq!(noted[0].times_seen, 2);
+    }
+}
