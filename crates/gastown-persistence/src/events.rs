@@ -73,7 +73,12 @@ impl<'a> Event<'a> {
 
     /// It belongs to an operation.
     pub(crate) fn on(self, operation: &Operation) -> Self {
-        Self { operation: Some(operation.id), ..self }
+        self.of_operation(operation.id)
+    }
+
+    /// The same, where no more of the operation is known than its id.
+    pub(crate) fn of_operation(self, operation: OperationId) -> Self {
+        Self { operation: Some(operation), ..self }
     }
 
     /// There is more to say.

@@ -99,6 +99,7 @@ async fn settle(tx: &DatabaseTransaction, town: TownId, finding: &Finding) -> Re
     let Some(known) = taken.one(tx).await? else { return Ok(false) };
     let now = dialect::now(tx).await?;
     let changes = town_change::described(&row, &finding.change);
+    let lost = town_change::lost_ids(&row, &finding.change);
     town_change::apply(tx, row, &finding.change).await?;
     let drift = finding.drift.map(gastown_domain::Drift::as_str);
     let news = drift.filter(|drift| known.drift.as_deref() != Some(*drift));
@@ -111,6 +112,8 @@ async fn settle(tx: &DatabaseTransaction, town: TownId, finding: &Finding) -> Re
     known.update(tx).await.map_err(Stop::writing("gastown_town_health"))?;
     if let Some(drift) = news {
         Event::of(town, CONTROL_PLANE, "drift", drift, now).detailed(changes).record(tx).await?;
+    } else if let Some(lost) = lost {
+        Event::of(town, CONTROL_PLANE, town_change::IDS, "changed", now).detailed(lost).record(tx).await?;
     }
     Ok(true)
 }

@@ -66,7 +66,7 @@ impl Operations for Database {
             let now = dialect::now(&*tx).await?;
             let ended = operations::Entity::delete_many().filter(holds(fence)).exec_with_returning(&*tx).await?;
             let ended = ended.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?.into_operation()?;
-            town_change::apply(&tx, row, town).await?;
+            town_change::by_driver(&tx, fence, row, town, now).await?;
             let belief = match town.drift {
                 Some(found) => Belief::Found(found),
                 None if outcome.is_ok() || town.hidden_at.is_some() => Belief::PutRight,
@@ -108,7 +108,7 @@ async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &Record) -
     };
     write(fence, update, tx).await?;
     if let Some(row) = town {
-        town_change::apply(tx, row, &record.town).await?;
+        town_change::by_driver(tx, fence, row, &record.town, now).await?;
     }
     if record.town.hidden_at.is_some() {
         health::operated_on(tx, fence.town, now, Belief::PutRight).await?;

@@ -1,5 +1,6 @@
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, TownChange};
-use gastown_domain::{TownId, TownStatus};
+use gastown_domain::{Fence, MachineId, TownId, TownStatus, VolumeId};
 use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, Set};
 use serde_json::{Map, Value, json};
 
@@ -7,6 +8,10 @@ use crate::calendar::truncated;
 use crate::dialect::locked;
 use crate::entity::gastown_towns as towns;
 use crate::error::{Stop, unwritable};
+use crate::events::{CONTROL_PLANE, Event};
+
+/// The event that an id of Fly's gave way in a town's row to another one or to none.
+pub(crate) const IDS: &str = "fly_ids";
 
 /// A change that the table of statuses does not have.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +61,35 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
 pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns::Model, Stop> {
     let row = locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?;
     Ok(row.ok_or(StoreError::TownNotFound)?)
+}
+
+/// Writes a driver's change to a row that is locked, and, where it takes an id of Fly's from the row, which one.
+pub(crate) async fn by_driver(
+    tx: &DatabaseTransaction,
+    fence: Fence,
+    row: towns::Model,
+    change: &TownChange,
+    now: DateTime<Utc>,
+) -> Result<(), Stop> {
+    if let Some(lost) = lost_ids(&row, change) {
+        let event = Event::of(fence.town, CONTROL_PLANE, IDS, "changed", now).of_operation(fence.operation);
+        event.detailed(lost).record(tx).await?;
+    }
+    apply(tx, row, change).await
+}
+
+/// The ids of Fly's that a row names and a change takes from it, with what comes in their place.
+pub(crate) fn lost_ids(row: &towns::Model, change: &TownChange) -> Option<Value> {
+    let machine = change.machine.as_ref().map(|machine| machine.as_ref().map(MachineId::as_str));
+    let volume = change.volume.as_ref().map(|volume| volume.as_ref().map(VolumeId::as_str));
+    let columns =
+        [("machine", row.fly_machine_id.as_deref(), machine), ("volume", row.fly_volume_id.as_deref(), volume)];
+    let lost = columns.into_iter().filter_map(|(name, from, to)| {
+        let to = to?;
+        (from.is_some() && from != to).then(|| (name.to_owned(), json!({"from": from, "to": to})))
+    });
+    let lost: Map<String, Value> = lost.collect();
+    (!lost.is_empty()).then_some(Value::Object(lost))
 }
 
 /// What a change does to a row, for the town's history: no id of Fly's is forgotten there (FM-22).

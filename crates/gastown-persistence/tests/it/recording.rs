@@ -19,6 +19,42 @@ on_both! {
     hiding_twice_keeps_the_first_time_and_one_suffix,
     how_an_operation_ended_can_be_asked_later,
     whether_the_last_sync_worked_outlives_its_operation,
+    no_id_of_flys_vanishes_from_a_towns_history,
+}
+
+async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    let claim = bed.claimed(town.id, "one").await;
+    let change = |machine: Option<&str>, volume: Option<&str>| TownChange {
+        machine: Some(machine.map(|id| id.parse().unwrap())),
+        volume: Some(volume.map(|id| id.parse().unwrap())),
+        ..TownChange::default()
+    };
+    let told = async |text: &str| {
+        let of_it = "FROM gastown_town_events WHERE action = 'fly_ids' AND outcome = 'changed'";
+        bed.number(&format!("SELECT count(*) {of_it} AND replace(CAST(detail AS TEXT), ' ', '') LIKE '%{text}%'")).await
+    };
+    let mut step = record(Step::EnsureMachine);
+    for (next, all) in [
+        (change(Some("m1"), Some("vol_1")), 0),
+        (change(Some("m1"), Some("vol_1")), 0),
+        (change(Some("m2"), Some("vol_1")), 1),
+        (change(Some("m2"), None), 2),
+    ] {
+        step.town = next;
+        bed.database.record(claim.fence(), &step).await.unwrap();
+        assert_eq!(told("").await, all, "{:?}", step.town);
+    }
+    let end = TownChange { machine: Some(None), hidden_at: Some(noon()), ..TownChange::default() };
+    bed.database.finish(claim.fence(), Err(Rejection::RolledBack(Failure::MachineRefused)), &end).await.unwrap();
+
+    for id in ["m1", "m2", "vol_1"] {
+        assert_eq!(told(&format!("\"from\":\"{id}\"")).await, 1, "{id}");
+    }
+    let of_operation = "SELECT count(*) FROM gastown_town_events WHERE operation_id IS NOT NULL";
+    assert_eq!(bed.number(of_operation).await, 5, "accepted, three ids, ended");
+    let outcome = bed.database.outcome(claim.id).await.unwrap();
+    assert_eq!(outcome, Some(Err(Rejection::RolledBack(Failure::MachineRefused))));
 }
 
 async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
