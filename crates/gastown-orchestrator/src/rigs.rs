@@ -54,7 +54,8 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settl
                 // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
                 Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
                     tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
-                    rigs.remove(rig.town, rig.id).await.map(|_| Settled::All)
+                    // Whoever made it active meanwhile knows better.
+                    rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| Settled::All)
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -68,7 +69,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settl
             }
         }
         RigCall::Remove(rig) => match sandboxes.remove_rig(at, &rig.name, false).await {
-            Ok(()) => rigs.remove(rig.town, rig.id).await.map(|_| Settled::All),
+            Ok(()) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| Settled::All),
             // Work would be lost and nobody is there to say "force": it stays, and the table says so.
             Err(SandboxError::InTheWay { .. }) => {
                 rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(|_| Settled::All)
@@ -84,7 +85,7 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settl
             }
         },
         RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| Settled::All),
-        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id).await.map(|_| Settled::All),
+        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| Settled::All),
     }
 }
 

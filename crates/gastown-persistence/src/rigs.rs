@@ -13,7 +13,7 @@ use crate::calendar::truncated;
 use crate::dialect::{self, locked};
 use crate::entity::{gastown_rigs as rigs, gastown_towns as towns};
 use crate::error::Stop;
-use crate::events::{ACCEPTED, DONE, Event};
+use crate::events::{ACCEPTED, CONTROL_PLANE, DONE, Event};
 use crate::registry::living_of;
 use crate::request::idle;
 use crate::row::each;
@@ -80,19 +80,24 @@ impl Rigs for Database {
         .await
     }
 
-    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError> {
+    async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {
         self.in_tx("remove_rig", move |tx| async move {
             let Some(row) = towns::Entity::find_by_id(town.as_uuid()).one(&*tx).await? else { return Ok(false) };
             let owner = row.into_town()?.owner;
             let deleted = rigs::Entity::delete_many()
                 .filter(rigs::Column::Id.eq(rig.as_uuid()))
                 .filter(rigs::Column::TownId.eq(town.as_uuid()))
+                .filter(rigs::Column::Status.eq(from.as_str()))
                 .exec(&*tx)
                 .await?;
             if deleted.rows_affected == 0 {
                 return Ok(false);
             }
-            let event = Event::of(town, owner.as_str(), "remove_rig", DONE, dialect::now(&*tx).await?);
+            let (actor, action) = match from {
+                RigStatus::Pending => (CONTROL_PLANE, "rig_refused"),
+                RigStatus::Active | RigStatus::Removing => (owner.as_str(), "remove_rig"),
+            };
+            let event = Event::of(town, actor, action, DONE, dialect::now(&*tx).await?);
             event.detailed(json!({"rig_id": rig})).record(&*tx).await?;
             Ok(true)
         })

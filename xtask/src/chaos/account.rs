@@ -89,7 +89,8 @@ fn lost(rows: &Rows, told: &Ledger) -> Vec<String> {
 }
 
 fn removed_rigs(rows: &Rows) -> impl Iterator<Item = &str> {
-    rows.events.iter().filter(|event| event.action == "remove_rig").filter_map(|event| event.rig.as_deref())
+    let gone = ["remove_rig", "rig_refused"];
+    rows.events.iter().filter(move |event| gone.contains(&&*event.action)).filter_map(|event| event.rig.as_deref())
 }
 
 /// Volumes of living towns that were deleted with something on them.

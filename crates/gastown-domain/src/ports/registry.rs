@@ -107,8 +107,9 @@ pub trait Rigs: Send + Sync {
     /// Sets a rig's status where it is `from`; answers whether it was.
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;
 
-    /// Deletes a rig's row and records it; answers whether there was one.
-    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError>;
+    /// Deletes a rig's row where its status is `from`, and records it; answers whether it was. A `pending` rig goes because
+    /// the sandbox refused it, any other because its owner removed it.
+    async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError>;
 
     /// Living, running towns without an operation in flight that have rigs not `active`, at most `limit`.
     async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;

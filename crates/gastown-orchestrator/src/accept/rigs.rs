@@ -29,8 +29,11 @@ impl TownService {
         match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
             Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
-                store.rigs.remove(rig.town, rig.id).await?;
-                Err(TownError::RigRefused { reason })
+                if store.rigs.remove(rig.town, rig.id, RigStatus::Pending).await? {
+                    return Err(TownError::RigRefused { reason });
+                }
+                // Somebody else came further with it meanwhile, or removed it.
+                store.rigs.find(rig.town, rig.id).await?.ok_or(TownError::RigRefused { reason })
             }
             // Whether it was done is not known; the row stays, and the sandbox is brought in line later.
             Err(error) => {
@@ -52,7 +55,13 @@ impl TownService {
         let Some(sandbox) = self.answering(&town).await? else { return Ok(RigRemoval::Pending) };
         match self.within_wait(self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
             Ok(()) => {
-                store.rigs.remove(rig.town, rig.id).await?;
+                // The sandbox has it no longer, also where somebody who found work in its way took the mark back meanwhile.
+                let statuses = [RigStatus::Removing, RigStatus::Active];
+                for from in statuses {
+                    if store.rigs.remove(rig.town, rig.id, from).await? {
+                        break;
+                    }
+                }
                 Ok(RigRemoval::Removed)
             }
             Err(SandboxError::InTheWay { in_the_way }) => {

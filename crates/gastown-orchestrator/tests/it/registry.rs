@@ -116,10 +116,10 @@ impl Rigs for Connection {
         .await
     }
 
-    async fn remove(&self, town: TownId, rig: RigId) -> Result<bool, StoreError> {
+    async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {
         self.query(Query::RemoveRig, |rows, _| {
             let before = rows.rigs.len();
-            rows.rigs.retain(|row| !(row.town == town && row.id == rig));
+            rows.rigs.retain(|row| !(row.town == town && row.id == rig && row.status == from));
             Ok(rows.rigs.len() < before)
         })
         .await

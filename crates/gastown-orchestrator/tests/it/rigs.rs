@@ -1,10 +1,12 @@
 //! Rigs: the table says which a town has, the sandbox is brought in line.
 
-use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, TownError, Towns as _};
+use std::sync::Arc;
+
+use gastown_domain::ports::{AddRig, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, Towns as _};
 use gastown_domain::{Branch, FirstRig, Rig, RigStatus, TownId};
 
 use crate::bench::{Bench, alice, request};
-use crate::faults::{Call, Fault};
+use crate::faults::{Call, Fault, Process};
 
 fn rig(town: TownId, name: &str) -> AddRig {
     AddRig {
@@ -94,6 +96,26 @@ async fn a_refused_rig_is_not_kept() {
 
     assert!(matches!(&error, TownError::RigRefused { reason } if reason == "the clone failed"), "{error:?}");
     assert_eq!(statuses(&bench), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_comes_late_takes_no_rig_that_somebody_else_made_active() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let mut ports = bench.ports(&Process::default());
+    let mut sandboxes = MockSandboxes::new();
+    let store = bench.store.clone();
+    sandboxes.expect_add_rig().times(1).returning(move |_, _| {
+        store.rows().rigs[0].status = RigStatus::Active;
+        Err(SandboxError::Refused { reason: "its folder is there".to_owned() })
+    });
+    ports.outside.sandboxes = Arc::new(sandboxes);
+
+    let towns = bench.replica_on(ports, Process::default()).towns;
+    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap();
+
+    assert_eq!(added.status, RigStatus::Active);
+    assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -137,5 +137,6 @@ async fn one_connection_is_enough(bed: Bed) {
     let change = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     narrow.finish(claim.fence(), Ok(()), &change).await.unwrap();
     Rigs::insert(&narrow, &user("alice"), &rig(town.id, "app")).await.unwrap();
-    assert!(narrow.remove(town.id, Rigs::list(&narrow, town.id).await.unwrap()[0].id).await.unwrap());
+    let rig = Rigs::list(&narrow, town.id).await.unwrap().remove(0);
+    assert!(narrow.remove(town.id, rig.id, rig.status).await.unwrap());
 }

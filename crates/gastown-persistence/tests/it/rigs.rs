@@ -6,6 +6,7 @@ use crate::bed::{Bed, fresh_uuid, noon, on_both, rig, user};
 
 on_both! {
     rigs_come_change_and_go,
+    only_a_rig_of_the_expected_status_goes_and_history_tells_whose_wish_it_was,
     of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins,
     only_the_owner_of_a_living_town_adds_rigs,
     unsettled_are_running_idle_towns_with_open_rigs,
@@ -30,11 +31,37 @@ async fn rigs_come_change_and_go(bed: Bed) {
 
     let other = bed.running("alice", "forge").await;
     assert_eq!(Rigs::find(&bed.database, other.id, app.id).await.unwrap(), None);
-    assert!(!bed.database.remove(other.id, app.id).await.unwrap());
-    assert!(bed.database.remove(town.id, app.id).await.unwrap());
-    assert!(!bed.database.remove(town.id, app.id).await.unwrap());
+    assert!(!bed.database.remove(other.id, app.id, RigStatus::Active).await.unwrap());
+    assert!(bed.database.remove(town.id, app.id, RigStatus::Active).await.unwrap());
+    assert!(!bed.database.remove(town.id, app.id, RigStatus::Active).await.unwrap());
     assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [older]);
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action LIKE '%_rig'").await, 3);
+}
+
+async fn only_a_rig_of_the_expected_status_goes_and_history_tells_whose_wish_it_was(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let (pending, removing) = (rig(town.id, "pending"), rig(town.id, "removing"));
+    for rig in [&pending, &removing] {
+        Rigs::insert(&bed.database, &user("alice"), rig).await.unwrap();
+    }
+    bed.database.set_status(town.id, removing.id, RigStatus::Pending, RigStatus::Removing).await.unwrap();
+    for rig in [&pending, &removing] {
+        let wrong = RigStatus::ALL.into_iter().filter(|status| match *status {
+            RigStatus::Pending => rig.id != pending.id,
+            RigStatus::Removing => rig.id != removing.id,
+            RigStatus::Active => true,
+        });
+        for from in wrong {
+            assert!(!bed.database.remove(town.id, rig.id, from).await.unwrap(), "{} {from:?}", rig.name);
+        }
+    }
+    assert!(bed.database.remove(town.id, pending.id, RigStatus::Pending).await.unwrap());
+    assert!(bed.database.remove(town.id, removing.id, RigStatus::Removing).await.unwrap());
+    let said = |actor: &str, action: &str| {
+        format!("SELECT count(*) FROM gastown_town_events WHERE actor = '{actor}' AND action = '{action}'")
+    };
+    assert_eq!(bed.number(&said("control-plane", "rig_refused")).await, 1);
+    assert_eq!(bed.number(&said("alice", "remove_rig")).await, 1);
 }
 
 async fn of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins(bed: Bed) {
