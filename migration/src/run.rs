@@ -57,7 +57,10 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, Mig
     let transaction = db.begin_with_options(options).await.map_err(begin_failed)?;
     if db.get_database_backend() == DbBackend::Postgres {
         let wait = LOCK_WAIT.as_millis();
-        let lock = format!("SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({LOCK_KEY})");
+        // The connection may be one of a pool that cuts its statements off: nothing here is worth half a migration.
+        let patient = format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {wait}");
+        transaction.execute_unprepared(&patient).await.map_err(MigrateError::Locked)?;
+        let lock = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
         transaction.execute_unprepared(&lock).await.map_err(MigrateError::Locked)?;
     }
     Ok(transaction)

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
+use ephemeral_db::TestDatabase;
 use migration::at_url;
+use sea_orm_migration::sea_orm::{ConnectOptions, ConnectionTrait as _, Database, TransactionTrait as _};
 
 use crate::database::{catalogue, connect, each_empty, each_migrated};
 
@@ -19,4 +23,21 @@ async fn several_processes_may_migrate_one_database_at_once() {
             assert_eq!(&catalogue(&connect(database.url()).await).await, expected, "{replicas} on {name}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_pool_that_cuts_its_statements_off_waits_for_whoever_migrates_all_the_same() {
+    let database = TestDatabase::empty_postgres().await.unwrap();
+    let mut options = ConnectOptions::new(database.url());
+    options.statement_timeout(Duration::from_millis(300));
+    let hasty = Database::connect(options).await.unwrap();
+    let other = connect(database.url()).await.begin().await.unwrap();
+    other.execute_unprepared("SELECT pg_advisory_xact_lock(x'676173746f776e'::bigint)").await.unwrap();
+
+    let migrates = async {
+        other.execute_unprepared("SELECT pg_sleep(1)").await.unwrap();
+        other.commit().await.unwrap();
+    };
+    let (done, ()) = tokio::join!(migration::up(&hasty), migrates);
+    done.unwrap();
 }
