@@ -17,6 +17,7 @@ mod m20261123_000006_town_events;
 mod m20261123_000007_drift;
 mod m20261123_000008_orphans;
 mod m20261123_000009_passes;
+mod m20261125_000010_lookups;
 mod migrator;
 mod run;
 

@@ -53,3 +53,30 @@ pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbEr
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
     Ok(row.try_get::<DateTime<Utc>>("", "now")?.trunc_subsecs(6))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ephemeral_db::TestDatabase;
+    use sea_orm::TransactionTrait as _;
+
+    use super::*;
+
+    /// How each database would carry this out on tables so large that reading all of one is out of the question.
+    pub(crate) async fn plans(query: &SelectStatement) -> [String; 2] {
+        let migrate = async |url: String| migration::at_url::up(&url).await;
+        let postgres = TestDatabase::postgres(migrate).await.unwrap();
+        let sqlite = TestDatabase::sqlite(migrate).await.unwrap();
+        let db = sea_orm::Database::connect(postgres.url()).await.unwrap().begin().await.unwrap();
+        db.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+        let on_postgres = explained(&db, "EXPLAIN", 0, query).await;
+        let db = sea_orm::Database::connect(sqlite.url()).await.unwrap();
+        [on_postgres, explained(&db, "EXPLAIN QUERY PLAN", 3, query).await]
+    }
+
+    async fn explained(db: &impl ConnectionTrait, explain: &str, column: usize, query: &SelectStatement) -> String {
+        let mut statement = db.get_database_backend().build(query);
+        statement.sql = format!("{explain} {}", statement.sql);
+        let lines = db.query_all_raw(statement).await.unwrap();
+        lines.iter().map(|line| line.try_get_by_index::<String>(column).unwrap() + "\n").collect()
+    }
+}

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use gastown_domain::ports::{Rigs, StoreError};
 use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
-use sea_orm::sea_query::{Expr, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,14 @@ use crate::events::{ACCEPTED, CONTROL_PLANE, DONE, Event};
 use crate::registry::living_of;
 use crate::request::idle;
 use crate::row::each;
+
+/// A town's rigs, oldest first.
+pub(crate) fn of_town(town: TownId) -> Select<rigs::Entity> {
+    rigs::Entity::find()
+        .filter(rigs::Column::TownId.eq(town.as_uuid()))
+        .order_by_asc(rigs::Column::CreatedAt)
+        .order_by_asc(rigs::Column::Id)
+}
 
 /// Inserts a rig; its name was compared with the others'.
 pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), Stop> {
@@ -36,12 +44,7 @@ pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), S
 #[async_trait]
 impl Rigs for Database {
     async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError> {
-        let found = rigs::Entity::find()
-            .filter(rigs::Column::TownId.eq(town.as_uuid()))
-            .order_by_asc(rigs::Column::CreatedAt)
-            .order_by_asc(rigs::Column::Id)
-            .into_query();
-        let rows = self.answer(self.connection.query_all(&found)).await?;
+        let rows = self.answer(self.connection.query_all(&of_town(town).into_query())).await?;
         Ok(each::<rigs::Entity, _, _>(&rows, rigs::Model::into_rig))
     }
 
@@ -106,22 +109,40 @@ impl Rigs for Database {
 
     /// In no particular order, so that towns that never settle do not keep the others waiting.
     async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        let with_open_rigs = Query::select()
-            .column(rigs::Column::TownId)
-            .from(rigs::Entity)
-            .and_where(rigs::Column::Status.ne(RigStatus::Active.as_str()))
-            .take();
-        let found = towns::Entity::find()
-            .select_only()
-            .column(towns::Column::Id)
-            .filter(towns::Column::DestroyedAt.is_null())
-            .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
-            .filter(towns::Column::Id.in_subquery(with_open_rigs))
-            .filter(idle())
-            .order_by(Expr::cust("random()"), Order::Asc)
-            .limit(u64::from(limit))
-            .into_tuple::<uuid::Uuid>();
-        let ids = self.answer(found.all(&self.connection)).await?;
+        let ids = self.answer(unsettled(limit).into_tuple::<uuid::Uuid>().all(&self.connection)).await?;
         Ok(ids.into_iter().map(TownId::new).collect())
+    }
+}
+
+/// The ids of towns with rigs to be settled; only towns with such rigs are read and shuffled.
+fn unsettled(limit: u32) -> Select<towns::Entity> {
+    // Written out, for SQLite takes an index of some rows only where the statement itself says that it wants no others.
+    let active = Expr::cust(format!("'{}'", RigStatus::Active.as_str()));
+    let with_open_rigs = Query::select()
+        .column(rigs::Column::TownId)
+        .from(rigs::Entity)
+        .and_where(Expr::col(rigs::Column::Status).ne(active))
+        .take();
+    towns::Entity::find()
+        .select_only()
+        .column(towns::Column::Id)
+        .filter(towns::Column::DestroyedAt.is_null())
+        .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
+        .filter(towns::Column::Id.in_subquery(with_open_rigs))
+        .filter(idle())
+        .order_by(Expr::cust("random()"), Order::Asc)
+        .limit(u64::from(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::tests::plans;
+
+    #[tokio::test]
+    async fn what_is_not_settled_is_found_by_its_index() {
+        for plan in plans(&unsettled(10).into_query()).await {
+            assert!(plan.contains("gastown_rigs_unsettled_idx"), "{plan}");
+        }
     }
 }

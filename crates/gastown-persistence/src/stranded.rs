@@ -3,7 +3,7 @@
 
 use gastown_domain::ports::{NewOperation, StoreError};
 use gastown_domain::{Mark, OperationKind, Progress, Town, TownStatus};
-use sea_orm::sea_query::{Expr, Order};
+use sea_orm::sea_query::{Expr, Order, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -18,13 +18,21 @@ use crate::row::each;
 
 /// In no particular order, so that rows that cannot be read do not keep the others waiting.
 pub(crate) async fn list(db: &impl ConnectionTrait, limit: u32) -> Result<Vec<Town>, StoreError> {
-    let found = towns::Entity::find()
-        .filter(Condition::any().add(is_left_over()).add(is_unfinished()))
+    let rows = db.query_all(&query(limit)).await.map_err(store_error)?;
+    Ok(each::<towns::Entity, _, _>(&rows, towns::Model::into_town))
+}
+
+/// Each of the two ways to be stranded has a partial index of its own, so only towns that may be are read and shuffled.
+fn query(limit: u32) -> SelectStatement {
+    let ids = |which| towns::Entity::find().select_only().column(Column::Id).filter(which).into_query();
+    let mut suspects = ids(is_left_over());
+    suspects.union(UnionType::All, ids(is_unfinished()));
+    towns::Entity::find()
+        .filter(Column::Id.in_subquery(suspects))
         .filter(idle())
         .order_by(Expr::cust("random()"), Order::Asc)
-        .limit(u64::from(limit));
-    let rows = db.query_all(&found.into_query()).await.map_err(store_error)?;
-    Ok(each::<towns::Entity, _, _>(&rows, towns::Model::into_town))
+        .limit(u64::from(limit))
+        .into_query()
 }
 
 /// A tombstone that still holds an id of Fly's.
@@ -58,4 +66,19 @@ pub(crate) async fn reinstate(
     let operation = request::insert(tx, wish, mark, progress).await?;
     Event::accepted(&operation).by(CONTROL_PLANE).record(tx).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::tests::plans;
+
+    #[tokio::test]
+    async fn what_is_stranded_is_found_by_indexes() {
+        for plan in plans(&query(10)).await {
+            for index in ["gastown_towns_left_over_idx", "gastown_towns_status_idx"] {
+                assert!(plan.contains(index), "{index}: {plan}");
+            }
+        }
+    }
 }

@@ -121,6 +121,23 @@ async fn an_idempotency_key_is_unique_among_those_of_its_actor() {
 }
 
 #[tokio::test]
+async fn an_operation_has_no_time_beyond_the_calendar() {
+    let [(_, postgres), _] = each_migrated().await;
+    let db = connect(postgres.url()).await;
+    with_user(&db).await;
+    execute(&db, &town(TOWN, "mill", "s1", "running", "NULL")).await.unwrap();
+    execute(&db, &operation(OTHER, "start", "begun")).await.unwrap();
+    for column in ["next_attempt_at", "deadline_at", "lease_expires_at", "created_at", "updated_at"] {
+        for time in ["infinity", "-infinity"] {
+            let refused = execute(&db, &format!("UPDATE gastown_operations SET {column} = '{time}'")).await;
+            assert!(refused.is_err(), "{column} {time}");
+        }
+    }
+    execute(&db, &format!("UPDATE gastown_operations SET lease_expires_at = '{NOW}'")).await.unwrap();
+    execute(&db, "UPDATE gastown_operations SET lease_expires_at = NULL").await.unwrap();
+}
+
+#[tokio::test]
 async fn one_operation_per_town_and_defaults_as_promised() {
     for (name, database) in each_migrated().await {
         let db = connect(database.url()).await;

@@ -79,7 +79,7 @@ async fn what_was_known_of_a_towns_health_stays_through_new_columns_and_back() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
-        migration::down(&db, Some(3)).await.unwrap();
+        migration::down(&db, Some(4)).await.unwrap();
         execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let id = "00000000-0000-4000-8000-000000000001";
         let town = format!(
@@ -93,8 +93,34 @@ async fn what_was_known_of_a_towns_health_stays_through_new_columns_and_back() {
         let known =
             "SELECT failures || ' ' || suspicion_looks || ' ' || COALESCE(drift, 'none') FROM gastown_town_health";
         assert_eq!(texts(&db, known).await, ["2 0 none"], "{name}");
-        migration::down(&db, Some(3)).await.unwrap();
+        migration::down(&db, Some(4)).await.unwrap();
         assert_eq!(texts(&db, "SELECT failures || '' FROM gastown_town_health").await, ["2"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_there_stay_whatever_is_forbidden_from_now_on() {
+    for (name, database) in each_empty().await {
+        let db = connect(database.url()).await;
+        migration::up(&db).await.unwrap();
+        migration::down(&db, Some(1)).await.unwrap();
+        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+        let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
+        let town = format!(
+            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
+             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
+        );
+        execute(&db, &town).await.unwrap();
+        let operation = format!(
+            "INSERT INTO gastown_operations \
+             (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
+             VALUES ('{id}', '{id}', 'stop', 'u1', '{now}', 'infinity', '{now}', '{now}')"
+        );
+        execute(&db, &operation).await.unwrap();
+
+        migration::up(&db).await.unwrap();
+        let deadline = "SELECT CAST(deadline_at AS TEXT) FROM gastown_operations";
+        assert_eq!(texts(&db, deadline).await, ["infinity"], "{name}");
     }
 }
 
