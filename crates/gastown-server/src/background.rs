@@ -1,15 +1,21 @@
 //! What a process does unasked: finishes what others left behind, compares settled towns with Fly, looks for orphans.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gastown_domain::ports::WorkerId;
-use gastown_orchestrator::{Inspector, OrphanSweeper, Ports, Settings, TownService, Workers};
+use gastown_orchestrator::{Inspector, OrphanSweeper, Outside, Ports, Settings, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How long a task that panicked is left alone before it begins again: long enough not to fill a log with it.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
 /// Its parts, not yet at work.
 pub(crate) struct Background {
-    workers: Workers,
+    service: TownService,
+    /// The way to Fly that lets those pass who wait.
+    unasked: Outside,
     inspector: Inspector,
     orphans: OrphanSweeper,
 }
@@ -18,7 +24,8 @@ impl Background {
     pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId) -> Self {
         let settings = Arc::new(settings);
         Self {
-            workers: Workers::new(service.clone()).removing_through(ports.outside.clone()),
+            service: service.clone(),
+            unasked: ports.outside.clone(),
             inspector: Inspector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
         }
@@ -26,13 +33,89 @@ impl Background {
 
     /// Sets them to work, each in a task of its own, until `stop` is cancelled. The tracker is closed: it ends with them.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { workers, inspector, orphans } = self;
-        let (inspecting, searching) = (stop.clone(), stop.clone());
+        let Self { service, unasked, inspector, orphans } = self;
+        let (inspector, orphans) = (Arc::new(inspector), Arc::new(orphans));
         let tasks = TaskTracker::new();
-        tasks.spawn(workers.run(stop.clone()));
-        tasks.spawn(async move { inspector.run(inspecting).await });
-        tasks.spawn(async move { orphans.run(searching).await });
+        tasks.spawn(supervised("workers", AFTER_PANIC, stop.clone(), move |stop| {
+            let workers = Workers::new(service.clone()).removing_through(unasked.clone());
+            async move { workers.run(stop).await }
+        }));
+        tasks.spawn(supervised("inspection", AFTER_PANIC, stop.clone(), move |stop| {
+            let inspector = Arc::clone(&inspector);
+            async move { inspector.run(stop).await }
+        }));
+        tasks.spawn(supervised("orphans", AFTER_PANIC, stop.clone(), move |stop| {
+            let orphans = Arc::clone(&orphans);
+            async move { orphans.run(stop).await }
+        }));
         tasks.close();
         tasks
+    }
+}
+
+/// Runs a task that ends when it is stopped. A panic in it is a bug, and no reason to do without it from then on: it
+/// begins again after a pause.
+async fn supervised<F>(
+    name: &'static str,
+    pause: Duration,
+    stop: CancellationToken,
+    begin: impl Fn(CancellationToken) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(begin(stop.clone())).await {
+        tracing::error!(task = name, error = &error as &dyn std::error::Error, "a background task panicked");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A task that panics until it was begun so often, then tells that it is at work.
+    fn panicking(times: u32) -> (Arc<AtomicU32>, CancellationToken, impl Fn(CancellationToken) -> BoxedTask) {
+        let (begun, at_work) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (counter, signal) = (Arc::clone(&begun), at_work.clone());
+        let begin = move |stop: CancellationToken| -> BoxedTask {
+            let (counter, signal) = (Arc::clone(&counter), signal.clone());
+            Box::pin(async move {
+                assert!(counter.fetch_add(1, Ordering::SeqCst) >= times, "as it is told to");
+                signal.cancel();
+                stop.cancelled().await;
+            })
+        };
+        (begun, at_work, begin)
+    }
+
+    type BoxedTask = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    #[tokio::test]
+    async fn a_task_that_panics_begins_again_and_ends_when_it_is_stopped() {
+        let stop = CancellationToken::new();
+        let (begun, at_work, begin) = panicking(1);
+        let task = tokio::spawn(supervised("test", Duration::from_millis(1), stop.clone(), begin));
+        at_work.cancelled().await;
+        stop.cancel();
+        task.await.unwrap();
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_no_pause() {
+        let stop = CancellationToken::new();
+        let (begun, _, begin) = panicking(u32::MAX);
+        let task = tokio::spawn(supervised("test", Duration::from_secs(3600), stop.clone(), begin));
+        while begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        task.await.unwrap();
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
     }
 }
