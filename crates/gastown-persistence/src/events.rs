@@ -22,6 +22,9 @@ pub(crate) const ACCEPTED: &str = "accepted";
 /// The outcome of what came to its goal.
 pub(crate) const DONE: &str = "done";
 
+/// The outcome of what gave way to a destroy.
+pub(crate) const PREEMPTED: &str = "preempted";
+
 /// Where the event of a keyed request keeps what was asked for.
 const REQUEST: &str = "request";
 
@@ -60,7 +63,7 @@ impl<'a> Event<'a> {
             Ok(()) => (DONE, None),
             Err(Rejection::Failed(failure)) => ("failed", Some(failure.code())),
             Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.code())),
-            Err(Rejection::Preempted) => ("preempted", None),
+            Err(Rejection::Preempted) => (PREEMPTED, None),
         };
         let detail = operation.progress.synced.map(|synced| json!({SYNCED: synced}));
         Self { outcome: word, error, at, detail, ..Self::accepted(operation) }
@@ -146,7 +149,7 @@ pub(crate) async fn outcome_of(
 ) -> Result<Option<Outcome>, StoreError> {
     let ended = events::Entity::find()
         .filter(events::Column::OperationId.eq(operation.as_uuid()))
-        .filter(events::Column::Outcome.is_in([DONE, "failed", "rolled_back", "preempted"]))
+        .filter(events::Column::Outcome.is_in([DONE, "failed", "rolled_back", PREEMPTED]))
         .one(db)
         .await
         .map_err(store_error)?;

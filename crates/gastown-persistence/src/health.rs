@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::{Drift, TownId};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, EntityTrait as _, Set};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
 use uuid::Uuid;
 
 use crate::calendar::later_than;
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
 use crate::error::Stop;
+use crate::row::{decoded, report};
 
 /// The sandbox reported.
 pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), Stop> {
@@ -35,7 +36,10 @@ pub(crate) async fn operated_on(
     now: DateTime<Utc>,
     belief: Belief,
 ) -> Result<bool, Stop> {
-    let before = health::Entity::find_by_id(town.as_uuid()).one(tx).await?;
+    let before = tx.query_one(&health::Entity::find_by_id(town.as_uuid()).into_query()).await?;
+    // What cannot be read keeps no operation from its end.
+    let before: Option<health::Model> =
+        before.and_then(|row| decoded::<health::Entity, _>(&row, "").inspect_err(report).ok());
     let found = match belief {
         Belief::Found(drift) => Some(drift.as_str()),
         Belief::Kept | Belief::PutRight => None,

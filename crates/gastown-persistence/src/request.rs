@@ -2,18 +2,20 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{NewOperation, Requested, StoreError};
-use gastown_domain::{Doubt, Mark, Operation, OperationKind, Progress, Rejection, TownId};
+use gastown_domain::{Doubt, Mark, Operation, OperationId, OperationKind, Progress, Rejection, TownId};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
-    QueryFilter as _, Set,
+    QueryFilter as _, QueryResult, QueryTrait as _, Set,
 };
+use uuid::Uuid;
 
 use crate::calendar::{deadline, truncated};
 use crate::dialect::{self, locked};
 use crate::entity::{gastown_operations as operations, gastown_towns as towns};
 use crate::error::{Stop, unwritable};
-use crate::events::Event;
+use crate::events::{Event, PREEMPTED};
+use crate::row::decoded;
 
 /// Towns with nothing in flight.
 pub(crate) fn idle() -> Expr {
@@ -59,10 +61,10 @@ pub(crate) async fn of_owner(tx: &DatabaseTransaction, wish: &NewOperation) -> R
 pub(crate) async fn of_operator(tx: &DatabaseTransaction, wish: &NewOperation, actor: &str) -> Result<Requested, Stop> {
     let found = towns::Entity::find_by_id(wish.town.as_uuid());
     let Some(town) = locked(found).one(tx).await? else { return Ok(Requested::NotFound) };
-    let row = locked(operations::Entity::find_by_id(wish.town.as_uuid())).one(tx).await?;
-    match row.map(|row| (row.fence, row.into_operation())) {
-        Some((_, Ok(current))) => beside(tx, &town, current, wish, actor).await,
-        Some((fence, Err(unreadable))) => replace(tx, &town, (fence, &unreadable), wish, actor).await,
+    let row = tx.query_one(&locked(operations::Entity::find_by_id(wish.town.as_uuid())).into_query()).await?;
+    match row.map(|row| (read(&row), row)) {
+        Some((Ok(current), _)) => beside(tx, &town, current, wish, actor).await,
+        Some((Err(unreadable), row)) => replace(tx, &town, (&row, &unreadable), wish, actor).await,
         None if town.destroyed_at.is_none() => accept(tx, wish, Mark::Begun, actor).await,
         None if town.fly_machine_id.is_some() || town.fly_volume_id.is_some() => {
             accept(tx, wish, Mark::Settled, actor).await
@@ -119,12 +121,16 @@ async fn preempt(
     Ok(Requested::Accepted(destroy))
 }
 
+fn read(row: &QueryResult) -> Result<Operation, StoreError> {
+    decoded::<operations::Entity, operations::Model>(row, "")?.into_operation()
+}
+
 /// An operation that cannot be read is nobody's to carry on: an operator's destroy takes its place. What it had asked of Fly
-/// is not known, so all of it is in doubt.
+/// is not known, so all of it is in doubt. Whoever waits for its end reads that it was pre-empted.
 async fn replace(
     tx: &DatabaseTransaction,
     town: &towns::Model,
-    (fence, unreadable): (i64, &StoreError),
+    (before, unreadable): (&QueryResult, &StoreError),
     wish: &NewOperation,
     actor: &str,
 ) -> Result<Requested, Stop> {
@@ -136,8 +142,13 @@ async fn replace(
     let doubt = Doubt::of_the_past(LOOKS_IN_DOUBT);
     let progress = Progress { volume_doubt: doubt.clone(), machine_doubt: doubt, ..Progress::default() };
     let mark = if town.destroyed_at.is_some() { Mark::Settled } else { Mark::Begun };
-    let row = fresh(wish, dialect::now(tx).await?, fence.saturating_add(1), mark, &progress)?;
+    let (fence, id): (i64, Uuid) = (before.try_get("", "fence")?, before.try_get("", "id")?);
+    let (kind, whose): (String, String) = (before.try_get("", "kind")?, before.try_get("", "requested_by")?);
+    let now = dialect::now(tx).await?;
+    let row = fresh(wish, now, fence.saturating_add(1), mark, &progress)?;
     let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;
+    let ended = Event::of(wish.town, &whose, &kind, PREEMPTED, now).of_operation(OperationId::new(id));
+    ended.record(tx).await?;
     let destroy = row.into_operation()?;
     Event::accepted(&destroy).by(actor).record(tx).await?;
     Ok(Requested::Accepted(destroy))

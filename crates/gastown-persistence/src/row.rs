@@ -253,12 +253,20 @@ fn key_of(row: &QueryResult, prefix: &str, column: &str) -> String {
     id.or_else(|_| row.try_get(prefix, column)).unwrap_or_else(|_| "?".to_owned())
 }
 
+/// Reads a row at a time.
+pub(crate) fn each_read<E: EntityTrait, M: FromQueryResult, T>(
+    rows: &[QueryResult],
+    read: impl Fn(M) -> Result<T, StoreError>,
+) -> impl Iterator<Item = Result<T, StoreError>> {
+    rows.iter().map(move |row| read(decoded::<E, M>(row, "")?))
+}
+
 /// Reads a row at a time, and keeps what can be read.
 pub(crate) fn each<E: EntityTrait, M: FromQueryResult, T>(
     rows: &[QueryResult],
     read: impl Fn(M) -> Result<T, StoreError>,
 ) -> Vec<T> {
-    readable(rows.iter().map(|row| read(decoded::<E, M>(row, "")?)))
+    readable(each_read::<E, M, T>(rows, read))
 }
 
 /// Keeps what can be read of many rows; the others are reported and left out.
@@ -266,7 +274,7 @@ pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> 
     rows.filter_map(|row| row.inspect_err(report).ok()).collect()
 }
 
-fn report(error: &StoreError) {
+pub(crate) fn report(error: &StoreError) {
     let error: &(dyn std::error::Error + 'static) = error;
     tracing::error!(error, "a row cannot be read");
 }

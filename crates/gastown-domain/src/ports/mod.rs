@@ -27,7 +27,7 @@ pub use home::{HomeCalls, HomeError};
 pub use inspections::{Finding, Inspections};
 pub use inventory::{Inventory, Stock};
 pub use operations::{NewOperation, Operations, Outcome, Record, Requested, TownChange, WorkerId};
-pub use operator::{Dossier, HeldOperation, Operator, Retried, TownEvent};
+pub use operator::{Dossier, HeldOperation, Operator, Readable, Retried, TownEvent, Unreadable};
 pub use orphans::{Orphan, OrphanEnd, OrphanSighting, Orphans};
 pub use passes::{Alarm, Pass, PassClaim, PassState, Passes};
 pub use provider::{

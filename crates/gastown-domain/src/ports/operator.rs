@@ -19,6 +19,19 @@ pub struct HeldOperation {
     pub lease_expires_at: Option<DateTime<Utc>>,
 }
 
+/// A row of a town that is there and cannot be read: somebody has to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{which}")]
+pub struct Unreadable {
+    /// The town.
+    pub town: TownId,
+    /// Which row, and what of it.
+    pub which: String,
+}
+
+/// What could be read, or which row could not.
+pub type Readable<T> = Result<T, Unreadable>;
+
 /// Something that happened to a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TownEvent {
@@ -36,7 +49,7 @@ pub struct TownEvent {
     pub operation: Option<OperationId>,
 }
 
-/// Everything that is known of a town.
+/// Everything that is known of a town, as far as its rows can be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dossier {
     /// The row, living or tombstone.
@@ -44,13 +57,15 @@ pub struct Dossier {
     /// Its rigs.
     pub rigs: Vec<Rig>,
     /// Its health.
-    pub health: TownHealth,
+    pub health: Readable<TownHealth>,
     /// What is in flight.
-    pub operation: Option<HeldOperation>,
+    pub operation: Option<Readable<HeldOperation>>,
     /// What happened last, newest first.
     pub events: Vec<TownEvent>,
     /// What of it was seen at Fly and belongs to no row.
     pub orphans: Vec<Orphan>,
+    /// Rigs, events and orphans that are left out because they cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// What became of an operator's wish to try again.
@@ -68,11 +83,10 @@ pub enum Retried {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Operator: Send + Sync {
-    /// Every operation in flight, most failed attempts first, then oldest first; at most `limit`. Rows that cannot be read
-    /// are reported and left out.
-    async fn operations(&self, limit: u32) -> Result<Vec<HeldOperation>, StoreError>;
+    /// Every operation in flight, most failed attempts first, then oldest first; at most `limit`.
+    async fn operations(&self, limit: u32) -> Result<Vec<Readable<HeldOperation>>, StoreError>;
 
-    /// Everything about one town, with at most `events` events.
+    /// Everything about one town, with at most `events` events. Only the town's own row must be readable.
     async fn dossier(&self, town: TownId, events: u32) -> Result<Option<Dossier>, StoreError>;
 
     /// Makes the town's operation due now and forgets its failed attempts; an event says that the operator `actor` did so.
@@ -80,6 +94,6 @@ pub trait Operator: Send + Sync {
 
     /// The destroy of [`super::Operations::request`], of whomever the town is; an event says that the operator `actor`
     /// asked for it. [`NewOperation::requested_by`] is the town's owner. A tombstone that still holds an id of Fly's and has
-    /// nothing in flight is removed again.
+    /// nothing in flight is removed again. An operation that cannot be read gives way: it counts as pre-empted.
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
 }

@@ -1,15 +1,15 @@
 //! What an operator sees and may do.
 
 use gastown_domain::ports::{
-    HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, StoreError, WorkerId,
+    HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, Rigs, WorkerId,
 };
-use gastown_domain::{Failure, Mark, OperationKind, Rejection, Step, Town, TownId};
+use gastown_domain::{Failure, Mark, Operation, OperationKind, Rejection, Step, Town, TownId};
 
 use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, rig, user, wish};
 
 on_both! {
     operations_come_most_failed_first_with_owner_and_holder,
-    operations_that_cannot_be_read_are_left_out_of_the_list_and_named_in_the_dossier,
+    what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_rest_is_shown,
     a_dossier_tells_everything_newest_first,
     a_retry_makes_due_what_waits,
     a_retry_under_a_held_lease_leaves_the_claim_whose_it_is,
@@ -46,20 +46,41 @@ async fn failing(bed: &Bed, town: &Town, attempt: u32) {
 }
 
 async fn an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_read(bed: Bed) {
-    let town = bed.create("alice", "mill").await;
-    let stale = bed.claimed(town.id, "one").await;
-    bed.sql("UPDATE gastown_operations SET step = 'rubbish', attempt = -1").await;
-    let asked = bed.database.request(&wish(&town, OperationKind::Destroy)).await;
-    assert!(matches!(asked, Err(StoreError::CorruptRow { .. })), "its owner cannot: {asked:?}");
+    for (number, damage) in damages(&bed).into_iter().enumerate() {
+        let town = bed.create("alice", &format!("mill-{number}")).await;
+        let stale = bed.claimed(town.id, "one").await;
+        let of_it = format!("town_id = (SELECT id FROM gastown_towns WHERE town_name = '{}')", town.name);
+        bed.sql(&format!("UPDATE gastown_operations SET {damage} WHERE {of_it}")).await;
+        destroyed_by_operator(&bed, &town, &stale).await;
+    }
+}
 
-    let destroy = wish(&town, OperationKind::Destroy);
+/// What makes an operation unreadable, to us or to the driver.
+fn damages(bed: &Bed) -> Vec<&'static str> {
+    let ours = ["step = 'rubbish', attempt = -1", "progress = '3'"];
+    let drivers: &[_] = match bed.raw.get_database_backend() {
+        sea_orm::DbBackend::Sqlite => &["deadline_at = 'noon'", "progress = '{'"],
+        _ => &[],
+    };
+    [&ours, drivers].concat()
+}
+
+async fn destroyed_by_operator(bed: &Bed, town: &Town, stale: &Operation) {
+    let asked = bed.database.request(&wish(town, OperationKind::Destroy)).await;
+    assert!(asked.is_err(), "its owner cannot: {asked:?}");
+
+    let destroy = wish(town, OperationKind::Destroy);
     let Requested::Accepted(accepted) = bed.database.destroy(&destroy, EVE).await.unwrap() else { panic!("accepted") };
 
+    assert_eq!(bed.database.outcome(stale.id).await.unwrap(), Some(Err(Rejection::Preempted)), "its waiters are told");
     assert_eq!((accepted.id, accepted.kind, accepted.mark), (destroy.id, OperationKind::Destroy, Mark::Begun));
     assert!(accepted.fence > stale.fence, "whoever drove it writes nothing");
     assert!(accepted.progress.volume_doubt.exists() && accepted.progress.machine_doubt.exists());
     assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
-    assert_eq!(history(&bed, town.id).await[0], said(EVE, "destroy", "accepted"));
+    let history = history(bed, town.id).await;
+    for told in [said(EVE, "destroy", "accepted"), said("alice", "create", "preempted")] {
+        assert!(history.contains(&told), "{told:?}: {history:?}");
+    }
     assert_eq!(bed.claimed(town.id, "two").await.id, destroy.id);
 }
 
@@ -71,7 +92,7 @@ async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
     let held = bed.claimed(fresh.id, "two").await;
     let now = bed.database.renew(held.fence(), LEASE).await.unwrap();
 
-    let listed = bed.database.operations(10).await.unwrap();
+    let listed = readable(&bed, 10).await;
     assert_eq!(listed.iter().map(|held| held.operation.town).collect::<Vec<_>>(), [worse.id, bad.id, fresh.id]);
     let expected = HeldOperation {
         operation: bed.database.current(fresh.id).await.unwrap().unwrap(),
@@ -81,29 +102,50 @@ async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
     };
     assert_eq!(listed[2], expected);
     assert_eq!((&listed[1].owner, &listed[1].held_by, listed[1].lease_expires_at), (&user("bob"), &None, None));
-    assert_eq!(bed.database.operations(2).await.unwrap(), listed[..2]);
+    assert_eq!(readable(&bed, 2).await, listed[..2]);
 }
 
-async fn operations_that_cannot_be_read_are_left_out_of_the_list_and_named_in_the_dossier(bed: Bed) {
+async fn what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_rest_is_shown(bed: Bed) {
     let bad = bed.create("alice", "bad").await;
+    for name in ["app", "lib"] {
+        Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name)).await.unwrap();
+    }
     bed.sql("UPDATE gastown_operations SET attempt = 99, step = 'dance'").await;
+    bed.database.heartbeat(bad.id, noon()).await.unwrap();
+    bed.sql("UPDATE gastown_town_health SET drift = 'levitating'").await;
+    bed.sql("UPDATE gastown_rigs SET repo_url = '-x' WHERE rig_name = 'lib'").await;
     let good = bed.create("alice", "good").await;
-    let listed = bed.database.operations(10).await.unwrap();
-    assert_eq!(listed.into_iter().map(|held| held.operation.town).collect::<Vec<_>>(), [good.id]);
-    let error = bed.database.dossier(bad.id, 10).await.unwrap_err();
-    assert!(matches!(error, StoreError::CorruptRow { column: "step", .. }), "{error:?}");
+
+    let [unreadable, readable] = &*bed.database.operations(10).await.unwrap() else { panic!("not two") };
+    assert_eq!(readable.as_ref().unwrap().operation.town, good.id);
+    let unreadable = unreadable.clone().unwrap_err();
+    assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.step")), (bad.id, true));
+    let dossier = bed.database.dossier(bad.id, 10).await.unwrap().unwrap();
+    assert_eq!(dossier.operation, Some(Err(unreadable)));
+    let health = dossier.health.unwrap_err();
+    assert!(health.which.contains("gastown_town_health.drift"), "{health}");
+    assert_eq!(dossier.rigs.into_iter().map(|rig| rig.name.to_string()).collect::<Vec<_>>(), ["app"]);
+    let [rig] = &*dossier.unreadable else { panic!("not one: {:?}", dossier.unreadable) };
+    assert!(rig.which.contains("gastown_rigs.repo_url") && !rig.which.contains("-x"), "{rig}");
+    assert_eq!((dossier.town, dossier.events.len()), (bed.database.load(bad.id).await.unwrap().unwrap(), 3));
+}
+
+/// The operations in flight, of which each can be read.
+async fn readable(bed: &Bed, limit: u32) -> Vec<HeldOperation> {
+    bed.database.operations(limit).await.unwrap().into_iter().map(Result::unwrap).collect()
 }
 
 async fn a_dossier_tells_everything_newest_first(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
-    gastown_domain::ports::Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
     assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
     bed.request(&town, OperationKind::Stop).await;
     let dossier = bed.database.dossier(town.id, 10).await.unwrap().unwrap();
     assert_eq!(dossier.town, bed.database.load(town.id).await.unwrap().unwrap());
-    assert_eq!((dossier.rigs, dossier.health.last_report_at), (vec![app], Some(noon())));
-    assert_eq!(dossier.operation.unwrap().operation.kind, OperationKind::Stop);
+    assert_eq!((dossier.rigs, dossier.health.unwrap().last_report_at), (vec![app], Some(noon())));
+    assert_eq!(dossier.operation.unwrap().unwrap().operation.kind, OperationKind::Stop);
+    assert_eq!(dossier.unreadable, []);
     assert_eq!((dossier.events.len(), dossier.orphans), (4, Vec::new()));
     assert!(dossier.events.is_sorted_by(|newer, older| newer.at >= older.at));
     assert_eq!(bed.database.dossier(town.id, 2).await.unwrap().unwrap().events, dossier.events[..2]);

@@ -144,7 +144,7 @@ async fn a_renewal_answers_the_databases_time(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let now = bed.database.renew(claim.fence(), LEASE).await.unwrap();
-    let held = bed.database.operations(1).await.unwrap().remove(0);
+    let held = bed.database.operations(1).await.unwrap().remove(0).unwrap();
     assert_eq!(held.lease_expires_at, Some(now + LEASE));
 }
 
@@ -154,7 +154,7 @@ async fn a_record_that_holds_nothing_gives_the_claim_back(bed: Bed) {
     let mut step = record(Step::EnsureVolume);
     step.hold = None;
     bed.database.record(claim.fence(), &step).await.unwrap();
-    let held = bed.database.operations(1).await.unwrap().remove(0);
+    let held = bed.database.operations(1).await.unwrap().remove(0).unwrap();
     assert_eq!((held.held_by, held.lease_expires_at), (None, None));
     assert_eq!(bed.claim_due("two", 10).await, [town.id]);
     assert!(is_fenced(&bed.database.record(claim.fence(), &step).await));

@@ -67,7 +67,7 @@ async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at
     };
     let unseen = async || bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
     let good = bed.running("alice", "good").await;
-    bed.running("alice", "bad").await;
+    let bad = bed.running("alice", "bad").await;
     with_bad_town(&bed, async |damage| {
         unseen().await;
         assert_eq!(take().await, [good.id], "{damage}");
@@ -81,6 +81,8 @@ async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at
         unseen().await;
         assert_eq!(take().await, [good.id], "nothing is forgotten by taking it for no health at all");
     }
+    bed.hide(&bad).await;
+    assert!(bed.database.load(bad.id).await.unwrap().unwrap().is_tombstone(), "an operation ends all the same");
 }
 
 async fn a_rig_costs_no_other_rig(bed: Bed) {

@@ -15,7 +15,7 @@ pub struct Options {
     /// Answer with one JSON object.
     #[arg(long)]
     json: bool,
-    /// Only those that failed many times in a row and go on slowly.
+    /// Only those that failed many times in a row and go on slowly, and those that cannot be read.
     #[arg(long)]
     attention: bool,
     /// How many at most; those with most failed attempts come first.
@@ -27,7 +27,8 @@ pub struct Options {
 pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     let database = database::open(source).await?;
     let mut operations = database.operations(options.limit).await.context("cannot read the registry")?;
-    operations.retain(|held| !options.attention || needs_attention(&held.operation));
+    // What cannot be read stands still until somebody sees to it.
+    operations.retain(|held| !options.attention || held.as_ref().map_or(true, |held| needs_attention(&held.operation)));
     let passes = database.states().await.context("cannot read the registry")?;
     Ok(if options.json {
         say(json::operations(&operations, &passes))

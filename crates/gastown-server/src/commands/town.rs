@@ -180,7 +180,11 @@ async fn follow(database: &Database, of: Which, patience: Duration) -> anyhow::R
         if is_gone(&found) {
             return ended(of, &found);
         }
-        let now = progress(found.operation.as_ref());
+        let now = match &found.operation {
+            Some(Err(unreadable)) => format!("its operation cannot be read: {unreadable}"),
+            Some(Ok(held)) => progress(held),
+            None => "waiting for a process to take it up again".to_owned(),
+        };
         if !of.json && now != told {
             say(&now)?;
         }
@@ -192,10 +196,7 @@ async fn follow(database: &Database, of: Which, patience: Duration) -> anyhow::R
     }
 }
 
-fn progress(held: Option<&HeldOperation>) -> String {
-    let Some(HeldOperation { operation, held_by, .. }) = held else {
-        return "waiting for a process to take it up again".to_owned();
-    };
+fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String {
     let kind = operation.kind;
     match (operation.step, operation.last_error) {
         (None, None) if held_by.is_none() => format!("{kind}: waiting for a process to take it up"),
@@ -222,6 +223,6 @@ fn ended(of: Which, found: &Dossier) -> anyhow::Result<()> {
 }
 
 fn answer(found: &Dossier, gone: bool) -> serde_json::Value {
-    let operation = found.operation.as_ref().map(json::held);
+    let operation = found.operation.as_ref().map(json::in_flight);
     json!({ "townId": found.town.id, "status": found.town.status.as_str(), "gone": gone, "operation": operation })
 }

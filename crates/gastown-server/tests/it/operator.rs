@@ -23,6 +23,7 @@ on_both! {
     nothing_is_destroyed_unasked,
     where_nothing_is_in_flight_nothing_is_retried,
     a_town_that_is_none_is_told,
+    a_town_whose_rows_cannot_be_read_is_shown_and_destroyed,
 }
 
 const NOBODYS: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
@@ -187,6 +188,50 @@ async fn a_wait_that_is_too_short_says_what_it_waited_for(setup: Setup) -> Stage
     stage.sim.clear_faults();
     stage.idle().await;
     assert_eq!(stage.rows.town(town.id).await.fly_machine_id, None);
+    stage
+}
+
+async fn a_town_whose_rows_cannot_be_read_is_shown_and_destroyed(setup: Setup) -> Stage {
+    let mut stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    let id = town.id.to_string();
+    stage.sim.inject(Fault::at(Call::StopMachine, Effect::throttled()).always());
+    let stop = stage.spawn_call(ALICE, "stopTown", json!({ "townId": town.id }));
+    until("its stop is in flight", async || {
+        stage.rows.operations().await.iter().any(|operation| operation.kind == "stop")
+    })
+    .await;
+    stage.crash().await;
+    assert!(stop.await.is_err());
+    stage.sim.clear_faults();
+    stage.rows.execute("UPDATE gastown_operations SET step = 'rubbish'").await;
+    stage.rows.execute("UPDATE gastown_town_health SET drift = 'rubbish'").await;
+
+    let shown = stage.gastown(&["town", "show", &id]).await;
+    assert_eq!(shown.status.code(), Some(0), "{}", shown.err);
+    for told in ["Town mill of alice: running", town.machine(), "gastown_operations.step", "gastown_town_health.drift"]
+    {
+        assert!(shown.out.contains(told), "{told}:\n{}", shown.out);
+    }
+    let told = stage.gastown_json(&["town", "show", &id]).await;
+    assert_eq!((&told["town"]["flyVolumeId"], &told["operation"]["townId"]), (&json!(town.volume()), &json!(id)));
+    assert!(told["operation"]["unreadable"].as_str().unwrap().contains("gastown_operations.step"), "{told}");
+    assert!(told["health"]["unreadable"].as_str().unwrap().contains("gastown_town_health.drift"), "{told}");
+    for arguments in [&["operations"][..], &["operations", "--attention"]] {
+        let listed = stage.gastown(arguments).await.out;
+        assert!(listed.contains(&id) && listed.contains("? cannot be read"), "{listed}");
+    }
+    let listed = stage.gastown_json(&["operations"]).await;
+    assert_eq!(listed["operations"][0]["townId"], json!(id));
+    let retried = stage.gastown(&["town", "retry", &id]).await;
+    assert!(retried.status.code() == Some(1) && retried.err.contains("gastown_operations.step"), "{}", retried.err);
+
+    let destroyed = stage.gastown_json(&["town", "destroy", &id, "--yes"]).await;
+    assert_eq!((&destroyed["gone"], &destroyed["operation"]["kind"]), (&json!(false), &json!("destroy")));
+    assert!(stage.rows.events().await.iter().any(|event| event.action == "stop" && event.outcome == "preempted"));
+    stage.add_replica().await;
+    stage.idle().await;
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
 }
 

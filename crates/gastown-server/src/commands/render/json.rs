@@ -1,7 +1,9 @@
 //! The values as JSON: keys in camelCase and times in ISO 8601, as on the wire.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use gastown_domain::ports::{Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, TownEvent, TownHealth};
+use gastown_domain::ports::{
+    Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, Readable, TownEvent, TownHealth, Unreadable,
+};
 use gastown_domain::{Drift, Failure, Operation, Rig, Step, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
@@ -14,21 +16,31 @@ pub(in crate::commands) fn dossier(dossier: &Dossier) -> Value {
     json!({
         "town": town(&dossier.town),
         "rigs": dossier.rigs.iter().map(rig).collect::<Vec<_>>(),
-        "health": health(&dossier.health),
-        "operation": dossier.operation.as_ref().map(held),
+        "health": dossier.health.as_ref().map_or_else(unreadable, health),
+        "operation": dossier.operation.as_ref().map(in_flight),
         "events": dossier.events.iter().map(event).collect::<Vec<_>>(),
         "orphans": dossier.orphans.iter().map(orphan).collect::<Vec<_>>(),
+        "unreadable": dossier.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
     })
 }
 
 /// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[HeldOperation], passes: &[PassState]) -> Value {
-    let operations: Vec<_> = operations.iter().map(held).collect();
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[PassState]) -> Value {
+    let operations: Vec<_> = operations.iter().map(in_flight).collect();
     json!({ "operations": operations, "passes": passes.iter().map(pass).collect::<Vec<_>>() })
 }
 
+/// An operation, as far as it can be read.
+pub(in crate::commands) fn in_flight(operation: &Readable<HeldOperation>) -> Value {
+    operation.as_ref().map_or_else(unreadable, held)
+}
+
+fn unreadable(row: &Unreadable) -> Value {
+    json!({ "townId": row.town, "unreadable": row.which })
+}
+
 /// An operation, and who drives it.
-pub(in crate::commands) fn held(held: &HeldOperation) -> Value {
+fn held(held: &HeldOperation) -> Value {
     let mut value = operation(&held.operation);
     value["userId"] = json!(held.owner);
     value["heldBy"] = json!(held.held_by.as_ref().map(|worker| &worker.0));

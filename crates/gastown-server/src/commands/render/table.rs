@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
-use gastown_domain::ports::{Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, TownEvent, WorkerId};
+use gastown_domain::ports::{
+    Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, Readable, TownEvent, Unreadable, WorkerId,
+};
 use gastown_domain::{Failure, Operation, Rig, Step};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
@@ -15,22 +17,28 @@ use crate::commands::orphans::Attempt;
 pub(in crate::commands) fn dossier(dossier: &Dossier) -> String {
     let town = &dossier.town;
     let mut text = format!("Town {} of {}: {}\n\n{}", town.name, town.owner, town.status, town_facts(dossier));
-    section(&mut text, "In flight", dossier.operation.as_ref().map(operation_facts));
+    let in_flight = |operation: &Readable<HeldOperation>| operation.as_ref().map_or_else(unreadable, operation_facts);
+    section(&mut text, "In flight", dossier.operation.as_ref().map(in_flight));
     section(&mut text, "Rigs", some(&dossier.rigs, rigs));
     section(&mut text, "At Fly, and no row accounts for it", some(&dossier.orphans, orphans));
     section(&mut text, "What happened last", some(&dossier.events, events));
+    let others = |rows: &[Unreadable]| rows.iter().map(unreadable).collect::<Vec<_>>().join("\n");
+    section(&mut text, "Left out", some(&dossier.unreadable, others));
     text
 }
 
 /// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[HeldOperation], passes: &[PassState]) -> String {
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[PassState]) -> String {
     let mut text = match some(operations, operation_rows) {
         Some(rows) => rows,
         None => "Nothing is in flight.".to_owned(),
     };
-    if operations.iter().any(|held| needs_attention(&held.operation)) {
+    if operations.iter().flatten().any(|held| needs_attention(&held.operation)) {
         text +=
             "\n\n! failed many times in a row and goes on slowly: see `gastown town show`, then `gastown town retry`";
+    }
+    if operations.iter().any(Result::is_err) {
+        text += "\n\n? cannot be read: mend its row, or `gastown town destroy` its town";
     }
     section(&mut text, "Passes", some(passes, pass_rows));
     text
@@ -109,7 +117,7 @@ fn orphans(orphans: &[Orphan]) -> String {
 }
 
 fn town_facts(dossier: &Dossier) -> String {
-    let (town, health) = (&dossier.town, &dossier.health);
+    let town = &dossier.town;
     let mut facts = facts();
     let mut fact = |name: &str, value: String| {
         facts.add_row([name.to_owned(), value]);
@@ -123,15 +131,24 @@ fn town_facts(dossier: &Dossier) -> String {
     fact("destroyed", maybe_time(town.destroyed_at));
     fact("last heartbeat", maybe_time(town.last_heartbeat_at));
     fact("last sync to R2", maybe_time(town.last_r2_sync_at));
-    fact("compared with Fly", maybe_time(health.checked_at));
-    if let Some(suspicion) = health.suspicion {
-        fact("suspected", format!("{}, by {} looks", suspicion.drift.as_str(), suspicion.looks));
+    match &dossier.health {
+        Ok(health) => {
+            fact("compared with Fly", maybe_time(health.checked_at));
+            if let Some(suspicion) = health.suspicion {
+                fact("suspected", format!("{}, by {} looks", suspicion.drift.as_str(), suspicion.looks));
+            }
+            if let Some((drift, since)) = health.drift {
+                fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
+            }
+            fact("failed checks", format!("{}, {} restarts", health.failures, health.restarts));
+        }
+        Err(row) => fact("health", unreadable(row)),
     }
-    if let Some((drift, since)) = health.drift {
-        fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
-    }
-    fact("failed checks", format!("{}, {} restarts", health.failures, health.restarts));
     facts.trim_fmt()
+}
+
+fn unreadable(row: &Unreadable) -> String {
+    format!("cannot be read: {}", plain(&row.which))
 }
 
 fn operation_facts(held: &HeldOperation) -> String {
@@ -160,10 +177,17 @@ fn operation_facts(held: &HeldOperation) -> String {
     facts.trim_fmt()
 }
 
-fn operation_rows(operations: &[HeldOperation]) -> String {
+fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
     let heads = ["", "town", "user", "kind", "step", "attempt", "last error", "held by", "next attempt", "since"];
     let mut table = headed(heads);
     for held in operations {
+        let held = match held {
+            Ok(held) => held,
+            Err(row) => {
+                table.add_row(["?".to_owned(), row.town.to_string(), none(), none(), unreadable(row)]);
+                continue;
+            }
+        };
         let operation = &held.operation;
         table.add_row([
             if needs_attention(operation) { "!" } else { "" }.to_owned(),
