@@ -174,8 +174,6 @@ fn health(health: &TownHealth) -> Value {
     let suspicion =
         health.suspicion.map(|suspicion| json!({ "code": suspicion.drift.as_str(), "looks": suspicion.looks }));
     json!({
-        "failures": health.failures,
-        "restarts": health.restarts,
         "lastReportAt": moment(health.last_report_at),
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,

@@ -140,7 +140,6 @@ fn town_facts(dossier: &Dossier) -> String {
             if let Some((drift, since)) = health.drift {
                 fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
             }
-            fact("failed checks", format!("{}, {} restarts", health.failures, health.restarts));
         }
         Err(row) => fact("health", unreadable(row)),
     }
