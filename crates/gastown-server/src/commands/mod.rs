@@ -4,6 +4,7 @@ mod actor;
 mod confirm;
 mod database;
 pub mod dev;
+mod lost_answers;
 pub mod migrate;
 pub mod operations;
 pub mod orphans;

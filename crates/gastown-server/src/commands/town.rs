@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::actor::actor;
 use super::confirm::confirm;
 use super::database;
+use super::lost_answers;
 use super::render::{json, table};
 use super::say::say;
 use crate::chance::{RandomIds, SystemClock};
@@ -106,7 +107,7 @@ async fn show(database: &Database, of: Which) -> anyhow::Result<()> {
 
 async fn retry(database: &Database, of: Which, actor: &str) -> anyhow::Result<()> {
     let town = of.town;
-    match database.retry(town, actor).await.context("cannot write to the registry")? {
+    match lost_answers::retry(database, town, actor).await.context("cannot write to the registry")? {
         Retried::Due(operation) if of.json => {
             say(json!({ "townId": town, "operation": json::operation(&operation) }))?;
         }
@@ -148,7 +149,7 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
         at: SystemClock.now(),
         patience: NO_DEADLINE,
     };
-    match database.destroy(&operation, actor).await.context("cannot write to the registry")? {
+    match lost_answers::destroy(database, database, &operation, actor).await.context("cannot write to the registry")? {
         Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
         Requested::Busy(other) => bail!("another operation is in flight: {}", other.kind),
         // Between the look and now its removal came to its end.

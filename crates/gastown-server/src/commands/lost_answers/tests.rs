@@ -1,0 +1,135 @@
+//! What is answered where the registry's answer got lost.
+
+use gastown_domain::ports::{Dossier, HeldOperation, MockOperations, MockOperator, Readable, TownEvent, TownHealth};
+use gastown_domain::{
+    Mark, Operation, OperationId, OperationKind, Progress, SandboxId, Town, TownConfig, TownStatus, UserId,
+};
+use uuid::Uuid;
+
+use super::*;
+
+const EVE: &str = "operator:eve";
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn operation(id: u64) -> Operation {
+    Operation {
+        id: OperationId::new(Uuid::from_u64_pair(1, id)),
+        town: TownId::new(Uuid::from_u64_pair(0, 1)),
+        kind: OperationKind::Destroy,
+        mark: Mark::Begun,
+        step: None,
+        attempt: 0,
+        last_error: None,
+        cause: None,
+        requested_by: alice(),
+        fence: 0,
+        next_attempt_at: noon(),
+        deadline_at: noon(),
+        progress: Progress::default(),
+        created_at: noon(),
+        updated_at: noon(),
+    }
+}
+
+fn alice() -> UserId {
+    "alice".parse().unwrap()
+}
+
+fn wish() -> NewOperation {
+    let Operation { id, town, kind, requested_by, .. } = operation(1);
+    NewOperation { id, town, kind, requested_by, at: noon(), patience: std::time::Duration::ZERO }
+}
+
+fn lost<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable { cause: "the connection is gone".into() })
+}
+
+/// What comes of a destroy whose answer is lost, where this is in flight and this is how it ended.
+async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requested, StoreError> {
+    let (mut operator, mut operations) = (MockOperator::new(), MockOperations::new());
+    operator.expect_destroy().times(1).returning(|_, _| lost());
+    operations.expect_current().returning(move |_| Ok(in_flight.clone()));
+    operations.expect_outcome().returning(move |_| Ok(ended.then_some(Ok(()))));
+    destroy(&operator, &operations, &wish(), EVE).await
+}
+
+#[tokio::test]
+async fn a_destroy_that_was_written_is_accepted() {
+    assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Accepted(operation(1)));
+    assert_eq!(destroyed(None, true).await.unwrap(), Requested::NotFound, "it has ended already");
+}
+
+#[tokio::test]
+async fn a_destroy_that_was_not_written_is_told() {
+    for in_flight in [None, Some(operation(2))] {
+        let answer = destroyed(in_flight, false).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_other_answer_is_the_answer() {
+    let mut operator = MockOperator::new();
+    operator.expect_destroy().times(1).returning(|_, _| Err(StoreError::TownNotFound));
+    let answer = destroy(&operator, &MockOperations::new(), &wish(), EVE).await;
+    assert!(matches!(answer, Err(StoreError::TownNotFound)), "{answer:?}");
+}
+
+/// The town, with retries at these minutes past noon.
+fn dossier(retries: &[i64]) -> Dossier {
+    let name = "mill".parse().unwrap();
+    let event = |minutes: &i64| TownEvent {
+        at: noon() + chrono::TimeDelta::minutes(*minutes),
+        actor: EVE.to_owned(),
+        action: "retry".to_owned(),
+        outcome: "accepted".to_owned(),
+        error: None,
+        operation: Some(operation(1).id),
+    };
+    let held = HeldOperation { operation: operation(1), owner: alice(), held_by: None, lease_expires_at: None };
+    Dossier {
+        town: Town {
+            id: operation(1).town,
+            sandbox_id: SandboxId::derive(&alice(), &name),
+            owner: alice(),
+            name,
+            machine_id: None,
+            volume_id: None,
+            region: None,
+            status: TownStatus::Running,
+            last_r2_sync_at: None,
+            last_heartbeat_at: None,
+            config: TownConfig::default(),
+            created_at: noon(),
+            destroyed_at: None,
+        },
+        rigs: Vec::new(),
+        health: Readable::Ok(TownHealth::default()),
+        operation: Some(Ok(held)),
+        events: retries.iter().map(event).collect(),
+        orphans: Vec::new(),
+        unreadable: Vec::new(),
+    }
+}
+
+/// What comes of a retry whose answer is lost, where these retries were there before and are there afterwards.
+async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retried, StoreError> {
+    let mut operator = MockOperator::new();
+    operator.expect_dossier().times(1).returning(|_, _| Ok(Some(dossier(before))));
+    operator.expect_retry().times(1).returning(|_, _| lost());
+    operator.expect_dossier().returning(|_, _| Ok(Some(dossier(after))));
+    retry(&operator, operation(1).town, EVE).await
+}
+
+#[tokio::test]
+async fn a_retry_that_was_written_is_told_by_its_event() {
+    assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(operation(1)));
+    assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(operation(1)));
+    for before in [&[][..], &[1]] {
+        let answer = retried(before, before).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+    }
+}
