@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 
-use crate::{MigrateError, MigrationState};
+use crate::{InUse, MigrateError, MigrationState};
 
 /// How long SQLite waits for another process that writes.
 const BUSY_WAIT: Duration = Duration::from_secs(60);
@@ -29,6 +29,13 @@ pub async fn status(url: &str) -> Result<Vec<MigrationState>, MigrateError> {
     let db = connect(url, false).await?;
     let states = crate::status(&db).await;
     closed(db, states).await
+}
+
+/// [`in_use`](crate::in_use()) on a connection of its own.
+pub async fn in_use(url: &str) -> Result<InUse, MigrateError> {
+    let db = connect(url, false).await?;
+    let found = crate::in_use(&db).await;
+    closed(db, found).await
 }
 
 /// The address as the driver knows it, with the shorter of Postgres's two customary schemes; `None` where it is of

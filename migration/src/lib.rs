@@ -8,6 +8,7 @@
 //! are safe to call from several processes at once. Start reading at the list in [`Migrator`].
 
 mod error;
+mod in_use;
 mod m20261123_000001_users;
 mod m20261123_000002_towns;
 mod m20261123_000003_rigs;
@@ -24,5 +25,6 @@ mod run;
 pub mod at_url;
 
 pub use error::MigrateError;
+pub use in_use::{InUse, in_use};
 pub use migrator::{Migrator, TABLES_BESIDE_THE_MODEL};
 pub use run::{MigrationState, down, status, up};

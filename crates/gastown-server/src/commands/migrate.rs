@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use migration::{MigrateError, MigrationState, at_url};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::confirm::confirm;
 use super::say::say;
 use crate::settings_source::Source;
 
@@ -15,11 +16,19 @@ use crate::settings_source::Source;
 pub enum Direction {
     /// Apply every migration that is missing. Safe from several replicas at once.
     Up,
-    /// Undo the last migrations.
+    /// Undo the last migrations: what is in their tables is lost. Fails while operations are in flight or towns have
+    /// machines or volumes at Fly.
     Down {
         /// How many; one where absent.
         #[arg(long, default_value_t = 1)]
         steps: u32,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// Also where this registry knows of machines, volumes or operations. It may forget them: they cost money until
+        /// somebody finds them at Fly.
+        #[arg(long)]
+        even_with_towns: bool,
     },
     /// Show which migrations are applied.
     Status,
@@ -40,13 +49,33 @@ pub async fn run(source: &Source, direction: Direction) -> anyhow::Result<()> {
     let before = before.context("cannot read the schema's state")?;
     let after = match direction {
         Direction::Up => at_url::up(url).await.context("cannot migrate up"),
-        Direction::Down { steps } => at_url::down(url, Some(steps)).await.context("cannot migrate down"),
+        Direction::Down { steps, yes, even_with_towns } => {
+            if !even_with_towns {
+                refuse_if_in_use(url).await?;
+            }
+            confirm(&format!("Undo the last {steps} migrations? What is in their tables is lost."), "down", yes)?;
+            at_url::down(url, Some(steps)).await.context("cannot migrate down")
+        }
         Direction::Status => return Ok(say(listed(&before))?),
     };
     after?;
     let after = at_url::status(url).await.context("cannot read the schema's state")?;
     say(listed(&after))?;
     Ok(say(change(&before, &after))?)
+}
+
+/// Rows are all that is known of what was asked of Fly.
+async fn refuse_if_in_use(url: &str) -> anyhow::Result<()> {
+    let found = at_url::in_use(url).await.context("cannot read what is in use")?;
+    if found.is_nothing() {
+        return Ok(());
+    }
+    bail!(
+        "operations in flight: {}, towns with a machine or volume at Fly: {}; this registry may forget them: destroy them \
+         first, or add --even-with-towns",
+        found.operations,
+        found.towns
+    )
 }
 
 fn listed(states: &[MigrationState]) -> String {

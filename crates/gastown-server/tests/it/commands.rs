@@ -1,6 +1,7 @@
 //! `gastown migrate` and `gastown unseal`.
 
 use gastown_secrets::SandboxKey;
+use sea_orm::ConnectionTrait as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::process::Gastown;
@@ -26,8 +27,8 @@ async fn the_schema_goes_up_and_down_and_up_again() {
         assert!(all >= 9 && pending == 0, "{all}");
         assert_eq!(run(&["migrate", "status"]).await, (all, 0), "{engine:?}");
         assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
-        assert_eq!(run(&["migrate", "down"]).await, (all - 1, 1), "{engine:?}");
-        assert_eq!(run(&["migrate", "down", "--steps", &(all - 1).to_string()]).await, (0, all), "{engine:?}");
+        assert_eq!(run(&["migrate", "down", "--yes"]).await, (all - 1, 1), "{engine:?}");
+        assert_eq!(run(&["migrate", "down", "--yes", "--steps", &(all - 1).to_string()]).await, (0, all), "{engine:?}");
         assert_eq!(run(&["migrate", "up"]).await, (all, 0), "{engine:?}");
     }
 }
@@ -44,9 +45,52 @@ async fn what_a_migration_changed_is_said() {
         let first = last_line(&["migrate", "up"]).await;
         assert!(first.ends_with(" migrations were applied."), "{engine:?}: {first}");
         assert_eq!(last_line(&["migrate", "up"]).await, "Nothing was to be done.", "{engine:?}");
-        assert_eq!(last_line(&["migrate", "down"]).await, "1 migration was undone.", "{engine:?}");
-        assert_eq!(last_line(&["migrate", "down", "--steps", "2"]).await, "2 migrations were undone.", "{engine:?}");
+        assert_eq!(last_line(&["migrate", "down", "--yes"]).await, "1 migration was undone.", "{engine:?}");
+        assert_eq!(
+            last_line(&["migrate", "down", "--yes", "--steps", "2"]).await,
+            "2 migrations were undone.",
+            "{engine:?}"
+        );
         assert_eq!(last_line(&["migrate", "up"]).await, "3 migrations were applied.", "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_migration_is_undone_unasked_or_while_anything_would_be_forgotten() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let place = empty(engine).await;
+        let settings = pairs(&[("DATABASE_URL", place.url())]);
+        let run = async |arguments: &[&str]| Gastown::run(arguments, &settings).await;
+        assert_eq!(run(&["migrate", "up"]).await.status.code(), Some(0));
+        let applied = async || run(&["migrate", "status"]).await.out;
+        let before = applied().await;
+        let refused = async |arguments: &[&str], why: &str| {
+            let ended = run(arguments).await;
+            assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""), "{engine:?} {arguments:?}");
+            assert!(ended.err.contains(why), "{engine:?}: {}", ended.err);
+            assert_eq!(applied().await, before, "{engine:?} {arguments:?}");
+        };
+        refused(&["migrate", "down"], "add --yes").await;
+
+        let db = sea_orm::Database::connect(place.url()).await.unwrap();
+        let (id, now) = ("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "2026-11-23T08:50:02.5+00:00");
+        db.execute_unprepared("INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+        let town = format!(
+            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, fly_volume_id, created_at) \
+             VALUES ('{id}', 'u1', 'mill', 's1', 'vol_1', '{now}')"
+        );
+        db.execute_unprepared(&town).await.unwrap();
+        refused(&["migrate", "down", "--yes"], "in flight: 0, towns with a machine or volume at Fly: 1").await;
+        let operation = format!(
+            "INSERT INTO gastown_operations \
+             (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
+             VALUES ('{id}', '{id}', 'stop', 'u1', '{now}', '{now}', '{now}', '{now}')"
+        );
+        db.execute_unprepared(&operation).await.unwrap();
+        refused(&["migrate", "down", "--yes"], "in flight: 1, towns with a machine or volume at Fly: 1").await;
+        refused(&["migrate", "down", "--even-with-towns"], "add --yes").await;
+        let ended = run(&["migrate", "down", "--yes", "--even-with-towns"]).await;
+        assert_eq!(ended.status.code(), Some(0), "{engine:?}: {}", ended.err);
     }
 }
 

@@ -1,0 +1,38 @@
+use sea_orm_migration::SchemaManager;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+
+use crate::MigrateError;
+
+/// What would be forgotten with the tables: rows that are the only memory of something that costs money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    /// Operations in flight.
+    pub operations: i64,
+    /// Towns, living or not, with a machine or a volume at Fly.
+    pub towns: i64,
+}
+
+impl InUse {
+    /// Whether nothing would be forgotten.
+    pub const fn is_nothing(self) -> bool {
+        self.operations == 0 && self.towns == 0
+    }
+}
+
+/// What is remembered in this database; nothing where the tables are not there. Changes nothing.
+pub async fn in_use(db: &DatabaseConnection) -> Result<InUse, MigrateError> {
+    let at_fly = "gastown_towns WHERE fly_machine_id IS NOT NULL OR fly_volume_id IS NOT NULL";
+    Ok(InUse {
+        operations: count(db, "gastown_operations", "gastown_operations").await?,
+        towns: count(db, "gastown_towns", at_fly).await?,
+    })
+}
+
+async fn count(db: &DatabaseConnection, table: &str, rows: &str) -> Result<i64, MigrateError> {
+    if !SchemaManager::new(db).has_table(table).await.map_err(MigrateError::Status)? {
+        return Ok(0);
+    }
+    let statement = Statement::from_string(db.get_database_backend(), format!("SELECT count(*) FROM {rows}"));
+    let row = db.query_one_raw(statement).await.map_err(MigrateError::Status)?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0)).map_err(MigrateError::Status)
+}
