@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChange};
-use gastown_domain::{Failure, OperationKind, Progress, Rejection, Step};
+use gastown_domain::{Doubt, Failure, OperationKind, Progress, Rejection, Step};
 use tokio::sync::Barrier;
 
 use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};

@@ -118,7 +118,7 @@ async fn a_rig_counts_once() {
         })
         .await;
     Write::once("remove", "Ok(true)", "Ok(false)")
-        .told(bench, with_a_rig, async |database, rig| database.remove(rig.town, rig.id).await)
+        .told(bench, with_a_rig, async |database, rig| database.remove(rig.town, rig.id, rig.status).await)
         .await;
 }
 
