@@ -127,6 +127,12 @@ pub enum Effect {
     StaleList,
     /// A list comes back empty.
     EmptyList,
+    /// The call is carried out and answered, and what it made cannot be seen for so many milliseconds: reads and waits
+    /// answer 404, lists miss it. What changes it works.
+    Unseen {
+        /// Milliseconds.
+        millis: u64,
+    },
     /// The call is carried out, and the machine it made or names stays in this state until the next call that changes
     /// it: never starts (`created`, `starting`), is never gone (`destroying`).
     Stuck {
@@ -161,13 +167,22 @@ impl Effect {
 
     /// A pause before the call is carried out.
     pub fn delay(pause: Duration) -> Self {
-        Self::Delay { millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }
+        Self::Delay { millis: millis(pause) }
+    }
+
+    /// What is made and cannot be seen for so long.
+    pub fn unseen_for(pause: Duration) -> Self {
+        Self::Unseen { millis: millis(pause) }
     }
 
     /// Fly's error shape with this text; nothing is done.
     pub fn refusal(status: u16, text: &str) -> Self {
         Self::Answer { status, body: json!({ "error": text }) }
     }
+}
+
+fn millis(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The schedule of one simulator.
@@ -251,6 +266,7 @@ mod tests {
             (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
             (Effect::StaleList, "stale_list"),
             (Effect::EmptyList, "empty_list"),
+            (Effect::unseen_for(Duration::from_secs(1)), "unseen"),
             (Effect::never_starts(), "stuck"),
             (Effect::HostDown, "host_down"),
         ] {

@@ -1,6 +1,9 @@
 //! The way of a call: route, token, rate, fault, contract, world, contract again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -131,7 +134,7 @@ impl Gateway {
             Some(Effect::DropRequest) => return Err(Dropped),
             Some(Effect::Answer { status, body }) => given(status, body),
             Some(Effect::Delay { millis }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+                tokio::time::sleep(Duration::from_millis(millis)).await;
                 carried_out.await
             }
             Some(Effect::DropAnswer) => {
@@ -168,7 +171,7 @@ impl Gateway {
             };
             let volume = match route.call {
                 call if call.names_volume() => Some(route.id.clone()),
-                Call::CreateVolume => made,
+                Call::CreateVolume => made.clone(),
                 _ => world.newest_volume(&route.app),
             };
             match (effect, machine, volume) {
@@ -180,6 +183,11 @@ impl Gateway {
                 }
                 (Effect::Stuck { state }, Some(machine), _) if reply.status < 300 => {
                     world.redirect(&machine, *state, None);
+                }
+                (Effect::Unseen { millis }, _, _) => {
+                    if let Some(made) = &made {
+                        world.hide(made, Duration::from_millis(*millis));
+                    }
                 }
                 (Effect::HostDown, Some(machine), _) => {
                     world.set_host_down(&machine, true);

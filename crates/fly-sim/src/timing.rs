@@ -38,6 +38,8 @@ pub struct Timing {
     pub volume_tombstone: Duration,
     /// How far lists lag behind creation.
     pub list_lag: Duration,
+    /// For how long reads and waits answer 404 after a creation. Fly: "for a moment", seldom.
+    pub read_lag: Duration,
 }
 
 impl Timing {
@@ -60,6 +62,7 @@ impl Timing {
             volume_release: Duration::from_secs(3),
             volume_tombstone: DAY,
             list_lag: Duration::from_millis(100),
+            read_lag: Duration::ZERO,
         }
     }
 
@@ -80,6 +83,7 @@ impl Timing {
             volume_release: Duration::from_millis(10),
             volume_tombstone: DAY,
             list_lag: Duration::ZERO,
+            read_lag: Duration::ZERO,
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         created_at: at,
         updated_at: at,
         born: world.born(),
+        shown_from: world.now() + world.settings.timing.read_lag,
         version: version.clone(),
         versions: vec![(version, config.clone())],
         config,

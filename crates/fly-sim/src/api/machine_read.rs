@@ -15,7 +15,7 @@ use crate::{
 const EVENTS: (usize, usize) = (20, 50);
 
 pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let machine = world.machine(&request.route.app, &request.route.id)?;
+    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, machine.render(false)))
 }
 
@@ -27,7 +27,7 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
         .machines
         .values()
         .filter(|machine| machine.app == request.route.app)
-        .filter(|machine| machine.born.at + lag <= world.now())
+        .filter(|machine| machine.born.at + lag <= world.now() && machine.shown_from <= world.now())
         .filter(|machine| is_wanted(machine, request))
         .collect();
     machines.sort_by_key(|machine| machine.born);
@@ -37,12 +37,12 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
 pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     let (usual, most) = EVENTS;
     let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual).min(most);
-    let machine = world.machine(&request.route.app, &request.route.id)?;
+    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, machine.events.iter().take(limit).map(MachineEvent::render).collect()))
 }
 
 pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let machine = world.machine(&request.route.app, &request.route.id)?;
+    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
     let newest_first = machine.versions.iter().rev();
     let shown: Vec<Value> =
         newest_first.map(|(version, config)| json!({ "version": version, "user_config": config })).collect();

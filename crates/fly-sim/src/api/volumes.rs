@@ -16,12 +16,12 @@ const DEFAULT_RETENTION_DAYS: u64 = 5;
 
 pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
     world.app(&request.route.app)?;
-    let visible = world.settings.timing.list_lag;
+    let lag = world.settings.timing.list_lag;
     let mut volumes: Vec<&Volume> = world
         .volumes
         .values()
         .filter(|volume| volume.app == request.route.app)
-        .filter(|volume| volume.born.at + visible <= world.now())
+        .filter(|volume| volume.born.at + lag <= world.now() && volume.shown_from <= world.now())
         .collect();
     volumes.sort_by_key(|volume| volume.born);
     Ok(Reply::json(200, volumes.into_iter().map(Volume::render).collect()))
@@ -58,6 +58,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         auto_backup_enabled: request.boolean("auto_backup_enabled").unwrap_or(true),
         created_at: world.wall(),
         born: world.born(),
+        shown_from: world.now() + world.settings.timing.read_lag,
         claimed_by: None,
         deleted: false,
         files,
@@ -68,7 +69,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
 }
 
 pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let volume = world.volume(&request.route.app, &request.route.id)?;
+    let volume = world.shown_volume(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, volume.render()))
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn wait(
 ) -> Result<Reply, Refusal> {
     let wanted = parse(request)?;
     let (app, id) = (&request.route.app, &request.route.id);
-    world.change(|world| world.machine(app, id).map(|_| ()))?;
+    world.change(|world| world.shown_machine(app, id).map(|_| ()))?;
     let deadline = Instant::now() + wanted.timeout;
     let answer = world.watch(deadline, |world| match world.machines.get(id) {
         Some(machine) => judge(machine, &wanted),

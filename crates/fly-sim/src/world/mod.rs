@@ -130,6 +130,13 @@ impl World {
         self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(Refusal::MachineNotFound)
     }
 
+    /// The app's machine as a read finds it: not at once after it was made.
+    pub(crate) fn shown_machine(&mut self, app: &str, id: &str) -> Result<&Machine, Refusal> {
+        let now = self.now();
+        let machine = self.machine(app, id)?;
+        if machine.shown_from <= now { Ok(machine) } else { Err(Refusal::MachineNotFound) }
+    }
+
     /// The app's machine, unless it is destroyed.
     pub(crate) fn living_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
         let machine = self.machine(app, id)?;
@@ -140,6 +147,13 @@ impl World {
     pub(crate) fn reachable_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
         let machine = self.living_machine(app, id)?;
         if machine.host_down { Err(Refusal::HostUnreachable) } else { Ok(machine) }
+    }
+
+    /// The app's volume as a read finds it: not at once after it was made.
+    pub(crate) fn shown_volume(&mut self, app: &str, id: &str) -> Result<&Volume, Refusal> {
+        let now = self.now();
+        let volume = self.volume(app, id)?;
+        if volume.shown_from <= now { Ok(volume) } else { Err(Refusal::VolumeNotFound) }
     }
 
     /// The app's volume, deleted but still readable ones included.

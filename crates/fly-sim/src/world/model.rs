@@ -122,6 +122,8 @@ pub(crate) struct Volume {
     pub(crate) auto_backup_enabled: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) born: Born,
+    /// Reads and lists know nothing of it before.
+    pub(crate) shown_from: Instant,
     /// The machine that mounts it, until that machine is gone and the binding has been released.
     pub(crate) claimed_by: Option<String>,
     /// Deleted: reads `pending_destroy`.
@@ -169,6 +171,8 @@ pub(crate) struct Machine {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) born: Born,
+    /// Reads and lists know nothing of it before.
+    pub(crate) shown_from: Instant,
     /// Identifies the version of the configuration; Fly's `instance_id`.
     pub(crate) version: String,
     /// Version and configuration, oldest first, the current one included.

@@ -89,6 +89,17 @@ impl World {
         Some(new_id)
     }
 
+    /// Hides a machine or volume from reads and lists for so long from now on; true when there is one.
+    pub(crate) fn hide(&mut self, id: &str, pause: Duration) -> bool {
+        let until = self.now() + pause;
+        let machine = self.machines.get_mut(id).map(|machine| &mut machine.shown_from);
+        let Some(shown_from) = machine.or_else(|| self.volumes.get_mut(id).map(|volume| &mut volume.shown_from)) else {
+            return false;
+        };
+        *shown_from = until;
+        true
+    }
+
     /// Makes a machine or volume older than it is; true when there is one.
     pub(crate) fn backdate(&mut self, id: &str, by: Duration) -> bool {
         let machine = self.machines.get_mut(id).map(|machine| &mut machine.created_at);

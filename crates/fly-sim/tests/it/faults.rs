@@ -1,10 +1,12 @@
 use std::time::Duration;
 
-use fly_sim::{Call, Capacity, Death, Effect, Fault, State};
+use fly_sim::{Call, Capacity, Death, Effect, Fault, SimConfig, State, Timing};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{A_WHILE, Fly, error, mounting, plain};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::test]
 async fn a_dropped_request_does_nothing_and_a_dropped_answer_hides_what_was_done() {
@@ -93,6 +95,45 @@ async fn a_list_can_come_back_empty_although_there_is_something() {
     }
     fly.sim.inject(Fault::at(Call::ListApps, Effect::EmptyList));
     assert_eq!(fly.get("/v1/apps?org_slug=personal").await.1["apps"], json!([]));
+}
+
+/// What reads and lists show of a machine and of a volume: status of the read, of the wait, entries of the list.
+async fn seen(fly: &Fly, machine: &str, volume: &str) -> [(u16, usize); 2] {
+    let listed = async |path: &str| fly.get(path).await.1.as_array().unwrap().len();
+    let wait = fly.get(&format!("machines/{machine}/wait?state=started&timeout=10")).await.0;
+    let read = fly.get(&format!("machines/{machine}")).await.0;
+    assert_eq!(wait, read);
+    let machines = (read, listed("machines").await);
+    [machines, (fly.get(&format!("volumes/{volume}")).await.0, listed("volumes").await)]
+}
+
+#[tokio::test]
+async fn what_is_made_may_not_be_seen_at_once() {
+    let fly = Fly::fast().await;
+    let hide = |call: Call, pause: Duration| fly.sim.inject(Fault::at(call, Effect::unseen_for(pause)));
+    for call in [Call::CreateVolume, Call::CreateMachine] {
+        hide(call, HOUR);
+    }
+    let volume = fly.volume("data").await;
+    // A machine can be made on what cannot be seen, and what is hidden goes on living.
+    let machine = fly.machine(mounting("town", &volume)).await;
+    assert_eq!(seen(&fly, &machine, &volume).await, [(404, 0); 2]);
+    let twin = fly.post("machines", plain("town")).await;
+    assert_eq!(twin.0, 409, "its name is taken: {twin:?}");
+
+    hide(Call::CreateMachine, Duration::from_millis(20));
+    let machine = fly.machine(plain("another")).await;
+    fly.until(200, async || fly.get(&format!("machines/{machine}")).await).await;
+    assert_eq!(seen(&fly, &machine, &volume).await, [(200, 1), (404, 0)]);
+}
+
+#[tokio::test]
+async fn reads_can_lag_behind_every_creation() {
+    let timing = Timing { read_lag: HOUR, ..Timing::fast() };
+    let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
+    let volume = fly.volume("data").await;
+    let machine = fly.machine(plain("town")).await;
+    assert_eq!(seen(&fly, &machine, &volume).await, [(404, 0); 2]);
 }
 
 #[tokio::test]
