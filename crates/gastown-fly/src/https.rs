@@ -3,9 +3,10 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use reqwest::{
     Client, RequestBuilder,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -103,9 +104,7 @@ impl Transport for HttpsTransport {
     async fn send(&self, call: &Call) -> Result<Reply, TransportError> {
         let answer = self.request(call)?.send().await.map_err(not_answered)?;
         let status = answer.status().as_u16();
-        let retry_after = text(answer.headers(), RETRY_AFTER.as_str())
-            .and_then(|seconds| seconds.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = retry_after(answer.headers());
         let request_id = text(answer.headers(), REQUEST_ID).map(str::to_owned);
         let body = read(answer, self.sizes.of(call.action())).await?;
         Ok(Reply { status, retry_after, request_id, body })
@@ -121,6 +120,18 @@ async fn read(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, Tr
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// What `Retry-After` asks for, in seconds or as a date. A date counts from the answer's own, for our clock is not Fly's.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let asked = text(headers, RETRY_AFTER.as_str())?.trim();
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(asked).ok()?;
+    let now = DateTime::parse_from_rfc2822(text(headers, DATE.as_str())?.trim()).ok()?;
+    // A date that has passed asks for no pause.
+    Some((until - now).to_std().unwrap_or_default())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

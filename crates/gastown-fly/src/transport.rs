@@ -19,7 +19,7 @@ pub trait Transport: Send + Sync {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// What `Retry-After` asks for, where it is given in seconds.
+    /// What `Retry-After` asks for: in seconds, or as a date beside the answer's own.
     pub retry_after: Option<Duration>,
     /// Fly's name for the request (`fly-request-id`): what its support asks for.
     pub request_id: Option<String>,

@@ -213,7 +213,15 @@ async fn what_retry_after_asks_for_is_handed_on() {
     for (header, want) in [
         ("retry-after: 7\r\n", Some(Duration::from_secs(7))),
         ("", None),
-        ("retry-after: Mon, 23 Nov 2026 13:45:00 GMT\r\n", None),
+        ("retry-after: soon\r\ndate: Mon, 23 Nov 2026 13:45:00 GMT\r\n", None),
+        // A date is a pause only beside another one.
+        ("retry-after: Mon, 23 Nov 2026 13:45:09 GMT\r\n", None),
+        ("retry-after: Mon, 23 Nov 2026 13:45:09 GMT\r\ndate: yesterday\r\n", None),
+        (
+            "retry-after: Mon, 23 Nov 2026 13:45:09 GMT\r\ndate: Mon, 23 Nov 2026 13:45:00 GMT\r\n",
+            Some(Duration::from_secs(9)),
+        ),
+        ("retry-after: Mon, 23 Nov 2026 13:44:00 GMT\r\ndate: Mon, 23 Nov 2026 13:45:00 GMT\r\n", Some(Duration::ZERO)),
     ] {
         let server = Server::with(answer("429 Too Many Requests", header, "rate limit exceeded")).await;
         let error = server.client().tell(&machines::start("mill", "m1")).await.unwrap_err();
