@@ -123,6 +123,8 @@ impl Bucket {
         }
         match self.limiter.check() {
             Ok(()) => {
+                // What it took comes back only from now on.
+                self.opens = now;
                 self.leave(ticket);
                 Turn::Go
             }

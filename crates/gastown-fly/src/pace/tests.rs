@@ -297,6 +297,19 @@ async fn buckets_that_remember_nothing_are_dropped() {
     assert_eq!(limits.state().buckets.len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_was_just_used_is_not_dropped() {
+    let pace = pace();
+    pace.turn(&stop("m1"), Urgency::Foreground).await.unwrap();
+    tokio::time::advance(60 * SECOND).await;
+    spend_burst(&pace).await;
+    // A clean-up comes by, and what it drops would begin anew with a burst.
+    for machine in 0..CALLS_BETWEEN_CLEAN_UPS {
+        pace.turn(&stop(&format!("other-{machine}")), Urgency::Foreground).await.unwrap();
+    }
+    assert_eq!(now_or_never(pace.turn(&stop("m1"), Urgency::Foreground)).await, None);
+}
+
 #[tokio::test]
 async fn what_is_off_holds_nothing_back() {
     let pace = Pace::new(Pacing::Off);
