@@ -144,7 +144,7 @@ impl Limits {
     }
 
     fn bucket<'s>(&self, state: &'s mut State, call: &Call) -> &'s mut Bucket {
-        let rate = if call.action() == Action::GetMachine { self.rates.get_machine } else { self.rates.action };
+        let rate = self.rates.of(call);
         let key = (call.action(), call.identifier().to_owned());
         state.buckets.entry(key).or_insert_with(|| Bucket::new(rate, self.clock))
     }

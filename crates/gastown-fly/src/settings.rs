@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, str::FromStr, time::Duration};
 use governor::Quota;
 use url::{Host, Url};
 
-use crate::api::Action;
+use crate::api::{Action, Call};
 
 /// Fly's public address of the Machines API. Inside a Fly private network it is `http://_api.internal:4280`.
 pub const PUBLIC_BASE_URL: &str = "https://api.machines.dev";
@@ -117,10 +117,12 @@ pub enum Pacing {
 /// The rates of [`Pacing::On`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Most actions.
-    pub action: Rate,
+    /// Most actions on one machine. Replicas do not share it: a machine has one driver.
+    pub machine: Rate,
     /// Reading one machine.
     pub get_machine: Rate,
+    /// Actions on an app, or on none.
+    pub app: Rate,
     /// The longest a call may be held back before it is refused instead.
     pub longest_delay: Duration,
     /// How many calls of one kind may wait; those that somebody waits for and those that nobody does, each.
@@ -131,15 +133,26 @@ impl Rates {
     /// The share of one replica of so many. Fly counts by organization, and replicas do not know each other.
     #[must_use]
     pub fn shared_by(self, replicas: NonZeroU32) -> Self {
-        let (action, get_machine) = (self.action.shared_by(replicas), self.get_machine.shared_by(replicas));
-        Self { action, get_machine, ..self }.held_back_for(self.longest_delay)
+        Self { app: self.app.shared_by(replicas), ..self }.held_back_for(self.longest_delay)
     }
 
-    /// The same where a call is held back for so long at most; but never for less than the time between two calls, or
-    /// whoever makes two in a row, as a look for a town's machines does, would never get to the second.
+    /// The same where a call is held back for so long at most.
+    ///
+    /// A share is never less than one call in that time, or whoever makes two in a row, as a look for a town's machines
+    /// does, would never get to the second. What very many replicas call beyond Fly's limits, Fly refuses.
     #[must_use]
     pub fn held_back_for(self, longest: Duration) -> Self {
-        Self { longest_delay: longest.max(self.action.period()), ..self }
+        let app = self.app.at_least_every(longest.max(self.machine.period()));
+        Self { longest_delay: longest, app, ..self }
+    }
+
+    /// What holds for a call.
+    pub(crate) fn of(&self, call: &Call) -> Rate {
+        match (call.action(), call.machine()) {
+            (Action::GetMachine, _) => self.get_machine,
+            (_, Some(_)) => self.machine,
+            (_, None) => self.app,
+        }
     }
 }
 
@@ -158,6 +171,12 @@ impl Rate {
         let burst = NonZeroU32::new(self.0.burst_size().get() / parts).unwrap_or(NonZeroU32::MIN);
         let shared = Quota::with_period(self.period().saturating_mul(parts.get()));
         Self(shared.unwrap_or(self.0).allow_burst(burst))
+    }
+
+    /// The same, or one call in so much time where it is slower.
+    fn at_least_every(self, period: Duration) -> Self {
+        let faster = Quota::with_period(period).filter(|_| self.period() > period);
+        Self(faster.map_or(self.0, |quota| quota.allow_burst(self.0.burst_size())))
     }
 
     /// The time between two calls at the sustained rate.
@@ -186,15 +205,22 @@ impl Default for Rates {
     /// Fly's own limits: 1/s with a burst of 3, reading a machine 5/s with a burst of 10. Held back for 20 s at most, and
     /// 200 of a kind at most.
     fn default() -> Self {
-        const ACTION: Rate = Rate::of(1, 3);
+        const USUAL: Rate = Rate::of(1, 3);
         const GET_MACHINE: Rate = Rate::of(5, 10);
-        Self { action: ACTION, get_machine: GET_MACHINE, longest_delay: Duration::from_secs(20), most_waiting: 200 }
+        Self {
+            machine: USUAL,
+            get_machine: GET_MACHINE,
+            app: USUAL,
+            longest_delay: Duration::from_secs(20),
+            most_waiting: 200,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{apps, machines, metadata, volumes};
 
     #[test]
     fn every_spelling_of_the_address_means_the_same() {
@@ -225,28 +251,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn replicas_share_a_rate() {
-        let share = |replicas: u32| {
-            let rates = Rates::default().shared_by(NonZeroU32::new(replicas).unwrap());
-            [rates.action, rates.get_machine].map(|rate| (rate.period(), rate.quota().burst_size().get()))
-        };
-        let ms = Duration::from_millis;
-        assert_eq!(Rates::default().shared_by(NonZeroU32::MIN), Rates::default());
-        assert_eq!(share(2), [(ms(2_000), 1), (ms(400), 5)]);
-        assert_eq!(share(3), [(ms(3_000), 1), (ms(600), 3)]);
-        assert_eq!(share(20), [(ms(20_000), 1), (ms(4_000), 1)]);
+    fn shared_by(replicas: u32) -> Rates {
+        Rates::default().shared_by(NonZeroU32::new(replicas).unwrap())
     }
 
     #[test]
-    fn two_calls_in_a_row_get_through_however_many_replicas_share() {
-        for replicas in [1, 20, 21, 100] {
-            let rates = Rates::default().shared_by(NonZeroU32::new(replicas).unwrap());
-            for rates in [rates, rates.held_back_for(Duration::ZERO)] {
-                assert!(rates.longest_delay >= rates.action.period(), "{replicas}: {rates:?}");
+    fn replicas_share_what_is_counted_by_app_and_nothing_else() {
+        let ms = Duration::from_millis;
+        for (replicas, period, burst) in [(1, 1_000, 3), (2, 2_000, 1), (3, 3_000, 1), (20, 20_000, 1)] {
+            let rates = shared_by(replicas);
+            for call in [volumes::list("mill"), machines::list("mill", None), apps::get("mill"), apps::list("kilo")] {
+                let rate = rates.of(&call);
+                assert_eq!((rate.period(), rate.quota().burst_size().get()), (ms(period), burst), "{call:?}");
+            }
+            let whole = Rates::default();
+            for call in [machines::start("mill", "m1"), machines::get("mill", "m1"), metadata::get("mill", "m1")] {
+                assert_eq!(rates.of(&call), whole.of(&call), "{call:?}");
             }
         }
-        let short = Rates::default().held_back_for(Duration::from_secs(15));
-        assert_eq!(short.longest_delay, Duration::from_secs(15));
+        assert_eq!(shared_by(1), Rates::default());
+        assert_eq!(Rates::default().of(&machines::get("mill", "m1")).period(), ms(200));
+    }
+
+    #[test]
+    fn two_calls_in_a_row_get_through_however_many_replicas_share_and_nobody_waits_longer_than_said() {
+        for replicas in 1..=100 {
+            for longest in [5, 15, 20].map(Duration::from_secs) {
+                let rates = shared_by(replicas).held_back_for(longest);
+                assert_eq!(rates.longest_delay, longest);
+                assert!(rates.app.period() <= longest, "{replicas}: {rates:?}");
+                assert!(rates.app.period() >= Rates::default().app.period(), "{replicas}: {rates:?}");
+            }
+        }
+        let no_wait = shared_by(20).held_back_for(Duration::ZERO);
+        assert_eq!((no_wait.longest_delay, no_wait.app.period()), (Duration::ZERO, Duration::from_secs(1)));
     }
 }

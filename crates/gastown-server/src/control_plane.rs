@@ -228,8 +228,8 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
 /// Fly's limits, of which this process takes its share.
 pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
     let rates = Rates::default().shared_by(config.replicas);
-    // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it: whoever takes a
-    // town over waits so long for what may still be made.
+    // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it, whatever the
+    // share: whoever takes a town over waits so long for what may still be made.
     Pacing::On(rates.held_back_for(rates.longest_delay.min(config.timeouts.call / 2)))
 }
 

@@ -106,8 +106,12 @@ impl Call {
     /// What Fly counts the call against besides its action: the machine or, where it names none, the app ("machine ID or
     /// app ID": volumes have no bucket of their own).
     pub fn identifier(&self) -> &str {
-        let machine = self.path.get(3).filter(|_| self.path.get(2).is_some_and(|kind| kind == "machines"));
-        machine.or(self.path.get(1)).map_or("", String::as_str)
+        self.machine().or(self.path.get(1).map(String::as_str)).unwrap_or_default()
+    }
+
+    /// The machine the call names, where it names one.
+    pub fn machine(&self) -> Option<&str> {
+        self.path.get(3).filter(|_| self.path.get(2).is_some_and(|kind| kind == "machines")).map(String::as_str)
     }
 }
 

@@ -106,8 +106,14 @@ fn no_call_to_fly_outlasts_a_lease() {
         assert_eq!(policy.lease, Duration::from_secs(lease));
         assert!(timeouts.connect < timeouts.call && timeouts.call < policy.lease, "{lease}: {timeouts:?}");
         assert!(policy.await_machine < policy.lease, "{lease}");
-        let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
-        assert!(rates.longest_delay + timeouts.call <= policy.lease, "{lease}: {rates:?}, the wait in line included");
+        for replicas in 1..=50 {
+            let told = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
+            let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let config = Config::read(&source(&told)).unwrap();
+            let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
+            let longest = rates.longest_delay + timeouts.call;
+            assert!(longest <= policy.lease, "{lease} {replicas}: {rates:?}, the wait in line included");
+        }
     }
     for lease in ["9", "3601", "-1", "soon"] {
         assert_eq!(mistakes(&[("LEASE_SECONDS", lease)]), ["LEASE_SECONDS"], "{lease}");
