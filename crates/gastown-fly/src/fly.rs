@@ -7,12 +7,15 @@ use gastown_domain::{
     ports::{Action, ProviderError},
 };
 
+use serde::de::DeserializeOwned;
+
 use crate::{
-    api::{self, Subject, apps::App},
+    api::{self, Call, Entry, Subject, apps::App},
     classify::Refusal,
     client::FlyClient,
     error::FlyError,
     port_error::port_error,
+    rubbish::rubbish,
 };
 
 /// Fly behind the domain's ports `Apps`, `Volumes`, `Machines` and `Inventory`. Tries each call once; the driver repeats.
@@ -58,6 +61,27 @@ impl Fly {
         Self { client: self.client.in_background(), ..self.clone() }
     }
 
+    /// A list in which things of ours are looked for. An entry that cannot be read is passed over, or one would fail the
+    /// looks of every town of the app; but where it mentions what is looked for, the list answers nothing.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        action: Action,
+        ours: &[&str],
+    ) -> Result<Vec<T>, ProviderError> {
+        let listed: Vec<Entry<T>> = self.client.ask(call).await.map_err(|error| port_error(action, error))?;
+        let (entries, mut read, mut unreadable) = (listed.len(), Vec::new(), 0_usize);
+        for entry in listed {
+            match entry {
+                Entry::Read(shown) => read.push(shown),
+                Entry::Unreadable(odd) if odd.mentions(ours) => return Err(rubbish(action)),
+                Entry::Unreadable(_) => unreadable += 1,
+            }
+        }
+        note_unreadable(call, entries, unreadable);
+        Ok(read)
+    }
+
     /// Proves that the app itself answers, without which no 404 below it means anything (FM-33).
     async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
         match self.client.ask::<App>(&api::apps::get(app.as_str())).await {
@@ -79,5 +103,18 @@ impl Fly {
         } else {
             Err(port_error(action, error))
         }
+    }
+}
+
+/// Tells operators of entries that were passed over.
+pub(crate) fn note_unreadable(call: &Call, listed: usize, unreadable: usize) {
+    if unreadable > 0 {
+        tracing::warn!(
+            fly.subject = call.identifier(),
+            fly.action = ?call.action(),
+            listed,
+            unreadable,
+            "not every entry of Fly's list can be read"
+        );
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, Call, Entry, apps::AppList, machines::Machine, volumes::Volume},
-    fly::{AppPolicy, Fly},
+    fly::{AppPolicy, Fly, note_unreadable},
     port_error::port_error,
     sight::{self, Sighted},
     spec::TOWN_TAG,
@@ -27,13 +27,19 @@ impl Inventory for Fly {
             AppPolicy::Shared(app) => return Ok(vec![app.clone()]),
             AppPolicy::Created { org_slug, prefix } => (org_slug, prefix),
         };
-        let listed = self.client.in_background().ask::<AppList>(&api::apps::list(org_slug)).await;
-        let listed = listed.map_err(|error| port_error(Action::EnsureApp, error))?;
-        let read = listed.apps.into_iter().filter_map(|entry| match entry {
+        let call = api::apps::list(org_slug);
+        let listed = self.client.in_background().ask::<AppList>(&call).await;
+        let listed = listed.map_err(|error| port_error(Action::EnsureApp, error))?.apps;
+        let entries = listed.len();
+        let read = listed.into_iter().filter_map(|entry| match entry {
             Entry::Read(app) => Some(app.name),
             Entry::Unreadable(_) => None,
         });
-        Ok(read.filter(|name| is_a_users(name, prefix)).filter_map(|name| name.parse().ok()).collect())
+        let names: Vec<String> = read.collect();
+        // The port has no word for it; what such an app holds is found when its entry can be read again.
+        note_unreadable(&call, entries, entries - names.len());
+        let ours = names.into_iter().filter(|name| is_a_users(name, prefix));
+        Ok(ours.filter_map(|name| name.parse().ok()).collect())
     }
 
     async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
@@ -78,15 +84,7 @@ impl Fly {
                 Told::Unreadable => unreadable += 1,
             }
         }
-        if unreadable > 0 {
-            tracing::warn!(
-                fly.app = call.identifier(),
-                fly.action = ?call.action(),
-                listed = listed.len(),
-                unreadable,
-                "not every entry of Fly's list can be read"
-            );
-        }
+        note_unreadable(call, listed.len(), unreadable);
         Ok(Stock { items, is_whole: unreadable == 0 })
     }
 }

@@ -31,10 +31,14 @@ impl Machines for Fly {
     async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
         const ACTION: Action = Action::ListMachines;
         let tag = town.to_string();
-        let tagged = self.list(&api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)))).await?;
-        // The filter misses machines whose host is down, for their configuration is not at hand; their name is.
-        let named = self.list(&api::machines::summary(app.as_str())).await?;
         let name = town.machine_name();
+        let ours = [tag.as_str(), name.as_str()];
+        // Two lists, for a whole one of thousands of machines, with 5 to 10 kB each, is too much for every look: the one
+        // that Fly filters is short, and a summary has some hundred bytes for each machine.
+        let tagged = api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)));
+        let tagged: Vec<Machine> = self.list(&tagged, ACTION, &ours).await?;
+        // The filter misses machines whose host is down, for their configuration is not at hand; their name is.
+        let named: Vec<Machine> = self.list(&api::machines::summary(app.as_str()), ACTION, &ours).await?;
         let mut sightings: Vec<MachineSighting> = Vec::new();
         for machine in tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str())) {
             match sight::machine(machine) {
@@ -185,10 +189,6 @@ impl Fly {
         }
     }
 
-    async fn list(&self, call: &api::Call) -> Result<Vec<Machine>, ProviderError> {
-        self.client.ask(call).await.map_err(|error| port_error(Action::ListMachines, error))
-    }
-
     /// A create that found its name taken: by the town's own machine, from an earlier try, or by another's.
     async fn adopt(&self, spec: &MachineSpec, error: FlyError) -> Result<MachineSighting, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
@@ -197,7 +197,9 @@ impl Fly {
         };
         let Some(holder) = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok()) else {
             let mut own = self.machines_of(&spec.app, spec.town).await?.into_iter();
-            return own.find(|machine| machine.power != Power::Leaving).ok_or_else(|| port_error(ACTION, error));
+            return own
+                .find(|machine| machine.power != Power::Leaving)
+                .ok_or_else(|| port_error(ACTION, error));
         };
         match self.look(&spec.app, &holder, ACTION).await? {
             // It takes its name along.

@@ -39,7 +39,8 @@ impl Volumes for Fly {
         const ACTION: Action = Action::ListVolumes;
         let name = town.volume_name();
         let mut sightings = Vec::new();
-        for volume in self.list_volumes(app, ACTION).await?.iter().filter(|volume| volume.name == name) {
+        let listed: Vec<Volume> = self.list(&api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
+        for volume in listed.iter().filter(|volume| volume.name == name) {
             match sight::volume(volume) {
                 Sighted::There(sighting) => sightings.push(sighting),
                 Sighted::Gone => {}
@@ -81,16 +82,12 @@ impl Fly {
     /// The second, different read that the loss of a volume needs (FM-22). It proves that the app answers, too (FM-33).
     async fn unlisted<T>(&self, app: &AppName, id: &VolumeId) -> Result<Option<T>, ProviderError> {
         const ACTION: Action = Action::ReadVolume;
-        let listed = self.list_volumes(app, ACTION).await?;
+        let listed: Vec<Volume> = self.list(&api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
         match listed.iter().find(|volume| volume.id == id.as_str()).map(sight::volume) {
             None | Some(Sighted::Gone) => Ok(None),
             Some(Sighted::There(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
             Some(Sighted::Rubbish) => Err(rubbish(ACTION)),
         }
-    }
-
-    async fn list_volumes(&self, app: &AppName, action: Action) -> Result<Vec<Volume>, ProviderError> {
-        self.client.ask(&api::volumes::list(app.as_str())).await.map_err(|error| port_error(action, error))
     }
 }
 

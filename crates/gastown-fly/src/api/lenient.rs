@@ -1,7 +1,10 @@
 //! Readers for what Fly's answers do beyond their description.
 
+use std::fmt;
+
 use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// `null` reads as the type's default, as an absent field does.
 pub(super) fn null_as_default<'de, D, T>(from: D) -> Result<T, D::Error>
@@ -33,5 +36,32 @@ pub enum Entry<T> {
     /// What it says.
     Read(T),
     /// Something else than it should be.
-    Unreadable(IgnoredAny),
+    Unreadable(Unread),
+}
+
+/// What cannot be read, kept to be searched. Never printed: it may hold an environment.
+#[derive(Clone, Deserialize, PartialEq)]
+#[serde(transparent)]
+pub struct Unread(Value);
+
+impl Unread {
+    /// Whether one of these texts stands in it, wherever that is.
+    pub fn mentions(&self, texts: &[&str]) -> bool {
+        mentions(&self.0, texts)
+    }
+}
+
+fn mentions(value: &Value, texts: &[&str]) -> bool {
+    match value {
+        Value::String(text) => texts.contains(&text.as_str()),
+        Value::Array(values) => values.iter().any(|value| mentions(value, texts)),
+        Value::Object(fields) => fields.values().any(|value| mentions(value, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").finish_non_exhaustive()
+    }
 }

@@ -16,4 +16,4 @@ pub mod volumes;
 
 pub use action::{Action, Subject};
 pub use call::{Call, Method};
-pub use lenient::Entry;
+pub use lenient::{Entry, Unread};

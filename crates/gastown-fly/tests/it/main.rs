@@ -6,6 +6,7 @@
 mod apps;
 mod inventory;
 mod life;
+mod lists;
 mod network;
 mod pacing;
 mod ports;

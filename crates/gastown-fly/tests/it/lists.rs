@@ -1,0 +1,91 @@
+//! Lists in which a town's things are looked for, with entries that cannot be read.
+
+use gastown_domain::ports::{Machines, ProviderError, Volumes};
+use gastown_fly::api::Action;
+use serde_json::{Value, json};
+
+use crate::{
+    script::Script,
+    world::{OTHER_TOWN, TOWN, app, shared, town, volume_id},
+};
+
+/// Entries that are no machine and no volume, and have nothing to do with the town.
+fn odd_ones() -> [Value; 5] {
+    [
+        json!("a word"),
+        json!(null),
+        json!({ "id": 7, "name": "town-of-somebody" }),
+        json!({ "name": "nobody", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } } }),
+        json!({ "id": "m2", "name": ["a"], "config": [7, true] }),
+    ]
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
+    for odd in odd_ones() {
+        let tag = json!({ "gastown_town_id": TOWN });
+        let ours =
+            json!({ "id": "148e", "name": town().machine_name(), "state": "started", "config": { "metadata": tag } });
+        let machines = json!([odd, ours]);
+        let (fly, script) = Script::new()
+            .on_json(Action::ListMachines, &machines)
+            .on_json(Action::ListMachines, &machines)
+            .fly(shared());
+        let found = fly.machines_of(&app(), town()).await.unwrap();
+        assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["148e"], "{odd}");
+        script.played();
+
+        let volumes =
+            json!([odd, { "id": "vol_1", "name": town().volume_name(), "state": "created", "region": "iad" }]);
+        let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
+        let found = fly.volumes_of(&app(), town()).await.unwrap();
+        assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["vol_1"], "{odd}");
+
+        // The second read that the loss of a volume needs.
+        let (fly, _) = Script::new()
+            .on_error(Action::GetVolume, 404, "volume not found")
+            .on_json(Action::ListVolumes, &volumes)
+            .fly(shared());
+        assert_eq!(fly.volume(&app(), &volume_id()).await.unwrap(), None, "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
+    let name = town().machine_name();
+    for odd in [
+        json!({ "id": 7, "name": name }),
+        json!({ "name": name }),
+        json!({ "id": null, "config": { "metadata": { "gastown_town_id": TOWN } } }),
+        json!({ "id": "m1", "name": 7, "incomplete_config": { "metadata": { "gastown_town_id": TOWN } } }),
+    ] {
+        for answers in [[json!([odd]), json!([])], [json!([]), json!([odd])]] {
+            let script = answers.iter().fold(Script::new(), |script, list| script.on_json(Action::ListMachines, list));
+            let error = script.fly(shared()).0.machines_of(&app(), town()).await.unwrap_err();
+            assert!(matches!(error, ProviderError::Unknown { .. }), "{odd}: {error:?}");
+        }
+    }
+    let volumes = json!([{ "id": 7, "name": town().volume_name(), "state": "created" }]);
+    let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
+    let error = fly.volumes_of(&app(), town()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+
+    let lost = json!([{ "id": volume_id().as_str(), "name": 7 }]);
+    let (fly, _) = Script::new()
+        .on_error(Action::GetVolume, 404, "volume not found")
+        .on_json(Action::ListVolumes, &lost)
+        .fly(shared());
+    let error = fly.volume(&app(), &volume_id()).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_never_shown() {
+    let env = json!({ "env": { "KILO_JWT": "secret-canary" } });
+    let odd = json!([{ "id": 7, "name": town().machine_name(), "config": env }]);
+    let (fly, _) = Script::new().on_json(Action::ListMachines, &odd).fly(shared());
+    let printed = format!("{:?}", fly.machines_of(&app(), town()).await.unwrap_err());
+    assert!(!printed.contains("canary"), "{printed}");
+    let read: Vec<gastown_fly::api::Entry<gastown_fly::api::volumes::Volume>> = serde_json::from_value(odd).unwrap();
+    assert!(!format!("{read:?}").contains("canary"), "{read:?}");
+}
