@@ -99,11 +99,12 @@ impl std::fmt::Display for Scope {
 
 /// Judges the answer to a call that was not a success.
 pub fn classify(action: Action, status: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
-    // Whatever the body claims, what failed in the middle proves nothing.
-    if status >= 500 {
+    let told = Told::read(body);
+    // Whatever the body claims, what failed in the middle proves nothing. A 503 with Fly's own code for lack of room did
+    // not fail: it is Fly's no, as its own client reads it.
+    if status >= 500 && !(status == UNAVAILABLE && told.is_lack_of_room()) {
         return Refusal::ServerTrouble;
     }
-    let told = Told::read(body);
     TABLE
         .iter()
         .find(|row| row.matches(action, status, &told))
@@ -133,6 +134,11 @@ impl Told {
             .and_then(|shape| shape.error.or(shape.message))
             .unwrap_or_else(|| String::from_utf8_lossy(&body[..body.len().min(Self::LONGEST)]).into_owned());
         Self { code, text: text.to_ascii_lowercase() }
+    }
+
+    /// By its code alone: a text may come from anything on the way.
+    fn is_lack_of_room(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| matches!(code, NO_CAPACITY | VOLUME_NO_CAPACITY))
     }
 }
 
@@ -187,7 +193,13 @@ impl Row {
     }
 }
 
+/// Fly's codes for lack of room, in the region and beside a volume.
+const NO_CAPACITY: &str = "insufficient_capacity";
+const VOLUME_NO_CAPACITY: &str = "volume_placement_capacity";
+const UNAVAILABLE: u16 = 503;
+
 const REFUSED: &[u16] = &[400, 403, 404, 409, 412, 422];
+const NO_ROOM: &[u16] = &[400, 403, 404, 409, 412, 422, UNAVAILABLE];
 const CONFLICT: &[u16] = &[409, 412];
 const FULL: &[u16] = &[409, 412, 422];
 const WAIT: &[Action] = &[Action::WaitMachine];
@@ -196,8 +208,8 @@ const RELEASE: &[Action] = &[Action::ReleaseLease, Action::RefreshLease];
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     // The code decides before any text.
-    Row { statuses: REFUSED, says: Says::Code("insufficient_capacity"), meaning: |answer| answer.no_room(Scope::Region) },
-    Row { statuses: REFUSED, says: Says::Code("volume_placement_capacity"), meaning: |answer| answer.no_room(Scope::VolumeHost) },
+    Row { statuses: NO_ROOM, says: Says::Code(NO_CAPACITY), meaning: |answer| answer.no_room(Scope::Region) },
+    Row { statuses: NO_ROOM, says: Says::Code(VOLUME_NO_CAPACITY), meaning: |answer| answer.no_room(Scope::VolumeHost) },
     Row { statuses: REFUSED, says: Says::Code("name_taken"), meaning: name_taken },
     // Who stands in the way.
     Row { statuses: &[409, 422], says: Says::Text("unique machine name violation"), meaning: name_taken },

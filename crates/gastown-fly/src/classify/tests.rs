@@ -73,6 +73,13 @@ fn flys_own_code_decides_before_any_text() {
         (CreateMachine, 412, "no room", "volume_placement_capacity", Refusal::NoCapacity(VolumeHost)),
         (CreateVolume, 412, "no room", "volume_placement_capacity", Refusal::NoCapacity(Region)),
         (StartMachine, 422, "no room", "insufficient_capacity", Refusal::NoCapacity(Host)),
+        (CreateMachine, 503, "no hosts available", "insufficient_capacity", Refusal::NoCapacity(Region)),
+        (CreateMachine, 503, "", "volume_placement_capacity", Refusal::NoCapacity(VolumeHost)),
+        (CreateVolume, 503, "no room", "insufficient_capacity", Refusal::NoCapacity(Region)),
+        (StartMachine, 503, "no room", "insufficient_capacity", Refusal::NoCapacity(Host)),
+        // Of others it is not known what was done before they failed.
+        (CreateMachine, 503, "no capacity", "unknown", Refusal::ServerTrouble),
+        (CreateMachine, 503, "nope", "name_taken", Refusal::ServerTrouble),
         (CreateApp, 422, "nope", "name_taken", Refusal::AppNameTaken),
         (CreateMachine, 409, "nope", "name_taken", taken()),
         // What Fly has classified as something else is no lack of room, whatever it quotes.
@@ -238,8 +245,10 @@ fn a_429_carries_what_fly_asks_for() {
 
 #[test]
 fn whatever_a_5xx_says_its_outcome_is_unknown() {
-    for body in ["", "null", r#"{"error":"no capacity","status":"insufficient_capacity"}"#, "machine not found"] {
-        for status in 500..=599 {
+    let full = r#"{"error":"no capacity","status":"insufficient_capacity"}"#;
+    for body in ["", "null", full, r#"{"error":"no capacity"}"#, "no capacity", "machine not found"] {
+        // The one word that is believed: Fly's own code in Fly's own 503.
+        for status in (500..=599).filter(|status| (*status, body) != (503, full)) {
             assert_eq!(judge(CreateMachine, status, body), Refusal::ServerTrouble, "{status} {body:?}");
         }
     }
