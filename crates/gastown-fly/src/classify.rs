@@ -39,10 +39,10 @@ pub enum Refusal {
     #[error("no capacity ({0})")]
     NoCapacity(Scope),
     /// The organization may have no more machines anywhere.
-    #[error("the organization's machine limit is reached")]
+    #[error("the organization's limit of machines is reached: destroy some, or have Fly raise it")]
     MachineLimit,
     /// The image is not known (yet: the registry lags for some seconds behind a push).
-    #[error("the image is not known")]
+    #[error("the registry does not know the machine's image: check its name and digest")]
     ImageUnknown,
     /// The volume cannot go while a machine holds it.
     #[error("the volume is bound to a machine")]

@@ -104,6 +104,29 @@ mod tests {
     }
 
     #[test]
+    fn who_must_act_is_told_on_what() {
+        use std::error::Error;
+
+        for (refusal, status, names) in [
+            (Refusal::MachineLimit, 422, "limit of machines"),
+            (Refusal::ImageUnknown, 400, "image"),
+            (Refusal::Unauthorized, 401, "credentials"),
+            (Refusal::NotFound(Subject::App), 404, "no such app"),
+            (Refusal::AppNameTaken, 422, "app's name"),
+            (Refusal::NoSuchRoute, 404, "address"),
+        ] {
+            let error = of(refusal, status);
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            assert!(cause.contains(names), "{error}: {cause}");
+            // What stands before the cause blames nothing in particular.
+            assert_eq!(
+                error.to_string(),
+                "the provider refuses until an operator acts, while trying to create the machine"
+            );
+        }
+    }
+
+    #[test]
     fn only_what_was_not_sent_or_not_answered_is_told_apart() {
         let cause = || "x".into();
         let not_sent = FlyError::NotSent { action: Call::CreateVolume, cause: cause() };

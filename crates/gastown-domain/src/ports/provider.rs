@@ -141,8 +141,9 @@ pub enum ProviderError {
         #[source]
         cause: BoxError,
     },
-    /// Our token, organization or app is refused or missing: an operator must act, no town is to blame (FM-33).
-    #[error("the provider refuses our credentials or app while trying to {action}")]
+    /// Our token, organization or app is refused or missing, the image is not known, or the organization's limit of
+    /// machines is reached: an operator must act, no town is to blame (FM-33). The cause says which.
+    #[error("the provider refuses until an operator acts, while trying to {action}")]
     Misconfigured {
         /// What was tried.
         action: Action,
