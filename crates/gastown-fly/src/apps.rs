@@ -30,7 +30,7 @@ impl Apps for Fly {
         };
         let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(port_error(ACTION, missing)) };
         if missing.refusal() != Some(&Refusal::NotFound(Subject::App)) {
-            return Err(port_error(ACTION, missing));
+            return Err(self.failed(app, ACTION, missing));
         }
         let create = api::apps::create(&CreateApp { name: app.as_str(), org_slug, network: Some(app.as_str()) });
         match self.client.tell(&create).await {
@@ -39,13 +39,10 @@ impl Apps for Fly {
             Err(error) if error.refusal() == Some(&Refusal::AppNameTaken) => {}
             Err(error) => return Err(port_error(ACTION, error)),
         }
+        self.young.born(app);
         match self.client.ask::<App>(&look).await {
             Ok(found) => self.is_ours(&found),
-            // A new app may be unknown or forbidden to the next call for up to a minute: not a verdict.
-            Err(error) if matches!(error.refusal(), Some(Refusal::NotFound(_) | Refusal::Unauthorized)) => {
-                Err(ProviderError::NotNow { action: ACTION, cause: Box::new(error) })
-            }
-            Err(error) => Err(port_error(ACTION, error)),
+            Err(error) => Err(self.failed(app, ACTION, error)),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     error::FlyError,
     port_error::port_error,
     rubbish::rubbish,
+    young::YoungApps,
 };
 
 /// Fly behind the domain's ports `Apps`, `Volumes`, `Machines` and `Inventory`. Tries each call once; the driver repeats.
@@ -24,6 +25,7 @@ pub struct Fly {
     pub(crate) client: FlyClient,
     pub(crate) apps: AppPolicy,
     pub(crate) stop_grace: Duration,
+    pub(crate) young: YoungApps,
 }
 
 /// Whose apps the towns live in.
@@ -46,7 +48,7 @@ impl Fly {
 
     /// The ports on this client.
     pub fn new(client: FlyClient, apps: AppPolicy) -> Self {
-        Self { client, apps, stop_grace: Self::STOP_GRACE }
+        Self { client, apps, stop_grace: Self::STOP_GRACE, young: YoungApps::default() }
     }
 
     /// The same with another time between the stop signal and the kill.
@@ -61,15 +63,26 @@ impl Fly {
         Self { client: self.client.in_background(), ..self.clone() }
     }
 
+    /// The port's error for a call on an app. What reads as a wrong token or app is a matter of patience while the app is
+    /// young.
+    pub(crate) fn failed(&self, app: &AppName, action: Action, error: FlyError) -> ProviderError {
+        let unsettled = matches!(error.refusal(), Some(Refusal::NotFound(Subject::App) | Refusal::Unauthorized));
+        if unsettled && self.young.has(app) {
+            return ProviderError::NotNow { action, cause: Box::new(error) };
+        }
+        port_error(action, error)
+    }
+
     /// A list in which things of ours are looked for. An entry that cannot be read is passed over, or one would fail the
     /// looks of every town of the app; but where it mentions what is looked for, the list answers nothing.
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,
+        app: &AppName,
         call: &Call,
         action: Action,
         ours: &[&str],
     ) -> Result<Vec<T>, ProviderError> {
-        let listed: Vec<Entry<T>> = self.client.ask(call).await.map_err(|error| port_error(action, error))?;
+        let listed: Vec<Entry<T>> = self.client.ask(call).await.map_err(|error| self.failed(app, action, error))?;
         let (entries, mut read, mut unreadable) = (listed.len(), Vec::new(), 0_usize);
         for entry in listed {
             match entry {
@@ -86,7 +99,7 @@ impl Fly {
     async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
         match self.client.ask::<App>(&api::apps::get(app.as_str())).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(port_error(action, error)),
+            Err(error) => Err(self.failed(app, action, error)),
         }
     }
 
@@ -101,7 +114,7 @@ impl Fly {
         if error.refusal() == Some(&Refusal::NotFound(subject)) {
             self.app_answers(app, action).await
         } else {
-            Err(port_error(action, error))
+            Err(self.failed(app, action, error))
         }
     }
 }

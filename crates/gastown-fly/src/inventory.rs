@@ -44,9 +44,9 @@ impl Inventory for Fly {
 
     async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
         let machines = api::machines::list(app.as_str(), None);
-        let mut stock = self.take_stock(&machines, Action::ListMachines, machine).await?;
+        let mut stock = self.take_stock(app, &machines, Action::ListMachines, machine).await?;
         let volumes = api::volumes::list(app.as_str());
-        let volumes = self.take_stock(&volumes, Action::ListVolumes, volume).await?;
+        let volumes = self.take_stock(app, &volumes, Action::ListVolumes, volume).await?;
         stock.items.extend(volumes.items);
         stock.is_whole &= volumes.is_whole;
         Ok(stock)
@@ -66,12 +66,13 @@ impl Fly {
     /// What of a list is ours.
     async fn take_stock<T: DeserializeOwned>(
         &self,
+        app: &AppName,
         call: &Call,
         action: Action,
         judge: fn(&T) -> Told,
     ) -> Result<Stock, ProviderError> {
         let listed = self.client.in_background().ask::<Vec<Entry<T>>>(call).await;
-        let listed = listed.map_err(|error| port_error(action, error))?;
+        let listed = listed.map_err(|error| self.failed(app, action, error))?;
         let (mut items, mut unreadable) = (Vec::new(), 0_usize);
         for entry in &listed {
             let told = match entry {

@@ -24,6 +24,7 @@ mod sight;
 mod spec;
 mod transport;
 mod volumes;
+mod young;
 
 pub use classify::{Refusal, Scope, classify};
 pub use client::FlyClient;

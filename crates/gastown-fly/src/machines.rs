@@ -16,7 +16,6 @@ use crate::{
     classify::Refusal,
     error::FlyError,
     fly::Fly,
-    port_error::port_error,
     rubbish::rubbish,
     sight::{self, Sighted},
     spec::{TOWN_TAG, machine_config},
@@ -36,9 +35,9 @@ impl Machines for Fly {
         // Two lists, for a whole one of thousands of machines, with 5 to 10 kB each, is too much for every look: the one
         // that Fly filters is short, and a summary has some hundred bytes for each machine.
         let tagged = api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)));
-        let tagged: Vec<Machine> = self.list(&tagged, ACTION, &ours).await?;
+        let tagged: Vec<Machine> = self.list(app, &tagged, ACTION, &ours).await?;
         // The filter misses machines whose host is down, for their configuration is not at hand; their name is.
-        let named: Vec<Machine> = self.list(&api::machines::summary(app.as_str()), ACTION, &ours).await?;
+        let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &ours).await?;
         let mut sightings: Vec<MachineSighting> = Vec::new();
         for machine in tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str())) {
             match sight::machine(machine) {
@@ -193,24 +192,24 @@ impl Fly {
     async fn adopt(&self, spec: &MachineSpec, error: FlyError) -> Result<MachineSighting, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let Some(Refusal::MachineNameTaken { holder }) = error.refusal() else {
-            return Err(port_error(ACTION, error));
+            return Err(self.failed(&spec.app, ACTION, error));
         };
         let Some(holder) = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok()) else {
             let mut own = self.machines_of(&spec.app, spec.town).await?.into_iter();
             return own
                 .find(|machine| machine.power != Power::Leaving)
-                .ok_or_else(|| port_error(ACTION, error));
+                .ok_or_else(|| self.failed(&spec.app, ACTION, error));
         };
         match self.look(&spec.app, &holder, ACTION).await? {
             // It takes its name along.
-            Some(found) if found.sighting.power == Power::Leaving => Err(port_error(ACTION, error)),
+            Some(found) if found.sighting.power == Power::Leaving => Err(self.failed(&spec.app, ACTION, error)),
             Some(found) => match found.owner(spec.town) {
                 Owner::Town => Ok(found.sighting),
                 Owner::Other => Err(ProviderError::NameTaken { action: ACTION, by: holder }),
-                Owner::Untold => Err(port_error(ACTION, error)),
+                Owner::Untold => Err(self.failed(&spec.app, ACTION, error)),
             },
             // Gone in between: the name will be free.
-            None => Err(port_error(ACTION, error)),
+            None => Err(self.failed(&spec.app, ACTION, error)),
         }
     }
 
@@ -229,7 +228,7 @@ impl Fly {
         }
         match self.look(app, id, action).await? {
             Some(found) if wished.contains(&found.sighting.power) => Ok(()),
-            Some(_) => Err(port_error(action, error)),
+            Some(_) => Err(self.failed(app, action, error)),
             None => Err(ProviderError::MachineMissing { action }),
         }
     }

@@ -13,7 +13,6 @@ use crate::{
     },
     classify::Refusal,
     fly::Fly,
-    port_error::port_error,
     rubbish::rubbish,
     sight::{self, Sighted},
     spec::guest,
@@ -31,7 +30,7 @@ impl Volumes for Fly {
                 Sighted::Rubbish => Err(rubbish(ACTION)),
             },
             Err(error) if error.refusal() == Some(&Refusal::NotFound(Subject::Volume)) => self.unlisted(app, id).await,
-            Err(error) => Err(port_error(ACTION, error)),
+            Err(error) => Err(self.failed(app, ACTION, error)),
         }
     }
 
@@ -39,7 +38,7 @@ impl Volumes for Fly {
         const ACTION: Action = Action::ListVolumes;
         let name = town.volume_name();
         let mut sightings = Vec::new();
-        let listed: Vec<Volume> = self.list(&api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
+        let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
         for volume in listed.iter().filter(|volume| volume.name == name) {
             match sight::volume(volume) {
                 Sighted::There(sighting) => sightings.push(sighting),
@@ -63,7 +62,7 @@ impl Volumes for Fly {
                 compute: Some(&guest(spec.guest)),
             },
         );
-        let volume: Volume = self.client.ask(&call).await.map_err(|error| port_error(ACTION, error))?;
+        let volume: Volume = self.client.ask(&call).await.map_err(|error| self.failed(&spec.app, ACTION, error))?;
         match sight::volume(&volume) {
             Sighted::There(sighting) => Ok(sighting),
             Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
@@ -82,7 +81,7 @@ impl Fly {
     /// The second, different read that the loss of a volume needs (FM-22). It proves that the app answers, too (FM-33).
     async fn unlisted<T>(&self, app: &AppName, id: &VolumeId) -> Result<Option<T>, ProviderError> {
         const ACTION: Action = Action::ReadVolume;
-        let listed: Vec<Volume> = self.list(&api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
+        let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
         match listed.iter().find(|volume| volume.id == id.as_str()).map(sight::volume) {
             None | Some(Sighted::Gone) => Ok(None),
             Some(Sighted::There(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),

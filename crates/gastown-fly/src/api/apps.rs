@@ -54,9 +54,10 @@ pub struct AppEntry {
     pub name: String,
 }
 
-/// Creates an app. Answer: 201, body without interest.
+/// Creates an app; answers when it can be read, as far as Fly can tell (fly-go asks for it, too). Answer: 201, body
+/// without interest.
 pub fn create(app: &CreateApp<'_>) -> Call {
-    Call::new(Action::CreateApp, Method::Post, ["apps"]).with_body(json!(app))
+    Call::new(Action::CreateApp, Method::Post, ["apps"]).with_query("wait", "true").with_body(json!(app))
 }
 
 /// Reads an app. 403 means that the name belongs to somebody else. Answer: [`App`].

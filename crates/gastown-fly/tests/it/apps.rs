@@ -1,12 +1,14 @@
 //! Apps: the shared one is looked at, those of users are made, those of others are left alone.
 
-use gastown_domain::ports::{Apps, ProviderError};
+use std::time::Duration;
+
+use gastown_domain::ports::{Apps, Machines, ProviderError, Volumes};
 use gastown_fly::api::Action;
 use serde_json::json;
 
 use crate::{
     script::Script,
-    world::{app, own_apps, shared, the_app},
+    world::{app, machine_id, own_apps, shared, the_app, town, volume_spec},
 };
 
 #[tokio::test]
@@ -60,4 +62,42 @@ async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
         .fly(own_apps());
     let error = fly.ensure(&app()).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_a_minute_calls_on_a_new_app_may_be_refused_as_if_it_were_wrong() {
+    let refusals = [(404, "app not found"), (404, ""), (401, "Authenticate: token validation error")];
+    let twice = || refusals.into_iter().chain(refusals);
+    let new = Script::new()
+        .on_error(Action::GetApp, 404, "app not found")
+        .on(Action::CreateApp, 201, "")
+        .on_json(Action::GetApp, &the_app());
+    let script = twice().fold(new, |script, (status, text)| {
+        script
+            .on_error(Action::CreateVolume, status, text)
+            .on_error(Action::ListMachines, status, text)
+            .on_error(Action::GetMachine, 404, "machine not found")
+            .on_error(Action::GetApp, status, text)
+    });
+    let (fly, script) = script.fly(own_apps());
+    fly.ensure(&app()).await.unwrap();
+    let refused = async || {
+        [
+            fly.create_volume(&volume_spec()).await.map(drop).unwrap_err(),
+            fly.in_background().machines_of(&app(), town()).await.map(drop).unwrap_err(),
+            fly.machine(&app(), &machine_id()).await.map(drop).unwrap_err(),
+        ]
+    };
+    for _ in refusals {
+        for error in refused().await {
+            assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
+        }
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for _ in refusals {
+        for error in refused().await {
+            assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
+        }
+    }
+    script.played();
 }
