@@ -12,6 +12,7 @@ use crate::{
         apps::{App, CreateApp},
     },
     classify::Refusal,
+    excerpt::excerpt,
     fly::{AppPolicy, Fly},
     port_error::port_error,
 };
@@ -25,7 +26,7 @@ impl Apps for Fly {
     async fn ensure(&self, app: &AppName) -> Result<(), ProviderError> {
         let look = api::apps::get(app.as_str());
         let missing = match self.client.ask::<App>(&look).await {
-            Ok(found) => return self.is_ours(&found),
+            Ok(found) => return self.is_ours(app, &found),
             Err(error) => error,
         };
         let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(port_error(ACTION, missing)) };
@@ -41,19 +42,25 @@ impl Apps for Fly {
         }
         self.young.born(app);
         match self.client.ask::<App>(&look).await {
-            Ok(found) => self.is_ours(&found),
+            Ok(found) => self.is_ours(app, &found),
             Err(error) => Err(self.failed(app, ACTION, error)),
         }
     }
 }
 
 impl Fly {
-    fn is_ours(&self, app: &App) -> Result<(), ProviderError> {
-        match (&self.apps, &app.organization) {
-            (AppPolicy::Created { org_slug, .. }, Some(owner)) if org_slug != PERSONAL && *org_slug != owner.slug => {
-                Err(ProviderError::Misconfigured { action: ACTION, cause: Box::new(ForeignApp) })
+    fn is_ours(&self, app: &AppName, found: &App) -> Result<(), ProviderError> {
+        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Ok(()) };
+        if found.organization.as_ref().is_some_and(|owner| org_slug != PERSONAL && *org_slug != owner.slug) {
+            return Err(ProviderError::Misconfigured { action: ACTION, cause: Box::new(ForeignApp) });
+        }
+        match &found.network {
+            // In a network that others are in, one user's towns could reach another's.
+            Some(network) if network != app.as_str() => {
+                let cause = Box::new(SharedNetwork { app: app.clone(), network: excerpt(network.as_bytes()) });
+                Err(ProviderError::Misconfigured { action: ACTION, cause })
             }
-            (AppPolicy::Created { .. } | AppPolicy::Shared(_), _) => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -61,3 +68,13 @@ impl Fly {
 #[derive(Debug, thiserror::Error)]
 #[error("the app belongs to another organization")]
 struct ForeignApp;
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the app {app} is in the network {network}, which is not its own: a network is fixed when an app is made, so delete \
+     the app and make it again with the network {app}"
+)]
+struct SharedNetwork {
+    app: AppName,
+    network: String,
+}

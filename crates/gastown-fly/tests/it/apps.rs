@@ -101,3 +101,27 @@ async fn for_a_minute_calls_on_a_new_app_may_be_refused_as_if_it_were_wrong() {
     }
     script.played();
 }
+
+#[tokio::test]
+async fn an_app_in_a_network_that_others_are_in_is_not_used() {
+    let in_network = |network: serde_json::Value| {
+        let mut shown = the_app();
+        shown["network"] = network;
+        shown
+    };
+    for own in [in_network(json!("mill")), in_network(json!(null)), in_network(json!("")), the_app()] {
+        let (fly, _) = Script::new().on_json(Action::GetApp, &own).fly(own_apps());
+        fly.ensure(&app()).await.unwrap();
+    }
+    let others = in_network(json!("default"));
+    let (fly, _) = Script::new().on_json(Action::GetApp, &others).fly(own_apps());
+    let error = fly.ensure(&app()).await.unwrap_err();
+    let ProviderError::Misconfigured { cause, .. } = &error else { panic!("{error:?}") };
+    let told = cause.to_string();
+    for word in ["mill", "default", "make it again"] {
+        assert!(told.contains(word), "{told}");
+    }
+    // All towns share the operator's one app, and whatever network that is in.
+    let (fly, _) = Script::new().on_json(Action::GetApp, &others).fly(shared());
+    fly.ensure(&app()).await.unwrap();
+}
