@@ -1,5 +1,7 @@
 //! Answers that get lost: whatever Fly did, there is one machine and one volume.
 
+use std::time::Duration;
+
 use fly_sim::{Call, Effect, Fault};
 use serde_json::{Value, json};
 
@@ -10,6 +12,7 @@ on_both! {
     a_lost_answer_stops_and_starts_nothing_twice,
     a_lost_answer_leaves_nothing_of_a_destroyed_town,
     lists_that_lag_hide_nothing,
+    what_cannot_be_seen_at_once_is_made_once,
 }
 
 /// Every way to lose an answer, or the call itself.
@@ -91,5 +94,20 @@ async fn lists_that_lag_hide_nothing(setup: Setup) -> Stage {
     let made = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();
     assert_eq!(made["status"], "running");
     assert_eq!((stage.sim.machines().len(), stage.sim.volumes().len()), (1, 1));
+    stage
+}
+
+async fn what_cannot_be_seen_at_once_is_made_once(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let calls = [Call::CreateVolume, Call::CreateMachine];
+    for (made, hidden) in [&calls[..1], &calls[1..], &calls].into_iter().enumerate() {
+        for call in hidden {
+            stage.sim.inject(Fault::at(*call, Effect::unseen_for(Duration::from_millis(300))));
+        }
+        stage.running(&format!("mill-{made}")).await;
+        // All that was ever made: a twin that was removed again would show here.
+        let there = (stage.sim.all_machines().len(), stage.sim.all_volumes().len());
+        assert_eq!(there, (made + 1, made + 1), "{hidden:?}");
+    }
     stage
 }
