@@ -19,7 +19,7 @@ use crate::{
     young::YoungApps,
 };
 
-/// Fly behind the domain's ports `Apps`, `Volumes`, `Machines` and `Inventory`. Tries each call once; the driver repeats.
+/// Fly behind the domain's ports `Apps`, `Volumes`, `Machines`, `Inventory` and `Lines`. Tries each call once; the driver repeats.
 #[derive(Clone, Debug)]
 pub struct Fly {
     pub(crate) client: FlyClient,

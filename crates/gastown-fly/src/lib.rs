@@ -4,7 +4,7 @@
 //! (the driver does), never shows Fly's texts to users, and never lets the token out of its header.
 //!
 //! Where to start: [`FlyClient`] makes every call; [`classify`](classify()) is the one table that says what a refusal
-//! means; `machines.rs`, `volumes.rs`, `apps.rs` and `inventory.rs` are the ports.
+//! means; `machines.rs`, `volumes.rs`, `apps.rs`, `inventory.rs` and `lines.rs` are the ports.
 
 pub mod api;
 mod apps;
@@ -15,6 +15,7 @@ mod excerpt;
 mod fly;
 mod https;
 mod inventory;
+mod lines;
 mod machines;
 mod pace;
 mod port_error;

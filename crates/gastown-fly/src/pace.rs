@@ -56,6 +56,8 @@ pub struct Queue {
     pub background: usize,
     /// How long the longest of them has waited.
     pub longest: Duration,
+    /// How long the last of them will still wait, if nobody more urgent comes.
+    pub ahead: Duration,
 }
 
 /// The call would be held back longer than is bearable, or too many wait already. Nothing was sent.
@@ -130,6 +132,7 @@ impl Pace {
                     foreground: bucket.waiting(Urgency::Foreground),
                     background: bucket.waiting(Urgency::Background),
                     longest: now.saturating_duration_since(bucket.longest_since()?),
+                    ahead: bucket.wait_of_last(now),
                 })
             })
             .collect();

@@ -1,12 +1,15 @@
-//! What a process does unasked: finishes what others left behind, compares settled towns with Fly, looks for orphans.
+//! What a process does unasked: finishes what others left behind, compares settled towns with Fly, looks for orphans,
+//! and tells who waits for Fly's limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::WorkerId;
+use gastown_domain::ports::{Lines, WorkerId};
 use gastown_orchestrator::{Inspector, OrphanSweeper, Outside, Ports, Settings, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::lines;
 
 /// How long a task that panicked is left alone before it begins again: long enough not to fill a log with it.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
@@ -18,22 +21,30 @@ pub(crate) struct Background {
     unasked: Outside,
     inspector: Inspector,
     orphans: OrphanSweeper,
+    lines: Arc<dyn Lines>,
 }
 
 impl Background {
-    pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId) -> Self {
+    pub(crate) fn new(
+        service: &TownService,
+        ports: &Ports,
+        settings: Settings,
+        worker: &WorkerId,
+        lines: Arc<dyn Lines>,
+    ) -> Self {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
             unasked: ports.outside.clone(),
             inspector: Inspector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
+            lines,
         }
     }
 
     /// Sets them to work, each in a task of its own, until `stop` is cancelled. The tracker is closed: it ends with them.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, unasked, inspector, orphans } = self;
+        let Self { service, unasked, inspector, orphans, lines: waiting } = self;
         let (inspector, orphans) = (Arc::new(inspector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", AFTER_PANIC, stop.clone(), move |stop| {
@@ -47,6 +58,9 @@ impl Background {
         tasks.spawn(supervised("orphans", AFTER_PANIC, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
+        }));
+        tasks.spawn(supervised("lines", AFTER_PANIC, stop.clone(), move |stop| {
+            lines::tell(Arc::clone(&waiting), lines::EVERY, stop)
         }));
         tasks.close();
         tasks

@@ -112,7 +112,7 @@ impl ControlPlane {
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // What nobody waits for lets those pass who do (FM-52).
         let unasked = Ports { outside: outside(fly.in_background(), ports.outside.sandboxes.clone()), ..ports };
-        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker);
+        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker, Arc::new(fly));
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),

@@ -8,6 +8,7 @@ mod chance;
 pub mod commands;
 mod config;
 mod control_plane;
+mod lines;
 mod registry;
 mod settings_source;
 mod telemetry;

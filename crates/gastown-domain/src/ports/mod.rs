@@ -2,13 +2,15 @@
 //! `mock`. Adapters implement them; the orchestrator and the HTTP adapter see nothing else.
 //!
 //! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`Inspections`], [`Orphans`],
-//! [`Passes`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]; sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`],
-//! [`TownKeys`]; orchestrator [`Towns`], [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Dice`].
+//! [`Passes`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`];
+//! sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`], [`TownKeys`]; orchestrator [`Towns`],
+//! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Dice`].
 
 mod clock;
 mod home;
 mod inspections;
 mod inventory;
+mod lines;
 mod operations;
 mod operator;
 mod orphans;
@@ -26,6 +28,7 @@ pub use clock::{Clock, Dice, Ids};
 pub use home::{HomeCalls, HomeError};
 pub use inspections::{Finding, Inspections};
 pub use inventory::{Inventory, Stock};
+pub use lines::{Line, Lines};
 pub use operations::{NewOperation, Operations, Outcome, Record, Requested, TownChange, WorkerId};
 pub use operator::{Dossier, HeldOperation, Operator, Readable, Retried, TownEvent, Unreadable};
 pub use orphans::{Orphan, OrphanEnd, OrphanSighting, Orphans};
@@ -51,6 +54,8 @@ pub use home::MockHomeCalls;
 pub use inspections::MockInspections;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
+#[cfg(any(test, feature = "mock"))]
+pub use lines::MockLines;
 #[cfg(any(test, feature = "mock"))]
 pub use operations::MockOperations;
 #[cfg(any(test, feature = "mock"))]

@@ -101,6 +101,11 @@ impl Bucket {
         self.wait_behind(line.take_while(|waiter| waiter.ticket != ticket).count(), now)
     }
 
+    /// How long the last that waits will still do so.
+    pub(super) fn wait_of_last(&self, now: Instant) -> Duration {
+        self.wait_behind((self.foreground.len() + self.background.len()).saturating_sub(1), now)
+    }
+
     fn wait_behind(&self, before: usize, now: Instant) -> Duration {
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         self.opens.saturating_duration_since(now) + self.rate.period().saturating_mul(before)

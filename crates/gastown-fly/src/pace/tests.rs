@@ -274,6 +274,8 @@ async fn the_lines_can_be_looked_at() {
         foreground: 1,
         background: 1,
         longest: SECOND / 2,
+        // The first goes in half a second, the second a second later.
+        ahead: SECOND * 3 / 2,
     };
     let queues = pace.queues();
     assert_eq!(queues.first(), Some(&first));

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use fly_sim::{FlySim, RateLimits, SimConfig};
-use gastown_domain::ports::{Inventory, Machines};
+use gastown_domain::ports::{Inventory, Line, Lines, Machines};
 use gastown_fly::{
     Fly, FlyClient, FlyError, Pacing, Queue, Rate, Rates, Refusal, Timeouts,
     api::{Action, machines},
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     script::Script,
-    world::{app, shared, town},
+    world::{app, machine_id, shared, town},
 };
 
 const MACHINE: &str = "148ed21a031189";
@@ -66,6 +66,34 @@ async fn calls_that_wait_their_turn_are_not_refused() {
     assert_eq!((subject.as_str(), (1..=CALLS - 3).contains(&foreground)), (MACHINE, true), "{foreground}");
     assert_eq!(paced.queues(), []);
     assert_eq!(sim.calls().len(), CALLS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_in_the_domains_words() {
+    let script = (0..6).fold(Script::new(), |script, _| script.on(Action::StartMachine, 200, "{}"));
+    let (client, _script) = script.client(Pacing::On(Rates::default()));
+    let fly = Fly::new(client.clone(), shared());
+    let start = async |fly: Fly| fly.start_machine(&app(), &machine_id()).await;
+    for _ in 0..3 {
+        start(fly.clone()).await.unwrap();
+    }
+    assert_eq!(fly.lines(), [], "nobody waits");
+    let waiting = [fly.clone(), fly.clone(), fly.in_background()].map(|fly| tokio::spawn(start(fly)));
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_millis(400)).await;
+    let line = Line {
+        action: gastown_domain::ports::Action::StartMachine,
+        subject: MACHINE.to_owned(),
+        foreground: 2,
+        background: 1,
+        waited: Duration::from_millis(400),
+        ahead: Duration::from_millis(2_600),
+    };
+    assert_eq!(fly.lines(), [line]);
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(fly.lines(), []);
 }
 
 #[tokio::test(start_paused = true)]
