@@ -127,6 +127,8 @@ pub enum Effect {
     StaleList,
     /// A list comes back empty.
     EmptyList,
+    /// A list still shows what is gone, as it was before it went.
+    ListsGone,
     /// The call is carried out and answered, and what it made cannot be seen for so many milliseconds: reads and waits
     /// answer 404, lists miss it. What changes it works.
     Unseen {
@@ -266,6 +268,7 @@ mod tests {
             (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
             (Effect::StaleList, "stale_list"),
             (Effect::EmptyList, "empty_list"),
+            (Effect::ListsGone, "lists_gone"),
             (Effect::unseen_for(Duration::from_secs(1)), "unseen"),
             (Effect::never_starts(), "stuck"),
             (Effect::HostDown, "host_down"),

@@ -93,16 +93,18 @@ impl Gateway {
         }
         let body = ApiRequest::parse_body(route.call, &incoming.body);
         let region = body.as_ref().ok().and_then(|body| body.get("region")?.as_str()).map(str::to_owned);
+        let effect = self.strike(&route, region.as_deref(), number);
         let query = incoming.query.clone();
         let nonce = incoming.header("fly-machine-lease-nonce").map(str::to_owned);
-        let request = body.map(|body| ApiRequest { route: route.clone(), query, nonce, body });
+        let lists_gone = effect == Some(Effect::ListsGone);
+        let request = body.map(|body| ApiRequest { route: route.clone(), query, nonce, body, lists_gone });
         let carried_out = async {
             match request {
                 Ok(request) => self.carry_out(request).await,
                 Err(refusal) => refusal.into(),
             }
         };
-        self.under_fault(&route, region.as_deref(), number, carried_out).await
+        self.under_fault(&route, effect, number, carried_out).await
     }
 
     async fn sandbox(&self, route: Route, incoming: &Incoming) -> Result<Reply, Dropped> {
@@ -114,23 +116,29 @@ impl Gateway {
                 Err(refused) => refused,
             })
         };
-        self.under_fault(&route, None, number, carried_out).await
+        let effect = self.strike(&route, None, number);
+        self.under_fault(&route, effect, number, carried_out).await
+    }
+
+    /// What befalls the call.
+    fn strike(&self, route: &Route, region: Option<&str>, number: usize) -> Option<Effect> {
+        let effect = locked(&self.faults).strike(route.call, &route.app, region);
+        if effect.is_some() {
+            locked(&self.journal).faulted(number);
+        }
+        effect
     }
 
     /// Carries the call out, unless and as far as a fault lets it.
     async fn under_fault(
         &self,
         route: &Route,
-        region: Option<&str>,
+        effect: Option<Effect>,
         number: usize,
         carried_out: impl Future<Output = Reply>,
     ) -> Result<Reply, Dropped> {
-        let effect = locked(&self.faults).strike(route.call, &route.app, region);
-        if effect.is_some() {
-            locked(&self.journal).faulted(number);
-        }
         let reply = match effect {
-            None => carried_out.await,
+            None | Some(Effect::ListsGone) => carried_out.await,
             Some(Effect::DropRequest) => return Err(Dropped),
             Some(Effect::Answer { status, body }) => given(status, body),
             Some(Effect::Delay { millis }) => {

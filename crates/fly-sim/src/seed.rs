@@ -121,7 +121,7 @@ impl VolumeSeed {
 /// Made as the call would make it, under the same rules.
 fn made(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, Refusal> {
     let route = Route { call, app: app.to_owned(), id: String::new(), key: String::new() };
-    let request = ApiRequest { route, query: Vec::new(), nonce: None, body };
+    let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_gone: false, body };
     let reply = api::answer(world, &request)?;
     let id = reply.value().and_then(|shown| shown["id"].as_str()).unwrap_or_default().to_owned();
     world.backdate(&id, Duration::from_secs(age_seconds));

@@ -42,7 +42,12 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
     let (id, delay) = (&request.route.id, world.settings.timing.stop);
     let machine = world.reachable_machine(&request.route.app, id)?;
     match machine.state {
-        State::Stopping | State::Stopped | State::Failed | State::Destroying | State::Destroyed => {}
+        State::Stopping
+        | State::Stopped
+        | State::Failed
+        | State::LaunchFailed
+        | State::Destroying
+        | State::Destroyed => {}
         // Also a machine that is only about to start, or is being replaced: the last word counts.
         _ => {
             machine.sandbox = None;

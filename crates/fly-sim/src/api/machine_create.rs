@@ -40,6 +40,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         name,
         region,
         state: State::Created,
+        last_alive: State::Created,
         private_ip: world.ids.private_ip(),
         created_at: at,
         updated_at: at,

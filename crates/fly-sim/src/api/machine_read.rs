@@ -31,7 +31,14 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
         .filter(|machine| is_wanted(machine, request))
         .collect();
     machines.sort_by_key(|machine| machine.born);
-    Ok(Reply::json(200, machines.into_iter().map(|machine| machine.render(summary)).collect()))
+    let shown = machines.into_iter().map(|machine| {
+        let mut shown = machine.render(summary);
+        if request.lists_gone && machine.is_leaving() {
+            shown["state"] = json!(machine.last_alive);
+        }
+        shown
+    });
+    Ok(Reply::json(200, shown.collect()))
 }
 
 pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
@@ -52,7 +59,7 @@ pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply,
 /// Whether the list's filters let the machine through: several filters must all hold.
 pub(super) fn is_wanted(machine: &Machine, request: &ApiRequest) -> bool {
     let gone = machine.state == State::Destroyed;
-    if gone && !request.flag(&["include_deleted"]) {
+    if gone && !request.lists_gone && !request.flag(&["include_deleted"]) {
         return false;
     }
     // The list's store has no configuration of a machine whose host is down: filters on it miss the machine.

@@ -29,7 +29,7 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     let machine = world.reachable_machine(app, id)?;
     let target = match machine.state {
         State::Replacing => return Err(Refusal::ConcurrentUpdate),
-        State::Destroying => return Err(Refusal::MachineNotFound),
+        State::LaunchFailed | State::Destroying => return Err(Refusal::MachineNotFound),
         State::Started | State::Starting | State::Restarting => running_target(request),
         State::Created | State::Stopping | State::Failed => State::Stopped,
         state => state,

@@ -14,6 +14,8 @@ pub(crate) struct ApiRequest {
     pub(crate) query: Vec<(String, String)>,
     /// Header `fly-machine-lease-nonce`.
     pub(crate) nonce: Option<String>,
+    /// A list is to show what is gone, too, as it was.
+    pub(crate) lists_gone: bool,
     /// The JSON body; an empty object where there is none.
     pub(crate) body: Value,
 }

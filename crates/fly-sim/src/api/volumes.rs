@@ -7,7 +7,7 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     rules,
-    world::{Files, Volume, World},
+    world::{Files, Host, Volume, World},
 };
 
 const DEFAULT_SIZE_GB: u64 = 3;
@@ -24,7 +24,14 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
         .filter(|volume| volume.born.at + lag <= world.now() && volume.shown_from <= world.now())
         .collect();
     volumes.sort_by_key(|volume| volume.born);
-    Ok(Reply::json(200, volumes.into_iter().map(Volume::render).collect()))
+    let shown = volumes.into_iter().map(|volume| {
+        let mut shown = volume.render();
+        if request.lists_gone {
+            shown["state"] = json!("created");
+        }
+        shown
+    });
+    Ok(Reply::json(200, shown.collect()))
 }
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
@@ -59,6 +66,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         created_at: world.wall(),
         born: world.born(),
         shown_from: world.now() + world.settings.timing.read_lag,
+        host: Host::Up,
         claimed_by: None,
         deleted: false,
         files,

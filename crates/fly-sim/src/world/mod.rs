@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub(crate) use agenda::{Agenda, Due, Next};
-pub(crate) use model::{App, Born, Files, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub(crate) use model::{App, Born, Files, Host, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
 pub use model::{AppAccess, State};
 pub use sabotage::Death;
 pub(crate) use shared::SharedWorld;

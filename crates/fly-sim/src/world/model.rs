@@ -17,7 +17,7 @@ pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// State of a machine, as Fly spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "Fly's own words")]
 pub enum State {
     Created,
@@ -30,6 +30,7 @@ pub enum State {
     Suspended,
     Replacing,
     Failed,
+    LaunchFailed,
     Destroying,
     Destroyed,
 }
@@ -48,16 +49,28 @@ impl State {
             Self::Suspended => "suspended",
             Self::Replacing => "replacing",
             Self::Failed => "failed",
+            Self::LaunchFailed => "launch_failed",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
         }
+    }
+
+    /// Gone, or about to be, whatever anybody does.
+    pub(crate) fn is_leaving(self) -> bool {
+        matches!(self, Self::LaunchFailed | Self::Destroying | Self::Destroyed)
     }
 
     /// Whether `destroy` is refused without force.
     pub(crate) fn needs_force(self) -> bool {
         !matches!(
             self,
-            Self::Stopped | Self::Suspended | Self::Failed | Self::Created | Self::Destroying | Self::Destroyed
+            Self::Stopped
+                | Self::Suspended
+                | Self::Failed
+                | Self::LaunchFailed
+                | Self::Created
+                | Self::Destroying
+                | Self::Destroyed
         )
     }
 }
@@ -124,11 +137,30 @@ pub(crate) struct Volume {
     pub(crate) born: Born,
     /// Reads and lists know nothing of it before.
     pub(crate) shown_from: Instant,
+    /// Its machine's host, too.
+    pub(crate) host: Host,
     /// The machine that mounts it, until that machine is gone and the binding has been released.
     pub(crate) claimed_by: Option<String>,
     /// Deleted: reads `pending_destroy`.
     pub(crate) deleted: bool,
     pub(crate) files: Files,
+}
+
+/// Whether the host that a volume lies on can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    Up,
+    Down,
+}
+
+impl Host {
+    /// Fly's `host_status`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "ok",
+            Self::Down => "unreachable",
+        }
+    }
 }
 
 /// When something came into being: for lists that lag and lists that miss the newest.
@@ -173,6 +205,8 @@ pub(crate) struct Machine {
     pub(crate) born: Born,
     /// Reads and lists know nothing of it before.
     pub(crate) shown_from: Instant,
+    /// The last state in which it was not on its way out: what a list that lags still shows.
+    pub(crate) last_alive: State,
     /// Identifies the version of the configuration; Fly's `instance_id`.
     pub(crate) version: String,
     /// Version and configuration, oldest first, the current one included.
@@ -222,7 +256,7 @@ impl Machine {
 
     /// Whether the machine is, or is about to be, gone.
     pub(crate) fn is_leaving(&self) -> bool {
-        matches!(self.state, State::Destroying | State::Destroyed)
+        self.state.is_leaving()
     }
 }
 

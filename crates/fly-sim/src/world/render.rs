@@ -113,7 +113,7 @@ impl Volume {
             "region": self.region, "zone": self.zone, "encrypted": self.encrypted, "fstype": self.fstype,
             "attached_machine_id": self.claimed_by, "attached_alloc_id": null,
             "created_at": rfc3339(self.created_at), "snapshot_retention": self.snapshot_retention,
-            "auto_backup_enabled": self.auto_backup_enabled, "host_status": "ok", "type": "local",
+            "auto_backup_enabled": self.auto_backup_enabled, "host_status": self.host.as_str(), "type": "local",
             "block_size": BLOCK, "blocks": total / BLOCK, "blocks_free": (total - used) / BLOCK,
             "blocks_avail": (total - used) / BLOCK, "bytes_used": used, "bytes_total": total,
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Next, State, Volume, World, transitions::Exit};
+use super::{Host, Next, State, Volume, World, transitions::Exit};
 
 /// How a machine dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Death {
     Process,
     /// Destroyed without anybody asking; its volume stays.
     Destroyed,
+    /// Its launch fails: reads `launch_failed`, then destroys itself. Its volume stays.
+    LaunchFailed,
     /// Gone without a trace, as after a long time: its id is unknown from now on.
     Forgotten,
 }
@@ -34,10 +36,12 @@ impl World {
             }
             Death::Process => self.process_exits(id, exit),
             Death::Destroyed => self.begin_destroy(id),
+            Death::LaunchFailed => self.fail_launch(id),
             Death::Forgotten => {
                 self.machines.remove(id);
                 if let Some(volume) = volume.and_then(|volume| self.volumes.get_mut(&volume)) {
                     volume.claimed_by = None;
+                    volume.host = Host::Up;
                 }
             }
         }
@@ -62,6 +66,11 @@ impl World {
         if down {
             machine.sandbox = None;
         }
+        // A volume lies on the host of the machine that mounts it.
+        let volume = machine.mount().map(|(volume, _)| volume.to_owned());
+        if let Some(volume) = volume.and_then(|volume| self.volumes.get_mut(&volume)) {
+            volume.host = if down { Host::Down } else { Host::Up };
+        }
         match held {
             Some(next) if back => self.advance(id, next),
             None if back && self.machines.get(id).is_some_and(|machine| machine.state == State::Started) => {
@@ -78,7 +87,14 @@ impl World {
         let (born, new_id, zone) = (self.born(), self.ids.volume(), self.ids.zone());
         let tombstone = self.settings.timing.volume_tombstone;
         let old = self.volumes.get_mut(id).filter(|volume| !volume.deleted)?;
-        let moved = Volume { id: new_id.clone(), zone, born, files: std::mem::take(&mut old.files), ..old.clone() };
+        let moved = Volume {
+            id: new_id.clone(),
+            zone,
+            born,
+            files: std::mem::take(&mut old.files),
+            host: Host::Up,
+            ..old.clone()
+        };
         old.deleted = true;
         let holder = old.claimed_by.take();
         self.volumes.insert(new_id.clone(), moved);

@@ -40,6 +40,9 @@ impl World {
         machine.plan += 1;
         machine.held = None;
         machine.state = state;
+        if !state.is_leaving() {
+            machine.last_alive = state;
+        }
         machine.updated_at = wall;
         let plan = machine.plan;
         if let Some((delay, next)) = follow {
@@ -125,6 +128,16 @@ impl World {
         }
         self.redirect(id, State::Destroying, Some((delay, Next::Destroyed)));
         self.record(id, "destroy", "user", None);
+    }
+
+    /// The machine cannot be launched: it says so and goes away by itself.
+    pub(crate) fn fail_launch(&mut self, id: &str) {
+        let delay = self.settings.timing.destroy;
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.sandbox = None;
+        }
+        self.redirect(id, State::LaunchFailed, Some((delay, Next::Destroyed)));
+        self.record(id, "launch", "flyd", None);
     }
 
     /// Forgets the deleted volume after `delay`.

@@ -230,9 +230,12 @@ async fn a_destroy_can_be_stuck() {
 #[tokio::test]
 async fn a_machine_on_a_host_that_is_down_is_shown_and_cannot_be_moved() {
     let fly = Fly::fast().await;
-    let mut body = plain("town");
+    let volume = fly.volume("data").await;
+    let mut body = mounting("town", &volume);
     body["config"]["metadata"] = json!({ "gastown_town_id": "t" });
     let id = fly.started(body).await;
+    let host_of_volume = async || fly.get(&format!("volumes/{volume}")).await.1["host_status"].clone();
+    assert_eq!(host_of_volume().await, "ok");
     fly.sim.inject(Fault::at(Call::ListMachines, Effect::HostDown));
     fly.get("machines").await;
 
@@ -243,11 +246,13 @@ async fn a_machine_on_a_host_that_is_down_is_shown_and_cannot_be_moved() {
         (&json!(null), &json!("registry.fly.io/img:1"))
     );
     assert_eq!(fly.get("machines?metadata.gastown_town_id=t").await, (200, json!([])), "the filter misses it");
+    assert_eq!(host_of_volume().await, "unreachable", "it lies on the same host");
     assert_eq!(fly.post(&format!("machines/{id}/stop"), json!(null)).await.0, 503);
     let (status, _) = fly.delete(&format!("machines/{id}?force=true")).await;
     assert_eq!(status, 200, "a destroy is noted");
     assert_eq!(fly.get(&format!("machines/{id}/wait?state=destroyed&timeout=1")).await.0, 408);
     assert!(fly.sim.set_host_down(&id, false));
+    assert_eq!(host_of_volume().await, "ok");
     fly.reach(&id, "destroyed").await;
 }
 

@@ -5,6 +5,7 @@
 mod apps;
 mod binary;
 mod client;
+mod endings;
 mod faults;
 mod gateway;
 mod leases;

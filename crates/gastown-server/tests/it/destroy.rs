@@ -15,6 +15,7 @@ on_both! {
     a_sandbox_that_cannot_sync_keeps_no_town_alive,
     a_destroy_outlasts_a_fly_that_is_down,
     a_volume_that_stays_bound_is_waited_for,
+    lists_that_still_show_what_is_gone_keep_no_town_alive,
 }
 
 async fn a_destroyed_town_leaves_nothing_but_its_tombstone(setup: Setup) -> Stage {
@@ -128,5 +129,20 @@ async fn a_volume_that_stays_bound_is_waited_for(mut setup: Setup) -> Stage {
     assert_eq!(stage.sim.volumes(), []);
     let tries = stage.sim.calls().iter().filter(|record| record.call == Call::DeleteVolume).count();
     assert!(tries > 1, "the volume was never bound");
+    stage
+}
+
+async fn lists_that_still_show_what_is_gone_keep_no_town_alive(setup: Setup) -> Stage {
+    let stage = setup.raise().await;
+    let town = stage.running("mill").await;
+    for call in [Call::ListMachines, Call::ListVolumes] {
+        stage.sim.inject(Fault::at(call, Effect::ListsGone).times(6));
+    }
+    let answer = stage.on_town("destroyTown", town.id).await.unwrap();
+    assert_eq!(answer["status"], "destroyed");
+    stage.idle().await;
+    let row = stage.rows.town(town.id).await;
+    assert_eq!((row.fly_machine_id, row.fly_volume_id), (None, None));
+    assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
 }

@@ -64,8 +64,10 @@ async fn a_machine_that_never_starts_is_told_and_leaves_nothing(mut setup: Setup
 
 async fn a_machine_that_dies_at_once_is_told_and_leaves_nothing(setup: Setup) -> Stage {
     let stage = setup.raise().await;
-    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::KillMachine { death: Death::Destroyed }));
-    fails(&stage, "BAD_GATEWAY", "machine_failed", "the machine started and failed").await;
+    for death in [Death::Destroyed, Death::LaunchFailed] {
+        stage.sim.inject(Fault::at(Call::CreateMachine, Effect::KillMachine { death }));
+        fails(&stage, "BAD_GATEWAY", "machine_failed", "the machine started and failed").await;
+    }
     stage
 }
 
