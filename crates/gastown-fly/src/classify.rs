@@ -101,8 +101,9 @@ impl std::fmt::Display for Scope {
 pub fn classify(action: Action, status: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
     let told = Told::read(body);
     // Whatever the body claims, what failed in the middle proves nothing. A 503 with Fly's own code for lack of room did
-    // not fail: it is Fly's no, as its own client reads it.
-    if status >= 500 && !(status == UNAVAILABLE && told.is_lack_of_room()) {
+    // not fail: it is Fly's no to what needs room, as its own client reads it.
+    let no_room = status == UNAVAILABLE && !action.reads() && told.is_lack_of_room();
+    if status >= 500 && !no_room {
         return Refusal::ServerTrouble;
     }
     TABLE

@@ -77,6 +77,7 @@ fn flys_own_code_decides_before_any_text() {
         (CreateMachine, 503, "", "volume_placement_capacity", Refusal::NoCapacity(VolumeHost)),
         (CreateVolume, 503, "no room", "insufficient_capacity", Refusal::NoCapacity(Region)),
         (StartMachine, 503, "no room", "insufficient_capacity", Refusal::NoCapacity(Host)),
+        (GetMachine, 503, "no room", "insufficient_capacity", Refusal::ServerTrouble),
         // Of others it is not known what was done before they failed.
         (CreateMachine, 503, "no capacity", "unknown", Refusal::ServerTrouble),
         (CreateMachine, 503, "nope", "name_taken", Refusal::ServerTrouble),
