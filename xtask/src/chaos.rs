@@ -9,6 +9,8 @@ mod faults;
 mod figures;
 mod kills;
 mod ledger;
+mod mischief;
+mod proof;
 mod recovery;
 mod replica;
 mod rows;
@@ -67,7 +69,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let logs = stage.logs().to_owned();
     let mut storm = Storm::brew(seed, &stage)?;
     let ended = interrupt.or(storm.rage(&mut stage, duration)).await;
-    let figures = Figures::gather(&stage, &storm, ended.is_ok()).await;
+    let figures = Figures::gather(&stage, &storm, duration, ended.is_ok()).await;
     stage.strike().await;
 
     let figures = figures?;

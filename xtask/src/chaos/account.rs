@@ -3,14 +3,18 @@
 //! Pure. Each check stands alone, so one mishap may be found twice: a second machine of a town is a double, and an
 //! orphan too.
 
+mod wrong;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 
-use super::ledger::Ledger;
-use super::rows::{EventRow, Rows, TownRow};
+use super::ledger::{Ledger, REFUSED_RIG};
+use super::rows::{EventRow, Rows};
 use super::world::World;
+
+pub(super) use wrong::is_drifting;
 
 #[cfg(test)]
 mod tests;
@@ -57,11 +61,12 @@ pub(super) struct Finding {
 pub(super) fn account(rows: &Rows, world: &World, told: &Ledger) -> Vec<Finding> {
     let checks = [
         (Kind::Lost, lost(rows, told)),
+        (Kind::Lost, taken_unasked(rows, told)),
         (Kind::Lost, lost_data(rows, world)),
         (Kind::Orphan, orphans(rows, world)),
         (Kind::Double, doubles(rows, world, told)),
         (Kind::Stuck, stuck(rows)),
-        (Kind::Wrong, wrong(rows, world)),
+        (Kind::Wrong, wrong::wrong(rows, world, told)),
     ];
     let findings = checks.into_iter().flat_map(|(kind, found)| found.into_iter().map(move |what| (kind, what)));
     findings.map(|(kind, what)| Finding { kind, what }).collect()
@@ -78,19 +83,35 @@ fn lost(rows: &Rows, told: &Ledger) -> Vec<String> {
     let without_row = told.towns.iter().filter(|id| rows.town(id).is_none());
     let without_row = without_row.map(|id| format!("town {id} was answered to a client and has no row"));
 
-    let accounted_for: BTreeSet<&str> = rows.rigs.iter().map(|rig| rig.id.as_str()).chain(removed_rigs(rows)).collect();
+    let accounted_for: BTreeSet<&str> =
+        rows.rigs.iter().map(|rig| rig.id.as_str()).chain(rigs_that_may_go(rows, told)).collect();
     let accepted_rigs = accepted.filter_map(|event| Some((event.rig.as_deref()?, event.town.as_str())));
     let answered_rigs = told.rigs.iter().map(|(rig, town)| (rig.as_str(), town.as_str()));
     let rigs: BTreeSet<_> = accepted_rigs.chain(answered_rigs).collect();
     let lost_rigs = rigs.into_iter().filter(|(rig, _)| !accounted_for.contains(rig));
-    let lost_rigs =
-        lost_rigs.map(|(rig, town)| format!("rig {rig} of town {town} was accepted, and neither kept nor removed"));
+    let lost_rigs = lost_rigs
+        .map(|(rig, town)| format!("rig {rig} of town {town} was accepted, is gone, and nobody asked for its removal"));
     without_end.chain(without_row).chain(lost_rigs).collect()
 }
 
-fn removed_rigs(rows: &Rows) -> impl Iterator<Item = &str> {
-    let gone = ["remove_rig", "rig_refused"];
-    rows.events.iter().filter(move |event| gone.contains(&&*event.action)).filter_map(|event| event.rig.as_deref())
+/// Rigs that somebody asked to have removed, and those that their sandbox has refused. That the table says of a rig that
+/// it was removed is no excuse: it says so whoever removed it.
+fn rigs_that_may_go<'a>(rows: &'a Rows, told: &'a Ledger) -> impl Iterator<Item = &'a str> {
+    let is_refused =
+        |event: &&EventRow| event.action == "rig_refused" || event.rig_name.as_deref() == Some(REFUSED_RIG);
+    let refused = rows.events.iter().filter(is_refused).filter_map(|event| event.rig.as_deref());
+    told.removals.keys().map(String::as_str).chain(refused)
+}
+
+/// Towns that went although nobody asked for it, and no create was undone.
+fn taken_unasked(rows: &Rows, told: &Ledger) -> Vec<String> {
+    let of = |event: &&EventRow| event.outcome == "rolled_back" || (event.action == "destroy" && event.is_acceptance());
+    let excused = |town: &str| {
+        let mut events = rows.events.iter().filter(|event| event.town == town).filter(of);
+        events.any(|event| event.outcome == "rolled_back" || told.destroys.contains_key(town))
+    };
+    let taken = rows.towns.iter().filter(|town| town.gone && !excused(&town.id));
+    taken.map(|town| format!("town {} is gone, and nobody asked for it", town.id)).collect()
 }
 
 /// Volumes of living towns that were deleted with something on them.
@@ -153,55 +174,4 @@ fn stuck(rows: &Rows) -> Vec<String> {
     let rigs = rows.unsettled_rigs().filter(|rig| !rows.in_flight(&rig.town));
     let rigs = rigs.map(|rig| format!("rig {} of running town {} is still {}", rig.id, rig.town, rig.status));
     operations.chain(rigs).collect()
-}
-
-/// Towns in flight are left out: they are stuck, and may say what they like.
-fn wrong(rows: &Rows, world: &World) -> Vec<String> {
-    let at_rest = rows.towns.iter().filter(|town| !rows.in_flight(&town.id));
-    let towns = at_rest.clone().flat_map(|town| {
-        wrong_with(town, world).into_iter().map(|what| format!("town {} ({}) {what}", town.id, town.status))
-    });
-    let gone: BTreeSet<&str> = rows.towns.iter().filter(|town| town.gone).map(|town| town.id.as_str()).collect();
-    let removals = rows
-        .events
-        .iter()
-        .filter(|event| event.outcome == "rolled_back" || (event.action == "destroy" && event.outcome == "done"));
-    let living = removals.filter(|event| rows.town(&event.town).is_some() && !gone.contains(event.town.as_str()));
-    let living = living.map(|event| format!("town {} was removed ({}) and lives", event.town, event.outcome));
-    let rigs =
-        at_rest.filter(|town| !town.gone && town.status == "running").flat_map(|town| missing_rigs(town, rows, world));
-    towns.chain(living).chain(rigs).collect()
-}
-
-/// What the row says that is not so.
-fn wrong_with(town: &TownRow, world: &World) -> Option<String> {
-    let volume = town.volume.as_deref().and_then(|id| world.volume(id));
-    let machine = town.machine.as_deref().and_then(|id| world.machine(id));
-    match town.status.as_str() {
-        "destroyed" => {
-            let left = [town.machine.as_deref(), town.volume.as_deref()].into_iter().flatten().collect::<Vec<_>>();
-            (!left.is_empty() || !town.gone).then(|| format!("still names {left:?}, soft-deleted: {}", town.gone))
-        }
-        "running" | "stopped" => {
-            let Some(volume) = volume else { return Some(format!("has no volume on Fly: {:?}", town.volume)) };
-            let Some(machine) = machine else { return Some(format!("has no machine on Fly: {:?}", town.machine)) };
-            let wanted = if town.status == "running" { "started" } else { "stopped" };
-            if machine.state != wanted || machine.serving != (wanted == "started") {
-                return Some(format!("has machine {}: {}, serving: {}", machine.id, machine.state, machine.serving));
-            }
-            (machine.volume.as_deref() != Some(volume.id.as_str()))
-                .then(|| format!("names volume {}, its machine {} mounts {:?}", volume.id, machine.id, machine.volume))
-        }
-        _ => Some("is not being worked on".to_owned()),
-    }
-}
-
-/// Rigs that a running town is said to have, and its sandbox has not. One that only the sandbox has may have been made
-/// by hand; it is nobody's loss.
-fn missing_rigs(town: &TownRow, rows: &Rows, world: &World) -> Vec<String> {
-    let present = town.volume.as_deref().and_then(|id| world.volume(id)).map(|volume| volume.rigs.as_slice());
-    let present = present.unwrap_or_default();
-    let active = rows.rigs.iter().filter(|rig| rig.town == town.id && rig.status == "active");
-    let missing = active.filter(|rig| !present.iter().any(|name| name.eq_ignore_ascii_case(&rig.name)));
-    missing.map(|rig| format!("rig {} ({}) of town {} is not in its sandbox", rig.id, rig.name, town.id)).collect()
 }

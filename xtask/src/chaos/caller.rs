@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::ledger::{Answer, Ledger};
+use super::ledger::{Answer, Ledger, REFUSED_RIG, Removal, UNPUSHED};
 use crate::trpc::{Refused, Trpc};
 
 /// Few, so that names are taken, given up and used again.
@@ -185,18 +185,20 @@ impl Caller {
     }
 
     async fn destroy(&mut self, town: &str) {
+        self.ledger().destroy(town, false);
         // Whatever comes of it, `listTowns` tells whether it is still there.
         if let Answer::Given(_) = self.ask("destroyTown", &json!({ "townId": town })).await {
+            self.ledger().destroy(town, true);
             self.known.towns().remove(town);
         }
     }
 
     async fn add_rig(&mut self, town: &str) {
         let name = RIGS[self.dice.random_range(0..RIGS.len())];
-        let repository = match self.dice.random_range(0..12) {
-            0 => "https://git.example.com/refused/x.git".to_owned(),
-            1 => format!("https://git.example.com/unpushed/{name}.git"),
-            _ => repository(name),
+        let (name, repository) = match self.dice.random_range(0..12) {
+            0 => (REFUSED_RIG, "https://git.example.com/refused/x.git".to_owned()),
+            1 => (name, format!("https://git.example.com{UNPUSHED}{name}.git")),
+            _ => (name, repository(name)),
         };
         let input = json!({ "townId": town, "rigName": name, "repoUrl": repository });
         if let Answer::Given(rig) = self.ask("addRig", &input).await
@@ -213,8 +215,11 @@ impl Caller {
             return self.look_at(town).await;
         };
         let force = self.dice.random_ratio(1, 3);
-        if let Answer::Given(_) = self.ask("removeRig", &json!({ "townId": town, "rigId": rig, "force": force })).await
-        {
+        self.ledger().removal(&rig, Removal::Asked);
+        let input = json!({ "townId": town, "rigId": rig, "force": force });
+        if let Answer::Given(removal) = self.ask("removeRig", &input).await {
+            let is_removed = removal["removed"] == true;
+            self.ledger().removal(&rig, if is_removed { Removal::Done } else { Removal::Pending });
             let mut towns = self.known.towns();
             towns.entry(town.to_owned()).or_default().rigs.retain(|known| *known != rig);
         }
@@ -222,7 +227,11 @@ impl Caller {
 
     async fn look_at(&mut self, town: &str) {
         match self.ask("getTownStatus", &json!({ "townId": town })).await {
-            Answer::Given(report) => self.known.saw(town, &report),
+            Answer::Given(report) => {
+                let rigs = report["rigs"].as_array().into_iter().flatten();
+                rigs.filter_map(|rig| rig["rigId"].as_str()).for_each(|rig| self.ledger().rig(town, rig));
+                self.known.saw(town, &report);
+            }
             Answer::Refused(code) if code == "NOT_FOUND" => drop(self.known.towns().remove(town)),
             Answer::Refused(_) | Answer::None => {}
         }

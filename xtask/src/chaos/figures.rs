@@ -10,9 +10,10 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::account::{Finding, Kind, account};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Mischief};
+use super::proof::Proof;
 use super::recovery;
-use super::replica::Replica;
+use super::replica::{PANIC, Replica};
 use super::rows::{EventRow, Rows};
 use super::stage::Stage;
 use super::storm::Storm;
@@ -27,11 +28,13 @@ pub(super) struct Figures {
     rows: Vec<(&'static str, String)>,
     /// None where the storm was broken off: then nothing is at its end, and the books are open.
     findings: Option<Vec<Finding>>,
+    /// Why the run proves nothing, whatever the books say.
+    shortcomings: Vec<String>,
 }
 
 impl Figures {
     /// Counts, closes the books where everything came to its end, and writes down what they were made of.
-    pub(super) async fn gather(stage: &Stage, storm: &Storm, over: bool) -> anyhow::Result<Self> {
+    pub(super) async fn gather(stage: &Stage, storm: &Storm, duration: Duration, over: bool) -> anyhow::Result<Self> {
         let rows = Rows::read(stage.database.pool(), &stage.user_ids()).await;
         let rows = match rows {
             // Broken off while the database was down.
@@ -41,18 +44,20 @@ impl Figures {
         let world = World::of(&stage.fly);
         let told = storm.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = over.then(|| account(&rows, &world, &told));
-        let mut figures = Self { rows: Vec::new(), findings };
+        let proof = proof_of(stage, storm, &rows, duration);
+        let mut figures = Self { rows: Vec::new(), findings, shortcomings: proof.shortcomings() };
         figures.count_calls(&told);
         figures.count_operations(&rows);
-        figures.count_mishaps(stage, storm, over);
+        figures.count_mishaps(stage, storm, &told.mischief);
+        figures.count_recoveries(storm, &proof, over);
         keep(stage.logs(), &Kept { rows: &rows, world: &world, told: &told, findings: figures.findings.as_deref() })?;
         keep_calls(stage)?;
         Ok(figures)
     }
 
-    /// Whether nothing is lost, orphaned, double, stuck or wrong.
+    /// Whether nothing is lost, orphaned, double, stuck or wrong, after a run that proves something.
     pub(super) fn balance(&self) -> bool {
-        self.findings.as_ref().is_some_and(Vec::is_empty)
+        self.findings.as_ref().is_some_and(Vec::is_empty) && self.shortcomings.is_empty()
     }
 
     /// The table, then whatever is not as it should be.
@@ -78,6 +83,7 @@ impl Figures {
                 println!("{kind}: … and {} more", found.len() - SHOWN);
             }
         }
+        self.shortcomings.iter().for_each(|shortcoming| println!("proves nothing: {shortcoming}"));
     }
 
     fn count_calls(&mut self, told: &Ledger) {
@@ -100,26 +106,30 @@ impl Figures {
         self.add("rigs", format!("{} left{}", rows.rigs.len(), in_brackets(&rigs)));
     }
 
-    fn count_mishaps(&mut self, stage: &Stage, storm: &Storm, over: bool) {
+    fn count_mishaps(&mut self, stage: &Stage, storm: &Storm, mischief: &Mischief) {
         self.add("kills", storm.toll.kills().to_string());
         self.add("starts in vain, for want of a database", storm.toll.vain_starts().to_string());
         self.add("replicas that ended by themselves", storm.toll.crashes().to_string());
-        let errors =
-            stage.replicas.iter().flat_map(Replica::errors).fold(BTreeMap::new(), |mut all, (error, count)| {
-                *all.entry(error).or_default() += count;
-                all
-            });
+        let errors = errors_of(stage);
         self.add("errors in their logs", format!("{}{}", errors.values().sum::<u64>(), in_brackets(&errors)));
-        self.add("database restarts", storm.restarts.to_string());
+        self.add("database restarts", u8::from(storm.outage.is_some()).to_string());
         let calls = stage.fly.calls();
         let struck = calls.iter().filter(|call| call.faulted).count();
         self.add("faults", format!("{struck} in {} calls to Fly and sandboxes", calls.len()));
+        let (machines, volumes) = (mischief.machines, mischief.volumes.len());
+        self.add("behind everybody's back", format!("{machines} machines ended, {volumes} volumes lost"));
+    }
+
+    fn count_recoveries(&mut self, storm: &Storm, proof: &Proof, over: bool) {
         let recovery = recovery::locked(&storm.recovery);
         let (taken_over, waiting) = (recovery.taken_over(), recovery.waiting());
         self.add("operations of the dead", format!("{taken_over} taken over, {waiting} waiting"));
         if let (Some(longest), Some(median)) = (recovery.longest(), recovery.median()) {
-            let (longest, median) = (Elapsed(longest), Elapsed(median));
-            self.add("longest recovery", format!("{longest} after its driver's death, half of them within {median}"));
+            let (longest, median, bound) = (Elapsed(longest), Elapsed(median), Elapsed(proof.recovery_within()));
+            self.add(
+                "longest recovery",
+                format!("{longest} after its driver's death, half of them within {median}; bound {bound}"),
+            );
         }
         if over {
             let quiet = storm.quiet_after.map_or("never".to_owned(), |after| Elapsed(after).to_string());
@@ -130,6 +140,28 @@ impl Figures {
     fn add(&mut self, what: &'static str, figure: impl Into<String>) {
         self.rows.push((what, figure.into()));
     }
+}
+
+fn proof_of(stage: &Stage, storm: &Storm, rows: &Rows, duration: Duration) -> Proof {
+    let accepted = rows.events.iter().filter(|event| event.operation.is_some() && event.is_acceptance());
+    Proof {
+        storm: duration,
+        accepted: accepted.count() as u64,
+        faults: stage.fly.calls().iter().filter(|call| call.faulted).count(),
+        kills: storm.toll.kills(),
+        crashes: storm.toll.crashes(),
+        panics: errors_of(stage).get(PANIC).copied().unwrap_or_default(),
+        outage: storm.outage.unwrap_or_default(),
+        longest_recovery: recovery::locked(&storm.recovery).longest(),
+    }
+}
+
+/// Errors in the logs of all replicas, by message.
+fn errors_of(stage: &Stage) -> BTreeMap<String, u64> {
+    stage.replicas.iter().flat_map(Replica::errors).fold(BTreeMap::new(), |mut all, (error, count)| {
+        *all.entry(error).or_default() += count;
+        all
+    })
 }
 
 /// What the books were made of.
@@ -191,6 +223,7 @@ mod tests {
             outcome: outcome.into(),
             error: None,
             rig: None,
+            rig_name: None,
             at,
         }
     }
@@ -216,10 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn books_that_were_never_closed_do_not_balance() {
-        let figures = |findings| Figures { rows: Vec::new(), findings };
+    fn books_that_were_never_closed_do_not_balance_nor_do_those_of_a_run_that_proves_nothing() {
+        let figures = |findings| Figures { rows: Vec::new(), findings, shortcomings: Vec::new() };
         assert!(figures(Some(Vec::new())).balance());
         assert!(!figures(None).balance());
         assert!(!figures(Some(vec![Finding { kind: Kind::Lost, what: "a town".into() }])).balance());
+        let idle = Figures { shortcomings: vec!["no kills".into()], ..figures(Some(Vec::new())) };
+        assert!(!idle.balance());
     }
 }

@@ -14,9 +14,9 @@ use super::recovery::Death;
 use super::replica::{Ended, Replica};
 
 /// Milliseconds between two kills.
-const PAUSE: std::ops::RangeInclusive<u64> = 2000..=6000;
+pub(super) const PAUSE: std::ops::RangeInclusive<u64> = 2000..=6000;
 /// Milliseconds that a killed replica stays away.
-const AWAY: std::ops::RangeInclusive<u64> = 100..=3000;
+pub(super) const AWAY: std::ops::RangeInclusive<u64> = 100..=3000;
 /// Who has ended by itself is started again after that long.
 const BEFORE_NEXT_START: Duration = Duration::from_millis(500);
 /// How often the replicas are looked at.

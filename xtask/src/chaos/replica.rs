@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Below the range from which systems take ports for outgoing connections: nobody else has it while its replica is down.
 const PORTS: std::ops::Range<u16> = 18_000..30_000;
 
+/// What a panic is counted as among the errors.
+pub(super) const PANIC: &str = "a panic";
+
 /// One of the replicas.
 pub(super) struct Replica {
     port: u16,
@@ -136,7 +139,7 @@ fn worker_of(line: &str) -> Option<String> {
 fn error_of(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
         Ok(event) => (event["level"] == "ERROR").then(|| event["message"].as_str().unwrap_or("?").to_owned()),
-        Err(_no_event) => line.contains("panicked at").then(|| "a panic".to_owned()),
+        Err(_no_event) => line.contains("panicked at").then(|| PANIC.to_owned()),
     }
 }
 
@@ -163,7 +166,7 @@ mod tests {
                      gastown: cannot start\n{\"level\":\"ERROR\",\"message\":\"b\"}";
         std::fs::write(&log, lines).unwrap();
         let errors = Replica::new(0, Vec::new(), log).errors();
-        assert_eq!(errors.into_iter().collect::<Vec<_>>(), [("a panic".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(errors.into_iter().collect::<Vec<_>>(), [(PANIC.to_owned(), 1), ("b".to_owned(), 2)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the database holds of this run's users: towns, what is in flight, rigs, and all that happened.
 
+use gastown_domain::TownId;
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -22,6 +23,12 @@ pub(super) struct TownRow {
     pub(super) volume: Option<String>,
     /// Soft-deleted.
     pub(super) gone: bool,
+    /// What happened behind our back, as its owner reads it.
+    pub(super) drift: Option<String>,
+    /// What its machine has to be called.
+    pub(super) machine_name: String,
+    /// What its volume has to be called.
+    pub(super) volume_name: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +46,7 @@ pub(super) struct RigRow {
     pub(super) id: String,
     pub(super) town: String,
     pub(super) name: String,
+    pub(super) repository: String,
     pub(super) status: String,
 }
 
@@ -50,6 +58,7 @@ pub(super) struct EventRow {
     pub(super) outcome: String,
     pub(super) error: Option<String>,
     pub(super) rig: Option<String>,
+    pub(super) rig_name: Option<String>,
     /// Seconds since 1970.
     pub(super) at: f64,
 }
@@ -94,16 +103,20 @@ impl Rows {
 }
 
 async fn towns(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<TownRow>> {
-    type Row = (String, String, String, String, Option<String>, Option<String>, bool);
+    type Row = (String, String, String, String, Option<String>, Option<String>, bool, Option<String>);
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id::text, user_id, town_name, status, fly_machine_id, fly_volume_id, destroyed_at IS NOT NULL \
-         FROM gastown_towns WHERE user_id = ANY($1) ORDER BY created_at, id",
+        "SELECT t.id::text, t.user_id, t.town_name, t.status, t.fly_machine_id, t.fly_volume_id, \
+         t.destroyed_at IS NOT NULL, h.drift FROM gastown_towns t \
+         LEFT JOIN gastown_town_health h ON h.town_id = t.id WHERE t.user_id = ANY($1) ORDER BY t.created_at, t.id",
     )
     .bind(users)
     .fetch_all(pool)
     .await?;
-    let town =
-        |(id, user, name, status, machine, volume, gone)| TownRow { id, user, name, status, machine, volume, gone };
+    let town = |(id, user, name, status, machine, volume, gone, drift): Row| {
+        let names = id.parse::<TownId>().map(|id| (id.machine_name(), id.volume_name()));
+        let (machine_name, volume_name) = names.unwrap_or_default();
+        TownRow { id, user, name, status, machine, volume, gone, drift, machine_name, volume_name }
+    };
     Ok(rows.into_iter().map(town).collect())
 }
 
@@ -122,33 +135,35 @@ async fn operations(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<Operati
 }
 
 async fn rigs(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<RigRow>> {
-    let rows: Vec<(String, String, String, String)> = sqlx::query_as(
-        "SELECT r.id::text, r.town_id::text, r.rig_name, r.status FROM gastown_rigs r \
+    let rows: Vec<(String, String, String, String, String)> = sqlx::query_as(
+        "SELECT r.id::text, r.town_id::text, r.rig_name, r.repo_url, r.status FROM gastown_rigs r \
          JOIN gastown_towns t ON t.id = r.town_id WHERE t.user_id = ANY($1) ORDER BY r.created_at, r.id",
     )
     .bind(users)
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|(id, town, name, status)| RigRow { id, town, name, status }).collect())
+    let rig = |(id, town, name, repository, status)| RigRow { id, town, name, repository, status };
+    Ok(rows.into_iter().map(rig).collect())
 }
 
 async fn events(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<EventRow>> {
-    type Row = (String, Option<String>, String, String, Option<String>, Option<String>, f64);
+    type Row = (String, Option<String>, String, String, Option<String>, Option<String>, Option<String>, f64);
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT e.town_id::text, e.operation_id::text, e.action, e.outcome, e.error, e.detail->>'rig_id', \
-         extract(epoch FROM e.at)::float8 FROM gastown_town_events e \
+         e.detail->>'rig_name', extract(epoch FROM e.at)::float8 FROM gastown_town_events e \
          JOIN gastown_towns t ON t.id = e.town_id WHERE t.user_id = ANY($1) ORDER BY e.at, e.id",
     )
     .bind(users)
     .fetch_all(pool)
     .await?;
-    let event = |(town, operation, action, outcome, error, rig, at)| EventRow {
+    let event = |(town, operation, action, outcome, error, rig, rig_name, at)| EventRow {
         town,
         operation,
         action,
         outcome,
         error,
         rig,
+        rig_name,
         at,
     };
     Ok(rows.into_iter().map(event).collect())

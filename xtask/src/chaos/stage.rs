@@ -21,6 +21,11 @@ const TOWN_SECRET: &str = "derives-the-keys-of-chaos-alone";
 const FLY_TOKEN: &str = "opens-the-simulated-fly-alone";
 const ORGANIZATION: &str = "personal";
 
+/// How long a replica holds a town without a word: far less than in production, so that a short run sees much of it.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
+/// How often a replica looks for work that nobody does.
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
+
 /// From the start of all replicas until they answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -156,8 +161,10 @@ fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Ve
         ("CREATE_PATIENCE_SECONDS", "60"),
         ("START_PATIENCE_SECONDS", "60"),
         ("STOP_PATIENCE_SECONDS", "60"),
-        ("LEASE_SECONDS", "10"),
-        ("SWEEP_SECONDS", "1"),
+        ("LEASE_SECONDS", &LEASE.as_secs().to_string()),
+        ("SWEEP_SECONDS", &SWEEP.as_secs().to_string()),
+        ("INSPECT_SECONDS", "2"),
+        ("REPLICAS", &ports.len().to_string()),
         ("SHUTDOWN_SECONDS", "5"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "info,gastown_orchestrator=debug,gastown_fly=debug,gastown_sandbox=debug"),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use fly_sim::FlySim;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use secrecy::ExposeSecret;
@@ -12,11 +13,13 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::account;
 use super::caller::{Acquaintance, Caller};
 use super::database::Database;
 use super::faults;
 use super::kills::{Killer, Toll};
 use super::ledger::Ledger;
+use super::mischief;
 use super::recovery::{self, Recovery};
 use super::replica::url_of;
 use super::rows::Rows;
@@ -43,10 +46,12 @@ pub(super) struct Storm {
     faults: StdRng,
     kills: StdRng,
     restart: StdRng,
+    mischief: StdRng,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) toll: Toll,
     pub(super) recovery: Mutex<Recovery>,
-    pub(super) restarts: u64,
+    /// How long the database was away, where it was restarted.
+    pub(super) outage: Option<Duration>,
     /// From the end of the storm until nothing moved any more; none where something still does.
     pub(super) quiet_after: Option<Duration>,
 }
@@ -74,13 +79,24 @@ impl Storm {
                 });
             }
         }
-        let (toll, recovery) = (Toll::default(), Mutex::default());
-        Ok(Self { callers, faults, kills, restart, ledger, toll, recovery, restarts: 0, quiet_after: None })
+        let mischief = dice();
+        Ok(Self {
+            callers,
+            faults,
+            kills,
+            restart,
+            mischief,
+            ledger,
+            toll: Toll::default(),
+            recovery: Mutex::default(),
+            outage: None,
+            quiet_after: None,
+        })
     }
 
     /// Lets everything go wrong for that long, then nothing any more, and waits until nothing moves.
     pub(super) async fn rage(&mut self, stage: &mut Stage, duration: Duration) -> anyhow::Result<()> {
-        let Self { callers, faults, kills, restart, ledger, toll, recovery, restarts, quiet_after } = self;
+        let Self { callers, faults, kills, restart, mischief, ledger, toll, recovery, outage, quiet_after } = self;
         let (pool, users) = (stage.database.pool().clone(), stage.user_ids());
         let Stage { database, fly, replicas, .. } = stage;
         let (tell, deaths) = unbounded_channel();
@@ -97,15 +113,19 @@ impl Storm {
                     faults::strike_until(end, fly, faults).await;
                     Ok(())
                 };
-                let restart = restart_once(database, restart, duration, restarts);
-                tokio::try_join!(load, faults, restart, killer.kill_until(end))
+                let mischief = async {
+                    mischief::trouble_until(end, fly, mischief, ledger).await;
+                    Ok(())
+                };
+                let restart = restart_once(database, restart, duration, outage);
+                tokio::try_join!(load, faults, mischief, restart, killer.kill_until(end))
             };
             watched("chaos", SIGN_OF_LIFE, note, all).await?;
             fly.clear_faults();
             let calm = Instant::now();
             let quiet = async {
                 tokio::select! {
-                    reached = until_quiet(&pool, &users, || World::of(fly)) => Ok(reached),
+                    reached = until_quiet(&pool, &users, fly, ledger) => Ok(reached),
                     failed = killer.keep_up() => failed.map(|never| match never {}),
                 }
             };
@@ -137,25 +157,27 @@ async fn restart_once(
     database: &mut Database,
     dice: &mut StdRng,
     duration: Duration,
-    restarts: &mut u64,
+    outage: &mut Option<Duration>,
 ) -> anyhow::Result<()> {
     let Some(cluster) = database.cluster() else { return Ok(()) };
     tokio::time::sleep(duration.mul_f64(dice.random_range(0.4..0.6))).await;
+    let away = Instant::now();
     cluster.crash().await?;
     tokio::time::sleep(Duration::from_millis(dice.random_range(DOWN))).await;
     cluster.start_again().await?;
-    *restarts += 1;
+    *outage = Some(away.elapsed());
     Ok(())
 }
 
-/// Whether nothing is in flight any more, on two looks in a row, before our patience is over.
-async fn until_quiet(pool: &PgPool, users: &[String], world: impl Fn() -> World) -> bool {
+/// Whether nothing is in flight any more and every row has caught up with the world, on two looks in a row, before our
+/// patience is over.
+async fn until_quiet(pool: &PgPool, users: &[String], fly: &FlySim, ledger: &Mutex<Ledger>) -> bool {
     let wait = async {
         let mut agreeing = 0;
         while agreeing < 2 {
             tokio::time::sleep(BETWEEN_LOOKS).await;
             agreeing = match Rows::read(pool, users).await {
-                Ok(rows) if is_quiet(&rows, &world()) => agreeing + 1,
+                Ok(rows) if is_quiet(&rows, &World::of(fly), ledger) => agreeing + 1,
                 _ => 0,
             };
         }
@@ -163,6 +185,7 @@ async fn until_quiet(pool: &PgPool, users: &[String], world: impl Fn() -> World)
     tokio::time::timeout(QUIET_WITHIN, wait).await.is_ok()
 }
 
-fn is_quiet(rows: &Rows, world: &World) -> bool {
-    rows.operations.is_empty() && rows.unsettled_rigs().next().is_none() && world.is_at_rest()
+fn is_quiet(rows: &Rows, world: &World, ledger: &Mutex<Ledger>) -> bool {
+    let is_idle = rows.operations.is_empty() && rows.unsettled_rigs().next().is_none() && world.is_at_rest();
+    is_idle && !account::is_drifting(rows, world, &ledger.lock().unwrap_or_else(PoisonError::into_inner))
 }

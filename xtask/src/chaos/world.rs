@@ -14,6 +14,8 @@ pub(super) struct World {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Machine {
     pub(super) id: String,
+    pub(super) app: String,
+    pub(super) name: String,
     /// The town it says it is of.
     pub(super) town: String,
     pub(super) state: String,
@@ -64,6 +66,8 @@ impl From<MachineSnapshot> for Machine {
             town: machine.metadata.remove("gastown_town_id").unwrap_or_default(),
             state: machine.state.to_string(),
             id: machine.id,
+            app: machine.app,
+            name: machine.name,
             volume: machine.volume,
             serving: machine.serving,
         }
