@@ -3,6 +3,7 @@
 //! It works on a copy of the sources with a target directory of its own; the sources themselves are never touched.
 
 mod list;
+mod mutant;
 mod workshop;
 
 use std::process::ExitCode;
@@ -12,7 +13,8 @@ use comfy_table::{Table, presets};
 
 use crate::interrupt::Interrupt;
 use crate::progress::Elapsed;
-use list::{MUTANTS, Mutant};
+use list::MUTANTS;
+use mutant::Mutant;
 use workshop::Workshop;
 
 /// Breaks and tests one after the other; fails when a mutant survives, does not build, or does not fit the sources.

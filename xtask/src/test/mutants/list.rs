@@ -1,56 +1,7 @@
 //! The ways in which the code is broken. Each is a change that a tired engineer could make, and that would lose a machine,
 //! double one, or leave a town stuck.
 
-use anyhow::ensure;
-
-/// The tests of one crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Suite {
-    Orchestrator,
-    Persistence,
-    Fly,
-}
-
-impl Suite {
-    pub(super) fn package(self) -> &'static str {
-        match self {
-            Self::Orchestrator => "gastown-orchestrator",
-            Self::Persistence => "gastown-persistence",
-            Self::Fly => "gastown-fly",
-        }
-    }
-
-    /// What the test programs are told, one run after the other: what is quick comes first, and often suffices.
-    pub(super) fn rounds(self) -> &'static [&'static [&'static str]] {
-        match self {
-            Self::Orchestrator => &[&["--skip", "enumerated", "--skip", "sampled"], &["enumerated"], &["sampled"]],
-            Self::Persistence | Self::Fly => &[&[]],
-        }
-    }
-}
-
-/// One way.
-pub(super) struct Mutant {
-    pub(super) name: &'static str,
-    /// What the broken code does.
-    pub(super) about: &'static str,
-    pub(super) file: &'static str,
-    /// Stands exactly once in the file.
-    sound: &'static str,
-    broken: &'static str,
-    /// The suites of which one is to notice it, tried in this order. The domain's own is not among them: the question is
-    /// whether the behaviour is tested, not whether a snapshot of the plan is.
-    pub(super) suites: &'static [Suite],
-}
-
-impl Mutant {
-    /// The file's text, broken.
-    pub(super) fn applied_to(&self, text: &str) -> anyhow::Result<String> {
-        let found = text.matches(self.sound).count();
-        ensure!(found == 1, "mutant {} does not fit {}: its text stands there {found} times", self.name, self.file);
-        Ok(text.replacen(self.sound, self.broken, 1))
-    }
-}
+use super::mutant::{Mutant, Suite};
 
 const ORCHESTRATOR: &[Suite] = &[Suite::Orchestrator];
 const PERSISTENCE: &[Suite] = &[Suite::Persistence];
@@ -98,10 +49,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "forgotten-id",
-        about: "the id of a machine is forgotten when its deletion is asked for, whatever the answer",
+        about: "the id of a machine is forgotten when its deletion fails",
         file: ACT,
         sound: "Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),",
-        broken: "Some(there) => {\n                    let _ = outside.machines.delete_machine(app, &there.id).await;\n                    return Ok(finished(operation, town));\n                }",
+        broken: "Some(there) => {
+                    let asked = outside.machines.delete_machine(app, &there.id).await;
+                    let change = TownChange { machine: asked.is_err().then_some(None), ..TownChange::default() };
+                    Ok(Done::Learned(Learned { mark: None, change }))
+                }",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "forgotten-volume",
+        about: "the id of a volume is forgotten when its deletion fails",
+        file: ACT,
+        sound: "Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),",
+        broken: "Some(there) => {
+                    let asked = outside.volumes.delete_volume(app, &there.id).await;
+                    let change = TownChange { volume: asked.is_err().then_some(None), ..TownChange::default() };
+                    Ok(Done::Learned(Learned { mark: None, change }))
+                }",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -303,6 +270,57 @@ pub(super) const MUTANTS: &[Mutant] = &[
         sound: "        (Replaced | Migrated | Other, true) => Power::Changing,",
         broken: "        (Replaced | Migrated | Other, true) => return None,",
         suites: FLY,
+    },
+    Mutant {
+        name: "key-stands-for-anything",
+        about: "a key that was used for something else is answered with what that made",
+        file: "crates/gastown-persistence/src/registry.rs",
+        sound: "    if !asked_the_same {",
+        broken: "    if !asked_the_same && before.fingerprint.is_none() {",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "waits-for-locked-rows",
+        about: "a replica that looks for work waits for rows that another one has locked",
+        file: "crates/gastown-persistence/src/dialect.rs",
+        sound: "select.lock_with_tables_behavior(lock, [table.table_ref()], LockBehavior::SkipLocked);",
+        broken: "let _ = LockBehavior::SkipLocked;\n    select.lock_with_tables(lock, [table.table_ref()]);",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "part-of-a-list-is-enough",
+        about: "an orphan is deleted though the app could not be read whole",
+        file: "crates/gastown-orchestrator/src/orphans/verdict.rs",
+        sound: "if !stock.is_whole {",
+        broken: "if !stock.is_whole && stock.seen() > 1000 {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "retry-after-unread",
+        about: "how long Fly asks to be left alone is not heeded",
+        file: "crates/gastown-fly/src/client.rs",
+        sound: "self.pace.throttled(call, retry_after);",
+        broken: "self.pace.throttled(call, retry_after.filter(|_| false));",
+        suites: FLY,
+    },
+    Mutant {
+        name: "anybodys-claim-given-back",
+        about: "a driver that lost its claim gives back that of whoever has it now",
+        file: "crates/gastown-persistence/src/operations.rs",
+        sound: "write(fence, given_back(claimed(fence)), &tx)",
+        broken: "{
+            let any = sea_orm::ColumnTrait::eq(&Column::TownId, fence.town.as_uuid());
+            write(fence, given_back(operations::Entity::update_many().filter(any)), &tx)
+        }",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "one-read-is-enough",
+        about: "a volume is called lost by the first read, without the second one that differs",
+        file: "crates/gastown-orchestrator/src/inspection/look.rs",
+        sound: "    if named.is_empty() {\n        return Ok((VolumeLook::Gone, None));",
+        broken: "    if named.is_empty() || town.volume_id.is_some() {\n        return Ok((VolumeLook::Gone, None));",
+        suites: ORCHESTRATOR,
     },
 ];
 

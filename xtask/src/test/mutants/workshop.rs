@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 
 use super::PATIENCE;
-use super::list::{Mutant, Suite};
+use super::mutant::{Mutant, Suite};
 use crate::cargo::cargo;
 use crate::interrupt::Interrupt;
 use crate::test::logged::{self, Logged};
