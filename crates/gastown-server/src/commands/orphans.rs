@@ -29,8 +29,7 @@ pub struct Options {
     /// it, so that it may take a second run.
     #[arg(long)]
     delete: bool,
-    /// Delete what is known for so long and is as old, however few passes have seen it; 0 asks for no patience at all.
-    /// Without it: `ORPHAN_GRACE_SECONDS`, and seen by as many passes as they themselves want.
+    /// Overrides `ORPHAN_GRACE_SECONDS` and drops the demand for three passes; 0 deletes at once. Default: both apply.
     #[arg(long, value_name = "SECONDS")]
     grace: Option<u64>,
     /// Do not ask.

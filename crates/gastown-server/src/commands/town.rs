@@ -59,7 +59,7 @@ pub struct Destruction {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Which {
     /// The town's id, or its machine's name at Fly.
-    #[arg(value_name = "TOWN_ID", value_parser = town_id)]
+    #[arg(value_name = "TOWN", value_parser = town_id)]
     town: TownId,
     /// Answer with one JSON object.
     #[arg(long)]

@@ -177,3 +177,13 @@ async fn a_value_that_stays_closed_runs_nothing_and_is_named() {
         assert!(ended.err.contains(named) && !ended.err.contains("canary"), "{named}: {}", ended.err);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn help_says_that_a_town_has_two_names_and_what_no_patience_means() {
+    for command in ["show", "retry", "destroy"] {
+        let help = Gastown::run(&["town", command, "--help"], &[]).await.out;
+        assert!(help.contains("<TOWN>") && help.contains("or its machine's name"), "{help}");
+    }
+    let help = Gastown::run(&["orphans", "--help"], &[]).await.out;
+    assert!(help.contains("ORPHAN_GRACE_SECONDS") && help.contains("0 deletes at once"), "{help}");
+}
