@@ -84,6 +84,9 @@ impl Inspections for Connection {
                 return Ok(false);
             }
             rows.change(town.id, &finding.change)?;
+            if let Some(status) = finding.change.status {
+                rows.ledger.noticed(town.id, status);
+            }
             let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
             if let (None, Some(news)) = (known, finding.drift) {
                 rows.books.drifts.push((town.id, news));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gastown_domain::{OperationKind, Power, Rejection, Town, TownId, TownStatus};
+use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownStatus};
 
 use crate::bench::Bench;
 use crate::store::Rows;
@@ -27,7 +27,7 @@ impl Bench {
         for town in rows.towns.values() {
             let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
             let what = if world.lost.contains(&town.id.volume_name()) && !town.is_tombstone() {
-                row.broken_without_its_volume()
+                row.broken_without_its_volume(&rows, &world)
             } else {
                 row.broken(&rows)
             };
@@ -63,6 +63,7 @@ impl Bench {
                 broken.push(format!("{:?} of the living town {town} was deleted", grave.what));
             }
         }
+        broken.extend(rows.ledger.broken(&rows, &world));
         broken
     }
 }
@@ -78,13 +79,6 @@ struct Row<'a> {
 impl Row<'_> {
     fn broken(&self, rows: &Rows) -> Vec<&'static str> {
         let (town, machine, volume) = (self.town, self.machines.first(), self.volumes.first());
-        let power = machine.map(|machine| machine.power());
-        let stands = match town.status {
-            TownStatus::Provisioning => false,
-            TownStatus::Running => power == Some(Power::On),
-            TownStatus::Stopped => matches!(power, None | Some(Power::Off | Power::Failed)),
-            TownStatus::Destroyed => (power, volume.is_some()) == (None, false),
-        };
         let settled =
             town.status != TownStatus::Running || volume.is_none_or(|volume| has_its_rigs(rows, town, volume));
         [
@@ -92,7 +86,7 @@ impl Row<'_> {
             (self.volumes.len() <= 1, "two volumes of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
             (town.volume_id.as_ref() == volume.map(|it| &it.id), "the row names another volume"),
-            (stands, "the status is not so"),
+            (self.stands(), "the status is not so"),
             (town.is_tombstone() == (town.status == TownStatus::Destroyed), "half a tombstone"),
             (town.is_tombstone() || volume.is_some(), "a living town without its volume"),
             (volume.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
@@ -105,13 +99,33 @@ impl Row<'_> {
         .collect()
     }
 
-    /// Of a town whose volume Fly lost: it is never replaced by an empty one, and its id is not forgotten (FM-22).
-    fn broken_without_its_volume(&self) -> Vec<&'static str> {
+    /// Whether the status is what there is.
+    fn stands(&self) -> bool {
+        let power = self.machines.first().map(|machine| machine.power());
+        match self.town.status {
+            TownStatus::Provisioning => false,
+            TownStatus::Running => power == Some(Power::On),
+            TownStatus::Stopped => matches!(power, None | Some(Power::Off | Power::Failed)),
+            TownStatus::Destroyed => (power, self.volumes.is_empty()) == (None, true),
+        }
+    }
+
+    /// Of a town whose volume Fly lost: it is never replaced by an empty one, its id is not forgotten, and its owner and an
+    /// operator read that it is lost (FM-22).
+    fn broken_without_its_volume(&self, rows: &Rows, world: &World) -> Vec<&'static str> {
+        let (town, machine) = (self.town, self.machines.first());
+        // One that was moved before it was lost has had two ids.
+        let was_the_towns = |volume: &Volume| volume.gone && volume.name == town.id.volume_name();
+        let named = world.volumes.iter().find(|volume| town.volume_id.as_ref() == Some(&volume.id));
+        let known = rows.books.health_of(town.id).drift.map(|(drift, _)| drift);
         [
             (self.machines.len() <= 1, "two machines of one town"),
-            (self.town.machine_id.as_ref() == self.machines.first().map(|it| &it.id), "the row names another machine"),
+            (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
+            (self.stands(), "the status is not so"),
             (self.volumes.is_empty(), "a lost volume was replaced"),
-            (self.town.volume_id.is_some(), "a lost volume was forgotten"),
+            (named.is_some_and(was_the_towns), "a lost volume was forgotten"),
+            (named.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
+            (known == Some(Drift::VolumeLost), "nobody is told that the volume is lost"),
         ]
         .into_iter()
         .filter_map(|(holds, what)| (!holds).then_some(what))

@@ -17,6 +17,7 @@ mod home;
 mod inspection;
 mod invariants;
 mod keys;
+mod ledger;
 mod lifecycle;
 mod orphan_sweeper;
 mod patience;

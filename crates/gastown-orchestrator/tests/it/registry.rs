@@ -35,7 +35,9 @@ impl Registry for Connection {
                 return Err(StoreError::TownNameTaken);
             }
             rows.towns.insert(town.id, town_row(town));
-            rows.rigs.extend(town.rigs.iter().cloned());
+            for rig in &town.rigs {
+                rows.insert_rig(rig);
+            }
             rows.insert_operation(operation, 0, Progress::default(), now);
             if let Some((key, asked)) = keyed {
                 rows.keys.insert(key, (asked, town.id, operation.id));
@@ -102,7 +104,7 @@ impl Rigs for Connection {
             if rows.rigs.iter().any(|row| row.town == rig.town && row.name.folded() == rig.name.folded()) {
                 return Err(StoreError::RigNameTaken);
             }
-            rows.rigs.push(rig.clone());
+            rows.insert_rig(rig);
             Ok(())
         })
         .await
@@ -111,7 +113,10 @@ impl Rigs for Connection {
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
         self.query(Query::SetRigStatus, |rows, _| {
             let row = rows.rigs.iter_mut().find(|row| row.town == town && row.id == rig && row.status == from);
-            Ok(row.map(|row| row.status = to).is_some())
+            let Some(row) = row else { return Ok(false) };
+            row.status = to;
+            rows.ledger.rig_became(rig, to);
+            Ok(true)
         })
         .await
     }

@@ -27,9 +27,7 @@ fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Vo
         _ => return Err(unreachable()),
     }
     let volume = machine.volume.clone();
-    let volume = world.volume(&volume).ok_or_else(unreachable)?;
-    volume.used = true;
-    Ok(volume)
+    world.volume(&volume).ok_or_else(unreachable)
 }
 
 #[async_trait]
@@ -50,7 +48,8 @@ impl Sandboxes for Line {
 
     async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {
         let (at, rig) = (at.clone(), rig.clone());
-        self.call(Call::AddRig, move |world| {
+        let names = (at.town, rig.name.to_string());
+        let added = self.call(Call::AddRig, move |world| {
             let refused = world.refused_rigs.contains(rig.name.as_str());
             let rigs = &mut answering(world, &at)?.rigs;
             let taken = rigs.iter().any(|there| there.name == rig.name && there.repo != rig.repo);
@@ -61,13 +60,18 @@ impl Sandboxes for Line {
                 rigs.push(rig);
             }
             Ok(())
-        })
-        .await
+        });
+        let added = added.await;
+        if matches!(added, Err(SandboxError::Refused { .. })) {
+            self.fly.world().rigs_told_no.push(names);
+        }
+        added
     }
 
     async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError> {
         let (at, rig) = (at.clone(), rig.clone());
-        self.call(Call::RemoveRig, move |world| {
+        let names = (at.town, rig.to_string());
+        let removed = self.call(Call::RemoveRig, move |world| {
             let busy = world.busy_rigs.contains(rig.as_str()) && !force;
             let rigs = &mut answering(world, &at)?.rigs;
             if busy && rigs.iter().any(|there| there.name == rig) {
@@ -75,8 +79,12 @@ impl Sandboxes for Line {
             }
             rigs.retain(|there| there.name != rig);
             Ok(())
-        })
-        .await
+        });
+        let removed = removed.await;
+        if matches!(removed, Err(SandboxError::InTheWay { .. })) {
+            self.fly.world().rigs_in_the_way.push(names);
+        }
+        removed
     }
 
     async fn sync(&self, at: &SandboxAddress) -> Result<DateTime<Utc>, SandboxError> {

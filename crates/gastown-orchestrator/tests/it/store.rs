@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::books::Books;
 use crate::faults::{Call, Fault, Process, Query, Schedule, Struck as _};
 use crate::keys::PausedClock;
+use crate::ledger::Ledger;
 use crate::process::HANG;
 
 /// A row of the operations, with what only the store knows.
@@ -43,6 +44,7 @@ pub(crate) struct Rows {
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
     pub(crate) books: Books,
+    pub(crate) ledger: Ledger,
 }
 
 /// The database, which outlives every process.
@@ -156,6 +158,18 @@ impl Rows {
         self.accepted.insert(wish.id, (wish.town, wish.kind, wish.requested_by.clone()));
     }
 
+    pub(crate) fn insert_rig(&mut self, rig: &Rig) {
+        self.rigs.push(rig.clone());
+        self.ledger.rig_accepted(rig);
+    }
+
+    pub(crate) fn end(&mut self, operation: OperationId, outcome: Outcome) {
+        self.outcomes.insert(operation, outcome);
+        if let Some((town, kind, _)) = self.accepted.get(&operation) {
+            self.ledger.ended(*town, *kind, outcome);
+        }
+    }
+
     fn held(&mut self, fence: Fence) -> Result<&mut Row, StoreError> {
         let lost = StoreError::Fenced { town: fence.town };
         self.operations.get_mut(&fence.town).filter(|row| row.operation.fence() == fence).ok_or(lost)
@@ -214,7 +228,7 @@ impl Operations for Connection {
                 }
                 Some(current) if !destroys => return Ok(Requested::Busy(current)),
                 Some(current) => {
-                    rows.outcomes.insert(current.id, Err(Rejection::Preempted));
+                    rows.end(current.id, Err(Rejection::Preempted));
                     (current.fence + 1, current.progress)
                 }
                 None => (0, Progress::default()),
@@ -327,7 +341,7 @@ impl Operations for Connection {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
-            rows.outcomes.insert(fence.operation, outcome);
+            rows.end(fence.operation, outcome);
             rows.books.operation_ended(fence.town, town.drift.map(|drift| (drift, now)));
             Ok(())
         })

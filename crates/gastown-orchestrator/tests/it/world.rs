@@ -78,7 +78,7 @@ pub(crate) struct Volume {
     pub(crate) gone: bool,
     /// The sandbox keeps its rigs on its volume.
     pub(crate) rigs: Vec<SandboxRig>,
-    /// A sandbox has run on it: there is somebody's data on it.
+    /// A machine has booted on it: there may be somebody's data on it, whether or not anybody was told.
     pub(crate) used: bool,
     /// Reads show nothing of it until then.
     pub(crate) unseen_until: Option<Instant>,
@@ -159,6 +159,9 @@ pub(crate) struct World {
     pub(crate) refused_rigs: BTreeSet<String>,
     /// Rigs that somebody works in.
     pub(crate) busy_rigs: BTreeSet<String>,
+    /// Rigs that their sandbox has said it refuses, and those that somebody works in.
+    pub(crate) rigs_told_no: Vec<(TownId, String)>,
+    pub(crate) rigs_in_the_way: Vec<(TownId, String)>,
     /// How the list being answered lags behind.
     pub(crate) lists: Lists,
     /// What is made now shows from then on.
@@ -170,6 +173,7 @@ impl World {
     /// Brings everything to the state it has by now.
     pub(crate) fn tick(&mut self, now: Instant) {
         for machine in &mut self.machines {
+            let before = machine.phase;
             machine.phase = match machine.phase {
                 Phase::Starting(at) if now >= at && !self.never_start => {
                     match (self.crash_at_boot, self.fail_at_boot, self.vanish_at_boot) {
@@ -183,6 +187,13 @@ impl World {
                 Phase::Leaving(at) if now >= at => Phase::Gone(at),
                 same => same,
             };
+            let has_booted = match before {
+                Phase::Starting(_) => !matches!(machine.phase, Phase::Starting(_) | Phase::Failed),
+                _ => matches!(before, Phase::On(_)),
+            };
+            if has_booted && let Some(volume) = self.volumes.iter_mut().find(|volume| volume.id == machine.volume) {
+                volume.used = true;
+            }
         }
         for volume in &mut self.volumes {
             let holder = volume.held_by.as_ref().and_then(|id| self.machines.iter().find(|m| m.id == *id));

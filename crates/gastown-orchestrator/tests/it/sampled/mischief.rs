@@ -170,6 +170,6 @@ fn lose_operation(rows: &mut Rows, town: TownId) -> bool {
     }
     let id = row.operation.id;
     rows.operations.remove(&town);
-    rows.outcomes.insert(id, Err(Rejection::Preempted));
+    rows.end(id, Err(Rejection::Preempted));
     true
 }

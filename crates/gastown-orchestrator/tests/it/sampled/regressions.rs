@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gastown_domain::TownStatus;
 use gastown_domain::ports::{Action, Towns as _};
+use gastown_domain::{Mark, TownStatus};
 use tokio::time::sleep;
 
 use super::mischief::move_volume;
@@ -22,7 +22,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
         }
         let move_it = async {
             // The sandbox has answered: all that remains is the last look.
-            while !bench.fly.world().volumes.first().is_some_and(|volume| volume.used) {
+            while !bench.store.rows().operations.values().any(|row| row.operation.mark == Mark::Settled) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(move_volume(&mut bench.fly.world(), bench.only_town()));
