@@ -48,6 +48,10 @@ impl Ledger {
         self.rigs.insert(rig.id, entry);
     }
 
+    pub(crate) fn knows(&self, rig: RigId) -> bool {
+        self.rigs.contains_key(&rig)
+    }
+
     pub(crate) fn rig_became(&mut self, rig: RigId, status: RigStatus) {
         if let Some(entry) = self.rigs.get_mut(&rig) {
             entry.was_active |= status == RigStatus::Active;

@@ -1,5 +1,6 @@
 //! What there is at Fly: machines and volumes that change with tokio's (paused) time.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -99,6 +100,28 @@ pub(crate) enum Buried {
     VolumeWithData,
 }
 
+/// How lists of one town's volumes lagged: too little was shown so often in a row, lately and at most.
+#[derive(Debug, Default)]
+struct Lag {
+    lately: usize,
+    /// Whether one of these hid something; the others came before what was asked for was there.
+    hides: bool,
+    longest: usize,
+}
+
+impl Lag {
+    fn count(&mut self, lags: bool, shows_nothing: bool) {
+        if lags || shows_nothing {
+            (self.lately, self.hides) = (self.lately + 1, self.hides || lags);
+        } else {
+            (self.lately, self.hides) = (0, false);
+        }
+        if self.hides {
+            self.longest = self.longest.max(self.lately);
+        }
+    }
+}
+
 impl Volume {
     pub(crate) fn is_shown(&self) -> bool {
         self.unseen_until.is_none_or(|until| Instant::now() >= until)
@@ -166,6 +189,8 @@ pub(crate) struct World {
     pub(crate) lists: Lists,
     /// What is made now shows from then on.
     pub(crate) made_unseen_until: Option<Instant>,
+    /// How lists of each town's volumes lagged.
+    lags: RefCell<BTreeMap<TownId, Lag>>,
     serial: u32,
 }
 
@@ -218,8 +243,18 @@ impl World {
         self.machines.iter().filter(|machine| !machine.is_gone() && machine.belongs_to(town)).collect()
     }
 
+    /// A town's volumes. Asked for while a list is answered, it is noted whether that list lags.
     pub(crate) fn volumes_of(&self, town: TownId) -> Vec<&Volume> {
-        self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect()
+        let volumes: Vec<_> =
+            self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect();
+        let lags = self.lists != Lists::Whole;
+        self.lags.borrow_mut().entry(town).or_default().count(lags, volumes.is_empty());
+        volumes
+    }
+
+    /// Towns of whose volumes lists showed too little more than so many times in a row, and not for want of volumes alone.
+    pub(crate) fn hidden_for_longer_than(&self, lists: usize) -> BTreeSet<TownId> {
+        self.lags.borrow().iter().filter(|(_, lag)| lag.longest > lists).map(|(town, _)| *town).collect()
     }
 
     /// What a list shows of these, the newest of which comes last.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gastown_domain::ports::{AddRig, CreateTown, RemoveRig, TownError, Towns as _};
-use gastown_domain::{Branch, FirstRig, RigId, TownId, UserId};
+use gastown_domain::ports::{AddRig, CreateTown, RemoveRig, RequestFingerprint, TownError, Towns as _};
+use gastown_domain::{Branch, FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
 
 use super::moves::{NEWEST, Wish};
 use super::play::Play;
 use crate::bench::{USERS, request};
+use crate::store::Store;
 
 /// What was answered so far.
 #[derive(Clone, Default)]
@@ -19,8 +20,9 @@ pub(super) struct Answers(Arc<Mutex<Heard>>);
 
 #[derive(Default)]
 struct Heard {
-    /// Which town each idempotency key is.
-    keys: BTreeMap<(UserId, usize), TownId>,
+    /// Of which request each idempotency key is, and which town it made.
+    keys: BTreeMap<(UserId, usize), (RequestFingerprint, TownId)>,
+    keys_refused: usize,
     wrong: Vec<String>,
 }
 
@@ -43,10 +45,10 @@ impl Play {
         let Some((request, owner)) = self.request(user.as_ref(), wish) else { return };
         let user = user.unwrap_or_else(|| owner.clone());
         let replica = Arc::clone(&self.replicas[at]);
-        let answers = self.answers.clone();
+        let (answers, store) = (self.answers.clone(), Arc::clone(&self.bench.store));
         let asked = tokio::spawn(async move {
             let towns = &replica.towns;
-            replica.survives(answers.hear(towns, &user, request, owner)).await
+            replica.survives(answers.hear(towns, &store, &user, request, owner)).await
         });
         let _ = timeout(waits, asked).await;
     }
@@ -91,20 +93,25 @@ impl Play {
 
 impl Answers {
     /// Asks, and looks whether the answer may be so.
-    async fn hear(&self, towns: &TownService, user: &UserId, request: Request, owner: UserId) {
+    async fn hear(&self, towns: &TownService, store: &Store, user: &UserId, request: Request, owner: UserId) {
         let what = format!("{user} asked for {request:?}");
-        let answer = match request {
-            Request::Create(create, key) => {
-                let answer = towns.create_town(user, create).await;
-                if let (Ok(town), Some(key)) = (&answer, key) {
-                    self.recognize(user, key, town.id, &what);
-                }
-                answer.map(drop)
+        let seen = |town: Town| {
+            let is_known =
+                store.rows().towns.get(&town.id).is_some_and(|row| row.owner == *user && row.name == town.name);
+            if !is_known {
+                self.complain(format!("{what} and was given a town that is not in the registry: {town:?}"));
             }
-            Request::Start(town) => towns.start_town(user, town).await.map(drop),
-            Request::Stop(town) => towns.stop_town(user, town).await.map(drop),
-            Request::Destroy(town) => towns.destroy_town(user, town).await.map(drop),
-            Request::AddRig(rig) => towns.add_rig(user, rig).await.map(drop),
+        };
+        let answer = match request {
+            Request::Create(create, key) => self.create(towns, user, create, key, &what).await.map(seen),
+            Request::Start(town) => towns.start_town(user, town).await.map(seen),
+            Request::Stop(town) => towns.stop_town(user, town).await.map(seen),
+            Request::Destroy(town) => towns.destroy_town(user, town).await.map(seen),
+            Request::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
+                if !store.rows().ledger.knows(rig.id) {
+                    self.complain(format!("{what} and was given a rig that was never written down: {rig:?}"));
+                }
+            }),
             Request::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
             Request::Look(town) => towns.town_status(user, town).await.map(drop),
         };
@@ -113,16 +120,42 @@ impl Answers {
         }
     }
 
-    /// The same key is always the same town.
-    fn recognize(&self, user: &UserId, key: usize, town: TownId, what: &str) {
-        let known = *self.0.lock().unwrap().keys.entry((user.clone(), key)).or_insert(town);
-        if known != town {
-            self.complain(format!("{what} and was given {town}, though the key is of {known}"));
+    /// The same key is always the same town, and of one request only.
+    async fn create(
+        &self,
+        towns: &TownService,
+        user: &UserId,
+        create: CreateTown,
+        key: Option<usize>,
+        what: &str,
+    ) -> Result<Town, TownError> {
+        let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(user, create).await };
+        let asked = create.fingerprint();
+        let before = self.0.lock().unwrap().keys.get(&key).cloned();
+        let answer = towns.create_town(user, create).await;
+        let is_refused = matches!(answer, Err(TownError::KeyReused));
+        let is_others = before.map(|(of, _)| of != asked);
+        if is_others.is_some_and(|is_others| is_others != is_refused) && !matches!(answer, Err(TownError::Store(_))) {
+            self.complain(format!("{what}, whose key is another request's: {is_others:?}; the answer was {answer:?}"));
         }
+        let mut heard = self.0.lock().unwrap();
+        heard.keys_refused += usize::from(is_refused);
+        if let Ok(town) = &answer {
+            let (of, known) = heard.keys.entry(key).or_insert((asked.clone(), town.id));
+            if (&*of, &*known) != (&asked, &town.id) {
+                let wrong = format!("{what} and was given {}, though the key is of {known}", town.id);
+                heard.wrong.push(wrong);
+            }
+        }
+        answer
     }
 
     fn complain(&self, what: String) {
         self.0.lock().unwrap().wrong.push(what);
+    }
+
+    pub(super) fn keys_refused(&self) -> usize {
+        self.0.lock().unwrap().keys_refused
     }
 
     pub(super) fn wrong(&self) -> Vec<String> {

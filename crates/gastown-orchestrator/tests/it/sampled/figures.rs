@@ -1,8 +1,8 @@
 //! What was in the plays: figures that say whether there was a storm at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use gastown_domain::Thing;
+use gastown_domain::{Thing, TownId};
 
 use crate::bench::Bench;
 use crate::cores::grouped;
@@ -14,6 +14,8 @@ pub(super) struct Figures {
     pub(super) plays: usize,
     /// Operations that were accepted.
     operations: usize,
+    /// Creates that were refused because their key was of another request.
+    pub(super) keys_refused: usize,
     /// Processes that died, by a move or by a fault.
     pub(super) deaths: usize,
     pub(super) restarts: usize,
@@ -36,7 +38,7 @@ impl Figures {
     /// What the bench has counted.
     pub(super) fn count(&mut self, bench: &Bench) {
         self.operations = bench.store.rows().accepted.len();
-        self.left_to_the_sweeper = left_to_the_sweeper(bench);
+        self.left_to_the_sweeper = left_to_the_sweeper(bench).len();
         for hit in bench.all_hits() {
             *self.faults.entry(hit.fault).or_default() += 1;
         }
@@ -45,6 +47,7 @@ impl Figures {
     pub(super) fn and(mut self, other: Self) -> Self {
         self.plays += other.plays;
         self.operations += other.operations;
+        self.keys_refused += other.keys_refused;
         self.deaths += other.deaths;
         self.restarts += other.restarts;
         self.hangs += other.hangs;
@@ -74,10 +77,11 @@ impl std::fmt::Display for Figures {
         let events: Vec<_> = self.events.iter().map(|(event, times)| format!("{event} {}", grouped(*times))).collect();
         write!(
             f,
-            "{} seeds: {} operations accepted; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
+            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
              back: {}; {} machines and volumes left to the orphan sweeper, {} empty second volumes reported to operators; all quiet after {} sweeps at most",
             grouped(self.plays),
             grouped(self.operations),
+            grouped(self.keys_refused),
             grouped(self.deaths),
             grouped(self.restarts),
             grouped(self.hangs),
@@ -91,14 +95,17 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// Not those that somebody else left.
-fn left_to_the_sweeper(bench: &Bench) -> usize {
+/// With the town that each was of; not those that somebody else left.
+pub(super) fn left_to_the_sweeper(bench: &Bench) -> BTreeMap<Thing, TownId> {
     let (rows, world) = (bench.store.rows(), bench.fly.world());
-    let ours = |name: &str| rows.towns.keys().any(|town| name == town.machine_name() || name == town.volume_name());
-    let was_ours = |thing: &Thing| match thing {
-        Thing::Machine(id) => world.machines.iter().any(|machine| machine.id == *id && ours(&machine.name)),
-        Thing::Volume(id) => world.volumes.iter().any(|volume| volume.id == *id && ours(&volume.name)),
+    let of = |name: &str| {
+        let mut towns = rows.towns.keys().copied();
+        towns.find(|town| name == town.machine_name() || name == town.volume_name())
     };
-    let deleted: BTreeSet<_> = rows.books.deletions.iter().map(|(thing, _)| thing).collect();
-    deleted.into_iter().filter(|thing| was_ours(thing)).count()
+    let owner = |thing: &Thing| match thing {
+        Thing::Machine(id) => of(&world.machines.iter().find(|machine| machine.id == *id)?.name),
+        Thing::Volume(id) => of(&world.volumes.iter().find(|volume| volume.id == *id)?.name),
+    };
+    let deleted = rows.books.deletions.iter().map(|(thing, _)| thing);
+    deleted.filter_map(|thing| Some((thing.clone(), owner(thing)?))).collect()
 }

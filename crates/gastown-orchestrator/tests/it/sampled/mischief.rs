@@ -1,6 +1,6 @@
 //! What happens at Fly without our doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus, VolumeId};
 use tokio::time::Instant;
@@ -14,14 +14,13 @@ use crate::world::{BOOT, Machine, Phase, STOP, World};
 /// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
 const MOST_LOSSES: usize = 3;
 
-/// With the row goes what was asked of Fly and not answered.
-pub(super) const OPERATION_LOST: &str = "operation lost";
-
 /// What has happened so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Events {
     pub(super) counts: BTreeMap<&'static str, usize>,
     losses: usize,
+    /// Whose operation somebody deleted: with the row goes what was asked of Fly and not answered.
+    pub(super) forgotten: BTreeSet<TownId>,
 }
 
 impl Play {
@@ -70,7 +69,13 @@ impl Play {
             }
             Mischief::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
-            Mischief::LoseOperation { .. } => town.is_some_and(|town| lose_operation(&mut bench.store.rows(), town)),
+            Mischief::LoseOperation { .. } => {
+                let Some(town) = town.filter(|town| lose_operation(&mut bench.store.rows(), *town)) else {
+                    return false;
+                };
+                self.events.forgotten.insert(town);
+                true
+            }
             Mischief::RefuseRig { name } => world.refused_rigs.insert(["engine", "wheel"][name].to_owned()),
             Mischief::LeaveOrphans if self.events.counts.contains_key(mischief.name()) => false,
             Mischief::LeaveOrphans => {
@@ -113,7 +118,7 @@ impl Mischief {
             Self::LoseVolume { .. } => "volume lost",
             Self::OccupyRig { .. } => "rig in use",
             Self::FreeRigs => "rigs free",
-            Self::LoseOperation { .. } => OPERATION_LOST,
+            Self::LoseOperation { .. } => "operation lost",
             Self::RefuseRig { .. } => "rig refused",
             Self::LeaveOrphans => "orphans",
             Self::Fill => "region full",

@@ -27,6 +27,8 @@ const SEEDS: u64 = 10_000;
 
 /// Not more than one seed in so many leaves something for an operator.
 const SELDOM: usize = 2500;
+/// And one in so many something for the orphan sweeper.
+const RARELY: usize = 500;
 
 #[test]
 fn whatever_is_asked_and_whatever_strikes_all_settles_in_the_end() {
@@ -51,7 +53,10 @@ fn whatever_is_asked_and_whatever_strikes_all_settles_in_the_end() {
     let figures = plays.into_iter().filter_map(Result::ok).fold(Figures::default(), Figures::and);
     say(&format!("sampled: {figures}"));
     assert!(figures.left_to_operators <= figures.plays / SELDOM, "what is left to operators is no rarity: {figures}");
+    let left = figures.left_to_the_sweeper;
+    assert!(left <= figures.plays.div_ceil(RARELY), "what is left to the orphan sweeper is no rarity: {figures}");
     assert_eq!(figures.never_struck(), [], "no storm");
+    assert!(figures.keys_refused > 0, "no key was used again: {figures}");
 }
 
 #[test]

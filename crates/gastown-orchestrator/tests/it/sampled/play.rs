@@ -1,22 +1,23 @@
 //! A schedule of moves, played to its end.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Action, Dice};
-use gastown_domain::{OrphanReason, Thing};
+use gastown_domain::ports::Dice;
+use gastown_domain::{OrphanReason, Thing, TownId};
 use gastown_orchestrator::Policy;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{sleep, timeout};
 
 use super::answers::Answers;
-use super::figures::Figures;
-use super::mischief::{Events, OPERATION_LOST};
+use super::figures::{Figures, left_to_the_sweeper};
+use super::mischief::Events;
 use super::moves::{Move, REPLICAS};
 use crate::bench::{Bench, Replica};
-use crate::faults::{Call, Fault, Hit};
+use crate::faults::Call;
 use crate::world::Volume;
 
 /// Everything that stands still, waits for an answer or is sent late has gone on by then.
@@ -139,12 +140,24 @@ impl Play {
             return Err(wrong.join("\n"));
         }
         self.figures.events = std::mem::take(&mut self.events.counts);
+        self.figures.keys_refused = self.answers.keys_refused();
         self.figures.count(&self.bench);
-        let left = self.figures.left_to_the_sweeper;
-        if left > 0 && !self.looks_were_in_vain() && !self.figures.events.contains_key(OPERATION_LOST) {
-            return Err(format!("{left} machines and volumes of ours were left to the orphan sweeper"));
+        let left = self.left_without_excuse();
+        if !left.is_empty() {
+            return Err(format!("left to the orphan sweeper: {left:?}"));
         }
         Ok(self.figures)
+    }
+
+    /// What the orphan sweeper had to delete of towns that were ours, though nothing of them was forgotten or hidden: whose
+    /// operation somebody deleted may have anything left, of whose volumes lists showed nothing for too long, volumes.
+    fn left_without_excuse(&self) -> Vec<(Thing, TownId)> {
+        let hidden = self.hidden_for_too_long();
+        let is_excused = |thing: &Thing, town: &TownId| match thing {
+            Thing::Volume(_) if hidden.contains(town) => true,
+            Thing::Machine(_) | Thing::Volume(_) => self.events.forgotten.contains(town),
+        };
+        left_to_the_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_excused(thing, town)).collect()
     }
 
     /// Two things nobody can tell apart from what is well while they last: lists of volumes that one after the other show
@@ -153,10 +166,9 @@ impl Play {
     /// which no pass deletes, for it might hold data; the book of orphans says so, and an operator clears it away.
     fn clear_what_is_reported(&self) -> usize {
         let stood_still = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
-        let died_then = stood_still && self.figures.deaths > 0;
-        if !died_then && !self.looks_were_in_vain() {
-            return 0;
-        }
+        // Each process that died may have left one.
+        let mut left_by_the_dead = if stood_still { self.figures.deaths } else { 0 };
+        let hidden: Vec<_> = self.hidden_for_too_long().into_iter().map(TownId::volume_name).collect();
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
             let thing = Thing::Volume(volume.id.clone());
@@ -165,15 +177,19 @@ impl Play {
         let mut cleared = 0;
         for volume in world.volumes.iter_mut().filter(|it| !it.gone && !it.used && it.held_by.is_none() && reported(it))
         {
+            if !hidden.contains(&volume.name) {
+                let Some(fewer) = left_by_the_dead.checked_sub(1) else { continue };
+                left_by_the_dead = fewer;
+            }
             volume.gone = true;
             cleared += 1;
         }
         cleared
     }
 
-    /// Whether lists of volumes showed too little more often in a row than looks must agree.
-    fn looks_were_in_vain(&self) -> bool {
-        longest_lag(&self.bench) > usize::from(Policy::production().agreeing_looks)
+    /// Towns whose volumes lists hid more often in a row than looks must agree.
+    fn hidden_for_too_long(&self) -> BTreeSet<TownId> {
+        self.bench.fly.world().hidden_for_longer_than(usize::from(Policy::production().agreeing_looks))
     }
 
     /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
@@ -206,16 +222,4 @@ async fn inspect(replica: &Replica) {
 async fn search_orphans(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
     let _ = replica.orphans.pass().await;
-}
-
-/// How many lists of volumes in a row showed too little.
-fn longest_lag(bench: &Bench) -> usize {
-    let schedule = bench.fly.schedule();
-    let (mut lag, mut longest) = (0, 0);
-    for (at, call) in schedule.journal.iter().enumerate().filter(|(_, call)| **call == Call::Fly(Action::ListVolumes)) {
-        let lags = |hit: &Hit| hit.at == at && matches!(hit.fault, Fault::EmptyList | Fault::StaleList);
-        lag = if schedule.hits.iter().any(|hit| hit.call == *call && lags(hit)) { lag + 1 } else { 0 };
-        longest = longest.max(lag);
-    }
-    longest
 }
