@@ -63,6 +63,8 @@ pub(crate) struct Bench {
     pub(crate) fly: Arc<Fly>,
     pub(crate) store: Arc<Store>,
     pub(crate) mint: Arc<Mint>,
+    /// What processes that begin from now on are told.
+    pub(crate) settings: Settings,
     ids: Arc<Counter>,
     dice: Arc<dyn Dice>,
     processes: AtomicU32,
@@ -101,6 +103,7 @@ impl Bench {
             fly: Arc::default(),
             store: Arc::new(store),
             mint: Arc::default(),
+            settings: settings(),
             ids: Arc::default(),
             dice,
             processes: AtomicU32::new(0),
@@ -148,11 +151,11 @@ impl Bench {
         let stop = CancellationToken::new();
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let worker = WorkerId(format!("worker {number}"));
-        let towns = TownService::new(ports.clone(), settings(), worker.clone(), stop.clone());
+        let towns = TownService::new(ports.clone(), self.settings.clone(), worker.clone(), stop.clone());
         Replica {
             workers: Workers::new(towns.clone()),
-            inspector: Inspector::new(ports.clone(), settings().into(), worker.clone()),
-            orphans: OrphanSweeper::new(ports, settings().into(), worker),
+            inspector: Inspector::new(ports.clone(), self.settings.clone().into(), worker.clone()),
+            orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
             towns,
             process,
             stop,

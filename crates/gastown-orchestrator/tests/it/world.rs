@@ -88,6 +88,8 @@ pub(crate) struct Volume {
 /// A deletion that Fly was asked for, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Grave {
+    pub(crate) id: String,
+    /// By which it was a town's.
     pub(crate) name: String,
     pub(crate) what: Buried,
     pub(crate) at: Instant,
@@ -329,14 +331,16 @@ impl World {
         volume.leaving = Some(gone_at);
         let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
         let name = volume.name.clone();
-        self.graves.push(Grave { name, what, at: now });
+        self.graves.push(Grave { id: id.as_str().to_owned(), name, what, at: now });
     }
 
     pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
         let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Leaving) else { return };
         machine.phase = Phase::Leaving(now + LEAVE);
-        let name = machine.name.clone();
-        self.graves.push(Grave { name, what: Buried::Machine, at: now });
+        // A copy has a name of its own, and says of whom it is.
+        let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
+        let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
+        self.graves.push(Grave { id: id.as_str().to_owned(), name, what: Buried::Machine, at: now });
     }
 
     pub(crate) fn next(&mut self) -> u32 {

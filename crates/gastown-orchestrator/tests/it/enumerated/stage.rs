@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use gastown_domain::ports::{Action, AddRig, CreateTown, RemoveRig, Towns as _};
 use gastown_domain::{Branch, FirstRig, RigId, TownId, TownStatus};
+use gastown_orchestrator::Grace;
 use tokio::time::{Instant, sleep};
 
 use super::case::Case;
 use super::scenario::Scenario;
 use crate::bench::{Bench, Replica, alice, request};
 use crate::faults::{Call, Fault};
+use crate::invariants::OPERATOR;
 use crate::world::{Phase, RELEASE};
 
 /// Passes of the inspector within which a row tells the truth again: three looks that agree, after one that was spoilt.
@@ -36,8 +38,21 @@ impl Stage {
     pub(super) async fn recover(&self, case: &Case) -> usize {
         let sweeps = self.bench.recover_in(&case.to_string()).await;
         match self.scenario {
-            Scenario::Inspect => self.until_well(INSPECTIONS, inspected).await,
+            Scenario::Inspect | Scenario::InspectMissing | Scenario::InspectReplaced | Scenario::InspectMoved => {
+                self.until_well(INSPECTIONS, inspected).await;
+            }
+            // That the volume is lost is for an inspection to say, or that the machine is gone where no stop was accepted.
+            Scenario::InspectLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
+                self.until_well(INSPECTIONS, inspected).await;
+            }
+            // Who hung between its last write and the call still powers on what another one has powered off by then.
+            Scenario::StartUnwell => self.until_well(INSPECTIONS, inspected).await,
             Scenario::SweepOrphans => self.until_well(ORPHAN_PASSES, searched).await,
+            Scenario::SweepSecond => {
+                // Nobody but the operator would.
+                self.until_well(1, async |replica| deleted_by_an_operator(replica).await).await;
+                self.until_well(ORPHAN_PASSES, searched).await;
+            }
             _ => {}
         }
         sweeps
@@ -60,7 +75,7 @@ impl Stage {
     }
 
     /// The answer that says which volume was made gets lost, and the next looks agree that there is none.
-    pub(super) fn lose_volume(&self) {
+    pub(super) fn lose_answer(&self) {
         let mut schedule = self.bench.fly.schedule();
         schedule.next(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
         schedule.next(Call::Fly(Action::ListVolumes), 4, Fault::EmptyList);
@@ -134,10 +149,21 @@ pub(super) fn rig(town: TownId, name: &str) -> AddRig {
     }
 }
 
-/// Waits until a machine is being made, and says for which town; gives up where none ever is.
-pub(super) async fn being_made(bench: &Bench) -> Option<TownId> {
+/// An operator deletes every second machine that a look through all apps shows, and does not ask how long it has been there.
+pub(super) async fn deleted_by_an_operator(replica: &Replica) {
+    let delete = async {
+        let Ok(survey) = replica.orphans.survey(Grace::NONE).await else { return };
+        for found in survey.orphans {
+            let _ = replica.orphans.delete(&found.sighting, OPERATOR).await;
+        }
+    };
+    until_it_dies(replica, delete).await;
+}
+
+/// Waits until Fly is asked for this, and says for which town; gives up where it never is.
+pub(super) async fn once_asked_for(bench: &Bench, asked: Action) -> Option<TownId> {
     for _ in 0..2000 {
-        if bench.fly.count(Action::CreateMachine) > 0 {
+        if bench.fly.count(asked) > 0 {
             return bench.store.rows().towns.keys().next().copied();
         }
         sleep(Duration::from_millis(100)).await;
@@ -146,10 +172,10 @@ pub(super) async fn being_made(bench: &Bench) -> Option<TownId> {
 }
 
 /// A town whose creator died with the machine made and nobody told.
-pub(super) async fn abandoned(bench: &Bench) -> TownId {
+pub(super) async fn abandoned(bench: &Bench, wish: CreateTown) -> TownId {
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
-    until_it_dies(&replica, replica.towns.create_town(&alice(), request("mill"))).await;
+    until_it_dies(&replica, replica.towns.create_town(&alice(), wish)).await;
     sleep(Duration::from_secs(60)).await;
     bench.only_town()
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus, VolumeId};
+use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::moves::Mischief;
 use super::play::Play;
 use crate::store::Rows;
-use crate::world::{BOOT, Machine, Phase, STOP, World};
+use crate::world::{BOOT, Phase, STOP, World};
 
 /// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
 const MOST_LOSSES: usize = 3;
@@ -41,7 +41,7 @@ impl Play {
             Mischief::StopMachine { .. } => turn(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
             // Without its volume it cannot.
             Mischief::StartMachine { .. } => {
-                let mounted = town.and_then(|town| present(&mut world, town)).map(|machine| machine.volume.clone());
+                let mounted = town.and_then(|town| world.present(town)).map(|machine| machine.volume.clone());
                 mounted.is_some_and(|volume| world.volume(&volume).is_some())
                     && turn(town, &mut world, Power::Off, Phase::Starting(now + BOOT))
             }
@@ -50,7 +50,7 @@ impl Play {
                 let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
                 // With its machine gone, nothing says any more that a volume that was moved is the town's.
                 let row = bench.store.town(town);
-                let Some(machine) = present(&mut world, town) else { return false };
+                let Some(machine) = world.present(town) else { return false };
                 if row.volume_id.is_some_and(|named| named != machine.volume) {
                     return false;
                 }
@@ -58,12 +58,12 @@ impl Play {
                 self.events.losses += 1;
                 true
             }
-            Mischief::MoveVolume { .. } => town.is_some_and(|town| move_volume(&mut world, town)),
+            Mischief::MoveVolume { .. } => town.is_some_and(|town| world.move_volume(town)),
             Mischief::LoseVolume { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
                 // Until a town has run, its volume may be replaced by another.
                 let has_data = bench.store.town(town).status != TownStatus::Provisioning;
-                let lost = has_data && lose_volume(&mut world, town);
+                let lost = has_data && world.lose_volume(town);
                 self.events.losses += usize::from(lost);
                 lost
             }
@@ -129,41 +129,9 @@ impl Mischief {
     }
 }
 
-/// The machine of a town, unless it is on its way out.
-fn present(world: &mut World, town: TownId) -> Option<&mut Machine> {
-    let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Leaving;
-    world.machines.iter_mut().find(stays)
-}
-
 fn turn(town: Option<TownId>, world: &mut World, from: Power, to: Phase) -> bool {
-    let machine = town.and_then(|town| present(world, town)).filter(|machine| machine.power() == from);
+    let machine = town.and_then(|town| world.present(town)).filter(|machine| machine.power() == from);
     machine.map(|machine| machine.phase = to).is_some()
-}
-
-/// As Fly does by itself when a host is to go: the data is on another volume then, which the machine mounts.
-pub(super) fn move_volume(world: &mut World, town: TownId) -> bool {
-    let to: VolumeId = format!("vol_{}", world.next()).parse().unwrap();
-    let Some(machine) = present(world, town) else { return false };
-    let from = std::mem::replace(&mut machine.volume, to.clone());
-    let Some(volume) = world.volume(&from).filter(|volume| volume.leaving.is_none()) else { return false };
-    let moved = crate::world::Volume { id: to, ..volume.clone() };
-    (volume.gone, volume.held_by) = (true, None);
-    world.volumes.push(moved);
-    true
-}
-
-/// As a host that breaks: its machines are off, its volumes gone with their data.
-fn lose_volume(world: &mut World, town: TownId) -> bool {
-    let Some(machine) = present(world, town) else { return false };
-    let id = machine.volume.clone();
-    let Some(volume) = world.volume(&id).filter(|volume| volume.used && volume.leaving.is_none()) else { return false };
-    (volume.gone, volume.held_by) = (true, None);
-    let name = volume.name.clone();
-    world.lost.insert(name);
-    if let Some(machine) = present(world, town) {
-        machine.phase = Phase::Off;
-    }
-    true
 }
 
 /// As by somebody who writes to the table past this service, who is to blame for how it ended.

@@ -6,7 +6,6 @@ use gastown_domain::ports::{Action, Towns as _};
 use gastown_domain::{Mark, TownStatus};
 use tokio::time::sleep;
 
-use super::mischief::move_volume;
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 
@@ -25,7 +24,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
             while !bench.store.rows().operations.values().any(|row| row.operation.mark == Mark::Settled) {
                 sleep(Duration::from_millis(1)).await;
             }
-            assert!(move_volume(&mut bench.fly.world(), bench.only_town()));
+            assert!(bench.fly.world().move_volume(bench.only_town()));
             bench.fly.schedule().next(Call::Fly(Action::ListVolumes), 1, list);
         };
         let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), move_it);

@@ -1,0 +1,64 @@
+//! What happens at Fly to the things of one town without our doing.
+
+use gastown_domain::{MachineId, Power, TownId, VolumeId};
+use tokio::time::Instant;
+
+use crate::world::{Machine, Phase, Volume, World};
+
+impl World {
+    /// The machine of a town, unless it is on its way out.
+    pub(crate) fn present(&mut self, town: TownId) -> Option<&mut Machine> {
+        let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Leaving;
+        self.machines.iter_mut().find(stays)
+    }
+
+    /// As Fly does by itself when a host is to go: the data is on another volume then, which the machine mounts.
+    pub(crate) fn move_volume(&mut self, town: TownId) -> bool {
+        let to: VolumeId = format!("vol_{}", self.next()).parse().unwrap();
+        let Some(machine) = self.present(town) else { return false };
+        let from = std::mem::replace(&mut machine.volume, to.clone());
+        let Some(volume) = self.volume(&from).filter(|volume| volume.leaving.is_none()) else { return false };
+        let moved = Volume { id: to, ..volume.clone() };
+        (volume.gone, volume.held_by) = (true, None);
+        self.volumes.push(moved);
+        true
+    }
+
+    /// As a host that breaks: its machines are off, its volumes gone with their data.
+    pub(crate) fn lose_volume(&mut self, town: TownId) -> bool {
+        let Some(machine) = self.present(town) else { return false };
+        let id = machine.volume.clone();
+        let Some(volume) = self.volume(&id).filter(|volume| volume.used && volume.leaving.is_none()) else {
+            return false;
+        };
+        (volume.gone, volume.held_by) = (true, None);
+        let name = volume.name.clone();
+        self.lost.insert(name);
+        if let Some(machine) = self.present(town) {
+            machine.phase = Phase::Off;
+        }
+        true
+    }
+
+    /// As an operator does who makes a machine anew: another of the same name, on the same volume.
+    pub(crate) fn replace_machine(&mut self, town: TownId, now: Instant) {
+        let id = self.next_machine();
+        let old = self.present(town).unwrap();
+        let new = Machine { id: id.clone(), phase: Phase::On(now), ..old.clone() };
+        old.phase = Phase::Gone(now);
+        self.volume(&new.volume).unwrap().held_by = Some(id);
+        self.machines.push(new);
+    }
+
+    /// As an operator does who tries something: a copy under a name of its own, which says that it is the town's, and mounts
+    /// nothing that there is.
+    pub(crate) fn copy_machine(&mut self, town: TownId, now: Instant) {
+        let (id, volume) = (self.next_machine(), format!("vol_{}", self.next()).parse().unwrap());
+        let original = self.present(town).unwrap().clone();
+        self.machines.push(Machine { id, volume, name: "copy".to_owned(), phase: Phase::On(now), ..original });
+    }
+
+    fn next_machine(&mut self) -> MachineId {
+        format!("machine{}", self.next()).parse().unwrap()
+    }
+}
