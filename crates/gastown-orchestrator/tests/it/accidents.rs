@@ -18,7 +18,7 @@ impl World {
         let Some(machine) = self.present(town) else { return false };
         let from = std::mem::replace(&mut machine.volume, to.clone());
         let Some(volume) = self.volume(&from).filter(|volume| volume.leaving.is_none()) else { return false };
-        let moved = Volume { id: to, ..volume.clone() };
+        let moved = Volume { id: to, made_at: Instant::now(), ..volume.clone() };
         (volume.gone, volume.held_by) = (true, None);
         self.volumes.push(moved);
         true
@@ -44,7 +44,7 @@ impl World {
     pub(crate) fn replace_machine(&mut self, town: TownId, now: Instant) {
         let id = self.next_machine();
         let old = self.present(town).unwrap();
-        let new = Machine { id: id.clone(), phase: Phase::On(now), ..old.clone() };
+        let new = Machine { id: id.clone(), phase: Phase::On(now), made_at: now, ..old.clone() };
         old.phase = Phase::Gone(now);
         self.volume(&new.volume).unwrap().held_by = Some(id);
         self.machines.push(new);
@@ -55,7 +55,8 @@ impl World {
     pub(crate) fn copy_machine(&mut self, town: TownId, now: Instant) {
         let (id, volume) = (self.next_machine(), format!("vol_{}", self.next()).parse().unwrap());
         let original = self.present(town).unwrap().clone();
-        self.machines.push(Machine { id, volume, name: "copy".to_owned(), phase: Phase::On(now), ..original });
+        let (name, phase) = ("copy".to_owned(), Phase::On(now));
+        self.machines.push(Machine { id, volume, name, phase, made_at: now, ..original });
     }
 
     fn next_machine(&mut self) -> MachineId {

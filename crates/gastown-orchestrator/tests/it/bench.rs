@@ -99,8 +99,10 @@ impl Bench {
     pub(crate) fn with_dice(dice: Arc<dyn Dice>) -> Self {
         let store = Store::new(PausedClock(Instant::now()));
         store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
+        let fly = Arc::<Fly>::default();
+        fly.world().runs_by(store.clock);
         Self {
-            fly: Arc::default(),
+            fly,
             store: Arc::new(store),
             mint: Arc::default(),
             settings: settings(),

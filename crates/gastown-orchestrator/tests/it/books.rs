@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
     Action, Alarm, Finding, Inspections, Inventory, Orphan, OrphanEnd, OrphanSighting, Orphans, Pass, PassClaim,
     PassState, Passes, ProviderError, Stock, StoreError, TownHealth, WorkerId,
@@ -44,12 +44,35 @@ impl Books {
         self.health.get(&town).cloned().unwrap_or_default()
     }
 
-    /// An operation looked at everything and put it right, but for what it found: what was suspected or believed before is of
-    /// the past, and a look that is under way too.
-    pub(crate) fn operation_ended(&mut self, town: TownId, found: Option<(Drift, DateTime<Utc>)>) {
+    /// An operation ended or hid the town: what a look saw before is worth nothing now, and one under way finds another mark
+    /// than it left.
+    pub(crate) fn operated_on(&mut self, town: TownId, now: DateTime<Utc>, belief: Belief) {
         let health = self.health.entry(town).or_default();
-        (health.checked_at, health.suspicion, health.drift) = (None, None, found);
+        health.checked_at = Some(later_than(health.checked_at, now));
+        health.suspicion = None;
+        match belief {
+            Belief::Kept => {}
+            Belief::PutRight => health.drift = None,
+            Belief::Found(found) if health.drift.is_some_and(|(known, _)| known == found) => {}
+            Belief::Found(found) => {
+                health.drift = Some((found, now));
+                self.drifts.push((town, found));
+            }
+        }
     }
+}
+
+/// What becomes of a drift that is believed when an operation ends or hides its town.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belief {
+    Kept,
+    PutRight,
+    Found(Drift),
+}
+
+/// Now, but later than a time before: two marks of one row are never the same.
+fn later_than(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    before.filter(|before| *before >= now).map_or(now, |before| before + TimeDelta::microseconds(1))
 }
 
 fn is_settled(rows: &Rows, town: &Town) -> bool {
@@ -63,15 +86,16 @@ impl Inspections for Connection {
             let unseen = |town: &Town| {
                 let health = rows.books.health_of(town.id);
                 let is_due = health.checked_at.is_none_or(|at| at + every <= now);
-                (is_due && is_settled(rows, town)).then(|| (town.clone(), health, now))
+                (is_due && is_settled(rows, town)).then(|| (town.clone(), health))
             };
             let mut due: Vec<_> = rows.towns.values().filter_map(unseen).collect();
-            due.sort_by_key(|(_, health, _)| health.checked_at);
+            due.sort_by_key(|(_, health)| health.checked_at);
             due.truncate(limit as usize);
-            for (town, ..) in &due {
-                rows.books.health.entry(town.id).or_default().checked_at = Some(now);
+            let taken_at = later_than(due.iter().filter_map(|(_, health)| health.checked_at).max(), now);
+            for (town, _) in &due {
+                rows.books.health.entry(town.id).or_default().checked_at = Some(taken_at);
             }
-            Ok(due)
+            Ok(due.into_iter().map(|(town, health)| (town, health, taken_at)).collect())
         })
         .await
     }
@@ -234,6 +258,13 @@ fn held(rows: &mut Rows, claim: PassClaim) -> Option<&mut PassRow> {
     rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
 }
 
+impl Line {
+    /// Whoever asks in another app than the one there is would be told of nothing at all, and believe it.
+    pub(crate) fn is_asked_in(app: &AppName) {
+        assert_eq!(*app, the_app(), "a strange app");
+    }
+}
+
 /// The one app of the in-memory Fly.
 pub(crate) fn the_app() -> AppName {
     "gastown".parse().unwrap()
@@ -246,40 +277,43 @@ impl Inventory for Line {
     }
 
     async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
-        assert_eq!(*app, the_app(), "a strange app");
+        Self::is_asked_in(app);
         let list_machines = |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| !machine.is_gone()).filter_map(machine_item);
-            Ok(world.listed(living))
+            let living = world.machines.iter().filter(|machine| !machine.is_gone());
+            let items = living.filter_map(|machine| machine_item(machine, world));
+            Ok(world.readable(world.listed(items)))
         };
-        let mut items = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
+        let (mut items, machines_are_whole) = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
         let list_volumes = |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| !volume.gone).filter_map(volume_item);
-            Ok(world.listed(living))
+            let living = world.volumes.iter().filter(|volume| !volume.gone);
+            let items = living.filter_map(|volume| volume_item(volume, world));
+            Ok(world.readable(world.listed(items)))
         };
-        items.extend(self.call(Call::Fly(Action::ListVolumes), list_volumes).await?);
-        Ok(Stock { items, is_whole: true })
+        let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;
+        items.extend(volumes);
+        Ok(Stock { items, is_whole: machines_are_whole && volumes_are_whole })
     }
 }
 
-fn machine_item(machine: &Machine) -> Option<StockItem> {
+fn machine_item(machine: &Machine, world: &World) -> Option<StockItem> {
     let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
     let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
     (!tags.is_empty()).then(|| StockItem {
         thing: Thing::Machine(machine.id.clone()),
         name: machine.name.clone(),
         tags,
-        made_at: None,
+        made_at: Some(world.date(machine.made_at)),
         held_by: None,
         leaving: machine.power() == gastown_domain::Power::Leaving,
     })
 }
 
-fn volume_item(volume: &Volume) -> Option<StockItem> {
+fn volume_item(volume: &Volume, world: &World) -> Option<StockItem> {
     Some(StockItem {
         thing: Thing::Volume(volume.id.clone()),
         name: volume.name.clone(),
         tags: vec![TownTag::of_volume_name(&volume.name)?],
-        made_at: None,
+        made_at: Some(world.date(volume.made_at)),
         held_by: volume.held_by.clone(),
         leaving: volume.leaving.is_some(),
     })

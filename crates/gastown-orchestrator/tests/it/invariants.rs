@@ -71,6 +71,12 @@ impl Bench {
                 broken.push(format!("{:?} of the living town {town} was deleted", grave.what));
             }
         }
+        let by_a_pass = |grave: &&Grave| {
+            let mut deletions = rows.books.deletions.iter();
+            deletions.any(|(thing, actor)| thing.id() == grave.id && actor != OPERATOR)
+        };
+        let in_part = world.graves.iter().filter(|grave| grave.was_garbled).filter(by_a_pass);
+        broken.extend(in_part.map(|grave| format!("deleted while lists could not be read whole: {grave:?}")));
         broken.extend(rows.ledger.broken(&rows, &world));
         broken
     }

@@ -60,10 +60,16 @@ impl TownKeys for Derived {
 #[derive(Clone, Copy)]
 pub(crate) struct PausedClock(pub(crate) Instant);
 
+impl PausedClock {
+    pub(crate) fn at(self, instant: Instant) -> DateTime<Utc> {
+        let start = DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap();
+        start + TimeDelta::from_std(instant.duration_since(self.0)).unwrap()
+    }
+}
+
 impl Clock for PausedClock {
     fn now(&self) -> DateTime<Utc> {
-        let start = DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap();
-        start + TimeDelta::from_std(self.0.elapsed()).unwrap()
+        self.at(Instant::now())
     }
 }
 

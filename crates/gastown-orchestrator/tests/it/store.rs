@@ -16,7 +16,7 @@ use gastown_domain::{
 };
 use tokio::time::Instant;
 
-use crate::books::Books;
+use crate::books::{Belief, Books};
 use crate::faults::{Call, Fault, Process, Query, Schedule, Struck as _};
 use crate::keys::PausedClock;
 use crate::ledger::Ledger;
@@ -120,6 +120,14 @@ impl Connection {
 }
 
 impl Row {
+    fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.operation.next_attempt_at <= now
+    }
+
+    fn is_free(&self, now: DateTime<Utc>) -> bool {
+        self.lease_until.is_none_or(|until| until <= now)
+    }
+
     fn take(&mut self, worker: &WorkerId, until: DateTime<Utc>) -> Operation {
         self.owner = Some(worker.clone());
         self.lease_until = Some(until);
@@ -134,6 +142,24 @@ impl Rows {
         let holds_an_id = town.machine_id.is_some() || town.volume_id.is_some();
         let unfinished = if town.is_tombstone() { holds_an_id } else { town.status == TownStatus::Provisioning };
         unfinished && !self.operations.contains_key(&town.id)
+    }
+
+    /// What is due and free. Users take turns, what is being driven for a user counting as turns it had; of equal turns the
+    /// longest due comes first.
+    fn due_by_turns(&self, now: DateTime<Utc>) -> Vec<TownId> {
+        let mut rows: Vec<_> = self.operations.values().filter(|row| row.is_due(now) || !row.is_free(now)).collect();
+        rows.sort_by_key(|row| (row.is_free(now), row.operation.next_attempt_at, row.operation.town));
+        let mut turns: BTreeMap<&UserId, usize> = BTreeMap::new();
+        let mut due = Vec::new();
+        for row in rows {
+            let turn = turns.entry(&row.operation.requested_by).or_default();
+            *turn += 1;
+            if row.is_due(now) && row.is_free(now) {
+                due.push((*turn, row.operation.next_attempt_at, row.operation.town));
+            }
+        }
+        due.sort_unstable();
+        due.into_iter().map(|(.., town)| town).collect()
     }
 
     pub(crate) fn insert_operation(&mut self, wish: &NewOperation, fence: i64, progress: Progress, now: DateTime<Utc>) {
@@ -246,8 +272,7 @@ impl Operations for Connection {
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError> {
         self.query(Query::Claim, |rows, now| {
             let Some(row) = rows.operations.get_mut(&town) else { return Ok(None) };
-            let free = row.lease_until.is_none_or(|until| until <= now);
-            if !free || row.operation.next_attempt_at > now {
+            if !row.is_free(now) || !row.is_due(now) {
                 return Ok(None);
             }
             Ok(Some(row.take(worker, later(now, lease))))
@@ -257,16 +282,10 @@ impl Operations for Connection {
 
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError> {
         self.query(Query::ClaimDue, |rows, now| {
-            let due =
-                |row: &&Row| row.operation.next_attempt_at <= now && row.lease_until.is_none_or(|until| until <= now);
-            let mut due: Vec<_> = rows.operations.values().filter(due).map(|row| &row.operation).collect();
-            due.sort_by_key(|operation| operation.next_attempt_at);
-            let due: Vec<_> = due.into_iter().map(|operation| operation.town).take(limit as usize).collect();
-            let mut claimed = Vec::new();
-            for row in rows.operations.values_mut().filter(|row| due.contains(&row.operation.town)) {
-                claimed.push(row.take(worker, later(now, lease)));
-            }
-            Ok(claimed)
+            let due = rows.due_by_turns(now);
+            let due = due.into_iter().take(limit as usize);
+            let claim = |town| rows.operations.get_mut(&town).map(|row| row.take(worker, later(now, lease)));
+            Ok(due.filter_map(claim).collect())
         })
         .await
     }
@@ -322,6 +341,9 @@ impl Operations for Connection {
             operation.deadline_at = record.deadline_at;
             operation.next_attempt_at = later(now, record.wait);
             operation.updated_at = now;
+            if record.town.hidden_at.is_some() {
+                rows.books.operated_on(fence.town, now, Belief::PutRight);
+            }
             Ok(())
         })
         .await
@@ -342,7 +364,12 @@ impl Operations for Connection {
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
             rows.end(fence.operation, outcome);
-            rows.books.operation_ended(fence.town, town.drift.map(|drift| (drift, now)));
+            let belief = match town.drift {
+                Some(found) => Belief::Found(found),
+                None if outcome.is_ok() || town.hidden_at.is_some() => Belief::PutRight,
+                None => Belief::Kept,
+            };
+            rows.books.operated_on(fence.town, now, belief);
             Ok(())
         })
         .await

@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSighting, MachineSpec, VolumeSighting};
 use gastown_domain::{MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
+
+use crate::keys::PausedClock;
 
 pub(crate) const BOOT: Duration = Duration::from_secs(2);
 pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
@@ -37,6 +40,7 @@ pub(crate) struct Machine {
     pub(crate) phase: Phase,
     /// Reads show nothing of it until then.
     pub(crate) unseen_until: Option<Instant>,
+    pub(crate) made_at: Instant,
 }
 
 impl Machine {
@@ -83,6 +87,7 @@ pub(crate) struct Volume {
     pub(crate) used: bool,
     /// Reads show nothing of it until then.
     pub(crate) unseen_until: Option<Instant>,
+    pub(crate) made_at: Instant,
 }
 
 /// A deletion that Fly was asked for, and when.
@@ -93,6 +98,8 @@ pub(crate) struct Grave {
     pub(crate) name: String,
     pub(crate) what: Buried,
     pub(crate) at: Instant,
+    /// Lists of everything were not whole then.
+    pub(crate) was_garbled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +200,10 @@ pub(crate) struct World {
     pub(crate) made_unseen_until: Option<Instant>,
     /// How lists of each town's volumes lagged.
     lags: RefCell<BTreeMap<TownId, Lag>>,
+    /// Until then the oldest thing in each list of everything cannot be read.
+    pub(crate) garbled_until: Option<Instant>,
+    /// Fly's own clock, for when things were made.
+    clock: Option<PausedClock>,
     serial: u32,
 }
 
@@ -270,6 +281,29 @@ impl World {
         there
     }
 
+    /// What can be read of a list of everything, and whether that is all of it.
+    pub(crate) fn readable<T>(&self, mut listed: Vec<T>) -> (Vec<T>, bool) {
+        let is_garbled = self.is_garbled(Instant::now());
+        let is_whole = listed.is_empty() || !is_garbled;
+        if !is_whole {
+            drop(listed.remove(0));
+        }
+        (listed, is_whole)
+    }
+
+    fn is_garbled(&self, now: Instant) -> bool {
+        self.garbled_until.is_some_and(|until| now < until)
+    }
+
+    /// Fly's clock.
+    pub(crate) fn date(&self, at: Instant) -> DateTime<Utc> {
+        self.clock.map_or(DateTime::UNIX_EPOCH, |clock| clock.at(at))
+    }
+
+    pub(crate) fn runs_by(&mut self, clock: PausedClock) {
+        self.clock = Some(clock);
+    }
+
     pub(crate) fn sight_machine(&self, machine: &Machine) -> MachineSighting {
         machine.sighting(self.unreachable_hosts)
     }
@@ -285,6 +319,7 @@ impl World {
             metadata: spec.metadata.clone(),
             phase: Phase::Starting(now + BOOT),
             unseen_until: self.made_unseen_until,
+            made_at: now,
         });
         if let Some(volume) = self.volume(&spec.volume) {
             volume.held_by = Some(id.clone());
@@ -298,13 +333,19 @@ impl World {
         let volume = self.add_volume(town, &region).id;
         let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
         let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
-        let (name, env) = (town.machine_name(), BTreeMap::new());
-        let phase = Phase::On(now);
-        let machine =
-            Machine { id: id.clone(), name, region, volume: volume.clone(), env, metadata, phase, unseen_until: None };
-        self.machines.push(machine);
+        self.machines.push(Machine {
+            id: id.clone(),
+            name: town.machine_name(),
+            region,
+            volume: volume.clone(),
+            env: BTreeMap::new(),
+            metadata,
+            phase: Phase::On(now),
+            made_at: now,
+            unseen_until: None,
+        });
         if let Some(volume) = self.volume(&volume) {
-            volume.held_by = Some(id);
+            (volume.held_by, volume.made_at) = (Some(id), now);
         }
     }
 
@@ -319,6 +360,7 @@ impl World {
             rigs: Vec::new(),
             used: false,
             unseen_until: self.made_unseen_until,
+            made_at: Instant::now(),
         };
         self.volumes.push(volume.clone());
         volume.sighting()
@@ -331,7 +373,8 @@ impl World {
         volume.leaving = Some(gone_at);
         let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
         let name = volume.name.clone();
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what, at: now });
+        let was_garbled = self.is_garbled(now);
+        self.graves.push(Grave { id: id.as_str().to_owned(), name, what, at: now, was_garbled });
     }
 
     pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
@@ -340,7 +383,8 @@ impl World {
         // A copy has a name of its own, and says of whom it is.
         let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
         let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what: Buried::Machine, at: now });
+        let was_garbled = self.is_garbled(now);
+        self.graves.push(Grave { id: id.as_str().to_owned(), name, what: Buried::Machine, at: now, was_garbled });
     }
 
     pub(crate) fn next(&mut self) -> u32 {

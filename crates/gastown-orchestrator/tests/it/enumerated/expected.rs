@@ -137,6 +137,9 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
             &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
+        Scenario::SweepInPart => (
+            &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
+            &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
         Scenario::SweepSecond => (
             &[DeleteMachine, ListMachines, ListVolumes, Other, ReadMachine], &[],
             &[Accounts, Book, ClaimPass, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans]),

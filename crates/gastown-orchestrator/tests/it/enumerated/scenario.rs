@@ -17,6 +17,9 @@ use crate::world::Phase;
 /// The patience with what never gets well: the looks of minutes would be the same again and again.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// Long enough for the orphans' grace to be over; the next pass is whole.
+const IN_PART: Duration = Duration::from_secs(5000);
+
 listed! {
     /// Something that happens, at whose every call something else may happen.
     Scenario {
@@ -80,6 +83,8 @@ listed! {
         InspectLost,
         /// A machine and a volume belong to nobody: the orphan sweeper removes them, and no other.
         SweepOrphans,
+        /// The same while for long something in each list cannot be read: until then nothing is removed.
+        SweepInPart,
         /// A living town has a second machine: the orphan sweeper reports it, an operator deletes it.
         SweepSecond,
     }
@@ -106,7 +111,7 @@ impl Scenario {
             // Nobody waits for these: what one of them does not do, the next pass or process does.
             Self::SettleRigs | Self::Look | Self::ShutDown | Self::TakeOver | Self::Reinstate => false,
             Self::Inspect | Self::InspectMissing | Self::InspectReplaced | Self::InspectMoved => false,
-            Self::InspectLost | Self::SweepOrphans | Self::SweepSecond => false,
+            Self::InspectLost | Self::SweepOrphans | Self::SweepInPart | Self::SweepSecond => false,
         }
     }
 
@@ -140,7 +145,7 @@ impl Scenario {
             Self::Reinstate | Self::Inspect | Self::InspectMissing | Self::InspectReplaced | Self::InspectMoved => {
                 Some(bench.running("mill").await.id)
             }
-            Self::SweepOrphans | Self::SweepSecond => Some(bench.running("mill").await.id),
+            Self::SweepOrphans | Self::SweepInPart | Self::SweepSecond => Some(bench.running("mill").await.id),
         };
         let mut stage = Stage { scenario: self, bench, town, rig: None };
         self.prepare(&mut stage).await;
@@ -178,6 +183,10 @@ impl Scenario {
             Self::InspectReplaced => stage.bench.fly.world().replace_machine(stage.town(), now),
             Self::InspectMoved => assert!(stage.bench.fly.world().move_volume(stage.town())),
             Self::SweepOrphans => stage.add_orphans().await,
+            Self::SweepInPart => {
+                stage.add_orphans().await;
+                stage.bench.fly.world().garbled_until = Some(now + IN_PART);
+            }
             Self::SweepSecond => stage.bench.fly.world().copy_machine(stage.town(), now),
             _ => {}
         }
@@ -239,7 +248,7 @@ impl Scenario {
                     inspected(&replica).await;
                 }
             }
-            Self::SweepOrphans => {
+            Self::SweepOrphans | Self::SweepInPart => {
                 for _ in 0..10 {
                     searched(&replica).await;
                 }

@@ -21,6 +21,9 @@ const INSPECTIONS: usize = 4;
 /// one after the other, then the book is closed.
 const ORPHAN_PASSES: usize = 12;
 
+/// By how much younger a thing is at its first pass than a period.
+const YOUNGER: Duration = Duration::from_secs(500);
+
 /// Where it happens.
 pub(super) struct Stage {
     pub(super) scenario: Scenario,
@@ -47,7 +50,7 @@ impl Stage {
             }
             // Who hung between its last write and the call still powers on what another one has powered off by then.
             Scenario::StartUnwell => self.until_well(INSPECTIONS, inspected).await,
-            Scenario::SweepOrphans => self.until_well(ORPHAN_PASSES, searched).await,
+            Scenario::SweepOrphans | Scenario::SweepInPart => self.until_well(ORPHAN_PASSES, searched).await,
             Scenario::SweepSecond => {
                 // Nobody but the operator would.
                 self.until_well(1, async |replica| deleted_by_an_operator(replica).await).await;
@@ -86,7 +89,8 @@ impl Stage {
         let towns = self.bench.replica().towns;
         let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
         towns.destroy_town(&alice(), barn).await.unwrap();
-        self.bench.fly.world().add_orphans(barn, Instant::now());
+        // The first pass finds them when they are so young that their age outlasts their grace.
+        self.bench.fly.world().add_orphans(barn, Instant::now() + YOUNGER);
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
     }
 
