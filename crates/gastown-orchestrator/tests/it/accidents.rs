@@ -1,6 +1,8 @@
 //! What happens at Fly to the things of one town without our doing.
 
-use gastown_domain::{MachineId, Power, TownId, VolumeId};
+use std::collections::BTreeMap;
+
+use gastown_domain::{MachineId, Power, Region, TownId, VolumeId};
 use tokio::time::Instant;
 
 use crate::world::{Machine, Phase, Volume, World};
@@ -38,6 +40,27 @@ impl World {
             machine.phase = Phase::Off;
         }
         true
+    }
+
+    /// A machine on a volume of a town that no registry has heard of, as an older version may have left.
+    pub(crate) fn add_orphans(&mut self, town: TownId, now: Instant) {
+        let region: Region = "iad".parse().unwrap();
+        let volume = self.add_volume(town, &region).id;
+        let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
+        let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
+        self.machines.push(Machine {
+            id: id.clone(),
+            name: town.machine_name(),
+            region,
+            volume: volume.clone(),
+            env: BTreeMap::new(),
+            metadata,
+            phase: Phase::On(now),
+            made_at: now,
+        });
+        if let Some(volume) = self.volume(&volume) {
+            (volume.held_by, volume.made_at) = (Some(id), now);
+        }
     }
 
     /// As an operator does who makes a machine anew: another of the same name, on the same volume.

@@ -1,4 +1,4 @@
-//! In-memory books: comparisons of settled towns, orphans, periodic passes; and the inventory of the in-memory Fly.
+//! In-memory books: comparisons of settled towns, orphans, periodic passes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,15 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Action, Alarm, Finding, Inspections, Inventory, Orphan, OrphanEnd, OrphanSighting, Orphans, Pass, PassClaim,
-    PassState, Passes, ProviderError, Stock, StoreError, TownHealth, WorkerId,
+    Alarm, Finding, Inspections, Orphan, OrphanEnd, OrphanSighting, Orphans, Pass, PassClaim, PassState, Passes,
+    StoreError, TownHealth, WorkerId,
 };
-use gastown_domain::{Account, AppName, Drift, StockItem, Thing, Town, TownId, TownStatus, TownTag};
+use gastown_domain::{Account, AppName, Drift, Thing, Town, TownId, TownStatus, TownTag};
 
-use crate::faults::{Call, Query};
-use crate::fly::Line;
+use crate::faults::Query;
 use crate::store::{Connection, Rows};
-use crate::world::{Machine, Volume, World};
 
 /// A periodic pass, as the database remembers it.
 #[derive(Debug, Clone, Default)]
@@ -256,65 +254,4 @@ impl Passes for Connection {
 
 fn held(rows: &mut Rows, claim: PassClaim) -> Option<&mut PassRow> {
     rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
-}
-
-impl Line {
-    /// Whoever asks in another app than the one there is would be told of nothing at all, and believe it.
-    pub(crate) fn is_asked_in(app: &AppName) {
-        assert_eq!(*app, the_app(), "a strange app");
-    }
-}
-
-/// The one app of the in-memory Fly.
-pub(crate) fn the_app() -> AppName {
-    "gastown".parse().unwrap()
-}
-
-#[async_trait]
-impl Inventory for Line {
-    async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
-        self.call(Call::Fly(Action::Other), |_| Ok(vec![the_app()])).await
-    }
-
-    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
-        Self::is_asked_in(app);
-        let list_machines = |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| !machine.is_gone());
-            let items = living.filter_map(|machine| machine_item(machine, world));
-            Ok(world.readable(world.listed(items)))
-        };
-        let (mut items, machines_are_whole) = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
-        let list_volumes = |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| !volume.gone);
-            let items = living.filter_map(|volume| volume_item(volume, world));
-            Ok(world.readable(world.listed(items)))
-        };
-        let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;
-        items.extend(volumes);
-        Ok(Stock { items, is_whole: machines_are_whole && volumes_are_whole })
-    }
-}
-
-fn machine_item(machine: &Machine, world: &World) -> Option<StockItem> {
-    let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
-    let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
-    (!tags.is_empty()).then(|| StockItem {
-        thing: Thing::Machine(machine.id.clone()),
-        name: machine.name.clone(),
-        tags,
-        made_at: Some(world.date(machine.made_at)),
-        held_by: None,
-        leaving: machine.power() == gastown_domain::Power::Leaving,
-    })
-}
-
-fn volume_item(volume: &Volume, world: &World) -> Option<StockItem> {
-    Some(StockItem {
-        thing: Thing::Volume(volume.id.clone()),
-        name: volume.name.clone(),
-        tags: vec![TownTag::of_volume_name(&volume.name)?],
-        made_at: Some(world.date(volume.made_at)),
-        held_by: volume.held_by.clone(),
-        leaving: volume.leaving.is_some(),
-    })
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownStatus};
 
 use crate::bench::Bench;
+use crate::graves::{Buried, Grave};
 use crate::store::Rows;
-use crate::world::{Buried, Grave, Machine, Volume, World};
+use crate::world::{Machine, Volume, World};
 
 /// An operator, who may delete a second machine.
 pub(crate) const OPERATOR: &str = "an operator";

@@ -119,47 +119,12 @@ impl Connection {
     }
 }
 
-impl Row {
-    fn is_due(&self, now: DateTime<Utc>) -> bool {
-        self.operation.next_attempt_at <= now
-    }
-
-    fn is_free(&self, now: DateTime<Utc>) -> bool {
-        self.lease_until.is_none_or(|until| until <= now)
-    }
-
-    fn take(&mut self, worker: &WorkerId, until: DateTime<Utc>) -> Operation {
-        self.owner = Some(worker.clone());
-        self.lease_until = Some(until);
-        self.operation.fence += 1;
-        self.operation.clone()
-    }
-}
-
 impl Rows {
     /// Nobody drives it, though somebody should.
     fn is_stranded(&self, town: &Town) -> bool {
         let holds_an_id = town.machine_id.is_some() || town.volume_id.is_some();
         let unfinished = if town.is_tombstone() { holds_an_id } else { town.status == TownStatus::Provisioning };
         unfinished && !self.operations.contains_key(&town.id)
-    }
-
-    /// What is due and free. Users take turns, what is being driven for a user counting as turns it had; of equal turns the
-    /// longest due comes first.
-    fn due_by_turns(&self, now: DateTime<Utc>) -> Vec<TownId> {
-        let mut rows: Vec<_> = self.operations.values().filter(|row| row.is_due(now) || !row.is_free(now)).collect();
-        rows.sort_by_key(|row| (row.is_free(now), row.operation.next_attempt_at, row.operation.town));
-        let mut turns: BTreeMap<&UserId, usize> = BTreeMap::new();
-        let mut due = Vec::new();
-        for row in rows {
-            let turn = turns.entry(&row.operation.requested_by).or_default();
-            *turn += 1;
-            if row.is_due(now) && row.is_free(now) {
-                due.push((*turn, row.operation.next_attempt_at, row.operation.town));
-            }
-        }
-        due.sort_unstable();
-        due.into_iter().map(|(.., town)| town).collect()
     }
 
     pub(crate) fn insert_operation(&mut self, wish: &NewOperation, fence: i64, progress: Progress, now: DateTime<Utc>) {

@@ -9,7 +9,9 @@ use gastown_domain::ports::{MachineSighting, MachineSpec, VolumeSighting};
 use gastown_domain::{MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
 
+use crate::graves::Grave;
 use crate::keys::PausedClock;
+use crate::lags::Lag;
 
 pub(crate) const BOOT: Duration = Duration::from_secs(2);
 pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
@@ -88,47 +90,6 @@ pub(crate) struct Volume {
     /// Reads show nothing of it until then.
     pub(crate) unseen_until: Option<Instant>,
     pub(crate) made_at: Instant,
-}
-
-/// A deletion that Fly was asked for, and when.
-#[derive(Debug, Clone)]
-pub(crate) struct Grave {
-    pub(crate) id: String,
-    /// By which it was a town's.
-    pub(crate) name: String,
-    pub(crate) what: Buried,
-    pub(crate) at: Instant,
-    /// Lists of everything were not whole then.
-    pub(crate) was_garbled: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Buried {
-    Machine,
-    UnusedVolume,
-    VolumeWithData,
-}
-
-/// How lists of one town's volumes lagged: too little was shown so often in a row, lately and at most.
-#[derive(Debug, Default)]
-struct Lag {
-    lately: usize,
-    /// Whether one of these hid something; the others came before what was asked for was there.
-    hides: bool,
-    longest: usize,
-}
-
-impl Lag {
-    fn count(&mut self, lags: bool, shows_nothing: bool) {
-        if lags || shows_nothing {
-            (self.lately, self.hides) = (self.lately + 1, self.hides || lags);
-        } else {
-            (self.lately, self.hides) = (0, false);
-        }
-        if self.hides {
-            self.longest = self.longest.max(self.lately);
-        }
-    }
 }
 
 impl Volume {
@@ -291,7 +252,7 @@ impl World {
         (listed, is_whole)
     }
 
-    fn is_garbled(&self, now: Instant) -> bool {
+    pub(crate) fn is_garbled(&self, now: Instant) -> bool {
         self.garbled_until.is_some_and(|until| now < until)
     }
 
@@ -327,28 +288,6 @@ impl World {
         id
     }
 
-    /// A machine on a volume of a town that no registry has heard of, as an older version may have left.
-    pub(crate) fn add_orphans(&mut self, town: TownId, now: Instant) {
-        let region: Region = "iad".parse().unwrap();
-        let volume = self.add_volume(town, &region).id;
-        let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
-        let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
-        self.machines.push(Machine {
-            id: id.clone(),
-            name: town.machine_name(),
-            region,
-            volume: volume.clone(),
-            env: BTreeMap::new(),
-            metadata,
-            phase: Phase::On(now),
-            made_at: now,
-            unseen_until: None,
-        });
-        if let Some(volume) = self.volume(&volume) {
-            (volume.held_by, volume.made_at) = (Some(id), now);
-        }
-    }
-
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> VolumeSighting {
         let volume = Volume {
             id: format!("vol_{}", self.next()).parse().unwrap(),
@@ -364,27 +303,6 @@ impl World {
         };
         self.volumes.push(volume.clone());
         volume.sighting()
-    }
-
-    /// Deletes a volume that nothing holds; it is gone a while later.
-    pub(crate) fn bury_volume(&mut self, id: &VolumeId, now: Instant) {
-        let gone_at = now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE };
-        let Some(volume) = self.volume(id).filter(|volume| volume.leaving.is_none()) else { return };
-        volume.leaving = Some(gone_at);
-        let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
-        let name = volume.name.clone();
-        let was_garbled = self.is_garbled(now);
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what, at: now, was_garbled });
-    }
-
-    pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
-        let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Leaving) else { return };
-        machine.phase = Phase::Leaving(now + LEAVE);
-        // A copy has a name of its own, and says of whom it is.
-        let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
-        let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
-        let was_garbled = self.is_garbled(now);
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what: Buried::Machine, at: now, was_garbled });
     }
 
     pub(crate) fn next(&mut self) -> u32 {

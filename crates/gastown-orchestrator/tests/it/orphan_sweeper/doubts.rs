@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{PASSES_OF_GRACE, asked, book, pass, pass_by, seen, strays, towns};
 use crate::bench::{Bench, settings};
-use crate::books::the_app;
 use crate::faults::{Call, Fault, Process};
 use crate::fly::Line;
+use crate::inventory::the_app;
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]

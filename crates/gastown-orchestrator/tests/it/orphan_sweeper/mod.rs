@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::bench::{Bench, settings};
-use crate::books::the_app;
 use crate::faults::Process;
+use crate::inventory::the_app;
 use crate::world::World;
 
 const EVERY: Duration = Duration::from_secs(600);
