@@ -49,6 +49,7 @@ impl World {
         let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
         let metadata = BTreeMap::from([("gastown_town_id".to_owned(), town.to_string())]);
         self.machines.push(Machine {
+            app: self.apps.first().cloned().unwrap(),
             id: id.clone(),
             name: town.machine_name(),
             region,
@@ -57,6 +58,7 @@ impl World {
             metadata,
             phase: Phase::On(now),
             made_at: now,
+            unseen_until: None,
         });
         if let Some(volume) = self.volume(&volume) {
             (volume.held_by, volume.made_at) = (Some(id), now);

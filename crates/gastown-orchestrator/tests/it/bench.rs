@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::faults::{Hit, Process};
 use crate::fly::{Fly, Line};
+use crate::inventory::the_app;
 use crate::keys::{Counter, Derived, Middle, Mint, PausedClock, Wrapper};
 use crate::process::ItsClock;
 use crate::store::{Connection, Store, town_row};
@@ -40,7 +41,7 @@ pub(crate) fn request(name: &str) -> CreateTown {
 
 pub(crate) fn settings() -> Settings {
     Settings {
-        apps: AppPlacement::Shared("gastown".parse().unwrap()),
+        apps: AppPlacement::Shared(the_app()),
         regions: ["iad", "ord"].map(|region| region.parse().unwrap()).to_vec(),
         machine: MachineTemplate {
             image: "registry.fly.io/gastown:1".parse().unwrap(),
@@ -101,6 +102,7 @@ impl Bench {
         store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
         let fly = Arc::<Fly>::default();
         fly.world().runs_by(store.clock);
+        fly.world().apps.insert(the_app());
         Self {
             fly,
             store: Arc::new(store),
@@ -110,6 +112,13 @@ impl Bench {
             dice,
             processes: AtomicU32::new(0),
         }
+    }
+
+    /// From now on each user's towns live in an app of their own.
+    pub(crate) fn give_each_user_an_app(&mut self) {
+        self.settings.apps = AppPlacement::PerUser { prefix: the_app() };
+        let app_of = |user: &str| self.settings.apps.app_of(&user.parse().unwrap()).unwrap();
+        self.fly.world().apps = USERS.into_iter().map(app_of).collect();
     }
 
     /// The ports of one process.

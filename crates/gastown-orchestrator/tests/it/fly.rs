@@ -159,7 +159,7 @@ fn not_now(action: Action) -> ProviderError {
 #[async_trait]
 impl Apps for Line {
     async fn ensure(&self, app: &AppName) -> Result<(), ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, &"");
         self.fly(Action::EnsureApp, |_| Ok(())).await
     }
 }
@@ -167,7 +167,7 @@ impl Apps for Line {
 #[async_trait]
 impl Volumes for Line {
     async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::ReadVolume, move |world| {
             Ok(world.volume(&id).filter(|volume| volume.is_shown()).map(|volume| volume.sighting()))
@@ -176,7 +176,7 @@ impl Volumes for Line {
     }
 
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, &town);
         self.fly(Action::ListVolumes, move |world| {
             let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_shown());
             Ok(world.listed(shown).into_iter().map(crate::world::Volume::sighting).collect())
@@ -185,13 +185,13 @@ impl Volumes for Line {
     }
 
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError> {
-        Self::is_asked_in(&spec.app);
+        self.is_asked_in(&spec.app, &spec.town);
         let spec = spec.clone();
-        self.fly(Action::CreateVolume, move |world| Ok(world.add_volume(spec.town, &spec.region))).await
+        self.fly(Action::CreateVolume, move |world| Ok(world.add_volume_in(spec.app, spec.town, &spec.region))).await
     }
 
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::DeleteVolume, move |world| {
             if world.volume(&id).is_some_and(|volume| volume.held_by.is_some()) {
@@ -207,7 +207,7 @@ impl Volumes for Line {
 #[async_trait]
 impl Machines for Line {
     async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::ReadMachine, move |world| {
             let found = world.machine(&id).filter(|machine| machine.is_shown()).cloned();
@@ -217,7 +217,7 @@ impl Machines for Line {
     }
 
     async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, &town);
         self.fly(Action::ListMachines, move |world| {
             let shown = world.machines_of(town).into_iter().filter(|machine| machine.is_shown());
             Ok(world.listed(shown).into_iter().map(|it| world.sight_machine(it)).collect())
@@ -227,7 +227,7 @@ impl Machines for Line {
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
-        Self::is_asked_in(&spec.app);
+        self.is_asked_in(&spec.app, &spec.town);
         let spec = spec.clone();
         self.fly(ACTION, move |world| {
             if let Some(holder) = world.machines_of(spec.town).first() {
@@ -258,7 +258,7 @@ impl Machines for Line {
 
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
-        Self::is_asked_in(&spec.app);
+        self.is_asked_in(&spec.app, &spec.town);
         let (id, spec) = (id.clone(), spec.clone());
         self.fly(ACTION, move |world| {
             let has_volume = world.volume(&spec.volume).is_some();
@@ -281,7 +281,7 @@ impl Machines for Line {
 
     async fn start_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::StartMachine;
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(ACTION, move |world| {
             let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
@@ -297,7 +297,7 @@ impl Machines for Line {
 
     async fn stop_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::StopMachine;
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(ACTION, move |world| {
             let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
@@ -318,7 +318,7 @@ impl Machines for Line {
         state: Awaited,
         patience: Duration,
     ) -> Result<bool, ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         let until = Instant::now() + patience;
         self.fly(Action::AwaitMachine, |_| Ok(())).await?;
@@ -339,7 +339,7 @@ impl Machines for Line {
     }
 
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
-        Self::is_asked_in(app);
+        self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::DeleteMachine, move |world| {
             if !world.deletes_are_ignored {

@@ -1,21 +1,33 @@
-//! The inventory of the in-memory Fly: everything in its one app.
+//! The inventory of the in-memory Fly: its apps, and everything in them.
 
 use async_trait::async_trait;
 use gastown_domain::ports::{Action, Inventory, ProviderError, Stock};
-use gastown_domain::{AppName, StockItem, Thing, TownTag};
+use gastown_domain::{AppName, StockItem, Thing, TownId, TownTag};
 
 use crate::faults::Call;
 use crate::fly::Line;
 use crate::world::{Machine, Volume, World};
 
 impl Line {
-    /// Whoever asks in another app than the one there is would be told of nothing at all, and believe it.
-    pub(crate) fn is_asked_in(app: &AppName) {
-        assert_eq!(*app, the_app(), "a strange app");
+    /// Whoever asks for a thing, or for the things of a town, in another app than theirs would be told that there is nothing,
+    /// and believe it.
+    pub(crate) fn is_asked_in(&self, app: &AppName, of: &impl ToString) {
+        let (world, of) = (self.fly.world(), of.to_string());
+        assert!(world.apps.contains(app), "a strange app: {app}");
+        let town: Option<TownId> = of.parse().ok();
+        let name = town.map(TownId::volume_name);
+        let is_meant =
+            |machine: &&Machine| machine.id.as_str() == of || town.is_some_and(|town| machine.belongs_to(town));
+        let machines = world.machines.iter().filter(is_meant).map(|machine| &machine.app);
+        let volumes =
+            world.volumes.iter().filter(|volume| volume.id.as_str() == of || Some(&volume.name) == name.as_ref());
+        let elsewhere = machines.chain(volumes.map(|volume| &volume.app)).find(|other| *other != app).cloned();
+        drop(world);
+        assert_eq!(elsewhere, None, "{of} is not in {app}");
     }
 }
 
-/// The one app of the in-memory Fly.
+/// The app of all towns, where not each user has one.
 pub(crate) fn the_app() -> AppName {
     "gastown".parse().unwrap()
 }
@@ -23,19 +35,21 @@ pub(crate) fn the_app() -> AppName {
 #[async_trait]
 impl Inventory for Line {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
-        self.call(Call::Fly(Action::Other), |_| Ok(vec![the_app()])).await
+        self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
     async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
-        Self::is_asked_in(app);
-        let list_machines = |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| !machine.is_gone());
+        self.is_asked_in(app, &"");
+        let here = app.clone();
+        let list_machines = move |world: &mut World| {
+            let living = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());
             let items = living.filter_map(|machine| machine_item(machine, world));
             Ok(world.readable(world.listed(items)))
         };
         let (mut items, machines_are_whole) = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
-        let list_volumes = |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| !volume.gone);
+        let here = app.clone();
+        let list_volumes = move |world: &mut World| {
+            let living = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
             let items = living.filter_map(|volume| volume_item(volume, world));
             Ok(world.readable(world.listed(items)))
         };

@@ -16,6 +16,7 @@ use crate::world::{Phase, SANDBOX_BOOT, Volume, World};
 fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Volume, SandboxError> {
     let unreachable = || SandboxError::Unreachable { cause: "connection refused".into() };
     let machine = world.machine(&at.machine).ok_or_else(unreachable)?;
+    assert_eq!(machine.app, at.app, "not the machine's app");
     if !machine.belongs_to(at.town) {
         return Err(SandboxError::Wrong { cause: "another town".into() });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSighting, MachineSpec, VolumeSighting};
-use gastown_domain::{MachineId, Power, Region, SandboxRig, TownId, VolumeId};
+use gastown_domain::{AppName, MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
 
 use crate::graves::Grave;
@@ -33,6 +33,7 @@ pub(crate) enum Phase {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
+    pub(crate) app: AppName,
     pub(crate) id: MachineId,
     pub(crate) name: String,
     pub(crate) region: Region,
@@ -77,6 +78,7 @@ impl Machine {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
+    pub(crate) app: AppName,
     pub(crate) id: VolumeId,
     pub(crate) name: String,
     pub(crate) region: Region,
@@ -120,6 +122,7 @@ pub(crate) enum Lists {
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one way in which Fly misbehaves, on its own")]
 pub(crate) struct World {
+    pub(crate) apps: BTreeSet<AppName>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) volumes: Vec<Volume>,
     /// Names of volumes with data that Fly lost.
@@ -272,6 +275,7 @@ impl World {
     pub(crate) fn add_machine(&mut self, spec: &MachineSpec, now: Instant) -> MachineId {
         let id: MachineId = format!("machine{}", self.next()).parse().unwrap();
         self.machines.push(Machine {
+            app: spec.app.clone(),
             id: id.clone(),
             name: spec.town.machine_name(),
             region: spec.region.clone(),
@@ -288,8 +292,14 @@ impl World {
         id
     }
 
+    /// In the first app.
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> VolumeSighting {
+        self.add_volume_in(self.apps.first().cloned().unwrap(), town, region)
+    }
+
+    pub(crate) fn add_volume_in(&mut self, app: AppName, town: TownId, region: &Region) -> VolumeSighting {
         let volume = Volume {
+            app,
             id: format!("vol_{}", self.next()).parse().unwrap(),
             name: town.volume_name(),
             region: region.clone(),

@@ -28,6 +28,8 @@ const INSPECTIONS: usize = 8;
 /// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: the grace of a machine is
 /// seven passes long, that of a volume of a town that never was a day, six passes an hour.
 const ORPHAN_PASSES: usize = 24 * 6 + 12;
+/// In every so manieth play each user has an app.
+const APP_PER_USER: u64 = 4;
 
 /// Jitter from the seed.
 struct Jitter(Mutex<StdRng>);
@@ -49,7 +51,10 @@ pub(super) struct Play {
 
 /// Plays the moves; answers what is wrong in the end, if anything is.
 pub(super) async fn play(seed: u64, moves: &[Move]) -> Result<Figures, String> {
-    let bench = Bench::with_dice(Arc::new(Jitter(Mutex::new(StdRng::seed_from_u64(seed)))));
+    let mut bench = Bench::with_dice(Arc::new(Jitter(Mutex::new(StdRng::seed_from_u64(seed)))));
+    if seed % APP_PER_USER == 0 {
+        bench.give_each_user_an_app();
+    }
     let replicas = (0..REPLICAS).map(|_| Arc::new(bench.replica())).collect();
     let (answers, events, figures) = (Answers::default(), Events::default(), Figures::one());
     let mut play = Play { bench, replicas, answers, events, figures };
