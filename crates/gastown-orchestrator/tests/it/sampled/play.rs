@@ -154,15 +154,35 @@ impl Play {
         Ok(self.figures)
     }
 
-    /// What the orphan sweeper had to delete of towns that were ours, though nothing of them was forgotten or hidden: whose
-    /// operation somebody deleted may have anything left, of whose volumes lists showed nothing for too long, volumes.
+    /// What the orphan sweeper had to delete of towns that were ours, and no excuse fits. Whose operation somebody deleted may
+    /// have anything left; of whose volumes lists showed nothing for too long, volumes; and a process that stood still between
+    /// its last word to the registry and a create, what it then made for a town that was long destroyed, where the answer got
+    /// lost too.
     fn left_without_excuse(&self) -> Vec<(Thing, TownId)> {
-        let hidden = self.hidden_for_too_long();
-        let is_excused = |thing: &Thing, town: &TownId| match thing {
-            Thing::Volume(_) if hidden.contains(town) => true,
-            Thing::Machine(_) | Thing::Volume(_) => self.events.forgotten.contains(town),
+        let (hidden, stood_still) = (self.hidden_for_too_long(), self.stood_still());
+        let is_excused = |thing: &Thing, town: &TownId| {
+            let lists_hid_it = matches!(thing, Thing::Volume(_)) && hidden.contains(town);
+            lists_hid_it || self.events.forgotten.contains(town) || (stood_still && self.was_made_late(thing, *town))
         };
         left_to_the_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_excused(thing, town)).collect()
+    }
+
+    /// Whether anything that hung would have lost its claim.
+    fn stood_still(&self) -> bool {
+        self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs())
+    }
+
+    /// Longer than a lease after its town was hidden: nobody who held a claim asked for it.
+    fn was_made_late(&self, thing: &Thing, town: TownId) -> bool {
+        let (rows, world) = (self.bench.store.rows(), self.bench.fly.world());
+        let made_at = match thing {
+            Thing::Machine(id) => {
+                world.machines.iter().find(|machine| machine.id == *id).map(|machine| machine.made_at)
+            }
+            Thing::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
+        };
+        let lease = Policy::production().lease;
+        made_at.zip(rows.hidden.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
     }
 
     /// Two things nobody can tell apart from what is well while they last: lists of volumes that one after the other show
@@ -170,9 +190,8 @@ impl Play {
     /// create, longer than its lease, and dies before it can take back what it made. Each may leave a second, empty volume,
     /// which no pass deletes, for it might hold data; the book of orphans says so, and an operator clears it away.
     fn clear_what_is_reported(&self) -> usize {
-        let stood_still = self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs());
         // Each process that died may have left one.
-        let mut left_by_the_dead = if stood_still { self.figures.deaths } else { 0 };
+        let mut left_by_the_dead = if self.stood_still() { self.figures.deaths } else { 0 };
         let hidden: Vec<_> = self.hidden_for_too_long().into_iter().map(TownId::volume_name).collect();
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
