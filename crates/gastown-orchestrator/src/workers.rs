@@ -60,7 +60,7 @@ impl Workers {
         let policy = &self.service.settings.policy;
         loop {
             if let Err(error) = self.sweep().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "nothing was taken up in this sweep");
+                tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
             }
             // Spread, so that replicas do not sweep in step (FM-52).
             let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.chance.dice.fraction() / 2.0);

@@ -94,8 +94,8 @@ mod tests {
 
     /// A task that panics until it was begun so often, then tells that it is at work.
     fn panicking(times: u32) -> (Arc<AtomicU32>, CancellationToken, impl Fn(CancellationToken) -> BoxedTask) {
-        let (begun, at_work) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
-        let (counter, signal) = (Arc::clone(&begun), at_work.clone());
+        let (tries, at_work) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (counter, signal) = (Arc::clone(&tries), at_work.clone());
         let begin = move |stop: CancellationToken| -> BoxedTask {
             let (counter, signal) = (Arc::clone(&counter), signal.clone());
             Box::pin(async move {
@@ -104,7 +104,7 @@ mod tests {
                 stop.cancelled().await;
             })
         };
-        (begun, at_work, begin)
+        (tries, at_work, begin)
     }
 
     type BoxedTask = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -112,24 +112,24 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_begins_again_and_ends_when_it_is_stopped() {
         let stop = CancellationToken::new();
-        let (begun, at_work, begin) = panicking(1);
+        let (tries, at_work, begin) = panicking(1);
         let task = tokio::spawn(supervised("test", Duration::from_millis(1), stop.clone(), begin));
         at_work.cancelled().await;
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(begun.load(Ordering::SeqCst), 2);
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn a_stop_waits_for_no_pause() {
         let stop = CancellationToken::new();
-        let (begun, _, begin) = panicking(u32::MAX);
+        let (tries, _, begin) = panicking(u32::MAX);
         let task = tokio::spawn(supervised("test", Duration::from_secs(3600), stop.clone(), begin));
-        while begun.load(Ordering::SeqCst) == 0 {
+        while tries.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        assert_eq!(tries.load(Ordering::SeqCst), 1);
     }
 }

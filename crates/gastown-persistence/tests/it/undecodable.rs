@@ -118,7 +118,7 @@ async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
     let good = bed.database.note(&seen).await.unwrap().remove(1);
     for damage in damages(&bed, "first_seen_at", false) {
         bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'bad'")).await;
-        assert_eq!(bed.database.book().await.unwrap().0, [good.clone()], "{damage}");
+        assert_eq!(bed.database.book().await.unwrap().0, std::slice::from_ref(&good), "{damage}");
         let noted = bed.database.note(&seen).await.unwrap();
         assert_eq!(noted.iter().map(|entry| &entry.thing).collect::<Vec<_>>(), [&good.thing], "{damage}");
         assert_eq!(noted[0].times_seen, 2);
