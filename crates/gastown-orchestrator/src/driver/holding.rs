@@ -4,6 +4,7 @@ use std::future::Future;
 
 use gastown_domain::ports::StoreError;
 use gastown_domain::{Fence, Step};
+use tokio::time::Instant;
 
 use super::Driver;
 
@@ -26,6 +27,12 @@ impl OnLoss {
 }
 
 impl Driver {
+    /// Whether a claim that was prolonged at this moment is sure to hold: who stood still for longer has lost it, perhaps,
+    /// and asks nothing of the outside before the registry said so.
+    pub(super) fn surely_holds(&self, prolonged: Instant) -> bool {
+        prolonged.elapsed() < self.settings.policy.lease
+    }
+
     /// Does the work, and prolongs the claim meanwhile.
     pub(super) async fn holding<T>(
         &self,

@@ -30,8 +30,11 @@ impl Driver {
         let before = operation.progress.volume_doubt.clone();
         let (looks, until) = self.in_doubt(sight);
         operation.progress.volume_doubt.sent(looks, until);
-        self.remember(operation).await?;
         let began = Instant::now();
+        self.remember(operation).await?;
+        if !self.surely_holds(began) {
+            return Ok(missed());
+        }
         let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
         self.excuse_line(operation, began);
         if is_refused(&made) {
@@ -66,8 +69,11 @@ impl Driver {
         let before = operation.progress.machine_doubt.clone();
         let (looks, until) = self.in_doubt(sight);
         operation.progress.machine_doubt.sent(looks, until);
-        self.remember(operation).await?;
         let began = Instant::now();
+        self.remember(operation).await?;
+        if !self.surely_holds(began) {
+            return Ok(missed());
+        }
         let made = self.ports.outside.machines.create_machine(&spec).await;
         self.excuse_line(operation, began);
         if is_refused(&made) {

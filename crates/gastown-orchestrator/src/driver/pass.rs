@@ -39,6 +39,7 @@ impl Driver {
         let repeated = operation.step.replace(step) == Some(step);
         operation.progress = sight.progress.clone();
         self.excuse_line(operation, began);
+        let prolonged = Instant::now();
         if sight.change != TownChange::default() {
             // What Fly shows is progress; that it took a call well is not (FM-14).
             operation.attempt = 0;
@@ -52,6 +53,9 @@ impl Driver {
         }
         if let Some(failure) = overdue(operation, step, clock.read()) {
             return self.give_up(operation, &town, failure).await;
+        }
+        if !self.surely_holds(prolonged) {
+            return Ok(Next::Again(Duration::ZERO));
         }
         let work = self.act(step, &app, operation, &town, &sight);
         match self.holding(fence, OnLoss::of(step), work).await? {

@@ -48,8 +48,6 @@ impl Stage {
             Scenario::InspectLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
                 self.until_well(INSPECTIONS, inspected).await;
             }
-            // Who hung between its last write and the call still powers on what another one has powered off by then.
-            Scenario::StartUnwell => self.until_well(INSPECTIONS, inspected).await,
             Scenario::SweepOrphans | Scenario::SweepInPart => self.until_well(ORPHAN_PASSES, searched).await,
             Scenario::SweepSecond => {
                 // Nobody but the operator would.
