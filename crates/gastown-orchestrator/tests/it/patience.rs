@@ -72,6 +72,22 @@ async fn a_removal_that_fails_for_a_day_is_asked_for_ever_less_often_and_ends_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_volume_whose_deletion_fails_is_named_until_it_is_gone() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    bench.fly.schedule().always(Call::Fly(Action::DeleteVolume), Fault::ServerError);
+    let replica = bench.replica();
+    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    assert!(bench.fly.count(Action::DeleteVolume) > 1, "it was tried");
+    let row = bench.store.town(town);
+    assert_eq!((row.machine_id, row.volume_id.is_some()), (None, true));
+
+    bench.fly.schedule().calm();
+    assert!(bench.until_quiet().await.is_some());
+    bench.assert_nothing_left(town);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_create_that_fly_holds_up_is_not_rolled_back_for_waiting() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 60, Fault::Throttled);
