@@ -9,8 +9,8 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 use tokio::time::Instant;
 
-/// Milliseconds between two faults.
-const PAUSE: std::ops::RangeInclusive<u64> = 40..=260;
+/// Milliseconds between two faults: about one call in fifteen is struck.
+const PAUSE: std::ops::RangeInclusive<u64> = 80..=520;
 /// Milliseconds by which a call is carried out late.
 const LATE: std::ops::RangeInclusive<u64> = 100..=2500;
 /// Faults until the whole of Fly is out, on average, and how many calls in a row that lasts.

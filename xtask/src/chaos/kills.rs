@@ -14,7 +14,7 @@ use super::recovery::Death;
 use super::replica::{Ended, Replica};
 
 /// Milliseconds between two kills.
-pub(super) const PAUSE: std::ops::RangeInclusive<u64> = 2000..=6000;
+pub(super) const PAUSE: std::ops::RangeInclusive<u64> = 2000..=8000;
 /// Milliseconds that a killed replica stays away.
 pub(super) const AWAY: std::ops::RangeInclusive<u64> = 100..=3000;
 /// Who has ended by itself is started again after that long.

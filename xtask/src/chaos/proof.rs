@@ -8,9 +8,9 @@ use crate::progress::Elapsed;
 
 /// A run shorter than this may see no kill, and needs not.
 const LONG_ENOUGH: Duration = Duration::from_millis(3 * *PAUSE.end());
-/// All that a dead process drove becomes due at once, others have only so many permits for it, and a process needs some
-/// seconds to come up on a busy machine.
-const QUEUE: Duration = Duration::from_secs(20);
+/// All may be dead at once, and a process needs its time to come up on a busy machine; then all that the dead drove is due,
+/// and there are only so many permits for it. What is not recovered by then is nobody's.
+const QUEUE: Duration = Duration::from_secs(45);
 
 /// What happened in a run.
 #[derive(Debug, Clone)]

@@ -135,8 +135,9 @@ fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
     }
 }
 
-/// The same for every replica but the port. One app per user, as Fly's limits count per app; less patience than
-/// production has, so that operations meet their deadlines too.
+/// The same for every replica but the port. One app per user, as Fly's limits count per app, of which each replica keeps to
+/// its share: a create takes the better part of a minute. Less patience than production has, so that operations meet their
+/// deadlines too.
 fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Vec<(String, String)> {
     // A service behind no balancer: sandboxes call the first replica, and find it dead now and then.
     let home = ports.first().map_or_else(String::new, |port| url_of(*port));
@@ -158,9 +159,9 @@ fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Ve
         ("R2_ACCESS_KEY", "chaos"),
         ("GASTOWN_CLOUD_URL", &home),
         ("CALLER_WAIT_SECONDS", "5"),
-        ("CREATE_PATIENCE_SECONDS", "60"),
-        ("START_PATIENCE_SECONDS", "60"),
-        ("STOP_PATIENCE_SECONDS", "60"),
+        ("CREATE_PATIENCE_SECONDS", "150"),
+        ("START_PATIENCE_SECONDS", "100"),
+        ("STOP_PATIENCE_SECONDS", "100"),
         ("LEASE_SECONDS", &LEASE.as_secs().to_string()),
         ("SWEEP_SECONDS", &SWEEP.as_secs().to_string()),
         ("INSPECT_SECONDS", "2"),

@@ -33,7 +33,7 @@ const CLIENTS: usize = 1;
 /// Longer than the control plane lets a caller wait, and what it asks of proxies besides.
 const CALL_DEADLINE: Duration = Duration::from_secs(45);
 /// For everything in flight to come to its end, once nothing goes wrong any more.
-const QUIET_WITHIN: Duration = Duration::from_secs(120);
+const QUIET_WITHIN: Duration = Duration::from_secs(240);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// A log gets a line that often.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
