@@ -132,5 +132,5 @@ async fn retry(tx: &DatabaseTransaction, town: TownId, actor: &str) -> Result<Re
     let Some(row) = due.into_iter().next() else { return Ok(Retried::NothingInFlight) };
     let operation = row.into_operation()?;
     Event::of(town, actor, "retry", ACCEPTED, now).on(&operation).record(tx).await?;
-    Ok(Retried::Due(operation))
+    Ok(Retried::Due(Box::new(operation)))
 }

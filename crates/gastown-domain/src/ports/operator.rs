@@ -72,7 +72,7 @@ pub struct Dossier {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
     /// It is due now, its failures forgotten; whoever holds it goes on, else the next sweep takes it.
-    Due(Operation),
+    Due(Box<Operation>),
     /// There is nothing to try again.
     NothingInFlight,
     /// There is no such town.

@@ -129,10 +129,12 @@ impl Driver {
             );
             return Ok(Done::NotYet { failure: Failure::SandboxUnhealthy, waited: false });
         }
-        match tokio::time::timeout(self.settings.policy.rigs_patience, settle_rigs(&self.ports, &at)).await {
-            Ok(settled) => drop(settled?),
+        let patience = self.settings.policy.rigs_patience;
+        if let Ok(settled) = tokio::time::timeout(patience, settle_rigs(&self.ports, &at)).await {
+            settled?;
+        } else {
             // The workers go on with them: whoever waits for the town, or wants to stop it, need not wait for clones (FM-52).
-            Err(_) => tracing::warn!("rigs take long; the town goes on without them"),
+            tracing::warn!("rigs take long; the town goes on without them");
         }
         Ok(Done::Learned(Learned::marked(Mark::Settled)))
     }

@@ -161,7 +161,7 @@ async fn a_retry_makes_due_what_waits(bed: Bed) {
     assert_eq!(bed.claim_due("two", 10).await, []);
     let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
     assert_eq!((operation.attempt, operation.last_error), (0, None));
-    assert_eq!(bed.database.current(town.id).await.unwrap(), Some(operation));
+    assert_eq!(bed.database.current(town.id).await.unwrap(), Some(*operation));
     assert_eq!(bed.claim_due("two", 10).await, [town.id]);
     assert!(history(&bed, town.id).await.contains(&said(EVE, "retry", "accepted")));
 }

@@ -42,7 +42,7 @@ pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) ->
     let written = before.is_ok_and(|before| after.is_ok_and(|after| after > before));
     let in_flight = operator.dossier(town, 0).await.ok().flatten().and_then(|found| found.operation);
     match in_flight {
-        Some(Ok(held)) if written => Ok(Retried::Due(held.operation)),
+        Some(Ok(held)) if written => Ok(Retried::Due(Box::new(held.operation))),
         _ => Err(error),
     }
 }

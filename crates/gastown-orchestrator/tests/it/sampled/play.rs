@@ -52,7 +52,7 @@ pub(super) struct Play {
 /// Plays the moves; answers what is wrong in the end, if anything is.
 pub(super) async fn play(seed: u64, moves: &[Move]) -> Result<Figures, String> {
     let mut bench = Bench::with_dice(Arc::new(Jitter(Mutex::new(StdRng::seed_from_u64(seed)))));
-    if seed % APP_PER_USER == 0 {
+    if seed.is_multiple_of(APP_PER_USER) {
         bench.give_each_user_an_app();
     }
     let replicas = (0..REPLICAS).map(|_| Arc::new(bench.replica())).collect();

@@ -126,8 +126,8 @@ async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retrie
 
 #[tokio::test]
 async fn a_retry_that_was_written_is_told_by_its_event() {
-    assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(operation(1)));
-    assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(operation(1)));
+    assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(Box::new(operation(1))));
+    assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(Box::new(operation(1))));
     for before in [&[][..], &[1]] {
         let answer = retried(before, before).await;
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
