@@ -129,7 +129,7 @@ pub struct Fence {
 /// Why an operation ended elsewhere than at its goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
-    /// It failed; the town stands where it stood.
+    /// It failed; the town stands where it stood. A start that failed half-way was undone by a stop.
     Failed(Failure),
     /// A create was undone: nothing is left on Fly, the row is a tombstone.
     RolledBack(Failure),

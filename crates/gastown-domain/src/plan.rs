@@ -15,7 +15,7 @@ text_enum! {
         LookAgain = "look_again",
         /// Adopt or create the volume.
         EnsureVolume = "ensure_volume",
-        /// Adopt or create the machine, with a fresh token; it starts by itself.
+        /// Create the machine, with a fresh token; it starts by itself. One that is there is adopted as it is.
         EnsureMachine = "ensure_machine",
         /// Give a machine that is off its whole configuration anew, with a fresh token (FM-25).
         RefreshMachine = "refresh_machine",

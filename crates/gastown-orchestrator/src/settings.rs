@@ -101,6 +101,8 @@ pub struct Policy {
     pub rigs_patience: Duration,
     /// A claim holds this long; a record that does not give it back prolongs it.
     pub lease: Duration,
+    /// What Fly was asked for shows up within this long, our own wait in line included, or never; no longer than a lease.
+    pub lands_within: Duration,
     /// One wait for a machine's state; shorter than the lease.
     pub await_machine: Duration,
     /// Between two looks at something that is neither there nor gone.
@@ -174,6 +176,7 @@ impl Policy {
             sync_timeout: Duration::from_secs(20),
             rigs_patience: Duration::from_secs(120),
             lease: Duration::from_secs(45),
+            lands_within: Duration::from_secs(45),
             await_machine: Duration::from_secs(15),
             look_again: Duration::from_secs(2),
             agreeing_looks: 3,

@@ -1,6 +1,7 @@
 //! Building the adapters, handing them over as ports, serving, and stopping in good order.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,9 +226,14 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
     })
 }
 
-/// Fly's limits, of which this process takes its share.
+/// Fly's limits, of which this process takes its share. Of an app that is one user's it takes all: operations of one user
+/// are seldom driven by two processes at once, and a share would make each of them wait for nobody.
 pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
-    let rates = Rates::default().shared_by(config.replicas);
+    let sharers = match &config.app {
+        AppConfig::Shared(_) => config.replicas,
+        AppConfig::PerUser { .. } => NonZeroU32::MIN,
+    };
+    let rates = Rates::default().shared_by(sharers);
     // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it, whatever the
     // share: whoever takes a town over waits so long for what may still be made.
     Pacing::On(rates.held_back_for(rates.longest_delay.min(config.timeouts.call / 2)))

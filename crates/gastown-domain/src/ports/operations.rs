@@ -78,7 +78,7 @@ pub struct Record {
     pub attempt: u32,
     /// Why the last attempt failed.
     pub last_error: Option<Failure>,
-    /// Why a create is being rolled back.
+    /// Why a create is being rolled back, or a start undone.
     pub cause: Option<Failure>,
     /// What the driver remembers.
     pub progress: Progress,

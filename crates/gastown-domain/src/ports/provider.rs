@@ -219,7 +219,7 @@ pub struct VolumeSpec {
 #[async_trait]
 pub trait Volumes: Send + Sync {
     /// The volume of this id. `None` is a proof: never known, or its deletion is accepted (soft-deleted volumes stay
-    /// readable for a day), and the app itself answers.
+    /// readable for a day), and the app itself answers. Of what was just made it proves nothing: Fly may show it a moment later.
     async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError>;
 
     /// Every volume that carries the town's name and whose deletion is not accepted. An empty list alone proves nothing.
@@ -279,7 +279,8 @@ pub enum Awaited {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// The machine of this id. `None` is a proof: destroyed, or never known while the app itself answers (FM-33).
+    /// The machine of this id. `None` is a proof: destroyed, or never known while the app itself answers (FM-33). Of what was
+    /// just made it proves nothing: Fly may show it a moment later.
     async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError>;
 
     /// Every machine that carries the town's name or metadata and is not destroyed. An empty list alone proves nothing.
@@ -289,7 +290,8 @@ pub trait Machines: Send + Sync {
     /// that is the town's own is adopted.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError>;
 
-    /// Replaces the whole configuration of a machine that is off, without starting it.
+    /// Replaces the configuration of a machine that is off, without starting it; all of it but what it mounts, which Fly never
+    /// changes.
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError>;
 
     /// Asks a machine to start; one that is started is success.

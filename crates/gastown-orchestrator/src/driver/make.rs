@@ -1,8 +1,9 @@
 //! Making a town's volume and machine: in doubt until they are seen, and in a region that has room.
 
-use chrono::{DateTime, Utc};
+use std::future::Future;
+
 use gastown_domain::ports::{MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
-use gastown_domain::{AppName, Failure, Operation, Progress, Region, Step, Town};
+use gastown_domain::{AppName, Doubt, Failure, Operation, Progress, Region, Step, Town};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -11,12 +12,6 @@ use super::observe::Sight;
 use super::setback::Setback;
 
 impl Driver {
-    /// The next region of the list that has not refused; the town's wish comes first.
-    fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
-        let listed = self.settings.regions.iter();
-        town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
-    }
-
     pub(super) async fn ensure_volume(
         &self,
         app: &AppName,
@@ -27,23 +22,14 @@ impl Driver {
         let Some(region) = self.region_to_try(town, &mut operation.progress) else {
             return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
         };
-        let before = operation.progress.volume_doubt.clone();
-        let (looks, until) = self.in_doubt(sight);
-        operation.progress.volume_doubt.sent(looks, until);
-        let began = Instant::now();
-        self.remember(operation).await?;
-        if !self.surely_holds(began) {
+        let spec = self.volume_spec(app, town, region.clone());
+        let create = self.ports.outside.volumes.create_volume(&spec);
+        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.volume_doubt).await? else {
             return Ok(missed());
-        }
-        let made = self.ports.outside.volumes.create_volume(&self.volume_spec(app, town, region.clone())).await;
-        self.excuse_line(operation, began);
-        if is_refused(&made) {
-            operation.progress.volume_doubt = before;
-        }
+        };
         Ok(match made {
             Ok(VolumeSighting { id, region, .. }) => {
                 tracing::info!(volume.id = %id, %region, "volume made");
-                operation.progress.volume_doubt.answered();
                 let change = TownChange { volume: Some(Some(id)), region: Some(region), ..TownChange::default() };
                 Done::Learned(Learned { mark: None, change })
             }
@@ -66,23 +52,13 @@ impl Driver {
             Ok(spec) => spec,
             Err(error) => return undescribed(error),
         };
-        let before = operation.progress.machine_doubt.clone();
-        let (looks, until) = self.in_doubt(sight);
-        operation.progress.machine_doubt.sent(looks, until);
-        let began = Instant::now();
-        self.remember(operation).await?;
-        if !self.surely_holds(began) {
+        let create = self.ports.outside.machines.create_machine(&spec);
+        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.machine_doubt).await? else {
             return Ok(missed());
-        }
-        let made = self.ports.outside.machines.create_machine(&spec).await;
-        self.excuse_line(operation, began);
-        if is_refused(&made) {
-            operation.progress.machine_doubt = before;
-        }
+        };
         Ok(match made {
             Ok(MachineSighting { id, .. }) => {
                 tracing::info!(machine.id = %id, "machine made");
-                operation.progress.machine_doubt.answered();
                 operation.progress.machine_made = true;
                 let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };
                 Done::Learned(Learned { mark: None, change })
@@ -94,10 +70,38 @@ impl Driver {
         })
     }
 
-    /// What a create that is sent now leaves in doubt: how many looks must agree that it made nothing, and until when it may
-    /// still do so. A call ends within a lease of the moment from which it was asked for.
-    fn in_doubt(&self, sight: &Sight) -> (u8, DateTime<Utc>) {
-        (self.settings.policy.agreeing_looks, sight.clock.now() + self.settings.policy.lease)
+    /// Sends a create. That it is in doubt is written down before; the doubt stays until what it makes is seen, and is taken
+    /// back where Fly certainly made nothing. `None` where the claim may be another's by now: then nothing was sent.
+    async fn send<T>(
+        &self,
+        create: impl Future<Output = Result<T, ProviderError>>,
+        operation: &mut Operation,
+        sight: &Sight,
+        doubt_of: fn(&mut Progress) -> &mut Doubt,
+    ) -> Result<Option<Result<T, ProviderError>>, StoreError> {
+        let policy = &self.settings.policy;
+        let before = doubt_of(&mut operation.progress).clone();
+        doubt_of(&mut operation.progress).sent(policy.agreeing_looks, sight.clock.now() + policy.lands_within);
+        let prolonged = Instant::now();
+        self.remember(operation).await?;
+        if !self.surely_holds(prolonged) {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let made = create.await;
+        self.excuse_line(operation, began);
+        match &made {
+            Ok(_) => doubt_of(&mut operation.progress).answered(),
+            Err(error) if error.may_be_applied() => {}
+            Err(_) => *doubt_of(&mut operation.progress) = before,
+        }
+        Ok(Some(made))
+    }
+
+    /// The next region of the list that has not refused; the town's wish comes first.
+    fn next_region(&self, town: &Town, progress: &Progress) -> Option<Region> {
+        let listed = self.settings.regions.iter();
+        town.region.iter().chain(listed).find(|region| !progress.refused_regions.contains(region)).cloned()
     }
 
     /// The next region, or after the last one those in which another host may have room.
@@ -129,11 +133,6 @@ impl Driver {
             _ => done(),
         }
     }
-}
-
-/// Whether it is certain that nothing was made.
-fn is_refused<T>(made: &Result<T, ProviderError>) -> bool {
-    made.as_ref().is_err_and(|error| !error.may_be_applied())
 }
 
 const fn may_try_once_more(progress: &Progress) -> bool {

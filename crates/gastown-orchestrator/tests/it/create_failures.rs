@@ -63,8 +63,8 @@ async fn a_full_host_in_every_region_is_not_the_end() {
 
     let town = bench.create("mill").await.unwrap();
 
-    assert_eq!((town.status, town.region), (TownStatus::Running, Some("iad".parse().unwrap())));
-    assert_eq!(bench.fly.count(Action::CreateVolume), 3);
+    assert_eq!(town.status, TownStatus::Running);
+    assert_eq!(bench.fly.count(Action::CreateVolume), 3, "one more in a region that was tried");
     bench.recover().await;
     bench.assert_invariants("on another host");
 }

@@ -30,6 +30,8 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
         stop_patience,
         sweep_every,
         lease,
+        // No call takes longer, its wait in line included: its time-outs follow from the lease.
+        lands_within: lease,
         await_machine: usual.await_machine.min(lease / 3),
         most_towns: at_least_one(reader, "MAX_TOWNS_PER_USER", usual.most_towns),
         inspection: InspectionPolicy { every: inspect_every, ..usual.inspection },

@@ -121,6 +121,20 @@ fn no_call_to_fly_outlasts_a_lease() {
 }
 
 #[test]
+fn replicas_divide_what_fly_counts_of_an_app_for_all_and_not_of_one_users() {
+    let rates = |settings: &[(&str, &str)]| {
+        let Pacing::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
+            panic!("limits are kept")
+        };
+        format!("{rates:?}")
+    };
+    let per_user = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
+    let alone = rates(&[]);
+    assert_ne!(rates(&[("REPLICAS", "3")]), alone);
+    assert_eq!(rates(&[per_user.as_slice(), &[("REPLICAS", "3")]].concat()), alone);
+}
+
+#[test]
 fn what_is_looked_at_when_is_the_operators_to_say() {
     let told = [
         ("MAX_TOWNS_PER_USER", "3"),

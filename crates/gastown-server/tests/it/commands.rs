@@ -178,12 +178,17 @@ async fn a_value_that_stays_closed_runs_nothing_and_is_named() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn help_says_that_a_town_has_two_names_and_what_no_patience_means() {
+    // Wrapped to the width of a terminal.
+    let help = async |arguments: &[&str]| {
+        let ended = Gastown::run(&[arguments, &["--help"]].concat(), &[]).await;
+        ended.out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     for command in ["show", "retry", "destroy"] {
-        let help = Gastown::run(&["town", command, "--help"], &[]).await.out;
+        let help = help(&["town", command]).await;
         assert!(help.contains("<TOWN>") && help.contains("or its machine's name"), "{help}");
     }
-    let help = Gastown::run(&["orphans", "--help"], &[]).await.out;
+    let help = help(&["orphans"]).await;
     assert!(help.contains("ORPHAN_GRACE_SECONDS") && help.contains("0 deletes at once"), "{help}");
 }

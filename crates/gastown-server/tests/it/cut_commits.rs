@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::figures::say;
+use crate::life_of_a_town::{LIFE, Operation};
 use crate::stage::{ALICE, PATIENCE, Setup, Stage, id_of, until};
 
 /// Stages for each way to lose a commit: each tells every so many-th commit. A life is mostly waiting.
@@ -25,20 +26,6 @@ const REPEATS: usize = 1;
 /// What the replica says of a claim that it holds and does not act on any more.
 const LEFT: [&str; 2] = ["drive interrupted", "sweep failed"];
 const REPO: &str = "https://github.com/acme/app";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Operation {
-    Create,
-    AddRig,
-    RemoveRig,
-    Stop,
-    Start,
-    Destroy,
-}
-
-/// A town's life.
-const LIFE: [Operation; 6] =
-    [Operation::Create, Operation::AddRig, Operation::RemoveRig, Operation::Stop, Operation::Start, Operation::Destroy];
 
 impl Operation {
     /// What the town's history says of it, once each.

@@ -44,6 +44,7 @@ mod heartbeat;
 mod inspection;
 mod keys;
 mod life;
+mod life_of_a_town;
 mod lost_answers;
 mod most_towns;
 mod operator;

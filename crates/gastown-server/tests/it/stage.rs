@@ -141,6 +141,8 @@ fn fast_policy() -> Policy {
         sync_attempts: 3,
         sync_timeout: Duration::from_secs(2),
         lease: Duration::from_secs(30),
+        // No fault of these tests lets Fly do something later.
+        lands_within: Duration::from_secs(2),
         await_machine: Duration::from_secs(1),
         look_again: Duration::from_millis(15),
         agreeing_looks: 3,

@@ -43,8 +43,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "retry-without-a-look",
         about: "a create whose answer was lost is not in doubt",
         file: MAKE,
-        sound: "        if is_refused(&made) {\n            operation.progress.volume_doubt = before;",
-        broken: "        if made.is_ok() || made.is_err() {\n            operation.progress.volume_doubt = before;",
+        sound: "Err(error) if error.may_be_applied() => {}",
+        broken: "Err(error) if error.may_be_applied() && before.exists() => {}",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -97,10 +97,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "an-answer-is-a-sight",
-        about: "Fly's answer ends the doubt about a volume, though Fly does not show it yet",
+        about: "Fly's answer ends the doubt about a thing, though Fly does not show it yet",
         file: MAKE,
-        sound: "operation.progress.volume_doubt.answered();",
-        broken: "operation.progress.volume_doubt = gastown_domain::Doubt::default();",
+        sound: "Ok(_) => doubt_of(&mut operation.progress).answered(),",
+        broken: "Ok(_) => *doubt_of(&mut operation.progress) = before,",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -113,10 +113,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "no-doubt-written-down",
-        about: "that a volume is being made is not written down before it is",
+        about: "that something is being made is not written down before it is",
         file: MAKE,
-        sound: "operation.progress.volume_doubt.sent(looks, until);\n        self.remember(operation).await?;",
-        broken: "operation.progress.volume_doubt.sent(looks, until);",
+        sound: "let prolonged = Instant::now();\n        self.remember(operation).await?;",
+        broken: "let prolonged = Instant::now();",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -133,6 +133,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "crates/gastown-orchestrator/src/driver/holding.rs",
         sound: "tokio::time::sleep(lease / 3).await;",
         broken: "tokio::time::sleep(lease * 300).await;",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "acts-after-standing-still",
+        about: "who stood still past its lease acts on without asking the registry",
+        file: "crates/gastown-orchestrator/src/driver/holding.rs",
+        sound: "prolonged.elapsed() < self.settings.policy.lease\n",
+        broken: "prolonged.elapsed() < self.settings.policy.lease * 1000\n",
         suites: ORCHESTRATOR,
     },
     Mutant {

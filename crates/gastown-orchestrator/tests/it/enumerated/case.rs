@@ -65,6 +65,11 @@ pub(super) struct Told {
 }
 
 impl Case {
+    /// Whether a process stands still between its last word to the registry and what it asks Fly for.
+    pub(super) fn hangs_at_fly(&self) -> bool {
+        self.strikes.iter().any(|it| it.fault == Fault::HangBefore && matches!(it.call, Call::Fly(_)))
+    }
+
     pub(super) const fn undisturbed(scenario: Scenario) -> Self {
         Self { scenario, strikes: Vec::new() }
     }

@@ -15,6 +15,7 @@ use futures::future::join_all;
 use uuid::Uuid;
 
 use crate::figures::say;
+use crate::life_of_a_town::{LIFE, Operation};
 use crate::stage::Setup;
 use faults::{CALLS, Faults, everything, the_worst};
 use lives::Lives;
@@ -25,20 +26,6 @@ const STAGES: usize = 4;
 const TRIES: usize = 3;
 /// How often the workers sweep: what a fault left to them is soon seen to.
 const SWEEP: Duration = Duration::from_millis(150);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Operation {
-    Create,
-    AddRig,
-    RemoveRig,
-    Stop,
-    Start,
-    Destroy,
-}
-
-/// A town's life.
-const LIFE: [Operation; 6] =
-    [Operation::Create, Operation::AddRig, Operation::RemoveRig, Operation::Stop, Operation::Start, Operation::Destroy];
 
 /// A fault at the nth call of its kind that an operation makes.
 #[derive(Debug, Clone)]
