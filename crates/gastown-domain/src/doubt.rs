@@ -60,6 +60,11 @@ impl Doubt {
         self.named = true;
     }
 
+    /// Whether what the row names may not show yet, so that nothing else is to be taken for it.
+    pub const fn is_about_the_named(&self) -> bool {
+        self.named && self.looks > 0
+    }
+
     /// Another driver goes on: who drove before may still be about to send what is written down here.
     pub const fn taken_over(&mut self) {
         self.until = None;
@@ -154,7 +159,9 @@ mod tests {
         let mut doubt = sent_at(0);
         doubt.seen();
         assert!(doubt.exists(), "the row names something else");
+        assert!(!doubt.is_about_the_named());
         doubt.answered();
+        assert!(doubt.is_about_the_named());
         assert_eq!(doubt.absent::<()>(), Seen::Unclear);
         doubt.seen();
         assert_eq!(doubt, Doubt::default());

@@ -127,6 +127,9 @@ impl Driver {
             sight.progress.machine_doubt.seen();
             return Ok(present(there, sight));
         }
+        if sight.progress.machine_doubt.is_about_the_named() {
+            return Ok(sight.progress.machine_doubt.absent());
+        }
         let mut named = machines.machines_of(app, town.id).await?;
         // There is one, unless somebody made another by hand: the town's is the one that stays and has its volume.
         named.sort_by_key(|it| (it.power == Power::Leaving, it.volume.is_none() || it.volume != town.volume_id));
@@ -157,6 +160,9 @@ impl Driver {
         if let Some(id) = &town.volume_id {
             stored = volumes.volume(app, id).await?;
         }
+        if stored.is_none() && sight.progress.volume_doubt.is_about_the_named() {
+            return Ok(sight.progress.volume_doubt.absent());
+        }
         // A create takes one that is leaving for none: it is empty, and another is made in its place. To a start it is lost
         // where Fly has not moved it.
         let stays = |volume: &VolumeSighting| !volume.leaving;
@@ -186,7 +192,9 @@ impl Driver {
         };
         if town.volume_id.as_ref() != Some(&in_use.id) {
             tracing::info!(volume.id = %in_use.id, "volume found by name");
-            sight.progress.volume_doubt.found();
+            if stays(&in_use) {
+                sight.progress.volume_doubt.found();
+            }
             sight.change.volume = Some(Some(in_use.id.clone()));
             sight.change.region = Some(in_use.region.clone());
         }

@@ -36,3 +36,27 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
         bench.assert_kept_promises(&format!("moved, {list:?}"));
     }
 }
+
+/// Seed 121. A create had moved to another region; Fly did not show its new volume yet, but still the old one, on its way out.
+/// The destroy that took over took the old one for the town's, and forgot the new one.
+#[tokio::test(start_paused = true)]
+async fn a_destroy_takes_no_volume_that_is_leaving_for_one_that_is_not_shown_yet() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::NoCapacity);
+    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::Unseen);
+    let (replica, alice) = (bench.replica(), alice());
+    let destroy = async {
+        while bench.fly.world().volumes.len() < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // Its id is in the row by then.
+        sleep(Duration::from_millis(20)).await;
+        let town = bench.only_town();
+        assert!(bench.store.town(town).volume_id == Some(bench.fly.world().volumes[1].id.clone()));
+        bench.replica().towns.destroy_town(&alice, town).await.unwrap();
+    };
+    let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
+    assert!(created.is_err());
+    bench.recover().await;
+    bench.assert_nothing_left(bench.only_town());
+}
