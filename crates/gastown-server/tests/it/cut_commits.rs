@@ -36,7 +36,10 @@ impl Operation {
             Self::RemoveRig => &[("remove_rig", "done")],
             Self::Stop => &[("stop", "accepted"), ("stop", "done")],
             Self::Start => &[("start", "accepted"), ("start", "done")],
-            Self::Destroy => &[("destroy", "accepted"), ("destroy", "done")],
+            // The row forgets the machine's id, then the volume's.
+            Self::Destroy => {
+                &[("destroy", "accepted"), ("destroy", "done"), ("fly_ids", "changed"), ("fly_ids", "changed")]
+            }
         }
     }
 
