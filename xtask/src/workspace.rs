@@ -38,9 +38,10 @@ impl SourceFile {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// The lines before the unit tests; they stand last in a file.
+    /// The lines before the unit tests; they stand last in a file, or in a file of their own, `tests.rs`.
     pub(crate) fn production_lines(&self) -> impl Iterator<Item = &str> {
-        self.text.lines().take_while(|line| *line != "#[cfg(test)]")
+        let is_of_tests = self.name() == "tests.rs";
+        self.text.lines().take_while(move |line| !is_of_tests && *line != "#[cfg(test)]")
     }
 }
 

@@ -70,8 +70,8 @@ impl Doubt {
         self.until = None;
     }
 
-    /// Of a doubt that does not know since when it is one: it is one since now.
-    pub fn begin(&mut self, until: DateTime<Utc>) {
+    /// Of a doubt without an end, for it is not known since when it is one: it ends then.
+    pub fn bound(&mut self, until: DateTime<Utc>) {
         if self.exists() {
             self.until.get_or_insert(until);
         }
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_of_the_past_begins_when_somebody_heeds_it() {
+    fn a_doubt_of_the_past_is_bounded_by_whoever_heeds_it_first() {
         let mut doubt = Doubt::of_the_past(1);
         assert!(doubt.outwaits(at(1_000_000)));
-        doubt.begin(at(45));
-        doubt.begin(at(90));
+        doubt.bound(at(45));
+        doubt.bound(at(90));
         assert_eq!([44, 45, 45].map(|now| doubt.outwaits(at(now))), [true, true, false]);
         let mut none = Doubt::default();
-        none.begin(at(45));
+        none.bound(at(45));
         assert_eq!(none, Doubt::default());
     }
 
@@ -196,7 +196,7 @@ mod tests {
     fn whoever_takes_over_begins_to_wait_anew() {
         let mut doubt = sent_at(0);
         doubt.taken_over();
-        doubt.begin(at(40 + 45));
+        doubt.bound(at(40 + 45));
         assert!(doubt.outwaits(at(84)));
     }
 

@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(found("crates/gastown-persistence/src/towns.rs", text), 1);
         assert_eq!(found("crates/gastown-persistence/src/tx.rs", text), 0);
         assert_eq!(found("crates/gastown-persistence/src/towns.rs", &format!("#[cfg(test)]\n{text}")), 0);
+        assert_eq!(found("crates/gastown-persistence/src/connect/tests.rs", text), 0);
         assert_eq!(found("crates/gastown-persistence/tests/it/locks.rs", text), 0);
     }
 

@@ -61,7 +61,7 @@ impl Driver {
         let is_whole = sight.error.is_none();
         let Progress { volume_doubt, machine_doubt, .. } = &mut sight.progress;
         for doubt in [volume_doubt, machine_doubt] {
-            doubt.begin(clock.read() + self.settings.policy.lands_within);
+            doubt.bound(clock.read() + self.settings.policy.lands_within);
             // A look that was cut short shows nothing.
             sight.world.late |= if is_whole { doubt.outwaits(clock.read()) } else { doubt.exists() };
         }
