@@ -97,7 +97,7 @@ async fn what_flys_limits_hold_up_says_so(mut setup: Setup) -> Stage {
     .await;
     let shown = stage.gastown(&["operations"]).await.out;
     let status = stage.call(ALICE, "getTownStatus", json!({ "townId": town })).await.unwrap();
-    assert!(shown.contains("throttled, queued 0 min 0"), "{shown}");
+    assert!(shown.contains("throttled, queued "), "{shown}");
     let operation = &status["operation"];
     assert_eq!(operation["lastError"]["code"], "throttled");
     assert!(operation["queuedMs"].as_u64().is_some_and(|queued| queued >= 1000), "{operation}");
