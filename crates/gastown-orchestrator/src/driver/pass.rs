@@ -39,12 +39,13 @@ impl Driver {
         let repeated = operation.step.replace(step) == Some(step);
         operation.progress = sight.progress.clone();
         self.excuse_line(operation, began);
-        let prolonged = Instant::now();
-        if sight.change != TownChange::default() {
+        let is_news = sight.change != TownChange::default();
+        if is_news {
             // What Fly shows is progress; that it took a call well is not (FM-14).
             operation.attempt = 0;
         }
-        if !repeated || sight.change != TownChange::default() {
+        let prolonged = Instant::now();
+        if is_news || !repeated {
             self.record(operation, sight.change.clone(), Duration::ZERO).await?;
             adopt(&mut town, sight.change.clone());
         } else {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
@@ -10,6 +11,9 @@ use crate::cargo::cargo;
 use crate::interrupt::Interrupt;
 use crate::test::logged::{self, Logged};
 use crate::workspace;
+
+/// How often a log is looked at for a test that failed.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What became of a mutant.
 pub(super) enum Fate {
@@ -130,7 +134,8 @@ impl Workshop {
         self.cargo(suite, &more, title, interrupt).await
     }
 
-    /// `None` where it did not end in time.
+    /// Ended at the first test that fails: a mutant that is noticed may make others go on for ever. `None` where it did not
+    /// end in time.
     async fn cargo(
         &self,
         suite: Suite,
@@ -144,17 +149,33 @@ impl Workshop {
         let log = workspace::log_folder().join("mutants.log");
         std::fs::create_dir_all(workspace::log_folder())?;
         let run = logged::run(command, &log, title, interrupt);
-        match tokio::time::timeout(PATIENCE, run).await {
-            Ok(run) => run.map(Some),
-            Err(_too_late) => Ok(None),
+        tokio::select! {
+            biased;
+            run = tokio::time::timeout(PATIENCE, run) => run.map_or(Ok(None), |run| run.map(Some)),
+            text = failing(&log) => Ok(Some(Logged { succeeded: false, text })),
+        }
+    }
+}
+
+/// The log as it is once a test has failed.
+async fn failing(log: &Path) -> String {
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let text = std::fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        if text.lines().any(|line| failed_test(line).is_some()) {
+            return text.into_owned();
         }
     }
 }
 
 /// The first test that the harness calls failed.
 fn first_failure(log: &str) -> String {
-    let failed = log.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
-    failed.unwrap_or("a crash of the test program").to_owned()
+    log.lines().find_map(failed_test).unwrap_or("a crash of the test program").to_owned()
+}
+
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 fn remove_others(root: &Path, folder: &Path, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
