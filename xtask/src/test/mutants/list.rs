@@ -326,8 +326,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "one-read-is-enough",
         about: "a volume is called lost by the first read, without the second one that differs",
         file: "crates/gastown-orchestrator/src/inspection/look.rs",
-        sound: "    if named.is_empty() {\n        return Ok((VolumeLook::Gone, None));",
-        broken: "    if named.is_empty() || town.volume_id.is_some() {\n        return Ok((VolumeLook::Gone, None));",
+        sound: "if named.is_empty() && there.is_none() {",
+        broken: "if town.volume_id.is_some() && there.is_none() {",
         suites: ORCHESTRATOR,
     },
 ];
