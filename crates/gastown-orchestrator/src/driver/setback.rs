@@ -70,7 +70,9 @@ pub(super) fn of_provider(kind: OperationKind, step: Step, error: &ProviderError
 pub(super) const fn of_lost_volume(kind: OperationKind) -> Setback {
     match kind {
         OperationKind::Create => Setback::blind(Failure::VolumeLost),
-        _ => Setback::GiveUp(Failure::VolumeLost),
+        OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {
+            Setback::GiveUp(Failure::VolumeLost)
+        }
     }
 }
 
