@@ -8,7 +8,7 @@ pub struct Backoff {
     /// The delay after the first failure.
     pub first: Duration,
     /// No delay is longer.
-    pub most: Duration,
+    pub max: Duration,
 }
 
 impl Backoff {
@@ -16,7 +16,7 @@ impl Backoff {
     /// caller; the delay lies between half of the exponential step and the whole of it.
     pub fn delay(&self, failures: u32, fraction: f64) -> Duration {
         let factor = 2u32.saturating_pow(failures.saturating_sub(1).min(20));
-        let whole = self.first.saturating_mul(factor).min(self.most);
+        let whole = self.first.saturating_mul(factor).min(self.max);
         whole.mul_f64(0.5 + fraction.clamp(0.0, 1.0) / 2.0)
     }
 }
@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn delays_grow_and_stay_bounded() {
-        let backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) };
+        let backoff = Backoff { first: Duration::from_millis(500), max: Duration::from_secs(30) };
         let delays: Vec<_> = [1, 2, 3, 7, 8, u32::MAX].map(|n| backoff.delay(n, 1.0).as_millis()).into();
         assert_eq!(delays, [500, 1000, 2000, 30_000, 30_000, 30_000]);
         assert_eq!(backoff.delay(1, 0.0), Duration::from_millis(250));

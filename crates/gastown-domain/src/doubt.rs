@@ -11,20 +11,20 @@ use crate::Seen;
 /// sight of what was made: Fly may show a thing some moments after it said that it made it, and its lists lag (FM-32).
 ///
 /// ```
-/// use gastown_domain::{Doubt, Seen};
+/// use gastown_domain::{UnconfirmedCreate, Seen};
 /// # let now = chrono::DateTime::<chrono::Utc>::UNIX_EPOCH;
-/// let mut doubt = Doubt::default();
+/// let mut doubt = UnconfirmedCreate::default();
 /// doubt.sent(2, now + chrono::TimeDelta::seconds(45));
 /// // Two looks have to agree that there is nothing, and even then something may come for 45 seconds.
-/// assert_eq!([doubt.absent::<()>(), doubt.absent(), doubt.absent()], [Seen::Unclear, Seen::Unclear, Seen::Absent]);
+/// assert_eq!([doubt.absent::<()>(), doubt.absent(), doubt.absent()], [Seen::Unknown, Seen::Unknown, Seen::Absent]);
 /// assert!(doubt.outwaits(now));
 /// // What is found by its name is what was made.
 /// doubt.found();
-/// assert_eq!(doubt, Doubt::default());
+/// assert_eq!(doubt, UnconfirmedCreate::default());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Option<Written>")]
-pub struct Doubt {
+pub struct UnconfirmedCreate {
     /// Creates of which nothing was seen yet.
     creates: u8,
     /// Agreeing looks that are still wanted before what does not show is absent.
@@ -37,7 +37,7 @@ pub struct Doubt {
     named: bool,
 }
 
-impl Doubt {
+impl UnconfirmedCreate {
     /// Of what was asked before by somebody who left no word: it is not known how often, nor when.
     pub const fn of_the_past(looks: u8) -> Self {
         Self { creates: 2, looks, until: None, after: looks, named: false }
@@ -97,7 +97,7 @@ impl Doubt {
         match self.looks.checked_sub(1) {
             Some(fewer) => {
                 self.looks = fewer;
-                Seen::Unclear
+                Seen::Unknown
             }
             None => Seen::Absent,
         }
@@ -126,7 +126,7 @@ enum Written {
     Whole { creates: u8, looks: u8, until: Option<DateTime<Utc>>, after: u8, named: bool },
 }
 
-impl From<Option<Written>> for Doubt {
+impl From<Option<Written>> for UnconfirmedCreate {
     fn from(written: Option<Written>) -> Self {
         match written {
             None => Self::default(),
@@ -148,8 +148,8 @@ mod tests {
         DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    fn sent_at(seconds: i64) -> Doubt {
-        let mut doubt = Doubt::default();
+    fn sent_at(seconds: i64) -> UnconfirmedCreate {
+        let mut doubt = UnconfirmedCreate::default();
         doubt.sent(3, at(seconds + 45));
         doubt
     }
@@ -162,15 +162,15 @@ mod tests {
         assert!(!doubt.is_about_the_named());
         doubt.answered();
         assert!(doubt.is_about_the_named());
-        assert_eq!(doubt.absent::<()>(), Seen::Unclear);
+        assert_eq!(doubt.absent::<()>(), Seen::Unknown);
         doubt.seen();
-        assert_eq!(doubt, Doubt::default());
+        assert_eq!(doubt, UnconfirmedCreate::default());
     }
 
     #[test]
     fn of_two_creates_the_one_that_is_not_seen_stays_in_doubt_as_long_as_it_may_land() {
         let mut doubt = sent_at(0);
-        while doubt.absent::<()>() == Seen::Unclear {}
+        while doubt.absent::<()>() == Seen::Unknown {}
         doubt.sent(3, at(10 + 45));
         doubt.answered();
         doubt.seen();
@@ -182,14 +182,14 @@ mod tests {
 
     #[test]
     fn a_doubt_of_the_past_is_bounded_by_whoever_heeds_it_first() {
-        let mut doubt = Doubt::of_the_past(1);
+        let mut doubt = UnconfirmedCreate::of_the_past(1);
         assert!(doubt.outwaits(at(1_000_000)));
         doubt.bound(at(45));
         doubt.bound(at(90));
         assert_eq!([44, 45, 45].map(|now| doubt.outwaits(at(now))), [true, true, false]);
-        let mut none = Doubt::default();
+        let mut none = UnconfirmedCreate::default();
         none.bound(at(45));
-        assert_eq!(none, Doubt::default());
+        assert_eq!(none, UnconfirmedCreate::default());
     }
 
     #[test]
@@ -202,12 +202,12 @@ mod tests {
 
     #[test]
     fn rows_of_older_versions_read_back() {
-        for (written, want) in [("null", Doubt::default()), ("3", Doubt::of_the_past(3))] {
-            assert_eq!(serde_json::from_str::<Doubt>(written).unwrap(), want, "{written}");
+        for (written, want) in [("null", UnconfirmedCreate::default()), ("3", UnconfirmedCreate::of_the_past(3))] {
+            assert_eq!(serde_json::from_str::<UnconfirmedCreate>(written).unwrap(), want, "{written}");
         }
-        for doubt in [Doubt::default(), sent_at(0), Doubt::of_the_past(2)] {
+        for doubt in [UnconfirmedCreate::default(), sent_at(0), UnconfirmedCreate::of_the_past(2)] {
             let written = serde_json::to_string(&doubt).unwrap();
-            assert_eq!(serde_json::from_str::<Doubt>(&written).unwrap(), doubt, "{written}");
+            assert_eq!(serde_json::from_str::<UnconfirmedCreate>(&written).unwrap(), doubt, "{written}");
         }
     }
 }

@@ -45,7 +45,7 @@ impl Drift {
 
 /// What is known of the machine that a town's row names, or of the one that has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MachineLook {
+pub struct MachineComparison {
     /// What was seen of it. `Absent` is proven: the row's id is unknown to an app that answers, and the name is free.
     pub seen: Seen<Power>,
     /// Whether it is the one that the row names, or the row names none and there is none.
@@ -54,9 +54,9 @@ pub struct MachineLook {
 
 /// What is known of the volume that a town's row names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum VolumeLook {
+pub enum VolumeComparison {
     /// It could not be asked.
-    Unclear,
+    Unknown,
     /// It is there.
     There,
     /// It is proven gone, and the machine mounts another one of the town's name.
@@ -67,14 +67,14 @@ pub enum VolumeLook {
     Unsure,
 }
 
-impl VolumeLook {
+impl VolumeComparison {
     /// Every look.
-    pub const ALL: [Self; 5] = [Self::Unclear, Self::There, Self::Moved, Self::Gone, Self::Unsure];
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::There, Self::Moved, Self::Gone, Self::Unsure];
 }
 
 /// What one look says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Comparison {
+pub enum DriftVerdict {
     /// The row tells the truth.
     Agrees,
     /// Nothing can be said now.
@@ -86,20 +86,20 @@ pub enum Comparison {
 /// Compares a settled town with what Fly shows. A town that is coming up or going away is its driver's to look after.
 ///
 /// ```
-/// use gastown_domain::{Comparison, Drift, MachineLook, Power, Seen, TownStatus, VolumeLook, compare};
-/// let off = MachineLook { seen: Seen::Present(Power::Off), is_the_rows: true };
-/// assert_eq!(compare(TownStatus::Running, off, VolumeLook::There), Comparison::Differs(Drift::MachineStopped));
+/// use gastown_domain::{DriftVerdict, Drift, MachineComparison, Power, Seen, TownStatus, VolumeComparison, compare};
+/// let off = MachineComparison { seen: Seen::Present(Power::Off), is_the_rows: true };
+/// assert_eq!(compare(TownStatus::Running, off, VolumeComparison::There), DriftVerdict::Differs(Drift::MachineStopped));
 /// // A machine on its way says nothing.
-/// let stopping = MachineLook { seen: Seen::Present(Power::Stopping), is_the_rows: true };
-/// assert_eq!(compare(TownStatus::Running, stopping, VolumeLook::There), Comparison::Undecided);
+/// let stopping = MachineComparison { seen: Seen::Present(Power::Stopping), is_the_rows: true };
+/// assert_eq!(compare(TownStatus::Running, stopping, VolumeComparison::There), DriftVerdict::Undecided);
 /// ```
-pub const fn compare(status: TownStatus, machine: MachineLook, volume: VolumeLook) -> Comparison {
-    use Comparison::{Agrees, Differs, Undecided};
-    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
+pub const fn compare(status: TownStatus, machine: MachineComparison, volume: VolumeComparison) -> DriftVerdict {
+    use DriftVerdict::{Agrees, Differs, Undecided};
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
     // What the machine is comes before what it mounts: its own drift also says whether the town runs.
     let power = match (status, machine.seen, machine.is_the_rows) {
         (TownStatus::Provisioning | TownStatus::Destroyed, _, _) => return Undecided,
-        (_, Seen::Unclear | Seen::Present(Starting | Stopping | Leaving | Changing), _) => return Undecided,
+        (_, Seen::Unknown | Seen::Present(Starting | Stopping | Destroying | Changing), _) => return Undecided,
         (TownStatus::Running | TownStatus::Stopped, Seen::Absent, false) => return Differs(Drift::MachineMissing),
         (TownStatus::Running, Seen::Absent, true) => return Differs(Drift::MachineMissing),
         (TownStatus::Stopped, Seen::Absent, true) => Agrees,
@@ -110,39 +110,39 @@ pub const fn compare(status: TownStatus, machine: MachineLook, volume: VolumeLoo
         (TownStatus::Stopped, Seen::Present(Off | Failed), true) => Agrees,
     };
     match volume {
-        VolumeLook::There => power,
-        VolumeLook::Unclear | VolumeLook::Unsure => Undecided,
-        VolumeLook::Moved => Differs(Drift::VolumeMoved),
-        VolumeLook::Gone => Differs(Drift::VolumeLost),
+        VolumeComparison::There => power,
+        VolumeComparison::Unknown | VolumeComparison::Unsure => Undecided,
+        VolumeComparison::Moved => Differs(Drift::VolumeMoved),
+        VolumeComparison::Gone => Differs(Drift::VolumeLost),
     }
 }
 
 /// A difference that was seen, and how often in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Suspicion {
+pub struct AgreeingObservations {
     /// What.
     pub drift: Drift,
     /// By how many looks, none of which disagreed.
     pub looks: u32,
 }
 
-impl Suspicion {
+impl AgreeingObservations {
     /// What is suspected after one look more. A look that decides nothing changes nothing; one that agrees with the row,
     /// or shows something else, begins anew.
-    pub fn after(before: Option<Self>, look: Comparison) -> Option<Self> {
+    pub fn after(before: Option<Self>, look: DriftVerdict) -> Option<Self> {
         match (before, look) {
-            (_, Comparison::Agrees) => None,
-            (before, Comparison::Undecided) => before,
-            (Some(Self { drift, looks }), Comparison::Differs(seen)) if drift == seen => {
+            (_, DriftVerdict::Agrees) => None,
+            (before, DriftVerdict::Undecided) => before,
+            (Some(Self { drift, looks }), DriftVerdict::Differs(seen)) if drift == seen => {
                 Some(Self { drift, looks: looks.saturating_add(1) })
             }
-            (_, Comparison::Differs(drift)) => Some(Self { drift, looks: 1 }),
+            (_, DriftVerdict::Differs(drift)) => Some(Self { drift, looks: 1 }),
         }
     }
 
     /// Whether it has been seen often enough to be believed.
-    pub const fn is_certain(self, agreeing_looks: u32) -> bool {
-        self.looks >= agreeing_looks
+    pub const fn is_certain(self, agreeing_observations: u32) -> bool {
+        self.looks >= agreeing_observations
     }
 }
 
@@ -152,14 +152,16 @@ mod tests {
 
     use super::*;
 
-    fn machines() -> Vec<MachineLook> {
-        let seen = [Seen::Absent, Seen::Unclear].into_iter().chain(Power::ALL.map(Seen::Present));
-        seen.flat_map(|seen| [true, false].map(|is_the_rows| MachineLook { seen, is_the_rows })).collect()
+    fn machines() -> Vec<MachineComparison> {
+        let seen = [Seen::Absent, Seen::Unknown].into_iter().chain(Power::ALL.map(Seen::Present));
+        seen.flat_map(|seen| [true, false].map(|is_the_rows| MachineComparison { seen, is_the_rows })).collect()
     }
 
-    fn every_case() -> impl Iterator<Item = (TownStatus, MachineLook, VolumeLook)> {
+    fn every_case() -> impl Iterator<Item = (TownStatus, MachineComparison, VolumeComparison)> {
         TownStatus::ALL.into_iter().flat_map(|status| {
-            machines().into_iter().flat_map(move |machine| VolumeLook::ALL.map(|volume| (status, machine, volume)))
+            machines()
+                .into_iter()
+                .flat_map(move |machine| VolumeComparison::ALL.map(|volume| (status, machine, volume)))
         })
     }
 
@@ -167,23 +169,23 @@ mod tests {
     #[test]
     fn the_whole_comparison_is_this_table() {
         let mut table = format!("{:<42}", "status/machine/whose");
-        for volume in VolumeLook::ALL {
+        for volume in VolumeComparison::ALL {
             write!(table, " {:<17}", format!("{volume:?}").to_lowercase()).unwrap();
         }
         for status in TownStatus::ALL {
             for machine in machines() {
                 let seen = match machine.seen {
                     Seen::Absent => "absent".to_owned(),
-                    Seen::Unclear => "unclear".to_owned(),
+                    Seen::Unknown => "unclear".to_owned(),
                     Seen::Present(power) => format!("{power:?}").to_lowercase(),
                 };
                 let whose = if machine.is_the_rows { "the row's" } else { "another" };
                 write!(table, "\n{:<42}", format!("{status}/{seen}/{whose}")).unwrap();
-                for volume in VolumeLook::ALL {
+                for volume in VolumeComparison::ALL {
                     let cell = match compare(status, machine, volume) {
-                        Comparison::Agrees => "agrees".to_owned(),
-                        Comparison::Undecided => "-".to_owned(),
-                        Comparison::Differs(drift) => drift.as_str().to_uppercase(),
+                        DriftVerdict::Agrees => "agrees".to_owned(),
+                        DriftVerdict::Undecided => "-".to_owned(),
+                        DriftVerdict::Differs(drift) => drift.as_str().to_uppercase(),
                     };
                     write!(table, " {cell:<17}").unwrap();
                 }
@@ -195,15 +197,20 @@ mod tests {
 
     #[test]
     fn what_is_unclear_or_on_its_way_decides_nothing() {
-        let undecided = |power| matches!(power, Power::Starting | Power::Stopping | Power::Leaving | Power::Changing);
+        let undecided =
+            |power| matches!(power, Power::Starting | Power::Stopping | Power::Destroying | Power::Changing);
         for (status, machine, volume) in every_case() {
             let unknown = match machine.seen {
-                Seen::Unclear => true,
+                Seen::Unknown => true,
                 Seen::Present(power) => undecided(power),
                 Seen::Absent => false,
             };
             if unknown {
-                assert_eq!(compare(status, machine, volume), Comparison::Undecided, "{status} {machine:?} {volume:?}");
+                assert_eq!(
+                    compare(status, machine, volume),
+                    DriftVerdict::Undecided,
+                    "{status} {machine:?} {volume:?}"
+                );
             }
         }
     }
@@ -211,24 +218,25 @@ mod tests {
     #[test]
     fn a_volume_is_called_lost_only_when_it_is_proven_gone() {
         for (status, machine, volume) in every_case() {
-            if compare(status, machine, volume) == Comparison::Differs(Drift::VolumeLost) {
-                assert_eq!(volume, VolumeLook::Gone, "{status} {machine:?}");
+            if compare(status, machine, volume) == DriftVerdict::Differs(Drift::VolumeLost) {
+                assert_eq!(volume, VolumeComparison::Gone, "{status} {machine:?}");
             }
         }
     }
 
     #[test]
     fn only_looks_that_agree_in_a_row_make_a_certainty() {
-        let off = Comparison::Differs(Drift::MachineStopped);
-        let gone = Comparison::Differs(Drift::MachineMissing);
-        let after = |looks: &[Comparison]| looks.iter().fold(None, |before, look| Suspicion::after(before, *look));
-        let certain = |looks: &[Comparison]| after(looks).is_some_and(|suspicion| suspicion.is_certain(3));
+        let off = DriftVerdict::Differs(Drift::MachineStopped);
+        let gone = DriftVerdict::Differs(Drift::MachineMissing);
+        let after =
+            |looks: &[DriftVerdict]| looks.iter().fold(None, |before, look| AgreeingObservations::after(before, *look));
+        let certain = |looks: &[DriftVerdict]| after(looks).is_some_and(|suspicion| suspicion.is_certain(3));
         assert!(certain(&[off, off, off]));
-        assert!(certain(&[off, Comparison::Undecided, off, Comparison::Undecided, off]));
+        assert!(certain(&[off, DriftVerdict::Undecided, off, DriftVerdict::Undecided, off]));
         assert!(!certain(&[off, off]));
-        assert!(!certain(&[off, off, Comparison::Agrees, off]));
+        assert!(!certain(&[off, off, DriftVerdict::Agrees, off]));
         assert!(!certain(&[off, off, gone, off]));
-        assert_eq!(after(&[off, Comparison::Agrees]), None);
+        assert_eq!(after(&[off, DriftVerdict::Agrees]), None);
     }
 
     #[test]

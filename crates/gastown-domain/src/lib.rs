@@ -31,14 +31,14 @@ mod town;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
-pub use doubt::Doubt;
-pub use drift::{Comparison, Drift, MachineLook, Suspicion, VolumeLook, compare};
+pub use doubt::UnconfirmedCreate;
+pub use drift::{AgreeingObservations, Drift, DriftVerdict, MachineComparison, VolumeComparison, compare};
 pub use failure::Failure;
 pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
 pub use name::{RigName, TownName};
-pub use operation::{Fence, Mark, Operation, OperationKind, Progress, Rejection};
-pub use orphan::{Account, Belonging, OrphanReason, StockItem, Thing, TownTag, belonging};
+pub use operation::{Fence, Operation, OperationKind, Phase, Progress, Rejection};
+pub use orphan::{InventoryItem, OrphanReason, Ownership, ResourceId, TownRecord, TownTag, ownership};
 pub use plan::{Step, plan};
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};

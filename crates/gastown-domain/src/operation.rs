@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::text_enum::text_enum;
-use crate::{Doubt, Failure, OperationId, Region, Step, TownId, UserId};
+use crate::{Failure, OperationId, Region, Step, TownId, UnconfirmedCreate, UserId};
 
 text_enum! {
     expected "a known kind of operation";
@@ -39,7 +39,7 @@ impl std::fmt::Display for OperationKind {
 text_enum! {
     expected "a known mark";
     /// How far an operation has come in what cannot be seen on Fly.
-    pub enum Mark {
+    pub enum Phase {
         /// Accepted.
         Begun = "begun",
         /// Stop and destroy: the sync was tried. Start: the machine has a fresh token.
@@ -60,9 +60,11 @@ pub struct Progress {
     /// They are being tried once more.
     pub second_round: bool,
     /// What is not known of creates of its volume.
-    pub volume_doubt: Doubt,
+    #[serde(rename = "volume_doubt")]
+    pub unconfirmed_volume: UnconfirmedCreate,
     /// The same of its machine.
-    pub machine_doubt: Doubt,
+    #[serde(rename = "machine_doubt")]
+    pub unconfirmed_machine: UnconfirmedCreate,
     /// The last sync before a stop or destroy: `Some(false)` when it failed or could not be asked (FM-12).
     pub synced: Option<bool>,
     /// A machine whose create this operation has seen acknowledged. Once set, its absence is a loss, not a beginning.
@@ -83,7 +85,7 @@ pub struct Operation {
     /// What is wanted.
     pub kind: OperationKind,
     /// How far it has come.
-    pub mark: Mark,
+    pub phase: Phase,
     /// The last step that was begun.
     pub step: Option<Step>,
     /// Failed attempts since the last progress.

@@ -12,14 +12,14 @@ use crate::{Invalid, MachineId, TownId, TownStatus, VolumeId};
 
 /// A machine or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Thing {
+pub enum ResourceId {
     /// A machine.
     Machine(MachineId),
     /// A volume.
     Volume(VolumeId),
 }
 
-impl Thing {
+impl ResourceId {
     /// `machine` or `volume`.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Thing {
     }
 }
 
-impl std::fmt::Display for Thing {
+impl std::fmt::Display for ResourceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind(), self.id())
     }
@@ -100,9 +100,9 @@ impl FromStr for TownTag {
 
 /// A thing at Fly that carries our name or metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StockItem {
+pub struct InventoryItem {
     /// What it is.
-    pub thing: Thing,
+    pub thing: ResourceId,
     /// Its name at Fly.
     pub name: String,
     /// Every town it says it is of: by its metadata, by its name. Never empty.
@@ -112,12 +112,12 @@ pub struct StockItem {
     /// Of a volume: the machine that holds it, as far as Fly says.
     pub held_by: Option<MachineId>,
     /// Its deletion is under way.
-    pub leaving: bool,
+    pub destroying: bool,
 }
 
 /// What the registry says of a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct TownRecord {
     /// The town.
     pub town: TownId,
     /// Where it stands.
@@ -153,7 +153,7 @@ impl OrphanReason {
 
 /// Whether a row accounts for a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Belonging {
+pub enum Ownership {
     /// A row names it, or an operation in flight sees to it.
     AccountedFor,
     /// It cannot be said: a living town that names none of its kind will find it by its name.
@@ -163,35 +163,35 @@ pub enum Belonging {
 }
 
 /// Judges a thing by the accounts of every town that its tags may name.
-pub fn belonging(item: &StockItem, accounts: &[Account]) -> Belonging {
+pub fn ownership(item: &InventoryItem, accounts: &[TownRecord]) -> Ownership {
     let named = accounts.iter().filter(|account| item.tags.iter().any(|tag| tag.names(account.town)));
     // The kindest word counts: tags that name two towns are no reason to take a thing from either.
     named
         .map(|account| by_account(item, account))
-        .min_by_key(|belonging| kindness(*belonging))
-        .unwrap_or(Belonging::Orphan(OrphanReason::NoTown))
+        .min_by_key(|ownership| kindness(*ownership))
+        .unwrap_or(Ownership::Orphan(OrphanReason::NoTown))
 }
 
-fn by_account(item: &StockItem, account: &Account) -> Belonging {
+fn by_account(item: &InventoryItem, account: &TownRecord) -> Ownership {
     let (is_named, names_another) = match &item.thing {
-        Thing::Machine(id) => (account.machine.as_ref() == Some(id), account.machine.is_some()),
-        Thing::Volume(id) => (account.volume.as_ref() == Some(id), account.volume.is_some()),
+        ResourceId::Machine(id) => (account.machine.as_ref() == Some(id), account.machine.is_some()),
+        ResourceId::Volume(id) => (account.volume.as_ref() == Some(id), account.volume.is_some()),
     };
     match account.status {
-        _ if is_named || account.in_flight => Belonging::AccountedFor,
-        TownStatus::Destroyed => Belonging::Orphan(OrphanReason::TownDestroyed),
-        TownStatus::Provisioning => Belonging::Undecided,
-        TownStatus::Running | TownStatus::Stopped if names_another => Belonging::Orphan(OrphanReason::Second),
-        TownStatus::Running | TownStatus::Stopped => Belonging::Undecided,
+        _ if is_named || account.in_flight => Ownership::AccountedFor,
+        TownStatus::Destroyed => Ownership::Orphan(OrphanReason::TownDestroyed),
+        TownStatus::Provisioning => Ownership::Undecided,
+        TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::Second),
+        TownStatus::Running | TownStatus::Stopped => Ownership::Undecided,
     }
 }
 
-const fn kindness(belonging: Belonging) -> u8 {
-    match belonging {
-        Belonging::AccountedFor => 0,
-        Belonging::Undecided => 1,
-        Belonging::Orphan(OrphanReason::Second) => 2,
-        Belonging::Orphan(OrphanReason::TownDestroyed | OrphanReason::NoTown) => 3,
+const fn kindness(ownership: Ownership) -> u8 {
+    match ownership {
+        Ownership::AccountedFor => 0,
+        Ownership::Undecided => 1,
+        Ownership::Orphan(OrphanReason::Second) => 2,
+        Ownership::Orphan(OrphanReason::TownDestroyed | OrphanReason::NoTown) => 3,
     }
 }
 
@@ -203,22 +203,22 @@ mod tests {
         "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b".parse().unwrap()
     }
 
-    fn machine(id: &str) -> StockItem {
+    fn machine(id: &str) -> InventoryItem {
         let tags = vec![TownTag::Whole(town())];
-        let thing = Thing::Machine(id.parse().unwrap());
-        StockItem { thing, name: town().machine_name(), tags, made_at: None, held_by: None, leaving: false }
+        let thing = ResourceId::Machine(id.parse().unwrap());
+        InventoryItem { thing, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
-    fn volume(id: &str) -> StockItem {
+    fn volume(id: &str) -> InventoryItem {
         let tags = vec![TownTag::of_volume_name(&town().volume_name()).unwrap()];
-        let thing = Thing::Volume(id.parse().unwrap());
-        StockItem { thing, name: town().volume_name(), tags, made_at: None, held_by: None, leaving: false }
+        let thing = ResourceId::Volume(id.parse().unwrap());
+        InventoryItem { thing, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
-    fn account(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> Account {
+    fn account(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> TownRecord {
         let machine = machine.map(|id| id.parse().unwrap());
         let volume = volume.map(|id| id.parse().unwrap());
-        Account { town: town(), status, machine, volume, in_flight: false }
+        TownRecord { town: town(), status, machine, volume, in_flight: false }
     }
 
     #[test]
@@ -240,35 +240,35 @@ mod tests {
     #[test]
     fn what_a_row_names_is_accounted_for() {
         let running = account(TownStatus::Running, Some("m1"), Some("vol_1"));
-        assert_eq!(belonging(&machine("m1"), std::slice::from_ref(&running)), Belonging::AccountedFor);
-        assert_eq!(belonging(&volume("vol_1"), std::slice::from_ref(&running)), Belonging::AccountedFor);
+        assert_eq!(ownership(&machine("m1"), std::slice::from_ref(&running)), Ownership::AccountedFor);
+        assert_eq!(ownership(&volume("vol_1"), std::slice::from_ref(&running)), Ownership::AccountedFor);
         // A tombstone that names it is still removing it.
-        let leaving = account(TownStatus::Destroyed, Some("m1"), None);
-        assert_eq!(belonging(&machine("m1"), &[leaving]), Belonging::AccountedFor);
+        let destroying = account(TownStatus::Destroyed, Some("m1"), None);
+        assert_eq!(ownership(&machine("m1"), &[destroying]), Ownership::AccountedFor);
     }
 
     #[test]
     fn what_no_row_names_is_an_orphan() {
-        assert_eq!(belonging(&machine("m1"), &[]), Belonging::Orphan(OrphanReason::NoTown));
+        assert_eq!(ownership(&machine("m1"), &[]), Ownership::Orphan(OrphanReason::NoTown));
         let destroyed = account(TownStatus::Destroyed, None, None);
-        assert_eq!(belonging(&volume("vol_1"), &[destroyed]), Belonging::Orphan(OrphanReason::TownDestroyed));
+        assert_eq!(ownership(&volume("vol_1"), &[destroyed]), Ownership::Orphan(OrphanReason::TownDestroyed));
         let running = account(TownStatus::Running, Some("m1"), Some("vol_1"));
-        let second = Belonging::Orphan(OrphanReason::Second);
-        assert_eq!(belonging(&machine("m2"), std::slice::from_ref(&running)), second);
-        assert_eq!(belonging(&volume("vol_2"), &[running]), second);
+        let second = Ownership::Orphan(OrphanReason::Second);
+        assert_eq!(ownership(&machine("m2"), std::slice::from_ref(&running)), second);
+        assert_eq!(ownership(&volume("vol_2"), &[running]), second);
         assert!(!OrphanReason::Second.may_be_deleted());
     }
 
     #[test]
     fn a_town_that_something_happens_to_is_not_judged() {
         for status in TownStatus::ALL {
-            let busy = Account { in_flight: true, ..account(status, None, None) };
-            assert_eq!(belonging(&machine("m1"), &[busy]), Belonging::AccountedFor, "{status}");
+            let busy = TownRecord { in_flight: true, ..account(status, None, None) };
+            assert_eq!(ownership(&machine("m1"), &[busy]), Ownership::AccountedFor, "{status}");
         }
         let coming = account(TownStatus::Provisioning, None, None);
-        assert_eq!(belonging(&machine("m1"), &[coming]), Belonging::Undecided);
+        assert_eq!(ownership(&machine("m1"), &[coming]), Ownership::Undecided);
         let without = account(TownStatus::Stopped, None, Some("vol_1"));
-        assert_eq!(belonging(&machine("m1"), &[without]), Belonging::Undecided);
+        assert_eq!(ownership(&machine("m1"), &[without]), Ownership::Undecided);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         let mut item = machine("m1");
         item.tags.push(TownTag::Whole(other));
         let destroyed = account(TownStatus::Destroyed, None, None);
-        let living = Account { town: other, ..account(TownStatus::Running, Some("m1"), None) };
-        assert_eq!(belonging(&item, &[destroyed, living]), Belonging::AccountedFor);
+        let living = TownRecord { town: other, ..account(TownStatus::Running, Some("m1"), None) };
+        assert_eq!(ownership(&item, &[destroyed, living]), Ownership::AccountedFor);
     }
 }

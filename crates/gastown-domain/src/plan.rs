@@ -5,44 +5,44 @@
 //! by any process.
 
 use crate::text_enum::text_enum;
-use crate::{Mark, OperationKind, Power, Seen, VolumeState, World};
+use crate::{OperationKind, Phase, Power, Seen, VolumeState, World};
 
 text_enum! {
     expected "a known step";
     /// The next thing to do for a town.
     pub enum Step {
         /// Nothing can be decided now: wait a little, look again.
-        LookAgain = "look_again",
+        ObserveAgain = "look_again",
         /// Adopt or create the volume.
         EnsureVolume = "ensure_volume",
         /// Create the machine, with a fresh token; it starts by itself. One that is there is adopted as it is.
         EnsureMachine = "ensure_machine",
         /// Give a machine that is off its whole configuration anew, with a fresh token (FM-25).
-        RefreshMachine = "refresh_machine",
+        UpdateMachine = "refresh_machine",
         /// Start the machine.
-        PowerOn = "power_on",
+        StartMachine = "power_on",
         /// Wait until the machine is started.
-        AwaitOn = "await_on",
+        AwaitStarted = "await_on",
         /// Wait until the sandbox answers, and bring its rigs in line with the table.
-        SettleSandbox = "settle_sandbox",
+        PrepareSandbox = "settle_sandbox",
         /// Ask the sandbox for a last sync: bounded, best effort.
         FinalSync = "final_sync",
         /// Stop the machine.
-        PowerOff = "power_off",
+        StopMachine = "power_off",
         /// Wait until the machine is stopped.
-        AwaitOff = "await_off",
+        AwaitStopped = "await_off",
         /// Soft-delete the row: the town gives up its name and sandbox id.
-        Hide = "hide",
+        SoftDelete = "hide",
         /// Delete the machine.
-        DropMachine = "drop_machine",
+        DeleteMachine = "drop_machine",
         /// Wait until the machine is destroyed; until then it holds its volume.
-        AwaitGone = "await_gone",
+        AwaitDestroyed = "await_gone",
         /// Delete every volume of the town's name but the one in use.
-        DropSurplus = "drop_surplus",
+        DeleteSurplusVolume = "drop_surplus",
         /// Delete the volume.
-        DropVolume = "drop_volume",
+        DeleteVolume = "drop_volume",
         /// Everything is as it should be, but a create whose answer was lost may still make something: wait until it cannot.
-        OutwaitDoubt = "outwait_doubt",
+        AwaitUnconfirmed = "outwait_doubt",
         /// The goal is reached: store the outcome, end the operation.
         Finish = "finish",
         /// The volume is gone from under its town: give up rather than hand out an empty one (FM-22).
@@ -55,121 +55,123 @@ text_enum! {
 /// The next step towards `goal`.
 ///
 /// ```
-/// use gastown_domain::{Mark, OperationKind, Power, Seen, Step, VolumeState, World, plan};
+/// use gastown_domain::{Phase, OperationKind, Power, Seen, Step, VolumeState, World, plan};
 /// let world = World { machine: Seen::Absent, volume: Seen::Present(VolumeState::Ready), late: false };
-/// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::EnsureMachine);
+/// assert_eq!(plan(OperationKind::Create, Phase::Begun, world), Step::EnsureMachine);
 /// // A lost answer is not an absence: no second machine.
-/// let world = World { machine: Seen::Unclear, volume: Seen::Present(VolumeState::Ready), late: false };
-/// assert_eq!(plan(OperationKind::Create, Mark::Begun, world), Step::LookAgain);
+/// let world = World { machine: Seen::Unknown, volume: Seen::Present(VolumeState::Ready), late: false };
+/// assert_eq!(plan(OperationKind::Create, Phase::Begun, world), Step::ObserveAgain);
 /// ```
-pub const fn plan(goal: OperationKind, mark: Mark, world: World) -> Step {
+pub const fn plan(goal: OperationKind, phase: Phase, world: World) -> Step {
     let step = match goal {
-        OperationKind::Create => create(mark, world),
-        OperationKind::Start => start(mark, world),
-        OperationKind::Stop => stop(mark, world.machine),
-        OperationKind::Destroy => destroy(mark, world),
-        OperationKind::RollBack => roll_back(mark, world),
+        OperationKind::Create => create(phase, world),
+        OperationKind::Start => start(phase, world),
+        OperationKind::Stop => stop(phase, world.machine),
+        OperationKind::Destroy => destroy(phase, world),
+        OperationKind::RollBack => roll_back(phase, world),
     };
     // Nobody would look for what comes after the end.
     match step {
-        Step::Finish if world.late => Step::OutwaitDoubt,
+        Step::Finish if world.late => Step::AwaitUnconfirmed,
         step => step,
     }
 }
 
 /// A new town: volume, machine, sandbox. Its volume holds no data yet, so a misplaced one may go.
-const fn create(mark: Mark, world: World) -> Step {
-    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
-    use Seen::{Absent, Present, Unclear};
+const fn create(phase: Phase, world: World) -> Step {
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
+    use Seen::{Absent, Present, Unknown};
     match (world.machine, world.volume) {
-        (Unclear, _) => Step::LookAgain,
-        (Absent, Unclear) => Step::LookAgain,
-        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,
-        (Absent, Present(VolumeState::Surplus)) => Step::DropSurplus,
-        (Absent, Present(VolumeState::Misplaced)) => Step::DropVolume,
+        (Unknown, _) => Step::ObserveAgain,
+        (Absent, Unknown) => Step::ObserveAgain,
+        (Absent, Absent | Present(VolumeState::Destroying)) => Step::EnsureVolume,
+        (Absent, Present(VolumeState::Surplus)) => Step::DeleteSurplusVolume,
+        (Absent, Present(VolumeState::Misplaced)) => Step::DeleteVolume,
         (Absent, Present(VolumeState::Ready)) => Step::EnsureMachine,
-        (Present(_), Absent | Present(VolumeState::Leaving)) => Step::GiveUpVolumeLost,
-        (Present(_), Present(VolumeState::Surplus)) => Step::DropSurplus,
-        (Present(power), Unclear | Present(VolumeState::Ready | VolumeState::Misplaced)) => match (power, mark) {
-            (Starting, _) => Step::AwaitOn,
-            (On, Mark::Settled) => Step::Finish,
-            (On, Mark::Begun | Mark::Prepared) => Step::SettleSandbox,
-            (Off, _) => Step::PowerOn,
+        (Present(_), Absent | Present(VolumeState::Destroying)) => Step::GiveUpVolumeLost,
+        (Present(_), Present(VolumeState::Surplus)) => Step::DeleteSurplusVolume,
+        (Present(power), Unknown | Present(VolumeState::Ready | VolumeState::Misplaced)) => match (power, phase) {
+            (Starting, _) => Step::AwaitStarted,
+            (On, Phase::Settled) => Step::Finish,
+            (On, Phase::Begun | Phase::Prepared) => Step::PrepareSandbox,
+            (Off, _) => Step::StartMachine,
             (Failed, _) => Step::GiveUpMachineFailed,
-            (Stopping | Leaving | Changing, _) => Step::LookAgain,
+            (Stopping | Destroying | Changing, _) => Step::ObserveAgain,
         },
     }
 }
 
 /// A stopped town: its volume has data, its token may be stale. A second volume of its name is left alone: who made it
 /// and what it holds is not ours to guess.
-const fn start(mark: Mark, world: World) -> Step {
-    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
-    use Seen::{Absent, Present, Unclear};
+const fn start(phase: Phase, world: World) -> Step {
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
+    use Seen::{Absent, Present, Unknown};
     use VolumeState::{Misplaced, Ready, Surplus};
     match (world.volume, world.machine) {
-        (Unclear, _) => Step::LookAgain,
-        (Absent | Present(VolumeState::Leaving), _) => Step::GiveUpVolumeLost,
-        (Present(Ready | Misplaced | Surplus), Unclear) => Step::LookAgain,
+        (Unknown, _) => Step::ObserveAgain,
+        (Absent | Present(VolumeState::Destroying), _) => Step::GiveUpVolumeLost,
+        (Present(Ready | Misplaced | Surplus), Unknown) => Step::ObserveAgain,
         (Present(Ready | Misplaced | Surplus), Absent) => Step::EnsureMachine,
-        (Present(Ready | Misplaced | Surplus), Present(power)) => match (power, mark) {
-            (Starting, _) => Step::AwaitOn,
-            (On, Mark::Settled) => Step::Finish,
-            (On, Mark::Begun | Mark::Prepared) => Step::SettleSandbox,
-            (Stopping, _) => Step::AwaitOff,
-            (Off | Failed, Mark::Begun) => Step::RefreshMachine,
-            (Off | Failed, Mark::Prepared | Mark::Settled) => Step::PowerOn,
-            (Leaving | Changing, _) => Step::LookAgain,
+        (Present(Ready | Misplaced | Surplus), Present(power)) => match (power, phase) {
+            (Starting, _) => Step::AwaitStarted,
+            (On, Phase::Settled) => Step::Finish,
+            (On, Phase::Begun | Phase::Prepared) => Step::PrepareSandbox,
+            (Stopping, _) => Step::AwaitStopped,
+            (Off | Failed, Phase::Begun) => Step::UpdateMachine,
+            (Off | Failed, Phase::Prepared | Phase::Settled) => Step::StartMachine,
+            (Destroying | Changing, _) => Step::ObserveAgain,
         },
     }
 }
 
 /// A town to be stopped: its volume does not matter.
-const fn stop(mark: Mark, machine: Seen<Power>) -> Step {
-    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
-    match (machine, mark) {
-        (Seen::Unclear, _) => Step::LookAgain,
+const fn stop(phase: Phase, machine: Seen<Power>) -> Step {
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
+    match (machine, phase) {
+        (Seen::Unknown, _) => Step::ObserveAgain,
         (Seen::Absent, _) => Step::Finish,
-        (Seen::Present(On), Mark::Begun) => Step::FinalSync,
-        (Seen::Present(On), Mark::Prepared | Mark::Settled) => Step::PowerOff,
-        (Seen::Present(Starting), _) => Step::PowerOff,
-        (Seen::Present(Stopping), _) => Step::AwaitOff,
+        (Seen::Present(On), Phase::Begun) => Step::FinalSync,
+        (Seen::Present(On), Phase::Prepared | Phase::Settled) => Step::StopMachine,
+        (Seen::Present(Starting), _) => Step::StopMachine,
+        (Seen::Present(Stopping), _) => Step::AwaitStopped,
         (Seen::Present(Off | Failed), _) => Step::Finish,
-        (Seen::Present(Leaving | Changing), _) => Step::LookAgain,
+        (Seen::Present(Destroying | Changing), _) => Step::ObserveAgain,
     }
 }
 
 /// A town to be destroyed: last sync, then the row, then the machine, then the volume.
-const fn destroy(mark: Mark, world: World) -> Step {
-    use Power::{Changing, Failed, Leaving, Off, On, Starting, Stopping};
-    match (mark, world.machine) {
-        (Mark::Begun, Seen::Unclear | Seen::Present(Changing)) => Step::LookAgain,
-        (Mark::Begun, Seen::Present(On)) => Step::FinalSync,
-        (Mark::Begun, Seen::Absent | Seen::Present(Starting | Stopping | Off | Failed | Leaving)) => Step::Hide,
-        (Mark::Prepared, _) => Step::Hide,
-        (Mark::Settled, _) => remove(world),
+const fn destroy(phase: Phase, world: World) -> Step {
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
+    match (phase, world.machine) {
+        (Phase::Begun, Seen::Unknown | Seen::Present(Changing)) => Step::ObserveAgain,
+        (Phase::Begun, Seen::Present(On)) => Step::FinalSync,
+        (Phase::Begun, Seen::Absent | Seen::Present(Starting | Stopping | Off | Failed | Destroying)) => {
+            Step::SoftDelete
+        }
+        (Phase::Prepared, _) => Step::SoftDelete,
+        (Phase::Settled, _) => remove(world),
     }
 }
 
 /// A create to be undone: nothing to sync.
-const fn roll_back(mark: Mark, world: World) -> Step {
-    match mark {
-        Mark::Begun | Mark::Prepared => Step::Hide,
-        Mark::Settled => remove(world),
+const fn roll_back(phase: Phase, world: World) -> Step {
+    match phase {
+        Phase::Begun | Phase::Prepared => Step::SoftDelete,
+        Phase::Settled => remove(world),
     }
 }
 
 /// The machine first, for it holds the volume (FM-05); each only proven gone.
 const fn remove(world: World) -> Step {
-    use Seen::{Absent, Present, Unclear};
+    use Seen::{Absent, Present, Unknown};
     match (world.machine, world.volume) {
-        (Unclear, _) => Step::LookAgain,
-        (Present(Power::Leaving), _) => Step::AwaitGone,
-        (Present(_), _) => Step::DropMachine,
-        (Absent, Unclear) => Step::LookAgain,
-        (Absent, Present(VolumeState::Leaving)) => Step::LookAgain,
-        (Absent, Present(VolumeState::Surplus)) => Step::DropSurplus,
-        (Absent, Present(VolumeState::Ready | VolumeState::Misplaced)) => Step::DropVolume,
+        (Unknown, _) => Step::ObserveAgain,
+        (Present(Power::Destroying), _) => Step::AwaitDestroyed,
+        (Present(_), _) => Step::DeleteMachine,
+        (Absent, Unknown) => Step::ObserveAgain,
+        (Absent, Present(VolumeState::Destroying)) => Step::ObserveAgain,
+        (Absent, Present(VolumeState::Surplus)) => Step::DeleteSurplusVolume,
+        (Absent, Present(VolumeState::Ready | VolumeState::Misplaced)) => Step::DeleteVolume,
         (Absent, Absent) => Step::Finish,
     }
 }
@@ -181,17 +183,17 @@ mod tests {
     use super::*;
 
     fn machines() -> Vec<Seen<Power>> {
-        [Seen::Absent, Seen::Unclear].into_iter().chain(Power::ALL.map(Seen::Present)).collect()
+        [Seen::Absent, Seen::Unknown].into_iter().chain(Power::ALL.map(Seen::Present)).collect()
     }
 
     fn volumes() -> Vec<Seen<VolumeState>> {
-        [Seen::Absent, Seen::Unclear].into_iter().chain(VolumeState::ALL.map(Seen::Present)).collect()
+        [Seen::Absent, Seen::Unknown].into_iter().chain(VolumeState::ALL.map(Seen::Present)).collect()
     }
 
     fn shown<T: std::fmt::Debug>(seen: Seen<T>) -> String {
         match seen {
             Seen::Absent => "absent".to_owned(),
-            Seen::Unclear => "unclear".to_owned(),
+            Seen::Unknown => "unclear".to_owned(),
             Seen::Present(state) => format!("{state:?}").to_lowercase(),
         }
     }
@@ -205,13 +207,13 @@ mod tests {
         }
         table.push('\n');
         for goal in OperationKind::ALL {
-            for mark in Mark::ALL {
+            for phase in Phase::ALL {
                 for volume in volumes() {
-                    let row = format!("{}/{}/{}", goal.as_str(), mark.as_str(), shown(volume));
+                    let row = format!("{}/{}/{}", goal.as_str(), phase.as_str(), shown(volume));
                     write!(table, "{row:<32}").unwrap();
                     for machine in machines() {
                         let world = World { machine, volume, late: false };
-                        write!(table, " {:<22}", plan(goal, mark, world).as_str()).unwrap();
+                        write!(table, " {:<22}", plan(goal, phase, world).as_str()).unwrap();
                     }
                     table.push('\n');
                 }
@@ -221,12 +223,12 @@ mod tests {
         insta::assert_snapshot!(table.join("\n"));
     }
 
-    fn every_case() -> impl Iterator<Item = (OperationKind, Mark, World)> {
+    fn every_case() -> impl Iterator<Item = (OperationKind, Phase, World)> {
         OperationKind::ALL.into_iter().flat_map(|goal| {
-            Mark::ALL.into_iter().flat_map(move |mark| {
+            Phase::ALL.into_iter().flat_map(move |phase| {
                 machines().into_iter().flat_map(move |machine| {
                     let worlds = volumes().into_iter().map(move |volume| World { machine, volume, late: false });
-                    worlds.flat_map(move |world| [false, true].map(|late| (goal, mark, World { late, ..world })))
+                    worlds.flat_map(move |world| [false, true].map(|late| (goal, phase, World { late, ..world })))
                 })
             })
         })
@@ -234,49 +236,49 @@ mod tests {
 
     #[test]
     fn a_machine_is_made_only_after_it_is_proven_absent() {
-        for (goal, mark, world) in every_case() {
-            if plan(goal, mark, world) == Step::EnsureMachine {
-                assert_eq!(world.machine, Seen::Absent, "{goal:?} {mark:?} {world:?}");
+        for (goal, phase, world) in every_case() {
+            if plan(goal, phase, world) == Step::EnsureMachine {
+                assert_eq!(world.machine, Seen::Absent, "{goal:?} {phase:?} {world:?}");
             }
         }
     }
 
     #[test]
     fn only_a_create_makes_a_volume_and_only_after_it_is_proven_absent() {
-        for (goal, mark, world) in every_case() {
-            if plan(goal, mark, world) == Step::EnsureVolume {
-                assert_eq!(goal, OperationKind::Create, "{mark:?} {world:?}");
-                assert!(matches!(world.volume, Seen::Absent | Seen::Present(VolumeState::Leaving)), "{world:?}");
+        for (goal, phase, world) in every_case() {
+            if plan(goal, phase, world) == Step::EnsureVolume {
+                assert_eq!(goal, OperationKind::Create, "{phase:?} {world:?}");
+                assert!(matches!(world.volume, Seen::Absent | Seen::Present(VolumeState::Destroying)), "{world:?}");
             }
         }
     }
 
     #[test]
     fn a_removal_finishes_only_when_both_are_proven_gone() {
-        for (goal, mark, world) in every_case().filter(|(goal, ..)| goal.removes()) {
-            if plan(goal, mark, world) == Step::Finish {
+        for (goal, phase, world) in every_case().filter(|(goal, ..)| goal.removes()) {
+            if plan(goal, phase, world) == Step::Finish {
                 assert_eq!(world, World { machine: Seen::Absent, volume: Seen::Absent, late: false }, "{goal:?}");
-                assert_eq!(mark, Mark::Settled, "{goal:?}");
+                assert_eq!(phase, Phase::Settled, "{goal:?}");
             }
         }
     }
 
     #[test]
     fn what_may_still_come_is_outwaited_before_the_end_and_changes_nothing_else() {
-        for (goal, mark, world) in every_case().filter(|(.., world)| world.late) {
-            let want = match plan(goal, mark, World { late: false, ..world }) {
-                Step::Finish => Step::OutwaitDoubt,
+        for (goal, phase, world) in every_case().filter(|(.., world)| world.late) {
+            let want = match plan(goal, phase, World { late: false, ..world }) {
+                Step::Finish => Step::AwaitUnconfirmed,
                 other => other,
             };
-            assert_eq!(plan(goal, mark, world), want, "{goal:?} {mark:?} {world:?}");
+            assert_eq!(plan(goal, phase, world), want, "{goal:?} {phase:?} {world:?}");
         }
     }
 
     #[test]
     fn no_volume_is_dropped_under_a_machine_or_of_a_town_that_stays() {
-        for (goal, mark, world) in every_case() {
-            if plan(goal, mark, world) == Step::DropVolume {
-                assert_eq!(world.machine, Seen::Absent, "{goal:?} {mark:?} {world:?}");
+        for (goal, phase, world) in every_case() {
+            if plan(goal, phase, world) == Step::DeleteVolume {
+                assert_eq!(world.machine, Seen::Absent, "{goal:?} {phase:?} {world:?}");
                 assert!(goal.removes() || world.volume == Seen::Present(VolumeState::Misplaced), "{goal:?} {world:?}");
             }
         }

@@ -95,11 +95,11 @@ mod tests {
             there("leaving", "https://github.com/a/b"),
             there("by_hand", "https://github.com/a/b"),
         ];
-        let [lacking, lost, _, confirmed, other, leaving, left] = desired.clone();
+        let [lacking, lost, _, confirmed, other, destroying, left] = desired.clone();
         assert_eq!(
             rigs_plan(&desired, &present),
             [
-                RigCall::Remove(leaving),
+                RigCall::Remove(destroying),
                 RigCall::Forget(left),
                 RigCall::Add(lacking),
                 RigCall::Add(lost),

@@ -6,7 +6,7 @@ pub enum Seen<T> {
     /// Proven not to exist.
     Absent,
     /// It could not be asked, or a create was sent and its answer lost: there may be one.
-    Unclear,
+    Unknown,
     /// It exists.
     Present(T),
 }
@@ -25,7 +25,7 @@ pub enum Power {
     /// Failed for good, by itself.
     Failed,
     /// On the way to being destroyed; it still holds its volume.
-    Leaving,
+    Destroying,
     /// Something this version does not know, or a host that does not answer: no decision (FM-23).
     Changing,
 }
@@ -33,7 +33,7 @@ pub enum Power {
 impl Power {
     /// Every power.
     pub const ALL: [Self; 7] =
-        [Self::Starting, Self::On, Self::Stopping, Self::Off, Self::Failed, Self::Leaving, Self::Changing];
+        [Self::Starting, Self::On, Self::Stopping, Self::Off, Self::Failed, Self::Destroying, Self::Changing];
 }
 
 /// The state of a volume that exists.
@@ -46,12 +46,12 @@ pub enum VolumeState {
     /// A second one carries the town's name: the surplus is to be removed (FM-02).
     Surplus,
     /// Its deletion is under way; it cannot be mounted again.
-    Leaving,
+    Destroying,
 }
 
 impl VolumeState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Ready, Self::Misplaced, Self::Surplus, Self::Leaving];
+    pub const ALL: [Self; 4] = [Self::Ready, Self::Misplaced, Self::Surplus, Self::Destroying];
 }
 
 /// What Fly shows of one town.

@@ -4,8 +4,8 @@
 
 use async_trait::async_trait;
 use gastown_domain::{
-    AppName, Power, StockItem, Thing, TownTag,
-    ports::{Action, Inventory, ProviderError, Stock},
+    AppName, InventoryItem, Power, ResourceId, TownTag,
+    ports::{Action, AppInventory, Inventory, ProviderError},
 };
 use serde::de::DeserializeOwned;
 
@@ -42,7 +42,7 @@ impl Inventory for Fly {
         Ok(ours.filter_map(|name| name.parse().ok()).collect())
     }
 
-    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
+    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         let machines = api::machines::list(app.as_str(), None);
         let mut stock = self.take_stock(app, &machines, Action::ListMachines, machine).await?;
         let volumes = api::volumes::list(app.as_str());
@@ -55,7 +55,7 @@ impl Inventory for Fly {
 
 /// What an entry of a list is to us.
 enum Told {
-    Ours(StockItem),
+    Ours(InventoryItem),
     /// Somebody else's, or gone for good.
     Nothing,
     /// Something that cannot be true, or with a tag of ours that names no town.
@@ -70,7 +70,7 @@ impl Fly {
         call: &Call,
         action: Action,
         judge: fn(&T) -> Told,
-    ) -> Result<Stock, ProviderError> {
+    ) -> Result<AppInventory, ProviderError> {
         let listed = self.client.in_background().ask::<Vec<Entry<T>>>(call).await;
         let listed = listed.map_err(|error| self.failed(app, action, error))?;
         let (mut items, mut unreadable) = (Vec::new(), 0_usize);
@@ -86,7 +86,7 @@ impl Fly {
             }
         }
         note_unreadable(call, listed.len(), unreadable);
-        Ok(Stock { items, is_whole: unreadable == 0 })
+        Ok(AppInventory { items, is_whole: unreadable == 0 })
     }
 }
 
@@ -104,13 +104,13 @@ fn machine(shown: &Machine) -> Told {
         return Told::Nothing;
     }
     match sight::machine(shown) {
-        Sighted::There(sighting) => Told::Ours(StockItem {
-            thing: Thing::Machine(sighting.id),
+        Sighted::There(sighting) => Told::Ours(InventoryItem {
+            thing: ResourceId::Machine(sighting.id),
             name: shown.name.clone(),
             tags,
             made_at: shown.created_at,
             held_by: None,
-            leaving: sighting.power == Power::Leaving,
+            destroying: sighting.power == Power::Destroying,
         }),
         Sighted::Gone => Told::Nothing,
         Sighted::Rubbish => Told::Unreadable,
@@ -120,13 +120,13 @@ fn machine(shown: &Machine) -> Told {
 fn volume(shown: &Volume) -> Told {
     let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Told::Nothing };
     match sight::volume(shown) {
-        Sighted::There(sighting) => Told::Ours(StockItem {
-            thing: Thing::Volume(sighting.id),
+        Sighted::There(sighting) => Told::Ours(InventoryItem {
+            thing: ResourceId::Volume(sighting.id),
             name: shown.name.clone(),
             tags: vec![tag],
             made_at: shown.created_at,
             held_by: sighting.bound_to,
-            leaving: sighting.leaving,
+            destroying: sighting.destroying,
         }),
         Sighted::Gone => Told::Nothing,
         Sighted::Rubbish => Told::Unreadable,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gastown_domain::{
     AppName, MachineId, Power, TownId,
-    ports::{Action, Awaited, MachineSighting, MachineSpec, Machines, ProviderError},
+    ports::{Action, Awaited, MachineSpec, Machines, ObservedMachine, ProviderError},
 };
 
 use crate::{
@@ -23,11 +23,11 @@ use crate::{
 
 #[async_trait]
 impl Machines for Fly {
-    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError> {
+    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError> {
         Ok(self.look(app, id, Action::ReadMachine).await?.map(|found| found.sighting))
     }
 
-    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
+    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError> {
         const ACTION: Action = Action::ListMachines;
         let tag = town.to_string();
         let name = town.machine_name();
@@ -38,7 +38,7 @@ impl Machines for Fly {
         let tagged: Vec<Machine> = self.list(app, &tagged, ACTION, &ours).await?;
         // The filter misses machines whose host is down, for their configuration is not at hand; their name is.
         let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &ours).await?;
-        let mut sightings: Vec<MachineSighting> = Vec::new();
+        let mut sightings: Vec<ObservedMachine> = Vec::new();
         for machine in tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str())) {
             match sight::machine(machine) {
                 Sighted::There(sighting) => sightings.push(sighting),
@@ -61,7 +61,7 @@ impl Machines for Fly {
         Ok(sightings)
     }
 
-    async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError> {
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let config = machine_config(spec, self.stop_grace.as_secs());
         let name = spec.town.machine_name();
@@ -152,7 +152,7 @@ impl Machines for Fly {
 /// A machine that is there, as Fly and as the domain put it.
 struct Found {
     machine: Machine,
-    sighting: MachineSighting,
+    sighting: ObservedMachine,
 }
 
 /// Whose a machine is, by its tag.
@@ -189,7 +189,7 @@ impl Fly {
     }
 
     /// A create that found its name taken: by the town's own machine, from an earlier try, or by another's.
-    async fn adopt(&self, spec: &MachineSpec, error: FlyError) -> Result<MachineSighting, ProviderError> {
+    async fn adopt(&self, spec: &MachineSpec, error: FlyError) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let Some(Refusal::MachineNameTaken { holder }) = error.refusal() else {
             return Err(self.failed(&spec.app, ACTION, error));
@@ -197,12 +197,12 @@ impl Fly {
         let Some(holder) = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok()) else {
             let mut own = self.machines_of(&spec.app, spec.town).await?.into_iter();
             return own
-                .find(|machine| machine.power != Power::Leaving)
+                .find(|machine| machine.power != Power::Destroying)
                 .ok_or_else(|| self.failed(&spec.app, ACTION, error));
         };
         match self.look(&spec.app, &holder, ACTION).await? {
             // It takes its name along.
-            Some(found) if found.sighting.power == Power::Leaving => Err(self.failed(&spec.app, ACTION, error)),
+            Some(found) if found.sighting.power == Power::Destroying => Err(self.failed(&spec.app, ACTION, error)),
             Some(found) => match found.owner(spec.town) {
                 Owner::Town => Ok(found.sighting),
                 Owner::Other => Err(ProviderError::NameTaken { action: ACTION, by: holder }),

@@ -163,7 +163,7 @@ impl Limits {
         }
         let bucket = self.bucket(&mut state, call);
         let wait = bucket.wait_of_newcomer(urgency, now);
-        if wait > self.rates.longest_delay || bucket.waiting(urgency) >= self.rates.most_waiting {
+        if wait > self.rates.longest_delay || bucket.waiting(urgency) >= self.rates.max_waiting {
             return Err(HeldBack { retry_after: wait });
         }
         let first = Arc::new(Notify::new());

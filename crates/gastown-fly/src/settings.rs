@@ -126,7 +126,7 @@ pub struct Rates {
     /// The longest a call may be held back before it is refused instead.
     pub longest_delay: Duration,
     /// How many calls of one kind may wait; those that somebody waits for and those that nobody does, each.
-    pub most_waiting: usize,
+    pub max_waiting: usize,
 }
 
 impl Rates {
@@ -212,7 +212,7 @@ impl Default for Rates {
             get_machine: GET_MACHINE,
             app: USUAL,
             longest_delay: Duration::from_secs(20),
-            most_waiting: 200,
+            max_waiting: 200,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use gastown_domain::{
     Power, Region,
-    ports::{MachineSighting, VolumeSighting},
+    ports::{ObservedMachine, ObservedVolume},
 };
 
 use crate::api::{
@@ -21,13 +21,13 @@ pub(crate) enum Sighted<T> {
     Rubbish,
 }
 
-pub(crate) fn machine(machine: &Machine) -> Sighted<MachineSighting> {
+pub(crate) fn machine(machine: &Machine) -> Sighted<ObservedMachine> {
     let Ok(id) = machine.id.parse() else { return Sighted::Rubbish };
     let Some(power) = power(&machine.state, machine.host_answers()) else {
         return Sighted::Gone;
     };
     let volume = machine.volume().and_then(|volume| volume.parse().ok());
-    Sighted::There(MachineSighting { id, power, volume })
+    Sighted::There(ObservedMachine { id, power, volume })
 }
 
 /// `None`: destroyed.
@@ -39,7 +39,7 @@ fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
     Some(match (state, host_answers) {
         (Destroyed, true) => return None,
         // Only flagged: the host has not done it.
-        (Destroyed, false) | (Destroying, _) => Power::Leaving,
+        (Destroyed, false) | (Destroying, _) => Power::Destroying,
         (_, false) => Power::Changing,
         (Creating | Created | Starting | Restarting, true) => Power::Starting,
         (Started, true) => Power::On,
@@ -52,9 +52,9 @@ fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
     })
 }
 
-pub(crate) fn volume(volume: &Volume) -> Sighted<VolumeSighting> {
+pub(crate) fn volume(volume: &Volume) -> Sighted<ObservedVolume> {
     let host_answers = volume.host_answers();
-    let leaving = match (&volume.state, host_answers) {
+    let destroying = match (&volume.state, host_answers) {
         (VolumeState::Destroyed | VolumeState::PendingDestroy, true) => return Sighted::Gone,
         (VolumeState::Destroyed | VolumeState::PendingDestroy, false) => true,
         (
@@ -79,7 +79,7 @@ pub(crate) fn volume(volume: &Volume) -> Sighted<VolumeSighting> {
     let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<Region>()) else { return Sighted::Rubbish };
     // A claim by a machine that is long gone was seen to be shown as NUL bytes: no id, so nobody.
     let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
-    Sighted::There(VolumeSighting { id, region, leaving, bound_to })
+    Sighted::There(ObservedVolume { id, region, destroying, bound_to })
 }
 
 #[cfg(test)]
@@ -160,12 +160,12 @@ mod tests {
         ] {
             let shown = json!({ "id": "vol_1", "state": state, "region": "iad", "host_status": host });
             let shown: Volume = serde_json::from_value(shown).unwrap();
-            let leaving = match volume(&shown) {
-                Sighted::There(sighting) => Some(sighting.leaving),
+            let destroying = match volume(&shown) {
+                Sighted::There(sighting) => Some(sighting.destroying),
                 Sighted::Gone => None,
                 Sighted::Rubbish => panic!("{state} {host} is believed"),
             };
-            assert_eq!(leaving, want, "{state} {host}");
+            assert_eq!(destroying, want, "{state} {host}");
         }
     }
 

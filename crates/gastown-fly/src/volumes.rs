@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gastown_domain::{
     AppName, TownId, VolumeId,
-    ports::{Action, ProviderError, VolumeSighting, VolumeSpec, Volumes},
+    ports::{Action, ObservedVolume, ProviderError, VolumeSpec, Volumes},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 #[async_trait]
 impl Volumes for Fly {
-    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
+    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ReadVolume;
         match self.client.ask::<Volume>(&api::volumes::get(app.as_str(), id.as_str())).await {
             Ok(volume) if volume.id != id.as_str() => Err(rubbish(ACTION)),
@@ -34,7 +34,7 @@ impl Volumes for Fly {
         }
     }
 
-    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
+    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ListVolumes;
         let name = town.volume_name();
         let mut sightings = Vec::new();
@@ -49,7 +49,7 @@ impl Volumes for Fly {
         Ok(sightings)
     }
 
-    async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError> {
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError> {
         const ACTION: Action = Action::CreateVolume;
         let call = api::volumes::create(
             spec.app.as_str(),

@@ -12,7 +12,7 @@ use crate::town_service::TownService;
 impl HomeCalls for TownService {
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError> {
         self.authorize(town, &key)?;
-        let at = self.ports.chance.clock.now();
+        let at = self.ports.env.clock.now();
         match self.ports.store.registry.heartbeat(town, at).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(HomeError::Unauthorized),

@@ -4,7 +4,7 @@
 //! says done. It sees ports only: no SQL, no HTTP, no Fly. What it never does: hold a transaction across a call, make a
 //! second machine before the first is proven absent, forget an id before its deletion is proven.
 //!
-//! Where to start: [`TownService`] takes requests (`accept/`), [`Driver`] carries them out (`driver/`), [`Workers`] finds
+//! Where to start: [`TownService`] takes requests (`accept/`), [`Reconciler`] carries them out (`driver/`), [`Workers`] finds
 //! what other processes left behind.
 
 mod accept;
@@ -23,10 +23,10 @@ mod town_service;
 mod wait;
 mod workers;
 
-pub use driver::{Driver, PassReport};
-pub use inspection::{InspectionReport, Inspector};
+pub use driver::{ReconcileReport, Reconciler};
+pub use inspection::{DriftDetector, DriftReport};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
-pub use ports::{Chance, Keys, OrphanPorts, Outside, Ports, Store};
-pub use settings::{AppPlacement, InspectionPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
+pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
+pub use settings::{AppPlacement, DriftPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
 pub use town_service::TownService;
 pub use workers::Workers;

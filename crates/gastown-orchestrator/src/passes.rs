@@ -4,14 +4,14 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use gastown_domain::ports::{Alarm, Dice, Pass, PassClaim, Passes, StoreError, WorkerId};
+use gastown_domain::ports::{Alarm, Jitter, LeaderLease, SingletonJob, SingletonJobs, StoreError, WorkerId};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// A turn at a pass that a worker would like to have.
 pub(crate) struct Turn<'a> {
-    pub(crate) passes: &'a dyn Passes,
-    pub(crate) pass: Pass,
+    pub(crate) passes: &'a dyn SingletonJobs,
+    pub(crate) pass: SingletonJob,
     pub(crate) worker: &'a WorkerId,
     pub(crate) lease: Duration,
     pub(crate) every: Duration,
@@ -27,7 +27,7 @@ impl Turn<'_> {
         work: impl Future<Output = Result<(T, Option<Alarm>), E>> + Send,
     ) -> Result<Option<T>, E> {
         let asked_at = Instant::now();
-        let begun = self.passes.claim_pass(self.pass, self.worker, self.lease, self.every).await?;
+        let begun = self.passes.claim_job(self.pass, self.worker, self.lease, self.every).await?;
         let Some(claim) = begun else { return Ok(None) };
         let result = tokio::select! {
             biased;
@@ -43,7 +43,7 @@ impl Turn<'_> {
     }
 
     /// Prolongs the lease until it is lost: taken by somebody else, or run out before the registry answered.
-    async fn keep(&self, claim: PassClaim, mut held_until: Instant) {
+    async fn keep(&self, claim: LeaderLease, mut held_until: Instant) {
         loop {
             sleep(self.lease / 3).await;
             let asked_at = Instant::now();
@@ -63,13 +63,13 @@ impl Turn<'_> {
 /// is dropped where it is; whoever makes the next pass begins anew.
 pub(crate) async fn until_stopped<F: Future<Output = ()> + Send>(
     stop: &CancellationToken,
-    dice: &dyn Dice,
+    jitter: &dyn Jitter,
     every: Duration,
     mut pass: impl FnMut() -> F,
 ) {
     loop {
         // Spread, so that replicas do not ask in step (FM-52).
-        let pause = (every / 4).mul_f64(0.75 + dice.fraction() / 2.0);
+        let pause = (every / 4).mul_f64(0.75 + jitter.fraction() / 2.0);
         let paused_and_passed = async {
             sleep(pause).await;
             pass().await;

@@ -1,4 +1,4 @@
-//! Pauses between attempts at work that no operation's row counts.
+//! KeyedBackoff between attempts at work that no operation's row counts.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,7 +13,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 /// What failed lately in this process, and when each is to be tried again.
 #[derive(Debug)]
-pub(crate) struct Pauses<K> {
+pub(crate) struct KeyedBackoff<K> {
     backoff: Backoff,
     failed: Mutex<HashMap<K, Failed>>,
 }
@@ -24,7 +24,7 @@ struct Failed {
     until: Instant,
 }
 
-impl<K: Eq + Hash + Copy> Pauses<K> {
+impl<K: Eq + Hash + Copy> KeyedBackoff<K> {
     pub(crate) fn new(backoff: Backoff) -> Self {
         Self { backoff, failed: Mutex::default() }
     }
@@ -63,8 +63,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_with_failures_and_end_with_success() {
-        let backoff = Backoff { first: Duration::from_secs(10), most: Duration::from_secs(15) };
-        let pauses = Pauses::new(backoff);
+        let backoff = Backoff { first: Duration::from_secs(10), max: Duration::from_secs(15) };
+        let pauses = KeyedBackoff::new(backoff);
         for (seconds, key) in [(10, 1), (15, 1), (15, 1), (10, 2)] {
             pauses.grow(key, 1.0);
             tokio::time::advance(Duration::from_secs(seconds - 1)).await;

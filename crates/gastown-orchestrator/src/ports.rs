@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Apps, Clock, Dice, Ids, Inspections, Inventory, Machines, Operations, Orphans, Passes, Registry, Rigs, Sandboxes,
-    Sealer, TokenMint, TownKeys, Users, Volumes,
+    Apps, Clock, DriftChecks, Ids, Inventory, Jitter, Machines, Operations, Orphans, Registry, Rigs, Sandboxes, Sealer,
+    SingletonJobs, TokenMint, TownKeys, Users, Volumes,
 };
 
 /// What is remembered.
@@ -19,16 +19,16 @@ pub struct Store {
     /// The host application's users.
     pub users: Arc<dyn Users>,
     /// Comparisons of settled towns with Fly.
-    pub inspections: Arc<dyn Inspections>,
+    pub drift_checks: Arc<dyn DriftChecks>,
     /// The book of orphans.
     pub orphans: Arc<dyn Orphans>,
     /// Who makes a periodic pass.
-    pub passes: Arc<dyn Passes>,
+    pub passes: Arc<dyn SingletonJobs>,
 }
 
 /// What is made.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Provider {
     /// Fly apps.
     pub apps: Arc<dyn Apps>,
     /// Fly volumes.
@@ -43,7 +43,7 @@ pub struct Outside {
 
 /// What is secret.
 #[derive(Clone)]
-pub struct Keys {
+pub struct Secrets {
     /// Gateway tokens.
     pub mint: Arc<dyn TokenMint>,
     /// Sealed values.
@@ -54,13 +54,13 @@ pub struct Keys {
 
 /// What would make tests inexact.
 #[derive(Clone)]
-pub struct Chance {
+pub struct Env {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
     /// Jitter.
-    pub dice: Arc<dyn Dice>,
+    pub jitter: Arc<dyn Jitter>,
 }
 
 /// Every port.
@@ -69,11 +69,11 @@ pub struct Ports {
     /// What is remembered.
     pub store: Store,
     /// What is made.
-    pub outside: Outside,
+    pub provider: Provider,
     /// What is secret.
-    pub keys: Keys,
+    pub keys: Secrets,
     /// What would make tests inexact.
-    pub chance: Chance,
+    pub env: Env,
 }
 
 /// What looking for orphans needs.
@@ -82,7 +82,7 @@ pub struct OrphanPorts {
     /// The book of orphans.
     pub book: Arc<dyn Orphans>,
     /// Who makes a pass.
-    pub passes: Arc<dyn Passes>,
+    pub passes: Arc<dyn SingletonJobs>,
     /// Everything at Fly that carries our names or metadata.
     pub inventory: Arc<dyn Inventory>,
     /// Fly machines.
@@ -90,19 +90,19 @@ pub struct OrphanPorts {
     /// Fly volumes.
     pub volumes: Arc<dyn Volumes>,
     /// What would make tests inexact.
-    pub chance: Chance,
+    pub env: Env,
 }
 
 impl From<Ports> for OrphanPorts {
     fn from(ports: Ports) -> Self {
-        let Ports { store, outside, chance, .. } = ports;
+        let Ports { store, provider, env, .. } = ports;
         Self {
             book: store.orphans,
             passes: store.passes,
-            inventory: outside.inventory,
-            machines: outside.machines,
-            volumes: outside.volumes,
-            chance,
+            inventory: provider.inventory,
+            machines: provider.machines,
+            volumes: provider.volumes,
+            env,
         }
     }
 }

@@ -15,47 +15,47 @@ pub(crate) fn address_of(settings: &Settings, keys: &dyn TownKeys, town: &Town) 
 
 /// What settling a sandbox's rigs came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum RigsOutcome {
     /// Every call was made and answered for good.
-    All,
+    Complete,
     /// Some could not be made, or their end is not known: again, later.
-    NotAll,
+    Incomplete,
 }
 
 /// Makes the calls of the rigs' plan. A rig that cannot be settled now stays as it is and is tried again later; only the
 /// registry's errors end the pass.
-pub(crate) async fn settle_rigs(ports: &Ports, at: &SandboxAddress) -> Result<Settled, StoreError> {
+pub(crate) async fn reconcile_rigs(ports: &Ports, at: &SandboxAddress) -> Result<RigsOutcome, StoreError> {
     let desired = ports.store.rigs.list(at.town).await?;
     if desired.is_empty() {
-        return Ok(Settled::All);
+        return Ok(RigsOutcome::Complete);
     }
-    let present = match ports.outside.sandboxes.rigs(at).await {
+    let present = match ports.provider.sandboxes.rigs(at).await {
         Ok(present) => present,
         Err(error) => {
             tracing::warn!(town.id = %at.town, error = &error as &dyn std::error::Error, "rigs cannot be listed now");
-            return Ok(Settled::NotAll);
+            return Ok(RigsOutcome::Incomplete);
         }
     };
-    let mut settled = Settled::All;
+    let mut settled = RigsOutcome::Complete;
     for call in rigs_plan(&desired, &present) {
-        if make(ports, at, call).await? == Settled::NotAll {
-            settled = Settled::NotAll;
+        if make(ports, at, call).await? == RigsOutcome::Incomplete {
+            settled = RigsOutcome::Incomplete;
         }
     }
     Ok(settled)
 }
 
-async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settled, StoreError> {
-    let (rigs, sandboxes) = (&ports.store.rigs, &ports.outside.sandboxes);
+async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<RigsOutcome, StoreError> {
+    let (rigs, sandboxes) = (&ports.store.rigs, &ports.provider.sandboxes);
     match call {
         RigCall::Add(rig) => {
             match sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
-                Ok(()) => confirm(ports, at, &rig).await.map(|_| Settled::All),
+                Ok(()) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
                 // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
                 Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
                     tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
                     // Whoever made it active meanwhile knows better.
-                    rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| Settled::All)
+                    rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| RigsOutcome::Complete)
                 }
                 Err(error) => {
                     tracing::warn!(
@@ -64,16 +64,17 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settl
                         error = &error as &dyn std::error::Error,
                         "rig is not settled"
                     );
-                    Ok(Settled::NotAll)
+                    Ok(RigsOutcome::Incomplete)
                 }
             }
         }
         RigCall::Remove(rig) => match sandboxes.remove_rig(at, &rig.name, false).await {
-            Ok(()) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| Settled::All),
+            Ok(()) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete),
             // Work would be lost and nobody is there to say "force": it stays, and the table says so.
-            Err(SandboxError::InTheWay { .. }) => {
-                rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await.map(|_| Settled::All)
-            }
+            Err(SandboxError::InTheWay { .. }) => rigs
+                .set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active)
+                .await
+                .map(|_| RigsOutcome::Complete),
             Err(error) => {
                 tracing::warn!(
                     town.id = %rig.town,
@@ -81,11 +82,11 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<Settl
                     error = &error as &dyn std::error::Error,
                     "rig is not removed"
                 );
-                Ok(Settled::NotAll)
+                Ok(RigsOutcome::Incomplete)
             }
         },
-        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| Settled::All),
-        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| Settled::All),
+        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
+        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete),
     }
 }
 
@@ -98,7 +99,7 @@ pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Re
     let row = rows.iter().find(|row| row.id == rig.id).cloned();
     if row.is_none()
         && !rows.iter().any(|row| row.name.folded() == rig.name.folded())
-        && let Err(error) = ports.outside.sandboxes.remove_rig(at, &rig.name, false).await
+        && let Err(error) = ports.provider.sandboxes.remove_rig(at, &rig.name, false).await
     {
         tracing::warn!(
             town.id = %rig.town,

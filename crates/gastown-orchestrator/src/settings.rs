@@ -84,13 +84,13 @@ pub struct Policy {
     /// A caller waits at most this long for the end of its operation.
     pub caller_wait: Duration,
     /// A create that has not reached its goal by then is rolled back.
-    pub create_patience: Duration,
+    pub create_timeout: Duration,
     /// A start that has not reached its goal by then is undone.
-    pub start_patience: Duration,
+    pub start_timeout: Duration,
     /// A stop that has not reached its goal by then fails, unless its machine may be going down by its word.
-    pub stop_patience: Duration,
+    pub stop_timeout: Duration,
     /// The deadline of what Fly's limits hold up moves with the wait, by so much in all (FM-53).
-    pub queue_patience: Duration,
+    pub max_queue_time: Duration,
     /// A create gives up after so many failures in a row that say nothing about a cause.
     pub create_attempts: u32,
     /// A destroy gives up on the last sync after so many failed looks.
@@ -98,17 +98,17 @@ pub struct Policy {
     /// The last sync takes at most this long.
     pub sync_timeout: Duration,
     /// A create or start waits at most this long for its rigs; the workers settle what is left.
-    pub rigs_patience: Duration,
+    pub rigs_timeout: Duration,
     /// A claim holds this long; a record that does not give it back prolongs it.
     pub lease: Duration,
     /// What Fly was asked for shows up within this long, our own wait in line included, or never; no longer than a lease.
-    pub lands_within: Duration,
+    pub create_visibility_timeout: Duration,
     /// One wait for a machine's state; shorter than the lease.
-    pub await_machine: Duration,
+    pub await_timeout: Duration,
     /// Between two looks at something that is neither there nor gone.
-    pub look_again: Duration,
+    pub poll_interval: Duration,
     /// Agreeing looks that prove absence after a lost answer.
-    pub agreeing_looks: u8,
+    pub agreeing_observations: u8,
     /// Between failed attempts.
     pub backoff: Backoff,
     /// After so many failed attempts in a row an operator is told, and it goes on slowly (FM-14).
@@ -124,27 +124,27 @@ pub struct Policy {
     /// Operations driven at once by the workers.
     pub background_permits: usize,
     /// Operations that callers wait for and that have a task of this process waiting too; the others wait in the registry.
-    pub most_waiting: usize,
+    pub max_waiting: usize,
     /// How many living towns a user may have.
-    pub most_towns: u32,
+    pub max_towns: u32,
     /// How settled towns are compared with Fly.
-    pub inspection: InspectionPolicy,
+    pub inspection: DriftPolicy,
     /// How orphans are looked for.
     pub orphans: OrphanPolicy,
 }
 
 /// How settled towns are compared with Fly.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InspectionPolicy {
+pub struct DriftPolicy {
     /// A town is compared once in this time.
     pub every: Duration,
     /// Towns compared at once.
     pub at_once: usize,
     /// So many looks in a row that show the same are believed (FM-23).
-    pub agreeing_looks: u32,
+    pub agreeing_observations: u32,
     /// So many towns whose machine or volume reads as absent in one pass stop it, where they are more than a third of
     /// those it has compared (FM-33).
-    pub alarming: u32,
+    pub alarm_threshold: u32,
 }
 
 /// How orphans are looked for.
@@ -159,7 +159,7 @@ pub struct OrphanPolicy {
     /// An orphan seen in fewer passes is not deleted.
     pub passes: u32,
     /// So many orphans in one pass stop it, where they are more than a third of what it has seen (FM-55).
-    pub alarming: u32,
+    pub alarm_threshold: u32,
 }
 
 impl Policy {
@@ -167,35 +167,40 @@ impl Policy {
     pub const fn production() -> Self {
         Self {
             caller_wait: Duration::from_secs(60),
-            create_patience: Duration::from_secs(300),
-            start_patience: Duration::from_secs(180),
-            stop_patience: Duration::from_secs(180),
-            queue_patience: Duration::from_secs(3600),
+            create_timeout: Duration::from_secs(300),
+            start_timeout: Duration::from_secs(180),
+            stop_timeout: Duration::from_secs(180),
+            max_queue_time: Duration::from_secs(3600),
             create_attempts: 8,
             sync_attempts: 5,
             sync_timeout: Duration::from_secs(20),
-            rigs_patience: Duration::from_secs(120),
+            rigs_timeout: Duration::from_secs(120),
             lease: Duration::from_secs(45),
-            lands_within: Duration::from_secs(45),
-            await_machine: Duration::from_secs(15),
-            look_again: Duration::from_secs(2),
-            agreeing_looks: 3,
-            backoff: Backoff { first: Duration::from_millis(500), most: Duration::from_secs(20) },
+            create_visibility_timeout: Duration::from_secs(45),
+            await_timeout: Duration::from_secs(15),
+            poll_interval: Duration::from_secs(2),
+            agreeing_observations: 3,
+            backoff: Backoff { first: Duration::from_millis(500), max: Duration::from_secs(20) },
             sweep_every: Duration::from_secs(5),
             user_permits: 128,
             background_permits: 16,
             alert_attempts: 15,
-            alert_backoff: Backoff { first: Duration::from_secs(60), most: Duration::from_secs(600) },
+            alert_backoff: Backoff { first: Duration::from_secs(60), max: Duration::from_secs(600) },
             park_after: Duration::from_secs(5),
-            most_waiting: 1024,
-            most_towns: 50,
-            inspection: InspectionPolicy { every: Duration::from_secs(60), at_once: 8, agreeing_looks: 3, alarming: 5 },
+            max_waiting: 1024,
+            max_towns: 50,
+            inspection: DriftPolicy {
+                every: Duration::from_secs(60),
+                at_once: 8,
+                agreeing_observations: 3,
+                alarm_threshold: 5,
+            },
             orphans: OrphanPolicy {
                 every: Duration::from_secs(600),
                 delete: true,
                 grace: Duration::from_secs(3600),
                 passes: 3,
-                alarming: 10,
+                alarm_threshold: 10,
             },
         }
     }

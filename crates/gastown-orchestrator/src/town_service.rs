@@ -9,18 +9,18 @@ use gastown_domain::{Rig, Town, TownId, UserId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::driver::Driver;
+use crate::driver::Reconciler;
 use crate::ports::Ports;
 use crate::settings::Settings;
-use crate::wait::Endings;
+use crate::wait::CompletionNotifier;
 
 /// The eight operations. Cheap to clone; every clone is the same service.
 #[derive(Clone)]
 pub struct TownService {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) driver: Driver,
-    pub(crate) endings: Endings,
+    pub(crate) driver: Reconciler,
+    pub(crate) endings: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -34,13 +34,13 @@ impl TownService {
         stop: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        let endings = Endings::new(stop.clone());
-        let driver = Driver::new(ports.clone(), Arc::clone(&settings), worker, endings.clone(), stop);
+        let endings = CompletionNotifier::new(stop.clone());
+        let driver = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, endings.clone(), stop);
         Self { ports, settings, driver, endings, tasks: TaskTracker::new() }
     }
 
     /// The driver, for the workers.
-    pub fn driver(&self) -> &Driver {
+    pub fn driver(&self) -> &Reconciler {
         &self.driver
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::OperationId;
-use gastown_domain::ports::{Operations, Outcome, StoreError};
+use gastown_domain::ports::{OperationResult, Operations, StoreError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -14,12 +14,12 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells waiters in this process that some operation ended. The registry says which, and how.
 #[derive(Debug, Clone)]
-pub(crate) struct Endings {
+pub(crate) struct CompletionNotifier {
     ended: Arc<Notify>,
     stop: CancellationToken,
 }
 
-impl Endings {
+impl CompletionNotifier {
     /// Nobody waits longer than until `stop` is cancelled.
     pub(crate) fn new(stop: CancellationToken) -> Self {
         Self { ended: Arc::default(), stop }
@@ -39,7 +39,7 @@ impl Endings {
         operations: &dyn Operations,
         operation: OperationId,
         patience: Duration,
-    ) -> Result<Option<Outcome>, StoreError> {
+    ) -> Result<Option<OperationResult>, StoreError> {
         let deadline = Instant::now() + patience;
         loop {
             let ended = self.ended.notified();

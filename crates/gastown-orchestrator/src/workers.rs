@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{NewOperation, StoreError};
-use gastown_domain::{Backoff, Doubt, OperationKind, Progress, Town, TownId};
+use gastown_domain::{Backoff, OperationKind, Progress, Town, TownId, UnconfirmedCreate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::NEVER;
-use crate::driver::Driver;
-use crate::pauses::Pauses;
-use crate::ports::Outside;
-use crate::rigs::{Settled, address_of, settle_rigs};
-use crate::seats::Seats;
+use crate::driver::Reconciler;
+use crate::pauses::KeyedBackoff;
+use crate::ports::Provider;
+use crate::rigs::{RigsOutcome, address_of, reconcile_rigs};
+use crate::seats::InFlightSet;
 use crate::town_service::TownService;
 
 /// Towns that are taken up again at most in one sweep.
@@ -26,12 +26,12 @@ const MOST_UNSETTLED: usize = 1000;
 pub struct Workers {
     service: TownService,
     /// Drives what removes, for nobody waits for it any more.
-    removals: Driver,
+    removals: Reconciler,
     permits: Arc<Semaphore>,
     /// For rigs, whose clones take minutes: they do not take the operations' permits.
     rig_permits: Arc<Semaphore>,
-    settling: Seats<TownId>,
-    unsettled: Arc<Pauses<TownId>>,
+    settling: InFlightSet<TownId>,
+    unsettled: Arc<KeyedBackoff<TownId>>,
     tasks: TaskTracker,
 }
 
@@ -41,17 +41,17 @@ impl Workers {
         let policy = &service.settings.policy;
         let permits = || Arc::new(Semaphore::new(policy.background_permits));
         let (permits, rig_permits) = (permits(), permits());
-        let unsettled = Backoff { first: policy.sweep_every, most: policy.alert_backoff.most };
-        let unsettled = Arc::new(Pauses::new(unsettled));
+        let unsettled = Backoff { first: policy.sweep_every, max: policy.alert_backoff.max };
+        let unsettled = Arc::new(KeyedBackoff::new(unsettled));
         let removals = service.driver().clone();
-        let (settling, tasks) = (Seats::default(), TaskTracker::new());
+        let (settling, tasks) = (InFlightSet::default(), TaskTracker::new());
         Self { service, removals, permits, rig_permits, settling, unsettled, tasks }
     }
 
-    /// The same, whose removals ask Fly by way of `outside`: in line behind whoever is waited for (FM-52).
+    /// The same, whose removals ask Fly by way of `provider`: in line behind whoever is waited for (FM-52).
     #[must_use]
-    pub fn removing_through(mut self, outside: Outside) -> Self {
-        self.removals = self.service.driver().through(outside);
+    pub fn removing_through(mut self, provider: Provider) -> Self {
+        self.removals = self.service.driver().through(provider);
         self
     }
 
@@ -63,7 +63,7 @@ impl Workers {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
             }
             // Spread, so that replicas do not sweep in step (FM-52).
-            let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.chance.dice.fraction() / 2.0);
+            let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.env.jitter.fraction() / 2.0);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -84,7 +84,7 @@ impl Workers {
             Ok(_) => begun = self.drive_due().await.and_then(|more| begun.map(|before| before + more)),
             Err(error) => warn(&error, "towns that nobody drives were not looked for"),
         }
-        if let Err(error) = self.settle_rigs().await {
+        if let Err(error) = self.reconcile_rigs().await {
             warn(&error, "rigs were not looked through");
         }
         begun
@@ -134,25 +134,25 @@ impl Workers {
 
     /// The operation of a stranded town. What was asked of Fly before is not known: all of it is in doubt.
     fn anew(&self, town: &Town) -> (NewOperation, Progress) {
-        let (chance, policy) = (&self.service.ports.chance, &self.service.settings.policy);
+        let (env, policy) = (&self.service.ports.env, &self.service.settings.policy);
         let (kind, patience) = if town.is_tombstone() {
             (OperationKind::Destroy, NEVER)
         } else {
-            (OperationKind::Create, policy.create_patience)
+            (OperationKind::Create, policy.create_timeout)
         };
         let operation = NewOperation {
-            id: chance.ids.operation(),
+            id: env.ids.operation(),
             town: town.id,
             kind,
             requested_by: town.owner.clone(),
-            at: chance.clock.now(),
+            at: env.clock.now(),
             patience,
         };
-        let doubt = Doubt::of_the_past(policy.agreeing_looks);
-        (operation, Progress { volume_doubt: doubt.clone(), machine_doubt: doubt, ..Progress::default() })
+        let doubt = UnconfirmedCreate::of_the_past(policy.agreeing_observations);
+        (operation, Progress { unconfirmed_volume: doubt.clone(), unconfirmed_machine: doubt, ..Progress::default() })
     }
 
-    async fn settle_rigs(&self) -> Result<(), StoreError> {
+    async fn reconcile_rigs(&self) -> Result<(), StoreError> {
         let free = self.rig_permits.available_permits();
         // Those that pause are found too, and must not hide the others.
         let wanted = (free + self.unsettled.len()).min(MOST_UNSETTLED);
@@ -165,8 +165,8 @@ impl Workers {
             let (service, unsettled) = (self.service.clone(), Arc::clone(&self.unsettled));
             self.tasks.spawn(async move {
                 match settle(&service, town).await {
-                    Ok(Settled::All) => unsettled.end(town),
-                    Ok(Settled::NotAll) => unsettled.grow(town, service.ports.chance.dice.fraction()),
+                    Ok(RigsOutcome::Complete) => unsettled.end(town),
+                    Ok(RigsOutcome::Incomplete) => unsettled.grow(town, service.ports.env.jitter.fraction()),
                     Err(error) => {
                         let error: &dyn std::error::Error = &error;
                         tracing::warn!(town.id = %town, error, "rigs are not settled");
@@ -190,11 +190,11 @@ fn warn(error: &StoreError, what: &'static str) {
     tracing::warn!(error = error as &dyn std::error::Error, "{what}");
 }
 
-async fn settle(service: &TownService, town: TownId) -> Result<Settled, StoreError> {
+async fn settle(service: &TownService, town: TownId) -> Result<RigsOutcome, StoreError> {
     let ports = &service.ports;
     let row = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone());
     match row.and_then(|row| address_of(&service.settings, ports.keys.towns.as_ref(), &row)) {
-        Some(at) => settle_rigs(ports, &at).await,
-        None => Ok(Settled::All),
+        Some(at) => reconcile_rigs(ports, &at).await,
+        None => Ok(RigsOutcome::Complete),
     }
 }

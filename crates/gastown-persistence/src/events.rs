@@ -1,7 +1,7 @@
 //! `gastown_town_events`: who did what, when, with what outcome. Only ever added to.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{IdempotencyKey, KeyedRequest, Outcome, StoreError};
+use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
 use gastown_domain::{Operation, OperationId, Rejection, TownId, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
@@ -58,7 +58,7 @@ impl<'a> Event<'a> {
 
     /// An operation ended. [`outcome_of`] reads it back. Whether its last sync worked is known nowhere else afterwards
     /// (FM-12).
-    pub(crate) fn ended(operation: &'a Operation, outcome: Outcome, at: DateTime<Utc>) -> Self {
+    pub(crate) fn ended(operation: &'a Operation, outcome: OperationResult, at: DateTime<Utc>) -> Self {
         let (word, error) = match outcome {
             Ok(()) => (DONE, None),
             Err(Rejection::Failed(failure)) => ("failed", Some(failure.code())),
@@ -146,7 +146,7 @@ pub(crate) async fn create_of_key(
 pub(crate) async fn outcome_of(
     db: &impl ConnectionTrait,
     operation: OperationId,
-) -> Result<Option<Outcome>, StoreError> {
+) -> Result<Option<OperationResult>, StoreError> {
     let ended = events::Entity::find()
         .filter(events::Column::OperationId.eq(operation.as_uuid()))
         .filter(events::Column::Outcome.is_in([DONE, "failed", "rolled_back", PREEMPTED]))

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Finding, Inspections, StoreError, TownHealth};
+use gastown_domain::ports::{DriftChecks, DriftRecord, StoreError, TownHealth};
 use gastown_domain::{Town, TownId, TownStatus};
 use sea_orm::sea_query::{LockType, NullOrdering, Order};
 use sea_orm::{
@@ -24,12 +24,12 @@ use crate::{Database, town_change};
 type Taken = (Town, TownHealth, DateTime<Utc>);
 
 #[async_trait]
-impl Inspections for Database {
+impl DriftChecks for Database {
     async fn take(&self, limit: u32, every: Duration) -> Result<Vec<Taken>, StoreError> {
         self.in_tx("take_inspections", move |tx| async move { take(&tx, limit, every).await }).await
     }
 
-    async fn settle(&self, town: &Town, finding: &Finding) -> Result<bool, StoreError> {
+    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
         self.in_tx("settle_inspection", move |tx| async move { settle(&tx, town.id, finding).await }).await
     }
 }
@@ -89,7 +89,7 @@ fn is_due(since: DateTime<Utc>) -> Condition {
         .add(unseen)
 }
 
-async fn settle(tx: &DatabaseTransaction, town: TownId, finding: &Finding) -> Result<bool, Stop> {
+async fn settle(tx: &DatabaseTransaction, town: TownId, finding: &DriftRecord) -> Result<bool, Stop> {
     let living = towns::Entity::find_by_id(town.as_uuid()).filter(towns::Column::DestroyedAt.is_null());
     let Some(row) = locked(living).one(tx).await? else { return Ok(false) };
     if has_operation(tx, town).await? {

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{NewOperation, Operations, Outcome, Record, Requested, StoreError, TownChange, WorkerId};
+use gastown_domain::ports::{
+    NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, WorkerId,
+};
 use gastown_domain::{Failure, Fence, Operation, OperationId, Progress, Town, TownId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{DatabaseTransaction, EntityTrait as _, QueryFilter as _};
@@ -44,7 +46,7 @@ impl Operations for Database {
         .await
     }
 
-    async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError> {
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError> {
         self.in_tx("record_step", move |tx| async move { write_record(&tx, fence, record).await }).await
     }
 
@@ -60,7 +62,7 @@ impl Operations for Database {
         self.in_tx("release_claim", move |tx| async move { write(fence, given_back(claimed(fence)), &tx).await }).await
     }
 
-    async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError> {
+    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
         self.in_tx("finish_operation", move |tx| async move {
             let row = town_change::lock(&tx, fence.town).await?;
             let now = dialect::now(&*tx).await?;
@@ -69,7 +71,7 @@ impl Operations for Database {
             town_change::by_driver(&tx, fence, row, town, now).await?;
             let belief = match town.drift {
                 Some(found) => Belief::Found(found),
-                None if outcome.is_ok() || town.hidden_at.is_some() => Belief::PutRight,
+                None if outcome.is_ok() || town.soft_deleted_at.is_some() => Belief::PutRight,
                 None => Belief::Kept,
             };
             let is_news = health::operated_on(&tx, fence.town, now, belief).await?;
@@ -81,19 +83,19 @@ impl Operations for Database {
         .await
     }
 
-    async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError> {
+    async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
         self.answered(outcome_of(&self.connection, operation)).await
     }
 }
 
-async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &Record) -> Result<(), Stop> {
+async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &OperationUpdate) -> Result<(), Stop> {
     let changes_town = record.town != TownChange::default();
     let town = if changes_town { Some(town_change::lock(tx, fence.town).await?) } else { None };
     let now = dialect::now(tx).await?;
     let progress = serde_json::to_value(&record.progress).map_err(unwritable)?;
     let update = claimed(fence)
         .col_expr(Column::Kind, Expr::value(record.kind.as_str()))
-        .col_expr(Column::Mark, Expr::value(record.mark.as_str()))
+        .col_expr(Column::Mark, Expr::value(record.phase.as_str()))
         .col_expr(Column::Step, Expr::value(record.step.as_str()))
         .col_expr(Column::Attempt, Expr::value(i64::from(record.attempt)))
         .col_expr(Column::LastError, Expr::value(record.last_error.map(Failure::code)))
@@ -110,7 +112,7 @@ async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &Record) -
     if let Some(row) = town {
         town_change::by_driver(tx, fence, row, &record.town, now).await?;
     }
-    if record.town.hidden_at.is_some() {
+    if record.town.soft_deleted_at.is_some() {
         health::operated_on(tx, fence.town, now, Belief::PutRight).await?;
     }
     Ok(())

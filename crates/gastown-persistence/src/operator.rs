@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gastown_domain::TownId;
 use gastown_domain::ports::{
-    Dossier, HeldOperation, NewOperation, Operator, Readable, Registry as _, Requested, Retried, StoreError,
+    HeldOperation, NewOperation, Operator, Readable, Registry as _, Requested, Retried, StoreError, TownDetails,
     TownHealth, Unreadable,
 };
 use sea_orm::sea_query::Expr;
@@ -38,7 +38,7 @@ impl Operator for Database {
         Ok(rows.iter().zip(towns).map(|(row, town)| held(row).map_err(named(town))).collect())
     }
 
-    async fn dossier(&self, town: TownId, events: u32) -> Result<Option<Dossier>, StoreError> {
+    async fn town_details(&self, town: TownId, events: u32) -> Result<Option<TownDetails>, StoreError> {
         let Some(found) = self.load(town).await? else { return Ok(None) };
         let in_flight = with_owner().filter(operations::Column::TownId.eq(town.as_uuid())).into_query();
         let in_flight = self.answer(self.connection.query_one(&in_flight)).await?;
@@ -59,7 +59,7 @@ impl Operator for Database {
         let health = health::Entity::find_by_id(town.as_uuid()).into_query();
         let health = self.answer(self.connection.query_one(&health)).await?;
         let mut unreadable = Vec::new();
-        Ok(Some(Dossier {
+        Ok(Some(TownDetails {
             town: found,
             rigs: kept(town, &mut unreadable, each_read::<rigs::Entity, _, _>(&rigs, rigs::Model::into_rig)),
             health: known(health.as_ref()).map_err(named(town)),

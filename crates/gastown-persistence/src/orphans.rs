@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Orphan, OrphanEnd, OrphanSighting, Orphans, StoreError};
-use gastown_domain::{Account, AppName, Thing, TownId, TownTag};
+use gastown_domain::ports::{ObservedOrphan, Orphan, OrphanEnd, Orphans, StoreError};
+use gastown_domain::{AppName, ResourceId, TownId, TownRecord, TownTag};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr,
@@ -28,12 +28,12 @@ const AT_ONCE: usize = 200;
 #[error("the {thing} of app {app} is not in the book of orphans")]
 struct NotInTheBook {
     app: AppName,
-    thing: Thing,
+    thing: ResourceId,
 }
 
 #[async_trait]
 impl Orphans for Database {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<Account>, StoreError> {
+    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         let ranges: Vec<_> = ranges(tags.iter()).into_iter().collect();
         let mut accounts = BTreeMap::new();
         for ranges in ranges.chunks(AT_ONCE) {
@@ -52,9 +52,9 @@ impl Orphans for Database {
         Ok(accounts.into_values().collect())
     }
 
-    async fn note(&self, seen: &[OrphanSighting]) -> Result<Vec<Orphan>, StoreError> {
+    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         // Each once, or a statement would touch a row twice; in one order, or two passes would wait for each other.
-        let by_key = |sighting: &OrphanSighting| (sighting.app.clone(), sighting.item.thing.clone());
+        let by_key = |sighting: &ObservedOrphan| (sighting.app.clone(), sighting.item.thing.clone());
         let seen: BTreeMap<_, _> = seen.iter().map(|sighting| (by_key(sighting), sighting)).collect();
         let seen: Vec<_> = seen.into_values().collect();
         let mut noted = Vec::new();
@@ -76,7 +76,7 @@ impl Orphans for Database {
         Ok((each::<orphans::Entity, _, _>(&rows, orphans::Model::into_orphan), now))
     }
 
-    async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError> {
+    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.in_tx("delete_orphan", move |tx| async move {
             let row = dialect::locked(entry(app, thing)).one(&*tx).await?;
             let row = row.ok_or_else(|| unwritable(NotInTheBook { app: app.clone(), thing: thing.clone() }))?;
@@ -92,7 +92,7 @@ impl Orphans for Database {
         .await
     }
 
-    async fn close(&self, app: &AppName, thing: &Thing, end: OrphanEnd) -> Result<(), StoreError> {
+    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError> {
         self.in_tx("close_orphan", move |tx| async move {
             let Some(row) = dialect::locked(entry(app, thing)).one(&*tx).await? else { return Ok(()) };
             let now = dialect::now(&*tx).await?;
@@ -105,10 +105,10 @@ impl Orphans for Database {
 }
 
 /// Writes these down in one statement.
-async fn note(tx: &DatabaseTransaction, seen: &[&OrphanSighting]) -> Result<Vec<QueryResult>, Stop> {
+async fn note(tx: &DatabaseTransaction, seen: &[&ObservedOrphan]) -> Result<Vec<QueryResult>, Stop> {
     let now = dialect::now(tx).await?;
     let towns = registered(tx, seen).await?;
-    let rows = seen.iter().map(|OrphanSighting { app, item, reason }| ActiveModel {
+    let rows = seen.iter().map(|ObservedOrphan { app, item, reason }| ActiveModel {
         app: Set(app.as_str().to_owned()),
         kind: Set(item.thing.kind().to_owned()),
         fly_id: Set(item.thing.id().to_owned()),
@@ -141,7 +141,7 @@ fn unless_new_reason(kept: Expr, column: Column) -> Expr {
 }
 
 /// The towns, living or not, that these things may be of.
-async fn registered(tx: &DatabaseTransaction, seen: &[&OrphanSighting]) -> Result<BTreeSet<Uuid>, DbErr> {
+async fn registered(tx: &DatabaseTransaction, seen: &[&ObservedOrphan]) -> Result<BTreeSet<Uuid>, DbErr> {
     let mut registered = BTreeSet::new();
     let ranges: Vec<_> = ranges(seen.iter().flat_map(|sighting| &sighting.item.tags)).into_iter().collect();
     for ranges in ranges.chunks(AT_ONCE) {
@@ -180,7 +180,7 @@ async fn record(
     Event::of(TownId::new(town), actor, action, outcome, at).detailed(what).record(tx).await
 }
 
-fn entry(app: &AppName, thing: &Thing) -> Select<orphans::Entity> {
+fn entry(app: &AppName, thing: &ResourceId) -> Select<orphans::Entity> {
     let key = (app.as_str().to_owned(), thing.kind().to_owned(), thing.id().to_owned());
     orphans::Entity::find_by_id(key)
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Alarm, Pass, PassClaim, PassState, Passes, StoreError, WorkerId};
+use gastown_domain::ports::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs, StoreError, WorkerId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Set, UpdateMany};
 
@@ -13,14 +13,14 @@ use crate::row::readable;
 use crate::{Database, dialect};
 
 #[async_trait]
-impl Passes for Database {
-    async fn claim_pass(
+impl SingletonJobs for Database {
+    async fn claim_job(
         &self,
-        pass: Pass,
+        pass: SingletonJob,
         worker: &WorkerId,
         lease: Duration,
         every: Duration,
-    ) -> Result<Option<PassClaim>, StoreError> {
+    ) -> Result<Option<LeaderLease>, StoreError> {
         self.in_tx("begin_pass", move |tx| async move {
             let first = ActiveModel { pass: Set(pass.as_str().to_owned()), ..Default::default() };
             let known = OnConflict::column(Column::Pass).do_nothing().to_owned();
@@ -36,12 +36,12 @@ impl Passes for Database {
                 .filter(null_or_until(Column::LeaseExpiresAt, now))
                 .exec_with_returning(&*tx)
                 .await?;
-            Ok(begun.first().map(|row| PassClaim { pass, number: row.number }))
+            Ok(begun.first().map(|row| LeaderLease { pass, number: row.number }))
         })
         .await
     }
 
-    async fn prolong(&self, claim: PassClaim, lease: Duration) -> Result<bool, StoreError> {
+    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.in_tx("prolong_pass", move |tx| async move {
             let expiry = after(dialect::now(&*tx).await?, lease);
             let prolonged = held(claim).col_expr(Column::LeaseExpiresAt, Expr::value(expiry)).exec(&*tx).await?;
@@ -50,7 +50,7 @@ impl Passes for Database {
         .await
     }
 
-    async fn end(&self, claim: PassClaim, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.in_tx("end_pass", move |tx| async move {
             let now = dialect::now(&*tx).await?;
             let ended = held(claim)
@@ -63,13 +63,13 @@ impl Passes for Database {
         .await
     }
 
-    async fn states(&self) -> Result<Vec<PassState>, StoreError> {
+    async fn states(&self) -> Result<Vec<JobState>, StoreError> {
         let mut rows = self.answer(passes::Entity::find().all(&self.connection)).await?;
-        let state = |pass: Pass| match rows.iter().position(|row| row.pass == pass.as_str()) {
+        let state = |pass: SingletonJob| match rows.iter().position(|row| row.pass == pass.as_str()) {
             Some(found) => rows.swap_remove(found).into_state(pass),
-            None => Ok(PassState { pass, ended_at: None, alarm: None }),
+            None => Ok(JobState { pass, ended_at: None, alarm: None }),
         };
-        Ok(readable(Pass::ALL.into_iter().map(state)))
+        Ok(readable(SingletonJob::ALL.into_iter().map(state)))
     }
 }
 
@@ -79,7 +79,7 @@ fn null_or_until(column: Column, at: DateTime<Utc>) -> Condition {
 
 /// The pass as the holder of this claim left it: whoever took it since has raised the number, whoever ended it has given
 /// the lease back.
-fn held(claim: PassClaim) -> UpdateMany<passes::Entity> {
+fn held(claim: LeaderLease) -> UpdateMany<passes::Entity> {
     passes::Entity::update_many()
         .filter(Column::Pass.eq(claim.pass.as_str()))
         .filter(Column::Number.eq(claim.number))

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, KeyedRequest, NewCreate, Registry, StoreError, TownHealth};
-use gastown_domain::{Mark, NewTown, Progress, SandboxId, Town, TownId, TownStatus, UserId};
+use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait,
     IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryTrait as _, Select, Set,
@@ -78,21 +78,21 @@ impl Registry for Database {
 
 /// Town, rigs, operation and the note of who asked, or the town of an earlier request of this key.
 async fn accept(tx: &DatabaseTransaction, create: &NewCreate) -> Result<AcceptedCreate, Stop> {
-    let NewCreate { town, operation, keyed, most_towns } = create;
+    let NewCreate { town, operation, keyed, max_towns } = create;
     // Creates of one owner come one after the other: a repeat finds the first, and none is missed in the count.
     dialect::alone_for(&town.owner, tx).await?;
     if let Some(known) = known(tx, town, keyed.as_ref()).await? {
         return Ok(known);
     }
     let count = living().filter(towns::Column::UserId.eq(town.owner.as_str())).count(tx).await?;
-    if count >= u64::from(*most_towns) {
-        return Err(StoreError::TooManyTowns { limit: *most_towns }.into());
+    if count >= u64::from(*max_towns) {
+        return Err(StoreError::TooManyTowns { limit: *max_towns }.into());
     }
     insert_town(tx, town).await?;
     for rig in &town.rigs {
         rigs::insert(tx, rig).await?;
     }
-    let operation = request::insert(tx, operation, Mark::Begun, &Progress::default()).await?;
+    let operation = request::insert(tx, operation, Phase::Begun, &Progress::default()).await?;
     Event::accepted(&operation).keyed(keyed.as_ref()).record(tx).await?;
     Ok(AcceptedCreate::Inserted)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{NewOperation, Requested, StoreError};
-use gastown_domain::{Doubt, Mark, Operation, OperationId, OperationKind, Progress, Rejection, TownId};
+use gastown_domain::{Operation, OperationId, OperationKind, Phase, Progress, Rejection, TownId, UnconfirmedCreate};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
@@ -33,7 +33,7 @@ pub(crate) async fn has_operation(db: &impl ConnectionTrait, town: TownId) -> Re
 pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     wish: &NewOperation,
-    mark: Mark,
+    mark: Phase,
     progress: &Progress,
 ) -> Result<Operation, Stop> {
     let row = fresh(wish, dialect::now(tx).await?, 0, mark, progress)?;
@@ -53,7 +53,7 @@ pub(crate) async fn of_owner(tx: &DatabaseTransaction, wish: &NewOperation) -> R
     match in_flight(tx, wish.town).await? {
         Some(current) => beside(tx, &town, current, wish, wish.requested_by.as_str()).await,
         None if town.destroyed_at.is_some() => Ok(Requested::NotFound),
-        None => accept(tx, wish, Mark::Begun, wish.requested_by.as_str()).await,
+        None => accept(tx, wish, Phase::Begun, wish.requested_by.as_str()).await,
     }
 }
 
@@ -65,9 +65,9 @@ pub(crate) async fn of_operator(tx: &DatabaseTransaction, wish: &NewOperation, a
     match row.map(|row| (read(&row), row)) {
         Some((Ok(current), _)) => beside(tx, &town, current, wish, actor).await,
         Some((Err(unreadable), row)) => replace(tx, &town, (&row, &unreadable), wish, actor).await,
-        None if town.destroyed_at.is_none() => accept(tx, wish, Mark::Begun, actor).await,
+        None if town.destroyed_at.is_none() => accept(tx, wish, Phase::Begun, actor).await,
         None if town.fly_machine_id.is_some() || town.fly_volume_id.is_some() => {
-            accept(tx, wish, Mark::Settled, actor).await
+            accept(tx, wish, Phase::Settled, actor).await
         }
         None => Ok(Requested::NotFound),
     }
@@ -78,7 +78,7 @@ async fn in_flight(tx: &DatabaseTransaction, town: TownId) -> Result<Option<Oper
     Ok(row.map(operations::Model::into_operation).transpose()?)
 }
 
-async fn accept(tx: &DatabaseTransaction, wish: &NewOperation, mark: Mark, actor: &str) -> Result<Requested, Stop> {
+async fn accept(tx: &DatabaseTransaction, wish: &NewOperation, mark: Phase, actor: &str) -> Result<Requested, Stop> {
     let accepted = insert(tx, wish, mark, &Progress::default()).await?;
     Event::accepted(&accepted).by(actor).record(tx).await?;
     Ok(Requested::Accepted(accepted))
@@ -113,7 +113,7 @@ async fn preempt(
     actor: &str,
 ) -> Result<Requested, Stop> {
     let now = dialect::now(tx).await?;
-    let row = fresh(wish, now, current.fence + 1, Mark::Begun, &current.progress)?;
+    let row = fresh(wish, now, current.fence + 1, Phase::Begun, &current.progress)?;
     let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;
     Event::ended(current, Err(Rejection::Preempted), now).record(tx).await?;
     let destroy = row.into_operation()?;
@@ -139,9 +139,9 @@ async fn replace(
         error = unreadable as &(dyn std::error::Error + 'static),
         "an operation that cannot be read gives way to a destroy"
     );
-    let doubt = Doubt::of_the_past(LOOKS_IN_DOUBT);
-    let progress = Progress { volume_doubt: doubt.clone(), machine_doubt: doubt, ..Progress::default() };
-    let mark = if town.destroyed_at.is_some() { Mark::Settled } else { Mark::Begun };
+    let doubt = UnconfirmedCreate::of_the_past(LOOKS_IN_DOUBT);
+    let progress = Progress { unconfirmed_volume: doubt.clone(), unconfirmed_machine: doubt, ..Progress::default() };
+    let mark = if town.destroyed_at.is_some() { Phase::Settled } else { Phase::Begun };
     let (fence, id): (i64, Uuid) = (before.try_get("", "fence")?, before.try_get("", "id")?);
     let (kind, whose): (String, String) = (before.try_get("", "kind")?, before.try_get("", "requested_by")?);
     let now = dialect::now(tx).await?;
@@ -159,7 +159,7 @@ fn fresh(
     wish: &NewOperation,
     now: DateTime<Utc>,
     fence: i64,
-    mark: Mark,
+    mark: Phase,
     progress: &Progress,
 ) -> Result<operations::ActiveModel, StoreError> {
     Ok(operations::ActiveModel {

@@ -7,10 +7,11 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    BoxError, HeldOperation, Orphan, Pass, PassState, StoreError, TownEvent, TownHealth, User, WorkerId,
+    BoxError, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth, User, WorkerId,
 };
 use gastown_domain::{
-    Account, Branch, Invalid, Operation, OperationId, Rig, RigId, Suspicion, Thing, Town, TownId, TownStatus,
+    AgreeingObservations, Branch, Invalid, Operation, OperationId, ResourceId, Rig, RigId, Town, TownId, TownRecord,
+    TownStatus,
 };
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -52,9 +53,9 @@ impl<Id: Display> Reading<Id> {
         at.ok_or_else(|| self.corrupt(column, Invalid::Shape { expected: "a time" }))
     }
 
-    fn suspicion(&self, drift: Option<&str>, looks: i64) -> Result<Option<Suspicion>, StoreError> {
+    fn suspicion(&self, drift: Option<&str>, looks: i64) -> Result<Option<AgreeingObservations>, StoreError> {
         let Some(drift) = self.parsed_if_any("suspicion", drift)? else { return Ok(None) };
-        Ok(Some(Suspicion { drift, looks: self.counted("suspicion_looks", looks)? }))
+        Ok(Some(AgreeingObservations { drift, looks: self.counted("suspicion_looks", looks)? }))
     }
 
     fn counted(&self, column: &'static str, raw: i64) -> Result<u32, StoreError> {
@@ -110,7 +111,7 @@ impl gastown_operations::Model {
             id: OperationId::new(self.id),
             town: TownId::new(self.town_id),
             kind: row.parsed("kind", &self.kind)?,
-            mark: row.parsed("mark", &self.mark)?,
+            phase: row.parsed("mark", &self.mark)?,
             step: row.parsed_if_any("step", self.step.as_deref())?,
             attempt: row.counted("attempt", self.attempt)?,
             last_error: row.parsed_if_any("last_error", self.last_error.as_deref())?,
@@ -172,8 +173,8 @@ impl gastown_orphans::Model {
     pub(crate) fn into_orphan(self) -> Result<Orphan, StoreError> {
         let row = Reading { table: "gastown_orphans", id: format!("{} {} {}", self.app, self.kind, self.fly_id) };
         let thing = match self.kind.as_str() {
-            "machine" => Thing::Machine(row.parsed("fly_id", &self.fly_id)?),
-            "volume" => Thing::Volume(row.parsed("fly_id", &self.fly_id)?),
+            "machine" => ResourceId::Machine(row.parsed("fly_id", &self.fly_id)?),
+            "volume" => ResourceId::Volume(row.parsed("fly_id", &self.fly_id)?),
             _ => return Err(row.corrupt("kind", Invalid::Shape { expected: "machine or volume" })),
         };
         Ok(Orphan {
@@ -190,10 +191,10 @@ impl gastown_orphans::Model {
 }
 
 impl gastown_passes::Model {
-    pub(crate) fn into_state(self, pass: Pass) -> Result<PassState, StoreError> {
+    pub(crate) fn into_state(self, pass: SingletonJob) -> Result<JobState, StoreError> {
         let row = Reading { table: "gastown_passes", id: &self.pass };
         let alarm = row.parsed_if_any("alarm", self.alarm.as_deref())?;
-        Ok(PassState { pass, ended_at: self.ended_at, alarm })
+        Ok(JobState { pass, ended_at: self.ended_at, alarm })
     }
 }
 
@@ -201,11 +202,11 @@ impl gastown_passes::Model {
 pub(crate) type AccountRow = (Uuid, String, Option<String>, Option<String>, Option<Uuid>);
 
 /// A row that cannot be read accounts for whatever names its town: nothing is taken from a town that nothing is known of.
-pub(crate) fn account((id, status, machine, volume, operating): AccountRow) -> Account {
+pub(crate) fn account((id, status, machine, volume, operating): AccountRow) -> TownRecord {
     let row = Reading { table: "gastown_towns", id };
     let town = TownId::new(id);
     let read = || {
-        Ok::<_, StoreError>(Account {
+        Ok::<_, StoreError>(TownRecord {
             town,
             status: row.parsed("status", &status)?,
             machine: row.parsed_if_any("fly_machine_id", machine.as_deref())?,
@@ -215,7 +216,7 @@ pub(crate) fn account((id, status, machine, volume, operating): AccountRow) -> A
     };
     read().unwrap_or_else(|error| {
         report(&error);
-        Account { town, status: TownStatus::Provisioning, machine: None, volume: None, in_flight: true }
+        TownRecord { town, status: TownStatus::Provisioning, machine: None, volume: None, in_flight: true }
     })
 }
 

@@ -2,7 +2,7 @@
 //! backup or an older version may.
 
 use gastown_domain::ports::{NewOperation, StoreError};
-use gastown_domain::{Mark, OperationKind, Progress, Town, TownStatus};
+use gastown_domain::{OperationKind, Phase, Progress, Town, TownStatus};
 use sea_orm::sea_query::{Expr, Order, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
@@ -54,8 +54,8 @@ pub(crate) async fn reinstate(
     progress: &Progress,
 ) -> Result<bool, Stop> {
     let (needs_it, mark) = match wish.kind {
-        OperationKind::Destroy => (is_left_over(), Mark::Settled),
-        OperationKind::Create => (is_unfinished(), Mark::Begun),
+        OperationKind::Destroy => (is_left_over(), Phase::Settled),
+        OperationKind::Create => (is_unfinished(), Phase::Begun),
         OperationKind::Start | OperationKind::Stop | OperationKind::RollBack => return Ok(false),
     };
     let town = locked(towns::Entity::find_by_id(wish.town.as_uuid()).filter(needs_it)).one(tx).await?;

@@ -41,7 +41,7 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
         let latest = before.last_r2_sync_at.map_or(at, |known| known.max(at));
         after.last_r2_sync_at = Set(Some(truncated(latest)));
     }
-    if let Some(at) = change.hidden_at {
+    if let Some(at) = change.soft_deleted_at {
         after.sandbox_id = Set(before.sandbox_id.tombstone(before.id).as_str().to_owned());
         after.destroyed_at = Set(Some(before.destroyed_at.unwrap_or_else(|| truncated(at))));
     }
@@ -111,5 +111,5 @@ pub(crate) fn described(row: &towns::Model, change: &TownChange) -> Value {
 }
 
 fn wanted_status(change: &TownChange) -> Option<TownStatus> {
-    if change.hidden_at.is_some() { Some(TownStatus::Destroyed) } else { change.status }
+    if change.soft_deleted_at.is_some() { Some(TownStatus::Destroyed) } else { change.status }
 }

@@ -13,7 +13,7 @@ use crate::error::{NoAnswer, Stop, store_error, unwritable};
 const TRIES: u32 = 6;
 
 /// Long enough for the other one to commit, short enough that a caller does not notice.
-const PAUSE: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_millis(200) };
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(10), max: Duration::from_millis(200) };
 
 /// Work that hands its transaction on to something that outlives it; it is undone.
 #[derive(Debug, thiserror::Error)]

@@ -14,13 +14,13 @@ use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    AppPlacement, Chance, Inspector, Keys, MachineTemplate, OrphanSweeper, Outside, Policy, Ports, SandboxEnv,
+    AppPlacement, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
     Settings, Store, TownService, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey, SandboxKey};
-use gastown_server::{RandomIds, SystemClock, ThreadDice};
+use gastown_server::{RandomIds, SystemClock, ThreadJitter};
 use tokio_util::sync::CancellationToken;
 
 /// The Fly app of every town.
@@ -50,11 +50,11 @@ async fn lived_through() -> Result<Vec<String>, Failed> {
     let (ports, settings) = (ports(&database, &simulator, sealing_key)?, Arc::new(settings()?));
     let towns = TownService::new(ports.clone(), Settings::clone(&settings), worker.clone(), stop.clone());
     let workers = Workers::new(towns.clone()).run(stop.clone());
-    let inspector = Inspector::new(ports.clone(), settings.clone(), worker.clone());
+    let drift_detector = DriftDetector::new(ports.clone(), settings.clone(), worker.clone());
     let orphans = OrphanSweeper::new(ports, settings, worker);
     let ending = stop.clone();
     let background =
-        tokio::spawn(async move { tokio::join!(workers, inspector.run(ending.clone()), orphans.run(ending)) });
+        tokio::spawn(async move { tokio::join!(workers, drift_detector.run(ending.clone()), orphans.run(ending)) });
 
     let opened = open_workshop(&towns, &alice).await?;
     let [town] = towns.list_towns(&alice).await?.try_into().map_err(|_| "not one town")?;
@@ -95,24 +95,24 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
             registry: database.clone(),
             rigs: database.clone(),
             operations: database.clone(),
-            inspections: database.clone(),
+            drift_checks: database.clone(),
             orphans: database.clone(),
             passes: database.clone(),
             users: database,
         },
-        outside: Outside {
+        provider: Provider {
             apps: fly.clone(),
             volumes: fly.clone(),
             machines: fly.clone(),
             inventory: fly,
             sandboxes: Arc::new(sandboxes),
         },
-        keys: Keys {
+        keys: Secrets {
             mint: Arc::new(TokenMinter::new(tokens, Arc::new(SystemClock))),
             sealer: Arc::new(sealing_key),
             towns: Arc::new(DerivedTownKeys::new(&"another sixteen bytes".into())?),
         },
-        chance: Chance { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), dice: Arc::new(ThreadDice) },
+        env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
     })
 }
 
@@ -135,7 +135,7 @@ fn settings() -> Result<Settings, Failed> {
             gastown_cloud_url: None,
         },
         // The simulator is quicker than Fly.
-        policy: Policy { look_again: Duration::from_millis(100), ..Policy::production() },
+        policy: Policy { poll_interval: Duration::from_millis(100), ..Policy::production() },
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{Lines, WorkerId};
-use gastown_orchestrator::{Inspector, OrphanSweeper, Outside, Ports, Settings, TownService, Workers};
+use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,8 +18,8 @@ const AFTER_PANIC: Duration = Duration::from_secs(5);
 pub(crate) struct Background {
     service: TownService,
     /// The way to Fly that lets those pass who wait.
-    unasked: Outside,
-    inspector: Inspector,
+    unasked: Provider,
+    drift_detector: DriftDetector,
     orphans: OrphanSweeper,
     lines: Arc<dyn Lines>,
 }
@@ -35,8 +35,8 @@ impl Background {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
-            unasked: ports.outside.clone(),
-            inspector: Inspector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
+            unasked: ports.provider.clone(),
+            drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
             lines,
         }
@@ -44,16 +44,16 @@ impl Background {
 
     /// Sets them to work, each in a task of its own, until `stop` is cancelled. The tracker is closed: it ends with them.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, unasked, inspector, orphans, lines: waiting } = self;
-        let (inspector, orphans) = (Arc::new(inspector), Arc::new(orphans));
+        let Self { service, unasked, drift_detector, orphans, lines: waiting } = self;
+        let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", AFTER_PANIC, stop.clone(), move |stop| {
             let workers = Workers::new(service.clone()).removing_through(unasked.clone());
             async move { workers.run(stop).await }
         }));
         tasks.spawn(supervised("inspection", AFTER_PANIC, stop.clone(), move |stop| {
-            let inspector = Arc::clone(&inspector);
-            async move { inspector.run(stop).await }
+            let drift_detector = Arc::clone(&drift_detector);
+            async move { drift_detector.run(stop).await }
         }));
         tasks.spawn(supervised("orphans", AFTER_PANIC, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);

@@ -11,7 +11,7 @@ use gastown_domain::ports::{Sandboxes, WorkerId};
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
-use gastown_orchestrator::{Chance, Keys, Outside, Ports, Store, TownService};
+use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
 use gastown_persistence::{ConnectError, Database, DatabaseSettings, MigrateError};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::DerivedTownKeys;
@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
-use crate::chance::{RandomIds, SystemClock, ThreadDice};
 use crate::config::{AppConfig, Config, FlyConfig};
-use crate::registry;
+use crate::open_database;
+use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
 /// How long drivers have to finish the step they are at.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -105,14 +105,14 @@ impl ControlPlane {
             max_connections: config.database_max_connections,
             ..DatabaseSettings::at(config.database_url.clone())
         };
-        let database = registry::open(&settings, config.migrate_on_start).await?;
+        let database = open_database::open(&settings, config.migrate_on_start).await?;
         let stop = CancellationToken::new();
         let fly = fly(&config.fly, pacing)?;
         let ports = ports(&config, &database, fly.clone())?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // What nobody waits for lets those pass who do (FM-52).
-        let unasked = Ports { outside: outside(fly.in_background(), ports.outside.sandboxes.clone()), ..ports };
+        let unasked = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
         let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker, Arc::new(fly));
         let http = HttpParts {
             towns: Arc::new(service.clone()),
@@ -251,9 +251,9 @@ pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError>
     Ok(Fly::new(client.map_err(set_up("the Fly client"))?, apps))
 }
 
-fn outside(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Outside {
+fn provider(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Provider {
     let fly = Arc::new(fly);
-    Outside { apps: fly.clone(), volumes: fly.clone(), machines: fly.clone(), inventory: fly, sandboxes }
+    Provider { apps: fly.clone(), volumes: fly.clone(), machines: fly.clone(), inventory: fly, sandboxes }
 }
 
 fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartError> {
@@ -269,18 +269,18 @@ fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartE
             registry: database.clone(),
             rigs: database.clone(),
             operations: database.clone(),
-            inspections: database.clone(),
+            drift_checks: database.clone(),
             orphans: database.clone(),
             passes: database.clone(),
             users: database,
         },
-        outside: outside(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
-        keys: Keys {
+        provider: provider(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
+        keys: Secrets {
             mint: Arc::new(minter(config)?),
             sealer: Arc::new(config.secrets.sealing_key.clone()),
             towns: Arc::new(towns),
         },
-        chance: Chance { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), dice: Arc::new(ThreadDice) },
+        env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
     })
 }
 

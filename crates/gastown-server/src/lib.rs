@@ -4,19 +4,19 @@
 //! over as ports ([`ControlPlane`]), and serves until it is told to stop. It decides nothing about towns.
 
 mod background;
-mod chance;
 pub mod commands;
 mod config;
 mod control_plane;
 mod lines;
-mod registry;
+mod open_database;
 mod settings_source;
+mod system_ports;
 mod telemetry;
 
-pub use chance::{RandomIds, SystemClock, ThreadDice};
 pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
 pub use control_plane::{ControlPlane, StartError};
 pub use settings_source::{Mistake, Source, SourceError};
+pub use system_ports::{RandomIds, SystemClock, ThreadJitter};
 pub use telemetry::init as init_telemetry;
 
 #[cfg(doctest)]

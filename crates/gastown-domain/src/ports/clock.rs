@@ -24,7 +24,7 @@ pub trait Ids: Send + Sync {
 
 /// Randomness for jitter; nothing secret comes from it.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
-pub trait Dice: Send + Sync {
+pub trait Jitter: Send + Sync {
     /// A number in `0.0..1.0`.
     fn fraction(&self) -> f64;
 }

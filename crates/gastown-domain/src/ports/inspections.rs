@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{StoreError, TownChange};
-use crate::{Drift, Suspicion, Town};
+use crate::{AgreeingObservations, Drift, Town};
 
 /// What one look at a settled town came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// When the town was taken for this look: the number that [`Inspections::take`] gave. A town that was taken again, or
+pub struct DriftRecord {
+    /// When the town was taken for this look: the number that [`DriftChecks::take`] gave. A town that was taken again, or
     /// had an operation since, is not changed by it (FM-16).
     pub taken_at: DateTime<Utc>,
     /// What is suspected from now on.
-    pub suspicion: Option<Suspicion>,
+    pub suspicion: Option<AgreeingObservations>,
     /// What is believed from now on; written down as an event where it is news.
     pub drift: Option<Drift>,
     /// What that changes in the row.
@@ -25,10 +25,10 @@ pub struct Finding {
 /// The comparison of settled towns with what Fly shows.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
-pub trait Inspections: Send + Sync {
+pub trait DriftChecks: Send + Sync {
     /// Takes up to `limit` living towns, running or stopped, that have no operation in flight and were not compared for
     /// `every`, by the database's clock; the longest unseen first. Each is marked as taken now, so that replicas share them.
-    /// Answers the town, what is known of its health, and the time to hand back in [`Finding::taken_at`].
+    /// Answers the town, what is known of its health, and the time to hand back in [`DriftRecord::taken_at`].
     async fn take(
         &self,
         limit: u32,
@@ -37,5 +37,5 @@ pub trait Inspections: Send + Sync {
 
     /// Writes a finding, unless the town has an operation in flight or was taken or operated on since: then nothing is
     /// written. Answers whether it was.
-    async fn settle(&self, town: &Town, finding: &Finding) -> Result<bool, StoreError>;
+    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError>;
 }

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 
 use super::ProviderError;
-use crate::{AppName, StockItem};
+use crate::{AppName, InventoryItem};
 
 /// What an app holds of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stock {
+pub struct AppInventory {
     /// Machines and volumes with our names or metadata; those that are gone for good are left out.
-    pub items: Vec<StockItem>,
+    pub items: Vec<InventoryItem>,
     /// Whether the lists were whole. Absence from a list proves nothing either way.
     pub is_whole: bool,
 }
@@ -22,5 +22,5 @@ pub trait Inventory: Send + Sync {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError>;
 
     /// What an app holds of ours. What cannot be read in it is left out and makes it not whole.
-    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError>;
+    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError>;
 }

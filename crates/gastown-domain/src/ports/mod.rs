@@ -1,10 +1,10 @@
 //! The seams to the outside, in the domain's words: object-safe traits, each with a mockall mock behind the feature
 //! `mock`. Adapters implement them; the orchestrator and the HTTP adapter see nothing else.
 //!
-//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`Inspections`], [`Orphans`],
-//! [`Passes`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`];
+//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`],
+//! [`SingletonJobs`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`];
 //! sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`], [`TownKeys`]; orchestrator [`Towns`],
-//! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Dice`].
+//! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Jitter`].
 
 mod clock;
 mod home;
@@ -24,17 +24,17 @@ mod tokens;
 mod towns;
 mod users;
 
-pub use clock::{Clock, Dice, Ids};
+pub use clock::{Clock, Ids, Jitter};
 pub use home::{HomeCalls, HomeError};
-pub use inspections::{Finding, Inspections};
-pub use inventory::{Inventory, Stock};
+pub use inspections::{DriftChecks, DriftRecord};
+pub use inventory::{AppInventory, Inventory};
 pub use lines::{Line, Lines};
-pub use operations::{NewOperation, Operations, Outcome, Record, Requested, TownChange, WorkerId};
-pub use operator::{Dossier, HeldOperation, Operator, Readable, Retried, TownEvent, Unreadable};
-pub use orphans::{Orphan, OrphanEnd, OrphanSighting, Orphans};
-pub use passes::{Alarm, Pass, PassClaim, PassState, Passes};
+pub use operations::{NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId};
+pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
+pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
+pub use passes::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use provider::{
-    Action, Apps, Awaited, MachineSighting, MachineSpec, Machines, ProviderError, VolumeSighting, VolumeSpec, Volumes,
+    Action, Apps, Awaited, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec, Volumes,
 };
 pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
@@ -47,11 +47,11 @@ pub use towns::{
 pub use users::{Readiness, User, Users};
 
 #[cfg(any(test, feature = "mock"))]
-pub use clock::{MockClock, MockDice, MockIds};
+pub use clock::{MockClock, MockIds, MockJitter};
 #[cfg(any(test, feature = "mock"))]
 pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
-pub use inspections::MockInspections;
+pub use inspections::MockDriftChecks;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
 #[cfg(any(test, feature = "mock"))]
@@ -63,7 +63,7 @@ pub use operator::MockOperator;
 #[cfg(any(test, feature = "mock"))]
 pub use orphans::MockOrphans;
 #[cfg(any(test, feature = "mock"))]
-pub use passes::MockPasses;
+pub use passes::MockSingletonJobs;
 #[cfg(any(test, feature = "mock"))]
 pub use provider::{MockApps, MockMachines, MockVolumes};
 #[cfg(any(test, feature = "mock"))]

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::{
-    Drift, Failure, Fence, MachineId, Mark, Operation, OperationId, OperationKind, Progress, Region, Rejection, Step,
+    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Region, Rejection, Step,
     Town, TownId, TownStatus, UserId, VolumeId,
 };
 
-/// An operation to be accepted. Its row starts at [`Mark::Begun`], due at once.
+/// An operation to be accepted. Its row starts at [`Phase::Begun`], due at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewOperation {
     /// Its id, from the port `Ids`.
@@ -57,21 +57,21 @@ pub struct TownChange {
     /// Where the town stands. Refused by the store where the table of statuses forbids it.
     pub status: Option<TownStatus>,
     /// Soft-delete at this time: status `destroyed`, the sandbox id becomes the tombstone's.
-    pub hidden_at: Option<DateTime<Utc>>,
+    pub soft_deleted_at: Option<DateTime<Utc>>,
     /// A confirmed sync.
     pub synced_at: Option<DateTime<Utc>>,
     /// What the operation found to have happened behind our back and did not put right, for the owner to read. Written
-    /// where the operation ends; looks at settled towns have a word of their own for it, [`super::Finding::drift`].
+    /// where the operation ends; looks at settled towns have a word of their own for it, [`super::DriftRecord::drift`].
     pub drift: Option<Drift>,
 }
 
 /// What a driver learned. Written whole, under the fence, with the lease prolonged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct OperationUpdate {
     /// The kind: a create may become a roll back.
     pub kind: OperationKind,
     /// How far it has come.
-    pub mark: Mark,
+    pub phase: Phase,
     /// The step that was begun or done.
     pub step: Step,
     /// Failed attempts since the last progress.
@@ -94,7 +94,7 @@ pub struct Record {
 }
 
 /// How an operation ended: at its goal, or why not.
-pub type Outcome = Result<(), Rejection>;
+pub type OperationResult = Result<(), Rejection>;
 
 /// The operations in flight, and how those before them ended.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
@@ -126,13 +126,13 @@ pub trait Operations: Send + Sync {
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError>;
 
     /// Writes what was learned. Error `Fenced` where the claim was lost; then nothing is written.
-    async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError>;
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError>;
 
     /// Towns that nobody drives though somebody should, at most `limit`: tombstones that still hold an id of Fly's
     /// (FM-11), and towns that are `provisioning` (FM-01), without an operation in flight.
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError>;
 
-    /// Gives a stranded town an operation again: a destroy, whose mark is [`Mark::Settled`], to a tombstone that still
+    /// Gives a stranded town an operation again: a destroy, whose mark is [`Phase::Settled`], to a tombstone that still
     /// holds an id, a create to one that is `provisioning`. Answers whether it was still stranded; else nothing is written.
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
 
@@ -141,8 +141,8 @@ pub trait Operations: Send + Sync {
 
     /// Ends the operation: deletes its row, changes the town's, records the outcome. Error `Fenced` where the claim was
     /// lost; then nothing is written.
-    async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError>;
+    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError>;
 
     /// How an operation ended; `None` while it is in flight or where it never was.
-    async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError>;
+    async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError>;
 }

@@ -51,7 +51,7 @@ pub struct TownEvent {
 
 /// Everything that is known of a town, as far as its rows can be read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Dossier {
+pub struct TownDetails {
     /// The row, living or tombstone.
     pub town: Town,
     /// Its rigs.
@@ -87,7 +87,7 @@ pub trait Operator: Send + Sync {
     async fn operations(&self, limit: u32) -> Result<Vec<Readable<HeldOperation>>, StoreError>;
 
     /// Everything about one town, with at most `events` events. Only the town's own row must be readable.
-    async fn dossier(&self, town: TownId, events: u32) -> Result<Option<Dossier>, StoreError>;
+    async fn town_details(&self, town: TownId, events: u32) -> Result<Option<TownDetails>, StoreError>;
 
     /// Makes the town's operation due now and forgets its failed attempts; an event says that the operator `actor` did so.
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError>;

@@ -5,15 +5,15 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::text_enum::text_enum;
-use crate::{Account, AppName, OrphanReason, StockItem, Thing, TownTag};
+use crate::{AppName, InventoryItem, OrphanReason, ResourceId, TownRecord, TownTag};
 
 /// An orphan, as a pass saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrphanSighting {
+pub struct ObservedOrphan {
     /// Where.
     pub app: AppName,
     /// What.
-    pub item: StockItem,
+    pub item: InventoryItem,
     /// Why nobody accounts for it.
     pub reason: OrphanReason,
 }
@@ -24,7 +24,7 @@ pub struct Orphan {
     /// Where.
     pub app: AppName,
     /// What.
-    pub thing: Thing,
+    pub thing: ResourceId,
     /// Its name at Fly.
     pub name: String,
     /// Why nobody accounts for it.
@@ -55,18 +55,18 @@ text_enum! {
 #[async_trait]
 pub trait Orphans: Send + Sync {
     /// The rows of the towns that these tags name, living and tombstones, in no order; tags of no town are left out.
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<Account>, StoreError>;
+    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError>;
 
     /// Writes down what a pass saw and answers the book's entries of it. One whose reason changed begins anew.
-    async fn note(&self, seen: &[OrphanSighting]) -> Result<Vec<Orphan>, StoreError>;
+    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError>;
 
     /// Every orphan in the book, oldest first, and the database's time.
     async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError>;
 
     /// Writes down, before it is asked for, that an orphan's deletion is. `actor` is who decided it; an event of the town
     /// says so where there is such a town.
-    async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError>;
+    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError>;
 
     /// Takes an orphan out of the book.
-    async fn close(&self, app: &AppName, thing: &Thing, end: OrphanEnd) -> Result<(), StoreError>;
+    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;
 }

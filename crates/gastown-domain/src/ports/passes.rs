@@ -11,7 +11,7 @@ use crate::text_enum::text_enum;
 text_enum! {
     expected "a known pass";
     /// A pass over everything.
-    pub enum Pass {
+    pub enum SingletonJob {
         /// Settled towns are compared with Fly.
         Inspection = "inspection",
         /// What no row accounts for is looked for.
@@ -35,18 +35,18 @@ text_enum! {
 
 /// A pass that this worker may make: the number rises with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PassClaim {
+pub struct LeaderLease {
     /// Which.
-    pub pass: Pass,
+    pub pass: SingletonJob,
     /// Its fencing number.
     pub number: i64,
 }
 
 /// How a pass stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PassState {
+pub struct JobState {
     /// Which.
-    pub pass: Pass,
+    pub pass: SingletonJob,
     /// When one last ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// Why the last one was broken off.
@@ -56,22 +56,22 @@ pub struct PassState {
 /// Who makes a pass, and when the next is due, by the database's clock.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
-pub trait Passes: Send + Sync {
+pub trait SingletonJobs: Send + Sync {
     /// Takes a pass for `lease`, where the last one began longer than `every` ago and no lease on it holds (FM-52).
-    async fn claim_pass(
+    async fn claim_job(
         &self,
-        pass: Pass,
+        pass: SingletonJob,
         worker: &WorkerId,
         lease: Duration,
         every: Duration,
-    ) -> Result<Option<PassClaim>, StoreError>;
+    ) -> Result<Option<LeaderLease>, StoreError>;
 
     /// Prolongs it; answers whether it is still this worker's.
-    async fn prolong(&self, claim: PassClaim, lease: Duration) -> Result<bool, StoreError>;
+    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError>;
 
     /// Ends it and says how it went. Of a pass that somebody else has taken meanwhile nothing is written.
-    async fn end(&self, claim: PassClaim, alarm: Option<Alarm>) -> Result<(), StoreError>;
+    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError>;
 
     /// How every pass stands.
-    async fn states(&self) -> Result<Vec<PassState>, StoreError>;
+    async fn states(&self) -> Result<Vec<JobState>, StoreError>;
 }

@@ -188,13 +188,13 @@ pub trait Apps: Send + Sync {
 
 /// A volume, as seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeSighting {
+pub struct ObservedVolume {
     /// Fly's id.
     pub id: VolumeId,
     /// Where it is.
     pub region: Region,
     /// Its deletion is under way, but not yet accepted for good.
-    pub leaving: bool,
+    pub destroying: bool,
     /// The machine that holds it, as far as Fly says.
     pub bound_to: Option<MachineId>,
 }
@@ -220,13 +220,13 @@ pub struct VolumeSpec {
 pub trait Volumes: Send + Sync {
     /// The volume of this id. `None` is a proof: never known, or its deletion is accepted (soft-deleted volumes stay
     /// readable for a day), and the app itself answers. Of what was just made it proves nothing: Fly may show it a moment later.
-    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError>;
+    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError>;
 
     /// Every volume that carries the town's name and whose deletion is not accepted. An empty list alone proves nothing.
-    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError>;
+    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError>;
 
     /// Makes a volume. **Not** safe to repeat: volume names are not unique on Fly.
-    async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError>;
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError>;
 
     /// Asks for a volume's deletion; one that is gone is success. Safe to repeat.
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError>;
@@ -234,7 +234,7 @@ pub trait Volumes: Send + Sync {
 
 /// A machine, as seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MachineSighting {
+pub struct ObservedMachine {
     /// Fly's id.
     pub id: MachineId,
     /// Its power.
@@ -281,14 +281,14 @@ pub enum Awaited {
 pub trait Machines: Send + Sync {
     /// The machine of this id. `None` is a proof: destroyed, or never known while the app itself answers (FM-33). Of what was
     /// just made it proves nothing: Fly may show it a moment later.
-    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError>;
+    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError>;
 
     /// Every machine that carries the town's name or metadata and is not destroyed. An empty list alone proves nothing.
-    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError>;
+    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError>;
 
     /// Makes the town's machine, which starts by itself. Safe to repeat: the name is unique, and a holder of the name
     /// that is the town's own is adopted.
-    async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError>;
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError>;
 
     /// Replaces the configuration of a machine that is off, without starting it; all of it but what it mounts, which Fly never
     /// changes.

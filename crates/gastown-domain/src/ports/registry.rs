@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{IdempotencyKey, NewOperation, RequestFingerprint, StoreError};
-use crate::{Drift, NewTown, OperationId, Rig, RigId, RigStatus, Suspicion, Town, TownId, UserId};
+use crate::{AgreeingObservations, Drift, NewTown, OperationId, Rig, RigId, RigStatus, Town, TownId, UserId};
 
 /// A town to be accepted, with everything that is written in the same transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct NewCreate {
     /// The request's idempotency key and what it asked for.
     pub keyed: Option<KeyedRequest>,
     /// How many living towns its owner may have, this one included; counted in the same transaction (FM-54).
-    pub most_towns: u32,
+    pub max_towns: u32,
 }
 
 /// A request that may be repeated.
@@ -56,7 +56,7 @@ pub struct TownHealth {
     /// When the town was last compared with Fly, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
     /// What looks unlike the row, but has not been seen often enough to be believed.
-    pub suspicion: Option<Suspicion>,
+    pub suspicion: Option<AgreeingObservations>,
     /// What happened behind our back, and when it was believed; until an operation or a look puts it right.
     pub drift: Option<(Drift, DateTime<Utc>)>,
 }

@@ -171,7 +171,7 @@ async fn background_calls_neither_hold_others_back_nor_wait_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_line_has_an_end() {
     let one = NonZeroU32::MIN;
-    let rates = Rates { machine: Rate::per_second(one, one), most_waiting: 2, ..Rates::default() };
+    let rates = Rates { machine: Rate::per_second(one, one), max_waiting: 2, ..Rates::default() };
     let (pace, log) = (Arc::new(Pace::new(Pacing::On(rates))), Log::new());
     for urgency in [Urgency::Foreground, Urgency::Foreground, Urgency::Foreground, Urgency::Background] {
         log.wait(&pace, urgency, "patient").await;

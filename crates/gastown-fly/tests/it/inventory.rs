@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fly_sim::{AppAccess, Call, Effect, Fault, MachineSeed, VolumeSeed};
 use gastown_domain::{
-    AppName, MachineId, StockItem, Thing, TownTag,
+    AppName, InventoryItem, MachineId, ResourceId, TownTag,
     ports::{Inventory, Machines, ProviderError, Volumes},
 };
 use gastown_fly::api::{Action, metadata};
@@ -28,14 +28,14 @@ fn volume(id: &str, name: &str) -> Value {
     json!({ "id": id, "name": name, "state": "created", "region": "iad", "created_at": "2026-11-23T13:45:00Z" })
 }
 
-async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<StockItem>, bool) {
+async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, bool) {
     let (fly, _) =
         Script::new().on_json(Action::ListMachines, machines).on_json(Action::ListVolumes, volumes).fly(shared());
     let stock = fly.stock(&app()).await.unwrap();
     (stock.items, stock.is_whole)
 }
 
-fn ids(items: &[StockItem]) -> Vec<&str> {
+fn ids(items: &[InventoryItem]) -> Vec<&str> {
     items.iter().map(|item| item.thing.id()).collect()
 }
 
@@ -86,7 +86,7 @@ async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
         with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
     let (items, _) = stock_of(&machines, &volumes).await;
-    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.thing.id(), item.leaving)).collect();
+    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.thing.id(), item.destroying)).collect();
     assert_eq!(told, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
     assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
     assert!(items.iter().all(|item| item.made_at.is_some()));
@@ -181,12 +181,12 @@ async fn the_stock_of_a_running_app() {
     let (spec, made) = world.running().await;
     let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
-    let told: Vec<(&Thing, Option<&str>)> =
+    let told: Vec<(&ResourceId, Option<&str>)> =
         stock.items.iter().map(|item| (&item.thing, item.held_by.as_ref().map(MachineId::as_str))).collect();
-    let (held, free) = (Thing::Volume(spec.volume.clone()), Thing::Volume(surplus.id.clone()));
-    let machine = Thing::Machine(made.id.clone());
+    let (held, free) = (ResourceId::Volume(spec.volume.clone()), ResourceId::Volume(surplus.id.clone()));
+    let machine = ResourceId::Machine(made.id.clone());
     assert_eq!(told, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
-    assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.leaving));
+    assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
 
     // A machine that claims to be another town's is of both until its metadata is put right.
     let claim = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
@@ -202,7 +202,7 @@ async fn the_stock_of_a_running_app() {
     world.fly.delete_volume(&app(), &surplus.id).await.unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
     assert!(!stock.items.iter().any(|item| item.thing == free), "{stock:?}");
-    assert!(stock.items.iter().all(|item| item.thing != machine || item.leaving), "{stock:?}");
+    assert!(stock.items.iter().all(|item| item.thing != machine || item.destroying), "{stock:?}");
     world.assert_lawful();
 }
 

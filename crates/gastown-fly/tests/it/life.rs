@@ -44,7 +44,7 @@ async fn a_towns_whole_life() {
     fly.ensure(&at).await.unwrap();
 
     let volume = fly.create_volume(&volume_spec()).await.unwrap();
-    assert_eq!((volume.region.as_str(), volume.leaving, &volume.bound_to), ("iad", false, &None));
+    assert_eq!((volume.region.as_str(), volume.destroying, &volume.bound_to), ("iad", false, &None));
     let spec = spec(volume.id.clone());
     let made = fly.create_machine(&spec).await.unwrap();
     assert_eq!((made.power, &made.volume), (Power::Starting, &Some(volume.id.clone())));

@@ -191,7 +191,7 @@ async fn a_destroyed_machine_that_is_still_shown_is_absent_and_a_destroying_one_
     assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
     let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroying")).fly(shared());
     let seen = fly.machine(&app(), &machine_id()).await.unwrap().unwrap();
-    assert_eq!(seen.power, Power::Leaving);
+    assert_eq!(seen.power, Power::Destroying);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_towns_volumes_are_those_of_its_name_that_are_not_deleted() {
     ]);
     let (fly, _) = Script::new().on_json(Action::ListVolumes, &list).fly(shared());
     let found = fly.volumes_of(&app(), town()).await.unwrap();
-    let found: Vec<(&str, bool)> = found.iter().map(|seen| (seen.id.as_str(), seen.leaving)).collect();
+    let found: Vec<(&str, bool)> = found.iter().map(|seen| (seen.id.as_str(), seen.destroying)).collect();
     assert_eq!(found, [("vol_1", false), ("vol_3", true)]);
 }
 

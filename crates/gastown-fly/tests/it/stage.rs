@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{
     VolumeId,
-    ports::{Awaited, MachineSighting, MachineSpec, Machines, Volumes},
+    ports::{Awaited, MachineSpec, Machines, ObservedMachine, Volumes},
 };
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts, api::secrets};
 use secrecy::SecretString;
@@ -50,7 +50,7 @@ impl World {
         spec(volume.id)
     }
 
-    pub(crate) async fn running(&self) -> (MachineSpec, MachineSighting) {
+    pub(crate) async fn running(&self) -> (MachineSpec, ObservedMachine) {
         let spec = self.spec().await;
         let made = self.fly.create_machine(&spec).await.unwrap();
         assert!(self.fly.await_machine(&app(), &made.id, Awaited::Started, PATIENCE).await.unwrap());

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::server::{Server, client};
 
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct OperationUpdate {
     pub(crate) id: String,
     pub(crate) replay: String,
     pub(crate) request: Request,
@@ -32,11 +32,11 @@ pub(crate) struct Response {
 }
 
 /// Every record, in the order in which it was recorded.
-pub(crate) fn records() -> Vec<Record> {
+pub(crate) fn records() -> Vec<OperationUpdate> {
     include_str!("../golden/trpc.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-pub(crate) fn record(id: &str) -> Record {
+pub(crate) fn record(id: &str) -> OperationUpdate {
     records().into_iter().find(|record| record.id == id).unwrap_or_else(|| panic!("no record {id}"))
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn send(server: &Server, request: &Request, say: impl Fn(&str) 
 }
 
 /// Compares status and headers.
-pub(crate) fn compare_head(record: &Record, got: &Answer) {
+pub(crate) fn compare_head(record: &OperationUpdate, got: &Answer) {
     let id = &record.id;
     assert_eq!(got.status, record.response.status, "{id}: {got:?}");
     for name in ["allow", "vary"] {
@@ -87,7 +87,7 @@ pub(crate) fn compare_head(record: &Record, got: &Answer) {
 }
 
 /// Compares everything. A stream is compared by what its lines mean.
-pub(crate) fn compare(record: &Record, got: &Answer, free_message: bool) {
+pub(crate) fn compare(record: &OperationUpdate, got: &Answer, free_message: bool) {
     compare_head(record, got);
     let want = record.response.body.as_deref().unwrap_or_default();
     let (mut got, mut want) = (meaning(&got.body), meaning(want));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_towns::FakeTowns,
-    golden::{Answer, Record, compare, compare_head, drop_messages, meaning, record, records, send},
+    golden::{Answer, OperationUpdate, compare, compare_head, drop_messages, meaning, record, records, send},
     server::Server,
     world::{ALICE, BOB, parts, serve, settings},
 };
@@ -26,13 +26,13 @@ impl Replay {
         self.ids.iter().fold(said, |text, (theirs, ours)| text.replace(theirs, ours))
     }
 
-    async fn send(&mut self, server: &Server, record: &Record) {
+    async fn send(&mut self, server: &Server, record: &OperationUpdate) {
         let got = send(server, &record.request, |text| self.say(text)).await;
         compare_head(record, &got);
         self.compare(record, &got);
     }
 
-    fn compare(&mut self, record: &Record, got: &Answer) {
+    fn compare(&mut self, record: &OperationUpdate, got: &Answer) {
         let want = record.response.body.as_deref().unwrap_or_default().replace("rig-one", "rig_one");
         let (mut want, mut got) = (meaning(&want), meaning(&got.body));
         if record.replay == "shape" || record.id == "c11-stream" {
@@ -74,7 +74,7 @@ impl Replay {
     }
 }
 
-fn is_of_the_town(record: &Record) -> bool {
+fn is_of_the_town(record: &OperationUpdate) -> bool {
     match record.replay.as_str() {
         "exact" | "shape" | "lines" => true,
         // Recorded with another router, or with options that the tests below set.

@@ -1,7 +1,7 @@
 //! What users see of their towns.
 
 use gastown_domain::{
-    Drift, Failure, Mark, Operation, OperationKind, Progress, RigStatus, Step, Suspicion, TownStatus,
+    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, RigStatus, Step, TownStatus,
     ports::{CreateTown, MockTowns, TownHealth, TownReport},
 };
 use http::Method;
@@ -30,7 +30,7 @@ fn operation() -> Operation {
         id: gastown_domain::OperationId::new(Uuid::from_u128(9)),
         town: ID.parse().unwrap(),
         kind: OperationKind::Create,
-        mark: Mark::Begun,
+        phase: Phase::Begun,
         step: Some(Step::EnsureMachine),
         attempt: 2,
         last_error: Some(Failure::Throttled),
@@ -59,7 +59,7 @@ async fn the_status_of_a_town_is_everything_its_owner_may_know() {
             window_started_at: None,
             last_report_at: Some(moment()),
             checked_at: Some(moment()),
-            suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 1 }),
+            suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved, moment())),
         };
         Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation()) })
@@ -90,7 +90,7 @@ async fn what_happened_behind_an_owners_back_is_told_in_words_and_a_lost_volume_
 async fn a_suspicion_is_not_told() {
     let mut towns = MockTowns::new();
     towns.expect_town_status().times(1).returning(|caller, id| {
-        let suspicion = Some(Suspicion { drift: Drift::VolumeLost, looks: 2 });
+        let suspicion = Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 });
         let health = TownHealth { suspicion, ..TownHealth::default() };
         Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
     });

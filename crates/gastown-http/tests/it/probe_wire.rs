@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
-    golden::{Answer, Record, Request, compare, read_stream, record, records, send},
+    golden::{Answer, OperationUpdate, Request, compare, read_stream, record, records, send},
     probe::{Anybody, Anything, router, serve, settings},
     server::Server,
 };
 
 /// Subscriptions, which this router does not have.
-fn is_subscription(record: &Record) -> bool {
+fn is_subscription(record: &OperationUpdate) -> bool {
     record.id.contains("sse")
 }
 

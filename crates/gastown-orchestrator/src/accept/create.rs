@@ -1,6 +1,8 @@
 //! Creating a town.
 
-use gastown_domain::ports::{AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, Outcome, TownError};
+use gastown_domain::ports::{
+    AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, OperationResult, TownError,
+};
 use gastown_domain::{
     Failure, NewTown, OperationId, OperationKind, Region, Rejection, Rig, RigStatus, Town, TownId, UserId,
 };
@@ -12,7 +14,7 @@ impl TownService {
     pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
         let keyed = request.key.clone().map(|key| KeyedRequest { key, fingerprint: request.fingerprint() });
         let region = self.region_for(request.region)?;
-        let (ids, at) = (&self.ports.chance.ids, self.ports.chance.clock.now());
+        let (ids, at) = (&self.ports.env.ids, self.ports.env.clock.now());
         let id = ids.town();
         let rigs = request.config.rigs.iter().map(|first| Rig {
             id: ids.rig(),
@@ -39,10 +41,10 @@ impl TownService {
             kind: OperationKind::Create,
             requested_by: caller,
             at,
-            patience: self.settings.policy.create_patience,
+            patience: self.settings.policy.create_timeout,
         };
         let operation_id = operation.id;
-        let create = NewCreate { town, operation, keyed, most_towns: self.settings.policy.most_towns };
+        let create = NewCreate { town, operation, keyed, max_towns: self.settings.policy.max_towns };
         let registry = &self.ports.store.registry;
         let inserted = async { Ok(registry.load(id).await?.map(|_| AcceptedCreate::Inserted)) };
         match unless_written(registry.accept_create(&create).await, inserted).await? {
@@ -71,7 +73,8 @@ impl TownService {
         let store = &self.ports.store;
         let patience = self.settings.policy.caller_wait;
         let failed = |failure| Err(TownError::Failed { kind: OperationKind::Create, failure });
-        let outcome: Option<Outcome> = self.endings.outcome_of(store.operations.as_ref(), operation, patience).await?;
+        let outcome: Option<OperationResult> =
+            self.endings.outcome_of(store.operations.as_ref(), operation, patience).await?;
         match outcome {
             Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => return failed(failure),
             Some(Err(Rejection::Preempted)) => return failed(Failure::Preempted),

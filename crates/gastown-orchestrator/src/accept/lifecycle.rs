@@ -13,14 +13,14 @@ pub(crate) const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl TownService {
     pub(crate) async fn accept_start(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
-        let patience = self.settings.policy.start_patience;
+        let patience = self.settings.policy.start_timeout;
         let operation = self.request(&caller, town, OperationKind::Start, patience).await?;
         self.ended(&operation, OperationKind::Start).await?;
         self.living(&caller, town).await
     }
 
     pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
-        let patience = self.settings.policy.stop_patience;
+        let patience = self.settings.policy.stop_timeout;
         let operation = self.request(&caller, town, OperationKind::Stop, patience).await?;
         match self.ended(&operation, OperationKind::Stop).await {
             // The undoing of a start that was joined ends with the town stopped, which is what was asked for.
@@ -48,15 +48,9 @@ impl TownService {
         kind: OperationKind,
         patience: Duration,
     ) -> Result<Operation, TownError> {
-        let at = self.ports.chance.clock.now();
-        let operation = NewOperation {
-            id: self.ports.chance.ids.operation(),
-            town,
-            kind,
-            requested_by: caller.clone(),
-            at,
-            patience,
-        };
+        let at = self.ports.env.clock.now();
+        let operation =
+            NewOperation { id: self.ports.env.ids.operation(), town, kind, requested_by: caller.clone(), at, patience };
         let operations = &self.ports.store.operations;
         let accepted = async {
             let in_flight = operations.current(town).await?;

@@ -14,19 +14,19 @@ impl TownService {
         let store = &self.ports.store;
         let town = self.living(&caller, request.town).await?;
         let rig = Rig {
-            id: self.ports.chance.ids.rig(),
+            id: self.ports.env.ids.rig(),
             town: request.town,
             name: request.name,
             repo: request.repo,
             branch: request.branch,
             status: RigStatus::Pending,
             config: request.config,
-            created_at: self.ports.chance.clock.now(),
+            created_at: self.ports.env.clock.now(),
         };
         let inserted = async { Ok(store.rigs.find(rig.town, rig.id).await?.map(drop)) };
         unless_written(store.rigs.insert(&caller, &rig).await, inserted).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(rig) };
-        match self.within_wait(self.ports.outside.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
+        match self.within_wait(self.ports.provider.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
             Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
                 if store.rigs.remove(rig.town, rig.id, RigStatus::Pending).await? {
@@ -53,7 +53,7 @@ impl TownService {
         let town = self.living(&caller, request.town).await?;
         let rig = self.marked_for_removal(&request).await?;
         let Some(sandbox) = self.answering(&town).await? else { return Ok(RigRemoval::Pending) };
-        match self.within_wait(self.ports.outside.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
+        match self.within_wait(self.ports.provider.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
             Ok(()) => {
                 // The sandbox has it no longer, also where somebody who found work in its way took the mark back meanwhile.
                 let statuses = [RigStatus::Removing, RigStatus::Active];

@@ -1,12 +1,12 @@
 //! Acting without deciding: one arm per step, each arm one call.
 
 use gastown_domain::ports::{Awaited, ProviderError, StoreError, TownChange};
-use gastown_domain::{AppName, Drift, Failure, Mark, Operation, OperationKind, Rejection, Step, Town, TownStatus};
+use gastown_domain::{AppName, Drift, Failure, Operation, OperationKind, Phase, Rejection, Step, Town, TownStatus};
 
-use super::Driver;
+use super::Reconciler;
 use super::observe::Sight;
 use super::setback::{Setback, of_lost_volume, of_provider};
-use crate::rigs::{address_of, settle_rigs};
+use crate::rigs::{address_of, reconcile_rigs};
 use crate::tokens::SecretError;
 
 /// What came of a step.
@@ -30,18 +30,18 @@ pub(super) enum Done {
 #[derive(Default)]
 pub(super) struct Learned {
     /// The new mark, where it moves.
-    pub(super) mark: Option<Mark>,
+    pub(super) phase: Option<Phase>,
     /// Changes to the town's row.
     pub(super) change: TownChange,
 }
 
 impl Learned {
-    fn marked(mark: Mark) -> Self {
-        Self { mark: Some(mark), ..Self::default() }
+    fn marked(phase: Phase) -> Self {
+        Self { phase: Some(phase), ..Self::default() }
     }
 }
 
-impl Driver {
+impl Reconciler {
     pub(super) async fn act(
         &self,
         step: Step,
@@ -50,42 +50,42 @@ impl Driver {
         town: &Town,
         sight: &Sight,
     ) -> Result<Done, StoreError> {
-        let outside = &self.ports.outside;
+        let provider = &self.ports.provider;
         let done = match step {
-            Step::LookAgain => Ok(look_again(operation, sight)),
+            Step::ObserveAgain => Ok(look_again(operation, sight)),
             Step::EnsureVolume => return self.ensure_volume(app, operation, town, sight).await,
             Step::EnsureMachine => return self.ensure_machine(app, operation, town, sight).await,
-            Step::RefreshMachine => return self.refresh_machine(app, operation, town, sight).await,
-            Step::SettleSandbox => return self.settle_sandbox(town, sight).await,
+            Step::UpdateMachine => return self.refresh_machine(app, operation, town, sight).await,
+            Step::PrepareSandbox => return self.settle_sandbox(town, sight).await,
             Step::FinalSync => Ok(self.final_sync(operation, town).await),
-            Step::PowerOn => match &sight.machine {
-                Some(there) => outside.machines.start_machine(app, &there.id).await.map(|()| done()),
+            Step::StartMachine => match &sight.machine {
+                Some(there) => provider.machines.start_machine(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::PowerOff => match &sight.machine {
-                Some(there) => outside.machines.stop_machine(app, &there.id).await.map(|()| done()),
+            Step::StopMachine => match &sight.machine {
+                Some(there) => provider.machines.stop_machine(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::AwaitOn => self.wait_for(app, sight, Awaited::Started, Failure::MachineNeverStarted).await,
-            Step::AwaitOff => self.wait_for(app, sight, Awaited::Stopped, Failure::MachineBusy).await,
-            Step::AwaitGone => self.wait_for(app, sight, Awaited::Destroyed, Failure::MachineBusy).await,
-            Step::Hide => {
-                let change = TownChange { hidden_at: Some(self.ports.chance.clock.now()), ..TownChange::default() };
-                Ok(Done::Learned(Learned { change, ..Learned::marked(Mark::Settled) }))
+            Step::AwaitStarted => self.wait_for(app, sight, Awaited::Started, Failure::MachineNeverStarted).await,
+            Step::AwaitStopped => self.wait_for(app, sight, Awaited::Stopped, Failure::MachineBusy).await,
+            Step::AwaitDestroyed => self.wait_for(app, sight, Awaited::Destroyed, Failure::MachineBusy).await,
+            Step::SoftDelete => {
+                let change = TownChange { soft_deleted_at: Some(self.ports.env.clock.now()), ..TownChange::default() };
+                Ok(Done::Learned(Learned { change, ..Learned::marked(Phase::Settled) }))
             }
-            Step::DropMachine => match &sight.machine {
-                Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),
+            Step::DeleteMachine => match &sight.machine {
+                Some(there) => provider.machines.delete_machine(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::DropSurplus => match sight.surplus.first() {
-                Some(volume) => outside.volumes.delete_volume(app, volume).await.map(|()| done()),
+            Step::DeleteSurplusVolume => match sight.surplus.first() {
+                Some(volume) => provider.volumes.delete_volume(app, volume).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::DropVolume => match &sight.volume {
-                Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),
+            Step::DeleteVolume => match &sight.volume {
+                Some(there) => provider.volumes.delete_volume(app, &there.id).await.map(|()| done()),
                 None => Ok(missed()),
             },
-            Step::OutwaitDoubt => {
+            Step::AwaitUnconfirmed => {
                 let failure = operation.last_error.unwrap_or(Failure::ProviderUnavailable);
                 Ok(Done::NotYet { failure, waited: false })
             }
@@ -108,9 +108,9 @@ impl Driver {
             Ok(spec) => spec,
             Err(error) => return undescribed(error),
         };
-        Ok(match self.ports.outside.machines.update_machine(&there.id, &spec).await {
-            Ok(()) => Done::Learned(Learned::marked(Mark::Prepared)),
-            Err(error) => failed(operation.kind, Step::RefreshMachine, &error),
+        Ok(match self.ports.provider.machines.update_machine(&there.id, &spec).await {
+            Ok(()) => Done::Learned(Learned::marked(Phase::Prepared)),
+            Err(error) => failed(operation.kind, Step::UpdateMachine, &error),
         })
     }
 
@@ -122,21 +122,21 @@ impl Driver {
             return Ok(Done::NotYet { failure: Failure::MachineBusy, waited: false });
         }
         let Some(at) = address_of(&self.settings, self.ports.keys.towns.as_ref(), town) else { return Ok(missed()) };
-        if let Err(error) = self.ports.outside.sandboxes.health(&at).await {
+        if let Err(error) = self.ports.provider.sandboxes.health(&at).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "sandbox does not answer yet, for it is booting or broken"
             );
             return Ok(Done::NotYet { failure: Failure::SandboxUnhealthy, waited: false });
         }
-        let patience = self.settings.policy.rigs_patience;
-        if let Ok(settled) = tokio::time::timeout(patience, settle_rigs(&self.ports, &at)).await {
+        let patience = self.settings.policy.rigs_timeout;
+        if let Ok(settled) = tokio::time::timeout(patience, reconcile_rigs(&self.ports, &at)).await {
             settled?;
         } else {
             // The workers go on with them: whoever waits for the town, or wants to stop it, need not wait for clones (FM-52).
             tracing::warn!("rigs take long; the town goes on without them");
         }
-        Ok(Done::Learned(Learned::marked(Mark::Settled)))
+        Ok(Done::Learned(Learned::marked(Phase::Settled)))
     }
 
     /// Bounded and best effort: whatever comes of it, the operation goes on (FM-12).
@@ -144,7 +144,7 @@ impl Driver {
         let patience = self.settings.policy.sync_timeout;
         let at = address_of(&self.settings, self.ports.keys.towns.as_ref(), town);
         let synced = match at {
-            Some(at) => match tokio::time::timeout(patience, self.ports.outside.sandboxes.sync(&at)).await {
+            Some(at) => match tokio::time::timeout(patience, self.ports.provider.sandboxes.sync(&at)).await {
                 Ok(Ok(_)) => true,
                 Ok(Err(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "last sync failed");
@@ -159,9 +159,9 @@ impl Driver {
         };
         operation.progress.synced = Some(synced);
         // Our clock, not the sandbox's (FM-36).
-        let synced_at = synced.then(|| self.ports.chance.clock.now());
+        let synced_at = synced.then(|| self.ports.env.clock.now());
         let change = TownChange { synced_at, ..TownChange::default() };
-        Done::Learned(Learned { mark: Some(Mark::Prepared), change })
+        Done::Learned(Learned { phase: Some(Phase::Prepared), change })
     }
 
     async fn wait_for(
@@ -172,8 +172,8 @@ impl Driver {
         failure: Failure,
     ) -> Result<Done, ProviderError> {
         let Some(there) = &sight.machine else { return Ok(missed()) };
-        let patience = self.settings.policy.await_machine;
-        let reached = self.ports.outside.machines.await_machine(app, &there.id, state, patience).await?;
+        let patience = self.settings.policy.await_timeout;
+        let reached = self.ports.provider.machines.await_machine(app, &there.id, state, patience).await?;
         // Where the machine still reads otherwise, the same wait comes again, a little later.
         Ok(if reached { done() } else { Done::NotYet { failure, waited: true } })
     }
@@ -181,7 +181,7 @@ impl Driver {
 
 fn look_again(operation: &Operation, sight: &Sight) -> Done {
     match &sight.error {
-        Some(error) => failed(operation.kind, Step::LookAgain, error),
+        Some(error) => failed(operation.kind, Step::ObserveAgain, error),
         None => Done::NotYet { failure: operation.last_error.unwrap_or(Failure::MachineBusy), waited: false },
     }
 }

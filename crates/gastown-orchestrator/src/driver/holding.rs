@@ -6,7 +6,7 @@ use gastown_domain::ports::StoreError;
 use gastown_domain::{Fence, Step};
 use tokio::time::Instant;
 
-use super::Driver;
+use super::Reconciler;
 
 /// What becomes of work whose claim was lost under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl OnLoss {
     }
 }
 
-impl Driver {
+impl Reconciler {
     /// Whether a claim that was prolonged at this moment is sure to hold: who stood still for longer has lost it, perhaps,
     /// and asks nothing of the outside before the registry said so.
     pub(super) fn surely_holds(&self, prolonged: Instant) -> bool {

@@ -2,16 +2,16 @@
 
 use std::future::Future;
 
-use gastown_domain::ports::{MachineSighting, ProviderError, StoreError, TownChange, VolumeSighting};
-use gastown_domain::{AppName, Doubt, Failure, Operation, Progress, Region, Step, Town};
+use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, StoreError, TownChange};
+use gastown_domain::{AppName, Failure, Operation, Progress, Region, Step, Town, UnconfirmedCreate};
 use tokio::time::Instant;
 
-use super::Driver;
+use super::Reconciler;
 use super::act::{Done, Learned, done, failed, missed, undescribed};
 use super::observe::Sight;
 use super::setback::Setback;
 
-impl Driver {
+impl Reconciler {
     pub(super) async fn ensure_volume(
         &self,
         app: &AppName,
@@ -23,15 +23,15 @@ impl Driver {
             return Ok(Done::Setback(Setback::GiveUp(Failure::NoCapacity)));
         };
         let spec = self.volume_spec(app, town, region.clone());
-        let create = self.ports.outside.volumes.create_volume(&spec);
-        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.volume_doubt).await? else {
+        let create = self.ports.provider.volumes.create_volume(&spec);
+        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.unconfirmed_volume).await? else {
             return Ok(missed());
         };
         Ok(match made {
-            Ok(VolumeSighting { id, region, .. }) => {
+            Ok(ObservedVolume { id, region, .. }) => {
                 tracing::info!(volume.id = %id, %region, "volume made");
                 let change = TownChange { volume: Some(Some(id)), region: Some(region), ..TownChange::default() };
-                Done::Learned(Learned { mark: None, change })
+                Done::Learned(Learned { phase: None, change })
             }
             Err(error) => match failed(operation.kind, Step::EnsureVolume, &error) {
                 Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, region, &error),
@@ -52,16 +52,17 @@ impl Driver {
             Ok(spec) => spec,
             Err(error) => return undescribed(error),
         };
-        let create = self.ports.outside.machines.create_machine(&spec);
-        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.machine_doubt).await? else {
+        let create = self.ports.provider.machines.create_machine(&spec);
+        let Some(made) = self.send(create, operation, sight, |progress| &mut progress.unconfirmed_machine).await?
+        else {
             return Ok(missed());
         };
         Ok(match made {
-            Ok(MachineSighting { id, .. }) => {
+            Ok(ObservedMachine { id, .. }) => {
                 tracing::info!(machine.id = %id, "machine made");
                 operation.progress.machine_made = true;
                 let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };
-                Done::Learned(Learned { mark: None, change })
+                Done::Learned(Learned { phase: None, change })
             }
             Err(error) => match failed(operation.kind, Step::EnsureMachine, &error) {
                 Done::Setback(Setback::NextRegion) => self.elsewhere(operation, town, volume.region.clone(), &error),
@@ -77,11 +78,12 @@ impl Driver {
         create: impl Future<Output = Result<T, ProviderError>>,
         operation: &mut Operation,
         sight: &Sight,
-        doubt_of: fn(&mut Progress) -> &mut Doubt,
+        doubt_of: fn(&mut Progress) -> &mut UnconfirmedCreate,
     ) -> Result<Option<Result<T, ProviderError>>, StoreError> {
         let policy = &self.settings.policy;
         let before = doubt_of(&mut operation.progress).clone();
-        doubt_of(&mut operation.progress).sent(policy.agreeing_looks, sight.clock.now() + policy.lands_within);
+        doubt_of(&mut operation.progress)
+            .sent(policy.agreeing_observations, sight.clock.now() + policy.create_visibility_timeout);
         let prolonged = Instant::now();
         self.remember(operation).await?;
         if !self.surely_holds(prolonged) {

@@ -19,17 +19,17 @@ use gastown_domain::{Operation, TownId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Outside, Ports};
+use crate::ports::{Ports, Provider};
 use crate::settings::Settings;
-use crate::wait::Endings;
+use crate::wait::CompletionNotifier;
 
 /// Carries operations to their end. Cheap to clone; every clone is the same driver.
 #[derive(Clone)]
-pub struct Driver {
+pub struct Reconciler {
     ports: Ports,
     settings: Arc<Settings>,
     worker: WorkerId,
-    endings: Endings,
+    endings: CompletionNotifier,
     stop: CancellationToken,
     callers: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
@@ -37,7 +37,7 @@ pub struct Driver {
 
 /// What driving one town came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PassReport {
+pub enum ReconcileReport {
     /// Nothing to do: nothing in flight, not due, or a lease on it holds.
     NotClaimed,
     /// The operation ended, at its goal or rolled back.
@@ -63,22 +63,22 @@ enum Next {
     Ended,
 }
 
-impl Driver {
+impl Reconciler {
     pub(crate) fn new(
         ports: Ports,
         settings: Arc<Settings>,
         worker: WorkerId,
-        endings: Endings,
+        endings: CompletionNotifier,
         stop: CancellationToken,
     ) -> Self {
         let callers = Arc::new(Semaphore::new(settings.policy.user_permits));
-        let waiting = Arc::new(Semaphore::new(settings.policy.most_waiting));
+        let waiting = Arc::new(Semaphore::new(settings.policy.max_waiting));
         Self { ports, settings, worker, endings, stop, callers, waiting }
     }
 
     /// The same driver, with another way to what is outside.
-    pub(crate) fn through(&self, outside: Outside) -> Self {
-        Self { ports: Ports { outside, ..self.ports.clone() }, ..self.clone() }
+    pub(crate) fn through(&self, provider: Provider) -> Self {
+        Self { ports: Ports { provider, ..self.ports.clone() }, ..self.clone() }
     }
 
     /// A place among those whose callers wait; none where too many do: then the operation waits in the registry, for the
@@ -95,7 +95,7 @@ impl Driver {
                 let Ok(_permit) = self.callers.acquire().await else { return };
                 logged(town, self.drive(town).await)
             };
-            let Some(PassReport::Parked { due_in }) = report else { return };
+            let Some(ReconcileReport::Parked { due_in }) = report else { return };
             if tokio::time::timeout(due_in, self.stop.cancelled()).await.is_ok() {
                 return;
             }
@@ -119,38 +119,38 @@ impl Driver {
     /// Claims the town's operation, if it is free and due, and goes on until it ends or is lost.
     ///
     /// Errors: the registry's. Whatever was done until then is found again by looking.
-    pub async fn drive(&self, town: TownId) -> Result<PassReport, StoreError> {
+    pub async fn drive(&self, town: TownId) -> Result<ReconcileReport, StoreError> {
         let lease = self.settings.policy.lease;
         match self.ports.store.operations.claim(town, &self.worker, lease).await? {
             Some(operation) => self.carry(operation).await,
-            None => Ok(PassReport::NotClaimed),
+            None => Ok(ReconcileReport::NotClaimed),
         }
     }
 
     #[tracing::instrument(skip_all, fields(town.id = %operation.town, op.id = %operation.id))]
-    async fn carry(&self, mut operation: Operation) -> Result<PassReport, StoreError> {
-        operation.progress.volume_doubt.taken_over();
-        operation.progress.machine_doubt.taken_over();
+    async fn carry(&self, mut operation: Operation) -> Result<ReconcileReport, StoreError> {
+        operation.progress.unconfirmed_volume.taken_over();
+        operation.progress.unconfirmed_machine.taken_over();
         loop {
             if self.stop.is_cancelled() {
                 return match self.ports.store.operations.release(operation.fence()).await {
-                    Ok(()) => Ok(PassReport::GivenBack),
-                    Err(StoreError::Fenced { .. }) => Ok(PassReport::TakenOver),
+                    Ok(()) => Ok(ReconcileReport::GivenBack),
+                    Err(StoreError::Fenced { .. }) => Ok(ReconcileReport::TakenOver),
                     Err(error) => Err(error),
                 };
             }
             match self.pass(&mut operation).await {
                 Ok(Next::Ended) => {
                     self.endings.announce();
-                    return Ok(PassReport::Ended);
+                    return Ok(ReconcileReport::Ended);
                 }
-                Ok(Next::Parked(due_in)) => return Ok(PassReport::Parked { due_in }),
+                Ok(Next::Parked(due_in)) => return Ok(ReconcileReport::Parked { due_in }),
                 Ok(Next::Again(wait)) if wait.is_zero() => {}
                 Ok(Next::Again(wait)) => {
                     // Cut short by a shutdown; the loop's head then gives the claim back.
                     let _ = tokio::time::timeout(wait, self.stop.cancelled()).await;
                 }
-                Err(StoreError::Fenced { .. }) => return Ok(PassReport::TakenOver),
+                Err(StoreError::Fenced { .. }) => return Ok(ReconcileReport::TakenOver),
                 Err(error) => return Err(error),
             }
         }
@@ -158,7 +158,7 @@ impl Driver {
 }
 
 /// Logs what driving a town came to, once.
-fn logged(town: TownId, driven: Result<PassReport, StoreError>) -> Option<PassReport> {
+fn logged(town: TownId, driven: Result<ReconcileReport, StoreError>) -> Option<ReconcileReport> {
     match driven {
         Ok(report) => {
             tracing::debug!(town.id = %town, ?report, "drive ended");

@@ -5,16 +5,16 @@ use std::time::Duration;
 use gastown_domain::{Failure, Operation, OperationKind};
 use tokio::time::Instant;
 
-use super::Driver;
+use super::Reconciler;
 
 /// A look, or a call that makes something, takes no longer where it need not stand in line.
 const UNDISTURBED: Duration = Duration::from_secs(4);
 
-impl Driver {
+impl Reconciler {
     /// The pause after the operation's failed attempts so far, of which there were `before` when this one began. At the
     /// alert level an operator is told, once; from there on it goes on slowly, and never forgets (FM-14).
     pub(super) fn pause_after_failure(&self, operation: &Operation, before: u32) -> Duration {
-        let (policy, fraction) = (&self.settings.policy, self.ports.chance.dice.fraction());
+        let (policy, fraction) = (&self.settings.policy, self.ports.env.jitter.fraction());
         let Some(beyond) = operation.attempt.checked_sub(policy.alert_attempts) else {
             return policy.backoff.delay(operation.attempt, fraction);
         };
@@ -34,7 +34,7 @@ impl Driver {
     /// so for a bounded time in all, which is added up: no clock is compared with another (FM-51).
     pub(super) fn excuse(&self, operation: &mut Operation, wait: Duration) {
         let queued = queued(operation).saturating_add(wait);
-        if queued <= self.settings.policy.queue_patience {
+        if queued <= self.settings.policy.max_queue_time {
             operation.progress.queued_ms = u64::try_from(queued.as_millis()).unwrap_or(u64::MAX);
             operation.deadline_at += wait;
         }
@@ -53,7 +53,7 @@ impl Driver {
     pub(super) fn failures_after(&self, operation: &Operation, failure: Failure) -> u32 {
         let policy = &self.settings.policy;
         let failed = operation.attempt.saturating_add(1);
-        if failure == Failure::Throttled && queued(operation) < policy.queue_patience {
+        if failure == Failure::Throttled && queued(operation) < policy.max_queue_time {
             failed.min(policy.alert_attempts.saturating_sub(1)).max(operation.attempt)
         } else {
             failed

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Record, StoreError, TownChange};
-use gastown_domain::{Failure, Mark, Operation, OperationKind, Power, Rejection, Seen, Step, Town, TownStatus, plan};
+use gastown_domain::ports::{OperationUpdate, StoreError, TownChange};
+use gastown_domain::{Failure, Operation, OperationKind, Phase, Power, Rejection, Seen, Step, Town, TownStatus, plan};
 use tokio::time::Instant;
 
 use super::act::{Done, Learned};
@@ -13,9 +13,9 @@ use super::holding::OnLoss;
 use super::observe::Sight;
 use super::pace::is_unbounded;
 use super::setback::Setback;
-use super::{Driver, Next};
+use super::{Next, Reconciler};
 
-impl Driver {
+impl Reconciler {
     pub(super) async fn pass(&self, operation: &mut Operation) -> Result<Next, StoreError> {
         let store = &self.ports.store;
         let Some(mut town) = store.registry.load(operation.town).await? else {
@@ -34,7 +34,7 @@ impl Driver {
         let sight = self.holding(fence, OnLoss::Leave, look).await?;
         self.skip_hopeless_sync(operation, &sight);
 
-        let step = plan(operation.kind, operation.mark, sight.world);
+        let step = plan(operation.kind, operation.phase, sight.world);
         tracing::debug!(op.step = step.as_str(), ?sight.world, "planned");
         let repeated = operation.step.replace(step) == Some(step);
         operation.progress = sight.progress.clone();
@@ -92,13 +92,13 @@ impl Driver {
         let before = operation.attempt;
         if again {
             operation.attempt = operation.attempt.saturating_add(1);
-        } else if learned.mark.is_some() || learned.change != TownChange::default() || !is_unbounded(operation) {
+        } else if learned.phase.is_some() || learned.change != TownChange::default() || !is_unbounded(operation) {
             operation.attempt = 0;
         }
         let wait =
-            if again { policy.look_again.max(self.pause_after_failure(operation, before)) } else { Duration::ZERO };
+            if again { policy.poll_interval.max(self.pause_after_failure(operation, before)) } else { Duration::ZERO };
         operation.last_error = None;
-        operation.mark = learned.mark.unwrap_or(operation.mark);
+        operation.phase = learned.phase.unwrap_or(operation.phase);
         self.record(operation, learned.change, wait).await
     }
 
@@ -112,11 +112,12 @@ impl Driver {
         sight: &Sight,
     ) -> Result<Next, StoreError> {
         operation.last_error = Some(failure);
-        let soon = if waited { Duration::ZERO } else { self.settings.policy.look_again };
+        let soon = if waited { Duration::ZERO } else { self.settings.policy.poll_interval };
         // A stop past its deadline is one that may not be called failed (see `overdue`).
         let goes_on = is_unbounded(operation)
             || (operation.kind == OperationKind::Stop && sight.clock.read() >= operation.deadline_at);
-        let proves = matches!(operation.step, Some(Step::LookAgain | Step::OutwaitDoubt)) && sight.awaits_proof();
+        let proves =
+            matches!(operation.step, Some(Step::ObserveAgain | Step::AwaitUnconfirmed)) && sight.awaits_proof();
         let wait = if goes_on && !proves {
             let before = operation.attempt;
             operation.attempt = before.saturating_add(1);
@@ -145,9 +146,9 @@ impl Driver {
     /// The goal cannot be reached: undo a create or a start, end a stop, and go on with a removal.
     async fn give_up(&self, operation: &mut Operation, town: &Town, failure: Failure) -> Result<Next, StoreError> {
         let turn = match operation.kind {
-            OperationKind::Create => Some((OperationKind::RollBack, Mark::Begun)),
+            OperationKind::Create => Some((OperationKind::RollBack, Phase::Begun)),
             // What runs at Fly while the row says stopped costs money: off again. A town that ran goes on as it is.
-            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Mark::Prepared)),
+            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Phase::Prepared)),
             OperationKind::Start => None,
             OperationKind::Stop if operation.cause.is_none() => None,
             OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {
@@ -155,13 +156,13 @@ impl Driver {
             }
         };
         tracing::warn!(op.id = %operation.id, op.kind = %operation.kind, failure = failure.code(), "giving up");
-        let Some((kind, mark)) = turn else {
+        let Some((kind, phase)) = turn else {
             let outcome = Err(Rejection::Failed(failure));
             self.ports.store.operations.finish(operation.fence(), outcome, &TownChange::default()).await?;
             return Ok(Next::Ended);
         };
         operation.kind = kind;
-        operation.mark = mark;
+        operation.phase = phase;
         operation.cause = Some(failure);
         operation.last_error = Some(failure);
         operation.attempt = 0;
@@ -177,7 +178,7 @@ impl Driver {
         operation.attempt = self.failures_after(operation, failure);
         operation.last_error = Some(failure);
         // Those that Fly or a full line sent away together come back one by one.
-        let least = least.mul_f64(1.0 + self.ports.chance.dice.fraction() / 4.0);
+        let least = least.mul_f64(1.0 + self.ports.env.jitter.fraction() / 4.0);
         let wait = self.pause_after_failure(operation, before).max(least);
         if failure == Failure::Throttled {
             self.excuse(operation, wait);
@@ -199,17 +200,17 @@ impl Driver {
         let undecided = sight.error.is_some() || sight.world.machine == Seen::Present(Power::Changing);
         if awaits_last_sync(operation) && tired && undecided {
             tracing::warn!("last sync skipped: the machine cannot be asked");
-            operation.mark = Mark::Prepared;
+            operation.phase = Phase::Prepared;
             operation.progress.synced = Some(false);
         }
     }
 }
 
-fn record_of(operation: &Operation, town: TownChange, wait: Duration, hold: Option<Duration>) -> Record {
-    Record {
+fn record_of(operation: &Operation, town: TownChange, wait: Duration, hold: Option<Duration>) -> OperationUpdate {
+    OperationUpdate {
         kind: operation.kind,
-        mark: operation.mark,
-        step: operation.step.unwrap_or(Step::LookAgain),
+        phase: operation.phase,
+        step: operation.step.unwrap_or(Step::ObserveAgain),
         attempt: operation.attempt,
         last_error: operation.last_error,
         cause: operation.cause,
@@ -225,12 +226,12 @@ fn record_of(operation: &Operation, town: TownChange, wait: Duration, hold: Opti
 /// for it may have lain idle with its goal reached. A removal and an undoing are never given up.
 fn overdue(operation: &Operation, step: Step, now: DateTime<Utc>) -> Option<Failure> {
     let bounded = match operation.kind {
-        OperationKind::Create | OperationKind::Start => !matches!(step, Step::Finish | Step::OutwaitDoubt),
+        OperationKind::Create | OperationKind::Start => !matches!(step, Step::Finish | Step::AwaitUnconfirmed),
         OperationKind::Stop if operation.cause.is_some() => false,
         OperationKind::Stop => match step {
-            Step::Finish | Step::OutwaitDoubt | Step::AwaitOff => false,
+            Step::Finish | Step::AwaitUnconfirmed | Step::AwaitStopped => false,
             // It may be going down by our own word, and `running` would be a lie (FM-19).
-            Step::LookAgain => operation.mark == Mark::Begun,
+            Step::ObserveAgain => operation.phase == Phase::Begun,
             _ => true,
         },
         OperationKind::Destroy | OperationKind::RollBack => false,
@@ -241,15 +242,15 @@ fn overdue(operation: &Operation, step: Step, now: DateTime<Utc>) -> Option<Fail
 
 /// A destroy that has not yet tried its last sync.
 fn awaits_last_sync(operation: &Operation) -> bool {
-    operation.kind == OperationKind::Destroy && operation.mark == Mark::Begun
+    operation.kind == OperationKind::Destroy && operation.phase == Phase::Begun
 }
 
 /// What is missing at the deadline where no call failed last.
 const fn unreached(step: Option<Step>) -> Failure {
     match step {
-        Some(Step::PowerOn | Step::AwaitOn) => Failure::MachineNeverStarted,
-        Some(Step::PowerOff | Step::AwaitOff) => Failure::MachineBusy,
-        Some(Step::SettleSandbox) => Failure::SandboxUnhealthy,
+        Some(Step::StartMachine | Step::AwaitStarted) => Failure::MachineNeverStarted,
+        Some(Step::StopMachine | Step::AwaitStopped) => Failure::MachineBusy,
+        Some(Step::PrepareSandbox) => Failure::SandboxUnhealthy,
         _ => Failure::ProviderUnavailable,
     }
 }

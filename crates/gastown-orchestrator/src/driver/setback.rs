@@ -48,7 +48,9 @@ pub(super) fn of_provider(kind: OperationKind, step: Step, error: &ProviderError
             // A removal is never given up, whatever Fly answers.
             (OperationKind::Destroy | OperationKind::RollBack, _) => Setback::patient(Failure::MachineRefused),
             (_, Step::EnsureVolume) => Setback::GiveUp(Failure::VolumeRefused),
-            (_, Step::EnsureMachine | Step::RefreshMachine | Step::PowerOn) => Setback::GiveUp(Failure::MachineRefused),
+            (_, Step::EnsureMachine | Step::UpdateMachine | Step::StartMachine) => {
+                Setback::GiveUp(Failure::MachineRefused)
+            }
             _ => Setback::blind(Failure::MachineRefused),
         },
         ProviderError::NameTaken { .. } => Setback::GiveUp(Failure::NameTaken),

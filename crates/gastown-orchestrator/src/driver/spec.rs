@@ -6,10 +6,10 @@ use gastown_domain::ports::{MachineSpec, SealError, VolumeSpec};
 use gastown_domain::{AppName, Failure, Region, Town, VolumeId};
 use secrecy::SecretString;
 
-use super::Driver;
+use super::Reconciler;
 use crate::tokens::{SecretError, gateway_token};
 
-impl Driver {
+impl Reconciler {
     pub(super) fn volume_spec(&self, app: &AppName, town: &Town, region: Region) -> VolumeSpec {
         let template = &self.settings.machine;
         VolumeSpec { app: app.clone(), town: town.id, region, size: template.volume, guest: template.guest }

@@ -1,7 +1,7 @@
 //! What to believe of a look, and what to write down. Pure.
 
 use gastown_domain::ports::{TownChange, TownHealth};
-use gastown_domain::{Comparison, Drift, Suspicion, Town, TownStatus, compare};
+use gastown_domain::{AgreeingObservations, Drift, DriftVerdict, Town, TownStatus, compare};
 
 use super::look::Look;
 
@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 /// What is suspected and believed from now on, and what that changes in the row.
-type ToWrite = (Option<Suspicion>, Option<Drift>, TownChange);
+type ToWrite = (Option<AgreeingObservations>, Option<Drift>, TownChange);
 
 /// A look, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,18 +42,18 @@ impl Judgement {
 }
 
 /// Judges a look by what the row says and what was suspected and believed before.
-pub(super) fn judge(town: &Town, health: &TownHealth, look: &Look, agreeing_looks: u32) -> Judgement {
+pub(super) fn judge(town: &Town, health: &TownHealth, look: &Look, agreeing_observations: u32) -> Judgement {
     let known = health.drift.map(|(drift, _)| drift);
     let seen = compare(town.status, look.machine, look.volume);
     match seen {
-        Comparison::Undecided => Judgement { kind: Kind::Undecided, outcome: None },
+        DriftVerdict::Undecided => Judgement { kind: Kind::Undecided, outcome: None },
         // It agrees only where the volume was seen; the other drifts stay for the owner to read until an operation ends.
-        Comparison::Agrees => as_known(health, known.filter(|drift| *drift != Drift::VolumeLost)),
+        DriftVerdict::Agrees => as_known(health, known.filter(|drift| *drift != Drift::VolumeLost)),
         // There is no row to be told the truth.
-        Comparison::Differs(Drift::VolumeLost) if known == Some(Drift::VolumeLost) => as_known(health, known),
-        Comparison::Differs(drift) => {
-            let suspicion = Suspicion::after(health.suspicion, seen);
-            if suspicion.is_some_and(|suspicion| suspicion.is_certain(agreeing_looks)) {
+        DriftVerdict::Differs(Drift::VolumeLost) if known == Some(Drift::VolumeLost) => as_known(health, known),
+        DriftVerdict::Differs(drift) => {
+            let suspicion = AgreeingObservations::after(health.suspicion, seen);
+            if suspicion.is_some_and(|suspicion| suspicion.is_certain(agreeing_observations)) {
                 let outcome = (None, Some(worse(known, drift)), change(drift, look));
                 return Judgement { kind: Kind::Believes(drift), outcome: Some(outcome) };
             }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Alarm, Finding, Pass, ProviderError, StoreError, TownHealth, WorkerId};
+use gastown_domain::ports::{Alarm, DriftRecord, ProviderError, SingletonJob, StoreError, TownHealth, WorkerId};
 use gastown_domain::{Drift, Town};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::judgement::{Judgement, Kind, judge};
 use self::look::{Look, look};
-use self::shelves::Shelves;
+use self::shelves::VolumeListCache;
 use crate::passes::{Turn, is_alarming, until_stopped};
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -33,7 +33,7 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Compares settled towns with Fly. Cheap to clone; every clone is the same inspector.
 #[derive(Clone)]
-pub struct Inspector {
+pub struct DriftDetector {
     ports: Ports,
     settings: Arc<Settings>,
     worker: WorkerId,
@@ -41,7 +41,7 @@ pub struct Inspector {
 
 /// What one pass came to; the counts after `taken` add up to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InspectionReport {
+pub struct DriftReport {
     /// Towns that were taken.
     pub taken: usize,
     /// Those that are as their row says, or lost what they are known to have lost.
@@ -66,18 +66,18 @@ struct Taken {
 /// What has been seen in a pass so far.
 #[derive(Default)]
 struct Tally {
-    report: InspectionReport,
+    report: DriftReport,
     /// Towns that could be compared.
     compared: usize,
     /// Towns of which Fly refused to tell us anything.
     refused: usize,
     /// Nothing of these is written before the whole pass is known.
     absences: Vec<(Taken, Judgement)>,
-    shelves: Shelves,
+    shelves: VolumeListCache,
     failure: Option<ProviderError>,
 }
 
-impl Inspector {
+impl DriftDetector {
     /// An inspector on these ports.
     pub fn new(ports: Ports, settings: Arc<Settings>, worker: WorkerId) -> Self {
         Self { ports, settings, worker }
@@ -86,7 +86,7 @@ impl Inspector {
     /// Makes passes until `stop` is cancelled, whenever one is due and no other replica is at it.
     pub async fn run(&self, stop: CancellationToken) {
         let every = self.settings.policy.inspection.every;
-        until_stopped(&stop, self.ports.chance.dice.as_ref(), every, || self.pass_and_log()).await;
+        until_stopped(&stop, self.ports.env.jitter.as_ref(), every, || self.pass_and_log()).await;
     }
 
     async fn pass_and_log(&self) {
@@ -103,11 +103,11 @@ impl Inspector {
     /// or took it over.
     ///
     /// Errors: the registry's; the next pass comes anyway.
-    pub async fn pass(&self) -> Result<Option<InspectionReport>, StoreError> {
+    pub async fn pass(&self) -> Result<Option<DriftReport>, StoreError> {
         let policy = &self.settings.policy;
         let turn = Turn {
             passes: self.ports.store.passes.as_ref(),
-            pass: Pass::Inspection,
+            pass: SingletonJob::Inspection,
             worker: &self.worker,
             lease: policy.lease,
             every: policy.inspection.every,
@@ -116,7 +116,7 @@ impl Inspector {
         turn.make::<_, StoreError>(work).await
     }
 
-    async fn inspect(&self) -> Result<InspectionReport, StoreError> {
+    async fn inspect(&self) -> Result<DriftReport, StoreError> {
         let policy = &self.settings.policy.inspection;
         let began = Instant::now();
         let mut tally = Tally::default();
@@ -124,12 +124,12 @@ impl Inspector {
         while tally.report.alarm.is_none() && began.elapsed() < policy.every {
             // Everything but what this very pass has seen, so that a pass shows how many of all are absent.
             let unseen_for = policy.every / 4 + began.elapsed();
-            let batch = self.ports.store.inspections.take(BATCH, unseen_for).await?;
+            let batch = self.ports.store.drift_checks.take(BATCH, unseen_for).await?;
             if batch.is_empty() {
                 break;
             }
             self.inspect_batch(batch, &mut tally).await;
-            if is_alarming(tally.absences.len(), tally.compared, policy.alarming) {
+            if is_alarming(tally.absences.len(), tally.compared, policy.alarm_threshold) {
                 tally.report.alarm = Some(Alarm::ManyAbsent);
             } else if tally.refused == tally.report.taken {
                 tally.report.alarm = Some(Alarm::Refused);
@@ -141,7 +141,7 @@ impl Inspector {
     async fn inspect_batch(&self, batch: Vec<(Town, TownHealth, DateTime<Utc>)>, tally: &mut Tally) {
         tally.report.taken += batch.len();
         let apps = batch.iter().filter_map(|(town, ..)| self.settings.apps.app_of(&town.owner).ok());
-        tally.shelves.fill(self.ports.outside.inventory.as_ref(), apps).await;
+        tally.shelves.fill(self.ports.provider.inventory.as_ref(), apps).await;
         let seats = Arc::new(Semaphore::new(self.settings.policy.inspection.at_once));
         let mut looks = JoinSet::new();
         for (town, health, at) in batch {
@@ -150,10 +150,10 @@ impl Inspector {
                 continue;
             };
             let is_listed = tally.shelves.show(&app, town.volume_id.as_ref());
-            let (outside, seats) = (self.ports.outside.clone(), Arc::clone(&seats));
+            let (provider, seats) = (self.ports.provider.clone(), Arc::clone(&seats));
             looks.spawn(async move {
                 let _seat = seats.acquire().await;
-                let look = timeout(LOOK_PATIENCE, look(&outside, &app, &town, is_listed)).await;
+                let look = timeout(LOOK_PATIENCE, look(&provider, &app, &town, is_listed)).await;
                 let look = look.unwrap_or(Ok(Look::UNCLEAR));
                 (Taken { town, health, at }, look)
             });
@@ -176,7 +176,7 @@ impl Inspector {
     }
 
     async fn weigh(&self, taken: Taken, look: &Look, tally: &mut Tally) {
-        let judgement = judge(&taken.town, &taken.health, look, self.settings.policy.inspection.agreeing_looks);
+        let judgement = judge(&taken.town, &taken.health, look, self.settings.policy.inspection.agreeing_observations);
         tally.compared += usize::from(judgement.kind != Kind::Undecided);
         if judgement.is_absence() {
             tally.absences.push((taken, judgement));
@@ -186,7 +186,7 @@ impl Inspector {
     }
 
     /// Now that everything was seen: whether what is absent is believed.
-    async fn conclude(&self, tally: Tally) -> InspectionReport {
+    async fn conclude(&self, tally: Tally) -> DriftReport {
         let Tally { mut report, compared, absences, failure, .. } = tally;
         if let Some(error) = failure {
             let (undecided, error): (_, &dyn Error) = (report.undecided, &error);
@@ -212,11 +212,11 @@ impl Inspector {
     }
 
     /// Writes a judgement down, where there is something to write.
-    async fn settle(&self, taken: Taken, judgement: Judgement, report: &mut InspectionReport) {
+    async fn settle(&self, taken: Taken, judgement: Judgement, report: &mut DriftReport) {
         let Judgement { kind, outcome } = judgement;
         if let Some((suspicion, drift, change)) = outcome {
-            let finding = Finding { taken_at: taken.at, suspicion, drift, change };
-            match self.ports.store.inspections.settle(&taken.town, &finding).await {
+            let finding = DriftRecord { taken_at: taken.at, suspicion, drift, change };
+            match self.ports.store.drift_checks.settle(&taken.town, &finding).await {
                 Ok(true) => announce(&taken.town, kind),
                 Ok(false) => {
                     report.undecided += 1;

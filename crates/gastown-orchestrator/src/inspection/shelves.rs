@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use gastown_domain::ports::Inventory;
-use gastown_domain::{AppName, Thing, VolumeId};
+use gastown_domain::{AppName, ResourceId, VolumeId};
 use tokio::time::timeout;
 
 /// So many towns of one app are worth a list.
@@ -19,9 +19,9 @@ const LIST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The lists of one pass.
 #[derive(Default)]
-pub(super) struct Shelves(HashMap<AppName, HashSet<VolumeId>>);
+pub(super) struct VolumeListCache(HashMap<AppName, HashSet<VolumeId>>);
 
-impl Shelves {
+impl VolumeListCache {
     /// Lists the volumes of those apps that have many of these towns and were not listed in this pass.
     pub(super) async fn fill(&mut self, inventory: &dyn Inventory, apps_of_towns: impl Iterator<Item = AppName>) {
         let mut towns: HashMap<AppName, usize> = HashMap::new();
@@ -52,10 +52,10 @@ async fn list(inventory: &dyn Inventory, app: &AppName) -> HashSet<VolumeId> {
         }
         Err(_) => Vec::new(),
     };
-    let staying = listed.into_iter().filter(|item| !item.leaving);
+    let staying = listed.into_iter().filter(|item| !item.destroying);
     let volume = |thing| match thing {
-        Thing::Volume(id) => Some(id),
-        Thing::Machine(_) => None,
+        ResourceId::Volume(id) => Some(id),
+        ResourceId::Machine(_) => None,
     };
     staying.filter_map(|item| volume(item.thing)).collect()
 }

@@ -13,8 +13,8 @@ mod verdict;
 use std::error::Error;
 use std::sync::Arc;
 
-use gastown_domain::ports::{Alarm, Orphan, OrphanSighting, Pass, ProviderError, StoreError, WorkerId};
-use gastown_domain::{AppName, Thing};
+use gastown_domain::ports::{Alarm, ObservedOrphan, Orphan, ProviderError, SingletonJob, StoreError, WorkerId};
+use gastown_domain::{AppName, ResourceId};
 use tokio_util::sync::CancellationToken;
 
 pub use self::removal::Removal;
@@ -73,7 +73,7 @@ pub struct Survey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundOrphan {
     /// What and where.
-    pub sighting: OrphanSighting,
+    pub sighting: ObservedOrphan,
     /// Its entry in the book; `None` where no pass has seen it yet.
     pub entry: Option<Orphan>,
     /// Whether it may be deleted, or why not yet.
@@ -105,7 +105,7 @@ impl OrphanSweeper {
     /// Makes passes until `stop` is cancelled, whenever one is due and no other replica is at it.
     pub async fn run(&self, stop: CancellationToken) {
         let every = self.policy.orphans.every;
-        until_stopped(&stop, self.ports.chance.dice.as_ref(), every, || self.pass_and_log()).await;
+        until_stopped(&stop, self.ports.env.jitter.as_ref(), every, || self.pass_and_log()).await;
     }
 
     async fn pass_and_log(&self) {
@@ -123,7 +123,7 @@ impl OrphanSweeper {
     pub async fn pass(&self) -> Result<Option<OrphanReport>, SweepError> {
         let turn = Turn {
             passes: self.ports.passes.as_ref(),
-            pass: Pass::Orphans,
+            pass: SingletonJob::Orphans,
             worker: &self.worker,
             lease: self.policy.lease,
             every: self.policy.orphans.every,
@@ -139,14 +139,14 @@ impl OrphanSweeper {
         let stocks = self.take_stock().await?;
         let (book, now) = self.ports.book.book().await?;
         let found = self.with_verdicts(&stocks, &book, now, grace);
-        let is_seen = |app: &AppName, thing: &Thing| {
+        let is_seen = |app: &AppName, thing: &ResourceId| {
             found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *thing)
         };
         let unseen = book.iter().filter(|entry| !is_seen(&entry.app, &entry.thing)).cloned().collect();
         Ok(Survey {
             apps: stocks.read.len(),
             seen: stocks.seen(),
-            alarm: stocks.alarm(self.policy.orphans.alarming),
+            alarm: stocks.alarm(self.policy.orphans.alarm_threshold),
             failed: stocks.failed,
             orphans: found,
             unseen,
@@ -158,7 +158,7 @@ impl OrphanSweeper {
     /// deletes. A second volume is never deleted here: it may hold the town's data.
     ///
     /// Errors: something could not be asked; whether the deletion was is then in the book.
-    pub async fn delete(&self, sighting: &OrphanSighting, actor: &str) -> Result<Removal, SweepError> {
+    pub async fn delete(&self, sighting: &ObservedOrphan, actor: &str) -> Result<Removal, SweepError> {
         self.remove(sighting, Noted::No, actor).await
     }
 }

@@ -1,7 +1,9 @@
 //! The last look before a deletion, and the deletion.
 
-use gastown_domain::ports::{OrphanEnd, OrphanSighting};
-use gastown_domain::{Account, Belonging, MachineId, OrphanReason, Power, Thing, TownStatus, VolumeId, belonging};
+use gastown_domain::ports::{ObservedOrphan, OrphanEnd};
+use gastown_domain::{
+    MachineId, OrphanReason, Ownership, Power, ResourceId, TownRecord, TownStatus, VolumeId, ownership,
+};
 
 use super::{OrphanSweeper, SweepError, Verdict};
 
@@ -36,11 +38,11 @@ impl OrphanSweeper {
     /// in the way of one of these leaves the thing as it is.
     pub(super) async fn remove(
         &self,
-        sighting: &OrphanSighting,
+        sighting: &ObservedOrphan,
         noted: Noted,
         actor: &str,
     ) -> Result<Removal, SweepError> {
-        let OrphanSighting { app, item, reason } = sighting;
+        let ObservedOrphan { app, item, reason } = sighting;
         let book = &self.ports.book;
         let mounted = match self.look_last(sighting).await? {
             LastLook::Gone => {
@@ -51,7 +53,7 @@ impl OrphanSweeper {
             LastLook::Free(mounted) => mounted,
         };
         let accounts = book.accounts(&item.tags).await?;
-        if belonging(item, &accounts) != Belonging::Orphan(*reason) {
+        if ownership(item, &accounts) != Ownership::Orphan(*reason) {
             return Ok(Removal::Kept(Verdict::AccountedFor));
         }
         if *reason == OrphanReason::Second && !self.is_to_spare(sighting, mounted.as_ref(), &accounts).await? {
@@ -63,26 +65,26 @@ impl OrphanSweeper {
         book.deleting(app, &item.thing, actor).await?;
         tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");
         match &item.thing {
-            Thing::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
-            Thing::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
+            ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
+            ResourceId::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
         }
         Ok(Removal::Asked)
     }
 
-    async fn look_last(&self, sighting: &OrphanSighting) -> Result<LastLook, SweepError> {
-        let OrphanSighting { app, item, reason } = sighting;
-        let outside = &self.ports;
+    async fn look_last(&self, sighting: &ObservedOrphan) -> Result<LastLook, SweepError> {
+        let ObservedOrphan { app, item, reason } = sighting;
+        let provider = &self.ports;
         match &item.thing {
-            Thing::Machine(id) => {
-                let Some(there) = outside.machines.machine(app, id).await? else { return Ok(LastLook::Gone) };
-                let is_leaving = there.power == Power::Leaving;
-                Ok(if is_leaving { LastLook::Keep(Verdict::Leaving) } else { LastLook::Free(there.volume) })
+            ResourceId::Machine(id) => {
+                let Some(there) = provider.machines.machine(app, id).await? else { return Ok(LastLook::Gone) };
+                let is_leaving = there.power == Power::Destroying;
+                Ok(if is_leaving { LastLook::Keep(Verdict::Destroying) } else { LastLook::Free(there.volume) })
             }
-            Thing::Volume(_) if *reason == OrphanReason::Second => Ok(LastLook::Keep(Verdict::MayHoldData)),
-            Thing::Volume(id) => {
-                let Some(there) = outside.volumes.volume(app, id).await? else { return Ok(LastLook::Gone) };
-                if there.leaving {
-                    return Ok(LastLook::Keep(Verdict::Leaving));
+            ResourceId::Volume(_) if *reason == OrphanReason::Second => Ok(LastLook::Keep(Verdict::MayHoldData)),
+            ResourceId::Volume(id) => {
+                let Some(there) = provider.volumes.volume(app, id).await? else { return Ok(LastLook::Gone) };
+                if there.destroying {
+                    return Ok(LastLook::Keep(Verdict::Destroying));
                 }
                 for holder in there.bound_to.iter().chain(&item.held_by) {
                     if self.still_holds(sighting, holder).await? {
@@ -95,22 +97,22 @@ impl OrphanSweeper {
     }
 
     /// A volume stays bound a while to a machine that is gone.
-    async fn still_holds(&self, volume: &OrphanSighting, holder: &MachineId) -> Result<bool, SweepError> {
+    async fn still_holds(&self, volume: &ObservedOrphan, holder: &MachineId) -> Result<bool, SweepError> {
         Ok(self.ports.machines.machine(&volume.app, holder).await?.is_some())
     }
 
     /// Whether a second machine is one too many: its town's own answers, and the town's volume is not on this one.
     async fn is_to_spare(
         &self,
-        second: &OrphanSighting,
+        second: &ObservedOrphan,
         mounted: Option<&VolumeId>,
-        accounts: &[Account],
+        accounts: &[TownRecord],
     ) -> Result<bool, SweepError> {
         let living = accounts.iter().filter(|account| account.status != TownStatus::Destroyed);
         for account in living.filter(|account| second.item.tags.iter().any(|tag| tag.names(account.town))) {
             let Some(own) = &account.machine else { return Ok(false) };
             let answers = self.ports.machines.machine(&second.app, own).await?;
-            let is_well = answers.is_some_and(|own| own.power != Power::Leaving);
+            let is_well = answers.is_some_and(|own| own.power != Power::Destroying);
             if !is_well || (mounted.is_some() && mounted == account.volume.as_ref()) {
                 return Ok(false);
             }

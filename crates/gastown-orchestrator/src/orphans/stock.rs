@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
-use gastown_domain::ports::{Alarm, OrphanSighting, ProviderError, Stock, StoreError};
-use gastown_domain::{AppName, Belonging, StockItem, Thing, TownTag, belonging};
+use gastown_domain::ports::{Alarm, AppInventory, ObservedOrphan, ProviderError, StoreError};
+use gastown_domain::{AppName, InventoryItem, Ownership, ResourceId, TownTag, ownership};
 use tokio::time::timeout;
 
 use super::{OrphanSweeper, SweepError};
@@ -29,9 +29,9 @@ pub(super) struct Stocks {
 pub(super) struct AppStock {
     pub(super) app: AppName,
     pub(super) is_whole: bool,
-    pub(super) orphans: Vec<OrphanSighting>,
+    pub(super) orphans: Vec<ObservedOrphan>,
     /// What is no orphan: accounted for, or not to be said.
-    pub(super) others: HashSet<Thing>,
+    pub(super) others: HashSet<ResourceId>,
 }
 
 impl AppStock {
@@ -39,11 +39,11 @@ impl AppStock {
         self.orphans.len() + self.others.len()
     }
 
-    pub(super) fn holds(&self, thing: &Thing) -> bool {
+    pub(super) fn holds(&self, thing: &ResourceId) -> bool {
         self.others.contains(thing) || self.orphan(thing).is_some()
     }
 
-    pub(super) fn orphan(&self, thing: &Thing) -> Option<&OrphanSighting> {
+    pub(super) fn orphan(&self, thing: &ResourceId) -> Option<&ObservedOrphan> {
         self.orphans.iter().find(|orphan| orphan.item.thing == *thing)
     }
 }
@@ -98,7 +98,7 @@ impl OrphanSweeper {
 
     /// The registry is asked after Fly: what was made meanwhile has its row by then.
     async fn look_through(&self, app: &AppName) -> Result<AppStock, SweepError> {
-        let Stock { items, is_whole } = self.ports.inventory.stock(app).await?;
+        let AppInventory { items, is_whole } = self.ports.inventory.stock(app).await?;
         let mut stock = AppStock { app: app.clone(), is_whole, orphans: Vec::new(), others: HashSet::new() };
         for some in items.chunks(ASKED_AT_ONCE) {
             self.judge(some, &mut stock).await?;
@@ -106,15 +106,15 @@ impl OrphanSweeper {
         Ok(stock)
     }
 
-    async fn judge(&self, items: &[StockItem], stock: &mut AppStock) -> Result<(), StoreError> {
+    async fn judge(&self, items: &[InventoryItem], stock: &mut AppStock) -> Result<(), StoreError> {
         let tags: HashSet<TownTag> = items.iter().flat_map(|item| item.tags.iter().copied()).collect();
         let accounts = self.ports.book.accounts(&Vec::from_iter(tags)).await?;
         for item in items {
-            match belonging(item, &accounts) {
-                Belonging::Orphan(reason) => {
-                    stock.orphans.push(OrphanSighting { app: stock.app.clone(), item: item.clone(), reason });
+            match ownership(item, &accounts) {
+                Ownership::Orphan(reason) => {
+                    stock.orphans.push(ObservedOrphan { app: stock.app.clone(), item: item.clone(), reason });
                 }
-                Belonging::AccountedFor | Belonging::Undecided => {
+                Ownership::AccountedFor | Ownership::Undecided => {
                     stock.others.insert(item.thing.clone());
                 }
             }

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::Thing;
-use gastown_domain::ports::{Alarm, Orphan, OrphanEnd, OrphanSighting, ProviderError};
+use gastown_domain::ResourceId;
+use gastown_domain::ports::{Alarm, ObservedOrphan, Orphan, OrphanEnd, ProviderError};
 
 use super::removal::Noted;
 use super::stock::{AppStock, Stocks};
@@ -27,7 +27,7 @@ impl OrphanSweeper {
             failed: stocks.failed.len(),
             seen: stocks.seen(),
             orphans: stocks.orphans(),
-            alarm: stocks.alarm(policy.alarming),
+            alarm: stocks.alarm(policy.alarm_threshold),
             ..OrphanReport::default()
         };
         if let Some(alarm) = report.alarm {
@@ -53,7 +53,7 @@ impl OrphanSweeper {
         now: DateTime<Utc>,
         grace: Grace,
     ) -> Vec<FoundOrphan> {
-        let times = Times { book: now, ours: self.ports.chance.clock.now() };
+        let times = Times { book: now, ours: self.ports.env.clock.now() };
         let mut found = Vec::new();
         for stock in &stocks.read {
             for sighting in &stock.orphans {
@@ -119,10 +119,10 @@ impl OrphanSweeper {
     }
 
     async fn is_gone(&self, entry: &Orphan) -> Result<bool, ProviderError> {
-        let outside = &self.ports;
+        let provider = &self.ports;
         Ok(match &entry.thing {
-            Thing::Machine(id) => outside.machines.machine(&entry.app, id).await?.is_none(),
-            Thing::Volume(id) => outside.volumes.volume(&entry.app, id).await?.is_none(),
+            ResourceId::Machine(id) => provider.machines.machine(&entry.app, id).await?.is_none(),
+            ResourceId::Volume(id) => provider.volumes.volume(&entry.app, id).await?.is_none(),
         })
     }
 
@@ -144,7 +144,7 @@ impl OrphanSweeper {
         }
     }
 
-    async fn delete_and_log(&self, sighting: &OrphanSighting, report: &mut OrphanReport) {
+    async fn delete_and_log(&self, sighting: &ObservedOrphan, report: &mut OrphanReport) {
         let (app, thing) = (&sighting.app, &sighting.item.thing);
         match self.remove(sighting, Noted::Yes, ACTOR).await {
             Ok(Removal::Asked) => report.deleted += 1,

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Orphan, OrphanSighting};
-use gastown_domain::{MachineId, OrphanReason, Thing};
+use gastown_domain::ports::{ObservedOrphan, Orphan};
+use gastown_domain::{MachineId, OrphanReason, ResourceId};
 
 use super::stock::AppStock;
 use crate::settings::OrphanPolicy;
@@ -31,9 +31,9 @@ impl Grace {
     pub const NONE: Self = Self { time: Duration::ZERO, passes: 0 };
 
     /// The grace of this orphan.
-    fn of(self, sighting: &OrphanSighting) -> Self {
+    fn of(self, sighting: &ObservedOrphan) -> Self {
         match (&sighting.item.thing, sighting.reason) {
-            (Thing::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_PATIENCE, ..self },
+            (ResourceId::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_PATIENCE, ..self },
             _ => self,
         }
     }
@@ -55,7 +55,7 @@ pub enum Verdict {
     /// A second volume of a living town: it may hold the town's data.
     MayHoldData,
     /// Its deletion is under way.
-    Leaving,
+    Destroying,
     /// A volume of a machine that is still there: that one goes first.
     HeldBy(MachineId),
     /// The list it was seen in was not whole.
@@ -89,7 +89,7 @@ impl fmt::Display for Verdict {
             Self::Deletable => f.write_str("may be deleted"),
             Self::NeedsWord => f.write_str("a second machine of a living town: only on an operator's word"),
             Self::MayHoldData => f.write_str("a second volume of a living town: it may hold its data"),
-            Self::Leaving => f.write_str("its deletion is under way"),
+            Self::Destroying => f.write_str("its deletion is under way"),
             Self::HeldBy(machine) => write!(f, "held by machine {machine}, which goes first"),
             Self::ListNotWhole => f.write_str("the app could not be read whole"),
             Self::SeenTooShort { until } => write!(f, "not seen for long enough before {}", plain(until)),
@@ -116,26 +116,26 @@ pub(super) struct Times {
 
 /// What the book and the lists say of an orphan.
 pub(super) fn verdict(
-    sighting: &OrphanSighting,
+    sighting: &ObservedOrphan,
     entry: Option<&Orphan>,
     stock: &AppStock,
     grace: Grace,
     times: Times,
 ) -> Verdict {
     let item = &sighting.item;
-    if item.leaving {
-        return Verdict::Leaving;
+    if item.destroying {
+        return Verdict::Destroying;
     }
     if !sighting.reason.may_be_deleted() {
         return match item.thing {
-            Thing::Machine(_) => Verdict::NeedsWord,
-            Thing::Volume(_) => Verdict::MayHoldData,
+            ResourceId::Machine(_) => Verdict::NeedsWord,
+            ResourceId::Volume(_) => Verdict::MayHoldData,
         };
     }
     if !stock.is_whole {
         return Verdict::ListNotWhole;
     }
-    if let Some(holder) = item.held_by.as_ref().filter(|holder| stock.holds(&Thing::Machine((*holder).clone()))) {
+    if let Some(holder) = item.held_by.as_ref().filter(|holder| stock.holds(&ResourceId::Machine((*holder).clone()))) {
         return Verdict::HeldBy(holder.clone());
     }
     by_patience(entry, item.made_at, grace.of(sighting), times)

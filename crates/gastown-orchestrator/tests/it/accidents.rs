@@ -10,7 +10,7 @@ use crate::world::{Machine, Phase, Volume, World};
 impl World {
     /// The machine of a town, unless it is on its way out.
     pub(crate) fn present(&mut self, town: TownId) -> Option<&mut Machine> {
-        let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Leaving;
+        let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Destroying;
         self.machines.iter_mut().find(stays)
     }
 
@@ -19,7 +19,7 @@ impl World {
         let to: VolumeId = format!("vol_{}", self.next()).parse().unwrap();
         let Some(machine) = self.present(town) else { return false };
         let from = std::mem::replace(&mut machine.volume, to.clone());
-        let Some(volume) = self.volume(&from).filter(|volume| volume.leaving.is_none()) else { return false };
+        let Some(volume) = self.volume(&from).filter(|volume| volume.destroying.is_none()) else { return false };
         let moved = Volume { id: to, made_at: Instant::now(), ..volume.clone() };
         (volume.gone, volume.held_by) = (true, None);
         self.volumes.push(moved);
@@ -30,7 +30,7 @@ impl World {
     pub(crate) fn lose_volume(&mut self, town: TownId) -> bool {
         let Some(machine) = self.present(town) else { return false };
         let id = machine.volume.clone();
-        let Some(volume) = self.volume(&id).filter(|volume| volume.used && volume.leaving.is_none()) else {
+        let Some(volume) = self.volume(&id).filter(|volume| volume.used && volume.destroying.is_none()) else {
             return false;
         };
         (volume.gone, volume.held_by) = (true, None);

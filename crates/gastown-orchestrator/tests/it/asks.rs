@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::{
     Action, HomeCalls as _, HomeError, MockApps, MockMachines, MockRegistry, MockSandboxes, MockSealer, MockTokenMint,
-    MockTownKeys, MockVolumes, ProviderError, SandboxError, SealError, TownError, Towns as _, VolumeSighting,
+    MockTownKeys, MockVolumes, ObservedVolume, ProviderError, SandboxError, SealError, TownError, Towns as _,
 };
 use gastown_domain::{Failure, Gigabytes, OperationKind, TownStatus};
 use tokio::time::Instant;
@@ -46,7 +46,7 @@ async fn a_create_asks_for_the_app_first_and_for_one_volume_of_the_configured_si
         .in_sequence(&mut order)
         .returning(|_| Err(ProviderError::Refused { action: Action::CreateVolume, cause: "no".into() }));
     // The roll back asks nothing: what was refused for good is not there.
-    (ports.outside.apps, ports.outside.volumes) = (Arc::new(apps), Arc::new(volumes));
+    (ports.provider.apps, ports.provider.volumes) = (Arc::new(apps), Arc::new(volumes));
 
     let error = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
 
@@ -69,7 +69,7 @@ async fn a_throttled_call_is_repeated_no_sooner_than_it_is_told() {
             _ => Ok(()),
         }
     });
-    ports.outside.apps = Arc::new(apps);
+    ports.provider.apps = Arc::new(apps);
 
     let town = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await.unwrap();
 
@@ -89,7 +89,7 @@ async fn a_wait_that_is_asked_for_and_never_ends_is_cut_short() {
             0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
             _ => Ok(()),
         });
-        ports.outside.apps = Arc::new(apps);
+        ports.provider.apps = Arc::new(apps);
 
         let _in_time = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
         bench.recover().await;
@@ -123,7 +123,7 @@ async fn a_lost_volume_is_confirmed_by_two_different_looks_and_never_made_again(
     volumes.expect_volume().withf(move |_, id| *id == lost).times(1).returning(|_, _| Ok(None));
     volumes.expect_volumes_of().withf(move |_, of| *of == town.id).times(1).returning(|_, _| Ok(Vec::new()));
     volumes.expect_create_volume().never();
-    ports.outside.volumes = Arc::new(volumes);
+    ports.provider.volumes = Arc::new(volumes);
 
     let error = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await;
 
@@ -137,7 +137,7 @@ async fn a_sync_that_hangs_or_fails_holds_no_stop_up_and_is_not_claimed() {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
         let mut ports = bench.ports(&Process::default());
-        ports.outside.sandboxes = if hangs { Arc::new(Hanging) } else { Arc::new(failing_sync()) };
+        ports.provider.sandboxes = if hangs { Arc::new(Hanging) } else { Arc::new(failing_sync()) };
 
         let stopped = bench.replica_on(ports, Process::default()).towns.stop_town(&alice(), town).await.unwrap();
 
@@ -204,9 +204,9 @@ async fn a_read_that_fails_makes_nothing() {
     machines.expect_start_machine().never();
     let mut volumes = MockVolumes::new();
     volumes.expect_volume().returning(|_, id| {
-        Ok(Some(VolumeSighting { id: id.clone(), region: "iad".parse().unwrap(), leaving: false, bound_to: None }))
+        Ok(Some(ObservedVolume { id: id.clone(), region: "iad".parse().unwrap(), destroying: false, bound_to: None }))
     });
-    (ports.outside.machines, ports.outside.volumes) = (Arc::new(machines), Arc::new(volumes));
+    (ports.provider.machines, ports.provider.volumes) = (Arc::new(machines), Arc::new(volumes));
 
     let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap();
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gastown_domain::ports::{Clock as _, CreateTown, Dice, TownError, Towns as _, WorkerId};
+use gastown_domain::ports::{Clock as _, CreateTown, Jitter, TownError, Towns as _, WorkerId};
 use gastown_domain::{Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus, UserId};
 use gastown_orchestrator::{
-    AppPlacement, Chance, Inspector, Keys, MachineTemplate, OrphanSweeper, Outside, Policy, Ports, SandboxEnv,
+    AppPlacement, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
     Settings, Store as StorePorts, TownService, Workers,
 };
 use tokio::time::{Instant, sleep};
@@ -67,7 +67,7 @@ pub(crate) struct Bench {
     /// What processes that begin from now on are told.
     pub(crate) settings: Settings,
     ids: Arc<Counter>,
-    dice: Arc<dyn Dice>,
+    jitter: Arc<dyn Jitter>,
     processes: AtomicU32,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Bench {
 pub(crate) struct Replica {
     pub(crate) towns: TownService,
     pub(crate) workers: Workers,
-    pub(crate) inspector: Inspector,
+    pub(crate) drift_detector: DriftDetector,
     pub(crate) orphans: OrphanSweeper,
     pub(crate) process: Process,
     pub(crate) stop: CancellationToken,
@@ -97,7 +97,7 @@ impl Bench {
         Self::with_dice(Arc::new(Middle))
     }
 
-    pub(crate) fn with_dice(dice: Arc<dyn Dice>) -> Self {
+    pub(crate) fn with_dice(jitter: Arc<dyn Jitter>) -> Self {
         let store = Store::new(PausedClock(Instant::now()));
         store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
         let fly = Arc::<Fly>::default();
@@ -109,7 +109,7 @@ impl Bench {
             mint: Arc::default(),
             settings: settings(),
             ids: Arc::default(),
-            dice,
+            jitter,
             processes: AtomicU32::new(0),
         }
     }
@@ -131,22 +131,22 @@ impl Bench {
                 rigs: connection.clone(),
                 operations: connection.clone(),
                 users: connection.clone(),
-                inspections: connection.clone(),
+                drift_checks: connection.clone(),
                 orphans: connection.clone(),
                 passes: connection,
             },
-            outside: Outside {
+            provider: Provider {
                 apps: line.clone(),
                 volumes: line.clone(),
                 machines: line.clone(),
                 sandboxes: line.clone(),
                 inventory: line,
             },
-            keys: Keys { mint: self.mint.clone(), sealer: Arc::new(Wrapper), towns: Arc::new(Derived) },
-            chance: Chance {
+            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(Wrapper), towns: Arc::new(Derived) },
+            env: Env {
                 clock: Arc::new(ItsClock { process: process.clone(), right: self.store.clock }),
                 ids: self.ids.clone(),
-                dice: self.dice.clone(),
+                jitter: self.jitter.clone(),
             },
         }
     }
@@ -165,7 +165,7 @@ impl Bench {
         let towns = TownService::new(ports.clone(), self.settings.clone(), worker.clone(), stop.clone());
         Replica {
             workers: Workers::new(towns.clone()),
-            inspector: Inspector::new(ports.clone(), self.settings.clone().into(), worker.clone()),
+            drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into(), worker.clone()),
             orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
             towns,
             process,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Alarm, Finding, Inspections, Orphan, OrphanEnd, OrphanSighting, Orphans, Pass, PassClaim, PassState, Passes,
-    StoreError, TownHealth, WorkerId,
+    Alarm, DriftChecks, DriftRecord, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd, Orphans, SingletonJob,
+    SingletonJobs, StoreError, TownHealth, WorkerId,
 };
-use gastown_domain::{Account, AppName, Drift, Thing, Town, TownId, TownStatus, TownTag};
+use gastown_domain::{AppName, Drift, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
 
 use crate::faults::Query;
 use crate::store::{Connection, Rows};
@@ -30,10 +30,10 @@ pub(crate) struct Books {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
     /// What was news, in order.
     pub(crate) drifts: Vec<(TownId, Drift)>,
-    pub(crate) orphans: BTreeMap<(AppName, Thing), Orphan>,
+    pub(crate) orphans: BTreeMap<(AppName, ResourceId), Orphan>,
     /// Deletions that were written down before they were asked for, and by whom.
-    pub(crate) deletions: Vec<(Thing, String)>,
-    pub(crate) closed: Vec<(Thing, OrphanEnd)>,
+    pub(crate) deletions: Vec<(ResourceId, String)>,
+    pub(crate) closed: Vec<(ResourceId, OrphanEnd)>,
     pub(crate) passes: BTreeMap<&'static str, PassRow>,
 }
 
@@ -78,7 +78,7 @@ fn is_settled(rows: &Rows, town: &Town) -> bool {
 }
 
 #[async_trait]
-impl Inspections for Connection {
+impl DriftChecks for Connection {
     async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
         self.query(Query::TakeTowns, |rows, now| {
             let unseen = |town: &Town| {
@@ -98,7 +98,7 @@ impl Inspections for Connection {
         .await
     }
 
-    async fn settle(&self, town: &Town, finding: &Finding) -> Result<bool, StoreError> {
+    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
         self.query(Query::SettleTown, |rows, now| {
             let before = rows.books.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
@@ -124,10 +124,10 @@ impl Inspections for Connection {
 
 #[async_trait]
 impl Orphans for Connection {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<Account>, StoreError> {
+    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         self.query(Query::Accounts, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
-            let account = |town: &Town| Account {
+            let account = |town: &Town| TownRecord {
                 town: town.id,
                 status: town.status,
                 machine: town.machine_id.clone(),
@@ -139,11 +139,11 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn note(&self, seen: &[OrphanSighting]) -> Result<Vec<Orphan>, StoreError> {
+    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         self.query(Query::NoteOrphans, |rows, now| {
             let book = &mut rows.books.orphans;
-            let note = |sighting: &OrphanSighting| {
-                let OrphanSighting { app, item, reason } = sighting;
+            let note = |sighting: &ObservedOrphan| {
+                let ObservedOrphan { app, item, reason } = sighting;
                 let key = (app.clone(), item.thing.clone());
                 let known = book.get(&key).filter(|known| known.reason == *reason).cloned();
                 let mut entry = known.unwrap_or_else(|| Orphan {
@@ -174,7 +174,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn deleting(&self, app: &AppName, thing: &Thing, actor: &str) -> Result<(), StoreError> {
+    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.query(Query::DeletingOrphan, |rows, now| {
             let entry = rows.books.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
@@ -187,7 +187,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn close(&self, app: &AppName, thing: &Thing, end: OrphanEnd) -> Result<(), StoreError> {
+    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError> {
         self.query(Query::CloseOrphan, |rows, _| {
             if rows.books.orphans.remove(&(app.clone(), thing.clone())).is_some() {
                 rows.books.closed.push((thing.clone(), end));
@@ -199,14 +199,14 @@ impl Orphans for Connection {
 }
 
 #[async_trait]
-impl Passes for Connection {
-    async fn claim_pass(
+impl SingletonJobs for Connection {
+    async fn claim_job(
         &self,
-        pass: Pass,
+        pass: SingletonJob,
         _: &WorkerId,
         lease: Duration,
         every: Duration,
-    ) -> Result<Option<PassClaim>, StoreError> {
+    ) -> Result<Option<LeaderLease>, StoreError> {
         self.query(Query::ClaimPass, |rows, now| {
             let row = rows.books.passes.entry(pass.as_str()).or_default();
             let is_due = row.began_at.is_none_or(|at| at + every <= now);
@@ -216,12 +216,12 @@ impl Passes for Connection {
             }
             row.number += 1;
             (row.began_at, row.lease_until) = (Some(now), Some(now + lease));
-            Ok(Some(PassClaim { pass, number: row.number }))
+            Ok(Some(LeaderLease { pass, number: row.number }))
         })
         .await
     }
 
-    async fn prolong(&self, claim: PassClaim, lease: Duration) -> Result<bool, StoreError> {
+    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.query(Query::ProlongPass, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
@@ -230,7 +230,7 @@ impl Passes for Connection {
         .await
     }
 
-    async fn end(&self, claim: PassClaim, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.query(Query::EndPass, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
@@ -240,18 +240,18 @@ impl Passes for Connection {
         .await
     }
 
-    async fn states(&self) -> Result<Vec<PassState>, StoreError> {
+    async fn states(&self) -> Result<Vec<JobState>, StoreError> {
         self.query(Query::PassStates, |rows, _| {
-            let state = |pass: Pass| {
+            let state = |pass: SingletonJob| {
                 let row = rows.books.passes.get(pass.as_str()).cloned().unwrap_or_default();
-                PassState { pass, ended_at: row.ended_at, alarm: row.alarm }
+                JobState { pass, ended_at: row.ended_at, alarm: row.alarm }
             };
-            Ok(Pass::ALL.into_iter().map(state).collect())
+            Ok(SingletonJob::ALL.into_iter().map(state).collect())
         })
         .await
     }
 }
 
-fn held(rows: &mut Rows, claim: PassClaim) -> Option<&mut PassRow> {
+fn held(rows: &mut Rows, claim: LeaderLease) -> Option<&mut PassRow> {
     rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
 }

@@ -59,7 +59,7 @@ listed! {
         Unsettled,
         // Users
         User,
-        // Inspections
+        // DriftChecks
         TakeTowns,
         SettleTown,
         // Orphans

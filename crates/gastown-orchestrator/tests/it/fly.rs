@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Action, Apps, Awaited, MachineSighting, MachineSpec, Machines, ProviderError, VolumeSighting, VolumeSpec, Volumes,
+    Action, Apps, Awaited, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec, Volumes,
 };
 use gastown_domain::{AppName, MachineId, Power, TownId, VolumeId};
 use tokio::time::{Instant, sleep};
@@ -166,7 +166,7 @@ impl Apps for Line {
 
 #[async_trait]
 impl Volumes for Line {
-    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<VolumeSighting>, ProviderError> {
+    async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError> {
         self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::ReadVolume, move |world| {
@@ -175,7 +175,7 @@ impl Volumes for Line {
         .await
     }
 
-    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<VolumeSighting>, ProviderError> {
+    async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
         self.is_asked_in(app, &town);
         self.fly(Action::ListVolumes, move |world| {
             let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_shown());
@@ -184,7 +184,7 @@ impl Volumes for Line {
         .await
     }
 
-    async fn create_volume(&self, spec: &VolumeSpec) -> Result<VolumeSighting, ProviderError> {
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError> {
         self.is_asked_in(&spec.app, &spec.town);
         let spec = spec.clone();
         self.fly(Action::CreateVolume, move |world| Ok(world.add_volume_in(spec.app, spec.town, &spec.region))).await
@@ -206,7 +206,7 @@ impl Volumes for Line {
 
 #[async_trait]
 impl Machines for Line {
-    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<MachineSighting>, ProviderError> {
+    async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError> {
         self.is_asked_in(app, id);
         let id = id.clone();
         self.fly(Action::ReadMachine, move |world| {
@@ -216,7 +216,7 @@ impl Machines for Line {
         .await
     }
 
-    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<MachineSighting>, ProviderError> {
+    async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError> {
         self.is_asked_in(app, &town);
         self.fly(Action::ListMachines, move |world| {
             let shown = world.machines_of(town).into_iter().filter(|machine| machine.is_shown());
@@ -225,14 +225,14 @@ impl Machines for Line {
         .await
     }
 
-    async fn create_machine(&self, spec: &MachineSpec) -> Result<MachineSighting, ProviderError> {
+    async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         self.is_asked_in(&spec.app, &spec.town);
         let spec = spec.clone();
         self.fly(ACTION, move |world| {
             if let Some(holder) = world.machines_of(spec.town).first() {
                 return match holder.power() {
-                    Power::Leaving => Err(not_now(ACTION)),
+                    Power::Destroying => Err(not_now(ACTION)),
                     _ => Ok(world.sight_machine(holder)),
                 };
             }
@@ -249,7 +249,7 @@ impl Machines for Line {
                 }
                 Some(_) => {
                     let id = world.add_machine(&spec, Instant::now());
-                    Ok(MachineSighting { id, power: Power::Starting, volume: Some(spec.volume) })
+                    Ok(ObservedMachine { id, power: Power::Starting, volume: Some(spec.volume) })
                 }
             }
         })

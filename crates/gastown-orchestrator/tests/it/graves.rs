@@ -28,8 +28,8 @@ impl World {
     /// Deletes a volume that nothing holds; it is gone a while later.
     pub(crate) fn bury_volume(&mut self, id: &VolumeId, now: Instant) {
         let gone_at = now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE };
-        let Some(volume) = self.volume(id).filter(|volume| volume.leaving.is_none()) else { return };
-        volume.leaving = Some(gone_at);
+        let Some(volume) = self.volume(id).filter(|volume| volume.destroying.is_none()) else { return };
+        volume.destroying = Some(gone_at);
         let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
         let name = volume.name.clone();
         let was_garbled = self.is_garbled(now);
@@ -37,8 +37,8 @@ impl World {
     }
 
     pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
-        let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Leaving) else { return };
-        machine.phase = Phase::Leaving(now + LEAVE);
+        let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Destroying) else { return };
+        machine.phase = Phase::Destroying(now + LEAVE);
         // A copy has a name of its own, and says of whom it is.
         let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
         let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);

@@ -1,8 +1,8 @@
 //! The inventory of the in-memory Fly: its apps, and everything in them.
 
 use async_trait::async_trait;
-use gastown_domain::ports::{Action, Inventory, ProviderError, Stock};
-use gastown_domain::{AppName, StockItem, Thing, TownId, TownTag};
+use gastown_domain::ports::{Action, AppInventory, Inventory, ProviderError};
+use gastown_domain::{AppName, InventoryItem, ResourceId, TownId, TownTag};
 
 use crate::faults::Call;
 use crate::fly::Line;
@@ -38,7 +38,7 @@ impl Inventory for Line {
         self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
-    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
+    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         self.is_asked_in(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
@@ -55,30 +55,30 @@ impl Inventory for Line {
         };
         let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;
         items.extend(volumes);
-        Ok(Stock { items, is_whole: machines_are_whole && volumes_are_whole })
+        Ok(AppInventory { items, is_whole: machines_are_whole && volumes_are_whole })
     }
 }
 
-fn machine_item(machine: &Machine, world: &World) -> Option<StockItem> {
+fn machine_item(machine: &Machine, world: &World) -> Option<InventoryItem> {
     let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
     let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
-    (!tags.is_empty()).then(|| StockItem {
-        thing: Thing::Machine(machine.id.clone()),
+    (!tags.is_empty()).then(|| InventoryItem {
+        thing: ResourceId::Machine(machine.id.clone()),
         name: machine.name.clone(),
         tags,
         made_at: Some(world.date(machine.made_at)),
         held_by: None,
-        leaving: machine.power() == gastown_domain::Power::Leaving,
+        destroying: machine.power() == gastown_domain::Power::Destroying,
     })
 }
 
-fn volume_item(volume: &Volume, world: &World) -> Option<StockItem> {
-    Some(StockItem {
-        thing: Thing::Volume(volume.id.clone()),
+fn volume_item(volume: &Volume, world: &World) -> Option<InventoryItem> {
+    Some(InventoryItem {
+        thing: ResourceId::Volume(volume.id.clone()),
         name: volume.name.clone(),
         tags: vec![TownTag::of_volume_name(&volume.name)?],
         made_at: Some(world.date(volume.made_at)),
         held_by: volume.held_by.clone(),
-        leaving: volume.leaving.is_some(),
+        destroying: volume.destroying.is_some(),
     })
 }

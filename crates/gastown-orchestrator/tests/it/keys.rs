@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Clock, Dice, GatewayGrant, GatewayToken, Ids, MintError, SealError, Sealer, TokenMint, TownKeys,
+    Clock, GatewayGrant, GatewayToken, Ids, Jitter, MintError, SealError, Sealer, TokenMint, TownKeys,
 };
 use gastown_domain::{OperationId, RigId, TownId};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -99,7 +99,7 @@ impl Ids for Counter {
 
 pub(crate) struct Middle;
 
-impl Dice for Middle {
+impl Jitter for Middle {
     fn fraction(&self) -> f64 {
         0.5
     }

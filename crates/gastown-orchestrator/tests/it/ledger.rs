@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::ports::Outcome;
+use gastown_domain::ports::OperationResult;
 use gastown_domain::{OperationKind, Rejection, Rig, RigId, RigStatus, TownId, TownStatus};
 
 use crate::store::Rows;
@@ -20,7 +20,7 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone, Copy)]
 enum Entry {
     /// An operation that was accepted as one of this kind has ended.
-    Ended(OperationKind, Outcome),
+    Ended(OperationKind, OperationResult),
     /// The inspector told the row that the town is so by now.
     Noticed(TownStatus),
 }
@@ -35,7 +35,7 @@ struct RigEntry {
 }
 
 impl Ledger {
-    pub(crate) fn ended(&mut self, town: TownId, kind: OperationKind, outcome: Outcome) {
+    pub(crate) fn ended(&mut self, town: TownId, kind: OperationKind, outcome: OperationResult) {
         self.towns.entry(town).or_default().push(Entry::Ended(kind, outcome));
     }
 
@@ -98,7 +98,7 @@ impl Entry {
 }
 
 /// A create comes up or is undone, a removal has no end but its goal; only a start and a stop may fail.
-const fn may_end(kind: OperationKind, outcome: Outcome) -> bool {
+const fn may_end(kind: OperationKind, outcome: OperationResult) -> bool {
     match (kind, outcome) {
         (_, Ok(()) | Err(Rejection::Preempted)) => true,
         (OperationKind::Create, Err(Rejection::RolledBack(_))) => true,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use gastown_domain::ports::{Action, Clock as _, CreateTown, Towns as _, WorkerId};
 use gastown_domain::{Failure, OperationKind, TownConfig, TownStatus};
-use gastown_orchestrator::{PassReport, Policy, TownService};
+use gastown_orchestrator::{Policy, ReconcileReport, TownService};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -41,9 +41,9 @@ async fn what_waits_long_gives_its_claim_back() {
     assert!(row.operation.next_attempt_at > bench.store.clock.now(), "it waits");
     assert_eq!(row.operation.last_error, Some(Failure::ProviderUnavailable));
     let driver = replica.towns.driver();
-    assert_eq!(driver.drive(town).await.unwrap(), PassReport::NotClaimed, "not before it is due");
+    assert_eq!(driver.drive(town).await.unwrap(), ReconcileReport::NotClaimed, "not before it is due");
     sleep(11 * MINUTE).await;
-    assert!(matches!(driver.drive(town).await.unwrap(), PassReport::Parked { .. }));
+    assert!(matches!(driver.drive(town).await.unwrap(), ReconcileReport::Parked { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,9 +96,9 @@ async fn a_create_that_fly_holds_up_is_not_rolled_back_for_waiting() {
     assert_eq!(town.status, TownStatus::Provisioning);
     let row = bench.store.rows().operations[&town.id].operation.clone();
     assert_eq!(row.last_error, Some(Failure::Throttled), "the owner sees what it waits for");
-    assert!(row.deadline_at > row.created_at + Policy::production().create_patience, "the queue does not count");
+    assert!(row.deadline_at > row.created_at + Policy::production().create_timeout, "the queue does not count");
 
-    let (stop, patience) = (replica.stop.clone(), Policy::production().create_patience);
+    let (stop, patience) = (replica.stop.clone(), Policy::production().create_timeout);
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(patience * 2).await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Provisioning, "still in the queue");
@@ -217,7 +217,7 @@ async fn callers_beyond_the_places_wait_in_the_registry() {
     let bench = Bench::new();
     let process = Process::default();
     let mut settings = settings();
-    settings.policy.most_waiting = 0;
+    settings.policy.max_waiting = 0;
     let worker = WorkerId("full".to_owned());
     let towns = TownService::new(bench.ports(&process), settings, worker, CancellationToken::new());
     let town = towns.create_town(&alice(), request("mill")).await.unwrap();
@@ -308,7 +308,7 @@ async fn a_create_does_not_wait_for_ever_for_the_towns_rigs() {
     while bench.store.town(town).status != TownStatus::Running {
         sleep(Duration::from_secs(1)).await;
     }
-    let patience = Policy::production().rigs_patience;
+    let patience = Policy::production().rigs_timeout;
     assert!(began.elapsed() < patience + MINUTE, "{:?}", began.elapsed());
 
     bench.recover().await;

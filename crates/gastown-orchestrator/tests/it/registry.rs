@@ -11,7 +11,7 @@ use crate::store::{Connection, town_row};
 #[async_trait]
 impl Registry for Connection {
     async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError> {
-        let NewCreate { town, operation, keyed, most_towns } = create;
+        let NewCreate { town, operation, keyed, max_towns } = create;
         self.query(Query::AcceptCreate, |rows, now| {
             if !rows.users.contains(&town.owner) {
                 return Err(StoreError::UserUnknown);
@@ -27,8 +27,8 @@ impl Registry for Connection {
                 return Ok(AcceptedCreate::Known { town: *known, operation: *operation });
             }
             let living = rows.towns.values().filter(|row| row.owner == town.owner && !row.is_tombstone()).count();
-            if living >= *most_towns as usize {
-                return Err(StoreError::TooManyTowns { limit: *most_towns });
+            if living >= *max_towns as usize {
+                return Err(StoreError::TooManyTowns { limit: *max_towns });
             }
             let twin = |row: &Town| row.owner == town.owner && row.name == town.name && !row.is_tombstone();
             if rows.towns.values().any(twin) {

@@ -109,7 +109,7 @@ async fn a_refusal_that_comes_late_takes_no_rig_that_somebody_else_made_active()
         store.rows().rigs[0].status = RigStatus::Active;
         Err(SandboxError::Refused { reason: "its folder is there".to_owned() })
     });
-    ports.outside.sandboxes = Arc::new(sandboxes);
+    ports.provider.sandboxes = Arc::new(sandboxes);
 
     let towns = bench.replica_on(ports, Process::default()).towns;
     let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Clock, NewOperation, Operations, Outcome, Record, RequestFingerprint, Requested, StoreError, TownChange, User,
-    Users, WorkerId,
+    Clock, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested, StoreError,
+    TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Fence, Mark, Operation, OperationId, OperationKind, Progress, Rejection, Rig, SandboxId, Town, TownId, TownStatus,
+    Fence, Operation, OperationId, OperationKind, Phase, Progress, Rejection, Rig, SandboxId, Town, TownId, TownStatus,
     UserId,
 };
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ pub(crate) struct Rows {
     pub(crate) towns: BTreeMap<TownId, Town>,
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
-    pub(crate) outcomes: BTreeMap<OperationId, Outcome>,
+    pub(crate) outcomes: BTreeMap<OperationId, OperationResult>,
     /// Every operation that was ever accepted: its town, its kind, who asked.
     pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
     /// When each tombstone was made, by the one clock that nobody sets.
@@ -132,7 +132,7 @@ impl Rows {
             id: wish.id,
             town: wish.town,
             kind: wish.kind,
-            mark: Mark::Begun,
+            phase: Phase::Begun,
             step: None,
             attempt: 0,
             last_error: None,
@@ -154,7 +154,7 @@ impl Rows {
         self.ledger.rig_accepted(rig);
     }
 
-    pub(crate) fn end(&mut self, operation: OperationId, outcome: Outcome) {
+    pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult) {
         self.outcomes.insert(operation, outcome);
         if let Some((town, kind, _)) = self.accepted.get(&operation) {
             self.ledger.ended(*town, *kind, outcome);
@@ -168,7 +168,7 @@ impl Rows {
 
     pub(crate) fn change(&mut self, town: TownId, change: &TownChange) -> Result<(), StoreError> {
         let row = self.towns.get_mut(&town).ok_or(StoreError::TownNotFound)?;
-        let status = if change.hidden_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
+        let status = if change.soft_deleted_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
         if let Some(status) = status {
             if !row.status.may_become(status) {
                 return Err(StoreError::Refused { constraint: None, cause: "the table of statuses".into() });
@@ -184,7 +184,7 @@ impl Rows {
         if let Some(region) = &change.region {
             row.region = Some(region.clone());
         }
-        if let Some(at) = change.hidden_at {
+        if let Some(at) = change.soft_deleted_at {
             self.hidden.entry(town).or_insert_with(Instant::now);
             row.sandbox_id = row.sandbox_id.tombstone(town);
             row.destroyed_at.get_or_insert(at);
@@ -278,7 +278,7 @@ impl Operations for Connection {
                 if operation.kind == OperationKind::Destroy
                     && let Some(row) = rows.operations.get_mut(&operation.town)
                 {
-                    row.operation.mark = Mark::Settled;
+                    row.operation.phase = Phase::Settled;
                 }
             }
             Ok(stranded)
@@ -286,7 +286,7 @@ impl Operations for Connection {
         .await
     }
 
-    async fn record(&self, fence: Fence, record: &Record) -> Result<(), StoreError> {
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError> {
         self.query(Query::Record, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, &record.town)?;
@@ -297,7 +297,7 @@ impl Operations for Connection {
             }
             let operation = &mut row.operation;
             operation.kind = record.kind;
-            operation.mark = record.mark;
+            operation.phase = record.phase;
             operation.step = Some(record.step);
             operation.attempt = record.attempt;
             operation.last_error = record.last_error;
@@ -306,7 +306,7 @@ impl Operations for Connection {
             operation.deadline_at = record.deadline_at;
             operation.next_attempt_at = later(now, record.wait);
             operation.updated_at = now;
-            if record.town.hidden_at.is_some() {
+            if record.town.soft_deleted_at.is_some() {
                 rows.books.operated_on(fence.town, now, Belief::PutRight);
             }
             Ok(())
@@ -323,7 +323,7 @@ impl Operations for Connection {
         .await
     }
 
-    async fn finish(&self, fence: Fence, outcome: Outcome, town: &TownChange) -> Result<(), StoreError> {
+    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
         self.query(Query::Finish, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
@@ -331,7 +331,7 @@ impl Operations for Connection {
             rows.end(fence.operation, outcome);
             let belief = match town.drift {
                 Some(found) => Belief::Found(found),
-                None if outcome.is_ok() || town.hidden_at.is_some() => Belief::PutRight,
+                None if outcome.is_ok() || town.soft_deleted_at.is_some() => Belief::PutRight,
                 None => Belief::Kept,
             };
             rows.books.operated_on(fence.town, now, belief);
@@ -340,7 +340,7 @@ impl Operations for Connection {
         .await
     }
 
-    async fn outcome(&self, operation: OperationId) -> Result<Option<Outcome>, StoreError> {
+    async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
         self.query(Query::Outcome, |rows, _| Ok(rows.outcomes.get(&operation).copied())).await
     }
 }

@@ -141,7 +141,7 @@ async fn a_start_goes_on_where_fly_has_moved_the_volume() {
         let [old, new] = world.volumes.as_mut_slice() else { panic!("two") };
         new.rigs.clone_from(&old.rigs);
         (new.used, new.held_by) = (true, Some(holder));
-        (old.held_by, old.leaving) = (None, Some(Instant::now() + Duration::from_secs(7 * 24 * 60 * 60)));
+        (old.held_by, old.destroying) = (None, Some(Instant::now() + Duration::from_secs(7 * 24 * 60 * 60)));
         world.machines[0].volume = moved.clone();
         moved
     };
@@ -161,11 +161,11 @@ async fn of_several_machines_a_stop_finds_the_one_with_the_towns_volume() {
         let mut world = bench.fly.world();
         let mut other = world.machines[0].clone();
         (other.id, other.volume) = ("another".parse().unwrap(), "vol_other".parse().unwrap());
-        let mut leaving = world.machines[0].clone();
-        (leaving.id, leaving.phase) =
-            ("leaving".parse().unwrap(), Phase::Leaving(Instant::now() + Duration::from_secs(3600)));
+        let mut destroying = world.machines[0].clone();
+        (destroying.id, destroying.phase) =
+            ("leaving".parse().unwrap(), Phase::Destroying(Instant::now() + Duration::from_secs(3600)));
         world.machines.insert(0, other);
-        world.machines.insert(0, leaving);
+        world.machines.insert(0, destroying);
     }
     bench.store.rows().towns.get_mut(&town.id).unwrap().machine_id = None;
 

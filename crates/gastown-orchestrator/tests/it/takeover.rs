@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::{Action, TownError, Towns as _};
 use gastown_domain::{OperationKind, TownStatus};
-use gastown_orchestrator::{PassReport, Policy};
+use gastown_orchestrator::{Policy, ReconcileReport};
 use tokio::time::{Instant, sleep};
 
 use crate::bench::{Bench, alice, request};
@@ -33,7 +33,7 @@ async fn a_process_that_stops_gives_its_claim_back_and_lets_its_callers_go() {
 
     let other = bench.replica();
     let report = other.towns.driver().drive(town.id).await.unwrap();
-    assert_eq!(report, PassReport::Ended);
+    assert_eq!(report, ReconcileReport::Ended);
     bench.assert_invariants("finished by another");
 }
 
@@ -49,7 +49,7 @@ async fn what_workers_remove_asks_fly_by_its_own_way() {
     bench.fly.schedule().forget();
 
     let replica = bench.replica();
-    let behind = elsewhere.ports(&replica.process).outside;
+    let behind = elsewhere.ports(&replica.process).provider;
     let workers = replica.workers.removing_through(behind);
     assert_eq!(workers.sweep().await.unwrap(), 1);
     workers.idle().await;

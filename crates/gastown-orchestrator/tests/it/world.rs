@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{MachineSighting, MachineSpec, VolumeSighting};
+use gastown_domain::ports::{MachineSpec, ObservedMachine, ObservedVolume};
 use gastown_domain::{AppName, MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ pub(crate) enum Phase {
     Stopping(Instant),
     Off,
     Failed,
-    Leaving(Instant),
+    Destroying(Instant),
     Gone(Instant),
 }
 
@@ -58,7 +58,7 @@ impl Machine {
             Phase::Stopping(_) => Power::Stopping,
             Phase::Off => Power::Off,
             Phase::Failed => Power::Failed,
-            Phase::Leaving(_) | Phase::Gone(_) => Power::Leaving,
+            Phase::Destroying(_) | Phase::Gone(_) => Power::Destroying,
         }
     }
 
@@ -70,9 +70,9 @@ impl Machine {
         self.name == town.machine_name() || self.metadata.get("gastown_town_id") == Some(&town.to_string())
     }
 
-    fn sighting(&self, unreachable_host: bool) -> MachineSighting {
+    fn sighting(&self, unreachable_host: bool) -> ObservedMachine {
         let power = if unreachable_host { Power::Changing } else { self.power() };
-        MachineSighting { id: self.id.clone(), power, volume: Some(self.volume.clone()) }
+        ObservedMachine { id: self.id.clone(), power, volume: Some(self.volume.clone()) }
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Volume {
     pub(crate) name: String,
     pub(crate) region: Region,
     pub(crate) held_by: Option<MachineId>,
-    pub(crate) leaving: Option<Instant>,
+    pub(crate) destroying: Option<Instant>,
     pub(crate) gone: bool,
     /// The sandbox keeps its rigs on its volume.
     pub(crate) rigs: Vec<SandboxRig>,
@@ -99,11 +99,11 @@ impl Volume {
         self.unseen_until.is_none_or(|until| Instant::now() >= until)
     }
 
-    pub(crate) fn sighting(&self) -> VolumeSighting {
-        VolumeSighting {
+    pub(crate) fn sighting(&self) -> ObservedVolume {
+        ObservedVolume {
             id: self.id.clone(),
             region: self.region.clone(),
-            leaving: self.leaving.is_some(),
+            destroying: self.destroying.is_some(),
             bound_to: self.held_by.clone(),
         }
     }
@@ -186,7 +186,7 @@ impl World {
                     }
                 }
                 Phase::Stopping(at) if now >= at => Phase::Off,
-                Phase::Leaving(at) if now >= at => Phase::Gone(at),
+                Phase::Destroying(at) if now >= at => Phase::Gone(at),
                 same => same,
             };
             let has_booted = match before {
@@ -204,7 +204,7 @@ impl World {
             {
                 volume.held_by = None;
             }
-            volume.gone |= volume.leaving.is_some_and(|at| now >= at);
+            volume.gone |= volume.destroying.is_some_and(|at| now >= at);
         }
     }
 
@@ -268,7 +268,7 @@ impl World {
         self.clock = Some(clock);
     }
 
-    pub(crate) fn sight_machine(&self, machine: &Machine) -> MachineSighting {
+    pub(crate) fn sight_machine(&self, machine: &Machine) -> ObservedMachine {
         machine.sighting(self.unreachable_hosts)
     }
 
@@ -293,18 +293,18 @@ impl World {
     }
 
     /// In the first app.
-    pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> VolumeSighting {
+    pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> ObservedVolume {
         self.add_volume_in(self.apps.first().cloned().unwrap(), town, region)
     }
 
-    pub(crate) fn add_volume_in(&mut self, app: AppName, town: TownId, region: &Region) -> VolumeSighting {
+    pub(crate) fn add_volume_in(&mut self, app: AppName, town: TownId, region: &Region) -> ObservedVolume {
         let volume = Volume {
             app,
             id: format!("vol_{}", self.next()).parse().unwrap(),
             name: town.volume_name(),
             region: region.clone(),
             held_by: None,
-            leaving: None,
+            destroying: None,
             gone: false,
             rigs: Vec::new(),
             used: false,

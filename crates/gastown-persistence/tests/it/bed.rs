@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ephemeral_db::TestDatabase;
 use gastown_domain::ports::{
-    AcceptedCreate, CreateTown, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, Operations as _, Record,
-    Registry as _, Requested, StoreError, TownChange, WorkerId,
+    AcceptedCreate, CreateTown, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, OperationUpdate,
+    Operations as _, Registry as _, Requested, StoreError, TownChange, WorkerId,
 };
 use gastown_domain::{
-    Branch, Mark, NewTown, Operation, OperationId, OperationKind, Progress, Rig, RigId, RigStatus, Step, Town,
+    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, Rig, RigId, RigStatus, Step, Town,
     TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
@@ -123,7 +123,7 @@ impl Bed {
     pub(crate) async fn hide(&self, town: &Town) {
         self.request(town, OperationKind::Destroy).await;
         let destroy = self.claimed(town.id, "driver").await;
-        let change = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
+        let change = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
         self.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
     }
 
@@ -176,7 +176,7 @@ pub(crate) fn create_of(town: NewTown) -> NewCreate {
         at: town.created_at,
         patience: PATIENCE,
     };
-    NewCreate { town, operation, keyed: None, most_towns: u32::MAX }
+    NewCreate { town, operation, keyed: None, max_towns: u32::MAX }
 }
 
 /// The same with an idempotency key.
@@ -213,10 +213,10 @@ pub(crate) fn rig(town: TownId, name: &str) -> Rig {
 }
 
 /// What a driver writes after a step that went well.
-pub(crate) fn record(step: Step) -> Record {
-    Record {
+pub(crate) fn record(step: Step) -> OperationUpdate {
+    OperationUpdate {
         kind: OperationKind::Create,
-        mark: Mark::Begun,
+        phase: Phase::Begun,
         step,
         attempt: 0,
         last_error: None,

@@ -120,7 +120,7 @@ async fn parallel_creates_with_one_key_and_different_names_make_one_town(bed: Be
 }
 
 async fn nobody_has_more_towns_than_allowed_by_racing(bed: Bed) {
-    let limited = |owner, number| NewCreate { most_towns: 3, ..create_of(new_town(owner, &format!("mill-{number}"))) };
+    let limited = |owner, number| NewCreate { max_towns: 3, ..create_of(new_town(owner, &format!("mill-{number}"))) };
     // Bob's are others': they are in nobody's way.
     let creates = (0..20).map(|number| limited("alice", number)).chain((0..2).map(|number| limited("bob", number)));
     let (won, lost): (Vec<_>, Vec<_>) = all_at_once(&bed.database, creates).await.into_iter().partition(Result::is_ok);
@@ -130,7 +130,7 @@ async fn nobody_has_more_towns_than_allowed_by_racing(bed: Bed) {
 }
 
 async fn a_repeat_is_answered_at_the_limit_and_a_destroyed_town_counts_no_more(bed: Bed) {
-    let ask = |name| NewCreate { most_towns: 1, ..create_of(new_town("alice", name)) };
+    let ask = |name| NewCreate { max_towns: 1, ..create_of(new_town("alice", name)) };
     let first = keyed(ask("mill"), "k1");
     bed.database.accept_create(&first).await.unwrap();
     let known = AcceptedCreate::Known { town: first.town.id, operation: first.operation.id };

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Finding, Inspections as _, Operations as _, Operator as _, Registry as _, TownChange};
-use gastown_domain::{Drift, Failure, OperationKind, Rejection, Suspicion, Town, TownId, TownStatus};
+use gastown_domain::ports::{DriftChecks as _, DriftRecord, Operations as _, Operator as _, Registry as _, TownChange};
+use gastown_domain::{AgreeingObservations, Drift, Failure, OperationKind, Rejection, Town, TownId, TownStatus};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
 use crate::bed::{Bed, noon, on_both, record};
@@ -41,18 +41,18 @@ async fn taken(bed: &Bed, town: &Town) -> DateTime<Utc> {
 }
 
 /// The machine is off, as seen often enough.
-fn stopped(taken_at: DateTime<Utc>) -> Finding {
-    Finding {
+fn stopped(taken_at: DateTime<Utc>) -> DriftRecord {
+    DriftRecord {
         taken_at,
-        suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 3 }),
+        suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 3 }),
         drift: Some(Drift::MachineStopped),
         change: TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() },
     }
 }
 
 /// All is well.
-fn agreeing(taken_at: DateTime<Utc>) -> Finding {
-    Finding { taken_at, suspicion: None, drift: None, change: TownChange::default() }
+fn agreeing(taken_at: DateTime<Utc>) -> DriftRecord {
+    DriftRecord { taken_at, suspicion: None, drift: None, change: TownChange::default() }
 }
 
 async fn drift_events(bed: &Bed) -> i64 {
@@ -140,7 +140,7 @@ async fn a_finding_is_written_whole(bed: Bed) {
     assert_eq!(drift, Drift::MachineStopped);
     assert!(since >= taken_at - chrono::TimeDelta::milliseconds(1), "{since} {taken_at}");
 
-    let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
     let said = (event.actor.as_str(), event.action.as_str(), event.outcome.as_str(), event.operation);
     assert_eq!(said, ("control-plane", "drift", "machine_stopped", None));
     let what = "SELECT count(*) FROM gastown_town_events WHERE CAST(detail AS text) LIKE '%148ed21a031189%' \
@@ -150,8 +150,8 @@ async fn a_finding_is_written_whole(bed: Bed) {
 
 async fn only_news_is_written_down(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let suspected = Finding {
-        suspicion: Some(Suspicion { drift: Drift::MachineStopped, looks: 1 }),
+    let suspected = DriftRecord {
+        suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
         ..agreeing(taken(&bed, &town).await)
     };
     assert!(bed.database.settle(&town, &suspected).await.unwrap());
@@ -164,7 +164,7 @@ async fn only_news_is_written_down(bed: Bed) {
     assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "it was believed then, not now");
     assert_eq!(drift_events(&bed).await, 1);
 
-    let other = Finding { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
+    let other = DriftRecord { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
     assert!(bed.database.settle(&town, &other).await.unwrap());
     assert_eq!(drift_events(&bed).await, 2);
     assert!(bed.database.settle(&town, &agreeing(taken(&bed, &town).await)).await.unwrap());
@@ -173,7 +173,7 @@ async fn only_news_is_written_down(bed: Bed) {
 }
 
 /// Nothing of a finding is written.
-async fn is_refused(bed: &Bed, town: &Town, finding: &Finding) {
+async fn is_refused(bed: &Bed, town: &Town, finding: &DriftRecord) {
     let before = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
     assert!(!bed.database.settle(town, finding).await.unwrap());
     let after = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
@@ -220,8 +220,8 @@ async fn a_town_that_was_destroyed_since_is_left_alone(bed: Bed) {
 /// A town of which a drift is believed and another suspected.
 async fn drifted(bed: &Bed) -> Town {
     let town = bed.running("alice", "mill").await;
-    let finding = Finding {
-        suspicion: Some(Suspicion { drift: Drift::VolumeLost, looks: 2 }),
+    let finding = DriftRecord {
+        suspicion: Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 }),
         ..stopped(taken(bed, &town).await)
     };
     assert!(bed.database.settle(&town, &finding).await.unwrap());
@@ -273,8 +273,8 @@ async fn what_is_hidden_has_no_drift(bed: Bed) {
     let town = drifted(&bed).await;
     bed.request(&town, OperationKind::Destroy).await;
     let destroy = bed.claimed(town.id, "driver").await;
-    let mut hide = record(gastown_domain::Step::Hide);
-    (hide.kind, hide.town.hidden_at) = (OperationKind::Destroy, Some(noon()));
+    let mut hide = record(gastown_domain::Step::SoftDelete);
+    (hide.kind, hide.town.soft_deleted_at) = (OperationKind::Destroy, Some(noon()));
     bed.database.record(destroy.fence(), &hide).await.unwrap();
     assert_eq!(bed.database.health(town.id).await.unwrap().drift, None);
 }

@@ -3,7 +3,7 @@
 use gastown_domain::ports::{
     HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, Rigs, WorkerId,
 };
-use gastown_domain::{Failure, Mark, Operation, OperationKind, Rejection, Step, Town, TownId};
+use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, Step, Town, TownId};
 
 use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, rig, user, wish};
 
@@ -28,8 +28,8 @@ fn nowhere() -> TownId {
 
 /// Who did what with what outcome, newest first.
 async fn history(bed: &Bed, town: TownId) -> Vec<(String, String, String)> {
-    let dossier = bed.database.dossier(town, 100).await.unwrap().unwrap();
-    dossier.events.into_iter().map(|event| (event.actor, event.action, event.outcome)).collect()
+    let town_details = bed.database.town_details(town, 100).await.unwrap().unwrap();
+    town_details.events.into_iter().map(|event| (event.actor, event.action, event.outcome)).collect()
 }
 
 fn said(actor: &str, action: &str, outcome: &str) -> (String, String, String) {
@@ -73,9 +73,9 @@ async fn destroyed_by_operator(bed: &Bed, town: &Town, stale: &Operation) {
     let Requested::Accepted(accepted) = bed.database.destroy(&destroy, EVE).await.unwrap() else { panic!("accepted") };
 
     assert_eq!(bed.database.outcome(stale.id).await.unwrap(), Some(Err(Rejection::Preempted)), "its waiters are told");
-    assert_eq!((accepted.id, accepted.kind, accepted.mark), (destroy.id, OperationKind::Destroy, Mark::Begun));
+    assert_eq!((accepted.id, accepted.kind, accepted.phase), (destroy.id, OperationKind::Destroy, Phase::Begun));
     assert!(accepted.fence > stale.fence, "whoever drove it writes nothing");
-    assert!(accepted.progress.volume_doubt.exists() && accepted.progress.machine_doubt.exists());
+    assert!(accepted.progress.unconfirmed_volume.exists() && accepted.progress.unconfirmed_machine.exists());
     assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
     let history = history(bed, town.id).await;
     for told in [said(EVE, "destroy", "accepted"), said("alice", "create", "preempted")] {
@@ -120,14 +120,14 @@ async fn what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_res
     assert_eq!(readable.as_ref().unwrap().operation.town, good.id);
     let unreadable = unreadable.clone().unwrap_err();
     assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.step")), (bad.id, true));
-    let dossier = bed.database.dossier(bad.id, 10).await.unwrap().unwrap();
-    assert_eq!(dossier.operation, Some(Err(unreadable)));
-    let health = dossier.health.unwrap_err();
+    let town_details = bed.database.town_details(bad.id, 10).await.unwrap().unwrap();
+    assert_eq!(town_details.operation, Some(Err(unreadable)));
+    let health = town_details.health.unwrap_err();
     assert!(health.which.contains("gastown_town_health.drift"), "{health}");
-    assert_eq!(dossier.rigs.into_iter().map(|rig| rig.name.to_string()).collect::<Vec<_>>(), ["app"]);
-    let [rig] = &*dossier.unreadable else { panic!("not one: {:?}", dossier.unreadable) };
+    assert_eq!(town_details.rigs.into_iter().map(|rig| rig.name.to_string()).collect::<Vec<_>>(), ["app"]);
+    let [rig] = &*town_details.unreadable else { panic!("not one: {:?}", town_details.unreadable) };
     assert!(rig.which.contains("gastown_rigs.repo_url") && !rig.which.contains("-x"), "{rig}");
-    assert_eq!((dossier.town, dossier.events.len()), (bed.database.load(bad.id).await.unwrap().unwrap(), 3));
+    assert_eq!((town_details.town, town_details.events.len()), (bed.database.load(bad.id).await.unwrap().unwrap(), 3));
 }
 
 /// The operations in flight, of which each can be read.
@@ -141,18 +141,18 @@ async fn a_dossier_tells_everything_newest_first(bed: Bed) {
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
     assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
     bed.request(&town, OperationKind::Stop).await;
-    let dossier = bed.database.dossier(town.id, 10).await.unwrap().unwrap();
-    assert_eq!(dossier.town, bed.database.load(town.id).await.unwrap().unwrap());
-    assert_eq!((dossier.rigs, dossier.health.unwrap().last_report_at), (vec![app], Some(noon())));
-    assert_eq!(dossier.operation.unwrap().unwrap().operation.kind, OperationKind::Stop);
-    assert_eq!(dossier.unreadable, []);
-    assert_eq!((dossier.events.len(), dossier.orphans), (4, Vec::new()));
-    assert!(dossier.events.is_sorted_by(|newer, older| newer.at >= older.at));
-    assert_eq!(bed.database.dossier(town.id, 2).await.unwrap().unwrap().events, dossier.events[..2]);
+    let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
+    assert_eq!(town_details.town, bed.database.load(town.id).await.unwrap().unwrap());
+    assert_eq!((town_details.rigs, town_details.health.unwrap().last_report_at), (vec![app], Some(noon())));
+    assert_eq!(town_details.operation.unwrap().unwrap().operation.kind, OperationKind::Stop);
+    assert_eq!(town_details.unreadable, []);
+    assert_eq!((town_details.events.len(), town_details.orphans), (4, Vec::new()));
+    assert!(town_details.events.is_sorted_by(|newer, older| newer.at >= older.at));
+    assert_eq!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().events, town_details.events[..2]);
 
     bed.hide(&town).await;
-    assert!(bed.database.dossier(town.id, 2).await.unwrap().unwrap().town.is_tombstone());
-    assert_eq!(bed.database.dossier(nowhere(), 2).await.unwrap(), None);
+    assert!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().town.is_tombstone());
+    assert_eq!(bed.database.town_details(nowhere(), 2).await.unwrap(), None);
 }
 
 async fn a_retry_makes_due_what_waits(bed: Bed) {
@@ -190,7 +190,7 @@ async fn an_operator_destroys_whosoever_town_it_is(bed: Bed) {
         let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
             panic!("not accepted")
         };
-        assert_eq!((operation.id, operation.mark, &operation.requested_by), (destroy.id, Mark::Begun, &town.owner));
+        assert_eq!((operation.id, operation.phase, &operation.requested_by), (destroy.id, Phase::Begun, &town.owner));
         assert!(history(&bed, town.id).await.contains(&said(EVE, "destroy", "accepted")));
     }
     let mut lost = wish(&bed.running("alice", "forge").await, OperationKind::Destroy);
@@ -222,7 +222,7 @@ async fn a_tombstone_that_was_left_over_is_removed_again(bed: Bed) {
         let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
             panic!("not accepted: {id}")
         };
-        assert_eq!((operation.id, operation.mark), (destroy.id, Mark::Settled));
+        assert_eq!((operation.id, operation.phase), (destroy.id, Phase::Settled));
         let again = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap();
         assert_eq!(again, Requested::Joined(operation));
         bed.sql("DELETE FROM gastown_operations").await;

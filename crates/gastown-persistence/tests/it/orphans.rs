@@ -1,9 +1,9 @@
 //! The book of what was seen at Fly and no row accounts for.
 
-use gastown_domain::ports::{Operator as _, Orphan, OrphanEnd, OrphanSighting, Orphans, StoreError};
+use gastown_domain::ports::{ObservedOrphan, Operator as _, Orphan, OrphanEnd, Orphans, StoreError};
 use gastown_domain::{
-    Account, AppName, Belonging, MachineId, OperationKind, OrphanReason, StockItem, Thing, TownId, TownStatus, TownTag,
-    belonging,
+    AppName, InventoryItem, MachineId, OperationKind, OrphanReason, Ownership, ResourceId, TownId, TownRecord,
+    TownStatus, TownTag, ownership,
 };
 
 use crate::bed::{Bed, fresh_uuid, on_both};
@@ -25,28 +25,28 @@ fn app() -> AppName {
     "gastown".parse().unwrap()
 }
 
-fn machine(id: &str) -> Thing {
-    Thing::Machine(id.parse().unwrap())
+fn machine(id: &str) -> ResourceId {
+    ResourceId::Machine(id.parse().unwrap())
 }
 
 /// A machine with its town's name.
-fn seen(town: TownId, id: &str, reason: OrphanReason) -> OrphanSighting {
-    let item = StockItem {
+fn seen(town: TownId, id: &str, reason: OrphanReason) -> ObservedOrphan {
+    let item = InventoryItem {
         thing: machine(id),
         name: town.machine_name(),
         tags: vec![TownTag::Whole(town)],
         made_at: None,
         held_by: None,
-        leaving: false,
+        destroying: false,
     };
-    OrphanSighting { app: app(), item, reason }
+    ObservedOrphan { app: app(), item, reason }
 }
 
 fn nowhere() -> TownId {
     TownId::new(fresh_uuid())
 }
 
-async fn note(bed: &Bed, sighting: &OrphanSighting) -> Orphan {
+async fn note(bed: &Bed, sighting: &ObservedOrphan) -> Orphan {
     let mut noted = bed.database.note(std::slice::from_ref(sighting)).await.unwrap();
     assert_eq!(noted.len(), 1);
     noted.remove(0)
@@ -74,11 +74,12 @@ async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
     let mut found = bed.database.accounts(&tags).await.unwrap();
     found.retain(|account| [running.id, busy.id, gone.id].contains(&account.town));
     found.sort_by_key(|account| account.town);
-    let none = Account { town: running.id, status: TownStatus::Running, machine: None, volume: None, in_flight: false };
+    let none =
+        TownRecord { town: running.id, status: TownStatus::Running, machine: None, volume: None, in_flight: false };
     let mut expected = [
-        Account { machine: Some("m1".parse().unwrap()), volume: Some("vol_1".parse().unwrap()), ..none.clone() },
-        Account { town: busy.id, in_flight: true, ..none.clone() },
-        Account { town: gone.id, status: TownStatus::Destroyed, ..none },
+        TownRecord { machine: Some("m1".parse().unwrap()), volume: Some("vol_1".parse().unwrap()), ..none.clone() },
+        TownRecord { town: busy.id, in_flight: true, ..none.clone() },
+        TownRecord { town: gone.id, status: TownStatus::Destroyed, ..none },
     ];
     expected.sort_by_key(|account| account.town);
     assert_eq!(found, expected);
@@ -104,7 +105,7 @@ async fn a_town_that_cannot_be_read_accounts_for_what_names_it(bed: Bed) {
     bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x'").await;
     let accounts = bed.database.accounts(&[TownTag::Whole(town.id)]).await.unwrap();
     let item = seen(town.id, "m1", OrphanReason::Second).item;
-    assert_eq!(belonging(&item, &accounts), Belonging::AccountedFor);
+    assert_eq!(ownership(&item, &accounts), Ownership::AccountedFor);
 }
 
 async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
@@ -142,7 +143,7 @@ async fn things_of_one_id_in_two_apps_or_of_two_kinds_are_different(bed: Bed) {
     let mut elsewhere = sighting.clone();
     elsewhere.app = "gastown-2".parse().unwrap();
     let mut volume = sighting.clone();
-    volume.item.thing = Thing::Volume("x1".parse().unwrap());
+    volume.item.thing = ResourceId::Volume("x1".parse().unwrap());
     // The same thing twice in one list is seen once.
     let noted = bed.database.note(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
     assert_eq!(noted.iter().map(|orphan| orphan.times_seen).collect::<Vec<_>>(), [1, 1, 1]);
@@ -160,7 +161,7 @@ async fn a_deletion_is_written_down_once_before_it_is_asked_for(bed: Bed) {
         }
     }
     assert!(book(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
-    let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
     assert_eq!((event.actor.as_str(), event.action.as_str()), ("operator:eve", "orphan_deleted"));
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
@@ -177,7 +178,7 @@ async fn what_is_closed_leaves_the_book_and_its_towns_history_says_how(bed: Bed)
         note(&bed, &seen(town.id, id, OrphanReason::Second)).await;
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
-        let event = bed.database.dossier(town.id, 1).await.unwrap().unwrap().events.remove(0);
+        let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
         assert_eq!((event.action.as_str(), event.outcome.as_str()), ("orphan_closed", end.as_str()));
     }
     assert_eq!(book(&bed).await, []);
@@ -187,19 +188,19 @@ async fn what_is_closed_leaves_the_book_and_its_towns_history_says_how(bed: Bed)
 async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let name = town.id.volume_name();
-    let volume = StockItem {
-        thing: Thing::Volume("vol_2".parse().unwrap()),
+    let volume = InventoryItem {
+        thing: ResourceId::Volume("vol_2".parse().unwrap()),
         tags: vec![TownTag::of_volume_name(&name).unwrap()],
         name,
         made_at: None,
         held_by: Some("m9".parse::<MachineId>().unwrap()),
-        leaving: false,
+        destroying: false,
     };
     // Another town whose id begins alike is none of these ids; here only one is registered.
-    let noted = note(&bed, &OrphanSighting { app: app(), item: volume, reason: OrphanReason::Second }).await;
-    let dossier = bed.database.dossier(town.id, 10).await.unwrap().unwrap();
-    assert_eq!(dossier.orphans, [noted]);
-    bed.database.deleting(&app(), &Thing::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
+    let noted = note(&bed, &ObservedOrphan { app: app(), item: volume, reason: OrphanReason::Second }).await;
+    let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
+    assert_eq!(town_details.orphans, [noted]);
+    bed.database.deleting(&app(), &ResourceId::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Alarm, Pass, PassClaim, PassState, Passes as _};
+use gastown_domain::ports::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs as _};
 
 use crate::bed::{Bed, LEASE, on_both, worker};
 
@@ -14,12 +14,12 @@ on_both! {
     how_every_pass_stands_is_told,
 }
 
-async fn begin(bed: &Bed, who: &str, every: Duration) -> Option<PassClaim> {
-    bed.database.claim_pass(Pass::Orphans, &worker(who), LEASE, every).await.unwrap()
+async fn begin(bed: &Bed, who: &str, every: Duration) -> Option<LeaderLease> {
+    bed.database.claim_job(SingletonJob::Orphans, &worker(who), LEASE, every).await.unwrap()
 }
 
-async fn state(bed: &Bed) -> PassState {
-    bed.database.states().await.unwrap().into_iter().find(|state| state.pass == Pass::Orphans).unwrap()
+async fn state(bed: &Bed) -> JobState {
+    bed.database.states().await.unwrap().into_iter().find(|state| state.pass == SingletonJob::Orphans).unwrap()
 }
 
 async fn of_replicas_that_begin_at_once_one_may(bed: Bed) {
@@ -28,15 +28,18 @@ async fn of_replicas_that_begin_at_once_one_may(bed: Bed) {
         for number in 0..8 {
             let database = bed.database.clone();
             running.spawn(async move {
-                database.claim_pass(Pass::Orphans, &worker(&format!("w{number}")), LEASE, Duration::ZERO).await.unwrap()
+                database
+                    .claim_job(SingletonJob::Orphans, &worker(&format!("w{number}")), LEASE, Duration::ZERO)
+                    .await
+                    .unwrap()
             });
         }
         let begun: Vec<_> = running.join_all().await.into_iter().flatten().collect();
-        assert_eq!(begun, [PassClaim { pass: Pass::Orphans, number: round }]);
+        assert_eq!(begun, [LeaderLease { pass: SingletonJob::Orphans, number: round }]);
         bed.database.end(begun[0], None).await.unwrap();
     }
-    let other = bed.database.claim_pass(Pass::Inspection, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
-    assert_eq!(other, Some(PassClaim { pass: Pass::Inspection, number: 1 }), "each pass has its own number");
+    let other = bed.database.claim_job(SingletonJob::Inspection, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
+    assert_eq!(other, Some(LeaderLease { pass: SingletonJob::Inspection, number: 1 }), "each pass has its own number");
 }
 
 async fn the_next_begins_no_sooner_than_it_should(bed: Bed) {
@@ -58,7 +61,7 @@ async fn a_pass_whose_lease_ran_out_is_anothers_and_its_old_number_writes_nothin
 
     assert!(!bed.database.prolong(old, LEASE).await.unwrap());
     bed.database.end(old, Some(Alarm::ManyOrphans)).await.unwrap();
-    assert_eq!(state(&bed).await, PassState { pass: Pass::Orphans, ended_at: None, alarm: None });
+    assert_eq!(state(&bed).await, JobState { pass: SingletonJob::Orphans, ended_at: None, alarm: None });
     assert!(bed.database.prolong(new, LEASE).await.unwrap());
 }
 
@@ -72,8 +75,8 @@ async fn a_pass_in_time_is_prolonged(bed: Bed) {
 }
 
 async fn how_every_pass_stands_is_told(bed: Bed) {
-    let never = |pass| PassState { pass, ended_at: None, alarm: None };
-    assert_eq!(bed.database.states().await.unwrap(), Pass::ALL.map(never));
+    let never = |pass| JobState { pass, ended_at: None, alarm: None };
+    assert_eq!(bed.database.states().await.unwrap(), SingletonJob::ALL.map(never));
     let claim = begin(&bed, "one", Duration::ZERO).await.unwrap();
     bed.database.end(claim, Some(Alarm::ManyOrphans)).await.unwrap();
     let ended = state(&bed).await;

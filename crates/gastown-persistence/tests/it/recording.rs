@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use gastown_domain::ports::{
-    NewOperation, Operations as _, Operator as _, Outcome, Registry as _, StoreError, TownChange,
+    NewOperation, OperationResult, Operations as _, Operator as _, Registry as _, StoreError, TownChange,
 };
-use gastown_domain::{Failure, Mark, OperationKind, Progress, Rejection, Step, TownStatus};
+use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, Step, TownStatus};
 
 use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, wish};
 
@@ -45,7 +45,7 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
         bed.database.record(claim.fence(), &step).await.unwrap();
         assert_eq!(told("").await, all, "{:?}", step.town);
     }
-    let end = TownChange { machine: Some(None), hidden_at: Some(noon()), ..TownChange::default() };
+    let end = TownChange { machine: Some(None), soft_deleted_at: Some(noon()), ..TownChange::default() };
     bed.database.finish(claim.fence(), Err(Rejection::RolledBack(Failure::MachineRefused)), &end).await.unwrap();
 
     for id in ["m1", "m2", "vol_1"] {
@@ -60,9 +60,9 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
 async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let mut step = record(Step::DropMachine);
+    let mut step = record(Step::DeleteMachine);
     step.kind = OperationKind::RollBack;
-    step.mark = Mark::Settled;
+    step.phase = Phase::Settled;
     (step.attempt, step.last_error, step.cause) = (4, Some(Failure::Throttled), Some(Failure::MachineRefused));
     step.progress =
         Progress { refused_regions: vec!["ord".parse().unwrap()], synced: Some(false), ..Progress::default() };
@@ -76,7 +76,7 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     bed.database.record(claim.fence(), &step).await.unwrap();
 
     let mut expected = claim.clone();
-    (expected.kind, expected.mark, expected.step) = (step.kind, step.mark, Some(step.step));
+    (expected.kind, expected.phase, expected.step) = (step.kind, step.phase, Some(step.step));
     (expected.attempt, expected.last_error, expected.cause) = (step.attempt, step.last_error, step.cause);
     (expected.progress, expected.deadline_at) = (step.progress.clone(), step.deadline_at);
     let found = bed.database.current(town.id).await.unwrap().unwrap();
@@ -165,7 +165,7 @@ async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed
     let claim = bed.claimed(town.id, "one").await;
     let before = bed.database.current(town.id).await.unwrap();
     let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
-    let mut step = record(Step::AwaitOff);
+    let mut step = record(Step::AwaitStopped);
     step.town = change.clone();
     let refusals =
         [bed.database.record(claim.fence(), &step).await, bed.database.finish(claim.fence(), Ok(()), &change).await];
@@ -180,9 +180,9 @@ async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     for late in [0, 5] {
-        let mut step = record(Step::Hide);
+        let mut step = record(Step::SoftDelete);
         step.kind = OperationKind::RollBack;
-        step.town.hidden_at = Some(noon() + TimeDelta::seconds(late));
+        step.town.soft_deleted_at = Some(noon() + TimeDelta::seconds(late));
         bed.database.record(claim.fence(), &step).await.unwrap();
     }
     let tombstone = bed.database.load(town.id).await.unwrap().unwrap();
@@ -192,7 +192,7 @@ async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
 }
 
 async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
-    let outcomes: [Outcome; 4] = [
+    let outcomes: [OperationResult; 4] = [
         Ok(()),
         Err(Rejection::Failed(Failure::SandboxUnhealthy)),
         Err(Rejection::RolledBack(Failure::NoCapacity)),
@@ -215,7 +215,7 @@ async fn whether_the_last_sync_worked_outlives_its_operation(bed: Bed) {
     for (synced, told) in [(None, 0), (Some(true), 1), (Some(false), 2)] {
         bed.request(&town, OperationKind::Stop).await;
         let claim = bed.claimed(town.id, "one").await;
-        let mut step = record(Step::PowerOff);
+        let mut step = record(Step::StopMachine);
         (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
         bed.database.record(claim.fence(), &step).await.unwrap();
         bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();

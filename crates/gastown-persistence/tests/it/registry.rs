@@ -2,7 +2,7 @@ use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
     AcceptedCreate, NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _,
 };
-use gastown_domain::{Mark, OperationKind, Progress, SandboxId, Town, TownStatus};
+use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
 
 use crate::bed::{Bed, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
@@ -45,7 +45,7 @@ async fn an_accepted_town_is_remembered_whole(bed: Bed) {
     assert_eq!(bed.database.load(new.id).await.unwrap(), Some(expected));
     assert_eq!(Rigs::list(&bed.database, new.id).await.unwrap(), new.rigs);
     let in_flight = bed.database.current(new.id).await.unwrap().unwrap();
-    assert_eq!((in_flight.id, in_flight.kind, in_flight.mark), (operation.id, OperationKind::Create, Mark::Begun));
+    assert_eq!((in_flight.id, in_flight.kind, in_flight.phase), (operation.id, OperationKind::Create, Phase::Begun));
     assert_eq!((in_flight.created_at, in_flight.progress), (operation.at, Progress::default()));
     assert_eq!(
         bed.number("SELECT count(*) FROM gastown_town_events WHERE actor = 'alice' AND action = 'create'").await,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChange};
-use gastown_domain::{Doubt, Failure, OperationKind, Progress, Rejection, Step};
+use gastown_domain::{Failure, OperationKind, Progress, Rejection, Step, UnconfirmedCreate};
 use tokio::sync::Barrier;
 
 use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};
@@ -42,9 +42,9 @@ async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
 
     bed.request(&town, OperationKind::Destroy).await;
     let destroy = bed.claimed(town.id, "driver").await;
-    let mut hidden = record(Step::Hide);
+    let mut hidden = record(Step::SoftDelete);
     hidden.kind = OperationKind::Destroy;
-    hidden.town.hidden_at = Some(noon());
+    hidden.town.soft_deleted_at = Some(noon());
     bed.database.record(destroy.fence(), &hidden).await.unwrap();
     assert_eq!(kind_of(&bed.request(&town, OperationKind::Destroy).await), ("joined", Some(OperationKind::Destroy)));
     assert_eq!(bed.request(&town, OperationKind::Start).await, Requested::NotFound);
@@ -56,7 +56,8 @@ async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
 async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
-    let progress = Progress { machine_doubt: Doubt::of_the_past(2), machine_made: true, ..Progress::default() };
+    let progress =
+        Progress { unconfirmed_machine: UnconfirmedCreate::of_the_past(2), machine_made: true, ..Progress::default() };
     let mut step = record(Step::EnsureMachine);
     step.progress = progress.clone();
     (step.attempt, step.last_error) = (3, Some(Failure::Throttled));
@@ -78,7 +79,7 @@ async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
 async fn a_destroy_joins_a_roll_back(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
-    let mut rolling_back = record(Step::DropMachine);
+    let mut rolling_back = record(Step::DeleteMachine);
     (rolling_back.kind, rolling_back.cause) = (OperationKind::RollBack, Some(Failure::MachineRefused));
     bed.database.record(create.fence(), &rolling_back).await.unwrap();
     let joined = bed.request(&town, OperationKind::Destroy).await;

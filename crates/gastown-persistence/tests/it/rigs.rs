@@ -92,7 +92,7 @@ async fn only_the_owner_of_a_living_town_adds_rigs(bed: Bed) {
     let tombstone = bed.running("alice", "dead").await;
     bed.request(&tombstone, OperationKind::Destroy).await;
     let destroy = bed.claimed(tombstone.id, "driver").await;
-    let hide = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
+    let hide = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
     bed.database.finish(destroy.fence(), Ok(()), &hide).await.unwrap();
     let refused = Rigs::insert(&bed.database, &alice, &rig(tombstone.id, "app")).await;
     assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
@@ -102,24 +102,24 @@ async fn unsettled_are_running_idle_towns_with_open_rigs(bed: Bed) {
     let alice = user("alice");
     let settled = bed.running("alice", "settled").await;
     let open = bed.running("alice", "open").await;
-    let leaving = bed.running("alice", "leaving").await;
+    let destroying = bed.running("alice", "leaving").await;
     let busy = bed.running("alice", "busy").await;
     let new = bed.create("alice", "new").await;
     bed.running("alice", "empty").await;
-    for town in [&settled, &open, &leaving, &busy, &new] {
+    for town in [&settled, &open, &destroying, &busy, &new] {
         let rig = rig(town.id, "app");
         Rigs::insert(&bed.database, &alice, &rig).await.unwrap();
-        if town.id == settled.id || town.id == leaving.id {
+        if town.id == settled.id || town.id == destroying.id {
             bed.database.set_status(town.id, rig.id, RigStatus::Pending, RigStatus::Active).await.unwrap();
         }
-        if town.id == leaving.id {
+        if town.id == destroying.id {
             bed.database.set_status(town.id, rig.id, RigStatus::Active, RigStatus::Removing).await.unwrap();
         }
     }
     bed.request(&busy, OperationKind::Stop).await;
     let mut found = bed.database.unsettled(10).await.unwrap();
     found.sort();
-    assert_eq!(found, [open.id, leaving.id]);
+    assert_eq!(found, [open.id, destroying.id]);
     assert_eq!(bed.database.unsettled(1).await.unwrap().len(), 1);
     assert_eq!(Rigs::find(&bed.database, open.id, RigId::new(fresh_uuid())).await.unwrap(), None);
 }

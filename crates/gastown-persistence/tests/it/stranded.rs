@@ -1,7 +1,7 @@
 //! Towns that nobody drives though somebody should.
 
 use gastown_domain::ports::{Operations as _, Registry as _, Requested};
-use gastown_domain::{Mark, OperationKind, Progress, Town, TownStatus};
+use gastown_domain::{OperationKind, Phase, Progress, Town, TownStatus};
 
 use crate::bed::{Bed, create_of, new_town, on_both, wish};
 
@@ -35,8 +35,8 @@ async fn what_is_stranded_is_found_and_nothing_else(bed: Bed) {
     bed.hide(&removed).await;
     bed.running("alice", "settled").await;
     bed.create("alice", "coming").await;
-    let leaving = bed.running("alice", "leaving").await;
-    bed.request(&leaving, OperationKind::Destroy).await;
+    let destroying = bed.running("alice", "leaving").await;
+    bed.request(&destroying, OperationKind::Destroy).await;
     assert_eq!(bed.database.stranded(10).await.unwrap(), []);
 
     let mut expected = [left_over(&bed, "dead").await, unfinished(&bed, "new").await];
@@ -58,7 +58,7 @@ async fn a_tombstone_gets_a_destroy_that_is_settled(bed: Bed) {
     assert!(!bed.database.reinstate(&wish(&town, OperationKind::Destroy), &progress).await.unwrap());
 
     let claimed = bed.claimed(town.id, "driver").await;
-    assert_eq!((claimed.id, claimed.kind, claimed.mark), (destroy.id, OperationKind::Destroy, Mark::Settled));
+    assert_eq!((claimed.id, claimed.kind, claimed.phase), (destroy.id, OperationKind::Destroy, Phase::Settled));
     assert_eq!(claimed.progress, progress);
     let said = "SELECT count(*) FROM gastown_town_events \
                 WHERE actor = 'control-plane' AND action = 'destroy' AND outcome = 'accepted'";
@@ -71,7 +71,7 @@ async fn an_unfinished_town_gets_a_create(bed: Bed) {
     let create = wish(&town, OperationKind::Create);
     assert!(bed.database.reinstate(&create, &Progress::default()).await.unwrap());
     let claimed = bed.claimed(town.id, "driver").await;
-    assert_eq!((claimed.id, claimed.kind, claimed.mark), (create.id, OperationKind::Create, Mark::Begun));
+    assert_eq!((claimed.id, claimed.kind, claimed.phase), (create.id, OperationKind::Create, Phase::Begun));
 }
 
 async fn what_is_not_stranded_is_left_alone(bed: Bed) {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Inspections as _, Operations as _, OrphanSighting, Orphans as _, Registry, Rigs};
-use gastown_domain::{OrphanReason, StockItem, Thing, TownId, TownTag};
+use gastown_domain::ports::{DriftChecks as _, ObservedOrphan, Operations as _, Orphans as _, Registry, Rigs};
+use gastown_domain::{InventoryItem, OrphanReason, ResourceId, TownId, TownTag};
 use sea_orm::DbBackend;
 
 use crate::bed::{Bed, on_both, rig, user};
@@ -102,15 +102,15 @@ async fn a_rig_costs_no_other_rig(bed: Bed) {
 }
 
 async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
-    let sighting = |id: &str| OrphanSighting {
+    let sighting = |id: &str| ObservedOrphan {
         app: "gastown".parse().unwrap(),
-        item: StockItem {
-            thing: Thing::Machine(id.parse().unwrap()),
+        item: InventoryItem {
+            thing: ResourceId::Machine(id.parse().unwrap()),
             name: "town-0190".to_owned(),
             tags: vec![TownTag::Whole(TownId::new(crate::bed::fresh_uuid()))],
             made_at: None,
             held_by: None,
-            leaving: false,
+            destroying: false,
         },
         reason: OrphanReason::NoTown,
     };

@@ -2,7 +2,7 @@
 
 use gastown_persistence::{Database, DatabaseSettings};
 
-use crate::registry;
+use crate::open_database;
 use crate::settings_source::Source;
 
 /// Two connections are enough for one command.
@@ -14,5 +14,5 @@ const CONNECTIONS: u32 = 2;
 pub(super) async fn open(source: &Source) -> anyhow::Result<Database> {
     let url = source.required("DATABASE_URL")?.to_owned();
     let settings = DatabaseSettings { max_connections: CONNECTIONS, ..DatabaseSettings::at(url) };
-    Ok(registry::open(&settings, false).await?)
+    Ok(open_database::open(&settings, false).await?)
 }

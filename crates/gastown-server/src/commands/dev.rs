@@ -88,7 +88,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let mut config = Config::read(&source)?;
     config.migrate_on_start = true;
     let policy = &mut config.orchestrator.policy;
-    policy.look_again = std::time::Duration::from_millis(500);
+    policy.poll_interval = std::time::Duration::from_millis(500);
 
     let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;

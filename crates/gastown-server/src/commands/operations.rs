@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use gastown_domain::ports::{Operator as _, Passes as _};
+use gastown_domain::ports::{Operator as _, SingletonJobs as _};
 
 use super::database;
 use super::render::{json, needs_attention, table};

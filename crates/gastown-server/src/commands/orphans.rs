@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use gastown_domain::ports::WorkerId;
-use gastown_orchestrator::{Chance, FoundOrphan, Grace, OrphanPorts, OrphanSweeper, Removal, Survey, Verdict};
+use gastown_orchestrator::{Env, FoundOrphan, Grace, OrphanPorts, OrphanSweeper, Removal, Survey, Verdict};
 use gastown_persistence::Database;
 
 use super::actor::actor;
@@ -14,10 +14,10 @@ use super::confirm::confirm;
 use super::database;
 use super::render::{json, table};
 use super::say::say;
-use crate::chance::{RandomIds, SystemClock, ThreadDice};
 use crate::config::OrphansConfig;
 use crate::control_plane::{fly, pacing};
 use crate::settings_source::Source;
+use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
 /// What `gastown orphans` takes.
 #[derive(Debug, Clone, Args)]
@@ -87,7 +87,7 @@ fn sweeper(config: OrphansConfig, database: Database) -> anyhow::Result<OrphanSw
         inventory: fly.clone(),
         machines: fly.clone(),
         volumes: fly,
-        chance: Chance { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), dice: Arc::new(ThreadDice) },
+        env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
     };
     // It makes no pass, so nothing is claimed under this name.
     Ok(OrphanSweeper::with(ports, config.policy, WorkerId("gastown orphans".to_owned())))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use gastown_domain::ports::{
-    Clock as _, Dossier, HeldOperation, Ids as _, NewOperation, Operator as _, Requested, Retried,
+    Clock as _, HeldOperation, Ids as _, NewOperation, Operator as _, Requested, Retried, TownDetails,
 };
 use gastown_domain::{OperationKind, Step, Town, TownId, TownStatus, TownTag};
 use gastown_persistence::Database;
@@ -18,8 +18,8 @@ use super::database;
 use super::lost_answers;
 use super::render::{json, table};
 use super::say::say;
-use crate::chance::{RandomIds, SystemClock};
 use crate::settings_source::Source;
+use crate::system_ports::{RandomIds, SystemClock};
 
 /// How many of a town's events are shown.
 const EVENTS: u32 = 20;
@@ -95,14 +95,14 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
     }
 }
 
-async fn dossier(database: &Database, town: TownId) -> anyhow::Result<Dossier> {
-    let found = database.dossier(town, EVENTS).await.context("cannot read the registry")?;
+async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownDetails> {
+    let found = database.town_details(town, EVENTS).await.context("cannot read the registry")?;
     found.with_context(|| format!("no such town: {town}"))
 }
 
 async fn show(database: &Database, of: Which) -> anyhow::Result<()> {
-    let found = dossier(database, of.town).await?;
-    Ok(if of.json { say(json::dossier(&found)) } else { say(table::dossier(&found)) }?)
+    let found = town_details(database, of.town).await?;
+    Ok(if of.json { say(json::town_details(&found)) } else { say(table::town_details(&found)) }?)
 }
 
 async fn retry(database: &Database, of: Which, actor: &str) -> anyhow::Result<()> {
@@ -124,7 +124,7 @@ async fn retry(database: &Database, of: Which, actor: &str) -> anyhow::Result<()
 
 /// The town as it is before its destroy; none where nothing of it is left, which is said.
 async fn to_destroy(database: &Database, of: Which) -> anyhow::Result<Option<Town>> {
-    let found = dossier(database, of.town).await?;
+    let found = town_details(database, of.town).await?;
     if is_gone(&found) {
         ended(of, &found)?;
         return Ok(None);
@@ -158,7 +158,7 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
 }
 
 async fn accepted(database: &Database, of: Which) -> anyhow::Result<()> {
-    let found = dossier(database, of.town).await?;
+    let found = town_details(database, of.town).await?;
     if is_gone(&found) {
         return ended(of, &found);
     }
@@ -177,7 +177,7 @@ async fn follow(database: &Database, of: Which, patience: Duration) -> anyhow::R
     let deadline = Instant::now() + patience;
     let mut told = String::new();
     loop {
-        let found = dossier(database, of.town).await?;
+        let found = town_details(database, of.town).await?;
         if is_gone(&found) {
             return ended(of, &found);
         }
@@ -209,13 +209,13 @@ fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String 
     }
 }
 
-fn is_gone(found: &Dossier) -> bool {
+fn is_gone(found: &TownDetails) -> bool {
     let town = &found.town;
     let left = town.machine_id.is_some() || town.volume_id.is_some() || found.operation.is_some();
     town.status == TownStatus::Destroyed && !left
 }
 
-fn ended(of: Which, found: &Dossier) -> anyhow::Result<()> {
+fn ended(of: Which, found: &TownDetails) -> anyhow::Result<()> {
     Ok(if of.json {
         say(answer(found, true))
     } else {
@@ -223,7 +223,7 @@ fn ended(of: Which, found: &Dossier) -> anyhow::Result<()> {
     }?)
 }
 
-fn answer(found: &Dossier, gone: bool) -> serde_json::Value {
+fn answer(found: &TownDetails, gone: bool) -> serde_json::Value {
     let operation = found.operation.as_ref().map(json::in_flight);
     json!({ "townId": found.town.id, "status": found.town.status.as_str(), "gone": gone, "operation": operation })
 }

@@ -40,7 +40,7 @@ pub struct Config {
     pub fly: FlyConfig,
     /// `SANDBOX_URL`.
     pub sandbox_url: UrlTemplate,
-    /// Keys and tokens.
+    /// Secrets and tokens.
     pub secrets: SecretsConfig,
     /// What the orchestrator is told.
     pub orchestrator: Settings,

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gastown_orchestrator::{InspectionPolicy, OrphanPolicy, Policy};
+use gastown_orchestrator::{DriftPolicy, OrphanPolicy, Policy};
 
 use super::at_least_one;
 use crate::settings_source::Reader;
@@ -14,9 +14,9 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
     let usual = Policy::production();
     let mut upto = |name: &str, usual: Duration, longest: u64| seconds(reader, name, usual, 1..=longest);
     let caller_wait = upto("CALLER_WAIT_SECONDS", usual.caller_wait, DAY);
-    let create_patience = upto("CREATE_PATIENCE_SECONDS", usual.create_patience, DAY);
-    let start_patience = upto("START_PATIENCE_SECONDS", usual.start_patience, DAY);
-    let stop_patience = upto("STOP_PATIENCE_SECONDS", usual.stop_patience, DAY);
+    let create_timeout = upto("CREATE_PATIENCE_SECONDS", usual.create_timeout, DAY);
+    let start_timeout = upto("START_PATIENCE_SECONDS", usual.start_timeout, DAY);
+    let stop_timeout = upto("STOP_PATIENCE_SECONDS", usual.stop_timeout, DAY);
     let sweep_every = upto("SWEEP_SECONDS", usual.sweep_every, DAY);
     let inspect_every = upto("INSPECT_SECONDS", usual.inspection.every, DAY);
     let sweep_orphans_every = upto("ORPHAN_SWEEP_SECONDS", usual.orphans.every, DAY);
@@ -25,16 +25,16 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Policy {
     let lease = seconds(reader, "LEASE_SECONDS", usual.lease, 10..=3600);
     Policy {
         caller_wait,
-        create_patience,
-        start_patience,
-        stop_patience,
+        create_timeout,
+        start_timeout,
+        stop_timeout,
         sweep_every,
         lease,
         // No call takes longer, its wait in line included: its time-outs follow from the lease.
-        lands_within: lease,
-        await_machine: usual.await_machine.min(lease / 3),
-        most_towns: at_least_one(reader, "MAX_TOWNS_PER_USER", usual.most_towns),
-        inspection: InspectionPolicy { every: inspect_every, ..usual.inspection },
+        create_visibility_timeout: lease,
+        await_timeout: usual.await_timeout.min(lease / 3),
+        max_towns: at_least_one(reader, "MAX_TOWNS_PER_USER", usual.max_towns),
+        inspection: DriftPolicy { every: inspect_every, ..usual.inspection },
         orphans: OrphanPolicy {
             every: sweep_orphans_every,
             grace,

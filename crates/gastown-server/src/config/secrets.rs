@@ -1,11 +1,11 @@
-//! Keys and tokens.
+//! Secrets and tokens.
 
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
 use secrecy::SecretString;
 
 use crate::settings_source::Reader;
 
-/// Keys and tokens.
+/// Secrets and tokens.
 #[derive(Debug, Clone)]
 pub struct SecretsConfig {
     /// `NEXTAUTH_SECRET`: signs and verifies tokens.

@@ -105,7 +105,7 @@ fn no_call_to_fly_outlasts_a_lease() {
         let (policy, timeouts) = (&config.orchestrator.policy, config.fly.timeouts);
         assert_eq!(policy.lease, Duration::from_secs(lease));
         assert!(timeouts.connect < timeouts.call && timeouts.call < policy.lease, "{lease}: {timeouts:?}");
-        assert!(policy.await_machine < policy.lease, "{lease}");
+        assert!(policy.await_timeout < policy.lease, "{lease}");
         for replicas in 1..=50 {
             let told = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
             let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -146,7 +146,7 @@ fn what_is_looked_at_when_is_the_operators_to_say() {
     ];
     let config = Config::read(&source(&told)).unwrap();
     let (policy, usual) = (config.orchestrator.policy, Policy::production());
-    assert_eq!((policy.most_towns, policy.inspection.every), (3, Duration::from_secs(7)));
+    assert_eq!((policy.max_towns, policy.inspection.every), (3, Duration::from_secs(7)));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
         grace: Duration::from_secs(604_800),

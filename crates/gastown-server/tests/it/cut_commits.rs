@@ -84,10 +84,10 @@ impl Lives {
     async fn begin(cut: Cut, first: u32) -> Self {
         let mut setup = Setup { through_proxy: true, ..Setup::postgres() };
         let policy = &mut setup.policy;
-        policy.most_towns = u32::MAX;
+        policy.max_towns = u32::MAX;
         // On a machine that has much to do nothing is given up for being late.
-        (policy.caller_wait, policy.create_patience) = (PATIENCE, 2 * PATIENCE);
-        (policy.start_patience, policy.stop_patience) = (2 * PATIENCE, 2 * PATIENCE);
+        (policy.caller_wait, policy.create_timeout) = (PATIENCE, 2 * PATIENCE);
+        (policy.start_timeout, policy.stop_timeout) = (2 * PATIENCE, 2 * PATIENCE);
         let stage = setup.raise().await;
         Self { stage, cut, next: LIFE.map(|operation| (operation, first)).into(), towns: 0 }
     }

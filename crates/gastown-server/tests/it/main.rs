@@ -46,7 +46,7 @@ mod keys;
 mod life;
 mod life_of_a_town;
 mod lost_answers;
-mod most_towns;
+mod max_towns;
 mod operator;
 mod orphans;
 mod probes;

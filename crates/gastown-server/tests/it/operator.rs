@@ -110,7 +110,7 @@ async fn a_destroy_that_fails_for_long_is_shown_and_ends_when_it_is_retried(mut 
     setup.policy.caller_wait = Duration::from_millis(200);
     // As the command judges by, which knows no settings.
     setup.policy.alert_attempts = Policy::production().alert_attempts;
-    setup.policy.alert_backoff = Backoff { first: HOURS, most: HOURS };
+    setup.policy.alert_backoff = Backoff { first: HOURS, max: HOURS };
     let stage = setup.raise().await;
     let town = stage.created("mill").await;
     stage.sim.inject(Fault::at(Call::DeleteMachine, Effect::server_error()).always());
@@ -164,7 +164,7 @@ async fn an_operator_destroys_a_users_town(setup: Setup) -> Stage {
 
 async fn a_destroy_takes_over_what_is_in_flight(mut setup: Setup) -> Stage {
     setup.policy.lease = Duration::from_millis(1500);
-    setup.policy.look_again = Duration::from_millis(50);
+    setup.policy.poll_interval = Duration::from_millis(50);
     let stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));

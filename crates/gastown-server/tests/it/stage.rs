@@ -11,7 +11,7 @@ use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::Pacing;
 use gastown_jwt::{TokenKeys, TokenMinter};
-use gastown_orchestrator::{InspectionPolicy, OrphanPolicy, Policy};
+use gastown_orchestrator::{DriftPolicy, OrphanPolicy, Policy};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source, SystemClock};
@@ -134,23 +134,23 @@ fn fast_policy() -> Policy {
     let usual = Policy::production();
     Policy {
         caller_wait: Duration::from_secs(20),
-        create_patience: Duration::from_secs(20),
-        start_patience: Duration::from_secs(20),
-        stop_patience: Duration::from_secs(20),
+        create_timeout: Duration::from_secs(20),
+        start_timeout: Duration::from_secs(20),
+        stop_timeout: Duration::from_secs(20),
         create_attempts: 6,
         sync_attempts: 3,
         sync_timeout: Duration::from_secs(2),
         lease: Duration::from_secs(30),
         // No fault of these tests lets Fly do something later.
-        lands_within: Duration::from_secs(2),
-        await_machine: Duration::from_secs(1),
-        look_again: Duration::from_millis(15),
-        agreeing_looks: 3,
-        backoff: Backoff { first: Duration::from_millis(5), most: Duration::from_millis(40) },
+        create_visibility_timeout: Duration::from_secs(2),
+        await_timeout: Duration::from_secs(1),
+        poll_interval: Duration::from_millis(15),
+        agreeing_observations: 3,
+        backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(40) },
         sweep_every: Duration::from_millis(150),
         // A test that waits for an alert says when it comes; so does one that lets the world be looked at.
         alert_attempts: u32::MAX,
-        inspection: InspectionPolicy { every: NEVER, ..usual.inspection },
+        inspection: DriftPolicy { every: NEVER, ..usual.inspection },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
         ..usual
     }

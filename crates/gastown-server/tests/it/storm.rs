@@ -98,7 +98,7 @@ impl Drop for Named {
 
 struct Storm {
     stage: Stage,
-    dice: StdRng,
+    jitter: StdRng,
     /// What happens by itself in this storm.
     event: Event,
     /// Which town each idempotency key is.
@@ -128,24 +128,24 @@ impl Storm {
         let mut setup = Setup::on(engine);
         setup.policy.caller_wait = Duration::from_millis(150);
         setup.policy.lease = Duration::from_millis(1500);
-        setup.policy.look_again = Duration::from_millis(30);
+        setup.policy.poll_interval = Duration::from_millis(30);
         setup.policy.inspection.every = Duration::from_millis(200);
-        let mut dice = StdRng::seed_from_u64(seed);
-        let event = *[Event::Stopped, Event::Moved, Event::Removed].choose(&mut dice).unwrap();
+        let mut jitter = StdRng::seed_from_u64(seed);
+        let event = *[Event::Stopped, Event::Moved, Event::Removed].choose(&mut jitter).unwrap();
         let mut stage = setup.raise().await;
-        for _ in 0..dice.random_range(1..=2) {
+        for _ in 0..jitter.random_range(1..=2) {
             stage.add_replica().await;
         }
-        Self { stage, dice, event, keys: BTreeMap::new(), figures: Figures::default() }
+        Self { stage, jitter, event, keys: BTreeMap::new(), figures: Figures::default() }
     }
 
     async fn rage(&mut self) {
         for round in 0..ROUNDS {
             for _ in 0..4 {
-                self.stage.sim.inject(fault(&mut self.dice));
+                self.stage.sim.inject(fault(&mut self.jitter));
             }
             self.ask_at_once(round).await;
-            if self.dice.random_bool(0.3) {
+            if self.jitter.random_bool(0.3) {
                 self.befall();
             }
             if round % 4 == 3 {
@@ -191,13 +191,13 @@ impl Storm {
 
     /// A call that a user might make now; now and then on a town that is not theirs.
     async fn ask(&mut self) -> Ask {
-        let user = *[ALICE, BOB].choose(&mut self.dice).unwrap();
+        let user = *[ALICE, BOB].choose(&mut self.jitter).unwrap();
         let towns: Vec<_> = self.stage.rows.towns().await.into_iter().filter(|it| it.destroyed_at.is_none()).collect();
-        let Some(town) = towns.get(self.dice.random_range(0..6)) else { return self.ask_for_a_town(user) };
-        let chance = self.dice.random_range(0..12);
-        let user = if self.dice.random_bool(0.1) { user } else { known(&town.user_id) };
+        let Some(town) = towns.get(self.jitter.random_range(0..6)) else { return self.ask_for_a_town(user) };
+        let env = self.jitter.random_range(0..12);
+        let user = if self.jitter.random_bool(0.1) { user } else { known(&town.user_id) };
         let of_town = json!({ "townId": town.id });
-        let (procedure, input) = match chance {
+        let (procedure, input) = match env {
             0..3 => ("stopTown", of_town),
             3..6 => ("startTown", of_town),
             6..8 => ("destroyTown", of_town),
@@ -208,7 +208,7 @@ impl Storm {
                 None => ("getTownStatus", of_town),
             },
             _ => {
-                let name = format!("rig_{}", self.dice.random_range(0..5));
+                let name = format!("rig_{}", self.jitter.random_range(0..5));
                 ("addRig", json!({"townId": town.id, "rigName": name, "repoUrl": "https://github.com/acme/app"}))
             }
         };
@@ -218,10 +218,10 @@ impl Storm {
 
     /// With a key or without; the same key is the same town again.
     fn ask_for_a_town(&mut self, user: &'static str) -> Ask {
-        let name = *["mill", "inn", "forge"].choose(&mut self.dice).unwrap();
+        let name = *["mill", "inn", "forge"].choose(&mut self.jitter).unwrap();
         let mut input = json!({ "townName": name });
-        if self.dice.random_bool(0.5) {
-            input["idempotencyKey"] = json!(format!("key-{name}-{}", self.dice.random_range(0..3)));
+        if self.jitter.random_bool(0.5) {
+            input["idempotencyKey"] = json!(format!("key-{name}-{}", self.jitter.random_range(0..3)));
         }
         Ask { user, procedure: "createTown", input, owner: None }
     }
@@ -229,7 +229,7 @@ impl Storm {
     /// Something happens to a machine without anybody of ours asking.
     fn befall(&mut self) {
         let machines = self.stage.sim.machines();
-        let Some(machine) = machines.choose(&mut self.dice) else { return };
+        let Some(machine) = machines.choose(&mut self.jitter) else { return };
         let happened = match (self.event, &machine.volume) {
             (Event::Stopped, _) => self.stage.sim.kill_machine(&machine.id, Death::Stays),
             (Event::Removed, _) => self.stage.sim.kill_machine(&machine.id, Death::Destroyed),
@@ -279,7 +279,7 @@ fn known(user: &str) -> &'static str {
 }
 
 /// Something goes wrong at one of the next calls.
-fn fault(dice: &mut StdRng) -> Fault {
+fn fault(jitter: &mut StdRng) -> Fault {
     let calls = [
         Call::CreateVolume,
         Call::CreateMachine,
@@ -307,6 +307,6 @@ fn fault(dice: &mut StdRng) -> Fault {
         Effect::ApplyThenAnswer { status: 503, body: Value::Null },
         Effect::ApplyThenAnswer { status: 408, body: Value::Null },
     ];
-    let (call, effect) = (*calls.choose(dice).unwrap(), effects.choose(dice).unwrap().clone());
-    Fault::at(call, effect).nth(dice.random_range(1..4)).times(dice.random_range(1..4))
+    let (call, effect) = (*calls.choose(jitter).unwrap(), effects.choose(jitter).unwrap().clone());
+    Fault::at(call, effect).nth(jitter.random_range(1..4)).times(jitter.random_range(1..4))
 }

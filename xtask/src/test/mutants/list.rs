@@ -35,8 +35,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "volume-first",
         about: "the volume is deleted before its machine is gone",
         file: PLAN,
-        sound: "        (Present(_), _) => Step::DropMachine,\n",
-        broken: "        (Present(_), Present(_)) => Step::DropVolume,\n        (Present(_), _) => Step::DropMachine,\n",
+        sound: "        (Present(_), _) => Step::DeleteMachine,\n",
+        broken: "        (Present(_), Present(_)) => Step::DeleteVolume,\n        (Present(_), _) => Step::DeleteMachine,\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -55,7 +55,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         broken: "Some(there) => {
                     let asked = outside.machines.delete_machine(app, &there.id).await;
                     let change = TownChange { machine: asked.is_err().then_some(None), ..TownChange::default() };
-                    Ok(Done::Learned(Learned { mark: None, change }))
+                    Ok(Done::Learned(Learned { phase: None, change }))
                 }",
         suites: ORCHESTRATOR,
     },
@@ -67,7 +67,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         broken: "Some(there) => {
                     let asked = outside.volumes.delete_volume(app, &there.id).await;
                     let change = TownChange { volume: asked.is_err().then_some(None), ..TownChange::default() };
-                    Ok(Done::Learned(Learned { mark: None, change }))
+                    Ok(Done::Learned(Learned { phase: None, change }))
                 }",
         suites: ORCHESTRATOR,
     },
@@ -83,16 +83,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "unclear-is-absent",
         about: "a machine that could not be asked for is taken for none",
         file: PLAN,
-        sound: "        (Unclear, _) => Step::LookAgain,\n        (Absent, Unclear) => Step::LookAgain,\n        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,",
-        broken: "        (Unclear, _) => Step::EnsureMachine,\n        (Absent, Unclear) => Step::LookAgain,\n        (Absent, Absent | Present(VolumeState::Leaving)) => Step::EnsureVolume,",
+        sound: "        (Unknown, _) => Step::ObserveAgain,\n        (Absent, Unknown) => Step::ObserveAgain,\n        (Absent, Absent | Present(VolumeState::Destroying)) => Step::EnsureVolume,",
+        broken: "        (Unknown, _) => Step::EnsureMachine,\n        (Absent, Unknown) => Step::ObserveAgain,\n        (Absent, Absent | Present(VolumeState::Destroying)) => Step::EnsureVolume,",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "empty-disk",
         about: "a start without its volume gets a new machine all the same",
         file: PLAN,
-        sound: "        (Absent | Present(VolumeState::Leaving), _) => Step::GiveUpVolumeLost,\n        (Present(Ready",
-        broken: "        (Absent | Present(VolumeState::Leaving), _) => Step::EnsureVolume,\n        (Present(Ready",
+        sound: "        (Absent | Present(VolumeState::Destroying), _) => Step::GiveUpVolumeLost,\n        (Present(Ready",
+        broken: "        (Absent | Present(VolumeState::Destroying), _) => Step::EnsureVolume,\n        (Present(Ready",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -123,7 +123,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "late-landings-forgotten",
         about: "an operation ends though a create that was sent may still land",
         file: PLAN,
-        sound: "Step::Finish if world.late => Step::OutwaitDoubt,",
+        sound: "Step::Finish if world.late => Step::AwaitUnconfirmed,",
         broken: "Step::Finish if world.late => Step::Finish,",
         suites: ORCHESTRATOR,
     },
@@ -147,8 +147,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "left-running",
         about: "a start that failed leaves its machine on while the row says stopped",
         file: PASS,
-        sound: "            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Mark::Prepared)),",
-        broken: "            OperationKind::Start if town.status == TownStatus::Destroyed => Some((OperationKind::Stop, Mark::Prepared)),",
+        sound: "            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Phase::Prepared)),",
+        broken: "            OperationKind::Start if town.status == TownStatus::Destroyed => Some((OperationKind::Stop, Phase::Prepared)),",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -163,8 +163,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "progress-lost-to-a-destroy",
         about: "a destroy that takes over a create forgets what may have been made",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "fresh(wish, now, current.fence + 1, Mark::Begun, &current.progress)?",
-        broken: "fresh(wish, now, current.fence + 1, Mark::Begun, &Progress::default())?",
+        sound: "fresh(wish, now, current.fence + 1, Phase::Begun, &current.progress)?",
+        broken: "fresh(wish, now, current.fence + 1, Phase::Begun, &Progress::default())?",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -179,8 +179,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "one-look-is-believed",
         about: "what one look shows is written into the row",
         file: "crates/gastown-domain/src/drift.rs",
-        sound: "        self.looks >= agreeing_looks\n",
-        broken: "        self.looks >= 1 && agreeing_looks > 0\n",
+        sound: "        self.looks >= agreeing_observations\n",
+        broken: "        self.looks >= 1 && agreeing_observations > 0\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -203,16 +203,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-last-look",
         about: "the registry is not asked again before an orphan is deleted",
         file: "crates/gastown-orchestrator/src/orphans/removal.rs",
-        sound: "        if belonging(item, &accounts) != Belonging::Orphan(*reason) {",
-        broken: "        if accounts.len() > 1000 && belonging(item, &accounts) != Belonging::Orphan(*reason) {",
+        sound: "        if ownership(item, &accounts) != Ownership::Orphan(*reason) {",
+        broken: "        if accounts.len() > 1000 && ownership(item, &accounts) != Ownership::Orphan(*reason) {",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "second-volume-goes",
         about: "a second volume of a living town is deleted like any orphan",
         file: "crates/gastown-domain/src/orphan.rs",
-        sound: "        TownStatus::Running | TownStatus::Stopped if names_another => Belonging::Orphan(OrphanReason::Second),",
-        broken: "        TownStatus::Running | TownStatus::Stopped if names_another => Belonging::Orphan(OrphanReason::NoTown),",
+        sound: "        TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::Second),",
+        broken: "        TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::NoTown),",
         suites: ORCHESTRATOR,
     },
     Mutant {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
-use gastown_domain::{OrphanReason, StockItem};
+use gastown_domain::{InventoryItem, OrphanReason};
 
 use super::*;
 
@@ -17,21 +17,22 @@ fn ago(minutes: i64) -> DateTime<Utc> {
     now() - TimeDelta::minutes(minutes)
 }
 
-fn machine() -> Thing {
-    Thing::Machine("machine1".parse().unwrap())
+fn machine() -> ResourceId {
+    ResourceId::Machine("machine1".parse().unwrap())
 }
 
-fn volume() -> Thing {
-    Thing::Volume("vol_1".parse().unwrap())
+fn volume() -> ResourceId {
+    ResourceId::Volume("vol_1".parse().unwrap())
 }
 
-fn sighting(thing: Thing, reason: OrphanReason) -> OrphanSighting {
+fn sighting(thing: ResourceId, reason: OrphanReason) -> ObservedOrphan {
     let tags = Vec::new();
-    let item = StockItem { thing, name: "town-1".to_owned(), tags, made_at: None, held_by: None, leaving: false };
-    OrphanSighting { app: "gastown".parse().unwrap(), item, reason }
+    let item =
+        InventoryItem { thing, name: "town-1".to_owned(), tags, made_at: None, held_by: None, destroying: false };
+    ObservedOrphan { app: "gastown".parse().unwrap(), item, reason }
 }
 
-fn entry(of: &OrphanSighting, first_seen_at: DateTime<Utc>, times_seen: u32) -> Orphan {
+fn entry(of: &ObservedOrphan, first_seen_at: DateTime<Utc>, times_seen: u32) -> Orphan {
     Orphan {
         app: of.app.clone(),
         thing: of.item.thing.clone(),
@@ -44,12 +45,12 @@ fn entry(of: &OrphanSighting, first_seen_at: DateTime<Utc>, times_seen: u32) -> 
     }
 }
 
-fn stock(others: impl IntoIterator<Item = Thing>) -> AppStock {
+fn stock(others: impl IntoIterator<Item = ResourceId>) -> AppStock {
     let others = HashSet::from_iter(others);
     AppStock { app: "gastown".parse().unwrap(), is_whole: true, orphans: Vec::new(), others }
 }
 
-fn judged(sighting: &OrphanSighting, stock: &AppStock) -> Verdict {
+fn judged(sighting: &ObservedOrphan, stock: &AppStock) -> Verdict {
     let entry = entry(sighting, ago(60), 3);
     verdict(sighting, Some(&entry), stock, GRACE, Times { book: now(), ours: now() })
 }
@@ -109,9 +110,9 @@ fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
 
 #[test]
 fn what_leaves_is_held_or_was_read_in_part_stays() {
-    let mut leaving = sighting(machine(), OrphanReason::NoTown);
-    leaving.item.leaving = true;
-    assert_eq!(judged(&leaving, &stock([])), Verdict::Leaving);
+    let mut destroying = sighting(machine(), OrphanReason::NoTown);
+    destroying.item.destroying = true;
+    assert_eq!(judged(&destroying, &stock([])), Verdict::Destroying);
 
     let mut held = sighting(volume(), OrphanReason::TownDestroyed);
     held.item.held_by = Some("machine1".parse().unwrap());

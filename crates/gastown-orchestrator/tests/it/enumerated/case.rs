@@ -14,7 +14,7 @@ listed! {
     /// Which calls are counted.
     Line {
         /// To Fly and the sandboxes.
-        Outside,
+        Provider,
         /// To the registry.
         Registry,
     }
@@ -23,7 +23,7 @@ listed! {
 impl Line {
     fn schedule(self, stage: &Stage) -> MutexGuard<'_, Schedule> {
         match self {
-            Self::Outside => stage.bench.fly.schedule(),
+            Self::Provider => stage.bench.fly.schedule(),
             Self::Registry => stage.bench.store.schedule(),
         }
     }

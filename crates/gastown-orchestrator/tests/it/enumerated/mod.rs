@@ -60,7 +60,7 @@ fn second_faults(told: &Told) -> Vec<Case> {
         .case
         .strikes
         .iter()
-        .all(|first| first.line == Line::Outside && matches!(first.fault, Fault::ReplyLost | Fault::CrashAfter));
+        .all(|first| first.line == Line::Provider && matches!(first.fault, Fault::ReplyLost | Fault::CrashAfter));
     if !after_the_worst || !told.case.scenario.has_second_faults() {
         return Vec::new();
     }

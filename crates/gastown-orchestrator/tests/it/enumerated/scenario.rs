@@ -121,8 +121,8 @@ impl Scenario {
         bench.fly.world().volumes_are_released_soon = true;
         let policy = &mut bench.settings.policy;
         match self {
-            Self::RollBackUnwell => policy.create_patience = SHORT,
-            Self::StartUnwell => policy.start_patience = SHORT,
+            Self::RollBackUnwell => policy.create_timeout = SHORT,
+            Self::StartUnwell => policy.start_timeout = SHORT,
             _ => {}
         }
         let town = match self {

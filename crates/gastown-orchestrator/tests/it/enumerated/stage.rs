@@ -119,7 +119,7 @@ impl Stage {
 /// One pass of the inspector, a period after whatever was before.
 pub(super) async fn inspected(replica: &Replica) {
     sleep(Duration::from_secs(61)).await;
-    until_it_dies(replica, replica.inspector.pass()).await;
+    until_it_dies(replica, replica.drift_detector.pass()).await;
 }
 
 /// One pass of the orphan sweeper, a period after whatever was before.

@@ -1,7 +1,7 @@
 //! What three looks that agree make of a row.
 
 use gastown_domain::{Drift, Town, TownStatus};
-use gastown_orchestrator::InspectionReport;
+use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
@@ -106,7 +106,7 @@ async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_not
     let bench = Bench::new();
     let town = bench.running("mill").await;
     let calm = |world: &mut World| world.unreachable_hosts = false;
-    let steps: [(Sabotage, InspectionReport); 8] = [
+    let steps: [(Sabotage, DriftReport); 8] = [
         (turn_off, suspected(1)),
         (|_| {}, suspected(1)),
         (turn_on, agreed(1)),

@@ -2,7 +2,7 @@
 
 use gastown_domain::ports::{Action, Alarm, Towns as _};
 use gastown_domain::{Town, UserId};
-use gastown_orchestrator::InspectionReport;
+use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
@@ -21,7 +21,7 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
             switch(world, Phase::Starting(Instant::now()));
         }),
         ("stopping", |world| switch(world, Phase::Stopping(Instant::now() + EVERY * 60))),
-        ("leaving", |world| switch(world, Phase::Leaving(Instant::now() + EVERY * 60))),
+        ("leaving", |world| switch(world, Phase::Destroying(Instant::now() + EVERY * 60))),
         ("a host that does not answer", |world| world.unreachable_hosts = true),
         ("two of one name", |world| {
             replace_machine(world);
@@ -42,9 +42,9 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
 }
 
 /// One town of which nothing could be said; where Fly refuses to say anything at all, an operator is alarmed.
-fn undecided_by(fault: Fault) -> InspectionReport {
+fn undecided_by(fault: Fault) -> DriftReport {
     let alarm = (fault == Fault::Misconfigured).then_some(Alarm::Refused);
-    InspectionReport { alarm, ..undecided(1) }
+    DriftReport { alarm, ..undecided(1) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
     let alarm = || bench.store.rows().books.passes["inspection"].alarm;
     bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
     // The first hundred are enough.
-    assert_eq!(pass(&bench).await, InspectionReport { alarm: Some(Alarm::Refused), ..undecided(100) });
+    assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::Refused), ..undecided(100) });
     assert_eq!(alarm(), Some(Alarm::Refused));
     bench.fly.schedule().calm();
     assert_eq!(pass(&bench).await, agreed(120));
@@ -100,7 +100,7 @@ async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
 async fn one_town_whose_app_is_refused_alarms_nobody() {
     let (bench, _) = with_missing(3, 0).await;
     bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Misconfigured);
-    assert_eq!(pass(&bench).await, InspectionReport { agreed: 2, undecided: 1, ..looked_at(3) });
+    assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..looked_at(3) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,9 +110,9 @@ async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
         for number in 0..towns {
             bench.stopped(&format!("mill-{number}")).await;
         }
-        bench.fly.world().volumes[0].leaving = Some(Instant::now() + EVERY * 60);
+        bench.fly.world().volumes[0].destroying = Some(Instant::now() + EVERY * 60);
         for _ in 0..4 {
-            let want = InspectionReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
+            let want = DriftReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
             assert_eq!(pass(&bench).await, want, "of {towns}");
         }
     }
@@ -125,9 +125,10 @@ async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays(
     {
         let mut world = bench.fly.world();
         replace_machine(&mut world);
-        let mut leaving = world.machines[0].clone();
-        (leaving.id, leaving.phase) = ("leaving".parse().unwrap(), Phase::Leaving(Instant::now() + EVERY * 60));
-        world.machines.insert(0, leaving);
+        let mut destroying = world.machines[0].clone();
+        (destroying.id, destroying.phase) =
+            ("leaving".parse().unwrap(), Phase::Destroying(Instant::now() + EVERY * 60));
+        world.machines.insert(0, destroying);
     }
     for _ in 0..3 {
         pass(&bench).await;
@@ -189,7 +190,7 @@ async fn many_absences_at_once_are_believed_by_nobody() {
     for _ in 0..4 {
         let report = pass(&bench).await;
         let alarm = Some(Alarm::ManyAbsent);
-        assert_eq!(report, InspectionReport { agreed: 1, undecided: 6, alarm, ..looked_at(7) });
+        assert_eq!(report, DriftReport { agreed: 1, undecided: 6, alarm, ..looked_at(7) });
     }
     assert_eq!(bench.store.rows().books.passes["inspection"].alarm, Some(Alarm::ManyAbsent));
     for town in &towns {
@@ -213,7 +214,7 @@ async fn every_town_is_compared_once_in_a_pass_and_an_alarm_breaks_it_off() {
         machine.phase = Phase::Gone(Instant::now());
     }
     // The first hundred are enough.
-    assert_eq!(pass(&bench).await, InspectionReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
+    assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +227,7 @@ async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
         volume.gone = true;
     }
     for _ in 0..4 {
-        let want = InspectionReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
+        let want = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
         assert_eq!(pass(&bench).await, want);
     }
     assert_eq!(bench.store.rows().books.drifts, []);
@@ -237,10 +238,10 @@ async fn a_few_absences_among_many_towns_are_believed() {
     for (towns, missing) in [(4, 4), (15, 5)] {
         let (bench, rows) = with_missing(towns, missing).await;
         for _ in 0..2 {
-            let want = InspectionReport { suspected: missing, agreed: towns - missing, ..looked_at(towns) };
+            let want = DriftReport { suspected: missing, agreed: towns - missing, ..looked_at(towns) };
             assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
         }
-        let want = InspectionReport { corrected: missing, agreed: towns - missing, ..looked_at(towns) };
+        let want = DriftReport { corrected: missing, agreed: towns - missing, ..looked_at(towns) };
         assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
         assert_eq!(bench.store.town(rows[0].id), without_machine(rows[0].clone()), "{missing} of {towns}");
     }

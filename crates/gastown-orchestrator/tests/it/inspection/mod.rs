@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::WorkerId;
 use gastown_domain::{Drift, Town, TownId, TownStatus};
-use gastown_orchestrator::{InspectionReport, Inspector};
+use gastown_orchestrator::{DriftDetector, DriftReport};
 use tokio::time::{Instant, sleep};
 
 use crate::bench::{Bench, settings};
@@ -21,12 +21,12 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Something that happens behind our back.
 type Sabotage = fn(&mut World);
 
-fn inspector_on(bench: &Bench, process: &Process) -> Inspector {
-    Inspector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
+fn inspector_on(bench: &Bench, process: &Process) -> DriftDetector {
+    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
 }
 
 /// One pass of a fresh process, a period after whatever was before, when it is due.
-async fn pass(bench: &Bench) -> InspectionReport {
+async fn pass(bench: &Bench) -> DriftReport {
     sleep(EVERY).await;
     inspector_on(bench, &Process::default()).pass().await.unwrap().unwrap()
 }
@@ -35,24 +35,24 @@ fn drift_of(bench: &Bench, town: TownId) -> Option<Drift> {
     bench.store.rows().books.health_of(town).drift.map(|(drift, _)| drift)
 }
 
-fn looked_at(towns: usize) -> InspectionReport {
-    InspectionReport { taken: towns, ..InspectionReport::default() }
+fn looked_at(towns: usize) -> DriftReport {
+    DriftReport { taken: towns, ..DriftReport::default() }
 }
 
-fn agreed(towns: usize) -> InspectionReport {
-    InspectionReport { agreed: towns, ..looked_at(towns) }
+fn agreed(towns: usize) -> DriftReport {
+    DriftReport { agreed: towns, ..looked_at(towns) }
 }
 
-fn undecided(towns: usize) -> InspectionReport {
-    InspectionReport { undecided: towns, ..looked_at(towns) }
+fn undecided(towns: usize) -> DriftReport {
+    DriftReport { undecided: towns, ..looked_at(towns) }
 }
 
-fn suspected(towns: usize) -> InspectionReport {
-    InspectionReport { suspected: towns, ..looked_at(towns) }
+fn suspected(towns: usize) -> DriftReport {
+    DriftReport { suspected: towns, ..looked_at(towns) }
 }
 
-fn corrected(towns: usize) -> InspectionReport {
-    InspectionReport { corrected: towns, ..looked_at(towns) }
+fn corrected(towns: usize) -> DriftReport {
+    DriftReport { corrected: towns, ..looked_at(towns) }
 }
 
 fn switch(world: &mut World, phase: Phase) {

@@ -36,10 +36,10 @@ async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
         bench.store.schedule().next(call, 1, Fault::CrashBefore);
         sleep(EVERY).await;
         let process = Process::default();
-        let inspector = inspector_on(&bench, &process);
+        let drift_detector = inspector_on(&bench, &process);
         tokio::select! {
             biased;
-            report = inspector.pass() => panic!("{call:?}: {report:?}"),
+            report = drift_detector.pass() => panic!("{call:?}: {report:?}"),
             () = process.died() => {}
         }
 
@@ -105,10 +105,10 @@ async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
     bench.store.schedule().next(Call::Store(Query::ClaimPass), 2, Fault::NotSent);
-    let (stop, inspector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
+    let (stop, drift_detector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();
-        async move { inspector.run(stop).await }
+        async move { drift_detector.run(stop).await }
     });
 
     sleep(EVERY * 6).await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use gastown_domain::AppName;
-use gastown_domain::ports::{Action, Alarm, BoxError, Clock as _, Inventory, Orphan, ProviderError, Stock, WorkerId};
+use gastown_domain::ports::{
+    Action, Alarm, AppInventory, BoxError, Clock as _, Inventory, Orphan, ProviderError, WorkerId,
+};
 use gastown_orchestrator::{OrphanReport, OrphanSweeper};
 use tokio::time::Instant;
 
@@ -86,7 +88,7 @@ async fn many_orphans_at_once_are_an_alarm_and_nothing_is_touched() {
 /// An inventory of which a test decides what it adds to the truth.
 struct Doctored {
     line: Line,
-    doctor: fn(&AppName, Stock) -> Result<Stock, BoxError>,
+    doctor: fn(&AppName, AppInventory) -> Result<AppInventory, BoxError>,
     apps: Vec<&'static str>,
 }
 
@@ -96,7 +98,7 @@ impl Inventory for Doctored {
         Ok(self.apps.iter().map(|app| app.parse().unwrap()).collect())
     }
 
-    async fn stock(&self, app: &AppName) -> Result<Stock, ProviderError> {
+    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         let stock = self.line.stock(&the_app()).await?;
         (self.doctor)(app, stock).map_err(|cause| ProviderError::Unknown { action: Action::ListMachines, cause })
     }
@@ -105,12 +107,12 @@ impl Inventory for Doctored {
 fn doctored(
     bench: &Bench,
     apps: &[&'static str],
-    doctor: fn(&AppName, Stock) -> Result<Stock, BoxError>,
+    doctor: fn(&AppName, AppInventory) -> Result<AppInventory, BoxError>,
 ) -> OrphanSweeper {
     let process = Process::default();
     let mut ports = bench.ports(&process);
     let line = Line { fly: Arc::clone(&bench.fly), process };
-    ports.outside.inventory = Arc::new(Doctored { line, doctor, apps: apps.to_vec() });
+    ports.provider.inventory = Arc::new(Doctored { line, doctor, apps: apps.to_vec() });
     OrphanSweeper::new(ports, settings().into(), WorkerId("sweeper".to_owned()))
 }
 
@@ -119,7 +121,7 @@ async fn a_list_that_is_not_whole_is_no_ground_for_a_deletion() {
     let bench = Bench::new();
     bench.running("mill").await;
     strays(&bench, 1);
-    let in_part = doctored(&bench, &["gastown"], |_, stock| Ok(Stock { is_whole: false, ..stock }));
+    let in_part = doctored(&bench, &["gastown"], |_, stock| Ok(AppInventory { is_whole: false, ..stock }));
     for _ in 0..10 {
         assert_eq!(pass_by(&in_part).await, seen(4, 2));
     }
@@ -154,7 +156,7 @@ async fn an_app_that_does_not_answer_costs_that_app_only() {
     strays(&bench, 1);
     let sweeper = doctored(&bench, &["broken", "gastown", "empty"], |app, stock| match app.as_str() {
         "broken" => Err("no".into()),
-        "empty" => Ok(Stock { items: Vec::new(), is_whole: true }),
+        "empty" => Ok(AppInventory { items: Vec::new(), is_whole: true }),
         _ => Ok(stock),
     });
     for number in 1..=PASSES_OF_GRACE {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, OrphanEnd, Towns as _, WorkerId};
-use gastown_domain::{OrphanReason, Thing, TownId};
+use gastown_domain::{OrphanReason, ResourceId, TownId};
 use gastown_orchestrator::{OrphanReport, OrphanSweeper, Policy, Settings};
 use tokio::time::sleep;
 
@@ -47,7 +47,7 @@ async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_afte
             _ => nobody(0),
         };
         let (machine, volume) = stray(&mut bench.fly.world(), town);
-        let (machine, volume) = (Thing::Machine(machine), Thing::Volume(volume));
+        let (machine, volume) = (ResourceId::Machine(machine), ResourceId::Volume(volume));
         let before = asked(&bench);
 
         passes_of_grace(&bench).await;
@@ -69,7 +69,7 @@ async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_afte
         }
         assert_eq!(pass(&bench).await, OrphanReport { closed: 1, ..seen(2, 0) }, "{reason:?}");
         let books = &bench.store.rows().books;
-        let by_sweeper = |thing: &Thing| (thing.clone(), "orphan sweeper".to_owned());
+        let by_sweeper = |thing: &ResourceId| (thing.clone(), "orphan sweeper".to_owned());
         assert_eq!(books.deletions, [by_sweeper(&machine), by_sweeper(&volume)], "{reason:?}");
         assert_eq!(books.closed, [(machine, OrphanEnd::Gone), (volume, OrphanEnd::Gone)], "{reason:?}");
         let world = bench.fly.world();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::Thing;
+use gastown_domain::ResourceId;
 use gastown_domain::ports::Clock as _;
 use gastown_orchestrator::{Grace, OrphanReport, Removal, Verdict};
 use tokio::time::{Instant, sleep};
@@ -28,10 +28,10 @@ async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
     assert_eq!(
         verdicts,
         [
-            (Thing::Machine(machine.clone()), Verdict::SeenTooShort { until }),
-            (Thing::Machine(second), Verdict::NeedsWord),
-            (Thing::Volume(volume), Verdict::HeldBy(machine)),
-            (Thing::Volume(second_volume), Verdict::MayHoldData),
+            (ResourceId::Machine(machine.clone()), Verdict::SeenTooShort { until }),
+            (ResourceId::Machine(second), Verdict::NeedsWord),
+            (ResourceId::Volume(volume), Verdict::HeldBy(machine)),
+            (ResourceId::Volume(second_volume), Verdict::MayHoldData),
         ]
     );
     assert_eq!((survey.apps, survey.seen, survey.failed, survey.alarm, survey.unseen), (1, 6, vec![], None, vec![]));
@@ -109,8 +109,8 @@ async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
     assert_eq!(book(&bench), [], "nothing is said of it either");
 
     bench.store.rows().towns.remove(&nobody(0));
-    bench.fly.world().machine(&machine).unwrap().phase = Phase::Leaving(Instant::now() + EVERY);
-    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Leaving));
+    bench.fly.world().machine(&machine).unwrap().phase = Phase::Destroying(Instant::now() + EVERY);
+    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Destroying));
 
     bench.fly.world().machine(&machine).unwrap().phase = Phase::Gone(Instant::now());
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Gone);
@@ -119,9 +119,9 @@ async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
     {
         let mut world = bench.fly.world();
         let volume = world.volume(&volume).unwrap();
-        (volume.held_by, volume.leaving) = (None, Some(Instant::now() + EVERY));
+        (volume.held_by, volume.destroying) = (None, Some(Instant::now() + EVERY));
     }
-    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Leaving));
+    assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Destroying));
     bench.fly.world().volume(&volume).unwrap().gone = true;
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Gone);
     assert_eq!(asked(&bench), (0, 0));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::{Thing, TownId};
+use gastown_domain::{ResourceId, TownId};
 
 use crate::bench::Bench;
 use crate::cores::grouped;
@@ -96,15 +96,15 @@ impl std::fmt::Display for Figures {
 }
 
 /// With the town that each was of; not those that somebody else left.
-pub(super) fn left_to_the_sweeper(bench: &Bench) -> BTreeMap<Thing, TownId> {
+pub(super) fn left_to_the_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId> {
     let (rows, world) = (bench.store.rows(), bench.fly.world());
     let of = |name: &str| {
         let mut towns = rows.towns.keys().copied();
         towns.find(|town| name == town.machine_name() || name == town.volume_name())
     };
-    let owner = |thing: &Thing| match thing {
-        Thing::Machine(id) => of(&world.machines.iter().find(|machine| machine.id == *id)?.name),
-        Thing::Volume(id) => of(&world.volumes.iter().find(|volume| volume.id == *id)?.name),
+    let owner = |thing: &ResourceId| match thing {
+        ResourceId::Machine(id) => of(&world.machines.iter().find(|machine| machine.id == *id)?.name),
+        ResourceId::Volume(id) => of(&world.volumes.iter().find(|volume| volume.id == *id)?.name),
     };
     let deleted = rows.books.deletions.iter().map(|(thing, _)| thing);
     deleted.filter_map(|thing| Some((thing.clone(), owner(thing)?))).collect()

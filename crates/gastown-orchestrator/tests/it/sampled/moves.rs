@@ -36,7 +36,7 @@ pub(super) enum Move {
     /// One of the next calls to the registry is struck.
     RegistryTrouble { after: usize, fault: Fault },
     /// From now on so many in a thousand calls are struck, to Fly and the sandboxes and to the registry.
-    Weather { outside: u32, registry: u32, seed: u64 },
+    Weather { provider: u32, registry: u32, seed: u64 },
     /// Nothing strikes any more, for now.
     Calm,
     /// Workers sweep.
@@ -186,9 +186,9 @@ fn scene(dice: &mut StdRng) -> Vec<Move> {
 }
 
 fn weather(dice: &mut StdRng) -> Move {
-    let outside = *[10, 30, 80, 200, 350].choose(dice).unwrap();
+    let provider = *[10, 30, 80, 200, 350].choose(dice).unwrap();
     let registry = *[0, 0, 5, 20].choose(dice).unwrap();
-    Move::Weather { outside, registry, seed: dice.random() }
+    Move::Weather { provider, registry, seed: dice.random() }
 }
 
 fn one(dice: &mut StdRng) -> Move {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::Dice;
-use gastown_domain::{OrphanReason, Thing, TownId};
+use gastown_domain::ports::Jitter;
+use gastown_domain::{OrphanReason, ResourceId, TownId};
 use gastown_orchestrator::Policy;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -32,9 +32,9 @@ const ORPHAN_PASSES: usize = 24 * 6 + 12;
 const APP_PER_USER: u64 = 4;
 
 /// Jitter from the seed.
-struct Jitter(Mutex<StdRng>);
+struct SeededJitter(Mutex<StdRng>);
 
-impl Dice for Jitter {
+impl Jitter for SeededJitter {
     fn fraction(&self) -> f64 {
         self.0.lock().unwrap().random()
     }
@@ -51,7 +51,7 @@ pub(super) struct Play {
 
 /// Plays the moves; answers what is wrong in the end, if anything is.
 pub(super) async fn play(seed: u64, moves: &[Move]) -> Result<Figures, String> {
-    let mut bench = Bench::with_dice(Arc::new(Jitter(Mutex::new(StdRng::seed_from_u64(seed)))));
+    let mut bench = Bench::with_dice(Arc::new(SeededJitter(Mutex::new(StdRng::seed_from_u64(seed)))));
     if seed.is_multiple_of(APP_PER_USER) {
         bench.give_each_user_an_app();
     }
@@ -79,8 +79,8 @@ impl Play {
             Move::Trouble { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
             Move::TroubleAt { call, fault } => self.bench.fly.schedule().next(Call::Fly(call), 1, fault),
             Move::RegistryTrouble { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
-            Move::Weather { outside, registry, seed } => {
-                self.bench.fly.schedule().weather(outside, seed);
+            Move::Weather { provider, registry, seed } => {
+                self.bench.fly.schedule().weather(provider, seed);
                 self.bench.store.schedule().weather(registry, !seed);
             }
             Move::Calm => self.calm(),
@@ -88,7 +88,7 @@ impl Play {
                 self.let_it(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
             }
             Move::Inspect { at } => {
-                self.let_it(at, async |replica: &Replica| drop(replica.inspector.pass().await)).await;
+                self.let_it(at, async |replica: &Replica| drop(replica.drift_detector.pass().await)).await;
             }
             Move::SearchOrphans { at } => {
                 self.let_it(at, async |replica: &Replica| drop(replica.orphans.pass().await)).await;
@@ -158,10 +158,10 @@ impl Play {
     /// have anything left; of whose volumes lists showed nothing for too long, volumes; and a process that stood still between
     /// its last word to the registry and a create, what it then made for a town that was long destroyed, where the answer got
     /// lost too.
-    fn left_without_excuse(&self) -> Vec<(Thing, TownId)> {
+    fn left_without_excuse(&self) -> Vec<(ResourceId, TownId)> {
         let (hidden, stood_still) = (self.hidden_for_too_long(), self.stood_still());
-        let is_excused = |thing: &Thing, town: &TownId| {
-            let lists_hid_it = matches!(thing, Thing::Volume(_)) && hidden.contains(town);
+        let is_excused = |thing: &ResourceId, town: &TownId| {
+            let lists_hid_it = matches!(thing, ResourceId::Volume(_)) && hidden.contains(town);
             lists_hid_it || self.events.forgotten.contains(town) || (stood_still && self.was_made_late(thing, *town))
         };
         left_to_the_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_excused(thing, town)).collect()
@@ -173,13 +173,13 @@ impl Play {
     }
 
     /// Longer than a lease after its town was hidden: nobody who held a claim asked for it.
-    fn was_made_late(&self, thing: &Thing, town: TownId) -> bool {
+    fn was_made_late(&self, thing: &ResourceId, town: TownId) -> bool {
         let (rows, world) = (self.bench.store.rows(), self.bench.fly.world());
         let made_at = match thing {
-            Thing::Machine(id) => {
+            ResourceId::Machine(id) => {
                 world.machines.iter().find(|machine| machine.id == *id).map(|machine| machine.made_at)
             }
-            Thing::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
+            ResourceId::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
         };
         let lease = Policy::production().lease;
         made_at.zip(rows.hidden.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
@@ -195,7 +195,7 @@ impl Play {
         let hidden: Vec<_> = self.hidden_for_too_long().into_iter().map(TownId::volume_name).collect();
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
-            let thing = Thing::Volume(volume.id.clone());
+            let thing = ResourceId::Volume(volume.id.clone());
             rows.books.orphans.values().any(|it| it.thing == thing && it.reason == OrphanReason::Second)
         };
         let mut cleared = 0;
@@ -213,7 +213,7 @@ impl Play {
 
     /// Towns whose volumes lists hid more often in a row than looks must agree.
     fn hidden_for_too_long(&self) -> BTreeSet<TownId> {
-        self.bench.fly.world().hidden_for_longer_than(usize::from(Policy::production().agreeing_looks))
+        self.bench.fly.world().hidden_for_longer_than(usize::from(Policy::production().agreeing_observations))
     }
 
     /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
@@ -239,7 +239,7 @@ impl Play {
 /// A pass of the inspector, a period after whatever was before.
 async fn inspect(replica: &Replica) {
     sleep(Duration::from_secs(61)).await;
-    let _ = replica.inspector.pass().await;
+    let _ = replica.drift_detector.pass().await;
 }
 
 /// A pass of the orphan sweeper, a period after whatever was before.

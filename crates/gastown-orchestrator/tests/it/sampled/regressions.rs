@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, Towns as _};
-use gastown_domain::{Mark, TownStatus};
+use gastown_domain::{Phase, TownStatus};
 use tokio::time::sleep;
 
 use crate::bench::{Bench, alice, request};
@@ -21,7 +21,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
         }
         let move_it = async {
             // The sandbox has answered: all that remains is the last look.
-            while !bench.store.rows().operations.values().any(|row| row.operation.mark == Mark::Settled) {
+            while !bench.store.rows().operations.values().any(|row| row.operation.phase == Phase::Settled) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(bench.fly.world().move_volume(bench.only_town()));
@@ -31,7 +31,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
         assert_eq!(created.unwrap().status, TownStatus::Running, "{list:?}");
         for _ in 0..3 {
             sleep(Duration::from_secs(61)).await;
-            bench.replica().inspector.pass().await.unwrap();
+            bench.replica().drift_detector.pass().await.unwrap();
         }
         bench.assert_kept_promises(&format!("moved, {list:?}"));
     }

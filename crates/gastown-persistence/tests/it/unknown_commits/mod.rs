@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use ephemeral_db::Cut;
 use gastown_domain::ports::{
-    Alarm, Finding, Inspections as _, NewCreate, Operations as _, Operator as _, OrphanEnd, OrphanSighting,
-    Orphans as _, Pass, PassClaim, Passes as _, Record, Registry as _, Rigs as _, StoreError, TownChange,
+    Alarm, DriftChecks as _, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations as _,
+    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, SingletonJob, SingletonJobs as _, StoreError,
+    TownChange,
 };
 use gastown_domain::{
-    AppName, Drift, Failure, Fence, OperationKind, OrphanReason, Progress, Rig, RigStatus, Step, StockItem, Thing,
-    Town, TownStatus, TownTag,
+    AppName, Drift, Failure, Fence, InventoryItem, OperationKind, OrphanReason, Progress, ResourceId, Rig, RigStatus,
+    Step, Town, TownStatus, TownTag,
 };
 use gastown_persistence::DatabaseSettings;
 
@@ -87,10 +88,10 @@ async fn what_a_driver_writes_counts_once() {
         volume: Some(Some("vol_5456e1j33p16378r".parse().unwrap())),
         ..TownChange::default()
     };
-    let kept = Record { town: made, ..record(Step::EnsureMachine) };
-    let given_back = Record { hold: None, last_error: Some(Failure::Throttled), attempt: 1, ..kept.clone() };
-    let hidden = TownChange { hidden_at: Some(noon()), ..TownChange::default() };
-    let hiding = Record { kind: OperationKind::RollBack, town: hidden, ..record(Step::Hide) };
+    let kept = OperationUpdate { town: made, ..record(Step::EnsureMachine) };
+    let given_back = OperationUpdate { hold: None, last_error: Some(Failure::Throttled), attempt: 1, ..kept.clone() };
+    let hidden = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
+    let hiding = OperationUpdate { kind: OperationKind::RollBack, town: hidden, ..record(Step::SoftDelete) };
     for record in [kept, given_back, hiding] {
         Write::once("record", "Ok(())", "Ok(())")
             .told(bench, run_out, async |database, fence| database.record(*fence, &record).await)
@@ -132,7 +133,7 @@ async fn a_look_counts_once() {
         not_seen(bed).await;
         let (town, _, taken_at) = bed.database.take(1, EVERY).await.unwrap().remove(0);
         let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
-        (town, Finding { taken_at, suspicion: None, drift: Some(Drift::MachineStopped), change })
+        (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped), change })
     };
     Write::once("settle", "Ok(true)", "Ok(true)")
         .told(bench, off, async |database, (town, finding)| database.settle(town, finding).await)
@@ -168,7 +169,7 @@ async fn a_pass_is_begun_and_ended_once() {
         .told(
             bench,
             async |_| (),
-            async |database, ()| database.claim_pass(Pass::Orphans, &worker("one"), LEASE, EVERY).await,
+            async |database, ()| database.claim_job(SingletonJob::Orphans, &worker("one"), LEASE, EVERY).await,
         )
         .await;
     Write::once("prolong", "Ok(true)", "Ok(true)")
@@ -219,7 +220,7 @@ async fn accepted(bed: &Bed) -> Town {
 async fn in_flight(bed: &Bed) -> (Town, Fence) {
     let town = accepted(bed).await;
     let fence = bed.claimed(town.id, "one").await.fence();
-    let failed = Record { attempt: 3, last_error: Some(Failure::Throttled), ..record(Step::EnsureVolume) };
+    let failed = OperationUpdate { attempt: 3, last_error: Some(Failure::Throttled), ..record(Step::EnsureVolume) };
     bed.database.record(fence, &failed).await.unwrap();
     (town, fence)
 }
@@ -249,27 +250,27 @@ async fn not_seen(bed: &Bed) {
     bed.sql("UPDATE gastown_town_health SET checked_at = '2000-01-01T00:00:00+00:00'").await;
 }
 
-fn sighting(town: &Town) -> OrphanSighting {
-    let item = StockItem {
-        thing: Thing::Machine("148ed21a031189".parse().unwrap()),
+fn sighting(town: &Town) -> ObservedOrphan {
+    let item = InventoryItem {
+        thing: ResourceId::Machine("148ed21a031189".parse().unwrap()),
         name: "town".to_owned(),
         tags: vec![TownTag::Whole(town.id)],
         made_at: None,
         held_by: None,
-        leaving: false,
+        destroying: false,
     };
-    OrphanSighting { app: "gastown".parse().unwrap(), item, reason: OrphanReason::NoTown }
+    ObservedOrphan { app: "gastown".parse().unwrap(), item, reason: OrphanReason::NoTown }
 }
 
-async fn noted(bed: &Bed) -> (AppName, Thing) {
+async fn noted(bed: &Bed) -> (AppName, ResourceId) {
     let seen = sighting(&running(bed).await);
     bed.database.note(std::slice::from_ref(&seen)).await.unwrap();
     (seen.app, seen.item.thing)
 }
 
 /// A pass that somebody makes; its lease has run out, and nobody has taken it over.
-async fn begun(bed: &Bed) -> PassClaim {
-    let claim = bed.database.claim_pass(Pass::Orphans, &worker("one"), LEASE, EVERY).await.unwrap().unwrap();
+async fn begun(bed: &Bed) -> LeaderLease {
+    let claim = bed.database.claim_job(SingletonJob::Orphans, &worker("one"), LEASE, EVERY).await.unwrap().unwrap();
     bed.sql("UPDATE gastown_passes SET lease_expires_at = '2000-01-01T00:00:00+00:00'").await;
     claim
 }

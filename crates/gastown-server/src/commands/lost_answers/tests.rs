@@ -1,8 +1,10 @@
 //! What is answered where the registry's answer got lost.
 
-use gastown_domain::ports::{Dossier, HeldOperation, MockOperations, MockOperator, Readable, TownEvent, TownHealth};
+use gastown_domain::ports::{
+    HeldOperation, MockOperations, MockOperator, Readable, TownDetails, TownEvent, TownHealth,
+};
 use gastown_domain::{
-    Mark, Operation, OperationId, OperationKind, Progress, SandboxId, Town, TownConfig, TownStatus, UserId,
+    Operation, OperationId, OperationKind, Phase, Progress, SandboxId, Town, TownConfig, TownStatus, UserId,
 };
 use uuid::Uuid;
 
@@ -19,7 +21,7 @@ fn operation(id: u64) -> Operation {
         id: OperationId::new(Uuid::from_u64_pair(1, id)),
         town: TownId::new(Uuid::from_u64_pair(0, 1)),
         kind: OperationKind::Destroy,
-        mark: Mark::Begun,
+        phase: Phase::Begun,
         step: None,
         attempt: 0,
         last_error: None,
@@ -79,7 +81,7 @@ async fn any_other_answer_is_the_answer() {
 }
 
 /// The town, with retries at these minutes past noon.
-fn dossier(retries: &[i64]) -> Dossier {
+fn town_details(retries: &[i64]) -> TownDetails {
     let name = "mill".parse().unwrap();
     let event = |minutes: &i64| TownEvent {
         at: noon() + chrono::TimeDelta::minutes(*minutes),
@@ -90,7 +92,7 @@ fn dossier(retries: &[i64]) -> Dossier {
         operation: Some(operation(1).id),
     };
     let held = HeldOperation { operation: operation(1), owner: alice(), held_by: None, lease_expires_at: None };
-    Dossier {
+    TownDetails {
         town: Town {
             id: operation(1).town,
             sandbox_id: SandboxId::derive(&alice(), &name),
@@ -118,9 +120,9 @@ fn dossier(retries: &[i64]) -> Dossier {
 /// What comes of a retry whose answer is lost, where these retries were there before and are there afterwards.
 async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retried, StoreError> {
     let mut operator = MockOperator::new();
-    operator.expect_dossier().times(1).returning(|_, _| Ok(Some(dossier(before))));
+    operator.expect_town_details().times(1).returning(|_, _| Ok(Some(town_details(before))));
     operator.expect_retry().times(1).returning(|_, _| lost());
-    operator.expect_dossier().returning(|_, _| Ok(Some(dossier(after))));
+    operator.expect_town_details().returning(|_, _| Ok(Some(town_details(after))));
     retry(&operator, operation(1).town, EVE).await
 }
 

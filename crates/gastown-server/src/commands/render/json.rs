@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::ports::{
-    Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, Readable, TownEvent, TownHealth, Unreadable,
+    Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, TownHealth, Unreadable,
 };
 use gastown_domain::{Drift, Failure, Operation, Rig, Step, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
@@ -12,20 +12,20 @@ use super::needs_attention;
 use crate::commands::orphans::Attempt;
 
 /// Everything that is known of a town.
-pub(in crate::commands) fn dossier(dossier: &Dossier) -> Value {
+pub(in crate::commands) fn town_details(town_details: &TownDetails) -> Value {
     json!({
-        "town": town(&dossier.town),
-        "rigs": dossier.rigs.iter().map(rig).collect::<Vec<_>>(),
-        "health": dossier.health.as_ref().map_or_else(unreadable, health),
-        "operation": dossier.operation.as_ref().map(in_flight),
-        "events": dossier.events.iter().map(event).collect::<Vec<_>>(),
-        "orphans": dossier.orphans.iter().map(orphan).collect::<Vec<_>>(),
-        "unreadable": dossier.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
+        "town": town(&town_details.town),
+        "rigs": town_details.rigs.iter().map(rig).collect::<Vec<_>>(),
+        "health": town_details.health.as_ref().map_or_else(unreadable, health),
+        "operation": town_details.operation.as_ref().map(in_flight),
+        "events": town_details.events.iter().map(event).collect::<Vec<_>>(),
+        "orphans": town_details.orphans.iter().map(orphan).collect::<Vec<_>>(),
+        "unreadable": town_details.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
     })
 }
 
 /// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[PassState]) -> Value {
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> Value {
     let operations: Vec<_> = operations.iter().map(in_flight).collect();
     json!({ "operations": operations, "passes": passes.iter().map(pass).collect::<Vec<_>>() })
 }
@@ -54,7 +54,7 @@ pub(in crate::commands) fn operation(operation: &Operation) -> Value {
         "operationId": operation.id,
         "townId": operation.town,
         "kind": operation.kind.as_str(),
-        "mark": operation.mark.as_str(),
+        "mark": operation.phase.as_str(),
         "step": operation.step.map(Step::as_str),
         "attempt": operation.attempt,
         "attention": needs_attention(operation),
@@ -98,7 +98,7 @@ pub(in crate::commands) fn survey(survey: &Survey, attempts: &[Attempt<'_>]) -> 
 }
 
 fn found(found: &FoundOrphan) -> Value {
-    let (OrphanSighting { app, item, reason }, entry) = (&found.sighting, found.entry.as_ref());
+    let (ObservedOrphan { app, item, reason }, entry) = (&found.sighting, found.entry.as_ref());
     json!({
         "app": app,
         "kind": item.thing.kind(),
@@ -130,7 +130,7 @@ fn verdict(verdict: &Verdict) -> Value {
         Verdict::Deletable => "deletable",
         Verdict::NeedsWord => "needs_word",
         Verdict::MayHoldData => "may_hold_data",
-        Verdict::Leaving => "leaving",
+        Verdict::Destroying => "leaving",
         Verdict::HeldBy(_) => "held_by",
         Verdict::ListNotWhole => "list_not_whole",
         Verdict::SeenTooShort { .. } => "seen_too_short",
@@ -196,7 +196,7 @@ fn event(event: &TownEvent) -> Value {
     })
 }
 
-fn pass(state: &PassState) -> Value {
+fn pass(state: &JobState) -> Value {
     json!({
         "pass": state.pass.as_str(),
         "endedAt": moment(state.ended_at),

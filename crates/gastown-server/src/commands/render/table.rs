@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use gastown_domain::ports::{
-    Alarm, Dossier, HeldOperation, Orphan, OrphanSighting, PassState, Readable, TownEvent, Unreadable, WorkerId,
+    Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, Unreadable, WorkerId,
 };
 use gastown_domain::{Failure, Operation, Rig, Step};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
@@ -14,21 +14,21 @@ use super::needs_attention;
 use crate::commands::orphans::Attempt;
 
 /// Everything that is known of a town.
-pub(in crate::commands) fn dossier(dossier: &Dossier) -> String {
-    let town = &dossier.town;
-    let mut text = format!("Town {} of {}: {}\n\n{}", town.name, town.owner, town.status, town_facts(dossier));
+pub(in crate::commands) fn town_details(town_details: &TownDetails) -> String {
+    let town = &town_details.town;
+    let mut text = format!("Town {} of {}: {}\n\n{}", town.name, town.owner, town.status, town_facts(town_details));
     let in_flight = |operation: &Readable<HeldOperation>| operation.as_ref().map_or_else(unreadable, operation_facts);
-    section(&mut text, "In flight", dossier.operation.as_ref().map(in_flight));
-    section(&mut text, "Rigs", some(&dossier.rigs, rigs));
-    section(&mut text, "At Fly, and no row accounts for it", some(&dossier.orphans, orphans));
-    section(&mut text, "What happened last", some(&dossier.events, events));
+    section(&mut text, "In flight", town_details.operation.as_ref().map(in_flight));
+    section(&mut text, "Rigs", some(&town_details.rigs, rigs));
+    section(&mut text, "At Fly, and no row accounts for it", some(&town_details.orphans, orphans));
+    section(&mut text, "What happened last", some(&town_details.events, events));
     let others = |rows: &[Unreadable]| rows.iter().map(unreadable).collect::<Vec<_>>().join("\n");
-    section(&mut text, "Left out", some(&dossier.unreadable, others));
+    section(&mut text, "Left out", some(&town_details.unreadable, others));
     text
 }
 
 /// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[PassState]) -> String {
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> String {
     let mut text = match some(operations, operation_rows) {
         Some(rows) => rows,
         None => "Nothing is in flight.".to_owned(),
@@ -40,7 +40,7 @@ pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], pa
     if operations.iter().any(Result::is_err) {
         text += "\n\n? cannot be read: mend its row, or `gastown town destroy` its town";
     }
-    section(&mut text, "Passes", some(passes, pass_rows));
+    section(&mut text, "SingletonJobs", some(passes, pass_rows));
     text
 }
 
@@ -82,7 +82,7 @@ pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
 fn found(orphans: &[FoundOrphan]) -> String {
     let mut table = headed(["what", "id", "name", "app", "why", "made", "first seen", "seen", "verdict"]);
     for orphan in orphans {
-        let (OrphanSighting { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
+        let (ObservedOrphan { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
         table.add_row([
             item.thing.kind().to_owned(),
             item.thing.id().to_owned(),
@@ -116,8 +116,8 @@ fn orphans(orphans: &[Orphan]) -> String {
     table.trim_fmt()
 }
 
-fn town_facts(dossier: &Dossier) -> String {
-    let town = &dossier.town;
+fn town_facts(town_details: &TownDetails) -> String {
+    let town = &town_details.town;
     let mut facts = facts();
     let mut fact = |name: &str, value: String| {
         facts.add_row([name.to_owned(), value]);
@@ -131,7 +131,7 @@ fn town_facts(dossier: &Dossier) -> String {
     fact("destroyed", maybe_time(town.destroyed_at));
     fact("last heartbeat", maybe_time(town.last_heartbeat_at));
     fact("last sync to R2", maybe_time(town.last_r2_sync_at));
-    match &dossier.health {
+    match &town_details.health {
         Ok(health) => {
             fact("compared with Fly", maybe_time(health.checked_at));
             if let Some(suspicion) = health.suspicion {
@@ -158,7 +158,7 @@ fn operation_facts(held: &HeldOperation) -> String {
     };
     fact("kind", operation.kind.to_string());
     fact("id", operation.id.to_string());
-    fact("step", format!("{}, {}", operation.step.map_or("not begun", Step::as_str), operation.mark.as_str()));
+    fact("step", format!("{}, {}", operation.step.map_or("not begun", Step::as_str), operation.phase.as_str()));
     fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
     fact("last error", operation.last_error.map_or_else(none, failure));
     fact("held up by Fly's limits", queued(operation).unwrap_or_else(|| "not at all".to_owned()));
@@ -236,7 +236,7 @@ fn events(events: &[TownEvent]) -> String {
     table.trim_fmt()
 }
 
-fn pass_rows(passes: &[PassState]) -> String {
+fn pass_rows(passes: &[JobState]) -> String {
     let mut table = headed(["pass", "last ended", "alarm"]);
     for state in passes {
         let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));

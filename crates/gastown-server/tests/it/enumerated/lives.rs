@@ -53,14 +53,11 @@ impl Lives {
     /// Nobody has lived yet.
     pub(super) async fn begin(mut setup: Setup, sweep_every: Duration) -> Self {
         let policy = &mut setup.policy;
-        policy.most_towns = u32::MAX;
+        policy.max_towns = u32::MAX;
         policy.sweep_every = sweep_every;
-        for patience in [
-            &mut policy.caller_wait,
-            &mut policy.create_patience,
-            &mut policy.start_patience,
-            &mut policy.stop_patience,
-        ] {
+        for patience in
+            [&mut policy.caller_wait, &mut policy.create_timeout, &mut policy.start_timeout, &mut policy.stop_timeout]
+        {
             *patience = PATIENCE;
         }
         let timing = &mut setup.sim.timing;

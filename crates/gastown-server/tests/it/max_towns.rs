@@ -15,7 +15,7 @@ on_both! {
 const MOST: u32 = 2;
 
 fn limited(mut setup: Setup) -> Setup {
-    setup.policy.most_towns = MOST;
+    setup.policy.max_towns = MOST;
     setup
 }
 

@@ -1,7 +1,7 @@
 //! The system's clock, random ids and dice: the production side of the ports that tests replace.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use gastown_domain::ports::{Clock, Dice, Ids};
+use gastown_domain::ports::{Clock, Ids, Jitter};
 use gastown_domain::{OperationId, RigId, TownId};
 use uuid::Uuid;
 
@@ -43,9 +43,9 @@ impl Ids for RandomIds {
 
 /// Randomness for jitter.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ThreadDice;
+pub struct ThreadJitter;
 
-impl Dice for ThreadDice {
+impl Jitter for ThreadJitter {
     fn fraction(&self) -> f64 {
         rand::random()
     }
