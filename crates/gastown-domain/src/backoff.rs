@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt.
+//! The delay before the next attempt.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use std::time::Duration;
 pub struct Backoff {
     /// The delay after the first failure.
     pub first: Duration,
-    /// No delay is longer.
+    /// The longest delay.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The delay before the attempt that follows `failures` failures in a row. `fraction` in `0.0..=1.0` is drawn by the
-    /// caller; the delay lies between half of the exponential step and the whole of it.
+    /// Returns the delay after `failures` failures in a row. The caller draws `fraction` in `0.0..=1.0`. The delay lies
+    /// between half of the exponential step and the whole of it.
     pub fn delay(&self, failures: u32, fraction: f64) -> Duration {
         let factor = 2u32.saturating_pow(failures.saturating_sub(1).min(20));
         let whole = self.first.saturating_mul(factor).min(self.max);

@@ -1,11 +1,11 @@
-//! Why an operation could not reach its goal, as a value that is stored, shown and decided upon.
+//! The causes of failed operations, as values that are stored, shown and decided upon.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
     expected "a known failure code";
-    /// The cause of a failed or delayed operation. Stored by its code; what a user reads comes from [`Failure::message`].
-    /// It never carries a provider's text.
+    /// The cause of a failed or delayed operation. Stored by its code. Users read [`Failure::message`], which never carries a
+    /// provider's text.
     pub enum Failure {
         /// No region of the list has room.
         NoCapacity = "no_capacity",
@@ -13,13 +13,13 @@ text_enum! {
         VolumeRefused = "volume_refused",
         /// The provider refused the machine for good.
         MachineRefused = "machine_refused",
-        /// The machine was made and did not start in time.
+        /// The machine was created and did not start in time.
         MachineNeverStarted = "machine_never_started",
-        /// The machine started and ended by itself, or is in state `failed`.
+        /// The machine started and exited, or is in state `failed`.
         MachineFailed = "machine_failed",
-        /// The machine runs and its sandbox does not answer as it should.
+        /// The machine runs, and its sandbox does not answer as expected.
         SandboxUnhealthy = "sandbox_unhealthy",
-        /// The town's volume is gone; it is not replaced by an empty one (FM-22).
+        /// The town's volume is lost. It is not replaced by an empty one (FM-22).
         VolumeLost = "volume_lost",
         /// The provider limits our calls.
         Throttled = "throttled",
@@ -27,48 +27,49 @@ text_enum! {
         ProviderUnavailable = "provider_unavailable",
         /// The provider refuses our credentials or our app.
         ProviderMisconfigured = "provider_misconfigured",
-        /// The machine's name is held by a machine that is not the town's.
+        /// The machine's name belongs to a machine that is not the town's.
         NameTaken = "name_taken",
-        /// Another process holds or changes the machine.
+        /// Another process is changing the machine.
         MachineBusy = "machine_busy",
-        /// A volume stays bound to its machine.
+        /// The volume is still attached to its machine.
         VolumeBound = "volume_bound",
-        /// Secrets could not be sealed, or a token not minted.
+        /// The town's secrets could not be sealed, or its token could not be minted.
         SecretsUnavailable = "secrets_unavailable",
-        /// A destroy took the town over.
+        /// A destroy pre-empted the operation.
         Preempted = "preempted",
         /// The owner's account is gone or may not have a token.
         OwnerUnknown = "owner_unknown",
+        /// A failure that a newer version recorded (FM-59).
+        Unrecognized = "unrecognized",
     }
 }
 
 impl Failure {
-    /// The code that is stored and shown to programs.
+    /// Returns the code that is stored and shown to programs.
     pub const fn code(self) -> &'static str {
         self.as_str()
     }
 
-    /// What a user reads: what happened, and what to do.
+    /// Returns the text for users: what happened and what to do.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::NoCapacity => "no region has room for the machine right now; try again later or name another region",
+            Self::NoCapacity => "no region has capacity for the machine; try again later or choose another region",
             Self::VolumeRefused => "the provider refused to create the volume",
             Self::MachineRefused => "the provider refused to create the machine",
             Self::MachineNeverStarted => "the machine did not start in time",
             Self::MachineFailed => "the machine started and failed",
             Self::SandboxUnhealthy => "the machine runs, but its sandbox does not answer; try again later",
-            Self::VolumeLost => {
-                "the town's volume is missing; it is not replaced by an empty one, please contact support"
-            }
-            Self::Throttled => "the provider limits our requests right now; try again later",
-            Self::ProviderUnavailable => "the provider does not answer right now; try again later",
-            Self::ProviderMisconfigured => "the provider refuses our requests; please contact support",
-            Self::NameTaken => "the machine's name is taken at the provider; please contact support",
-            Self::MachineBusy => "the machine is being changed by somebody else; try again later",
-            Self::VolumeBound => "the volume is still bound to its machine; it will be removed later",
-            Self::SecretsUnavailable => "the town's secrets could not be prepared; please contact support",
-            Self::Preempted => "the town was destroyed meanwhile",
-            Self::OwnerUnknown => "the owner's account is not known any more",
+            Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
+            Self::Throttled => "the provider is rate-limiting requests; try again later",
+            Self::ProviderUnavailable => "the provider is unavailable; try again later",
+            Self::ProviderMisconfigured => "the provider rejects the service's credentials; contact support",
+            Self::NameTaken => "the machine's name is already taken at the provider; contact support",
+            Self::MachineBusy => "the machine is being changed by another process; try again later",
+            Self::VolumeBound => "the volume is still attached to its machine; it is deleted later",
+            Self::SecretsUnavailable => "the town's secrets could not be prepared; contact support",
+            Self::Preempted => "the town was destroyed during the operation",
+            Self::OwnerUnknown => "the owner's account no longer exists",
+            Self::Unrecognized => "the operation failed; look at the town's events for the cause",
         }
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_reads_back() {
+    fn failure_codes_parse_from_their_texts() {
         for failure in Failure::ALL {
             assert_eq!(failure.code().parse(), Ok(failure));
         }

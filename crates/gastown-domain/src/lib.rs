@@ -8,22 +8,20 @@
 
 mod backoff;
 mod config;
-mod doubt;
-mod drift;
 mod failure;
 mod id;
 mod invalid;
+mod lifecycle;
 mod name;
+mod observe;
 mod operation;
-mod orphan;
-mod plan;
 pub mod ports;
+mod recorded;
 mod region;
 mod repo;
 mod rig;
 mod rigs_plan;
 mod sandbox_id;
-mod seen;
 mod size;
 mod status;
 mod text_enum;
@@ -31,21 +29,22 @@ mod town;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
-pub use doubt::UnconfirmedCreate;
-pub use drift::{AgreeingObservations, Drift, DriftVerdict, MachineComparison, VolumeComparison, compare};
 pub use failure::Failure;
 pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
+pub use lifecycle::{Observation, OperationKind, Phase, Step, StepName, UnconfirmedCreate, plan};
 pub use name::{RigName, TownName};
-pub use operation::{Fence, Operation, OperationKind, Phase, Progress, Rejection};
-pub use orphan::{InventoryItem, OrphanReason, Ownership, ResourceId, TownRecord, TownTag, ownership};
-pub use plan::{Step, plan};
+pub use observe::{
+    AgreeingObservations, Drift, DriftVerdict, InventoryItem, LocatedVolume, MachineComparison, OrphanReason,
+    Ownership, Power, ResourceId, Seen, TownRecord, TownTag, VolumeComparison, VolumeState, compare, ownership,
+};
+pub use operation::{Fence, Operation, Progress, Rejection};
+pub use recorded::Recorded;
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};
 pub use rig::{Rig, RigStatus};
 pub use rigs_plan::{RigCall, SandboxRig, rigs_plan};
 pub use sandbox_id::SandboxId;
-pub use seen::{Power, Seen, VolumeState, World};
 pub use size::{CpuKind, Gigabytes, Guest};
 pub use status::TownStatus;
 pub use town::{NewTown, Town};

@@ -1,140 +1,105 @@
-//! The operation in flight: one row that is lock, intent and progress at once.
+//! The operation in flight: one row that is the lock, the intent and the progress.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::text_enum::text_enum;
-use crate::{Failure, OperationId, Region, Step, TownId, UnconfirmedCreate, UserId};
+use crate::{
+    Failure, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate, UserId,
+};
 
-text_enum! {
-    expected "a known kind of operation";
-    /// What is wanted of a town.
-    pub enum OperationKind {
-        /// Bring a new town up.
-        Create = "create",
-        /// Bring a stopped town up again.
-        Start = "start",
-        /// Turn the machine off, keep the volume.
-        Stop = "stop",
-        /// Remove everything.
-        Destroy = "destroy",
-        /// Undo a create that cannot succeed.
-        RollBack = "roll_back",
-    }
-}
-
-impl OperationKind {
-    /// Whether the operation ends with nothing left on Fly.
-    pub const fn removes(self) -> bool {
-        matches!(self, Self::Destroy | Self::RollBack)
-    }
-}
-
-impl std::fmt::Display for OperationKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-text_enum! {
-    expected "a known mark";
-    /// How far an operation has come in what cannot be seen on Fly.
-    pub enum Phase {
-        /// Accepted.
-        Begun = "begun",
-        /// Stop and destroy: the sync was tried. Start: the machine has a fresh token.
-        Prepared = "prepared",
-        /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
-        Settled = "settled",
-    }
-}
-
-/// What a driver must remember from one step to the next and cannot see: the JSON column `progress`.
+/// What the reconciler remembers from one step to the next and cannot observe. The JSON column `progress`.
+///
+/// Fields of a newer version are kept when the row is written back (FM-59).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Regions that had no room, in the order they were tried.
+    /// Regions without room, in the order they were tried.
     pub refused_regions: Vec<Region>,
-    /// Those of them in which only a host had none: each is tried once more when no other region is left (FM-06).
+    /// The refused regions in which only one host had no room. Each is tried again when no other region is left (FM-06).
     pub full_hosts: Vec<Region>,
-    /// They are being tried once more.
+    /// True while the regions of full hosts are tried again.
     pub second_round: bool,
-    /// What is not known of creates of its volume.
+    /// Unconfirmed creates of the volume.
     #[serde(rename = "volume_doubt")]
     pub unconfirmed_volume: UnconfirmedCreate,
-    /// The same of its machine.
+    /// Unconfirmed creates of the machine.
     #[serde(rename = "machine_doubt")]
     pub unconfirmed_machine: UnconfirmedCreate,
-    /// The last sync before a stop or destroy: `Some(false)` when it failed or could not be asked (FM-12).
+    /// The result of the final sync before a stop or destroy. `Some(false)` when it failed or was skipped (FM-12).
     pub synced: Option<bool>,
-    /// A machine whose create this operation has seen acknowledged. Once set, its absence is a loss, not a beginning.
+    /// True once a machine of this operation was observed or acknowledged. From then on its absence is a loss.
     pub machine_made: bool,
-    /// The machine that the row named is proven gone, and no other was found (FM-19).
+    /// True when the recorded machine is proven absent and no other was found (FM-19).
     pub machine_missing: bool,
-    /// How long Fly's limits have held it up in all, in milliseconds: so far its deadline has moved (FM-53).
+    /// Time in rate limits so far, in milliseconds. The deadline has moved by this much (FM-53).
     pub queued_ms: u64,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub newer: Map<String, Value>,
 }
 
-/// A row of `gastown_operations`. No row, nothing in flight.
+/// A row of `gastown_operations`. A town without a row has nothing in flight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// This run.
+    /// The operation's id.
     pub id: OperationId,
-    /// The town, and primary key: one operation per town.
+    /// The town. Primary key: one operation per town.
     pub town: TownId,
-    /// What is wanted.
+    /// The goal.
     pub kind: OperationKind,
-    /// How far it has come.
+    /// The phase.
     pub phase: Phase,
     /// The last step that was begun.
-    pub step: Option<Step>,
+    pub step: Option<Recorded<StepName>>,
     /// Failed attempts since the last progress.
     pub attempt: u32,
-    /// Why the last attempt failed.
-    pub last_error: Option<Failure>,
-    /// Why a create is being rolled back, or a start undone.
-    pub cause: Option<Failure>,
-    /// Who asked for it.
+    /// The cause of the last failed attempt.
+    pub last_error: Option<Recorded<Failure>>,
+    /// The cause of a roll back, or of the stop that undoes a failed start.
+    pub cause: Option<Recorded<Failure>>,
+    /// The user who requested it.
     pub requested_by: UserId,
-    /// Rises with each claim; what a driver writes carries the number it claimed with.
+    /// The fencing number. It rises with each claim, and every write carries the number of its claim.
     pub fence: i64,
-    /// Not before then, by the database's clock.
+    /// The earliest time of the next attempt, by the database's clock.
     pub next_attempt_at: DateTime<Utc>,
-    /// From then on a create is rolled back and a start or stop fails. A destroy goes on.
-    pub deadline_at: DateTime<Utc>,
-    /// What the driver remembers.
+    /// The deadline, by the database's clock. Past it a create is rolled back, and a start or stop fails. A destroy has
+    /// none.
+    pub deadline_at: Option<DateTime<Utc>>,
+    /// What the reconciler remembers.
     pub progress: Progress,
-    /// When it was accepted.
+    /// The time of acceptance.
     pub created_at: DateTime<Utc>,
-    /// When it was last written.
+    /// The time of the last write.
     pub updated_at: DateTime<Utc>,
 }
 
 impl Operation {
-    /// The token that writes of the driver who claimed this row must carry.
+    /// Returns the fencing token of the present claim.
     pub const fn fence(&self) -> Fence {
         Fence { town: self.town, operation: self.id, number: self.fence }
     }
 }
 
-/// The fencing token of a claim: a driver that lost its lease holds an old number and changes nothing (FM-49).
+/// The fencing token of a claim. A process that lost its lease holds an old number, and its writes fail (FM-49).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The town.
     pub town: TownId,
-    /// The operation that was claimed.
+    /// The claimed operation.
     pub operation: OperationId,
     /// The number of the claim.
     pub number: i64,
 }
 
-/// Why an operation ended elsewhere than at its goal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why an operation ended away from its goal.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
-    /// It failed; the town stands where it stood. A start that failed half-way was undone by a stop.
-    Failed(Failure),
-    /// A create was undone: nothing is left on Fly, the row is a tombstone.
-    RolledBack(Failure),
-    /// A destroy took the town over.
+    /// It failed and changed nothing. A start that failed half-way was undone by a stop.
+    Failed(Recorded<Failure>),
+    /// A create was undone. Nothing is left at the provider, and the row is a tombstone.
+    RolledBack(Recorded<Failure>),
+    /// A destroy pre-empted it.
     Preempted,
 }

@@ -40,6 +40,11 @@ impl Town {
     pub const fn is_tombstone(&self) -> bool {
         self.destroyed_at.is_some()
     }
+
+    /// Returns true while the row records a machine or a volume.
+    pub const fn holds_provider_id(&self) -> bool {
+        self.machine_id.is_some() || self.volume_id.is_some()
+    }
 }
 
 /// A town to be accepted: inserted together with its first rigs and its create operation.

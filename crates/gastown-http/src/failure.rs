@@ -130,6 +130,7 @@ const fn failure_code(failure: Failure) -> Code {
         Failure::SecretsUnavailable => Code::InternalServerError,
         Failure::Preempted => Code::Conflict,
         Failure::OwnerUnknown => Code::Forbidden,
+        Failure::Unrecognized => Code::BadGateway,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, Operation, Rig, RigId, Step, Town, TownConfig, TownId,
+    Drift, Failure, Operation, Recorded, Rig, RigId, Town, TownConfig, TownId,
     ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
 };
 use secrecy::ExposeSecret as _;
@@ -184,13 +184,14 @@ impl From<(Drift, DateTime<Utc>)> for DriftView {
 #[serde(rename_all = "camelCase")]
 struct OperationView {
     kind: &'static str,
-    step: Option<&'static str>,
+    step: Option<String>,
     attempt: u32,
     last_error: Option<FailureView>,
     /// How long Fly's limits have held it up so far, in milliseconds (FM-53).
     queued_ms: u64,
     next_attempt_at: Moment,
-    deadline_at: Moment,
+    /// `null` for an operation that is never given up.
+    deadline_at: Option<Moment>,
     started_at: Moment,
     updated_at: Moment,
 }
@@ -199,12 +200,12 @@ impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
         Self {
             kind: operation.kind.as_str(),
-            step: operation.step.map(Step::as_str),
+            step: operation.step.map(|step| step.to_string()),
             attempt: operation.attempt,
             last_error: operation.last_error.map(FailureView::from),
             queued_ms: operation.progress.queued_ms,
             next_attempt_at: Moment(operation.next_attempt_at),
-            deadline_at: Moment(operation.deadline_at),
+            deadline_at: operation.deadline_at.map(Moment),
             started_at: Moment(operation.created_at),
             updated_at: Moment(operation.updated_at),
         }
@@ -213,13 +214,14 @@ impl From<Operation> for OperationView {
 
 #[derive(Serialize)]
 struct FailureView {
-    code: &'static str,
+    code: String,
     message: &'static str,
 }
 
-impl From<Failure> for FailureView {
-    fn from(failure: Failure) -> Self {
-        Self { code: failure.code(), message: failure.message() }
+impl From<Recorded<Failure>> for FailureView {
+    fn from(failure: Recorded<Failure>) -> Self {
+        let message = failure.known().unwrap_or(Failure::Unrecognized).message();
+        Self { code: failure.to_string(), message }
     }
 }
 

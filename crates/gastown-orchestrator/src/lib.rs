@@ -1,32 +1,33 @@
-//! The eight operations on towns and rigs, and the driver that carries each to its end.
+//! The operations on towns and rigs, and the reconciler that drives each to its end.
 //!
-//! It writes the goal down, then drives the town to it: observe, plan, one step, record what was learned, until the plan
-//! says done. It sees ports only: no SQL, no HTTP, no Fly. What it never does: hold a transaction across a call, make a
-//! second machine before the first is proven absent, forget an id before its deletion is proven.
+//! A request writes its goal to the registry, and the reconciler drives the town to it: observe, decide, execute, apply,
+//! store. This crate sees ports only: no SQL, no HTTP, no provider. It never holds a transaction across a call, never creates
+//! a second machine before the first is proven absent, and never drops an id before its deletion is proven.
 //!
-//! Where to start: [`TownService`] takes requests (`accept/`), [`Reconciler`] carries them out (`driver/`), [`Workers`] finds
-//! what other processes left behind.
+//! Where to start: [`TownService`] takes requests (`service/`), [`Reconciler`] executes them (`reconcile/`), [`Workers`]
+//! finds what other processes left unfinished, [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
 
-mod accept;
-mod driver;
-mod home;
-mod inspection;
+mod completion_notifier;
+mod drift;
+mod in_flight_set;
+mod keyed_backoff;
+mod locate;
 mod orphans;
-mod passes;
-mod pauses;
 mod ports;
+mod reconcile;
 mod rigs;
-mod seats;
+mod sandbox_calls;
+mod service;
 mod settings;
+mod singleton_jobs;
 mod tokens;
 mod town_service;
-mod wait;
 mod workers;
 
-pub use driver::{ReconcileReport, Reconciler};
-pub use inspection::{DriftDetector, DriftReport};
+pub use drift::{DriftDetector, DriftReport};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
+pub use reconcile::{ReconcileReport, Reconciler};
 pub use settings::{AppPlacement, DriftPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
 pub use town_service::TownService;
 pub use workers::Workers;

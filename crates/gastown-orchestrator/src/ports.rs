@@ -7,7 +7,7 @@ use gastown_domain::ports::{
     SingletonJobs, TokenMint, TownKeys, Users, Volumes,
 };
 
-/// What is remembered.
+/// The registry's ports.
 #[derive(Clone)]
 pub struct Store {
     /// Towns.
@@ -16,32 +16,32 @@ pub struct Store {
     pub rigs: Arc<dyn Rigs>,
     /// Operations in flight.
     pub operations: Arc<dyn Operations>,
-    /// The host application's users.
+    /// Users of the host application.
     pub users: Arc<dyn Users>,
-    /// Comparisons of settled towns with Fly.
+    /// Drift checks of idle towns.
     pub drift_checks: Arc<dyn DriftChecks>,
-    /// The book of orphans.
+    /// Orphan records.
     pub orphans: Arc<dyn Orphans>,
-    /// Who makes a periodic pass.
-    pub passes: Arc<dyn SingletonJobs>,
+    /// Leader leases of the singleton jobs.
+    pub jobs: Arc<dyn SingletonJobs>,
 }
 
-/// What is made.
+/// The ports to the provider and to the sandboxes on it.
 #[derive(Clone)]
 pub struct Provider {
-    /// Fly apps.
+    /// Apps.
     pub apps: Arc<dyn Apps>,
-    /// Fly volumes.
+    /// Volumes.
     pub volumes: Arc<dyn Volumes>,
-    /// Fly machines.
+    /// Machines.
     pub machines: Arc<dyn Machines>,
     /// The API inside each sandbox.
     pub sandboxes: Arc<dyn Sandboxes>,
-    /// Everything at Fly that carries our names or metadata.
+    /// Every resource with our names or metadata.
     pub inventory: Arc<dyn Inventory>,
 }
 
-/// What is secret.
+/// The ports for keys and tokens.
 #[derive(Clone)]
 pub struct Secrets {
     /// Gateway tokens.
@@ -52,7 +52,7 @@ pub struct Secrets {
     pub towns: Arc<dyn TownKeys>,
 }
 
-/// What would make tests inexact.
+/// Time, ids and randomness.
 #[derive(Clone)]
 pub struct Env {
     /// Time.
@@ -66,30 +66,30 @@ pub struct Env {
 /// Every port.
 #[derive(Clone)]
 pub struct Ports {
-    /// What is remembered.
+    /// The registry.
     pub store: Store,
-    /// What is made.
+    /// The provider.
     pub provider: Provider,
-    /// What is secret.
-    pub keys: Secrets,
-    /// What would make tests inexact.
+    /// Keys and tokens.
+    pub secrets: Secrets,
+    /// Time, ids and randomness.
     pub env: Env,
 }
 
-/// What looking for orphans needs.
+/// The ports of the orphan sweeper.
 #[derive(Clone)]
 pub struct OrphanPorts {
-    /// The book of orphans.
-    pub book: Arc<dyn Orphans>,
-    /// Who makes a pass.
-    pub passes: Arc<dyn SingletonJobs>,
-    /// Everything at Fly that carries our names or metadata.
+    /// Orphan records.
+    pub orphans: Arc<dyn Orphans>,
+    /// Leader leases of the singleton jobs.
+    pub jobs: Arc<dyn SingletonJobs>,
+    /// Every resource with our names or metadata.
     pub inventory: Arc<dyn Inventory>,
-    /// Fly machines.
+    /// Machines.
     pub machines: Arc<dyn Machines>,
-    /// Fly volumes.
+    /// Volumes.
     pub volumes: Arc<dyn Volumes>,
-    /// What would make tests inexact.
+    /// Time, ids and randomness.
     pub env: Env,
 }
 
@@ -97,8 +97,8 @@ impl From<Ports> for OrphanPorts {
     fn from(ports: Ports) -> Self {
         let Ports { store, provider, env, .. } = ports;
         Self {
-            book: store.orphans,
-            passes: store.passes,
+            orphans: store.orphans,
+            jobs: store.jobs,
             inventory: provider.inventory,
             machines: provider.machines,
             volumes: provider.volumes,

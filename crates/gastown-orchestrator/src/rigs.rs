@@ -1,29 +1,42 @@
-//! Bringing a running sandbox's rigs in line with the table.
+//! Reconciling a running sandbox's rigs with the table.
+
+use std::error::Error;
 
 use gastown_domain::ports::{SandboxAddress, SandboxError, StoreError, TownKeys};
-use gastown_domain::{Rig, RigCall, RigStatus, SandboxRig, Town, rigs_plan};
+use gastown_domain::{AppName, MachineId, Rig, RigCall, RigStatus, SandboxRig, Town, TownId, rigs_plan};
 
 use crate::ports::Ports;
 use crate::settings::Settings;
 
-/// Where a town's sandbox is; `None` while it has no machine.
+/// Returns the address of a town's sandbox, or `None` while the town has no machine.
 pub(crate) fn address_of(settings: &Settings, keys: &dyn TownKeys, town: &Town) -> Option<SandboxAddress> {
     let app = settings.apps.app_of(&town.owner).ok()?;
-    let machine = town.machine_id.clone()?;
-    Some(SandboxAddress { app, machine, town: town.id, keys: keys.keys_of(town.id) })
+    let machine = town.machine_id.as_ref()?;
+    Some(address_of_machine(&app, keys, town.id, machine))
 }
 
-/// What settling a sandbox's rigs came to.
+/// Returns the address of the sandbox on a machine.
+pub(crate) fn address_of_machine(
+    app: &AppName,
+    keys: &dyn TownKeys,
+    town: TownId,
+    machine: &MachineId,
+) -> SandboxAddress {
+    SandboxAddress { app: app.clone(), machine: machine.clone(), town, keys: keys.keys_of(town) }
+}
+
+/// The result of reconciling a sandbox's rigs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RigsOutcome {
-    /// Every call was made and answered for good.
+    /// Every rig is as the table wants it.
     Complete,
-    /// Some could not be made, or their end is not known: again, later.
+    /// Some calls failed, or their result is not known. Try again later.
     Incomplete,
 }
 
-/// Makes the calls of the rigs' plan. A rig that cannot be settled now stays as it is and is tried again later; only the
-/// registry's errors end the pass.
+/// Makes the calls of the rigs' plan. A rig that fails stays as it is and is tried again later.
+///
+/// Errors: the registry's.
 pub(crate) async fn reconcile_rigs(ports: &Ports, at: &SandboxAddress) -> Result<RigsOutcome, StoreError> {
     let desired = ports.store.rigs.list(at.town).await?;
     if desired.is_empty() {
@@ -32,66 +45,67 @@ pub(crate) async fn reconcile_rigs(ports: &Ports, at: &SandboxAddress) -> Result
     let present = match ports.provider.sandboxes.rigs(at).await {
         Ok(present) => present,
         Err(error) => {
-            tracing::warn!(town.id = %at.town, error = &error as &dyn std::error::Error, "rigs cannot be listed now");
+            tracing::warn!(town.id = %at.town, error = &error as &dyn Error, "failed to list rigs");
             return Ok(RigsOutcome::Incomplete);
         }
     };
-    let mut settled = RigsOutcome::Complete;
+    let mut outcome = RigsOutcome::Complete;
     for call in rigs_plan(&desired, &present) {
         if make(ports, at, call).await? == RigsOutcome::Incomplete {
-            settled = RigsOutcome::Incomplete;
+            outcome = RigsOutcome::Incomplete;
         }
     }
-    Ok(settled)
+    Ok(outcome)
 }
 
 async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<RigsOutcome, StoreError> {
-    let (rigs, sandboxes) = (&ports.store.rigs, &ports.provider.sandboxes);
     match call {
-        RigCall::Add(rig) => {
-            match sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
-                Ok(()) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
-                // Refused for good: a rig that never was is not kept; one that was stays to be seen to.
-                Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
-                    tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "the sandbox refuses the rig");
-                    // Whoever made it active meanwhile knows better.
-                    rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| RigsOutcome::Complete)
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        town.id = %rig.town,
-                        rig.id = %rig.id,
-                        error = &error as &dyn std::error::Error,
-                        "rig is not settled"
-                    );
-                    Ok(RigsOutcome::Incomplete)
-                }
-            }
-        }
-        RigCall::Remove(rig) => match sandboxes.remove_rig(at, &rig.name, false).await {
-            Ok(()) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete),
-            // Work would be lost and nobody is there to say "force": it stays, and the table says so.
-            Err(SandboxError::InTheWay { .. }) => rigs
-                .set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active)
-                .await
-                .map(|_| RigsOutcome::Complete),
-            Err(error) => {
-                tracing::warn!(
-                    town.id = %rig.town,
-                    rig.id = %rig.id,
-                    error = &error as &dyn std::error::Error,
-                    "rig is not removed"
-                );
-                Ok(RigsOutcome::Incomplete)
-            }
-        },
+        RigCall::Add(rig) => add(ports, at, rig).await,
+        RigCall::Remove(rig) => remove(ports, at, &rig).await,
         RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
-        RigCall::Forget(rig) => rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete),
+        RigCall::Forget(rig) => forget(ports, &rig).await,
     }
 }
 
-/// Records that the sandbox has a rig, and answers the row as it stands. Where the row is gone, the rig was removed while
-/// it was being cloned: it goes from the sandbox too, unless its name is another rig's by now.
+async fn add(ports: &Ports, at: &SandboxAddress, rig: Rig) -> Result<RigsOutcome, StoreError> {
+    match ports.provider.sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
+        Ok(()) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
+        // A rig that never existed is dropped. One that was active stays, and an operator sees it.
+        Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
+            tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "sandbox refused rig");
+            // Another process may have made it active; then it stays.
+            ports.store.rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| RigsOutcome::Complete)
+        }
+        Err(error) => {
+            let error: &dyn Error = &error;
+            tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error, "failed to add rig");
+            Ok(RigsOutcome::Incomplete)
+        }
+    }
+}
+
+async fn remove(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Result<RigsOutcome, StoreError> {
+    match ports.provider.sandboxes.remove_rig(at, &rig.name, false).await {
+        Ok(()) => forget(ports, rig).await,
+        // Its work would be lost, and no user is here to force it. The rig stays active, and the table shows it.
+        Err(SandboxError::InTheWay { .. }) => {
+            let kept = ports.store.rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await;
+            kept.map(|_| RigsOutcome::Complete)
+        }
+        Err(error) => {
+            let error: &dyn Error = &error;
+            tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error, "failed to remove rig");
+            Ok(RigsOutcome::Incomplete)
+        }
+    }
+}
+
+async fn forget(ports: &Ports, rig: &Rig) -> Result<RigsOutcome, StoreError> {
+    ports.store.rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete)
+}
+
+/// Records that the sandbox has a rig, and returns its row. If the row is gone, the rig was removed during its clone. Then it
+/// is removed from the sandbox too, unless another rig has its name.
 pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Result<Option<Rig>, StoreError> {
     let rigs = &ports.store.rigs;
     rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
@@ -101,12 +115,8 @@ pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Re
         && !rows.iter().any(|row| row.name.folded() == rig.name.folded())
         && let Err(error) = ports.provider.sandboxes.remove_rig(at, &rig.name, false).await
     {
-        tracing::warn!(
-            town.id = %rig.town,
-            rig.id = %rig.id,
-            error = &error as &dyn std::error::Error,
-            "a removed rig is left in the sandbox"
-        );
+        let error: &dyn Error = &error;
+        tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error, "failed to remove rig that was deleted during its clone");
     }
     Ok(row)
 }

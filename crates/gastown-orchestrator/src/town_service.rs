@@ -1,4 +1,4 @@
-//! The service: takes requests, hands each to the file of its operation, and owns the tasks that carry them out.
+//! The service: passes each request to the file of its operation, and owns the tasks that execute it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,25 +8,26 @@ use gastown_domain::ports::{AddRig, CreateTown, RemoveRig, RigRemoval, StoreErro
 use gastown_domain::{Rig, Town, TownId, UserId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
-use crate::driver::Reconciler;
+use crate::completion_notifier::CompletionNotifier;
 use crate::ports::Ports;
+use crate::reconcile::Reconciler;
 use crate::settings::Settings;
-use crate::wait::CompletionNotifier;
 
-/// The eight operations. Cheap to clone; every clone is the same service.
+/// The eight operations. Cheap to clone; clones share their tasks.
 #[derive(Clone)]
 pub struct TownService {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) driver: Reconciler,
-    pub(crate) endings: CompletionNotifier,
+    pub(crate) reconciler: Reconciler,
+    pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
 }
 
 impl TownService {
-    /// A service on these ports. Operations end when `stop` is cancelled: each gives its claim back after its step,
-    /// and callers that wait are answered how their town stands.
+    /// Returns a service on these ports. When `stop` is cancelled, each operation releases its claim after its step, and
+    /// waiting callers get the present state of their town.
     pub fn new(
         ports: Ports,
         settings: Settings,
@@ -34,42 +35,43 @@ impl TownService {
         stop: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        let endings = CompletionNotifier::new(stop.clone());
-        let driver = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, endings.clone(), stop);
-        Self { ports, settings, driver, endings, tasks: TaskTracker::new() }
+        let completions = CompletionNotifier::new(stop.clone());
+        let reconciler = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, completions.clone(), stop);
+        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new() }
     }
 
-    /// The driver, for the workers.
-    pub fn driver(&self) -> &Reconciler {
-        &self.driver
+    /// Returns the reconciler, for the workers.
+    pub fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
     }
 
-    /// Waits until every task of the service has ended. To be called after `stop` was cancelled.
+    /// Waits until every task of the service has ended. Call it after `stop` is cancelled.
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Runs work to its end in a task of its own: a caller that hangs up cancels nothing.
+    /// Runs work in a task of its own, so that a caller that disconnects cancels nothing. Its log lines keep the caller's span.
     async fn detached<T, F>(&self, work: F) -> Result<T, TownError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, TownError>> + Send + 'static,
     {
-        match self.tasks.spawn(work).await {
+        match self.tasks.spawn(work.instrument(Span::current())).await {
             Ok(result) => result,
             Err(cause) => Err(TownError::Store(StoreError::Unavailable { cause: Box::new(cause) })),
         }
     }
 
-    /// Drives the town's operation in a task of its own.
+    /// Starts to drive the town's operation in a task of its own.
     pub(crate) fn nudge(&self, town: TownId) {
-        let Some(place) = self.driver.place_for_caller() else { return };
-        let driver = self.driver.clone();
-        self.tasks.spawn(async move {
-            driver.drive_for_caller(town).await;
-            drop(place);
-        });
+        let Some(slot) = self.reconciler.reserve_foreground_slot() else { return };
+        let reconciler = self.reconciler.clone();
+        let drive = async move {
+            reconciler.reconcile_for_caller(town).await;
+            drop(slot);
+        };
+        self.tasks.spawn(drive.instrument(Span::current()));
     }
 }
 

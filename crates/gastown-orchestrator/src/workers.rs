@@ -1,6 +1,6 @@
-//! Finding what other processes left behind: operations whose lease ran out, towns that nobody drives, rigs that are not
-//! settled.
+//! Periodic sweeps: operations whose lease expired, towns without the operation they need, rigs that are not applied yet.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use gastown_domain::ports::{NewOperation, StoreError};
@@ -9,58 +9,57 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::NEVER;
-use crate::driver::Reconciler;
-use crate::pauses::KeyedBackoff;
+use crate::in_flight_set::InFlightSet;
+use crate::keyed_backoff::KeyedBackoff;
 use crate::ports::Provider;
+use crate::reconcile::Reconciler;
 use crate::rigs::{RigsOutcome, address_of, reconcile_rigs};
-use crate::seats::InFlightSet;
 use crate::town_service::TownService;
 
-/// Towns that are taken up again at most in one sweep.
-const REINSTATED_AT_ONCE: u32 = 16;
-/// Towns with unsettled rigs that are looked through at most in one sweep.
-const MOST_UNSETTLED: usize = 1000;
+/// The most stranded towns that one sweep reinstates.
+const MAX_REINSTATED: u32 = 16;
+/// The most towns with unapplied rigs that one sweep reads.
+const MAX_UNAPPLIED: usize = 1000;
 
-/// A periodic sweep. Nudges make things sooner; the sweep makes them certain.
+/// The periodic sweep. A nudge makes an operation start sooner; the sweep makes sure that it starts.
 pub struct Workers {
     service: TownService,
-    /// Drives what removes, for nobody waits for it any more.
+    /// Drives removals, because no caller waits for them any more.
     removals: Reconciler,
     permits: Arc<Semaphore>,
-    /// For rigs, whose clones take minutes: they do not take the operations' permits.
+    /// The permits for rigs. Clones take minutes and must not use the permits of operations.
     rig_permits: Arc<Semaphore>,
-    settling: InFlightSet<TownId>,
-    unsettled: Arc<KeyedBackoff<TownId>>,
+    rigs_in_flight: InFlightSet<TownId>,
+    rig_backoff: Arc<KeyedBackoff<TownId>>,
     tasks: TaskTracker,
 }
 
 impl Workers {
-    /// Workers of this service, within permits of their own.
+    /// Returns workers for this service, with permits of their own.
     pub fn new(service: TownService) -> Self {
         let policy = &service.settings.policy;
         let permits = || Arc::new(Semaphore::new(policy.background_permits));
         let (permits, rig_permits) = (permits(), permits());
-        let unsettled = Backoff { first: policy.sweep_every, max: policy.alert_backoff.max };
-        let unsettled = Arc::new(KeyedBackoff::new(unsettled));
-        let removals = service.driver().clone();
-        let (settling, tasks) = (InFlightSet::default(), TaskTracker::new());
-        Self { service, removals, permits, rig_permits, settling, unsettled, tasks }
+        let backoff = Backoff { first: policy.sweep_every, max: policy.alert_backoff.max };
+        let rig_backoff = Arc::new(KeyedBackoff::new(backoff));
+        let removals = service.reconciler().clone();
+        let (rigs_in_flight, tasks) = (InFlightSet::default(), TaskTracker::new());
+        Self { service, removals, permits, rig_permits, rigs_in_flight, rig_backoff, tasks }
     }
 
-    /// The same, whose removals ask Fly by way of `provider`: in line behind whoever is waited for (FM-52).
+    /// Returns the same workers with other ports for removals, which queue behind the calls that users wait for (FM-52).
     #[must_use]
     pub fn removing_through(mut self, provider: Provider) -> Self {
-        self.removals = self.service.driver().through(provider);
+        self.removals = self.service.reconciler().through(provider);
         self
     }
 
-    /// Sweeps until `stop` is cancelled, then waits for what it began.
+    /// Sweeps until `stop` is cancelled, then waits for the tasks in flight.
     pub async fn run(self, stop: CancellationToken) {
         let policy = &self.service.settings.policy;
         loop {
             if let Err(error) = self.sweep().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed");
+                tracing::warn!(error = &error as &dyn Error, "sweep failed");
             }
             // Spread, so that replicas do not sweep in step (FM-52).
             let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.env.jitter.fraction() / 2.0);
@@ -73,72 +72,71 @@ impl Workers {
         self.tasks.wait().await;
     }
 
-    /// One sweep: drives what is due, gives towns that nobody drives an operation again, settles rigs that are not. Answers
-    /// how many operations it began to drive. What fails in one part is in the way of no other.
+    /// Makes one sweep: drives due operations, reinstates stranded towns, applies rigs. Returns the number of operations
+    /// that it started to drive. A failure of one part does not stop the others.
     ///
-    /// Errors: the registry's, in what is due; the next sweep comes anyway.
+    /// Errors: the registry's, while due operations are claimed. The next sweep comes anyway.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let mut begun = self.drive_due().await;
+        let mut started = self.drive_due().await;
         match self.reinstate().await {
             Ok(0) => {}
-            Ok(_) => begun = self.drive_due().await.and_then(|more| begun.map(|before| before + more)),
-            Err(error) => warn(&error, "towns that nobody drives were not looked for"),
+            Ok(_) => started = self.drive_due().await.and_then(|more| started.map(|before| before + more)),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "failed to find stranded towns"),
         }
-        if let Err(error) = self.reconcile_rigs().await {
-            warn(&error, "rigs were not looked through");
+        if let Err(error) = self.apply_rigs().await {
+            tracing::warn!(error = &error as &dyn Error, "failed to find unapplied rigs");
         }
-        begun
+        started
     }
 
-    /// Claims no more than there are permits for: what is claimed is driven at once.
+    /// Claims no more than there are permits for. Each claimed operation is driven at once.
     async fn drive_due(&self) -> Result<usize, StoreError> {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         if free == 0 {
             return Ok(0);
         }
         let Ok(mut permits) = Arc::clone(&self.permits).try_acquire_many_owned(free) else { return Ok(0) };
-        let claimed = self.service.driver().claim_due(free).await?;
-        let begun = claimed.len();
+        let claimed = self.service.reconciler().claim_due(free).await?;
+        let started = claimed.len();
         for operation in claimed {
             let permit: Option<OwnedSemaphorePermit> = permits.split(1);
-            let driver = if operation.kind.removes() { &self.removals } else { self.service.driver() }.clone();
+            let reconciler = if operation.kind.removes() { &self.removals } else { self.service.reconciler() }.clone();
             self.tasks.spawn(async move {
-                driver.carry_claimed(operation).await;
+                reconciler.reconcile_claimed(operation).await;
                 drop(permit);
             });
         }
-        Ok(begun)
+        Ok(started)
     }
 
-    /// Tombstones that still hold an id, and towns that are coming up, without an operation: somebody else's write, or an
-    /// older version's. Each gets one again (FM-01, FM-11).
+    /// Inserts an operation for each stranded town: a tombstone that still holds an id, or a town that is provisioning. An
+    /// older version or a manual write may have left it (FM-01, FM-11).
     async fn reinstate(&self) -> Result<usize, StoreError> {
         let operations = &self.service.ports.store.operations;
-        let mut taken_up = 0;
-        for town in operations.stranded(REINSTATED_AT_ONCE).await? {
-            let (operation, progress) = self.anew(&town);
+        let mut reinstated = 0;
+        for town in operations.stranded(MAX_REINSTATED).await? {
+            let (operation, progress) = self.new_operation(&town);
             match operations.reinstate(&operation, &progress).await {
                 Ok(true) => {
-                    taken_up += 1;
-                    tracing::warn!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "nobody drove this town");
+                    reinstated += 1;
+                    tracing::warn!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "town reinstated");
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(town.id = %town.id, error, "nobody drives this town, and it cannot be taken up now");
+                    tracing::warn!(town.id = %town.id, error = &error as &dyn Error, "failed to reinstate town");
                 }
             }
         }
-        Ok(taken_up)
+        Ok(reinstated)
     }
 
-    /// The operation of a stranded town. What was asked of Fly before is not known: all of it is in doubt.
-    fn anew(&self, town: &Town) -> (NewOperation, Progress) {
+    /// Returns the operation of a stranded town. Earlier calls are not known, so every create counts as unconfirmed.
+    fn new_operation(&self, town: &Town) -> (NewOperation, Progress) {
         let (env, policy) = (&self.service.ports.env, &self.service.settings.policy);
-        let (kind, patience) = if town.is_tombstone() {
-            (OperationKind::Destroy, NEVER)
+        let (kind, timeout) = if town.is_tombstone() {
+            (OperationKind::Destroy, None)
         } else {
-            (OperationKind::Create, policy.create_timeout)
+            (OperationKind::Create, Some(policy.create_timeout))
         };
         let operation = NewOperation {
             id: env.ids.operation(),
@@ -146,39 +144,40 @@ impl Workers {
             kind,
             requested_by: town.owner.clone(),
             at: env.clock.now(),
-            patience,
+            timeout,
         };
-        let doubt = UnconfirmedCreate::of_the_past(policy.agreeing_observations);
-        (operation, Progress { unconfirmed_volume: doubt.clone(), unconfirmed_machine: doubt, ..Progress::default() })
+        let create = UnconfirmedCreate::of_the_past(policy.agreeing_observations);
+        (operation, Progress { unconfirmed_volume: create, unconfirmed_machine: create, ..Progress::default() })
     }
 
-    async fn reconcile_rigs(&self) -> Result<(), StoreError> {
+    async fn apply_rigs(&self) -> Result<(), StoreError> {
         let free = self.rig_permits.available_permits();
-        // Those that pause are found too, and must not hide the others.
-        let wanted = (free + self.unsettled.len()).min(MOST_UNSETTLED);
-        for town in self.service.ports.store.rigs.unsettled(u32::try_from(wanted).unwrap_or(u32::MAX)).await? {
-            if self.unsettled.holds(town) {
+        // Towns that pause are found too, and must not hide the others.
+        let limit = (free + self.rig_backoff.len()).min(MAX_UNAPPLIED);
+        for town in self.service.ports.store.rigs.unsettled(u32::try_from(limit).unwrap_or(u32::MAX)).await? {
+            if self.rig_backoff.is_pausing(town) {
                 continue;
             }
             let Ok(permit) = Arc::clone(&self.rig_permits).try_acquire_owned() else { break };
-            let Some(seat) = self.settling.take(town) else { continue };
-            let (service, unsettled) = (self.service.clone(), Arc::clone(&self.unsettled));
+            let Some(guard) = self.rigs_in_flight.insert(town) else { continue };
+            let (service, backoff) = (self.service.clone(), Arc::clone(&self.rig_backoff));
             self.tasks.spawn(async move {
-                match settle(&service, town).await {
-                    Ok(RigsOutcome::Complete) => unsettled.end(town),
-                    Ok(RigsOutcome::Incomplete) => unsettled.grow(town, service.ports.env.jitter.fraction()),
+                match apply_rigs_of(&service, town).await {
+                    Ok(RigsOutcome::Complete) => backoff.reset(town),
+                    Ok(RigsOutcome::Incomplete) => {
+                        backoff.record_failure(town, service.ports.env.jitter.fraction());
+                    }
                     Err(error) => {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(town.id = %town, error, "rigs are not settled");
+                        tracing::warn!(town.id = %town, error = &error as &dyn Error, "failed to apply rigs");
                     }
                 }
-                drop((seat, permit));
+                drop((guard, permit));
             });
         }
         Ok(())
     }
 
-    /// Waits until everything this sweeper began has ended.
+    /// Waits until every task of this sweep has ended.
     pub async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -186,14 +185,10 @@ impl Workers {
     }
 }
 
-fn warn(error: &StoreError, what: &'static str) {
-    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
-}
-
-async fn settle(service: &TownService, town: TownId) -> Result<RigsOutcome, StoreError> {
+async fn apply_rigs_of(service: &TownService, town: TownId) -> Result<RigsOutcome, StoreError> {
     let ports = &service.ports;
     let row = ports.store.registry.load(town).await?.filter(|row| !row.is_tombstone());
-    match row.and_then(|row| address_of(&service.settings, ports.keys.towns.as_ref(), &row)) {
+    match row.and_then(|row| address_of(&service.settings, ports.secrets.towns.as_ref(), &row)) {
         Some(at) => reconcile_rigs(ports, &at).await,
         None => Ok(RigsOutcome::Complete),
     }

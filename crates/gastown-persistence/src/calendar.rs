@@ -18,9 +18,15 @@ pub(crate) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     sum(now, wait).unwrap_or(now)
 }
 
-/// From when on an operation is given up; at the latest at the calendar's end.
-pub(crate) fn deadline(now: DateTime<Utc>, patience: Duration) -> DateTime<Utc> {
-    at_most_the_last(sum(now, patience).unwrap_or(DateTime::<Utc>::MAX_UTC))
+/// Returns the stored deadline of an operation. One without a time-out has the last second of the calendar.
+pub(crate) fn deadline(now: DateTime<Utc>, timeout: Option<Duration>) -> DateTime<Utc> {
+    let deadline = timeout.and_then(|timeout| sum(now, timeout));
+    at_most_the_last(deadline.unwrap_or(DateTime::<Utc>::MAX_UTC))
+}
+
+/// Returns the deadline that a stored one stands for: the last second of the calendar is none.
+pub(crate) fn stored_deadline(stored: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    (stored.timestamp() < LAST_SECOND).then_some(stored)
 }
 
 /// A time that was given, as it can be kept.
@@ -60,12 +66,12 @@ mod tests {
     fn what_leads_beyond_the_calendar_ends_with_it_or_does_not_begin() {
         for endless in [Duration::MAX, Duration::from_secs(9_000 * 366 * 86_400), Duration::from_secs(1 << 40)] {
             assert_eq!(after(noon(), endless), noon(), "{endless:?}");
-            assert_eq!(deadline(noon(), endless).to_rfc3339(), "9999-12-31T23:59:59+00:00", "{endless:?}");
+            assert_eq!(deadline(noon(), Some(endless)).to_rfc3339(), "9999-12-31T23:59:59+00:00", "{endless:?}");
             assert_eq!(before(noon(), endless), DateTime::UNIX_EPOCH, "{endless:?}");
         }
         let minute = Duration::from_secs(60);
         assert_eq!(after(noon(), minute), noon() + TimeDelta::seconds(60));
-        assert_eq!(deadline(noon(), minute), noon() + TimeDelta::seconds(60));
+        assert_eq!(deadline(noon(), Some(minute)), noon() + TimeDelta::seconds(60));
         assert_eq!(before(noon(), minute), noon() - TimeDelta::seconds(60));
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
-use gastown_domain::{Operation, OperationId, Rejection, TownId, UserId};
+use gastown_domain::{Operation, OperationId, Recorded, Rejection, TownId, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
@@ -58,11 +58,11 @@ impl<'a> Event<'a> {
 
     /// An operation ended. [`outcome_of`] reads it back. Whether its last sync worked is known nowhere else afterwards
     /// (FM-12).
-    pub(crate) fn ended(operation: &'a Operation, outcome: OperationResult, at: DateTime<Utc>) -> Self {
+    pub(crate) fn ended(operation: &'a Operation, outcome: &'a OperationResult, at: DateTime<Utc>) -> Self {
         let (word, error) = match outcome {
             Ok(()) => (DONE, None),
-            Err(Rejection::Failed(failure)) => ("failed", Some(failure.code())),
-            Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.code())),
+            Err(Rejection::Failed(failure)) => ("failed", Some(failure.as_str())),
+            Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.as_str())),
             Err(Rejection::Preempted) => (PREEMPTED, None),
         };
         let detail = operation.progress.synced.map(|synced| json!({SYNCED: synced}));
@@ -154,18 +154,11 @@ pub(crate) async fn outcome_of(
         .await
         .map_err(store_error)?;
     let Some(event) = ended else { return Ok(None) };
-    let corrupt = |column, cause| StoreError::CorruptRow {
-        table: "gastown_town_events",
-        column,
-        id: event.id.to_string(),
-        cause,
-    };
-    let failure =
-        || event.error.as_deref().unwrap_or_default().parse().map_err(|cause| corrupt("error", Box::new(cause)));
+    let failure = || Recorded::read(event.error.as_deref().unwrap_or_default());
     Ok(Some(match event.outcome.as_str() {
         DONE => Ok(()),
-        "failed" => Err(Rejection::Failed(failure()?)),
-        "rolled_back" => Err(Rejection::RolledBack(failure()?)),
+        "failed" => Err(Rejection::Failed(failure())),
+        "rolled_back" => Err(Rejection::RolledBack(failure())),
         _ => Err(Rejection::Preempted),
     }))
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, WorkerId,
 };
-use gastown_domain::{Failure, Fence, Operation, OperationId, Progress, Town, TownId};
+use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, Town, TownId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
@@ -78,7 +78,7 @@ impl Operations for Database {
             if let Some(found) = town.drift.filter(|_| is_news) {
                 Event::of(fence.town, CONTROL_PLANE, "drift", found.as_str(), now).on(&ended).record(&*tx).await?;
             }
-            Event::ended(&ended, outcome, now).record(&*tx).await
+            Event::ended(&ended, &outcome, now).record(&*tx).await
         })
         .await
     }
@@ -96,13 +96,16 @@ async fn write_record(tx: &DatabaseTransaction, fence: Fence, record: &Operation
     let update = claimed(fence)
         .col_expr(Column::Kind, Expr::value(record.kind.as_str()))
         .col_expr(Column::Mark, Expr::value(record.phase.as_str()))
-        .col_expr(Column::Step, Expr::value(record.step.as_str()))
+        .col_expr(Column::Step, Expr::value(record.step.as_ref().map(Recorded::as_str)))
         .col_expr(Column::Attempt, Expr::value(i64::from(record.attempt)))
-        .col_expr(Column::LastError, Expr::value(record.last_error.map(Failure::code)))
-        .col_expr(Column::Cause, Expr::value(record.cause.map(Failure::code)))
+        .col_expr(Column::LastError, Expr::value(record.last_error.as_ref().map(Recorded::as_str)))
+        .col_expr(Column::Cause, Expr::value(record.cause.as_ref().map(Recorded::as_str)))
         .col_expr(Column::Progress, Expr::value(progress))
         .col_expr(Column::NextAttemptAt, Expr::value(after(now, record.wait)))
-        .col_expr(Column::DeadlineAt, Expr::value(at_most_the_last(record.deadline_at)))
+        .col_expr(
+            Column::DeadlineAt,
+            Expr::value(at_most_the_last(record.deadline_at.unwrap_or(DateTime::<Utc>::MAX_UTC))),
+        )
         .col_expr(Column::UpdatedAt, Expr::value(now));
     let update = match record.hold {
         Some(hold) => update.col_expr(Column::LeaseExpiresAt, Expr::value(after(now, hold))),

@@ -115,7 +115,7 @@ async fn preempt(
     let now = dialect::now(tx).await?;
     let row = fresh(wish, now, current.fence + 1, Phase::Begun, &current.progress)?;
     let row = row.update(tx).await.map_err(Stop::writing("gastown_operations"))?;
-    Event::ended(current, Err(Rejection::Preempted), now).record(tx).await?;
+    Event::ended(current, &Err(Rejection::Preempted), now).record(tx).await?;
     let destroy = row.into_operation()?;
     Event::accepted(&destroy).by(actor).record(tx).await?;
     Ok(Requested::Accepted(destroy))
@@ -176,7 +176,7 @@ fn fresh(
         lease_expires_at: Set(None),
         fence: Set(fence),
         next_attempt_at: Set(now),
-        deadline_at: Set(deadline(now, wish.patience)),
+        deadline_at: Set(deadline(now, wish.timeout)),
         progress: Set(serde_json::to_value(progress).map_err(unwritable)?),
         created_at: Set(truncated(wish.at)),
         updated_at: Set(now),

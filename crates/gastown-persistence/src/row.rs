@@ -10,14 +10,15 @@ use gastown_domain::ports::{
     BoxError, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth, User, WorkerId,
 };
 use gastown_domain::{
-    AgreeingObservations, Branch, Invalid, Operation, OperationId, ResourceId, Rig, RigId, Town, TownId, TownRecord,
-    TownStatus,
+    AgreeingObservations, Branch, Invalid, Operation, OperationId, Recorded, ResourceId, Rig, RigId, Town, TownId,
+    TownRecord, TownStatus,
 };
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::calendar;
 use crate::entity::{
     gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_town_events, gastown_town_health,
     gastown_towns, kilocode_users,
@@ -112,14 +113,14 @@ impl gastown_operations::Model {
             town: TownId::new(self.town_id),
             kind: row.parsed("kind", &self.kind)?,
             phase: row.parsed("mark", &self.mark)?,
-            step: row.parsed_if_any("step", self.step.as_deref())?,
+            step: self.step.as_deref().map(Recorded::read),
             attempt: row.counted("attempt", self.attempt)?,
-            last_error: row.parsed_if_any("last_error", self.last_error.as_deref())?,
-            cause: row.parsed_if_any("cause", self.cause.as_deref())?,
+            last_error: self.last_error.as_deref().map(Recorded::read),
+            cause: self.cause.as_deref().map(Recorded::read),
             requested_by: row.parsed("requested_by", &self.requested_by)?,
             fence: self.fence,
             next_attempt_at: self.next_attempt_at,
-            deadline_at: self.deadline_at,
+            deadline_at: calendar::stored_deadline(self.deadline_at),
             progress: row.json("progress", self.progress)?,
             created_at: self.created_at,
             updated_at: self.updated_at,

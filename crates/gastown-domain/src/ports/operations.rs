@@ -1,4 +1,4 @@
-//! Operations: requested, claimed under a fence, recorded step by step, finished.
+//! Operations: requested, claimed under a fence, written step by step, finished.
 
 use std::time::Duration;
 
@@ -7,142 +7,159 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::{
-    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Region, Rejection, Step,
-    Town, TownId, TownStatus, UserId, VolumeId,
+    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded, Region,
+    Rejection, StepName, Town, TownId, TownStatus, UserId, VolumeId,
 };
 
 /// An operation to be accepted. Its row starts at [`Phase::Begun`], due at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewOperation {
-    /// Its id, from the port `Ids`.
+    /// The operation's id, from the port `Ids`.
     pub id: OperationId,
     /// The town.
     pub town: TownId,
-    /// What is wanted.
+    /// The goal.
     pub kind: OperationKind,
-    /// Who asked.
+    /// The user who requested it.
     pub requested_by: UserId,
-    /// When it was accepted.
+    /// The time of acceptance.
     pub at: DateTime<Utc>,
-    /// How long it may take: its deadline is that much later, by the database's clock (FM-51).
-    pub patience: Duration,
+    /// Time until the deadline, by the database's clock (FM-51). `None` for an operation that is never given up.
+    pub timeout: Option<Duration>,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Requested {
-    /// The row is written; a driver will bring it to its end.
+    /// The operation was written. A reconciler drives it to its end.
     Accepted(Operation),
-    /// The same is in flight already.
+    /// An operation of the same kind is in flight.
     Joined(Operation),
-    /// Something else is in flight.
+    /// An operation of another kind is in flight.
     Busy(Operation),
-    /// There is no such town for this owner.
+    /// The owner has no such town.
     NotFound,
 }
 
-/// Who drives: one per process, fresh at each start.
+/// The identity of a process that claims operations. One per process, fresh at each start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerId(pub String);
 
-/// Changes to the town's row that belong to a recorded step. `None` leaves a column as it is.
+/// Changes to the town's row that belong to an update of its operation. `None` leaves a column as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TownChange {
-    /// The machine: known, or proven gone.
+    /// The machine's id, or `Some(None)` once the machine is proven absent.
     pub machine: Option<Option<MachineId>>,
-    /// The volume: known, or proven gone.
+    /// The volume's id, or `Some(None)` once the volume is proven absent.
     pub volume: Option<Option<VolumeId>>,
-    /// Where the volume is.
+    /// The volume's region.
     pub region: Option<Region>,
-    /// Where the town stands. Refused by the store where the table of statuses forbids it.
+    /// The town's status. The store refuses a transition that the table of statuses forbids.
     pub status: Option<TownStatus>,
-    /// Soft-delete at this time: status `destroyed`, the sandbox id becomes the tombstone's.
+    /// The time of the soft delete: status `destroyed`, and the sandbox id becomes the tombstone's.
     pub soft_deleted_at: Option<DateTime<Utc>>,
-    /// A confirmed sync.
+    /// The time of a confirmed sync.
     pub synced_at: Option<DateTime<Utc>>,
-    /// What the operation found to have happened behind our back and did not put right, for the owner to read. Written
-    /// where the operation ends; looks at settled towns have a word of their own for it, [`super::DriftRecord::drift`].
+    /// An external change that the operation found and did not repair, for the owner to read. Written where the operation
+    /// ends. Drift checks of idle towns use [`super::DriftRecord::drift`].
     pub drift: Option<Drift>,
 }
 
-/// What a driver learned. Written whole, under the fence, with the lease prolonged.
+impl TownChange {
+    /// Returns both changes as one. Where both set a column, `later` wins.
+    #[must_use]
+    pub fn merged(self, later: Self) -> Self {
+        Self {
+            machine: later.machine.or(self.machine),
+            volume: later.volume.or(self.volume),
+            region: later.region.or(self.region),
+            status: later.status.or(self.status),
+            soft_deleted_at: later.soft_deleted_at.or(self.soft_deleted_at),
+            synced_at: later.synced_at.or(self.synced_at),
+            drift: later.drift.or(self.drift),
+        }
+    }
+}
+
+/// The next state of an operation. Written whole, under the fence, and the lease is renewed with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationUpdate {
-    /// The kind: a create may become a roll back.
+    /// The kind. A create may become a roll back.
     pub kind: OperationKind,
-    /// How far it has come.
+    /// The phase.
     pub phase: Phase,
     /// The step that was begun or done.
-    pub step: Step,
+    pub step: Option<Recorded<StepName>>,
     /// Failed attempts since the last progress.
     pub attempt: u32,
-    /// Why the last attempt failed.
-    pub last_error: Option<Failure>,
-    /// Why a create is being rolled back, or a start undone.
-    pub cause: Option<Failure>,
-    /// What the driver remembers.
+    /// The cause of the last failed attempt.
+    pub last_error: Option<Recorded<Failure>>,
+    /// The cause of a roll back, or of the stop that undoes a failed start.
+    pub cause: Option<Recorded<Failure>>,
+    /// What the reconciler remembers.
     pub progress: Progress,
-    /// From when on it is given up; moved while nothing could be asked of Fly, which is no fault of the town.
-    pub deadline_at: DateTime<Utc>,
-    /// Time until the next attempt; zero to go on at once.
+    /// The deadline. It moves while the provider's rate limits hold the operation up.
+    pub deadline_at: Option<DateTime<Utc>>,
+    /// Time until the next attempt. Zero to go on at once.
     pub wait: Duration,
-    /// How long the claim holds from now, by the database's clock, `wait` included; `None` gives it back, so that any
-    /// worker takes the operation once it is due.
+    /// Time for which the claim holds from now, by the database's clock, `wait` included. `None` releases it, and any
+    /// worker may take the operation once it is due.
     pub hold: Option<Duration>,
     /// Changes to the town's row, in the same transaction.
     pub town: TownChange,
 }
 
-/// How an operation ended: at its goal, or why not.
+/// The end of an operation: at its goal, or the reason why not.
 pub type OperationResult = Result<(), Rejection>;
 
-/// The operations in flight, and how those before them ended.
+/// The operations in flight, and the results of earlier ones.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// Writes a start, stop or destroy down, in one transaction with the look at the town and at what is in flight.
+    /// Accepts a start, stop or destroy. One transaction reads the town and the operation in flight, and writes.
     ///
-    /// The owner's living town only; a destroy also finds the owner's tombstone while its removal is in flight. The same
-    /// kind again joins. A destroy pre-empts create, start and stop: the row becomes the destroy's, with a new id and a
-    /// higher fence, keeping `progress`; the pre-empted one's outcome is recorded as `Preempted`. A destroy joins a roll
-    /// back. Anything else is busy.
+    /// Finds the owner's living town only. A destroy also finds the owner's tombstone while its removal is in flight. The
+    /// same kind joins the operation in flight. A destroy pre-empts a create, start or stop: the row becomes the destroy's,
+    /// with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as `Preempted`. A
+    /// destroy joins a roll back. Anything else is busy.
     async fn request(&self, operation: &NewOperation) -> Result<Requested, StoreError>;
 
-    /// The operation in flight of a town.
+    /// Returns the town's operation in flight.
     async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError>;
 
-    /// Takes the operation of a town for `lease`, by the database's clock, and raises its fence. `None` where nothing is
-    /// in flight, a lease still holds (this worker's own too: one process may drive a town only once), or its next
-    /// attempt is not due.
+    /// Claims the town's operation for `lease`, by the database's clock, and raises its fence. Returns `None` when nothing
+    /// is in flight, when a lease still holds, or when the next attempt is not due. A lease of the same worker counts too,
+    /// because one process drives a town only once.
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError>;
 
-    /// Takes up to `limit` operations that are due and whose lease is free or has run out, as [`Operations::claim`] takes
-    /// one. Replicas that ask at once share the work and wait for no lock of each other. One user's first comes before any
-    /// user's second (FM-52); among equals the longest due comes first. A row that cannot be read is reported, put off
-    /// and keeps nobody else waiting.
+    /// Claims up to `limit` operations that are due and whose lease is free or expired, as [`Operations::claim`] does.
+    /// Concurrent replicas share the work and wait for no lock of each other. The first operation of each user comes before
+    /// the second of any user (FM-52), then the longest due. A row that cannot be read is logged and postponed, and delays
+    /// no other.
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError>;
 
-    /// Prolongs a claim and answers the database's time, by which deadlines are judged. Error `Fenced` where it was lost.
+    /// Renews a claim and returns the database's time, by which deadlines are judged. Error `Fenced` if it was lost.
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError>;
 
-    /// Writes what was learned. Error `Fenced` where the claim was lost; then nothing is written.
+    /// Writes an update. Error `Fenced` if the claim was lost; then nothing is written.
     async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError>;
 
-    /// Towns that nobody drives though somebody should, at most `limit`: tombstones that still hold an id of Fly's
-    /// (FM-11), and towns that are `provisioning` (FM-01), without an operation in flight.
+    /// Returns up to `limit` towns that need an operation and have none in flight: tombstones that still hold a provider id
+    /// (FM-11), and towns that are `provisioning` (FM-01).
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError>;
 
-    /// Gives a stranded town an operation again: a destroy, whose mark is [`Phase::Settled`], to a tombstone that still
-    /// holds an id, a create to one that is `provisioning`. Answers whether it was still stranded; else nothing is written.
+    /// Inserts a new operation for a stranded town. A tombstone that still holds an id gets a destroy at
+    /// [`Phase::Settled`], a town that is `provisioning` gets a create. Returns false, and writes nothing, if the town is
+    /// not stranded any more.
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
 
-    /// Gives a claim back so that any worker may take it once it is due. Error `Fenced` where it was lost.
+    /// Releases a claim. Any worker may take the operation once it is due. Error `Fenced` if the claim was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;
 
-    /// Ends the operation: deletes its row, changes the town's, records the outcome. Error `Fenced` where the claim was
+    /// Ends the operation: deletes its row, changes the town's row, and records the result. Error `Fenced` if the claim was
     /// lost; then nothing is written.
     async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError>;
 
-    /// How an operation ended; `None` while it is in flight or where it never was.
+    /// Returns the result of an operation. `None` while it is in flight, or if it never existed.
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError>;
 }

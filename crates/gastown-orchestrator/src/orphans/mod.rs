@@ -1,12 +1,12 @@
-//! What is at Fly with our names or metadata and belongs to no row: reported, and past a grace period deleted (FM-55).
+//! Orphans: resources with our names or metadata that no row references. Reported, and deleted after a grace period (FM-55).
 //!
-//! A pass takes stock of every app (`stock`), writes down in the book what no row accounts for (`sweep`), and deletes what
-//! has been there for long (`verdict`, pure), each after a last look at it and at the registry (`removal`). Nothing is
-//! deleted on one sign, nothing because a list does not show it, and nothing at all where too much is wrong at once. An
-//! operator may do the same by hand: [`OrphanSweeper::survey`], [`OrphanSweeper::delete`].
+//! A pass reads the inventory of every app (`inventory`), records what no row references (`sweep`), and deletes what has been
+//! an orphan for long (`verdict`, pure). Each deletion comes after a last read of the resource and the registry (`removal`).
+//! Nothing is deleted on one observation, because of a gap in a list, or while too much is wrong at once. An operator can do
+//! the same by hand: [`OrphanSweeper::survey`], [`OrphanSweeper::delete`].
 
+mod inventory;
 mod removal;
-mod stock;
 mod sweep;
 mod verdict;
 
@@ -20,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 pub use self::removal::Removal;
 pub use self::verdict::{Grace, Verdict};
 
-use self::removal::Noted;
-use crate::passes::{Turn, until_stopped};
+use self::removal::Recording;
 use crate::ports::{OrphanPorts, Ports};
 use crate::settings::{Policy, Settings};
+use crate::singleton_jobs::{JobRun, until_stopped};
 
-/// Looks for orphans. Cheap to clone; every clone is the same sweeper.
+/// Finds and deletes orphans. Cheap to clone.
 #[derive(Clone)]
 pub struct OrphanSweeper {
     ports: OrphanPorts,
@@ -33,76 +33,76 @@ pub struct OrphanSweeper {
     worker: WorkerId,
 }
 
-/// What one pass came to.
+/// The result of one pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OrphanReport {
-    /// Apps that were looked through.
+    /// Apps that were read.
     pub apps: usize,
-    /// Apps that could not be.
+    /// Apps that could not be read.
     pub failed: usize,
-    /// Machines and volumes of ours that were seen.
+    /// Our machines and volumes that were seen.
     pub seen: usize,
-    /// Those of them that no row accounts for.
+    /// Those that no row references.
     pub orphans: usize,
-    /// Those whose deletion was asked for.
+    /// Those whose deletion was requested.
     pub deleted: usize,
-    /// Those that left the book: accounted for again, or proven gone.
+    /// Orphan records that were closed: referenced again, or proven absent.
     pub closed: usize,
-    /// Why the pass was broken off.
+    /// The reason why the pass stopped early.
     pub alarm: Option<Alarm>,
 }
 
-/// Everything that no row accounts for, as an operator sees it.
+/// All orphans, as an operator sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// How many apps were looked through.
+    /// The number of apps that were read.
     pub apps: usize,
-    /// Apps that could not be.
+    /// Apps that could not be read.
     pub failed: Vec<AppName>,
-    /// How many machines and volumes of ours were seen.
+    /// The number of our machines and volumes that were seen.
     pub seen: usize,
-    /// What no row accounts for.
+    /// The orphans.
     pub orphans: Vec<FoundOrphan>,
-    /// In the book, and not seen this time: perhaps gone, which the next pass proves.
+    /// Recorded orphans that were not seen this time. The next pass proves if they are gone.
     pub unseen: Vec<Orphan>,
-    /// Too much is wrong at once. A pass would touch none of it; an operator should know why before they do.
+    /// Set when too much is wrong at once. A pass would then delete nothing.
     pub alarm: Option<Alarm>,
 }
 
-/// An orphan, as a survey found it.
+/// An orphan in a survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundOrphan {
-    /// What and where.
+    /// The resource and its app.
     pub sighting: ObservedOrphan,
-    /// Its entry in the book; `None` where no pass has seen it yet.
+    /// Its record. `None` if no pass has seen it yet.
     pub entry: Option<Orphan>,
-    /// Whether it may be deleted, or why not yet.
+    /// The verdict on its deletion.
     pub verdict: Verdict,
 }
 
-/// A failed look for orphans.
+/// The reason why orphans could not be searched or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// Fly could not be asked.
-    #[error("the provider could not be asked about orphans")]
+    /// The provider failed.
+    #[error("failed to read orphans from the provider")]
     Provider(#[from] ProviderError),
-    /// The registry could not be asked.
-    #[error("the registry could not be asked about orphans")]
+    /// The registry failed.
+    #[error("failed to read orphans from the registry")]
     Store(#[from] StoreError),
 }
 
 impl OrphanSweeper {
-    /// A sweeper on these ports.
+    /// Returns a sweeper on these ports.
     pub fn new(ports: Ports, settings: Arc<Settings>, worker: WorkerId) -> Self {
         Self::with(ports.into(), Arc::unwrap_or_clone(settings).policy, worker)
     }
 
-    /// The same where there is nothing but what a sweeper needs: no secret of any town, no sandbox.
+    /// Returns a sweeper on the few ports it needs: no town's secrets, no sandboxes.
     pub fn with(ports: OrphanPorts, policy: Policy, worker: WorkerId) -> Self {
         Self { ports, policy: Arc::new(policy), worker }
     }
 
-    /// Makes passes until `stop` is cancelled, whenever one is due and no other replica is at it.
+    /// Makes a pass whenever one is due and no other replica makes it, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let every = self.policy.orphans.every;
         until_stopped(&stop, self.ports.env.jitter.as_ref(), every, || self.pass_and_log()).await;
@@ -110,55 +110,55 @@ impl OrphanSweeper {
 
     async fn pass_and_log(&self) {
         match self.pass().await {
-            Ok(Some(report)) => tracing::debug!(?report, "orphans were looked for"),
+            Ok(Some(report)) => tracing::debug!(?report, "orphan sweep finished"),
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn Error, "orphans could not be looked for"),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "failed to sweep orphans"),
         }
     }
 
-    /// One pass over every app. `None` where it is not due, another replica is at it, or took it over.
+    /// Makes one pass over every app. Returns `None` if it is not due, or if another replica makes it or has taken it over.
     ///
-    /// Errors: the list of apps or the book could not be read; the next pass comes anyway. What fails in one app costs that
-    /// app only.
+    /// Errors: the list of apps or the orphan records could not be read. The next pass comes anyway. A failure in one app
+    /// affects only that app.
     pub async fn pass(&self) -> Result<Option<OrphanReport>, SweepError> {
-        let turn = Turn {
-            passes: self.ports.passes.as_ref(),
-            pass: SingletonJob::Orphans,
+        let run = JobRun {
+            jobs: self.ports.jobs.as_ref(),
+            job: SingletonJob::Orphans,
             worker: &self.worker,
             lease: self.policy.lease,
             every: self.policy.orphans.every,
         };
         let work = async { self.sweep().await.map(|report| (report, report.alarm)) };
-        turn.make(work).await
+        run.make(work).await
     }
 
-    /// What a pass would find, with the verdict that `grace` makes of each. Nothing is written and nothing deleted.
+    /// Returns what a pass would find, with the verdict under `grace` on each orphan. Writes and deletes nothing.
     ///
-    /// Errors: the list of apps or the book could not be read.
+    /// Errors: the list of apps or the orphan records could not be read.
     pub async fn survey(&self, grace: Grace) -> Result<Survey, SweepError> {
-        let stocks = self.take_stock().await?;
-        let (book, now) = self.ports.book.book().await?;
-        let found = self.with_verdicts(&stocks, &book, now, grace);
-        let is_seen = |app: &AppName, thing: &ResourceId| {
-            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *thing)
+        let inventory = self.read_inventory().await?;
+        let (records, now) = self.ports.orphans.book().await?;
+        let found = self.with_verdicts(&inventory, &records, now, grace);
+        let is_seen = |app: &AppName, resource: &ResourceId| {
+            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *resource)
         };
-        let unseen = book.iter().filter(|entry| !is_seen(&entry.app, &entry.thing)).cloned().collect();
+        let unseen = records.iter().filter(|entry| !is_seen(&entry.app, &entry.thing)).cloned().collect();
         Ok(Survey {
-            apps: stocks.read.len(),
-            seen: stocks.seen(),
-            alarm: stocks.alarm(self.policy.orphans.alarm_threshold),
-            failed: stocks.failed,
+            apps: inventory.read.len(),
+            seen: inventory.seen(),
+            alarm: inventory.alarm(self.policy.orphans.alarm_threshold),
+            failed: inventory.failed,
             orphans: found,
             unseen,
         })
     }
 
-    /// Deletes one orphan on an operator's word, after the same last look that a pass takes. What is a matter of patience is
-    /// for the operator to judge, by the verdict of the survey; so is a second machine of a living town, which no pass
-    /// deletes. A second volume is never deleted here: it may hold the town's data.
+    /// Deletes one orphan for an operator, after the same last read that a pass makes. The operator judges the age by the
+    /// verdict of the survey, and may delete a second machine of a living town, which no pass does. A second volume is never
+    /// deleted here, because it may hold the town's data.
     ///
-    /// Errors: something could not be asked; whether the deletion was is then in the book.
+    /// Errors: a read or the deletion failed. The orphan record tells if the deletion was requested.
     pub async fn delete(&self, sighting: &ObservedOrphan, actor: &str) -> Result<Removal, SweepError> {
-        self.remove(sighting, Noted::No, actor).await
+        self.remove(sighting, Recording::First, actor).await
     }
 }

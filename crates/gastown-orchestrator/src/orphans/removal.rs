@@ -1,4 +1,4 @@
-//! The last look before a deletion, and the deletion.
+//! The last read before a deletion, and the deletion.
 
 use gastown_domain::ports::{ObservedOrphan, OrphanEnd};
 use gastown_domain::{
@@ -7,113 +7,116 @@ use gastown_domain::{
 
 use super::{OrphanSweeper, SweepError, Verdict};
 
-/// What became of an orphan that was to be deleted.
+/// The result of deleting an orphan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// Its deletion was asked for. Its entry closes when it is proven gone.
-    Asked,
-    /// It was gone already; its entry is closed.
+    /// The deletion was requested. The record closes once the orphan is proven absent.
+    Requested,
+    /// The orphan was absent already, and its record is closed.
     Gone,
-    /// The last look spoke against it.
+    /// The last read decided against it.
     Kept(Verdict),
 }
 
-/// What the last look at a thing shows.
-enum LastLook {
+/// The result of the last read of a resource.
+enum LastRead {
     Gone,
     Keep(Verdict),
-    /// It is there and nobody uses it; of a machine, the volume it mounts.
+    /// It exists and is not in use. For a machine, with the volume it mounts.
     Free(Option<VolumeId>),
 }
 
-/// Whether the book has an entry for it already.
+/// The orphan record to write before the deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Noted {
-    Yes,
-    No,
+pub(super) enum Recording {
+    /// The pass has written it.
+    Done,
+    /// Write it now.
+    First,
 }
 
 impl OrphanSweeper {
-    /// Looks at the thing itself and asks the registry once more, writes the deletion down, then asks for it: whatever is
-    /// in the way of one of these leaves the thing as it is.
+    /// Reads the resource and the registry once more, logs the deletion, then requests it. A failure of any of these leaves
+    /// the resource as it is.
     pub(super) async fn remove(
         &self,
         sighting: &ObservedOrphan,
-        noted: Noted,
+        recording: Recording,
         actor: &str,
     ) -> Result<Removal, SweepError> {
         let ObservedOrphan { app, item, reason } = sighting;
-        let book = &self.ports.book;
-        let mounted = match self.look_last(sighting).await? {
-            LastLook::Gone => {
-                book.close(app, &item.thing, OrphanEnd::Gone).await?;
+        let orphans = &self.ports.orphans;
+        let mounted = match self.read_last(sighting).await? {
+            LastRead::Gone => {
+                orphans.close(app, &item.thing, OrphanEnd::Gone).await?;
                 return Ok(Removal::Gone);
             }
-            LastLook::Keep(verdict) => return Ok(Removal::Kept(verdict)),
-            LastLook::Free(mounted) => mounted,
+            LastRead::Keep(verdict) => return Ok(Removal::Kept(verdict)),
+            LastRead::Free(mounted) => mounted,
         };
-        let accounts = book.accounts(&item.tags).await?;
-        if ownership(item, &accounts) != Ownership::Orphan(*reason) {
+        let rows = orphans.accounts(&item.tags).await?;
+        if ownership(item, &rows) != Ownership::Orphan(*reason) {
             return Ok(Removal::Kept(Verdict::AccountedFor));
         }
-        if *reason == OrphanReason::Second && !self.is_to_spare(sighting, mounted.as_ref(), &accounts).await? {
+        if *reason == OrphanReason::Second && !self.is_redundant(sighting, mounted.as_ref(), &rows).await? {
             return Ok(Removal::Kept(Verdict::InUse));
         }
-        if noted == Noted::No {
-            book.note(std::slice::from_ref(sighting)).await?;
+        if recording == Recording::First {
+            orphans.note(std::slice::from_ref(sighting)).await?;
         }
-        book.deleting(app, &item.thing, actor).await?;
-        tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");
+        orphans.deleting(app, &item.thing, actor).await?;
+        tracing::info!(%app, resource = %item.thing, reason = reason.as_str(), actor, "orphan deletion requested");
         match &item.thing {
             ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
             ResourceId::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
         }
-        Ok(Removal::Asked)
+        Ok(Removal::Requested)
     }
 
-    async fn look_last(&self, sighting: &ObservedOrphan) -> Result<LastLook, SweepError> {
+    async fn read_last(&self, sighting: &ObservedOrphan) -> Result<LastRead, SweepError> {
         let ObservedOrphan { app, item, reason } = sighting;
-        let provider = &self.ports;
+        let ports = &self.ports;
         match &item.thing {
             ResourceId::Machine(id) => {
-                let Some(there) = provider.machines.machine(app, id).await? else { return Ok(LastLook::Gone) };
-                let is_leaving = there.power == Power::Destroying;
-                Ok(if is_leaving { LastLook::Keep(Verdict::Destroying) } else { LastLook::Free(there.volume) })
+                let Some(there) = ports.machines.machine(app, id).await? else { return Ok(LastRead::Gone) };
+                let is_destroying = there.power == Power::Destroying;
+                Ok(if is_destroying { LastRead::Keep(Verdict::Destroying) } else { LastRead::Free(there.volume) })
             }
-            ResourceId::Volume(_) if *reason == OrphanReason::Second => Ok(LastLook::Keep(Verdict::MayHoldData)),
+            ResourceId::Volume(_) if *reason == OrphanReason::Second => Ok(LastRead::Keep(Verdict::MayHoldData)),
             ResourceId::Volume(id) => {
-                let Some(there) = provider.volumes.volume(app, id).await? else { return Ok(LastLook::Gone) };
+                let Some(there) = ports.volumes.volume(app, id).await? else { return Ok(LastRead::Gone) };
                 if there.destroying {
-                    return Ok(LastLook::Keep(Verdict::Destroying));
+                    return Ok(LastRead::Keep(Verdict::Destroying));
                 }
                 for holder in there.bound_to.iter().chain(&item.held_by) {
                     if self.still_holds(sighting, holder).await? {
-                        return Ok(LastLook::Keep(Verdict::HeldBy(holder.clone())));
+                        return Ok(LastRead::Keep(Verdict::HeldBy(holder.clone())));
                     }
                 }
-                Ok(LastLook::Free(None))
+                Ok(LastRead::Free(None))
             }
         }
     }
 
-    /// A volume stays bound a while to a machine that is gone.
+    /// Returns true if the machine exists. A volume stays attached for some time to a machine that is gone.
     async fn still_holds(&self, volume: &ObservedOrphan, holder: &MachineId) -> Result<bool, SweepError> {
         Ok(self.ports.machines.machine(&volume.app, holder).await?.is_some())
     }
 
-    /// Whether a second machine is one too many: its town's own answers, and the town's volume is not on this one.
-    async fn is_to_spare(
+    /// Returns true if a second machine may be deleted: the town's own machine answers, and this one does not mount the town's
+    /// volume.
+    async fn is_redundant(
         &self,
         second: &ObservedOrphan,
         mounted: Option<&VolumeId>,
-        accounts: &[TownRecord],
+        rows: &[TownRecord],
     ) -> Result<bool, SweepError> {
-        let living = accounts.iter().filter(|account| account.status != TownStatus::Destroyed);
-        for account in living.filter(|account| second.item.tags.iter().any(|tag| tag.names(account.town))) {
-            let Some(own) = &account.machine else { return Ok(false) };
+        let living = rows.iter().filter(|town| town.status != TownStatus::Destroyed);
+        for town in living.filter(|town| second.item.tags.iter().any(|tag| tag.names(town.town))) {
+            let Some(own) = &town.machine else { return Ok(false) };
             let answers = self.ports.machines.machine(&second.app, own).await?;
-            let is_well = answers.is_some_and(|own| own.power != Power::Destroying);
-            if !is_well || (mounted.is_some() && mounted == account.volume.as_ref()) {
+            let stays = answers.is_some_and(|own| own.power != Power::Destroying);
+            if !stays || (mounted.is_some() && mounted == town.volume.as_ref()) {
                 return Ok(false);
             }
         }

@@ -1,4 +1,4 @@
-//! One pass: take stock, note what belongs to nobody, close what is over, delete what has been there for long.
+//! One pass: read the inventory, record orphans, close records that are over, delete old orphans.
 
 use std::error::Error;
 
@@ -6,59 +6,60 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ResourceId;
 use gastown_domain::ports::{Alarm, ObservedOrphan, Orphan, OrphanEnd, ProviderError};
 
-use super::removal::Noted;
-use super::stock::{AppStock, Stocks};
+use super::inventory::{SortedInventory, WholeInventory};
+use super::removal::Recording;
 use super::verdict::{Times, verdict};
 use super::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, SweepError, Verdict};
 
-/// Who deletes, as the town's history says.
+/// The actor of deletions in the town's history.
 const ACTOR: &str = "orphan sweeper";
-/// Deletions that one pass asks for: a mistake that got through every proof stays a small one.
-const MOST_DELETIONS: usize = 10;
-/// Things that are not in their list any more and are looked at one by one in a pass.
-const MOST_LOOKS: usize = 100;
+/// Deletions of one pass. The limit keeps a mistake small that passed every proof.
+const MAX_DELETIONS: usize = 10;
+/// Reads by id in one pass, of resources that are missing from their list.
+const MAX_READS: usize = 100;
 
 impl OrphanSweeper {
     pub(super) async fn sweep(&self) -> Result<OrphanReport, SweepError> {
         let policy = &self.policy.orphans;
-        let stocks = self.take_stock().await?;
+        let inventory = self.read_inventory().await?;
         let mut report = OrphanReport {
-            apps: stocks.read.len(),
-            failed: stocks.failed.len(),
-            seen: stocks.seen(),
-            orphans: stocks.orphans(),
-            alarm: stocks.alarm(policy.alarm_threshold),
+            apps: inventory.read.len(),
+            failed: inventory.failed.len(),
+            seen: inventory.seen(),
+            orphans: inventory.orphans(),
+            alarm: inventory.alarm(policy.alarm_threshold),
             ..OrphanReport::default()
         };
         if let Some(alarm) = report.alarm {
-            raise(alarm, &report);
+            log_alarm(alarm, &report);
             return Ok(report);
         }
-        for stock in &stocks.read {
-            self.note(stock).await;
+        for app in &inventory.read {
+            self.record(app).await;
         }
-        let (book, now) = self.ports.book.book().await?;
-        self.close_what_is_over(&stocks, &book, &mut report).await;
+        let (records, now) = self.ports.orphans.book().await?;
+        self.close_records(&inventory, &records, &mut report).await;
         if policy.delete {
-            self.delete_what_is_due(&stocks, (&book, now), &mut report).await;
+            self.delete_due(&inventory, (&records, now), &mut report).await;
         }
         Ok(report)
     }
 
-    /// Every orphan of the stocks, machines first, with its entry and verdict.
+    /// Returns every orphan of the inventory with its record and verdict, machines first.
     pub(super) fn with_verdicts(
         &self,
-        stocks: &Stocks,
-        book: &[Orphan],
+        inventory: &WholeInventory,
+        records: &[Orphan],
         now: DateTime<Utc>,
         grace: Grace,
     ) -> Vec<FoundOrphan> {
-        let times = Times { book: now, ours: self.ports.env.clock.now() };
+        let times = Times { database: now, ours: self.ports.env.clock.now() };
         let mut found = Vec::new();
-        for stock in &stocks.read {
-            for sighting in &stock.orphans {
-                let entry = book.iter().find(|entry| entry.app == sighting.app && entry.thing == sighting.item.thing);
-                let verdict = verdict(sighting, entry, stock, grace, times);
+        for app in &inventory.read {
+            for sighting in &app.orphans {
+                let entry =
+                    records.iter().find(|entry| entry.app == sighting.app && entry.thing == sighting.item.thing);
+                let verdict = verdict(sighting, entry, app, grace, times);
                 found.push(FoundOrphan { sighting: sighting.clone(), entry: entry.cloned(), verdict });
             }
         }
@@ -66,78 +67,78 @@ impl OrphanSweeper {
         found
     }
 
-    async fn note(&self, stock: &AppStock) {
-        if stock.orphans.is_empty() {
+    async fn record(&self, app: &SortedInventory) {
+        if app.orphans.is_empty() {
             return;
         }
-        match self.ports.book.note(&stock.orphans).await {
-            Ok(entries) => entries.iter().filter(|entry| entry.times_seen == 1).for_each(report_new),
+        match self.ports.orphans.note(&app.orphans).await {
+            Ok(entries) => entries.iter().filter(|entry| entry.times_seen == 1).for_each(log_new),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::warn!(fly.app = %stock.app, error, "orphans of an app were not written down");
+                tracing::warn!(app = %app.app, error, "failed to record orphans");
             }
         }
     }
 
-    /// Closes the entries of what a row accounts for again or is proven gone.
-    async fn close_what_is_over(&self, stocks: &Stocks, book: &[Orphan], report: &mut OrphanReport) {
-        let mut looks = MOST_LOOKS;
-        for entry in book {
-            let (app, thing) = (&entry.app, &entry.thing);
-            let Some(end) = self.end_of(entry, stocks, &mut looks).await else { continue };
-            match self.ports.book.close(app, thing, end).await {
+    /// Closes the records of resources that a row references again, or that are proven absent.
+    async fn close_records(&self, inventory: &WholeInventory, records: &[Orphan], report: &mut OrphanReport) {
+        let mut reads = MAX_READS;
+        for entry in records {
+            let (app, resource) = (&entry.app, &entry.thing);
+            let Some(end) = self.end_of(entry, inventory, &mut reads).await else { continue };
+            match self.ports.orphans.close(app, resource, end).await {
                 Ok(()) => {
-                    tracing::info!(fly.app = %app, fly.thing = %thing, end = end.as_str(), "an orphan is none any more");
+                    tracing::info!(%app, %resource, end = end.as_str(), "orphan record closed");
                     report.closed += 1;
                 }
                 Err(error) => {
                     let error: &dyn Error = &error;
-                    tracing::warn!(fly.app = %app, fly.thing = %thing, error, "an orphan's entry was not closed");
+                    tracing::warn!(%app, %resource, error, "failed to close orphan record");
                 }
             }
         }
     }
 
-    /// How an entry ends; `None` where it does not, or that is not known.
-    async fn end_of(&self, entry: &Orphan, stocks: &Stocks, looks: &mut usize) -> Option<OrphanEnd> {
-        match stocks.of(&entry.app) {
-            Some(stock) if stock.orphan(&entry.thing).is_some() => return None,
-            Some(stock) if stock.others.contains(&entry.thing) => return Some(OrphanEnd::AccountedFor),
-            None if stocks.failed.contains(&entry.app) => return None,
+    /// Returns the end of a record, or `None` if it stays or that is not known.
+    async fn end_of(&self, entry: &Orphan, inventory: &WholeInventory, reads: &mut usize) -> Option<OrphanEnd> {
+        match inventory.of(&entry.app) {
+            Some(app) if app.orphan(&entry.thing).is_some() => return None,
+            Some(app) if app.others.contains(&entry.thing) => return Some(OrphanEnd::AccountedFor),
+            None if inventory.failed.contains(&entry.app) => return None,
             Some(_) | None => {}
         }
-        // It is not in the list, which proves nothing.
-        *looks = looks.checked_sub(1)?;
+        // A gap in the list proves nothing.
+        *reads = reads.checked_sub(1)?;
         match self.is_gone(entry).await {
             Ok(is_gone) => is_gone.then_some(OrphanEnd::Gone),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::debug!(fly.thing = %entry.thing, error, "whether an orphan is gone is not known");
+                tracing::debug!(resource = %entry.thing, error, "failed to read orphan");
                 None
             }
         }
     }
 
     async fn is_gone(&self, entry: &Orphan) -> Result<bool, ProviderError> {
-        let provider = &self.ports;
+        let ports = &self.ports;
         Ok(match &entry.thing {
-            ResourceId::Machine(id) => provider.machines.machine(&entry.app, id).await?.is_none(),
-            ResourceId::Volume(id) => provider.volumes.volume(&entry.app, id).await?.is_none(),
+            ResourceId::Machine(id) => ports.machines.machine(&entry.app, id).await?.is_none(),
+            ResourceId::Volume(id) => ports.volumes.volume(&entry.app, id).await?.is_none(),
         })
     }
 
-    /// Asks for the deletion of what is due. Whatever fails is due again at the next pass.
-    async fn delete_what_is_due(
+    /// Requests the deletions that are due. A failed one is due again at the next pass.
+    async fn delete_due(
         &self,
-        stocks: &Stocks,
-        (book, now): (&[Orphan], DateTime<Utc>),
+        inventory: &WholeInventory,
+        (records, now): (&[Orphan], DateTime<Utc>),
         report: &mut OrphanReport,
     ) {
         let grace = Grace::from(&self.policy.orphans);
-        let found = self.with_verdicts(stocks, book, now, grace);
+        let found = self.with_verdicts(inventory, records, now, grace);
         for orphan in found.iter().filter(|orphan| orphan.verdict == Verdict::Deletable) {
-            if report.deleted == MOST_DELETIONS {
-                tracing::warn!(deleted = report.deleted, "more orphans are due than one pass deletes");
+            if report.deleted == MAX_DELETIONS {
+                tracing::warn!(deleted = report.deleted, "deletion limit of the pass reached");
                 return;
             }
             self.delete_and_log(&orphan.sighting, report).await;
@@ -145,44 +146,42 @@ impl OrphanSweeper {
     }
 
     async fn delete_and_log(&self, sighting: &ObservedOrphan, report: &mut OrphanReport) {
-        let (app, thing) = (&sighting.app, &sighting.item.thing);
-        match self.remove(sighting, Noted::Yes, ACTOR).await {
-            Ok(Removal::Asked) => report.deleted += 1,
+        let (app, resource) = (&sighting.app, &sighting.item.thing);
+        match self.remove(sighting, Recording::Done, ACTOR).await {
+            Ok(Removal::Requested) => report.deleted += 1,
             Ok(Removal::Gone) => report.closed += 1,
             Ok(Removal::Kept(verdict)) => {
-                tracing::info!(fly.app = %app, fly.thing = %thing, %verdict, "an orphan is not deleted");
+                tracing::info!(%app, %resource, %verdict, "orphan kept");
             }
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::warn!(fly.app = %app, fly.thing = %thing, error, "an orphan could not be deleted");
+                tracing::warn!(%app, %resource, error, "failed to delete orphan");
             }
         }
     }
 }
 
-fn report_new(orphan: &Orphan) {
+fn log_new(orphan: &Orphan) {
     tracing::warn!(
-        fly.app = %orphan.app,
-        fly.thing = %orphan.thing,
-        fly.name = orphan.name,
+        app = %orphan.app,
+        resource = %orphan.thing,
+        name = orphan.name,
         reason = orphan.reason.as_str(),
-        "something at Fly belongs to no row"
+        "orphan found"
     );
 }
 
-/// Tells an operator why the pass was broken off.
-fn raise(alarm: Alarm, report: &OrphanReport) {
+/// Logs the reason why the pass stopped early.
+fn log_alarm(alarm: Alarm, report: &OrphanReport) {
     let OrphanReport { failed, seen, orphans, .. } = report;
     match alarm {
-        Alarm::Refused => tracing::error!(
-            failed,
-            "Fly refuses to show what there is: no orphan can be found; is it the right token, organization and app?"
-        ),
+        Alarm::Refused => {
+            tracing::error!(failed, "provider rejects the token, organization or app; no orphan can be found")
+        }
         Alarm::ManyOrphans | Alarm::ManyAbsent => tracing::error!(
             seen,
             orphans,
-            "a large part of what is at Fly belongs to no row: nothing is deleted; is this the right database, and is it as \
-             new as what Fly holds?"
+            "too many resources are orphans; nothing deleted: check that the database is the right one and up to date"
         ),
     }
 }

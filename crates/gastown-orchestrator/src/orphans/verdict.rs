@@ -1,4 +1,4 @@
-//! Whether an orphan may be deleted, by what the book and the lists say of it. Pure.
+//! The verdict on an orphan's deletion, by its record and the inventory. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedOrphan, Orphan};
 use gastown_domain::{MachineId, OrphanReason, ResourceId};
 
-use super::stock::AppStock;
+use super::inventory::SortedInventory;
 use crate::settings::OrphanPolicy;
 
-/// How far Fly's clock and ours may be apart (FM-51).
-const CLOCKS_APART: Duration = Duration::from_secs(300);
+/// The assumed difference between the provider's clock and ours (FM-51).
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// How much longer a volume is kept whose town the registry never had: it holds data, and the registry may have been set
-/// back to a backup that is older than the town.
-const DATA_PATIENCE: u32 = 24;
+/// The grace factor of a volume whose town the registry never had. It holds data, and the registry may have been restored
+/// from a backup that is older than the town.
+const DATA_GRACE: u32 = 24;
 
-/// What must have passed before an orphan is deleted.
+/// The grace period before a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grace {
-    /// It is in the book for so long, and as old at Fly.
+    /// The minimum age of the record, and of the resource at the provider.
     pub time: Duration,
-    /// It was seen in so many passes.
+    /// The minimum number of passes that saw it.
     pub passes: u32,
 }
 
 impl Grace {
-    /// Nothing: an operator's.
+    /// No grace: for operators.
     pub const NONE: Self = Self { time: Duration::ZERO, passes: 0 };
 
-    /// The grace of this orphan.
+    /// Returns the grace of this orphan.
     fn of(self, sighting: &ObservedOrphan) -> Self {
         match (&sighting.item.thing, sighting.reason) {
-            (ResourceId::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_PATIENCE, ..self },
+            (ResourceId::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_GRACE, ..self },
             _ => self,
         }
     }
@@ -45,41 +45,41 @@ impl From<&OrphanPolicy> for Grace {
     }
 }
 
-/// Whether an orphan may be deleted, or why not.
+/// The verdict on a deletion: allowed, or the reason against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing speaks against it; a last look decides.
+    /// Allowed. The last read decides.
     Deletable,
-    /// A second machine of a living town: only on an operator's word.
-    NeedsWord,
-    /// A second volume of a living town: it may hold the town's data.
+    /// A second machine of a living town. Only an operator may delete it.
+    NeedsOperator,
+    /// A second volume of a living town. It may hold the town's data.
     MayHoldData,
     /// Its deletion is under way.
     Destroying,
-    /// A volume of a machine that is still there: that one goes first.
+    /// A volume of a machine that exists. The machine is deleted first.
     HeldBy(MachineId),
-    /// The list it was seen in was not whole.
+    /// The list that showed it was incomplete.
     ListNotWhole,
-    /// Seen as an orphan for too short a time.
+    /// It has been an orphan for too short a time.
     SeenTooShort {
-        /// When it is long enough, by the database's clock.
+        /// The end of the grace period, by the database's clock.
         until: DateTime<Utc>,
     },
-    /// Seen as an orphan in too few passes.
+    /// Too few passes have seen it.
     SeenTooSeldom {
-        /// In how many.
+        /// The passes that saw it.
         times: u32,
-        /// In how many it must be.
+        /// The passes that are needed.
         of: u32,
     },
-    /// Made too lately.
+    /// It was created too recently.
     TooYoung {
-        /// When it is old enough, by our clock.
+        /// The time at which it is old enough, by our clock.
         until: DateTime<Utc>,
     },
-    /// At the last look, something accounted for it.
+    /// At the last read, a row referenced it.
     AccountedFor,
-    /// At the last look, it was what its town has: its volume, or the only machine that answers.
+    /// At the last read, its town was using it: its volume, or its only machine.
     InUse,
 }
 
@@ -87,15 +87,15 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deletable => f.write_str("may be deleted"),
-            Self::NeedsWord => f.write_str("a second machine of a living town: only on an operator's word"),
-            Self::MayHoldData => f.write_str("a second volume of a living town: it may hold its data"),
-            Self::Destroying => f.write_str("its deletion is under way"),
-            Self::HeldBy(machine) => write!(f, "held by machine {machine}, which goes first"),
-            Self::ListNotWhole => f.write_str("the app could not be read whole"),
-            Self::SeenTooShort { until } => write!(f, "not seen for long enough before {}", plain(until)),
+            Self::NeedsOperator => f.write_str("second machine of a living town; only an operator may delete it"),
+            Self::MayHoldData => f.write_str("second volume of a living town; it may hold data"),
+            Self::Destroying => f.write_str("deletion in progress"),
+            Self::HeldBy(machine) => write!(f, "attached to machine {machine}, which is deleted first"),
+            Self::ListNotWhole => f.write_str("incomplete inventory of the app"),
+            Self::SeenTooShort { until } => write!(f, "within grace period until {}", plain(until)),
             Self::SeenTooSeldom { times, of } => write!(f, "seen in {times} of {of} passes"),
-            Self::TooYoung { until } => write!(f, "too young before {}", plain(until)),
-            Self::AccountedFor => f.write_str("accounted for by now"),
+            Self::TooYoung { until } => write!(f, "created too recently; until {}", plain(until)),
+            Self::AccountedFor => f.write_str("referenced by a row"),
             Self::InUse => f.write_str("in use"),
         }
     }
@@ -105,20 +105,20 @@ fn plain(at: &DateTime<Utc>) -> impl fmt::Display {
     at.format("%Y-%m-%dT%H:%M:%SZ")
 }
 
-/// What time it is.
+/// The present time, by both clocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// By the database, for what is in the book.
-    pub(super) book: DateTime<Utc>,
-    /// By us, for what Fly dates.
+    /// The database's time, for records.
+    pub(super) database: DateTime<Utc>,
+    /// Our time, for dates of the provider.
     pub(super) ours: DateTime<Utc>,
 }
 
-/// What the book and the lists say of an orphan.
+/// Returns the verdict on an orphan.
 pub(super) fn verdict(
     sighting: &ObservedOrphan,
     entry: Option<&Orphan>,
-    stock: &AppStock,
+    app: &SortedInventory,
     grace: Grace,
     times: Times,
 ) -> Verdict {
@@ -128,31 +128,31 @@ pub(super) fn verdict(
     }
     if !sighting.reason.may_be_deleted() {
         return match item.thing {
-            ResourceId::Machine(_) => Verdict::NeedsWord,
+            ResourceId::Machine(_) => Verdict::NeedsOperator,
             ResourceId::Volume(_) => Verdict::MayHoldData,
         };
     }
-    if !stock.is_whole {
+    if !app.is_whole {
         return Verdict::ListNotWhole;
     }
-    if let Some(holder) = item.held_by.as_ref().filter(|holder| stock.holds(&ResourceId::Machine((*holder).clone()))) {
+    if let Some(holder) = item.held_by.as_ref().filter(|holder| app.holds(&ResourceId::Machine((*holder).clone()))) {
         return Verdict::HeldBy(holder.clone());
     }
-    by_patience(entry, item.made_at, grace.of(sighting), times)
+    by_age(entry, item.made_at, grace.of(sighting), times)
 }
 
-fn by_patience(entry: Option<&Orphan>, made_at: Option<DateTime<Utc>>, grace: Grace, times: Times) -> Verdict {
-    let first_seen = entry.map_or(times.book, |entry| entry.first_seen_at);
+fn by_age(entry: Option<&Orphan>, made_at: Option<DateTime<Utc>>, grace: Grace, times: Times) -> Verdict {
+    let first_seen = entry.map_or(times.database, |entry| entry.first_seen_at);
     let seen_until = first_seen + grace.time;
-    if seen_until > times.book {
+    if seen_until > times.database {
         return Verdict::SeenTooShort { until: seen_until };
     }
     let seen_in = entry.map_or(0, |entry| entry.times_seen);
     if seen_in < grace.passes {
         return Verdict::SeenTooSeldom { times: seen_in, of: grace.passes };
     }
-    // Who has no patience at all does not ask how far clocks may be apart either.
-    let old_from = made_at.map(|made_at| made_at + grace.time + CLOCKS_APART.min(grace.time));
+    // Without a grace period, clock skew does not matter.
+    let old_from = made_at.map(|made_at| made_at + grace.time + CLOCK_SKEW.min(grace.time));
     match old_from {
         Some(until) if until > times.ours => Verdict::TooYoung { until },
         _ => Verdict::Deletable,

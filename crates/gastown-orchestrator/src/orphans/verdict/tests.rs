@@ -1,4 +1,4 @@
-//! What is deleted, and what is not yet.
+//! The verdicts on orphans.
 
 use std::collections::HashSet;
 
@@ -45,14 +45,14 @@ fn entry(of: &ObservedOrphan, first_seen_at: DateTime<Utc>, times_seen: u32) -> 
     }
 }
 
-fn stock(others: impl IntoIterator<Item = ResourceId>) -> AppStock {
+fn inventory(others: impl IntoIterator<Item = ResourceId>) -> SortedInventory {
     let others = HashSet::from_iter(others);
-    AppStock { app: "gastown".parse().unwrap(), is_whole: true, orphans: Vec::new(), others }
+    SortedInventory { app: "gastown".parse().unwrap(), is_whole: true, orphans: Vec::new(), others }
 }
 
-fn judged(sighting: &ObservedOrphan, stock: &AppStock) -> Verdict {
+fn judged(sighting: &ObservedOrphan, app: &SortedInventory) -> Verdict {
     let entry = entry(sighting, ago(60), 3);
-    verdict(sighting, Some(&entry), stock, GRACE, Times { book: now(), ours: now() })
+    verdict(sighting, Some(&entry), app, GRACE, Times { database: now(), ours: now() })
 }
 
 #[test]
@@ -60,28 +60,28 @@ fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
     for (thing, reason, want) in [
         (machine(), OrphanReason::NoTown, Verdict::Deletable),
         (machine(), OrphanReason::TownDestroyed, Verdict::Deletable),
-        (machine(), OrphanReason::Second, Verdict::NeedsWord),
+        (machine(), OrphanReason::Second, Verdict::NeedsOperator),
         (volume(), OrphanReason::NoTown, Verdict::SeenTooShort { until: ago(60 - 24 * 60) }),
         (volume(), OrphanReason::TownDestroyed, Verdict::Deletable),
         (volume(), OrphanReason::Second, Verdict::MayHoldData),
     ] {
         let sighting = sighting(thing, reason);
-        assert_eq!(judged(&sighting, &stock([])), want, "{sighting:?}");
+        assert_eq!(judged(&sighting, &inventory([])), want, "{sighting:?}");
     }
 }
 
 #[test]
 fn a_volume_of_a_town_that_the_registry_never_had_is_kept_for_a_day() {
     let sighting = sighting(volume(), OrphanReason::NoTown);
-    let times = Times { book: now(), ours: now() };
+    let times = Times { database: now(), ours: now() };
     for (first_seen, deletable) in [(ago(24 * 60 - 1), false), (ago(24 * 60), true)] {
-        let verdict = verdict(&sighting, Some(&entry(&sighting, first_seen, 3)), &stock([]), GRACE, times);
+        let verdict = verdict(&sighting, Some(&entry(&sighting, first_seen, 3)), &inventory([]), GRACE, times);
         assert_eq!(verdict == Verdict::Deletable, deletable, "{verdict}");
     }
 }
 
 #[test]
-fn grace_is_counted_in_the_book_in_passes_and_at_fly() {
+fn grace_counts_the_record_the_passes_and_the_age_at_the_provider() {
     let old = Some(ago(66));
     for (first_seen, times, made_at, want) in [
         (ago(60), 3, None, Verdict::Deletable),
@@ -94,17 +94,17 @@ fn grace_is_counted_in_the_book_in_passes_and_at_fly() {
         let mut sighting = sighting(machine(), OrphanReason::NoTown);
         sighting.item.made_at = made_at;
         let entry = entry(&sighting, first_seen, times);
-        let times = Times { book: now(), ours: now() };
-        assert_eq!(verdict(&sighting, Some(&entry), &stock([]), GRACE, times), want, "{entry:?} {made_at:?}");
+        let times = Times { database: now(), ours: now() };
+        assert_eq!(verdict(&sighting, Some(&entry), &inventory([]), GRACE, times), want, "{entry:?} {made_at:?}");
     }
 }
 
 #[test]
 fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
     let sighting = sighting(machine(), OrphanReason::NoTown);
-    let times = Times { book: now(), ours: now() };
+    let times = Times { database: now(), ours: now() };
     for (grace, want) in [(GRACE, Verdict::SeenTooShort { until: ago(-60) }), (Grace::NONE, Verdict::Deletable)] {
-        assert_eq!(verdict(&sighting, None, &stock([]), grace, times), want, "{grace:?}");
+        assert_eq!(verdict(&sighting, None, &inventory([]), grace, times), want, "{grace:?}");
     }
 }
 
@@ -112,14 +112,14 @@ fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
 fn what_leaves_is_held_or_was_read_in_part_stays() {
     let mut destroying = sighting(machine(), OrphanReason::NoTown);
     destroying.item.destroying = true;
-    assert_eq!(judged(&destroying, &stock([])), Verdict::Destroying);
+    assert_eq!(judged(&destroying, &inventory([])), Verdict::Destroying);
 
     let mut held = sighting(volume(), OrphanReason::TownDestroyed);
     held.item.held_by = Some("machine1".parse().unwrap());
-    assert_eq!(judged(&held, &stock([machine()])), Verdict::HeldBy("machine1".parse().unwrap()));
+    assert_eq!(judged(&held, &inventory([machine()])), Verdict::HeldBy("machine1".parse().unwrap()));
     // A holder that no list shows is asked for itself, at the last look.
-    assert_eq!(judged(&held, &stock([])), Verdict::Deletable);
+    assert_eq!(judged(&held, &inventory([])), Verdict::Deletable);
 
-    let in_part = AppStock { is_whole: false, ..stock([]) };
+    let in_part = SortedInventory { is_whole: false, ..inventory([]) };
     assert_eq!(judged(&sighting(machine(), OrphanReason::NoTown), &in_part), Verdict::ListNotWhole);
 }

@@ -1,0 +1,36 @@
+//! The kinds of operations.
+
+use crate::text_enum::text_enum;
+
+text_enum! {
+    expected "a known kind of operation";
+    /// The goal of an operation.
+    pub enum OperationKind {
+        /// Provision a new town.
+        Create = "create",
+        /// Start a stopped town.
+        Start = "start",
+        /// Stop the machine and keep the volume.
+        Stop = "stop",
+        /// Delete everything.
+        Destroy = "destroy",
+        /// Undo a create that cannot succeed.
+        RollBack = "roll_back",
+    }
+}
+
+impl OperationKind {
+    /// Returns true when the operation ends with nothing left at the provider.
+    pub const fn removes(self) -> bool {
+        match self {
+            Self::Destroy | Self::RollBack => true,
+            Self::Create | Self::Start | Self::Stop => false,
+        }
+    }
+}
+
+impl std::fmt::Display for OperationKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,16 @@
+//! The phases of an operation.
+
+use crate::text_enum::text_enum;
+
+text_enum! {
+    expected "a known phase";
+    /// Progress of an operation that cannot be observed at the provider. Stored in the column `mark`.
+    pub enum Phase {
+        /// Accepted.
+        Begun = "begun",
+        /// Stop and destroy: the final sync was tried. Start: the machine has a fresh token.
+        Prepared = "prepared",
+        /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
+        Settled = "settled",
+    }
+}

@@ -1,0 +1,150 @@
+//! The steps of the lifecycle, with their operands.
+
+use crate::text_enum::text_enum;
+use crate::{MachineId, Region, VolumeId};
+
+/// The next action for a town, with the operands that its execution needs.
+///
+/// Every step is safe to repeat, by any process, at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Decide nothing now. Observe again after a short wait.
+    ObserveAgain,
+    /// Create the volume in this region.
+    CreateVolume(Region),
+    /// Create the machine on this volume, with a fresh token. It starts on creation.
+    CreateMachine {
+        /// The volume to mount.
+        volume: VolumeId,
+        /// The volume's region.
+        region: Region,
+    },
+    /// Write the whole configuration of a stopped machine again, with a fresh token (FM-25).
+    UpdateMachine {
+        /// The machine to update.
+        machine: MachineId,
+        /// The volume to mount.
+        volume: VolumeId,
+        /// The volume's region.
+        region: Region,
+    },
+    /// Start the machine.
+    StartMachine(MachineId),
+    /// Wait until the machine is started.
+    AwaitStarted(MachineId),
+    /// Wait until the sandbox answers, then reconcile its rigs with the table.
+    PrepareSandbox(MachineId),
+    /// Ask the sandbox for a final sync. Bounded, best effort.
+    FinalSync(MachineId),
+    /// Stop the machine.
+    StopMachine(MachineId),
+    /// Wait until the machine is stopped.
+    AwaitStopped(MachineId),
+    /// Soft-delete the row. The town gives up its name and sandbox id.
+    SoftDelete,
+    /// Delete the machine.
+    DeleteMachine(MachineId),
+    /// Wait until the machine is destroyed. Until then it holds its volume.
+    AwaitDestroyed(MachineId),
+    /// Delete a volume of the town's name that is not the one in use.
+    DeleteSurplusVolume(VolumeId),
+    /// Delete the volume.
+    DeleteVolume(VolumeId),
+    /// The goal is reached, but an unconfirmed create may still make something. Wait until it cannot.
+    AwaitUnconfirmed,
+    /// The goal is reached. Store the result and end the operation.
+    Finish,
+    /// The town's volume is lost. Give up instead of handing out an empty one (FM-22).
+    GiveUpVolumeLost,
+    /// The machine cannot run. Give up.
+    GiveUpMachineFailed,
+    /// Every region has refused. Give up.
+    GiveUpNoCapacity,
+}
+
+text_enum! {
+    expected "a known step";
+    /// The name of a [`Step`], without operands. Stored and shown.
+    pub enum StepName {
+        /// [`Step::ObserveAgain`].
+        ObserveAgain = "look_again",
+        /// [`Step::CreateVolume`].
+        CreateVolume = "ensure_volume",
+        /// [`Step::CreateMachine`].
+        CreateMachine = "ensure_machine",
+        /// [`Step::UpdateMachine`].
+        UpdateMachine = "refresh_machine",
+        /// [`Step::StartMachine`].
+        StartMachine = "power_on",
+        /// [`Step::AwaitStarted`].
+        AwaitStarted = "await_on",
+        /// [`Step::PrepareSandbox`].
+        PrepareSandbox = "settle_sandbox",
+        /// [`Step::FinalSync`].
+        FinalSync = "final_sync",
+        /// [`Step::StopMachine`].
+        StopMachine = "power_off",
+        /// [`Step::AwaitStopped`].
+        AwaitStopped = "await_off",
+        /// [`Step::SoftDelete`].
+        SoftDelete = "hide",
+        /// [`Step::DeleteMachine`].
+        DeleteMachine = "drop_machine",
+        /// [`Step::AwaitDestroyed`].
+        AwaitDestroyed = "await_gone",
+        /// [`Step::DeleteSurplusVolume`].
+        DeleteSurplusVolume = "drop_surplus",
+        /// [`Step::DeleteVolume`].
+        DeleteVolume = "drop_volume",
+        /// [`Step::AwaitUnconfirmed`].
+        AwaitUnconfirmed = "outwait_doubt",
+        /// [`Step::Finish`].
+        Finish = "finish",
+        /// [`Step::GiveUpVolumeLost`].
+        GiveUpVolumeLost = "give_up_volume_lost",
+        /// [`Step::GiveUpMachineFailed`].
+        GiveUpMachineFailed = "give_up_machine_failed",
+        /// [`Step::GiveUpNoCapacity`].
+        GiveUpNoCapacity = "give_up_no_capacity",
+    }
+}
+
+impl Step {
+    /// Returns the step's name.
+    pub const fn name(&self) -> StepName {
+        match self {
+            Self::ObserveAgain => StepName::ObserveAgain,
+            Self::CreateVolume(_) => StepName::CreateVolume,
+            Self::CreateMachine { .. } => StepName::CreateMachine,
+            Self::UpdateMachine { .. } => StepName::UpdateMachine,
+            Self::StartMachine(_) => StepName::StartMachine,
+            Self::AwaitStarted(_) => StepName::AwaitStarted,
+            Self::PrepareSandbox(_) => StepName::PrepareSandbox,
+            Self::FinalSync(_) => StepName::FinalSync,
+            Self::StopMachine(_) => StepName::StopMachine,
+            Self::AwaitStopped(_) => StepName::AwaitStopped,
+            Self::SoftDelete => StepName::SoftDelete,
+            Self::DeleteMachine(_) => StepName::DeleteMachine,
+            Self::AwaitDestroyed(_) => StepName::AwaitDestroyed,
+            Self::DeleteSurplusVolume(_) => StepName::DeleteSurplusVolume,
+            Self::DeleteVolume(_) => StepName::DeleteVolume,
+            Self::AwaitUnconfirmed => StepName::AwaitUnconfirmed,
+            Self::Finish => StepName::Finish,
+            Self::GiveUpVolumeLost => StepName::GiveUpVolumeLost,
+            Self::GiveUpMachineFailed => StepName::GiveUpMachineFailed,
+            Self::GiveUpNoCapacity => StepName::GiveUpNoCapacity,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn step_names_parse_from_their_texts() {
+        for step in StepName::ALL {
+            assert_eq!(step.as_str().parse(), Ok(step));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Cleaning up what was created under a claim that was lost meanwhile.
+
+use gastown_domain::ports::{BoxError, TownChange};
+use gastown_domain::{AppName, TownId};
+use tokio::time::sleep;
+
+use crate::ports::Ports;
+use crate::settings::Policy;
+
+/// Attempts. The orphan sweeper finds what is left after them.
+const ATTEMPTS: u32 = 5;
+
+/// Deletes resources that no row will reference: all of them if the town is a tombstone, and a volume also if the town has
+/// another one, because names of volumes are not unique (FM-49). What a living town lacks, its new process finds by name.
+pub(super) async fn clean_up(ports: &Ports, policy: &Policy, app: &AppName, town: TownId, created: &TownChange) {
+    for attempt in 1..=ATTEMPTS {
+        let Err(error) = delete_unreferenced(ports, app, town, created).await else { return };
+        if attempt == ATTEMPTS {
+            let error: &dyn std::error::Error = error.as_ref();
+            tracing::error!(
+                machine.id = ?created.machine,
+                volume.id = ?created.volume,
+                error,
+                "failed to clean up after a lost claim"
+            );
+            return;
+        }
+        sleep(policy.backoff.delay(attempt, ports.env.jitter.fraction())).await;
+    }
+}
+
+async fn delete_unreferenced(ports: &Ports, app: &AppName, town: TownId, created: &TownChange) -> Result<(), BoxError> {
+    let Some(row) = ports.store.registry.load(town).await? else { return Ok(()) };
+    if let Some(Some(machine)) = &created.machine
+        && row.is_tombstone()
+    {
+        ports.provider.machines.delete_machine(app, machine).await?;
+    }
+    let has_another = |created| row.volume_id.as_ref().is_some_and(|recorded| recorded != created);
+    if let Some(Some(volume)) = &created.volume
+        && (row.is_tombstone() || has_another(volume))
+    {
+        ports.provider.volumes.delete_volume(app, volume).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Deciding the next action, from the operation and what was observed. Pure: deadlines, giving up and skipping a sync.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{OperationUpdate, ProviderError, TownChange};
+use gastown_domain::{
+    Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Region, Seen, Step, StepName, Town,
+    TownStatus, plan,
+};
+
+use super::deadline;
+use super::observe::Observed;
+use super::regions::Regions;
+use super::update::update;
+use crate::settings::Policy;
+
+/// The next action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Execute this step.
+    Execute(Step),
+    /// Give up: undo a create or start, end a stop, go on with a removal.
+    GiveUp(Failure),
+}
+
+/// The write before the action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// Write the operation and the change to the town's row.
+    Write,
+    /// Renew the lease only. Nothing has changed.
+    Renew,
+    /// Write nothing. The action makes no call, and its result is one write.
+    Skip,
+}
+
+/// A decision, with everything that its execution and the next state depend on.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) action: Action,
+    pub(super) intent: Intent,
+    /// The operation as it stands before the action.
+    pub(super) operation: Operation,
+    /// The progress to return to where a create was certainly not applied.
+    pub(super) before_create: Progress,
+    /// What the observation changes in the town's row.
+    pub(super) town: TownChange,
+    pub(super) town_status: TownStatus,
+    /// The region in the town's row.
+    pub(super) wished_region: Option<Region>,
+    /// The failed call that left something unknown.
+    pub(super) error: Option<ProviderError>,
+    /// True when the last step is the same as this one.
+    pub(super) repeated: bool,
+    /// True when the operation waits only for a proof of absence.
+    pub(super) awaits_proof: bool,
+    /// The database's time from before the observation.
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Decision {
+    /// Returns the change to the town's row that is not written before the action.
+    pub(super) fn unwritten(&self) -> TownChange {
+        match self.intent {
+            Intent::Write => TownChange::default(),
+            Intent::Renew | Intent::Skip => self.town.clone(),
+        }
+    }
+
+    /// Returns the step to execute, or `None` to give up.
+    pub(super) const fn step(&self) -> Option<&Step> {
+        match &self.action {
+            Action::Execute(step) => Some(step),
+            Action::GiveUp(_) => None,
+        }
+    }
+
+    /// Returns the update that writes the intent of the action.
+    pub(super) fn intent_update(&self, lease: Duration) -> OperationUpdate {
+        update(self.operation.clone(), self.town.clone(), Duration::ZERO, Some(lease))
+    }
+
+    /// Returns the region of the create, or `None` for every other action.
+    pub(super) fn region(&self) -> Option<Region> {
+        match &self.action {
+            Action::Execute(Step::CreateVolume(region) | Step::CreateMachine { region, .. }) => Some(region.clone()),
+            Action::Execute(_) | Action::GiveUp(_) => None,
+        }
+    }
+}
+
+/// The times that a decision depends on, by the database's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// The time before the observation.
+    pub(super) before: DateTime<Utc>,
+    /// The present time.
+    pub(super) now: DateTime<Utc>,
+    /// Time that the observation spent in rate limits.
+    pub(super) queued: Duration,
+}
+
+/// Decides the next action of an operation.
+pub(super) fn decide(
+    operation: &Operation,
+    town: &Town,
+    observed: Observed,
+    times: Times,
+    policy: &Policy,
+    regions: &[Region],
+) -> Decision {
+    let awaits_proof = observed.awaits_proof();
+    let mut next = Operation { progress: observed.progress.clone(), ..operation.clone() };
+    if skips_sync(operation, &observed, policy) {
+        next.phase = Phase::Prepared;
+        next.progress.synced = Some(false);
+    }
+    let regions = Regions { wished: town.region.as_ref(), offered: regions };
+    let region = regions.next(&next.progress);
+    let observation = Observation {
+        machine_lost: next.kind == OperationKind::Create
+            && next.progress.machine_made
+            && observed.machine == Seen::Absent,
+        machine: observed.machine,
+        volume: observed.volume,
+        create_pending: observed.create_pending,
+        next_region: region.as_ref().map(|next| next.region.clone()),
+    };
+    let step = plan(next.kind, next.phase, &observation);
+    let repeated = operation.step.as_ref().and_then(|last| last.known()) == Some(step.name());
+    next.step = Some(step.name().into());
+    next = deadline::extended(next, times.queued, policy);
+    let is_news = observed.change != TownChange::default();
+    if is_news {
+        // What the provider shows is progress. A call that succeeded is not (FM-14).
+        next.attempt = 0;
+    }
+    let action = overdue(&next, times.before).map_or(Action::Execute(step), Action::GiveUp);
+    if let (Action::Execute(Step::CreateVolume(_)), Some(region)) = (&action, region) {
+        next.progress = region.progress;
+    }
+    let before_create = next.progress.clone();
+    if let Action::Execute(step) = &action {
+        next.progress = with_create_recorded(next.progress, step.name(), times.now, policy);
+    }
+    let intent = intent(&action, is_news || !repeated);
+    Decision {
+        action,
+        intent,
+        operation: next,
+        before_create,
+        town: observed.change,
+        town_status: town.status,
+        wished_region: town.region.clone(),
+        error: observed.error,
+        repeated,
+        awaits_proof,
+        now: times.before,
+    }
+}
+
+/// Decides to give up before any observation.
+pub(super) fn give_up_unobserved(operation: &Operation, town: &Town, failure: Failure, now: DateTime<Utc>) -> Decision {
+    Decision {
+        action: Action::GiveUp(failure),
+        intent: Intent::Skip,
+        operation: operation.clone(),
+        before_create: operation.progress.clone(),
+        town: TownChange::default(),
+        town_status: town.status,
+        wished_region: town.region.clone(),
+        error: None,
+        repeated: false,
+        awaits_proof: false,
+        now,
+    }
+}
+
+/// Returns true when a destroy stops waiting for an observation that would only tell if a final sync is possible (FM-12).
+fn skips_sync(operation: &Operation, observed: &Observed, policy: &Policy) -> bool {
+    let awaits_sync = operation.kind == OperationKind::Destroy && operation.phase == Phase::Begun;
+    let is_changing = match &observed.machine {
+        Seen::Present(machine) => machine.power == Power::Changing,
+        Seen::Absent | Seen::Unknown => false,
+    };
+    awaits_sync && operation.attempt >= policy.sync_attempts && (observed.error.is_some() || is_changing)
+}
+
+/// Records a create before it is sent. Every other step leaves the progress as it is.
+fn with_create_recorded(progress: Progress, step: StepName, now: DateTime<Utc>, policy: &Policy) -> Progress {
+    let (looks, until) = (policy.agreeing_observations, now + policy.create_visibility_timeout);
+    match step {
+        StepName::CreateVolume => {
+            Progress { unconfirmed_volume: progress.unconfirmed_volume.sent(looks, until), ..progress }
+        }
+        StepName::CreateMachine => {
+            Progress { unconfirmed_machine: progress.unconfirmed_machine.sent(looks, until), ..progress }
+        }
+        StepName::ObserveAgain
+        | StepName::UpdateMachine
+        | StepName::StartMachine
+        | StepName::AwaitStarted
+        | StepName::PrepareSandbox
+        | StepName::FinalSync
+        | StepName::StopMachine
+        | StepName::AwaitStopped
+        | StepName::SoftDelete
+        | StepName::DeleteMachine
+        | StepName::AwaitDestroyed
+        | StepName::DeleteSurplusVolume
+        | StepName::DeleteVolume
+        | StepName::AwaitUnconfirmed
+        | StepName::Finish
+        | StepName::GiveUpVolumeLost
+        | StepName::GiveUpMachineFailed
+        | StepName::GiveUpNoCapacity => progress,
+    }
+}
+
+/// Returns the write that comes before the action. A step that makes no call needs none. A create is always recorded before
+/// it is sent.
+fn intent(action: &Action, is_news: bool) -> Intent {
+    let Action::Execute(step) = action else { return Intent::Skip };
+    match step.name() {
+        StepName::ObserveAgain
+        | StepName::SoftDelete
+        | StepName::AwaitUnconfirmed
+        | StepName::Finish
+        | StepName::GiveUpVolumeLost
+        | StepName::GiveUpMachineFailed
+        | StepName::GiveUpNoCapacity => Intent::Skip,
+        StepName::CreateVolume | StepName::CreateMachine => Intent::Write,
+        StepName::UpdateMachine
+        | StepName::StartMachine
+        | StepName::AwaitStarted
+        | StepName::PrepareSandbox
+        | StepName::FinalSync
+        | StepName::StopMachine
+        | StepName::AwaitStopped
+        | StepName::DeleteMachine
+        | StepName::AwaitDestroyed
+        | StepName::DeleteSurplusVolume
+        | StepName::DeleteVolume => {
+            if is_news {
+                Intent::Write
+            } else {
+                Intent::Renew
+            }
+        }
+    }
+}
+
+/// Returns the failure of an operation past its deadline, judged by what the last observation showed: it may have been idle
+/// with its goal reached. A removal and an undo are never given up.
+fn overdue(operation: &Operation, now: DateTime<Utc>) -> Option<Failure> {
+    let step = operation.step.as_ref()?.known()?;
+    let is_late = operation.deadline_at.is_some_and(|deadline| now >= deadline);
+    if !is_late || !may_give_up(operation, step) {
+        return None;
+    }
+    let last = operation.last_error.as_ref();
+    Some(last.map_or_else(|| deadline::unreached(step), |last| last.known().unwrap_or(Failure::Unrecognized)))
+}
+
+/// Returns true if an operation that is late at this step is given up.
+fn may_give_up(operation: &Operation, step: StepName) -> bool {
+    let is_at_its_end = step == StepName::Finish || step == StepName::AwaitUnconfirmed;
+    match operation.kind {
+        OperationKind::Create | OperationKind::Start => !is_at_its_end,
+        OperationKind::Stop if operation.cause.is_some() => false,
+        // The machine may be stopping at our request, and `running` would be wrong (FM-19).
+        OperationKind::Stop if step == StepName::ObserveAgain => operation.phase == Phase::Begun,
+        OperationKind::Stop => !is_at_its_end && step != StepName::AwaitStopped,
+        OperationKind::Destroy | OperationKind::RollBack => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

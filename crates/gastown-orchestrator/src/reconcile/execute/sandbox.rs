@@ -1,0 +1,43 @@
+//! Calling the API inside the sandbox.
+
+use std::error::Error;
+
+use gastown_domain::ports::{SandboxAddress, StoreError};
+use tokio::time::timeout;
+
+use super::Executor;
+use crate::reconcile::outcome::Outcome;
+use crate::rigs::reconcile_rigs;
+
+impl Executor<'_> {
+    pub(super) async fn prepare_sandbox(self, at: &SandboxAddress) -> Result<Outcome, StoreError> {
+        if let Err(error) = self.ports.provider.sandboxes.health(at).await {
+            tracing::debug!(error = &error as &dyn Error, "sandbox not ready");
+            return Ok(Outcome::SandboxNotReady);
+        }
+        if let Ok(reconciled) = timeout(self.policy.rigs_timeout, reconcile_rigs(self.ports, at)).await {
+            reconciled?;
+        } else {
+            // The workers go on with them. A caller, or the next stop, does not wait for clones (FM-52).
+            tracing::warn!("rigs still pending; continuing without them");
+        }
+        Ok(Outcome::SandboxReady)
+    }
+
+    /// Asks for a final sync. The operation goes on whatever the result is (FM-12).
+    pub(super) async fn final_sync(self, at: &SandboxAddress) -> Outcome {
+        let limit = self.policy.sync_timeout;
+        let synced = match timeout(limit, self.ports.provider.sandboxes.sync(at)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn Error, "failed to sync before stop");
+                false
+            }
+            Err(_) => {
+                tracing::warn!(timeout_ms = limit.as_millis(), "failed to sync before stop: timed out");
+                false
+            }
+        };
+        Outcome::Synced { at: synced.then(|| self.ports.env.clock.now()) }
+    }
+}

@@ -1,0 +1,293 @@
+//! Observing a town at the provider: by recorded id, else by name and metadata. Writes nothing.
+
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
+use gastown_domain::{AppName, LocatedVolume, Operation, OperationKind, Power, Progress, Seen, Town, VolumeState};
+
+use crate::locate;
+use crate::ports::Provider;
+
+/// The result of one observation.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// The town's machine.
+    pub(super) machine: Seen<ObservedMachine>,
+    /// The town's volume.
+    pub(super) volume: Seen<LocatedVolume>,
+    /// True while an unconfirmed create may still make something.
+    pub(super) create_pending: bool,
+    /// Ids that were found, or are proven absent. Stored before anything else happens.
+    pub(super) change: TownChange,
+    /// The progress after the observation.
+    pub(super) progress: Progress,
+    /// The first failed call, which leaves its resource unknown.
+    pub(super) error: Option<ProviderError>,
+}
+
+/// One operation to observe.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) provider: &'a Provider,
+    pub(super) app: &'a AppName,
+    pub(super) operation: &'a Operation,
+    pub(super) town: &'a Town,
+}
+
+impl Subject<'_> {
+    /// Observes machine and volume. `now` is the database's time from before the observation. An unconfirmed create of
+    /// unknown age may appear until `latest`.
+    pub(super) async fn observe(self, now: DateTime<Utc>, latest: DateTime<Utc>) -> Observed {
+        let mut observed = Observed::of(self.operation.progress.clone());
+        if self.requested_nothing() {
+            observed.machine = Seen::Absent;
+            observed.volume = Seen::Absent;
+            return observed;
+        }
+        observed.error = self.observe_resources(&mut observed).await.err();
+        observed.confirm_creates(now, latest);
+        observed
+    }
+
+    /// Returns true for the roll back of a create that never sent a call. Every create is recorded before it is sent, and
+    /// no other operation comes before a town's create. So nothing exists, and the provider need not be asked.
+    fn requested_nothing(self) -> bool {
+        let progress = &self.operation.progress;
+        let unconfirmed = progress.unconfirmed_volume.exists() || progress.unconfirmed_machine.exists();
+        self.operation.kind == OperationKind::RollBack
+            && !self.town.holds_provider_id()
+            && !progress.machine_made
+            && !unconfirmed
+    }
+
+    async fn observe_resources(self, observed: &mut Observed) -> Result<(), ProviderError> {
+        // A list that answers "no such app" may come from a token that lost its scope. Only the app itself proves that it
+        // is absent (FM-33).
+        if !self.town.holds_provider_id() {
+            self.provider.apps.ensure(self.app).await?;
+        }
+        self.observe_machine(observed).await?;
+        if !self.volume_matters(&observed.machine) {
+            return Ok(());
+        }
+        let volume = self.observe_volume(observed).await?;
+        if self.operation.kind.removes() && observed.machine == Seen::Absent {
+            observed.machine = Seen::Unknown;
+            self.observe_holder(volume.as_ref(), observed).await?;
+        }
+        Ok(())
+    }
+
+    async fn observe_machine(self, observed: &mut Observed) -> Result<(), ProviderError> {
+        let machines = self.provider.machines.as_ref();
+        if let Some(machine) = locate::machine::recorded(machines, self.app, self.town).await? {
+            let create = observed.progress.unconfirmed_machine;
+            observed.progress.unconfirmed_machine = create.recorded_seen();
+            observed.saw_machine(machine);
+            return Ok(());
+        }
+        if observed.progress.unconfirmed_machine.awaits_recorded() {
+            observed.missed_machine();
+            return Ok(());
+        }
+        let named = locate::machine::named(machines, self.app, self.town).await?;
+        let Some(machine) = named.into_iter().next() else {
+            observed.missed_machine();
+            if self.town.machine_id.is_some() && observed.machine == Seen::Absent {
+                observed.change.machine = Some(None);
+                observed.progress.machine_missing = true;
+            }
+            return Ok(());
+        };
+        tracing::info!(machine.id = %machine.id, "machine found by name or metadata");
+        observed.progress.unconfirmed_machine = observed.progress.unconfirmed_machine.found();
+        observed.change.machine = Some(Some(machine.id.clone()));
+        observed.saw_machine(machine);
+        Ok(())
+    }
+
+    /// Observes the machine that mounts the volume of a removal, though neither its id nor its name led to it (FM-13).
+    async fn observe_holder(
+        self,
+        volume: Option<&ObservedVolume>,
+        observed: &mut Observed,
+    ) -> Result<(), ProviderError> {
+        let holder = match volume {
+            Some(volume) => locate::machine::holder(self.provider.machines.as_ref(), self.app, volume).await?,
+            None => None,
+        };
+        let Some(machine) = holder else {
+            observed.machine = Seen::Absent;
+            return Ok(());
+        };
+        tracing::warn!(machine.id = %machine.id, "machine found by its volume only");
+        observed.change.machine = Some(Some(machine.id.clone()));
+        observed.saw_machine(machine);
+        Ok(())
+    }
+
+    async fn observe_volume(self, observed: &mut Observed) -> Result<Option<ObservedVolume>, ProviderError> {
+        let recorded = locate::volume::recorded(self.provider.volumes.as_ref(), self.app, self.town).await?;
+        if recorded.is_none() && observed.progress.unconfirmed_volume.awaits_recorded() {
+            observed.missed_volume();
+            return Ok(None);
+        }
+        let is_lost = self.town.volume_id.is_some() && recorded.is_none();
+        let named = self.named_volumes(recorded.as_ref(), observed).await?;
+        let Some(in_use) = self.choose_volume(recorded, &named, observed) else {
+            observed.missed_volume();
+            // The id is dropped only once the name is proven absent too. A town that stays keeps the id of a lost volume,
+            // which leads to its data (FM-22).
+            if is_lost && observed.volume == Seen::Absent && self.operation.kind != OperationKind::Start {
+                observed.change.volume = Some(None);
+            }
+            return Ok(None);
+        };
+        self.adopt_volume(&in_use, observed);
+        let state = self.volume_state(&in_use, &named, &observed.progress);
+        observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region: in_use.region.clone(), state });
+        Ok(Some(in_use))
+    }
+
+    /// Lists the volumes of the town's name where the recorded one does not decide. After a lost answer there may be two
+    /// (FM-02).
+    async fn named_volumes(
+        self,
+        recorded: Option<&ObservedVolume>,
+        observed: &mut Observed,
+    ) -> Result<Vec<ObservedVolume>, ProviderError> {
+        let create = observed.progress.unconfirmed_volume;
+        if recorded.is_some_and(|volume| !volume.destroying) {
+            observed.progress.unconfirmed_volume = create.recorded_seen();
+        }
+        let may_be_several = self.is_create() && observed.progress.unconfirmed_volume.exists();
+        let is_going = recorded.is_none_or(|volume| self.is_start() && volume.destroying);
+        if is_going || may_be_several {
+            locate::volume::named(self.provider.volumes.as_ref(), self.app, self.town).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Chooses the volume in use. A create treats a volume that is being destroyed as absent, because it is empty. For a
+    /// start it is lost, unless the provider has moved it.
+    fn choose_volume(
+        self,
+        recorded: Option<ObservedVolume>,
+        named: &[ObservedVolume],
+        observed: &Observed,
+    ) -> Option<ObservedVolume> {
+        let mounted = match &observed.machine {
+            Seen::Present(machine) => machine.volume.as_ref(),
+            Seen::Absent | Seen::Unknown => None,
+        };
+        match recorded {
+            Some(volume) if !volume.destroying || self.operation.kind.removes() => Some(volume),
+            recorded if self.is_start() && self.town.volume_id.is_some() => {
+                locate::volume::mounted(named, mounted).cloned().or(recorded)
+            }
+            _ => {
+                let preferred = locate::volume::preferred(named);
+                preferred.filter(|volume| !self.is_create() || !volume.destroying).cloned()
+            }
+        }
+    }
+
+    fn adopt_volume(self, in_use: &ObservedVolume, observed: &mut Observed) {
+        if self.town.volume_id.as_ref() == Some(&in_use.id) {
+            return;
+        }
+        tracing::info!(volume.id = %in_use.id, "volume found by name");
+        if !in_use.destroying {
+            observed.progress.unconfirmed_volume = observed.progress.unconfirmed_volume.found();
+        }
+        observed.change.volume = Some(Some(in_use.id.clone()));
+        observed.change.region = Some(in_use.region.clone());
+    }
+
+    fn volume_state(self, in_use: &ObservedVolume, named: &[ObservedVolume], progress: &Progress) -> VolumeState {
+        let is_surplus =
+            |other: &&ObservedVolume| other.id != in_use.id && other.bound_to.is_none() && !other.destroying;
+        let surplus = named.iter().find(is_surplus).filter(|_| self.is_create());
+        let is_misplaced = self.is_create() && progress.refused_regions.contains(&in_use.region);
+        match surplus {
+            _ if in_use.destroying => VolumeState::Destroying,
+            Some(surplus) => VolumeState::Surplus(surplus.id.clone()),
+            None if is_misplaced => VolumeState::Misplaced,
+            None => VolumeState::Ready,
+        }
+    }
+
+    /// Returns true if the plan needs the volume. A stop does not, and a create does not while its machine starts. Nothing
+    /// is decided without the machine. The provider limits reads of volumes per app (FM-53).
+    fn volume_matters(self, machine: &Seen<ObservedMachine>) -> bool {
+        match (self.operation.kind, machine) {
+            (OperationKind::Stop, _) | (_, Seen::Unknown) => false,
+            (OperationKind::Create, Seen::Present(machine)) => machine.power != Power::Starting,
+            (OperationKind::Create, Seen::Absent) => true,
+            (OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack, _) => true,
+        }
+    }
+
+    fn is_create(self) -> bool {
+        self.operation.kind == OperationKind::Create
+    }
+
+    fn is_start(self) -> bool {
+        self.operation.kind == OperationKind::Start
+    }
+}
+
+impl Observed {
+    const fn of(progress: Progress) -> Self {
+        let change = TownChange {
+            machine: None,
+            volume: None,
+            region: None,
+            status: None,
+            soft_deleted_at: None,
+            synced_at: None,
+            drift: None,
+        };
+        let (machine, volume) = (Seen::Unknown, Seen::Unknown);
+        Self { machine, volume, create_pending: false, change, progress, error: None }
+    }
+
+    /// Returns true when the operation waits only for the proof that nothing is there, or that nothing more appears.
+    pub(super) fn awaits_proof(&self) -> bool {
+        let unknown = self.machine == Seen::Unknown || self.volume == Seen::Unknown;
+        self.error.is_none() && (self.create_pending || unknown)
+    }
+
+    fn saw_machine(&mut self, machine: ObservedMachine) {
+        // Also when its create was never answered: if it vanishes, that is a loss.
+        self.progress.machine_made = true;
+        self.progress.machine_missing = false;
+        self.machine = Seen::Present(machine);
+    }
+
+    fn missed_machine(&mut self) {
+        let create = self.progress.unconfirmed_machine;
+        self.machine = create.absence();
+        self.progress.unconfirmed_machine = create.after_absence();
+    }
+
+    fn missed_volume(&mut self) {
+        let create = self.progress.unconfirmed_volume;
+        self.volume = create.absence();
+        self.progress.unconfirmed_volume = create.after_absence();
+    }
+
+    /// Judges the unconfirmed creates by this observation. One that was cut short proves nothing.
+    fn confirm_creates(&mut self, now: DateTime<Utc>, latest: DateTime<Utc>) {
+        let is_whole = self.error.is_none();
+        let mut pending = false;
+        for create in [&mut self.progress.unconfirmed_volume, &mut self.progress.unconfirmed_machine] {
+            *create = create.bounded(latest);
+            pending |= if is_whole { create.may_still_appear(now) } else { create.exists() };
+            if is_whole {
+                *create = create.after_observation(now);
+            }
+        }
+        self.create_pending = pending;
+    }
+}

@@ -1,0 +1,92 @@
+//! The outcome of a step.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
+use gastown_domain::{Failure, StepName};
+
+/// What a step came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The call succeeded. The next observation shows its effect.
+    Succeeded,
+    /// The volume was created.
+    VolumeCreated {
+        /// The volume.
+        volume: ObservedVolume,
+        /// Time that the call spent in rate limits.
+        queued: Duration,
+    },
+    /// The machine was created.
+    MachineCreated {
+        /// The machine.
+        machine: ObservedMachine,
+        /// Time that the call spent in rate limits.
+        queued: Duration,
+    },
+    /// The machine has its new configuration.
+    MachineUpdated,
+    /// The final sync was tried.
+    Synced {
+        /// The time of its success, by our clock (FM-36). `None` if it failed.
+        at: Option<DateTime<Utc>>,
+    },
+    /// The sandbox answered and has its rigs, or they are still being applied.
+    SandboxReady,
+    /// The sandbox does not answer yet.
+    SandboxNotReady,
+    /// The row is to be soft-deleted.
+    SoftDeleted {
+        /// The time, by our clock.
+        at: DateTime<Utc>,
+    },
+    /// The machine was waited for and did not reach its state.
+    StateNotReached(Failure),
+    /// There is nothing to do but to observe again. Shown with this failure where no call failed before.
+    Waiting(Failure),
+    /// The goal is reached.
+    Finished,
+    /// The volume is lost.
+    VolumeLost,
+    /// The decision was to give up.
+    GaveUp(Failure),
+    /// The call could not be prepared, and was not sent.
+    NotPrepared(Failure),
+    /// The call failed.
+    Failed {
+        /// The step.
+        step: StepName,
+        /// The error.
+        error: ProviderError,
+        /// Time that the call spent in rate limits.
+        queued: Duration,
+    },
+}
+
+impl Outcome {
+    /// Returns what the step created, as the row would record it.
+    pub(super) fn created(&self) -> TownChange {
+        match self {
+            Self::VolumeCreated { volume, .. } => {
+                TownChange { volume: Some(Some(volume.id.clone())), ..TownChange::default() }
+            }
+            Self::MachineCreated { machine, .. } => {
+                TownChange { machine: Some(Some(machine.id.clone())), ..TownChange::default() }
+            }
+            Self::Succeeded
+            | Self::MachineUpdated
+            | Self::Synced { .. }
+            | Self::SandboxReady
+            | Self::SandboxNotReady
+            | Self::SoftDeleted { .. }
+            | Self::StateNotReached(_)
+            | Self::Waiting(_)
+            | Self::Finished
+            | Self::VolumeLost
+            | Self::GaveUp(_)
+            | Self::NotPrepared(_)
+            | Self::Failed { .. } => TownChange::default(),
+        }
+    }
+}

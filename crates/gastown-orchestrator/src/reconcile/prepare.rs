@@ -1,0 +1,177 @@
+//! Preparing the call of a step: everything it needs, built whole from the row each time, with a fresh token (FM-25).
+
+use std::collections::BTreeMap;
+
+use gastown_domain::ports::{MachineSpec, SandboxAddress, SealError, StoreError, VolumeSpec};
+use gastown_domain::{AppName, Failure, MachineId, Region, Step, Town, VolumeId};
+use secrecy::SecretString;
+
+use super::lease::OnLoss;
+use crate::ports::Ports;
+use crate::rigs::address_of_machine;
+use crate::settings::Settings;
+use crate::tokens::{SecretError, gateway_token};
+
+/// A call to the provider or the sandbox, ready to be sent.
+pub(super) enum Call {
+    CreateVolume(VolumeSpec),
+    CreateMachine(MachineSpec),
+    UpdateMachine(MachineId, MachineSpec),
+    StartMachine(MachineId),
+    AwaitStarted(MachineId),
+    StopMachine(MachineId),
+    AwaitStopped(MachineId),
+    DeleteMachine(MachineId),
+    AwaitDestroyed(MachineId),
+    DeleteVolume(VolumeId),
+    PrepareSandbox(SandboxAddress),
+    FinalSync(SandboxAddress),
+}
+
+impl Call {
+    /// Returns how the call is handled when its claim is lost: what creates something is finished, so that it is known.
+    pub(super) const fn on_loss(&self) -> OnLoss {
+        match self {
+            Self::CreateVolume(_) | Self::CreateMachine(_) => OnLoss::RunToCompletion,
+            Self::UpdateMachine(..)
+            | Self::StartMachine(_)
+            | Self::AwaitStarted(_)
+            | Self::StopMachine(_)
+            | Self::AwaitStopped(_)
+            | Self::DeleteMachine(_)
+            | Self::AwaitDestroyed(_)
+            | Self::DeleteVolume(_)
+            | Self::PrepareSandbox(_)
+            | Self::FinalSync(_) => OnLoss::Abandon,
+        }
+    }
+}
+
+/// A step, prepared.
+pub(super) enum Prepared {
+    /// Send this call.
+    Call(Box<Call>),
+    /// The step makes no call.
+    NoCall,
+    /// The call cannot be prepared.
+    Failed(Failure),
+}
+
+/// The town of a step.
+#[derive(Clone, Copy)]
+pub(super) struct Preparation<'a> {
+    pub(super) ports: &'a Ports,
+    pub(super) settings: &'a Settings,
+    pub(super) app: &'a AppName,
+    pub(super) town: &'a Town,
+}
+
+impl Preparation<'_> {
+    /// Prepares the call of a step.
+    ///
+    /// Errors: the registry's, where the owner cannot be read.
+    pub(super) async fn prepare(self, step: &Step) -> Result<Prepared, StoreError> {
+        Ok(Prepared::Call(Box::new(match step {
+            Step::CreateVolume(region) => Call::CreateVolume(self.volume_spec(region)),
+            Step::CreateMachine { volume, region } => match self.machine_spec(volume, region).await {
+                Ok(spec) => Call::CreateMachine(spec),
+                Err(error) => return not_prepared(error),
+            },
+            Step::UpdateMachine { machine, volume, region } => match self.machine_spec(volume, region).await {
+                Ok(spec) => Call::UpdateMachine(machine.clone(), spec),
+                Err(error) => return not_prepared(error),
+            },
+            Step::StartMachine(machine) => Call::StartMachine(machine.clone()),
+            Step::AwaitStarted(machine) => Call::AwaitStarted(machine.clone()),
+            Step::StopMachine(machine) => Call::StopMachine(machine.clone()),
+            Step::AwaitStopped(machine) => Call::AwaitStopped(machine.clone()),
+            Step::DeleteMachine(machine) => Call::DeleteMachine(machine.clone()),
+            Step::AwaitDestroyed(machine) => Call::AwaitDestroyed(machine.clone()),
+            Step::DeleteSurplusVolume(volume) | Step::DeleteVolume(volume) => Call::DeleteVolume(volume.clone()),
+            Step::PrepareSandbox(machine) => Call::PrepareSandbox(self.address(machine)),
+            Step::FinalSync(machine) => Call::FinalSync(self.address(machine)),
+            Step::ObserveAgain
+            | Step::SoftDelete
+            | Step::AwaitUnconfirmed
+            | Step::Finish
+            | Step::GiveUpVolumeLost
+            | Step::GiveUpMachineFailed
+            | Step::GiveUpNoCapacity => return Ok(Prepared::NoCall),
+        })))
+    }
+
+    fn address(self, machine: &MachineId) -> SandboxAddress {
+        address_of_machine(self.app, self.ports.secrets.towns.as_ref(), self.town.id, machine)
+    }
+
+    fn volume_spec(self, region: &Region) -> VolumeSpec {
+        let template = &self.settings.machine;
+        VolumeSpec {
+            app: self.app.clone(),
+            town: self.town.id,
+            region: region.clone(),
+            size: template.volume,
+            guest: template.guest,
+        }
+    }
+
+    async fn machine_spec(self, volume: &VolumeId, region: &Region) -> Result<MachineSpec, SecretError> {
+        let template = &self.settings.machine;
+        let metadata = [
+            ("gastown_town_id", self.town.id.to_string()),
+            ("gastown_sandbox_id", self.town.sandbox_id.to_string()),
+            ("gastown_user_id", self.town.owner.to_string()),
+        ];
+        Ok(MachineSpec {
+            app: self.app.clone(),
+            town: self.town.id,
+            region: region.clone(),
+            image: template.image.clone(),
+            guest: template.guest,
+            volume: volume.clone(),
+            env: self.environment().await?,
+            metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        })
+    }
+
+    async fn environment(self) -> Result<BTreeMap<String, String>, SecretError> {
+        let given = &self.settings.env;
+        let token = gateway_token(self.ports, self.town).await?;
+
+        let plain = [
+            ("KILO_API_URL", Some(given.kilo_api_url.clone())),
+            ("TOWN_ID", Some(self.town.id.to_string())),
+            ("R2_BUCKET", Some(given.r2_bucket.clone())),
+            ("R2_ENDPOINT", given.r2_endpoint.clone()),
+            ("GASTOWN_CLOUD_URL", given.gastown_cloud_url.clone()),
+        ];
+        let secret = [
+            ("KILO_JWT", Some(token.token)),
+            ("R2_ACCESS_KEY", Some(given.r2_access_key.clone())),
+            ("R2_SECRET_KEY", given.r2_secret_key.clone()),
+            ("INTERNAL_API_KEY", Some(self.ports.secrets.towns.key_of(self.town.id))),
+        ];
+        let mut env: BTreeMap<String, String> =
+            plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        for (name, value) in secret {
+            if let Some(value) = value {
+                env.insert(name.to_owned(), self.sealed(&value)?);
+            }
+        }
+        Ok(env)
+    }
+
+    fn sealed(self, value: &SecretString) -> Result<String, SecretError> {
+        self.ports.secrets.sealer.seal(value).map_err(|error: SealError| {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to seal secret");
+            SecretError::Failed(Failure::SecretsUnavailable)
+        })
+    }
+}
+
+fn not_prepared(error: SecretError) -> Result<Prepared, StoreError> {
+    match error {
+        SecretError::Store(error) => Err(error),
+        SecretError::Failed(failure) => Ok(Prepared::Failed(failure)),
+    }
+}

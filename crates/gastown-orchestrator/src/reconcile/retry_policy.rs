@@ -1,0 +1,140 @@
+//! The reaction to a failed call: retry, try another region, or give up. Pure.
+
+use std::time::Duration;
+
+use gastown_domain::ports::ProviderError;
+use gastown_domain::{Failure, OperationKind, StepName};
+
+/// The longest wait that a provider may ask for. An operation that sleeps longer would miss its deadline.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The reaction to a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Try again, after the backoff or after what the provider asks for.
+    Retry {
+        /// The cause of the failure.
+        failure: Failure,
+        /// The wait that the provider asks for, bounded.
+        after: Option<Duration>,
+        /// True when the error tells nothing about a cause. A create gives up after some of them in a row.
+        unclassified: bool,
+    },
+    /// The region or the host of a create has no capacity. Try the next region.
+    NextRegion {
+        /// True when only one host of the region is full.
+        only_host: bool,
+    },
+    /// The goal cannot be reached.
+    GiveUp(Failure),
+}
+
+impl Reaction {
+    const fn retry(failure: Failure) -> Self {
+        Self::Retry { failure, after: None, unclassified: false }
+    }
+
+    const fn unclassified(failure: Failure) -> Self {
+        Self::Retry { failure, after: None, unclassified: true }
+    }
+}
+
+/// Returns the reaction of an operation of this kind to a failed call of this step.
+pub(super) fn reaction(kind: OperationKind, step: StepName, error: &ProviderError) -> Reaction {
+    match error {
+        ProviderError::NoCapacity { .. } => no_capacity(kind, step, false),
+        ProviderError::HostFull { .. } => no_capacity(kind, step, true),
+        ProviderError::Refused { .. } => refused(kind, step),
+        ProviderError::NameTaken { .. } => Reaction::GiveUp(Failure::NameTaken),
+        ProviderError::VolumeBound { .. } => Reaction::retry(Failure::VolumeBound),
+        ProviderError::VolumeMissing { .. } => Reaction::unclassified(Failure::VolumeLost),
+        ProviderError::MachineMissing { .. } => Reaction::unclassified(Failure::MachineFailed),
+        ProviderError::NotNow { .. } => Reaction::retry(Failure::MachineBusy),
+        ProviderError::Throttled { retry_after, .. } => {
+            let after = retry_after.map(|asked| asked.min(MAX_RETRY_AFTER));
+            Reaction::Retry { failure: Failure::Throttled, after, unclassified: false }
+        }
+        ProviderError::Misconfigured { .. } => Reaction::unclassified(Failure::ProviderMisconfigured),
+        ProviderError::NotSent { .. } | ProviderError::Unknown { .. } => {
+            Reaction::unclassified(Failure::ProviderUnavailable)
+        }
+    }
+}
+
+/// Returns the reaction to a lost volume. A create may have met it while the provider moved it, and observes again. For a
+/// town that has data the loss is final (FM-22).
+pub(super) const fn lost_volume(kind: OperationKind) -> Reaction {
+    match kind {
+        OperationKind::Create => Reaction::unclassified(Failure::VolumeLost),
+        OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {
+            Reaction::GiveUp(Failure::VolumeLost)
+        }
+    }
+}
+
+/// A create tries another region. A volume with data stays, and its host may have capacity later.
+const fn no_capacity(kind: OperationKind, step: StepName, only_host: bool) -> Reaction {
+    match (kind, creates(step)) {
+        (OperationKind::Create, true) => Reaction::NextRegion { only_host },
+        (OperationKind::Create, false) => Reaction::retry(Failure::NoCapacity),
+        (OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack, _) => {
+            Reaction::retry(Failure::NoCapacity)
+        }
+    }
+}
+
+/// A removal is never given up, whatever the provider answers.
+const fn refused(kind: OperationKind, step: StepName) -> Reaction {
+    if kind.removes() {
+        return Reaction::retry(Failure::MachineRefused);
+    }
+    match step {
+        StepName::CreateVolume => Reaction::GiveUp(Failure::VolumeRefused),
+        StepName::CreateMachine | StepName::UpdateMachine | StepName::StartMachine => {
+            Reaction::GiveUp(Failure::MachineRefused)
+        }
+        StepName::ObserveAgain
+        | StepName::AwaitStarted
+        | StepName::PrepareSandbox
+        | StepName::FinalSync
+        | StepName::StopMachine
+        | StepName::AwaitStopped
+        | StepName::SoftDelete
+        | StepName::DeleteMachine
+        | StepName::AwaitDestroyed
+        | StepName::DeleteSurplusVolume
+        | StepName::DeleteVolume
+        | StepName::AwaitUnconfirmed
+        | StepName::Finish
+        | StepName::GiveUpVolumeLost
+        | StepName::GiveUpMachineFailed
+        | StepName::GiveUpNoCapacity => Reaction::unclassified(Failure::MachineRefused),
+    }
+}
+
+const fn creates(step: StepName) -> bool {
+    match step {
+        StepName::CreateVolume | StepName::CreateMachine => true,
+        StepName::ObserveAgain
+        | StepName::UpdateMachine
+        | StepName::StartMachine
+        | StepName::AwaitStarted
+        | StepName::PrepareSandbox
+        | StepName::FinalSync
+        | StepName::StopMachine
+        | StepName::AwaitStopped
+        | StepName::SoftDelete
+        | StepName::DeleteMachine
+        | StepName::AwaitDestroyed
+        | StepName::DeleteSurplusVolume
+        | StepName::DeleteVolume
+        | StepName::AwaitUnconfirmed
+        | StepName::Finish
+        | StepName::GiveUpVolumeLost
+        | StepName::GiveUpMachineFailed
+        | StepName::GiveUpNoCapacity => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

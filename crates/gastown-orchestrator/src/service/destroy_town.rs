@@ -1,0 +1,18 @@
+//! Destroying a town. A destroy has no deadline: it goes on until the provider confirms that nothing is left.
+
+use gastown_domain::ports::TownError;
+use gastown_domain::{OperationKind, Town, TownId, UserId};
+
+use crate::town_service::TownService;
+
+impl TownService {
+    pub(crate) async fn accept_destroy(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
+        let operation = self.request(&caller, town, OperationKind::Destroy, None).await?;
+        match self.wait_for_result(operation.id, OperationKind::Destroy).await {
+            // The call may have joined a roll back, which ends with nothing left, as requested.
+            Ok(()) | Err(TownError::Failed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.ports.store.registry.load(town).await?.ok_or(TownError::NotFound)
+    }
+}

@@ -1,0 +1,15 @@
+//! Starting a town.
+
+use gastown_domain::ports::TownError;
+use gastown_domain::{OperationKind, Town, TownId, UserId};
+
+use crate::town_service::TownService;
+
+impl TownService {
+    pub(crate) async fn accept_start(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
+        let timeout = self.settings.policy.start_timeout;
+        let operation = self.request(&caller, town, OperationKind::Start, Some(timeout)).await?;
+        self.wait_for_result(operation.id, OperationKind::Start).await?;
+        self.living(&caller, town).await
+    }
+}

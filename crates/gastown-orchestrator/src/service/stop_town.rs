@@ -1,0 +1,20 @@
+//! Stopping a town.
+
+use gastown_domain::ports::TownError;
+use gastown_domain::{OperationKind, Town, TownId, UserId};
+
+use super::request::known;
+use crate::town_service::TownService;
+
+impl TownService {
+    pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
+        let timeout = self.settings.policy.stop_timeout;
+        let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
+        match self.wait_for_result(operation.id, OperationKind::Stop).await {
+            // The call joined the undo of a failed start, which ends with the town stopped, as requested.
+            Err(TownError::Failed { failure, .. }) if operation.cause.as_ref().map(known) == Some(failure) => {}
+            result => result?,
+        }
+        self.living(&caller, town).await
+    }
+}
