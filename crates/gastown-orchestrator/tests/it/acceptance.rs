@@ -29,7 +29,7 @@ async fn a_create_that_was_written_down_goes_on_though_the_answer_got_lost() {
 
     assert_eq!((town.status, bench.only_town()), (TownStatus::Running, town.id));
     assert_eq!(bench.fly.count(Action::CreateMachine), 1);
-    bench.assert_kept_promises("created");
+    bench.assert_invariants_and_history("created");
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +45,7 @@ async fn a_stop_start_and_destroy_that_were_written_down_go_on_though_the_answer
     assert_eq!(towns.start_town(&alice(), town).await.unwrap().status, TownStatus::Running);
     lose_the_answer();
     assert_eq!(towns.destroy_town(&alice(), town).await.unwrap().status, TownStatus::Destroyed);
-    bench.assert_kept_promises("destroyed");
+    bench.assert_invariants_and_history("destroyed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +57,7 @@ async fn a_rig_that_was_written_down_is_added_though_the_answer_got_lost() {
     let rig = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap();
 
     assert_eq!(rig.status, RigStatus::Active);
-    bench.assert_kept_promises("added");
+    bench.assert_invariants_and_history("added");
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn what_was_not_written_down_is_not_said_to_be_accepted() {
 
     assert_eq!(bench.only_town(), town);
     assert!(bench.store.rows().rigs.is_empty());
-    bench.assert_kept_promises("as before");
+    bench.assert_invariants_and_history("as before");
 }
 
 /// Somebody else's operation on the town is none of ours.
@@ -103,5 +103,5 @@ async fn where_the_registry_stays_away_the_caller_is_told_and_the_workers_go_on(
 
     bench.recover().await;
     assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
-    bench.assert_kept_promises("brought up by the workers");
+    bench.assert_invariants_and_history("brought up by the workers");
 }

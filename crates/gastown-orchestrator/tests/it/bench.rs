@@ -14,11 +14,11 @@ use gastown_orchestrator::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::{Hit, Process};
-use crate::fly::{Fly, Line};
+use crate::env::{FakeMint, FakeSealer, FakeTownKeys, FixedJitter, PausedClock, SequentialIds};
+use crate::faults::{InjectedFault, Process};
+use crate::fly::{Fly, FlyClient};
 use crate::inventory::the_app;
-use crate::keys::{Counter, Derived, Middle, Mint, PausedClock, Wrapper};
-use crate::process::ItsClock;
+use crate::process::SkewedClock;
 use crate::store::{Connection, Store, town_row};
 
 /// As often as the workers do.
@@ -63,10 +63,10 @@ pub(crate) fn settings() -> Settings {
 pub(crate) struct Bench {
     pub(crate) fly: Arc<Fly>,
     pub(crate) store: Arc<Store>,
-    pub(crate) mint: Arc<Mint>,
+    pub(crate) mint: Arc<FakeMint>,
     /// What processes that begin from now on are told.
     pub(crate) settings: Settings,
-    ids: Arc<Counter>,
+    ids: Arc<SequentialIds>,
     jitter: Arc<dyn Jitter>,
     processes: AtomicU32,
 }
@@ -83,7 +83,7 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// What a call came to; `None` when the process died under it.
-    pub(crate) async fn survives<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_crashed<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             result = call => Some(result),
@@ -94,14 +94,14 @@ impl Replica {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::with_dice(Arc::new(Middle))
+        Self::with_jitter(Arc::new(FixedJitter))
     }
 
-    pub(crate) fn with_dice(jitter: Arc<dyn Jitter>) -> Self {
+    pub(crate) fn with_jitter(jitter: Arc<dyn Jitter>) -> Self {
         let store = Store::new(PausedClock(Instant::now()));
         store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
         let fly = Arc::<Fly>::default();
-        fly.world().runs_by(store.clock);
+        fly.world().set_clock(store.clock);
         fly.world().apps.insert(the_app());
         Self {
             fly,
@@ -123,7 +123,7 @@ impl Bench {
 
     /// The ports of one process.
     pub(crate) fn ports(&self, process: &Process) -> Ports {
-        let line = Arc::new(Line { fly: Arc::clone(&self.fly), process: process.clone() });
+        let client = Arc::new(FlyClient { fly: Arc::clone(&self.fly), process: process.clone() });
         let connection = Arc::new(Connection { store: Arc::clone(&self.store), process: process.clone() });
         Ports {
             store: StorePorts {
@@ -136,15 +136,15 @@ impl Bench {
                 passes: connection,
             },
             provider: Provider {
-                apps: line.clone(),
-                volumes: line.clone(),
-                machines: line.clone(),
-                sandboxes: line.clone(),
-                inventory: line,
+                apps: client.clone(),
+                volumes: client.clone(),
+                machines: client.clone(),
+                sandboxes: client.clone(),
+                inventory: client,
             },
-            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(Wrapper), towns: Arc::new(Derived) },
+            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(FakeSealer), towns: Arc::new(FakeTownKeys) },
             env: Env {
-                clock: Arc::new(ItsClock { process: process.clone(), right: self.store.clock }),
+                clock: Arc::new(SkewedClock { process: process.clone(), true_clock: self.store.clock }),
                 ids: self.ids.clone(),
                 jitter: self.jitter.clone(),
             },
@@ -211,7 +211,7 @@ impl Bench {
                 let _ = replica.workers.sweep().await;
                 replica.workers.idle().await;
             };
-            if replica.survives(swept).await.is_none() {
+            if replica.unless_crashed(swept).await.is_none() {
                 replica = self.replica();
             }
             if self.is_quiet() {
@@ -231,8 +231,8 @@ impl Bench {
     }
 
     /// Everything that was struck.
-    pub(crate) fn all_hits(&self) -> Vec<Hit> {
-        [self.fly.schedule().hits.clone(), self.store.schedule().hits.clone()].concat()
+    pub(crate) fn all_injected_faults(&self) -> Vec<InjectedFault> {
+        [self.fly.schedule().injected.clone(), self.store.schedule().injected.clone()].concat()
     }
 
     /// That nothing of a town is left, and its row says so.
@@ -252,7 +252,7 @@ impl Bench {
     }
 
     /// A tombstone that names nothing.
-    pub(crate) fn bury(&self, town: TownId) {
+    pub(crate) fn add_tombstone(&self, town: TownId) {
         let created_at = self.store.clock.now();
         let living = town_row(&NewTown {
             id: town,

@@ -96,22 +96,22 @@ impl Call {
             EnsureApp ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
             UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine Other
         );
-        let visits = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
+        let sandbox_calls = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
         let queries = Query::ALL.iter().copied().map(Self::Store);
-        actions.into_iter().map(Self::Fly).chain(visits).chain(queries)
+        actions.into_iter().map(Self::Fly).chain(sandbox_calls).chain(queries)
     }
 
-    pub(crate) const fn is_outside(self) -> bool {
+    pub(crate) const fn is_remote(self) -> bool {
         !matches!(self, Self::Store(_))
     }
 
     /// Whether the answer is a list, which may lag behind.
-    pub(crate) const fn lists(self) -> bool {
+    pub(crate) const fn is_list(self) -> bool {
         matches!(self, Self::Fly(Action::ListMachines | Action::ListVolumes))
     }
 
     /// Whether it needs room on a host.
-    pub(crate) const fn needs_room(self) -> bool {
+    pub(crate) const fn needs_capacity(self) -> bool {
         matches!(
             self,
             Self::Fly(Action::CreateVolume | Action::CreateMachine | Action::StartMachine | Action::UpdateMachine)
@@ -119,12 +119,12 @@ impl Call {
     }
 
     /// Whether Fly can answer that a volume is bound; of a sandbox, that a rig is in use.
-    pub(crate) const fn minds_bonds(self) -> bool {
+    pub(crate) const fn may_find_resource_in_use(self) -> bool {
         matches!(self, Self::Fly(Action::CreateMachine | Action::DeleteVolume) | Self::RemoveRig)
     }
 
     /// Whether Fly can answer that the machine's state or lease forbids it.
-    pub(crate) const fn minds_states(self) -> bool {
+    pub(crate) const fn depends_on_machine_state(self) -> bool {
         matches!(
             self,
             Self::Fly(

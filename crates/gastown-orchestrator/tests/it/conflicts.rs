@@ -120,14 +120,14 @@ async fn a_destroy_at_any_moment_of_a_create_leaves_nothing() {
 async fn a_destroy_during_an_outage_ends_once_fly_is_back() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.schedule().everything(Fault::ServerError);
+    bench.fly.schedule().every_call(Fault::ServerError);
 
     let answer = bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
 
     assert_eq!(answer.status, TownStatus::Destroyed, "hidden although Fly is out");
     let row = bench.store.town(town);
     assert!(row.machine_id.is_some() && row.volume_id.is_some(), "the ids are kept until Fly confirms");
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     bench.assert_nothing_left(town);
 }
@@ -181,7 +181,7 @@ async fn a_machine_known_by_its_volume_alone_is_removed_before_the_volume() {
 async fn a_failed_start_of_a_stopped_town_powers_it_off_again() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
 
     let waiting = replica.towns.start_town(&alice(), town).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_failed_start_of_a_stopped_town_powers_it_off_again() {
 async fn a_stop_that_joins_the_undoing_of_a_start_has_what_it_wants() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
     replica.towns.start_town(&alice(), town).await.unwrap();
     while bench.store.rows().operations[&town].operation.kind != OperationKind::Stop {
@@ -218,7 +218,7 @@ async fn a_stop_that_joins_the_undoing_of_a_start_has_what_it_wants() {
 async fn a_failed_start_of_a_running_town_does_not_stop_it() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
 
     bench.replica().towns.start_town(&alice(), town).await.unwrap();
     bench.recover().await;

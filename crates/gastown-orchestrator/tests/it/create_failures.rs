@@ -5,7 +5,7 @@ use gastown_domain::{Failure, OperationKind, Region, TownStatus};
 
 use crate::bench::Bench;
 use crate::faults::{Call, Fault};
-use crate::world::{LEAVE, World};
+use crate::world::{DELETION, World};
 
 async fn fails_with(bench: &Bench, failure: Failure) {
     let error = bench.create("mill").await.unwrap_err();
@@ -104,7 +104,7 @@ async fn refused_credentials_prove_no_absence_of_what_was_made() {
     let town = bench.only_town();
     assert!(bench.store.town(town).is_tombstone(), "its name is free");
     assert!(bench.store.rows().operations.contains_key(&town), "what may be left is not forgotten");
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     bench.assert_nothing_left(town);
 }
@@ -128,13 +128,13 @@ async fn a_machine_that_fails_rolls_the_create_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sandbox_that_is_never_well_rolls_the_create_back() {
-    fails_in(|world| world.unwell = true, Failure::SandboxUnhealthy).await;
+    fails_in(|world| world.sandboxes_unhealthy = true, Failure::SandboxUnhealthy).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_room_in_the_first_region_goes_on_to_the_second_and_leaves_no_volume_behind() {
     let bench = Bench::new();
-    bench.fly.world().full.insert("iad".parse().unwrap());
+    bench.fly.world().full_regions.insert("iad".parse().unwrap());
 
     let town = bench.create("mill").await.unwrap();
 
@@ -146,8 +146,8 @@ async fn no_room_in_the_first_region_goes_on_to_the_second_and_leaves_no_volume_
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_while_a_volume_elsewhere_is_leaving_makes_no_third_volume() {
     let bench = Bench::new();
-    bench.fly.world().full.insert("iad".parse().unwrap());
-    bench.fly.world().volumes_leave_slowly = true;
+    bench.fly.world().full_regions.insert("iad".parse().unwrap());
+    bench.fly.world().volumes_are_deleted_slowly = true;
     // The first create is the one in the full region; the second's answer is lost.
     bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
 
@@ -155,7 +155,7 @@ async fn a_lost_answer_while_a_volume_elsewhere_is_leaving_makes_no_third_volume
 
     assert_eq!(town.status, TownStatus::Running);
     assert_eq!(bench.fly.count(Action::CreateVolume), 2);
-    tokio::time::sleep(LEAVE * 120).await;
+    tokio::time::sleep(DELETION * 120).await;
     bench.assert_invariants("no third volume");
 }
 
@@ -163,7 +163,7 @@ async fn a_lost_answer_while_a_volume_elsewhere_is_leaving_makes_no_third_volume
 async fn a_machine_that_was_adopted_and_vanished_is_not_made_again_and_again() {
     let bench = Bench::new();
     bench.fly.world().vanish_at_boot = true;
-    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::LateApplied);
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::AppliedLate);
 
     let error = bench.create("mill").await.unwrap_err();
 

@@ -20,11 +20,11 @@ listed! {
         /// Applied, and the answer is lost.
         ReplyLost,
         /// Applied a few seconds after the caller was told nothing.
-        LateApplied,
+        AppliedLate,
         /// A create of which the caller was told nothing is carried out almost a lease after it was asked for.
-        MuchLater,
+        AppliedMuchLater,
         /// A create was carried out and answered, and Fly does not show yet what it made.
-        Unseen,
+        NotYetVisible,
         /// 408 of a gateway: it gave up, and behind it the call was carried out.
         Status408,
         /// 429 with `Retry-After`, and nothing was done.
@@ -55,7 +55,7 @@ listed! {
         Slow,
         /// Slower than any call should be: a Fly call outlives a lease, a sandbox answers the next call before it is done
         /// with this one.
-        LandsLate,
+        OutlastsLease,
         /// The transaction was retried too often against others, and nothing was done.
         Contended,
         /// The process dies before the call is made.
@@ -77,13 +77,13 @@ impl Fault {
     /// How likely it is where faults come by chance: where something is made, what leaves it unknown; in lists, what is
     /// not shown; elsewhere, what ends a process least.
     const fn weight(self, call: Call) -> u32 {
-        let makes = makes(call);
+        let creates = creates(call);
         match self {
             Self::StaleList | Self::EmptyList => 16,
-            Self::ReplyLost | Self::LateApplied | Self::Status408 => 6,
-            Self::MuchLater | Self::Unseen => 6,
-            Self::CrashAfter | Self::Slow if makes => 6,
-            Self::HangBefore if makes => 3,
+            Self::ReplyLost | Self::AppliedLate | Self::Status408 => 6,
+            Self::AppliedMuchLater | Self::NotYetVisible => 6,
+            Self::CrashAfter | Self::Slow if creates => 6,
+            Self::HangBefore if creates => 3,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => 1,
             _ => 2,
         }
@@ -95,53 +95,53 @@ impl Fault {
         match self {
             Self::NotSent | Self::ReplyLost => true,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => true,
-            Self::LateApplied => matches!(call, Call::Fly(_)),
-            Self::MuchLater | Self::Unseen => makes(call),
-            Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_outside(),
-            Self::Status503 | Self::Slow | Self::Misconfigured => call.is_outside(),
+            Self::AppliedLate => matches!(call, Call::Fly(_)),
+            Self::AppliedMuchLater | Self::NotYetVisible => creates(call),
+            Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_remote(),
+            Self::Status503 | Self::Slow | Self::Misconfigured => call.is_remote(),
             Self::Refused => matches!(call, Call::Fly(_) | Call::AddRig),
-            Self::NoCapacity | Self::HostFull => call.needs_room(),
-            Self::VolumeBound => call.minds_bonds(),
-            Self::NotNow => call.minds_states(),
-            Self::StaleList | Self::EmptyList => call.lists(),
+            Self::NoCapacity | Self::HostFull => call.needs_capacity(),
+            Self::VolumeBound => call.may_find_resource_in_use(),
+            Self::NotNow => call.depends_on_machine_state(),
+            Self::StaleList | Self::EmptyList => call.is_list(),
             Self::Contended => matches!(call, Call::Store(_)),
-            Self::LandsLate => false,
+            Self::OutlastsLease => false,
         }
     }
 }
 
-const fn makes(call: Call) -> bool {
+const fn creates(call: Call) -> bool {
     matches!(call, Call::Fly(Action::CreateVolume | Action::CreateMachine))
 }
 
 /// Faults by chance.
-struct Weather {
-    dice: StdRng,
+struct RandomFaults {
+    rng: StdRng,
     /// Of so many in a thousand calls.
     permille: u32,
 }
 
-impl Weather {
-    fn strike(&mut self, call: Call) -> Option<Fault> {
-        if self.dice.random_range(0..1000) >= self.permille {
+impl RandomFaults {
+    fn inject(&mut self, call: Call) -> Option<Fault> {
+        if self.rng.random_range(0..1000) >= self.permille {
             return None;
         }
         let fitting: Vec<_> = Fault::ALL.iter().copied().filter(|fault| fault.fits(call)).collect();
-        fitting.choose_weighted(&mut self.dice, |fault| fault.weight(call)).ok().copied()
+        fitting.choose_weighted(&mut self.rng, |fault| fault.weight(call)).ok().copied()
     }
 }
 
 /// Which calls are struck.
 #[derive(Debug, Clone)]
 struct Rule {
-    only: Only,
+    target: Target,
     skip: usize,
     times: usize,
     fault: Fault,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Only {
+enum Target {
     Any,
     /// Of this kind.
     Call(Call),
@@ -150,18 +150,18 @@ enum Only {
 }
 
 impl Rule {
-    fn is_about(&self, call: Call) -> bool {
-        match self.only {
-            Only::Any => true,
-            Only::Call(only) => only == call,
-            Only::Fitting => self.fault.fits(call),
+    fn matches(&self, call: Call) -> bool {
+        match self.target {
+            Target::Any => true,
+            Target::Call(only) => only == call,
+            Target::Fitting => self.fault.fits(call),
         }
     }
 }
 
 /// A call that was struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hit {
+pub(crate) struct InjectedFault {
     /// Its place in the journal.
     pub(crate) at: usize,
     pub(crate) call: Call,
@@ -175,25 +175,25 @@ pub(crate) struct Schedule {
     pub(crate) journal: Vec<Call>,
     /// When each of them was made.
     pub(crate) times: Vec<Instant>,
-    pub(crate) hits: Vec<Hit>,
+    pub(crate) injected: Vec<InjectedFault>,
     rules: Vec<Rule>,
-    weather: Option<Weather>,
+    random: Option<RandomFaults>,
 }
 
 impl Schedule {
     /// Strikes the `nth` call from now (0 is the next), of every kind, whatever else would.
     pub(crate) fn at(&mut self, nth: usize, fault: Fault) {
-        self.rules.insert(0, Rule { only: Only::Any, skip: nth, times: 1, fault });
+        self.rules.insert(0, Rule { target: Target::Any, skip: nth, times: 1, fault });
     }
 
     /// Strikes the next `times` calls of this kind.
     pub(crate) fn next(&mut self, call: Call, times: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Call(call), skip: 0, times, fault });
+        self.rules.push(Rule { target: Target::Call(call), skip: 0, times, fault });
     }
 
     /// Strikes one call of this kind, after `skip` that go well.
     pub(crate) fn after(&mut self, call: Call, skip: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Call(call), skip, times: 1, fault });
+        self.rules.push(Rule { target: Target::Call(call), skip, times: 1, fault });
     }
 
     /// Strikes every call of this kind from now on.
@@ -203,51 +203,51 @@ impl Schedule {
 
     /// Strikes `times` of the calls that the fault can befall, after `skip` of them that go well.
     pub(crate) fn fitting(&mut self, skip: usize, times: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Fitting, skip, times, fault });
+        self.rules.push(Rule { target: Target::Fitting, skip, times, fault });
     }
 
     /// From now on strikes so many in a thousand calls with whatever fits.
-    pub(crate) fn weather(&mut self, permille: u32, seed: u64) {
-        self.weather = Some(Weather { dice: StdRng::seed_from_u64(seed), permille });
+    pub(crate) fn inject_randomly(&mut self, permille: u32, seed: u64) {
+        self.random = Some(RandomFaults { rng: StdRng::seed_from_u64(seed), permille });
     }
 
     /// Strikes every call of every kind.
-    pub(crate) fn everything(&mut self, fault: Fault) {
-        self.rules.push(Rule { only: Only::Any, skip: 0, times: usize::MAX, fault });
+    pub(crate) fn every_call(&mut self, fault: Fault) {
+        self.rules.push(Rule { target: Target::Any, skip: 0, times: usize::MAX, fault });
     }
 
     /// The journal begins here.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear_journal(&mut self) {
         self.journal.clear();
         self.times.clear();
-        self.hits.clear();
+        self.injected.clear();
     }
 
-    pub(crate) fn calm(&mut self) {
+    pub(crate) fn stop_faults(&mut self) {
         self.rules.clear();
-        self.weather = None;
+        self.random = None;
     }
 
     pub(crate) fn count(&self, call: Call) -> usize {
         self.journal.iter().filter(|made| **made == call).count()
     }
 
-    pub(crate) fn strike(&mut self, call: Call) -> Option<Fault> {
+    pub(crate) fn inject(&mut self, call: Call) -> Option<Fault> {
         let (at, when) = (self.journal.len(), Instant::now());
         self.journal.push(call);
         self.times.push(when);
-        let mut struck = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.is_about(call)) {
+        let mut injected = None;
+        for rule in self.rules.iter_mut().filter(|rule| rule.matches(call)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
-            } else if struck.is_none() && rule.times > 0 {
+            } else if injected.is_none() && rule.times > 0 {
                 rule.times -= 1;
-                struck = Some(rule.fault);
+                injected = Some(rule.fault);
             }
         }
-        let struck = struck.or_else(|| self.weather.as_mut()?.strike(call));
-        self.hits.extend(struck.map(|fault| Hit { at, call, fault, when }));
-        struck
+        let injected = injected.or_else(|| self.random.as_mut()?.inject(call));
+        self.injected.extend(injected.map(|fault| InjectedFault { at, call, fault, when }));
+        injected
     }
 }
 
@@ -256,13 +256,13 @@ fn cause() -> BoxError {
 }
 
 /// An error that a schedule can cause: what the adapter makes of the fault.
-pub(crate) trait Struck: Sized {
+pub(crate) trait FromFault: Sized {
     /// What the caller is told.
-    fn by(fault: Fault, call: Call) -> Self;
+    fn from_fault(fault: Fault, call: Call) -> Self;
 }
 
-impl Struck for ProviderError {
-    fn by(fault: Fault, call: Call) -> Self {
+impl FromFault for ProviderError {
+    fn from_fault(fault: Fault, call: Call) -> Self {
         let Call::Fly(action) = call else { panic!("not a call to Fly: {call:?}") };
         let cause = cause();
         match fault {
@@ -281,8 +281,8 @@ impl Struck for ProviderError {
     }
 }
 
-impl Struck for SandboxError {
-    fn by(fault: Fault, call: Call) -> Self {
+impl FromFault for SandboxError {
+    fn from_fault(fault: Fault, call: Call) -> Self {
         match fault {
             Fault::Refused if call == Call::AddRig => Self::Refused { reason: "the schedule says so".to_owned() },
             Fault::VolumeBound if call == Call::RemoveRig => {
@@ -298,8 +298,8 @@ impl Struck for SandboxError {
     }
 }
 
-impl Struck for StoreError {
-    fn by(fault: Fault, _: Call) -> Self {
+impl FromFault for StoreError {
+    fn from_fault(fault: Fault, _: Call) -> Self {
         match fault {
             Fault::Contended => Self::Contention { transaction: "by the test's schedule", cause: cause() },
             _ => Self::Unavailable { cause: cause() },

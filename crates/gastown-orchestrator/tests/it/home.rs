@@ -5,7 +5,7 @@ use gastown_domain::ports::{HomeCalls as _, HomeError, Towns as _};
 use secrecy::ExposeSecret as _;
 
 use crate::bench::{Bench, alice};
-use crate::keys::key_of;
+use crate::env::key_of;
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_is_recorded_by_our_clock_and_changes_no_status() {

@@ -5,20 +5,20 @@ use gastown_domain::ports::{Action, AppInventory, Inventory, ProviderError};
 use gastown_domain::{AppName, InventoryItem, ResourceId, TownId, TownTag};
 
 use crate::faults::Call;
-use crate::fly::Line;
+use crate::fly::FlyClient;
 use crate::world::{Machine, Volume, World};
 
-impl Line {
+impl FlyClient {
     /// Whoever asks for a thing, or for the things of a town, in another app than theirs would be told that there is nothing,
     /// and believe it.
-    pub(crate) fn is_asked_in(&self, app: &AppName, of: &impl ToString) {
+    pub(crate) fn assert_app_matches(&self, app: &AppName, of: &impl ToString) {
         let (world, of) = (self.fly.world(), of.to_string());
         assert!(world.apps.contains(app), "a strange app: {app}");
         let town: Option<TownId> = of.parse().ok();
         let name = town.map(TownId::volume_name);
-        let is_meant =
+        let matches_id =
             |machine: &&Machine| machine.id.as_str() == of || town.is_some_and(|town| machine.belongs_to(town));
-        let machines = world.machines.iter().filter(is_meant).map(|machine| &machine.app);
+        let machines = world.machines.iter().filter(matches_id).map(|machine| &machine.app);
         let volumes =
             world.volumes.iter().filter(|volume| volume.id.as_str() == of || Some(&volume.name) == name.as_ref());
         let elsewhere = machines.chain(volumes.map(|volume| &volume.app)).find(|other| *other != app).cloned();
@@ -33,13 +33,13 @@ pub(crate) fn the_app() -> AppName {
 }
 
 #[async_trait]
-impl Inventory for Line {
+impl Inventory for FlyClient {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
         self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
     async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
-        self.is_asked_in(app, &"");
+        self.assert_app_matches(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
             let living = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());

@@ -60,27 +60,27 @@ impl Ledger {
     }
 
     /// Which promises were broken.
-    pub(crate) fn broken(&self, rows: &Rows, world: &World) -> Vec<String> {
-        let towns = self.towns.iter().flat_map(|(town, entries)| broken_of_town(rows, *town, entries));
-        towns.chain(self.rigs.values().filter_map(|entry| entry.broken(rows, world))).collect()
+    pub(crate) fn violations(&self, rows: &Rows, world: &World) -> Vec<String> {
+        let towns = self.towns.iter().flat_map(|(town, entries)| town_violations(rows, *town, entries));
+        towns.chain(self.rigs.values().filter_map(|entry| entry.violations(rows, world))).collect()
     }
 }
 
-fn broken_of_town(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> {
-    let mut broken = Vec::new();
+fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> {
+    let mut violations = Vec::new();
     for entry in entries {
         if let Entry::Ended(kind, outcome) = entry
             && !may_end(*kind, *outcome)
         {
-            broken.push(format!("a {kind} of {town} ended with {outcome:?}"));
+            violations.push(format!("a {kind} of {town} ended with {outcome:?}"));
         }
     }
     let promised = entries.iter().fold(None, |before, entry| entry.status().or(before));
     let status = rows.towns.get(&town).map(|row| row.status);
     if promised.is_some() && status != promised {
-        broken.push(format!("{town} is {status:?}, and by {entries:?} it is to be {promised:?}"));
+        violations.push(format!("{town} is {status:?}, and by {entries:?} it is to be {promised:?}"));
     }
-    broken
+    violations
 }
 
 impl Entry {
@@ -109,16 +109,19 @@ const fn may_end(kind: OperationKind, outcome: OperationResult) -> bool {
 
 impl RigEntry {
     /// A rig is there, or was refused by its sandbox before it ever was, or somebody asked for its removal.
-    fn broken(&self, rows: &Rows, world: &World) -> Option<String> {
+    fn violations(&self, rows: &Rows, world: &World) -> Option<String> {
         let Rig { id, town, name, .. } = &self.rig;
-        let says_so = |whom: &[(TownId, String)]| whom.iter().any(|(of, it)| of == town && it == name.as_str());
+        let is_recorded_in =
+            |calls: &[(TownId, String)]| calls.iter().any(|(of, it)| of == town && it == name.as_str());
         let is_running = rows.towns.get(town).is_some_and(|row| row.status == TownStatus::Running);
         let status = rows.rigs.iter().find(|row| row.id == *id).map(|row| row.status);
         let what = match status {
             None if self.is_unwanted => return None,
             None if self.was_active => "is gone, and nobody asked for that",
-            None if !says_so(&world.rigs_told_no) => "is gone before it ever was, and its sandbox never refused it",
-            Some(RigStatus::Active) if self.is_unwanted && !says_so(&world.rigs_in_the_way) => {
+            None if !is_recorded_in(&world.refused_rig_calls) => {
+                "is gone before it ever was, and its sandbox never refused it"
+            }
+            Some(RigStatus::Active) if self.is_unwanted && !is_recorded_in(&world.busy_rig_calls) => {
                 "was to be removed, and stays though nothing was in the way"
             }
             Some(RigStatus::Pending | RigStatus::Removing) if is_running => "is not settled, and its town runs",

@@ -39,13 +39,13 @@ async fn lists_that_show_nothing_do_not_matter_where_the_answers_arrived() {
 async fn the_wished_region_comes_first_and_must_be_offered() {
     let bench = Bench::new();
     let towns = bench.replica().towns;
-    let mut wish = request("mill");
-    wish.region = Some("ord".parse().unwrap());
-    assert_eq!(towns.create_town(&alice(), wish.clone()).await.unwrap().region, wish.region);
+    let mut request = request("mill");
+    request.region = Some("ord".parse().unwrap());
+    assert_eq!(towns.create_town(&alice(), request.clone()).await.unwrap().region, request.region);
 
-    wish.name = "forge".parse().unwrap();
-    wish.region = Some("syd".parse().unwrap());
-    let error = towns.create_town(&alice(), wish).await.unwrap_err();
+    request.name = "forge".parse().unwrap();
+    request.region = Some("syd".parse().unwrap());
+    let error = towns.create_town(&alice(), request).await.unwrap_err();
     assert!(matches!(error, gastown_domain::ports::TownError::RegionNotOffered), "{error:?}");
     bench.assert_invariants("regions");
 }
@@ -154,12 +154,12 @@ async fn a_destroy_syncs_removes_everything_and_frees_the_name() {
 async fn a_repeated_create_with_the_same_key_answers_the_same_town() {
     let bench = Bench::new();
     let towns = bench.replica().towns;
-    let mut wish = request("mill");
-    wish.key = Some("key-1".parse::<IdempotencyKey>().unwrap());
+    let mut request = request("mill");
+    request.key = Some("key-1".parse::<IdempotencyKey>().unwrap());
 
     let alice = alice();
     let (first, second) =
-        tokio::join!(towns.create_town(&alice, wish.clone()), towns.create_town(&alice, wish.clone()));
+        tokio::join!(towns.create_town(&alice, request.clone()), towns.create_town(&alice, request.clone()));
 
     assert_eq!(first.unwrap(), second.unwrap());
     assert_eq!(bench.fly.count(Action::CreateMachine), 1);

@@ -9,7 +9,7 @@ use gastown_domain::ports::Clock;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::keys::PausedClock;
+use crate::env::PausedClock;
 
 /// Longer than any lease: whoever hangs so long has lost what it held.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
@@ -44,12 +44,12 @@ impl Process {
     }
 
     /// Its clock goes wrong by so much more.
-    pub(crate) fn jump(&self, by: TimeDelta) {
+    pub(crate) fn shift_clock(&self, by: TimeDelta) {
         *self.0.skew.lock().unwrap() += by;
     }
 
     /// Goes on only while the process lives and does not hang.
-    pub(crate) async fn breathe(&self) {
+    pub(crate) async fn checkpoint(&self) {
         loop {
             if self.is_dead() {
                 pending::<()>().await;
@@ -62,20 +62,20 @@ impl Process {
         }
     }
 
-    pub(crate) async fn die<T>(&self) -> T {
+    pub(crate) async fn crash<T>(&self) -> T {
         self.kill();
         pending().await
     }
 }
 
 /// What a process takes for the time; the database has a clock of its own, which is right.
-pub(crate) struct ItsClock {
+pub(crate) struct SkewedClock {
     pub(crate) process: Process,
-    pub(crate) right: PausedClock,
+    pub(crate) true_clock: PausedClock,
 }
 
-impl Clock for ItsClock {
+impl Clock for SkewedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.right.now() + *self.process.0.skew.lock().unwrap()
+        self.true_clock.now() + *self.process.0.skew.lock().unwrap()
     }
 }

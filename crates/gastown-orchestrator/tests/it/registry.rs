@@ -77,7 +77,7 @@ impl Registry for Connection {
     }
 
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
-        self.query(Query::Health, |rows, _| Ok(rows.books.health_of(town))).await
+        self.query(Query::Health, |rows, _| Ok(rows.records.health_of(town))).await
     }
 }
 

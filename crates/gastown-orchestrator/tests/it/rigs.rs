@@ -38,14 +38,14 @@ fn removal(rig: &Rig) -> RemoveRig {
 #[tokio::test(start_paused = true)]
 async fn the_first_rigs_of_a_create_are_there_when_it_runs() {
     let bench = Bench::new();
-    let mut wish = request("mill");
-    wish.config.rigs = vec![FirstRig {
+    let mut request = request("mill");
+    request.config.rigs = vec![FirstRig {
         rig_name: "engine".parse().unwrap(),
         repo_url: "https://github.com/acme/engine".parse().unwrap(),
         branch: Branch::main(),
     }];
 
-    let town = bench.replica().towns.create_town(&alice(), wish).await.unwrap();
+    let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
 
     assert_eq!(present(&bench, town.id), ["engine"]);
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
@@ -135,7 +135,7 @@ async fn a_rig_that_could_not_be_added_now_is_added_by_the_sweep() {
         bench.fly.schedule().next(Call::AddRig, 1, fault);
         let replica = bench.replica();
         let alice = alice();
-        let added = replica.survives(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
+        let added = replica.unless_crashed(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
         assert!(added.is_none_or(|rig| rig.unwrap().status == RigStatus::Pending), "{fault:?}");
 
         bench.recover().await;
@@ -187,7 +187,7 @@ async fn a_removed_rig_is_gone_from_sandbox_and_table_and_its_name_is_free() {
 async fn a_rig_that_was_removed_while_it_was_cloned_leaves_no_clone_behind() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.schedule().next(Call::AddRig, 1, Fault::LandsLate);
+    bench.fly.schedule().next(Call::AddRig, 1, Fault::OutlastsLease);
     let (towns, alice) = (bench.replica().towns, alice());
     let remove = async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -239,7 +239,7 @@ async fn a_rig_that_could_not_be_removed_now_is_removed_by_the_sweep() {
         bench.fly.schedule().next(Call::RemoveRig, 1, fault);
         let replica = bench.replica();
         let alice = alice();
-        let removed = replica.survives(replica.towns.remove_rig(&alice, removal(&added))).await;
+        let removed = replica.unless_crashed(replica.towns.remove_rig(&alice, removal(&added))).await;
         assert!(removed.is_none_or(|removed| removed.unwrap() == RigRemoval::Pending), "{fault:?}");
 
         bench.recover().await;

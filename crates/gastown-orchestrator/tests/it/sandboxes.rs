@@ -7,9 +7,9 @@ use gastown_domain::{RigName, SandboxRig};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
+use crate::env::key_of;
 use crate::faults::Call;
-use crate::fly::Line;
-use crate::keys::key_of;
+use crate::fly::FlyClient;
 use crate::world::{Phase, SANDBOX_BOOT, Volume, World};
 
 /// The volume of the sandbox at this address, where it is up.
@@ -32,12 +32,12 @@ fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Vo
 }
 
 #[async_trait]
-impl Sandboxes for Line {
+impl Sandboxes for FlyClient {
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError> {
         let at = at.clone();
         self.call(Call::Health, move |world| {
             answering(world, &at)?;
-            if world.unwell { Err(SandboxError::Unhealthy) } else { Ok(()) }
+            if world.sandboxes_unhealthy { Err(SandboxError::Unhealthy) } else { Ok(()) }
         })
         .await
     }
@@ -64,7 +64,7 @@ impl Sandboxes for Line {
         });
         let added = added.await;
         if matches!(added, Err(SandboxError::Refused { .. })) {
-            self.fly.world().rigs_told_no.push(names);
+            self.fly.world().refused_rig_calls.push(names);
         }
         added
     }
@@ -83,7 +83,7 @@ impl Sandboxes for Line {
         });
         let removed = removed.await;
         if matches!(removed, Err(SandboxError::InTheWay { .. })) {
-            self.fly.world().rigs_in_the_way.push(names);
+            self.fly.world().busy_rig_calls.push(names);
         }
         removed
     }

@@ -44,9 +44,9 @@ async fn what_workers_remove_asks_fly_by_its_own_way() {
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
     let (dying, alice) = (bench.replica(), alice());
-    assert!(dying.survives(dying.towns.destroy_town(&alice, town)).await.is_none());
+    assert!(dying.unless_crashed(dying.towns.destroy_town(&alice, town)).await.is_none());
     sleep(Policy::production().lease).await;
-    bench.fly.schedule().forget();
+    bench.fly.schedule().clear_journal();
 
     let replica = bench.replica();
     let behind = elsewhere.ports(&replica.process).provider;
@@ -76,7 +76,7 @@ async fn workers_finish_what_a_dead_process_left_once_its_lease_is_over() {
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
     let alice = alice();
-    assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+    assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
 
     let other = bench.replica();
     assert_eq!(other.workers.sweep().await.unwrap(), 0, "the lease of the dead still holds");
@@ -96,7 +96,7 @@ async fn a_driver_that_lost_its_lease_changes_nothing_and_what_it_made_for_a_tom
     let bench = Bench::new();
     let replica = bench.replica();
     let alice = alice();
-    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::LandsLate);
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::OutlastsLease);
     let destroy = async {
         sleep(A_MOMENT).await;
         bench.replica().towns.destroy_town(&alice, bench.only_town()).await
@@ -124,7 +124,7 @@ async fn a_stop_that_took_effect_before_its_process_died_is_a_stop_however_late_
         let replica = bench.replica();
         bench.fly.schedule().next(Call::Fly([Action::StopMachine, Action::AwaitMachine][nth]), 1, fault);
         let alice = alice();
-        assert!(replica.survives(replica.towns.stop_town(&alice, town)).await.is_none());
+        assert!(replica.unless_crashed(replica.towns.stop_town(&alice, town)).await.is_none());
 
         sleep(Duration::from_secs(3600)).await;
         bench.recover().await;
@@ -147,7 +147,7 @@ async fn a_stop_during_an_outage_is_not_called_failed_before_a_look_tells() {
     };
     let _ = tokio::join!(replica.towns.stop_town(&alice, town), outage);
     sleep(Duration::from_secs(600)).await;
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
     bench.assert_invariants("after the outage");
@@ -212,7 +212,8 @@ async fn a_destroy_outwaits_the_call_of_a_dead_process() {
             sleep(A_MOMENT).await;
             replica.process.kill();
         };
-        let (created, ()) = tokio::join!(replica.survives(replica.towns.create_town(&alice, request("mill"))), death);
+        let (created, ()) =
+            tokio::join!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))), death);
         assert!(created.is_none());
 
         let town = bench.only_town();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use gastown_domain::ports::Action;
 
-use super::case::Told;
+use super::case::CaseReport;
 use super::scenario::Scenario;
 use crate::faults::{Call, Query};
 
@@ -35,19 +35,19 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::CreateWithRig => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health, Call::Rigs, Call::AddRig],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, SetRigStatus, User]),
-        Scenario::SettleRigs => (
+        Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
             &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, Unsettled]),
-        Scenario::CreateAgain => (
+        Scenario::RepeatCreate => (
             &[], &[],
             &[AcceptCreate, LoadTown, Outcome]),
-        Scenario::CreateAgainAfterCrash => (
+        Scenario::RepeatCreateAfterCrash => (
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, Unsettled]),
-        Scenario::CreateElsewhere => (
+        Scenario::CreateInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
-        Scenario::CreateWithSurplus => (
+        Scenario::CreateWithSurplusVolume => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
         Scenario::RollBack => (
@@ -56,13 +56,13 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::RollBackMachine => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
-        Scenario::RollBackUnwell => (
+        Scenario::RollBackUnhealthy => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
         Scenario::Start => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health],
             &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
-        Scenario::StartUnwell => (
+        Scenario::StartUnhealthy => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::StartWithoutVolume => (
@@ -71,7 +71,7 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::StartWithNewRig => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
             &[Claim, FindTown, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, Renew, Request, SetRigStatus, User]),
-        Scenario::StartAnew => (
+        Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadMachine, ReadVolume], &[Call::Health],
             &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::StartRunning => (
@@ -107,7 +107,7 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::RemoveRigByForce => (
             &[], &[Call::RemoveRig],
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
-        Scenario::Look => (
+        Scenario::Read => (
             &[], &[],
             &[Current, FindTown, Health, Heartbeat, ListRigs, ListTowns, LoadTown, User]),
         Scenario::ShutDown => (
@@ -119,55 +119,56 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::Reinstate => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, Unsettled]),
-        Scenario::Inspect => (
+        Scenario::DriftMachineStopped => (
             &[ReadMachine], &[],
             &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectMissing => (
+        Scenario::DriftMachineMissing => (
             &[ListMachines, ReadMachine], &[],
             &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectReplaced => (
+        Scenario::DriftMachineReplaced => (
             &[ListMachines, ReadMachine], &[],
             &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectMoved => (
+        Scenario::DriftVolumeMoved => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectLost => (
+        Scenario::DriftVolumeLost => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimPass, EndPass, SettleTown, TakeTowns]),
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
             &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
-        Scenario::SweepInPart => (
+        Scenario::SweepIncompleteLists => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
             &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
-        Scenario::SweepSecond => (
+        Scenario::SweepSecondMachine => (
             &[DeleteMachine, ListMachines, ListVolumes, Other, ReadMachine], &[],
             &[Accounts, Book, ClaimPass, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans]),
     }
 }
 
 /// How the calls of an undisturbed history differ from those that it is supposed to make.
-pub(super) fn unexpected(told: &Told) -> Option<String> {
-    let scenario = told.case.scenario;
-    let made: HashSet<Call> = told.calls.iter().flat_map(|calls| calls.all.iter().take(calls.own)).copied().collect();
-    let (actions, visits, queries) = expected(scenario);
+pub(super) fn unexpected(report: &CaseReport) -> Option<String> {
+    let scenario = report.case.scenario;
+    let made: HashSet<Call> =
+        report.calls.iter().flat_map(|calls| calls.all.iter().take(calls.before_recovery)).copied().collect();
+    let (actions, sandbox_calls, queries) = expected(scenario);
     let actions = actions.iter().copied().map(Call::Fly);
     let queries = queries.iter().copied().map(Call::Store);
-    let expected: HashSet<Call> = actions.chain(visits.iter().copied()).chain(queries).collect();
+    let expected: HashSet<Call> = actions.chain(sandbox_calls.iter().copied()).chain(queries).collect();
     let (missing, new): (Vec<_>, Vec<_>) = (expected.difference(&made).collect(), made.difference(&expected).collect());
     let differs = !(missing.is_empty() && new.is_empty());
     differs.then(|| format!("{scenario:?} does not call {missing:?} any more, and now calls {new:?}"))
 }
 
 /// Whether every call that the ports have was struck in some history.
-pub(super) fn assert_every_call_is_struck(struck: &HashSet<Call>) {
+pub(super) fn assert_every_call_is_faulted(faulted: &HashSet<Call>) {
     let is_for_operators = |call: &Call| matches!(call, Call::Store(query) if FOR_OPERATORS.contains(query));
-    let (spared, needed): (Vec<_>, Vec<_>) = Call::all().partition(is_for_operators);
-    let never: Vec<_> = needed.into_iter().filter(|call| !struck.contains(call)).collect();
+    let (for_operators, required): (Vec<_>, Vec<_>) = Call::all().partition(is_for_operators);
+    let never: Vec<_> = required.into_iter().filter(|call| !faulted.contains(call)).collect();
     assert!(
         never.is_empty(),
         "no scenario makes these calls, so nothing shows what becomes of their faults: {never:?}"
     );
-    let struck: Vec<_> = spared.into_iter().filter(|call| struck.contains(call)).collect();
-    assert!(struck.is_empty(), "these are called after all: {struck:?}");
+    let faulted: Vec<_> = for_operators.into_iter().filter(|call| faulted.contains(call)).collect();
+    assert!(faulted.is_empty(), "these are called after all: {faulted:?}");
 }

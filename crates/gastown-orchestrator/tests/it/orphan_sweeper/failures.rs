@@ -4,7 +4,10 @@ use gastown_domain::ports::Action;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{EVERY, asked, book, nobody, pass, passes_of_grace, seen, strays, sweeper, sweeper_on};
+use super::{
+    EVERY, add_orphans, deletions_sent, found, orphan_records, pass, pass_grace_period, sweeper, sweeper_on,
+    unknown_town,
+};
 use crate::bench::Bench;
 use crate::faults::{Call, Fault, Process, Query};
 
@@ -16,16 +19,20 @@ async fn a_deletion_that_fails_is_asked_for_again() {
         for call in [Action::ReadMachine, Action::DeleteMachine] {
             let bench = Bench::new();
             bench.running("mill").await;
-            strays(&bench, 1);
-            passes_of_grace(&bench).await;
+            add_orphans(&bench, 1);
+            pass_grace_period(&bench).await;
             bench.fly.schedule().next(Call::Fly(call), 1, fault);
 
             assert_eq!(pass(&bench).await.deleted, 0, "{fault:?} of {call}");
-            assert_eq!(book(&bench).len(), 2, "{fault:?} of {call}");
+            assert_eq!(orphan_records(&bench).len(), 2, "{fault:?} of {call}");
             for _ in 0..4 {
                 pass(&bench).await;
             }
-            assert_eq!((bench.fly.world().machines_of(nobody(0)).len(), book(&bench).len()), (0, 0), "{fault:?}");
+            assert_eq!(
+                (bench.fly.world().machines_of(unknown_town(0)).len(), orphan_records(&bench).len()),
+                (0, 0),
+                "{fault:?}"
+            );
         }
     }
 }
@@ -35,15 +42,15 @@ async fn a_deletion_that_is_not_written_down_is_not_asked_for() {
     for query in [Query::Accounts, Query::DeletingOrphan] {
         let bench = Bench::new();
         bench.running("mill").await;
-        strays(&bench, 1);
-        passes_of_grace(&bench).await;
+        add_orphans(&bench, 1);
+        pass_grace_period(&bench).await;
         // The first look at the accounts is the survey's.
         let skip = usize::from(query == Query::Accounts);
         bench.store.schedule().after(Call::Store(query), skip, Fault::NotSent);
 
         let report = pass(&bench).await;
 
-        assert_eq!((report.deleted, asked(&bench)), (0, (0, 0)), "{query:?}");
+        assert_eq!((report.deleted, deletions_sent(&bench)), (0, (0, 0)), "{query:?}");
         assert_eq!(pass(&bench).await.deleted, 1, "{query:?}");
     }
 }
@@ -51,14 +58,14 @@ async fn a_deletion_that_is_not_written_down_is_not_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn two_replicas_at_once_make_one_pass() {
     let bench = Bench::new();
-    strays(&bench, 1);
+    add_orphans(&bench, 1);
     sleep(EVERY).await;
     let (one, other) = (sweeper(&bench), sweeper(&bench));
     let (first, second) = tokio::join!(one.pass(), other.pass());
     let mut reports = [first.unwrap(), second.unwrap()];
     reports.sort_by_key(Option::is_some);
-    assert_eq!(reports, [None, Some(seen(2, 2))]);
-    assert_eq!(book(&bench)[0].times_seen, 1);
+    assert_eq!(reports, [None, Some(found(2, 2))]);
+    assert_eq!(orphan_records(&bench)[0].times_seen, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,8 +80,8 @@ async fn a_pass_whose_process_dies_is_made_by_another() {
         for fault in [Fault::CrashBefore, Fault::CrashAfter] {
             let bench = Bench::new();
             bench.running("mill").await;
-            strays(&bench, 1);
-            passes_of_grace(&bench).await;
+            add_orphans(&bench, 1);
+            pass_grace_period(&bench).await;
             bench.fly.schedule().next(call, 1, fault);
             bench.store.schedule().next(call, 1, fault);
             sleep(EVERY).await;
@@ -89,8 +96,12 @@ async fn a_pass_whose_process_dies_is_made_by_another() {
             for _ in 0..4 {
                 pass(&bench).await;
             }
-            assert_eq!((bench.fly.world().machines_of(nobody(0)).len(), book(&bench).len()), (0, 0), "{call:?}");
-            assert_eq!(bench.fly.world().volumes_of(nobody(0)).len(), 0, "{fault:?} of {call:?}");
+            assert_eq!(
+                (bench.fly.world().machines_of(unknown_town(0)).len(), orphan_records(&bench).len()),
+                (0, 0),
+                "{call:?}"
+            );
+            assert_eq!(bench.fly.world().volumes_of(unknown_town(0)).len(), 0, "{fault:?} of {call:?}");
         }
     }
 }
@@ -98,7 +109,7 @@ async fn a_pass_whose_process_dies_is_made_by_another() {
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
     let bench = Bench::new();
-    strays(&bench, 1);
+    add_orphans(&bench, 1);
     bench.store.schedule().next(Call::Store(Query::ClaimPass), 1, Fault::NotSent);
     bench.store.schedule().next(Call::Store(Query::Book), 1, Fault::NotSent);
     bench.fly.schedule().next(Call::Fly(Action::Other), 1, Fault::ServerError);
@@ -108,7 +119,7 @@ async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
         async move { sweeper.run(stop).await }
     });
     sleep(EVERY * 15).await;
-    assert_eq!((bench.fly.world().machines_of(nobody(0)).len(), book(&bench).len()), (0, 0));
+    assert_eq!((bench.fly.world().machines_of(unknown_town(0)).len(), orphan_records(&bench).len()), (0, 0));
     stop.cancel();
     running.await.unwrap();
 }

@@ -1,9 +1,9 @@
 //! Orphans: what no row accounts for is reported, and deleted only after a grace period and on several proofs.
 
-mod doubts;
 mod failures;
 mod grace;
 mod operator;
+mod unreliable_lists;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::world::World;
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Until grace has passed: the first pass notes, those after an hour delete.
-const PASSES_OF_GRACE: usize = 6;
+const GRACE_PASSES: usize = 6;
 
 fn sweeper_on(bench: &Bench, process: &Process) -> OrphanSweeper {
     OrphanSweeper::new(bench.ports(process), settings().into(), WorkerId("sweeper".to_owned()))
@@ -42,23 +42,23 @@ async fn pass(bench: &Bench) -> OrphanReport {
 }
 
 /// As many passes as pass before anything is deleted.
-async fn passes_of_grace(bench: &Bench) {
-    for number in 1..=PASSES_OF_GRACE {
+async fn pass_grace_period(bench: &Bench) {
+    for number in 1..=GRACE_PASSES {
         assert_eq!(pass(bench).await.deleted, 0, "pass {number} is within grace");
     }
 }
 
-fn seen(seen: usize, orphans: usize) -> OrphanReport {
+fn found(seen: usize, orphans: usize) -> OrphanReport {
     OrphanReport { apps: 1, seen, orphans, ..OrphanReport::default() }
 }
 
 /// A town that the registry has never had.
-fn nobody(number: u128) -> TownId {
+fn unknown_town(number: u128) -> TownId {
     TownId::new(Uuid::from_u128((0xdead_0000 + number) << 96))
 }
 
 /// A machine of that town's name on a volume of its own.
-fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
+fn add_orphan(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
     let region = "iad".parse().unwrap();
     let volume = world.add_volume(town, &region).id;
     let metadata = [("gastown_town_id".to_owned(), town.to_string())];
@@ -76,10 +76,10 @@ fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
 }
 
 /// Machines and volumes of towns that were destroyed.
-fn strays(bench: &Bench, count: u128) {
+fn add_orphans(bench: &Bench, count: u128) {
     for number in 0..count {
-        bench.bury(nobody(number));
-        stray(&mut bench.fly.world(), nobody(number));
+        bench.add_tombstone(unknown_town(number));
+        add_orphan(&mut bench.fly.world(), unknown_town(number));
     }
 }
 
@@ -89,16 +89,16 @@ async fn towns(bench: &Bench, count: usize) {
     }
 }
 
-fn book(bench: &Bench) -> Vec<Orphan> {
-    bench.store.rows().books.orphans.values().cloned().collect()
+fn orphan_records(bench: &Bench) -> Vec<Orphan> {
+    bench.store.rows().records.orphans.values().cloned().collect()
 }
 
-fn asked(bench: &Bench) -> (usize, usize) {
+fn deletions_sent(bench: &Bench) -> (usize, usize) {
     (bench.fly.count(Action::DeleteMachine), bench.fly.count(Action::DeleteVolume))
 }
 
 /// A row as an operator writes it back from a backup.
-fn bring_back(bench: &Bench, like: &Town, town: TownId, machine: &MachineId, volume: &VolumeId) {
+fn restore_row(bench: &Bench, like: &Town, town: TownId, machine: &MachineId, volume: &VolumeId) {
     let row = Town {
         id: town,
         name: "barn".parse().unwrap(),

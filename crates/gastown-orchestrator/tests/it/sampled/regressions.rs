@@ -33,7 +33,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
             sleep(Duration::from_secs(61)).await;
             bench.replica().drift_detector.pass().await.unwrap();
         }
-        bench.assert_kept_promises(&format!("moved, {list:?}"));
+        bench.assert_invariants_and_history(&format!("moved, {list:?}"));
     }
 }
 
@@ -43,7 +43,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
 async fn a_destroy_takes_no_volume_that_is_leaving_for_one_that_is_not_shown_yet() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::NoCapacity);
-    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::Unseen);
+    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::NotYetVisible);
     let (replica, alice) = (bench.replica(), alice());
     let destroy = async {
         while bench.fly.world().volumes.len() < 2 {

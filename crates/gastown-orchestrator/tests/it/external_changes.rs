@@ -9,7 +9,7 @@ use crate::world::{Machine, Phase, Volume, World};
 
 impl World {
     /// The machine of a town, unless it is on its way out.
-    pub(crate) fn present(&mut self, town: TownId) -> Option<&mut Machine> {
+    pub(crate) fn present_machine(&mut self, town: TownId) -> Option<&mut Machine> {
         let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Destroying;
         self.machines.iter_mut().find(stays)
     }
@@ -17,7 +17,7 @@ impl World {
     /// As Fly does by itself when a host is to go: the data is on another volume then, which the machine mounts.
     pub(crate) fn move_volume(&mut self, town: TownId) -> bool {
         let to: VolumeId = format!("vol_{}", self.next()).parse().unwrap();
-        let Some(machine) = self.present(town) else { return false };
+        let Some(machine) = self.present_machine(town) else { return false };
         let from = std::mem::replace(&mut machine.volume, to.clone());
         let Some(volume) = self.volume(&from).filter(|volume| volume.destroying.is_none()) else { return false };
         let moved = Volume { id: to, made_at: Instant::now(), ..volume.clone() };
@@ -28,15 +28,15 @@ impl World {
 
     /// As a host that breaks: its machines are off, its volumes gone with their data.
     pub(crate) fn lose_volume(&mut self, town: TownId) -> bool {
-        let Some(machine) = self.present(town) else { return false };
+        let Some(machine) = self.present_machine(town) else { return false };
         let id = machine.volume.clone();
         let Some(volume) = self.volume(&id).filter(|volume| volume.used && volume.destroying.is_none()) else {
             return false;
         };
         (volume.gone, volume.held_by) = (true, None);
         let name = volume.name.clone();
-        self.lost.insert(name);
-        if let Some(machine) = self.present(town) {
+        self.lost_volumes.insert(name);
+        if let Some(machine) = self.present_machine(town) {
             machine.phase = Phase::Off;
         }
         true
@@ -58,7 +58,7 @@ impl World {
             metadata,
             phase: Phase::On(now),
             made_at: now,
-            unseen_until: None,
+            invisible_until: None,
         });
         if let Some(volume) = self.volume(&volume) {
             (volume.held_by, volume.made_at) = (Some(id), now);
@@ -68,7 +68,7 @@ impl World {
     /// As an operator does who makes a machine anew: another of the same name, on the same volume.
     pub(crate) fn replace_machine(&mut self, town: TownId, now: Instant) {
         let id = self.next_machine();
-        let old = self.present(town).unwrap();
+        let old = self.present_machine(town).unwrap();
         let new = Machine { id: id.clone(), phase: Phase::On(now), made_at: now, ..old.clone() };
         old.phase = Phase::Gone(now);
         self.volume(&new.volume).unwrap().held_by = Some(id);
@@ -79,7 +79,7 @@ impl World {
     /// nothing that there is.
     pub(crate) fn copy_machine(&mut self, town: TownId, now: Instant) {
         let (id, volume) = (self.next_machine(), format!("vol_{}", self.next()).parse().unwrap());
-        let original = self.present(town).unwrap().clone();
+        let original = self.present_machine(town).unwrap().clone();
         let (name, phase) = ("copy".to_owned(), Phase::On(now));
         self.machines.push(Machine { id, volume, name, phase, made_at: now, ..original });
     }

@@ -16,23 +16,23 @@ use crate::invariants::OPERATOR;
 use crate::world::{Phase, RELEASE};
 
 /// Passes of the inspector within which a row tells the truth again: three looks that agree, after one that was spoilt.
-const INSPECTIONS: usize = 4;
+const DRIFT_PASSES: usize = 4;
 /// Passes of the orphan sweeper within which an orphan is gone: the grace is seven passes long, then machine and volume go
 /// one after the other, then the book is closed.
 const ORPHAN_PASSES: usize = 12;
 
 /// By how much younger a thing is at its first pass than a period.
-const YOUNGER: Duration = Duration::from_secs(500);
+const CREATED_LATER_BY: Duration = Duration::from_secs(500);
 
 /// Where it happens.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) scenario: Scenario,
     pub(super) bench: Bench,
     pub(super) town: Option<TownId>,
     pub(super) rig: Option<RigId>,
 }
 
-impl Stage {
+impl Fixture {
     pub(super) fn town(&self) -> TownId {
         self.town.unwrap()
     }
@@ -41,29 +41,36 @@ impl Stage {
     pub(super) async fn recover(&self, case: &Case) -> usize {
         let sweeps = self.bench.recover_in(&case.to_string()).await;
         match self.scenario {
-            Scenario::Inspect | Scenario::InspectMissing | Scenario::InspectReplaced | Scenario::InspectMoved => {
-                self.until_well(INSPECTIONS, inspected).await;
+            Scenario::DriftMachineStopped
+            | Scenario::DriftMachineMissing
+            | Scenario::DriftMachineReplaced
+            | Scenario::DriftVolumeMoved => {
+                self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             // That the volume is lost is for an inspection to say, or that the machine is gone where no stop was accepted.
-            Scenario::InspectLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
-                self.until_well(INSPECTIONS, inspected).await;
+            Scenario::DriftVolumeLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
+                self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             // Who stands still right at the call powers on what another one has powered off by then; Fly knows no claims.
-            Scenario::StartUnwell if case.hangs_at_fly() => self.until_well(INSPECTIONS, inspected).await,
-            Scenario::SweepOrphans | Scenario::SweepInPart => self.until_well(ORPHAN_PASSES, searched).await,
-            Scenario::SweepSecond => {
+            Scenario::StartUnhealthy if case.hangs_at_fly() => {
+                self.until_consistent(DRIFT_PASSES, run_drift_detector).await
+            }
+            Scenario::SweepOrphans | Scenario::SweepIncompleteLists => {
+                self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await
+            }
+            Scenario::SweepSecondMachine => {
                 // Nobody but the operator would.
-                self.until_well(1, async |replica| deleted_by_an_operator(replica).await).await;
-                self.until_well(ORPHAN_PASSES, searched).await;
+                self.until_consistent(1, async |replica| delete_as_operator(replica).await).await;
+                self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await;
             }
             _ => {}
         }
         sweeps
     }
 
-    async fn until_well(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
+    async fn until_consistent(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
         for _ in 0..passes {
-            if self.bench.broken_invariants().is_empty() && self.bench.store.rows().books.orphans.is_empty() {
+            if self.bench.invariant_violations().is_empty() && self.bench.store.rows().records.orphans.is_empty() {
                 return;
             }
             pass(&self.bench.replica()).await;
@@ -90,12 +97,12 @@ impl Stage {
         let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
         towns.destroy_town(&alice(), barn).await.unwrap();
         // The first pass finds them when they are so young that their age outlasts their grace.
-        self.bench.fly.world().add_orphans(barn, Instant::now() + YOUNGER);
+        self.bench.fly.world().add_orphans(barn, Instant::now() + CREATED_LATER_BY);
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
     }
 
     /// One rig to be added, one to be removed; the sandbox could not be asked.
-    pub(super) async fn leave_rigs_unsettled(&self) {
+    pub(super) async fn leave_rigs_pending(&self) {
         let towns = self.bench.replica().towns;
         let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap();
         for call in [Call::AddRig, Call::RemoveRig] {
@@ -107,29 +114,29 @@ impl Stage {
     }
 
     /// The tombstone of somebody who writes to the table past this service.
-    pub(super) fn hide_by_hand(&self) {
+    pub(super) fn soft_delete_by_hand(&self) {
         let (town, mut rows) = (self.town(), self.bench.store.rows());
         let row = rows.towns.get_mut(&town).unwrap();
         (row.destroyed_at, row.status) = (Some(row.created_at), TownStatus::Destroyed);
         row.sandbox_id = row.sandbox_id.tombstone(town);
-        rows.hidden.insert(town, Instant::now());
+        rows.soft_deleted.insert(town, Instant::now());
     }
 }
 
 /// One pass of the inspector, a period after whatever was before.
-pub(super) async fn inspected(replica: &Replica) {
+pub(super) async fn run_drift_detector(replica: &Replica) {
     sleep(Duration::from_secs(61)).await;
-    until_it_dies(replica, replica.drift_detector.pass()).await;
+    attempt(replica, replica.drift_detector.pass()).await;
 }
 
 /// One pass of the orphan sweeper, a period after whatever was before.
-pub(super) async fn searched(replica: &Replica) {
+pub(super) async fn run_orphan_sweeper(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
-    until_it_dies(replica, replica.orphans.pass()).await;
+    attempt(replica, replica.orphans.pass()).await;
 }
 
-pub(super) async fn until_it_dies<T>(replica: &Replica, call: impl Future<Output = T>) {
-    let _ = replica.survives(call).await;
+pub(super) async fn attempt<T>(replica: &Replica, call: impl Future<Output = T>) {
+    let _ = replica.unless_crashed(call).await;
 }
 
 pub(super) fn keyed() -> CreateTown {
@@ -137,10 +144,10 @@ pub(super) fn keyed() -> CreateTown {
 }
 
 pub(super) fn with_rig() -> CreateTown {
-    let mut wish = request("mill");
+    let mut request = request("mill");
     let repo_url = "https://github.com/acme/engine".parse().unwrap();
-    wish.config.rigs = vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Branch::main() }];
-    wish
+    request.config.rigs = vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Branch::main() }];
+    request
 }
 
 pub(super) fn rig(town: TownId, name: &str) -> AddRig {
@@ -154,20 +161,20 @@ pub(super) fn rig(town: TownId, name: &str) -> AddRig {
 }
 
 /// An operator deletes every second machine that a look through all apps shows, and does not ask how long it has been there.
-pub(super) async fn deleted_by_an_operator(replica: &Replica) {
+pub(super) async fn delete_as_operator(replica: &Replica) {
     let delete = async {
         let Ok(survey) = replica.orphans.survey(Grace::NONE).await else { return };
         for found in survey.orphans {
             let _ = replica.orphans.delete(&found.sighting, OPERATOR).await;
         }
     };
-    until_it_dies(replica, delete).await;
+    attempt(replica, delete).await;
 }
 
 /// Waits until Fly is asked for this, and says for which town; gives up where it never is.
-pub(super) async fn once_asked_for(bench: &Bench, asked: Action) -> Option<TownId> {
+pub(super) async fn wait_for_call(bench: &Bench, call: Action) -> Option<TownId> {
     for _ in 0..2000 {
-        if bench.fly.count(asked) > 0 {
+        if bench.fly.count(call) > 0 {
             return bench.store.rows().towns.keys().next().copied();
         }
         sleep(Duration::from_millis(100)).await;
@@ -176,10 +183,10 @@ pub(super) async fn once_asked_for(bench: &Bench, asked: Action) -> Option<TownI
 }
 
 /// A town whose creator died with the machine made and nobody told.
-pub(super) async fn abandoned(bench: &Bench, wish: CreateTown) -> TownId {
+pub(super) async fn abandoned_create(bench: &Bench, request: CreateTown) -> TownId {
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
-    until_it_dies(&replica, replica.towns.create_town(&alice(), wish)).await;
+    attempt(&replica, replica.towns.create_town(&alice(), request)).await;
     sleep(Duration::from_secs(60)).await;
     bench.only_town()
 }

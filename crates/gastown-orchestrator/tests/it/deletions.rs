@@ -3,22 +3,22 @@
 use gastown_domain::{MachineId, Power, TownId, VolumeId};
 use tokio::time::Instant;
 
-use crate::world::{LEAVE, Phase, World};
+use crate::world::{DELETION, Phase, World};
 
 /// A deletion that Fly was asked for, and when.
 #[derive(Debug, Clone)]
-pub(crate) struct Grave {
+pub(crate) struct Deletion {
     pub(crate) id: String,
     /// By which it was a town's.
     pub(crate) name: String,
-    pub(crate) what: Buried,
+    pub(crate) resource: DeletedResource,
     pub(crate) at: Instant,
     /// Lists of everything were not whole then.
-    pub(crate) was_garbled: bool,
+    pub(crate) lists_were_incomplete: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Buried {
+pub(crate) enum DeletedResource {
     Machine,
     UnusedVolume,
     VolumeWithData,
@@ -26,23 +26,29 @@ pub(crate) enum Buried {
 
 impl World {
     /// Deletes a volume that nothing holds; it is gone a while later.
-    pub(crate) fn bury_volume(&mut self, id: &VolumeId, now: Instant) {
-        let gone_at = now + if self.volumes_leave_slowly { LEAVE * 120 } else { LEAVE };
+    pub(crate) fn delete_volume(&mut self, id: &VolumeId, now: Instant) {
+        let gone_at = now + if self.volumes_are_deleted_slowly { DELETION * 120 } else { DELETION };
         let Some(volume) = self.volume(id).filter(|volume| volume.destroying.is_none()) else { return };
         volume.destroying = Some(gone_at);
-        let what = if volume.used { Buried::VolumeWithData } else { Buried::UnusedVolume };
+        let resource = if volume.used { DeletedResource::VolumeWithData } else { DeletedResource::UnusedVolume };
         let name = volume.name.clone();
-        let was_garbled = self.is_garbled(now);
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what, at: now, was_garbled });
+        let lists_were_incomplete = self.lists_are_incomplete(now);
+        self.deletions.push(Deletion { id: id.as_str().to_owned(), name, resource, at: now, lists_were_incomplete });
     }
 
-    pub(crate) fn bury_machine(&mut self, id: &MachineId, now: Instant) {
+    pub(crate) fn delete_machine(&mut self, id: &MachineId, now: Instant) {
         let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Destroying) else { return };
-        machine.phase = Phase::Destroying(now + LEAVE);
+        machine.phase = Phase::Destroying(now + DELETION);
         // A copy has a name of its own, and says of whom it is.
         let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
         let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
-        let was_garbled = self.is_garbled(now);
-        self.graves.push(Grave { id: id.as_str().to_owned(), name, what: Buried::Machine, at: now, was_garbled });
+        let lists_were_incomplete = self.lists_are_incomplete(now);
+        self.deletions.push(Deletion {
+            id: id.as_str().to_owned(),
+            name,
+            resource: DeletedResource::Machine,
+            at: now,
+            lists_were_incomplete,
+        });
     }
 }

@@ -7,8 +7,7 @@ use gastown_domain::{Drift, Failure, TownStatus};
 use tokio::time::Instant;
 
 use super::{
-    EVERY, agreed, drift_of, looked_at, lose_volume, pass, remove_machine, suspected, turn_off, undecided,
-    without_machine,
+    EVERY, agreed, drift_of, lose_volume, pass, remove_machine, suspected, taken, turn_off, undecided, without_machine,
 };
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
@@ -45,11 +44,11 @@ async fn towns_that_something_happens_to_are_their_drivers() {
     let replica = bench.replica();
     let alice = alice();
     let create = replica.towns.create_town(&alice, request("mill"));
-    assert!(replica.survives(create).await.is_none());
+    assert!(replica.unless_crashed(create).await.is_none());
     let gone = bench.running("forge").await;
     bench.replica().towns.destroy_town(&alice, gone.id).await.unwrap();
 
-    assert_eq!(pass(&bench).await, looked_at(0), "neither one on its way nor a tombstone");
+    assert_eq!(pass(&bench).await, taken(0), "neither one on its way nor a tombstone");
 }
 
 #[tokio::test(start_paused = true)]

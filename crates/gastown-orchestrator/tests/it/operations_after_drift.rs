@@ -26,7 +26,7 @@ async fn a_stop_of_a_town_whose_machine_is_gone_says_so() {
             bench.store.schedule().next(Call::Store(Query::Finish), 1, Fault::CrashBefore);
         }
 
-        let _ = replica.survives(replica.towns.stop_town(&alice, before.id)).await;
+        let _ = replica.unless_crashed(replica.towns.stop_town(&alice, before.id)).await;
         bench.recover().await;
 
         let health = bench.replica().towns.town_status(&alice, before.id).await.unwrap().health;
@@ -63,7 +63,7 @@ async fn a_start_that_made_a_machine_anew_and_failed_misses_none() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
 
     replica.towns.start_town(&alice(), town).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_start_takes_no_other_volume_of_the_name_for_the_lost_one() {
             let mut world = bench.fly.world();
             world.volumes[0].gone = true;
             let name = world.volumes[0].name.clone();
-            world.lost.insert(name);
+            world.lost_volumes.insert(name);
             if !machine_is_there {
                 world.machines[0].phase = Phase::Gone(Instant::now());
             }

@@ -6,51 +6,51 @@ use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::moves::Mischief;
-use super::play::Play;
+use super::run::Run;
+use super::steps::ExternalEvent;
 use crate::store::Rows;
 use crate::world::{BOOT, Phase, STOP, World};
 
 /// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
-const MOST_LOSSES: usize = 3;
+const MAX_LOSSES: usize = 3;
 
 /// What has happened so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Events {
+pub(super) struct EventLog {
     pub(super) counts: BTreeMap<&'static str, usize>,
     losses: usize,
     /// Whose operation somebody deleted: with the row goes what was asked of Fly and not answered.
-    pub(super) forgotten: BTreeSet<TownId>,
+    pub(super) lost_operations: BTreeSet<TownId>,
 }
 
-impl Play {
-    pub(super) fn befall(&mut self, mischief: Mischief) {
-        let happened = self.try_to(mischief);
+impl Run {
+    pub(super) fn apply_event(&mut self, event: ExternalEvent) {
+        let happened = self.try_apply(event);
         if happened {
-            *self.events.counts.entry(mischief.name()).or_default() += 1;
+            *self.events.counts.entry(event.name()).or_default() += 1;
         }
     }
 
     /// Whether there was something for it to happen to.
-    fn try_to(&mut self, mischief: Mischief) -> bool {
+    fn try_apply(&mut self, event: ExternalEvent) -> bool {
         let now = Instant::now();
         let bench = &self.bench;
-        let town = mischief.town().and_then(|number| self.numbered(number));
+        let town = event.town().and_then(|number| self.numbered(number));
         let mut world = bench.fly.world();
-        match mischief {
-            Mischief::StopMachine { .. } => turn(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
+        match event {
+            ExternalEvent::StopMachine { .. } => set_phase(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
             // Without its volume it cannot.
-            Mischief::StartMachine { .. } => {
-                let mounted = town.and_then(|town| world.present(town)).map(|machine| machine.volume.clone());
+            ExternalEvent::StartMachine { .. } => {
+                let mounted = town.and_then(|town| world.present_machine(town)).map(|machine| machine.volume.clone());
                 mounted.is_some_and(|volume| world.volume(&volume).is_some())
-                    && turn(town, &mut world, Power::Off, Phase::Starting(now + BOOT))
+                    && set_phase(town, &mut world, Power::Off, Phase::Starting(now + BOOT))
             }
-            Mischief::FailMachine { .. } => turn(town, &mut world, Power::On, Phase::Failed),
-            Mischief::DestroyMachine { .. } => {
-                let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
+            ExternalEvent::FailMachine { .. } => set_phase(town, &mut world, Power::On, Phase::Failed),
+            ExternalEvent::DestroyMachine { .. } => {
+                let Some(town) = town.filter(|_| self.events.losses < MAX_LOSSES) else { return false };
                 // With its machine gone, nothing says any more that a volume that was moved is the town's.
                 let row = bench.store.town(town);
-                let Some(machine) = world.present(town) else { return false };
+                let Some(machine) = world.present_machine(town) else { return false };
                 if row.volume_id.is_some_and(|named| named != machine.volume) {
                     return false;
                 }
@@ -58,46 +58,46 @@ impl Play {
                 self.events.losses += 1;
                 true
             }
-            Mischief::MoveVolume { .. } => town.is_some_and(|town| world.move_volume(town)),
-            Mischief::LoseVolume { .. } => {
-                let Some(town) = town.filter(|_| self.events.losses < MOST_LOSSES) else { return false };
+            ExternalEvent::MoveVolume { .. } => town.is_some_and(|town| world.move_volume(town)),
+            ExternalEvent::LoseVolume { .. } => {
+                let Some(town) = town.filter(|_| self.events.losses < MAX_LOSSES) else { return false };
                 // Until a town has run, its volume may be replaced by another.
                 let has_data = bench.store.town(town).status != TownStatus::Provisioning;
                 let lost = has_data && world.lose_volume(town);
                 self.events.losses += usize::from(lost);
                 lost
             }
-            Mischief::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
-            Mischief::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
-            Mischief::LoseOperation { .. } => {
+            ExternalEvent::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
+            ExternalEvent::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
+            ExternalEvent::LoseOperation { .. } => {
                 let Some(town) = town.filter(|town| lose_operation(&mut bench.store.rows(), *town)) else {
                     return false;
                 };
-                self.events.forgotten.insert(town);
+                self.events.lost_operations.insert(town);
                 true
             }
-            Mischief::RefuseRig { name } => world.refused_rigs.insert(["engine", "wheel"][name].to_owned()),
-            Mischief::LeaveOrphans if self.events.counts.contains_key(mischief.name()) => false,
-            Mischief::LeaveOrphans => {
+            ExternalEvent::RefuseRig { name } => world.refused_rigs.insert(["engine", "wheel"][name].to_owned()),
+            ExternalEvent::LeaveOrphans if self.events.counts.contains_key(event.name()) => false,
+            ExternalEvent::LeaveOrphans => {
                 world.add_orphans(TownId::new(Uuid::from_u128(u128::MAX >> 1)), now);
                 true
             }
-            Mischief::Fill => world.full.insert("iad".parse().unwrap()),
-            Mischief::Empty => std::mem::take(&mut world.full).pop_first().is_some(),
-            Mischief::LoseHosts => !std::mem::replace(&mut world.unreachable_hosts, true),
-            Mischief::FindHosts => std::mem::replace(&mut world.unreachable_hosts, false),
+            ExternalEvent::Fill => world.full_regions.insert("iad".parse().unwrap()),
+            ExternalEvent::Empty => std::mem::take(&mut world.full_regions).pop_first().is_some(),
+            ExternalEvent::LoseHosts => !std::mem::replace(&mut world.unreachable_hosts, true),
+            ExternalEvent::FindHosts => std::mem::replace(&mut world.unreachable_hosts, false),
         }
     }
 
     /// What passes by itself is over.
-    pub(super) fn end_mischief(&mut self) {
-        for mischief in [Mischief::FreeRigs, Mischief::Empty, Mischief::FindHosts] {
-            self.try_to(mischief);
+    pub(super) fn end_external_events(&mut self) {
+        for event in [ExternalEvent::FreeRigs, ExternalEvent::Empty, ExternalEvent::FindHosts] {
+            self.try_apply(event);
         }
     }
 }
 
-impl Mischief {
+impl ExternalEvent {
     const fn town(self) -> Option<usize> {
         match self {
             Self::StopMachine { town } | Self::StartMachine { town } | Self::FailMachine { town } => Some(town),
@@ -129,8 +129,8 @@ impl Mischief {
     }
 }
 
-fn turn(town: Option<TownId>, world: &mut World, from: Power, to: Phase) -> bool {
-    let machine = town.and_then(|town| world.present(town)).filter(|machine| machine.power() == from);
+fn set_phase(town: Option<TownId>, world: &mut World, from: Power, to: Phase) -> bool {
+    let machine = town.and_then(|town| world.present_machine(town)).filter(|machine| machine.power() == from);
     machine.map(|machine| machine.phase = to).is_some()
 }
 

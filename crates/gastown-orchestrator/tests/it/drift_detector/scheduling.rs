@@ -7,7 +7,7 @@ use gastown_domain::ports::Action;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{EVERY, agreed, corrected, inspector_on, pass, stopped, suspected, turn_off, undecided};
+use super::{EVERY, agreed, corrected, detector_on, pass, stopped, suspected, turn_off, undecided};
 use crate::bench::{Bench, settings};
 use crate::faults::{Call, Fault, Process, Query};
 
@@ -16,7 +16,7 @@ async fn two_replicas_at_once_make_one_pass() {
     let bench = Bench::new();
     bench.running("mill").await;
     sleep(EVERY).await;
-    let (one, other) = (inspector_on(&bench, &Process::default()), inspector_on(&bench, &Process::default()));
+    let (one, other) = (detector_on(&bench, &Process::default()), detector_on(&bench, &Process::default()));
 
     let (first, second) = tokio::join!(one.pass(), other.pass());
 
@@ -36,7 +36,7 @@ async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
         bench.store.schedule().next(call, 1, Fault::CrashBefore);
         sleep(EVERY).await;
         let process = Process::default();
-        let drift_detector = inspector_on(&bench, &process);
+        let drift_detector = detector_on(&bench, &process);
         tokio::select! {
             biased;
             report = drift_detector.pass() => panic!("{call:?}: {report:?}"),
@@ -63,10 +63,10 @@ async fn with_a_slow_fly() -> Bench {
 #[tokio::test(start_paused = true)]
 async fn a_slow_pass_keeps_its_turn() {
     let bench = with_a_slow_fly().await;
-    let slow = inspector_on(&bench, &Process::default());
+    let slow = detector_on(&bench, &Process::default());
     let other = async {
         sleep(Duration::from_secs(70)).await;
-        inspector_on(&bench, &Process::default()).pass().await
+        detector_on(&bench, &Process::default()).pass().await
     };
     let (slow, other) = tokio::join!(slow.pass(), other);
     assert_eq!((slow.unwrap(), other.unwrap()), (Some(undecided(40)), None));
@@ -77,7 +77,7 @@ async fn a_pass_that_cannot_keep_its_turn_is_broken_off() {
     let bench = with_a_slow_fly().await;
     bench.store.schedule().always(Call::Store(Query::ProlongPass), Fault::NotSent);
     let began = Instant::now();
-    let report = inspector_on(&bench, &Process::default()).pass().await.unwrap();
+    let report = detector_on(&bench, &Process::default()).pass().await.unwrap();
     assert_eq!(report, None);
     assert!(began.elapsed() < settings().policy.lease + Duration::from_secs(20), "{:?}", began.elapsed());
 }
@@ -105,7 +105,7 @@ async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
     bench.store.schedule().next(Call::Store(Query::ClaimPass), 2, Fault::NotSent);
-    let (stop, drift_detector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
+    let (stop, drift_detector) = (CancellationToken::new(), detector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();
         async move { drift_detector.run(stop).await }

@@ -63,7 +63,7 @@ async fn a_removal_that_fails_for_a_day_is_asked_for_ever_less_often_and_ends_on
     assert!(bench.store.rows().operations[&town].operation.attempt >= Policy::production().alert_attempts);
     assert!(bench.store.town(town).machine_id.is_some(), "the id is kept");
 
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     sleep(15 * MINUTE).await;
     stop.cancel();
     workers.await.unwrap();
@@ -82,7 +82,7 @@ async fn a_volume_whose_deletion_fails_is_named_until_it_is_gone() {
     let row = bench.store.town(town);
     assert_eq!((row.machine_id, row.volume_id.is_some()), (None, true));
 
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     assert!(bench.until_quiet().await.is_some());
     bench.assert_nothing_left(town);
 }
@@ -98,11 +98,11 @@ async fn a_create_that_fly_holds_up_is_not_rolled_back_for_waiting() {
     assert_eq!(row.last_error, Some(Failure::Throttled), "the owner sees what it waits for");
     assert!(row.deadline_at > row.created_at + Policy::production().create_timeout, "the queue does not count");
 
-    let (stop, patience) = (replica.stop.clone(), Policy::production().create_timeout);
+    let (stop, timeout) = (replica.stop.clone(), Policy::production().create_timeout);
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
-    sleep(patience * 2).await;
+    sleep(timeout * 2).await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Provisioning, "still in the queue");
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     sleep(11 * MINUTE).await;
     stop.cancel();
     workers.await.unwrap();
@@ -117,7 +117,7 @@ async fn a_process_whose_clock_is_wrong_waits_for_fly_as_long_as_any() {
         let bench = Bench::new();
         bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
         let replica = bench.replica();
-        replica.process.jump(TimeDelta::hours(hours));
+        replica.process.shift_clock(TimeDelta::hours(hours));
         let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
         let stop = replica.stop.clone();
         let workers = tokio::spawn(replica.workers.run(stop.clone()));
@@ -200,7 +200,7 @@ async fn a_town_that_nobody_brings_up_is_brought_up_and_what_was_made_for_it_is_
         let bench = Bench::new();
         bench.fly.schedule().next(Call::Fly(lost_at), 1, Fault::CrashAfter);
         let (replica, alice) = (bench.replica(), alice());
-        assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+        assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
         // The row that would tell what was asked for is lost as well.
         bench.store.rows().operations.clear();
         bench.recover().await;
@@ -308,8 +308,8 @@ async fn a_create_does_not_wait_for_ever_for_the_towns_rigs() {
     while bench.store.town(town).status != TownStatus::Running {
         sleep(Duration::from_secs(1)).await;
     }
-    let patience = Policy::production().rigs_timeout;
-    assert!(began.elapsed() < patience + MINUTE, "{:?}", began.elapsed());
+    let timeout = Policy::production().rigs_timeout;
+    assert!(began.elapsed() < timeout + MINUTE, "{:?}", began.elapsed());
 
     bench.recover().await;
     bench.assert_invariants("its rigs follow");
@@ -329,7 +329,7 @@ async fn what_hinders_one_part_of_a_sweep_hinders_no_other() {
         let bench = Bench::new();
         bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
         let (replica, alice) = (bench.replica(), alice());
-        assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+        assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
         bench.store.schedule().always(Call::Store(hindered), Fault::NotSent);
         sleep(Policy::production().lease).await;
 

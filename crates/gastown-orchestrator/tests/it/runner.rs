@@ -34,7 +34,7 @@ pub(crate) fn in_paused_time<T>(history: impl Future<Output = T>) -> T {
 }
 
 /// Says it where a log of the tests has it, though nothing failed, and where `cargo xtask test` collects figures.
-pub(crate) fn say(line: &str) {
+pub(crate) fn print_figures(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
     if let Some(folder) = std::env::var_os("TEST_FIGURES") {

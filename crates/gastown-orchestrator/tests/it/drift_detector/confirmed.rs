@@ -5,19 +5,19 @@ use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
-    Sabotage, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, stopped, suspected,
-    switch, turn_off, undecided, with_another, without_machine,
+    WorldChange, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, set_phase, stopped,
+    suspected, turn_off, undecided, with_other_machine, without_machine,
 };
 use crate::bench::Bench;
 use crate::faults::{Call, Query};
 use crate::world::{Phase, Volume, World};
 
 fn fail(world: &mut World) {
-    switch(world, Phase::Failed);
+    set_phase(world, Phase::Failed);
 }
 
 fn turn_on(world: &mut World) {
-    switch(world, Phase::On(Instant::now()));
+    set_phase(world, Phase::On(Instant::now()));
 }
 
 /// To another host, as Fly does by itself: the machine keeps its id and mounts a copy with another id.
@@ -38,30 +38,50 @@ async fn town_of(bench: &Bench, status: TownStatus) -> Town {
 
 struct Case {
     before: TownStatus,
-    what: Sabotage,
+    change: WorldChange,
     drift: Drift,
-    truth: fn(Town) -> Town,
+    corrected_row: fn(Town) -> Town,
 }
 
 const CASES: [Case; 11] = [
-    Case { before: TownStatus::Running, what: turn_off, drift: Drift::MachineStopped, truth: stopped },
-    Case { before: TownStatus::Running, what: fail, drift: Drift::MachineStopped, truth: stopped },
-    Case { before: TownStatus::Stopped, what: turn_on, drift: Drift::MachineStarted, truth: running },
-    Case { before: TownStatus::Running, what: remove_machine, drift: Drift::MachineMissing, truth: without_machine },
-    Case { before: TownStatus::Stopped, what: remove_machine, drift: Drift::MachineMissing, truth: without_machine },
-    Case { before: TownStatus::Running, what: replace_machine, drift: Drift::MachineReplaced, truth: with_another },
-    Case { before: TownStatus::Stopped, what: replace_machine, drift: Drift::MachineReplaced, truth: with_another },
-    Case { before: TownStatus::Running, what: move_volume, drift: Drift::VolumeMoved, truth: elsewhere },
-    Case { before: TownStatus::Stopped, what: move_volume, drift: Drift::VolumeMoved, truth: elsewhere },
-    Case { before: TownStatus::Stopped, what: lose_volume, drift: Drift::VolumeLost, truth: unchanged },
+    Case { before: TownStatus::Running, change: turn_off, drift: Drift::MachineStopped, corrected_row: stopped },
+    Case { before: TownStatus::Running, change: fail, drift: Drift::MachineStopped, corrected_row: stopped },
+    Case { before: TownStatus::Stopped, change: turn_on, drift: Drift::MachineStarted, corrected_row: running },
     Case {
         before: TownStatus::Running,
-        what: |world| {
+        change: remove_machine,
+        drift: Drift::MachineMissing,
+        corrected_row: without_machine,
+    },
+    Case {
+        before: TownStatus::Stopped,
+        change: remove_machine,
+        drift: Drift::MachineMissing,
+        corrected_row: without_machine,
+    },
+    Case {
+        before: TownStatus::Running,
+        change: replace_machine,
+        drift: Drift::MachineReplaced,
+        corrected_row: with_other_machine,
+    },
+    Case {
+        before: TownStatus::Stopped,
+        change: replace_machine,
+        drift: Drift::MachineReplaced,
+        corrected_row: with_other_machine,
+    },
+    Case { before: TownStatus::Running, change: move_volume, drift: Drift::VolumeMoved, corrected_row: elsewhere },
+    Case { before: TownStatus::Stopped, change: move_volume, drift: Drift::VolumeMoved, corrected_row: elsewhere },
+    Case { before: TownStatus::Stopped, change: lose_volume, drift: Drift::VolumeLost, corrected_row: unchanged },
+    Case {
+        before: TownStatus::Running,
+        change: |world| {
             move_volume(world);
             world.volumes[1].name.replace_range(.., "somebody_elses");
         },
         drift: Drift::VolumeLost,
-        truth: unchanged,
+        corrected_row: unchanged,
     },
 ];
 
@@ -79,24 +99,24 @@ fn elsewhere(town: Town) -> Town {
 
 #[tokio::test(start_paused = true)]
 async fn every_drift_is_believed_after_three_looks_and_not_before() {
-    for (number, Case { before, what, drift, truth }) in CASES.into_iter().enumerate() {
+    for (number, Case { before, change, drift, corrected_row }) in CASES.into_iter().enumerate() {
         let bench = Bench::new();
         let town = town_of(&bench, before).await;
         assert_eq!(pass(&bench).await, agreed(1), "{number}");
-        what(&mut bench.fly.world());
+        change(&mut bench.fly.world());
 
-        for look in 1..=2 {
-            assert_eq!(pass(&bench).await, suspected(1), "{number}: {drift:?} at look {look}");
-            assert_eq!(bench.store.town(town.id), town, "{number}: {drift:?} at look {look}");
-            assert_eq!(drift_of(&bench, town.id), None, "{number}: {drift:?} at look {look}");
+        for observation in 1..=2 {
+            assert_eq!(pass(&bench).await, suspected(1), "{number}: {drift:?} at look {observation}");
+            assert_eq!(bench.store.town(town.id), town, "{number}: {drift:?} at look {observation}");
+            assert_eq!(drift_of(&bench, town.id), None, "{number}: {drift:?} at look {observation}");
         }
         assert_eq!(pass(&bench).await, corrected(1), "{number}: {drift:?}");
-        assert_eq!(bench.store.town(town.id), truth(town.clone()), "{number}: {drift:?}");
+        assert_eq!(bench.store.town(town.id), corrected_row(town.clone()), "{number}: {drift:?}");
         assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
 
         // The row is true now, and the owner still reads what happened.
         assert_eq!(pass(&bench).await, agreed(1), "{number}: {drift:?}");
-        assert_eq!(bench.store.rows().books.drifts, [(town.id, drift)], "{number}");
+        assert_eq!(bench.store.rows().records.drifts, [(town.id, drift)], "{number}");
         assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
     }
 }
@@ -106,7 +126,7 @@ async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_not
     let bench = Bench::new();
     let town = bench.running("mill").await;
     let calm = |world: &mut World| world.unreachable_hosts = false;
-    let steps: [(Sabotage, DriftReport); 8] = [
+    let steps: [(WorldChange, DriftReport); 8] = [
         (turn_off, suspected(1)),
         (|_| {}, suspected(1)),
         (turn_on, agreed(1)),
@@ -116,8 +136,8 @@ async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_not
         (|_| {}, corrected(1)),
         (|_| {}, agreed(1)),
     ];
-    for (number, (what, want)) in steps.into_iter().enumerate() {
-        what(&mut bench.fly.world());
+    for (number, (change, want)) in steps.into_iter().enumerate() {
+        change(&mut bench.fly.world());
         assert_eq!(pass(&bench).await, want, "step {number}");
     }
     assert_eq!(bench.store.town(town.id).status, TownStatus::Stopped);
@@ -135,8 +155,8 @@ async fn a_machine_that_somebody_replaced_and_stopped_is_adopted_and_then_seen_t
     for _ in 0..6 {
         pass(&bench).await;
     }
-    assert_eq!(bench.store.town(town.id), stopped(with_another(town.clone())));
-    let news = bench.store.rows().books.drifts.clone();
+    assert_eq!(bench.store.town(town.id), stopped(with_other_machine(town.clone())));
+    let news = bench.store.rows().records.drifts.clone();
     assert_eq!(news, [(town.id, Drift::MachineReplaced), (town.id, Drift::MachineStopped)]);
     bench.assert_invariants("replaced and off");
 }
@@ -156,7 +176,7 @@ async fn what_happens_once_more_needs_three_looks_once_more() {
     }
     for _ in 0..2 {
         assert_eq!(pass(&bench).await, suspected(1));
-        assert_eq!(bench.store.town(town.id), with_another(town.clone()));
+        assert_eq!(bench.store.town(town.id), with_other_machine(town.clone()));
     }
     assert_eq!(pass(&bench).await, corrected(1));
     bench.assert_invariants("replaced twice");

@@ -13,18 +13,18 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{sleep, timeout};
 
 use super::answers::Answers;
-use super::figures::{Figures, left_to_the_sweeper};
-use super::mischief::Events;
-use super::moves::{Move, REPLICAS};
+use super::external_events::EventLog;
+use super::figures::{Figures, left_to_sweeper};
+use super::steps::{REPLICAS, Step};
 use crate::bench::{Bench, Replica};
 use crate::faults::Call;
 use crate::world::Volume;
 
 /// Everything that stands still, waits for an answer or is sent late has gone on by then.
-const ALL_GO_ON: Duration = Duration::from_secs(240);
+const ALL_DELAYS_OVER: Duration = Duration::from_secs(240);
 /// Passes of the inspector within which every row tells the truth: three looks that agree, for each of two things that are
 /// untrue of one town, and one or two that come to nothing.
-const INSPECTIONS: usize = 8;
+const DRIFT_PASSES: usize = 8;
 /// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: the grace of a machine is
 /// seven passes long, that of a volume of a town that never was a day, six passes an hour.
 const ORPHAN_PASSES: usize = 24 * 6 + 12;
@@ -41,81 +41,81 @@ impl Jitter for SeededJitter {
 }
 
 /// One play.
-pub(super) struct Play {
+pub(super) struct Run {
     pub(super) bench: Bench,
     pub(super) replicas: Vec<Arc<Replica>>,
     pub(super) answers: Answers,
-    pub(super) events: Events,
+    pub(super) events: EventLog,
     pub(super) figures: Figures,
 }
 
 /// Plays the moves; answers what is wrong in the end, if anything is.
-pub(super) async fn play(seed: u64, moves: &[Move]) -> Result<Figures, String> {
-    let mut bench = Bench::with_dice(Arc::new(SeededJitter(Mutex::new(StdRng::seed_from_u64(seed)))));
+pub(super) async fn run(seed: u64, steps: &[Step]) -> Result<Figures, String> {
+    let mut bench = Bench::with_jitter(Arc::new(SeededJitter(Mutex::new(StdRng::seed_from_u64(seed)))));
     if seed.is_multiple_of(APP_PER_USER) {
         bench.give_each_user_an_app();
     }
     let replicas = (0..REPLICAS).map(|_| Arc::new(bench.replica())).collect();
-    let (answers, events, figures) = (Answers::default(), Events::default(), Figures::one());
-    let mut play = Play { bench, replicas, answers, events, figures };
-    for step in moves {
-        play.make(*step).await;
-        play.replace_the_dead();
+    let (answers, events, figures) = (Answers::default(), EventLog::default(), Figures::one());
+    let mut run = Run { bench, replicas, answers, events, figures };
+    for step in steps {
+        run.execute(*step).await;
+        run.replace_dead_replicas();
     }
-    play.end().await
+    run.end().await
 }
 
-impl Play {
-    async fn make(&mut self, step: Move) {
+impl Run {
+    async fn execute(&mut self, step: Step) {
         match step {
-            Move::Ask { at, user, wish, waits } => self.ask(at, user, wish, Duration::from_secs(waits)).await,
-            Move::Kill { at } => self.replicas[at].process.kill(),
-            Move::Restart { at } => self.restart(at).await,
-            Move::Hang { at, seconds } => {
+            Step::Request { at, user, request, waits } => self.ask(at, user, request, Duration::from_secs(waits)).await,
+            Step::Kill { at } => self.replicas[at].process.kill(),
+            Step::Restart { at } => self.restart(at).await,
+            Step::Hang { at, seconds } => {
                 self.replicas[at].process.hang(Duration::from_secs(seconds));
                 self.figures.hangs += 1;
             }
-            Move::Clock { at, seconds } => self.replicas[at].process.jump(TimeDelta::seconds(seconds)),
-            Move::Trouble { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
-            Move::TroubleAt { call, fault } => self.bench.fly.schedule().next(Call::Fly(call), 1, fault),
-            Move::RegistryTrouble { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
-            Move::Weather { provider, registry, seed } => {
-                self.bench.fly.schedule().weather(provider, seed);
-                self.bench.store.schedule().weather(registry, !seed);
+            Step::Clock { at, seconds } => self.replicas[at].process.shift_clock(TimeDelta::seconds(seconds)),
+            Step::FaultBurst { after, times, fault } => self.bench.fly.schedule().fitting(after, times, fault),
+            Step::FaultAt { call, fault } => self.bench.fly.schedule().next(Call::Fly(call), 1, fault),
+            Step::RegistryFault { after, fault } => self.bench.store.schedule().fitting(after, 1, fault),
+            Step::RandomFaults { provider, registry, seed } => {
+                self.bench.fly.schedule().inject_randomly(provider, seed);
+                self.bench.store.schedule().inject_randomly(registry, !seed);
             }
-            Move::Calm => self.calm(),
-            Move::Sweep { at } => {
-                self.let_it(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
+            Step::StopFaults => self.stop_faults(),
+            Step::Sweep { at } => {
+                self.run_briefly(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
             }
-            Move::Inspect { at } => {
-                self.let_it(at, async |replica: &Replica| drop(replica.drift_detector.pass().await)).await;
+            Step::DetectDrift { at } => {
+                self.run_briefly(at, async |replica: &Replica| drop(replica.drift_detector.pass().await)).await;
             }
-            Move::SearchOrphans { at } => {
-                self.let_it(at, async |replica: &Replica| drop(replica.orphans.pass().await)).await;
+            Step::SweepOrphans { at } => {
+                self.run_briefly(at, async |replica: &Replica| drop(replica.orphans.pass().await)).await;
             }
-            Move::Mischief(mischief) => self.befall(mischief),
-            Move::Wait { seconds } => sleep(Duration::from_secs(seconds)).await,
+            Step::ExternalEvent(event) => self.apply_event(event),
+            Step::Wait { seconds } => sleep(Duration::from_secs(seconds)).await,
         }
     }
 
     /// Lets a process begin something, and does not wait for more than a moment.
-    async fn let_it(&self, at: usize, work: impl AsyncFn(&Replica)) {
+    async fn run_briefly(&self, at: usize, work: impl AsyncFn(&Replica)) {
         let replica = Arc::clone(&self.replicas[at]);
-        let _ = timeout(Duration::from_secs(2), replica.survives(work(&replica))).await;
+        let _ = timeout(Duration::from_secs(2), replica.unless_crashed(work(&replica))).await;
     }
 
     async fn restart(&mut self, at: usize) {
         let replica = &self.replicas[at];
         replica.stop.cancel();
         // Who does not end in time is killed, as a supervisor does.
-        let _ = timeout(Duration::from_secs(30), replica.survives(replica.towns.drained())).await;
+        let _ = timeout(Duration::from_secs(30), replica.unless_crashed(replica.towns.drained())).await;
         self.figures.deaths += usize::from(replica.process.is_dead());
         replica.process.kill();
         self.figures.restarts += 1;
         self.replicas[at] = Arc::new(self.bench.replica());
     }
 
-    fn replace_the_dead(&mut self) {
+    fn replace_dead_replicas(&mut self) {
         for at in 0..self.replicas.len() {
             if self.replicas[at].process.is_dead() {
                 self.figures.deaths += 1;
@@ -124,30 +124,30 @@ impl Play {
         }
     }
 
-    fn calm(&self) {
-        self.bench.fly.schedule().calm();
-        self.bench.store.schedule().calm();
+    fn stop_faults(&self) {
+        self.bench.fly.schedule().stop_faults();
+        self.bench.store.schedule().stop_faults();
     }
 
     /// Nothing strikes any more; what goes on without anybody asking goes on, and then all must be well.
     async fn end(mut self) -> Result<Figures, String> {
-        self.calm();
-        self.end_mischief();
-        sleep(ALL_GO_ON).await;
+        self.stop_faults();
+        self.end_external_events();
+        sleep(ALL_DELAYS_OVER).await;
         self.figures.sweeps = self.until_quiet().await?;
-        self.until_true(INSPECTIONS, inspect).await;
-        self.until_true(ORPHAN_PASSES, search_orphans).await;
-        self.figures.left_to_operators = self.clear_what_is_reported();
+        self.until_consistent(DRIFT_PASSES, inspect).await;
+        self.until_consistent(ORPHAN_PASSES, sweep_orphans).await;
+        self.figures.left_to_operators = self.delete_reported_volumes();
         // A row that was told the truth may have rigs to be settled.
         self.until_quiet().await?;
-        let wrong = [self.bench.broken_invariants(), self.bench.broken_promises(), self.answers.wrong()].concat();
+        let wrong = [self.bench.invariant_violations(), self.bench.history_violations(), self.answers.wrong()].concat();
         if !wrong.is_empty() {
             return Err(wrong.join("\n"));
         }
         self.figures.events = std::mem::take(&mut self.events.counts);
         self.figures.keys_refused = self.answers.keys_refused();
         self.figures.count(&self.bench);
-        let left = self.left_without_excuse();
+        let left = self.unexplained_leftovers();
         if !left.is_empty() {
             return Err(format!("left to the orphan sweeper: {left:?}"));
         }
@@ -158,22 +158,24 @@ impl Play {
     /// have anything left; of whose volumes lists showed nothing for too long, volumes; and a process that stood still between
     /// its last word to the registry and a create, what it then made for a town that was long destroyed, where the answer got
     /// lost too.
-    fn left_without_excuse(&self) -> Vec<(ResourceId, TownId)> {
-        let (hidden, stood_still) = (self.hidden_for_too_long(), self.stood_still());
-        let is_excused = |thing: &ResourceId, town: &TownId| {
-            let lists_hid_it = matches!(thing, ResourceId::Volume(_)) && hidden.contains(town);
-            lists_hid_it || self.events.forgotten.contains(town) || (stood_still && self.was_made_late(thing, *town))
+    fn unexplained_leftovers(&self) -> Vec<(ResourceId, TownId)> {
+        let (hidden, was_hung) = (self.hidden_from_lists(), self.was_hung());
+        let is_explained = |thing: &ResourceId, town: &TownId| {
+            let hidden_by_lists = matches!(thing, ResourceId::Volume(_)) && hidden.contains(town);
+            hidden_by_lists
+                || self.events.lost_operations.contains(town)
+                || (was_hung && self.was_created_after_fencing(thing, *town))
         };
-        left_to_the_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_excused(thing, town)).collect()
+        left_to_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_explained(thing, town)).collect()
     }
 
     /// Whether anything that hung would have lost its claim.
-    fn stood_still(&self) -> bool {
-        self.figures.hangs > 0 || self.bench.all_hits().iter().any(|hit| hit.fault.hangs())
+    fn was_hung(&self) -> bool {
+        self.figures.hangs > 0 || self.bench.all_injected_faults().iter().any(|injected| injected.fault.hangs())
     }
 
     /// Longer than a lease after its town was hidden: nobody who held a claim asked for it.
-    fn was_made_late(&self, thing: &ResourceId, town: TownId) -> bool {
+    fn was_created_after_fencing(&self, thing: &ResourceId, town: TownId) -> bool {
         let (rows, world) = (self.bench.store.rows(), self.bench.fly.world());
         let made_at = match thing {
             ResourceId::Machine(id) => {
@@ -182,28 +184,28 @@ impl Play {
             ResourceId::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
         };
         let lease = Policy::production().lease;
-        made_at.zip(rows.hidden.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
+        made_at.zip(rows.soft_deleted.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
     }
 
     /// Two things nobody can tell apart from what is well while they last: lists of volumes that one after the other show
     /// nothing, more often than looks must agree, after an answer that got lost; and a process that stands still right at a
     /// create, longer than its lease, and dies before it can take back what it made. Each may leave a second, empty volume,
     /// which no pass deletes, for it might hold data; the book of orphans says so, and an operator clears it away.
-    fn clear_what_is_reported(&self) -> usize {
+    fn delete_reported_volumes(&self) -> usize {
         // Each process that died may have left one.
-        let mut left_by_the_dead = if self.stood_still() { self.figures.deaths } else { 0 };
-        let hidden: Vec<_> = self.hidden_for_too_long().into_iter().map(TownId::volume_name).collect();
+        let mut left_by_crashes = if self.was_hung() { self.figures.deaths } else { 0 };
+        let hidden: Vec<_> = self.hidden_from_lists().into_iter().map(TownId::volume_name).collect();
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
             let thing = ResourceId::Volume(volume.id.clone());
-            rows.books.orphans.values().any(|it| it.thing == thing && it.reason == OrphanReason::Second)
+            rows.records.orphans.values().any(|it| it.thing == thing && it.reason == OrphanReason::Second)
         };
         let mut cleared = 0;
         for volume in world.volumes.iter_mut().filter(|it| !it.gone && !it.used && it.held_by.is_none() && reported(it))
         {
             if !hidden.contains(&volume.name) {
-                let Some(fewer) = left_by_the_dead.checked_sub(1) else { continue };
-                left_by_the_dead = fewer;
+                let Some(fewer) = left_by_crashes.checked_sub(1) else { continue };
+                left_by_crashes = fewer;
             }
             volume.gone = true;
             cleared += 1;
@@ -212,8 +214,8 @@ impl Play {
     }
 
     /// Towns whose volumes lists hid more often in a row than looks must agree.
-    fn hidden_for_too_long(&self) -> BTreeSet<TownId> {
-        self.bench.fly.world().hidden_for_longer_than(usize::from(Policy::production().agreeing_observations))
+    fn hidden_from_lists(&self) -> BTreeSet<TownId> {
+        self.bench.fly.world().hidden_in_more_lists_than(usize::from(Policy::production().agreeing_observations))
     }
 
     /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
@@ -226,9 +228,9 @@ impl Play {
         sweeps.ok_or_else(|| format!("never quiet: {:?}", self.bench.store.rows().operations))
     }
 
-    async fn until_true(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
+    async fn until_consistent(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
         for _ in 0..passes {
-            if self.bench.broken_invariants().is_empty() {
+            if self.bench.invariant_violations().is_empty() {
                 return;
             }
             pass(&self.bench.replica()).await;
@@ -243,7 +245,7 @@ async fn inspect(replica: &Replica) {
 }
 
 /// A pass of the orphan sweeper, a period after whatever was before.
-async fn search_orphans(replica: &Replica) {
+async fn sweep_orphans(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
     let _ = replica.orphans.pass().await;
 }

@@ -6,8 +6,8 @@ use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
-    EVERY, Sabotage, agreed, corrected, drift_of, looked_at, lose_volume, pass, remove_machine, replace_machine,
-    suspected, switch, undecided, with_another, without_machine,
+    EVERY, WorldChange, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, set_phase,
+    suspected, taken, undecided, with_other_machine, without_machine,
 };
 use crate::bench::{Bench, request};
 use crate::faults::{Call, Fault};
@@ -15,13 +15,13 @@ use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
 async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
-    let cases: [(&str, Sabotage); 5] = [
+    let cases: [(&str, WorldChange); 5] = [
         ("starting", |world| {
             world.never_start = true;
-            switch(world, Phase::Starting(Instant::now()));
+            set_phase(world, Phase::Starting(Instant::now()));
         }),
-        ("stopping", |world| switch(world, Phase::Stopping(Instant::now() + EVERY * 60))),
-        ("leaving", |world| switch(world, Phase::Destroying(Instant::now() + EVERY * 60))),
+        ("stopping", |world| set_phase(world, Phase::Stopping(Instant::now() + EVERY * 60))),
+        ("leaving", |world| set_phase(world, Phase::Destroying(Instant::now() + EVERY * 60))),
         ("a host that does not answer", |world| world.unreachable_hosts = true),
         ("two of one name", |world| {
             replace_machine(world);
@@ -30,10 +30,10 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
             world.machines.push(third);
         }),
     ];
-    for (case, what) in cases {
+    for (case, change) in cases {
         let bench = Bench::new();
         let town = bench.running("mill").await;
-        what(&mut bench.fly.world());
+        change(&mut bench.fly.world());
         for _ in 0..5 {
             assert_eq!(pass(&bench).await, undecided(1), "{case}");
         }
@@ -86,12 +86,12 @@ async fn a_look_that_fails_decides_nothing() {
 #[tokio::test(start_paused = true)]
 async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
     let (bench, _) = with_missing(120, 0).await;
-    let alarm = || bench.store.rows().books.passes["inspection"].alarm;
+    let alarm = || bench.store.rows().records.jobs["inspection"].alarm;
     bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
     // The first hundred are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::Refused), ..undecided(100) });
     assert_eq!(alarm(), Some(Alarm::Refused));
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     assert_eq!(pass(&bench).await, agreed(120));
     assert_eq!(alarm(), None);
 }
@@ -100,7 +100,7 @@ async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
 async fn one_town_whose_app_is_refused_alarms_nobody() {
     let (bench, _) = with_missing(3, 0).await;
     bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Misconfigured);
-    assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..looked_at(3) });
+    assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..taken(3) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
         }
         bench.fly.world().volumes[0].destroying = Some(Instant::now() + EVERY * 60);
         for _ in 0..4 {
-            let want = DriftReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
+            let want = DriftReport { agreed: towns - 1, undecided: 1, ..taken(towns) };
             assert_eq!(pass(&bench).await, want, "of {towns}");
         }
     }
@@ -133,7 +133,7 @@ async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays(
     for _ in 0..3 {
         pass(&bench).await;
     }
-    assert_eq!(bench.store.town(town.id), with_another(town));
+    assert_eq!(bench.store.town(town.id), with_other_machine(town));
 }
 
 /// A volume of the town's name that its machine does not mount: whose data it holds is not ours to guess (FM-22).
@@ -164,7 +164,7 @@ async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() 
     }
     assert_eq!(pass(&bench).await, corrected(1));
 
-    assert_eq!(bench.store.town(town.id), with_another(town));
+    assert_eq!(bench.store.town(town.id), with_other_machine(town));
     bench.assert_invariants("replaced");
 }
 
@@ -190,11 +190,11 @@ async fn many_absences_at_once_are_believed_by_nobody() {
     for _ in 0..4 {
         let report = pass(&bench).await;
         let alarm = Some(Alarm::ManyAbsent);
-        assert_eq!(report, DriftReport { agreed: 1, undecided: 6, alarm, ..looked_at(7) });
+        assert_eq!(report, DriftReport { agreed: 1, undecided: 6, alarm, ..taken(7) });
     }
-    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, Some(Alarm::ManyAbsent));
+    assert_eq!(bench.store.rows().records.jobs["inspection"].alarm, Some(Alarm::ManyAbsent));
     for town in &towns {
-        let health = bench.store.rows().books.health_of(town.id);
+        let health = bench.store.rows().records.health_of(town.id);
         assert_eq!((bench.store.town(town.id), health.suspicion, health.drift), (town.clone(), None, None));
     }
 
@@ -203,7 +203,7 @@ async fn many_absences_at_once_are_believed_by_nobody() {
         machine.phase = Phase::On(Instant::now());
     }
     assert_eq!(pass(&bench).await, agreed(7));
-    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, None);
+    assert_eq!(bench.store.rows().records.jobs["inspection"].alarm, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +230,7 @@ async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
         let want = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
         assert_eq!(pass(&bench).await, want);
     }
-    assert_eq!(bench.store.rows().books.drifts, []);
+    assert_eq!(bench.store.rows().records.drifts, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,10 +238,10 @@ async fn a_few_absences_among_many_towns_are_believed() {
     for (towns, missing) in [(4, 4), (15, 5)] {
         let (bench, rows) = with_missing(towns, missing).await;
         for _ in 0..2 {
-            let want = DriftReport { suspected: missing, agreed: towns - missing, ..looked_at(towns) };
+            let want = DriftReport { suspected: missing, agreed: towns - missing, ..taken(towns) };
             assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
         }
-        let want = DriftReport { corrected: missing, agreed: towns - missing, ..looked_at(towns) };
+        let want = DriftReport { corrected: missing, agreed: towns - missing, ..taken(towns) };
         assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
         assert_eq!(bench.store.town(rows[0].id), without_machine(rows[0].clone()), "{missing} of {towns}");
     }
