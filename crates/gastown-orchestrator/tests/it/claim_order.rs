@@ -1,4 +1,4 @@
-//! Whose turn it is: which operations are due and free, and who takes one.
+//! Which operations are due and free, and in which order workers claim them.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ impl Row {
 }
 
 impl Rows {
-    /// What is due and free. Users take turns, what is being driven for a user counting as turns it had; of equal turns the
-    /// longest due comes first.
+    /// Returns the operations that are due and free, ordered fairly across users. Operations of a user that are already
+    /// claimed count as earlier turns of that user. Among equal turns, the longest due comes first.
     pub(crate) fn due_in_claim_order(&self, now: DateTime<Utc>) -> Vec<TownId> {
         let mut rows: Vec<_> = self.operations.values().filter(|row| row.is_due(now) || !row.is_free(now)).collect();
         rows.sort_by_key(|row| (row.is_free(now), row.operation.next_attempt_at, row.operation.town));

@@ -1,19 +1,19 @@
-//! What our own calls have deleted at Fly.
+//! The resources that calls of the control plane deleted at Fly.
 
 use gastown_domain::{MachineId, Power, TownId, VolumeId};
 use tokio::time::Instant;
 
 use crate::world::{DELETION, Phase, World};
 
-/// A deletion that Fly was asked for, and when.
+/// A deletion that was sent to Fly, and when.
 #[derive(Debug, Clone)]
 pub(crate) struct Deletion {
     pub(crate) id: String,
-    /// By which it was a town's.
+    /// The name by which the resource belonged to a town.
     pub(crate) name: String,
     pub(crate) resource: DeletedResource,
     pub(crate) at: Instant,
-    /// Lists of everything were not whole then.
+    /// True if inventory lists were incomplete at that time.
     pub(crate) lists_were_incomplete: bool,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum DeletedResource {
 }
 
 impl World {
-    /// Deletes a volume that nothing holds; it is gone a while later.
+    /// Deletes a volume that no machine holds. It is gone a while later.
     pub(crate) fn delete_volume(&mut self, id: &VolumeId, now: Instant) {
         let gone_at = now + if self.volumes_are_deleted_slowly { DELETION * 120 } else { DELETION };
         let Some(volume) = self.volume(id).filter(|volume| volume.destroying.is_none()) else { return };
@@ -39,7 +39,7 @@ impl World {
     pub(crate) fn delete_machine(&mut self, id: &MachineId, now: Instant) {
         let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Destroying) else { return };
         machine.phase = Phase::Destroying(now + DELETION);
-        // A copy has a name of its own, and says of whom it is.
+        // A copy has its own name, and its metadata names the town.
         let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
         let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
         let lists_were_incomplete = self.lists_are_incomplete(now);

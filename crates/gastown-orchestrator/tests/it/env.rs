@@ -1,4 +1,4 @@
-//! Secrets, time, ids and chance, all readable.
+//! Deterministic secrets, clock, ids and jitter.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ pub(crate) fn key_of(town: TownId) -> String {
     format!("key of {town}")
 }
 
-/// Tokens that say for whom they are and how many came before them.
+/// Mints tokens that contain their grant and a serial number.
 #[derive(Default)]
 pub(crate) struct FakeMint {
     pub(crate) minted: Mutex<Vec<GatewayGrant>>,
@@ -56,7 +56,7 @@ impl TownKeys for FakeTownKeys {
     }
 }
 
-/// The one clock of processes and database: tokio's paused time.
+/// The clock of processes and database: tokio's paused time.
 #[derive(Clone, Copy)]
 pub(crate) struct PausedClock(pub(crate) Instant);
 
@@ -73,7 +73,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// Ids in order, distinct in their first digits as real ones are.
+/// Sequential ids. They differ in their first digits, as real ones do.
 #[derive(Default)]
 pub(crate) struct SequentialIds(AtomicU64);
 

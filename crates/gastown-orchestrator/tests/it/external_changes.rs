@@ -1,4 +1,4 @@
-//! What happens at Fly to the things of one town without our doing.
+//! Changes to the resources of a town at Fly that the control plane did not make.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use crate::world::{Machine, Phase, Volume, World};
 
 impl World {
-    /// The machine of a town, unless it is on its way out.
+    /// Returns the machine of a town, unless it is being destroyed.
     pub(crate) fn present_machine(&mut self, town: TownId) -> Option<&mut Machine> {
         let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Destroying;
         self.machines.iter_mut().find(stays)
     }
 
-    /// As Fly does by itself when a host is to go: the data is on another volume then, which the machine mounts.
+    /// Moves the volume to another host, as Fly does when it drains a host. The data is then on another volume, which
+    /// the machine mounts.
     pub(crate) fn move_volume(&mut self, town: TownId) -> bool {
         let to: VolumeId = format!("vol_{}", self.next()).parse().unwrap();
         let Some(machine) = self.present_machine(town) else { return false };
@@ -26,7 +27,7 @@ impl World {
         true
     }
 
-    /// As a host that breaks: its machines are off, its volumes gone with their data.
+    /// Loses the volume, as when a host breaks: its machines are off, and its volumes are gone with their data.
     pub(crate) fn lose_volume(&mut self, town: TownId) -> bool {
         let Some(machine) = self.present_machine(town) else { return false };
         let id = machine.volume.clone();
@@ -42,7 +43,7 @@ impl World {
         true
     }
 
-    /// A machine on a volume of a town that no registry has heard of, as an older version may have left.
+    /// Adds a machine and its volume of a town that the registry does not know. An older version may have left them.
     pub(crate) fn add_orphans(&mut self, town: TownId, now: Instant) {
         let region: Region = "iad".parse().unwrap();
         let volume = self.add_volume(town, &region).id;
@@ -65,7 +66,7 @@ impl World {
         }
     }
 
-    /// As an operator does who makes a machine anew: another of the same name, on the same volume.
+    /// Replaces the machine, as an operator may do: another machine of the same name on the same volume.
     pub(crate) fn replace_machine(&mut self, town: TownId, now: Instant) {
         let id = self.next_machine();
         let old = self.present_machine(town).unwrap();
@@ -75,8 +76,8 @@ impl World {
         self.machines.push(new);
     }
 
-    /// As an operator does who tries something: a copy under a name of its own, which says that it is the town's, and mounts
-    /// nothing that there is.
+    /// Copies the machine, as an operator may do for an experiment. The copy has its own name and the town's metadata,
+    /// and mounts a volume that does not exist.
     pub(crate) fn copy_machine(&mut self, town: TownId, now: Instant) {
         let (id, volume) = (self.next_machine(), format!("vol_{}", self.next()).parse().unwrap());
         let original = self.present_machine(town).unwrap().clone();

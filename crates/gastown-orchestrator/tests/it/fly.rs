@@ -1,4 +1,4 @@
-//! An in-memory Fly: the ports on the `World`, each call through the schedule of faults.
+//! A fake Fly: the provider ports on the `World`. Each call goes through the fault schedule.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::world::{BOOT, ListView, Phase, STOP, World};
 const LATENCY: Duration = Duration::from_millis(50);
 const REPLY_LOST_AFTER: Duration = Duration::from_secs(5);
 const APPLIED_LATE_BY: Duration = Duration::from_secs(4);
-/// Just within a lease.
+/// Slightly less than a lease.
 const APPLIED_MUCH_LATER_BY: Duration = Duration::from_secs(40);
-/// What was made shows a few seconds after Fly said so.
+/// The time until a created resource is visible.
 const INVISIBLE_FOR: Duration = Duration::from_secs(3);
-/// Until an overloaded Fly says so.
+/// The time until an overloaded Fly responds.
 const OVERLOADED_FOR: Duration = Duration::from_secs(20);
-/// As long as the Fly adapter lets a call take.
+/// The longest time that the Fly adapter allows for a call.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// Fly itself, which outlives every process.
+/// The state of Fly, which outlives every process.
 #[derive(Default)]
 pub(crate) struct Fly {
     world: Mutex<World>,
@@ -34,7 +34,7 @@ pub(crate) struct Fly {
 }
 
 impl Fly {
-    /// What there is now.
+    /// Returns the current state.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap();
         world.tick(Instant::now());
@@ -50,7 +50,7 @@ impl Fly {
     }
 }
 
-/// One process's line to Fly and to the sandboxes.
+/// The client of one process for Fly and the sandboxes.
 #[derive(Clone)]
 pub(crate) struct FlyClient {
     pub(crate) fly: Arc<Fly>,
@@ -58,7 +58,7 @@ pub(crate) struct FlyClient {
 }
 
 impl FlyClient {
-    /// One call: under way for a while, struck by the schedule, applied or not.
+    /// Makes one call: waits for the latency, injects a scheduled fault, and applies the call or not.
     pub(crate) async fn call<T, E, F>(&self, call: Call, apply: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -78,7 +78,7 @@ impl FlyClient {
                 world.list_view = ListView::Complete;
                 result
             }
-            // A sandbox does one thing at a time: what it answers comes after what it was asked before.
+            // A sandbox handles one request at a time, so only calls to Fly can be applied late.
             Some(fault @ (Fault::AppliedLate | Fault::AppliedMuchLater)) if matches!(call, Call::Fly(_)) => {
                 let fly = Arc::clone(&self.fly);
                 tokio::spawn(async move {
@@ -112,7 +112,7 @@ impl FlyClient {
                 sleep(SLOW).await;
                 result
             }
-            // Whoever hangs up meanwhile does not stop it.
+            // The call continues if the caller disconnects.
             Some(Fault::Slow | Fault::OutlastsLease) => {
                 let outlives_a_lease = fault == Some(Fault::OutlastsLease) && matches!(call, Call::Fly(_));
                 let fly = Arc::clone(&self.fly);
@@ -153,7 +153,7 @@ impl FlyClient {
 }
 
 fn not_now(action: Action) -> ProviderError {
-    ProviderError::NotNow { action, cause: "its state does not allow it".into() }
+    ProviderError::NotNow { action, cause: "the machine's state forbids it".into() }
 }
 
 #[async_trait]
@@ -270,7 +270,7 @@ impl Machines for FlyClient {
                 Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
                     machine.env = spec.env;
                     machine.metadata = spec.metadata;
-                    // Fly passes over another mount.
+                    // Fly ignores a changed mount.
                     Ok(())
                 }
                 Some(_) => Err(not_now(ACTION)),

@@ -1,4 +1,4 @@
-//! What must hold whenever all is quiet.
+//! The invariants that hold whenever no operation is in flight.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,18 @@ use crate::deletions::{DeletedResource, Deletion};
 use crate::store::Rows;
 use crate::world::{Machine, Volume, World};
 
-/// An operator, who may delete a second machine.
+/// The name of the operator, who may delete a second machine.
 pub(crate) const OPERATOR: &str = "an operator";
 
 impl Bench {
-    /// Checks the towns against Fly, and Fly against the towns.
+    /// Asserts that rows and resources at Fly match.
     pub(crate) fn assert_invariants(&self, case: &str) {
         let violations = self.invariant_violations();
         assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
     }
 
-    /// The same, and that every operation that was accepted has ended, and that nothing went that nobody gave up.
+    /// Asserts `assert_invariants`, and also that every accepted operation has ended and that no resource in use was
+    /// deleted.
     pub(crate) fn assert_invariants_and_history(&self, case: &str) {
         let violations: Vec<_> = self.invariant_violations().into_iter().chain(self.history_violations()).collect();
         assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
@@ -28,30 +29,30 @@ impl Bench {
     pub(crate) fn invariant_violations(&self) -> Vec<String> {
         let (rows, world) = (self.store.rows(), self.fly.world());
         let mut violations: Vec<_> =
-            rows.operations.values().map(|row| format!("an operation is left: {row:?}")).collect();
+            rows.operations.values().map(|row| format!("operation still in flight: {row:?}")).collect();
         for town in rows.towns.values() {
             let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
-            let violation = if world.lost_volumes.contains(&town.id.volume_name()) && !town.is_tombstone() {
+            let found = if world.lost_volumes.contains(&town.id.volume_name()) && !town.is_tombstone() {
                 row.violations_without_volume(&rows, &world)
             } else {
                 row.violations(&rows)
             };
-            violations.extend(violation.into_iter().map(|violation| format!("{violation}: {row:?}")));
+            violations.extend(found.into_iter().map(|violation| format!("{violation}: {row:?}")));
         }
         violations.extend(unowned_resources(&rows, &world));
         violations
     }
 
-    /// What holds of every history that no test has written by hand.
+    /// Returns the violations in the history of operations. Tests that change rows by hand cannot use it.
     pub(crate) fn history_violations(&self) -> Vec<String> {
         let (rows, world) = (self.store.rows(), self.fly.world());
         let mut violations = Vec::new();
         for (id, (town, kind, by)) in &rows.accepted {
             if !rows.outcomes.contains_key(id) {
-                violations.push(format!("the {kind} {id} of {town} was accepted and never ended"));
+                violations.push(format!("{kind} {id} of {town} was accepted and never ended"));
             }
             if rows.towns.get(town).is_none_or(|row| row.owner != *by) {
-                violations.push(format!("{by} had a {kind} of {town}, whose owner is another"));
+                violations.push(format!("{by} requested a {kind} of {town}, which has another owner"));
             }
         }
         let was_accepted_here = |town: TownId| rows.accepted.values().any(|(of, ..)| *of == town);
@@ -59,7 +60,7 @@ impl Bench {
             if was_destroyed_or_rolled_back(&rows, town.id) {
                 continue;
             }
-            violations.push(format!("nobody destroyed this town, and its create was not undone: {town:?}"));
+            violations.push(format!("tombstone without a destroy or a rollback: {town:?}"));
         }
         let deleted_by_operator = |deletion: &&Deletion| {
             let mut deletions = rows.records.deletions.iter();
@@ -71,7 +72,7 @@ impl Bench {
             if let Some(town) = owner_of(&rows, deletion).filter(|town| was_accepted_here(*town))
                 && rows.soft_deleted.get(&town).is_none_or(|hidden| *hidden > deletion.at)
             {
-                violations.push(format!("{:?} of the living town {town} was deleted", deletion.resource));
+                violations.push(format!("{:?} of living town {town} was deleted", deletion.resource));
             }
         }
         let deleted_by_sweeper = |deletion: &&Deletion| {
@@ -80,15 +81,14 @@ impl Bench {
         };
         let from_incomplete_lists =
             world.deletions.iter().filter(|deletion| deletion.lists_were_incomplete).filter(deleted_by_sweeper);
-        violations.extend(
-            from_incomplete_lists.map(|deletion| format!("deleted while lists could not be read whole: {deletion:?}")),
-        );
+        violations
+            .extend(from_incomplete_lists.map(|deletion| format!("deleted while lists were incomplete: {deletion:?}")));
         violations.extend(rows.ledger.violations(&rows, &world));
         violations
     }
 }
 
-/// A town and what Fly has of it.
+/// A town and its resources at Fly.
 #[derive(Debug)]
 struct Row<'a> {
     town: &'a Town,
@@ -99,27 +99,30 @@ struct Row<'a> {
 impl Row<'_> {
     fn violations(&self, rows: &Rows) -> Vec<&'static str> {
         let (town, machine, volume) = (self.town, self.machines.first(), self.volumes.first());
-        let settled =
+        let rigs_match =
             town.status != TownStatus::Running || volume.is_none_or(|volume| has_its_rigs(rows, town, volume));
         [
             (self.machines.len() <= 1, "two machines of one town"),
             (self.volumes.len() <= 1, "two volumes of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
             (town.volume_id.as_ref() == volume.map(|it| &it.id), "the row names another volume"),
-            (self.status_matches_machine(), "the status is not so"),
-            (town.is_tombstone() == (town.status == TownStatus::Destroyed), "half a tombstone"),
-            (town.is_tombstone() || volume.is_some(), "a living town without its volume"),
+            (self.status_matches_machine(), "the status does not match the resources"),
+            (town.is_tombstone() == (town.status == TownStatus::Destroyed), "tombstone and status do not match"),
+            (town.is_tombstone() || volume.is_some(), "living town without a volume"),
             (volume.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
             (machine.is_none_or(|it| volume.is_some_and(|volume| volume.id == it.volume)), "the machine has no volume"),
-            (machine.is_none_or(|it| volume.is_some_and(|volume| volume.region == it.region)), "apart from its volume"),
-            (settled, "the rigs of the table are not those of the sandbox"),
+            (
+                machine.is_none_or(|it| volume.is_some_and(|volume| volume.region == it.region)),
+                "machine and volume are in different regions",
+            ),
+            (rigs_match, "the rigs of table and sandbox differ"),
         ]
         .into_iter()
         .filter_map(|(holds, violation)| (!holds).then_some(violation))
         .collect()
     }
 
-    /// Whether the status is what there is.
+    /// Returns true if the status matches the resources.
     fn status_matches_machine(&self) -> bool {
         let power = self.machines.first().map(|machine| machine.power());
         match self.town.status {
@@ -130,22 +133,22 @@ impl Row<'_> {
         }
     }
 
-    /// Of a town whose volume Fly lost: it is never replaced by an empty one, its id is not forgotten, and its owner and an
-    /// operator read that it is lost (FM-22).
+    /// Returns the violations for a town whose volume Fly lost. The volume is never replaced by an empty one and its id
+    /// is kept. The owner and an operator see that it is lost (FM-22).
     fn violations_without_volume(&self, rows: &Rows, world: &World) -> Vec<&'static str> {
         let (town, machine) = (self.town, self.machines.first());
-        // One that was moved before it was lost has had two ids.
+        // A volume that was moved before it was lost has had two ids.
         let was_the_towns = |volume: &Volume| volume.gone && volume.name == town.id.volume_name();
         let named = world.volumes.iter().find(|volume| town.volume_id.as_ref() == Some(&volume.id));
         let known = rows.records.health_of(town.id).drift.map(|(drift, _)| drift);
         [
             (self.machines.len() <= 1, "two machines of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
-            (self.status_matches_machine(), "the status is not so"),
+            (self.status_matches_machine(), "the status does not match the resources"),
             (self.volumes.is_empty(), "a lost volume was replaced"),
-            (named.is_some_and(was_the_towns), "a lost volume was forgotten"),
+            (named.is_some_and(was_the_towns), "the id of a lost volume was removed"),
             (named.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
-            (known == Some(Drift::VolumeLost), "nobody is told that the volume is lost"),
+            (known == Some(Drift::VolumeLost), "the lost volume is not recorded"),
         ]
         .into_iter()
         .filter_map(|(holds, violation)| (!holds).then_some(violation))
@@ -158,16 +161,16 @@ fn has_its_rigs(rows: &Rows, town: &Town, volume: &Volume) -> bool {
     expected == volume.rigs.iter().map(|rig| &rig.name).collect()
 }
 
-/// Machines and volumes of no town.
+/// Returns the machines and volumes that belong to no town.
 fn unowned_resources(rows: &Rows, world: &World) -> Vec<String> {
     let is_owned = |name: &str| rows.towns.keys().any(|id| name == id.machine_name() || name == id.volume_name());
     let machines = world.machines.iter().filter(|machine| !machine.is_gone() && !is_owned(&machine.name));
     let volumes = world.volumes.iter().filter(|volume| !volume.gone && !is_owned(&volume.name));
-    let machines = machines.map(|machine| format!("nobody's machine: {machine:?}"));
-    machines.chain(volumes.map(|volume| format!("nobody's volume: {volume:?}"))).collect()
+    let machines = machines.map(|machine| format!("machine without a town: {machine:?}"));
+    machines.chain(volumes.map(|volume| format!("volume without a town: {volume:?}"))).collect()
 }
 
-/// Whether its owner had it destroyed, or its create was undone.
+/// Returns true if the owner destroyed the town or its create was rolled back.
 fn was_destroyed_or_rolled_back(rows: &Rows, town: TownId) -> bool {
     rows.accepted.iter().filter(|(_, (of, ..))| *of == town).any(|(id, (_, kind, _))| match kind {
         OperationKind::Destroy => true,

@@ -1,4 +1,4 @@
-//! The inventory of the in-memory Fly: its apps, and everything in them.
+//! The inventory of the fake Fly: its apps and their resources.
 
 use async_trait::async_trait;
 use gastown_domain::ports::{Action, AppInventory, Inventory, ProviderError};
@@ -9,11 +9,11 @@ use crate::fly::FlyClient;
 use crate::world::{Machine, Volume, World};
 
 impl FlyClient {
-    /// Whoever asks for a thing, or for the things of a town, in another app than theirs would be told that there is nothing,
-    /// and believe it.
+    /// Asserts that the resource, or the resources of the town, are in this app. A call to a wrong app would find
+    /// nothing and be taken for proof of absence.
     pub(crate) fn assert_app_matches(&self, app: &AppName, of: &impl ToString) {
         let (world, of) = (self.fly.world(), of.to_string());
-        assert!(world.apps.contains(app), "a strange app: {app}");
+        assert!(world.apps.contains(app), "unknown app: {app}");
         let town: Option<TownId> = of.parse().ok();
         let name = town.map(TownId::volume_name);
         let matches_id =
@@ -27,7 +27,7 @@ impl FlyClient {
     }
 }
 
-/// The app of all towns, where not each user has one.
+/// Returns the app that all towns share unless each user has one.
 pub(crate) fn the_app() -> AppName {
     "gastown".parse().unwrap()
 }

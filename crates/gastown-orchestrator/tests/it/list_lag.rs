@@ -1,10 +1,10 @@
-//! How long lists hid something.
+//! How long lists hid volumes.
 
-/// How lists of one town's volumes lagged: too little was shown so often in a row, lately and at most.
+/// The current and the longest run of consecutive lists of one town's volumes that showed too little.
 #[derive(Debug, Default)]
 pub(crate) struct ListLag {
     current: usize,
-    /// Whether one of these hid something; the others came before what was asked for was there.
+    /// True if a list of the current run hid something. The others were empty because nothing existed yet.
     hid_something: bool,
     pub(crate) longest: usize,
 }

@@ -1,5 +1,5 @@
-//! The orchestrator against in-memory doubles of Fly and of the registry, on paused time; and against mocks where what
-//! matters is what it asks.
+//! Tests of the orchestrator against in-memory fakes of the provider and the registry, on paused time. Tests of single
+//! port calls use mocks.
 #![expect(clippy::unwrap_used, reason = "test code; clippy knows `allow-unwrap-in-tests` for test functions only")]
 
 mod acceptance;

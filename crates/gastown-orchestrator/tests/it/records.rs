@@ -1,4 +1,4 @@
-//! In-memory books: comparisons of settled towns, orphans, periodic passes.
+//! In-memory records of drift checks, orphans and singleton jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use gastown_domain::{AppName, Drift, ResourceId, Town, TownId, TownRecord, TownS
 use crate::faults::Query;
 use crate::store::{Connection, Rows};
 
-/// A periodic pass, as the database remembers it.
+/// A singleton job, as the database stores it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct JobRow {
     number: i64,
@@ -24,14 +24,14 @@ pub(crate) struct JobRow {
     pub(crate) alarm: Option<Alarm>,
 }
 
-/// What is remembered besides towns, rigs and operations.
+/// The records besides towns, rigs and operations.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
-    /// What was news, in order.
+    /// Newly recorded drifts, in order.
     pub(crate) drifts: Vec<(TownId, Drift)>,
     pub(crate) orphans: BTreeMap<(AppName, ResourceId), Orphan>,
-    /// Deletions that were written down before they were asked for, and by whom.
+    /// Deletions that were recorded before they were sent, and by whom.
     pub(crate) deletions: Vec<(ResourceId, String)>,
     pub(crate) closed: Vec<(ResourceId, OrphanEnd)>,
     pub(crate) jobs: BTreeMap<&'static str, JobRow>,
@@ -42,8 +42,8 @@ impl Records {
         self.health.get(&town).cloned().unwrap_or_default()
     }
 
-    /// An operation ended or hid the town: what a look saw before is worth nothing now, and one under way finds another mark
-    /// than it left.
+    /// Records that an operation ended or soft-deleted the town. Earlier observations no longer count, and a check in
+    /// progress finds a changed `checked_at`.
     pub(crate) fn record_operation(&mut self, town: TownId, now: DateTime<Utc>, drift: DriftUpdate) {
         let health = self.health.entry(town).or_default();
         health.checked_at = Some(strictly_after(health.checked_at, now));
@@ -60,7 +60,7 @@ impl Records {
     }
 }
 
-/// What becomes of a drift that is believed when an operation ends or hides its town.
+/// The change to a recorded drift when an operation ends or soft-deletes its town.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriftUpdate {
     Kept,
@@ -68,7 +68,7 @@ pub(crate) enum DriftUpdate {
     Found(Drift),
 }
 
-/// Now, but later than a time before: two marks of one row are never the same.
+/// Returns now, or a time just after `before` if that is later. Two values of `checked_at` in one row are never equal.
 fn strictly_after(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     before.filter(|before| *before >= now).map_or(now, |before| before + TimeDelta::microseconds(1))
 }
@@ -107,7 +107,7 @@ impl DriftChecks for Connection {
             }
             rows.change(town.id, &finding.change)?;
             if let Some(status) = finding.change.status {
-                rows.ledger.noticed(town.id, status);
+                rows.ledger.drift_recorded(town.id, status);
             }
             let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
             if let (None, Some(news)) = (known, finding.drift) {
@@ -178,7 +178,7 @@ impl Orphans for Connection {
         self.query(Query::DeletingOrphan, |rows, now| {
             let entry = rows.records.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
-                return Err(StoreError::Refused { constraint: None, cause: "not in the book".into() });
+                return Err(StoreError::Refused { constraint: None, cause: "no such orphan record".into() });
             };
             entry.deletion_asked_at.get_or_insert(now);
             rows.records.deletions.push((thing.clone(), actor.to_owned()));

@@ -115,7 +115,7 @@ impl Rigs for Connection {
             let row = rows.rigs.iter_mut().find(|row| row.town == town && row.id == rig && row.status == from);
             let Some(row) = row else { return Ok(false) };
             row.status = to;
-            rows.ledger.rig_became(rig, to);
+            rows.ledger.rig_status_changed(rig, to);
             Ok(true)
         })
         .await

@@ -1,4 +1,4 @@
-//! The sandboxes on the machines of the in-memory Fly.
+//! The sandboxes on the machines of the fake Fly.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,11 +12,11 @@ use crate::faults::Call;
 use crate::fly::FlyClient;
 use crate::world::{Phase, SANDBOX_BOOT, Volume, World};
 
-/// The volume of the sandbox at this address, where it is up.
+/// Returns the volume of the sandbox at this address if the sandbox is up.
 fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Volume, SandboxError> {
     let unreachable = || SandboxError::Unreachable { cause: "connection refused".into() };
     let machine = world.machine(&at.machine).ok_or_else(unreachable)?;
-    assert_eq!(machine.app, at.app, "not the machine's app");
+    assert_eq!(machine.app, at.app, "the address has another app than the machine");
     if !machine.belongs_to(at.town) {
         return Err(SandboxError::Wrong { cause: "another town".into() });
     }

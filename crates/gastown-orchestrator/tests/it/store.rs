@@ -1,4 +1,4 @@
-//! An in-memory registry: fences, leases by tokio's (paused) time, joins, pre-emption, tombstones.
+//! An in-memory registry with fences, leases on tokio's paused time, joins, pre-emption and tombstones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::process::HANG;
 use crate::records::{DriftUpdate, Records};
 
-/// A row of the operations, with what only the store knows.
+/// A row of the operations table, with the columns that only the store uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) operation: Operation,
@@ -30,16 +30,16 @@ pub(crate) struct Row {
     pub(crate) lease_until: Option<DateTime<Utc>>,
 }
 
-/// Everything that is remembered.
+/// All rows.
 #[derive(Default)]
 pub(crate) struct Rows {
     pub(crate) towns: BTreeMap<TownId, Town>,
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, OperationResult>,
-    /// Every operation that was ever accepted: its town, its kind, who asked.
+    /// Every operation that was ever accepted: its town, its kind, and its user.
     pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
-    /// When each tombstone was made, by the one clock that nobody sets.
+    /// When each town was soft-deleted, by a clock that no test shifts.
     pub(crate) soft_deleted: BTreeMap<TownId, Instant>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-/// One process's connection.
+/// The connection of one process.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) store: Arc<Store>,
@@ -80,7 +80,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// One transaction.
+    /// Runs one transaction.
     pub(crate) async fn query<T>(
         &self,
         query: Query,
@@ -120,7 +120,7 @@ impl Connection {
 }
 
 impl Rows {
-    /// Nobody drives it, though somebody should.
+    /// Returns true if the town needs an operation and has none.
     fn is_stranded(&self, town: &Town) -> bool {
         let holds_an_id = town.machine_id.is_some() || town.volume_id.is_some();
         let unfinished = if town.is_tombstone() { holds_an_id } else { town.status == TownStatus::Provisioning };
@@ -163,7 +163,7 @@ impl Rows {
     pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult) {
         self.outcomes.insert(operation, outcome);
         if let Some((town, kind, _)) = self.accepted.get(&operation) {
-            self.ledger.ended(*town, *kind, outcome);
+            self.ledger.operation_ended(*town, *kind, outcome);
         }
     }
 
@@ -177,7 +177,7 @@ impl Rows {
         let status = if change.soft_deleted_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
         if let Some(status) = status {
             if !row.status.may_become(status) {
-                return Err(StoreError::Refused { constraint: None, cause: "the table of statuses".into() });
+                return Err(StoreError::Refused { constraint: None, cause: "status transition not allowed".into() });
             }
             row.status = status;
         }
@@ -362,7 +362,7 @@ impl Users for Connection {
     }
 }
 
-/// A row as `accept_create` inserts it.
+/// Returns a row as `accept_create` inserts it.
 pub(crate) fn town_row(town: &gastown_domain::NewTown) -> Town {
     Town {
         id: town.id,

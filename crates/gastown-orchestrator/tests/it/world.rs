@@ -1,4 +1,4 @@
-//! What there is at Fly: machines and volumes that change with tokio's (paused) time.
+//! The state of the fake Fly: machines and volumes that change with tokio's paused time.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub(crate) const BOOT: Duration = Duration::from_secs(2);
 pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
 pub(crate) const STOP: Duration = Duration::from_secs(1);
 pub(crate) const DELETION: Duration = Duration::from_secs(1);
-/// A volume stays bound a while after its machine is gone.
+/// The time that a volume stays bound after its machine is gone.
 pub(crate) const RELEASE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) struct Machine {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) phase: Phase,
-    /// Reads show nothing of it until then.
+    /// Reads do not return it before this time.
     pub(crate) invisible_until: Option<Instant>,
     pub(crate) made_at: Instant,
 }
@@ -85,11 +85,11 @@ pub(crate) struct Volume {
     pub(crate) held_by: Option<MachineId>,
     pub(crate) destroying: Option<Instant>,
     pub(crate) gone: bool,
-    /// The sandbox keeps its rigs on its volume.
+    /// The rigs of the sandbox, which are stored on the volume.
     pub(crate) rigs: Vec<SandboxRig>,
-    /// A machine has booted on it: there may be somebody's data on it, whether or not anybody was told.
+    /// True once a machine has booted on it. It may contain user data from then on, even if no call reported the boot.
     pub(crate) used: bool,
-    /// Reads show nothing of it until then.
+    /// Reads do not return it before this time.
     pub(crate) invisible_until: Option<Instant>,
     pub(crate) made_at: Instant,
 }
@@ -109,7 +109,7 @@ impl Volume {
     }
 }
 
-/// How lists lag behind what there is.
+/// Which entries a list returns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ListView {
     #[default]
@@ -118,61 +118,61 @@ pub(crate) enum ListView {
     Empty,
 }
 
-/// Machines, volumes, and how Fly behaves.
+/// Machines and volumes, and switches for how Fly behaves.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one way in which Fly misbehaves, on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each flag is an independent fault of Fly")]
 pub(crate) struct World {
     pub(crate) apps: BTreeSet<AppName>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) volumes: Vec<Volume>,
     /// Names of volumes with data that Fly lost.
     pub(crate) lost_volumes: BTreeSet<String>,
-    /// What our own calls have deleted, in order.
+    /// Resources that calls of the control plane deleted, in order.
     pub(crate) deletions: Vec<Deletion>,
-    /// Regions without room for machines.
+    /// Regions without capacity for machines.
     pub(crate) full_regions: BTreeSet<Region>,
-    /// Every machine is refused for good.
+    /// Every machine create is refused permanently.
     pub(crate) machines_refused: bool,
     /// Machines stay `starting`.
     pub(crate) never_start: bool,
-    /// Machines end by themselves as soon as they have started.
+    /// Machines stop as soon as they have started.
     pub(crate) crash_at_boot: bool,
     /// Machines end as `failed`.
     pub(crate) fail_at_boot: bool,
-    /// Machines are destroyed by their host as soon as they have started.
+    /// Hosts destroy machines as soon as they have started.
     pub(crate) vanish_at_boot: bool,
-    /// A volume stays bound for a few seconds only after its machine is gone.
+    /// Volumes stay bound for only a few seconds after their machine is gone.
     pub(crate) volumes_are_released_soon: bool,
-    /// Deleted volumes are listed for minutes.
+    /// Deleted volumes are still listed for minutes.
     pub(crate) volumes_are_deleted_slowly: bool,
-    /// Deletes of machines are answered well and do nothing.
+    /// Deletes of machines succeed and have no effect.
     pub(crate) deletes_are_ignored: bool,
-    /// Sandboxes say that they are not well.
+    /// Sandboxes report that they are unhealthy.
     pub(crate) sandboxes_unhealthy: bool,
-    /// The hosts do not answer: machines read as something that nothing can be decided on.
+    /// Hosts do not respond: machines are read in a state that allows no decision.
     pub(crate) unreachable_hosts: bool,
     /// Rigs that cannot be cloned.
     pub(crate) refused_rigs: BTreeSet<String>,
-    /// Rigs that somebody works in.
+    /// Rigs that are in use.
     pub(crate) busy_rigs: BTreeSet<String>,
-    /// Rigs that their sandbox has said it refuses, and those that somebody works in.
+    /// Rigs that a sandbox refused to add, and rigs that it refused to remove because they are in use.
     pub(crate) refused_rig_calls: Vec<(TownId, String)>,
     pub(crate) busy_rig_calls: Vec<(TownId, String)>,
-    /// How the list being answered lags behind.
+    /// The entries that the current list returns.
     pub(crate) list_view: ListView,
-    /// What is made now shows from then on.
+    /// Resources that are created now are invisible until this time.
     pub(crate) created_invisible_until: Option<Instant>,
-    /// How lists of each town's volumes lagged.
+    /// How far the lists of each town's volumes lagged.
     list_lags: RefCell<BTreeMap<TownId, ListLag>>,
-    /// Until then the oldest thing in each list of everything cannot be read.
+    /// Until this time, the oldest entry of each inventory list cannot be parsed.
     pub(crate) lists_incomplete_until: Option<Instant>,
-    /// Fly's own clock, for when things were made.
+    /// Fly's own clock, which dates the creation of resources.
     clock: Option<PausedClock>,
     serial: u32,
 }
 
 impl World {
-    /// Brings everything to the state it has by now.
+    /// Advances everything to the given time.
     pub(crate) fn tick(&mut self, now: Instant) {
         for machine in &mut self.machines {
             let before = machine.phase;
@@ -220,7 +220,7 @@ impl World {
         self.machines.iter().filter(|machine| !machine.is_gone() && machine.belongs_to(town)).collect()
     }
 
-    /// A town's volumes. Asked for while a list is answered, it is noted whether that list lags.
+    /// Returns the volumes of a town. Also counts whether the current list lags.
     pub(crate) fn volumes_of(&self, town: TownId) -> Vec<&Volume> {
         let volumes: Vec<_> =
             self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect();
@@ -229,12 +229,13 @@ impl World {
         volumes
     }
 
-    /// Towns of whose volumes lists showed too little more than so many times in a row, and not for want of volumes alone.
+    /// Returns the towns with a run of more than `lists` consecutive lists that showed too few volumes. At least one
+    /// list of the run lagged; before the others, the volume may not have existed.
     pub(crate) fn hidden_in_more_lists_than(&self, lists: usize) -> BTreeSet<TownId> {
         self.list_lags.borrow().iter().filter(|(_, lag)| lag.longest > lists).map(|(town, _)| *town).collect()
     }
 
-    /// What a list shows of these, the newest of which comes last.
+    /// Returns the entries that a list shows of these. The newest entry comes last.
     pub(crate) fn listed<T>(&self, there: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut there: Vec<_> = there.into_iter().collect();
         match self.list_view {
@@ -245,7 +246,7 @@ impl World {
         there
     }
 
-    /// What can be read of a list of everything, and whether that is all of it.
+    /// Returns the parsable entries of an inventory list, and whether they are all of it.
     pub(crate) fn readable<T>(&self, mut listed: Vec<T>) -> (Vec<T>, bool) {
         let lists_are_incomplete = self.lists_are_incomplete(Instant::now());
         let is_whole = listed.is_empty() || !lists_are_incomplete;
@@ -259,7 +260,7 @@ impl World {
         self.lists_incomplete_until.is_some_and(|until| now < until)
     }
 
-    /// Fly's clock.
+    /// Converts an instant to Fly's clock.
     pub(crate) fn date(&self, at: Instant) -> DateTime<Utc> {
         self.clock.map_or(DateTime::UNIX_EPOCH, |clock| clock.at(at))
     }
@@ -292,7 +293,7 @@ impl World {
         id
     }
 
-    /// In the first app.
+    /// Adds a volume in the first app.
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> ObservedVolume {
         self.add_volume_in(self.apps.first().cloned().unwrap(), town, region)
     }

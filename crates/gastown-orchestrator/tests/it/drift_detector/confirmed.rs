@@ -1,4 +1,4 @@
-//! What three looks that agree make of a row.
+//! Drift that three agreeing observations confirm, and the corrected rows.
 
 use gastown_domain::{Drift, Town, TownStatus};
 use gastown_orchestrator::DriftReport;
@@ -20,7 +20,7 @@ fn turn_on(world: &mut World) {
     set_phase(world, Phase::On(Instant::now()));
 }
 
-/// To another host, as Fly does by itself: the machine keeps its id and mounts a copy with another id.
+/// Moves the volume to another host, as Fly does. The machine keeps its id and mounts a copy with another id.
 fn move_volume(world: &mut World) {
     let old = &mut world.volumes[0];
     let moved = Volume { id: "vol_moved".parse().unwrap(), region: "ord".parse().unwrap(), ..old.clone() };
@@ -78,7 +78,7 @@ const CASES: [Case; 11] = [
         before: TownStatus::Running,
         change: |world| {
             move_volume(world);
-            world.volumes[1].name.replace_range(.., "somebody_elses");
+            world.volumes[1].name.replace_range(.., "other_volume");
         },
         drift: Drift::VolumeLost,
         corrected_row: unchanged,
@@ -98,7 +98,7 @@ fn elsewhere(town: Town) -> Town {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_drift_is_believed_after_three_looks_and_not_before() {
+async fn drift_is_recorded_after_three_agreeing_observations() {
     for (number, Case { before, change, drift, corrected_row }) in CASES.into_iter().enumerate() {
         let bench = Bench::new();
         let town = town_of(&bench, before).await;
@@ -106,15 +106,15 @@ async fn every_drift_is_believed_after_three_looks_and_not_before() {
         change(&mut bench.fly.world());
 
         for observation in 1..=2 {
-            assert_eq!(pass(&bench).await, suspected(1), "{number}: {drift:?} at look {observation}");
-            assert_eq!(bench.store.town(town.id), town, "{number}: {drift:?} at look {observation}");
-            assert_eq!(drift_of(&bench, town.id), None, "{number}: {drift:?} at look {observation}");
+            assert_eq!(pass(&bench).await, suspected(1), "{number}: {drift:?} after {observation} observations");
+            assert_eq!(bench.store.town(town.id), town, "{number}: {drift:?} after {observation} observations");
+            assert_eq!(drift_of(&bench, town.id), None, "{number}: {drift:?} after {observation} observations");
         }
         assert_eq!(pass(&bench).await, corrected(1), "{number}: {drift:?}");
         assert_eq!(bench.store.town(town.id), corrected_row(town.clone()), "{number}: {drift:?}");
         assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
 
-        // The row is true now, and the owner still reads what happened.
+        // The row is correct now, and the owner still sees the drift.
         assert_eq!(pass(&bench).await, agreed(1), "{number}: {drift:?}");
         assert_eq!(bench.store.rows().records.drifts, [(town.id, drift)], "{number}");
         assert_eq!(drift_of(&bench, town.id), Some(drift), "{number}");
@@ -122,7 +122,7 @@ async fn every_drift_is_believed_after_three_looks_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_nothing() {
+async fn matching_observation_resets_count_and_undecided_one_does_not() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     let calm = |world: &mut World| world.unreachable_hosts = false;
@@ -144,7 +144,7 @@ async fn a_look_that_agrees_begins_anew_and_one_that_is_undecided_counts_for_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_somebody_replaced_and_stopped_is_adopted_and_then_seen_to_be_off() {
+async fn replaced_and_stopped_machine_is_adopted_then_recorded_as_stopped() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     {
@@ -162,7 +162,7 @@ async fn a_machine_that_somebody_replaced_and_stopped_is_adopted_and_then_seen_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_once_more_needs_three_looks_once_more() {
+async fn second_replacement_needs_three_observations_again() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     replace_machine(&mut bench.fly.world());
@@ -183,7 +183,7 @@ async fn what_happens_once_more_needs_three_looks_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_written_of_towns_that_are_as_their_rows_say() {
+async fn towns_that_match_their_rows_are_not_written() {
     let bench = Bench::new();
     bench.running("mill").await;
     for _ in 0..3 {

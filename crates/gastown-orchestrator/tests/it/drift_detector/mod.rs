@@ -1,4 +1,4 @@
-//! Drift: what happens behind our back is believed after three looks that agree, and nothing else is.
+//! The drift detector records an external change after three observations that agree.
 
 mod confirmed;
 mod operations;
@@ -18,14 +18,14 @@ use crate::world::{Phase, World};
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Something that happens behind our back.
+/// An external change.
 type WorldChange = fn(&mut World);
 
 fn detector_on(bench: &Bench, process: &Process) -> DriftDetector {
     DriftDetector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
 }
 
-/// One pass of a fresh process, a period after whatever was before, when it is due.
+/// Runs one due pass of a new process, one period after the last one.
 async fn pass(bench: &Bench) -> DriftReport {
     sleep(EVERY).await;
     detector_on(bench, &Process::default()).pass().await.unwrap().unwrap()
@@ -68,7 +68,7 @@ fn remove_machine(world: &mut World) {
     world.volumes[0].held_by = None;
 }
 
-/// By an operator, or by Fly: the town's name on a machine with another id.
+/// Replaces the machine, as an operator or Fly may do: another id with the town's name.
 fn replace_machine(world: &mut World) {
     let mut other = world.machines[0].clone();
     other.id = "another".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Who makes a pass, for how long, and what it costs.
+//! The leader lease of a drift pass, and the number of its calls.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::bench::{Bench, settings};
 use crate::faults::{Call, Fault, Process, Query};
 
 #[tokio::test(start_paused = true)]
-async fn two_replicas_at_once_make_one_pass() {
+async fn concurrent_replicas_make_one_pass() {
     let bench = Bench::new();
     bench.running("mill").await;
     sleep(EVERY).await;
@@ -26,7 +26,7 @@ async fn two_replicas_at_once_make_one_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
+async fn another_process_makes_next_pass_after_a_crash() {
     for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::SettleTown)] {
         let bench = Bench::new();
         let town = bench.running("mill").await;
@@ -49,7 +49,7 @@ async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
     }
 }
 
-/// As when Fly does not answer: eight at a time, each as long as a look may take.
+/// Creates towns whose machine reads are slow, as in an outage. Eight reads run at a time, each as long as allowed.
 async fn with_a_slow_fly() -> Bench {
     let bench = Bench::new();
     for number in 0..40 {
@@ -61,7 +61,7 @@ async fn with_a_slow_fly() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_pass_keeps_its_turn() {
+async fn slow_pass_keeps_its_leader_lease() {
     let bench = with_a_slow_fly().await;
     let slow = detector_on(&bench, &Process::default());
     let other = async {
@@ -73,7 +73,7 @@ async fn a_slow_pass_keeps_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_cannot_keep_its_turn_is_broken_off() {
+async fn pass_is_abandoned_when_its_lease_cannot_be_renewed() {
     let bench = with_a_slow_fly().await;
     bench.store.schedule().always(Call::Store(Query::ProlongPass), Fault::NotSent);
     let began = Instant::now();
@@ -83,7 +83,7 @@ async fn a_pass_that_cannot_keep_its_turn_is_broken_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_stopped_towns_of_one_app_cost_one_list_and_no_look_at_each_volume() {
+async fn stopped_towns_of_one_app_are_checked_with_one_volume_list() {
     let bench = Bench::new();
     for number in 0..6 {
         bench.stopped(&format!("mill-{number}")).await;
@@ -92,14 +92,14 @@ async fn many_stopped_towns_of_one_app_cost_one_list_and_no_look_at_each_volume(
     assert_eq!(pass(&bench).await, agreed(6));
     assert_eq!(bench.fly.count(Action::ReadVolume), before);
 
-    // The list lags behind: each is looked at by itself.
+    // The list is stale, so each volume is read on its own.
     bench.fly.schedule().next(Call::Fly(Action::ListVolumes), 1, Fault::EmptyList);
     assert_eq!(pass(&bench).await, agreed(6));
     assert_eq!(bench.fly.count(Action::ReadVolume), before + 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
+async fn job_continues_after_failures_until_stopped() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());

@@ -1,4 +1,4 @@
-//! What is unclear, on its way, or absent too often at once: nothing is believed of it.
+//! Observations that are unclear, transitional, or missing too often at once. They confirm no drift.
 
 use gastown_domain::ports::{Action, Alarm, Towns as _};
 use gastown_domain::{Town, UserId};
@@ -14,16 +14,16 @@ use crate::faults::{Call, Fault};
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
+async fn transitional_and_unreachable_machines_are_undecided() {
     let cases: [(&str, WorldChange); 5] = [
         ("starting", |world| {
             world.never_start = true;
             set_phase(world, Phase::Starting(Instant::now()));
         }),
         ("stopping", |world| set_phase(world, Phase::Stopping(Instant::now() + EVERY * 60))),
-        ("leaving", |world| set_phase(world, Phase::Destroying(Instant::now() + EVERY * 60))),
-        ("a host that does not answer", |world| world.unreachable_hosts = true),
-        ("two of one name", |world| {
+        ("destroying", |world| set_phase(world, Phase::Destroying(Instant::now() + EVERY * 60))),
+        ("unreachable host", |world| world.unreachable_hosts = true),
+        ("two machines of one name", |world| {
             replace_machine(world);
             let mut third = world.machines[1].clone();
             third.id = "third".parse().unwrap();
@@ -41,14 +41,14 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
     }
 }
 
-/// One town of which nothing could be said; where Fly refuses to say anything at all, an operator is alarmed.
+/// Returns a report with one undecided town, and with an alarm if Fly refuses everything.
 fn undecided_by(fault: Fault) -> DriftReport {
     let alarm = (fault == Fault::Misconfigured).then_some(Alarm::Refused);
     DriftReport { alarm, ..undecided(1) }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails_decides_nothing() {
+async fn failed_reads_are_undecided() {
     let faults = [
         Fault::NotSent,
         Fault::ReplyLost,
@@ -82,13 +82,13 @@ async fn a_look_that_fails_decides_nothing() {
     }
 }
 
-/// Our token, organization or app, and no town's fault (FM-30).
+/// The cause is the token, the organization or the app, and not a town (FM-30).
 #[tokio::test(start_paused = true)]
-async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
+async fn alarm_is_raised_while_provider_refuses_everything() {
     let (bench, _) = with_missing(120, 0).await;
     let alarm = || bench.store.rows().records.jobs["inspection"].alarm;
     bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
-    // The first hundred are enough.
+    // The first hundred towns are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::Refused), ..undecided(100) });
     assert_eq!(alarm(), Some(Alarm::Refused));
     bench.fly.schedule().stop_faults();
@@ -97,14 +97,14 @@ async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_town_whose_app_is_refused_alarms_nobody() {
+async fn no_alarm_when_only_one_app_is_refused() {
     let (bench, _) = with_missing(3, 0).await;
     bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Misconfigured);
     assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..taken(3) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
+async fn volume_being_destroyed_is_undecided() {
     for towns in [1, 5] {
         let bench = Bench::new();
         for number in 0..towns {
@@ -119,7 +119,7 @@ async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays() {
+async fn machine_being_destroyed_does_not_hide_its_replacement() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     {
@@ -136,9 +136,9 @@ async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays(
     assert_eq!(bench.store.town(town.id), with_other_machine(town));
 }
 
-/// A volume of the town's name that its machine does not mount: whose data it holds is not ours to guess (FM-22).
+/// The machine does not mount this volume of the town's name, so it is unknown whose data it holds (FM-22).
 #[tokio::test(start_paused = true)]
-async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_lost_one() {
+async fn unused_volume_of_same_name_does_not_replace_lost_volume() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     {
@@ -153,7 +153,7 @@ async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() {
+async fn empty_lists_do_not_make_replaced_machine_missing() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     replace_machine(&mut bench.fly.world());
@@ -168,7 +168,7 @@ async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() 
     bench.assert_invariants("replaced");
 }
 
-/// A registry with so many running towns, of whose machines the first are gone.
+/// Creates running towns, and removes the machines of the first ones.
 async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
     let bench = Bench::new();
     let mut rows = Vec::new();
@@ -185,7 +185,7 @@ async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_absences_at_once_are_believed_by_nobody() {
+async fn many_missing_machines_at_once_raise_an_alarm_and_change_nothing() {
     let (bench, towns) = with_missing(7, 6).await;
     for _ in 0..4 {
         let report = pass(&bench).await;
@@ -207,18 +207,18 @@ async fn many_absences_at_once_are_believed_by_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_town_is_compared_once_in_a_pass_and_an_alarm_breaks_it_off() {
+async fn pass_checks_every_town_once_and_ends_at_an_alarm() {
     let (bench, _) = with_missing(120, 0).await;
     assert_eq!(pass(&bench).await, agreed(120));
     for machine in &mut bench.fly.world().machines {
         machine.phase = Phase::Gone(Instant::now());
     }
-    // The first hundred are enough.
+    // The first hundred towns are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
+async fn many_missing_volumes_at_once_are_not_recorded_as_lost() {
     let bench = Bench::new();
     for number in 0..5 {
         bench.stopped(&format!("mill-{number}")).await;
@@ -234,7 +234,7 @@ async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_absences_among_many_towns_are_believed() {
+async fn few_missing_machines_among_many_towns_are_recorded() {
     for (towns, missing) in [(4, 4), (15, 5)] {
         let (bench, rows) = with_missing(towns, missing).await;
         for _ in 0..2 {

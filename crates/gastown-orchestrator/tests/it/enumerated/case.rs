@@ -1,4 +1,4 @@
-//! One history: a scenario, and what strikes it at which of its calls.
+//! One test case: a scenario, and the faults that are injected into its calls.
 
 use std::sync::MutexGuard;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::faults::{Call, Fault, InjectedFault, Schedule, listed};
 use crate::process::HANG;
 
 listed! {
-    /// Which calls are counted.
+    /// A kind of connection whose calls are counted.
     Channel {
         /// To Fly and the sandboxes.
         Provider,
@@ -29,7 +29,7 @@ impl Channel {
     }
 }
 
-/// What strikes, and where: the `at`th call of a line, counted from the beginning.
+/// A fault and its place: the `at`th call of a channel, counted from the beginning.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Injection {
     pub(super) channel: Channel,
@@ -38,34 +38,34 @@ pub(super) struct Injection {
     pub(super) fault: Fault,
 }
 
-/// One history to be told.
+/// A test case.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) scenario: Scenario,
     pub(super) injections: Vec<Injection>,
 }
 
-/// The calls of one line that a history made.
+/// The calls of a case on one channel.
 pub(super) struct Calls {
     pub(super) channel: Channel,
-    /// Those until it was at its end, and after them those of the recovery.
+    /// The calls of the scenario, followed by those of the recovery.
     pub(super) all: Vec<Call>,
     times: Vec<Instant>,
-    /// How many it made itself.
+    /// The number of calls that the scenario made.
     pub(super) before_recovery: usize,
 }
 
-/// What came of a history.
+/// The result of a case.
 pub(super) struct CaseReport {
     pub(super) case: Case,
     pub(super) calls: Vec<Calls>,
     pub(super) injected: Vec<InjectedFault>,
-    /// Sweeps until all was quiet.
+    /// The number of sweeps until everything was quiet.
     pub(super) sweeps: usize,
 }
 
 impl Case {
-    /// Whether a process stands still between its last word to the registry and what it asks Fly for.
+    /// Returns true if a process hangs between its last registry call and a call to Fly.
     pub(super) fn hangs_at_fly(&self) -> bool {
         self.injections.iter().any(|it| it.fault == Fault::HangBefore && matches!(it.call, Call::Fly(_)))
     }
@@ -74,21 +74,21 @@ impl Case {
         Self { scenario, injections: Vec::new() }
     }
 
-    /// The same, and something more strikes.
-    pub(super) fn and(&self, channel: Channel, at: usize, call: Call, fault: Fault) -> Self {
+    /// Returns this case with one more fault.
+    pub(super) fn with(&self, channel: Channel, at: usize, call: Call, fault: Fault) -> Self {
         let mut injections = self.injections.clone();
         injections.push(Injection { channel, at, call, fault });
         Self { scenario: self.scenario, injections }
     }
 
-    /// Lets it happen, lets recovery run, and checks that all is well and that what was to strike has struck.
+    /// Runs the scenario and the recovery. Asserts the invariants, and that every fault was injected.
     pub(super) async fn run(self) -> CaseReport {
         let fixture = self.scenario.set_up().await;
         for injection in &self.injections {
             injection.channel.schedule(&fixture).at(injection.at, injection.fault);
         }
         if self.injections.iter().any(|injection| injection.fault.hangs()) {
-            // Somebody else takes over meanwhile; then the stale holder goes on, and may do so for a while.
+            // Another process takes over meanwhile. Then the stale holder continues, and may take a while.
             tokio::join!(self.scenario.run(&fixture), self.run_competitor(&fixture));
             sleep(HANG).await;
         } else {
@@ -107,7 +107,7 @@ impl Case {
         CaseReport { calls: calls.collect(), injected, sweeps, case: self }
     }
 
-    /// Another process, from the moment on at which one hangs.
+    /// Runs another process from the moment at which one hangs.
     async fn run_competitor(&self, fixture: &Fixture) {
         let one_hangs = || {
             Channel::ALL
@@ -123,20 +123,20 @@ impl Case {
         }
     }
 
-    /// A fault point that is not reached fails the test: each strike hit the call that it was meant for.
+    /// Asserts that each fault was injected into its intended call. A call that is not reached fails the test.
     fn assert_injected(&self, fixture: &Fixture) {
         for injection in &self.injections {
             let injected = injection.channel.schedule(fixture).injected.clone();
-            let meant = |injected: &InjectedFault| {
+            let is_intended = |injected: &InjectedFault| {
                 (injected.at, injected.call, injected.fault) == (injection.at, injection.call, injection.fault)
             };
-            assert!(injected.iter().any(meant), "{self}: not reached: {injection:?} in {injected:?}");
+            assert!(injected.iter().any(is_intended), "{self}: {injection:?} was not injected, only {injected:?}");
         }
     }
 }
 
 impl CaseReport {
-    /// The first calls of each line after the one that was struck, in the history or in its recovery.
+    /// Returns the first calls of each channel after the last fault, in the scenario or in its recovery.
     pub(super) fn calls_after_the_fault(&self, at_most: usize) -> Vec<(Channel, usize, Call)> {
         let Some(injected_at) = self.injected.iter().map(|injected| injected.when).max() else { return Vec::new() };
         let mut after = Vec::new();

@@ -1,5 +1,5 @@
-//! Which calls each scenario is supposed to make: one that it makes no longer has lost its faults, one that is new wants
-//! to be seen by whoever added it.
+//! The calls that each scenario makes. A call that disappears loses the cases of its faults, and a new call must be
+//! reviewed.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,14 @@ use super::case::CaseReport;
 use super::scenario::Scenario;
 use crate::faults::{Call, Query};
 
-/// What no scenario calls: it is there for the operator's commands and the metrics, which only read.
+/// Queries that no scenario makes. Only the operator's commands and the metrics use them, to read.
 const FOR_OPERATORS: [Query; 1] = [Query::PassStates];
 
-/// To Fly, to the sandbox, to the registry.
+/// Calls to Fly, to the sandbox and to the registry.
 type Kinds = (&'static [Action], &'static [Call], &'static [Query]);
 
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "a table, three lines for each scenario")]
+#[expect(clippy::too_many_lines, reason = "a table with three lines for each scenario")]
 const fn expected(scenario: Scenario) -> Kinds {
     use Action::{
         AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, Other,
@@ -146,7 +146,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     }
 }
 
-/// How the calls of an undisturbed history differ from those that it is supposed to make.
+/// Returns the difference between the calls of an undisturbed case and the expected calls.
 pub(super) fn unexpected(report: &CaseReport) -> Option<String> {
     let scenario = report.case.scenario;
     let made: HashSet<Call> =
@@ -157,18 +157,15 @@ pub(super) fn unexpected(report: &CaseReport) -> Option<String> {
     let expected: HashSet<Call> = actions.chain(sandbox_calls.iter().copied()).chain(queries).collect();
     let (missing, new): (Vec<_>, Vec<_>) = (expected.difference(&made).collect(), made.difference(&expected).collect());
     let differs = !(missing.is_empty() && new.is_empty());
-    differs.then(|| format!("{scenario:?} does not call {missing:?} any more, and now calls {new:?}"))
+    differs.then(|| format!("{scenario:?} no longer calls {missing:?}, and now calls {new:?}"))
 }
 
-/// Whether every call that the ports have was struck in some history.
+/// Asserts that every call of the ports got a fault in some case.
 pub(super) fn assert_every_call_is_faulted(faulted: &HashSet<Call>) {
     let is_for_operators = |call: &Call| matches!(call, Call::Store(query) if FOR_OPERATORS.contains(query));
     let (for_operators, required): (Vec<_>, Vec<_>) = Call::all().partition(is_for_operators);
     let never: Vec<_> = required.into_iter().filter(|call| !faulted.contains(call)).collect();
-    assert!(
-        never.is_empty(),
-        "no scenario makes these calls, so nothing shows what becomes of their faults: {never:?}"
-    );
+    assert!(never.is_empty(), "no scenario makes these calls, so their faults are not tested: {never:?}");
     let faulted: Vec<_> = for_operators.into_iter().filter(|call| faulted.contains(call)).collect();
-    assert!(faulted.is_empty(), "these are called after all: {faulted:?}");
+    assert!(faulted.is_empty(), "scenarios do make these calls: {faulted:?}");
 }

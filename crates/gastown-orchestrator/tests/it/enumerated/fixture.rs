@@ -1,4 +1,4 @@
-//! Where a scenario happens, and what follows it.
+//! The test bench of a scenario, and the recovery after it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,16 +15,17 @@ use crate::faults::{Call, Fault};
 use crate::invariants::OPERATOR;
 use crate::world::{Phase, RELEASE};
 
-/// Passes of the inspector within which a row tells the truth again: three looks that agree, after one that was spoilt.
+/// The number of drift passes within which a row is correct again: three observations that agree, after one failed
+/// pass.
 const DRIFT_PASSES: usize = 4;
-/// Passes of the orphan sweeper within which an orphan is gone: the grace is seven passes long, then machine and volume go
-/// one after the other, then the book is closed.
+/// The number of orphan sweeper passes within which an orphan is gone. The grace period is seven passes long. Then the
+/// machine and the volume are deleted one after the other, and the record is closed.
 const ORPHAN_PASSES: usize = 12;
 
-/// By how much younger a thing is at its first pass than a period.
+/// How much later than the first pass an orphan claims to be created.
 const CREATED_LATER_BY: Duration = Duration::from_secs(500);
 
-/// Where it happens.
+/// The test bench of a scenario.
 pub(super) struct Fixture {
     pub(super) scenario: Scenario,
     pub(super) bench: Bench,
@@ -37,7 +38,7 @@ impl Fixture {
         self.town.unwrap()
     }
 
-    /// Lets other processes do what they do from time to time, until all is quiet; answers after how many sweeps.
+    /// Runs the periodic jobs of other processes until everything is quiet. Returns the number of sweeps.
     pub(super) async fn recover(&self, case: &Case) -> usize {
         let sweeps = self.bench.recover_in(&case.to_string()).await;
         match self.scenario {
@@ -47,11 +48,12 @@ impl Fixture {
             | Scenario::DriftVolumeMoved => {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
-            // That the volume is lost is for an inspection to say, or that the machine is gone where no stop was accepted.
+            // Drift detection records a lost volume, and a missing machine if no stop was accepted.
             Scenario::DriftVolumeLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
-            // Who stands still right at the call powers on what another one has powered off by then; Fly knows no claims.
+            // A process that hangs right at the call starts a machine that another process has stopped by then. Fly
+            // knows no claims.
             Scenario::StartUnhealthy if case.hangs_at_fly() => {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await
             }
@@ -59,7 +61,7 @@ impl Fixture {
                 self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await
             }
             Scenario::SweepSecondMachine => {
-                // Nobody but the operator would.
+                // Only the operator would delete it.
                 self.until_consistent(1, async |replica| delete_as_operator(replica).await).await;
                 self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await;
             }
@@ -77,31 +79,31 @@ impl Fixture {
         }
     }
 
-    /// A stopped town whose machine is gone, as its row says.
+    /// Removes the machine of a stopped town at Fly and in its row.
     pub(super) async fn remove_machine(&self) {
         self.bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
         self.bench.store.rows().towns.get_mut(&self.town()).unwrap().machine_id = None;
         sleep(RELEASE).await;
     }
 
-    /// The answer that says which volume was made gets lost, and the next looks agree that there is none.
+    /// Loses the response of the volume create, and makes the next lists agree that there is no volume.
     pub(super) fn lose_answer(&self) {
         let mut schedule = self.bench.fly.schedule();
         schedule.next(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
         schedule.next(Call::Fly(Action::ListVolumes), 4, Fault::EmptyList);
     }
 
-    /// Of a town that was destroyed; and the list takes longer than a lease is renewed after.
+    /// Adds orphans of a destroyed town. The list takes longer than the renewal interval of a lease.
     pub(super) async fn add_orphans(&self) {
         let towns = self.bench.replica().towns;
         let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
         towns.destroy_town(&alice(), barn).await.unwrap();
-        // The first pass finds them when they are so young that their age outlasts their grace.
+        // The first pass sees them as so recently created that their age matters longer than their grace period.
         self.bench.fly.world().add_orphans(barn, Instant::now() + CREATED_LATER_BY);
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
     }
 
-    /// One rig to be added, one to be removed; the sandbox could not be asked.
+    /// Leaves one rig to add and one to remove, because the sandbox was unreachable.
     pub(super) async fn leave_rigs_pending(&self) {
         let towns = self.bench.replica().towns;
         let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap();
@@ -113,7 +115,7 @@ impl Fixture {
         towns.remove_rig(&alice(), removal).await.unwrap();
     }
 
-    /// The tombstone of somebody who writes to the table past this service.
+    /// Soft-deletes the town by hand, bypassing the service.
     pub(super) fn soft_delete_by_hand(&self) {
         let (town, mut rows) = (self.town(), self.bench.store.rows());
         let row = rows.towns.get_mut(&town).unwrap();
@@ -123,13 +125,13 @@ impl Fixture {
     }
 }
 
-/// One pass of the inspector, a period after whatever was before.
+/// Runs one drift pass, one period after the last one.
 pub(super) async fn run_drift_detector(replica: &Replica) {
     sleep(Duration::from_secs(61)).await;
     attempt(replica, replica.drift_detector.pass()).await;
 }
 
-/// One pass of the orphan sweeper, a period after whatever was before.
+/// Runs one orphan sweeper pass, one period after the last one.
 pub(super) async fn run_orphan_sweeper(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
     attempt(replica, replica.orphans.pass()).await;
@@ -160,7 +162,7 @@ pub(super) fn rig(town: TownId, name: &str) -> AddRig {
     }
 }
 
-/// An operator deletes every second machine that a look through all apps shows, and does not ask how long it has been there.
+/// Deletes every second machine of a survey as an operator, without a grace period.
 pub(super) async fn delete_as_operator(replica: &Replica) {
     let delete = async {
         let Ok(survey) = replica.orphans.survey(Grace::NONE).await else { return };
@@ -171,7 +173,7 @@ pub(super) async fn delete_as_operator(replica: &Replica) {
     attempt(replica, delete).await;
 }
 
-/// Waits until Fly is asked for this, and says for which town; gives up where it never is.
+/// Waits for this call to Fly and returns the town. Returns `None` if the call is never made.
 pub(super) async fn wait_for_call(bench: &Bench, call: Action) -> Option<TownId> {
     for _ in 0..2000 {
         if bench.fly.count(call) > 0 {
@@ -182,7 +184,7 @@ pub(super) async fn wait_for_call(bench: &Bench, call: Action) -> Option<TownId>
     None
 }
 
-/// A town whose creator died with the machine made and nobody told.
+/// Creates a town whose process dies after the machine create, before it records the machine.
 pub(super) async fn abandoned_create(bench: &Bench, request: CreateTown) -> TownId {
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);

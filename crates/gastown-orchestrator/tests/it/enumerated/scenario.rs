@@ -1,4 +1,4 @@
-//! What happens: every operation, from every state that matters, and what goes on without anybody asking.
+//! The scenarios: every operation from every relevant state, and the periodic jobs.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,40 +15,40 @@ use crate::bench::{Bench, Replica, alice, request};
 use crate::faults::listed;
 use crate::world::Phase;
 
-/// The patience with what never gets well: the looks of minutes would be the same again and again.
+/// A short timeout for what never succeeds. A longer one would only repeat the same observations.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Long enough for the orphans' grace to be over; the next pass is whole.
+/// Longer than the grace period of orphans. The pass after it reads complete lists.
 const LISTS_INCOMPLETE_FOR: Duration = Duration::from_secs(5000);
 
 listed! {
-    /// Something that happens, at whose every call something else may happen.
+    /// A scenario, into whose every call faults are injected.
     Scenario {
         Create,
-        /// With a first rig.
+        /// Creates a town with a first rig.
         CreateWithRig,
-        /// Asked for again with the same idempotency key, when it is there.
+        /// Repeats a finished create with the same idempotency key.
         RepeatCreate,
-        /// The same when its process has died half-way; the caller waits until workers have taken it over.
+        /// Repeats a create whose process has died. The caller waits until workers have taken it over.
         RepeatCreateAfterCrash,
-        /// The first region has no room for machines.
+        /// The first region has no capacity for machines.
         CreateInSecondRegion,
-        /// The answer that said which volume was made got lost, and so did the volume in the list.
+        /// The response of the volume create is lost, and lists do not show the volume.
         CreateWithSurplusVolume,
-        /// Fly refuses the machine for good: the create is undone.
+        /// Fly refuses the machine permanently, and the create is rolled back.
         RollBack,
-        /// The machine is made and fails at boot: it is undone too.
+        /// The machine is created and fails at boot, and the create is rolled back.
         RollBackMachine,
-        /// The machine runs, and its sandbox never gets well: the same at the deadline.
+        /// The machine runs, and its sandbox never becomes healthy. The create is rolled back at the deadline.
         RollBackUnhealthy,
         Start,
-        /// The sandbox does not get well any more: at the deadline the start becomes a stop.
+        /// The sandbox does not become healthy, and the start becomes a stop at the deadline.
         StartUnhealthy,
-        /// The stopped town's volume is lost: the start is refused.
+        /// The stopped town's volume is lost, and the start is refused.
         StartWithoutVolume,
-        /// Of a stopped town that was given a rig.
+        /// Starts a stopped town after a rig was added to it.
         StartWithNewRig,
-        /// The stopped town's machine is gone: another is made on its volume.
+        /// The stopped town's machine is gone, and the start creates another one on its volume.
         StartWithNewMachine,
         StartRunning,
         Stop,
@@ -56,43 +56,43 @@ listed! {
         StopWithoutMachine,
         Destroy,
         DestroyStopped,
-        /// Pre-empts a create in flight, a start, a stop.
+        /// A destroy that pre-empts a create, a start or a stop.
         DestroyCreating,
         DestroyStarting,
         DestroyStopping,
         AddRig,
         RemoveRig,
-        /// Though somebody works in it.
+        /// Removes a rig that is in use.
         RemoveRigByForce,
-        /// Workers add and remove what could not be when it was asked for.
+        /// Workers add and remove rigs that could not be changed at the time of the request.
         ReconcileRigs,
-        /// What its owner and its sandbox ask of a town in between.
+        /// The read calls of the owner, and the calls of the sandbox.
         Read,
-        /// The process that creates a town is shut down in good order, another goes on.
+        /// The process that creates a town shuts down gracefully, and another one continues.
         ShutDown,
-        /// The process that created a town is dead, workers take it over.
+        /// The process that created a town is dead, and workers take over.
         TakeOver,
-        /// A tombstone that nobody drives still has its machine: workers take it up.
+        /// A tombstone without an operation still has its machine. Workers reinstate its removal.
         Reinstate,
-        /// Somebody else stopped the machine of a running town: the inspector tells its row.
+        /// An external change stopped the machine of a running town. The drift detector updates the row.
         DriftMachineStopped,
-        /// The running town's machine is gone, is another one, mounts the volume that Fly moved the data to; the stopped
-        /// town's volume is lost.
+        /// The running town's machine is gone, was replaced, or mounts a volume that Fly moved. The stopped town's
+        /// volume is lost.
         DriftMachineMissing,
         DriftMachineReplaced,
         DriftVolumeMoved,
         DriftVolumeLost,
-        /// A machine and a volume belong to nobody: the orphan sweeper removes them, and no other.
+        /// A machine and a volume belong to no town. The orphan sweeper deletes exactly these.
         SweepOrphans,
-        /// The same while for long something in each list cannot be read: until then nothing is removed.
+        /// The same while lists are incomplete for a long time. Nothing is deleted until then.
         SweepIncompleteLists,
-        /// A living town has a second machine: the orphan sweeper reports it, an operator deletes it.
+        /// A living town has a second machine. The orphan sweeper reports it, and an operator deletes it.
         SweepSecondMachine,
     }
 }
 
 impl Scenario {
-    /// Whether a second fault is told of soon after the first: of what somebody asked for and waits for.
+    /// Returns true if a second fault is tested soon after the first. It is tested where a caller waits for the result.
     pub(super) const fn has_second_faults(self) -> bool {
         match self {
             Self::Create | Self::CreateWithRig | Self::RepeatCreate | Self::CreateInSecondRegion => true,
@@ -101,15 +101,15 @@ impl Scenario {
             Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopped => true,
             Self::DestroyCreating | Self::DestroyStarting | Self::DestroyStopping => true,
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce => true,
-            // It is two faults already, and so is this.
+            // These are two faults already.
             Self::CreateWithSurplusVolume | Self::RepeatCreateAfterCrash => false,
-            // It comes up as a create and goes as a destroy does, whose second faults are told.
+            // It starts as a create and ends as a destroy, and both have second faults.
             Self::RollBackMachine => false,
-            // The same looks again and again until the deadline: too many calls, and too much alike, for two of each.
+            // They repeat the same observations until the deadline. That is too many similar calls for two faults.
             Self::RollBackUnhealthy | Self::StartUnhealthy => false,
-            // A start whose second faults are told, and rigs that workers settle.
+            // A start, which has second faults, and rigs that workers add.
             Self::StartWithNewRig => false,
-            // Nobody waits for these: what one of them does not do, the next pass or process does.
+            // No caller waits for these. The next pass or process finishes what one of them leaves.
             Self::ReconcileRigs | Self::Read | Self::ShutDown | Self::TakeOver | Self::Reinstate => false,
             Self::DriftMachineStopped
             | Self::DriftMachineMissing
@@ -119,7 +119,7 @@ impl Scenario {
         }
     }
 
-    /// Everything as it is before.
+    /// Sets up the state before the scenario.
     pub(super) async fn set_up(self) -> Fixture {
         let mut bench = Bench::new();
         bench.fly.world().volumes_are_released_soon = true;
@@ -166,7 +166,7 @@ impl Scenario {
         fixture
     }
 
-    /// What is not as usual.
+    /// Sets up what is particular to the scenario.
     async fn prepare(self, fixture: &mut Fixture) {
         let now = Instant::now();
         match self {
@@ -204,7 +204,7 @@ impl Scenario {
         }
     }
 
-    /// Lets it happen; whatever the answer, it has ended or its process is dead.
+    /// Runs the scenario until it has ended or its process is dead.
     pub(super) async fn run(self, fixture: &Fixture) {
         let replica = fixture.bench.replica();
         let (towns, alice) = (&replica.towns, alice());
@@ -282,7 +282,7 @@ impl Scenario {
     }
 }
 
-/// Somebody destroys the town as soon as Fly is asked for this.
+/// Destroys the town as soon as this call is sent to Fly.
 async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Output = ()>) {
     let (other, alice) = (fixture.bench.replica(), alice());
     let destroy = async {

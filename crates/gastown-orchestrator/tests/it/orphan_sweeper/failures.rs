@@ -1,4 +1,4 @@
-//! Calls that fail, processes that die, replicas that meet.
+//! Failing calls, dying processes and concurrent replicas.
 
 use gastown_domain::ports::Action;
 use tokio::time::sleep;
@@ -12,7 +12,7 @@ use crate::bench::Bench;
 use crate::faults::{Call, Fault, Process, Query};
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_fails_is_asked_for_again() {
+async fn failed_deletion_is_retried() {
     let faults =
         [Fault::NotSent, Fault::ReplyLost, Fault::ServerError, Fault::Throttled, Fault::NotNow, Fault::Refused];
     for fault in faults {
@@ -38,13 +38,13 @@ async fn a_deletion_that_fails_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_is_not_written_down_is_not_asked_for() {
+async fn deletion_is_not_sent_unless_recorded() {
     for query in [Query::Accounts, Query::DeletingOrphan] {
         let bench = Bench::new();
         bench.running("mill").await;
         add_orphans(&bench, 1);
         pass_grace_period(&bench).await;
-        // The first look at the accounts is the survey's.
+        // The survey makes the first query for town records.
         let skip = usize::from(query == Query::Accounts);
         bench.store.schedule().after(Call::Store(query), skip, Fault::NotSent);
 
@@ -56,7 +56,7 @@ async fn a_deletion_that_is_not_written_down_is_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_replicas_at_once_make_one_pass() {
+async fn concurrent_replicas_make_one_pass() {
     let bench = Bench::new();
     add_orphans(&bench, 1);
     sleep(EVERY).await;
@@ -69,7 +69,7 @@ async fn two_replicas_at_once_make_one_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_whose_process_dies_is_made_by_another() {
+async fn another_process_makes_pass_after_a_crash() {
     for call in [
         Call::Fly(Action::ListVolumes),
         Call::Store(Query::NoteOrphans),
@@ -107,7 +107,7 @@ async fn a_pass_whose_process_dies_is_made_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
+async fn job_continues_after_failures_until_stopped() {
     let bench = Bench::new();
     add_orphans(&bench, 1);
     bench.store.schedule().next(Call::Store(Query::ClaimPass), 1, Fault::NotSent);

@@ -1,4 +1,4 @@
-//! What is an orphan, and when it goes.
+//! Which resources are orphans, and when they are deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ async fn destroyed(bench: &Bench, name: &str) -> TownId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_row_accounts_for_is_no_orphan() {
+async fn resource_with_a_row_is_no_orphan() {
     let bench = Bench::new();
     bench.running("mill").await;
     bench.stopped("forge").await;
@@ -39,7 +39,7 @@ async fn what_a_row_accounts_for_is_no_orphan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_after_grace() {
+async fn resource_of_unknown_or_destroyed_town_is_deleted_after_grace_period() {
     for reason in [OrphanReason::NoTown, OrphanReason::TownDestroyed] {
         let bench = Bench::new();
         let kept = bench.running("mill").await;
@@ -56,12 +56,12 @@ async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_afte
         assert_eq!(noted, [(machine.clone(), reason), (volume.clone(), reason)]);
         assert_eq!(deletions_sent(&bench), before);
 
-        // The machine goes before its volume, and each leaves the book only when it is proven gone.
+        // The machine is deleted before its volume, and each record is closed only once its resource is proven gone.
         let report = pass(&bench).await;
         assert_eq!(report, OrphanReport { deleted: 1, ..found(4, 2) }, "{reason:?}");
         assert_eq!(orphan_records(&bench).len(), 2, "{reason:?}");
         if reason == OrphanReason::NoTown {
-            // It holds data, and the registry may be the one that forgot: a day more.
+            // The volume holds data, and the registry may have lost the row, so it is kept for another day.
             assert_eq!(pass(&bench).await, OrphanReport { closed: 1, ..found(3, 1) });
             tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
             assert_eq!(pass(&bench).await, OrphanReport { deleted: 1, ..found(3, 1) });
@@ -80,7 +80,7 @@ async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_afte
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_machine_or_volume_of_a_living_town_is_reported_and_left_alone() {
+async fn second_machine_or_volume_of_living_town_is_reported_and_kept() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     add_orphan(&mut bench.fly.world(), town.id);
@@ -92,7 +92,7 @@ async fn a_second_machine_or_volume_of_a_living_town_is_reported_and_left_alone(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_being_made_or_removed_is_its_drivers() {
+async fn resources_of_operations_in_flight_are_no_orphans() {
     for action in [Action::CreateVolume, Action::CreateMachine, Action::StopMachine] {
         let bench = Bench::new();
         bench.fly.schedule().next(Call::Fly(action), 1, Fault::CrashAfter);
@@ -116,7 +116,7 @@ async fn what_is_being_made_or_removed_is_its_drivers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_is_not_deleted_while_a_machine_has_it() {
+async fn volume_is_not_deleted_while_a_machine_holds_it() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     bench.add_tombstone(unknown_town(0));
@@ -126,13 +126,13 @@ async fn a_volume_is_not_deleted_while_a_machine_has_it() {
         assert_eq!(pass(&bench).await, found(3, 1));
     }
 
-    // Nor under one that no list of ours shows.
+    // A machine that no list of ours shows also protects the volume.
     let (foreign, _) = add_orphan(&mut bench.fly.world(), unknown_town(1));
     {
         let mut world = bench.fly.world();
         world.volumes.pop();
         let machine = world.machine(&foreign).unwrap();
-        machine.name.replace_range(.., "somebody-elses");
+        machine.name.replace_range(.., "other-machine");
         machine.metadata.clear();
         world.volume(&volume).unwrap().held_by = Some(foreign.clone());
     }
@@ -141,7 +141,7 @@ async fn a_volume_is_not_deleted_while_a_machine_has_it() {
     }
     assert_eq!(deletions_sent(&bench), (0, 0));
 
-    // What Fly still calls bound to a machine that is gone is for Fly to refuse, or not.
+    // A volume that Fly reports as bound to a deleted machine is deleted if Fly accepts it.
     bench.fly.world().volume(&volume).unwrap().held_by = Some("long_gone".parse().unwrap());
     assert_eq!(pass(&bench).await, found(3, 1));
     assert_eq!(deletions_sent(&bench), (0, 1));
@@ -150,7 +150,7 @@ async fn a_volume_is_not_deleted_while_a_machine_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_comes_back_in_time_keeps_what_it_names() {
+async fn row_restored_within_grace_period_keeps_its_resources() {
     let bench = Bench::new();
     let like = bench.running("mill").await;
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
@@ -161,15 +161,15 @@ async fn a_row_that_comes_back_in_time_keeps_what_it_names() {
     let ends: Vec<_> = bench.store.rows().records.closed.iter().map(|(_, end)| *end).collect();
     assert_eq!(ends, [OrphanEnd::AccountedFor, OrphanEnd::AccountedFor]);
 
-    // Gone once more: its grace begins anew.
+    // The row is gone once more. The grace period begins again.
     bench.store.rows().towns.remove(&unknown_town(0));
     pass_grace_period(&bench).await;
     assert_eq!(pass(&bench).await.deleted, 1);
 }
 
-/// Between the list and the deletion the registry is asked once more.
+/// The registry is read again between the list and the deletion.
 #[tokio::test(start_paused = true)]
-async fn a_row_that_comes_back_under_the_pass_keeps_what_it_names() {
+async fn row_restored_during_the_pass_keeps_its_resources() {
     let bench = Bench::new();
     let like = bench.running("mill").await;
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
@@ -186,12 +186,12 @@ async fn a_row_that_comes_back_under_the_pass_keeps_what_it_names() {
     let sweeper = sweeper(&bench);
     let (report, ()) = tokio::join!(sweeper.pass(), restored);
 
-    assert_eq!(report.unwrap(), Some(found(4, 2)), "found, and not deleted");
+    assert_eq!(report.unwrap(), Some(found(4, 2)), "reported and not deleted");
     assert_eq!(deletions_sent(&bench), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_pass_deletes_no_more_than_ten() {
+async fn one_pass_deletes_at_most_ten() {
     let bench = Bench::new();
     towns(&bench, 24).await;
     add_orphans(&bench, 12);
@@ -206,7 +206,7 @@ async fn one_pass_deletes_no_more_than_ten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_it_may_not_delete_it_only_reports() {
+async fn sweeper_only_reports_when_deletion_is_disabled() {
     let bench = Bench::new();
     add_orphans(&bench, 1);
     let settings = settings_with(|policy| policy.orphans.delete = false);

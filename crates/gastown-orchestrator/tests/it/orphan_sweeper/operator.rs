@@ -1,4 +1,4 @@
-//! What an operator sees, and may do by hand.
+//! The survey and the manual deletion for operators.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::bench::{Bench, settings};
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
+async fn survey_shows_verdict_of_each_orphan() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
@@ -45,7 +45,7 @@ async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_need_not_wait() {
+async fn operator_can_delete_without_grace_period() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
@@ -68,7 +68,7 @@ async fn an_operator_need_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_machine_goes_on_an_operators_word_unless_it_is_the_one_in_use() {
+async fn operator_can_delete_second_machine_unless_in_use() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     add_orphan(&mut bench.fly.world(), town.id);
@@ -76,16 +76,16 @@ async fn a_second_machine_goes_on_an_operators_word_unless_it_is_the_one_in_use(
     let survey = sweeper.survey(Grace::NONE).await.unwrap();
     let [machine, volume] = survey.orphans.as_slice() else { panic!("{survey:?}") };
     let refused = Removal::Kept(Verdict::MayHoldData);
-    assert_eq!(sweeper.delete(&volume.sighting, "carol").await.unwrap(), refused, "whoever says so");
+    assert_eq!(sweeper.delete(&volume.sighting, "carol").await.unwrap(), refused, "even for an operator");
 
-    // It has the town's data.
+    // It mounts the town's volume.
     let own = bench.fly.world().machines[1].volume.clone();
     bench.fly.world().machines[1].volume = town.volume_id.clone().unwrap();
     let in_use = Removal::Kept(Verdict::InUse);
     assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), in_use);
     bench.fly.world().machines[1].volume = own;
 
-    // The row's own machine is gone: this one will be adopted.
+    // The row's own machine is gone, so this one will be adopted.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
     assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), in_use);
     bench.fly.world().machines[0].phase = Phase::On(Instant::now());
@@ -97,7 +97,7 @@ async fn a_second_machine_goes_on_an_operators_word_unless_it_is_the_one_in_use(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
+async fn operator_deletion_is_refused_when_the_resource_changed() {
     let bench = Bench::new();
     let like = bench.running("mill").await;
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
@@ -108,7 +108,7 @@ async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
     restore_row(&bench, &like, unknown_town(0), &machine, &volume);
     let kept = sweeper.delete(sighting, "carol").await.unwrap();
     assert_eq!(kept, Removal::Kept(Verdict::AccountedFor));
-    assert_eq!(orphan_records(&bench), [], "nothing is said of it either");
+    assert_eq!(orphan_records(&bench), [], "the deletion is not recorded");
 
     bench.store.rows().towns.remove(&unknown_town(0));
     bench.fly.world().machine(&machine).unwrap().phase = Phase::Destroying(Instant::now() + EVERY);

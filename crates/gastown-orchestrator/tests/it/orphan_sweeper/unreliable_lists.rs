@@ -1,4 +1,4 @@
-//! Lists and apps that are not to be relied on, and too much at once.
+//! Unreliable lists and apps, and too many orphans at once.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::inventory::the_app;
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_come_back_empty_close_nothing_and_delete_nothing() {
+async fn empty_lists_close_and_delete_nothing() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
@@ -38,7 +38,7 @@ async fn lists_that_come_back_empty_close_nothing_and_delete_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_listed_and_cannot_be_asked_for_stays_in_the_book() {
+async fn unlisted_orphan_stays_recorded_while_reads_fail() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
@@ -58,20 +58,20 @@ async fn what_is_not_listed_and_cannot_be_asked_for_stays_in_the_book() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_may_be_seen_an_operator_is_alarmed_until_it_may() {
+async fn alarm_is_raised_while_lists_are_refused() {
     let bench = Bench::new();
     bench.running("mill").await;
     bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::Misconfigured);
     assert_eq!(pass(&bench).await, OrphanReport { apps: 0, failed: 1, alarm: Some(Alarm::Refused), ..found(0, 0) });
     bench.fly.schedule().stop_faults();
     bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::ServerError);
-    assert_eq!(pass(&bench).await.alarm, None, "trouble that passes is no refusal");
+    assert_eq!(pass(&bench).await.alarm, None, "a temporary failure raises no alarm");
     bench.fly.schedule().stop_faults();
     assert_eq!(pass(&bench).await, found(2, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_orphans_at_once_are_an_alarm_and_nothing_is_touched() {
+async fn many_orphans_at_once_raise_an_alarm_and_nothing_is_deleted() {
     for (living, stray_pairs) in [(0, 5), (9, 5)] {
         let bench = Bench::new();
         towns(&bench, living).await;
@@ -85,7 +85,7 @@ async fn many_orphans_at_once_are_an_alarm_and_nothing_is_touched() {
     }
 }
 
-/// An inventory of which a test decides what it adds to the truth.
+/// An inventory that a test modifies.
 struct ModifiedInventory {
     client: FlyClient,
     modify: fn(&AppName, AppInventory) -> Result<AppInventory, BoxError>,
@@ -117,7 +117,7 @@ fn with_inventory(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_not_whole_is_no_ground_for_a_deletion() {
+async fn incomplete_list_deletes_nothing() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
@@ -125,17 +125,17 @@ async fn a_list_that_is_not_whole_is_no_ground_for_a_deletion() {
     for _ in 0..10 {
         assert_eq!(pass_by(&incomplete).await, found(4, 2));
     }
-    assert_eq!(pass(&bench).await.deleted, 1, "seen for long, and the list is whole");
+    assert_eq!(pass(&bench).await.deleted, 1, "the grace period is over and the list is complete");
 }
 
-/// As when an entry was in the book for long, but Fly says that it was made a moment ago: it is another thing.
+/// A record may be old while Fly reports a recent creation. Then it is another resource.
 #[tokio::test(start_paused = true)]
-async fn what_fly_made_lately_is_not_deleted() {
+async fn recently_created_resource_is_not_deleted() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
     let recently_created = with_inventory(&bench, &["gastown"], |_, mut stock| {
-        // The paused clock begins there; it is an hour and a half later when they are due by the book.
+        // The paused clock begins there. The grace period of the records ends an hour and a half later.
         let made_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::minutes(30);
         stock.items.iter_mut().for_each(|item| item.made_at = Some(made_at));
         Ok(stock)
@@ -145,12 +145,12 @@ async fn what_fly_made_lately_is_not_deleted() {
     while bench.store.clock.now() < began + TimeDelta::minutes(100) {
         deleted.push(pass_by(&recently_created).await.deleted);
     }
-    // An hour after it was made, and some minutes for clocks that are apart.
+    // An hour after the creation, and some minutes for clock skew.
     assert_eq!(deleted, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_does_not_answer_costs_that_app_only() {
+async fn failing_app_does_not_affect_other_apps() {
     let bench = Bench::new();
     bench.running("mill").await;
     add_orphans(&bench, 1);
@@ -166,7 +166,7 @@ async fn an_app_that_does_not_answer_costs_that_app_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn orphans_of_an_app_that_does_not_answer_are_not_asked_for_one_by_one() {
+async fn orphans_of_failing_app_are_not_read_one_by_one() {
     let bench = Bench::new();
     add_orphans(&bench, 1);
     pass(&bench).await;
@@ -179,9 +179,9 @@ async fn orphans_of_an_app_that_does_not_answer_are_not_asked_for_one_by_one() {
     assert_eq!((orphan_records(&bench).len(), bench.fly.count(Action::ReadMachine)), (2, before));
 }
 
-/// Each app on its own has too few to be alarming.
+/// The orphans of one app alone are too few for an alarm.
 #[tokio::test(start_paused = true)]
-async fn many_apps_with_a_few_orphans_each_are_alarming_too() {
+async fn few_orphans_in_each_of_many_apps_raise_an_alarm() {
     let bench = Bench::new();
     add_orphans(&bench, 2);
     let sweeper = with_inventory(&bench, &["one", "two", "three"], |_, stock| Ok(stock));

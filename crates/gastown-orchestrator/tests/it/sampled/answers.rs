@@ -1,4 +1,4 @@
-//! What users ask for, and whether what they are answered may be so.
+//! The requests of users, and the checks of their responses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,19 +14,19 @@ use super::steps::{NEWEST, UserRequest};
 use crate::bench::{USERS, request};
 use crate::store::Store;
 
-/// What was answered so far.
+/// The responses so far.
 #[derive(Clone, Default)]
 pub(super) struct Answers(Arc<Mutex<AnswerLog>>);
 
 #[derive(Default)]
 struct AnswerLog {
-    /// Of which request each idempotency key is, and which town it made.
+    /// The request and the town of each idempotency key.
     keys: BTreeMap<(UserId, usize), (RequestFingerprint, TownId)>,
     keys_refused: usize,
     wrong: Vec<String>,
 }
 
-/// A wish for things that there are.
+/// A request for existing towns and rigs.
 #[derive(Debug)]
 enum ResolvedRequest {
     Create(CreateTown, Option<usize>),
@@ -39,7 +39,7 @@ enum ResolvedRequest {
 }
 
 impl Run {
-    /// A user asks a process for something, and waits no longer than that.
+    /// Sends a request of a user to a process, and waits at most this long.
     pub(super) async fn ask(&self, at: usize, user: Option<usize>, request: UserRequest, waits: Duration) {
         let user: Option<UserId> = user.map(|user| USERS[user].parse().unwrap());
         let Some((request, owner)) = self.resolve(user.as_ref(), request) else { return };
@@ -53,7 +53,7 @@ impl Run {
         let _ = timeout(waits, asked).await;
     }
 
-    /// The wish for what there is by now, and the town's owner; none where there is no such town or rig.
+    /// Resolves a request to an existing town or rig, and returns the town's owner. Returns `None` if there is none.
     fn resolve(&self, user: Option<&UserId>, request: UserRequest) -> Option<(ResolvedRequest, UserId)> {
         let named = match request {
             UserRequest::Create { name, keyed, with_rig } => {
@@ -84,7 +84,7 @@ impl Run {
         Some((request, rows.towns[&town].owner.clone()))
     }
 
-    /// The town of this number: living ones first, for tombstones are many and little happens to them.
+    /// Returns the town of this number. Living towns come first, because most towns are tombstones that change little.
     pub(super) fn numbered(&self, number: usize) -> Option<TownId> {
         let rows = self.bench.store.rows();
         if number == NEWEST {
@@ -98,35 +98,35 @@ impl Run {
 }
 
 impl Answers {
-    /// Asks, and looks whether the answer may be so.
+    /// Sends a request and checks the response.
     async fn send(&self, towns: &TownService, store: &Store, user: &UserId, request: ResolvedRequest, owner: UserId) {
-        let what = format!("{user} asked for {request:?}");
-        let seen = |town: Town| {
+        let what = format!("{user} requested {request:?}");
+        let check_town = |town: Town| {
             let is_known =
                 store.rows().towns.get(&town.id).is_some_and(|row| row.owner == *user && row.name == town.name);
             if !is_known {
-                self.add_error(format!("{what} and was given a town that is not in the registry: {town:?}"));
+                self.add_error(format!("{what} and got a town that is not in the registry: {town:?}"));
             }
         };
         let answer = match request {
-            ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(seen),
-            ResolvedRequest::Start(town) => towns.start_town(user, town).await.map(seen),
-            ResolvedRequest::Stop(town) => towns.stop_town(user, town).await.map(seen),
-            ResolvedRequest::Destroy(town) => towns.destroy_town(user, town).await.map(seen),
+            ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(check_town),
+            ResolvedRequest::Start(town) => towns.start_town(user, town).await.map(check_town),
+            ResolvedRequest::Stop(town) => towns.stop_town(user, town).await.map(check_town),
+            ResolvedRequest::Destroy(town) => towns.destroy_town(user, town).await.map(check_town),
             ResolvedRequest::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
-                if !store.rows().ledger.knows(rig.id) {
-                    self.add_error(format!("{what} and was given a rig that was never written down: {rig:?}"));
+                if !store.rows().ledger.has_rig(rig.id) {
+                    self.add_error(format!("{what} and got a rig that was never stored: {rig:?}"));
                 }
             }),
             ResolvedRequest::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
             ResolvedRequest::Read(town) => towns.town_status(user, town).await.map(drop),
         };
         if *user != owner && !matches!(answer, Err(TownError::NotFound | TownError::Store(_))) {
-            self.add_error(format!("{what}, which is {owner}'s, and was answered {answer:?}"));
+            self.add_error(format!("{what}, which belongs to {owner}, and got {answer:?}"));
         }
     }
 
-    /// The same key is always the same town, and of one request only.
+    /// Creates a town. Checks that an idempotency key always returns the same town, and only for the same request.
     async fn create(
         &self,
         towns: &TownService,
@@ -140,16 +140,18 @@ impl Answers {
         let before = self.0.lock().unwrap().keys.get(&key).cloned();
         let answer = towns.create_town(user, create).await;
         let is_refused = matches!(answer, Err(TownError::KeyReused));
-        let is_others = before.map(|(of, _)| of != asked);
-        if is_others.is_some_and(|is_others| is_others != is_refused) && !matches!(answer, Err(TownError::Store(_))) {
-            self.add_error(format!("{what}, whose key is another request's: {is_others:?}; the answer was {answer:?}"));
+        let is_of_other_request = before.map(|(of, _)| of != asked);
+        if is_of_other_request.is_some_and(|is_of_other_request| is_of_other_request != is_refused)
+            && !matches!(answer, Err(TownError::Store(_)))
+        {
+            self.add_error(format!("{what}, key of another request: {is_of_other_request:?}, response: {answer:?}"));
         }
         let mut log = self.0.lock().unwrap();
         log.keys_refused += usize::from(is_refused);
         if let Ok(town) = &answer {
             let (of, known) = log.keys.entry(key).or_insert((asked.clone(), town.id));
             if (&*of, &*known) != (&asked, &town.id) {
-                let wrong = format!("{what} and was given {}, though the key is of {known}", town.id);
+                let wrong = format!("{what} and got {}, but the key belongs to {known}", town.id);
                 log.wrong.push(wrong);
             }
         }

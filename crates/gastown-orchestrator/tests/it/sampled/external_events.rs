@@ -1,4 +1,4 @@
-//! What happens at Fly without our doing.
+//! Changes at Fly that the control plane did not make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,16 @@ use super::steps::ExternalEvent;
 use crate::store::Rows;
 use crate::world::{BOOT, Phase, STOP, World};
 
-/// More machines and volumes that are gone at once would be taken for a wrong app or token, and believed by nobody (FM-33).
+/// The maximum number of missing machines and volumes. More of them would look like a wrong app or token, and drift
+/// detection would ignore them (FM-33).
 const MAX_LOSSES: usize = 3;
 
-/// What has happened so far.
+/// The events so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EventLog {
     pub(super) counts: BTreeMap<&'static str, usize>,
     losses: usize,
-    /// Whose operation somebody deleted: with the row goes what was asked of Fly and not answered.
+    /// The towns whose operation row was deleted, and with it the record of unconfirmed calls to Fly.
     pub(super) lost_operations: BTreeSet<TownId>,
 }
 
@@ -31,7 +32,7 @@ impl Run {
         }
     }
 
-    /// Whether there was something for it to happen to.
+    /// Applies the event. Returns false if there is nothing to apply it to.
     fn try_apply(&mut self, event: ExternalEvent) -> bool {
         let now = Instant::now();
         let bench = &self.bench;
@@ -39,7 +40,7 @@ impl Run {
         let mut world = bench.fly.world();
         match event {
             ExternalEvent::StopMachine { .. } => set_phase(town, &mut world, Power::On, Phase::Stopping(now + STOP)),
-            // Without its volume it cannot.
+            // A machine cannot start without its volume.
             ExternalEvent::StartMachine { .. } => {
                 let mounted = town.and_then(|town| world.present_machine(town)).map(|machine| machine.volume.clone());
                 mounted.is_some_and(|volume| world.volume(&volume).is_some())
@@ -48,7 +49,7 @@ impl Run {
             ExternalEvent::FailMachine { .. } => set_phase(town, &mut world, Power::On, Phase::Failed),
             ExternalEvent::DestroyMachine { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MAX_LOSSES) else { return false };
-                // With its machine gone, nothing says any more that a volume that was moved is the town's.
+                // Without the machine, nothing links a moved volume to the town any more.
                 let row = bench.store.town(town);
                 let Some(machine) = world.present_machine(town) else { return false };
                 if row.volume_id.is_some_and(|named| named != machine.volume) {
@@ -61,7 +62,7 @@ impl Run {
             ExternalEvent::MoveVolume { .. } => town.is_some_and(|town| world.move_volume(town)),
             ExternalEvent::LoseVolume { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MAX_LOSSES) else { return false };
-                // Until a town has run, its volume may be replaced by another.
+                // Until a town has run, its volume may be replaced.
                 let has_data = bench.store.town(town).status != TownStatus::Provisioning;
                 let lost = has_data && world.lose_volume(town);
                 self.events.losses += usize::from(lost);
@@ -89,7 +90,7 @@ impl Run {
         }
     }
 
-    /// What passes by itself is over.
+    /// Ends the events that are temporary.
     pub(super) fn end_external_events(&mut self) {
         for event in [ExternalEvent::FreeRigs, ExternalEvent::Empty, ExternalEvent::FindHosts] {
             self.try_apply(event);
@@ -117,14 +118,14 @@ impl ExternalEvent {
             Self::MoveVolume { .. } => "volume moved",
             Self::LoseVolume { .. } => "volume lost",
             Self::OccupyRig { .. } => "rig in use",
-            Self::FreeRigs => "rigs free",
+            Self::FreeRigs => "rigs no longer in use",
             Self::LoseOperation { .. } => "operation lost",
             Self::RefuseRig { .. } => "rig refused",
-            Self::LeaveOrphans => "orphans",
+            Self::LeaveOrphans => "orphans added",
             Self::Fill => "region full",
-            Self::Empty => "region free",
-            Self::LoseHosts => "hosts away",
-            Self::FindHosts => "hosts back",
+            Self::Empty => "region has capacity",
+            Self::LoseHosts => "hosts unreachable",
+            Self::FindHosts => "hosts reachable",
         }
     }
 }
@@ -134,10 +135,10 @@ fn set_phase(town: Option<TownId>, world: &mut World, from: Power, to: Phase) ->
     machine.map(|machine| machine.phase = to).is_some()
 }
 
-/// As by somebody who writes to the table past this service, who is to blame for how it ended.
+/// Deletes the operation row, as a manual change of the table would. The ledger counts the operation as pre-empted.
 fn lose_operation(rows: &mut Rows, town: TownId) -> bool {
     let Some(row) = rows.operations.get(&town) else { return false };
-    // Of the others the row would be true of the town before as well as after.
+    // For other kinds, the row matches the town before the operation as well as after it.
     if !matches!(row.operation.kind, OperationKind::Create | OperationKind::Destroy) {
         return false;
     }

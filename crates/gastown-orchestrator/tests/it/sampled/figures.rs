@@ -1,4 +1,4 @@
-//! What was in the plays: figures that say whether there was a storm at all.
+//! The figures of the runs, which show whether enough faults and events occurred.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use crate::bench::Bench;
 use crate::faults::Fault;
 use crate::runner::grouped;
 
-/// What was in one play, or in many.
+/// The figures of one run, or of many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Figures {
     pub(super) runs: usize,
-    /// Operations that were accepted.
+    /// Accepted operations.
     operations: usize,
-    /// Creates that were refused because their key was of another request.
+    /// Creates that were refused because their key belongs to another request.
     pub(super) keys_refused: usize,
-    /// Processes that died, by a move or by a fault.
+    /// Processes that died in a step or by a fault.
     pub(super) deaths: usize,
     pub(super) restarts: usize,
     pub(super) hangs: usize,
     faults: BTreeMap<Fault, usize>,
     pub(super) events: BTreeMap<&'static str, usize>,
-    /// Second volumes, empty and reported, that are left for an operator to clear away.
+    /// Empty second volumes that were reported and left for an operator to delete.
     pub(super) left_to_operators: usize,
-    /// What the orphan sweeper had to delete of towns that were ours.
+    /// Resources of accepted towns that the orphan sweeper had to delete.
     pub(super) left_to_sweeper: usize,
-    /// Sweeps until all was quiet, in the longest.
+    /// The number of sweeps until everything was quiet, in the longest run.
     pub(super) sweeps: usize,
 }
 
@@ -35,7 +35,7 @@ impl Figures {
         Self { runs: 1, ..Self::default() }
     }
 
-    /// What the bench has counted.
+    /// Adds the figures of the bench.
     pub(super) fn count(&mut self, bench: &Bench) {
         self.operations = bench.store.rows().accepted.len();
         self.left_to_sweeper = left_to_sweeper(bench).len();
@@ -44,7 +44,7 @@ impl Figures {
         }
     }
 
-    pub(super) fn and(mut self, other: Self) -> Self {
+    pub(super) fn merge(mut self, other: Self) -> Self {
         self.runs += other.runs;
         self.operations += other.operations;
         self.keys_refused += other.keys_refused;
@@ -63,7 +63,7 @@ impl Figures {
         self
     }
 
-    /// Faults that fit something and never struck, which a great many plays must not have.
+    /// Returns the faults that fit a call and were never injected. Many runs must leave none.
     pub(super) fn never_injected(&self) -> Vec<Fault> {
         let fits = |fault: &Fault| crate::faults::Call::all().any(|call| fault.fits(call));
         Fault::ALL.iter().copied().filter(fits).filter(|fault| !self.faults.contains_key(fault)).collect()
@@ -77,8 +77,9 @@ impl std::fmt::Display for Figures {
         let events: Vec<_> = self.events.iter().map(|(event, times)| format!("{event} {}", grouped(*times))).collect();
         write!(
             f,
-            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
-             back: {}; {} machines and volumes left to the orphan sweeper, {} empty second volumes reported to operators; all quiet after {} sweeps at most",
+            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, \
+             {} hung; {} faults injected: {}; external events: {}; {} machines and volumes left to the orphan sweeper, \
+             {} empty second volumes reported to operators; all quiet after at most {} sweeps",
             grouped(self.runs),
             grouped(self.operations),
             grouped(self.keys_refused),
@@ -95,7 +96,7 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// With the town that each was of; not those that somebody else left.
+/// Returns the deleted resources with their towns, except those that an external event added.
 pub(super) fn left_to_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId> {
     let (rows, world) = (bench.store.rows(), bench.fly.world());
     let of = |name: &str| {

@@ -1,9 +1,8 @@
-//! Random schedules: users, processes, faults, and things that happen at Fly by themselves. Once the faults stop, all
-//! settles.
+//! Random schedules of users, processes, faults and external events. Everything recovers after the last fault.
 //!
-//! Everything follows from a seed. `GASTOWN_SEED=123 cargo test -p gastown-orchestrator --test it sampled` plays that one
-//! and prints its moves; `GASTOWN_SEEDS=100000` plays so many. What a failure prints is enough to repeat it, and it is
-//! printed with the fewest moves that still fail.
+//! A run follows from its seed. `GASTOWN_SEED=123 cargo test -p gastown-orchestrator --test it sampled` runs that seed
+//! and prints its steps. `GASTOWN_SEEDS=100000` runs that many seeds. A failure prints how to repeat it, with the
+//! fewest steps that still fail.
 
 mod answers;
 mod external_events;
@@ -22,53 +21,55 @@ use figures::Figures;
 use run::run;
 use steps::{Step, steps_of};
 
-/// How many seeds are played when nobody says otherwise.
+/// The default number of seeds.
 const SEEDS: u64 = 10_000;
 
-/// Not more than one seed in so many leaves something for an operator.
+/// At most one seed in this many may leave something for an operator.
 const SEEDS_PER_OPERATOR_CASE: usize = 2500;
-/// And one in so many something for the orphan sweeper.
+/// At most one seed in this many may leave something for the orphan sweeper.
 const SEEDS_PER_SWEEPER_CASE: usize = 500;
 
 #[test]
-fn whatever_is_asked_and_whatever_strikes_all_settles_in_the_end() {
+fn random_requests_and_faults_recover() {
     if let Some(seed) = env_number("GASTOWN_SEED") {
         let steps = steps_of(&mut StdRng::seed_from_u64(seed));
         print_figures(&format!("seed {seed}: {steps:#?}"));
         print_figures(
-            &run_caught(seed, &steps).unwrap_or_else(|wrong| panic!("{}", failure(seed, &steps, &wrong))).to_string(),
+            &run_caught(seed, &steps)
+                .unwrap_or_else(|violations| panic!("{}", failure(seed, &steps, &violations)))
+                .to_string(),
         );
         return;
     }
     let seeds = env_number("GASTOWN_SEEDS").unwrap_or(SEEDS);
     let runs = on_all_cores(1..=seeds, |seed| {
         let steps = steps_of(&mut StdRng::seed_from_u64(seed));
-        run_caught(seed, &steps).map_err(|wrong| (seed, wrong))
+        run_caught(seed, &steps).map_err(|violations| (seed, violations))
     });
     let mut failed: Vec<_> = runs.iter().filter_map(|run| run.as_ref().err()).collect();
     failed.sort();
-    if let Some((seed, wrong)) = failed.first() {
+    if let Some((seed, violations)) = failed.first() {
         let all: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
         let steps = steps_of(&mut StdRng::seed_from_u64(*seed));
-        panic!("{} of {seeds} seeds fail: {all:?}\n{}", all.len(), failure(*seed, &steps, wrong));
+        panic!("{} of {seeds} seeds fail: {all:?}\n{}", all.len(), failure(*seed, &steps, violations));
     }
-    let figures = runs.into_iter().filter_map(Result::ok).fold(Figures::default(), Figures::and);
+    let figures = runs.into_iter().filter_map(Result::ok).fold(Figures::default(), Figures::merge);
     print_figures(&format!("sampled: {figures}"));
     assert!(
         figures.left_to_operators <= figures.runs / SEEDS_PER_OPERATOR_CASE,
-        "what is left to operators is no rarity: {figures}"
+        "too many runs left something for operators: {figures}"
     );
     let left = figures.left_to_sweeper;
     assert!(
         left <= figures.runs.div_ceil(SEEDS_PER_SWEEPER_CASE),
-        "what is left to the orphan sweeper is no rarity: {figures}"
+        "too many runs left something for the orphan sweeper: {figures}"
     );
-    assert_eq!(figures.never_injected(), [], "no storm");
-    assert!(figures.keys_refused > 0, "no key was used again: {figures}");
+    assert_eq!(figures.never_injected(), [], "faults that were never injected");
+    assert!(figures.keys_refused > 0, "no key was reused: {figures}");
 }
 
 #[test]
-fn the_same_seed_is_the_same_play() {
+fn same_seed_gives_same_run() {
     for seed in 1..=20 {
         let steps = steps_of(&mut StdRng::seed_from_u64(seed));
         assert_eq!(steps, steps_of(&mut StdRng::seed_from_u64(seed)));
@@ -77,23 +78,23 @@ fn the_same_seed_is_the_same_play() {
 }
 
 fn run_caught(seed: u64, steps: &[Step]) -> Result<Figures, String> {
-    let run_caught = catch_unwind(AssertUnwindSafe(|| in_paused_time(run(seed, steps))));
-    run_caught.unwrap_or_else(|_| Err("it panicked, as told above".to_owned()))
+    let result = catch_unwind(AssertUnwindSafe(|| in_paused_time(run(seed, steps))));
+    result.unwrap_or_else(|_| Err("the run panicked (details above)".to_owned()))
 }
 
-/// What there is to say about a play that fails, and how to repeat it.
-fn failure(seed: u64, steps: &[Step], wrong: &str) -> String {
+/// Describes a failed run and how to repeat it.
+fn failure(seed: u64, steps: &[Step], violations: &str) -> String {
     let minimized = minimized(seed, steps);
-    let still_wrong = run_caught(seed, &minimized).err().unwrap_or_default();
+    let remaining = run_caught(seed, &minimized).err().unwrap_or_default();
     format!(
-        "seed {seed}: {wrong}\n\nwith these {} of its {} moves it still fails: {minimized:?}\n{still_wrong}\n\nrepeat it with \
+        "seed {seed}: {violations}\n\nit still fails with {} of its {} steps: {minimized:?}\n{remaining}\n\nrepeat it with \
          GASTOWN_SEED={seed} cargo test -p gastown-orchestrator --test it sampled",
         minimized.len(),
         steps.len()
     )
 }
 
-/// Leaves out one move after the other, as long as it fails without it.
+/// Removes one step after the other as long as the run still fails.
 fn minimized(seed: u64, steps: &[Step]) -> Vec<Step> {
     let mut steps = steps.to_vec();
     let mut at = 0;
@@ -109,7 +110,7 @@ fn minimized(seed: u64, steps: &[Step]) -> Vec<Step> {
     steps
 }
 
-#[expect(clippy::disallowed_methods, reason = "what a test is told by whoever runs it is no setting of the service")]
+#[expect(clippy::disallowed_methods, reason = "the seed of a test run is not a setting of the service")]
 fn env_number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap())
 }

@@ -1,4 +1,4 @@
-//! A schedule of moves, played to its end.
+//! Runs a schedule of steps to its end.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -20,15 +20,15 @@ use crate::bench::{Bench, Replica};
 use crate::faults::Call;
 use crate::world::Volume;
 
-/// Everything that stands still, waits for an answer or is sent late has gone on by then.
+/// Every hang, response and late call is over after this time.
 const ALL_DELAYS_OVER: Duration = Duration::from_secs(240);
-/// Passes of the inspector within which every row tells the truth: three looks that agree, for each of two things that are
-/// untrue of one town, and one or two that come to nothing.
+/// The number of drift passes within which every row is correct. A town may have two drifts that take three agreeing
+/// observations each, and one or two passes may fail.
 const DRIFT_PASSES: usize = 8;
-/// Passes of the orphan sweeper within which nothing is left of what belongs to nobody: the grace of a machine is
-/// seven passes long, that of a volume of a town that never was a day, six passes an hour.
+/// The number of orphan sweeper passes within which no orphan is left. The grace period of a machine is seven passes.
+/// That of a volume of an unknown town is a day, at six passes an hour.
 const ORPHAN_PASSES: usize = 24 * 6 + 12;
-/// In every so manieth play each user has an app.
+/// In one run of this many, each user has an app.
 const APP_PER_USER: u64 = 4;
 
 /// Jitter from the seed.
@@ -40,7 +40,7 @@ impl Jitter for SeededJitter {
     }
 }
 
-/// One play.
+/// The state of one run.
 pub(super) struct Run {
     pub(super) bench: Bench,
     pub(super) replicas: Vec<Arc<Replica>>,
@@ -49,7 +49,7 @@ pub(super) struct Run {
     pub(super) figures: Figures,
 }
 
-/// Plays the moves; answers what is wrong in the end, if anything is.
+/// Runs the steps. Returns the violations, if there are any.
 pub(super) async fn run(seed: u64, steps: &[Step]) -> Result<Figures, String> {
     let mut bench = Bench::with_jitter(Arc::new(SeededJitter(Mutex::new(StdRng::seed_from_u64(seed)))));
     if seed.is_multiple_of(APP_PER_USER) {
@@ -98,7 +98,7 @@ impl Run {
         }
     }
 
-    /// Lets a process begin something, and does not wait for more than a moment.
+    /// Starts some work of a process, and waits for it for at most two seconds.
     async fn run_briefly(&self, at: usize, work: impl AsyncFn(&Replica)) {
         let replica = Arc::clone(&self.replicas[at]);
         let _ = timeout(Duration::from_secs(2), replica.unless_crashed(work(&replica))).await;
@@ -107,7 +107,7 @@ impl Run {
     async fn restart(&mut self, at: usize) {
         let replica = &self.replicas[at];
         replica.stop.cancel();
-        // Who does not end in time is killed, as a supervisor does.
+        // A process that does not stop in time is killed, as a supervisor does.
         let _ = timeout(Duration::from_secs(30), replica.unless_crashed(replica.towns.drained())).await;
         self.figures.deaths += usize::from(replica.process.is_dead());
         replica.process.kill();
@@ -129,7 +129,7 @@ impl Run {
         self.bench.store.schedule().stop_faults();
     }
 
-    /// Nothing strikes any more; what goes on without anybody asking goes on, and then all must be well.
+    /// Stops the faults, runs the periodic jobs, and checks everything.
     async fn end(mut self) -> Result<Figures, String> {
         self.stop_faults();
         self.end_external_events();
@@ -138,7 +138,7 @@ impl Run {
         self.until_consistent(DRIFT_PASSES, inspect).await;
         self.until_consistent(ORPHAN_PASSES, sweep_orphans).await;
         self.figures.left_to_operators = self.delete_reported_volumes();
-        // A row that was told the truth may have rigs to be settled.
+        // A row that was corrected may have pending rigs.
         self.until_quiet().await?;
         let wrong = [self.bench.invariant_violations(), self.bench.history_violations(), self.answers.wrong()].concat();
         if !wrong.is_empty() {
@@ -149,15 +149,17 @@ impl Run {
         self.figures.count(&self.bench);
         let left = self.unexplained_leftovers();
         if !left.is_empty() {
-            return Err(format!("left to the orphan sweeper: {left:?}"));
+            return Err(format!("unexplained resources left to the orphan sweeper: {left:?}"));
         }
         Ok(self.figures)
     }
 
-    /// What the orphan sweeper had to delete of towns that were ours, and no excuse fits. Whose operation somebody deleted may
-    /// have anything left; of whose volumes lists showed nothing for too long, volumes; and a process that stood still between
-    /// its last word to the registry and a create, what it then made for a town that was long destroyed, where the answer got
-    /// lost too.
+    /// Returns the resources of accepted towns that the orphan sweeper had to delete without one of three reasons.
+    ///
+    /// - The operation row of the town was deleted by hand.
+    /// - Lists hid the town's volumes for too long. This explains volumes only.
+    /// - A process hung between its last registry call and a create, and the response was lost too. The create was then
+    ///   applied to a destroyed town.
     fn unexplained_leftovers(&self) -> Vec<(ResourceId, TownId)> {
         let (hidden, was_hung) = (self.hidden_from_lists(), self.was_hung());
         let is_explained = |thing: &ResourceId, town: &TownId| {
@@ -169,12 +171,12 @@ impl Run {
         left_to_sweeper(&self.bench).into_iter().filter(|(thing, town)| !is_explained(thing, town)).collect()
     }
 
-    /// Whether anything that hung would have lost its claim.
+    /// Returns true if a process hung for long enough to lose a claim.
     fn was_hung(&self) -> bool {
         self.figures.hangs > 0 || self.bench.all_injected_faults().iter().any(|injected| injected.fault.hangs())
     }
 
-    /// Longer than a lease after its town was hidden: nobody who held a claim asked for it.
+    /// Returns true if it was created more than a lease after the soft-delete, when no process held a claim.
     fn was_created_after_fencing(&self, thing: &ResourceId, town: TownId) -> bool {
         let (rows, world) = (self.bench.store.rows(), self.bench.fly.world());
         let made_at = match thing {
@@ -187,10 +189,13 @@ impl Run {
         made_at.zip(rows.soft_deleted.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
     }
 
-    /// Two things nobody can tell apart from what is well while they last: lists of volumes that one after the other show
-    /// nothing, more often than looks must agree, after an answer that got lost; and a process that stands still right at a
-    /// create, longer than its lease, and dies before it can take back what it made. Each may leave a second, empty volume,
-    /// which no pass deletes, for it might hold data; the book of orphans says so, and an operator clears it away.
+    /// Deletes the second, empty volumes that an operator would delete.
+    ///
+    /// They have one of two causes, which no process can detect at the time. Lists hid the volumes after a lost
+    /// response, in more consecutive lists than must agree. Or a process hung right at a create for longer than its
+    /// lease, and died before it could clean up.
+    ///
+    /// No pass deletes such a volume, because it may hold data. The orphan records report it.
     fn delete_reported_volumes(&self) -> usize {
         // Each process that died may have left one.
         let mut left_by_crashes = if self.was_hung() { self.figures.deaths } else { 0 };
@@ -213,19 +218,20 @@ impl Run {
         cleared
     }
 
-    /// Towns whose volumes lists hid more often in a row than looks must agree.
+    /// Returns the towns whose volumes were hidden in more consecutive lists than must agree.
     fn hidden_from_lists(&self) -> BTreeSet<TownId> {
         self.bench.fly.world().hidden_in_more_lists_than(usize::from(Policy::production().agreeing_observations))
     }
 
-    /// Answers after how many sweeps. Rigs of a town that is off, unlike its row, are settled once its row was told.
+    /// Sweeps until everything is quiet, and returns the number of sweeps. Drift passes run meanwhile, because the rigs
+    /// of a stopped town whose row says otherwise are only reconciled once the row is corrected.
     async fn until_quiet(&self) -> Result<usize, String> {
         let sweeps = tokio::select! {
             biased;
             sweeps = self.bench.until_quiet() => sweeps,
             () = async { loop { inspect(&self.bench.replica()).await } } => None,
         };
-        sweeps.ok_or_else(|| format!("never quiet: {:?}", self.bench.store.rows().operations))
+        sweeps.ok_or_else(|| format!("not quiet: {:?}", self.bench.store.rows().operations))
     }
 
     async fn until_consistent(&self, passes: usize, pass: impl AsyncFn(&Replica)) {
@@ -238,13 +244,13 @@ impl Run {
     }
 }
 
-/// A pass of the inspector, a period after whatever was before.
+/// Runs one drift pass, one period after the last one.
 async fn inspect(replica: &Replica) {
     sleep(Duration::from_secs(61)).await;
     let _ = replica.drift_detector.pass().await;
 }
 
-/// A pass of the orphan sweeper, a period after whatever was before.
+/// Runs one orphan sweeper pass, one period after the last one.
 async fn sweep_orphans(replica: &Replica) {
     sleep(Duration::from_secs(601)).await;
     let _ = replica.orphans.pass().await;

@@ -1,4 +1,4 @@
-//! What may happen next, drawn from a seed.
+//! The steps of a run, drawn from a seed.
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -9,52 +9,53 @@ use gastown_domain::ports::Action;
 use crate::bench::USERS;
 use crate::faults::{Call, Fault, Query, listed};
 
-/// Processes at once.
+/// The number of processes that run at once.
 pub(super) const REPLICAS: usize = 3;
-/// Towns are named by numbers below this; where there are fewer, the numbers go round.
+/// The limit of town numbers. With fewer towns, the numbers wrap around.
 const TOWNS: usize = 6;
 /// The town that was accepted last.
 pub(super) const NEWEST: usize = usize::MAX;
 
-/// One thing that happens.
+/// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A user asks a process for something, and waits so many seconds for the answer: this one, or the town's owner.
+    /// A user sends a request to a process and waits so many seconds. Without a user, the town's owner sends it.
     Request { at: usize, user: Option<usize>, request: UserRequest, waits: u64 },
-    /// The process is killed; another takes its place.
+    /// Kills the process. Another one replaces it.
     Kill { at: usize },
-    /// It is shut down in good order; another takes its place.
+    /// Shuts the process down gracefully. Another one replaces it.
     Restart { at: usize },
-    /// It stands still for so many seconds, then goes on as if nothing had been.
+    /// Suspends the process for so many seconds.
     Hang { at: usize, seconds: u64 },
-    /// Its clock jumps by so many seconds.
+    /// Shifts the clock of the process by so many seconds.
     Clock { at: usize, seconds: i64 },
-    /// One of the next calls to Fly and the sandboxes is struck, and those that follow it.
+    /// Injects the fault into some of the next calls to Fly and the sandboxes.
     FaultBurst { after: usize, times: usize, fault: Fault },
-    /// The next call of this kind is struck.
+    /// Injects the fault into the next call of this kind.
     FaultAt { call: Action, fault: Fault },
-    /// One of the next calls to the registry is struck.
+    /// Injects the fault into one of the next calls to the registry.
     RegistryFault { after: usize, fault: Fault },
-    /// From now on so many in a thousand calls are struck, to Fly and the sandboxes and to the registry.
+    /// Injects random faults into a share of all calls from now on, in thousandths for Fly with the sandboxes and for
+    /// the registry.
     RandomFaults { provider: u32, registry: u32, seed: u64 },
-    /// Nothing strikes any more, for now.
+    /// Stops all faults for now.
     StopFaults,
-    /// Workers sweep.
+    /// Runs a sweep of the workers.
     Sweep { at: usize },
-    /// Settled towns are compared with Fly, a while after the last time.
+    /// Runs a drift pass, if it is due.
     DetectDrift { at: usize },
-    /// What belongs to no row is looked for, a while after the last time.
+    /// Runs an orphan sweeper pass, if it is due.
     SweepOrphans { at: usize },
-    /// Somebody else, or Fly itself, changes something.
+    /// Applies a change that the control plane did not make.
     ExternalEvent(ExternalEvent),
-    /// So many seconds pass.
+    /// Waits for so many seconds.
     Wait { seconds: u64 },
 }
 
-/// What a user wants.
+/// A request of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UserRequest {
-    /// A town of this name; with an idempotency key that belongs to the name.
+    /// Creates a town of this name. A key belongs to its name.
     Create {
         name: usize,
         keyed: bool,
@@ -83,7 +84,7 @@ pub(super) enum UserRequest {
     },
 }
 
-/// What happens at Fly without our doing.
+/// A change at Fly that the control plane did not make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExternalEvent {
     StopMachine {
@@ -104,31 +105,31 @@ pub(super) enum ExternalEvent {
     LoseVolume {
         town: usize,
     },
-    /// Somebody works in a rig, or no longer.
+    /// Marks a rig as in use.
     OccupyRig {
         name: usize,
     },
     FreeRigs,
-    /// It cannot be cloned any more.
+    /// Makes the rig impossible to clone.
     RefuseRig {
         name: usize,
     },
-    /// Somebody deletes the row of a create or a destroy in flight.
+    /// Deletes the operation row of a create or a destroy in flight.
     LoseOperation {
         town: usize,
     },
-    /// Machine and volume of a town that no registry has heard of.
+    /// Adds a machine and a volume of a town that the registry does not know.
     LeaveOrphans,
-    /// The first region has no room for machines, or has again.
+    /// Fills the first region, or frees it again.
     Fill,
     Empty,
-    /// The hosts do not answer, or do again.
+    /// Makes the hosts unreachable, or reachable again.
     LoseHosts,
     FindHosts,
 }
 
 listed! {
-    /// What is drawn, by weight.
+    /// The kinds of steps, which are drawn by weight.
     StepKind { Create, Lifecycle, Rig, Read, Kill, Restart, Hang, Clock, FaultBurst, RegistryFault, RandomFaults, StopFaults, Sweep, DetectDrift, SweepOrphans, ExternalEvent, Wait, }
 }
 
@@ -151,10 +152,10 @@ impl StepKind {
     }
 }
 
-/// The moves of a seed: fewer or more, so that some seeds are easy to read.
+/// Returns the steps of a seed. Some seeds have few steps, so that they are easy to read.
 pub(super) fn steps_of(rng: &mut StdRng) -> Vec<Step> {
     let count = rng.random_range(6..=50_usize);
-    // Most begin in some weather; what is told of a few calls in the middle is easier to read.
+    // Most runs begin with random faults. Runs with single faults are easier to read.
     let first = rng.random_bool(0.7).then(|| random_faults(rng));
     let mut steps = Vec::from_iter(first);
     while steps.len() < count {
@@ -167,7 +168,7 @@ pub(super) fn steps_of(rng: &mut StdRng) -> Vec<Step> {
     steps
 }
 
-/// What would seldom come together by chance: something is made, its process dies or its town is given up meanwhile.
+/// Returns steps that rarely occur together: a create is in progress while its process dies or its town is destroyed.
 fn crash_scene(rng: &mut StdRng) -> Vec<Step> {
     let (at, user) = (rng.random_range(0..REPLICAS), rng.random_range(0..USERS.len()));
     let request = request(StepKind::Create, rng);
@@ -180,7 +181,7 @@ fn crash_scene(rng: &mut StdRng) -> Vec<Step> {
         Step::Request { at: (at + 1) % REPLICAS, user: None, request: destroy, waits: 2 },
         Step::Wait { seconds: *[5, 20, 60].choose(rng).unwrap() },
     ];
-    // Some of it is left out, so that it is another scene.
+    // Leaves out one of them, for variety.
     let left_out = rng.random_range(0..steps.len() + 2);
     steps.into_iter().enumerate().filter(|(number, _)| *number != left_out).map(|(_, step)| step).collect()
 }
@@ -196,7 +197,7 @@ fn random_step(rng: &mut StdRng) -> Step {
     let kind = *StepKind::ALL.choose_weighted(rng, |kind| kind.weight()).unwrap();
     match kind {
         StepKind::Create | StepKind::Lifecycle | StepKind::Rig | StepKind::Read => {
-            // Some do not wait for the answer, most for a moment, some to the end.
+            // Some requests do not wait for the response, most wait for a moment, some until the end.
             let waits = *[0, 2, 2, 2, 70].choose(rng).unwrap();
             let user = (kind == StepKind::Create || rng.random_bool(0.1)).then(|| rng.random_range(0..USERS.len()));
             Step::Request { at, user, request: request(kind, rng), waits }
@@ -207,7 +208,7 @@ fn random_step(rng: &mut StdRng) -> Step {
         StepKind::Clock => Step::Clock { at, seconds: rng.random_range(-7200..7200) },
         StepKind::FaultBurst => {
             let fault = fault(rng, |fault| Call::all().any(|call| call.is_remote() && fault.fits(call)));
-            // Now and then an outage.
+            // Sometimes a long outage.
             let times = *[1, 1, 1, 2, 5, 40].choose(rng).unwrap();
             Step::FaultBurst { after: rng.random_range(0..20), times, fault }
         }
@@ -221,7 +222,7 @@ fn random_step(rng: &mut StdRng) -> Step {
         StepKind::DetectDrift => Step::DetectDrift { at },
         StepKind::SweepOrphans => Step::SweepOrphans { at },
         StepKind::ExternalEvent => Step::ExternalEvent(event(rng)),
-        // Most waits are short; some see leases, deadlines and backups of pauses pass.
+        // Most waits are short. Some are longer than leases, deadlines and backoff.
         StepKind::Wait => Step::Wait { seconds: *[1, 5, 20, 60, 60, 400, 4000].choose(rng).unwrap() },
     }
 }
