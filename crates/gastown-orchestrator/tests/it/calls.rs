@@ -56,23 +56,23 @@ listed! {
         InsertRig,
         SetRigStatus,
         RemoveRig,
-        Unsettled,
+        TownsWithPendingRigs,
         // Users
         User,
         // DriftChecks
         TakeTowns,
-        SettleTown,
+        RecordDrift,
         // Orphans
-        Accounts,
-        NoteOrphans,
-        Book,
-        DeletingOrphan,
+        TownRecords,
+        RecordOrphans,
+        OrphanRecords,
+        RecordDeletion,
         CloseOrphan,
         // Singleton jobs
-        ClaimPass,
-        ProlongPass,
-        EndPass,
-        PassStates,
+        ClaimJob,
+        RenewJob,
+        EndJob,
+        JobStates,
     }
 }
 

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 
-const A_MOMENT: Duration = Duration::from_secs(1);
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
-fn is_failed(error: &TownError, wanted: OperationKind, cause: Failure) -> bool {
-    matches!(error, TownError::Failed { kind, failure } if (*kind, *failure) == (wanted, cause))
+fn is_failed(error: &TownError, expected: OperationKind, cause: Failure) -> bool {
+    matches!(error, TownError::Failed { kind, failure } if (*kind, *failure) == (expected, cause))
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,11 +54,11 @@ async fn repeated_request_joins_operation_and_keeps_its_claim() {
     let towns = bench.replica().towns;
     let alice = alice();
     let again = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         let fence = bench.store.rows().operations[&town].operation.fence;
         let joined = towns.start_town(&alice, town);
         let watch = async {
-            sleep(A_MOMENT).await;
+            sleep(ONE_SECOND).await;
             assert_eq!(bench.store.rows().operations[&town].operation.fence, fence, "the claim is kept");
         };
         tokio::join!(joined, watch).0
@@ -75,7 +75,7 @@ async fn a_destroy_preempts_a_running_create() {
     let bench = Bench::new();
     let (towns, alice) = (bench.replica().towns, alice());
     let destroy = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         let town = bench.only_town();
         (town, towns.destroy_town(&alice, town).await)
     };
@@ -150,8 +150,8 @@ async fn delete_without_effect_backs_off() {
     replica.towns.destroy_town(&alice(), town).await.unwrap();
     sleep(Duration::from_secs(3600)).await;
 
-    let asked = bench.fly.count(Action::DeleteMachine);
-    assert!((10..=250).contains(&asked), "{asked} deletes in an hour");
+    let deletes = bench.fly.count(Action::DeleteMachine);
+    assert!((10..=250).contains(&deletes), "{deletes} deletes in an hour");
     assert!(bench.store.rows().operations[&town].operation.attempt > 10);
 }
 
@@ -244,8 +244,8 @@ async fn disconnected_caller_cancels_nothing() {
     let bench = Bench::new();
     let replica = bench.replica();
     let alice = alice();
-    let hung_up = tokio::time::timeout(A_MOMENT, replica.towns.create_town(&alice, request("mill"))).await;
-    assert!(hung_up.is_err());
+    let disconnected = tokio::time::timeout(ONE_SECOND, replica.towns.create_town(&alice, request("mill"))).await;
+    assert!(disconnected.is_err());
 
     sleep(Duration::from_secs(30)).await;
 
@@ -258,11 +258,11 @@ async fn disconnected_caller_cancels_nothing() {
 async fn caller_is_answered_after_configured_wait_while_work_continues() {
     let bench = Bench::new();
     bench.fly.world().never_start = true;
-    let asked = Instant::now();
+    let started = Instant::now();
 
     let town = bench.create("mill").await.unwrap();
 
-    assert_eq!((town.status, asked.elapsed().as_secs()), (TownStatus::Provisioning, 60));
+    assert_eq!((town.status, started.elapsed().as_secs()), (TownStatus::Provisioning, 60));
     bench.fly.world().never_start = false;
     bench.recover().await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Running);

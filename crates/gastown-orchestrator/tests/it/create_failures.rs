@@ -9,20 +9,20 @@ use crate::world::{DELETION, World};
 
 async fn fails_with(bench: &Bench, failure: Failure) {
     let error = bench.create("mill").await.unwrap_err();
-    let wanted = (OperationKind::Create, failure);
-    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Create, failure);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
     bench.recover().await;
     bench.assert_nothing_left(bench.only_town());
     bench.assert_invariants("rolled back");
 }
 
-async fn fails_when_struck(action: Action, fault: Fault, failure: Failure) {
+async fn fails_with_fault(action: Action, fault: Fault, failure: Failure) {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(action), fault);
     fails_with(&bench, failure).await;
 }
 
-async fn fails_in(world: impl FnOnce(&mut World), failure: Failure) {
+async fn fails_in_world(world: impl FnOnce(&mut World), failure: Failure) {
     let bench = Bench::new();
     world(&mut bench.fly.world());
     // The caller's wait is over long before the create gives up.
@@ -37,22 +37,22 @@ async fn fails_in(world: impl FnOnce(&mut World), failure: Failure) {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_volume_rolls_the_create_back() {
-    fails_when_struck(Action::CreateVolume, Fault::Refused, Failure::VolumeRefused).await;
+    fails_with_fault(Action::CreateVolume, Fault::Refused, Failure::VolumeRefused).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_machine_rolls_the_create_back() {
-    fails_when_struck(Action::CreateMachine, Fault::Refused, Failure::MachineRefused).await;
+    fails_with_fault(Action::CreateMachine, Fault::Refused, Failure::MachineRefused).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_volume_capacity_in_any_region_rolls_create_back() {
-    fails_when_struck(Action::CreateVolume, Fault::NoCapacity, Failure::NoCapacity).await;
+    fails_with_fault(Action::CreateVolume, Fault::NoCapacity, Failure::NoCapacity).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn full_hosts_in_every_region_roll_create_back() {
-    fails_when_struck(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
+    fails_with_fault(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
 }
 
 /// Another host of a region may have capacity. If no region is left, each gets one more volume (FM-06).
@@ -111,12 +111,12 @@ async fn refused_credentials_do_not_prove_absence() {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_never_starts_rolls_the_create_back() {
-    fails_in(|world| world.never_start = true, Failure::MachineNeverStarted).await;
+    fails_in_world(|world| world.never_start = true, Failure::MachineNeverStarted).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn machine_that_exits_rolls_create_back() {
-    fails_in(|world| world.crash_at_boot = true, Failure::MachineNeverStarted).await;
+    fails_in_world(|world| world.crash_at_boot = true, Failure::MachineNeverStarted).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +128,7 @@ async fn failed_machine_rolls_create_back() {
 
 #[tokio::test(start_paused = true)]
 async fn unhealthy_sandbox_rolls_create_back() {
-    fails_in(|world| world.sandboxes_unhealthy = true, Failure::SandboxUnhealthy).await;
+    fails_in_world(|world| world.sandboxes_unhealthy = true, Failure::SandboxUnhealthy).await;
 }
 
 #[tokio::test(start_paused = true)]

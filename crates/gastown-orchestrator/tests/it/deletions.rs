@@ -40,8 +40,8 @@ impl World {
         let Some(machine) = self.machine(id).filter(|machine| machine.power() != Power::Destroying) else { return };
         machine.phase = Phase::Destroying(now + DELETION);
         // A copy has its own name, and its metadata names the town.
-        let says_so = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
-        let name = says_so.map_or_else(|| machine.name.clone(), TownId::machine_name);
+        let town = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
+        let name = town.map_or_else(|| machine.name.clone(), TownId::machine_name);
         let lists_were_incomplete = self.lists_are_incomplete(now);
         self.deletions.push(Deletion {
             id: id.as_str().to_owned(),

@@ -10,8 +10,8 @@ use crate::world::{Machine, Phase, Volume, World};
 impl World {
     /// Returns the machine of a town, unless it is being destroyed.
     pub(crate) fn present_machine(&mut self, town: TownId) -> Option<&mut Machine> {
-        let stays = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Destroying;
-        self.machines.iter_mut().find(stays)
+        let is_present = |machine: &&mut Machine| machine.belongs_to(town) && machine.power() != Power::Destroying;
+        self.machines.iter_mut().find(is_present)
     }
 
     /// Moves the volume to another host, as Fly does when it drains a host. The data is then on another volume, which

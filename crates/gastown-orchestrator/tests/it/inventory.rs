@@ -42,15 +42,15 @@ impl Inventory for FlyClient {
         self.assert_app_matches(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());
-            let items = living.filter_map(|machine| machine_item(machine, world));
+            let existing = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());
+            let items = existing.filter_map(|machine| machine_item(machine, world));
             Ok(world.readable(world.listed(items)))
         };
         let (mut items, machines_are_whole) = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
         let here = app.clone();
         let list_volumes = move |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
-            let items = living.filter_map(|volume| volume_item(volume, world));
+            let existing = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
+            let items = existing.filter_map(|volume| volume_item(volume, world));
             Ok(world.readable(world.listed(items)))
         };
         let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;

@@ -13,7 +13,7 @@ use crate::world::Phase;
 /// The stop succeeds, and the owner also sees what else was found (FM-19).
 #[tokio::test(start_paused = true)]
 async fn stop_of_town_with_missing_machine_reports_it() {
-    for dies_in_between in [false, true] {
+    for crashes in [false, true] {
         let bench = Bench::new();
         let before = bench.running("mill").await;
         {
@@ -22,7 +22,7 @@ async fn stop_of_town_with_missing_machine_reports_it() {
             world.volumes[0].held_by = None;
         }
         let (replica, alice) = (bench.replica(), alice());
-        if dies_in_between {
+        if crashes {
             bench.store.schedule().next(Call::Store(Query::Finish), 1, Fault::CrashBefore);
         }
 
@@ -33,7 +33,7 @@ async fn stop_of_town_with_missing_machine_reports_it() {
         let town = bench.store.town(before.id);
         assert_eq!((town.status, town.machine_id), (TownStatus::Stopped, None));
         assert_eq!(town.volume_id, before.volume_id);
-        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "crash: {dies_in_between}");
+        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "crash: {crashes}");
         bench.assert_invariants("stopped without its machine");
     }
 }
@@ -85,7 +85,7 @@ async fn start_fails_on_machine_with_another_volume() {
         world.machines[0].phase = Phase::On(Instant::now());
         world.volumes[0].held_by = None;
     }
-    let visits = bench.fly.schedule().count(Call::Health);
+    let health_calls = bench.fly.schedule().count(Call::Health);
 
     let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
     assert_eq!(waiting.status, TownStatus::Stopped);
@@ -95,7 +95,7 @@ async fn start_fails_on_machine_with_another_volume() {
     assert_eq!(ended, Some(Err(Rejection::Failed(Failure::MachineBusy))));
     assert_eq!(bench.store.town(town.id), town);
     assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
-    assert_eq!(bench.fly.schedule().count(Call::Health), visits, "the other machine's sandbox gets no call");
+    assert_eq!(bench.fly.schedule().count(Call::Health), health_calls, "the other machine's sandbox gets no call");
     // Fly cannot change the mount of a machine, and only the operator knows which disk is right. Without that machine,
     // the start uses the town's own volume.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
@@ -122,8 +122,8 @@ async fn start_does_not_use_another_volume_of_same_name() {
 
         let error = bench.replica().towns.start_town(&alice(), town.id).await.unwrap_err();
 
-        let wanted = (OperationKind::Start, Failure::VolumeLost);
-        assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+        let expected = (OperationKind::Start, Failure::VolumeLost);
+        assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
         let row = bench.store.town(town.id);
         assert_eq!(
             (row.status, row.volume_id),
@@ -187,8 +187,8 @@ async fn stop_of_provisioning_town_fails_and_create_is_reinstated() {
     bench.store.rows().towns.get_mut(&town).unwrap().status = TownStatus::Provisioning;
 
     let error = bench.replica().towns.stop_town(&alice(), town).await.unwrap_err();
-    let wanted = (OperationKind::Stop, Failure::MachineBusy);
-    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Stop, Failure::MachineBusy);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
     bench.recover().await;
 
     assert_eq!(bench.store.town(town).status, TownStatus::Running);

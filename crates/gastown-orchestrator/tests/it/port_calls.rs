@@ -59,14 +59,14 @@ async fn create_ensures_app_then_creates_one_volume_of_configured_size() {
 async fn throttled_call_is_not_retried_before_retry_after() {
     let bench = Bench::new();
     let mut ports = bench.ports(&Process::default());
-    let (told, asked) = (Duration::from_secs(17), Arc::new(std::sync::Mutex::new(Vec::new())));
-    let times = Arc::clone(&asked);
+    let (retry_after, calls) = (Duration::from_secs(17), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let times = Arc::clone(&calls);
     let mut apps = MockApps::new();
     apps.expect_ensure().times(2).returning(move |_| {
         let mut times = times.lock().unwrap();
         times.push(Instant::now());
         match times.len() {
-            1 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            1 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(retry_after) }),
             _ => Ok(()),
         }
     });
@@ -75,19 +75,19 @@ async fn throttled_call_is_not_retried_before_retry_after() {
     let town = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await.unwrap();
 
     assert_eq!(town.status, TownStatus::Running);
-    let asked = asked.lock().unwrap();
-    assert!(asked[1] - asked[0] >= told, "{asked:?}");
+    let calls = calls.lock().unwrap();
+    assert!(calls[1] - calls[0] >= retry_after, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn excessive_retry_after_is_capped() {
-    for told in [Duration::from_secs(365 * 24 * 60 * 60), Duration::MAX] {
+    for retry_after in [Duration::from_secs(365 * 24 * 60 * 60), Duration::MAX] {
         let bench = Bench::new();
         let mut ports = bench.ports(&Process::default());
-        let (asked, mut apps) = (Arc::new(AtomicU32::new(0)), MockApps::new());
-        let times = Arc::clone(&asked);
+        let (calls, mut apps) = (Arc::new(AtomicU32::new(0)), MockApps::new());
+        let times = Arc::clone(&calls);
         apps.expect_ensure().returning(move |_| match times.fetch_add(1, Ordering::Relaxed) {
-            0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(retry_after) }),
             _ => Ok(()),
         });
         ports.provider.apps = Arc::new(apps);
@@ -95,8 +95,8 @@ async fn excessive_retry_after_is_capped() {
         let _in_time = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
         bench.recover().await;
 
-        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running, "{told:?}");
-        assert_eq!(asked.load(Ordering::Relaxed), 2, "{told:?}: retried by the process that waited");
+        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running, "{retry_after:?}");
+        assert_eq!(calls.load(Ordering::Relaxed), 2, "{retry_after:?}: retried by the process that waited");
     }
 }
 
@@ -128,8 +128,8 @@ async fn lost_volume_is_confirmed_by_two_reads_and_never_recreated() {
 
     let error = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await;
 
-    let wanted = (OperationKind::Start, Failure::VolumeLost);
-    assert!(matches!(error, Err(TownError::Failed { kind, failure }) if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Start, Failure::VolumeLost);
+    assert!(matches!(error, Err(TownError::Failed { kind, failure }) if (kind, failure) == expected), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]

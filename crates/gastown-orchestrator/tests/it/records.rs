@@ -99,7 +99,7 @@ impl DriftChecks for Connection {
     }
 
     async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
-        self.query(Query::SettleTown, |rows, now| {
+        self.query(Query::RecordDrift, |rows, now| {
             let before = rows.records.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
             if !is_ours || !rows.towns.get(&town.id).is_some_and(|row| is_settled(rows, row)) {
@@ -110,8 +110,8 @@ impl DriftChecks for Connection {
                 rows.ledger.drift_recorded(town.id, status);
             }
             let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
-            if let (None, Some(news)) = (known, finding.drift) {
-                rows.records.drifts.push((town.id, news));
+            if let (None, Some(drift)) = (known, finding.drift) {
+                rows.records.drifts.push((town.id, drift));
             }
             let health = rows.records.health.entry(town.id).or_default();
             health.suspicion = finding.suspicion;
@@ -125,7 +125,7 @@ impl DriftChecks for Connection {
 #[async_trait]
 impl Orphans for Connection {
     async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
-        self.query(Query::Accounts, |rows, _| {
+        self.query(Query::TownRecords, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
             let account = |town: &Town| TownRecord {
                 town: town.id,
@@ -140,7 +140,7 @@ impl Orphans for Connection {
     }
 
     async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
-        self.query(Query::NoteOrphans, |rows, now| {
+        self.query(Query::RecordOrphans, |rows, now| {
             let records = &mut rows.records.orphans;
             let note = |sighting: &ObservedOrphan| {
                 let ObservedOrphan { app, item, reason } = sighting;
@@ -166,7 +166,7 @@ impl Orphans for Connection {
     }
 
     async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
-        self.query(Query::Book, |rows, now| {
+        self.query(Query::OrphanRecords, |rows, now| {
             let mut records: Vec<_> = rows.records.orphans.values().cloned().collect();
             records.sort_by_key(|entry| entry.first_seen_at);
             Ok((records, now))
@@ -175,7 +175,7 @@ impl Orphans for Connection {
     }
 
     async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
-        self.query(Query::DeletingOrphan, |rows, now| {
+        self.query(Query::RecordDeletion, |rows, now| {
             let entry = rows.records.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
                 return Err(StoreError::Refused { constraint: None, cause: "no such orphan record".into() });
@@ -207,7 +207,7 @@ impl SingletonJobs for Connection {
         lease: Duration,
         every: Duration,
     ) -> Result<Option<LeaderLease>, StoreError> {
-        self.query(Query::ClaimPass, |rows, now| {
+        self.query(Query::ClaimJob, |rows, now| {
             let row = rows.records.jobs.entry(pass.as_str()).or_default();
             let is_due = row.began_at.is_none_or(|at| at + every <= now);
             let is_free = row.lease_until.is_none_or(|until| until <= now);
@@ -222,7 +222,7 @@ impl SingletonJobs for Connection {
     }
 
     async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
-        self.query(Query::ProlongPass, |rows, now| {
+        self.query(Query::RenewJob, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
             Ok(true)
@@ -231,7 +231,7 @@ impl SingletonJobs for Connection {
     }
 
     async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
-        self.query(Query::EndPass, |rows, now| {
+        self.query(Query::EndJob, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
             }
@@ -241,7 +241,7 @@ impl SingletonJobs for Connection {
     }
 
     async fn states(&self) -> Result<Vec<JobState>, StoreError> {
-        self.query(Query::PassStates, |rows, _| {
+        self.query(Query::JobStates, |rows, _| {
             let state = |pass: SingletonJob| {
                 let row = rows.records.jobs.get(pass.as_str()).cloned().unwrap_or_default();
                 JobState { pass, ended_at: row.ended_at, alarm: row.alarm }

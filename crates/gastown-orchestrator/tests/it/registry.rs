@@ -18,10 +18,10 @@ impl Registry for Connection {
             }
             let keyed =
                 keyed.as_ref().map(|it| ((town.owner.clone(), it.key.as_str().to_owned()), it.fingerprint.clone()));
-            if let Some((key, asked)) = &keyed
+            if let Some((key, fingerprint)) = &keyed
                 && let Some((before, known, operation)) = rows.keys.get(key)
             {
-                if before != asked {
+                if before != fingerprint {
                     return Err(StoreError::KeyReused);
                 }
                 return Ok(AcceptedCreate::Known { town: *known, operation: *operation });
@@ -39,8 +39,8 @@ impl Registry for Connection {
                 rows.insert_rig(rig);
             }
             rows.insert_operation(operation, 0, Progress::default(), now);
-            if let Some((key, asked)) = keyed {
-                rows.keys.insert(key, (asked, town.id, operation.id));
+            if let Some((key, fingerprint)) = keyed {
+                rows.keys.insert(key, (fingerprint, town.id, operation.id));
             }
             Ok(AcceptedCreate::Inserted)
         })
@@ -131,7 +131,7 @@ impl Rigs for Connection {
     }
 
     async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        self.query(Query::Unsettled, |rows, _| {
+        self.query(Query::TownsWithPendingRigs, |rows, _| {
             let unsettled = |town: &&Town| {
                 town.status == TownStatus::Running
                     && !rows.operations.contains_key(&town.id)

@@ -53,11 +53,11 @@ impl Sandboxes for FlyClient {
         let added = self.call(Call::AddRig, move |world| {
             let refused = world.refused_rigs.contains(rig.name.as_str());
             let rigs = &mut answering(world, &at)?.rigs;
-            let taken = rigs.iter().any(|there| there.name == rig.name && there.repo != rig.repo);
+            let taken = rigs.iter().any(|existing| existing.name == rig.name && existing.repo != rig.repo);
             if refused || taken {
                 return Err(SandboxError::Refused { reason: "the clone failed".to_owned() });
             }
-            if !rigs.iter().any(|there| there.name == rig.name) {
+            if !rigs.iter().any(|existing| existing.name == rig.name) {
                 rigs.push(rig);
             }
             Ok(())
@@ -75,10 +75,10 @@ impl Sandboxes for FlyClient {
         let removed = self.call(Call::RemoveRig, move |world| {
             let busy = world.busy_rigs.contains(rig.as_str()) && !force;
             let rigs = &mut answering(world, &at)?.rigs;
-            if busy && rigs.iter().any(|there| there.name == rig) {
+            if busy && rigs.iter().any(|existing| existing.name == rig) {
                 return Err(SandboxError::InTheWay { in_the_way: vec!["a running session".to_owned()] });
             }
-            rigs.retain(|there| there.name != rig);
+            rigs.retain(|existing| existing.name != rig);
             Ok(())
         });
         let removed = removed.await;

@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep};
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault, Query};
 
-const A_MOMENT: Duration = Duration::from_secs(1);
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_releases_claim_and_answers_callers() {
     let bench = Bench::new();
     let replica = bench.replica();
-    let (alice, stopped_at) = (alice(), Instant::now() + A_MOMENT);
+    let (alice, stopped_at) = (alice(), Instant::now() + ONE_SECOND);
     let stop = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         replica.stop.cancel();
     };
 
@@ -43,14 +43,14 @@ async fn workers_send_removals_through_their_own_provider() {
     let (bench, elsewhere) = (Bench::new(), Bench::new());
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
-    let (dying, alice) = (bench.replica(), alice());
-    assert!(dying.unless_crashed(dying.towns.destroy_town(&alice, town)).await.is_none());
+    let (crashing, alice) = (bench.replica(), alice());
+    assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, town)).await.is_none());
     sleep(Policy::production().lease).await;
     bench.fly.schedule().clear_journal();
 
     let replica = bench.replica();
-    let behind = elsewhere.ports(&replica.process).provider;
-    let workers = replica.workers.removing_through(behind);
+    let removal_provider = elsewhere.ports(&replica.process).provider;
+    let workers = replica.workers.removing_through(removal_provider);
     assert_eq!(workers.sweep().await.unwrap(), 1);
     workers.idle().await;
     assert_eq!(bench.fly.schedule().journal, [], "no call through the foreground provider");
@@ -98,7 +98,7 @@ async fn process_that_lost_its_lease_changes_nothing_and_its_late_volume_is_dele
     let alice = alice();
     bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::OutlastsLease);
     let destroy = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.replica().towns.destroy_town(&alice, bench.only_town()).await
     };
 
@@ -142,7 +142,7 @@ async fn stop_during_outage_does_not_fail_before_an_observation() {
     let replica = bench.replica();
     let alice = alice();
     let outage = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::ServerError);
     };
     let _ = tokio::join!(replica.towns.stop_town(&alice, town), outage);
@@ -156,25 +156,25 @@ async fn stop_during_outage_does_not_fail_before_an_observation() {
 /// The destroy comes at any moment, also between observation and execution. Nothing is begun for the stop after it.
 #[tokio::test(start_paused = true)]
 async fn preempted_operation_makes_no_more_calls() {
-    for tens in 0..150 {
+    for hundredths in 0..150 {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
         bench.fly.schedule().always(Call::Fly(Action::StopMachine), Fault::NotNow);
         let (replica, alice) = (bench.replica(), alice());
         let destroy = async {
-            sleep(Duration::from_millis(tens * 10)).await;
-            let begun = async {
+            sleep(Duration::from_millis(hundredths * 10)).await;
+            let stops_so_far = async {
                 while bench.store.rows().operations.get(&town).is_none_or(|it| it.operation.kind == OperationKind::Stop)
                 {
                     sleep(Duration::from_millis(1)).await;
                 }
                 bench.fly.count(Action::StopMachine)
             };
-            tokio::join!(replica.towns.destroy_town(&alice, town), begun).1
+            tokio::join!(replica.towns.destroy_town(&alice, town), stops_so_far).1
         };
-        let (_, begun) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
-        sleep(A_MOMENT * 10).await;
-        assert!(bench.fly.count(Action::StopMachine) == begun, "destroyed after {tens} hundredths");
+        let (_, stops_so_far) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
+        sleep(ONE_SECOND * 10).await;
+        assert!(bench.fly.count(Action::StopMachine) == stops_so_far, "destroyed after {hundredths} hundredths");
     }
 }
 
@@ -209,7 +209,7 @@ async fn destroy_waits_for_unconfirmed_create_of_dead_process() {
         let alice = alice();
         bench.fly.schedule().next(Call::Fly(action), 1, Fault::Slow);
         let death = async {
-            sleep(A_MOMENT).await;
+            sleep(ONE_SECOND).await;
             replica.process.kill();
         };
         let (created, ()) =
@@ -233,7 +233,7 @@ async fn failed_renewal_does_not_lose_volume_of_slow_create() {
     bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::Slow);
     let alice = alice();
     let trouble = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::NotSent);
     };
     let _ = tokio::join!(replica.towns.create_town(&alice, request("mill")), trouble);

@@ -16,7 +16,7 @@ use crate::world::Phase;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Creates a tombstone whose machine Fly does not delete.
-async fn hopeless_destroy(bench: &Bench) -> gastown_domain::TownId {
+async fn destroy_that_cannot_finish(bench: &Bench) -> gastown_domain::TownId {
     let town = bench.running("mill").await.id;
     bench.fly.schedule().always(Call::Fly(Action::DeleteMachine), Fault::ServerError);
     let replica = bench.replica();
@@ -28,7 +28,7 @@ async fn hopeless_destroy(bench: &Bench) -> gastown_domain::TownId {
 #[tokio::test(start_paused = true)]
 async fn long_wait_releases_claim() {
     let bench = Bench::new();
-    let town = hopeless_destroy(&bench).await;
+    let town = destroy_that_cannot_finish(&bench).await;
     // The caller has disconnected. Only sweeps continue.
     let replica = bench.replica();
     for _ in 0..200 {
@@ -49,7 +49,7 @@ async fn long_wait_releases_claim() {
 #[tokio::test(start_paused = true)]
 async fn removal_that_fails_for_a_day_backs_off_and_ends_once_provider_recovers() {
     let bench = Bench::new();
-    let town = hopeless_destroy(&bench).await;
+    let town = destroy_that_cannot_finish(&bench).await;
     let replica = bench.replica();
     let stop = CancellationToken::new();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
@@ -236,11 +236,11 @@ async fn endless_stop_backs_off_and_raises_an_alert() {
     bench.fly.schedule().next(Call::Fly(Action::StopMachine), 1, Fault::ReplyLost);
     let (replica, alice) = (bench.replica(), alice());
     let stopping = replica.towns.stop_town(&alice, town);
-    let wedged = async {
+    let delay_stop = async {
         sleep(Duration::from_secs(1)).await;
         bench.fly.world().machines[0].phase = Phase::Stopping(Instant::now() + 6 * 60 * MINUTE);
     };
-    let (town_row, ()) = tokio::join!(stopping, wedged);
+    let (town_row, ()) = tokio::join!(stopping, delay_stop);
     assert_eq!(town_row.unwrap().status, TownStatus::Running, "not stopped yet");
     let stop = replica.stop.clone();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
@@ -259,7 +259,7 @@ async fn endless_stop_backs_off_and_raises_an_alert() {
 #[tokio::test(start_paused = true)]
 async fn throttling_does_not_reset_attempts() {
     let bench = Bench::new();
-    let town = hopeless_destroy(&bench).await;
+    let town = destroy_that_cannot_finish(&bench).await;
     let replica = bench.replica();
     let stop = CancellationToken::new();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
@@ -304,13 +304,13 @@ async fn create_waits_for_rigs_only_until_timeout() {
         (0..20).map(|number| format!(r#"{{ "rigName": "r{number}", "repoUrl": "https://github.com/a/b" }}"#)).collect();
     let config: TownConfig = serde_json::from_str(&format!(r#"{{ "rigs": [{}] }}"#, rigs.join(","))).unwrap();
     bench.fly.schedule().next(Call::AddRig, 20, Fault::Slow);
-    let (replica, began) = (bench.replica(), Instant::now());
+    let (replica, started) = (bench.replica(), Instant::now());
     let town = replica.towns.create_town(&alice(), CreateTown { config, ..request("mill") }).await.unwrap().id;
     while bench.store.town(town).status != TownStatus::Running {
         sleep(Duration::from_secs(1)).await;
     }
     let timeout = Policy::production().rigs_timeout;
-    assert!(began.elapsed() < timeout + MINUTE, "{:?}", began.elapsed());
+    assert!(started.elapsed() < timeout + MINUTE, "{:?}", started.elapsed());
 
     bench.recover().await;
     bench.assert_invariants("rigs added");
@@ -326,16 +326,16 @@ async fn caller_gets_result_after_failed_result_queries() {
 
 #[tokio::test(start_paused = true)]
 async fn failure_of_one_part_of_a_sweep_does_not_stop_the_others() {
-    for hindered in [Query::Stranded, Query::Unsettled] {
+    for failing in [Query::Stranded, Query::TownsWithPendingRigs] {
         let bench = Bench::new();
         bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
         let (replica, alice) = (bench.replica(), alice());
         assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
-        bench.store.schedule().always(Call::Store(hindered), Fault::NotSent);
+        bench.store.schedule().always(Call::Store(failing), Fault::NotSent);
         sleep(Policy::production().lease).await;
 
         let other = bench.replica();
-        assert_eq!(other.workers.sweep().await.unwrap(), 1, "{hindered:?}");
+        assert_eq!(other.workers.sweep().await.unwrap(), 1, "{failing:?}");
         other.workers.idle().await;
         assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
     }
@@ -352,8 +352,8 @@ async fn ignored_deletes_are_not_repeated_every_two_seconds() {
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     let (before, since) = (bench.fly.schedule().journal.len(), Instant::now());
     sleep(6 * 60 * MINUTE).await;
-    let asked = bench.fly.schedule().journal.len() - before;
-    assert!(asked < 400, "{asked} calls in {:?}", since.elapsed());
+    let calls = bench.fly.schedule().journal.len() - before;
+    assert!(calls < 400, "{calls} calls in {:?}", since.elapsed());
     assert_eq!(bench.store.rows().operations[&town].operation.kind, OperationKind::Destroy);
     bench.fly.world().deletes_are_ignored = false;
     sleep(15 * MINUTE).await;

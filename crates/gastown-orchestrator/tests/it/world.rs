@@ -236,14 +236,14 @@ impl World {
     }
 
     /// Returns the entries that a list shows of these. The newest entry comes last.
-    pub(crate) fn listed<T>(&self, there: impl IntoIterator<Item = T>) -> Vec<T> {
-        let mut there: Vec<_> = there.into_iter().collect();
+    pub(crate) fn listed<T>(&self, entries: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut entries: Vec<_> = entries.into_iter().collect();
         match self.list_view {
             ListView::Complete => {}
-            ListView::WithoutNewest => drop(there.pop()),
-            ListView::Empty => there.clear(),
+            ListView::WithoutNewest => drop(entries.pop()),
+            ListView::Empty => entries.clear(),
         }
-        there
+        entries
     }
 
     /// Returns the parsable entries of an inventory list, and whether they are all of it.

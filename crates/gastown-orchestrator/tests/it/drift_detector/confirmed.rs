@@ -125,20 +125,20 @@ async fn drift_is_recorded_after_three_agreeing_observations() {
 async fn matching_observation_resets_count_and_undecided_one_does_not() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
-    let calm = |world: &mut World| world.unreachable_hosts = false;
+    let recover_hosts = |world: &mut World| world.unreachable_hosts = false;
     let steps: [(WorldChange, DriftReport); 8] = [
         (turn_off, suspected(1)),
         (|_| {}, suspected(1)),
         (turn_on, agreed(1)),
         (turn_off, suspected(1)),
         (|world| world.unreachable_hosts = true, undecided(1)),
-        (calm, suspected(1)),
+        (recover_hosts, suspected(1)),
         (|_| {}, corrected(1)),
         (|_| {}, agreed(1)),
     ];
-    for (number, (change, want)) in steps.into_iter().enumerate() {
+    for (number, (change, expected)) in steps.into_iter().enumerate() {
         change(&mut bench.fly.world());
-        assert_eq!(pass(&bench).await, want, "step {number}");
+        assert_eq!(pass(&bench).await, expected, "step {number}");
     }
     assert_eq!(bench.store.town(town.id).status, TownStatus::Stopped);
 }
@@ -156,8 +156,8 @@ async fn replaced_and_stopped_machine_is_adopted_then_recorded_as_stopped() {
         pass(&bench).await;
     }
     assert_eq!(bench.store.town(town.id), stopped(with_other_machine(town.clone())));
-    let news = bench.store.rows().records.drifts.clone();
-    assert_eq!(news, [(town.id, Drift::MachineReplaced), (town.id, Drift::MachineStopped)]);
+    let recorded = bench.store.rows().records.drifts.clone();
+    assert_eq!(recorded, [(town.id, Drift::MachineReplaced), (town.id, Drift::MachineStopped)]);
     bench.assert_invariants("replaced and off");
 }
 
@@ -189,5 +189,5 @@ async fn towns_that_match_their_rows_are_not_written() {
     for _ in 0..3 {
         assert_eq!(pass(&bench).await, agreed(1));
     }
-    assert_eq!(bench.store.schedule().count(Call::Store(Query::SettleTown)), 0);
+    assert_eq!(bench.store.schedule().count(Call::Store(Query::RecordDrift)), 0);
 }

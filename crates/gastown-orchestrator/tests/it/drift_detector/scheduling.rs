@@ -27,7 +27,7 @@ async fn concurrent_replicas_make_one_pass() {
 
 #[tokio::test(start_paused = true)]
 async fn another_process_makes_next_pass_after_a_crash() {
-    for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::SettleTown)] {
+    for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::RecordDrift)] {
         let bench = Bench::new();
         let town = bench.running("mill").await;
         turn_off(&mut bench.fly.world());
@@ -75,7 +75,7 @@ async fn slow_pass_keeps_its_leader_lease() {
 #[tokio::test(start_paused = true)]
 async fn pass_is_abandoned_when_its_lease_cannot_be_renewed() {
     let bench = with_a_slow_fly().await;
-    bench.store.schedule().always(Call::Store(Query::ProlongPass), Fault::NotSent);
+    bench.store.schedule().always(Call::Store(Query::RenewJob), Fault::NotSent);
     let began = Instant::now();
     let report = detector_on(&bench, &Process::default()).pass().await.unwrap();
     assert_eq!(report, None);
@@ -104,7 +104,7 @@ async fn job_continues_after_failures_until_stopped() {
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
-    bench.store.schedule().next(Call::Store(Query::ClaimPass), 2, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::ClaimJob), 2, Fault::NotSent);
     let (stop, drift_detector) = (CancellationToken::new(), detector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();

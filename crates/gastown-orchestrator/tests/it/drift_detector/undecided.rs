@@ -112,8 +112,8 @@ async fn volume_being_destroyed_is_undecided() {
         }
         bench.fly.world().volumes[0].destroying = Some(Instant::now() + EVERY * 60);
         for _ in 0..4 {
-            let want = DriftReport { agreed: towns - 1, undecided: 1, ..taken(towns) };
-            assert_eq!(pass(&bench).await, want, "of {towns}");
+            let expected = DriftReport { agreed: towns - 1, undecided: 1, ..taken(towns) };
+            assert_eq!(pass(&bench).await, expected, "of {towns}");
         }
     }
 }
@@ -227,8 +227,8 @@ async fn many_missing_volumes_at_once_are_not_recorded_as_lost() {
         volume.gone = true;
     }
     for _ in 0..4 {
-        let want = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
-        assert_eq!(pass(&bench).await, want);
+        let expected = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
+        assert_eq!(pass(&bench).await, expected);
     }
     assert_eq!(bench.store.rows().records.drifts, []);
 }
@@ -238,11 +238,11 @@ async fn few_missing_machines_among_many_towns_are_recorded() {
     for (towns, missing) in [(4, 4), (15, 5)] {
         let (bench, rows) = with_missing(towns, missing).await;
         for _ in 0..2 {
-            let want = DriftReport { suspected: missing, agreed: towns - missing, ..taken(towns) };
-            assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+            let expected = DriftReport { suspected: missing, agreed: towns - missing, ..taken(towns) };
+            assert_eq!(pass(&bench).await, expected, "{missing} of {towns}");
         }
-        let want = DriftReport { corrected: missing, agreed: towns - missing, ..taken(towns) };
-        assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+        let expected = DriftReport { corrected: missing, agreed: towns - missing, ..taken(towns) };
+        assert_eq!(pass(&bench).await, expected, "{missing} of {towns}");
         assert_eq!(bench.store.town(rows[0].id), without_machine(rows[0].clone()), "{missing} of {towns}");
     }
 }

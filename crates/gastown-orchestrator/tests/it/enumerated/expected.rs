@@ -10,7 +10,7 @@ use super::scenario::Scenario;
 use crate::faults::{Call, Query};
 
 /// Queries that no scenario makes. Only the operator's commands and the metrics use them, to read.
-const FOR_OPERATORS: [Query; 1] = [Query::PassStates];
+const FOR_OPERATORS: [Query; 1] = [Query::JobStates];
 
 /// Calls to Fly, to the sandbox and to the registry.
 type Kinds = (&'static [Action], &'static [Call], &'static [Query]);
@@ -23,10 +23,10 @@ const fn expected(scenario: Scenario) -> Kinds {
         ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Accounts, Book, Claim, ClaimDue, ClaimPass, CloseOrphan, Current, DeletingOrphan,
-        EndPass, FindRig, FindTown, Finish, Health, Heartbeat, InsertRig, ListRigs, ListTowns, LoadTown,
-        NoteOrphans, Outcome, ProlongPass, Record, Reinstate, Release, RemoveRig, Renew, Request,
-        SetRigStatus, SettleTown, Stranded, TakeTowns, Unsettled, User,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Health, Heartbeat,
+        InsertRig, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, Request, SetRigStatus, Stranded, TakeTowns,
+        TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
         Scenario::Create => (
@@ -37,13 +37,13 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, SetRigStatus, User]),
         Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
-            &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, Unsettled]),
+            &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, TownsWithPendingRigs]),
         Scenario::RepeatCreate => (
             &[], &[],
             &[AcceptCreate, LoadTown, Outcome]),
         Scenario::RepeatCreateAfterCrash => (
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, Unsettled]),
+            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::CreateInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
@@ -115,34 +115,34 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Claim, Current, LoadTown, Outcome, Record, Release, Renew, User]),
         Scenario::TakeOver => (
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, Unsettled]),
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::Reinstate => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, Unsettled]),
+            &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::DriftMachineStopped => (
             &[ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::DriftMachineMissing => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::DriftMachineReplaced => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::DriftVolumeMoved => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::DriftVolumeLost => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
-            &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
+            &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
         Scenario::SweepIncompleteLists => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
-            &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
+            &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
         Scenario::SweepSecondMachine => (
             &[DeleteMachine, ListMachines, ListVolumes, Other, ReadMachine], &[],
-            &[Accounts, Book, ClaimPass, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans]),
+            &[TownRecords, OrphanRecords, ClaimJob, CloseOrphan, RecordDeletion, EndJob, RecordOrphans]),
     }
 }
 

@@ -55,10 +55,10 @@ impl Fixture {
             // A process that hangs right at the call starts a machine that another process has stopped by then. Fly
             // knows no claims.
             Scenario::StartUnhealthy if case.hangs_at_fly() => {
-                self.until_consistent(DRIFT_PASSES, run_drift_detector).await
+                self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             Scenario::SweepOrphans | Scenario::SweepIncompleteLists => {
-                self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await
+                self.until_consistent(ORPHAN_PASSES, run_orphan_sweeper).await;
             }
             Scenario::SweepSecondMachine => {
                 // Only the operator would delete it.

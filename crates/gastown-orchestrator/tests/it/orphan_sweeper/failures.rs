@@ -39,13 +39,13 @@ async fn failed_deletion_is_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn deletion_is_not_sent_unless_recorded() {
-    for query in [Query::Accounts, Query::DeletingOrphan] {
+    for query in [Query::TownRecords, Query::RecordDeletion] {
         let bench = Bench::new();
         bench.running("mill").await;
         add_orphans(&bench, 1);
         pass_grace_period(&bench).await;
         // The survey makes the first query for town records.
-        let skip = usize::from(query == Query::Accounts);
+        let skip = usize::from(query == Query::TownRecords);
         bench.store.schedule().after(Call::Store(query), skip, Fault::NotSent);
 
         let report = pass(&bench).await;
@@ -72,10 +72,10 @@ async fn concurrent_replicas_make_one_pass() {
 async fn another_process_makes_pass_after_a_crash() {
     for call in [
         Call::Fly(Action::ListVolumes),
-        Call::Store(Query::NoteOrphans),
-        Call::Store(Query::DeletingOrphan),
+        Call::Store(Query::RecordOrphans),
+        Call::Store(Query::RecordDeletion),
         Call::Fly(Action::DeleteMachine),
-        Call::Store(Query::EndPass),
+        Call::Store(Query::EndJob),
     ] {
         for fault in [Fault::CrashBefore, Fault::CrashAfter] {
             let bench = Bench::new();
@@ -86,10 +86,10 @@ async fn another_process_makes_pass_after_a_crash() {
             bench.store.schedule().next(call, 1, fault);
             sleep(EVERY).await;
             let process = Process::default();
-            let dying = sweeper_on(&bench, &process);
+            let crashing = sweeper_on(&bench, &process);
             tokio::select! {
                 biased;
-                report = dying.pass() => panic!("{call:?}: {report:?}"),
+                report = crashing.pass() => panic!("{call:?}: {report:?}"),
                 () = process.died() => {}
             }
 
@@ -110,8 +110,8 @@ async fn another_process_makes_pass_after_a_crash() {
 async fn job_continues_after_failures_until_stopped() {
     let bench = Bench::new();
     add_orphans(&bench, 1);
-    bench.store.schedule().next(Call::Store(Query::ClaimPass), 1, Fault::NotSent);
-    bench.store.schedule().next(Call::Store(Query::Book), 1, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::ClaimJob), 1, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::OrphanRecords), 1, Fault::NotSent);
     bench.fly.schedule().next(Call::Fly(Action::Other), 1, Fault::ServerError);
     let (stop, sweeper) = (CancellationToken::new(), sweeper(&bench));
     let running = tokio::spawn({

@@ -97,11 +97,11 @@ async fn resources_of_operations_in_flight_are_no_orphans() {
         let bench = Bench::new();
         bench.fly.schedule().next(Call::Fly(action), 1, Fault::CrashAfter);
         let (replica, alice) = (bench.replica(), alice());
-        let life = async {
+        let create_and_stop = async {
             let town = replica.towns.create_town(&alice, request("mill")).await.unwrap();
             replica.towns.stop_town(&alice, town.id).await
         };
-        assert!(replica.unless_crashed(life).await.is_none());
+        assert!(replica.unless_crashed(create_and_stop).await.is_none());
 
         let report = pass(&bench).await;
 
@@ -175,9 +175,9 @@ async fn row_restored_during_the_pass_keeps_its_resources() {
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
     pass_grace_period(&bench).await;
     sleep(EVERY).await;
-    let looks_before = bench.fly.count(Action::ReadMachine);
+    let reads_before = bench.fly.count(Action::ReadMachine);
     let restored = async {
-        while bench.fly.count(Action::ReadMachine) == looks_before {
+        while bench.fly.count(Action::ReadMachine) == reads_before {
             sleep(Duration::from_millis(1)).await;
         }
         restore_row(&bench, &like, unknown_town(0), &machine, &volume);

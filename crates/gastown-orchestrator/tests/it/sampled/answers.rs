@@ -23,7 +23,7 @@ struct AnswerLog {
     /// The request and the town of each idempotency key.
     keys: BTreeMap<(UserId, usize), (RequestFingerprint, TownId)>,
     keys_refused: usize,
-    wrong: Vec<String>,
+    violations: Vec<String>,
 }
 
 /// A request for existing towns and rigs.
@@ -46,11 +46,11 @@ impl Run {
         let user = user.unwrap_or_else(|| owner.clone());
         let replica = Arc::clone(&self.replicas[at]);
         let (answers, store) = (self.answers.clone(), Arc::clone(&self.bench.store));
-        let asked = tokio::spawn(async move {
+        let sent = tokio::spawn(async move {
             let towns = &replica.towns;
             replica.unless_crashed(answers.send(towns, &store, &user, request, owner)).await
         });
-        let _ = timeout(waits, asked).await;
+        let _ = timeout(waits, sent).await;
     }
 
     /// Resolves a request to an existing town or rig, and returns the town's owner. Returns `None` if there is none.
@@ -105,7 +105,7 @@ impl Answers {
             let is_known =
                 store.rows().towns.get(&town.id).is_some_and(|row| row.owner == *user && row.name == town.name);
             if !is_known {
-                self.add_error(format!("{what} and got a town that is not in the registry: {town:?}"));
+                self.add_violation(format!("{what} and got a town that is not in the registry: {town:?}"));
             }
         };
         let answer = match request {
@@ -115,14 +115,14 @@ impl Answers {
             ResolvedRequest::Destroy(town) => towns.destroy_town(user, town).await.map(check_town),
             ResolvedRequest::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
                 if !store.rows().ledger.has_rig(rig.id) {
-                    self.add_error(format!("{what} and got a rig that was never stored: {rig:?}"));
+                    self.add_violation(format!("{what} and got a rig that was never stored: {rig:?}"));
                 }
             }),
             ResolvedRequest::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
             ResolvedRequest::Read(town) => towns.town_status(user, town).await.map(drop),
         };
         if *user != owner && !matches!(answer, Err(TownError::NotFound | TownError::Store(_))) {
-            self.add_error(format!("{what}, which belongs to {owner}, and got {answer:?}"));
+            self.add_violation(format!("{what}, which belongs to {owner}, and got {answer:?}"));
         }
     }
 
@@ -136,38 +136,40 @@ impl Answers {
         what: &str,
     ) -> Result<Town, TownError> {
         let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(user, create).await };
-        let asked = create.fingerprint();
+        let fingerprint = create.fingerprint();
         let before = self.0.lock().unwrap().keys.get(&key).cloned();
         let answer = towns.create_town(user, create).await;
         let is_refused = matches!(answer, Err(TownError::KeyReused));
-        let is_of_other_request = before.map(|(of, _)| of != asked);
+        let is_of_other_request = before.map(|(of, _)| of != fingerprint);
         if is_of_other_request.is_some_and(|is_of_other_request| is_of_other_request != is_refused)
             && !matches!(answer, Err(TownError::Store(_)))
         {
-            self.add_error(format!("{what}, key of another request: {is_of_other_request:?}, response: {answer:?}"));
+            self.add_violation(format!(
+                "{what}, key of another request: {is_of_other_request:?}, response: {answer:?}"
+            ));
         }
         let mut log = self.0.lock().unwrap();
         log.keys_refused += usize::from(is_refused);
         if let Ok(town) = &answer {
-            let (of, known) = log.keys.entry(key).or_insert((asked.clone(), town.id));
-            if (&*of, &*known) != (&asked, &town.id) {
-                let wrong = format!("{what} and got {}, but the key belongs to {known}", town.id);
-                log.wrong.push(wrong);
+            let (of, known) = log.keys.entry(key).or_insert((fingerprint.clone(), town.id));
+            if (&*of, &*known) != (&fingerprint, &town.id) {
+                let violation = format!("{what} and got {}, but the key belongs to {known}", town.id);
+                log.violations.push(violation);
             }
         }
         answer
     }
 
-    fn add_error(&self, what: String) {
-        self.0.lock().unwrap().wrong.push(what);
+    fn add_violation(&self, what: String) {
+        self.0.lock().unwrap().violations.push(what);
     }
 
     pub(super) fn keys_refused(&self) -> usize {
         self.0.lock().unwrap().keys_refused
     }
 
-    pub(super) fn wrong(&self) -> Vec<String> {
-        self.0.lock().unwrap().wrong.clone()
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.0.lock().unwrap().violations.clone()
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) struct EventLog {
 
 impl Run {
     pub(super) fn apply_event(&mut self, event: ExternalEvent) {
-        let happened = self.try_apply(event);
-        if happened {
+        let applied = self.try_apply(event);
+        if applied {
             *self.events.counts.entry(event.name()).or_default() += 1;
         }
     }

@@ -140,9 +140,10 @@ impl Run {
         self.figures.left_to_operators = self.delete_reported_volumes();
         // A row that was corrected may have pending rigs.
         self.until_quiet().await?;
-        let wrong = [self.bench.invariant_violations(), self.bench.history_violations(), self.answers.wrong()].concat();
-        if !wrong.is_empty() {
-            return Err(wrong.join("\n"));
+        let violations =
+            [self.bench.invariant_violations(), self.bench.history_violations(), self.answers.violations()].concat();
+        if !violations.is_empty() {
+            return Err(violations.join("\n"));
         }
         self.figures.events = std::mem::take(&mut self.events.counts);
         self.figures.keys_refused = self.answers.keys_refused();
