@@ -19,8 +19,8 @@ impl Bench {
         assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
     }
 
-    /// Asserts `assert_invariants`, and also that every accepted operation has ended and that no resource in use was
-    /// deleted.
+    /// Asserts the same as `assert_invariants`. Also asserts that every accepted operation has ended and that no
+    /// resource in use was deleted.
     pub(crate) fn assert_invariants_and_history(&self, case: &str) {
         let violations: Vec<_> = self.invariant_violations().into_iter().chain(self.history_violations()).collect();
         assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
@@ -70,7 +70,7 @@ impl Bench {
             world.deletions.iter().filter(|deletion| deletion.resource != DeletedResource::UnusedVolume);
         for deletion in data_deletions.filter(|deletion| !deleted_by_operator(deletion)) {
             if let Some(town) = owner_of(&rows, deletion).filter(|town| was_accepted_here(*town))
-                && rows.soft_deleted.get(&town).is_none_or(|hidden| *hidden > deletion.at)
+                && rows.soft_deleted.get(&town).is_none_or(|at| *at > deletion.at)
             {
                 violations.push(format!("{:?} of living town {town} was deleted", deletion.resource));
             }

@@ -178,8 +178,8 @@ async fn caller_sees_only_own_living_towns() {
     assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), std::slice::from_ref(&mill));
     let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();
     assert_eq!((report.town, report.operation), (mill, None));
-    for hidden in [theirs.id, forge.id] {
-        let error = replica.towns.town_status(&alice(), hidden).await.unwrap_err();
+    for invisible in [theirs.id, forge.id] {
+        let error = replica.towns.town_status(&alice(), invisible).await.unwrap_err();
         assert!(matches!(error, gastown_domain::ports::TownError::NotFound), "{error:?}");
     }
 }

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(60);
 type WorldChange = fn(&mut World);
 
 fn detector_on(bench: &Bench, process: &Process) -> DriftDetector {
-    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
+    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("drift detector".to_owned()))
 }
 
 /// Runs one due pass of a new process, one period after the last one.

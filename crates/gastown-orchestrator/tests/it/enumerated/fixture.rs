@@ -22,7 +22,7 @@ const DRIFT_PASSES: usize = 4;
 /// machine and the volume are deleted one after the other, and the record is closed.
 const ORPHAN_PASSES: usize = 12;
 
-/// How much later than the first pass an orphan claims to be created.
+/// How long after its setup an orphan is created. Its age at the first pass is a period less this.
 const CREATED_LATER_BY: Duration = Duration::from_secs(500);
 
 /// The test bench of a scenario.

@@ -187,7 +187,7 @@ impl Run {
             ResourceId::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
         };
         let lease = Policy::production().lease;
-        made_at.zip(rows.soft_deleted.get(&town)).is_some_and(|(made_at, hidden)| made_at > *hidden + lease)
+        made_at.zip(rows.soft_deleted.get(&town)).is_some_and(|(made_at, soft_deleted)| made_at > *soft_deleted + lease)
     }
 
     /// Deletes the second, empty volumes that an operator would delete.
