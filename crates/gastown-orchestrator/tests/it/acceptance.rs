@@ -1,4 +1,4 @@
-//! Acceptances whose answer got lost on its way from the registry: they may have been written down or not (FM-46).
+//! Requests whose acceptance got no response from the registry. The registry may have committed them or not (FM-46).
 
 use gastown_domain::ports::{Action, AddRig, StoreError, TownError, Towns as _};
 use gastown_domain::{Branch, RigStatus, TownId, TownStatus};
@@ -21,7 +21,7 @@ fn is_unavailable<T>(answer: &Result<T, TownError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_that_was_written_down_goes_on_though_the_answer_got_lost() {
+async fn create_continues_when_acceptance_reply_is_lost() {
     let bench = Bench::new();
     bench.store.schedule().next(Call::Store(Query::AcceptCreate), 1, Fault::ReplyLost);
 
@@ -29,11 +29,11 @@ async fn a_create_that_was_written_down_goes_on_though_the_answer_got_lost() {
 
     assert_eq!((town.status, bench.only_town()), (TownStatus::Running, town.id));
     assert_eq!(bench.fly.count(Action::CreateMachine), 1);
-    bench.assert_kept_promises("created");
+    bench.assert_invariants_and_history("created");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_start_and_destroy_that_were_written_down_go_on_though_the_answer_got_lost() {
+async fn stop_start_and_destroy_continue_when_acceptance_reply_is_lost() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let towns = bench.replica().towns;
@@ -45,11 +45,11 @@ async fn a_stop_start_and_destroy_that_were_written_down_go_on_though_the_answer
     assert_eq!(towns.start_town(&alice(), town).await.unwrap().status, TownStatus::Running);
     lose_the_answer();
     assert_eq!(towns.destroy_town(&alice(), town).await.unwrap().status, TownStatus::Destroyed);
-    bench.assert_kept_promises("destroyed");
+    bench.assert_invariants_and_history("destroyed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rig_that_was_written_down_is_added_though_the_answer_got_lost() {
+async fn rig_is_added_when_acceptance_reply_is_lost() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::InsertRig), 1, Fault::ReplyLost);
@@ -57,11 +57,11 @@ async fn a_rig_that_was_written_down_is_added_though_the_answer_got_lost() {
     let rig = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap();
 
     assert_eq!(rig.status, RigStatus::Active);
-    bench.assert_kept_promises("added");
+    bench.assert_invariants_and_history("added");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_written_down_is_not_said_to_be_accepted() {
+async fn request_that_was_not_stored_is_not_reported_as_accepted() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let towns = bench.replica().towns;
@@ -75,12 +75,12 @@ async fn what_was_not_written_down_is_not_said_to_be_accepted() {
 
     assert_eq!(bench.only_town(), town);
     assert!(bench.store.rows().rigs.is_empty());
-    bench.assert_kept_promises("as before");
+    bench.assert_invariants_and_history("unchanged");
 }
 
-/// Somebody else's operation on the town is none of ours.
+/// An operation of another request is not the caller's own.
 #[tokio::test(start_paused = true)]
-async fn an_operation_of_another_request_is_not_taken_for_ones_own() {
+async fn operation_of_another_request_is_not_taken_for_own() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.fly.world().never_start = true;
@@ -94,7 +94,7 @@ async fn an_operation_of_another_request_is_not_taken_for_ones_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_registry_stays_away_the_caller_is_told_and_the_workers_go_on() {
+async fn workers_continue_create_when_registry_fails_for_the_caller() {
     let bench = Bench::new();
     bench.store.schedule().next(Call::Store(Query::AcceptCreate), 1, Fault::ReplyLost);
     bench.store.schedule().next(Call::Store(Query::LoadTown), 1, Fault::NotSent);
@@ -103,5 +103,5 @@ async fn where_the_registry_stays_away_the_caller_is_told_and_the_workers_go_on(
 
     bench.recover().await;
     assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
-    bench.assert_kept_promises("brought up by the workers");
+    bench.assert_invariants_and_history("finished by the workers");
 }

@@ -1,4 +1,4 @@
-//! The bench: one Fly, one database, any number of processes; and what must hold when all is quiet.
+//! The test bench: one fake Fly, one database, and any number of processes.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,21 +14,22 @@ use gastown_orchestrator::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::faults::{Hit, Process};
-use crate::fly::{Fly, Line};
+use crate::env::{FakeMint, FakeSealer, FakeTownKeys, FixedJitter, PausedClock, SequentialIds};
+use crate::faults::{InjectedFault, Process};
+use crate::fly::{Fly, FlyClient};
 use crate::inventory::the_app;
-use crate::keys::{Counter, Derived, Middle, Mint, PausedClock, Wrapper};
-use crate::process::ItsClock;
+use crate::process::SkewedClock;
 use crate::store::{Connection, Store, town_row};
 
-/// As often as the workers do.
+/// The interval at which the workers sweep.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// Everything settles within so many sweeps once nothing strikes any more: after the longest pause between two attempts
-/// (ten minutes, for what has failed long enough to alert an operator: 120 sweeps), the lease of a process that died (45 s:
-/// 9 sweeps), and a minute or two of work.
+/// The maximum number of sweeps until everything is quiet after the last fault.
+///
+/// It covers the longest backoff of ten minutes (120 sweeps), which applies after enough failures for an alert. It also
+/// covers the lease of a dead process (45 s, 9 sweeps) and a minute or two of work.
 pub(crate) const SWEEPS: usize = 160;
 
-/// Who is known to the host application.
+/// The users that the host application knows.
 pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dora"];
 
 pub(crate) fn alice() -> UserId {
@@ -63,10 +64,10 @@ pub(crate) fn settings() -> Settings {
 pub(crate) struct Bench {
     pub(crate) fly: Arc<Fly>,
     pub(crate) store: Arc<Store>,
-    pub(crate) mint: Arc<Mint>,
-    /// What processes that begin from now on are told.
+    pub(crate) mint: Arc<FakeMint>,
+    /// The settings of processes that are created from now on.
     pub(crate) settings: Settings,
-    ids: Arc<Counter>,
+    ids: Arc<SequentialIds>,
     jitter: Arc<dyn Jitter>,
     processes: AtomicU32,
 }
@@ -82,8 +83,8 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// What a call came to; `None` when the process died under it.
-    pub(crate) async fn survives<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+    /// Returns the result of the call, or `None` if the process died during it.
+    pub(crate) async fn unless_crashed<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             result = call => Some(result),
@@ -94,14 +95,14 @@ impl Replica {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::with_dice(Arc::new(Middle))
+        Self::with_jitter(Arc::new(FixedJitter))
     }
 
-    pub(crate) fn with_dice(jitter: Arc<dyn Jitter>) -> Self {
+    pub(crate) fn with_jitter(jitter: Arc<dyn Jitter>) -> Self {
         let store = Store::new(PausedClock(Instant::now()));
         store.rows().users = USERS.map(|user| user.parse().unwrap()).into();
         let fly = Arc::<Fly>::default();
-        fly.world().runs_by(store.clock);
+        fly.world().set_clock(store.clock);
         fly.world().apps.insert(the_app());
         Self {
             fly,
@@ -114,16 +115,16 @@ impl Bench {
         }
     }
 
-    /// From now on each user's towns live in an app of their own.
+    /// Places the towns of each user in an app of their own from now on.
     pub(crate) fn give_each_user_an_app(&mut self) {
         self.settings.apps = AppPlacement::PerUser { prefix: the_app() };
         let app_of = |user: &str| self.settings.apps.app_of(&user.parse().unwrap()).unwrap();
         self.fly.world().apps = USERS.into_iter().map(app_of).collect();
     }
 
-    /// The ports of one process.
+    /// Returns the ports of one process.
     pub(crate) fn ports(&self, process: &Process) -> Ports {
-        let line = Arc::new(Line { fly: Arc::clone(&self.fly), process: process.clone() });
+        let client = Arc::new(FlyClient { fly: Arc::clone(&self.fly), process: process.clone() });
         let connection = Arc::new(Connection { store: Arc::clone(&self.store), process: process.clone() });
         Ports {
             store: StorePorts {
@@ -136,28 +137,28 @@ impl Bench {
                 passes: connection,
             },
             provider: Provider {
-                apps: line.clone(),
-                volumes: line.clone(),
-                machines: line.clone(),
-                sandboxes: line.clone(),
-                inventory: line,
+                apps: client.clone(),
+                volumes: client.clone(),
+                machines: client.clone(),
+                sandboxes: client.clone(),
+                inventory: client,
             },
-            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(Wrapper), towns: Arc::new(Derived) },
+            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(FakeSealer), towns: Arc::new(FakeTownKeys) },
             env: Env {
-                clock: Arc::new(ItsClock { process: process.clone(), right: self.store.clock }),
+                clock: Arc::new(SkewedClock { process: process.clone(), true_clock: self.store.clock }),
                 ids: self.ids.clone(),
                 jitter: self.jitter.clone(),
             },
         }
     }
 
-    /// A fresh process.
+    /// Creates a process.
     pub(crate) fn replica(&self) -> Replica {
         let process = Process::default();
         self.replica_on(self.ports(&process), process)
     }
 
-    /// A fresh process on ports of the test's choice.
+    /// Creates a process with the given ports.
     pub(crate) fn replica_on(&self, ports: Ports, process: Process) -> Replica {
         let stop = CancellationToken::new();
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
@@ -173,12 +174,12 @@ impl Bench {
         }
     }
 
-    /// A running town of alice.
+    /// Creates a running town of alice.
     pub(crate) async fn running(&self, name: &str) -> Town {
         self.replica().towns.create_town(&alice(), request(name)).await.unwrap()
     }
 
-    /// A stopped town of alice.
+    /// Creates a stopped town of alice.
     pub(crate) async fn stopped(&self, name: &str) -> Town {
         let town = self.running(name).await;
         self.replica().towns.stop_town(&alice(), town.id).await.unwrap()
@@ -188,7 +189,7 @@ impl Bench {
         self.replica().towns.create_town(&alice(), request(name)).await
     }
 
-    /// Sweeps with a fresh process until nothing is in flight and no rig is unsettled. Answers after how many sweeps.
+    /// Sweeps with a new process until no operation is in flight and no rig is pending. Returns the number of sweeps.
     pub(crate) async fn recover(&self) -> usize {
         self.recover_in("recovery").await
     }
@@ -200,18 +201,18 @@ impl Bench {
         })
     }
 
-    /// The same; `None` where it never becomes quiet.
+    /// Sweeps like `recover`, but returns `None` if operations or rigs remain after the last sweep.
     pub(crate) async fn until_quiet(&self) -> Option<usize> {
         let mut replica = self.replica();
         for sweep in 1..=SWEEPS {
-            // What was sent late has arrived by then.
+            // Calls that are applied late have been applied by then.
             sleep(SWEEP_EVERY).await;
-            // A sweep that fails is followed by another, a process that dies by another too.
+            // After a failed sweep or a crash, the next sweep continues.
             let swept = async {
                 let _ = replica.workers.sweep().await;
                 replica.workers.idle().await;
             };
-            if replica.survives(swept).await.is_none() {
+            if replica.unless_crashed(swept).await.is_none() {
                 replica = self.replica();
             }
             if self.is_quiet() {
@@ -230,12 +231,12 @@ impl Bench {
         rows.operations.is_empty() && rows.towns.values().all(settled)
     }
 
-    /// Everything that was struck.
-    pub(crate) fn all_hits(&self) -> Vec<Hit> {
-        [self.fly.schedule().hits.clone(), self.store.schedule().hits.clone()].concat()
+    /// Returns every fault that was injected.
+    pub(crate) fn all_injected_faults(&self) -> Vec<InjectedFault> {
+        [self.fly.schedule().injected.clone(), self.store.schedule().injected.clone()].concat()
     }
 
-    /// That nothing of a town is left, and its row says so.
+    /// Asserts that no resource of the town is left and that its row is an empty tombstone.
     pub(crate) fn assert_nothing_left(&self, town: TownId) {
         let row = self.store.town(town);
         assert!(row.is_tombstone(), "{row:?}");
@@ -244,15 +245,15 @@ impl Bench {
         assert_eq!((world.machines_of(town).len(), world.volumes_of(town).len()), (0, 0));
     }
 
-    /// The only town there is, living or not.
+    /// Returns the id of the only town, which may be a tombstone.
     pub(crate) fn only_town(&self) -> TownId {
         let rows = self.store.rows();
         assert_eq!(rows.towns.len(), 1);
         rows.towns.keys().next().copied().unwrap()
     }
 
-    /// A tombstone that names nothing.
-    pub(crate) fn bury(&self, town: TownId) {
+    /// Inserts a tombstone without machine and volume ids.
+    pub(crate) fn add_tombstone(&self, town: TownId) {
         let created_at = self.store.clock.now();
         let living = town_row(&NewTown {
             id: town,

@@ -1,8 +1,8 @@
-//! Every call that can be struck: to Fly, to a sandbox, to the registry.
+//! Every call that a fault can be injected into: to Fly, to a sandbox, and to the registry.
 
 use gastown_domain::ports::Action;
 
-/// A list of everything that an enum has, which does not compile while something is missing.
+/// Returns all variants of an enum. Does not compile if one is missing.
 macro_rules! all_of {
     ($enum:ident: $($variant:ident)+) => {{
         const fn is_listed(value: $enum) {
@@ -14,7 +14,7 @@ macro_rules! all_of {
     }};
 }
 
-/// An enum that knows all of itself.
+/// Declares an enum with a list of all its variants.
 macro_rules! listed {
     ($(#[$attribute:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
         $(#[$attribute])*
@@ -56,31 +56,31 @@ listed! {
         InsertRig,
         SetRigStatus,
         RemoveRig,
-        Unsettled,
+        TownsWithPendingRigs,
         // Users
         User,
         // DriftChecks
         TakeTowns,
-        SettleTown,
+        RecordDrift,
         // Orphans
-        Accounts,
-        NoteOrphans,
-        Book,
-        DeletingOrphan,
+        TownRecords,
+        RecordOrphans,
+        OrphanRecords,
+        RecordDeletion,
         CloseOrphan,
-        // Passes
-        ClaimPass,
-        ProlongPass,
-        EndPass,
-        PassStates,
+        // Singleton jobs
+        ClaimJob,
+        RenewJob,
+        EndJob,
+        JobStates,
     }
 }
 
-/// A call that can be struck.
+/// A call that a fault can be injected into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
     Fly(Action),
-    /// To a sandbox, as the four that follow.
+    /// Calls to a sandbox: this one and the four that follow.
     Health,
     Rigs,
     AddRig,
@@ -90,41 +90,41 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// Every call that the ports have.
+    /// Returns every call that the ports have.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let actions = all_of!(Action:
             EnsureApp ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
             UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine Other
         );
-        let visits = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
+        let sandbox_calls = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
         let queries = Query::ALL.iter().copied().map(Self::Store);
-        actions.into_iter().map(Self::Fly).chain(visits).chain(queries)
+        actions.into_iter().map(Self::Fly).chain(sandbox_calls).chain(queries)
     }
 
-    pub(crate) const fn is_outside(self) -> bool {
+    pub(crate) const fn is_remote(self) -> bool {
         !matches!(self, Self::Store(_))
     }
 
-    /// Whether the answer is a list, which may lag behind.
-    pub(crate) const fn lists(self) -> bool {
+    /// Returns true if the result is a list, which may be stale.
+    pub(crate) const fn is_list(self) -> bool {
         matches!(self, Self::Fly(Action::ListMachines | Action::ListVolumes))
     }
 
-    /// Whether it needs room on a host.
-    pub(crate) const fn needs_room(self) -> bool {
+    /// Returns true if the call needs capacity on a host.
+    pub(crate) const fn needs_capacity(self) -> bool {
         matches!(
             self,
             Self::Fly(Action::CreateVolume | Action::CreateMachine | Action::StartMachine | Action::UpdateMachine)
         )
     }
 
-    /// Whether Fly can answer that a volume is bound; of a sandbox, that a rig is in use.
-    pub(crate) const fn minds_bonds(self) -> bool {
+    /// Returns true if Fly can answer that a volume is bound, or a sandbox that a rig is in use.
+    pub(crate) const fn may_find_resource_in_use(self) -> bool {
         matches!(self, Self::Fly(Action::CreateMachine | Action::DeleteVolume) | Self::RemoveRig)
     }
 
-    /// Whether Fly can answer that the machine's state or lease forbids it.
-    pub(crate) const fn minds_states(self) -> bool {
+    /// Returns true if the machine's state or lease can forbid the call.
+    pub(crate) const fn depends_on_machine_state(self) -> bool {
         matches!(
             self,
             Self::Fly(

@@ -1,4 +1,4 @@
-//! Two wishes for one town, callers that leave, and towns whose world went wrong.
+//! Concurrent requests for one town, callers that disconnect, and unexpected states at Fly.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 
-const A_MOMENT: Duration = Duration::from_secs(1);
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
-fn is_failed(error: &TownError, wanted: OperationKind, cause: Failure) -> bool {
-    matches!(error, TownError::Failed { kind, failure } if (*kind, *failure) == (wanted, cause))
+fn is_failed(error: &TownError, expected: OperationKind, cause: Failure) -> bool {
+    matches!(error, TownError::Failed { kind, failure } if (*kind, *failure) == (expected, cause))
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,7 +31,7 @@ async fn twenty_creates_of_one_name_make_one_town() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_operation_is_told_which_one_is_in_flight() {
+async fn second_operation_is_refused_with_the_kind_in_flight() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let towns = bench.replica().towns;
@@ -48,22 +48,18 @@ async fn a_second_operation_is_told_which_one_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_wish_again_joins_and_takes_the_town_from_nobody() {
+async fn repeated_request_joins_operation_and_keeps_its_claim() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
     let towns = bench.replica().towns;
     let alice = alice();
     let again = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         let fence = bench.store.rows().operations[&town].operation.fence;
         let joined = towns.start_town(&alice, town);
         let watch = async {
-            sleep(A_MOMENT).await;
-            assert_eq!(
-                bench.store.rows().operations[&town].operation.fence,
-                fence,
-                "the driver at work keeps its claim"
-            );
+            sleep(ONE_SECOND).await;
+            assert_eq!(bench.store.rows().operations[&town].operation.fence, fence, "the claim is kept");
         };
         tokio::join!(joined, watch).0
     };
@@ -79,7 +75,7 @@ async fn a_destroy_preempts_a_running_create() {
     let bench = Bench::new();
     let (towns, alice) = (bench.replica().towns, alice());
     let destroy = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         let town = bench.only_town();
         (town, towns.destroy_town(&alice, town).await)
     };
@@ -92,7 +88,7 @@ async fn a_destroy_preempts_a_running_create() {
     bench.assert_nothing_left(town);
 }
 
-/// Wherever the create stands, and also while it waits long for an answer.
+/// The destroy comes at any step of the create, also while a call is slow.
 #[tokio::test(start_paused = true)]
 async fn a_destroy_at_any_moment_of_a_create_leaves_nothing() {
     for slow in [None, Some(Action::CreateVolume), Some(Action::CreateMachine)] {
@@ -117,23 +113,23 @@ async fn a_destroy_at_any_moment_of_a_create_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destroy_during_an_outage_ends_once_fly_is_back() {
+async fn destroy_during_outage_ends_once_provider_is_back() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.schedule().everything(Fault::ServerError);
+    bench.fly.schedule().every_call(Fault::ServerError);
 
     let answer = bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
 
-    assert_eq!(answer.status, TownStatus::Destroyed, "hidden although Fly is out");
+    assert_eq!(answer.status, TownStatus::Destroyed, "soft-deleted during the outage");
     let row = bench.store.town(town);
     assert!(row.machine_id.is_some() && row.volume_id.is_some(), "the ids are kept until Fly confirms");
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     bench.assert_nothing_left(town);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destroy_does_not_wait_for_a_host_that_does_not_answer() {
+async fn destroy_does_not_wait_for_unreachable_host() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.fly.world().unreachable_hosts = true;
@@ -145,7 +141,7 @@ async fn a_destroy_does_not_wait_for_a_host_that_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_that_has_no_effect_is_not_hammered() {
+async fn delete_without_effect_backs_off() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.fly.world().deletes_are_ignored = true;
@@ -154,13 +150,13 @@ async fn a_delete_that_has_no_effect_is_not_hammered() {
     replica.towns.destroy_town(&alice(), town).await.unwrap();
     sleep(Duration::from_secs(3600)).await;
 
-    let asked = bench.fly.count(Action::DeleteMachine);
-    assert!((10..=250).contains(&asked), "{asked} deletes in an hour");
+    let deletes = bench.fly.count(Action::DeleteMachine);
+    assert!((10..=250).contains(&deletes), "{deletes} deletes in an hour");
     assert!(bench.store.rows().operations[&town].operation.attempt > 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_known_by_its_volume_alone_is_removed_before_the_volume() {
+async fn machine_known_only_by_its_volume_is_removed_before_the_volume() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     {
@@ -178,15 +174,15 @@ async fn a_machine_known_by_its_volume_alone_is_removed_before_the_volume() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_start_of_a_stopped_town_powers_it_off_again() {
+async fn failed_start_of_stopped_town_stops_its_machine() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
 
     let waiting = replica.towns.start_town(&alice(), town).await.unwrap();
     assert_eq!(waiting.status, TownStatus::Stopped);
-    // Joined again and again, the last one sees the end.
+    // Each call joins the operation. The last one gets its result.
     let mut answer = Ok(waiting);
     while answer.is_ok() {
         answer = replica.towns.start_town(&alice(), town).await;
@@ -195,14 +191,14 @@ async fn a_failed_start_of_a_stopped_town_powers_it_off_again() {
     assert!(is_failed(&answer.unwrap_err(), OperationKind::Start, Failure::SandboxUnhealthy));
     assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
     assert_eq!(bench.fly.world().machines_of(town)[0].power(), Power::Off);
-    bench.assert_invariants("powered off");
+    bench.assert_invariants("stopped again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_joins_the_undoing_of_a_start_has_what_it_wants() {
+async fn stop_that_joins_rollback_of_start_succeeds() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
     replica.towns.start_town(&alice(), town).await.unwrap();
     while bench.store.rows().operations[&town].operation.kind != OperationKind::Stop {
@@ -218,7 +214,7 @@ async fn a_stop_that_joins_the_undoing_of_a_start_has_what_it_wants() {
 async fn a_failed_start_of_a_running_town_does_not_stop_it() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
 
     bench.replica().towns.start_town(&alice(), town).await.unwrap();
     bench.recover().await;
@@ -240,40 +236,40 @@ async fn a_lost_volume_is_never_replaced() {
     assert!(is_failed(&error, OperationKind::Start, Failure::VolumeLost), "{error:?}");
     assert_eq!(bench.fly.count(Action::CreateVolume), made);
     let town = bench.store.town(before.id);
-    assert_eq!((town.status, town.volume_id), (TownStatus::Stopped, before.volume_id), "its id is not forgotten");
+    assert_eq!((town.status, town.volume_id), (TownStatus::Stopped, before.volume_id), "its id is kept");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_hangs_up_cancels_nothing() {
+async fn disconnected_caller_cancels_nothing() {
     let bench = Bench::new();
     let replica = bench.replica();
     let alice = alice();
-    let hung_up = tokio::time::timeout(A_MOMENT, replica.towns.create_town(&alice, request("mill"))).await;
-    assert!(hung_up.is_err());
+    let disconnected = tokio::time::timeout(ONE_SECOND, replica.towns.create_town(&alice, request("mill"))).await;
+    assert!(disconnected.is_err());
 
     sleep(Duration::from_secs(30)).await;
 
     let town = bench.store.town(bench.only_town());
     assert_eq!(town.status, TownStatus::Running);
-    bench.assert_invariants("hung up");
+    bench.assert_invariants("disconnected");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_is_answered_after_the_configured_wait_while_the_work_goes_on() {
+async fn caller_is_answered_after_configured_wait_while_work_continues() {
     let bench = Bench::new();
     bench.fly.world().never_start = true;
-    let asked = Instant::now();
+    let started = Instant::now();
 
     let town = bench.create("mill").await.unwrap();
 
-    assert_eq!((town.status, asked.elapsed().as_secs()), (TownStatus::Provisioning, 60));
+    assert_eq!((town.status, started.elapsed().as_secs()), (TownStatus::Provisioning, 60));
     bench.fly.world().never_start = false;
     bench.recover().await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_else_may_touch_a_town() {
+async fn other_users_cannot_change_a_town() {
     let bench = Bench::new();
     let town: TownId = bench.running("mill").await.id;
     let (towns, bob) = (bench.replica().towns, "bob".parse().unwrap());

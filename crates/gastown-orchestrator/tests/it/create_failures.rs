@@ -1,31 +1,31 @@
-//! A create that cannot succeed: a tombstone, nothing on Fly, and the cause for the caller.
+//! Creates that cannot succeed. They leave a tombstone and nothing at Fly, and return the cause to the caller.
 
 use gastown_domain::ports::{Action, TownError};
 use gastown_domain::{Failure, OperationKind, Region, TownStatus};
 
 use crate::bench::Bench;
 use crate::faults::{Call, Fault};
-use crate::world::{LEAVE, World};
+use crate::world::{DELETION, World};
 
 async fn fails_with(bench: &Bench, failure: Failure) {
     let error = bench.create("mill").await.unwrap_err();
-    let wanted = (OperationKind::Create, failure);
-    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Create, failure);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
     bench.recover().await;
     bench.assert_nothing_left(bench.only_town());
     bench.assert_invariants("rolled back");
 }
 
-async fn fails_when_struck(action: Action, fault: Fault, failure: Failure) {
+async fn fails_with_fault(action: Action, fault: Fault, failure: Failure) {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(action), fault);
     fails_with(&bench, failure).await;
 }
 
-async fn fails_in(world: impl FnOnce(&mut World), failure: Failure) {
+async fn fails_in_world(world: impl FnOnce(&mut World), failure: Failure) {
     let bench = Bench::new();
     world(&mut bench.fly.world());
-    // The caller has gone home long before the create gives up.
+    // The caller's wait is over long before the create gives up.
     let town = bench.create("mill").await.unwrap();
     assert_eq!(town.status, TownStatus::Provisioning);
     bench.recover().await;
@@ -37,53 +37,53 @@ async fn fails_in(world: impl FnOnce(&mut World), failure: Failure) {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_volume_rolls_the_create_back() {
-    fails_when_struck(Action::CreateVolume, Fault::Refused, Failure::VolumeRefused).await;
+    fails_with_fault(Action::CreateVolume, Fault::Refused, Failure::VolumeRefused).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_machine_rolls_the_create_back() {
-    fails_when_struck(Action::CreateMachine, Fault::Refused, Failure::MachineRefused).await;
+    fails_with_fault(Action::CreateMachine, Fault::Refused, Failure::MachineRefused).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_room_for_volumes_anywhere_rolls_the_create_back() {
-    fails_when_struck(Action::CreateVolume, Fault::NoCapacity, Failure::NoCapacity).await;
+async fn no_volume_capacity_in_any_region_rolls_create_back() {
+    fails_with_fault(Action::CreateVolume, Fault::NoCapacity, Failure::NoCapacity).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn full_hosts_everywhere_roll_the_create_back() {
-    fails_when_struck(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
+async fn full_hosts_in_every_region_roll_create_back() {
+    fails_with_fault(Action::CreateMachine, Fault::HostFull, Failure::NoCapacity).await;
 }
 
-/// Another host of a region may have room: where no region is left, each gets one more volume (FM-06).
+/// Another host of a region may have capacity. If no region is left, each gets one more volume (FM-06).
 #[tokio::test(start_paused = true)]
-async fn a_full_host_in_every_region_is_not_the_end() {
+async fn create_tries_second_host_when_one_host_of_each_region_is_full() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 2, Fault::HostFull);
 
     let town = bench.create("mill").await.unwrap();
 
     assert_eq!(town.status, TownStatus::Running);
-    assert_eq!(bench.fly.count(Action::CreateVolume), 3, "one more in a region that was tried");
+    assert_eq!(bench.fly.count(Action::CreateVolume), 3, "one more volume in a region that was tried");
     bench.recover().await;
     bench.assert_invariants("on another host");
 }
 
-/// Once: a region without room has none a second later either.
+/// A region without capacity is not retried, because it has none a second later either.
 #[tokio::test(start_paused = true)]
 async fn a_full_region_is_tried_once() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::CreateVolume), Fault::NoCapacity);
     fails_with(&bench, Failure::NoCapacity).await;
-    assert_eq!(bench.fly.count(Action::CreateVolume), 2, "in each region");
+    assert_eq!(bench.fly.count(Action::CreateVolume), 2, "once in each region");
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::HostFull);
     fails_with(&bench, Failure::NoCapacity).await;
-    assert_eq!(bench.fly.count(Action::CreateMachine), 4, "on two hosts of each");
+    assert_eq!(bench.fly.count(Action::CreateMachine), 4, "on two hosts of each region");
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_undo_at_once_a_create_that_asked_for_nothing() {
+async fn refused_credentials_roll_back_at_once_create_that_made_no_calls() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::EnsureApp), Fault::Misconfigured);
 
@@ -94,7 +94,7 @@ async fn refused_credentials_undo_at_once_a_create_that_asked_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_prove_no_absence_of_what_was_made() {
+async fn refused_credentials_do_not_prove_absence() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::ReadVolume), Fault::Misconfigured);
 
@@ -103,38 +103,38 @@ async fn refused_credentials_prove_no_absence_of_what_was_made() {
     assert!(matches!(error, TownError::Failed { failure: Failure::ProviderMisconfigured, .. }), "{error:?}");
     let town = bench.only_town();
     assert!(bench.store.town(town).is_tombstone(), "its name is free");
-    assert!(bench.store.rows().operations.contains_key(&town), "what may be left is not forgotten");
-    bench.fly.schedule().calm();
+    assert!(bench.store.rows().operations.contains_key(&town), "the rollback continues");
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     bench.assert_nothing_left(town);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_never_starts_rolls_the_create_back() {
-    fails_in(|world| world.never_start = true, Failure::MachineNeverStarted).await;
+    fails_in_world(|world| world.never_start = true, Failure::MachineNeverStarted).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_ends_by_itself_rolls_the_create_back() {
-    fails_in(|world| world.crash_at_boot = true, Failure::MachineNeverStarted).await;
+async fn machine_that_exits_rolls_create_back() {
+    fails_in_world(|world| world.crash_at_boot = true, Failure::MachineNeverStarted).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_fails_rolls_the_create_back() {
+async fn failed_machine_rolls_create_back() {
     let bench = Bench::new();
     bench.fly.world().fail_at_boot = true;
     fails_with(&bench, Failure::MachineFailed).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sandbox_that_is_never_well_rolls_the_create_back() {
-    fails_in(|world| world.unwell = true, Failure::SandboxUnhealthy).await;
+async fn unhealthy_sandbox_rolls_create_back() {
+    fails_in_world(|world| world.sandboxes_unhealthy = true, Failure::SandboxUnhealthy).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_room_in_the_first_region_goes_on_to_the_second_and_leaves_no_volume_behind() {
+async fn full_first_region_falls_back_to_second_and_leaves_no_volume() {
     let bench = Bench::new();
-    bench.fly.world().full.insert("iad".parse().unwrap());
+    bench.fly.world().full_regions.insert("iad".parse().unwrap());
 
     let town = bench.create("mill").await.unwrap();
 
@@ -144,26 +144,26 @@ async fn no_room_in_the_first_region_goes_on_to_the_second_and_leaves_no_volume_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_while_a_volume_elsewhere_is_leaving_makes_no_third_volume() {
+async fn lost_reply_while_old_volume_is_being_destroyed_makes_no_third_volume() {
     let bench = Bench::new();
-    bench.fly.world().full.insert("iad".parse().unwrap());
-    bench.fly.world().volumes_leave_slowly = true;
-    // The first create is the one in the full region; the second's answer is lost.
+    bench.fly.world().full_regions.insert("iad".parse().unwrap());
+    bench.fly.world().volumes_are_deleted_slowly = true;
+    // The first create is in the full region. The response of the second one is lost.
     bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
 
     let town = bench.create("mill").await.unwrap();
 
     assert_eq!(town.status, TownStatus::Running);
     assert_eq!(bench.fly.count(Action::CreateVolume), 2);
-    tokio::time::sleep(LEAVE * 120).await;
+    tokio::time::sleep(DELETION * 120).await;
     bench.assert_invariants("no third volume");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_was_adopted_and_vanished_is_not_made_again_and_again() {
+async fn vanished_adopted_machine_is_not_recreated() {
     let bench = Bench::new();
     bench.fly.world().vanish_at_boot = true;
-    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::LateApplied);
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::AppliedLate);
 
     let error = bench.create("mill").await.unwrap_err();
 

@@ -1,4 +1,4 @@
-//! The schedule of faults: what strikes which call, and what that means to whoever made it.
+//! The fault schedule: which faults are injected into which calls, and the errors that callers get.
 
 use std::time::Duration;
 
@@ -12,59 +12,59 @@ pub(crate) use crate::calls::{Call, Query, listed};
 pub(crate) use crate::process::Process;
 
 listed! {
-    /// What can befall a call. Those that Fly causes are named with their statuses; what each becomes on this side of the
-    /// adapter is said once, in the three `impl Struck` below.
+    /// A fault of one call. Faults that Fly causes are named by their HTTP status. The three implementations of
+    /// `FromFault` below define the error of each fault on this side of the adapter.
     Fault {
-        /// The request never left.
+        /// The request is never sent.
         NotSent,
-        /// Applied, and the answer is lost.
+        /// The call is applied, and the response is lost.
         ReplyLost,
-        /// Applied a few seconds after the caller was told nothing.
-        LateApplied,
-        /// A create of which the caller was told nothing is carried out almost a lease after it was asked for.
-        MuchLater,
-        /// A create was carried out and answered, and Fly does not show yet what it made.
-        Unseen,
-        /// 408 of a gateway: it gave up, and behind it the call was carried out.
+        /// The call is applied a few seconds after the caller got an unknown result.
+        AppliedLate,
+        /// A create is applied almost a lease after it was sent. The caller gets an unknown result.
+        AppliedMuchLater,
+        /// A create succeeds, but reads do not return the new resource yet.
+        NotYetVisible,
+        /// 408 of a gateway that gave up. The call is applied behind it.
         Status408,
-        /// 429 with `Retry-After`, and nothing was done.
+        /// 429 with `Retry-After`. The call is not applied.
         Throttled,
-        /// 429 that does not say for how long.
+        /// 429 without `Retry-After`.
         Status429,
-        /// 500 at once, and nothing was done.
+        /// 500 at once. The call is not applied.
         ServerError,
-        /// 503 after a long time, and nothing was done.
+        /// 503 after a long time. The call is not applied.
         Status503,
-        /// 422: refused for good.
+        /// 422: a permanent refusal.
         Refused,
-        /// 409, 422 or 403 in the words of capacity or quota: no room in the region.
+        /// 409, 422 or 403 with a text about capacity or quota: no capacity in the region.
         NoCapacity,
-        /// 412 or 409 in the words of capacity: no room on the host.
+        /// 412 or 409 with a text about capacity: no capacity on the host.
         HostFull,
-        /// 412: a machine holds the volume; of a sandbox, 409: somebody works in the rig.
+        /// 412: a machine holds the volume. From a sandbox, 409: the rig is in use.
         VolumeBound,
-        /// 412 or 409: the machine's state or somebody's lease forbids it.
+        /// 412 or 409: the machine's state or another lease forbids the call.
         NotNow,
-        /// 401 or 403: our credentials, our app.
+        /// 401 or 403: the credentials or the app are refused.
         Misconfigured,
         /// A list misses its newest entry.
         StaleList,
-        /// A list comes back empty.
+        /// A list is empty.
         EmptyList,
-        /// The call takes as long as it may, then works, whether or not the caller is still there.
+        /// The call takes as long as it may, then succeeds, even if the caller has disconnected.
         Slow,
-        /// Slower than any call should be: a Fly call outlives a lease, a sandbox answers the next call before it is done
-        /// with this one.
-        LandsLate,
-        /// The transaction was retried too often against others, and nothing was done.
+        /// The call takes longer than allowed: a Fly call outlasts a lease, and a sandbox answers the next call before
+        /// this one is done.
+        OutlastsLease,
+        /// The transaction conflicted with others too often. Nothing is written.
         Contended,
         /// The process dies before the call is made.
         CrashBefore,
-        /// The process dies when the call has been carried out.
+        /// The process dies after the call is applied.
         CrashAfter,
-        /// The process hangs for longer than its lease, then makes the call as if nothing had been.
+        /// The process hangs for longer than its lease, then makes the call.
         HangBefore,
-        /// The call is carried out; the process hangs for longer than its lease, then goes on with the answer.
+        /// The call is applied. The process hangs for longer than its lease, then continues with the response.
         HangAfter,
     }
 }
@@ -74,195 +74,196 @@ impl Fault {
         matches!(self, Self::HangBefore | Self::HangAfter)
     }
 
-    /// How likely it is where faults come by chance: where something is made, what leaves it unknown; in lists, what is
-    /// not shown; elsewhere, what ends a process least.
+    /// Returns the weight of this fault among random faults. Unknown results of creates and stale lists are more
+    /// likely; crashes of other calls are less likely.
     const fn weight(self, call: Call) -> u32 {
-        let makes = makes(call);
+        let creates = creates(call);
         match self {
             Self::StaleList | Self::EmptyList => 16,
-            Self::ReplyLost | Self::LateApplied | Self::Status408 => 6,
-            Self::MuchLater | Self::Unseen => 6,
-            Self::CrashAfter | Self::Slow if makes => 6,
-            Self::HangBefore if makes => 3,
+            Self::ReplyLost | Self::AppliedLate | Self::Status408 => 6,
+            Self::AppliedMuchLater | Self::NotYetVisible => 6,
+            Self::CrashAfter | Self::Slow if creates => 6,
+            Self::HangBefore if creates => 3,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => 1,
             _ => 2,
         }
     }
 
-    /// Whether all must recover when it befalls this call: what Fly, a sandbox or the database can do, and no more than
-    /// that. `LandsLate` breaks what is assumed of Fly: that it is done with a call soon after its time is up.
+    /// Returns true if the system must recover from this fault of this call: what Fly, a sandbox or the database can
+    /// do. `OutlastsLease` is excluded, because it breaks the assumption that Fly finishes a call soon after its
+    /// timeout.
     pub(crate) const fn fits(self, call: Call) -> bool {
         match self {
             Self::NotSent | Self::ReplyLost => true,
             Self::CrashBefore | Self::CrashAfter | Self::HangBefore | Self::HangAfter => true,
-            Self::LateApplied => matches!(call, Call::Fly(_)),
-            Self::MuchLater | Self::Unseen => makes(call),
-            Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_outside(),
-            Self::Status503 | Self::Slow | Self::Misconfigured => call.is_outside(),
+            Self::AppliedLate => matches!(call, Call::Fly(_)),
+            Self::AppliedMuchLater | Self::NotYetVisible => creates(call),
+            Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_remote(),
+            Self::Status503 | Self::Slow | Self::Misconfigured => call.is_remote(),
             Self::Refused => matches!(call, Call::Fly(_) | Call::AddRig),
-            Self::NoCapacity | Self::HostFull => call.needs_room(),
-            Self::VolumeBound => call.minds_bonds(),
-            Self::NotNow => call.minds_states(),
-            Self::StaleList | Self::EmptyList => call.lists(),
+            Self::NoCapacity | Self::HostFull => call.needs_capacity(),
+            Self::VolumeBound => call.may_find_resource_in_use(),
+            Self::NotNow => call.depends_on_machine_state(),
+            Self::StaleList | Self::EmptyList => call.is_list(),
             Self::Contended => matches!(call, Call::Store(_)),
-            Self::LandsLate => false,
+            Self::OutlastsLease => false,
         }
     }
 }
 
-const fn makes(call: Call) -> bool {
+const fn creates(call: Call) -> bool {
     matches!(call, Call::Fly(Action::CreateVolume | Action::CreateMachine))
 }
 
-/// Faults by chance.
-struct Weather {
-    dice: StdRng,
-    /// Of so many in a thousand calls.
+/// Random faults.
+struct RandomFaults {
+    rng: StdRng,
+    /// The share of calls that get a fault, in thousandths.
     permille: u32,
 }
 
-impl Weather {
-    fn strike(&mut self, call: Call) -> Option<Fault> {
-        if self.dice.random_range(0..1000) >= self.permille {
+impl RandomFaults {
+    fn draw(&mut self, call: Call) -> Option<Fault> {
+        if self.rng.random_range(0..1000) >= self.permille {
             return None;
         }
         let fitting: Vec<_> = Fault::ALL.iter().copied().filter(|fault| fault.fits(call)).collect();
-        fitting.choose_weighted(&mut self.dice, |fault| fault.weight(call)).ok().copied()
+        fitting.choose_weighted(&mut self.rng, |fault| fault.weight(call)).ok().copied()
     }
 }
 
-/// Which calls are struck.
+/// A rule that injects a fault into some calls.
 #[derive(Debug, Clone)]
 struct Rule {
-    only: Only,
+    target: Target,
     skip: usize,
     times: usize,
     fault: Fault,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Only {
+enum Target {
     Any,
-    /// Of this kind.
+    /// Calls of this kind.
     Call(Call),
-    /// What the fault can befall.
+    /// Calls that the fault fits.
     Fitting,
 }
 
 impl Rule {
-    fn is_about(&self, call: Call) -> bool {
-        match self.only {
-            Only::Any => true,
-            Only::Call(only) => only == call,
-            Only::Fitting => self.fault.fits(call),
+    fn matches(&self, call: Call) -> bool {
+        match self.target {
+            Target::Any => true,
+            Target::Call(only) => only == call,
+            Target::Fitting => self.fault.fits(call),
         }
     }
 }
 
-/// A call that was struck.
+/// A fault that was injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hit {
-    /// Its place in the journal.
+pub(crate) struct InjectedFault {
+    /// The index of the call in the journal.
     pub(crate) at: usize,
     pub(crate) call: Call,
     pub(crate) fault: Fault,
     pub(crate) when: Instant,
 }
 
-/// Every call that was made, and what strikes those to come.
+/// Every call that was made, and the faults for the calls to come.
 #[derive(Default)]
 pub(crate) struct Schedule {
     pub(crate) journal: Vec<Call>,
-    /// When each of them was made.
+    /// The time of each call.
     pub(crate) times: Vec<Instant>,
-    pub(crate) hits: Vec<Hit>,
+    pub(crate) injected: Vec<InjectedFault>,
     rules: Vec<Rule>,
-    weather: Option<Weather>,
+    random: Option<RandomFaults>,
 }
 
 impl Schedule {
-    /// Strikes the `nth` call from now (0 is the next), of every kind, whatever else would.
+    /// Injects the fault into the `nth` call from now (0 is the next) of any kind. Takes precedence over other rules.
     pub(crate) fn at(&mut self, nth: usize, fault: Fault) {
-        self.rules.insert(0, Rule { only: Only::Any, skip: nth, times: 1, fault });
+        self.rules.insert(0, Rule { target: Target::Any, skip: nth, times: 1, fault });
     }
 
-    /// Strikes the next `times` calls of this kind.
+    /// Injects the fault into the next `times` calls of this kind.
     pub(crate) fn next(&mut self, call: Call, times: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Call(call), skip: 0, times, fault });
+        self.rules.push(Rule { target: Target::Call(call), skip: 0, times, fault });
     }
 
-    /// Strikes one call of this kind, after `skip` that go well.
+    /// Injects the fault into one call of this kind, after `skip` calls without it.
     pub(crate) fn after(&mut self, call: Call, skip: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Call(call), skip, times: 1, fault });
+        self.rules.push(Rule { target: Target::Call(call), skip, times: 1, fault });
     }
 
-    /// Strikes every call of this kind from now on.
+    /// Injects the fault into every call of this kind from now on.
     pub(crate) fn always(&mut self, call: Call, fault: Fault) {
         self.next(call, usize::MAX, fault);
     }
 
-    /// Strikes `times` of the calls that the fault can befall, after `skip` of them that go well.
+    /// Injects the fault into `times` calls that it fits, after `skip` such calls without it.
     pub(crate) fn fitting(&mut self, skip: usize, times: usize, fault: Fault) {
-        self.rules.push(Rule { only: Only::Fitting, skip, times, fault });
+        self.rules.push(Rule { target: Target::Fitting, skip, times, fault });
     }
 
-    /// From now on strikes so many in a thousand calls with whatever fits.
-    pub(crate) fn weather(&mut self, permille: u32, seed: u64) {
-        self.weather = Some(Weather { dice: StdRng::seed_from_u64(seed), permille });
+    /// Injects a random fitting fault into the given share of calls from now on.
+    pub(crate) fn inject_randomly(&mut self, permille: u32, seed: u64) {
+        self.random = Some(RandomFaults { rng: StdRng::seed_from_u64(seed), permille });
     }
 
-    /// Strikes every call of every kind.
-    pub(crate) fn everything(&mut self, fault: Fault) {
-        self.rules.push(Rule { only: Only::Any, skip: 0, times: usize::MAX, fault });
+    /// Injects the fault into every call of every kind.
+    pub(crate) fn every_call(&mut self, fault: Fault) {
+        self.rules.push(Rule { target: Target::Any, skip: 0, times: usize::MAX, fault });
     }
 
-    /// The journal begins here.
-    pub(crate) fn forget(&mut self) {
+    /// Clears the journal, so that it begins here.
+    pub(crate) fn clear_journal(&mut self) {
         self.journal.clear();
         self.times.clear();
-        self.hits.clear();
+        self.injected.clear();
     }
 
-    pub(crate) fn calm(&mut self) {
+    pub(crate) fn stop_faults(&mut self) {
         self.rules.clear();
-        self.weather = None;
+        self.random = None;
     }
 
     pub(crate) fn count(&self, call: Call) -> usize {
         self.journal.iter().filter(|made| **made == call).count()
     }
 
-    pub(crate) fn strike(&mut self, call: Call) -> Option<Fault> {
+    pub(crate) fn inject(&mut self, call: Call) -> Option<Fault> {
         let (at, when) = (self.journal.len(), Instant::now());
         self.journal.push(call);
         self.times.push(when);
-        let mut struck = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.is_about(call)) {
+        let mut injected = None;
+        for rule in self.rules.iter_mut().filter(|rule| rule.matches(call)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
-            } else if struck.is_none() && rule.times > 0 {
+            } else if injected.is_none() && rule.times > 0 {
                 rule.times -= 1;
-                struck = Some(rule.fault);
+                injected = Some(rule.fault);
             }
         }
-        let struck = struck.or_else(|| self.weather.as_mut()?.strike(call));
-        self.hits.extend(struck.map(|fault| Hit { at, call, fault, when }));
-        struck
+        let injected = injected.or_else(|| self.random.as_mut()?.draw(call));
+        self.injected.extend(injected.map(|fault| InjectedFault { at, call, fault, when }));
+        injected
     }
 }
 
 fn cause() -> BoxError {
-    "by the test's schedule".into()
+    "injected by the test".into()
 }
 
-/// An error that a schedule can cause: what the adapter makes of the fault.
-pub(crate) trait Struck: Sized {
-    /// What the caller is told.
-    fn by(fault: Fault, call: Call) -> Self;
+/// An error that a fault causes, as the adapter would map it.
+pub(crate) trait FromFault: Sized {
+    /// Returns the error that the caller gets.
+    fn from_fault(fault: Fault, call: Call) -> Self;
 }
 
-impl Struck for ProviderError {
-    fn by(fault: Fault, call: Call) -> Self {
+impl FromFault for ProviderError {
+    fn from_fault(fault: Fault, call: Call) -> Self {
         let Call::Fly(action) = call else { panic!("not a call to Fly: {call:?}") };
         let cause = cause();
         match fault {
@@ -275,33 +276,33 @@ impl Struck for ProviderError {
             Fault::VolumeBound => Self::VolumeBound { action, cause },
             Fault::NotNow => Self::NotNow { action, cause },
             Fault::Misconfigured => Self::Misconfigured { action, cause },
-            // 408, 500, 503 and silence are one: nobody can tell whether it was done.
+            // 408, 500, 503 and a timeout are the same: the caller cannot know whether the call was applied.
             _ => Self::Unknown { action, cause },
         }
     }
 }
 
-impl Struck for SandboxError {
-    fn by(fault: Fault, call: Call) -> Self {
+impl FromFault for SandboxError {
+    fn from_fault(fault: Fault, call: Call) -> Self {
         match fault {
-            Fault::Refused if call == Call::AddRig => Self::Refused { reason: "the schedule says so".to_owned() },
+            Fault::Refused if call == Call::AddRig => Self::Refused { reason: "injected by the test".to_owned() },
             Fault::VolumeBound if call == Call::RemoveRig => {
                 Self::InTheWay { in_the_way: vec!["a session".to_owned()] }
             }
-            // 500 is the sandbox's own word.
+            // 500 comes from the sandbox itself.
             Fault::ServerError | Fault::NotNow | Fault::Throttled => Self::Unhealthy,
             Fault::Misconfigured => Self::Unauthorized,
             Fault::NoCapacity | Fault::HostFull => Self::Wrong { cause: cause() },
-            // 408, 429 and 503 are a proxy's.
+            // 408, 429 and 503 come from a proxy.
             _ => Self::Unreachable { cause: cause() },
         }
     }
 }
 
-impl Struck for StoreError {
-    fn by(fault: Fault, _: Call) -> Self {
+impl FromFault for StoreError {
+    fn from_fault(fault: Fault, _: Call) -> Self {
         match fault {
-            Fault::Contended => Self::Contention { transaction: "by the test's schedule", cause: cause() },
+            Fault::Contended => Self::Contention { transaction: "injected by the test", cause: cause() },
             _ => Self::Unavailable { cause: cause() },
         }
     }

@@ -1,4 +1,4 @@
-//! An in-memory Fly: the ports on the `World`, each call through the schedule of faults.
+//! A fake Fly: the provider ports on the `World`. Each call goes through the fault schedule.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -10,23 +10,23 @@ use gastown_domain::ports::{
 use gastown_domain::{AppName, MachineId, Power, TownId, VolumeId};
 use tokio::time::{Instant, sleep};
 
-use crate::faults::{Call, Fault, Process, Schedule, Struck};
+use crate::faults::{Call, Fault, FromFault, Process, Schedule};
 use crate::process::HANG;
-use crate::world::{BOOT, Lists, Phase, STOP, World};
+use crate::world::{BOOT, ListView, Phase, STOP, World};
 
 const LATENCY: Duration = Duration::from_millis(50);
-const LOST_AFTER: Duration = Duration::from_secs(5);
-const LATE_BY: Duration = Duration::from_secs(4);
-/// Just within a lease.
-const MUCH_LATER_BY: Duration = Duration::from_secs(40);
-/// What was made shows a few seconds after Fly said so.
-const UNSEEN_FOR: Duration = Duration::from_secs(3);
-/// Until an overloaded Fly says so.
-const BUSY_FOR: Duration = Duration::from_secs(20);
-/// As long as the Fly adapter lets a call take.
+const REPLY_LOST_AFTER: Duration = Duration::from_secs(5);
+const APPLIED_LATE_BY: Duration = Duration::from_secs(4);
+/// Slightly less than a lease.
+const APPLIED_MUCH_LATER_BY: Duration = Duration::from_secs(40);
+/// The time until a created resource is visible.
+const INVISIBLE_FOR: Duration = Duration::from_secs(3);
+/// The time until an overloaded Fly responds.
+const OVERLOADED_FOR: Duration = Duration::from_secs(20);
+/// The longest time that the Fly adapter allows for a call.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// Fly itself, which outlives every process.
+/// The state of Fly, which outlives every process.
 #[derive(Default)]
 pub(crate) struct Fly {
     world: Mutex<World>,
@@ -34,7 +34,7 @@ pub(crate) struct Fly {
 }
 
 impl Fly {
-    /// What there is now.
+    /// Returns the current state.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap();
         world.tick(Instant::now());
@@ -50,71 +50,71 @@ impl Fly {
     }
 }
 
-/// One process's line to Fly and to the sandboxes.
+/// The client of one process for Fly and the sandboxes.
 #[derive(Clone)]
-pub(crate) struct Line {
+pub(crate) struct FlyClient {
     pub(crate) fly: Arc<Fly>,
     pub(crate) process: Process,
 }
 
-impl Line {
-    /// One call: under way for a while, struck by the schedule, applied or not.
+impl FlyClient {
+    /// Makes one call: waits for the latency, injects a scheduled fault, and applies the call or not.
     pub(crate) async fn call<T, E, F>(&self, call: Call, apply: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: Struck + Send + 'static,
+        E: FromFault + Send + 'static,
         F: FnOnce(&mut World) -> Result<T, E> + Send + 'static,
     {
-        self.process.breathe().await;
-        let fault = self.fly.schedule().strike(call);
+        self.process.checkpoint().await;
+        let fault = self.fly.schedule().inject(call);
         sleep(LATENCY).await;
-        self.process.breathe().await;
+        self.process.checkpoint().await;
         let result = match fault {
             None => apply(&mut self.fly.world()),
             Some(fault @ (Fault::StaleList | Fault::EmptyList)) => {
                 let mut world = self.fly.world();
-                world.lists = if fault == Fault::StaleList { Lists::MissNewest } else { Lists::Empty };
+                world.list_view = if fault == Fault::StaleList { ListView::WithoutNewest } else { ListView::Empty };
                 let result = apply(&mut world);
-                world.lists = Lists::Whole;
+                world.list_view = ListView::Complete;
                 result
             }
-            // A sandbox does one thing at a time: what it answers comes after what it was asked before.
-            Some(fault @ (Fault::LateApplied | Fault::MuchLater)) if matches!(call, Call::Fly(_)) => {
+            // A sandbox handles one request at a time, so only calls to Fly can be applied late.
+            Some(fault @ (Fault::AppliedLate | Fault::AppliedMuchLater)) if matches!(call, Call::Fly(_)) => {
                 let fly = Arc::clone(&self.fly);
                 tokio::spawn(async move {
-                    sleep(if fault == Fault::LateApplied { LATE_BY } else { MUCH_LATER_BY }).await;
+                    sleep(if fault == Fault::AppliedLate { APPLIED_LATE_BY } else { APPLIED_MUCH_LATER_BY }).await;
                     let _ = apply(&mut fly.world());
                 });
-                Err(E::by(fault, call))
+                Err(E::from_fault(fault, call))
             }
-            Some(Fault::Unseen) => {
+            Some(Fault::NotYetVisible) => {
                 let mut world = self.fly.world();
-                world.made_unseen_until = Some(Instant::now() + UNSEEN_FOR);
+                world.created_invisible_until = Some(Instant::now() + INVISIBLE_FOR);
                 let result = apply(&mut world);
-                world.made_unseen_until = None;
+                world.created_invisible_until = None;
                 result
             }
             Some(Fault::Status408) => {
                 let _ = apply(&mut self.fly.world());
-                Err(E::by(Fault::Status408, call))
+                Err(E::from_fault(Fault::Status408, call))
             }
             Some(Fault::Status503) => {
-                sleep(BUSY_FOR).await;
-                Err(E::by(Fault::Status503, call))
+                sleep(OVERLOADED_FOR).await;
+                Err(E::from_fault(Fault::Status503, call))
             }
-            Some(Fault::ReplyLost | Fault::LateApplied) => {
+            Some(Fault::ReplyLost | Fault::AppliedLate) => {
                 let _ = apply(&mut self.fly.world());
-                sleep(LOST_AFTER).await;
-                Err(E::by(Fault::ReplyLost, call))
+                sleep(REPLY_LOST_AFTER).await;
+                Err(E::from_fault(Fault::ReplyLost, call))
             }
             Some(Fault::Slow) if !matches!(call, Call::Fly(_)) => {
                 let result = apply(&mut self.fly.world());
                 sleep(SLOW).await;
                 result
             }
-            // Whoever hangs up meanwhile does not stop it.
-            Some(Fault::Slow | Fault::LandsLate) => {
-                let outlives_a_lease = fault == Some(Fault::LandsLate) && matches!(call, Call::Fly(_));
+            // The call continues if the caller disconnects.
+            Some(Fault::Slow | Fault::OutlastsLease) => {
+                let outlives_a_lease = fault == Some(Fault::OutlastsLease) && matches!(call, Call::Fly(_));
                 let fly = Arc::clone(&self.fly);
                 let applied = tokio::spawn(async move {
                     sleep(if outlives_a_lease { SLOW * 3 } else { SLOW }).await;
@@ -122,14 +122,14 @@ impl Line {
                 });
                 applied.await.unwrap()
             }
-            Some(Fault::CrashBefore) => self.process.die().await,
+            Some(Fault::CrashBefore) => self.process.crash().await,
             Some(Fault::CrashAfter) => {
                 let _ = apply(&mut self.fly.world());
-                self.process.die().await
+                self.process.crash().await
             }
             Some(Fault::HangBefore) => {
                 self.process.hang(HANG);
-                self.process.breathe().await;
+                self.process.checkpoint().await;
                 apply(&mut self.fly.world())
             }
             Some(Fault::HangAfter) => {
@@ -137,9 +137,9 @@ impl Line {
                 self.process.hang(HANG);
                 result
             }
-            Some(fault) => Err(E::by(fault, call)),
+            Some(fault) => Err(E::from_fault(fault, call)),
         };
-        self.process.breathe().await;
+        self.process.checkpoint().await;
         result
     }
 
@@ -153,51 +153,51 @@ impl Line {
 }
 
 fn not_now(action: Action) -> ProviderError {
-    ProviderError::NotNow { action, cause: "its state does not allow it".into() }
+    ProviderError::NotNow { action, cause: "the machine's state forbids it".into() }
 }
 
 #[async_trait]
-impl Apps for Line {
+impl Apps for FlyClient {
     async fn ensure(&self, app: &AppName) -> Result<(), ProviderError> {
-        self.is_asked_in(app, &"");
+        self.assert_app_matches(app, &"");
         self.fly(Action::EnsureApp, |_| Ok(())).await
     }
 }
 
 #[async_trait]
-impl Volumes for Line {
+impl Volumes for FlyClient {
     async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError> {
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::ReadVolume, move |world| {
-            Ok(world.volume(&id).filter(|volume| volume.is_shown()).map(|volume| volume.sighting()))
+            Ok(world.volume(&id).filter(|volume| volume.is_visible()).map(|volume| volume.observed()))
         })
         .await
     }
 
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
-        self.is_asked_in(app, &town);
+        self.assert_app_matches(app, &town);
         self.fly(Action::ListVolumes, move |world| {
-            let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_shown());
-            Ok(world.listed(shown).into_iter().map(crate::world::Volume::sighting).collect())
+            let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_visible());
+            Ok(world.listed(shown).into_iter().map(crate::world::Volume::observed).collect())
         })
         .await
     }
 
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError> {
-        self.is_asked_in(&spec.app, &spec.town);
+        self.assert_app_matches(&spec.app, &spec.town);
         let spec = spec.clone();
         self.fly(Action::CreateVolume, move |world| Ok(world.add_volume_in(spec.app, spec.town, &spec.region))).await
     }
 
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::DeleteVolume, move |world| {
             if world.volume(&id).is_some_and(|volume| volume.held_by.is_some()) {
                 return Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() });
             }
-            world.bury_volume(&id, Instant::now());
+            world.delete_volume(&id, Instant::now());
             Ok(())
         })
         .await
@@ -205,41 +205,41 @@ impl Volumes for Line {
 }
 
 #[async_trait]
-impl Machines for Line {
+impl Machines for FlyClient {
     async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError> {
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::ReadMachine, move |world| {
-            let found = world.machine(&id).filter(|machine| machine.is_shown()).cloned();
-            Ok(found.map(|machine| world.sight_machine(&machine)))
+            let found = world.machine(&id).filter(|machine| machine.is_visible()).cloned();
+            Ok(found.map(|machine| world.observe_machine(&machine)))
         })
         .await
     }
 
     async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError> {
-        self.is_asked_in(app, &town);
+        self.assert_app_matches(app, &town);
         self.fly(Action::ListMachines, move |world| {
-            let shown = world.machines_of(town).into_iter().filter(|machine| machine.is_shown());
-            Ok(world.listed(shown).into_iter().map(|it| world.sight_machine(it)).collect())
+            let shown = world.machines_of(town).into_iter().filter(|machine| machine.is_visible());
+            Ok(world.listed(shown).into_iter().map(|it| world.observe_machine(it)).collect())
         })
         .await
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
-        self.is_asked_in(&spec.app, &spec.town);
+        self.assert_app_matches(&spec.app, &spec.town);
         let spec = spec.clone();
         self.fly(ACTION, move |world| {
             if let Some(holder) = world.machines_of(spec.town).first() {
                 return match holder.power() {
                     Power::Destroying => Err(not_now(ACTION)),
-                    _ => Ok(world.sight_machine(holder)),
+                    _ => Ok(world.observe_machine(holder)),
                 };
             }
             if world.machines_refused {
                 return Err(ProviderError::Refused { action: ACTION, cause: "no such image".into() });
             }
-            if world.full.contains(&spec.region) {
+            if world.full_regions.contains(&spec.region) {
                 return Err(ProviderError::NoCapacity { action: ACTION, cause: "full".into() });
             }
             match world.volume(&spec.volume) {
@@ -258,7 +258,7 @@ impl Machines for Line {
 
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
-        self.is_asked_in(&spec.app, &spec.town);
+        self.assert_app_matches(&spec.app, &spec.town);
         let (id, spec) = (id.clone(), spec.clone());
         self.fly(ACTION, move |world| {
             let has_volume = world.volume(&spec.volume).is_some();
@@ -270,7 +270,7 @@ impl Machines for Line {
                 Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
                     machine.env = spec.env;
                     machine.metadata = spec.metadata;
-                    // Fly passes over another mount.
+                    // Fly ignores a changed mount.
                     Ok(())
                 }
                 Some(_) => Err(not_now(ACTION)),
@@ -281,7 +281,7 @@ impl Machines for Line {
 
     async fn start_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::StartMachine;
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(ACTION, move |world| {
             let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
@@ -297,7 +297,7 @@ impl Machines for Line {
 
     async fn stop_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::StopMachine;
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(ACTION, move |world| {
             let machine = world.machine(&id).ok_or(ProviderError::MachineMissing { action: ACTION })?;
@@ -316,11 +316,11 @@ impl Machines for Line {
         app: &AppName,
         id: &MachineId,
         state: Awaited,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, ProviderError> {
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         self.fly(Action::AwaitMachine, |_| Ok(())).await?;
         loop {
             let phase = self.fly.world().machines.iter().find(|machine| machine.id == id).map(|machine| machine.phase);
@@ -331,7 +331,7 @@ impl Machines for Line {
                 Awaited::Destroyed => matches!(phase, Phase::Gone(_)),
             };
             if reached || Instant::now() >= until {
-                self.process.breathe().await;
+                self.process.checkpoint().await;
                 return Ok(reached);
             }
             sleep(Duration::from_millis(100)).await;
@@ -339,11 +339,11 @@ impl Machines for Line {
     }
 
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
-        self.is_asked_in(app, id);
+        self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::DeleteMachine, move |world| {
             if !world.deletes_are_ignored {
-                world.bury_machine(&id, Instant::now());
+                world.delete_machine(&id, Instant::now());
             }
             Ok(())
         })

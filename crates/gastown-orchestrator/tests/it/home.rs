@@ -1,11 +1,11 @@
-//! What sandboxes call home for.
+//! The calls that sandboxes make to the control plane.
 
 use gastown_domain::TownStatus;
 use gastown_domain::ports::{HomeCalls as _, HomeError, Towns as _};
 use secrecy::ExposeSecret as _;
 
 use crate::bench::{Bench, alice};
-use crate::keys::key_of;
+use crate::env::key_of;
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_is_recorded_by_our_clock_and_changes_no_status() {
@@ -21,7 +21,7 @@ async fn a_heartbeat_is_recorded_by_our_clock_and_changes_no_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refreshed_token_is_fresh_and_the_owners() {
+async fn refreshed_token_is_new_and_for_the_owner() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
 
@@ -33,7 +33,7 @@ async fn a_refreshed_token_is_fresh_and_the_owners() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_towns_key_and_a_destroyed_towns_key_are_refused() {
+async fn keys_of_other_and_destroyed_towns_are_refused() {
     let bench = Bench::new();
     let (mill, forge) = (bench.running("mill").await.id, bench.running("forge").await.id);
     let towns = bench.replica().towns;
@@ -46,11 +46,11 @@ async fn another_towns_key_and_a_destroyed_towns_key_are_refused() {
         assert!(matches!(token, Err(HomeError::Unauthorized)), "{town} {key}: {token:?}");
     }
     assert_eq!(bench.store.town(mill).last_heartbeat_at, None);
-    assert_eq!(bench.mint.minted.lock().unwrap().len(), 2, "one for each create");
+    assert_eq!(bench.mint.minted.lock().unwrap().len(), 2, "one token for each create");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_whose_account_is_gone_gets_no_token() {
+async fn owner_without_account_gets_no_token() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.store.rows().users.clear();

@@ -1,89 +1,94 @@
-//! What must hold whenever all is quiet.
+//! The invariants that hold whenever no operation is in flight.
 
 use std::collections::BTreeSet;
 
 use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownStatus};
 
 use crate::bench::Bench;
-use crate::graves::{Buried, Grave};
+use crate::deletions::{DeletedResource, Deletion};
 use crate::store::Rows;
 use crate::world::{Machine, Volume, World};
 
-/// An operator, who may delete a second machine.
+/// The name of the operator, who may delete a second machine.
 pub(crate) const OPERATOR: &str = "an operator";
 
 impl Bench {
-    /// Checks the towns against Fly, and Fly against the towns.
+    /// Asserts that rows and resources at Fly match.
     pub(crate) fn assert_invariants(&self, case: &str) {
-        let broken = self.broken_invariants();
-        assert!(broken.is_empty(), "{case}:\n{}", broken.join("\n"));
+        let violations = self.invariant_violations();
+        assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
     }
 
-    /// The same, and that every operation that was accepted has ended, and that nothing went that nobody gave up.
-    pub(crate) fn assert_kept_promises(&self, case: &str) {
-        let broken: Vec<_> = self.broken_invariants().into_iter().chain(self.broken_promises()).collect();
-        assert!(broken.is_empty(), "{case}:\n{}", broken.join("\n"));
+    /// Asserts the same as `assert_invariants`. Also asserts that every accepted operation has ended and that no
+    /// resource in use was deleted.
+    pub(crate) fn assert_invariants_and_history(&self, case: &str) {
+        let violations: Vec<_> = self.invariant_violations().into_iter().chain(self.history_violations()).collect();
+        assert!(violations.is_empty(), "{case}:\n{}", violations.join("\n"));
     }
 
-    pub(crate) fn broken_invariants(&self) -> Vec<String> {
+    pub(crate) fn invariant_violations(&self) -> Vec<String> {
         let (rows, world) = (self.store.rows(), self.fly.world());
-        let mut broken: Vec<_> = rows.operations.values().map(|row| format!("an operation is left: {row:?}")).collect();
+        let mut violations: Vec<_> =
+            rows.operations.values().map(|row| format!("operation still in flight: {row:?}")).collect();
         for town in rows.towns.values() {
             let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
-            let what = if world.lost.contains(&town.id.volume_name()) && !town.is_tombstone() {
-                row.broken_without_its_volume(&rows, &world)
+            let found = if world.lost_volumes.contains(&town.id.volume_name()) && !town.is_tombstone() {
+                row.violations_without_volume(&rows, &world)
             } else {
-                row.broken(&rows)
+                row.violations(&rows)
             };
-            broken.extend(what.into_iter().map(|what| format!("{what}: {row:?}")));
+            violations.extend(found.into_iter().map(|violation| format!("{violation}: {row:?}")));
         }
-        broken.extend(strangers(&rows, &world));
-        broken
+        violations.extend(unowned_resources(&rows, &world));
+        violations
     }
 
-    /// What holds of every history that no test has written by hand.
-    pub(crate) fn broken_promises(&self) -> Vec<String> {
+    /// Returns the violations in the history of operations. Tests that change rows by hand cannot use it.
+    pub(crate) fn history_violations(&self) -> Vec<String> {
         let (rows, world) = (self.store.rows(), self.fly.world());
-        let mut broken = Vec::new();
+        let mut violations = Vec::new();
         for (id, (town, kind, by)) in &rows.accepted {
             if !rows.outcomes.contains_key(id) {
-                broken.push(format!("the {kind} {id} of {town} was accepted and never ended"));
+                violations.push(format!("{kind} {id} of {town} was accepted and never ended"));
             }
             if rows.towns.get(town).is_none_or(|row| row.owner != *by) {
-                broken.push(format!("{by} had a {kind} of {town}, whose owner is another"));
+                violations.push(format!("{by} requested a {kind} of {town}, which has another owner"));
             }
         }
-        let was_ours = |town: TownId| rows.accepted.values().any(|(of, ..)| *of == town);
-        for town in rows.towns.values().filter(|town| town.is_tombstone() && was_ours(town.id)) {
-            if was_given_up(&rows, town.id) {
+        let was_accepted_here = |town: TownId| rows.accepted.values().any(|(of, ..)| *of == town);
+        for town in rows.towns.values().filter(|town| town.is_tombstone() && was_accepted_here(town.id)) {
+            if was_destroyed_or_rolled_back(&rows, town.id) {
                 continue;
             }
-            broken.push(format!("nobody destroyed this town, and its create was not undone: {town:?}"));
+            violations.push(format!("tombstone without a destroy or a rollback: {town:?}"));
         }
-        let on_somebodys_word = |grave: &&Grave| {
-            let mut deletions = rows.books.deletions.iter();
-            deletions.any(|(thing, actor)| thing.id() == grave.id && actor == OPERATOR)
+        let deleted_by_operator = |deletion: &&Deletion| {
+            let mut deletions = rows.records.deletions.iter();
+            deletions.any(|(thing, actor)| thing.id() == deletion.id && actor == OPERATOR)
         };
-        let undone = world.graves.iter().filter(|grave| grave.what != Buried::UnusedVolume);
-        for grave in undone.filter(|grave| !on_somebodys_word(grave)) {
-            if let Some(town) = owner_of(&rows, grave).filter(|town| was_ours(*town))
-                && rows.hidden.get(&town).is_none_or(|hidden| *hidden > grave.at)
+        let data_deletions =
+            world.deletions.iter().filter(|deletion| deletion.resource != DeletedResource::UnusedVolume);
+        for deletion in data_deletions.filter(|deletion| !deleted_by_operator(deletion)) {
+            if let Some(town) = owner_of(&rows, deletion).filter(|town| was_accepted_here(*town))
+                && rows.soft_deleted.get(&town).is_none_or(|at| *at > deletion.at)
             {
-                broken.push(format!("{:?} of the living town {town} was deleted", grave.what));
+                violations.push(format!("{:?} of living town {town} was deleted", deletion.resource));
             }
         }
-        let by_a_pass = |grave: &&Grave| {
-            let mut deletions = rows.books.deletions.iter();
-            deletions.any(|(thing, actor)| thing.id() == grave.id && actor != OPERATOR)
+        let deleted_by_sweeper = |deletion: &&Deletion| {
+            let mut deletions = rows.records.deletions.iter();
+            deletions.any(|(thing, actor)| thing.id() == deletion.id && actor != OPERATOR)
         };
-        let in_part = world.graves.iter().filter(|grave| grave.was_garbled).filter(by_a_pass);
-        broken.extend(in_part.map(|grave| format!("deleted while lists could not be read whole: {grave:?}")));
-        broken.extend(rows.ledger.broken(&rows, &world));
-        broken
+        let from_incomplete_lists =
+            world.deletions.iter().filter(|deletion| deletion.lists_were_incomplete).filter(deleted_by_sweeper);
+        violations
+            .extend(from_incomplete_lists.map(|deletion| format!("deleted while lists were incomplete: {deletion:?}")));
+        violations.extend(rows.ledger.violations(&rows, &world));
+        violations
     }
 }
 
-/// A town and what Fly has of it.
+/// A town and its resources at Fly.
 #[derive(Debug)]
 struct Row<'a> {
     town: &'a Town,
@@ -92,30 +97,33 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn broken(&self, rows: &Rows) -> Vec<&'static str> {
+    fn violations(&self, rows: &Rows) -> Vec<&'static str> {
         let (town, machine, volume) = (self.town, self.machines.first(), self.volumes.first());
-        let settled =
+        let rigs_match =
             town.status != TownStatus::Running || volume.is_none_or(|volume| has_its_rigs(rows, town, volume));
         [
             (self.machines.len() <= 1, "two machines of one town"),
             (self.volumes.len() <= 1, "two volumes of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
             (town.volume_id.as_ref() == volume.map(|it| &it.id), "the row names another volume"),
-            (self.stands(), "the status is not so"),
-            (town.is_tombstone() == (town.status == TownStatus::Destroyed), "half a tombstone"),
-            (town.is_tombstone() || volume.is_some(), "a living town without its volume"),
+            (self.status_matches_machine(), "the status does not match the resources"),
+            (town.is_tombstone() == (town.status == TownStatus::Destroyed), "tombstone and status do not match"),
+            (town.is_tombstone() || volume.is_some(), "living town without a volume"),
             (volume.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
             (machine.is_none_or(|it| volume.is_some_and(|volume| volume.id == it.volume)), "the machine has no volume"),
-            (machine.is_none_or(|it| volume.is_some_and(|volume| volume.region == it.region)), "apart from its volume"),
-            (settled, "the rigs of the table are not those of the sandbox"),
+            (
+                machine.is_none_or(|it| volume.is_some_and(|volume| volume.region == it.region)),
+                "machine and volume are in different regions",
+            ),
+            (rigs_match, "the rigs of table and sandbox differ"),
         ]
         .into_iter()
-        .filter_map(|(holds, what)| (!holds).then_some(what))
+        .filter_map(|(holds, violation)| (!holds).then_some(violation))
         .collect()
     }
 
-    /// Whether the status is what there is.
-    fn stands(&self) -> bool {
+    /// Returns true if the status matches the resources.
+    fn status_matches_machine(&self) -> bool {
         let power = self.machines.first().map(|machine| machine.power());
         match self.town.status {
             TownStatus::Provisioning => false,
@@ -125,51 +133,51 @@ impl Row<'_> {
         }
     }
 
-    /// Of a town whose volume Fly lost: it is never replaced by an empty one, its id is not forgotten, and its owner and an
-    /// operator read that it is lost (FM-22).
-    fn broken_without_its_volume(&self, rows: &Rows, world: &World) -> Vec<&'static str> {
+    /// Returns the violations for a town whose volume Fly lost. The volume is never replaced by an empty one and its id
+    /// is kept. The owner and an operator see that it is lost (FM-22).
+    fn violations_without_volume(&self, rows: &Rows, world: &World) -> Vec<&'static str> {
         let (town, machine) = (self.town, self.machines.first());
-        // One that was moved before it was lost has had two ids.
+        // A volume that was moved before it was lost has had two ids.
         let was_the_towns = |volume: &Volume| volume.gone && volume.name == town.id.volume_name();
         let named = world.volumes.iter().find(|volume| town.volume_id.as_ref() == Some(&volume.id));
-        let known = rows.books.health_of(town.id).drift.map(|(drift, _)| drift);
+        let known = rows.records.health_of(town.id).drift.map(|(drift, _)| drift);
         [
             (self.machines.len() <= 1, "two machines of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),
-            (self.stands(), "the status is not so"),
+            (self.status_matches_machine(), "the status does not match the resources"),
             (self.volumes.is_empty(), "a lost volume was replaced"),
-            (named.is_some_and(was_the_towns), "a lost volume was forgotten"),
+            (named.is_some_and(was_the_towns), "the id of a lost volume was removed"),
             (named.is_none_or(|it| town.region.as_ref() == Some(&it.region)), "the row names another region"),
-            (known == Some(Drift::VolumeLost), "nobody is told that the volume is lost"),
+            (known == Some(Drift::VolumeLost), "the lost volume is not recorded"),
         ]
         .into_iter()
-        .filter_map(|(holds, what)| (!holds).then_some(what))
+        .filter_map(|(holds, violation)| (!holds).then_some(violation))
         .collect()
     }
 }
 
 fn has_its_rigs(rows: &Rows, town: &Town, volume: &Volume) -> bool {
-    let wished: BTreeSet<_> = rows.rigs.iter().filter(|rig| rig.town == town.id).map(|rig| &rig.name).collect();
-    wished == volume.rigs.iter().map(|rig| &rig.name).collect()
+    let expected: BTreeSet<_> = rows.rigs.iter().filter(|rig| rig.town == town.id).map(|rig| &rig.name).collect();
+    expected == volume.rigs.iter().map(|rig| &rig.name).collect()
 }
 
-/// Machines and volumes of no town.
-fn strangers(rows: &Rows, world: &World) -> Vec<String> {
+/// Returns the machines and volumes that belong to no town.
+fn unowned_resources(rows: &Rows, world: &World) -> Vec<String> {
     let is_owned = |name: &str| rows.towns.keys().any(|id| name == id.machine_name() || name == id.volume_name());
     let machines = world.machines.iter().filter(|machine| !machine.is_gone() && !is_owned(&machine.name));
     let volumes = world.volumes.iter().filter(|volume| !volume.gone && !is_owned(&volume.name));
-    let machines = machines.map(|machine| format!("nobody's machine: {machine:?}"));
-    machines.chain(volumes.map(|volume| format!("nobody's volume: {volume:?}"))).collect()
+    let machines = machines.map(|machine| format!("machine without a town: {machine:?}"));
+    machines.chain(volumes.map(|volume| format!("volume without a town: {volume:?}"))).collect()
 }
 
-/// Whether its owner had it destroyed, or its create was undone.
-fn was_given_up(rows: &Rows, town: TownId) -> bool {
+/// Returns true if the owner destroyed the town or its create was rolled back.
+fn was_destroyed_or_rolled_back(rows: &Rows, town: TownId) -> bool {
     rows.accepted.iter().filter(|(_, (of, ..))| *of == town).any(|(id, (_, kind, _))| match kind {
         OperationKind::Destroy => true,
         _ => matches!(rows.outcomes.get(id), Some(Err(Rejection::RolledBack(_)))),
     })
 }
 
-fn owner_of(rows: &Rows, grave: &Grave) -> Option<TownId> {
-    rows.towns.keys().copied().find(|id| grave.name == id.machine_name() || grave.name == id.volume_name())
+fn owner_of(rows: &Rows, deletion: &Deletion) -> Option<TownId> {
+    rows.towns.keys().copied().find(|id| deletion.name == id.machine_name() || deletion.name == id.volume_name())
 }

@@ -1,24 +1,24 @@
-//! The inventory of the in-memory Fly: its apps, and everything in them.
+//! The inventory of the fake Fly: its apps and their resources.
 
 use async_trait::async_trait;
 use gastown_domain::ports::{Action, AppInventory, Inventory, ProviderError};
 use gastown_domain::{AppName, InventoryItem, ResourceId, TownId, TownTag};
 
 use crate::faults::Call;
-use crate::fly::Line;
+use crate::fly::FlyClient;
 use crate::world::{Machine, Volume, World};
 
-impl Line {
-    /// Whoever asks for a thing, or for the things of a town, in another app than theirs would be told that there is nothing,
-    /// and believe it.
-    pub(crate) fn is_asked_in(&self, app: &AppName, of: &impl ToString) {
+impl FlyClient {
+    /// Asserts that the resource, or the resources of the town, are in this app. A call to a wrong app would find
+    /// nothing and be taken for proof of absence.
+    pub(crate) fn assert_app_matches(&self, app: &AppName, of: &impl ToString) {
         let (world, of) = (self.fly.world(), of.to_string());
-        assert!(world.apps.contains(app), "a strange app: {app}");
+        assert!(world.apps.contains(app), "unknown app: {app}");
         let town: Option<TownId> = of.parse().ok();
         let name = town.map(TownId::volume_name);
-        let is_meant =
+        let matches_id =
             |machine: &&Machine| machine.id.as_str() == of || town.is_some_and(|town| machine.belongs_to(town));
-        let machines = world.machines.iter().filter(is_meant).map(|machine| &machine.app);
+        let machines = world.machines.iter().filter(matches_id).map(|machine| &machine.app);
         let volumes =
             world.volumes.iter().filter(|volume| volume.id.as_str() == of || Some(&volume.name) == name.as_ref());
         let elsewhere = machines.chain(volumes.map(|volume| &volume.app)).find(|other| *other != app).cloned();
@@ -27,30 +27,30 @@ impl Line {
     }
 }
 
-/// The app of all towns, where not each user has one.
+/// Returns the app that all towns share unless each user has one.
 pub(crate) fn the_app() -> AppName {
     "gastown".parse().unwrap()
 }
 
 #[async_trait]
-impl Inventory for Line {
+impl Inventory for FlyClient {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
         self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
     async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
-        self.is_asked_in(app, &"");
+        self.assert_app_matches(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
-            let living = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());
-            let items = living.filter_map(|machine| machine_item(machine, world));
+            let existing = world.machines.iter().filter(|machine| machine.app == here && !machine.is_gone());
+            let items = existing.filter_map(|machine| machine_item(machine, world));
             Ok(world.readable(world.listed(items)))
         };
         let (mut items, machines_are_whole) = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
         let here = app.clone();
         let list_volumes = move |world: &mut World| {
-            let living = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
-            let items = living.filter_map(|volume| volume_item(volume, world));
+            let existing = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
+            let items = existing.filter_map(|volume| volume_item(volume, world));
             Ok(world.readable(world.listed(items)))
         };
         let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;

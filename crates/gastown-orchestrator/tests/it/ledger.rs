@@ -1,4 +1,4 @@
-//! What was promised to whom, and what came of it: kept beside the rows, where no process reads it.
+//! Accepted requests and their results. No process reads this ledger, so it can prove that none was lost.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use gastown_domain::{OperationKind, Rejection, Rig, RigId, RigStatus, TownId, To
 use crate::store::Rows;
 use crate::world::World;
 
-/// Everything that was promised.
+/// Everything that was accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// What has happened to each town, in order.
+    /// The history of each town, in order.
     towns: BTreeMap<TownId, Vec<Entry>>,
     /// Every rig that was ever accepted.
     rigs: BTreeMap<RigId, RigEntry>,
@@ -19,72 +19,73 @@ pub(crate) struct Ledger {
 
 #[derive(Debug, Clone, Copy)]
 enum Entry {
-    /// An operation that was accepted as one of this kind has ended.
+    /// An operation that was accepted as this kind has ended.
     Ended(OperationKind, OperationResult),
-    /// The inspector told the row that the town is so by now.
-    Noticed(TownStatus),
+    /// The drift detector changed the town's status to this one.
+    DriftRecorded(TownStatus),
 }
 
 #[derive(Debug)]
 struct RigEntry {
     rig: Rig,
-    /// It has been in its sandbox.
+    /// True once it has been in its sandbox.
     was_active: bool,
-    /// Somebody has asked for its removal.
-    is_unwanted: bool,
+    /// True once its removal was requested.
+    removal_requested: bool,
 }
 
 impl Ledger {
-    pub(crate) fn ended(&mut self, town: TownId, kind: OperationKind, outcome: OperationResult) {
+    pub(crate) fn operation_ended(&mut self, town: TownId, kind: OperationKind, outcome: OperationResult) {
         self.towns.entry(town).or_default().push(Entry::Ended(kind, outcome));
     }
 
-    pub(crate) fn noticed(&mut self, town: TownId, status: TownStatus) {
-        self.towns.entry(town).or_default().push(Entry::Noticed(status));
+    pub(crate) fn drift_recorded(&mut self, town: TownId, status: TownStatus) {
+        self.towns.entry(town).or_default().push(Entry::DriftRecorded(status));
     }
 
     pub(crate) fn rig_accepted(&mut self, rig: &Rig) {
-        let entry = RigEntry { rig: rig.clone(), was_active: false, is_unwanted: false };
+        let entry = RigEntry { rig: rig.clone(), was_active: false, removal_requested: false };
         self.rigs.insert(rig.id, entry);
     }
 
-    pub(crate) fn knows(&self, rig: RigId) -> bool {
+    pub(crate) fn has_rig(&self, rig: RigId) -> bool {
         self.rigs.contains_key(&rig)
     }
 
-    pub(crate) fn rig_became(&mut self, rig: RigId, status: RigStatus) {
+    pub(crate) fn rig_status_changed(&mut self, rig: RigId, status: RigStatus) {
         if let Some(entry) = self.rigs.get_mut(&rig) {
             entry.was_active |= status == RigStatus::Active;
-            entry.is_unwanted |= status == RigStatus::Removing;
+            entry.removal_requested |= status == RigStatus::Removing;
         }
     }
 
-    /// Which promises were broken.
-    pub(crate) fn broken(&self, rows: &Rows, world: &World) -> Vec<String> {
-        let towns = self.towns.iter().flat_map(|(town, entries)| broken_of_town(rows, *town, entries));
-        towns.chain(self.rigs.values().filter_map(|entry| entry.broken(rows, world))).collect()
+    /// Returns the accepted requests that were not fulfilled.
+    pub(crate) fn violations(&self, rows: &Rows, world: &World) -> Vec<String> {
+        let towns = self.towns.iter().flat_map(|(town, entries)| town_violations(rows, *town, entries));
+        towns.chain(self.rigs.values().filter_map(|entry| entry.violation(rows, world))).collect()
     }
 }
 
-fn broken_of_town(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> {
-    let mut broken = Vec::new();
+fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> {
+    let mut violations = Vec::new();
     for entry in entries {
         if let Entry::Ended(kind, outcome) = entry
             && !may_end(*kind, *outcome)
         {
-            broken.push(format!("a {kind} of {town} ended with {outcome:?}"));
+            violations.push(format!("a {kind} of {town} ended with {outcome:?}"));
         }
     }
-    let promised = entries.iter().fold(None, |before, entry| entry.status().or(before));
+    let required = entries.iter().fold(None, |before, entry| entry.status().or(before));
     let status = rows.towns.get(&town).map(|row| row.status);
-    if promised.is_some() && status != promised {
-        broken.push(format!("{town} is {status:?}, and by {entries:?} it is to be {promised:?}"));
+    if required.is_some() && status != required {
+        violations.push(format!("{town} is {status:?}, but {entries:?} require {required:?}"));
     }
-    broken
+    violations
 }
 
 impl Entry {
-    /// What the town is from then on; `None` where it stays as it was: what failed was undone or never begun.
+    /// Returns the town's status after this entry. `None` means that it is unchanged: a failed operation was undone or
+    /// never begun.
     const fn status(self) -> Option<TownStatus> {
         match self {
             Self::Ended(OperationKind::Create | OperationKind::Start, Ok(())) => Some(TownStatus::Running),
@@ -92,12 +93,13 @@ impl Entry {
             Self::Ended(OperationKind::Destroy | OperationKind::RollBack, Ok(())) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::RolledBack(_))) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::Failed(_) | Rejection::Preempted)) => None,
-            Self::Noticed(status) => Some(status),
+            Self::DriftRecorded(status) => Some(status),
         }
     }
 }
 
-/// A create comes up or is undone, a removal has no end but its goal; only a start and a stop may fail.
+/// Returns true if an operation of this kind may end with this result. A create succeeds or is rolled back, and a
+/// removal always succeeds. Only a start and a stop may fail.
 const fn may_end(kind: OperationKind, outcome: OperationResult) -> bool {
     match (kind, outcome) {
         (_, Ok(()) | Err(Rejection::Preempted)) => true,
@@ -108,20 +110,22 @@ const fn may_end(kind: OperationKind, outcome: OperationResult) -> bool {
 }
 
 impl RigEntry {
-    /// A rig is there, or was refused by its sandbox before it ever was, or somebody asked for its removal.
-    fn broken(&self, rows: &Rows, world: &World) -> Option<String> {
+    /// Returns a violation unless the rig exists, was refused by its sandbox before it was active, or was removed by
+    /// request.
+    fn violation(&self, rows: &Rows, world: &World) -> Option<String> {
         let Rig { id, town, name, .. } = &self.rig;
-        let says_so = |whom: &[(TownId, String)]| whom.iter().any(|(of, it)| of == town && it == name.as_str());
+        let is_recorded_in =
+            |calls: &[(TownId, String)]| calls.iter().any(|(of, it)| of == town && it == name.as_str());
         let is_running = rows.towns.get(town).is_some_and(|row| row.status == TownStatus::Running);
         let status = rows.rigs.iter().find(|row| row.id == *id).map(|row| row.status);
         let what = match status {
-            None if self.is_unwanted => return None,
-            None if self.was_active => "is gone, and nobody asked for that",
-            None if !says_so(&world.rigs_told_no) => "is gone before it ever was, and its sandbox never refused it",
-            Some(RigStatus::Active) if self.is_unwanted && !says_so(&world.rigs_in_the_way) => {
-                "was to be removed, and stays though nothing was in the way"
+            None if self.removal_requested => return None,
+            None if self.was_active => "was active and is gone without a removal request",
+            None if !is_recorded_in(&world.refused_rig_calls) => "is gone without having been active or refused",
+            Some(RigStatus::Active) if self.removal_requested && !is_recorded_in(&world.busy_rig_calls) => {
+                "stays after a removal request, though it was not in use"
             }
-            Some(RigStatus::Pending | RigStatus::Removing) if is_running => "is not settled, and its town runs",
+            Some(RigStatus::Pending | RigStatus::Removing) if is_running => "is still pending, but its town runs",
             None | Some(_) => return None,
         };
         Some(format!("rig {name} {id} of {town} {what}"))

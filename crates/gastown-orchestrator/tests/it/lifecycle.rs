@@ -1,4 +1,4 @@
-//! Each operation when nothing is in its way: what it answers and what it leaves.
+//! Each operation without disturbances: its result and the resulting state.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 
 #[tokio::test(start_paused = true)]
-async fn a_created_town_runs_and_its_row_says_where() {
+async fn created_town_runs_and_its_row_has_the_region() {
     let bench = Bench::new();
 
     let town = bench.create("mill").await.unwrap();
@@ -21,9 +21,9 @@ async fn a_created_town_runs_and_its_row_says_where() {
     bench.assert_invariants("created");
 }
 
-/// What Fly answered is stored at once, so that nothing hangs on its lists, which lag behind.
+/// Responses of Fly are stored at once, so that nothing depends on its stale lists.
 #[tokio::test(start_paused = true)]
-async fn lists_that_show_nothing_do_not_matter_where_the_answers_arrived() {
+async fn empty_lists_do_not_matter_when_replies_arrived() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::ListMachines), Fault::EmptyList);
     bench.fly.schedule().always(Call::Fly(Action::ListVolumes), Fault::EmptyList);
@@ -36,22 +36,22 @@ async fn lists_that_show_nothing_do_not_matter_where_the_answers_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wished_region_comes_first_and_must_be_offered() {
+async fn requested_region_comes_first_and_must_be_offered() {
     let bench = Bench::new();
     let towns = bench.replica().towns;
-    let mut wish = request("mill");
-    wish.region = Some("ord".parse().unwrap());
-    assert_eq!(towns.create_town(&alice(), wish.clone()).await.unwrap().region, wish.region);
+    let mut request = request("mill");
+    request.region = Some("ord".parse().unwrap());
+    assert_eq!(towns.create_town(&alice(), request.clone()).await.unwrap().region, request.region);
 
-    wish.name = "forge".parse().unwrap();
-    wish.region = Some("syd".parse().unwrap());
-    let error = towns.create_town(&alice(), wish).await.unwrap_err();
+    request.name = "forge".parse().unwrap();
+    request.region = Some("syd".parse().unwrap());
+    let error = towns.create_town(&alice(), request).await.unwrap_err();
     assert!(matches!(error, gastown_domain::ports::TownError::RegionNotOffered), "{error:?}");
     bench.assert_invariants("regions");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_machine_is_given_the_six_variables_the_secret_ones_sealed() {
+async fn machine_gets_its_variables_with_secrets_sealed() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
 
@@ -81,14 +81,14 @@ async fn a_stop_syncs_and_keeps_machine_and_volume() {
     let town = bench.replica().towns.stop_town(&alice(), before.id).await.unwrap();
 
     assert_eq!(town.status, TownStatus::Stopped);
-    assert!(town.last_r2_sync_at > Some(before.created_at), "by our clock, not the sandbox's");
+    assert!(town.last_r2_sync_at > Some(before.created_at), "dated by our clock, not the sandbox's");
     assert_eq!((&town.machine_id, &town.volume_id), (&before.machine_id, &before.volume_id));
     assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
     bench.assert_invariants("stopped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_brings_the_same_volume_up_with_a_fresh_token() {
+async fn start_uses_same_volume_with_fresh_token() {
     let bench = Bench::new();
     let before = bench.stopped("mill").await;
 
@@ -102,7 +102,7 @@ async fn a_start_brings_the_same_volume_up_with_a_fresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_makes_a_lost_machine_anew_on_the_old_volume() {
+async fn start_recreates_lost_machine_on_its_volume() {
     let bench = Bench::new();
     let before = bench.stopped("mill").await;
     {
@@ -115,11 +115,11 @@ async fn a_start_makes_a_lost_machine_anew_on_the_old_volume() {
 
     assert_eq!((town.status, &town.volume_id), (TownStatus::Running, &before.volume_id));
     assert_ne!(town.machine_id, before.machine_id);
-    bench.assert_invariants("machine made anew");
+    bench.assert_invariants("machine recreated");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_of_a_stopped_town_and_a_start_of_a_running_one_change_nothing() {
+async fn stop_of_stopped_town_and_start_of_running_town_change_nothing() {
     let bench = Bench::new();
     let running = bench.running("mill").await;
     let stopped = bench.stopped("forge").await;
@@ -151,22 +151,22 @@ async fn a_destroy_syncs_removes_everything_and_frees_the_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_create_with_the_same_key_answers_the_same_town() {
+async fn repeated_create_with_same_key_returns_same_town() {
     let bench = Bench::new();
     let towns = bench.replica().towns;
-    let mut wish = request("mill");
-    wish.key = Some("key-1".parse::<IdempotencyKey>().unwrap());
+    let mut request = request("mill");
+    request.key = Some("key-1".parse::<IdempotencyKey>().unwrap());
 
     let alice = alice();
     let (first, second) =
-        tokio::join!(towns.create_town(&alice, wish.clone()), towns.create_town(&alice, wish.clone()));
+        tokio::join!(towns.create_town(&alice, request.clone()), towns.create_town(&alice, request.clone()));
 
     assert_eq!(first.unwrap(), second.unwrap());
     assert_eq!(bench.fly.count(Action::CreateMachine), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_sees_the_own_living_towns_and_what_is_in_flight() {
+async fn caller_sees_only_own_living_towns() {
     let bench = Bench::new();
     let mill = bench.running("mill").await;
     let forge = bench.running("forge").await;
@@ -178,8 +178,8 @@ async fn a_caller_sees_the_own_living_towns_and_what_is_in_flight() {
     assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), std::slice::from_ref(&mill));
     let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();
     assert_eq!((report.town, report.operation), (mill, None));
-    for hidden in [theirs.id, forge.id] {
-        let error = replica.towns.town_status(&alice(), hidden).await.unwrap_err();
+    for invisible in [theirs.id, forge.id] {
+        let error = replica.towns.town_status(&alice(), invisible).await.unwrap_err();
         assert!(matches!(error, gastown_domain::ports::TownError::NotFound), "{error:?}");
     }
 }

@@ -1,37 +1,37 @@
-//! The orchestrator against in-memory doubles of Fly and of the registry, on paused time; and against mocks where what
-//! matters is what it asks.
+//! Tests of the orchestrator against in-memory fakes of the provider and the registry, on paused time. Tests of single
+//! port calls use mocks.
 #![expect(clippy::unwrap_used, reason = "test code; clippy knows `allow-unwrap-in-tests` for test functions only")]
 
 mod acceptance;
-mod accidents;
-mod asks;
 mod bench;
-mod books;
 mod calls;
+mod claim_order;
 mod conflicts;
-mod cores;
 mod create_failures;
+mod deletions;
+mod drift_detector;
 mod enumerated;
+mod env;
+mod external_changes;
 mod faults;
 mod fly;
-mod graves;
 mod home;
-mod inspection;
 mod invariants;
 mod inventory;
-mod keys;
-mod lags;
 mod ledger;
 mod lifecycle;
+mod list_lag;
+mod operations_after_drift;
 mod orphan_sweeper;
-mod patience;
+mod port_calls;
 mod process;
+mod records;
 mod registry;
 mod rigs;
+mod runner;
 mod sampled;
 mod sandboxes;
 mod store;
-mod surprises;
 mod takeover;
-mod turns;
+mod waiting_and_backoff;
 mod world;

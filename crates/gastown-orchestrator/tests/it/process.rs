@@ -1,4 +1,4 @@
-//! One process of the control plane: it can die, and it can hang.
+//! One process of the control plane, which can die and hang.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,13 @@ use gastown_domain::ports::Clock;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::keys::PausedClock;
+use crate::env::PausedClock;
 
-/// Longer than any lease: whoever hangs so long has lost what it held.
+/// Longer than any lease: a process that hangs this long has lost its claims.
 pub(crate) const HANG: Duration = Duration::from_secs(120);
 
-/// Its calls hang for ever once it is dead, and for a while when it hangs as a whole: a paused machine, a long page-in.
+/// A process. Once it is dead, its calls never return. While it hangs, they wait, as on a paused machine or during a
+/// long page-in.
 #[derive(Clone, Default)]
 pub(crate) struct Process(Arc<State>);
 
@@ -38,18 +39,18 @@ impl Process {
         self.0.death.cancel();
     }
 
-    /// Nothing of it goes on for so long.
+    /// Suspends the whole process for this long.
     pub(crate) fn hang(&self, how_long: Duration) {
         *self.0.hangs_until.lock().unwrap() = Some(Instant::now() + how_long);
     }
 
-    /// Its clock goes wrong by so much more.
-    pub(crate) fn jump(&self, by: TimeDelta) {
+    /// Shifts the clock of the process.
+    pub(crate) fn shift_clock(&self, by: TimeDelta) {
         *self.0.skew.lock().unwrap() += by;
     }
 
-    /// Goes on only while the process lives and does not hang.
-    pub(crate) async fn breathe(&self) {
+    /// Waits while the process hangs, and forever if it is dead.
+    pub(crate) async fn checkpoint(&self) {
         loop {
             if self.is_dead() {
                 pending::<()>().await;
@@ -62,20 +63,20 @@ impl Process {
         }
     }
 
-    pub(crate) async fn die<T>(&self) -> T {
+    pub(crate) async fn crash<T>(&self) -> T {
         self.kill();
         pending().await
     }
 }
 
-/// What a process takes for the time; the database has a clock of its own, which is right.
-pub(crate) struct ItsClock {
+/// The clock of a process, which may be wrong. The database has its own clock, which is right.
+pub(crate) struct SkewedClock {
     pub(crate) process: Process,
-    pub(crate) right: PausedClock,
+    pub(crate) true_clock: PausedClock,
 }
 
-impl Clock for ItsClock {
+impl Clock for SkewedClock {
     fn now(&self) -> DateTime<Utc> {
-        self.right.now() + *self.process.0.skew.lock().unwrap()
+        self.true_clock.now() + *self.process.0.skew.lock().unwrap()
     }
 }

@@ -18,10 +18,10 @@ impl Registry for Connection {
             }
             let keyed =
                 keyed.as_ref().map(|it| ((town.owner.clone(), it.key.as_str().to_owned()), it.fingerprint.clone()));
-            if let Some((key, asked)) = &keyed
+            if let Some((key, fingerprint)) = &keyed
                 && let Some((before, known, operation)) = rows.keys.get(key)
             {
-                if before != asked {
+                if before != fingerprint {
                     return Err(StoreError::KeyReused);
                 }
                 return Ok(AcceptedCreate::Known { town: *known, operation: *operation });
@@ -39,8 +39,8 @@ impl Registry for Connection {
                 rows.insert_rig(rig);
             }
             rows.insert_operation(operation, 0, Progress::default(), now);
-            if let Some((key, asked)) = keyed {
-                rows.keys.insert(key, (asked, town.id, operation.id));
+            if let Some((key, fingerprint)) = keyed {
+                rows.keys.insert(key, (fingerprint, town.id, operation.id));
             }
             Ok(AcceptedCreate::Inserted)
         })
@@ -77,7 +77,7 @@ impl Registry for Connection {
     }
 
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
-        self.query(Query::Health, |rows, _| Ok(rows.books.health_of(town))).await
+        self.query(Query::Health, |rows, _| Ok(rows.records.health_of(town))).await
     }
 }
 
@@ -115,7 +115,7 @@ impl Rigs for Connection {
             let row = rows.rigs.iter_mut().find(|row| row.town == town && row.id == rig && row.status == from);
             let Some(row) = row else { return Ok(false) };
             row.status = to;
-            rows.ledger.rig_became(rig, to);
+            rows.ledger.rig_status_changed(rig, to);
             Ok(true)
         })
         .await
@@ -131,7 +131,7 @@ impl Rigs for Connection {
     }
 
     async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        self.query(Query::Unsettled, |rows, _| {
+        self.query(Query::TownsWithPendingRigs, |rows, _| {
             let unsettled = |town: &&Town| {
                 town.status == TownStatus::Running
                     && !rows.operations.contains_key(&town.id)

@@ -1,4 +1,4 @@
-//! Rigs: the table says which a town has, the sandbox is brought in line.
+//! Rigs: the table is the desired state, and the sandbox is reconciled with it.
 
 use std::sync::Arc;
 
@@ -36,16 +36,16 @@ fn removal(rig: &Rig) -> RemoveRig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_rigs_of_a_create_are_there_when_it_runs() {
+async fn first_rigs_are_active_when_created_town_runs() {
     let bench = Bench::new();
-    let mut wish = request("mill");
-    wish.config.rigs = vec![FirstRig {
+    let mut request = request("mill");
+    request.config.rigs = vec![FirstRig {
         rig_name: "engine".parse().unwrap(),
         repo_url: "https://github.com/acme/engine".parse().unwrap(),
         branch: Branch::main(),
     }];
 
-    let town = bench.replica().towns.create_town(&alice(), wish).await.unwrap();
+    let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
 
     assert_eq!(present(&bench, town.id), ["engine"]);
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
@@ -61,7 +61,7 @@ async fn a_rig_of_a_running_town_is_active_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rig_of_a_stopped_town_is_pending_and_added_at_the_next_start() {
+async fn rig_of_stopped_town_is_pending_until_next_start() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
     let towns = bench.replica().towns;
@@ -99,7 +99,7 @@ async fn a_refused_rig_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_comes_late_takes_no_rig_that_somebody_else_made_active() {
+async fn late_refusal_does_not_remove_rig_that_became_active() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let mut ports = bench.ports(&Process::default());
@@ -126,16 +126,16 @@ async fn a_second_rig_of_the_same_name_in_other_case_is_refused() {
     assert!(matches!(error, TownError::RigNameTaken), "{error:?}");
 }
 
-/// Neither a lost request nor a lost answer leaves table and sandbox apart.
+/// Neither a lost request nor a lost response leaves the table and the sandbox different.
 #[tokio::test(start_paused = true)]
-async fn a_rig_that_could_not_be_added_now_is_added_by_the_sweep() {
+async fn sweep_adds_pending_rig() {
     for fault in [Fault::NotSent, Fault::ReplyLost, Fault::NotNow, Fault::CrashBefore, Fault::CrashAfter] {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
         bench.fly.schedule().next(Call::AddRig, 1, fault);
         let replica = bench.replica();
         let alice = alice();
-        let added = replica.survives(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
+        let added = replica.unless_crashed(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
         assert!(added.is_none_or(|rig| rig.unwrap().status == RigStatus::Pending), "{fault:?}");
 
         bench.recover().await;
@@ -146,7 +146,7 @@ async fn a_rig_that_could_not_be_added_now_is_added_by_the_sweep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_sandbox_that_clones_for_long_holds_up_neither_the_sweep_nor_itself() {
+async fn slow_clone_delays_neither_the_sweep_nor_other_sandboxes() {
     let bench = Bench::new();
     for name in ["mill", "forge"] {
         let town = bench.running(name).await.id;
@@ -157,20 +157,24 @@ async fn one_sandbox_that_clones_for_long_holds_up_neither_the_sweep_nor_itself(
     bench.fly.schedule().next(Call::AddRig, 1, Fault::Slow);
 
     for _ in 0..4 {
-        let asked = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         replica.workers.sweep().await.unwrap();
-        assert!(asked.elapsed().as_secs() < 1);
+        assert!(started.elapsed().as_secs() < 1);
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     }
 
     let active = statuses(&bench).into_iter().filter(|(_, status)| *status == RigStatus::Active).count();
-    assert_eq!((active, bench.fly.schedule().count(Call::AddRig)), (1, 4), "two failed, one is slow, one is done");
+    assert_eq!(
+        (active, bench.fly.schedule().count(Call::AddRig)),
+        (1, 4),
+        "two failed, one is slow, one has succeeded"
+    );
     replica.workers.idle().await;
-    bench.assert_invariants("both settled");
+    bench.assert_invariants("both added");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_rig_is_gone_from_sandbox_and_table_and_its_name_is_free() {
+async fn removed_rig_is_gone_from_sandbox_and_table_and_frees_its_name() {
     let bench = Bench::new();
     let added = with_rig(&bench, "engine").await;
     let towns = bench.replica().towns;
@@ -184,10 +188,10 @@ async fn a_removed_rig_is_gone_from_sandbox_and_table_and_its_name_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rig_that_was_removed_while_it_was_cloned_leaves_no_clone_behind() {
+async fn rig_removed_during_its_clone_leaves_no_clone() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
-    bench.fly.schedule().next(Call::AddRig, 1, Fault::LandsLate);
+    bench.fly.schedule().next(Call::AddRig, 1, Fault::OutlastsLease);
     let (towns, alice) = (bench.replica().towns, alice());
     let remove = async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -218,7 +222,7 @@ async fn a_rig_in_use_stays_unless_forced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rig_removed_from_a_stopped_town_goes_at_the_next_start() {
+async fn rig_removed_from_stopped_town_is_deleted_at_next_start() {
     let bench = Bench::new();
     let added = with_rig(&bench, "engine").await;
     let towns = bench.replica().towns;
@@ -232,14 +236,14 @@ async fn a_rig_removed_from_a_stopped_town_goes_at_the_next_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rig_that_could_not_be_removed_now_is_removed_by_the_sweep() {
+async fn sweep_removes_rig_that_could_not_be_removed() {
     for fault in [Fault::NotSent, Fault::ReplyLost, Fault::NotNow, Fault::CrashBefore, Fault::CrashAfter] {
         let bench = Bench::new();
         let added = with_rig(&bench, "engine").await;
         bench.fly.schedule().next(Call::RemoveRig, 1, fault);
         let replica = bench.replica();
         let alice = alice();
-        let removed = replica.survives(replica.towns.remove_rig(&alice, removal(&added))).await;
+        let removed = replica.unless_crashed(replica.towns.remove_rig(&alice, removal(&added))).await;
         assert!(removed.is_none_or(|removed| removed.unwrap() == RigRemoval::Pending), "{fault:?}");
 
         bench.recover().await;

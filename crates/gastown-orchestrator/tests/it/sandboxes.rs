@@ -1,4 +1,4 @@
-//! The sandboxes on the machines of the in-memory Fly.
+//! The sandboxes on the machines of the fake Fly.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,16 +7,16 @@ use gastown_domain::{RigName, SandboxRig};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
+use crate::env::key_of;
 use crate::faults::Call;
-use crate::fly::Line;
-use crate::keys::key_of;
+use crate::fly::FlyClient;
 use crate::world::{Phase, SANDBOX_BOOT, Volume, World};
 
-/// The volume of the sandbox at this address, where it is up.
+/// Returns the volume of the sandbox at this address if the sandbox is up.
 fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Volume, SandboxError> {
     let unreachable = || SandboxError::Unreachable { cause: "connection refused".into() };
     let machine = world.machine(&at.machine).ok_or_else(unreachable)?;
-    assert_eq!(machine.app, at.app, "not the machine's app");
+    assert_eq!(machine.app, at.app, "the address has another app than the machine");
     if !machine.belongs_to(at.town) {
         return Err(SandboxError::Wrong { cause: "another town".into() });
     }
@@ -32,12 +32,12 @@ fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Vo
 }
 
 #[async_trait]
-impl Sandboxes for Line {
+impl Sandboxes for FlyClient {
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError> {
         let at = at.clone();
         self.call(Call::Health, move |world| {
             answering(world, &at)?;
-            if world.unwell { Err(SandboxError::Unhealthy) } else { Ok(()) }
+            if world.sandboxes_unhealthy { Err(SandboxError::Unhealthy) } else { Ok(()) }
         })
         .await
     }
@@ -53,18 +53,18 @@ impl Sandboxes for Line {
         let added = self.call(Call::AddRig, move |world| {
             let refused = world.refused_rigs.contains(rig.name.as_str());
             let rigs = &mut answering(world, &at)?.rigs;
-            let taken = rigs.iter().any(|there| there.name == rig.name && there.repo != rig.repo);
+            let taken = rigs.iter().any(|existing| existing.name == rig.name && existing.repo != rig.repo);
             if refused || taken {
                 return Err(SandboxError::Refused { reason: "the clone failed".to_owned() });
             }
-            if !rigs.iter().any(|there| there.name == rig.name) {
+            if !rigs.iter().any(|existing| existing.name == rig.name) {
                 rigs.push(rig);
             }
             Ok(())
         });
         let added = added.await;
         if matches!(added, Err(SandboxError::Refused { .. })) {
-            self.fly.world().rigs_told_no.push(names);
+            self.fly.world().refused_rig_calls.push(names);
         }
         added
     }
@@ -75,15 +75,15 @@ impl Sandboxes for Line {
         let removed = self.call(Call::RemoveRig, move |world| {
             let busy = world.busy_rigs.contains(rig.as_str()) && !force;
             let rigs = &mut answering(world, &at)?.rigs;
-            if busy && rigs.iter().any(|there| there.name == rig) {
+            if busy && rigs.iter().any(|existing| existing.name == rig) {
                 return Err(SandboxError::InTheWay { in_the_way: vec!["a running session".to_owned()] });
             }
-            rigs.retain(|there| there.name != rig);
+            rigs.retain(|existing| existing.name != rig);
             Ok(())
         });
         let removed = removed.await;
         if matches!(removed, Err(SandboxError::InTheWay { .. })) {
-            self.fly.world().rigs_in_the_way.push(names);
+            self.fly.world().busy_rig_calls.push(names);
         }
         removed
     }

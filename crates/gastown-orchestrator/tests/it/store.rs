@@ -1,4 +1,4 @@
-//! An in-memory registry: fences, leases by tokio's (paused) time, joins, pre-emption, tombstones.
+//! An in-memory registry with fences, leases on tokio's paused time, joins, pre-emption and tombstones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,13 +16,13 @@ use gastown_domain::{
 };
 use tokio::time::Instant;
 
-use crate::books::{Belief, Books};
-use crate::faults::{Call, Fault, Process, Query, Schedule, Struck as _};
-use crate::keys::PausedClock;
+use crate::env::PausedClock;
+use crate::faults::{Call, Fault, FromFault as _, Process, Query, Schedule};
 use crate::ledger::Ledger;
 use crate::process::HANG;
+use crate::records::{DriftUpdate, Records};
 
-/// A row of the operations, with what only the store knows.
+/// A row of the operations table, with the columns that only the store uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) operation: Operation,
@@ -30,20 +30,20 @@ pub(crate) struct Row {
     pub(crate) lease_until: Option<DateTime<Utc>>,
 }
 
-/// Everything that is remembered.
+/// All rows.
 #[derive(Default)]
 pub(crate) struct Rows {
     pub(crate) towns: BTreeMap<TownId, Town>,
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, OperationResult>,
-    /// Every operation that was ever accepted: its town, its kind, who asked.
+    /// Every operation that was ever accepted: its town, its kind, and its user.
     pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
-    /// When each tombstone was made, by the one clock that nobody sets.
-    pub(crate) hidden: BTreeMap<TownId, Instant>,
+    /// When each town was soft-deleted, by a clock that no test shifts.
+    pub(crate) soft_deleted: BTreeMap<TownId, Instant>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
-    pub(crate) books: Books,
+    pub(crate) records: Records,
     pub(crate) ledger: Ledger,
 }
 
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-/// One process's connection.
+/// The connection of one process.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) store: Arc<Store>,
@@ -80,73 +80,79 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// One transaction.
+    /// Runs one transaction.
     pub(crate) async fn query<T>(
         &self,
         query: Query,
         work: impl FnOnce(&mut Rows, DateTime<Utc>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.process.breathe().await;
+        self.process.checkpoint().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        self.process.breathe().await;
-        let fault = self.store.schedule().strike(Call::Store(query));
+        self.process.checkpoint().await;
+        let fault = self.store.schedule().inject(Call::Store(query));
         let run = || work(&mut self.store.rows(), self.store.clock.now());
         match fault {
             None => run(),
-            Some(Fault::CrashBefore) => self.process.die().await,
+            Some(Fault::CrashBefore) => self.process.crash().await,
             Some(Fault::CrashAfter) => {
                 let _ = run();
-                self.process.die().await
+                self.process.crash().await
             }
             Some(Fault::HangBefore) => {
                 self.process.hang(HANG);
-                self.process.breathe().await;
+                self.process.checkpoint().await;
                 run()
             }
             Some(Fault::HangAfter) => {
                 let result = run();
                 self.process.hang(HANG);
-                self.process.breathe().await;
+                self.process.checkpoint().await;
                 result
             }
             Some(fault) => {
                 if fault == Fault::ReplyLost {
                     let _ = run();
                 }
-                Err(StoreError::by(fault, Call::Store(query)))
+                Err(StoreError::from_fault(fault, Call::Store(query)))
             }
         }
     }
 }
 
 impl Rows {
-    /// Nobody drives it, though somebody should.
+    /// Returns true if the town needs an operation and has none.
     fn is_stranded(&self, town: &Town) -> bool {
         let holds_an_id = town.machine_id.is_some() || town.volume_id.is_some();
         let unfinished = if town.is_tombstone() { holds_an_id } else { town.status == TownStatus::Provisioning };
         unfinished && !self.operations.contains_key(&town.id)
     }
 
-    pub(crate) fn insert_operation(&mut self, wish: &NewOperation, fence: i64, progress: Progress, now: DateTime<Utc>) {
+    pub(crate) fn insert_operation(
+        &mut self,
+        request: &NewOperation,
+        fence: i64,
+        progress: Progress,
+        now: DateTime<Utc>,
+    ) {
         let operation = Operation {
-            id: wish.id,
-            town: wish.town,
-            kind: wish.kind,
+            id: request.id,
+            town: request.town,
+            kind: request.kind,
             phase: Phase::Begun,
             step: None,
             attempt: 0,
             last_error: None,
             cause: None,
-            requested_by: wish.requested_by.clone(),
+            requested_by: request.requested_by.clone(),
             fence,
             next_attempt_at: now,
-            deadline_at: later(now, wish.patience),
+            deadline_at: later(now, request.patience),
             progress,
-            created_at: wish.at,
+            created_at: request.at,
             updated_at: now,
         };
-        self.operations.insert(wish.town, Row { operation, owner: None, lease_until: None });
-        self.accepted.insert(wish.id, (wish.town, wish.kind, wish.requested_by.clone()));
+        self.operations.insert(request.town, Row { operation, owner: None, lease_until: None });
+        self.accepted.insert(request.id, (request.town, request.kind, request.requested_by.clone()));
     }
 
     pub(crate) fn insert_rig(&mut self, rig: &Rig) {
@@ -157,7 +163,7 @@ impl Rows {
     pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult) {
         self.outcomes.insert(operation, outcome);
         if let Some((town, kind, _)) = self.accepted.get(&operation) {
-            self.ledger.ended(*town, *kind, outcome);
+            self.ledger.operation_ended(*town, *kind, outcome);
         }
     }
 
@@ -171,7 +177,7 @@ impl Rows {
         let status = if change.soft_deleted_at.is_some() { Some(TownStatus::Destroyed) } else { change.status };
         if let Some(status) = status {
             if !row.status.may_become(status) {
-                return Err(StoreError::Refused { constraint: None, cause: "the table of statuses".into() });
+                return Err(StoreError::Refused { constraint: None, cause: "status transition not allowed".into() });
             }
             row.status = status;
         }
@@ -185,7 +191,7 @@ impl Rows {
             row.region = Some(region.clone());
         }
         if let Some(at) = change.soft_deleted_at {
-            self.hidden.entry(town).or_insert_with(Instant::now);
+            self.soft_deleted.entry(town).or_insert_with(Instant::now);
             row.sandbox_id = row.sandbox_id.tombstone(town);
             row.destroyed_at.get_or_insert(at);
         }
@@ -200,13 +206,13 @@ fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 
 #[async_trait]
 impl Operations for Connection {
-    async fn request(&self, wish: &NewOperation) -> Result<Requested, StoreError> {
+    async fn request(&self, request: &NewOperation) -> Result<Requested, StoreError> {
         self.query(Query::Request, |rows, now| {
-            let Some(town) = rows.towns.get(&wish.town).filter(|town| town.owner == wish.requested_by) else {
+            let Some(town) = rows.towns.get(&request.town).filter(|town| town.owner == request.requested_by) else {
                 return Ok(Requested::NotFound);
             };
-            let current = rows.operations.get(&wish.town).map(|row| row.operation.clone());
-            let destroys = wish.kind == OperationKind::Destroy;
+            let current = rows.operations.get(&request.town).map(|row| row.operation.clone());
+            let destroys = request.kind == OperationKind::Destroy;
             if town.is_tombstone() {
                 return Ok(match current {
                     Some(removal) if destroys && removal.kind.removes() => Requested::Joined(removal),
@@ -214,7 +220,7 @@ impl Operations for Connection {
                 });
             }
             let (fence, progress) = match current {
-                Some(current) if current.kind == wish.kind || (destroys && current.kind.removes()) => {
+                Some(current) if current.kind == request.kind || (destroys && current.kind.removes()) => {
                     return Ok(Requested::Joined(current));
                 }
                 Some(current) if !destroys => return Ok(Requested::Busy(current)),
@@ -224,8 +230,8 @@ impl Operations for Connection {
                 }
                 None => (0, Progress::default()),
             };
-            rows.insert_operation(wish, fence, progress, now);
-            Ok(Requested::Accepted(rows.operations[&wish.town].operation.clone()))
+            rows.insert_operation(request, fence, progress, now);
+            Ok(Requested::Accepted(rows.operations[&request.town].operation.clone()))
         })
         .await
     }
@@ -240,16 +246,16 @@ impl Operations for Connection {
             if !row.is_free(now) || !row.is_due(now) {
                 return Ok(None);
             }
-            Ok(Some(row.take(worker, later(now, lease))))
+            Ok(Some(row.claim(worker, later(now, lease))))
         })
         .await
     }
 
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError> {
         self.query(Query::ClaimDue, |rows, now| {
-            let due = rows.due_by_turns(now);
+            let due = rows.due_in_claim_order(now);
             let due = due.into_iter().take(limit as usize);
-            let claim = |town| rows.operations.get_mut(&town).map(|row| row.take(worker, later(now, lease)));
+            let claim = |town| rows.operations.get_mut(&town).map(|row| row.claim(worker, later(now, lease)));
             Ok(due.filter_map(claim).collect())
         })
         .await
@@ -307,7 +313,7 @@ impl Operations for Connection {
             operation.next_attempt_at = later(now, record.wait);
             operation.updated_at = now;
             if record.town.soft_deleted_at.is_some() {
-                rows.books.operated_on(fence.town, now, Belief::PutRight);
+                rows.records.record_operation(fence.town, now, DriftUpdate::Cleared);
             }
             Ok(())
         })
@@ -329,12 +335,12 @@ impl Operations for Connection {
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
             rows.end(fence.operation, outcome);
-            let belief = match town.drift {
-                Some(found) => Belief::Found(found),
-                None if outcome.is_ok() || town.soft_deleted_at.is_some() => Belief::PutRight,
-                None => Belief::Kept,
+            let drift = match town.drift {
+                Some(found) => DriftUpdate::Found(found),
+                None if outcome.is_ok() || town.soft_deleted_at.is_some() => DriftUpdate::Cleared,
+                None => DriftUpdate::Kept,
             };
-            rows.books.operated_on(fence.town, now, belief);
+            rows.records.record_operation(fence.town, now, drift);
             Ok(())
         })
         .await
@@ -356,7 +362,7 @@ impl Users for Connection {
     }
 }
 
-/// A row as `accept_create` inserts it.
+/// Returns a row as `accept_create` inserts it.
 pub(crate) fn town_row(town: &gastown_domain::NewTown) -> Town {
     Town {
         id: town.id,

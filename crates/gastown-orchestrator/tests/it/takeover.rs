@@ -1,4 +1,4 @@
-//! Claims that change hands: shut down, crashed, slow.
+//! Claims that change hands after a shutdown, after a crash, and during slow calls.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep};
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault, Query};
 
-const A_MOMENT: Duration = Duration::from_secs(1);
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_stops_gives_its_claim_back_and_lets_its_callers_go() {
+async fn shutdown_releases_claim_and_answers_callers() {
     let bench = Bench::new();
     let replica = bench.replica();
-    let (alice, stopped_at) = (alice(), Instant::now() + A_MOMENT);
+    let (alice, stopped_at) = (alice(), Instant::now() + ONE_SECOND);
     let stop = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         replica.stop.cancel();
     };
 
@@ -29,7 +29,7 @@ async fn a_process_that_stops_gives_its_claim_back_and_lets_its_callers_go() {
     assert_eq!(town.status, TownStatus::Provisioning);
     assert!(stopped_at.elapsed() < Duration::from_secs(20), "{:?}", stopped_at.elapsed());
     let row = bench.store.rows().operations[&town.id].clone();
-    assert_eq!((row.owner, row.lease_until), (None, None), "any worker may take it");
+    assert_eq!((row.owner, row.lease_until), (None, None), "the claim is released");
 
     let other = bench.replica();
     let report = other.towns.driver().drive(town.id).await.unwrap();
@@ -37,24 +37,24 @@ async fn a_process_that_stops_gives_its_claim_back_and_lets_its_callers_go() {
     bench.assert_invariants("finished by another");
 }
 
-/// Nobody waits for a removal that a worker takes up: its calls stand in line behind those that somebody waits for (FM-52).
+/// No caller waits for a removal that a worker claims. Its calls queue behind those with waiting callers (FM-52).
 #[tokio::test(start_paused = true)]
-async fn what_workers_remove_asks_fly_by_its_own_way() {
+async fn workers_send_removals_through_their_own_provider() {
     let (bench, elsewhere) = (Bench::new(), Bench::new());
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
-    let (dying, alice) = (bench.replica(), alice());
-    assert!(dying.survives(dying.towns.destroy_town(&alice, town)).await.is_none());
+    let (crashing, alice) = (bench.replica(), alice());
+    assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, town)).await.is_none());
     sleep(Policy::production().lease).await;
-    bench.fly.schedule().forget();
+    bench.fly.schedule().clear_journal();
 
     let replica = bench.replica();
-    let behind = elsewhere.ports(&replica.process).provider;
-    let workers = replica.workers.removing_through(behind);
+    let removal_provider = elsewhere.ports(&replica.process).provider;
+    let workers = replica.workers.removing_through(removal_provider);
     assert_eq!(workers.sweep().await.unwrap(), 1);
     workers.idle().await;
-    assert_eq!(bench.fly.schedule().journal, [], "not before the others");
-    assert!(elsewhere.fly.count(Action::ReadMachine) > 0, "but behind them");
+    assert_eq!(bench.fly.schedule().journal, [], "no call through the foreground provider");
+    assert!(elsewhere.fly.count(Action::ReadMachine) > 0, "calls through the removal provider");
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,15 +71,15 @@ async fn a_stopped_process_claims_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_finish_what_a_dead_process_left_once_its_lease_is_over() {
+async fn workers_finish_operation_of_dead_process_after_lease_expires() {
     let bench = Bench::new();
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
     let alice = alice();
-    assert!(replica.survives(replica.towns.create_town(&alice, request("mill"))).await.is_none());
+    assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
 
     let other = bench.replica();
-    assert_eq!(other.workers.sweep().await.unwrap(), 0, "the lease of the dead still holds");
+    assert_eq!(other.workers.sweep().await.unwrap(), 0, "the lease of the dead process has not expired");
     let stop = other.stop.clone();
     let stopping = async {
         sleep(Duration::from_secs(120)).await;
@@ -87,18 +87,18 @@ async fn workers_finish_what_a_dead_process_left_once_its_lease_is_over() {
     };
     tokio::join!(other.workers.run(other.stop.clone()), stopping);
 
-    assert_eq!(bench.fly.count(Action::CreateMachine), 1, "adopted, not made again");
+    assert_eq!(bench.fly.count(Action::CreateMachine), 1, "the machine is adopted");
     bench.assert_invariants("finished by the workers");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_driver_that_lost_its_lease_changes_nothing_and_what_it_made_for_a_tombstone_goes() {
+async fn process_that_lost_its_lease_changes_nothing_and_its_late_volume_is_deleted() {
     let bench = Bench::new();
     let replica = bench.replica();
     let alice = alice();
-    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::LandsLate);
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::OutlastsLease);
     let destroy = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.replica().towns.destroy_town(&alice, bench.only_town()).await
     };
 
@@ -107,78 +107,78 @@ async fn a_driver_that_lost_its_lease_changes_nothing_and_what_it_made_for_a_tom
     assert!(matches!(created, Err(TownError::Failed { kind: OperationKind::Create, .. })), "{created:?}");
     let destroyed = destroyed.unwrap();
     let before = bench.store.town(destroyed.id);
-    assert_eq!(bench.store.rows().operations.len(), 0, "the destroy has looked for it long enough");
+    assert_eq!(bench.store.rows().operations.len(), 0, "the destroy has ended");
     sleep(Duration::from_secs(90)).await;
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
-    assert_eq!(bench.fly.world().volumes.len(), 1, "it was made, late");
+    assert_eq!(bench.fly.world().volumes.len(), 1, "the volume was created late");
     assert_eq!(bench.store.town(destroyed.id), before);
     bench.assert_nothing_left(destroyed.id);
 }
 
-/// What lay idle past its deadline is judged by a look, not by the clock alone.
+/// An operation that was idle past its deadline is decided by an observation, not by the clock alone.
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_took_effect_before_its_process_died_is_a_stop_however_late_it_is_found() {
+async fn stop_of_dead_process_that_took_effect_succeeds_even_after_an_hour() {
     for (nth, fault) in [(0, Fault::CrashAfter), (1, Fault::CrashBefore)] {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
         let replica = bench.replica();
         bench.fly.schedule().next(Call::Fly([Action::StopMachine, Action::AwaitMachine][nth]), 1, fault);
         let alice = alice();
-        assert!(replica.survives(replica.towns.stop_town(&alice, town)).await.is_none());
+        assert!(replica.unless_crashed(replica.towns.stop_town(&alice, town)).await.is_none());
 
         sleep(Duration::from_secs(3600)).await;
         bench.recover().await;
 
         assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
-        bench.assert_invariants("found late");
+        bench.assert_invariants("stop found late");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_during_an_outage_is_not_called_failed_before_a_look_tells() {
+async fn stop_during_outage_does_not_fail_before_an_observation() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.fly.schedule().next(Call::Fly(Action::StopMachine), 1, Fault::ReplyLost);
     let replica = bench.replica();
     let alice = alice();
     let outage = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::ServerError);
     };
     let _ = tokio::join!(replica.towns.stop_town(&alice, town), outage);
     sleep(Duration::from_secs(600)).await;
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     bench.recover().await;
     assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
     bench.assert_invariants("after the outage");
 }
 
-/// Whenever the destroy comes, also between the look and the act: nothing is begun for the stop from then on.
+/// The destroy comes at any moment, also between observation and execution. Nothing is begun for the stop after it.
 #[tokio::test(start_paused = true)]
-async fn a_driver_whose_operation_was_preempted_begins_nothing_more() {
-    for tens in 0..150 {
+async fn preempted_operation_makes_no_more_calls() {
+    for hundredths in 0..150 {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
         bench.fly.schedule().always(Call::Fly(Action::StopMachine), Fault::NotNow);
         let (replica, alice) = (bench.replica(), alice());
         let destroy = async {
-            sleep(Duration::from_millis(tens * 10)).await;
-            let begun = async {
+            sleep(Duration::from_millis(hundredths * 10)).await;
+            let stops_so_far = async {
                 while bench.store.rows().operations.get(&town).is_none_or(|it| it.operation.kind == OperationKind::Stop)
                 {
                     sleep(Duration::from_millis(1)).await;
                 }
                 bench.fly.count(Action::StopMachine)
             };
-            tokio::join!(replica.towns.destroy_town(&alice, town), begun).1
+            tokio::join!(replica.towns.destroy_town(&alice, town), stops_so_far).1
         };
-        let (_, begun) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
-        sleep(A_MOMENT * 10).await;
-        assert!(bench.fly.count(Action::StopMachine) == begun, "destroyed after {tens} hundredths");
+        let (_, stops_so_far) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
+        sleep(ONE_SECOND * 10).await;
+        assert!(bench.fly.count(Action::StopMachine) == stops_so_far, "destroyed after {hundredths} hundredths");
     }
 }
 
-/// Both looks of one pass together outlast the lease.
+/// The two reads of one pass together take longer than the lease.
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_keeps_its_claim() {
     let bench = Bench::new();
@@ -200,19 +200,20 @@ async fn a_slow_call_keeps_its_claim() {
     bench.assert_invariants("slow");
 }
 
-/// The process that made the call is dead, so nobody but the destroy itself can find what the call makes.
+/// The process that made the call is dead. Only the destroy can find what the call creates.
 #[tokio::test(start_paused = true)]
-async fn a_destroy_outwaits_the_call_of_a_dead_process() {
+async fn destroy_waits_for_unconfirmed_create_of_dead_process() {
     for action in [Action::CreateVolume, Action::CreateMachine] {
         let bench = Bench::new();
         let replica = bench.replica();
         let alice = alice();
         bench.fly.schedule().next(Call::Fly(action), 1, Fault::Slow);
         let death = async {
-            sleep(A_MOMENT).await;
+            sleep(ONE_SECOND).await;
             replica.process.kill();
         };
-        let (created, ()) = tokio::join!(replica.survives(replica.towns.create_town(&alice, request("mill"))), death);
+        let (created, ()) =
+            tokio::join!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))), death);
         assert!(created.is_none());
 
         let town = bench.only_town();
@@ -226,13 +227,13 @@ async fn a_destroy_outwaits_the_call_of_a_dead_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_moments_trouble_with_the_registry_does_not_lose_what_a_slow_call_makes() {
+async fn failed_renewal_does_not_lose_volume_of_slow_create() {
     let bench = Bench::new();
     let replica = bench.replica();
     bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::Slow);
     let alice = alice();
     let trouble = async {
-        sleep(A_MOMENT).await;
+        sleep(ONE_SECOND).await;
         bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::NotSent);
     };
     let _ = tokio::join!(replica.towns.create_town(&alice, request("mill")), trouble);
@@ -240,5 +241,5 @@ async fn a_moments_trouble_with_the_registry_does_not_lose_what_a_slow_call_make
 
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
     assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
-    bench.assert_invariants("trouble");
+    bench.assert_invariants("failed renewal");
 }

@@ -1,4 +1,4 @@
-//! What there is at Fly: machines and volumes that change with tokio's (paused) time.
+//! The state of the fake Fly: machines and volumes that change with tokio's paused time.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,15 +9,15 @@ use gastown_domain::ports::{MachineSpec, ObservedMachine, ObservedVolume};
 use gastown_domain::{AppName, MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
 
-use crate::graves::Grave;
-use crate::keys::PausedClock;
-use crate::lags::Lag;
+use crate::deletions::Deletion;
+use crate::env::PausedClock;
+use crate::list_lag::ListLag;
 
 pub(crate) const BOOT: Duration = Duration::from_secs(2);
 pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
 pub(crate) const STOP: Duration = Duration::from_secs(1);
-pub(crate) const LEAVE: Duration = Duration::from_secs(1);
-/// A volume stays bound a while after its machine is gone.
+pub(crate) const DELETION: Duration = Duration::from_secs(1);
+/// The time that a volume stays bound after its machine is gone.
 pub(crate) const RELEASE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub(crate) struct Machine {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) phase: Phase,
-    /// Reads show nothing of it until then.
-    pub(crate) unseen_until: Option<Instant>,
+    /// Reads do not return it before this time.
+    pub(crate) invisible_until: Option<Instant>,
     pub(crate) made_at: Instant,
 }
 
 impl Machine {
-    pub(crate) fn is_shown(&self) -> bool {
-        self.unseen_until.is_none_or(|until| Instant::now() >= until)
+    pub(crate) fn is_visible(&self) -> bool {
+        self.invisible_until.is_none_or(|until| Instant::now() >= until)
     }
 
     pub(crate) fn power(&self) -> Power {
@@ -70,7 +70,7 @@ impl Machine {
         self.name == town.machine_name() || self.metadata.get("gastown_town_id") == Some(&town.to_string())
     }
 
-    fn sighting(&self, unreachable_host: bool) -> ObservedMachine {
+    fn observed(&self, unreachable_host: bool) -> ObservedMachine {
         let power = if unreachable_host { Power::Changing } else { self.power() };
         ObservedMachine { id: self.id.clone(), power, volume: Some(self.volume.clone()) }
     }
@@ -85,21 +85,21 @@ pub(crate) struct Volume {
     pub(crate) held_by: Option<MachineId>,
     pub(crate) destroying: Option<Instant>,
     pub(crate) gone: bool,
-    /// The sandbox keeps its rigs on its volume.
+    /// The rigs of the sandbox, which are stored on the volume.
     pub(crate) rigs: Vec<SandboxRig>,
-    /// A machine has booted on it: there may be somebody's data on it, whether or not anybody was told.
+    /// True once a machine has booted on it. It may contain user data from then on, even if no call reported the boot.
     pub(crate) used: bool,
-    /// Reads show nothing of it until then.
-    pub(crate) unseen_until: Option<Instant>,
+    /// Reads do not return it before this time.
+    pub(crate) invisible_until: Option<Instant>,
     pub(crate) made_at: Instant,
 }
 
 impl Volume {
-    pub(crate) fn is_shown(&self) -> bool {
-        self.unseen_until.is_none_or(|until| Instant::now() >= until)
+    pub(crate) fn is_visible(&self) -> bool {
+        self.invisible_until.is_none_or(|until| Instant::now() >= until)
     }
 
-    pub(crate) fn sighting(&self) -> ObservedVolume {
+    pub(crate) fn observed(&self) -> ObservedVolume {
         ObservedVolume {
             id: self.id.clone(),
             region: self.region.clone(),
@@ -109,70 +109,70 @@ impl Volume {
     }
 }
 
-/// How lists lag behind what there is.
+/// Which entries a list returns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Lists {
+pub(crate) enum ListView {
     #[default]
-    Whole,
-    MissNewest,
+    Complete,
+    WithoutNewest,
     Empty,
 }
 
-/// Machines, volumes, and how Fly behaves.
+/// Machines and volumes, and switches for how Fly behaves.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one way in which Fly misbehaves, on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each flag is an independent fault of Fly")]
 pub(crate) struct World {
     pub(crate) apps: BTreeSet<AppName>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) volumes: Vec<Volume>,
     /// Names of volumes with data that Fly lost.
-    pub(crate) lost: BTreeSet<String>,
-    /// What our own calls have deleted, in order.
-    pub(crate) graves: Vec<Grave>,
-    /// Regions without room for machines.
-    pub(crate) full: BTreeSet<Region>,
-    /// Every machine is refused for good.
+    pub(crate) lost_volumes: BTreeSet<String>,
+    /// Resources that calls of the control plane deleted, in order.
+    pub(crate) deletions: Vec<Deletion>,
+    /// Regions without capacity for machines.
+    pub(crate) full_regions: BTreeSet<Region>,
+    /// Every machine create is refused permanently.
     pub(crate) machines_refused: bool,
     /// Machines stay `starting`.
     pub(crate) never_start: bool,
-    /// Machines end by themselves as soon as they have started.
+    /// Machines stop as soon as they have started.
     pub(crate) crash_at_boot: bool,
     /// Machines end as `failed`.
     pub(crate) fail_at_boot: bool,
-    /// Machines are destroyed by their host as soon as they have started.
+    /// Hosts destroy machines as soon as they have started.
     pub(crate) vanish_at_boot: bool,
-    /// A volume stays bound for a few seconds only after its machine is gone.
+    /// Volumes stay bound for only a few seconds after their machine is gone.
     pub(crate) volumes_are_released_soon: bool,
-    /// Deleted volumes are listed for minutes.
-    pub(crate) volumes_leave_slowly: bool,
-    /// Deletes of machines are answered well and do nothing.
+    /// Deleted volumes are still listed for minutes.
+    pub(crate) volumes_are_deleted_slowly: bool,
+    /// Deletes of machines succeed and have no effect.
     pub(crate) deletes_are_ignored: bool,
-    /// Sandboxes say that they are not well.
-    pub(crate) unwell: bool,
-    /// The hosts do not answer: machines read as something that nothing can be decided on.
+    /// Sandboxes report that they are unhealthy.
+    pub(crate) sandboxes_unhealthy: bool,
+    /// Hosts do not respond: machines are read in a state that allows no decision.
     pub(crate) unreachable_hosts: bool,
     /// Rigs that cannot be cloned.
     pub(crate) refused_rigs: BTreeSet<String>,
-    /// Rigs that somebody works in.
+    /// Rigs that are in use.
     pub(crate) busy_rigs: BTreeSet<String>,
-    /// Rigs that their sandbox has said it refuses, and those that somebody works in.
-    pub(crate) rigs_told_no: Vec<(TownId, String)>,
-    pub(crate) rigs_in_the_way: Vec<(TownId, String)>,
-    /// How the list being answered lags behind.
-    pub(crate) lists: Lists,
-    /// What is made now shows from then on.
-    pub(crate) made_unseen_until: Option<Instant>,
-    /// How lists of each town's volumes lagged.
-    lags: RefCell<BTreeMap<TownId, Lag>>,
-    /// Until then the oldest thing in each list of everything cannot be read.
-    pub(crate) garbled_until: Option<Instant>,
-    /// Fly's own clock, for when things were made.
+    /// Rigs that a sandbox refused to add, and rigs that it refused to remove because they are in use.
+    pub(crate) refused_rig_calls: Vec<(TownId, String)>,
+    pub(crate) busy_rig_calls: Vec<(TownId, String)>,
+    /// The entries that the current list returns.
+    pub(crate) list_view: ListView,
+    /// Resources that are created now are invisible until this time.
+    pub(crate) created_invisible_until: Option<Instant>,
+    /// How far the lists of each town's volumes lagged.
+    list_lags: RefCell<BTreeMap<TownId, ListLag>>,
+    /// Until this time, the oldest entry of each inventory list cannot be parsed.
+    pub(crate) lists_incomplete_until: Option<Instant>,
+    /// Fly's own clock, which dates the creation of resources.
     clock: Option<PausedClock>,
     serial: u32,
 }
 
 impl World {
-    /// Brings everything to the state it has by now.
+    /// Advances everything to the given time.
     pub(crate) fn tick(&mut self, now: Instant) {
         for machine in &mut self.machines {
             let before = machine.phase;
@@ -220,56 +220,57 @@ impl World {
         self.machines.iter().filter(|machine| !machine.is_gone() && machine.belongs_to(town)).collect()
     }
 
-    /// A town's volumes. Asked for while a list is answered, it is noted whether that list lags.
+    /// Returns the volumes of a town. Also counts whether the current list lags.
     pub(crate) fn volumes_of(&self, town: TownId) -> Vec<&Volume> {
         let volumes: Vec<_> =
             self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect();
-        let lags = self.lists != Lists::Whole;
-        self.lags.borrow_mut().entry(town).or_default().count(lags, volumes.is_empty());
+        let lags = self.list_view != ListView::Complete;
+        self.list_lags.borrow_mut().entry(town).or_default().observe_list(lags, volumes.is_empty());
         volumes
     }
 
-    /// Towns of whose volumes lists showed too little more than so many times in a row, and not for want of volumes alone.
-    pub(crate) fn hidden_for_longer_than(&self, lists: usize) -> BTreeSet<TownId> {
-        self.lags.borrow().iter().filter(|(_, lag)| lag.longest > lists).map(|(town, _)| *town).collect()
+    /// Returns the towns with a run of more than `lists` consecutive lists that showed too few volumes. At least one
+    /// list of the run lagged; before the others, the volume may not have existed.
+    pub(crate) fn hidden_in_more_lists_than(&self, lists: usize) -> BTreeSet<TownId> {
+        self.list_lags.borrow().iter().filter(|(_, lag)| lag.longest > lists).map(|(town, _)| *town).collect()
     }
 
-    /// What a list shows of these, the newest of which comes last.
-    pub(crate) fn listed<T>(&self, there: impl IntoIterator<Item = T>) -> Vec<T> {
-        let mut there: Vec<_> = there.into_iter().collect();
-        match self.lists {
-            Lists::Whole => {}
-            Lists::MissNewest => drop(there.pop()),
-            Lists::Empty => there.clear(),
+    /// Returns the entries that a list shows of these. The newest entry comes last.
+    pub(crate) fn listed<T>(&self, entries: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        match self.list_view {
+            ListView::Complete => {}
+            ListView::WithoutNewest => drop(entries.pop()),
+            ListView::Empty => entries.clear(),
         }
-        there
+        entries
     }
 
-    /// What can be read of a list of everything, and whether that is all of it.
+    /// Returns the parsable entries of an inventory list, and whether they are all of it.
     pub(crate) fn readable<T>(&self, mut listed: Vec<T>) -> (Vec<T>, bool) {
-        let is_garbled = self.is_garbled(Instant::now());
-        let is_whole = listed.is_empty() || !is_garbled;
+        let lists_are_incomplete = self.lists_are_incomplete(Instant::now());
+        let is_whole = listed.is_empty() || !lists_are_incomplete;
         if !is_whole {
             drop(listed.remove(0));
         }
         (listed, is_whole)
     }
 
-    pub(crate) fn is_garbled(&self, now: Instant) -> bool {
-        self.garbled_until.is_some_and(|until| now < until)
+    pub(crate) fn lists_are_incomplete(&self, now: Instant) -> bool {
+        self.lists_incomplete_until.is_some_and(|until| now < until)
     }
 
-    /// Fly's clock.
+    /// Converts an instant to Fly's clock.
     pub(crate) fn date(&self, at: Instant) -> DateTime<Utc> {
         self.clock.map_or(DateTime::UNIX_EPOCH, |clock| clock.at(at))
     }
 
-    pub(crate) fn runs_by(&mut self, clock: PausedClock) {
+    pub(crate) fn set_clock(&mut self, clock: PausedClock) {
         self.clock = Some(clock);
     }
 
-    pub(crate) fn sight_machine(&self, machine: &Machine) -> ObservedMachine {
-        machine.sighting(self.unreachable_hosts)
+    pub(crate) fn observe_machine(&self, machine: &Machine) -> ObservedMachine {
+        machine.observed(self.unreachable_hosts)
     }
 
     pub(crate) fn add_machine(&mut self, spec: &MachineSpec, now: Instant) -> MachineId {
@@ -283,7 +284,7 @@ impl World {
             env: spec.env.clone(),
             metadata: spec.metadata.clone(),
             phase: Phase::Starting(now + BOOT),
-            unseen_until: self.made_unseen_until,
+            invisible_until: self.created_invisible_until,
             made_at: now,
         });
         if let Some(volume) = self.volume(&spec.volume) {
@@ -292,7 +293,7 @@ impl World {
         id
     }
 
-    /// In the first app.
+    /// Adds a volume in the first app.
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> ObservedVolume {
         self.add_volume_in(self.apps.first().cloned().unwrap(), town, region)
     }
@@ -308,11 +309,11 @@ impl World {
             gone: false,
             rigs: Vec::new(),
             used: false,
-            unseen_until: self.made_unseen_until,
+            invisible_until: self.created_invisible_until,
             made_at: Instant::now(),
         };
         self.volumes.push(volume.clone());
-        volume.sighting()
+        volume.observed()
     }
 
     pub(crate) fn next(&mut self) -> u32 {

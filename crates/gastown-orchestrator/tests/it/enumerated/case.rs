@@ -1,18 +1,18 @@
-//! One history: a scenario, and what strikes it at which of its calls.
+//! One test case: a scenario, and the faults that are injected into its calls.
 
 use std::sync::MutexGuard;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::fixture::Fixture;
 use super::scenario::Scenario;
-use super::stage::Stage;
-use crate::faults::{Call, Fault, Hit, Schedule, listed};
+use crate::faults::{Call, Fault, InjectedFault, Schedule, listed};
 use crate::process::HANG;
 
 listed! {
-    /// Which calls are counted.
-    Line {
+    /// A kind of connection whose calls are counted.
+    Channel {
         /// To Fly and the sandboxes.
         Provider,
         /// To the registry.
@@ -20,123 +20,130 @@ listed! {
     }
 }
 
-impl Line {
-    fn schedule(self, stage: &Stage) -> MutexGuard<'_, Schedule> {
+impl Channel {
+    fn schedule(self, fixture: &Fixture) -> MutexGuard<'_, Schedule> {
         match self {
-            Self::Provider => stage.bench.fly.schedule(),
-            Self::Registry => stage.bench.store.schedule(),
+            Self::Provider => fixture.bench.fly.schedule(),
+            Self::Registry => fixture.bench.store.schedule(),
         }
     }
 }
 
-/// What strikes, and where: the `at`th call of a line, counted from the beginning.
+/// A fault and its place: the `at`th call of a channel, counted from the beginning.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Strike {
-    pub(super) line: Line,
+pub(super) struct Injection {
+    pub(super) channel: Channel,
     pub(super) at: usize,
     pub(super) call: Call,
     pub(super) fault: Fault,
 }
 
-/// One history to be told.
+/// A test case.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) scenario: Scenario,
-    pub(super) strikes: Vec<Strike>,
+    pub(super) injections: Vec<Injection>,
 }
 
-/// The calls of one line that a history made.
+/// The calls of a case on one channel.
 pub(super) struct Calls {
-    pub(super) line: Line,
-    /// Those until it was at its end, and after them those of the recovery.
+    pub(super) channel: Channel,
+    /// The calls of the scenario, followed by those of the recovery.
     pub(super) all: Vec<Call>,
     times: Vec<Instant>,
-    /// How many it made itself.
-    pub(super) own: usize,
+    /// The number of calls that the scenario made.
+    pub(super) before_recovery: usize,
 }
 
-/// What came of a history.
-pub(super) struct Told {
+/// The result of a case.
+pub(super) struct CaseReport {
     pub(super) case: Case,
     pub(super) calls: Vec<Calls>,
-    pub(super) hits: Vec<Hit>,
-    /// Sweeps until all was quiet.
+    pub(super) injected: Vec<InjectedFault>,
+    /// The number of sweeps until everything was quiet.
     pub(super) sweeps: usize,
 }
 
 impl Case {
-    /// Whether a process stands still between its last word to the registry and what it asks Fly for.
+    /// Returns true if a process hangs between its last registry call and a call to Fly.
     pub(super) fn hangs_at_fly(&self) -> bool {
-        self.strikes.iter().any(|it| it.fault == Fault::HangBefore && matches!(it.call, Call::Fly(_)))
+        self.injections.iter().any(|it| it.fault == Fault::HangBefore && matches!(it.call, Call::Fly(_)))
     }
 
     pub(super) const fn undisturbed(scenario: Scenario) -> Self {
-        Self { scenario, strikes: Vec::new() }
+        Self { scenario, injections: Vec::new() }
     }
 
-    /// The same, and something more strikes.
-    pub(super) fn and(&self, line: Line, at: usize, call: Call, fault: Fault) -> Self {
-        let mut strikes = self.strikes.clone();
-        strikes.push(Strike { line, at, call, fault });
-        Self { scenario: self.scenario, strikes }
+    /// Returns this case with one more fault.
+    pub(super) fn with(&self, channel: Channel, at: usize, call: Call, fault: Fault) -> Self {
+        let mut injections = self.injections.clone();
+        injections.push(Injection { channel, at, call, fault });
+        Self { scenario: self.scenario, injections }
     }
 
-    /// Lets it happen, lets recovery run, and checks that all is well and that what was to strike has struck.
-    pub(super) async fn tell(self) -> Told {
-        let stage = self.scenario.stage().await;
-        for strike in &self.strikes {
-            strike.line.schedule(&stage).at(strike.at, strike.fault);
+    /// Runs the scenario and the recovery. Asserts the invariants, and that every fault was injected.
+    pub(super) async fn run(self) -> CaseReport {
+        let fixture = self.scenario.set_up().await;
+        for injection in &self.injections {
+            injection.channel.schedule(&fixture).at(injection.at, injection.fault);
         }
-        if self.strikes.iter().any(|strike| strike.fault.hangs()) {
-            // Somebody else takes over meanwhile; then the stale holder goes on, and may do so for a while.
-            tokio::join!(self.scenario.happen(&stage), self.rival(&stage));
+        if self.injections.iter().any(|injection| injection.fault.hangs()) {
+            // Another process takes over meanwhile. Then the stale holder continues, and may take a while.
+            tokio::join!(self.scenario.run(&fixture), self.run_competitor(&fixture));
             sleep(HANG).await;
         } else {
-            self.scenario.happen(&stage).await;
+            self.scenario.run(&fixture).await;
         }
-        let own: Vec<_> = Line::ALL.iter().map(|line| line.schedule(&stage).journal.len()).collect();
-        let sweeps = stage.recover(&self).await;
-        stage.bench.assert_kept_promises(&self.to_string());
-        self.assert_struck(&stage);
-        let calls = Line::ALL.iter().zip(own).map(|(line, own)| {
-            let schedule = line.schedule(&stage);
-            Calls { line: *line, all: schedule.journal.clone(), times: schedule.times.clone(), own }
+        let before_recovery: Vec<_> =
+            Channel::ALL.iter().map(|channel| channel.schedule(&fixture).journal.len()).collect();
+        let sweeps = fixture.recover(&self).await;
+        fixture.bench.assert_invariants_and_history(&self.to_string());
+        self.assert_injected(&fixture);
+        let calls = Channel::ALL.iter().zip(before_recovery).map(|(channel, before_recovery)| {
+            let schedule = channel.schedule(&fixture);
+            Calls { channel: *channel, all: schedule.journal.clone(), times: schedule.times.clone(), before_recovery }
         });
-        let hits = Line::ALL.iter().flat_map(|line| line.schedule(&stage).hits.clone()).collect();
-        Told { calls: calls.collect(), hits, sweeps, case: self }
+        let injected = Channel::ALL.iter().flat_map(|channel| channel.schedule(&fixture).injected.clone()).collect();
+        CaseReport { calls: calls.collect(), injected, sweeps, case: self }
     }
 
-    /// Another process, from the moment on at which one hangs.
-    async fn rival(&self, stage: &Stage) {
-        let one_hangs = || Line::ALL.iter().any(|line| line.schedule(stage).hits.iter().any(|hit| hit.fault.hangs()));
+    /// Runs another process from the moment at which one hangs.
+    async fn run_competitor(&self, fixture: &Fixture) {
+        let one_hangs = || {
+            Channel::ALL
+                .iter()
+                .any(|channel| channel.schedule(fixture).injected.iter().any(|injected| injected.fault.hangs()))
+        };
         for _ in 0..HANG.as_secs() {
             sleep(Duration::from_secs(1)).await;
             if one_hangs() {
-                stage.recover(self).await;
+                fixture.recover(self).await;
                 return;
             }
         }
     }
 
-    /// A fault point that is not reached fails the test: each strike hit the call that it was meant for.
-    fn assert_struck(&self, stage: &Stage) {
-        for strike in &self.strikes {
-            let hits = strike.line.schedule(stage).hits.clone();
-            let meant = |hit: &Hit| (hit.at, hit.call, hit.fault) == (strike.at, strike.call, strike.fault);
-            assert!(hits.iter().any(meant), "{self}: not reached: {strike:?} in {hits:?}");
+    /// Asserts that each fault was injected into its intended call. A call that is not reached fails the test.
+    fn assert_injected(&self, fixture: &Fixture) {
+        for injection in &self.injections {
+            let injected = injection.channel.schedule(fixture).injected.clone();
+            let is_intended = |injected: &InjectedFault| {
+                (injected.at, injected.call, injected.fault) == (injection.at, injection.call, injection.fault)
+            };
+            assert!(injected.iter().any(is_intended), "{self}: {injection:?} was not injected, only {injected:?}");
         }
     }
 }
 
-impl Told {
-    /// The first calls of each line after the one that was struck, in the history or in its recovery.
-    pub(super) fn calls_after_the_strike(&self, at_most: usize) -> Vec<(Line, usize, Call)> {
-        let Some(struck_at) = self.hits.iter().map(|hit| hit.when).max() else { return Vec::new() };
+impl CaseReport {
+    /// Returns the first calls of each channel after the last fault, in the scenario or in its recovery.
+    pub(super) fn calls_after_the_fault(&self, at_most: usize) -> Vec<(Channel, usize, Call)> {
+        let Some(injected_at) = self.injected.iter().map(|injected| injected.when).max() else { return Vec::new() };
         let mut after = Vec::new();
         for calls in &self.calls {
-            let earlier = calls.times.iter().take_while(|time| **time <= struck_at).count();
+            let earlier = calls.times.iter().take_while(|time| **time <= injected_at).count();
             let later = calls.all.iter().copied().enumerate().skip(earlier).take(at_most);
-            after.extend(later.map(|(at, call)| (calls.line, at, call)));
+            after.extend(later.map(|(at, call)| (calls.channel, at, call)));
         }
         after
     }
@@ -145,7 +152,7 @@ impl Told {
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.scenario)?;
-        for Strike { at, call, fault, .. } in &self.strikes {
+        for Injection { at, call, fault, .. } in &self.injections {
             write!(f, ", {fault:?} at call {at}, {call:?}")?;
         }
         Ok(())

@@ -1,32 +1,32 @@
-//! Which calls each scenario is supposed to make: one that it makes no longer has lost its faults, one that is new wants
-//! to be seen by whoever added it.
+//! The calls that each scenario makes. A call that disappears loses the cases of its faults, and a new call must be
+//! reviewed.
 
 use std::collections::HashSet;
 
 use gastown_domain::ports::Action;
 
-use super::case::Told;
+use super::case::CaseReport;
 use super::scenario::Scenario;
 use crate::faults::{Call, Query};
 
-/// What no scenario calls: it is there for the operator's commands and the metrics, which only read.
-const FOR_OPERATORS: [Query; 1] = [Query::PassStates];
+/// Queries that no scenario makes. Only the operator's commands and the metrics use them, to read.
+const FOR_OPERATORS: [Query; 1] = [Query::JobStates];
 
-/// To Fly, to the sandbox, to the registry.
+/// Calls to Fly, to the sandbox and to the registry.
 type Kinds = (&'static [Action], &'static [Call], &'static [Query]);
 
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "a table, three lines for each scenario")]
+#[expect(clippy::too_many_lines, reason = "a table with three lines for each scenario")]
 const fn expected(scenario: Scenario) -> Kinds {
     use Action::{
         AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, Other,
         ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Accounts, Book, Claim, ClaimDue, ClaimPass, CloseOrphan, Current, DeletingOrphan,
-        EndPass, FindRig, FindTown, Finish, Health, Heartbeat, InsertRig, ListRigs, ListTowns, LoadTown,
-        NoteOrphans, Outcome, ProlongPass, Record, Reinstate, Release, RemoveRig, Renew, Request,
-        SetRigStatus, SettleTown, Stranded, TakeTowns, Unsettled, User,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Health, Heartbeat,
+        InsertRig, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, Request, SetRigStatus, Stranded, TakeTowns,
+        TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
         Scenario::Create => (
@@ -35,19 +35,19 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::CreateWithRig => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health, Call::Rigs, Call::AddRig],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, SetRigStatus, User]),
-        Scenario::SettleRigs => (
+        Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
-            &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, Unsettled]),
-        Scenario::CreateAgain => (
+            &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, TownsWithPendingRigs]),
+        Scenario::RepeatCreate => (
             &[], &[],
             &[AcceptCreate, LoadTown, Outcome]),
-        Scenario::CreateAgainAfterCrash => (
+        Scenario::RepeatCreateAfterCrash => (
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, Unsettled]),
-        Scenario::CreateElsewhere => (
+            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs]),
+        Scenario::CreateInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
-        Scenario::CreateWithSurplus => (
+        Scenario::CreateWithSurplusVolume => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
         Scenario::RollBack => (
@@ -56,13 +56,13 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::RollBackMachine => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
-        Scenario::RollBackUnwell => (
+        Scenario::RollBackUnhealthy => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
         Scenario::Start => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health],
             &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
-        Scenario::StartUnwell => (
+        Scenario::StartUnhealthy => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::StartWithoutVolume => (
@@ -71,7 +71,7 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::StartWithNewRig => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
             &[Claim, FindTown, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, Renew, Request, SetRigStatus, User]),
-        Scenario::StartAnew => (
+        Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadMachine, ReadVolume], &[Call::Health],
             &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::StartRunning => (
@@ -107,7 +107,7 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::RemoveRigByForce => (
             &[], &[Call::RemoveRig],
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
-        Scenario::Look => (
+        Scenario::Read => (
             &[], &[],
             &[Current, FindTown, Health, Heartbeat, ListRigs, ListTowns, LoadTown, User]),
         Scenario::ShutDown => (
@@ -115,59 +115,57 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Claim, Current, LoadTown, Outcome, Record, Release, Renew, User]),
         Scenario::TakeOver => (
             &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, Unsettled]),
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::Reinstate => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, Unsettled]),
-        Scenario::Inspect => (
+            &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, TownsWithPendingRigs]),
+        Scenario::DriftMachineStopped => (
             &[ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectMissing => (
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+        Scenario::DriftMachineMissing => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectReplaced => (
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+        Scenario::DriftMachineReplaced => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectMoved => (
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+        Scenario::DriftVolumeMoved => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
-        Scenario::InspectLost => (
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+        Scenario::DriftVolumeLost => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimPass, EndPass, SettleTown, TakeTowns]),
+            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
-            &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
-        Scenario::SweepInPart => (
+            &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
+        Scenario::SweepIncompleteLists => (
             &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
-            &[Accounts, ClaimPass, Book, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans, ProlongPass]),
-        Scenario::SweepSecond => (
+            &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
+        Scenario::SweepSecondMachine => (
             &[DeleteMachine, ListMachines, ListVolumes, Other, ReadMachine], &[],
-            &[Accounts, Book, ClaimPass, CloseOrphan, DeletingOrphan, EndPass, NoteOrphans]),
+            &[TownRecords, OrphanRecords, ClaimJob, CloseOrphan, RecordDeletion, EndJob, RecordOrphans]),
     }
 }
 
-/// How the calls of an undisturbed history differ from those that it is supposed to make.
-pub(super) fn unexpected(told: &Told) -> Option<String> {
-    let scenario = told.case.scenario;
-    let made: HashSet<Call> = told.calls.iter().flat_map(|calls| calls.all.iter().take(calls.own)).copied().collect();
-    let (actions, visits, queries) = expected(scenario);
+/// Returns the difference between the calls of an undisturbed case and the expected calls.
+pub(super) fn unexpected(report: &CaseReport) -> Option<String> {
+    let scenario = report.case.scenario;
+    let made: HashSet<Call> =
+        report.calls.iter().flat_map(|calls| calls.all.iter().take(calls.before_recovery)).copied().collect();
+    let (actions, sandbox_calls, queries) = expected(scenario);
     let actions = actions.iter().copied().map(Call::Fly);
     let queries = queries.iter().copied().map(Call::Store);
-    let expected: HashSet<Call> = actions.chain(visits.iter().copied()).chain(queries).collect();
+    let expected: HashSet<Call> = actions.chain(sandbox_calls.iter().copied()).chain(queries).collect();
     let (missing, new): (Vec<_>, Vec<_>) = (expected.difference(&made).collect(), made.difference(&expected).collect());
     let differs = !(missing.is_empty() && new.is_empty());
-    differs.then(|| format!("{scenario:?} does not call {missing:?} any more, and now calls {new:?}"))
+    differs.then(|| format!("{scenario:?} no longer calls {missing:?}, and now calls {new:?}"))
 }
 
-/// Whether every call that the ports have was struck in some history.
-pub(super) fn assert_every_call_is_struck(struck: &HashSet<Call>) {
+/// Asserts that every call of the ports got a fault in some case.
+pub(super) fn assert_every_call_is_faulted(faulted: &HashSet<Call>) {
     let is_for_operators = |call: &Call| matches!(call, Call::Store(query) if FOR_OPERATORS.contains(query));
-    let (spared, needed): (Vec<_>, Vec<_>) = Call::all().partition(is_for_operators);
-    let never: Vec<_> = needed.into_iter().filter(|call| !struck.contains(call)).collect();
-    assert!(
-        never.is_empty(),
-        "no scenario makes these calls, so nothing shows what becomes of their faults: {never:?}"
-    );
-    let struck: Vec<_> = spared.into_iter().filter(|call| struck.contains(call)).collect();
-    assert!(struck.is_empty(), "these are called after all: {struck:?}");
+    let (for_operators, required): (Vec<_>, Vec<_>) = Call::all().partition(is_for_operators);
+    let never: Vec<_> = required.into_iter().filter(|call| !faulted.contains(call)).collect();
+    assert!(never.is_empty(), "no scenario makes these calls, so their faults are not tested: {never:?}");
+    let faulted: Vec<_> = for_operators.into_iter().filter(|call| faulted.contains(call)).collect();
+    assert!(faulted.is_empty(), "scenarios do make these calls: {faulted:?}");
 }

@@ -1,99 +1,103 @@
-//! Every fault at every call of everything that happens: whatever strikes, all ends well.
+//! Every fault at every call of every scenario. Everything recovers.
 //!
-//! A scenario is told once undisturbed, which says what calls it makes; then once for each of its calls and each fault that
-//! fits; then again with a second fault soon after the first. `RUST_BACKTRACE=0` and the name of a case in a failure are
-//! all that is needed to find it again: nothing here is random.
+//! A scenario runs once without faults, which lists its calls. Then it runs once for each of its calls and each fault
+//! that fits, and again with a second fault soon after the first. The name of a failed case is enough to find it again,
+//! because nothing is random. Run with `RUST_BACKTRACE=0` for shorter output.
 
 mod case;
 mod expected;
+mod fixture;
 mod scenario;
-mod stage;
 
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cores::{grouped, in_paused_time, on_all_cores, say};
 use crate::faults::{Call, Fault};
-use case::{Case, Line, Told};
-use expected::{assert_every_call_is_struck, unexpected};
+use crate::runner::{grouped, in_paused_time, on_all_cores, print_figures};
+use case::{Case, CaseReport, Channel};
+use expected::{assert_every_call_is_faulted, unexpected};
 use scenario::Scenario;
 
-/// All is quiet so many sweeps after one fault, five seconds apart: nine until the lease of a process that died is over,
+/// The maximum number of sweeps, five seconds apart, after one fault: nine until the lease of a dead process expires,
 /// and a few of work.
-const SWEEPS_AFTER_ONE: usize = 12;
-/// And after two: another lease.
-const SWEEPS_AFTER_TWO: usize = 24;
-/// So many calls after the first fault a second one still strikes.
-const SOON: usize = 3;
+const MAX_SWEEPS_ONE_FAULT: usize = 12;
+/// The maximum number of sweeps after two faults, which may take another lease.
+const MAX_SWEEPS_TWO_FAULTS: usize = 24;
+/// The number of calls after the first fault that can get a second one.
+const CALLS_AFTER_FIRST: usize = 3;
 
 #[test]
-fn whatever_strikes_at_whatever_call_all_ends_well() {
-    let undisturbed = on_all_cores(Scenario::ALL, |scenario| in_paused_time(Case::undisturbed(*scenario).tell()));
-    let surprises: Vec<_> = undisturbed.iter().filter_map(unexpected).collect();
-    assert!(surprises.is_empty(), "{}", surprises.join("\n"));
+fn every_fault_at_every_call_recovers() {
+    let undisturbed = on_all_cores(Scenario::ALL, |scenario| in_paused_time(Case::undisturbed(*scenario).run()));
+    let differences: Vec<_> = undisturbed.iter().filter_map(unexpected).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 
-    let singles = all_well(undisturbed.iter().flat_map(single_faults).collect());
-    report("one fault", &singles, SWEEPS_AFTER_ONE);
-    let struck: HashSet<Call> = singles.iter().flat_map(|told| told.hits.iter().map(|hit| hit.call)).collect();
-    assert_every_call_is_struck(&struck);
+    let singles = run_all(undisturbed.iter().flat_map(single_faults).collect());
+    print_summary("one fault", &singles, MAX_SWEEPS_ONE_FAULT);
+    let faulted: HashSet<Call> =
+        singles.iter().flat_map(|report| report.injected.iter().map(|injected| injected.call)).collect();
+    assert_every_call_is_faulted(&faulted);
 
-    let pairs = all_well(singles.iter().flat_map(second_faults).collect());
-    report("two faults", &pairs, SWEEPS_AFTER_TWO);
+    let pairs = run_all(singles.iter().flat_map(second_faults).collect());
+    print_summary("two faults", &pairs, MAX_SWEEPS_TWO_FAULTS);
 }
 
-/// Every fault that fits, at every call that the scenario makes.
-fn single_faults(told: &Told) -> Vec<Case> {
+/// Returns one case for each call of the scenario and each fault that fits.
+fn single_faults(report: &CaseReport) -> Vec<Case> {
     let mut cases = Vec::new();
-    for calls in &told.calls {
-        for (at, call) in calls.all.iter().copied().enumerate().take(calls.own) {
+    for calls in &report.calls {
+        for (at, call) in calls.all.iter().copied().enumerate().take(calls.before_recovery) {
             let faults = Fault::ALL.iter().filter(|fault| fault.fits(call));
-            cases.extend(faults.map(|fault| told.case.and(calls.line, at, call, *fault)));
+            cases.extend(faults.map(|fault| report.case.with(calls.channel, at, call, *fault)));
         }
     }
     cases
 }
 
-/// After an answer that got lost and after a crash: another fault at one of the first calls that follow, whoever makes
-/// them.
-fn second_faults(told: &Told) -> Vec<Case> {
-    let after_the_worst = told
-        .case
-        .strikes
-        .iter()
-        .all(|first| first.line == Line::Provider && matches!(first.fault, Fault::ReplyLost | Fault::CrashAfter));
-    if !after_the_worst || !told.case.scenario.has_second_faults() {
+/// Returns the cases with a second fault. It follows a lost response or a crash, at one of the next calls of any
+/// process.
+fn second_faults(report: &CaseReport) -> Vec<Case> {
+    let after_lost_reply_or_crash =
+        report.case.injections.iter().all(|first| {
+            first.channel == Channel::Provider && matches!(first.fault, Fault::ReplyLost | Fault::CrashAfter)
+        });
+    if !after_lost_reply_or_crash || !report.case.scenario.has_second_faults() {
         return Vec::new();
     }
     let mut cases = Vec::new();
-    for (line, at, call) in told.calls_after_the_strike(SOON) {
+    for (channel, at, call) in report.calls_after_the_fault(CALLS_AFTER_FIRST) {
         let faults = [Fault::ReplyLost, Fault::ServerError, Fault::EmptyList, Fault::CrashAfter];
         let faults = faults.into_iter().filter(|fault| fault.fits(call));
-        cases.extend(faults.map(|fault| told.case.and(line, at, call, fault)));
+        cases.extend(faults.map(|fault| report.case.with(channel, at, call, fault)));
     }
     cases
 }
 
-/// Tells all of them; if any goes wrong, says which.
-fn all_well(cases: Vec<Case>) -> Vec<Told> {
-    let tell = |case: Case| {
+/// Runs all cases. Panics with the names of those that fail.
+fn run_all(cases: Vec<Case>) -> Vec<CaseReport> {
+    let run = |case: Case| {
         let name = case.to_string();
-        catch_unwind(AssertUnwindSafe(|| in_paused_time(case.tell()))).map_err(|_| name)
+        catch_unwind(AssertUnwindSafe(|| in_paused_time(case.run()))).map_err(|_| name)
     };
-    let (told, wrong): (Vec<_>, Vec<_>) = on_all_cores(cases, tell).into_iter().partition(Result::is_ok);
-    let wrong: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
-    assert!(wrong.is_empty(), "{} cases do not end well, each told above:\n{}", wrong.len(), wrong.join("\n"));
-    told.into_iter().filter_map(Result::ok).collect()
+    let (reports, failed): (Vec<_>, Vec<_>) = on_all_cores(cases, run).into_iter().partition(Result::is_ok);
+    let failed: Vec<_> = failed.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{} cases failed (details above):\n{}", failed.len(), failed.join("\n"));
+    reports.into_iter().filter_map(Result::ok).collect()
 }
 
-fn report(what: &str, told: &[Told], bound: usize) {
+fn print_summary(what: &str, reports: &[CaseReport], max_sweeps: usize) {
     let mut cases: BTreeMap<Scenario, usize> = BTreeMap::new();
-    for told in told {
-        *cases.entry(told.case.scenario).or_default() += 1;
+    for report in reports {
+        *cases.entry(report.case.scenario).or_default() += 1;
     }
     let cases: Vec<_> = cases.into_iter().map(|(scenario, cases)| format!("{scenario:?} {}", grouped(cases))).collect();
-    let longest = told.iter().max_by_key(|told| told.sweeps).map(|told| (told.sweeps, told.case.to_string()));
+    let longest =
+        reports.iter().max_by_key(|report| report.sweeps).map(|report| (report.sweeps, report.case.to_string()));
     let (sweeps, longest) = longest.unwrap_or_default();
-    let total = grouped(told.len());
-    say(&format!("enumerated, {what}: {total} cases: {}; all quiet after {sweeps} sweeps at most", cases.join(", ")));
-    assert!(sweeps <= bound, "{longest}: all is quiet after {sweeps} sweeps only, and {bound} were promised");
+    let total = grouped(reports.len());
+    print_figures(&format!(
+        "enumerated, {what}: {total} cases: {}; all quiet after at most {sweeps} sweeps",
+        cases.join(", ")
+    ));
+    assert!(sweeps <= max_sweeps, "{longest}: quiet after {sweeps} sweeps, at most {max_sweeps} are allowed");
 }

@@ -1,4 +1,4 @@
-//! What happens: every operation, from every state that matters, and what goes on without anybody asking.
+//! The scenarios: every operation from every relevant state, and the periodic jobs.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,293 +7,313 @@ use gastown_domain::TownId;
 use gastown_domain::ports::{Action, HomeCalls as _, RemoveRig, Towns as _};
 use tokio::time::Instant;
 
-use super::stage::{
-    Stage, abandoned, deleted_by_an_operator, inspected, keyed, once_asked_for, rig, searched, until_it_dies, with_rig,
+use super::fixture::{
+    Fixture, abandoned_create, attempt, delete_as_operator, keyed, rig, run_drift_detector, run_orphan_sweeper,
+    wait_for_call, with_rig,
 };
 use crate::bench::{Bench, Replica, alice, request};
 use crate::faults::listed;
 use crate::world::Phase;
 
-/// The patience with what never gets well: the looks of minutes would be the same again and again.
-const SHORT: Duration = Duration::from_secs(10);
+/// A short timeout for what never succeeds. A longer one would only repeat the same observations.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Long enough for the orphans' grace to be over; the next pass is whole.
-const IN_PART: Duration = Duration::from_secs(5000);
+/// Longer than the grace period of orphans. The pass after it reads complete lists.
+const LISTS_INCOMPLETE_FOR: Duration = Duration::from_secs(5000);
 
 listed! {
-    /// Something that happens, at whose every call something else may happen.
+    /// A scenario, into whose every call faults are injected.
     Scenario {
         Create,
-        /// With a first rig.
+        /// Creates a town with a first rig.
         CreateWithRig,
-        /// Asked for again with the same idempotency key, when it is there.
-        CreateAgain,
-        /// The same when its process has died half-way; the caller waits until workers have taken it over.
-        CreateAgainAfterCrash,
-        /// The first region has no room for machines.
-        CreateElsewhere,
-        /// The answer that said which volume was made got lost, and so did the volume in the list.
-        CreateWithSurplus,
-        /// Fly refuses the machine for good: the create is undone.
+        /// Repeats a finished create with the same idempotency key.
+        RepeatCreate,
+        /// Repeats a create whose process has died. The caller waits until workers have taken it over.
+        RepeatCreateAfterCrash,
+        /// The first region has no capacity for machines.
+        CreateInSecondRegion,
+        /// The response of the volume create is lost, and lists do not show the volume.
+        CreateWithSurplusVolume,
+        /// Fly refuses the machine permanently, and the create is rolled back.
         RollBack,
-        /// The machine is made and fails at boot: it is undone too.
+        /// The machine is created and fails at boot, and the create is rolled back.
         RollBackMachine,
-        /// The machine runs, and its sandbox never gets well: the same at the deadline.
-        RollBackUnwell,
+        /// The machine runs, and its sandbox never becomes healthy. The create is rolled back at the deadline.
+        RollBackUnhealthy,
         Start,
-        /// The sandbox does not get well any more: at the deadline the start becomes a stop.
-        StartUnwell,
-        /// The stopped town's volume is lost: the start is refused.
+        /// The sandbox does not become healthy, and the start becomes a stop at the deadline.
+        StartUnhealthy,
+        /// The stopped town's volume is lost, and the start is refused.
         StartWithoutVolume,
-        /// Of a stopped town that was given a rig.
+        /// Starts a stopped town after a rig was added to it.
         StartWithNewRig,
-        /// The stopped town's machine is gone: another is made on its volume.
-        StartAnew,
+        /// The stopped town's machine is gone, and the start creates another one on its volume.
+        StartWithNewMachine,
         StartRunning,
         Stop,
         /// The running town's machine is gone.
         StopWithoutMachine,
         Destroy,
         DestroyStopped,
-        /// Pre-empts a create in flight, a start, a stop.
+        /// A destroy that pre-empts a create, a start or a stop.
         DestroyCreating,
         DestroyStarting,
         DestroyStopping,
         AddRig,
         RemoveRig,
-        /// Though somebody works in it.
+        /// Removes a rig that is in use.
         RemoveRigByForce,
-        /// Workers add and remove what could not be when it was asked for.
-        SettleRigs,
-        /// What its owner and its sandbox ask of a town in between.
-        Look,
-        /// The process that creates a town is shut down in good order, another goes on.
+        /// Workers add and remove rigs that could not be changed at the time of the request.
+        ReconcileRigs,
+        /// The read calls of the owner, and the calls of the sandbox.
+        Read,
+        /// The process that creates a town shuts down gracefully, and another one continues.
         ShutDown,
-        /// The process that created a town is dead, workers take it over.
+        /// The process that created a town is dead, and workers take over.
         TakeOver,
-        /// A tombstone that nobody drives still has its machine: workers take it up.
+        /// A tombstone without an operation still has its machine. Workers reinstate its removal.
         Reinstate,
-        /// Somebody else stopped the machine of a running town: the inspector tells its row.
-        Inspect,
-        /// The running town's machine is gone, is another one, mounts the volume that Fly moved the data to; the stopped
-        /// town's volume is lost.
-        InspectMissing,
-        InspectReplaced,
-        InspectMoved,
-        InspectLost,
-        /// A machine and a volume belong to nobody: the orphan sweeper removes them, and no other.
+        /// An external change stopped the machine of a running town. The drift detector updates the row.
+        DriftMachineStopped,
+        /// The running town's machine is gone, was replaced, or mounts a volume that Fly moved. The stopped town's
+        /// volume is lost.
+        DriftMachineMissing,
+        DriftMachineReplaced,
+        DriftVolumeMoved,
+        DriftVolumeLost,
+        /// A machine and a volume belong to no town. The orphan sweeper deletes exactly these.
         SweepOrphans,
-        /// The same while for long something in each list cannot be read: until then nothing is removed.
-        SweepInPart,
-        /// A living town has a second machine: the orphan sweeper reports it, an operator deletes it.
-        SweepSecond,
+        /// The same while lists are incomplete for a long time. Nothing is deleted until then.
+        SweepIncompleteLists,
+        /// A living town has a second machine. The orphan sweeper reports it, and an operator deletes it.
+        SweepSecondMachine,
     }
 }
 
 impl Scenario {
-    /// Whether a second fault is told of soon after the first: of what somebody asked for and waits for.
+    /// Returns true if a second fault is tested soon after the first. It is tested where a caller waits for the result.
     pub(super) const fn has_second_faults(self) -> bool {
         match self {
-            Self::Create | Self::CreateWithRig | Self::CreateAgain | Self::CreateElsewhere => true,
+            Self::Create | Self::CreateWithRig | Self::RepeatCreate | Self::CreateInSecondRegion => true,
             Self::RollBack => true,
-            Self::Start | Self::StartAnew | Self::StartRunning | Self::StartWithoutVolume => true,
+            Self::Start | Self::StartWithNewMachine | Self::StartRunning | Self::StartWithoutVolume => true,
             Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopped => true,
             Self::DestroyCreating | Self::DestroyStarting | Self::DestroyStopping => true,
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce => true,
-            // It is two faults already, and so is this.
-            Self::CreateWithSurplus | Self::CreateAgainAfterCrash => false,
-            // It comes up as a create and goes as a destroy does, whose second faults are told.
+            // These are two faults already.
+            Self::CreateWithSurplusVolume | Self::RepeatCreateAfterCrash => false,
+            // It starts as a create and ends as a destroy, and both have second faults.
             Self::RollBackMachine => false,
-            // The same looks again and again until the deadline: too many calls, and too much alike, for two of each.
-            Self::RollBackUnwell | Self::StartUnwell => false,
-            // A start whose second faults are told, and rigs that workers settle.
+            // They repeat the same observations until the deadline. That is too many similar calls for two faults.
+            Self::RollBackUnhealthy | Self::StartUnhealthy => false,
+            // A start, which has second faults, and rigs that workers add.
             Self::StartWithNewRig => false,
-            // Nobody waits for these: what one of them does not do, the next pass or process does.
-            Self::SettleRigs | Self::Look | Self::ShutDown | Self::TakeOver | Self::Reinstate => false,
-            Self::Inspect | Self::InspectMissing | Self::InspectReplaced | Self::InspectMoved => false,
-            Self::InspectLost | Self::SweepOrphans | Self::SweepInPart | Self::SweepSecond => false,
+            // No caller waits for these. The next pass or process finishes what one of them leaves.
+            Self::ReconcileRigs | Self::Read | Self::ShutDown | Self::TakeOver | Self::Reinstate => false,
+            Self::DriftMachineStopped
+            | Self::DriftMachineMissing
+            | Self::DriftMachineReplaced
+            | Self::DriftVolumeMoved => false,
+            Self::DriftVolumeLost | Self::SweepOrphans | Self::SweepIncompleteLists | Self::SweepSecondMachine => false,
         }
     }
 
-    /// Everything as it is before.
-    pub(super) async fn stage(self) -> Stage {
+    /// Sets up the state before the scenario.
+    pub(super) async fn set_up(self) -> Fixture {
         let mut bench = Bench::new();
         bench.fly.world().volumes_are_released_soon = true;
         let policy = &mut bench.settings.policy;
         match self {
-            Self::RollBackUnwell => policy.create_timeout = SHORT,
-            Self::StartUnwell => policy.start_timeout = SHORT,
+            Self::RollBackUnhealthy => policy.create_timeout = SHORT_TIMEOUT,
+            Self::StartUnhealthy => policy.start_timeout = SHORT_TIMEOUT,
             _ => {}
         }
         let town = match self {
-            Self::Create | Self::CreateWithRig | Self::CreateElsewhere | Self::CreateWithSurplus => None,
-            Self::RollBack | Self::RollBackMachine | Self::RollBackUnwell => None,
+            Self::Create | Self::CreateWithRig | Self::CreateInSecondRegion | Self::CreateWithSurplusVolume => None,
+            Self::RollBack | Self::RollBackMachine | Self::RollBackUnhealthy => None,
             Self::DestroyCreating | Self::ShutDown => None,
-            Self::TakeOver => Some(abandoned(&bench, request("mill")).await),
-            Self::CreateAgainAfterCrash => Some(abandoned(&bench, keyed()).await),
-            Self::Start | Self::StartAnew | Self::StartUnwell | Self::StartWithoutVolume | Self::StartWithNewRig => {
+            Self::TakeOver => Some(abandoned_create(&bench, request("mill")).await),
+            Self::RepeatCreateAfterCrash => Some(abandoned_create(&bench, keyed()).await),
+            Self::Start
+            | Self::StartWithNewMachine
+            | Self::StartUnhealthy
+            | Self::StartWithoutVolume
+            | Self::StartWithNewRig => Some(bench.stopped("mill").await.id),
+            Self::DestroyStopped | Self::DestroyStarting | Self::DriftVolumeLost => {
                 Some(bench.stopped("mill").await.id)
             }
-            Self::DestroyStopped | Self::DestroyStarting | Self::InspectLost => Some(bench.stopped("mill").await.id),
-            Self::CreateAgain => Some(bench.replica().towns.create_town(&alice(), keyed()).await.unwrap().id),
+            Self::RepeatCreate => Some(bench.replica().towns.create_town(&alice(), keyed()).await.unwrap().id),
             Self::StartRunning | Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopping => {
                 Some(bench.running("mill").await.id)
             }
-            Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce | Self::SettleRigs | Self::Look => {
+            Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce | Self::ReconcileRigs | Self::Read => {
                 Some(bench.running("mill").await.id)
             }
-            Self::Reinstate | Self::Inspect | Self::InspectMissing | Self::InspectReplaced | Self::InspectMoved => {
+            Self::Reinstate
+            | Self::DriftMachineStopped
+            | Self::DriftMachineMissing
+            | Self::DriftMachineReplaced
+            | Self::DriftVolumeMoved => Some(bench.running("mill").await.id),
+            Self::SweepOrphans | Self::SweepIncompleteLists | Self::SweepSecondMachine => {
                 Some(bench.running("mill").await.id)
             }
-            Self::SweepOrphans | Self::SweepInPart | Self::SweepSecond => Some(bench.running("mill").await.id),
         };
-        let mut stage = Stage { scenario: self, bench, town, rig: None };
-        self.prepare(&mut stage).await;
-        stage.bench.fly.schedule().forget();
-        stage.bench.store.schedule().forget();
-        stage
+        let mut fixture = Fixture { scenario: self, bench, town, rig: None };
+        self.prepare(&mut fixture).await;
+        fixture.bench.fly.schedule().clear_journal();
+        fixture.bench.store.schedule().clear_journal();
+        fixture
     }
 
-    /// What is not as usual.
-    async fn prepare(self, stage: &mut Stage) {
+    /// Sets up what is particular to the scenario.
+    async fn prepare(self, fixture: &mut Fixture) {
         let now = Instant::now();
         match self {
-            Self::RollBack => stage.bench.fly.world().machines_refused = true,
-            Self::RollBackMachine => stage.bench.fly.world().fail_at_boot = true,
-            Self::RollBackUnwell | Self::StartUnwell => stage.bench.fly.world().unwell = true,
-            Self::CreateElsewhere => drop(stage.bench.fly.world().full.insert("iad".parse().unwrap())),
-            Self::CreateWithSurplus => stage.lose_answer(),
-            Self::StartAnew => stage.remove_machine().await,
-            Self::StartWithoutVolume | Self::InspectLost => {
-                assert!(stage.bench.fly.world().lose_volume(stage.town()));
+            Self::RollBack => fixture.bench.fly.world().machines_refused = true,
+            Self::RollBackMachine => fixture.bench.fly.world().fail_at_boot = true,
+            Self::RollBackUnhealthy | Self::StartUnhealthy => fixture.bench.fly.world().sandboxes_unhealthy = true,
+            Self::CreateInSecondRegion => drop(fixture.bench.fly.world().full_regions.insert("iad".parse().unwrap())),
+            Self::CreateWithSurplusVolume => fixture.lose_answer(),
+            Self::StartWithNewMachine => fixture.remove_machine().await,
+            Self::StartWithoutVolume | Self::DriftVolumeLost => {
+                assert!(fixture.bench.fly.world().lose_volume(fixture.town()));
             }
             Self::RemoveRig | Self::RemoveRigByForce => {
-                let rig = stage.bench.replica().towns.add_rig(&alice(), rig(stage.town(), "engine")).await.unwrap();
-                stage.rig = Some(rig.id);
+                let rig = fixture.bench.replica().towns.add_rig(&alice(), rig(fixture.town(), "engine")).await.unwrap();
+                fixture.rig = Some(rig.id);
                 if self == Self::RemoveRigByForce {
-                    stage.bench.fly.world().busy_rigs.insert("engine".to_owned());
+                    fixture.bench.fly.world().busy_rigs.insert("engine".to_owned());
                 }
             }
-            Self::SettleRigs => stage.leave_rigs_unsettled().await,
-            Self::Reinstate => stage.hide_by_hand(),
-            Self::Inspect => stage.bench.fly.world().machines[0].phase = Phase::Off,
-            Self::InspectMissing | Self::StopWithoutMachine => {
-                stage.bench.fly.world().machines[0].phase = Phase::Gone(now);
+            Self::ReconcileRigs => fixture.leave_rigs_pending().await,
+            Self::Reinstate => fixture.soft_delete_by_hand(),
+            Self::DriftMachineStopped => fixture.bench.fly.world().machines[0].phase = Phase::Off,
+            Self::DriftMachineMissing | Self::StopWithoutMachine => {
+                fixture.bench.fly.world().machines[0].phase = Phase::Gone(now);
             }
-            Self::InspectReplaced => stage.bench.fly.world().replace_machine(stage.town(), now),
-            Self::InspectMoved => assert!(stage.bench.fly.world().move_volume(stage.town())),
-            Self::SweepOrphans => stage.add_orphans().await,
-            Self::SweepInPart => {
-                stage.add_orphans().await;
-                stage.bench.fly.world().garbled_until = Some(now + IN_PART);
+            Self::DriftMachineReplaced => fixture.bench.fly.world().replace_machine(fixture.town(), now),
+            Self::DriftVolumeMoved => assert!(fixture.bench.fly.world().move_volume(fixture.town())),
+            Self::SweepOrphans => fixture.add_orphans().await,
+            Self::SweepIncompleteLists => {
+                fixture.add_orphans().await;
+                fixture.bench.fly.world().lists_incomplete_until = Some(now + LISTS_INCOMPLETE_FOR);
             }
-            Self::SweepSecond => stage.bench.fly.world().copy_machine(stage.town(), now),
+            Self::SweepSecondMachine => fixture.bench.fly.world().copy_machine(fixture.town(), now),
             _ => {}
         }
     }
 
-    /// Lets it happen; whatever the answer, it has ended or its process is dead.
-    pub(super) async fn happen(self, stage: &Stage) {
-        let replica = stage.bench.replica();
+    /// Runs the scenario until it has ended or its process is dead.
+    pub(super) async fn run(self, fixture: &Fixture) {
+        let replica = fixture.bench.replica();
         let (towns, alice) = (&replica.towns, alice());
         match self {
-            Self::Create | Self::CreateElsewhere | Self::CreateWithSurplus => {
-                until_it_dies(&replica, towns.create_town(&alice, request("mill"))).await;
+            Self::Create | Self::CreateInSecondRegion | Self::CreateWithSurplusVolume => {
+                attempt(&replica, towns.create_town(&alice, request("mill"))).await;
             }
-            Self::RollBack | Self::RollBackMachine | Self::RollBackUnwell => {
-                until_it_dies(&replica, towns.create_town(&alice, request("mill"))).await;
+            Self::RollBack | Self::RollBackMachine | Self::RollBackUnhealthy => {
+                attempt(&replica, towns.create_town(&alice, request("mill"))).await;
             }
-            Self::CreateWithRig => until_it_dies(&replica, towns.create_town(&alice, with_rig())).await,
-            Self::CreateAgain => until_it_dies(&replica, towns.create_town(&alice, keyed())).await,
-            Self::CreateAgainAfterCrash => {
-                let create = until_it_dies(&replica, towns.create_town(&alice, keyed()));
-                tokio::join!(create, swept(&replica));
+            Self::CreateWithRig => attempt(&replica, towns.create_town(&alice, with_rig())).await,
+            Self::RepeatCreate => attempt(&replica, towns.create_town(&alice, keyed())).await,
+            Self::RepeatCreateAfterCrash => {
+                let create = attempt(&replica, towns.create_town(&alice, keyed()));
+                tokio::join!(create, run_sweep(&replica));
             }
-            Self::Start | Self::StartAnew | Self::StartUnwell | Self::StartWithoutVolume | Self::StartRunning => {
-                until_it_dies(&replica, towns.start_town(&alice, stage.town())).await;
+            Self::Start
+            | Self::StartWithNewMachine
+            | Self::StartUnhealthy
+            | Self::StartWithoutVolume
+            | Self::StartRunning => {
+                attempt(&replica, towns.start_town(&alice, fixture.town())).await;
             }
             Self::StartWithNewRig => {
-                until_it_dies(&replica, towns.add_rig(&alice, rig(stage.town(), "engine"))).await;
-                until_it_dies(&replica, towns.start_town(&alice, stage.town())).await;
+                attempt(&replica, towns.add_rig(&alice, rig(fixture.town(), "engine"))).await;
+                attempt(&replica, towns.start_town(&alice, fixture.town())).await;
             }
             Self::Stop | Self::StopWithoutMachine => {
-                until_it_dies(&replica, towns.stop_town(&alice, stage.town())).await;
+                attempt(&replica, towns.stop_town(&alice, fixture.town())).await;
             }
             Self::Destroy | Self::DestroyStopped => {
-                until_it_dies(&replica, towns.destroy_town(&alice, stage.town())).await;
+                attempt(&replica, towns.destroy_town(&alice, fixture.town())).await;
             }
             Self::DestroyCreating => {
                 let create = towns.create_town(&alice, request("mill"));
-                destroyed_meanwhile(stage, Action::CreateMachine, until_it_dies(&replica, create)).await;
+                destroy_meanwhile(fixture, Action::CreateMachine, attempt(&replica, create)).await;
             }
             Self::DestroyStarting => {
-                let start = towns.start_town(&alice, stage.town());
-                destroyed_meanwhile(stage, Action::StartMachine, until_it_dies(&replica, start)).await;
+                let start = towns.start_town(&alice, fixture.town());
+                destroy_meanwhile(fixture, Action::StartMachine, attempt(&replica, start)).await;
             }
             Self::DestroyStopping => {
-                let stop = towns.stop_town(&alice, stage.town());
-                destroyed_meanwhile(stage, Action::StopMachine, until_it_dies(&replica, stop)).await;
+                let stop = towns.stop_town(&alice, fixture.town());
+                destroy_meanwhile(fixture, Action::StopMachine, attempt(&replica, stop)).await;
             }
-            Self::AddRig => until_it_dies(&replica, towns.add_rig(&alice, rig(stage.town(), "engine"))).await,
+            Self::AddRig => attempt(&replica, towns.add_rig(&alice, rig(fixture.town(), "engine"))).await,
             Self::RemoveRig | Self::RemoveRigByForce => {
                 let force = self == Self::RemoveRigByForce;
-                let wish = RemoveRig { town: stage.town(), rig: stage.rig.unwrap(), force };
-                until_it_dies(&replica, towns.remove_rig(&alice, wish)).await;
+                let request = RemoveRig { town: fixture.town(), rig: fixture.rig.unwrap(), force };
+                attempt(&replica, towns.remove_rig(&alice, request)).await;
             }
-            Self::Look => until_it_dies(&replica, look(&replica, stage.town())).await,
-            Self::ShutDown => shut_down_while_creating(&replica, stage).await,
-            Self::SettleRigs | Self::TakeOver | Self::Reinstate => swept(&replica).await,
-            Self::Inspect | Self::InspectMissing | Self::InspectReplaced | Self::InspectMoved | Self::InspectLost => {
+            Self::Read => attempt(&replica, read_town(&replica, fixture.town())).await,
+            Self::ShutDown => shut_down_while_creating(&replica, fixture).await,
+            Self::ReconcileRigs | Self::TakeOver | Self::Reinstate => run_sweep(&replica).await,
+            Self::DriftMachineStopped
+            | Self::DriftMachineMissing
+            | Self::DriftMachineReplaced
+            | Self::DriftVolumeMoved
+            | Self::DriftVolumeLost => {
                 for _ in 0..3 {
-                    inspected(&replica).await;
+                    run_drift_detector(&replica).await;
                 }
             }
-            Self::SweepOrphans | Self::SweepInPart => {
+            Self::SweepOrphans | Self::SweepIncompleteLists => {
                 for _ in 0..10 {
-                    searched(&replica).await;
+                    run_orphan_sweeper(&replica).await;
                 }
             }
-            Self::SweepSecond => {
-                searched(&replica).await;
-                deleted_by_an_operator(&replica).await;
-                searched(&replica).await;
+            Self::SweepSecondMachine => {
+                run_orphan_sweeper(&replica).await;
+                delete_as_operator(&replica).await;
+                run_orphan_sweeper(&replica).await;
             }
         }
     }
 }
 
-/// Somebody destroys the town as soon as Fly is asked for this.
-async fn destroyed_meanwhile(stage: &Stage, asked: Action, what: impl Future<Output = ()>) {
-    let (other, alice) = (stage.bench.replica(), alice());
+/// Destroys the town as soon as this call is sent to Fly.
+async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Output = ()>) {
+    let (other, alice) = (fixture.bench.replica(), alice());
     let destroy = async {
-        if let Some(town) = once_asked_for(&stage.bench, asked).await {
-            until_it_dies(&other, other.towns.destroy_town(&alice, town)).await;
+        if let Some(town) = wait_for_call(&fixture.bench, call).await {
+            attempt(&other, other.towns.destroy_town(&alice, town)).await;
         }
     };
     tokio::join!(what, destroy);
 }
 
-async fn swept(replica: &Replica) {
+async fn run_sweep(replica: &Replica) {
     let sweep = async {
         let _ = replica.workers.sweep().await;
         replica.workers.idle().await;
     };
-    until_it_dies(replica, sweep).await;
+    attempt(replica, sweep).await;
 }
 
-async fn shut_down_while_creating(replica: &Replica, stage: &Stage) {
+async fn shut_down_while_creating(replica: &Replica, fixture: &Fixture) {
     let alice = alice();
     let stop = async {
-        once_asked_for(&stage.bench, Action::CreateMachine).await;
+        wait_for_call(&fixture.bench, Action::CreateMachine).await;
         replica.stop.cancel();
     };
-    let create = until_it_dies(replica, replica.towns.create_town(&alice, request("mill")));
+    let create = attempt(replica, replica.towns.create_town(&alice, request("mill")));
     tokio::join!(create, stop);
-    until_it_dies(replica, replica.towns.drained()).await;
+    attempt(replica, replica.towns.drained()).await;
 }
 
-async fn look(replica: &Replica, town: TownId) {
-    let (towns, alice, key) = (&replica.towns, alice(), crate::keys::key_of(town));
+async fn read_town(replica: &Replica, town: TownId) {
+    let (towns, alice, key) = (&replica.towns, alice(), crate::env::key_of(town));
     let _ = towns.list_towns(&alice).await;
     let _ = towns.town_status(&alice, town).await;
     let _ = towns.heartbeat(town, key.clone().into()).await;

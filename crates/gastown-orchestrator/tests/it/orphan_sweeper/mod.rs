@@ -1,9 +1,9 @@
-//! Orphans: what no row accounts for is reported, and deleted only after a grace period and on several proofs.
+//! The orphan sweeper reports resources without a row, and deletes them after a grace period and several checks.
 
-mod doubts;
 mod failures;
 mod grace;
 mod operator;
+mod unreliable_lists;
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::world::World;
 
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Until grace has passed: the first pass notes, those after an hour delete.
-const PASSES_OF_GRACE: usize = 6;
+/// The number of passes until the grace period is over. The first pass records, and those after an hour delete.
+const GRACE_PASSES: usize = 6;
 
 fn sweeper_on(bench: &Bench, process: &Process) -> OrphanSweeper {
     OrphanSweeper::new(bench.ports(process), settings().into(), WorkerId("sweeper".to_owned()))
@@ -36,29 +36,29 @@ async fn pass_by(sweeper: &OrphanSweeper) -> OrphanReport {
     sweeper.pass().await.unwrap().unwrap()
 }
 
-/// One pass of a fresh process, a period after whatever was before, when it is due.
+/// Runs one due pass of a new process, one period after the last one.
 async fn pass(bench: &Bench) -> OrphanReport {
     pass_by(&sweeper(bench)).await
 }
 
-/// As many passes as pass before anything is deleted.
-async fn passes_of_grace(bench: &Bench) {
-    for number in 1..=PASSES_OF_GRACE {
-        assert_eq!(pass(bench).await.deleted, 0, "pass {number} is within grace");
+/// Runs the passes of the grace period, which delete nothing.
+async fn pass_grace_period(bench: &Bench) {
+    for number in 1..=GRACE_PASSES {
+        assert_eq!(pass(bench).await.deleted, 0, "pass {number} is within the grace period");
     }
 }
 
-fn seen(seen: usize, orphans: usize) -> OrphanReport {
+fn found(seen: usize, orphans: usize) -> OrphanReport {
     OrphanReport { apps: 1, seen, orphans, ..OrphanReport::default() }
 }
 
-/// A town that the registry has never had.
-fn nobody(number: u128) -> TownId {
+/// Returns the id of a town that the registry has never had.
+fn unknown_town(number: u128) -> TownId {
     TownId::new(Uuid::from_u128((0xdead_0000 + number) << 96))
 }
 
-/// A machine of that town's name on a volume of its own.
-fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
+/// Adds a machine of the town's name on its own volume.
+fn add_orphan(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
     let region = "iad".parse().unwrap();
     let volume = world.add_volume(town, &region).id;
     let metadata = [("gastown_town_id".to_owned(), town.to_string())];
@@ -75,11 +75,11 @@ fn stray(world: &mut World, town: TownId) -> (MachineId, VolumeId) {
     (world.add_machine(&spec, Instant::now()), volume)
 }
 
-/// Machines and volumes of towns that were destroyed.
-fn strays(bench: &Bench, count: u128) {
+/// Adds machines and volumes of destroyed towns.
+fn add_orphans(bench: &Bench, count: u128) {
     for number in 0..count {
-        bench.bury(nobody(number));
-        stray(&mut bench.fly.world(), nobody(number));
+        bench.add_tombstone(unknown_town(number));
+        add_orphan(&mut bench.fly.world(), unknown_town(number));
     }
 }
 
@@ -89,16 +89,16 @@ async fn towns(bench: &Bench, count: usize) {
     }
 }
 
-fn book(bench: &Bench) -> Vec<Orphan> {
-    bench.store.rows().books.orphans.values().cloned().collect()
+fn orphan_records(bench: &Bench) -> Vec<Orphan> {
+    bench.store.rows().records.orphans.values().cloned().collect()
 }
 
-fn asked(bench: &Bench) -> (usize, usize) {
+fn deletions_sent(bench: &Bench) -> (usize, usize) {
     (bench.fly.count(Action::DeleteMachine), bench.fly.count(Action::DeleteVolume))
 }
 
-/// A row as an operator writes it back from a backup.
-fn bring_back(bench: &Bench, like: &Town, town: TownId, machine: &MachineId, volume: &VolumeId) {
+/// Inserts a row, as an operator does who restores it from a backup.
+fn restore_row(bench: &Bench, like: &Town, town: TownId, machine: &MachineId, volume: &VolumeId) {
     let row = Town {
         id: town,
         name: "barn".parse().unwrap(),

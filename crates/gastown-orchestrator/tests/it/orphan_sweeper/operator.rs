@@ -1,4 +1,4 @@
-//! What an operator sees, and may do by hand.
+//! The survey and the manual deletion for operators.
 
 use std::time::Duration;
 
@@ -7,16 +7,18 @@ use gastown_domain::ports::Clock as _;
 use gastown_orchestrator::{Grace, OrphanReport, Removal, Verdict};
 use tokio::time::{Instant, sleep};
 
-use super::{EVERY, asked, book, bring_back, nobody, pass, seen, stray, strays, sweeper};
+use super::{
+    EVERY, add_orphan, add_orphans, deletions_sent, found, orphan_records, pass, restore_row, sweeper, unknown_town,
+};
 use crate::bench::{Bench, settings};
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
+async fn survey_shows_verdict_of_each_orphan() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
-    let (machine, volume) = stray(&mut bench.fly.world(), nobody(0));
-    let (second, second_volume) = stray(&mut bench.fly.world(), town.id);
+    let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
+    let (second, second_volume) = add_orphan(&mut bench.fly.world(), town.id);
     let sweeper = sweeper(&bench);
     let policy = settings().policy.orphans;
 
@@ -35,7 +37,7 @@ async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
         ]
     );
     assert_eq!((survey.apps, survey.seen, survey.failed, survey.alarm, survey.unseen), (1, 6, vec![], None, vec![]));
-    assert_eq!(book(&bench), [], "a survey writes nothing");
+    assert_eq!(orphan_records(&bench), [], "a survey writes nothing");
 
     pass(&bench).await;
     let survey = sweeper.survey(Grace::from(&policy)).await.unwrap();
@@ -43,10 +45,10 @@ async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_need_not_wait() {
+async fn operator_can_delete_without_grace_period() {
     let bench = Bench::new();
     bench.running("mill").await;
-    strays(&bench, 1);
+    add_orphans(&bench, 1);
     let sweeper = sweeper(&bench);
     let mut removals = Vec::new();
     for _ in 0..3 {
@@ -57,58 +59,58 @@ async fn an_operator_need_not_wait() {
         sleep(Duration::from_secs(30)).await;
     }
     assert_eq!(removals, [Removal::Asked, Removal::Asked]);
-    let by: Vec<_> = bench.store.rows().books.deletions.iter().map(|(_, actor)| actor.clone()).collect();
+    let by: Vec<_> = bench.store.rows().records.deletions.iter().map(|(_, actor)| actor.clone()).collect();
     assert_eq!(by, ["carol", "carol"]);
-    assert_eq!(bench.fly.world().volumes_of(nobody(0)).len(), 0);
+    assert_eq!(bench.fly.world().volumes_of(unknown_town(0)).len(), 0);
     let survey = sweeper.survey(Grace::NONE).await.unwrap();
     assert_eq!((survey.orphans.len(), survey.unseen.len()), (0, 2));
-    assert_eq!(pass(&bench).await, OrphanReport { closed: 2, ..seen(2, 0) });
+    assert_eq!(pass(&bench).await, OrphanReport { closed: 2, ..found(2, 0) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_machine_goes_on_an_operators_word_unless_it_is_the_one_in_use() {
+async fn operator_can_delete_second_machine_unless_in_use() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
-    stray(&mut bench.fly.world(), town.id);
+    add_orphan(&mut bench.fly.world(), town.id);
     let sweeper = sweeper(&bench);
     let survey = sweeper.survey(Grace::NONE).await.unwrap();
     let [machine, volume] = survey.orphans.as_slice() else { panic!("{survey:?}") };
     let refused = Removal::Kept(Verdict::MayHoldData);
-    assert_eq!(sweeper.delete(&volume.sighting, "carol").await.unwrap(), refused, "whoever says so");
+    assert_eq!(sweeper.delete(&volume.sighting, "carol").await.unwrap(), refused, "even for an operator");
 
-    // It has the town's data.
+    // It mounts the town's volume.
     let own = bench.fly.world().machines[1].volume.clone();
     bench.fly.world().machines[1].volume = town.volume_id.clone().unwrap();
     let in_use = Removal::Kept(Verdict::InUse);
     assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), in_use);
     bench.fly.world().machines[1].volume = own;
 
-    // The row's own machine is gone: this one will be adopted.
+    // The row's own machine is gone, so this one will be adopted.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
     assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), in_use);
     bench.fly.world().machines[0].phase = Phase::On(Instant::now());
-    assert_eq!(asked(&bench), (0, 0));
+    assert_eq!(deletions_sent(&bench), (0, 0));
 
     assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), Removal::Asked);
     assert_eq!(bench.store.town(town.id), town);
-    assert_eq!(asked(&bench), (1, 0));
+    assert_eq!(deletions_sent(&bench), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
+async fn operator_deletion_is_refused_when_the_resource_changed() {
     let bench = Bench::new();
     let like = bench.running("mill").await;
-    let (machine, volume) = stray(&mut bench.fly.world(), nobody(0));
+    let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
     let sweeper = sweeper(&bench);
     let survey = sweeper.survey(Grace::NONE).await.unwrap();
     let sighting = &survey.orphans[0].sighting;
 
-    bring_back(&bench, &like, nobody(0), &machine, &volume);
+    restore_row(&bench, &like, unknown_town(0), &machine, &volume);
     let kept = sweeper.delete(sighting, "carol").await.unwrap();
     assert_eq!(kept, Removal::Kept(Verdict::AccountedFor));
-    assert_eq!(book(&bench), [], "nothing is said of it either");
+    assert_eq!(orphan_records(&bench), [], "the deletion is not recorded");
 
-    bench.store.rows().towns.remove(&nobody(0));
+    bench.store.rows().towns.remove(&unknown_town(0));
     bench.fly.world().machine(&machine).unwrap().phase = Phase::Destroying(Instant::now() + EVERY);
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Destroying));
 
@@ -124,5 +126,5 @@ async fn an_operators_word_on_something_that_changed_meanwhile_is_not_obeyed() {
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Kept(Verdict::Destroying));
     bench.fly.world().volume(&volume).unwrap().gone = true;
     assert_eq!(sweeper.delete(sighting, "carol").await.unwrap(), Removal::Gone);
-    assert_eq!(asked(&bench), (0, 0));
+    assert_eq!(deletions_sent(&bench), (0, 0));
 }

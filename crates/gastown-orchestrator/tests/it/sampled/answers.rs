@@ -1,4 +1,4 @@
-//! What users ask for, and whether what they are answered may be so.
+//! The requests of users, and the checks of their responses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,76 +9,82 @@ use gastown_domain::{Branch, FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
 
-use super::moves::{NEWEST, Wish};
-use super::play::Play;
+use super::run::Run;
+use super::steps::{NEWEST, UserRequest};
 use crate::bench::{USERS, request};
 use crate::store::Store;
 
-/// What was answered so far.
+/// The responses so far.
 #[derive(Clone, Default)]
-pub(super) struct Answers(Arc<Mutex<Heard>>);
+pub(super) struct Answers(Arc<Mutex<AnswerLog>>);
 
 #[derive(Default)]
-struct Heard {
-    /// Of which request each idempotency key is, and which town it made.
+struct AnswerLog {
+    /// The request and the town of each idempotency key.
     keys: BTreeMap<(UserId, usize), (RequestFingerprint, TownId)>,
     keys_refused: usize,
-    wrong: Vec<String>,
+    violations: Vec<String>,
 }
 
-/// A wish for things that there are.
+/// A request for existing towns and rigs.
 #[derive(Debug)]
-enum Request {
+enum ResolvedRequest {
     Create(CreateTown, Option<usize>),
     Start(TownId),
     Stop(TownId),
     Destroy(TownId),
     AddRig(AddRig),
     RemoveRig(RemoveRig),
-    Look(TownId),
+    Read(TownId),
 }
 
-impl Play {
-    /// A user asks a process for something, and waits no longer than that.
-    pub(super) async fn ask(&self, at: usize, user: Option<usize>, wish: Wish, waits: Duration) {
+impl Run {
+    /// Sends a request of a user to a process, and waits at most this long.
+    pub(super) async fn ask(&self, at: usize, user: Option<usize>, request: UserRequest, waits: Duration) {
         let user: Option<UserId> = user.map(|user| USERS[user].parse().unwrap());
-        let Some((request, owner)) = self.request(user.as_ref(), wish) else { return };
+        let Some((request, owner)) = self.resolve(user.as_ref(), request) else { return };
         let user = user.unwrap_or_else(|| owner.clone());
         let replica = Arc::clone(&self.replicas[at]);
         let (answers, store) = (self.answers.clone(), Arc::clone(&self.bench.store));
-        let asked = tokio::spawn(async move {
+        let sent = tokio::spawn(async move {
             let towns = &replica.towns;
-            replica.survives(answers.hear(towns, &store, &user, request, owner)).await
+            replica.unless_crashed(answers.send(towns, &store, &user, request, owner)).await
         });
-        let _ = timeout(waits, asked).await;
+        let _ = timeout(waits, sent).await;
     }
 
-    /// The wish for what there is by now, and the town's owner; none where there is no such town or rig.
-    fn request(&self, user: Option<&UserId>, wish: Wish) -> Option<(Request, UserId)> {
-        let named = match wish {
-            Wish::Create { name, keyed, with_rig } => {
-                return Some((Request::Create(create(name, keyed, with_rig), keyed.then_some(name)), user?.clone()));
+    /// Resolves a request to an existing town or rig, and returns the town's owner. Returns `None` if there is none.
+    fn resolve(&self, user: Option<&UserId>, request: UserRequest) -> Option<(ResolvedRequest, UserId)> {
+        let named = match request {
+            UserRequest::Create { name, keyed, with_rig } => {
+                return Some((
+                    ResolvedRequest::Create(create(name, keyed, with_rig), keyed.then_some(name)),
+                    user?.clone(),
+                ));
             }
-            Wish::Start { town } | Wish::Stop { town } | Wish::Destroy { town } | Wish::Look { town } => town,
-            Wish::AddRig { town, .. } | Wish::RemoveRig { town, .. } => town,
+            UserRequest::Start { town }
+            | UserRequest::Stop { town }
+            | UserRequest::Destroy { town }
+            | UserRequest::Read { town } => town,
+            UserRequest::AddRig { town, .. } | UserRequest::RemoveRig { town, .. } => town,
         };
         let town = self.numbered(named)?;
         let rows = self.bench.store.rows();
-        let request = match wish {
-            Wish::Create { .. } | Wish::Look { .. } => Request::Look(town),
-            Wish::Start { .. } => Request::Start(town),
-            Wish::Stop { .. } => Request::Stop(town),
-            Wish::Destroy { .. } => Request::Destroy(town),
-            Wish::AddRig { name, .. } => Request::AddRig(rig(town, name)),
-            Wish::RemoveRig { rig, force, .. } => {
+        let request = match request {
+            UserRequest::Create { .. } | UserRequest::Read { .. } => ResolvedRequest::Read(town),
+            UserRequest::Start { .. } => ResolvedRequest::Start(town),
+            UserRequest::Stop { .. } => ResolvedRequest::Stop(town),
+            UserRequest::Destroy { .. } => ResolvedRequest::Destroy(town),
+            UserRequest::AddRig { name, .. } => ResolvedRequest::AddRig(rig(town, name)),
+            UserRequest::RemoveRig { rig, force, .. } => {
                 let rig: RigId = rows.rigs.iter().filter(|row| row.town == town).nth(rig)?.id;
-                Request::RemoveRig(RemoveRig { town, rig, force })
+                ResolvedRequest::RemoveRig(RemoveRig { town, rig, force })
             }
         };
         Some((request, rows.towns[&town].owner.clone()))
     }
 
-    /// The town of this number: living ones first, for tombstones are many and little happens to them.
+    /// Returns the town of this number. Living towns come first, because most towns are tombstones that change little.
     pub(super) fn numbered(&self, number: usize) -> Option<TownId> {
         let rows = self.bench.store.rows();
         if number == NEWEST {
@@ -92,35 +98,35 @@ impl Play {
 }
 
 impl Answers {
-    /// Asks, and looks whether the answer may be so.
-    async fn hear(&self, towns: &TownService, store: &Store, user: &UserId, request: Request, owner: UserId) {
-        let what = format!("{user} asked for {request:?}");
-        let seen = |town: Town| {
+    /// Sends a request and checks the response.
+    async fn send(&self, towns: &TownService, store: &Store, user: &UserId, request: ResolvedRequest, owner: UserId) {
+        let what = format!("{user} requested {request:?}");
+        let check_town = |town: Town| {
             let is_known =
                 store.rows().towns.get(&town.id).is_some_and(|row| row.owner == *user && row.name == town.name);
             if !is_known {
-                self.complain(format!("{what} and was given a town that is not in the registry: {town:?}"));
+                self.add_violation(format!("{what} and got a town that is not in the registry: {town:?}"));
             }
         };
         let answer = match request {
-            Request::Create(create, key) => self.create(towns, user, create, key, &what).await.map(seen),
-            Request::Start(town) => towns.start_town(user, town).await.map(seen),
-            Request::Stop(town) => towns.stop_town(user, town).await.map(seen),
-            Request::Destroy(town) => towns.destroy_town(user, town).await.map(seen),
-            Request::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
-                if !store.rows().ledger.knows(rig.id) {
-                    self.complain(format!("{what} and was given a rig that was never written down: {rig:?}"));
+            ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(check_town),
+            ResolvedRequest::Start(town) => towns.start_town(user, town).await.map(check_town),
+            ResolvedRequest::Stop(town) => towns.stop_town(user, town).await.map(check_town),
+            ResolvedRequest::Destroy(town) => towns.destroy_town(user, town).await.map(check_town),
+            ResolvedRequest::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
+                if !store.rows().ledger.has_rig(rig.id) {
+                    self.add_violation(format!("{what} and got a rig that was never stored: {rig:?}"));
                 }
             }),
-            Request::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
-            Request::Look(town) => towns.town_status(user, town).await.map(drop),
+            ResolvedRequest::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
+            ResolvedRequest::Read(town) => towns.town_status(user, town).await.map(drop),
         };
         if *user != owner && !matches!(answer, Err(TownError::NotFound | TownError::Store(_))) {
-            self.complain(format!("{what}, which is {owner}'s, and was answered {answer:?}"));
+            self.add_violation(format!("{what}, which belongs to {owner}, and got {answer:?}"));
         }
     }
 
-    /// The same key is always the same town, and of one request only.
+    /// Creates a town. Checks that an idempotency key always returns the same town, and only for the same request.
     async fn create(
         &self,
         towns: &TownService,
@@ -130,36 +136,40 @@ impl Answers {
         what: &str,
     ) -> Result<Town, TownError> {
         let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(user, create).await };
-        let asked = create.fingerprint();
+        let fingerprint = create.fingerprint();
         let before = self.0.lock().unwrap().keys.get(&key).cloned();
         let answer = towns.create_town(user, create).await;
         let is_refused = matches!(answer, Err(TownError::KeyReused));
-        let is_others = before.map(|(of, _)| of != asked);
-        if is_others.is_some_and(|is_others| is_others != is_refused) && !matches!(answer, Err(TownError::Store(_))) {
-            self.complain(format!("{what}, whose key is another request's: {is_others:?}; the answer was {answer:?}"));
+        let is_of_other_request = before.map(|(of, _)| of != fingerprint);
+        if is_of_other_request.is_some_and(|is_of_other_request| is_of_other_request != is_refused)
+            && !matches!(answer, Err(TownError::Store(_)))
+        {
+            self.add_violation(format!(
+                "{what}, key of another request: {is_of_other_request:?}, response: {answer:?}"
+            ));
         }
-        let mut heard = self.0.lock().unwrap();
-        heard.keys_refused += usize::from(is_refused);
+        let mut log = self.0.lock().unwrap();
+        log.keys_refused += usize::from(is_refused);
         if let Ok(town) = &answer {
-            let (of, known) = heard.keys.entry(key).or_insert((asked.clone(), town.id));
-            if (&*of, &*known) != (&asked, &town.id) {
-                let wrong = format!("{what} and was given {}, though the key is of {known}", town.id);
-                heard.wrong.push(wrong);
+            let (of, known) = log.keys.entry(key).or_insert((fingerprint.clone(), town.id));
+            if (&*of, &*known) != (&fingerprint, &town.id) {
+                let violation = format!("{what} and got {}, but the key belongs to {known}", town.id);
+                log.violations.push(violation);
             }
         }
         answer
     }
 
-    fn complain(&self, what: String) {
-        self.0.lock().unwrap().wrong.push(what);
+    fn add_violation(&self, what: String) {
+        self.0.lock().unwrap().violations.push(what);
     }
 
     pub(super) fn keys_refused(&self) -> usize {
         self.0.lock().unwrap().keys_refused
     }
 
-    pub(super) fn wrong(&self) -> Vec<String> {
-        self.0.lock().unwrap().wrong.clone()
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.0.lock().unwrap().violations.clone()
     }
 }
 

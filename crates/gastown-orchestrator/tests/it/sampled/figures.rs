@@ -1,51 +1,51 @@
-//! What was in the plays: figures that say whether there was a storm at all.
+//! The figures of the runs, which show whether enough faults and events occurred.
 
 use std::collections::BTreeMap;
 
 use gastown_domain::{ResourceId, TownId};
 
 use crate::bench::Bench;
-use crate::cores::grouped;
 use crate::faults::Fault;
+use crate::runner::grouped;
 
-/// What was in one play, or in many.
+/// The figures of one run, or of many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Figures {
-    pub(super) plays: usize,
-    /// Operations that were accepted.
+    pub(super) runs: usize,
+    /// Accepted operations.
     operations: usize,
-    /// Creates that were refused because their key was of another request.
+    /// Creates that were refused because their key belongs to another request.
     pub(super) keys_refused: usize,
-    /// Processes that died, by a move or by a fault.
+    /// Processes that died in a step or by a fault.
     pub(super) deaths: usize,
     pub(super) restarts: usize,
     pub(super) hangs: usize,
     faults: BTreeMap<Fault, usize>,
     pub(super) events: BTreeMap<&'static str, usize>,
-    /// Second volumes, empty and reported, that are left for an operator to clear away.
+    /// Empty second volumes that were reported and left for an operator to delete.
     pub(super) left_to_operators: usize,
-    /// What the orphan sweeper had to delete of towns that were ours.
-    pub(super) left_to_the_sweeper: usize,
-    /// Sweeps until all was quiet, in the longest.
+    /// Resources of accepted towns that the orphan sweeper had to delete.
+    pub(super) left_to_sweeper: usize,
+    /// The number of sweeps until everything was quiet, in the longest run.
     pub(super) sweeps: usize,
 }
 
 impl Figures {
     pub(super) fn one() -> Self {
-        Self { plays: 1, ..Self::default() }
+        Self { runs: 1, ..Self::default() }
     }
 
-    /// What the bench has counted.
+    /// Adds the figures of the bench.
     pub(super) fn count(&mut self, bench: &Bench) {
         self.operations = bench.store.rows().accepted.len();
-        self.left_to_the_sweeper = left_to_the_sweeper(bench).len();
-        for hit in bench.all_hits() {
-            *self.faults.entry(hit.fault).or_default() += 1;
+        self.left_to_sweeper = left_to_sweeper(bench).len();
+        for injected in bench.all_injected_faults() {
+            *self.faults.entry(injected.fault).or_default() += 1;
         }
     }
 
-    pub(super) fn and(mut self, other: Self) -> Self {
-        self.plays += other.plays;
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.runs += other.runs;
         self.operations += other.operations;
         self.keys_refused += other.keys_refused;
         self.deaths += other.deaths;
@@ -58,13 +58,13 @@ impl Figures {
             *self.events.entry(event).or_default() += times;
         }
         self.left_to_operators += other.left_to_operators;
-        self.left_to_the_sweeper += other.left_to_the_sweeper;
+        self.left_to_sweeper += other.left_to_sweeper;
         self.sweeps = self.sweeps.max(other.sweeps);
         self
     }
 
-    /// Faults that fit something and never struck, which a great many plays must not have.
-    pub(super) fn never_struck(&self) -> Vec<Fault> {
+    /// Returns the faults that fit a call and were never injected. Many runs must leave none.
+    pub(super) fn never_injected(&self) -> Vec<Fault> {
         let fits = |fault: &Fault| crate::faults::Call::all().any(|call| fault.fits(call));
         Fault::ALL.iter().copied().filter(fits).filter(|fault| !self.faults.contains_key(fault)).collect()
     }
@@ -77,9 +77,10 @@ impl std::fmt::Display for Figures {
         let events: Vec<_> = self.events.iter().map(|(event, times)| format!("{event} {}", grouped(*times))).collect();
         write!(
             f,
-            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, {} hung; {} faults struck: {}; behind our \
-             back: {}; {} machines and volumes left to the orphan sweeper, {} empty second volumes reported to operators; all quiet after {} sweeps at most",
-            grouped(self.plays),
+            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, \
+             {} hung; {} faults injected: {}; external events: {}; {} machines and volumes left to the orphan sweeper, \
+             {} empty second volumes reported to operators; all quiet after at most {} sweeps",
+            grouped(self.runs),
             grouped(self.operations),
             grouped(self.keys_refused),
             grouped(self.deaths),
@@ -88,15 +89,15 @@ impl std::fmt::Display for Figures {
             grouped(self.faults.values().sum()),
             faults.join(", "),
             events.join(", "),
-            self.left_to_the_sweeper,
+            self.left_to_sweeper,
             self.left_to_operators,
             self.sweeps,
         )
     }
 }
 
-/// With the town that each was of; not those that somebody else left.
-pub(super) fn left_to_the_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId> {
+/// Returns the deleted resources with their towns, except those that an external event added.
+pub(super) fn left_to_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId> {
     let (rows, world) = (bench.store.rows(), bench.fly.world());
     let of = |name: &str| {
         let mut towns = rows.towns.keys().copied();
@@ -106,6 +107,6 @@ pub(super) fn left_to_the_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId>
         ResourceId::Machine(id) => of(&world.machines.iter().find(|machine| machine.id == *id)?.name),
         ResourceId::Volume(id) => of(&world.volumes.iter().find(|volume| volume.id == *id)?.name),
     };
-    let deleted = rows.books.deletions.iter().map(|(thing, _)| thing);
+    let deleted = rows.records.deletions.iter().map(|(thing, _)| thing);
     deleted.filter_map(|thing| Some((thing.clone(), owner(thing)?))).collect()
 }

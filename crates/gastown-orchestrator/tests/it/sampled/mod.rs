@@ -1,107 +1,116 @@
-//! Random schedules: users, processes, faults, and things that happen at Fly by themselves. Once the faults stop, all
-//! settles.
+//! Random schedules of users, processes, faults and external events. Everything recovers after the last fault.
 //!
-//! Everything follows from a seed. `GASTOWN_SEED=123 cargo test -p gastown-orchestrator --test it sampled` plays that one
-//! and prints its moves; `GASTOWN_SEEDS=100000` plays so many. What a failure prints is enough to repeat it, and it is
-//! printed with the fewest moves that still fail.
+//! A run follows from its seed. `GASTOWN_SEED=123 cargo test -p gastown-orchestrator --test it sampled` runs that seed
+//! and prints its steps. `GASTOWN_SEEDS=100000` runs that many seeds. A failure prints how to repeat it, with the
+//! fewest steps that still fail.
 
 mod answers;
+mod external_events;
 mod figures;
-mod mischief;
-mod moves;
-mod play;
 mod regressions;
+mod run;
+mod steps;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::cores::{in_paused_time, on_all_cores, say};
+use crate::runner::{in_paused_time, on_all_cores, print_figures};
 use figures::Figures;
-use moves::{Move, moves_of};
-use play::play;
+use run::run;
+use steps::{Step, steps_of};
 
-/// How many seeds are played when nobody says otherwise.
+/// The default number of seeds.
 const SEEDS: u64 = 10_000;
 
-/// Not more than one seed in so many leaves something for an operator.
-const SELDOM: usize = 2500;
-/// And one in so many something for the orphan sweeper.
-const RARELY: usize = 500;
+/// At most one seed in this many may leave something for an operator.
+const SEEDS_PER_OPERATOR_CASE: usize = 2500;
+/// At most one seed in this many may leave something for the orphan sweeper.
+const SEEDS_PER_SWEEPER_CASE: usize = 500;
 
 #[test]
-fn whatever_is_asked_and_whatever_strikes_all_settles_in_the_end() {
-    if let Some(seed) = told("GASTOWN_SEED") {
-        let moves = moves_of(&mut StdRng::seed_from_u64(seed));
-        say(&format!("seed {seed}: {moves:#?}"));
-        say(&played(seed, &moves).unwrap_or_else(|wrong| panic!("{}", failure(seed, &moves, &wrong))).to_string());
+fn random_requests_and_faults_recover() {
+    if let Some(seed) = env_number("GASTOWN_SEED") {
+        let steps = steps_of(&mut StdRng::seed_from_u64(seed));
+        print_figures(&format!("seed {seed}: {steps:#?}"));
+        print_figures(
+            &run_caught(seed, &steps)
+                .unwrap_or_else(|violations| panic!("{}", failure(seed, &steps, &violations)))
+                .to_string(),
+        );
         return;
     }
-    let seeds = told("GASTOWN_SEEDS").unwrap_or(SEEDS);
-    let plays = on_all_cores(1..=seeds, |seed| {
-        let moves = moves_of(&mut StdRng::seed_from_u64(seed));
-        played(seed, &moves).map_err(|wrong| (seed, wrong))
+    let seeds = env_number("GASTOWN_SEEDS").unwrap_or(SEEDS);
+    let runs = on_all_cores(1..=seeds, |seed| {
+        let steps = steps_of(&mut StdRng::seed_from_u64(seed));
+        run_caught(seed, &steps).map_err(|violations| (seed, violations))
     });
-    let mut failed: Vec<_> = plays.iter().filter_map(|play| play.as_ref().err()).collect();
+    let mut failed: Vec<_> = runs.iter().filter_map(|run| run.as_ref().err()).collect();
     failed.sort();
-    if let Some((seed, wrong)) = failed.first() {
+    if let Some((seed, violations)) = failed.first() {
         let all: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
-        let moves = moves_of(&mut StdRng::seed_from_u64(*seed));
-        panic!("{} of {seeds} seeds fail: {all:?}\n{}", all.len(), failure(*seed, &moves, wrong));
+        let steps = steps_of(&mut StdRng::seed_from_u64(*seed));
+        panic!("{} of {seeds} seeds fail: {all:?}\n{}", all.len(), failure(*seed, &steps, violations));
     }
-    let figures = plays.into_iter().filter_map(Result::ok).fold(Figures::default(), Figures::and);
-    say(&format!("sampled: {figures}"));
-    assert!(figures.left_to_operators <= figures.plays / SELDOM, "what is left to operators is no rarity: {figures}");
-    let left = figures.left_to_the_sweeper;
-    assert!(left <= figures.plays.div_ceil(RARELY), "what is left to the orphan sweeper is no rarity: {figures}");
-    assert_eq!(figures.never_struck(), [], "no storm");
-    assert!(figures.keys_refused > 0, "no key was used again: {figures}");
+    let figures = runs.into_iter().filter_map(Result::ok).fold(Figures::default(), Figures::merge);
+    print_figures(&format!("sampled: {figures}"));
+    assert!(
+        figures.left_to_operators <= figures.runs / SEEDS_PER_OPERATOR_CASE,
+        "too many runs left something for operators: {figures}"
+    );
+    let left = figures.left_to_sweeper;
+    assert!(
+        left <= figures.runs.div_ceil(SEEDS_PER_SWEEPER_CASE),
+        "too many runs left something for the orphan sweeper: {figures}"
+    );
+    assert_eq!(figures.never_injected(), [], "faults that were never injected");
+    assert!(figures.keys_refused > 0, "no key was reused: {figures}");
 }
 
 #[test]
-fn the_same_seed_is_the_same_play() {
+fn same_seed_gives_same_run() {
     for seed in 1..=20 {
-        let moves = moves_of(&mut StdRng::seed_from_u64(seed));
-        assert_eq!(moves, moves_of(&mut StdRng::seed_from_u64(seed)));
-        assert_eq!(played(seed, &moves), played(seed, &moves), "seed {seed}");
+        let steps = steps_of(&mut StdRng::seed_from_u64(seed));
+        assert_eq!(steps, steps_of(&mut StdRng::seed_from_u64(seed)));
+        assert_eq!(run_caught(seed, &steps), run_caught(seed, &steps), "seed {seed}");
     }
 }
 
-fn played(seed: u64, moves: &[Move]) -> Result<Figures, String> {
-    let played = catch_unwind(AssertUnwindSafe(|| in_paused_time(play(seed, moves))));
-    played.unwrap_or_else(|_| Err("it panicked, as told above".to_owned()))
+fn run_caught(seed: u64, steps: &[Step]) -> Result<Figures, String> {
+    let result = catch_unwind(AssertUnwindSafe(|| in_paused_time(run(seed, steps))));
+    result.unwrap_or_else(|_| Err("the run panicked (details above)".to_owned()))
 }
 
-/// What there is to say about a play that fails, and how to repeat it.
-fn failure(seed: u64, moves: &[Move], wrong: &str) -> String {
-    let fewest = fewest(seed, moves);
-    let still_wrong = played(seed, &fewest).err().unwrap_or_default();
+/// Describes a failed run and how to repeat it.
+fn failure(seed: u64, steps: &[Step], violations: &str) -> String {
+    let minimized = minimized(seed, steps);
+    let remaining = run_caught(seed, &minimized).err().unwrap_or_default();
     format!(
-        "seed {seed}: {wrong}\n\nwith these {} of its {} moves it still fails: {fewest:?}\n{still_wrong}\n\nrepeat it with \
+        "seed {seed}: {violations}\n\nit still fails with {} of its {} steps: {minimized:?}\n{remaining}\n\nrepeat it with \
          GASTOWN_SEED={seed} cargo test -p gastown-orchestrator --test it sampled",
-        fewest.len(),
-        moves.len()
+        minimized.len(),
+        steps.len()
     )
 }
 
-/// Leaves out one move after the other, as long as it fails without it.
-fn fewest(seed: u64, moves: &[Move]) -> Vec<Move> {
-    let mut moves = moves.to_vec();
+/// Removes one step after the other as long as the run still fails.
+fn minimized(seed: u64, steps: &[Step]) -> Vec<Step> {
+    let mut steps = steps.to_vec();
     let mut at = 0;
-    while at < moves.len() {
-        let mut fewer = moves.clone();
+    while at < steps.len() {
+        let mut fewer = steps.clone();
         fewer.remove(at);
-        if played(seed, &fewer).is_err() {
-            (moves, at) = (fewer, 0);
+        if run_caught(seed, &fewer).is_err() {
+            (steps, at) = (fewer, 0);
         } else {
             at += 1;
         }
     }
-    moves
+    steps
 }
 
-#[expect(clippy::disallowed_methods, reason = "what a test is told by whoever runs it is no setting of the service")]
-fn told(name: &str) -> Option<u64> {
+#[expect(clippy::disallowed_methods, reason = "the seed of a test run is not a setting of the service")]
+fn env_number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().unwrap())
 }

@@ -1,4 +1,4 @@
-//! What seeds have found: each told again on purpose, so that it stays found when the moves of a seed change.
+//! Failures that seeds have found. Each is written as a test, so that it stays covered when the steps of a seed change.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use tokio::time::sleep;
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 
-/// Seeds 290 and 17296. The volume's id was taken out of the row because the volume was gone, though the list could not say
-/// yet where it had gone to; the create was at its end and finished, and the row named no volume for good.
+/// Seeds 290 and 17296. Fly moved the volume while a create was about to finish, and the list could not show yet where
+/// to. The row's volume id was removed because the volume was gone, and the finished create left a row without a
+/// volume.
 #[tokio::test(start_paused = true)]
-async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
+async fn volume_moved_while_create_ends_is_not_forgotten() {
     for (created_with, list) in [(None, Fault::ServerError), (Some(Fault::ReplyLost), Fault::EmptyList)] {
         let bench = Bench::new();
         let (replica, alice) = (bench.replica(), alice());
@@ -20,7 +21,7 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
             bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, fault);
         }
         let move_it = async {
-            // The sandbox has answered: all that remains is the last look.
+            // The sandbox is healthy. Only the last observation remains.
             while !bench.store.rows().operations.values().any(|row| row.operation.phase == Phase::Settled) {
                 sleep(Duration::from_millis(1)).await;
             }
@@ -33,17 +34,17 @@ async fn a_volume_that_fly_moves_while_a_create_ends_is_not_forgotten() {
             sleep(Duration::from_secs(61)).await;
             bench.replica().drift_detector.pass().await.unwrap();
         }
-        bench.assert_kept_promises(&format!("moved, {list:?}"));
+        bench.assert_invariants_and_history(&format!("moved, {list:?}"));
     }
 }
 
-/// Seed 121. A create had moved to another region; Fly did not show its new volume yet, but still the old one, on its way out.
-/// The destroy that took over took the old one for the town's, and forgot the new one.
+/// Seed 121. A create had moved to another region. Fly did not show its new volume yet, and still showed the old one,
+/// which was being destroyed. The destroy that took over took the old volume for the town's, and forgot the new one.
 #[tokio::test(start_paused = true)]
-async fn a_destroy_takes_no_volume_that_is_leaving_for_one_that_is_not_shown_yet() {
+async fn destroy_does_not_confuse_old_volume_with_invisible_new_one() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::NoCapacity);
-    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::Unseen);
+    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::NotYetVisible);
     let (replica, alice) = (bench.replica(), alice());
     let destroy = async {
         while bench.fly.world().volumes.len() < 2 {

@@ -1,4 +1,4 @@
-//! Whose turn it is: which operations are due and free, and who takes one.
+//! Which operations are due and free, and in which order workers claim them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Row {
         self.lease_until.is_none_or(|until| until <= now)
     }
 
-    pub(crate) fn take(&mut self, worker: &WorkerId, until: DateTime<Utc>) -> Operation {
+    pub(crate) fn claim(&mut self, worker: &WorkerId, until: DateTime<Utc>) -> Operation {
         self.owner = Some(worker.clone());
         self.lease_until = Some(until);
         self.operation.fence += 1;
@@ -26,9 +26,9 @@ impl Row {
 }
 
 impl Rows {
-    /// What is due and free. Users take turns, what is being driven for a user counting as turns it had; of equal turns the
-    /// longest due comes first.
-    pub(crate) fn due_by_turns(&self, now: DateTime<Utc>) -> Vec<TownId> {
+    /// Returns the operations that are due and free, ordered fairly across users. Operations of a user that are already
+    /// claimed count as earlier turns of that user. Among equal turns, the longest due comes first.
+    pub(crate) fn due_in_claim_order(&self, now: DateTime<Utc>) -> Vec<TownId> {
         let mut rows: Vec<_> = self.operations.values().filter(|row| row.is_due(now) || !row.is_free(now)).collect();
         rows.sort_by_key(|row| (row.is_free(now), row.operation.next_attempt_at, row.operation.town));
         let mut turns: BTreeMap<&UserId, usize> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What is unclear, on its way, or absent too often at once: nothing is believed of it.
+//! Observations that are unclear, transitional, or missing too often at once. They confirm no drift.
 
 use gastown_domain::ports::{Action, Alarm, Towns as _};
 use gastown_domain::{Town, UserId};
@@ -6,34 +6,34 @@ use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
-    EVERY, Sabotage, agreed, corrected, drift_of, looked_at, lose_volume, pass, remove_machine, replace_machine,
-    suspected, switch, undecided, with_another, without_machine,
+    EVERY, WorldChange, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, set_phase,
+    suspected, taken, undecided, with_other_machine, without_machine,
 };
 use crate::bench::{Bench, request};
 use crate::faults::{Call, Fault};
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
-    let cases: [(&str, Sabotage); 5] = [
+async fn transitional_and_unreachable_machines_are_undecided() {
+    let cases: [(&str, WorldChange); 5] = [
         ("starting", |world| {
             world.never_start = true;
-            switch(world, Phase::Starting(Instant::now()));
+            set_phase(world, Phase::Starting(Instant::now()));
         }),
-        ("stopping", |world| switch(world, Phase::Stopping(Instant::now() + EVERY * 60))),
-        ("leaving", |world| switch(world, Phase::Destroying(Instant::now() + EVERY * 60))),
-        ("a host that does not answer", |world| world.unreachable_hosts = true),
-        ("two of one name", |world| {
+        ("stopping", |world| set_phase(world, Phase::Stopping(Instant::now() + EVERY * 60))),
+        ("destroying", |world| set_phase(world, Phase::Destroying(Instant::now() + EVERY * 60))),
+        ("unreachable host", |world| world.unreachable_hosts = true),
+        ("two machines of one name", |world| {
             replace_machine(world);
             let mut third = world.machines[1].clone();
             third.id = "third".parse().unwrap();
             world.machines.push(third);
         }),
     ];
-    for (case, what) in cases {
+    for (case, change) in cases {
         let bench = Bench::new();
         let town = bench.running("mill").await;
-        what(&mut bench.fly.world());
+        change(&mut bench.fly.world());
         for _ in 0..5 {
             assert_eq!(pass(&bench).await, undecided(1), "{case}");
         }
@@ -41,14 +41,14 @@ async fn what_is_on_its_way_or_does_not_answer_decides_nothing() {
     }
 }
 
-/// One town of which nothing could be said; where Fly refuses to say anything at all, an operator is alarmed.
+/// Returns a report with one undecided town, and with an alarm if Fly refuses everything.
 fn undecided_by(fault: Fault) -> DriftReport {
     let alarm = (fault == Fault::Misconfigured).then_some(Alarm::Refused);
     DriftReport { alarm, ..undecided(1) }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails_decides_nothing() {
+async fn failed_reads_are_undecided() {
     let faults = [
         Fault::NotSent,
         Fault::ReplyLost,
@@ -82,29 +82,29 @@ async fn a_look_that_fails_decides_nothing() {
     }
 }
 
-/// Our token, organization or app, and no town's fault (FM-30).
+/// The cause is the token, the organization or the app, and not a town (FM-30).
 #[tokio::test(start_paused = true)]
-async fn where_everything_is_refused_an_operator_is_alarmed_until_it_is_not() {
+async fn alarm_is_raised_while_provider_refuses_everything() {
     let (bench, _) = with_missing(120, 0).await;
-    let alarm = || bench.store.rows().books.passes["inspection"].alarm;
+    let alarm = || bench.store.rows().records.jobs["inspection"].alarm;
     bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
-    // The first hundred are enough.
+    // The first hundred towns are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::Refused), ..undecided(100) });
     assert_eq!(alarm(), Some(Alarm::Refused));
-    bench.fly.schedule().calm();
+    bench.fly.schedule().stop_faults();
     assert_eq!(pass(&bench).await, agreed(120));
     assert_eq!(alarm(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_town_whose_app_is_refused_alarms_nobody() {
+async fn no_alarm_when_only_one_app_is_refused() {
     let (bench, _) = with_missing(3, 0).await;
     bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 1, Fault::Misconfigured);
-    assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..looked_at(3) });
+    assert_eq!(pass(&bench).await, DriftReport { agreed: 2, undecided: 1, ..taken(3) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
+async fn volume_being_destroyed_is_undecided() {
     for towns in [1, 5] {
         let bench = Bench::new();
         for number in 0..towns {
@@ -112,14 +112,14 @@ async fn a_volume_that_is_leaving_is_neither_there_nor_lost() {
         }
         bench.fly.world().volumes[0].destroying = Some(Instant::now() + EVERY * 60);
         for _ in 0..4 {
-            let want = DriftReport { agreed: towns - 1, undecided: 1, ..looked_at(towns) };
-            assert_eq!(pass(&bench).await, want, "of {towns}");
+            let expected = DriftReport { agreed: towns - 1, undecided: 1, ..taken(towns) };
+            assert_eq!(pass(&bench).await, expected, "of {towns}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays() {
+async fn machine_being_destroyed_does_not_hide_its_replacement() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     {
@@ -133,12 +133,12 @@ async fn a_machine_of_the_name_that_is_leaving_does_not_hide_the_one_that_stays(
     for _ in 0..3 {
         pass(&bench).await;
     }
-    assert_eq!(bench.store.town(town.id), with_another(town));
+    assert_eq!(bench.store.town(town.id), with_other_machine(town));
 }
 
-/// A volume of the town's name that its machine does not mount: whose data it holds is not ours to guess (FM-22).
+/// The machine does not mount this volume of the town's name, so it is unknown whose data it holds (FM-22).
 #[tokio::test(start_paused = true)]
-async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_lost_one() {
+async fn unused_volume_of_same_name_does_not_replace_lost_volume() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     {
@@ -153,7 +153,7 @@ async fn another_volume_of_the_name_that_lies_there_unused_is_not_taken_for_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() {
+async fn empty_lists_do_not_make_replaced_machine_missing() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     replace_machine(&mut bench.fly.world());
@@ -164,11 +164,11 @@ async fn lists_that_come_back_empty_make_no_machine_missing_that_was_replaced() 
     }
     assert_eq!(pass(&bench).await, corrected(1));
 
-    assert_eq!(bench.store.town(town.id), with_another(town));
+    assert_eq!(bench.store.town(town.id), with_other_machine(town));
     bench.assert_invariants("replaced");
 }
 
-/// A registry with so many running towns, of whose machines the first are gone.
+/// Creates running towns, and removes the machines of the first ones.
 async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
     let bench = Bench::new();
     let mut rows = Vec::new();
@@ -185,16 +185,16 @@ async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_absences_at_once_are_believed_by_nobody() {
+async fn many_missing_machines_at_once_raise_an_alarm_and_change_nothing() {
     let (bench, towns) = with_missing(7, 6).await;
     for _ in 0..4 {
         let report = pass(&bench).await;
         let alarm = Some(Alarm::ManyAbsent);
-        assert_eq!(report, DriftReport { agreed: 1, undecided: 6, alarm, ..looked_at(7) });
+        assert_eq!(report, DriftReport { agreed: 1, undecided: 6, alarm, ..taken(7) });
     }
-    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, Some(Alarm::ManyAbsent));
+    assert_eq!(bench.store.rows().records.jobs["inspection"].alarm, Some(Alarm::ManyAbsent));
     for town in &towns {
-        let health = bench.store.rows().books.health_of(town.id);
+        let health = bench.store.rows().records.health_of(town.id);
         assert_eq!((bench.store.town(town.id), health.suspicion, health.drift), (town.clone(), None, None));
     }
 
@@ -203,22 +203,22 @@ async fn many_absences_at_once_are_believed_by_nobody() {
         machine.phase = Phase::On(Instant::now());
     }
     assert_eq!(pass(&bench).await, agreed(7));
-    assert_eq!(bench.store.rows().books.passes["inspection"].alarm, None);
+    assert_eq!(bench.store.rows().records.jobs["inspection"].alarm, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_town_is_compared_once_in_a_pass_and_an_alarm_breaks_it_off() {
+async fn pass_checks_every_town_once_and_ends_at_an_alarm() {
     let (bench, _) = with_missing(120, 0).await;
     assert_eq!(pass(&bench).await, agreed(120));
     for machine in &mut bench.fly.world().machines {
         machine.phase = Phase::Gone(Instant::now());
     }
-    // The first hundred are enough.
+    // The first hundred towns are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(100) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
+async fn many_missing_volumes_at_once_are_not_recorded_as_lost() {
     let bench = Bench::new();
     for number in 0..5 {
         bench.stopped(&format!("mill-{number}")).await;
@@ -227,22 +227,22 @@ async fn volumes_that_are_all_absent_at_once_are_no_lost_volumes() {
         volume.gone = true;
     }
     for _ in 0..4 {
-        let want = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
-        assert_eq!(pass(&bench).await, want);
+        let expected = DriftReport { alarm: Some(Alarm::ManyAbsent), ..undecided(5) };
+        assert_eq!(pass(&bench).await, expected);
     }
-    assert_eq!(bench.store.rows().books.drifts, []);
+    assert_eq!(bench.store.rows().records.drifts, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_absences_among_many_towns_are_believed() {
+async fn few_missing_machines_among_many_towns_are_recorded() {
     for (towns, missing) in [(4, 4), (15, 5)] {
         let (bench, rows) = with_missing(towns, missing).await;
         for _ in 0..2 {
-            let want = DriftReport { suspected: missing, agreed: towns - missing, ..looked_at(towns) };
-            assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+            let expected = DriftReport { suspected: missing, agreed: towns - missing, ..taken(towns) };
+            assert_eq!(pass(&bench).await, expected, "{missing} of {towns}");
         }
-        let want = DriftReport { corrected: missing, agreed: towns - missing, ..looked_at(towns) };
-        assert_eq!(pass(&bench).await, want, "{missing} of {towns}");
+        let expected = DriftReport { corrected: missing, agreed: towns - missing, ..taken(towns) };
+        assert_eq!(pass(&bench).await, expected, "{missing} of {towns}");
         assert_eq!(bench.store.town(rows[0].id), without_machine(rows[0].clone()), "{missing} of {towns}");
     }
 }

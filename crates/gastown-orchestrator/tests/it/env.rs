@@ -1,4 +1,4 @@
-//! Secrets, time, ids and chance, all readable.
+//! Deterministic secrets, clock, ids and jitter.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +16,13 @@ pub(crate) fn key_of(town: TownId) -> String {
     format!("key of {town}")
 }
 
-/// Tokens that say for whom they are and how many came before them.
+/// Mints tokens that contain their grant and a serial number.
 #[derive(Default)]
-pub(crate) struct Mint {
+pub(crate) struct FakeMint {
     pub(crate) minted: Mutex<Vec<GatewayGrant>>,
 }
 
-impl TokenMint for Mint {
+impl TokenMint for FakeMint {
     fn mint(&self, grant: &GatewayGrant) -> Result<GatewayToken, MintError> {
         let mut minted = self.minted.lock().unwrap();
         minted.push(grant.clone());
@@ -32,17 +32,17 @@ impl TokenMint for Mint {
     }
 }
 
-pub(crate) struct Wrapper;
+pub(crate) struct FakeSealer;
 
-impl Sealer for Wrapper {
+impl Sealer for FakeSealer {
     fn seal(&self, value: &SecretString) -> Result<String, SealError> {
         Ok(format!("sealed({})", value.expose_secret()))
     }
 }
 
-pub(crate) struct Derived;
+pub(crate) struct FakeTownKeys;
 
-impl TownKeys for Derived {
+impl TownKeys for FakeTownKeys {
     fn key_of(&self, town: TownId) -> SecretString {
         key_of(town).into()
     }
@@ -56,7 +56,7 @@ impl TownKeys for Derived {
     }
 }
 
-/// The one clock of processes and database: tokio's paused time.
+/// The clock of processes and database: tokio's paused time.
 #[derive(Clone, Copy)]
 pub(crate) struct PausedClock(pub(crate) Instant);
 
@@ -73,17 +73,17 @@ impl Clock for PausedClock {
     }
 }
 
-/// Ids in order, distinct in their first digits as real ones are.
+/// Sequential ids. They differ in their first digits, as real ones do.
 #[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct SequentialIds(AtomicU64);
 
-impl Counter {
+impl SequentialIds {
     fn next(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1) << 96)
     }
 }
 
-impl Ids for Counter {
+impl Ids for SequentialIds {
     fn town(&self) -> TownId {
         TownId::new(self.next())
     }
@@ -97,9 +97,9 @@ impl Ids for Counter {
     }
 }
 
-pub(crate) struct Middle;
+pub(crate) struct FixedJitter;
 
-impl Jitter for Middle {
+impl Jitter for FixedJitter {
     fn fraction(&self) -> f64 {
         0.5
     }

@@ -1,4 +1,4 @@
-//! Operations beside looks, and what they find after them.
+//! Operations during drift passes, and operations after drift was recorded.
 
 use std::time::Duration;
 
@@ -7,15 +7,14 @@ use gastown_domain::{Drift, Failure, TownStatus};
 use tokio::time::Instant;
 
 use super::{
-    EVERY, agreed, drift_of, looked_at, lose_volume, pass, remove_machine, suspected, turn_off, undecided,
-    without_machine,
+    EVERY, agreed, drift_of, lose_volume, pass, remove_machine, suspected, taken, turn_off, undecided, without_machine,
 };
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
 use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_begins_under_a_look_has_the_last_word() {
+async fn operation_that_begins_during_a_check_wins() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
@@ -25,7 +24,7 @@ async fn an_operation_that_begins_under_a_look_has_the_last_word() {
     let replica = bench.replica();
     let (alice, begun) = (alice(), Instant::now() + EVERY);
     let start = async {
-        // The town has been taken by then and is being looked at.
+        // The pass has read the row by then and observes the town.
         tokio::time::sleep_until(begun + Duration::from_millis(20)).await;
         replica.towns.start_town(&alice, town.id).await.unwrap()
     };
@@ -35,25 +34,25 @@ async fn an_operation_that_begins_under_a_look_has_the_last_word() {
     assert_eq!(report, undecided(1));
     assert_eq!((started.status, drift_of(&bench, town.id)), (TownStatus::Running, None));
     assert_eq!(pass(&bench).await, agreed(1));
-    bench.assert_invariants("started under a look");
+    bench.assert_invariants("started during a check");
 }
 
 #[tokio::test(start_paused = true)]
-async fn towns_that_something_happens_to_are_their_drivers() {
+async fn towns_with_an_operation_are_not_checked() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::CrashAfter);
     let replica = bench.replica();
     let alice = alice();
     let create = replica.towns.create_town(&alice, request("mill"));
-    assert!(replica.survives(create).await.is_none());
+    assert!(replica.unless_crashed(create).await.is_none());
     let gone = bench.running("forge").await;
     bench.replica().towns.destroy_town(&alice, gone.id).await.unwrap();
 
-    assert_eq!(pass(&bench).await, looked_at(0), "neither one on its way nor a tombstone");
+    assert_eq!(pass(&bench).await, taken(0), "neither a create in flight nor a tombstone");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_ends_what_was_suspected_before_it() {
+async fn operation_resets_agreeing_observations() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
@@ -62,7 +61,7 @@ async fn an_operation_ends_what_was_suspected_before_it() {
     }
     bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
     turn_off(&mut bench.fly.world());
-    assert_eq!(pass(&bench).await, suspected(1), "the first of three");
+    assert_eq!(pass(&bench).await, suspected(1), "the first of three observations");
     assert_eq!(bench.store.town(town.id), town);
 }
 
@@ -81,15 +80,15 @@ async fn a_lost_volume_is_never_replaced_by_an_empty_one() {
     let lost = matches!(error, gastown_domain::ports::TownError::Failed { failure: Failure::VolumeLost, .. });
     assert!(lost, "{error:?}");
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
-    assert_eq!(bench.store.town(town.id).volume_id, town.volume_id, "for whoever looks for the data");
+    assert_eq!(bench.store.town(town.id).volume_id, town.volume_id, "the id is kept for a recovery of the data");
     for _ in 0..3 {
         pass(&bench).await;
     }
-    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost), "said again after the operation");
+    assert_eq!(drift_of(&bench, town.id), Some(Drift::VolumeLost), "recorded again after the operation");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_volume_that_is_seen_again_is_lost_no_more() {
+async fn reappeared_volume_clears_recorded_loss() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     lose_volume(&mut bench.fly.world());
@@ -102,9 +101,9 @@ async fn a_lost_volume_that_is_seen_again_is_lost_no_more() {
     assert_eq!(drift_of(&bench, town.id), None);
 }
 
-/// Its host took both: the machine is off, and what is worse is what the owner goes on reading.
+/// Its host took both. The lost volume is worse than the missing machine, and stays recorded.
 #[tokio::test(start_paused = true)]
-async fn what_becomes_of_the_machine_does_not_hide_that_the_volume_is_lost() {
+async fn missing_machine_does_not_replace_recorded_volume_loss() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     lose_volume(&mut bench.fly.world());
@@ -120,7 +119,7 @@ async fn what_becomes_of_the_machine_does_not_hide_that_the_volume_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_is_missing_is_made_anew_on_its_volume_by_the_next_start() {
+async fn next_start_recreates_missing_machine_on_its_volume() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     remove_machine(&mut bench.fly.world());
@@ -129,7 +128,7 @@ async fn a_machine_that_is_missing_is_made_anew_on_its_volume_by_the_next_start(
     }
     let started = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
     assert_eq!((started.status, &started.volume_id), (TownStatus::Running, &town.volume_id));
-    assert_eq!(drift_of(&bench, town.id), None, "an operation put it right");
+    assert_eq!(drift_of(&bench, town.id), None, "cleared by the operation");
     assert_eq!(pass(&bench).await, agreed(1));
-    bench.assert_invariants("made anew");
+    bench.assert_invariants("recreated");
 }

@@ -1,4 +1,4 @@
-//! What somebody else did to a town's machine or row, found by the operation that comes next.
+//! External changes to a town's machine or row that the next operation finds.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::bench::{Bench, alice};
 use crate::faults::{Call, Fault, Query};
 use crate::world::Phase;
 
-/// The goal is reached, and what else was found is not kept from the owner (FM-19).
+/// The stop succeeds, and the owner also sees what else was found (FM-19).
 #[tokio::test(start_paused = true)]
-async fn a_stop_of_a_town_whose_machine_is_gone_says_so() {
-    for dies_in_between in [false, true] {
+async fn stop_of_town_with_missing_machine_reports_it() {
+    for crashes in [false, true] {
         let bench = Bench::new();
         let before = bench.running("mill").await;
         {
@@ -22,24 +22,24 @@ async fn a_stop_of_a_town_whose_machine_is_gone_says_so() {
             world.volumes[0].held_by = None;
         }
         let (replica, alice) = (bench.replica(), alice());
-        if dies_in_between {
+        if crashes {
             bench.store.schedule().next(Call::Store(Query::Finish), 1, Fault::CrashBefore);
         }
 
-        let _ = replica.survives(replica.towns.stop_town(&alice, before.id)).await;
+        let _ = replica.unless_crashed(replica.towns.stop_town(&alice, before.id)).await;
         bench.recover().await;
 
         let health = bench.replica().towns.town_status(&alice, before.id).await.unwrap().health;
         let town = bench.store.town(before.id);
         assert_eq!((town.status, town.machine_id), (TownStatus::Stopped, None));
         assert_eq!(town.volume_id, before.volume_id);
-        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "dies: {dies_in_between}");
+        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "crash: {crashes}");
         bench.assert_invariants("stopped without its machine");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_of_a_town_whose_machine_was_replaced_misses_none() {
+async fn stop_of_town_with_replaced_machine_reports_no_drift() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     {
@@ -59,11 +59,11 @@ async fn a_stop_of_a_town_whose_machine_was_replaced_misses_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_made_a_machine_anew_and_failed_misses_none() {
+async fn failed_start_that_recreated_machine_reports_no_drift() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await.id;
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
-    bench.fly.world().unwell = true;
+    bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
 
     replica.towns.start_town(&alice(), town).await.unwrap();
@@ -74,9 +74,9 @@ async fn a_start_that_made_a_machine_anew_and_failed_misses_none() {
     bench.assert_invariants("off again");
 }
 
-/// Somebody made its machine anew with another volume: whatever runs there is not the town (FM-25).
+/// An external change recreated the machine with another volume. What runs there is not the town (FM-25).
 #[tokio::test(start_paused = true)]
-async fn no_start_ends_well_on_another_volume_than_the_towns() {
+async fn start_fails_on_machine_with_another_volume() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     {
@@ -85,7 +85,7 @@ async fn no_start_ends_well_on_another_volume_than_the_towns() {
         world.machines[0].phase = Phase::On(Instant::now());
         world.volumes[0].held_by = None;
     }
-    let visits = bench.fly.schedule().count(Call::Health);
+    let health_calls = bench.fly.schedule().count(Call::Health);
 
     let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
     assert_eq!(waiting.status, TownStatus::Stopped);
@@ -95,17 +95,17 @@ async fn no_start_ends_well_on_another_volume_than_the_towns() {
     assert_eq!(ended, Some(Err(Rejection::Failed(Failure::MachineBusy))));
     assert_eq!(bench.store.town(town.id), town);
     assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
-    assert_eq!(bench.fly.schedule().count(Call::Health), visits, "what runs there is asked nothing");
-    // Fly changes no machine's mount, and which disk is right is for whoever changed it to say: without that machine, the
-    // town's own.
+    assert_eq!(bench.fly.schedule().count(Call::Health), health_calls, "the other machine's sandbox gets no call");
+    // Fly cannot change the mount of a machine, and only the operator knows which disk is right. Without that machine,
+    // the start uses the town's own volume.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
     assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
     bench.assert_invariants("on its own volume");
 }
 
-/// A second volume of the town's name is somebody's, or a lost call's: not where the town's data is (FM-22).
+/// A second volume of the town's name was made by hand or by a lost call. It does not hold the town's data (FM-22).
 #[tokio::test(start_paused = true)]
-async fn a_start_takes_no_other_volume_of_the_name_for_the_lost_one() {
+async fn start_does_not_use_another_volume_of_same_name() {
     for machine_is_there in [true, false] {
         let bench = Bench::new();
         let town = bench.stopped("mill").await;
@@ -113,7 +113,7 @@ async fn a_start_takes_no_other_volume_of_the_name_for_the_lost_one() {
             let mut world = bench.fly.world();
             world.volumes[0].gone = true;
             let name = world.volumes[0].name.clone();
-            world.lost.insert(name);
+            world.lost_volumes.insert(name);
             if !machine_is_there {
                 world.machines[0].phase = Phase::Gone(Instant::now());
             }
@@ -122,16 +122,20 @@ async fn a_start_takes_no_other_volume_of_the_name_for_the_lost_one() {
 
         let error = bench.replica().towns.start_town(&alice(), town.id).await.unwrap_err();
 
-        let wanted = (OperationKind::Start, Failure::VolumeLost);
-        assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+        let expected = (OperationKind::Start, Failure::VolumeLost);
+        assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
         let row = bench.store.town(town.id);
-        assert_eq!((row.status, row.volume_id), (TownStatus::Stopped, town.volume_id), "there: {machine_is_there}");
+        assert_eq!(
+            (row.status, row.volume_id),
+            (TownStatus::Stopped, town.volume_id),
+            "machine exists: {machine_is_there}"
+        );
     }
 }
 
-/// What Fly has moved to another host stays readable for days where it was.
+/// A volume that Fly has moved to another host stays readable at its old place for days.
 #[tokio::test(start_paused = true)]
-async fn a_start_goes_on_where_fly_has_moved_the_volume() {
+async fn start_follows_moved_volume() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     let moved = {
@@ -151,9 +155,10 @@ async fn a_start_goes_on_where_fly_has_moved_the_volume() {
     assert_eq!(bench.store.town(town.id).volume_id, Some(moved));
 }
 
-/// Of several machines that say they are the town's, the one that stays and has its volume is.
+/// Among several machines with the town's metadata, the one that is not being destroyed and mounts its volume is the
+/// town's.
 #[tokio::test(start_paused = true)]
-async fn of_several_machines_a_stop_finds_the_one_with_the_towns_volume() {
+async fn stop_chooses_machine_with_the_towns_volume() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     let own = town.machine_id.clone().unwrap();
@@ -174,16 +179,16 @@ async fn of_several_machines_a_stop_finds_the_one_with_the_towns_volume() {
     assert_eq!(bench.store.town(town.id).machine_id, Some(own));
 }
 
-/// No path of ours leaves a town without its create; a row written by hand may. Nothing gets stuck on it.
+/// Only a manual change of the row leaves a provisioning town without its create. Nothing gets stuck on it.
 #[tokio::test(start_paused = true)]
-async fn a_stop_of_a_town_that_never_ran_ends_and_the_town_comes_up() {
+async fn stop_of_provisioning_town_fails_and_create_is_reinstated() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     bench.store.rows().towns.get_mut(&town).unwrap().status = TownStatus::Provisioning;
 
     let error = bench.replica().towns.stop_town(&alice(), town).await.unwrap_err();
-    let wanted = (OperationKind::Stop, Failure::MachineBusy);
-    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Stop, Failure::MachineBusy);
+    assert!(matches!(error, TownError::Failed { kind, failure } if (kind, failure) == expected), "{error:?}");
     bench.recover().await;
 
     assert_eq!(bench.store.town(town).status, TownStatus::Running);

@@ -1,4 +1,4 @@
-//! Who makes a pass, for how long, and what it costs.
+//! The leader lease of a drift pass, and the number of its calls.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use gastown_domain::ports::Action;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{EVERY, agreed, corrected, inspector_on, pass, stopped, suspected, turn_off, undecided};
+use super::{EVERY, agreed, corrected, detector_on, pass, stopped, suspected, turn_off, undecided};
 use crate::bench::{Bench, settings};
 use crate::faults::{Call, Fault, Process, Query};
 
 #[tokio::test(start_paused = true)]
-async fn two_replicas_at_once_make_one_pass() {
+async fn concurrent_replicas_make_one_pass() {
     let bench = Bench::new();
     bench.running("mill").await;
     sleep(EVERY).await;
-    let (one, other) = (inspector_on(&bench, &Process::default()), inspector_on(&bench, &Process::default()));
+    let (one, other) = (detector_on(&bench, &Process::default()), detector_on(&bench, &Process::default()));
 
     let (first, second) = tokio::join!(one.pass(), other.pass());
 
@@ -26,8 +26,8 @@ async fn two_replicas_at_once_make_one_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
-    for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::SettleTown)] {
+async fn another_process_makes_next_pass_after_a_crash() {
+    for call in [Call::Store(Query::TakeTowns), Call::Fly(Action::ReadMachine), Call::Store(Query::RecordDrift)] {
         let bench = Bench::new();
         let town = bench.running("mill").await;
         turn_off(&mut bench.fly.world());
@@ -36,7 +36,7 @@ async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
         bench.store.schedule().next(call, 1, Fault::CrashBefore);
         sleep(EVERY).await;
         let process = Process::default();
-        let drift_detector = inspector_on(&bench, &process);
+        let drift_detector = detector_on(&bench, &process);
         tokio::select! {
             biased;
             report = drift_detector.pass() => panic!("{call:?}: {report:?}"),
@@ -49,7 +49,7 @@ async fn a_pass_whose_process_dies_is_made_by_another_when_it_is_due_again() {
     }
 }
 
-/// As when Fly does not answer: eight at a time, each as long as a look may take.
+/// Creates towns whose machine reads are slow, as in an outage. Eight reads run at a time, each as long as allowed.
 async fn with_a_slow_fly() -> Bench {
     let bench = Bench::new();
     for number in 0..40 {
@@ -61,29 +61,29 @@ async fn with_a_slow_fly() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_pass_keeps_its_turn() {
+async fn slow_pass_keeps_its_leader_lease() {
     let bench = with_a_slow_fly().await;
-    let slow = inspector_on(&bench, &Process::default());
+    let slow = detector_on(&bench, &Process::default());
     let other = async {
         sleep(Duration::from_secs(70)).await;
-        inspector_on(&bench, &Process::default()).pass().await
+        detector_on(&bench, &Process::default()).pass().await
     };
     let (slow, other) = tokio::join!(slow.pass(), other);
     assert_eq!((slow.unwrap(), other.unwrap()), (Some(undecided(40)), None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_cannot_keep_its_turn_is_broken_off() {
+async fn pass_is_abandoned_when_its_lease_cannot_be_renewed() {
     let bench = with_a_slow_fly().await;
-    bench.store.schedule().always(Call::Store(Query::ProlongPass), Fault::NotSent);
+    bench.store.schedule().always(Call::Store(Query::RenewJob), Fault::NotSent);
     let began = Instant::now();
-    let report = inspector_on(&bench, &Process::default()).pass().await.unwrap();
+    let report = detector_on(&bench, &Process::default()).pass().await.unwrap();
     assert_eq!(report, None);
     assert!(began.elapsed() < settings().policy.lease + Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_stopped_towns_of_one_app_cost_one_list_and_no_look_at_each_volume() {
+async fn stopped_towns_of_one_app_are_checked_with_one_volume_list() {
     let bench = Bench::new();
     for number in 0..6 {
         bench.stopped(&format!("mill-{number}")).await;
@@ -92,20 +92,20 @@ async fn many_stopped_towns_of_one_app_cost_one_list_and_no_look_at_each_volume(
     assert_eq!(pass(&bench).await, agreed(6));
     assert_eq!(bench.fly.count(Action::ReadVolume), before);
 
-    // The list lags behind: each is looked at by itself.
+    // The list is stale, so each volume is read on its own.
     bench.fly.schedule().next(Call::Fly(Action::ListVolumes), 1, Fault::EmptyList);
     assert_eq!(pass(&bench).await, agreed(6));
     assert_eq!(bench.fly.count(Action::ReadVolume), before + 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_goes_on_whatever_fails_until_it_is_told_to_stop() {
+async fn job_continues_after_failures_until_stopped() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
-    bench.store.schedule().next(Call::Store(Query::ClaimPass), 2, Fault::NotSent);
-    let (stop, drift_detector) = (CancellationToken::new(), inspector_on(&bench, &Process::default()));
+    bench.store.schedule().next(Call::Store(Query::ClaimJob), 2, Fault::NotSent);
+    let (stop, drift_detector) = (CancellationToken::new(), detector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();
         async move { drift_detector.run(stop).await }

@@ -1,4 +1,4 @@
-//! In-memory books: comparisons of settled towns, orphans, periodic passes.
+//! In-memory records of drift checks, orphans and singleton jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use gastown_domain::{AppName, Drift, ResourceId, Town, TownId, TownRecord, TownS
 use crate::faults::Query;
 use crate::store::{Connection, Rows};
 
-/// A periodic pass, as the database remembers it.
+/// A singleton job, as the database stores it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PassRow {
+pub(crate) struct JobRow {
     number: i64,
     began_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
@@ -24,35 +24,35 @@ pub(crate) struct PassRow {
     pub(crate) alarm: Option<Alarm>,
 }
 
-/// What is remembered besides towns, rigs and operations.
+/// The records besides towns, rigs and operations.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Records {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
-    /// What was news, in order.
+    /// Newly recorded drifts, in order.
     pub(crate) drifts: Vec<(TownId, Drift)>,
     pub(crate) orphans: BTreeMap<(AppName, ResourceId), Orphan>,
-    /// Deletions that were written down before they were asked for, and by whom.
+    /// Deletions that were recorded before they were sent, and by whom.
     pub(crate) deletions: Vec<(ResourceId, String)>,
     pub(crate) closed: Vec<(ResourceId, OrphanEnd)>,
-    pub(crate) passes: BTreeMap<&'static str, PassRow>,
+    pub(crate) jobs: BTreeMap<&'static str, JobRow>,
 }
 
-impl Books {
+impl Records {
     pub(crate) fn health_of(&self, town: TownId) -> TownHealth {
         self.health.get(&town).cloned().unwrap_or_default()
     }
 
-    /// An operation ended or hid the town: what a look saw before is worth nothing now, and one under way finds another mark
-    /// than it left.
-    pub(crate) fn operated_on(&mut self, town: TownId, now: DateTime<Utc>, belief: Belief) {
+    /// Records that an operation ended or soft-deleted the town. Earlier observations no longer count, and a check in
+    /// progress finds a changed `checked_at`.
+    pub(crate) fn record_operation(&mut self, town: TownId, now: DateTime<Utc>, drift: DriftUpdate) {
         let health = self.health.entry(town).or_default();
-        health.checked_at = Some(later_than(health.checked_at, now));
+        health.checked_at = Some(strictly_after(health.checked_at, now));
         health.suspicion = None;
-        match belief {
-            Belief::Kept => {}
-            Belief::PutRight => health.drift = None,
-            Belief::Found(found) if health.drift.is_some_and(|(known, _)| known == found) => {}
-            Belief::Found(found) => {
+        match drift {
+            DriftUpdate::Kept => {}
+            DriftUpdate::Cleared => health.drift = None,
+            DriftUpdate::Found(found) if health.drift.is_some_and(|(known, _)| known == found) => {}
+            DriftUpdate::Found(found) => {
                 health.drift = Some((found, now));
                 self.drifts.push((town, found));
             }
@@ -60,16 +60,16 @@ impl Books {
     }
 }
 
-/// What becomes of a drift that is believed when an operation ends or hides its town.
+/// The change to a recorded drift when an operation ends or soft-deletes its town.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Belief {
+pub(crate) enum DriftUpdate {
     Kept,
-    PutRight,
+    Cleared,
     Found(Drift),
 }
 
-/// Now, but later than a time before: two marks of one row are never the same.
-fn later_than(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+/// Returns now, or a time just after `before` if that is later. Two values of `checked_at` in one row are never equal.
+fn strictly_after(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     before.filter(|before| *before >= now).map_or(now, |before| before + TimeDelta::microseconds(1))
 }
 
@@ -82,16 +82,16 @@ impl DriftChecks for Connection {
     async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
         self.query(Query::TakeTowns, |rows, now| {
             let unseen = |town: &Town| {
-                let health = rows.books.health_of(town.id);
+                let health = rows.records.health_of(town.id);
                 let is_due = health.checked_at.is_none_or(|at| at + every <= now);
                 (is_due && is_settled(rows, town)).then(|| (town.clone(), health))
             };
             let mut due: Vec<_> = rows.towns.values().filter_map(unseen).collect();
             due.sort_by_key(|(_, health)| health.checked_at);
             due.truncate(limit as usize);
-            let taken_at = later_than(due.iter().filter_map(|(_, health)| health.checked_at).max(), now);
+            let taken_at = strictly_after(due.iter().filter_map(|(_, health)| health.checked_at).max(), now);
             for (town, _) in &due {
-                rows.books.health.entry(town.id).or_default().checked_at = Some(taken_at);
+                rows.records.health.entry(town.id).or_default().checked_at = Some(taken_at);
             }
             Ok(due.into_iter().map(|(town, health)| (town, health, taken_at)).collect())
         })
@@ -99,21 +99,21 @@ impl DriftChecks for Connection {
     }
 
     async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
-        self.query(Query::SettleTown, |rows, now| {
-            let before = rows.books.health_of(town.id);
+        self.query(Query::RecordDrift, |rows, now| {
+            let before = rows.records.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
             if !is_ours || !rows.towns.get(&town.id).is_some_and(|row| is_settled(rows, row)) {
                 return Ok(false);
             }
             rows.change(town.id, &finding.change)?;
             if let Some(status) = finding.change.status {
-                rows.ledger.noticed(town.id, status);
+                rows.ledger.drift_recorded(town.id, status);
             }
             let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
-            if let (None, Some(news)) = (known, finding.drift) {
-                rows.books.drifts.push((town.id, news));
+            if let (None, Some(drift)) = (known, finding.drift) {
+                rows.records.drifts.push((town.id, drift));
             }
-            let health = rows.books.health.entry(town.id).or_default();
+            let health = rows.records.health.entry(town.id).or_default();
             health.suspicion = finding.suspicion;
             health.drift = known.or_else(|| finding.drift.map(|drift| (drift, now)));
             Ok(true)
@@ -125,7 +125,7 @@ impl DriftChecks for Connection {
 #[async_trait]
 impl Orphans for Connection {
     async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
-        self.query(Query::Accounts, |rows, _| {
+        self.query(Query::TownRecords, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
             let account = |town: &Town| TownRecord {
                 town: town.id,
@@ -140,12 +140,12 @@ impl Orphans for Connection {
     }
 
     async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
-        self.query(Query::NoteOrphans, |rows, now| {
-            let book = &mut rows.books.orphans;
+        self.query(Query::RecordOrphans, |rows, now| {
+            let records = &mut rows.records.orphans;
             let note = |sighting: &ObservedOrphan| {
                 let ObservedOrphan { app, item, reason } = sighting;
                 let key = (app.clone(), item.thing.clone());
-                let known = book.get(&key).filter(|known| known.reason == *reason).cloned();
+                let known = records.get(&key).filter(|known| known.reason == *reason).cloned();
                 let mut entry = known.unwrap_or_else(|| Orphan {
                     app: app.clone(),
                     thing: item.thing.clone(),
@@ -157,7 +157,7 @@ impl Orphans for Connection {
                     deletion_asked_at: None,
                 });
                 (entry.last_seen_at, entry.times_seen) = (now, entry.times_seen + 1);
-                book.insert(key, entry.clone());
+                records.insert(key, entry.clone());
                 entry
             };
             Ok(seen.iter().map(note).collect())
@@ -166,22 +166,22 @@ impl Orphans for Connection {
     }
 
     async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
-        self.query(Query::Book, |rows, now| {
-            let mut book: Vec<_> = rows.books.orphans.values().cloned().collect();
-            book.sort_by_key(|entry| entry.first_seen_at);
-            Ok((book, now))
+        self.query(Query::OrphanRecords, |rows, now| {
+            let mut records: Vec<_> = rows.records.orphans.values().cloned().collect();
+            records.sort_by_key(|entry| entry.first_seen_at);
+            Ok((records, now))
         })
         .await
     }
 
     async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
-        self.query(Query::DeletingOrphan, |rows, now| {
-            let entry = rows.books.orphans.get_mut(&(app.clone(), thing.clone()));
+        self.query(Query::RecordDeletion, |rows, now| {
+            let entry = rows.records.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
-                return Err(StoreError::Refused { constraint: None, cause: "not in the book".into() });
+                return Err(StoreError::Refused { constraint: None, cause: "no such orphan record".into() });
             };
             entry.deletion_asked_at.get_or_insert(now);
-            rows.books.deletions.push((thing.clone(), actor.to_owned()));
+            rows.records.deletions.push((thing.clone(), actor.to_owned()));
             Ok(())
         })
         .await
@@ -189,8 +189,8 @@ impl Orphans for Connection {
 
     async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError> {
         self.query(Query::CloseOrphan, |rows, _| {
-            if rows.books.orphans.remove(&(app.clone(), thing.clone())).is_some() {
-                rows.books.closed.push((thing.clone(), end));
+            if rows.records.orphans.remove(&(app.clone(), thing.clone())).is_some() {
+                rows.records.closed.push((thing.clone(), end));
             }
             Ok(())
         })
@@ -207,8 +207,8 @@ impl SingletonJobs for Connection {
         lease: Duration,
         every: Duration,
     ) -> Result<Option<LeaderLease>, StoreError> {
-        self.query(Query::ClaimPass, |rows, now| {
-            let row = rows.books.passes.entry(pass.as_str()).or_default();
+        self.query(Query::ClaimJob, |rows, now| {
+            let row = rows.records.jobs.entry(pass.as_str()).or_default();
             let is_due = row.began_at.is_none_or(|at| at + every <= now);
             let is_free = row.lease_until.is_none_or(|until| until <= now);
             if !is_due || !is_free {
@@ -222,7 +222,7 @@ impl SingletonJobs for Connection {
     }
 
     async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
-        self.query(Query::ProlongPass, |rows, now| {
+        self.query(Query::RenewJob, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
             Ok(true)
@@ -231,7 +231,7 @@ impl SingletonJobs for Connection {
     }
 
     async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
-        self.query(Query::EndPass, |rows, now| {
+        self.query(Query::EndJob, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
             }
@@ -241,9 +241,9 @@ impl SingletonJobs for Connection {
     }
 
     async fn states(&self) -> Result<Vec<JobState>, StoreError> {
-        self.query(Query::PassStates, |rows, _| {
+        self.query(Query::JobStates, |rows, _| {
             let state = |pass: SingletonJob| {
-                let row = rows.books.passes.get(pass.as_str()).cloned().unwrap_or_default();
+                let row = rows.records.jobs.get(pass.as_str()).cloned().unwrap_or_default();
                 JobState { pass, ended_at: row.ended_at, alarm: row.alarm }
             };
             Ok(SingletonJob::ALL.into_iter().map(state).collect())
@@ -252,6 +252,6 @@ impl SingletonJobs for Connection {
     }
 }
 
-fn held(rows: &mut Rows, claim: LeaderLease) -> Option<&mut PassRow> {
-    rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
+fn held(rows: &mut Rows, claim: LeaderLease) -> Option<&mut JobRow> {
+    rows.records.jobs.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
 }

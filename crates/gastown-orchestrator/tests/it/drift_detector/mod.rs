@@ -1,9 +1,9 @@
-//! Drift: what happens behind our back is believed after three looks that agree, and nothing else is.
+//! The drift detector records an external change after three observations that agree.
 
-mod beliefs;
-mod doubts;
+mod confirmed;
 mod operations;
-mod turns;
+mod scheduling;
+mod undecided;
 
 use std::time::Duration;
 
@@ -18,62 +18,62 @@ use crate::world::{Phase, World};
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Something that happens behind our back.
-type Sabotage = fn(&mut World);
+/// An external change.
+type WorldChange = fn(&mut World);
 
-fn inspector_on(bench: &Bench, process: &Process) -> DriftDetector {
-    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("inspector".to_owned()))
+fn detector_on(bench: &Bench, process: &Process) -> DriftDetector {
+    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("drift detector".to_owned()))
 }
 
-/// One pass of a fresh process, a period after whatever was before, when it is due.
+/// Runs one due pass of a new process, one period after the last one.
 async fn pass(bench: &Bench) -> DriftReport {
     sleep(EVERY).await;
-    inspector_on(bench, &Process::default()).pass().await.unwrap().unwrap()
+    detector_on(bench, &Process::default()).pass().await.unwrap().unwrap()
 }
 
 fn drift_of(bench: &Bench, town: TownId) -> Option<Drift> {
-    bench.store.rows().books.health_of(town).drift.map(|(drift, _)| drift)
+    bench.store.rows().records.health_of(town).drift.map(|(drift, _)| drift)
 }
 
-fn looked_at(towns: usize) -> DriftReport {
+fn taken(towns: usize) -> DriftReport {
     DriftReport { taken: towns, ..DriftReport::default() }
 }
 
 fn agreed(towns: usize) -> DriftReport {
-    DriftReport { agreed: towns, ..looked_at(towns) }
+    DriftReport { agreed: towns, ..taken(towns) }
 }
 
 fn undecided(towns: usize) -> DriftReport {
-    DriftReport { undecided: towns, ..looked_at(towns) }
+    DriftReport { undecided: towns, ..taken(towns) }
 }
 
 fn suspected(towns: usize) -> DriftReport {
-    DriftReport { suspected: towns, ..looked_at(towns) }
+    DriftReport { suspected: towns, ..taken(towns) }
 }
 
 fn corrected(towns: usize) -> DriftReport {
-    DriftReport { corrected: towns, ..looked_at(towns) }
+    DriftReport { corrected: towns, ..taken(towns) }
 }
 
-fn switch(world: &mut World, phase: Phase) {
+fn set_phase(world: &mut World, phase: Phase) {
     world.machines[0].phase = phase;
 }
 
 fn turn_off(world: &mut World) {
-    switch(world, Phase::Off);
+    set_phase(world, Phase::Off);
 }
 
 fn remove_machine(world: &mut World) {
-    switch(world, Phase::Gone(Instant::now()));
+    set_phase(world, Phase::Gone(Instant::now()));
     world.volumes[0].held_by = None;
 }
 
-/// By an operator, or by Fly: the town's name on a machine with another id.
+/// Replaces the machine, as an operator or Fly may do: another id with the town's name.
 fn replace_machine(world: &mut World) {
     let mut other = world.machines[0].clone();
     other.id = "another".parse().unwrap();
     world.volumes[0].held_by = Some(other.id.clone());
-    switch(world, Phase::Gone(Instant::now()));
+    set_phase(world, Phase::Gone(Instant::now()));
     world.machines.push(other);
 }
 
@@ -89,6 +89,6 @@ fn without_machine(town: Town) -> Town {
     Town { machine_id: None, status: TownStatus::Stopped, ..town }
 }
 
-fn with_another(town: Town) -> Town {
+fn with_other_machine(town: Town) -> Town {
     Town { machine_id: Some("another".parse().unwrap()), ..town }
 }

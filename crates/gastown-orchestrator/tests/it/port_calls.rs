@@ -1,4 +1,5 @@
-//! What this layer asks of its neighbours, and what it does with each answer: mocks, one port at a time.
+//! The calls that the orchestrator makes to each port, and its reaction to each result. Tests use mocks, one port at a
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use crate::bench::{Bench, alice, request};
 use crate::faults::Process;
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_key_asks_the_registry_nothing() {
+async fn wrong_key_makes_no_registry_call() {
     let bench = Bench::new();
     let mut ports = bench.ports(&Process::default());
     let mut keys = MockTownKeys::new();
@@ -31,7 +32,7 @@ async fn a_wrong_key_asks_the_registry_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_asks_for_the_app_first_and_for_one_volume_of_the_configured_size() {
+async fn create_ensures_app_then_creates_one_volume_of_configured_size() {
     let bench = Bench::new();
     let mut ports = bench.ports(&Process::default());
     let mut order = mockall::Sequence::new();
@@ -45,7 +46,7 @@ async fn a_create_asks_for_the_app_first_and_for_one_volume_of_the_configured_si
         .times(1)
         .in_sequence(&mut order)
         .returning(|_| Err(ProviderError::Refused { action: Action::CreateVolume, cause: "no".into() }));
-    // The roll back asks nothing: what was refused for good is not there.
+    // The rollback makes no calls, because a volume that was refused permanently does not exist.
     (ports.provider.apps, ports.provider.volumes) = (Arc::new(apps), Arc::new(volumes));
 
     let error = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
@@ -55,17 +56,17 @@ async fn a_create_asks_for_the_app_first_and_for_one_volume_of_the_configured_si
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_call_is_repeated_no_sooner_than_it_is_told() {
+async fn throttled_call_is_not_retried_before_retry_after() {
     let bench = Bench::new();
     let mut ports = bench.ports(&Process::default());
-    let (told, asked) = (Duration::from_secs(17), Arc::new(std::sync::Mutex::new(Vec::new())));
-    let times = Arc::clone(&asked);
+    let (retry_after, calls) = (Duration::from_secs(17), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let times = Arc::clone(&calls);
     let mut apps = MockApps::new();
     apps.expect_ensure().times(2).returning(move |_| {
         let mut times = times.lock().unwrap();
         times.push(Instant::now());
         match times.len() {
-            1 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            1 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(retry_after) }),
             _ => Ok(()),
         }
     });
@@ -74,19 +75,19 @@ async fn a_throttled_call_is_repeated_no_sooner_than_it_is_told() {
     let town = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await.unwrap();
 
     assert_eq!(town.status, TownStatus::Running);
-    let asked = asked.lock().unwrap();
-    assert!(asked[1] - asked[0] >= told, "{asked:?}");
+    let calls = calls.lock().unwrap();
+    assert!(calls[1] - calls[0] >= retry_after, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_asked_for_and_never_ends_is_cut_short() {
-    for told in [Duration::from_secs(365 * 24 * 60 * 60), Duration::MAX] {
+async fn excessive_retry_after_is_capped() {
+    for retry_after in [Duration::from_secs(365 * 24 * 60 * 60), Duration::MAX] {
         let bench = Bench::new();
         let mut ports = bench.ports(&Process::default());
-        let (asked, mut apps) = (Arc::new(AtomicU32::new(0)), MockApps::new());
-        let times = Arc::clone(&asked);
+        let (calls, mut apps) = (Arc::new(AtomicU32::new(0)), MockApps::new());
+        let times = Arc::clone(&calls);
         apps.expect_ensure().returning(move |_| match times.fetch_add(1, Ordering::Relaxed) {
-            0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(told) }),
+            0 => Err(ProviderError::Throttled { action: Action::EnsureApp, retry_after: Some(retry_after) }),
             _ => Ok(()),
         });
         ports.provider.apps = Arc::new(apps);
@@ -94,13 +95,13 @@ async fn a_wait_that_is_asked_for_and_never_ends_is_cut_short() {
         let _in_time = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
         bench.recover().await;
 
-        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running, "{told:?}");
-        assert_eq!(asked.load(Ordering::Relaxed), 2, "{told:?}: by the process that was told to wait");
+        assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running, "{retry_after:?}");
+        assert_eq!(calls.load(Ordering::Relaxed), 2, "{retry_after:?}: retried by the process that waited");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_sealed_makes_no_machine() {
+async fn failed_sealing_creates_no_machine() {
     let bench = Bench::new();
     let mut ports = bench.ports(&Process::default());
     let mut sealer = MockSealer::new();
@@ -114,7 +115,7 @@ async fn what_cannot_be_sealed_makes_no_machine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_volume_is_confirmed_by_two_different_looks_and_never_made_again() {
+async fn lost_volume_is_confirmed_by_two_reads_and_never_recreated() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     let mut ports = bench.ports(&Process::default());
@@ -127,12 +128,12 @@ async fn a_lost_volume_is_confirmed_by_two_different_looks_and_never_made_again(
 
     let error = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await;
 
-    let wanted = (OperationKind::Start, Failure::VolumeLost);
-    assert!(matches!(error, Err(TownError::Failed { kind, failure }) if (kind, failure) == wanted), "{error:?}");
+    let expected = (OperationKind::Start, Failure::VolumeLost);
+    assert!(matches!(error, Err(TownError::Failed { kind, failure }) if (kind, failure) == expected), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_that_hangs_or_fails_holds_no_stop_up_and_is_not_claimed() {
+async fn hanging_or_failed_sync_does_not_delay_stop_and_is_not_recorded() {
     for hangs in [false, true] {
         let bench = Bench::new();
         let town = bench.running("mill").await.id;
@@ -151,7 +152,7 @@ fn failing_sync() -> MockSandboxes {
     sandboxes
 }
 
-/// A sandbox that never answers.
+/// A sandbox that never responds.
 struct Hanging;
 
 #[async_trait::async_trait]
@@ -193,7 +194,7 @@ impl gastown_domain::ports::Sandboxes for Hanging {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_fails_makes_nothing() {
+async fn failed_read_creates_nothing() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
     let mut ports = bench.ports(&Process::default());
