@@ -63,6 +63,7 @@ impl Operations for Database {
     }
 
     async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
+        let outcome = &outcome;
         self.in_tx("finish_operation", move |tx| async move {
             let row = town_change::lock(&tx, fence.town).await?;
             let now = dialect::now(&*tx).await?;
@@ -78,7 +79,7 @@ impl Operations for Database {
             if let Some(found) = town.drift.filter(|_| is_news) {
                 Event::of(fence.town, CONTROL_PLANE, "drift", found.as_str(), now).on(&ended).record(&*tx).await?;
             }
-            Event::ended(&ended, &outcome, now).record(&*tx).await
+            Event::ended(&ended, outcome, now).record(&*tx).await
         })
         .await
     }

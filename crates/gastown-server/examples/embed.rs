@@ -97,7 +97,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
             operations: database.clone(),
             drift_checks: database.clone(),
             orphans: database.clone(),
-            passes: database.clone(),
+            jobs: database.clone(),
             users: database,
         },
         provider: Provider {
@@ -107,7 +107,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
             inventory: fly,
             sandboxes: Arc::new(sandboxes),
         },
-        keys: Secrets {
+        secrets: Secrets {
             mint: Arc::new(TokenMinter::new(tokens, Arc::new(SystemClock))),
             sealer: Arc::new(sealing_key),
             towns: Arc::new(DerivedTownKeys::new(&"another sixteen bytes".into())?),

@@ -271,11 +271,11 @@ fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartE
             operations: database.clone(),
             drift_checks: database.clone(),
             orphans: database.clone(),
-            passes: database.clone(),
+            jobs: database.clone(),
             users: database,
         },
         provider: provider(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
-        keys: Secrets {
+        secrets: Secrets {
             mint: Arc::new(minter(config)?),
             sealer: Arc::new(config.secrets.sealing_key.clone()),
             towns: Arc::new(towns),

@@ -134,7 +134,7 @@ impl Bench {
                 users: connection.clone(),
                 drift_checks: connection.clone(),
                 orphans: connection.clone(),
-                passes: connection,
+                jobs: connection,
             },
             provider: Provider {
                 apps: client.clone(),
@@ -143,7 +143,7 @@ impl Bench {
                 sandboxes: client.clone(),
                 inventory: client,
             },
-            keys: Secrets { mint: self.mint.clone(), sealer: Arc::new(FakeSealer), towns: Arc::new(FakeTownKeys) },
+            secrets: Secrets { mint: self.mint.clone(), sealer: Arc::new(FakeSealer), towns: Arc::new(FakeTownKeys) },
             env: Env {
                 clock: Arc::new(SkewedClock { process: process.clone(), true_clock: self.store.clock }),
                 ids: self.ids.clone(),

@@ -29,8 +29,8 @@ async fn fails_in_world(world: impl FnOnce(&mut World), failure: Failure) {
     let town = bench.create("mill").await.unwrap();
     assert_eq!(town.status, TownStatus::Provisioning);
     bench.recover().await;
-    let ended = bench.store.rows().outcomes.values().copied().last();
-    assert_eq!(ended, Some(Err(gastown_domain::Rejection::RolledBack(failure))));
+    let ended = bench.store.rows().outcomes.values().last().cloned();
+    assert_eq!(ended, Some(Err(gastown_domain::Rejection::RolledBack(failure.into()))));
     bench.assert_nothing_left(town.id);
     bench.assert_invariants("rolled back");
 }

@@ -17,7 +17,7 @@ pub(crate) struct Ledger {
     rigs: BTreeMap<RigId, RigEntry>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Entry {
     /// An operation that was accepted as this kind has ended.
     Ended(OperationKind, OperationResult),
@@ -70,7 +70,7 @@ fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> 
     let mut violations = Vec::new();
     for entry in entries {
         if let Entry::Ended(kind, outcome) = entry
-            && !may_end(*kind, *outcome)
+            && !may_end(*kind, outcome)
         {
             violations.push(format!("a {kind} of {town} ended with {outcome:?}"));
         }
@@ -86,21 +86,21 @@ fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> 
 impl Entry {
     /// Returns the town's status after this entry. `None` means that it is unchanged: a failed operation was undone or
     /// never begun.
-    const fn status(self) -> Option<TownStatus> {
+    const fn status(&self) -> Option<TownStatus> {
         match self {
             Self::Ended(OperationKind::Create | OperationKind::Start, Ok(())) => Some(TownStatus::Running),
             Self::Ended(OperationKind::Stop, Ok(())) => Some(TownStatus::Stopped),
             Self::Ended(OperationKind::Destroy | OperationKind::RollBack, Ok(())) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::RolledBack(_))) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::Failed(_) | Rejection::Preempted)) => None,
-            Self::DriftRecorded(status) => Some(status),
+            Self::DriftRecorded(status) => Some(*status),
         }
     }
 }
 
 /// Returns true if an operation of this kind may end with this result. A create succeeds or is rolled back, and a
 /// removal always succeeds. Only a start and a stop may fail.
-const fn may_end(kind: OperationKind, outcome: OperationResult) -> bool {
+const fn may_end(kind: OperationKind, outcome: &OperationResult) -> bool {
     match (kind, outcome) {
         (_, Ok(()) | Err(Rejection::Preempted)) => true,
         (OperationKind::Create, Err(Rejection::RolledBack(_))) => true,

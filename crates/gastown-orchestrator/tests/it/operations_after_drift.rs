@@ -91,8 +91,8 @@ async fn start_fails_on_machine_with_another_volume() {
     assert_eq!(waiting.status, TownStatus::Stopped);
     bench.recover().await;
 
-    let ended = bench.store.rows().outcomes.values().copied().last();
-    assert_eq!(ended, Some(Err(Rejection::Failed(Failure::MachineBusy))));
+    let ended = bench.store.rows().outcomes.values().last().cloned();
+    assert_eq!(ended, Some(Err(Rejection::Failed(Failure::MachineBusy.into()))));
     assert_eq!(bench.store.town(town.id), town);
     assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
     assert_eq!(bench.fly.schedule().count(Call::Health), health_calls, "the other machine's sandbox gets no call");

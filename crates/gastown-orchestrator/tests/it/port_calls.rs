@@ -21,8 +21,8 @@ async fn wrong_key_makes_no_registry_call() {
     let mut ports = bench.ports(&Process::default());
     let mut keys = MockTownKeys::new();
     keys.expect_verify().times(2).return_const(false);
-    ports.keys.towns = Arc::new(keys);
-    ports.keys.mint = Arc::new(MockTokenMint::new());
+    ports.secrets.towns = Arc::new(keys);
+    ports.secrets.mint = Arc::new(MockTokenMint::new());
     ports.store.registry = Arc::new(MockRegistry::new());
     let towns = bench.replica_on(ports, Process::default()).towns;
     let town = gastown_domain::TownId::new(uuid::Uuid::nil());
@@ -106,7 +106,7 @@ async fn failed_sealing_creates_no_machine() {
     let mut ports = bench.ports(&Process::default());
     let mut sealer = MockSealer::new();
     sealer.expect_seal().times(1).returning(|_| Err(SealError { cause: "no key".into() }));
-    ports.keys.sealer = Arc::new(sealer);
+    ports.secrets.sealer = Arc::new(sealer);
 
     let error = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await;
 
@@ -212,5 +212,5 @@ async fn failed_read_creates_nothing() {
     let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap();
 
     assert_eq!(waiting.status, TownStatus::Stopped);
-    assert_eq!(bench.store.rows().operations[&town.id].operation.last_error, Some(Failure::ProviderUnavailable));
+    assert_eq!(bench.store.rows().operations[&town.id].operation.last_error, Some(Failure::ProviderUnavailable.into()));
 }

@@ -146,7 +146,7 @@ impl Rows {
             requested_by: request.requested_by.clone(),
             fence,
             next_attempt_at: now,
-            deadline_at: later(now, request.patience),
+            deadline_at: request.timeout.map(|timeout| later(now, timeout)),
             progress,
             created_at: request.at,
             updated_at: now,
@@ -161,7 +161,7 @@ impl Rows {
     }
 
     pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult) {
-        self.outcomes.insert(operation, outcome);
+        self.outcomes.insert(operation, outcome.clone());
         if let Some((town, kind, _)) = self.accepted.get(&operation) {
             self.ledger.operation_ended(*town, *kind, outcome);
         }
@@ -304,10 +304,10 @@ impl Operations for Connection {
             let operation = &mut row.operation;
             operation.kind = record.kind;
             operation.phase = record.phase;
-            operation.step = Some(record.step);
+            operation.step = record.step.clone();
             operation.attempt = record.attempt;
-            operation.last_error = record.last_error;
-            operation.cause = record.cause;
+            operation.last_error = record.last_error.clone();
+            operation.cause = record.cause.clone();
             operation.progress = record.progress.clone();
             operation.deadline_at = record.deadline_at;
             operation.next_attempt_at = later(now, record.wait);
@@ -334,7 +334,7 @@ impl Operations for Connection {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
-            rows.end(fence.operation, outcome);
+            rows.end(fence.operation, outcome.clone());
             let drift = match town.drift {
                 Some(found) => DriftUpdate::Found(found),
                 None if outcome.is_ok() || town.soft_deleted_at.is_some() => DriftUpdate::Cleared,
@@ -347,7 +347,7 @@ impl Operations for Connection {
     }
 
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
-        self.query(Query::Outcome, |rows, _| Ok(rows.outcomes.get(&operation).copied())).await
+        self.query(Query::Outcome, |rows, _| Ok(rows.outcomes.get(&operation).cloned())).await
     }
 }
 

@@ -32,7 +32,7 @@ async fn shutdown_releases_claim_and_answers_callers() {
     assert_eq!((row.owner, row.lease_until), (None, None), "the claim is released");
 
     let other = bench.replica();
-    let report = other.towns.driver().drive(town.id).await.unwrap();
+    let report = other.towns.reconciler().reconcile(town.id).await.unwrap();
     assert_eq!(report, ReconcileReport::Ended);
     bench.assert_invariants("finished by another");
 }

@@ -39,11 +39,11 @@ async fn long_wait_releases_claim() {
     let row = bench.store.rows().operations[&town].clone();
     assert_eq!((row.owner, row.lease_until), (None, None));
     assert!(row.operation.next_attempt_at > bench.store.clock.now(), "it waits");
-    assert_eq!(row.operation.last_error, Some(Failure::ProviderUnavailable));
-    let driver = replica.towns.driver();
-    assert_eq!(driver.drive(town).await.unwrap(), ReconcileReport::NotClaimed, "the operation is not due");
+    assert_eq!(row.operation.last_error, Some(Failure::ProviderUnavailable.into()));
+    let reconciler = replica.towns.reconciler();
+    assert_eq!(reconciler.reconcile(town).await.unwrap(), ReconcileReport::NotClaimed, "the operation is not due");
     sleep(11 * MINUTE).await;
-    assert!(matches!(driver.drive(town).await.unwrap(), ReconcileReport::Parked { .. }));
+    assert!(matches!(reconciler.reconcile(town).await.unwrap(), ReconcileReport::Parked { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,8 +95,11 @@ async fn throttled_create_is_not_rolled_back_at_its_timeout() {
     let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap();
     assert_eq!(town.status, TownStatus::Provisioning);
     let row = bench.store.rows().operations[&town.id].operation.clone();
-    assert_eq!(row.last_error, Some(Failure::Throttled), "the owner sees the reason");
-    assert!(row.deadline_at > row.created_at + Policy::production().create_timeout, "queue time extends the deadline");
+    assert_eq!(row.last_error, Some(Failure::Throttled.into()), "the owner sees the reason");
+    assert!(
+        row.deadline_at > Some(row.created_at + Policy::production().create_timeout),
+        "queue time extends the deadline"
+    );
 
     let (stop, timeout) = (replica.stop.clone(), Policy::production().create_timeout);
     let workers = tokio::spawn(replica.workers.run(stop.clone()));

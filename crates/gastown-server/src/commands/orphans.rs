@@ -82,8 +82,8 @@ fn sweeper(config: OrphansConfig, database: Database) -> anyhow::Result<OrphanSw
     let database = Arc::new(database);
     let fly = Arc::new(fly(&config.fly, pacing(&config.fly))?);
     let ports = OrphanPorts {
-        book: database.clone(),
-        passes: database,
+        orphans: database.clone(),
+        jobs: database,
         inventory: fly.clone(),
         machines: fly.clone(),
         volumes: fly,
@@ -119,7 +119,7 @@ fn chosen<'a>(survey: &'a Survey, ids: &[String]) -> anyhow::Result<Vec<&'a Foun
     }
     let may_go = |orphan: &&FoundOrphan| match orphan.verdict {
         Verdict::Deletable => true,
-        Verdict::NeedsWord => !ids.is_empty(),
+        Verdict::NeedsOperator => !ids.is_empty(),
         _ => false,
     };
     Ok(survey.orphans.iter().filter(may_go).collect())

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use gastown_domain::ports::{
     Clock as _, HeldOperation, Ids as _, NewOperation, Operator as _, Requested, Retried, TownDetails,
 };
-use gastown_domain::{OperationKind, Step, Town, TownId, TownStatus, TownTag};
+use gastown_domain::{Failure, OperationKind, Recorded, Town, TownId, TownStatus, TownTag};
 use gastown_persistence::Database;
 use serde_json::json;
 use tokio::time::Instant;
@@ -25,8 +25,6 @@ use crate::system_ports::{RandomIds, SystemClock};
 const EVENTS: u32 = 20;
 /// Between two looks at a removal that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A destroy goes on until Fly confirms that nothing is left; the column wants a value.
-const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What to do with a town. Each needs `DATABASE_URL` only.
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -147,7 +145,7 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
         kind: OperationKind::Destroy,
         requested_by: town.owner.clone(),
         at: SystemClock.now(),
-        patience: NO_DEADLINE,
+        timeout: None,
     };
     match lost_answers::destroy(database, database, &operation, actor).await.context("cannot write to the registry")? {
         Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
@@ -199,11 +197,12 @@ async fn follow(database: &Database, of: Which, patience: Duration) -> anyhow::R
 
 fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String {
     let kind = operation.kind;
-    match (operation.step, operation.last_error) {
+    match (&operation.step, &operation.last_error) {
         (None, None) if held_by.is_none() => format!("{kind}: waiting for a process to take it up"),
-        (step, None) => format!("{kind}: {}", step.map_or("begun", Step::as_str)),
+        (step, None) => format!("{kind}: {}", step.as_ref().map_or("begun", Recorded::as_str)),
         (step, Some(error)) => {
-            let step = step.map_or("begun", Step::as_str);
+            let step = step.as_ref().map_or("begun", Recorded::as_str);
+            let error = error.known().unwrap_or(Failure::Unrecognized);
             format!("{kind}: {step}, attempt {} failed: {}", operation.attempt, error.message())
         }
     }

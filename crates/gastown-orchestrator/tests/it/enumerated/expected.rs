@@ -82,7 +82,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
         Scenario::StopWithoutMachine => (
             &[ListMachines, ReadMachine], &[],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, FindTown, Finish, LoadTown, Outcome, Renew, Request]),
         Scenario::Destroy => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Sync],
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request]),

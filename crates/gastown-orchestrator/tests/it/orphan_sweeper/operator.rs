@@ -31,7 +31,7 @@ async fn survey_shows_verdict_of_each_orphan() {
         verdicts,
         [
             (ResourceId::Machine(machine.clone()), Verdict::SeenTooShort { until }),
-            (ResourceId::Machine(second), Verdict::NeedsWord),
+            (ResourceId::Machine(second), Verdict::NeedsOperator),
             (ResourceId::Volume(volume), Verdict::HeldBy(machine)),
             (ResourceId::Volume(second_volume), Verdict::MayHoldData),
         ]
@@ -58,7 +58,7 @@ async fn operator_can_delete_without_grace_period() {
         }
         sleep(Duration::from_secs(30)).await;
     }
-    assert_eq!(removals, [Removal::Asked, Removal::Asked]);
+    assert_eq!(removals, [Removal::Requested, Removal::Requested]);
     let by: Vec<_> = bench.store.rows().records.deletions.iter().map(|(_, actor)| actor.clone()).collect();
     assert_eq!(by, ["carol", "carol"]);
     assert_eq!(bench.fly.world().volumes_of(unknown_town(0)).len(), 0);
@@ -91,7 +91,7 @@ async fn operator_can_delete_second_machine_unless_in_use() {
     bench.fly.world().machines[0].phase = Phase::On(Instant::now());
     assert_eq!(deletions_sent(&bench), (0, 0));
 
-    assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), Removal::Asked);
+    assert_eq!(sweeper.delete(&machine.sighting, "carol").await.unwrap(), Removal::Requested);
     assert_eq!(bench.store.town(town.id), town);
     assert_eq!(deletions_sent(&bench), (1, 0));
 }

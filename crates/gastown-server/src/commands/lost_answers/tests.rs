@@ -29,7 +29,7 @@ fn operation(id: u64) -> Operation {
         requested_by: alice(),
         fence: 0,
         next_attempt_at: noon(),
-        deadline_at: noon(),
+        deadline_at: Some(noon()),
         progress: Progress::default(),
         created_at: noon(),
         updated_at: noon(),
@@ -42,7 +42,7 @@ fn alice() -> UserId {
 
 fn wish() -> NewOperation {
     let Operation { id, town, kind, requested_by, .. } = operation(1);
-    NewOperation { id, town, kind, requested_by, at: noon(), patience: std::time::Duration::ZERO }
+    NewOperation { id, town, kind, requested_by, at: noon(), timeout: None }
 }
 
 fn lost<T>() -> Result<T, StoreError> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::ports::{
     Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, TownHealth, Unreadable,
 };
-use gastown_domain::{Drift, Failure, Operation, Rig, Step, Town};
+use gastown_domain::{Drift, Failure, Operation, Recorded, Rig, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
 
@@ -55,15 +55,15 @@ pub(in crate::commands) fn operation(operation: &Operation) -> Value {
         "townId": operation.town,
         "kind": operation.kind.as_str(),
         "mark": operation.phase.as_str(),
-        "step": operation.step.map(Step::as_str),
+        "step": operation.step.as_ref().map(Recorded::as_str),
         "attempt": operation.attempt,
         "attention": needs_attention(operation),
-        "lastError": operation.last_error.map(failure),
-        "cause": operation.cause.map(failure),
+        "lastError": operation.last_error.as_ref().map(failure),
+        "cause": operation.cause.as_ref().map(failure),
         "queuedMs": operation.progress.queued_ms,
         "requestedBy": operation.requested_by,
         "nextAttemptAt": moment(Some(operation.next_attempt_at)),
-        "deadlineAt": moment(Some(operation.deadline_at)),
+        "deadlineAt": moment(operation.deadline_at),
         "startedAt": moment(Some(operation.created_at)),
         "updatedAt": moment(Some(operation.updated_at)),
     })
@@ -117,7 +117,7 @@ fn found(found: &FoundOrphan) -> Value {
 fn attempt(attempt: &Attempt<'_>) -> Value {
     let thing = &attempt.orphan.sighting.item.thing;
     let (outcome, why) = match &attempt.result {
-        Ok(Removal::Asked) => ("asked", Value::Null),
+        Ok(Removal::Requested) => ("asked", Value::Null),
         Ok(Removal::Gone) => ("gone", Value::Null),
         Ok(Removal::Kept(kept)) => ("kept", verdict(kept)),
         Err(error) => ("failed", json!({ "code": "error", "message": error })),
@@ -128,7 +128,7 @@ fn attempt(attempt: &Attempt<'_>) -> Value {
 fn verdict(verdict: &Verdict) -> Value {
     let code = match verdict {
         Verdict::Deletable => "deletable",
-        Verdict::NeedsWord => "needs_word",
+        Verdict::NeedsOperator => "needs_word",
         Verdict::MayHoldData => "may_hold_data",
         Verdict::Destroying => "leaving",
         Verdict::HeldBy(_) => "held_by",
@@ -204,8 +204,9 @@ fn pass(state: &JobState) -> Value {
     })
 }
 
-fn failure(failure: Failure) -> Value {
-    json!({ "code": failure.code(), "message": failure.message() })
+fn failure(failure: &Recorded<Failure>) -> Value {
+    let message = failure.known().unwrap_or(Failure::Unrecognized).message();
+    json!({ "code": failure.as_str(), "message": message })
 }
 
 fn moment(at: Option<DateTime<Utc>>) -> Value {

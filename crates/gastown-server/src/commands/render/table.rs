@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use gastown_domain::ports::{
     Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, Unreadable, WorkerId,
 };
-use gastown_domain::{Failure, Operation, Rig, Step};
+use gastown_domain::{Failure, Operation, Recorded, Rig};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
 use super::needs_attention;
@@ -67,7 +67,7 @@ pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
     let line = |attempt: &Attempt<'_>| {
         let thing = &attempt.orphan.sighting.item.thing;
         match &attempt.result {
-            Ok(Removal::Asked) => format!("{thing}: its deletion was asked for"),
+            Ok(Removal::Requested) => format!("{thing}: its deletion was asked for"),
             Ok(Removal::Gone) => format!("{thing}: was gone already"),
             Ok(Removal::Kept(verdict)) => format!("{thing}: kept, {verdict}"),
             Err(error) => format!("{thing}: {}", plain(error)),
@@ -158,19 +158,22 @@ fn operation_facts(held: &HeldOperation) -> String {
     };
     fact("kind", operation.kind.to_string());
     fact("id", operation.id.to_string());
-    fact("step", format!("{}, {}", operation.step.map_or("not begun", Step::as_str), operation.phase.as_str()));
+    fact(
+        "step",
+        format!("{}, {}", operation.step.as_ref().map_or("not begun", Recorded::as_str), operation.phase.as_str()),
+    );
     fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
-    fact("last error", operation.last_error.map_or_else(none, failure));
+    fact("last error", operation.last_error.as_ref().map_or_else(none, failure));
     fact("held up by Fly's limits", queued(operation).unwrap_or_else(|| "not at all".to_owned()));
-    if let Some(cause) = operation.cause {
+    if let Some(cause) = &operation.cause {
         fact("undone because", failure(cause));
     }
     fact("requested by", operation.requested_by.to_string());
     fact("held by", held.held_by.as_ref().map_or_else(none, |worker| plain(&worker.0)));
     fact("lease until", maybe_time(held.lease_expires_at));
     fact("next attempt", time(operation.next_attempt_at));
-    if !operation.kind.removes() {
-        fact("deadline", time(operation.deadline_at));
+    if let Some(deadline) = operation.deadline_at {
+        fact("deadline", time(deadline));
     }
     fact("since", time(operation.created_at));
     facts.trim_fmt()
@@ -193,7 +196,7 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
             operation.town.to_string(),
             held.owner.to_string(),
             operation.kind.to_string(),
-            operation.step.map_or_else(none, |step| step.as_str().to_owned()),
+            operation.step.as_ref().map_or_else(none, |step| step.to_string()),
             operation.attempt.to_string(),
             waiting_for(operation),
             held.held_by.as_ref().map_or_else(none, beginning),
@@ -206,7 +209,7 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
 
 /// Why an operation is not further: its last error, and how long Fly's limits have held it up.
 fn waiting_for(operation: &Operation) -> String {
-    let error = operation.last_error.map(|error| error.code().to_owned());
+    let error = operation.last_error.as_ref().map(|error| error.to_string());
     let queued = queued(operation).map(|queued| format!("queued {queued}"));
     let told: Vec<_> = error.into_iter().chain(queued).collect();
     if told.is_empty() { none() } else { told.join(", ") }
@@ -282,8 +285,8 @@ fn facts() -> Table {
     table
 }
 
-fn failure(failure: Failure) -> String {
-    format!("{}: {}", failure.code(), failure.message())
+fn failure(failure: &Recorded<Failure>) -> String {
+    format!("{failure}: {}", failure.known().unwrap_or(Failure::Unrecognized).message())
 }
 
 fn time(at: DateTime<Utc>) -> String {
