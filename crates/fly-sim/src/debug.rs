@@ -4,13 +4,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
+    death::Death,
     faults::Fault,
     gateway::{Gateway, locked},
     refusal::Refusal,
     reply::Reply,
     seed::{MachineSeed, VolumeSeed},
     snapshot,
-    world::{Death, World},
+    world::World,
 };
 
 /// - `GET /_sim/world`: apps, machines and volumes (gone ones marked), calls, violations

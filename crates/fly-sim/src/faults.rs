@@ -5,10 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    route::Call,
-    world::{Death, State},
-};
+use crate::{death::Death, machine_state::State, route::Call};
 
 /// One entry of the schedule: at the `nth` matching call after the fault was put there, and at `times` calls in a
 /// row, `effect` happens.

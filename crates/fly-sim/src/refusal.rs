@@ -1,6 +1,6 @@
 //! Every way the simulated Fly says no: status, text and code, in Fly's own words.
 
-use crate::world::State;
+use crate::machine_state::State;
 
 /// A refused call. `Display` is the text Fly puts under `error`.
 ///

@@ -15,6 +15,7 @@ use crate::{
     api,
     config::SimConfig,
     contract::{Contract, SpecError, Violation},
+    death::Death,
     faults::{Fault, FaultPlan},
     gateway::{Gateway, locked},
     journal::{CallRecord, Journal},
@@ -24,7 +25,7 @@ use crate::{
     seed::{MachineSeed, VolumeSeed},
     server,
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
-    world::{AppAccess, Death, Settings, SharedWorld, World},
+    world::{AppAccess, Settings, SharedWorld, World},
 };
 
 /// How long a shutdown waits for calls that are being answered.

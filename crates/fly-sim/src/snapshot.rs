@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::world::{Machine, State, Volume, World};
+use crate::{
+    machine_state::State,
+    world::{Machine, Volume, World},
+};
 
 /// A machine at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Files, State, World},
+    world::{Files, World},
 };
 
 const NO_SUCH_COMMAND: i32 = 127;

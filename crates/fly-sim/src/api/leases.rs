@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::ApiRequest;
 use crate::{
     clock::rfc3339,
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Lease, State, World},
+    world::{Lease, World},
 };
 
 /// The lease of a request that names no time; Fly's own default is not documented.

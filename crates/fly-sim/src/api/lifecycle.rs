@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{ApiRequest, leases};
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Next, State, World},
+    world::{Next, World},
 };
 
 /// Signals that end a process which does not handle them.

@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::{ApiRequest, leases, secrets};
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
     rules,
-    world::{Files, Machine, Next, State, World, mount_of},
+    world::{Files, Machine, Next, World, mount_of},
 };
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Machine, MachineEvent, State, World},
+    world::{Machine, MachineEvent, World},
 };
 
 /// The least and the most events `GET …/events` gives; Fly: default 20, at most 50.

@@ -10,9 +10,10 @@ use super::{
     secrets,
 };
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Next, State, World},
+    world::{Next, World},
 };
 
 /// The whole configuration is replaced. A started machine reboots into the new version; a stopped one passes

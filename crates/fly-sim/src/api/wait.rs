@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ApiRequest;
 use crate::{
+    machine_state::State,
     refusal::Refusal,
     reply::Reply,
-    world::{Machine, SharedWorld, State},
+    world::{Machine, SharedWorld},
 };
 
 const LONGEST_SECONDS: u64 = 60;

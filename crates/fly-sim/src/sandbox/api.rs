@@ -4,15 +4,14 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{
-    Sandbox,
-    rigs::{self, Rig},
-};
+use super::rigs::{self, Rig};
 use crate::{
     clock::rfc3339,
+    machine_state::State,
     reply::Reply,
     route::{Call, Route},
-    world::{Machine, State, World},
+    sandbox_process::Sandbox,
+    world::{Machine, World},
 };
 
 /// Why the caller does not reach the sandbox, as Fly's proxy or the sandbox itself puts it.

@@ -6,8 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::boot::expiry_of;
-use crate::world::{SharedWorld, World};
+use crate::{
+    sandbox_process::expiry_of,
+    world::{SharedWorld, World},
+};
 
 /// How long a call home may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::State;
+use crate::machine_state::State;
 
 /// The next step of a machine's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{App, Machine, Secret, Volume, World, model::MachineEvent};
+use super::{
+    model::{App, Machine, MachineEvent, Secret, Volume},
+    state::World,
+};
 use crate::clock::rfc3339;
 
 const BYTES_PER_GB: u64 = 1 << 30;

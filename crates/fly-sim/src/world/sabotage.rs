@@ -2,26 +2,13 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Host, Next, State, Volume, World, transitions::Exit};
-
-/// How a machine dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Death {
-    /// Killed for good: an exit event, then `stopped`; nothing starts it again by itself.
-    #[default]
-    Stays,
-    /// The process is killed and the restart policy takes over.
-    Process,
-    /// Destroyed without anybody asking; its volume stays.
-    Destroyed,
-    /// Its launch fails: reads `launch_failed`, then destroys itself. Its volume stays.
-    LaunchFailed,
-    /// Gone without a trace, as after a long time: its id is unknown from now on.
-    Forgotten,
-}
+use super::{
+    agenda::Next,
+    model::{Host, Volume},
+    state::World,
+    transitions::Exit,
+};
+use crate::{death::Death, machine_state::State};
 
 impl World {
     /// Kills the machine; true when there was a living one.

@@ -8,7 +8,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::World;
+use super::state::World;
 
 /// A handle on the one world. No lock is held across an await.
 #[derive(Debug, Clone)]

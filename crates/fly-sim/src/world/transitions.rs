@@ -6,8 +6,12 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Due, Machine, Next, State, World, model::MachineEvent};
-use crate::sandbox;
+use super::{
+    agenda::{Due, Next},
+    model::{Machine, MachineEvent},
+    state::World,
+};
+use crate::{machine_state::State, sandbox_process};
 
 /// Fly's default for `restart.max_retries`.
 const DEFAULT_RETRIES: u64 = 10;
@@ -32,6 +36,18 @@ impl Exit {
 }
 
 impl World {
+    /// Lets everything happen that is due at `now`, in order; true when anything did.
+    pub(crate) fn settle(&mut self, now: Instant) -> bool {
+        let mut happened = false;
+        while let Some((at, due)) = self.agenda.pop_due(now) {
+            self.now = self.now.max(at);
+            self.apply(due);
+            happened = true;
+        }
+        self.now = self.now.max(now);
+        happened
+    }
+
     /// Starts the machine's next stretch of life: new state, and what follows after `delay`. Whatever was scheduled
     /// for the machine before is void.
     pub(crate) fn redirect(&mut self, id: &str, state: State, follow: Option<(Duration, Next)>) {
@@ -145,7 +161,7 @@ impl World {
         self.agenda.schedule(self.now() + delay, Due::VolumeForgotten { id: id.to_owned() });
     }
 
-    pub(super) fn apply(&mut self, due: Due) {
+    fn apply(&mut self, due: Due) {
         match due {
             Due::Machine { id, plan, next } => {
                 let machine = self.machines.get_mut(&id).filter(|machine| machine.plan == plan);
@@ -205,7 +221,7 @@ impl World {
         let mounted = machine.mount().map(|(volume, _)| volume.to_owned());
         let secrets = machine.secrets.iter().map(|(name, secret)| (name.clone(), secret.value.expose_secret().into()));
         let environment = secrets.chain(machine.strings("env")).collect();
-        match sandbox::boot(&environment, mounted) {
+        match sandbox_process::boot(&environment, mounted) {
             Ok(process) => {
                 machine.restarts = 0;
                 machine.sandbox = process;

@@ -89,7 +89,7 @@ fn read<'env>(environment: &'env BTreeMap<String, EnvValue>, name: &str) -> Opti
 }
 
 /// `exp` of a JWT. The sandbox cannot verify the token and need not: the gateway does.
-pub(super) fn expiry_of(token: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn expiry_of(token: &str) -> Option<DateTime<Utc>> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     DateTime::from_timestamp(claims.get("exp")?.as_i64()?, 0)
