@@ -1,20 +1,20 @@
-//! The ways in which a machine dies.
+//! The ways in which a machine can be killed.
 
 use serde::{Deserialize, Serialize};
 
-/// How a machine dies.
+/// A way in which a machine can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Death {
-    /// Killed for good: an exit event, then `stopped`; nothing starts it again by itself.
+    /// The machine is `stopped` after an exit event. The restart policy does not apply.
     #[default]
     Stays,
-    /// The process is killed and the restart policy takes over.
+    /// The process is killed and the restart policy applies.
     Process,
-    /// Destroyed without anybody asking; its volume stays.
+    /// The machine is destroyed without a call. Its volume is kept.
     Destroyed,
-    /// Its launch fails: reads `launch_failed`, then destroys itself. Its volume stays.
+    /// The launch fails: the machine is `launch_failed`, then destroyed. Its volume is kept.
     LaunchFailed,
-    /// Gone without a trace, as after a long time: its id is unknown from now on.
+    /// The machine is removed without a trace, and its id is unknown, as long after a destroy.
     Forgotten,
 }

@@ -29,19 +29,19 @@
 //! (what time does to it). `refusal.rs` has every way to say no.
 
 mod api;
+mod api_error;
+mod call_log;
 mod capacity;
 mod clock;
 mod config;
 mod contract;
+mod control_api;
 mod death;
-mod debug;
 mod faults;
 mod gateway;
 mod ids;
-mod journal;
 mod machine_state;
-mod rates;
-mod refusal;
+mod rate_limit;
 mod reply;
 mod route;
 mod rules;
@@ -51,18 +51,19 @@ mod sandbox_rules;
 mod seed;
 mod server;
 mod sim;
+mod sim_state;
 mod snapshot;
 mod timing;
 mod world;
 
+pub use call_log::CallRecord;
 pub use capacity::Capacity;
 pub use config::SimConfig;
 pub use contract::{Side, SpecError, Violation};
 pub use death::Death;
 pub use faults::{Effect, Fault};
-pub use journal::CallRecord;
 pub use machine_state::State;
-pub use rates::RateLimits;
+pub use rate_limit::RateLimits;
 pub use route::Call;
 pub use sandbox_rules::SandboxRules;
 pub use seed::{MachineSeed, VolumeSeed};

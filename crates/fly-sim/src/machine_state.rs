@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// State of a machine, as Fly spells it.
+/// The state of a machine, in Fly's spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "Fly's own words")]
+#[expect(missing_docs, reason = "the variants are Fly's states")]
 pub enum State {
     Created,
     Starting,
@@ -23,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word Fly uses.
+    /// Returns Fly's name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -42,12 +42,12 @@ impl State {
         }
     }
 
-    /// Gone, or about to be, whatever anybody does.
-    pub(crate) fn is_leaving(self) -> bool {
+    /// Returns true if the machine is destroyed or will be destroyed without another call.
+    pub(crate) fn is_destroyed_or_destroying(self) -> bool {
         matches!(self, Self::LaunchFailed | Self::Destroying | Self::Destroyed)
     }
 
-    /// Whether `destroy` is refused without force.
+    /// Returns true if `destroy` is refused without force.
     pub(crate) fn needs_force(self) -> bool {
         !matches!(
             self,

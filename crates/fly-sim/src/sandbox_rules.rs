@@ -1,15 +1,15 @@
-//! How the simulated sandboxes behave.
+//! The settings of the simulated sandboxes.
 
 use std::time::Duration;
 
-/// How sandboxes behave; repositories that make one difficult are told by parts of their URL.
+/// The settings of the simulated sandboxes. Repositories with special behaviour are matched by a part of their URL.
 #[derive(Debug, Clone)]
 pub struct SandboxRules {
-    /// A serving sandbox asks home for a new gateway token when its own has less than this to live.
+    /// A sandbox requests a new gateway token when the remaining lifetime of its own is shorter than this.
     pub refresh_before: Duration,
-    /// Refused for good (422).
+    /// Repositories that cannot be added (422).
     pub refused: Vec<String>,
-    /// Has work that is not pushed: not removed without force (409).
+    /// Repositories with unpushed work, which are not removed without force (409).
     pub unpushed: Vec<String>,
 }
 

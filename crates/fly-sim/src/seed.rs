@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{self, ApiRequest},
-    refusal::Refusal,
+    api_error::ApiError,
     route::{Call, Route},
     rules,
     world::World,
@@ -65,7 +65,7 @@ impl MachineSeed {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, Refusal> {
+    pub(crate) fn plant(&self, world: &mut World) -> Result<String, ApiError> {
         let mounts: Vec<Value> =
             self.volume.iter().map(|volume| json!({ "volume": volume, "path": "/home/gt/data" })).collect();
         let config = json!({ "image": IMAGE, "metadata": self.metadata, "mounts": mounts });
@@ -112,16 +112,16 @@ impl VolumeSeed {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, Refusal> {
+    pub(crate) fn plant(&self, world: &mut World) -> Result<String, ApiError> {
         let body = json!({ "name": self.name, "region": self.region });
         made(world, Call::CreateVolume, &self.app, body, self.age_seconds)
     }
 }
 
 /// Made as the call would make it, under the same rules.
-fn made(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, Refusal> {
+fn made(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, ApiError> {
     let route = Route { call, app: app.to_owned(), id: String::new(), key: String::new() };
-    let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_gone: false, body };
+    let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_deleted: false, body };
     let reply = api::answer(world, &request)?;
     let id = reply.value().and_then(|shown| shown["id"].as_str()).unwrap_or_default().to_owned();
     world.backdate(&id, Duration::from_secs(age_seconds));

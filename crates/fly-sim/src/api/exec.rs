@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    api_error::ApiError,
     machine_state::State,
-    refusal::Refusal,
     reply::Reply,
     world::{Files, World},
 };
@@ -30,13 +30,13 @@ impl Output {
     }
 }
 
-pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let command = words(&request.body)?;
     let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
     if machine.state != State::Started {
-        return Err(Refusal::NotRunning(machine.state));
+        return Err(ApiError::NotRunning(machine.state));
     }
-    let mut disk = Disk::of(world, &request.route.id).ok_or(Refusal::MachineNotFound)?;
+    let mut disk = Disk::of(world, &request.route.id).ok_or(ApiError::MachineNotFound)?;
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let output = run(&mut disk, &words);
     Ok(Reply::json(
@@ -46,14 +46,14 @@ pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
 }
 
 /// The words of `command`, or of the older `cmd`.
-fn words(body: &Value) -> Result<Vec<String>, Refusal> {
+fn words(body: &Value) -> Result<Vec<String>, ApiError> {
     let line = body.get("cmd").and_then(Value::as_str).unwrap_or_default();
     let given = body.get("command").and_then(Value::as_array);
     let command: Vec<String> = given.map_or_else(
         || line.split_whitespace().map(str::to_owned).collect(),
         |words| words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
     );
-    if command.is_empty() { Err(Refusal::invalid("command is required")) } else { Ok(command) }
+    if command.is_empty() { Err(ApiError::invalid("command is required")) } else { Ok(command) }
 }
 
 fn run(disk: &mut Disk<'_>, command: &[&str]) -> Output {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    api_error::ApiError,
     clock::rfc3339,
     machine_state::State,
-    refusal::Refusal,
     reply::Reply,
     world::{Lease, World},
 };
@@ -17,27 +17,27 @@ use crate::{
 const DEFAULT_TTL: Duration = Duration::from_secs(120);
 const OWNER: &str = "simulated@fly.example";
 
-pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    world.living_machine(&request.route.app, &request.route.id)?;
-    let lease = held(world, &request.route.id).ok_or(Refusal::LeaseNotFound)?;
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    world.live_machine(&request.route.app, &request.route.id)?;
+    let lease = active_lease(world, &request.route.id).ok_or(ApiError::LeaseNotFound)?;
     let data = render(world, &lease, false);
     Ok(envelope(200, &data))
 }
 
 /// Takes a lease, or with its nonce refreshes it: same nonce, new expiry.
-pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    guard(world, request)?;
+pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    check_lease(world, request)?;
     let asked = request.number("ttl").or_else(|| request.query("ttl")?.parse().ok());
     let ttl = asked.map_or(DEFAULT_TTL, Duration::from_secs);
     if ttl.is_zero() {
-        return Err(Refusal::invalid("ttl must be positive"));
+        return Err(ApiError::invalid("ttl must be positive"));
     }
     let id = &request.route.id;
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.live_machine(&request.route.app, id)?;
     if machine.state == State::Destroying {
-        return Err(Refusal::MachineNotFound);
+        return Err(ApiError::MachineNotFound);
     }
-    match held(world, id) {
+    match active_lease(world, id) {
         Some(lease) => {
             let expires = world.now() + ttl;
             if let Some(machine) = world.machines.get_mut(id) {
@@ -48,23 +48,23 @@ pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, 
             grant(world, id, ttl, request.text("description").unwrap_or_default());
         }
     }
-    let lease = held(world, id).ok_or(Refusal::LeaseNotFound)?;
+    let lease = active_lease(world, id).ok_or(ApiError::LeaseNotFound)?;
     let data = render(world, &lease, true);
     Ok(envelope(201, &data))
 }
 
-pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    guard(world, request)?;
-    held(world, &request.route.id).ok_or(Refusal::LeaseNotFound)?;
-    world.living_machine(&request.route.app, &request.route.id)?.lease = None;
+pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    check_lease(world, request)?;
+    active_lease(world, &request.route.id).ok_or(ApiError::LeaseNotFound)?;
+    world.live_machine(&request.route.app, &request.route.id)?.lease = None;
     Ok(envelope(200, &json!({ "ok": true })))
 }
 
 /// Refuses a change of a machine that somebody else has leased.
-pub(super) fn guard(world: &mut World, request: &ApiRequest) -> Result<(), Refusal> {
+pub(super) fn check_lease(world: &mut World, request: &ApiRequest) -> Result<(), ApiError> {
     world.machine(&request.route.app, &request.route.id)?;
-    match held(world, &request.route.id) {
-        Some(lease) if request.nonce.as_deref() != Some(&lease.nonce) => Err(Refusal::LeaseHeld {
+    match active_lease(world, &request.route.id) {
+        Some(lease) if request.nonce.as_deref() != Some(&lease.nonce) => Err(ApiError::LeaseHeld {
             id: request.route.id.clone(),
             owner: lease.owner,
             until: rfc3339(world.wall_at(lease.expires)),
@@ -90,7 +90,7 @@ pub(super) fn grant(world: &mut World, id: &str, ttl: Duration, description: &st
 }
 
 /// The lease that has not run out.
-fn held(world: &World, id: &str) -> Option<Lease> {
+fn active_lease(world: &World, id: &str) -> Option<Lease> {
     world.machines.get(id)?.lease.clone().filter(|lease| world.now() < lease.expires)
 }
 

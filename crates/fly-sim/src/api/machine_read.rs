@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    api_error::ApiError,
     machine_state::State,
-    refusal::Refusal,
     reply::Reply,
     world::{Machine, MachineEvent, World},
 };
@@ -15,12 +15,12 @@ use crate::{
 /// The least and the most events `GET …/events` gives; Fly: default 20, at most 50.
 const EVENTS: (usize, usize) = (20, 50);
 
-pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let machine = world.visible_machine(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, machine.render(false)))
 }
 
-pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     world.app(&request.route.app)?;
     let lag = world.settings.timing.list_lag;
     let summary = request.flag(&["summary"]);
@@ -28,29 +28,29 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
         .machines
         .values()
         .filter(|machine| machine.app == request.route.app)
-        .filter(|machine| machine.born.at + lag <= world.now() && machine.shown_from <= world.now())
+        .filter(|machine| machine.creation.at + lag <= world.now() && machine.visible_from <= world.now())
         .filter(|machine| is_wanted(machine, request))
         .collect();
-    machines.sort_by_key(|machine| machine.born);
+    machines.sort_by_key(|machine| machine.creation);
     let shown = machines.into_iter().map(|machine| {
         let mut shown = machine.render(summary);
-        if request.lists_gone && machine.is_leaving() {
-            shown["state"] = json!(machine.last_alive);
+        if request.lists_deleted && machine.is_destroyed_or_destroying() {
+            shown["state"] = json!(machine.last_live_state);
         }
         shown
     });
     Ok(Reply::json(200, shown.collect()))
 }
 
-pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let (usual, most) = EVENTS;
     let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual).min(most);
-    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
+    let machine = world.visible_machine(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, machine.events.iter().take(limit).map(MachineEvent::render).collect()))
 }
 
-pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let machine = world.shown_machine(&request.route.app, &request.route.id)?;
+pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let machine = world.visible_machine(&request.route.app, &request.route.id)?;
     let newest_first = machine.versions.iter().rev();
     let shown: Vec<Value> =
         newest_first.map(|(version, config)| json!({ "version": version, "user_config": config })).collect();
@@ -60,11 +60,11 @@ pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply,
 /// Whether the list's filters let the machine through: several filters must all hold.
 pub(super) fn is_wanted(machine: &Machine, request: &ApiRequest) -> bool {
     let gone = machine.state == State::Destroyed;
-    if gone && !request.lists_gone && !request.flag(&["include_deleted"]) {
+    if gone && !request.lists_deleted && !request.flag(&["include_deleted"]) {
         return false;
     }
     // The list's store has no configuration of a machine whose host is down: filters on it miss the machine.
-    let metadata = if machine.host_down { BTreeMap::new() } else { machine.strings("metadata") };
+    let metadata = if machine.host_down { BTreeMap::new() } else { machine.string_map("metadata") };
     request.query.iter().all(|(name, wanted)| match name.as_str() {
         "region" => machine.region == *wanted,
         "state" => wanted.split(',').any(|state| state == machine.state.as_str()),

@@ -6,22 +6,22 @@ use serde_json::Value;
 
 use super::{
     ApiRequest, leases,
-    machine_create::{read_config, shown},
+    machine_create::{parse_config, shown},
     secrets,
 };
 use crate::{
+    api_error::ApiError,
     machine_state::State,
-    refusal::Refusal,
     reply::Reply,
-    world::{Next, World},
+    world::{Transition, World},
 };
 
 /// The whole configuration is replaced. A started machine reboots into the new version; a stopped one passes
 /// `replacing` and returns to `stopped`, as production users saw (Fly's documentation says that it launches).
-pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let (app, id) = (&request.route.app, &request.route.id);
-    leases::guard(world, request)?;
-    let mut config = read_config(&request.body)?;
+    leases::check_lease(world, request)?;
+    let mut config = parse_config(&request.body)?;
     secrets::check_version(world.app(app)?, request.number("min_secrets_version"))?;
     let skip_secrets = request.boolean("skip_secrets").unwrap_or(false);
     let secrets = if skip_secrets { BTreeMap::default() } else { world.app(app)?.secrets.clone() };
@@ -29,14 +29,14 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     let version = world.ids.ulid(at);
     let machine = world.reachable_machine(app, id)?;
     let target = match machine.state {
-        State::Replacing => return Err(Refusal::ConcurrentUpdate),
-        State::LaunchFailed | State::Destroying => return Err(Refusal::MachineNotFound),
+        State::Replacing => return Err(ApiError::ConcurrentUpdate),
+        State::LaunchFailed | State::Destroying => return Err(ApiError::MachineNotFound),
         State::Started | State::Starting | State::Restarting => running_target(request),
         State::Created | State::Stopping | State::Failed => State::Stopped,
         state => state,
     };
     if request.text("current_version").is_some_and(|expected| expected != machine.version) {
-        return Err(Refusal::StaleVersion);
+        return Err(ApiError::StaleVersion);
     }
     // An update cannot move a machine to another volume: Fly ignores the attempt.
     match machine.config.get("mounts") {
@@ -50,11 +50,11 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     machine.secrets = secrets;
     machine.restarts = 0;
     if was_running {
-        world.end_replaced_process(id);
+        world.end_process_for_update(id);
     }
     let replace = world.settings.timing.replace;
-    world.redirect(id, State::Replacing, Some((replace, Next::Replaced(target))));
-    world.record(id, "update", "user", None);
+    world.transition_to(id, State::Replacing, Some((replace, Transition::Replaced(target))));
+    world.record_event(id, "update", "user", None);
     let ttl = request.body.get("lease_ttl").and_then(Value::as_u64);
     let nonce = ttl.map(|ttl| leases::grant(world, id, Duration::from_secs(ttl), ""));
     Ok(shown(world, id, nonce))

@@ -17,10 +17,10 @@ mod wait;
 pub(crate) use request::ApiRequest;
 pub(crate) use wait::wait;
 
-use crate::{refusal::Refusal, reply::Reply, route::Call, world::World};
+use crate::{api_error::ApiError, reply::Reply, route::Call, world::World};
 
 /// Answers every call of the Machines API except `wait`, which takes time.
-pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     match request.route.call {
         Call::ListApps => apps::list(world, request),
         Call::CreateApp => apps::create(world, request),
@@ -68,6 +68,6 @@ pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         | Call::SandboxListRigs
         | Call::SandboxAddRig
         | Call::SandboxRemoveRig
-        | Call::SandboxSync => Err(Refusal::invalid("this call is answered elsewhere")),
+        | Call::SandboxSync => Err(ApiError::invalid("this call is answered elsewhere")),
     }
 }

@@ -14,9 +14,9 @@ pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
         .machines
         .values()
         .filter(|machine| belongs(world, &machine.app, request) && is_wanted(machine, request))
-        .filter(|machine| machine.shown_from <= world.now())
+        .filter(|machine| machine.visible_from <= world.now())
         .collect();
-    machines.sort_by_key(|machine| machine.born);
+    machines.sort_by_key(|machine| machine.creation);
     let shown: Vec<Value> = machines.into_iter().map(Machine::render_for_org).collect();
     Reply::json(200, json!({ "machines": shown, "error_regions": [] }))
 }
@@ -27,9 +27,9 @@ pub(super) fn volumes(world: &World, request: &ApiRequest) -> Reply {
         .volumes
         .values()
         .filter(|volume| belongs(world, &volume.app, request) && (deleted_too || !volume.deleted))
-        .filter(|volume| volume.shown_from <= world.now())
+        .filter(|volume| volume.visible_from <= world.now())
         .collect();
-    volumes.sort_by_key(|volume| volume.born);
+    volumes.sort_by_key(|volume| volume.creation);
     let shown: Vec<Value> = volumes.into_iter().map(Volume::render_for_org).collect();
     Reply::json(200, json!({ "volumes": shown }))
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
     route::{Call, Route},
 };
 
@@ -15,7 +15,7 @@ pub(crate) struct ApiRequest {
     /// Header `fly-machine-lease-nonce`.
     pub(crate) nonce: Option<String>,
     /// A list is to show what is gone, too, as it was.
-    pub(crate) lists_gone: bool,
+    pub(crate) lists_deleted: bool,
     /// The JSON body; an empty object where there is none.
     pub(crate) body: Value,
 }
@@ -47,17 +47,17 @@ impl ApiRequest {
     }
 
     /// Reads the body as Go's decoder would: nothing is an empty object, an array or a scalar is an error.
-    pub(crate) fn parse_body(call: Call, bytes: &[u8]) -> Result<Value, Refusal> {
+    pub(crate) fn parse_body(call: Call, bytes: &[u8]) -> Result<Value, ApiError> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Object(serde_json::Map::new()));
         }
         let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| Refusal::invalid(format!("cannot decode the body: {error}")))?;
+            .map_err(|error| ApiError::invalid(format!("cannot decode the body: {error}")))?;
         match value {
             Value::Object(_) => Ok(value),
             Value::Null => Ok(Value::Object(serde_json::Map::new())),
-            Value::Array(_) => Err(Refusal::ArrayBody(go_type(call))),
-            _ => Err(Refusal::invalid("the body is not an object")),
+            Value::Array(_) => Err(ApiError::ArrayBody(go_type(call))),
+            _ => Err(ApiError::invalid("the body is not an object")),
         }
     }
 }

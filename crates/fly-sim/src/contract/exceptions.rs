@@ -92,7 +92,7 @@ const QUERY: &[(&str, &str)] = &[
 ];
 
 /// The body as the document would have it.
-pub(super) fn adapted(call: Call, side: Side, body: &Value) -> Value {
+pub(super) fn normalize(call: Call, side: Side, body: &Value) -> Value {
     let mut body = body.clone();
     for exception in EXCEPTIONS.iter().filter(|exception| (exception.applies)(call, side)) {
         (exception.adapt)(&mut body);
@@ -102,7 +102,7 @@ pub(super) fn adapted(call: Call, side: Side, body: &Value) -> Value {
 
 /// Whether the service takes the parameter although the document does not have it. `metadata.{key}` filters are in
 /// the documentation and the newest document.
-pub(super) fn takes_query(name: &str) -> bool {
+pub(super) fn accepts_query(name: &str) -> bool {
     name.starts_with("metadata.") || QUERY.iter().any(|(known, _)| *known == name)
 }
 

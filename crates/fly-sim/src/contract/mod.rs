@@ -77,17 +77,22 @@ impl Contract {
     }
 
     /// Takes out of the body what Fly would ignore without a word, and tells of it; unknown parameters too.
-    pub(crate) fn take_ignored(&self, call: Call, query: &[(String, String)], body: &mut Value) -> Vec<Violation> {
+    pub(crate) fn remove_ignored_fields(
+        &self,
+        call: Call,
+        query: &[(String, String)],
+        body: &mut Value,
+    ) -> Vec<Violation> {
         let side = Side::Request;
         let mut stray = Vec::new();
         if let Some(schema) = self.schema(call, None) {
-            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
+            self.unknown_fields(schema, &exceptions::normalize(call, side, body), "", &mut stray);
         }
         for pointer in &stray {
             remove(body, pointer);
         }
         let fields = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
-        let unknown = query.iter().filter(|(name, _)| !self.has_query(call, name) && !exceptions::takes_query(name));
+        let unknown = query.iter().filter(|(name, _)| !self.has_query(call, name) && !exceptions::accepts_query(name));
         let parameters = unknown.map(|(name, _)| format!("query parameter '{name}' is unknown"));
         fields.chain(parameters).map(|problem| Violation { call, side, problem }).collect()
     }
@@ -101,7 +106,7 @@ impl Contract {
         let mut violations = self.mismatches(call, side, Some(status), body)?;
         let mut stray = Vec::new();
         if let Some(schema) = self.schema(call, Some(status)) {
-            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
+            self.unknown_fields(schema, &exceptions::normalize(call, side, body), "", &mut stray);
         }
         let stray = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
         violations.extend(stray.map(|problem| Violation { call, side, problem }));
@@ -116,7 +121,7 @@ impl Contract {
         body: &Value,
     ) -> Result<Vec<Violation>, SpecError> {
         let Some(validator) = self.validator(call, status)? else { return Ok(Vec::new()) };
-        let body = exceptions::adapted(call, side, body);
+        let body = exceptions::normalize(call, side, body);
         let problems = validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path()));
         Ok(problems.map(|problem| Violation { call, side, problem }).collect())
     }
@@ -160,10 +165,10 @@ impl Contract {
     }
 
     /// Collects pointers to the fields that the schema does not have. A schema without properties takes anything.
-    fn stray_fields(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    fn unknown_fields(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         if let Value::Array(items) = value {
             for (index, item) in items.iter().enumerate() {
-                self.stray_fields(&self.resolved(schema)["items"], item, &format!("{at}/{index}"), found);
+                self.unknown_fields(&self.resolved(schema)["items"], item, &format!("{at}/{index}"), found);
             }
         }
         let Value::Object(fields) = value else { return };
@@ -172,8 +177,8 @@ impl Contract {
         for (name, value) in fields {
             let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
             match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
-                (Some(property), _) => self.stray_fields(property, value, &at, found),
-                (None, Some(additional)) => self.stray_fields(additional, value, &at, found),
+                (Some(property), _) => self.unknown_fields(property, value, &at, found),
+                (None, Some(additional)) => self.unknown_fields(additional, value, &at, found),
                 (None, None) if properties.is_some() => found.push(at),
                 (None, None) => {}
             }
@@ -227,7 +232,7 @@ mod tests {
         let mut body = json!({ "config": { "image": "i", "restart_policy": "no" } });
         let query = [("metadata.a".to_owned(), "b".to_owned()), ("colour".to_owned(), "red".to_owned())];
         let problems: Vec<String> = contract
-            .take_ignored(Call::CreateMachine, &query, &mut body)
+            .remove_ignored_fields(Call::CreateMachine, &query, &mut body)
             .into_iter()
             .map(|found| found.problem)
             .collect();

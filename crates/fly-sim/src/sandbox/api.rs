@@ -50,7 +50,7 @@ pub(crate) fn answer(world: &mut World, route: &Route, query: &[(String, String)
 /// The process on the machine, or the answer of the proxy in front of it.
 fn serving<'world>(world: &'world World, route: &Route) -> Result<&'world Sandbox, Reply> {
     let machine = world.machines.get(&route.id).filter(|machine| machine.app == route.app);
-    let Some(machine) = machine.filter(|machine| !machine.is_leaving()) else {
+    let Some(machine) = machine.filter(|machine| !machine.is_destroyed_or_destroying()) else {
         return Err(Reply::text(502, "machine not found"));
     };
     if machine.state != State::Started {

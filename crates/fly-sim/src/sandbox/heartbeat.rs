@@ -24,7 +24,7 @@ struct Caller {
 }
 
 /// Lets every serving sandbox that knows where home is call there, every `interval`, until `cancel`.
-pub(crate) async fn call_home(
+pub(crate) async fn send_heartbeats(
     world: SharedWorld,
     client: reqwest::Client,
     interval: Duration,
@@ -37,8 +37,8 @@ pub(crate) async fn call_home(
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        for caller in world.look(callers) {
-            let call = one_call_home(&world, &client, &caller);
+        for caller in world.read(callers) {
+            let call = one_send_heartbeats(&world, &client, &caller);
             let called = tokio::select! {
                 () = cancel.cancelled() => return,
                 called = call => called,
@@ -50,14 +50,14 @@ pub(crate) async fn call_home(
     }
 }
 
-async fn one_call_home(world: &SharedWorld, client: &reqwest::Client, caller: &Caller) -> reqwest::Result<()> {
+async fn one_send_heartbeats(world: &SharedWorld, client: &reqwest::Client, caller: &Caller) -> reqwest::Result<()> {
     caller.post(client, "gastown.heartbeat").await?;
     if !caller.wants_token {
         return Ok(());
     }
     let answer: Value = caller.post(client, "gastown.refreshToken").await?.error_for_status()?.json().await?;
     let expiry = answer.pointer("/result/data/token").and_then(Value::as_str).and_then(expiry_of);
-    world.change(|world| {
+    world.update(|world| {
         let sandbox = world.machines.get_mut(&caller.machine).and_then(|machine| machine.sandbox.as_mut());
         if let (Some(sandbox), Some(expiry)) = (sandbox, expiry) {
             sandbox.token_expires_at = Some(expiry);

@@ -5,4 +5,4 @@ mod heartbeat;
 mod rigs;
 
 pub(crate) use api::{answer, authorize};
-pub(crate) use heartbeat::call_home;
+pub(crate) use heartbeat::send_heartbeats;

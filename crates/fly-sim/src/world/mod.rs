@@ -1,18 +1,18 @@
-//! The simulated Fly: apps, machines, volumes, and what time does to them.
+//! The simulated Fly: apps, machines, volumes, and their changes over time.
 //!
-//! Nothing here knows HTTP. A call changes the world and schedules what follows; [`World::settle`] lets everything
-//! happen that is due, so that whoever looks sees what time demands.
+//! Nothing here knows HTTP. A call changes the world and schedules events. [`World::advance_to`] applies every event
+//! that is due, so readers always see the state for the current time.
 
-mod agenda;
+mod event_queue;
+mod failure_injection;
 mod model;
 mod render;
-mod sabotage;
 mod shared;
 mod state;
 mod transitions;
 
-pub(crate) use agenda::Next;
+pub(crate) use event_queue::Transition;
 pub use model::AppAccess;
-pub(crate) use model::{App, Files, Host, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub(crate) use model::{App, Files, HostStatus, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
 pub(crate) use shared::SharedWorld;
 pub(crate) use state::{Settings, World};

@@ -1,4 +1,4 @@
-//! The world's contents, its clock, and how a call finds what it names.
+//! The contents and the clock of the world, with lookups by the names in a call.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,15 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{
-    agenda::Agenda,
-    model::{App, AppAccess, Born, Machine, Volume},
+    event_queue::EventQueue,
+    model::{App, AppAccess, Creation, Machine, Volume},
 };
 use crate::{
-    clock::SimClock, ids::IdSource, machine_state::State, refusal::Refusal, sandbox_rules::SandboxRules, timing::Timing,
+    api_error::ApiError, clock::SimClock, ids::IdSource, machine_state::State, sandbox_rules::SandboxRules,
+    timing::Timing,
 };
 
-/// What the world needs to know beforehand.
+/// The settings of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) timing: Timing,
@@ -24,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) app_secrets: Vec<(String, SecretString)>,
 }
 
-/// Everything on the simulated Fly.
+/// The state of the simulated Fly.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
@@ -32,10 +33,10 @@ pub(crate) struct World {
     pub(crate) machines: BTreeMap<String, Machine>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) ids: IdSource,
-    pub(super) agenda: Agenda,
+    pub(super) events: EventQueue,
     clock: SimClock,
     pub(super) now: Instant,
-    order: u64,
+    sequence: u64,
 }
 
 impl World {
@@ -46,97 +47,97 @@ impl World {
             machines: BTreeMap::new(),
             volumes: BTreeMap::new(),
             ids: IdSource::seeded(seed),
-            agenda: Agenda::default(),
+            events: EventQueue::default(),
             clock: SimClock::start(epoch),
             now: Instant::now(),
-            order: 0,
+            sequence: 0,
         }
     }
 
-    /// The moment the world is at.
+    /// Returns the current time of the world.
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
-    /// The time of day in the world.
+    /// Returns the current wall clock time of the world.
     pub(crate) fn wall(&self) -> DateTime<Utc> {
         self.clock.wall(self.now)
     }
 
-    /// The time of day at another moment.
+    /// Returns the wall clock time at `instant`.
     pub(crate) fn wall_at(&self, instant: Instant) -> DateTime<Utc> {
         self.clock.wall(instant)
     }
 
-    /// Marks something as made now.
-    pub(crate) fn born(&mut self) -> Born {
-        self.order += 1;
-        Born { order: self.order, at: self.now }
+    /// Returns the creation record of an entity that is created now.
+    pub(crate) fn next_creation(&mut self) -> Creation {
+        self.sequence += 1;
+        Creation { sequence: self.sequence, at: self.now }
     }
 
-    /// When the next scheduled event falls due.
+    /// Returns the due time of the next scheduled event.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.agenda.next_at()
+        self.events.next_at()
     }
 
-    /// The app, when it exists and the caller may see it.
-    pub(crate) fn app(&mut self, name: &str) -> Result<&mut App, Refusal> {
-        let app = self.apps.get_mut(name).ok_or(Refusal::AppNotFound)?;
+    /// Returns an app that callers have access to.
+    pub(crate) fn app(&mut self, name: &str) -> Result<&mut App, ApiError> {
+        let app = self.apps.get_mut(name).ok_or(ApiError::AppNotFound)?;
         match app.access {
             AppAccess::Open => Ok(app),
-            AppAccess::NotFound => Err(Refusal::AppNotFound),
-            AppAccess::Forbidden => Err(Refusal::ForeignApp),
+            AppAccess::NotFound => Err(ApiError::AppNotFound),
+            AppAccess::Forbidden => Err(ApiError::ForeignApp),
         }
     }
 
-    /// Changes how an app looks to whoever calls; true when there is one.
-    pub(crate) fn set_access(&mut self, app: &str, access: AppAccess) -> bool {
+    /// Sets the access that callers have to an app. Returns true if the app exists.
+    pub(crate) fn set_app_access(&mut self, app: &str, access: AppAccess) -> bool {
         self.apps.get_mut(app).map(|app| app.access = access).is_some()
     }
 
-    /// The organization behind a slug: `personal` is the caller's own, whatever it is called.
+    /// Resolves an organization's slug. `personal` is an alias of the caller's own organization.
     pub(crate) fn org<'a>(&'a self, slug: &'a str) -> &'a str {
         if slug == "personal" { &self.settings.org_slug } else { slug }
     }
 
-    /// The app's machine, destroyed ones included.
-    pub(crate) fn machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
+    /// Returns a machine of the app, which may be destroyed.
+    pub(crate) fn machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
         self.app(app)?;
         if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Refusal::MalformedMachineId(id.to_owned()));
+            return Err(ApiError::MalformedMachineId(id.to_owned()));
         }
-        self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(Refusal::MachineNotFound)
+        self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(ApiError::MachineNotFound)
     }
 
-    /// The app's machine as a read finds it: not at once after it was made.
-    pub(crate) fn shown_machine(&mut self, app: &str, id: &str) -> Result<&Machine, Refusal> {
+    /// Returns a machine of the app if reads show it already.
+    pub(crate) fn visible_machine(&mut self, app: &str, id: &str) -> Result<&Machine, ApiError> {
         let now = self.now();
         let machine = self.machine(app, id)?;
-        if machine.shown_from <= now { Ok(machine) } else { Err(Refusal::MachineNotFound) }
+        if machine.visible_from <= now { Ok(machine) } else { Err(ApiError::MachineNotFound) }
     }
 
-    /// The app's machine, unless it is destroyed.
-    pub(crate) fn living_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
+    /// Returns a machine of the app that is not destroyed.
+    pub(crate) fn live_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
         let machine = self.machine(app, id)?;
-        if machine.state == State::Destroyed { Err(Refusal::MachineNotFound) } else { Ok(machine) }
+        if machine.state == State::Destroyed { Err(ApiError::MachineNotFound) } else { Ok(machine) }
     }
 
-    /// The app's machine, unless it is destroyed or its host is down.
-    pub(crate) fn reachable_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, Refusal> {
-        let machine = self.living_machine(app, id)?;
-        if machine.host_down { Err(Refusal::HostUnreachable) } else { Ok(machine) }
+    /// Returns a machine of the app that is not destroyed and whose host is up.
+    pub(crate) fn reachable_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
+        let machine = self.live_machine(app, id)?;
+        if machine.host_down { Err(ApiError::HostUnreachable) } else { Ok(machine) }
     }
 
-    /// The app's volume as a read finds it: not at once after it was made.
-    pub(crate) fn shown_volume(&mut self, app: &str, id: &str) -> Result<&Volume, Refusal> {
+    /// Returns a volume of the app if reads show it already.
+    pub(crate) fn visible_volume(&mut self, app: &str, id: &str) -> Result<&Volume, ApiError> {
         let now = self.now();
         let volume = self.volume(app, id)?;
-        if volume.shown_from <= now { Ok(volume) } else { Err(Refusal::VolumeNotFound) }
+        if volume.visible_from <= now { Ok(volume) } else { Err(ApiError::VolumeNotFound) }
     }
 
-    /// The app's volume, deleted but still readable ones included.
-    pub(crate) fn volume(&mut self, app: &str, id: &str) -> Result<&mut Volume, Refusal> {
+    /// Returns a volume of the app, which may be deleted.
+    pub(crate) fn volume(&mut self, app: &str, id: &str) -> Result<&mut Volume, ApiError> {
         self.app(app)?;
-        self.volumes.get_mut(id).filter(|volume| volume.app == app).ok_or(Refusal::VolumeNotFound)
+        self.volumes.get_mut(id).filter(|volume| volume.app == app).ok_or(ApiError::VolumeNotFound)
     }
 }
