@@ -275,7 +275,7 @@ mod tests {
             (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
             (Effect::StaleList, "stale_list"),
             (Effect::EmptyList, "empty_list"),
-            (Effect::ListsGone, "lists_deleted"),
+            (Effect::ListsGone, "lists_gone"),
             (Effect::unseen_for(Duration::from_secs(1)), "unseen"),
             (Effect::never_starts(), "stuck"),
             (Effect::HostDown, "host_down"),

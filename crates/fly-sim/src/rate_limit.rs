@@ -14,8 +14,8 @@ pub enum RateLimits {
     Off,
     /// Fly's documented limits.
     ///
-    /// Calls are limited to 1/s with a burst of 3, reads of one machine to 5/s with a burst of 10, and deletions of
-    /// apps to 100 per minute.
+    /// Calls are limited to 1/s with a burst of 3. Exceptions are reads of one machine, 5/s with a burst of 10, and
+    /// deletions of apps, 100 per minute.
     Fly,
 }
 

@@ -1,4 +1,4 @@
-//! Apps.
+//! The calls on apps.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     Ok(Reply::json(201, json!({ "id": name, "created_at": created_at })))
 }
 
-/// Adds an app; the name must be free in all of Fly.
+/// Adds an app. The name must be unique in all of Fly.
 pub(crate) fn add(
     world: &mut World,
     name: &str,
@@ -66,7 +66,7 @@ pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiE
     Ok(Reply::json(200, world.render_app(app)))
 }
 
-/// Takes everything along: machines, volumes, secrets.
+/// Deletes an app with its machines, volumes and secrets.
 pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let name = &request.route.app;
     world.app(name)?;

@@ -1,4 +1,4 @@
-//! Leases, in the envelope that the OpenAPI document leaves out.
+//! The calls on leases. Their answers have an envelope that the OpenAPI document omits.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     world::{Lease, World},
 };
 
-/// The lease of a request that names no time; Fly's own default is not documented.
+/// The duration of a lease that is requested without one. Fly does not document its own default.
 const DEFAULT_TTL: Duration = Duration::from_secs(120);
 const OWNER: &str = "simulated@fly.example";
 
@@ -24,14 +24,10 @@ pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiE
     Ok(envelope(200, &data))
 }
 
-/// Takes a lease, or with its nonce refreshes it: same nonce, new expiry.
+/// Acquires a lease. A request with the nonce of the active lease extends it and keeps the nonce.
 pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     check_lease(world, request)?;
-    let asked = request.number("ttl").or_else(|| request.query("ttl")?.parse().ok());
-    let ttl = asked.map_or(DEFAULT_TTL, Duration::from_secs);
-    if ttl.is_zero() {
-        return Err(ApiError::invalid("ttl must be positive"));
-    }
+    let ttl = requested_ttl(request)?;
     let id = &request.route.id;
     let machine = world.live_machine(&request.route.app, id)?;
     if machine.state == State::Destroying {
@@ -53,6 +49,14 @@ pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, 
     Ok(envelope(201, &data))
 }
 
+fn requested_ttl(request: &ApiRequest) -> Result<Duration, ApiError> {
+    let seconds = request.number("ttl").or_else(|| request.query("ttl")?.parse().ok());
+    match seconds.map_or(DEFAULT_TTL, Duration::from_secs) {
+        Duration::ZERO => Err(ApiError::invalid("ttl must be positive")),
+        ttl => Ok(ttl),
+    }
+}
+
 pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     check_lease(world, request)?;
     active_lease(world, &request.route.id).ok_or(ApiError::LeaseNotFound)?;
@@ -60,7 +64,7 @@ pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, 
     Ok(envelope(200, &json!({ "ok": true })))
 }
 
-/// Refuses a change of a machine that somebody else has leased.
+/// Refuses a change of a machine that is leased under another nonce.
 pub(super) fn check_lease(world: &mut World, request: &ApiRequest) -> Result<(), ApiError> {
     world.machine(&request.route.app, &request.route.id)?;
     match active_lease(world, &request.route.id) {
@@ -73,7 +77,7 @@ pub(super) fn check_lease(world: &mut World, request: &ApiRequest) -> Result<(),
     }
 }
 
-/// Gives out a lease; its nonce.
+/// Grants a lease and returns its nonce.
 pub(super) fn grant(world: &mut World, id: &str, ttl: Duration, description: &str) -> String {
     let nonce = world.ids.nonce();
     let expires = world.now() + ttl;
@@ -89,12 +93,12 @@ pub(super) fn grant(world: &mut World, id: &str, ttl: Duration, description: &st
     nonce
 }
 
-/// The lease that has not run out.
+/// Returns the lease that has not expired.
 fn active_lease(world: &World, id: &str) -> Option<Lease> {
     world.machines.get(id)?.lease.clone().filter(|lease| world.now() < lease.expires)
 }
 
-/// Only who takes a lease learns its nonce.
+/// Renders a lease. The nonce is for the owner only.
 fn render(world: &World, lease: &Lease, with_nonce: bool) -> Value {
     let mut shown = json!({
         "expires_at": world.wall_at(lease.expires).timestamp(), "owner": lease.owner,

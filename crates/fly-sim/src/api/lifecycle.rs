@@ -1,4 +1,4 @@
-//! Start, stop, restart, signal, suspend, cordon, destroy.
+//! The calls that change the state of machines: start, stop, restart, signal, suspend, cordon, destroy.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Ap
     Ok(Reply::json(200, json!({ "previous_state": previous, "migrated": false, "new_host": "" })))
 }
 
-/// Accepts fly-go's body `{"id", "timeout"}`, ours, and none.
+/// Stops a machine. The body may be empty, that of fly-go (`{"id", "timeout"}`) or that of the document.
 pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     leases::check_lease(world, request)?;
     let (id, delay) = (&request.route.id, world.settings.timing.stop);
@@ -49,7 +49,7 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
         | State::LaunchFailed
         | State::Destroying
         | State::Destroyed => {}
-        // Also a machine that is only about to start, or is being replaced: the last word counts.
+        // A stop also overrides a start or an update in progress.
         _ => {
             machine.sandbox = None;
             world.transition_to(id, State::Stopping, Some((delay, Transition::Stopped)));
@@ -71,7 +71,7 @@ pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, 
     Ok(Reply::ok())
 }
 
-/// A deadly signal leaves the machine to its restart policy.
+/// Sends a signal. A deadly one ends the process, and the restart policy applies.
 pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let signal = request.body.get("signal").cloned().unwrap_or(Value::Null);
     let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
@@ -106,7 +106,7 @@ pub(super) fn cordon(world: &mut World, request: &ApiRequest, cordoned: bool) ->
     Ok(Reply::ok())
 }
 
-/// `force` and `kill` are two spellings of one thing. A machine that is gone is gone: 200 again.
+/// Destroys a machine. `force` and `kill` are synonyms. A repeated destroy answers 200 again.
 pub(super) fn destroy(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     leases::check_lease(world, request)?;
     let id = &request.route.id;

@@ -1,4 +1,4 @@
-//! Reading machines.
+//! The calls that read machines.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,10 @@ use crate::{
     world::{Machine, MachineEvent, World},
 };
 
-/// The least and the most events `GET …/events` gives; Fly: default 20, at most 50.
-const EVENTS: (usize, usize) = (20, 50);
+/// Fly's default for the number of events in `GET …/events`.
+const DEFAULT_EVENTS: usize = 20;
+/// Fly's maximum for the number of events in `GET …/events`.
+const MAX_EVENTS: usize = 50;
 
 pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let machine = world.visible_machine(&request.route.app, &request.route.id)?;
@@ -29,7 +31,7 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
         .values()
         .filter(|machine| machine.app == request.route.app)
         .filter(|machine| machine.creation.at + lag <= world.now() && machine.visible_from <= world.now())
-        .filter(|machine| is_wanted(machine, request))
+        .filter(|machine| matches_filters(machine, request))
         .collect();
     machines.sort_by_key(|machine| machine.creation);
     let shown = machines.into_iter().map(|machine| {
@@ -43,8 +45,7 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
 }
 
 pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
-    let (usual, most) = EVENTS;
-    let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual).min(most);
+    let limit = request.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(DEFAULT_EVENTS).min(MAX_EVENTS);
     let machine = world.visible_machine(&request.route.app, &request.route.id)?;
     Ok(Reply::json(200, machine.events.iter().take(limit).map(MachineEvent::render).collect()))
 }
@@ -57,13 +58,13 @@ pub(super) fn versions(world: &mut World, request: &ApiRequest) -> Result<Reply,
     Ok(Reply::json(200, Value::Array(shown)))
 }
 
-/// Whether the list's filters let the machine through: several filters must all hold.
-pub(super) fn is_wanted(machine: &Machine, request: &ApiRequest) -> bool {
-    let gone = machine.state == State::Destroyed;
-    if gone && !request.lists_deleted && !request.flag(&["include_deleted"]) {
+/// Returns true if the machine matches all filters of the list.
+pub(super) fn matches_filters(machine: &Machine, request: &ApiRequest) -> bool {
+    let is_destroyed = machine.state == State::Destroyed;
+    if is_destroyed && !request.lists_deleted && !request.flag(&["include_deleted"]) {
         return false;
     }
-    // The list's store has no configuration of a machine whose host is down: filters on it miss the machine.
+    // Lists do not know the configuration of a machine whose host is down, so filters on metadata omit it.
     let metadata = if machine.host_down { BTreeMap::new() } else { machine.string_map("metadata") };
     request.query.iter().all(|(name, wanted)| match name.as_str() {
         "region" => machine.region == *wanted,

@@ -1,4 +1,4 @@
-//! Metadata of a machine: changed without a reboot, without a new version and without a lease.
+//! The calls on a machine's metadata. A change needs no reboot, no new version and no lease.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     change(world, request, &Map::from_iter([(request.route.key.clone(), Value::Null)]))
 }
 
-/// `PUT` and `PATCH` alike change the named keys only.
+/// Changes several keys. `PUT` and `PATCH` both change the named keys only.
 pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let changes = request.body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let machine = world.live_machine(&request.route.app, &request.route.id)?;
@@ -41,7 +41,7 @@ fn read(world: &mut World, request: &ApiRequest) -> Result<BTreeMap<String, Stri
     Ok(world.machine(&request.route.app, &request.route.id)?.string_map("metadata"))
 }
 
-/// Null and empty values remove a key.
+/// Sets and removes keys. A null or empty value removes its key.
 fn change(world: &mut World, request: &ApiRequest, changes: &Map<String, Value>) -> Result<Reply, ApiError> {
     let machine = world.live_machine(&request.route.app, &request.route.id)?;
     let mut metadata = machine.string_map("metadata");

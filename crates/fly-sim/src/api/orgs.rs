@@ -1,8 +1,8 @@
-//! What is asked of an organization or of the platform.
+//! The calls on an organization and on the platform.
 
 use serde_json::{Value, json};
 
-use super::{ApiRequest, machine_read::is_wanted};
+use super::{ApiRequest, machine_read::matches_filters};
 use crate::{
     reply::Reply,
     rules,
@@ -13,7 +13,7 @@ pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
     let mut machines: Vec<&Machine> = world
         .machines
         .values()
-        .filter(|machine| belongs(world, &machine.app, request) && is_wanted(machine, request))
+        .filter(|machine| belongs(world, &machine.app, request) && matches_filters(machine, request))
         .filter(|machine| machine.visible_from <= world.now())
         .collect();
     machines.sort_by_key(|machine| machine.creation);
@@ -22,11 +22,11 @@ pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
 }
 
 pub(super) fn volumes(world: &World, request: &ApiRequest) -> Reply {
-    let deleted_too = request.flag(&["include_deleted"]);
+    let include_deleted = request.flag(&["include_deleted"]);
     let mut volumes: Vec<&Volume> = world
         .volumes
         .values()
-        .filter(|volume| belongs(world, &volume.app, request) && (deleted_too || !volume.deleted))
+        .filter(|volume| belongs(world, &volume.app, request) && (include_deleted || !volume.deleted))
         .filter(|volume| volume.visible_from <= world.now())
         .collect();
     volumes.sort_by_key(|volume| volume.creation);
@@ -34,7 +34,7 @@ pub(super) fn volumes(world: &World, request: &ApiRequest) -> Reply {
     Reply::json(200, json!({ "volumes": shown }))
 }
 
-/// The regions, with the capital keys of the live service.
+/// Lists the regions. The keys are capitalized, as in the live service.
 pub(super) fn regions() -> Reply {
     let regions: Vec<Value> = rules::REGIONS
         .into_iter()

@@ -1,6 +1,9 @@
-//! Secrets of an app, and the version that counts their changes.
+//! The calls on an app's secrets, with the version that counts their changes.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -69,7 +72,7 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     Ok(Reply::json(200, json!({ "secrets": secrets, "version": version, "Version": version })))
 }
 
-/// Sets one secret; the app's new version of secrets.
+/// Sets a secret and returns the new version of the app's secrets.
 pub(crate) fn put(world: &mut World, app: &str, name: &str, value: SecretString) -> Result<u64, ApiError> {
     if !rules::is_secret_name(name) {
         return Err(ApiError::invalid(format!("'{name}' is not a valid secret name")));
@@ -85,8 +88,15 @@ pub(crate) fn put(world: &mut World, app: &str, name: &str, value: SecretString)
     Ok(app.secrets_version)
 }
 
-/// Refuses a version of the app's secrets that does not exist yet.
-pub(super) fn check_version(app: &App, wanted: Option<u64>) -> Result<(), ApiError> {
+/// Returns the secrets of a new version of a machine, as `min_secrets_version` and `skip_secrets` request them.
+pub(super) fn for_new_version(app: &App, request: &ApiRequest) -> Result<BTreeMap<String, Secret>, ApiError> {
+    check_version(app, request.number("min_secrets_version"))?;
+    let skip = request.boolean("skip_secrets").unwrap_or(false);
+    Ok(if skip { BTreeMap::new() } else { app.secrets.clone() })
+}
+
+/// Refuses a version of the app's secrets that does not exist.
+fn check_version(app: &App, wanted: Option<u64>) -> Result<(), ApiError> {
     match wanted {
         Some(wanted) if wanted > app.secrets_version => {
             Err(ApiError::SecretsVersion { wanted, current: app.secrets_version })

@@ -1,4 +1,4 @@
-//! Volumes: names are not unique, and a volume stays bound until its machine is wholly gone.
+//! The calls on volumes. Names are not unique, and a volume stays bound until its machine's destruction is complete.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const DEFAULT_SIZE_GB: u64 = 3;
-const LARGEST_GB: u64 = 500;
+const MAX_SIZE_GB: u64 = 500;
 const DEFAULT_RETENTION_DAYS: u64 = 5;
 
 pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
@@ -36,16 +36,8 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     world.app(&request.route.app)?;
-    let name = request.text("name").ok_or_else(|| ApiError::invalid("name is required"))?;
-    if !rules::is_volume_name(name) {
-        return Err(ApiError::invalid(
-            "volume name must be at most 30 characters of lowercase letters, digits and underscores",
-        ));
-    }
-    let region = request.text("region").unwrap_or(rules::DEFAULT_REGION);
-    if !rules::is_region(region) {
-        return Err(ApiError::invalid(format!("region '{region}' not found")));
-    }
+    let name = requested_name(request)?;
+    let region = requested_region(request)?;
     let size_gb = request.number("size_gb").unwrap_or(DEFAULT_SIZE_GB);
     check_size(size_gb)?;
     if let Some(compute) = request.body.get("compute").filter(|compute| compute.is_object()) {
@@ -98,10 +90,10 @@ pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     if let Some(machine) = &volume.claimed_by {
         return Err(ApiError::VolumeBound(machine.clone()));
     }
-    let first = !std::mem::replace(&mut volume.deleted, true);
+    let was_deleted = std::mem::replace(&mut volume.deleted, true);
     volume.files.clear();
     let shown = volume.render();
-    if first {
+    if !was_deleted {
         world.schedule_volume_removal(&request.route.id, tombstone);
     }
     Ok(Reply::json(200, shown))
@@ -118,15 +110,30 @@ pub(super) fn extend(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     Ok(Reply::json(200, json!({ "volume": volume.render(), "needs_restart": false })))
 }
 
-fn check_size(size_gb: u64) -> Result<(), ApiError> {
-    if (1..=LARGEST_GB).contains(&size_gb) {
-        Ok(())
+fn requested_name(request: &ApiRequest) -> Result<&str, ApiError> {
+    let name = request.text("name").ok_or_else(|| ApiError::invalid("name is required"))?;
+    if rules::is_volume_name(name) {
+        Ok(name)
     } else {
-        Err(ApiError::invalid(format!("size_gb must be between 1 and {LARGEST_GB}")))
+        let rule = "volume name must be at most 30 characters of lowercase letters, digits and underscores";
+        Err(ApiError::invalid(rule))
     }
 }
 
-/// A fork begins with the files of its source.
+fn requested_region(request: &ApiRequest) -> Result<&str, ApiError> {
+    let region = request.text("region").unwrap_or(rules::DEFAULT_REGION);
+    if rules::is_region(region) { Ok(region) } else { Err(ApiError::invalid(format!("region '{region}' not found"))) }
+}
+
+fn check_size(size_gb: u64) -> Result<(), ApiError> {
+    if (1..=MAX_SIZE_GB).contains(&size_gb) {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(format!("size_gb must be between 1 and {MAX_SIZE_GB}")))
+    }
+}
+
+/// Returns the files of the source volume, for a fork.
 fn copied_files(world: &mut World, request: &ApiRequest) -> Result<Files, ApiError> {
     match request.body.get("source_volume_id").and_then(Value::as_str) {
         None | Some("") => Ok(Files::new()),

@@ -1,4 +1,4 @@
-//! The simulated sandbox: what runs on every started machine.
+//! The API and the heartbeats of the simulated sandboxes, which run on started machines.
 
 mod api;
 mod heartbeat;

@@ -63,7 +63,7 @@ impl SharedWorld {
         }
     }
 
-    /// Applies scheduled events on time, even without calls, until `cancel` is cancelled.
+    /// Applies scheduled events when they are due, until `cancel` is cancelled.
     pub(crate) async fn run_clock(self, cancel: CancellationToken) {
         const MAX_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
         let mut changes = self.changes.subscribe();
