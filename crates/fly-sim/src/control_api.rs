@@ -73,7 +73,9 @@ fn inject(state: &SimState, body: &[u8]) -> Reply {
         .or_else(|_| serde_json::from_slice::<Fault>(body).map(|fault| vec![fault]));
     match faults {
         Ok(faults) => {
-            faults.into_iter().for_each(|fault| state.inject(fault));
+            for fault in faults {
+                state.inject(fault);
+            }
             Reply::empty(204)
         }
         Err(error) => invalid_body(&error),

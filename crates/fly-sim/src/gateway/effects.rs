@@ -59,22 +59,33 @@ fn apply_to_world(world: &mut World, route: &Route, reply: &Reply, effect: &Effe
     let created = reply.value().and_then(|body| body.get("id")?.as_str());
     match effect {
         Effect::KillMachine { death } => {
-            target_machine(world, route, created).map(|machine| world.kill_machine(&machine, *death));
+            if let Some(machine) = target_machine(world, route, created) {
+                world.kill_machine(&machine, *death);
+            }
         }
         Effect::LoseVolume => {
-            target_volume(world, route, created).map(|volume| world.lose_volume(&volume));
+            if let Some(volume) = target_volume(world, route, created) {
+                world.lose_volume(&volume);
+            }
         }
-        Effect::Stuck { state } if reply.status < 300 => {
-            target_machine(world, route, created).map(|machine| world.transition_to(&machine, *state, None));
+        Effect::Stuck { state } => {
+            if reply.status < 300
+                && let Some(machine) = target_machine(world, route, created)
+            {
+                world.transition_to(&machine, *state, None);
+            }
         }
         Effect::Unseen { millis } => {
-            created.map(|created| world.hide_for(created, Duration::from_millis(*millis)));
+            if let Some(created) = created {
+                world.hide_for(created, Duration::from_millis(*millis));
+            }
         }
         Effect::HostDown => {
-            target_machine(world, route, created).map(|machine| world.set_host_down(&machine, true));
+            if let Some(machine) = target_machine(world, route, created) {
+                world.set_host_down(&machine, true);
+            }
         }
-        Effect::Stuck { .. }
-        | Effect::Answer { .. }
+        Effect::Answer { .. }
         | Effect::ApplyThenAnswer { .. }
         | Effect::Delay { .. }
         | Effect::DropRequest
