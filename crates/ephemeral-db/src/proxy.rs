@@ -32,7 +32,7 @@ const POSTGRES_PORT: u16 = 5432;
 /// use ephemeral_db::{Cut, PostgresProxy, TestDatabase};
 ///
 /// let database = TestDatabase::empty_postgres().await?;
-/// let proxy = PostgresProxy::before(database.url()).await?;
+/// let proxy = PostgresProxy::in_front_of(database.url()).await?;
 /// proxy.cut_nth_commit(1, Cut::Answer);
 /// println!("{}", proxy.url()); // the next commit there succeeds, and its client sees a broken connection
 /// # Ok(())
@@ -46,7 +46,7 @@ pub struct PostgresProxy {
 
 impl PostgresProxy {
     /// Starts a proxy in front of the database at this URL. It forwards everything until a cut is requested.
-    pub async fn before(database: &str) -> Result<Self, EphemeralDbError> {
+    pub async fn in_front_of(database: &str) -> Result<Self, EphemeralDbError> {
         let database = Url::parse(database).map_err(|error| EphemeralDbError::Url(Some(error)))?;
         let server = ServerAddress::of(&database)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(EphemeralDbError::Listen)?;
@@ -67,7 +67,7 @@ impl PostgresProxy {
     }
 
     /// Cancels the requested cut.
-    pub fn spare(&self) {
+    pub fn cancel_cut(&self) {
         self.cuts.disarm();
     }
 
@@ -77,7 +77,7 @@ impl PostgresProxy {
     }
 
     /// Returns the number of commits that were cut. A cut of the answer counts once the server has committed.
-    pub fn strokes(&self) -> u64 {
+    pub fn cuts(&self) -> u64 {
         self.cuts.cuts()
     }
 }

@@ -20,7 +20,7 @@ impl Bench {
         let database = TestDatabase::empty_postgres().await.unwrap();
         let mut direct = PgConnection::connect(database.url()).await.unwrap();
         direct.execute("CREATE TABLE boxes (id int PRIMARY KEY)").await.unwrap();
-        let proxy = PostgresProxy::before(database.url()).await.unwrap();
+        let proxy = PostgresProxy::in_front_of(database.url()).await.unwrap();
         let options = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
         let pool = options.connect(proxy.url()).await.unwrap();
         Self { proxy, pool, direct, _database: database }
@@ -50,7 +50,7 @@ async fn cut_request_is_rolled_back_and_cut_answer_is_committed() {
     }
     bench.insert(3).await.unwrap();
     assert_eq!(bench.boxes().await, [2, 3]);
-    assert_eq!((bench.proxy.commits(), bench.proxy.strokes()), (3, 2));
+    assert_eq!((bench.proxy.commits(), bench.proxy.cuts()), (3, 2));
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn silence_keeps_the_client_waiting() {
     let mut tx = connection.begin().await.unwrap();
     tx.execute("INSERT INTO boxes VALUES (1)").await.unwrap();
     let mut commit = std::pin::pin!(tx.commit());
-    while bench.proxy.strokes() == 0 {
+    while bench.proxy.cuts() == 0 {
         assert!(tokio::time::timeout(Duration::from_millis(5), &mut commit).await.is_err());
     }
     assert!(tokio::time::timeout(Duration::from_millis(100), &mut commit).await.is_err());
@@ -77,10 +77,10 @@ async fn only_the_nth_commit_from_now_is_cut() {
     assert!(bench.insert(3).await.is_err());
     bench.insert(4).await.unwrap();
     bench.proxy.cut_nth_commit(1, Cut::Request);
-    bench.proxy.spare();
+    bench.proxy.cancel_cut();
     bench.insert(5).await.unwrap();
     assert_eq!(bench.boxes().await, [1, 2, 4, 5]);
-    assert_eq!((bench.proxy.commits(), bench.proxy.strokes()), (5, 1));
+    assert_eq!((bench.proxy.commits(), bench.proxy.cuts()), (5, 1));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn transactions_without_changes_and_rollbacks_are_not_counted() {
     let mut empty = bench.pool.begin().await.unwrap();
     empty.execute("SELECT 1").await.unwrap();
     empty.commit().await.unwrap();
-    assert_eq!((bench.proxy.commits(), bench.proxy.strokes()), (1, 0));
+    assert_eq!((bench.proxy.commits(), bench.proxy.cuts()), (1, 0));
     assert!(bench.insert(3).await.is_err());
     assert_eq!(bench.boxes().await, [1]);
 }
@@ -114,7 +114,7 @@ async fn refused_commit_is_not_cut_and_its_error_is_forwarded() {
     let error = bench.insert(1).await.unwrap_err();
     assert!(matches!(error, sqlx::Error::Database(_)), "{error:?}");
     bench.insert(2).await.unwrap();
-    assert_eq!(bench.proxy.strokes(), 0);
+    assert_eq!(bench.proxy.cuts(), 0);
     assert_eq!(bench.boxes().await, [1, 2]);
 }
 
