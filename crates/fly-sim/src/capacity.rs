@@ -12,7 +12,7 @@ pub enum Capacity {
     /// 412 on machine create: the volume's host is full.
     VolumeHost,
     /// 409 on start or update: the machine's host is full.
-    HostStatus,
+    Host,
     /// 409 on start: the host has no addresses left.
     HostAddresses,
     /// 409 on create: every host was tried.
@@ -34,7 +34,7 @@ impl Capacity {
     pub const ALL: [Self; 10] = [
         Self::Region,
         Self::VolumeHost,
-        Self::HostStatus,
+        Self::Host,
         Self::HostAddresses,
         Self::HostResources,
         Self::HostGoverned,
@@ -59,7 +59,7 @@ impl Capacity {
         match self {
             Self::Region => (422, "could not find a candidate host"),
             Self::VolumeHost => (412, "insufficient resources to create new machine with existing volume"),
-            Self::HostStatus => (
+            Self::Host => (
                 409,
                 "aborted: could not reserve resource for machine: insufficient memory available to fulfill request",
             ),
@@ -86,7 +86,7 @@ impl Capacity {
         match self {
             Self::Region => Some("insufficient_capacity"),
             Self::VolumeHost => Some("volume_placement_capacity"),
-            Self::HostStatus
+            Self::Host
             | Self::HostAddresses
             | Self::HostResources
             | Self::HostGoverned

@@ -37,8 +37,8 @@ pub(crate) fn answer(state: &SimState, method: &str, path: &str, body: &[u8]) ->
         ("POST", ["apps", app, "access"]) => {
             with_body(body, |access| found(world.update(|world| world.set_app_access(app, access))))
         }
-        ("POST", ["machines"]) => create(state, body, MachineSeed::plant),
-        ("POST", ["volumes"]) => create(state, body, VolumeSeed::plant),
+        ("POST", ["machines"]) => create(state, body, MachineSeed::create_in),
+        ("POST", ["volumes"]) => create(state, body, VolumeSeed::create_in),
         ("POST", ["machines", id, "kill"]) => {
             let body = if body.is_empty() { b"{}" } else { body };
             with_body(body, |kill: Kill| found(world.update(|world| world.kill_machine(id, kill.death))))

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Death {
     /// The machine is `stopped` after an exit event. The restart policy does not apply.
     #[default]
-    Stays,
+    #[serde(rename = "stays")]
+    Stopped,
     /// The process is killed and the restart policy applies.
     Process,
     /// The machine is destroyed without a call. Its volume is kept.

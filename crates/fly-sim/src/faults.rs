@@ -139,11 +139,13 @@ pub enum Effect {
     /// A list is empty.
     EmptyList,
     /// A list includes deleted entries, in their state before the deletion.
-    ListsGone,
+    #[serde(rename = "lists_gone")]
+    ListsDeleted,
     /// The machine or volume that the call creates is invisible for some time.
     ///
     /// Reads and waits answer 404, and lists omit it. Calls that change it work.
-    Unseen {
+    #[serde(rename = "unseen")]
+    Invisible {
         /// The time in milliseconds.
         millis: u64,
     },
@@ -187,8 +189,8 @@ impl Effect {
     }
 
     /// Returns the effect that hides what the call creates.
-    pub fn unseen_for(pause: Duration) -> Self {
-        Self::Unseen { millis: millis(pause) }
+    pub fn invisible_for(pause: Duration) -> Self {
+        Self::Invisible { millis: millis(pause) }
     }
 
     /// Returns the effect that answers with this error text and does not execute the call.
@@ -275,8 +277,8 @@ mod tests {
             (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
             (Effect::StaleList, "stale_list"),
             (Effect::EmptyList, "empty_list"),
-            (Effect::ListsGone, "lists_gone"),
-            (Effect::unseen_for(Duration::from_secs(1)), "unseen"),
+            (Effect::ListsDeleted, "lists_gone"),
+            (Effect::invisible_for(Duration::from_secs(1)), "unseen"),
             (Effect::never_starts(), "stuck"),
             (Effect::HostDown, "host_down"),
         ] {

@@ -47,24 +47,24 @@ impl MachineSeed {
 
     /// Adds an entry to the metadata.
     #[must_use]
-    pub fn tagged(mut self, key: &str, value: &str) -> Self {
+    pub fn with_metadata(mut self, key: &str, value: &str) -> Self {
         self.metadata.insert(key.to_owned(), value.to_owned());
         self
     }
 
     /// Mounts a volume.
     #[must_use]
-    pub fn holding(self, volume: &str) -> Self {
+    pub fn with_volume(self, volume: &str) -> Self {
         Self { volume: Some(volume.to_owned()), ..self }
     }
 
-    /// Made so long ago.
+    /// Sets the time since its creation.
     #[must_use]
-    pub fn aged(self, age: Duration) -> Self {
+    pub fn with_age(self, age: Duration) -> Self {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, ApiError> {
+    pub(crate) fn create_in(&self, world: &mut World) -> Result<String, ApiError> {
         let mounts: Vec<Value> =
             self.volume.iter().map(|volume| json!({ "volume": volume, "path": "/home/gt/data" })).collect();
         let config = json!({ "image": IMAGE, "metadata": self.metadata, "mounts": mounts });
@@ -105,13 +105,13 @@ impl VolumeSeed {
         Self { region: region.to_owned(), ..self }
     }
 
-    /// Made so long ago.
+    /// Sets the time since its creation.
     #[must_use]
-    pub fn aged(self, age: Duration) -> Self {
+    pub fn with_age(self, age: Duration) -> Self {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, ApiError> {
+    pub(crate) fn create_in(&self, world: &mut World) -> Result<String, ApiError> {
         let body = json!({ "name": self.name, "region": self.region });
         create(world, Call::CreateVolume, &self.app, body, self.age_seconds)
     }

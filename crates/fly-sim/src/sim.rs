@@ -143,13 +143,13 @@ impl FlySim {
     }
 
     /// Creates a machine without an API call, under Fly's rules. Returns its id.
-    pub fn plant_machine(&self, seed: &MachineSeed) -> Result<String, SetupError> {
-        Ok(self.state.world.update(|world| seed.plant(world))?)
+    pub fn seed_machine(&self, seed: &MachineSeed) -> Result<String, SetupError> {
+        Ok(self.state.world.update(|world| seed.create_in(world))?)
     }
 
     /// Creates a volume without an API call, under Fly's rules. Returns its id.
-    pub fn plant_volume(&self, seed: &VolumeSeed) -> Result<String, SetupError> {
-        Ok(self.state.world.update(|world| seed.plant(world))?)
+    pub fn seed_volume(&self, seed: &VolumeSeed) -> Result<String, SetupError> {
+        Ok(self.state.world.update(|world| seed.create_in(world))?)
     }
 
     /// Moves the creation time of a machine or volume back. Returns true if it exists.

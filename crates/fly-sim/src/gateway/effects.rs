@@ -40,11 +40,11 @@ pub(super) async fn execute(
         Effect::StaleList => edit_list(execution.await, |list| list.truncate(list.len().saturating_sub(1))),
         Effect::EmptyList => edit_list(execution.await, Vec::clear),
         // The request carries this effect into its execution.
-        Effect::ListsGone => execution.await,
+        Effect::ListsDeleted => execution.await,
         Effect::KillMachine { .. }
         | Effect::LoseVolume
         | Effect::Stuck { .. }
-        | Effect::Unseen { .. }
+        | Effect::Invisible { .. }
         | Effect::HostDown => {
             let reply = execution.await;
             world.update(|world| apply_to_world(world, route, &reply, &effect));
@@ -75,7 +75,7 @@ fn apply_to_world(world: &mut World, route: &Route, reply: &Reply, effect: &Effe
                 world.transition_to(&machine, *state, None);
             }
         }
-        Effect::Unseen { millis } => {
+        Effect::Invisible { millis } => {
             if let Some(created) = created {
                 world.hide_for(created, Duration::from_millis(*millis));
             }
@@ -93,7 +93,7 @@ fn apply_to_world(world: &mut World, route: &Route, reply: &Reply, effect: &Effe
         | Effect::Throttle { .. }
         | Effect::StaleList
         | Effect::EmptyList
-        | Effect::ListsGone => {}
+        | Effect::ListsDeleted => {}
     }
 }
 

@@ -91,7 +91,7 @@ impl Gateway {
             route: route.clone(),
             query: incoming.query.clone(),
             nonce: incoming.header("fly-machine-lease-nonce").map(str::to_owned),
-            lists_deleted: effect == Some(Effect::ListsGone),
+            lists_deleted: effect == Some(Effect::ListsDeleted),
             body,
         });
         let execution = async {

@@ -19,7 +19,7 @@ impl World {
         }
         let exit = ProcessExit { code: 137, signal: 9, oom_killed: true, requested: false };
         match death {
-            Death::Stays => {
+            Death::Stopped => {
                 self.transition_to(id, State::Stopped, None);
                 self.end_process(id, exit, false);
             }
@@ -44,7 +44,7 @@ impl World {
     pub(crate) fn lose_volume(&mut self, id: &str) -> bool {
         let Some(volume) = self.volumes.remove(id) else { return false };
         if let Some(machine) = volume.claimed_by {
-            self.kill_machine(&machine, Death::Stays);
+            self.kill_machine(&machine, Death::Stopped);
         }
         true
     }

@@ -32,12 +32,12 @@ async fn list_can_include_deleted_entries() {
             vec![(volume.clone(), "pending_destroy".to_owned())],
         ),
     ] {
-        fly.sim.inject(Fault::at(call, Effect::ListsGone));
+        fly.sim.inject(Fault::at(call, Effect::ListsDeleted));
         assert_eq!(list(&fly, path).await, stale_list);
         assert_eq!(list(&fly, path).await, true_list);
     }
     // Filters still apply, and a read of the machine is correct.
-    fly.sim.inject(Fault::at(Call::ListMachines, Effect::ListsGone));
+    fly.sim.inject(Fault::at(Call::ListMachines, Effect::ListsDeleted));
     assert_eq!(list(&fly, "machines?metadata.gastown_town_id=t").await, []);
     assert_eq!(fly.get(&format!("machines/{deleted}")).await.1["state"], "destroyed");
 }

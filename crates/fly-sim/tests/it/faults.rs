@@ -110,7 +110,7 @@ async fn visibility(fly: &Fly, machine: &str, volume: &str) -> [(u16, usize); 2]
 #[tokio::test]
 async fn created_machine_and_volume_can_be_invisible_for_a_while() {
     let fly = Fly::fast().await;
-    let hide = |call: Call, duration: Duration| fly.sim.inject(Fault::at(call, Effect::unseen_for(duration)));
+    let hide = |call: Call, duration: Duration| fly.sim.inject(Fault::at(call, Effect::invisible_for(duration)));
     for call in [Call::CreateVolume, Call::CreateMachine] {
         hide(call, HOUR);
     }
@@ -185,7 +185,7 @@ async fn machine_can_be_killed_in_several_ways() {
     let id = fly.start_machine(mounting("town", &volume)).await;
     assert!(fly.sim.kill_machine(&id, Death::Process));
     fly.wait_for(&id, "started").await;
-    assert!(fly.sim.kill_machine(&id, Death::Stays));
+    assert!(fly.sim.kill_machine(&id, Death::Stopped));
     let (_, machine) = fly.get(&format!("machines/{id}")).await;
     assert_eq!(machine["state"], "stopped");
     assert_eq!(machine["events"][0]["request"]["exit_event"]["oom_killed"], true);
@@ -212,7 +212,7 @@ async fn fault_kills_the_machine_of_the_call() {
     let fly = Fly::fast().await;
     let id = fly.start_machine(minimal("one")).await;
     fly.start_machine(minimal("two")).await;
-    fly.sim.inject(Fault::at(Call::GetMetadata, Effect::KillMachine { death: Death::Stays }));
+    fly.sim.inject(Fault::at(Call::GetMetadata, Effect::KillMachine { death: Death::Stopped }));
     fly.get(&format!("machines/{id}/metadata")).await;
     let states: Vec<State> = fly.sim.machines().into_iter().map(|machine| machine.state).collect();
     assert_eq!(states, [State::Stopped, State::Started]);

@@ -19,9 +19,12 @@ fn created_at(entity: &Value) -> i64 {
 async fn seeded_machine_and_volume_behave_like_created_ones() {
     let fly = Fly::fast().await;
     let fresh = fly.create_volume("fresh").await;
-    let volume = fly.sim.plant_volume(&VolumeSeed::new("mill", "town_1").in_region("fra").aged(HOUR)).unwrap();
-    let seed = MachineSeed::new("mill", "town-1").tagged("gastown_town_id", "t1").holding(&volume).aged(2 * HOUR);
-    let machine = fly.sim.plant_machine(&seed).unwrap();
+    let volume = fly.sim.seed_volume(&VolumeSeed::new("mill", "town_1").in_region("fra").with_age(HOUR)).unwrap();
+    let seed = MachineSeed::new("mill", "town-1")
+        .with_metadata("gastown_town_id", "t1")
+        .with_volume(&volume)
+        .with_age(2 * HOUR);
+    let machine = fly.sim.seed_machine(&seed).unwrap();
     fly.wait_for(&machine, "started").await;
     assert_eq!(fly.sim.calls().len(), 2, "seeds need no call");
 
@@ -45,18 +48,18 @@ async fn seeded_machine_and_volume_behave_like_created_ones() {
 #[tokio::test]
 async fn seeds_follow_fly_rules() {
     let fly = Fly::fast().await;
-    let first = fly.sim.plant_machine(&MachineSeed::new("mill", "town-1")).unwrap();
-    let refused = fly.sim.plant_machine(&MachineSeed::new("mill", "town-1")).unwrap_err();
+    let first = fly.sim.seed_machine(&MachineSeed::new("mill", "town-1")).unwrap();
+    let refused = fly.sim.seed_machine(&MachineSeed::new("mill", "town-1")).unwrap_err();
     assert!(refused.to_string().contains(&first), "{refused}");
-    assert!(fly.sim.plant_volume(&VolumeSeed::new("nowhere", "data")).is_err());
-    assert!(fly.sim.plant_machine(&MachineSeed::new("mill", "town-2").holding("vol_none")).is_err());
+    assert!(fly.sim.seed_volume(&VolumeSeed::new("nowhere", "data")).is_err());
+    assert!(fly.sim.seed_machine(&MachineSeed::new("mill", "town-2").with_volume("vol_none")).is_err());
 }
 
 #[tokio::test]
 async fn control_api_creates_seeds_and_sets_app_access() {
     let fly = Fly::fast().await;
     let post = async |path: &str, body: Value| send(fly.unauthenticated(Method::POST, path).json(&body)).await;
-    let seed = serde_json::to_value(VolumeSeed::new("mill", "town_1").aged(HOUR)).unwrap();
+    let seed = serde_json::to_value(VolumeSeed::new("mill", "town_1").with_age(HOUR)).unwrap();
     let (status, volume) = post("/_sim/volumes", seed).await;
     assert_eq!((status, volume["id"].as_str()), (201, Some(fly.sim.volumes()[0].id.as_str())));
     let machine = json!({ "app": "mill", "name": "town-1", "volume": volume["id"] });
