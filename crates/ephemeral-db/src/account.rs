@@ -2,7 +2,7 @@ use nix::unistd::{Gid, Uid, User};
 
 use crate::EphemeralDbError;
 
-/// The account a cluster runs as. Postgres refuses root, so root lends it another one.
+/// An account to run Postgres as. Postgres refuses to run as root.
 #[derive(Clone, Copy)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
@@ -10,7 +10,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// `None`: run as whoever we are.
+    /// Returns the account to switch to, or `None` if this process is not root.
     pub(crate) fn to_switch_to() -> Result<Option<Self>, EphemeralDbError> {
         if !Uid::effective().is_root() {
             return Ok(None);

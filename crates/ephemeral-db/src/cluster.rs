@@ -9,38 +9,38 @@ use crate::account::Account;
 use crate::programs::Programs;
 use crate::supervisor::{DOWN, Supervisor};
 
-/// How long a loaded machine may take from start to ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// The timeout of a start or a crash, for a loaded machine.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest path of a unix socket, less the socket's own name (`sun_path` has 108 bytes on Linux).
-const LONGEST_DIRECTORY: usize = 80;
+/// The maximum length of the directory, which leaves room for the socket's name (`sun_path` has 108 bytes on Linux).
+const MAX_DIRECTORY_LENGTH: usize = 80;
 
-/// Between two looks whether it is where it was told to be.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// For tests that want speed: what was committed in the last moments before a crash of the server is lost.
+/// The settings for speed. A crash of the server loses the most recent commits.
 const FAST: &[&str] = &["synchronous_commit=off", "full_page_writes=off"];
-/// What is committed has left the server's memory. As the machine does not crash, it need not reach the disk.
+/// The settings with which commits survive a crash of the server, but not one of the machine.
 const CRASH_SAFE: &[&str] = &["synchronous_commit=on", "full_page_writes=on"];
 
-/// A Postgres server of its own, in a temporary directory, reachable through a socket there: no port, no clash.
+/// A Postgres server in a temporary directory. It listens on a socket there, so no port can conflict.
 ///
-/// It stops, and its directory goes, when the value is dropped or the process ends in whatever way. Nothing on it is
-/// safe from a crash of the machine: it does not write through.
+/// When the value is dropped or the process ends in any way, the server stops and its directory is removed. The server
+/// does not sync to disk, so its data do not survive a crash of the machine.
 pub struct Cluster {
     url: String,
     directory: PathBuf,
-    running: Supervisor,
+    server: Supervisor,
 }
 
 impl Cluster {
-    /// Finds the installed programs, makes a cluster and waits until it answers. As root it runs as `postgres` or
-    /// `nobody`. Takes one to five seconds.
+    /// Starts a cluster from the installed programs and waits until it is ready. This takes one to five seconds.
+    ///
+    /// If this process is root, the cluster runs as the account `postgres` or another unprivileged one.
     pub async fn start() -> Result<Self, EphemeralDbError> {
         Self::start_with(FAST).await
     }
 
-    /// The same with a server that keeps what it has committed when it crashes, and is slower for it.
+    /// Starts a cluster whose commits survive a crash of the server. It is slower than one of [`Cluster::start`].
     pub async fn start_crash_safe() -> Result<Self, EphemeralDbError> {
         Self::start_with(CRASH_SAFE).await
     }
@@ -48,64 +48,65 @@ impl Cluster {
     async fn start_with(durability: &[&str]) -> Result<Self, EphemeralDbError> {
         let programs = Programs::find()?;
         let account = Account::to_switch_to()?;
-        let directory = make_directory(account)?;
+        let directory = create_directory(account)?;
         initdb(&programs, account, directory.path()).await?;
         launch(&programs, account, directory, durability).await
     }
 
-    /// Where it is: the superuser `postgres` on the database `postgres`. The same after a crash and a new start.
+    /// Returns the URL of the database `postgres` for the superuser `postgres`. It does not change after a crash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends the server as a crash would (`pg_ctl stop -m immediate`): nothing is tidied up, connections break off. Its
-    /// data stay for [`Cluster::start_again`].
+    /// Crashes the server (`pg_ctl stop -m immediate`), which breaks its connections.
+    ///
+    /// The data are kept for [`Cluster::start_again`].
     pub async fn crash(&mut self) -> Result<(), EphemeralDbError> {
-        self.ask()?;
+        self.toggle()?;
         let down = self.directory.join(DOWN);
-        if !within(READY_WITHIN, || down.exists()).await {
-            return Err(EphemeralDbError::NotEnded { log: self.running.log() });
+        if !wait_until(|| down.exists()).await {
+            return Err(EphemeralDbError::NotEnded { log: self.server.log() });
         }
-        // Where the server has left it behind, it would look as if it were ready.
-        let _usually_gone = std::fs::remove_file(pid_file(&self.directory.join("data")));
+        // A stale file would make the next start look ready. The server usually removes it.
+        let _result = std::fs::remove_file(pid_file(&self.directory.join("data")));
         Ok(())
     }
 
-    /// Starts the server again after [`Cluster::crash`], at the same address, and waits until it has recovered.
+    /// Starts the server again after [`Cluster::crash`], at the same URL, and waits until it has recovered.
     pub async fn start_again(&mut self) -> Result<(), EphemeralDbError> {
-        self.ask()?;
-        self.until_ready().await
+        self.toggle()?;
+        self.wait_until_ready().await
     }
 
-    fn ask(&mut self) -> Result<(), EphemeralDbError> {
-        // The pipe is broken where the server has ended by itself, and its supervisor with it.
-        self.running.ask().map_err(|_broken| EphemeralDbError::NotReady { log: self.running.log() })
+    fn toggle(&mut self) -> Result<(), EphemeralDbError> {
+        // The pipe is broken if the server has ended without a request, because its supervisor ends with it.
+        self.server.toggle().map_err(|_broken| EphemeralDbError::NotReady { log: self.server.log() })
     }
 
-    async fn until_ready(&mut self) -> Result<(), EphemeralDbError> {
+    async fn wait_until_ready(&mut self) -> Result<(), EphemeralDbError> {
         let data = self.directory.join("data");
-        let ended_or_ready = within(READY_WITHIN, || is_ready(&data) || self.running.has_ended()).await;
-        if ended_or_ready && !self.running.has_ended() {
+        let ready_or_ended = wait_until(|| is_ready(&data) || self.server.has_ended()).await;
+        if ready_or_ended && !self.server.has_ended() {
             return Ok(());
         }
-        Err(EphemeralDbError::NotReady { log: self.running.log() })
+        Err(EphemeralDbError::NotReady { log: self.server.log() })
     }
 }
 
-/// Whether it holds before the time is over.
-async fn within(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(LOOK).await;
+/// Waits for a condition. Returns false after [`READY_TIMEOUT`].
+async fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
+    let polling = async {
+        while !condition() {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(time, wait).await.is_ok()
+    tokio::time::timeout(READY_TIMEOUT, polling).await.is_ok()
 }
 
-fn make_directory(account: Option<Account>) -> Result<TempDir, EphemeralDbError> {
-    // Another account cannot pass through a private TMPDIR, and a long one leaves no room for the socket's name.
+fn create_directory(account: Option<Account>) -> Result<TempDir, EphemeralDbError> {
+    // Another account may not have access to a private TMPDIR, and a long one leaves no room for the socket's name.
     let mut parent = std::env::temp_dir();
-    if account.is_some() || parent.as_os_str().len() > LONGEST_DIRECTORY - 20 {
+    if account.is_some() || parent.as_os_str().len() > MAX_DIRECTORY_LENGTH - 20 {
         parent = PathBuf::from("/tmp");
     }
     let failed = |source| EphemeralDbError::Prepare { path: parent.clone(), source };
@@ -149,10 +150,10 @@ async fn launch(
         arguments.extend(["-c", setting]);
     }
     let started = Supervisor::start(directory.path(), account, &programs.postgres, &arguments);
-    let running = started.map_err(|source| EphemeralDbError::Run { program: programs.postgres.clone(), source })?;
-    // From here on the supervisor removes it, also when this process is killed.
-    let mut cluster = Cluster { url, directory: directory.keep(), running };
-    cluster.until_ready().await?;
+    let server = started.map_err(|source| EphemeralDbError::Run { program: programs.postgres.clone(), source })?;
+    // From now on the supervisor removes the directory, even if this process is killed.
+    let mut cluster = Cluster { url, directory: directory.keep(), server };
+    cluster.wait_until_ready().await?;
     Ok(cluster)
 }
 
@@ -160,7 +161,7 @@ fn pid_file(data: &Path) -> PathBuf {
     data.join("postmaster.pid")
 }
 
-/// The eighth line of `postmaster.pid` says `ready` once connections are taken (Postgres 10 and later).
+/// Returns true if the server accepts connections: line 8 of `postmaster.pid` is then `ready` (since Postgres 10).
 fn is_ready(data: &Path) -> bool {
     let status = std::fs::read_to_string(pid_file(data)).unwrap_or_default();
     status.lines().nth(7).is_some_and(|status| status.trim() == "ready")

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Why there is no database to test on.
+/// An error of a database for tests.
 #[derive(Debug, thiserror::Error)]
 pub enum EphemeralDbError {
     /// No folder holds both `initdb` and `postgres`.
@@ -10,61 +10,61 @@ pub enum EphemeralDbError {
          install them (Debian, Ubuntu: `apt-get install postgresql`), or set TEST_DATABASE_URL to a running server"
     )]
     NotInstalled,
-    /// Postgres refuses to run as root, and there is nobody else.
-    #[error("PostgreSQL does not run as root, and there is no account `postgres` or `nobody` to run it as")]
+    /// This process is root, as which Postgres refuses to run, and there is no other account.
+    #[error("PostgreSQL does not run as root; create the account `postgres` or run the tests as another user")]
     NoAccount,
-    /// A directory or file of the database could not be made.
-    #[error("cannot prepare {path}")]
+    /// A directory or file of the database could not be created.
+    #[error("failed to create {path}")]
     Prepare {
-        /// What was to be made.
+        /// The directory or its parent.
         path: PathBuf,
-        /// Why it was not.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
     /// A program could not be started.
-    #[error("cannot run {program}")]
+    #[error("failed to run {program}")]
     Run {
         /// The program.
         program: PathBuf,
-        /// Why it did not start.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// `initdb` said no.
+    /// `initdb` failed.
     #[error("initdb failed: {output}")]
     Initdb {
-        /// What it printed.
+        /// Its output.
         output: String,
     },
     /// The server ended, or was not ready in time.
     #[error("PostgreSQL did not become ready; its log:\n{log}")]
     NotReady {
-        /// What it printed.
+        /// Its log.
         log: String,
     },
-    /// The server was to crash and did not end in time.
-    #[error("PostgreSQL did not end; its log:\n{log}")]
+    /// The server did not end in time after a requested crash.
+    #[error("PostgreSQL did not stop; its log:\n{log}")]
     NotEnded {
-        /// What it printed.
+        /// Its log.
         log: String,
     },
-    /// The URL of the server cannot be used.
-    #[error("TEST_DATABASE_URL, or what a proxy was given, is no postgres:// URL")]
+    /// The URL of the server is invalid.
+    #[error("TEST_DATABASE_URL or the URL for a proxy is not a valid postgres:// URL")]
     Url(#[source] Option<url::ParseError>),
-    /// The server refused a statement of ours.
+    /// The server refused a statement.
     #[error("the test server failed to {action}")]
     Server {
-        /// What was asked of it.
+        /// The purpose of the statement.
         action: &'static str,
-        /// Its answer.
+        /// The error of the driver.
         #[source]
         source: sqlx::Error,
     },
-    /// The proxy got no port.
-    #[error("the proxy cannot listen")]
+    /// The proxy could not listen on a port.
+    #[error("the proxy failed to listen")]
     Listen(#[source] std::io::Error),
     /// The caller's migration failed.
-    #[error("the test database could not be migrated")]
+    #[error("failed to migrate the test database")]
     Migrate(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -1,9 +1,9 @@
-//! Throw-away databases for tests.
+//! Ephemeral databases for tests.
 //!
-//! A [`TestDatabase`] is a fresh, migrated database that one test has for itself, on Postgres or on SQLite. Postgres
-//! comes from `TEST_DATABASE_URL` when that is set, else from a [`Cluster`] that is started from installed binaries,
-//! once per test process, and that cannot outlive it. The crate knows no schema: callers hand in how to migrate.
-//! A [`PostgresProxy`] before such a database loses commits, or the answers to them.
+//! A [`TestDatabase`] is a new, migrated database on Postgres or SQLite, for one test. The Postgres server is that of
+//! `TEST_DATABASE_URL` if it is set. Otherwise it is a [`Cluster`], which each test process starts at most once from
+//! installed binaries, and which ends with the process. The crate has no schema, so callers provide the migration.
+//! A [`PostgresProxy`] in front of such a database loses commits, or the answers to them.
 //!
 //! Start reading at [`TestDatabase`].
 

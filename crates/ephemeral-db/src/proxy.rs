@@ -1,6 +1,6 @@
-//! A way to a database that loses a commit, or the answer to it, when told so.
+//! A proxy in front of a database that loses a commit, or the answer to it, on request.
 
-mod orders;
+mod cuts;
 mod relay;
 mod wire;
 
@@ -11,95 +11,96 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-pub use self::orders::Cut;
-use self::orders::Orders;
+use self::cuts::CommitCuts;
+pub use self::cuts::Cut;
 use self::relay::relay;
 use crate::EphemeralDbError;
 
-/// Where a URL names no port.
+/// The default port of Postgres.
 const POSTGRES_PORT: u16 = 5432;
 
-/// Stands between a program and its Postgres, on a port of its own, and strikes a commit where it is told to. Whoever is to
-/// see what became of it takes the database's own URL.
+/// A proxy between a program and its Postgres, on a port of its own, that cuts a commit on request.
 ///
-/// Commits are those of transactions that changed a row and end with a `COMMIT` of their own message, as sqlx sends it;
-/// statements outside of a transaction pass. It speaks no TLS, on either side. Everything of it ends when it is dropped.
+/// The database's own URL bypasses the proxy, so a test can check the result there.
+///
+/// The proxy counts the commits of transactions that changed a row. Their `COMMIT` must be a message of its own, as sqlx
+/// sends it. Statements outside of a transaction are only forwarded. The proxy does not support TLS on either side.
+/// Dropping it ends its connections.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), ephemeral_db::EphemeralDbError> {
 /// use ephemeral_db::{Cut, PostgresProxy, TestDatabase};
 ///
 /// let database = TestDatabase::empty_postgres().await?;
-/// let proxy = PostgresProxy::before(database.url()).await?;
+/// let proxy = PostgresProxy::in_front_of(database.url()).await?;
 /// proxy.cut_nth_commit(1, Cut::Answer);
-/// println!("{}", proxy.url()); // whoever writes there writes, and is told that the connection broke
+/// println!("{}", proxy.url()); // the next commit there succeeds, and its client sees a broken connection
 /// # Ok(())
 /// # }
 /// ```
 pub struct PostgresProxy {
     url: String,
-    orders: Arc<Orders>,
-    listening: JoinHandle<()>,
+    cuts: Arc<CommitCuts>,
+    listener: JoinHandle<()>,
 }
 
 impl PostgresProxy {
-    /// A proxy before the database of this URL. It forwards until it is told more.
-    pub async fn before(database: &str) -> Result<Self, EphemeralDbError> {
+    /// Starts a proxy in front of the database at this URL. It forwards everything until a cut is requested.
+    pub async fn in_front_of(database: &str) -> Result<Self, EphemeralDbError> {
         let database = Url::parse(database).map_err(|error| EphemeralDbError::Url(Some(error)))?;
-        let server = Place::of(&database)?;
+        let server = ServerAddress::of(&database)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(EphemeralDbError::Listen)?;
         let port = listener.local_addr().map_err(EphemeralDbError::Listen)?.port();
-        let orders = Arc::<Orders>::default();
-        let listening = tokio::spawn(listen(listener, server, Arc::clone(&orders)));
-        Ok(Self { url: seen_through(database, port)?, orders, listening })
+        let cuts = Arc::<CommitCuts>::default();
+        let listener = tokio::spawn(listen(listener, server, Arc::clone(&cuts)));
+        Ok(Self { url: proxied_url(database, port)?, cuts, listener })
     }
 
-    /// How to reach the database through it.
+    /// Returns the URL of the database through the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Strikes the commit that comes as the `nth` from now, counted from 1, of whatever connection. What it was told before
-    /// and has not done yet is forgotten.
+    /// Cuts the `nth` commit from now on any connection, counted from 1. This replaces an earlier request.
     pub fn cut_nth_commit(&self, nth: u32, cut: Cut) {
-        self.orders.arm(nth, cut);
+        self.cuts.arm(nth, cut);
     }
 
-    /// Strikes nothing any more.
-    pub fn spare(&self) {
-        self.orders.disarm();
+    /// Cancels the requested cut.
+    pub fn cancel_cut(&self) {
+        self.cuts.disarm();
     }
 
-    /// The commits it has seen so far, those that were struck included.
+    /// Returns the number of commits so far, including those that were cut.
     pub fn commits(&self) -> u64 {
-        self.orders.commits()
+        self.cuts.commits()
     }
 
-    /// The commits that were struck. One whose answer was struck is counted once the server has committed.
-    pub fn strokes(&self) -> u64 {
-        self.orders.strokes()
+    /// Returns the number of commits that were cut. A cut of the answer counts once the server has committed.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.cuts()
     }
 }
 
 impl Drop for PostgresProxy {
     fn drop(&mut self) {
-        self.listening.abort();
+        self.listener.abort();
     }
 }
 
-/// Where the server listens.
-enum Place {
+/// The address of the server.
+enum ServerAddress {
     Socket(PathBuf),
     Port(String, u16),
 }
 
-impl Place {
-    /// As the drivers read it: a `host=/directory` in the query goes before the host, and means a socket there.
+impl ServerAddress {
+    /// Parses the address as drivers do. A `host=/directory` in the query overrides the host and means a socket there.
     fn of(url: &Url) -> Result<Self, EphemeralDbError> {
-        let asked =
+        let option =
             |key: &str| url.query_pairs().filter(|(name, _)| name == key).last().map(|(_, value)| value.into_owned());
-        let port = asked("port").and_then(|port| port.parse().ok()).or(url.port()).unwrap_or(POSTGRES_PORT);
-        match asked("host").or_else(|| url.host_str().map(ToOwned::to_owned)) {
+        let port = option("port").and_then(|port| port.parse().ok()).or(url.port()).unwrap_or(POSTGRES_PORT);
+        match option("host").or_else(|| url.host_str().map(ToOwned::to_owned)) {
             Some(directory) if directory.starts_with('/') => {
                 Ok(Self::Socket(PathBuf::from(directory).join(format!(".s.PGSQL.{port}"))))
             }
@@ -109,39 +110,39 @@ impl Place {
     }
 }
 
-/// The same database on a port of this machine.
-fn seen_through(mut url: Url, port: u16) -> Result<String, EphemeralDbError> {
-    let elsewhere = |name: &str| ["host", "hostaddr", "port", "sslmode"].contains(&name);
-    let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| !elsewhere(name)).collect();
+/// Returns the URL of the same database on a port of this machine.
+fn proxied_url(mut url: Url, port: u16) -> Result<String, EphemeralDbError> {
+    let is_replaced = |name: &str| ["host", "hostaddr", "port", "sslmode"].contains(&name);
+    let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| !is_replaced(name)).collect();
     url.query_pairs_mut().clear().extend_pairs(kept).append_pair("sslmode", "disable");
     url.set_host(Some("127.0.0.1")).map_err(|error| EphemeralDbError::Url(Some(error)))?;
     url.set_port(Some(port)).map_err(|()| EphemeralDbError::Url(None))?;
     Ok(url.into())
 }
 
-/// The connections end with this task.
-async fn listen(listener: TcpListener, server: Place, orders: Arc<Orders>) {
+/// Accepts connections. They end with this task.
+async fn listen(listener: TcpListener, server: ServerAddress, cuts: Arc<CommitCuts>) {
     let (server, mut connections) = (Arc::new(server), JoinSet::new());
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connected(client, Arc::clone(&server), Arc::clone(&orders)));
+        connections.spawn(serve(client, Arc::clone(&server), Arc::clone(&cuts)));
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// A server that is not there is told to its client by the end of the connection.
-async fn connected(client: TcpStream, server: Arc<Place>, orders: Arc<Orders>) {
-    // Small messages go back and forth; none is to wait for another.
-    let _slower_without = client.set_nodelay(true);
+/// Connects a client to the server. If the server is unreachable, the client's connection is closed.
+async fn serve(client: TcpStream, server: Arc<ServerAddress>, cuts: Arc<CommitCuts>) {
+    // Messages are small, and none should wait for another. A failure only costs time.
+    let _result = client.set_nodelay(true);
     match &*server {
-        Place::Socket(path) => {
+        ServerAddress::Socket(path) => {
             if let Ok(server) = UnixStream::connect(path).await {
-                relay(client, server, &orders).await;
+                relay(client, server, &cuts).await;
             }
         }
-        Place::Port(host, port) => {
+        ServerAddress::Port(host, port) => {
             if let Ok(server) = TcpStream::connect((host.as_str(), *port)).await {
-                let _slower_without = server.set_nodelay(true);
-                relay(client, server, &orders).await;
+                let _result = server.set_nodelay(true);
+                relay(client, server, &cuts).await;
             }
         }
     }
@@ -151,29 +152,29 @@ async fn connected(client: TcpStream, server: Arc<Place>, orders: Arc<Orders>) {
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> String {
-        match Place::of(&Url::parse(url).unwrap()).unwrap() {
-            Place::Socket(path) => path.display().to_string(),
-            Place::Port(host, port) => format!("{host}:{port}"),
+    fn address(url: &str) -> String {
+        match ServerAddress::of(&Url::parse(url).unwrap()).unwrap() {
+            ServerAddress::Socket(path) => path.display().to_string(),
+            ServerAddress::Port(host, port) => format!("{host}:{port}"),
         }
     }
 
     #[test]
-    fn a_server_is_found_where_the_drivers_find_it() {
+    fn server_address_is_parsed_as_drivers_do() {
         for (url, want) in [
             ("postgres://postgres@localhost/a?host=/tmp/pg", "/tmp/pg/.s.PGSQL.5432"),
             ("postgres://postgres@localhost:6000/a?host=%2Ftmp%2Fpg", "/tmp/pg/.s.PGSQL.6000"),
             ("postgres://u:p@db.example.com:6000/a?sslmode=prefer", "db.example.com:6000"),
             ("postgres://u:p@db.example.com/a", "db.example.com:5432"),
         ] {
-            assert_eq!(place(url), want, "{url}");
+            assert_eq!(address(url), want, "{url}");
         }
     }
 
     #[test]
-    fn everything_but_the_place_stays() {
+    fn proxied_url_keeps_everything_but_the_address() {
         let url = Url::parse("postgres://u:p@db.example.com:6000/a?host=/tmp/pg&application_name=x&sslmode=require");
-        let seen = seen_through(url.unwrap(), 1234).unwrap();
-        assert_eq!(seen, "postgres://u:p@127.0.0.1:1234/a?application_name=x&sslmode=disable");
+        let proxied = proxied_url(url.unwrap(), 1234).unwrap();
+        assert_eq!(proxied, "postgres://u:p@127.0.0.1:1234/a?application_name=x&sslmode=disable");
     }
 }

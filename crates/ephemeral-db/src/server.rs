@@ -5,19 +5,19 @@ use uuid::Uuid;
 
 use crate::{Cluster, EphemeralDbError};
 
-/// The cluster of this process. Statics are never dropped: the supervisor of the cluster notices the process's end.
+/// The cluster of this process. Statics are never dropped, so its supervisor stops it when the process ends.
 static OWN_CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
-/// A server on which databases may be made and dropped.
+/// A server on which databases can be created and dropped.
 #[derive(Clone)]
 pub(crate) struct Server {
     admin: Url,
 }
 
 impl Server {
-    /// The server of `TEST_DATABASE_URL`, else the cluster of this process, started at the first call.
+    /// Returns the server of `TEST_DATABASE_URL`, or else the cluster of this process, which the first call starts.
     pub(crate) async fn shared() -> Result<Self, EphemeralDbError> {
-        #[expect(clippy::disallowed_methods, reason = "test support is told its server by the environment alone")]
+        #[expect(clippy::disallowed_methods, reason = "the server for tests is configured by the environment")]
         let given = std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty());
         match given {
             Some(url) => Self::at(&url),
@@ -39,17 +39,17 @@ impl Server {
         url.into()
     }
 
-    /// Makes an empty database under a name of its own.
+    /// Creates an empty database and returns its name.
     pub(crate) async fn create(&self) -> Result<String, EphemeralDbError> {
         let name = fresh_name();
         self.execute("create a database", &format!("CREATE DATABASE {name}")).await?;
         Ok(name)
     }
 
-    /// Makes a copy of `template`, to which nobody may be connected.
+    /// Copies the database `template`, which must have no connections, and returns the name of the copy.
     pub(crate) async fn copy(&self, template: &str) -> Result<String, EphemeralDbError> {
         let name = fresh_name();
-        // Copying files beats the default, which logs every page; the option came with Postgres 15.
+        // A copy of the files is faster than the default, which logs every page. The option requires Postgres 15.
         let fast = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
         let plain = format!("CREATE DATABASE {name} TEMPLATE {template}");
         match self.execute("copy a database", &fast).await {
@@ -68,7 +68,7 @@ impl Server {
     async fn execute(&self, action: &'static str, statement: &str) -> Result<(), EphemeralDbError> {
         let failed = |source| EphemeralDbError::Server { action, source };
         let mut connection = PgConnection::connect(self.admin.as_str()).await.map_err(failed)?;
-        // Names are ours: letters, digits and underscores.
+        // The statement contains generated names only: letters, digits and underscores.
         connection.execute(AssertSqlSafe(statement.to_owned())).await.map_err(failed)?;
         connection.close().await.map_err(failed)
     }
@@ -79,7 +79,7 @@ fn is_syntax_error(error: &dyn sqlx::error::DatabaseError) -> bool {
 }
 
 fn fresh_name() -> String {
-    #[expect(clippy::disallowed_methods, reason = "nothing depends on the name but that nobody else has it")]
+    #[expect(clippy::disallowed_methods, reason = "the name only has to be unique")]
     let id = Uuid::new_v4();
     format!("gastown_test_{}", id.simple())
 }

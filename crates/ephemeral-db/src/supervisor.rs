@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::account::Account;
 
-/// Runs the server as a child of a shell that waits for the end of its standard input, which only we hold open.
+/// A shell script that runs the server as a child and watches its own standard input, a pipe from this process.
 ///
-/// However this process ends (a static that is never dropped, a panic, a kill), the system closes the pipe; the shell
-/// then stops the server and removes its directory. It has a process group of its own, so that Ctrl-C reaches us first.
+/// When this process ends in any way (a static is never dropped, a panic, a kill), the system closes the pipe. The shell
+/// then stops the server and removes its directory. It has a process group of its own, so it does not receive Ctrl-C.
 ///
-/// A line on the pipe asks for a crash, the next one for a new start; the file [`DOWN`] lies there in between.
+/// A line on the pipe crashes the server, and the next one starts it again. The file [`DOWN`] exists in between.
 const SCRIPT: &str = r#"
 directory=$1
 shift
@@ -19,21 +19,21 @@ exec 3<&0
 while :; do
     "$@" </dev/null 3<&- &
     server=$!
-    { read -r _ <&3 && : >"$directory/asked"; kill -QUIT "$server"; } 2>/dev/null &
+    { read -r _ <&3 && : >"$directory/crashing"; kill -QUIT "$server"; } 2>/dev/null &
     watcher=$!
     wait "$server"
     kill "$watcher" 2>/dev/null
-    mv "$directory/asked" "$directory/down" 2>/dev/null || break
+    mv "$directory/crashing" "$directory/down" 2>/dev/null || break
     read -r _ <&3 || break
     rm "$directory/down"
 done
 rm -rf "$directory"
 "#;
 
-/// Lies in the directory while the server is down because it was asked to crash.
+/// The file in the directory that exists while the server is down after a requested crash.
 pub(crate) const DOWN: &str = "down";
 
-/// A running server; dropping it stops the server and removes its directory.
+/// A running server. Dropping it stops the server and removes its directory.
 pub(crate) struct Supervisor {
     shell: Child,
     log: File,
@@ -57,20 +57,20 @@ impl Supervisor {
         Ok(Self { shell: command.spawn()?, log })
     }
 
-    /// Asks for the crash of a server that runs, or for the start of one that has crashed.
-    pub(crate) fn ask(&mut self) -> std::io::Result<()> {
+    /// Crashes a running server, or starts a crashed one.
+    pub(crate) fn toggle(&mut self) -> std::io::Result<()> {
         match &mut self.shell.stdin {
             Some(pipe) => pipe.write_all(b"\n"),
-            None => Ok(()), // only while it is dropped
+            None => Ok(()), // only during the drop
         }
     }
 
-    /// Whether the server has ended by itself.
+    /// Returns true if the server has ended without a request.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 
-    /// What the server has printed so far.
+    /// Returns the output of the server so far.
     pub(crate) fn log(&mut self) -> String {
         let mut text = String::new();
         let read = self.log.seek(SeekFrom::Start(0)).and_then(|_| self.log.read_to_string(&mut text));
@@ -84,6 +84,6 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
-        let _ended = self.shell.wait();
+        let _status = self.shell.wait();
     }
 }

@@ -10,7 +10,7 @@ use crate::server::Server;
 /// The templates in use, by the type of the function that migrated them.
 static IN_USE: LazyLock<Mutex<HashMap<TypeId, Weak<ServerDatabase>>>> = LazyLock::new(Mutex::default);
 
-/// A database on a server; dropped there when dropped here.
+/// A database on a server, which is dropped with this value.
 pub(crate) struct ServerDatabase {
     pub(crate) server: Server,
     pub(crate) name: String,
@@ -29,18 +29,20 @@ impl ServerDatabase {
 
 impl Drop for ServerDatabase {
     fn drop(&mut self) {
-        // A test's own runtime may be the one that is ending, so the last statement brings its own.
+        // The runtime of the test may be shutting down, so the statement runs on a runtime of its own.
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                    let _gone = runtime.block_on(self.server.drop_database(&self.name));
+                    let _result = runtime.block_on(self.server.drop_database(&self.name));
                 }
             });
         });
     }
 }
 
-/// A copy of the database that `migrate` makes; that one is made once and kept while any copy of it lives.
+/// Returns a copy of the database that `migrate` prepares, and that database.
+///
+/// It is migrated once and kept as the template as long as a copy exists.
 pub(crate) async fn copy_of_migrated<F, Fut, E>(
     server: Server,
     migrate: F,

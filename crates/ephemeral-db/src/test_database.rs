@@ -6,12 +6,12 @@ use crate::EphemeralDbError;
 use crate::server::Server;
 use crate::template::{ServerDatabase, copy_of_migrated};
 
-/// A database that one test has for itself. It is removed when the value is dropped, whoever is still connected.
+/// A database for one test. It is removed when the value is dropped, even with open connections.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), ephemeral_db::EphemeralDbError> {
 /// async fn migrate(_url: String) -> Result<(), std::io::Error> {
-///     Ok(()) // connect, create the tables, close
+///     Ok(()) // connects, creates the tables, closes the connection
 /// }
 /// let database = ephemeral_db::TestDatabase::postgres(migrate).await?;
 /// println!("{}", database.url());
@@ -20,20 +20,20 @@ use crate::template::{ServerDatabase, copy_of_migrated};
 /// ```
 pub struct TestDatabase {
     url: String,
-    _place: Place,
+    _storage: Storage,
 }
 
-/// What keeps the database there; fields are dropped in order, the copy before its template.
-enum Place {
+/// The owner of the database. Fields are dropped in order, so the copy is dropped before its template.
+enum Storage {
     Server { _own: ServerDatabase, _template: Option<Arc<ServerDatabase>> },
     Folder { _folder: TempDir },
 }
 
 impl TestDatabase {
-    /// A Postgres database that `migrate` has prepared.
+    /// Creates a Postgres database that `migrate` has prepared.
     ///
-    /// `migrate` gets a URL and must have closed its connections when it returns. It runs once for all databases that
-    /// are alive at the same time and name the same function; each of them is a copy of its result.
+    /// `migrate` gets a URL and must close its connections before it returns. Databases that exist at the same time and
+    /// have the same function share one run of it. Each of them is a copy of the result.
     pub async fn postgres<F, Fut, E>(migrate: F) -> Result<Self, EphemeralDbError>
     where
         F: FnOnce(String) -> Fut + 'static,
@@ -41,16 +41,16 @@ impl TestDatabase {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (own, template) = copy_of_migrated(Server::shared().await?, migrate).await?;
-        Ok(Self { url: own.url(), _place: Place::Server { _own: own, _template: Some(template) } })
+        Ok(Self { url: own.url(), _storage: Storage::Server { _own: own, _template: Some(template) } })
     }
 
-    /// A Postgres database without any table.
+    /// Creates a Postgres database without tables.
     pub async fn empty_postgres() -> Result<Self, EphemeralDbError> {
         let own = ServerDatabase::empty(Server::shared().await?).await?;
-        Ok(Self { url: own.url(), _place: Place::Server { _own: own, _template: None } })
+        Ok(Self { url: own.url(), _storage: Storage::Server { _own: own, _template: None } })
     }
 
-    /// A SQLite file that `migrate` has prepared.
+    /// Creates a SQLite file that `migrate` has prepared.
     pub async fn sqlite<F, Fut, E>(migrate: F) -> Result<Self, EphemeralDbError>
     where
         F: FnOnce(String) -> Fut,
@@ -62,15 +62,15 @@ impl TestDatabase {
         Ok(database)
     }
 
-    /// A SQLite file that does not exist yet; the first connection makes it.
+    /// Returns a SQLite database whose file the first connection creates.
     pub fn empty_sqlite() -> Result<Self, EphemeralDbError> {
         let folder = tempfile::Builder::new().prefix("gastown-sqlite-").tempdir();
         let folder = folder.map_err(|source| EphemeralDbError::Prepare { path: std::env::temp_dir(), source })?;
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("gastown.db").display());
-        Ok(Self { url, _place: Place::Folder { _folder: folder } })
+        Ok(Self { url, _storage: Storage::Folder { _folder: folder } })
     }
 
-    /// How to reach it: `postgres://…` or `sqlite://…`.
+    /// Returns the URL of the database: `postgres://…` or `sqlite://…`.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -1,13 +1,13 @@
-//! The ways Fly says that it has no room.
+//! Fly's answers when it has no capacity.
 
 use serde_json::json;
 
 use crate::faults::Effect;
 
-/// One of Fly's spellings. There is no contract: some have a code, most are told by their text alone.
+/// An answer that means missing capacity. Some have a code, but most are recognizable by their text only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capacity {
-    /// 422 on create: no host in the region.
+    /// 422 on create: no host of the region has room.
     Region,
     /// 412 on machine create: the volume's host is full.
     VolumeHost,
@@ -15,22 +15,22 @@ pub enum Capacity {
     Host,
     /// 409 on start: the host has no addresses left.
     HostAddresses,
-    /// 409 on create, after every host was tried.
+    /// 409 on create: every host was tried.
     HostResources,
-    /// 409 on start: the platform's governor holds the host back.
+    /// 409 on start: a policy of the platform blocks the host.
     HostGoverned,
-    /// 409: the host is being emptied.
+    /// 409: the host is being drained.
     HostDisabled,
     /// 409 on volume create: the region is full.
     VolumeAborted,
     /// 400 on volume create: the region is full.
     VolumePlain,
-    /// 403 on create: the organization's memory quota in that region.
+    /// 403 on create: the organization's memory quota in the region is exhausted.
     Quota,
 }
 
 impl Capacity {
-    /// Every disguise.
+    /// All answers.
     pub const ALL: [Self; 10] = [
         Self::Region,
         Self::VolumeHost,
@@ -44,9 +44,9 @@ impl Capacity {
         Self::Quota,
     ];
 
-    /// The refusal as Fly words it.
+    /// Returns the effect that gives this answer.
     pub fn effect(self) -> Effect {
-        let (status, text) = self.words();
+        let (status, text) = self.answer();
         let mut body = json!({ "error": text });
         if let Some(code) = self.code() {
             body["status"] = json!(code);
@@ -54,7 +54,8 @@ impl Capacity {
         Effect::Answer { status, body }
     }
 
-    const fn words(self) -> (u16, &'static str) {
+    /// Returns the status and the text.
+    const fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Region => (422, "could not find a candidate host"),
             Self::VolumeHost => (412, "insufficient resources to create new machine with existing volume"),
@@ -80,7 +81,7 @@ impl Capacity {
         }
     }
 
-    /// The machine-readable `status` beside the text, where Fly gives one.
+    /// Returns the machine-readable `status` beside the text, if Fly gives one.
     const fn code(self) -> Option<&'static str> {
         match self {
             Self::Region => Some("insufficient_capacity"),

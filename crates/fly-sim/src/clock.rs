@@ -1,9 +1,9 @@
-//! Simulated time: tokio's clock for delays, a wall clock that runs with it for timestamps.
+//! The simulated wall clock, which runs on tokio's clock.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::Instant;
 
-/// A wall clock that advances with tokio's time, paused time included.
+/// A wall clock that advances with tokio's time, including paused time.
 #[derive(Debug, Clone)]
 pub(crate) struct SimClock {
     epoch: DateTime<Utc>,
@@ -11,21 +11,21 @@ pub(crate) struct SimClock {
 }
 
 impl SimClock {
-    /// Starts at `epoch`, or at the real time of day where none is given.
+    /// Starts the clock at `epoch`, or at the real time by default.
     pub(crate) fn start(epoch: Option<DateTime<Utc>>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place where the simulated wall clock is set")]
         let epoch = epoch.unwrap_or_else(Utc::now);
         Self { epoch, origin: Instant::now() }
     }
 
-    /// The time of day at `instant`.
+    /// Returns the wall clock time at `instant`.
     pub(crate) fn wall(&self, instant: Instant) -> DateTime<Utc> {
         let elapsed = instant.saturating_duration_since(self.origin);
         self.epoch + chrono::TimeDelta::from_std(elapsed).unwrap_or(chrono::TimeDelta::MAX)
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, as Fly writes times.
+/// Formats a time as Fly does: RFC 3339 in UTC with milliseconds.
 pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

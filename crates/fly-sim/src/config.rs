@@ -1,4 +1,4 @@
-//! What a simulator can be told.
+//! The settings of a simulator.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -8,39 +8,40 @@ use std::{
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::{faults::Fault, rates::RateLimits, timing::Timing};
+use crate::{faults::Fault, rate_limit::RateLimits, sandbox_rules::SandboxRules, timing::Timing};
 
-/// Settings of one simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and set what matters.
+/// The settings of a simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and override fields.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Every delay.
+    /// The delays of the simulated world.
     pub timing: Timing,
-    /// Fly's rate limits, or none.
+    /// The rate limits of the API.
     pub rates: RateLimits,
-    /// The only token that is accepted; without one, any that is not empty.
+    /// The only token that is accepted. If `None`, every token that is not empty is accepted.
     pub token: Option<SecretString>,
     /// The organization of every app.
     pub org_slug: String,
-    /// How many machines the organization may have, stopped ones included.
+    /// The maximum number of machines in the organization, including stopped ones.
     pub machine_limit: Option<usize>,
-    /// Seed of every id.
+    /// The seed of all generated ids.
     pub seed: u64,
-    /// The time of day at the start; without one, the real one.
+    /// The wall clock time at the start. If `None`, the real time.
     pub epoch: Option<DateTime<Utc>>,
-    /// Secrets that every app is born with: what an operator's provisioning of new apps does.
+    /// The secrets that every new app has, as an operator's provisioning would set them.
     pub app_secrets: Vec<(String, SecretString)>,
-    /// How sandboxes behave.
+    /// The settings of the sandboxes.
     pub sandbox: SandboxRules,
-    /// How often a serving sandbox calls home (heartbeat, and a new token in good time); never without. Only where `GASTOWN_CLOUD_URL` is in its environment.
+    /// The interval at which a serving sandbox sends a heartbeat and renews its token if that expires soon. If `None`,
+    /// it never does. A sandbox without `GASTOWN_CLOUD_URL` in its environment never does either.
     pub heartbeat: Option<Duration>,
-    /// Faults that are on the schedule from the start.
+    /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
 }
 
 impl SimConfig {
-    /// For tests: milliseconds, no rate limits.
+    /// Returns settings for tests: delays of milliseconds and no rate limits.
     pub fn fast() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -58,7 +59,7 @@ impl SimConfig {
         }
     }
 
-    /// For demonstrations: the pace and the limits of the real service.
+    /// Returns settings for demonstrations: the timing and the rate limits of the real service.
     pub fn fly_like() -> Self {
         Self {
             timing: Timing::fly_like(),
@@ -66,36 +67,5 @@ impl SimConfig {
             heartbeat: Some(Duration::from_secs(10)),
             ..Self::fast()
         }
-    }
-}
-
-/// How sandboxes behave; repositories that make one difficult are told by parts of their URL.
-#[derive(Debug, Clone)]
-pub struct SandboxRules {
-    /// A serving sandbox asks home for a new gateway token when its own has less than this to live.
-    pub refresh_before: Duration,
-    /// Refused for good (422).
-    pub refused: Vec<String>,
-    /// Has work that is not pushed: not removed without force (409).
-    pub unpushed: Vec<String>,
-}
-
-impl Default for SandboxRules {
-    fn default() -> Self {
-        Self {
-            refresh_before: Duration::from_secs(2 * 60 * 60),
-            refused: vec!["/refused/".to_owned()],
-            unpushed: vec!["/unpushed/".to_owned()],
-        }
-    }
-}
-
-impl SandboxRules {
-    pub(crate) fn refuses(&self, repo_url: &str) -> bool {
-        self.refused.iter().any(|part| repo_url.contains(part))
-    }
-
-    pub(crate) fn has_unpushed_work(&self, repo_url: &str) -> bool {
-        self.unpushed.iter().any(|part| repo_url.contains(part))
     }
 }

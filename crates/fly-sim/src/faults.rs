@@ -1,36 +1,34 @@
-//! What goes wrong, and when: a schedule of faults.
+//! Faults and their schedule.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    route::Call,
-    world::{Death, State},
-};
+use crate::{death::Death, machine_state::State, route::Call};
 
-/// One entry of the schedule: at the `nth` matching call after the fault was put there, and at `times` calls in a
-/// row, `effect` happens.
+/// An entry of the schedule: the `effect` on `times` consecutive matching calls, beginning with the `nth`.
+///
+/// Calls are counted from the injection of the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Only this call; any when absent.
+    /// The kind of call that matches. If `None`, every call matches.
     #[serde(default)]
     pub call: Option<Call>,
-    /// Only in this app.
+    /// The app in which calls match. If `None`, calls in every app match.
     #[serde(default)]
     pub app: Option<String>,
-    /// Only where the request's body names this region.
+    /// The region that the request's body must name. If `None`, the region does not matter.
     #[serde(default)]
     pub region: Option<String>,
     /// The first matching call that is hit, counted from 1.
     #[serde(default = "once")]
     pub nth: u32,
-    /// How many matching calls in a row are hit.
+    /// The number of consecutive matching calls that are hit.
     #[serde(default = "once")]
     pub times: u32,
-    /// What happens.
+    /// The effect on a call that is hit.
     pub effect: Effect,
 }
 
@@ -39,52 +37,65 @@ fn once() -> u32 {
 }
 
 impl Fault {
-    /// At the next call of this kind.
+    /// Returns a fault that hits the next call of this kind.
     pub fn at(call: Call, effect: Effect) -> Self {
         Self { call: Some(call), ..Self::at_any(effect) }
     }
 
-    /// At the next call of whatever kind.
+    /// Returns a fault that hits the next call of any kind.
     pub fn at_any(effect: Effect) -> Self {
         Self { call: None, app: None, region: None, nth: 1, times: 1, effect }
     }
 
-    /// Not at the next matching call but at the `nth`, counted from 1.
+    /// Hits the `nth` matching call first, counted from 1.
     #[must_use]
     pub fn nth(self, nth: u32) -> Self {
         Self { nth, ..self }
     }
 
-    /// At that many matching calls in a row.
+    /// Hits this number of consecutive matching calls.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    /// From then on at every matching call, until the schedule is cleared.
+    /// Hits every matching call until the schedule is cleared.
     #[must_use]
     pub fn always(self) -> Self {
         self.times(u32::MAX)
     }
 
-    /// Only in this app.
+    /// Hits calls in this app only.
     #[must_use]
     pub fn in_app(self, app: &str) -> Self {
         Self { app: Some(app.to_owned()), ..self }
     }
 
-    /// Only where the request's body names this region.
+    /// Hits calls whose body names this region only.
     #[must_use]
     pub fn in_region(self, region: &str) -> Self {
         Self { region: Some(region.to_owned()), ..self }
     }
+
+    fn matches(&self, call: Call, app: &str, region: Option<&str>) -> bool {
+        self.call.is_none_or(|wanted| wanted == call)
+            && self.app.as_deref().is_none_or(|wanted| wanted == app)
+            && self.region.as_deref().is_none_or(|wanted| Some(wanted) == region)
+    }
+
+    /// Returns true if the fault hits the matching call of this number, counted from 1.
+    fn hits(&self, matched: u32) -> bool {
+        matched >= self.nth && matched - self.nth < self.times
+    }
 }
 
-/// What a fault does to the call it hits.
+/// The effect of a fault on the call that it hits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
-    /// Nothing is done; the caller gets this answer. A text as body is sent as plain text, null as no body.
+    /// The call is not executed, and the caller gets this answer.
+    ///
+    /// A text body is sent as plain text, and null as an empty body.
     Answer {
         /// HTTP status.
         status: u16,
@@ -92,7 +103,7 @@ pub enum Effect {
         #[serde(default)]
         body: Value,
     },
-    /// The call is carried out; the caller gets this answer instead of the true one.
+    /// The call is executed, and the caller gets this answer instead of the real one.
     ApplyThenAnswer {
         /// HTTP status.
         status: u16,
@@ -100,84 +111,89 @@ pub enum Effect {
         #[serde(default)]
         body: Value,
     },
-    /// The call is carried out so many milliseconds later, even if the caller has hung up by then.
+    /// The call is executed after a delay, even if the caller has disconnected.
     Delay {
-        /// Milliseconds.
+        /// The delay in milliseconds.
         millis: u64,
     },
-    /// The connection is closed; nothing is done.
+    /// The connection is closed, and the call is not executed.
     DropRequest,
-    /// The call is carried out; the connection is closed without an answer.
+    /// The call is executed, and the connection is closed without an answer.
     DropAnswer,
-    /// The call is carried out; then the machine it names or made dies, else the newest of the app.
+    /// The machine of the call, or else the newest machine of the app, is killed after the call.
     KillMachine {
-        /// How it dies.
+        /// The way in which the machine is killed.
         #[serde(default)]
         death: Death,
     },
-    /// The call is carried out; then the volume it names or made is lost, else the newest of the app.
+    /// The volume of the call, or else the newest volume of the app, is lost after the call.
     LoseVolume,
-    /// Nothing is done; the caller is told that it calls too often.
+    /// The call is not executed, and the caller gets the answer of the rate limit.
     Throttle {
-        /// The header `Retry-After`, in seconds. Fly was seen to leave it out.
+        /// The header `Retry-After`, in seconds. Fly is known to omit it at times.
         #[serde(default)]
         retry_after_seconds: Option<u64>,
     },
-    /// A list misses its newest entry.
+    /// A list omits its newest entry.
     StaleList,
-    /// A list comes back empty.
+    /// A list is empty.
     EmptyList,
-    /// A list still shows what is gone, as it was before it went.
-    ListsGone,
-    /// The call is carried out and answered, and what it made cannot be seen for so many milliseconds: reads and waits
-    /// answer 404, lists miss it. What changes it works.
-    Unseen {
-        /// Milliseconds.
+    /// A list includes deleted entries, in their state before the deletion.
+    #[serde(rename = "lists_gone")]
+    ListsDeleted,
+    /// The machine or volume that the call creates is invisible for some time.
+    ///
+    /// Reads and waits answer 404, and lists omit it. Calls that change it work.
+    #[serde(rename = "unseen")]
+    Invisible {
+        /// The time in milliseconds.
         millis: u64,
     },
-    /// The call is carried out, and the machine it made or names stays in this state until the next call that changes
-    /// it: never starts (`created`, `starting`), is never gone (`destroying`).
+    /// The machine of the call stays in a state until the next call that changes it.
+    ///
+    /// It never starts (`created`, `starting`) or is never destroyed (`destroying`), for example.
     Stuck {
-        /// Where it stays.
+        /// The state in which the machine stays.
         state: State,
     },
-    /// The call is carried out; then the host of the machine it made or names, else of the newest of the app, is
-    /// down: calls that need the host answer 503, reads show the last known state without a configuration.
+    /// The host of the machine of the call, or else of the newest machine of the app, goes down after the call.
+    ///
+    /// Calls that need the host answer 503. Reads show the last known state without a configuration.
     HostDown,
 }
 
 impl Effect {
-    /// 500 before anything was done.
+    /// Returns the effect that answers 500 and does not execute the call.
     pub fn server_error() -> Self {
         Self::refusal(500, "internal server error")
     }
 
-    /// 429 without `Retry-After`.
+    /// Returns the effect that answers 429 without `Retry-After`.
     pub fn throttled() -> Self {
         Self::Throttle { retry_after_seconds: None }
     }
 
-    /// 429 with `Retry-After`, in whole seconds.
+    /// Returns the effect that answers 429 with `Retry-After`, in whole seconds.
     pub fn throttled_for(pause: Duration) -> Self {
         Self::Throttle { retry_after_seconds: Some(pause.as_secs()) }
     }
 
-    /// A machine that is made or started and never gets beyond `starting`.
+    /// Returns the effect that keeps a created or started machine in `starting`.
     pub fn never_starts() -> Self {
         Self::Stuck { state: State::Starting }
     }
 
-    /// A pause before the call is carried out.
+    /// Returns the effect that delays the execution of the call.
     pub fn delay(pause: Duration) -> Self {
         Self::Delay { millis: millis(pause) }
     }
 
-    /// What is made and cannot be seen for so long.
-    pub fn unseen_for(pause: Duration) -> Self {
-        Self::Unseen { millis: millis(pause) }
+    /// Returns the effect that hides what the call creates.
+    pub fn invisible_for(pause: Duration) -> Self {
+        Self::Invisible { millis: millis(pause) }
     }
 
-    /// Fly's error shape with this text; nothing is done.
+    /// Returns the effect that answers with this error text and does not execute the call.
     pub fn refusal(status: u16, text: &str) -> Self {
         Self::Answer { status, body: json!({ "error": text }) }
     }
@@ -187,13 +203,13 @@ fn millis(pause: Duration) -> u64 {
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The schedule of one simulator.
+/// The faults of one simulator, each with the number of matching calls so far.
 #[derive(Debug, Default)]
-pub(crate) struct FaultPlan {
+pub(crate) struct FaultSchedule {
     entries: Vec<(Fault, u32)>,
 }
 
-impl FaultPlan {
+impl FaultSchedule {
     pub(crate) fn new(faults: Vec<Fault>) -> Self {
         Self { entries: faults.into_iter().map(|fault| (fault, 0)).collect() }
     }
@@ -206,23 +222,16 @@ impl FaultPlan {
         self.entries.clear();
     }
 
-    /// Counts the call and says what befalls it; of several faults the one that was put there first.
-    pub(crate) fn strike(&mut self, call: Call, app: &str, region: Option<&str>) -> Option<Effect> {
-        let mut struck = None;
-        for (fault, seen) in &mut self.entries {
-            let matches = fault.call.is_none_or(|wanted| wanted == call)
-                && fault.app.as_deref().is_none_or(|wanted| wanted == app)
-                && fault.region.as_deref().is_none_or(|wanted| Some(wanted) == region);
-            if !matches {
-                continue;
-            }
-            *seen = seen.saturating_add(1);
-            let due = *seen >= fault.nth && *seen - fault.nth < fault.times;
-            if due && struck.is_none() {
-                struck = Some(fault.effect.clone());
+    /// Counts the call and returns the effect on it. If several faults hit it, the one injected first applies.
+    pub(crate) fn next_effect(&mut self, call: Call, app: &str, region: Option<&str>) -> Option<Effect> {
+        let mut effect = None;
+        for (fault, matched) in self.entries.iter_mut().filter(|(fault, _)| fault.matches(call, app, region)) {
+            *matched = matched.saturating_add(1);
+            if fault.hits(*matched) {
+                effect.get_or_insert_with(|| fault.effect.clone());
             }
         }
-        struck
+        effect
     }
 }
 
@@ -231,10 +240,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_hits_the_calls_it_names_and_no_other() {
+    fn fault_hits_matching_calls_only() {
         let fault = Fault::at(Call::CreateVolume, Effect::DropRequest).nth(2).times(2).in_region("iad");
-        let mut plan = FaultPlan::new(vec![fault]);
-        let strikes: Vec<bool> = [
+        let mut schedule = FaultSchedule::new(vec![fault]);
+        let hits: Vec<bool> = [
             (Call::CreateVolume, "iad"),
             (Call::CreateMachine, "iad"),
             (Call::CreateVolume, "lhr"),
@@ -242,20 +251,20 @@ mod tests {
             (Call::CreateVolume, "iad"),
             (Call::CreateVolume, "iad"),
         ]
-        .map(|(call, region)| plan.strike(call, "app", Some(region)).is_some())
+        .map(|(call, region)| schedule.next_effect(call, "app", Some(region)).is_some())
         .into();
-        assert_eq!(strikes, [false, false, false, true, true, false]);
+        assert_eq!(hits, [false, false, false, true, true, false]);
     }
 
     #[test]
-    fn a_fault_is_written_as_json() {
+    fn fault_is_parsed_from_json() {
         let json = json!({ "call": "StartMachine", "effect": { "kind": "stuck", "state": "starting" } });
         let fault: Fault = serde_json::from_value(json).unwrap();
         assert_eq!(fault, Fault::at(Call::StartMachine, Effect::never_starts()));
     }
 
     #[test]
-    fn every_effect_can_be_sent_to_another_process() {
+    fn every_effect_survives_serialization() {
         for (effect, kind) in [
             (Effect::refusal(409, "no"), "answer"),
             (Effect::ApplyThenAnswer { status: 504, body: json!("late") }, "apply_then_answer"),
@@ -268,8 +277,8 @@ mod tests {
             (Effect::throttled_for(Duration::from_secs(7)), "throttle"),
             (Effect::StaleList, "stale_list"),
             (Effect::EmptyList, "empty_list"),
-            (Effect::ListsGone, "lists_gone"),
-            (Effect::unseen_for(Duration::from_secs(1)), "unseen"),
+            (Effect::ListsDeleted, "lists_gone"),
+            (Effect::invisible_for(Duration::from_secs(1)), "unseen"),
             (Effect::never_starts(), "stuck"),
             (Effect::HostDown, "host_down"),
         ] {

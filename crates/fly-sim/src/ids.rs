@@ -1,4 +1,4 @@
-//! Identifiers that look like Fly's, from one seeded source.
+//! Identifiers in Fly's formats, from one seeded source.
 
 use chrono::{DateTime, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -9,7 +9,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 const ADJECTIVES: [&str; 8] = ["autumn", "bitter", "bold", "cold", "dry", "frosty", "green", "silent"];
 const NOUNS: [&str; 8] = ["bush", "cloud", "dawn", "field", "flower", "moon", "river", "wood"];
 
-/// The world's only source of randomness: the same seed and the same calls give the same ids.
+/// The world's only source of randomness. The same seed and the same calls give the same ids.
 #[derive(Debug)]
 pub(crate) struct IdSource {
     rng: StdRng,
@@ -20,17 +20,17 @@ impl IdSource {
         Self { rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// 14 hex digits.
+    /// Returns a machine id: 14 hex digits.
     pub(crate) fn machine(&mut self) -> String {
         self.pick(HEX, 14)
     }
 
-    /// `vol_` and 17 lowercase letters and digits.
+    /// Returns a volume id: `vol_` and 17 lowercase letters and digits.
     pub(crate) fn volume(&mut self) -> String {
         format!("vol_{}", self.pick(LOWER, 17))
     }
 
-    /// A ULID: 10 characters of time, 16 of chance.
+    /// Returns a ULID: 10 characters of time and 16 random ones.
     pub(crate) fn ulid(&mut self, at: DateTime<Utc>) -> String {
         let mut millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
         let mut time = [b'0'; 10];
@@ -41,24 +41,24 @@ impl IdSource {
         time.iter().map(|byte| char::from(*byte)).chain(self.pick(CROCKFORD, 16).chars()).collect()
     }
 
-    /// 12 hex digits, as lease nonces have them.
+    /// Returns a lease nonce: 12 hex digits.
     pub(crate) fn nonce(&mut self) -> String {
         self.pick(HEX, 12)
     }
 
-    /// 4 hex digits: the hardware zone of a volume.
+    /// Returns the hardware zone of a volume: 4 hex digits.
     pub(crate) fn zone(&mut self) -> String {
         self.pick(HEX, 4)
     }
 
-    /// `adjective-noun-NNNN`, the name of a machine that was given none.
+    /// Returns the name of a machine that was created without one: `adjective-noun-NNNN`.
     pub(crate) fn machine_name(&mut self) -> String {
         let adjective = ADJECTIVES[self.rng.random_range(0..ADJECTIVES.len())];
         let noun = NOUNS[self.rng.random_range(0..NOUNS.len())];
         format!("{adjective}-{noun}-{:04}", self.rng.random_range(0..10_000))
     }
 
-    /// An address in Fly's private network range.
+    /// Returns an address in Fly's private network range.
     pub(crate) fn private_ip(&mut self) -> String {
         format!("fdaa:0:{}:a7b:{}:{}:0:2", self.zone(), self.zone(), self.zone())
     }
@@ -73,13 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_ids() {
+    fn same_seed_gives_same_ids() {
         let (mut one, mut other) = (IdSource::seeded(7), IdSource::seeded(7));
         assert_eq!((one.machine(), one.volume()), (other.machine(), other.volume()));
     }
 
     #[test]
-    fn ids_have_the_shape_of_flys() {
+    fn ids_have_the_formats_of_fly() {
         let mut ids = IdSource::seeded(1);
         let machine = ids.machine();
         assert!(machine.len() == 14 && machine.chars().all(|c| c.is_ascii_hexdigit()), "{machine}");

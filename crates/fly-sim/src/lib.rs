@@ -1,11 +1,11 @@
-//! A simulator of the Fly Machines API and of the sandboxes on it, with faults on schedule.
+//! A simulator of the Fly Machines API and of the sandboxes on its machines, with scheduled faults.
 //!
-//! [`FlySim::start`] serves `/v1` on a local port, close enough that clients written for Fly drive it unchanged:
-//! states and their timing, names and their uniqueness, waits, leases, metadata, volumes that stay bound a while,
-//! rate limits, and Fly's own words for every refusal. A sandbox runs on every started machine and keeps its rigs on
-//! the machine's volume. What goes wrong is a schedule of [`Fault`]s. It never talks to the real Fly.
+//! [`FlySim::start`] serves `/v1` on a local port, so that clients written for Fly work with it unchanged. It simulates
+//! states and their timing, unique names, waits, leases, metadata, volumes that stay bound for a while, rate limits,
+//! and Fly's error texts. A sandbox runs on every started machine and keeps its rigs on the machine's volume. A
+//! schedule of [`Fault`]s injects failures. The simulator never calls the real Fly.
 //!
-//! Requests and answers are held against Fly's OpenAPI document; [`FlySim::violations`] has what did not agree.
+//! Requests and answers are checked against Fly's OpenAPI document. [`FlySim::violations`] returns the differences.
 //!
 //! ```
 //! use fly_sim::{Call, Effect, Fault, FlySim, SimConfig};
@@ -15,51 +15,59 @@
 //! let sim = FlySim::start(SimConfig::fast()).await?;
 //! sim.create_app("mill")?;
 //! sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer).nth(2));
-//! // … let a client of Fly work against `sim.url()` …
+//! // … run a client of Fly against `sim.url()` …
 //! assert_eq!(sim.violations(), []);
 //! sim.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Not simulated: IP addresses, certificates, snapshots, placements, quotas by size, networking between machines, and
-//! what an image does beyond the sandbox's own API.
+//! Not simulated are IP addresses, certificates, snapshots, placements, quotas by size, networking between machines,
+//! and the image of a machine except for the sandbox's API.
 //!
-//! Start reading at `gateway.rs` (the way of a call), then `world/mod.rs` (what there is) and `world/transitions.rs`
-//! (what time does to it). `refusal.rs` has every way to say no.
+//! Start reading at `gateway/mod.rs` (the path of a call), then `world/model.rs` (the entities) and
+//! `world/transitions.rs` (their changes over time). `api_error.rs` lists the error answers.
 
 mod api;
+mod api_error;
+mod call_log;
 mod capacity;
 mod clock;
 mod config;
 mod contract;
-mod debug;
+mod control_api;
+mod death;
 mod faults;
 mod gateway;
 mod ids;
-mod journal;
-mod rates;
-mod refusal;
+mod machine_state;
+mod rate_limit;
 mod reply;
 mod route;
 mod rules;
 mod sandbox;
+mod sandbox_process;
+mod sandbox_rules;
 mod seed;
 mod server;
 mod sim;
+mod sim_state;
 mod snapshot;
 mod timing;
 mod world;
 
+pub use call_log::CallRecord;
 pub use capacity::Capacity;
-pub use config::{SandboxRules, SimConfig};
+pub use config::SimConfig;
 pub use contract::{Side, SpecError, Violation};
+pub use death::Death;
 pub use faults::{Effect, Fault};
-pub use journal::CallRecord;
-pub use rates::RateLimits;
+pub use machine_state::State;
+pub use rate_limit::RateLimits;
 pub use route::Call;
+pub use sandbox_rules::SandboxRules;
 pub use seed::{MachineSeed, VolumeSeed};
 pub use sim::{FlySim, SetupError, StartError};
 pub use snapshot::{MachineSnapshot, VolumeSnapshot};
 pub use timing::Timing;
-pub use world::{AppAccess, Death, State};
+pub use world::AppAccess;

@@ -1,18 +1,18 @@
-//! An answer before it becomes HTTP.
+//! The answer to a call, before it is rendered as HTTP.
 
 use serde_json::{Value, json};
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
-/// What an answer carries.
+/// The body of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Content {
-    Nothing,
+    Empty,
     Json(Value),
     Text(String),
 }
 
-/// Status, content, and the one header that says something.
+/// The status, the body and the `Retry-After` header of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -31,33 +31,33 @@ impl Reply {
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self::new(status, Content::Nothing)
+        Self::new(status, Content::Empty)
     }
 
     pub(crate) fn text(status: u16, text: &str) -> Self {
         Self::new(status, Content::Text(text.to_owned()))
     }
 
-    /// `{"ok":true}`, Fly's answer to what it has accepted.
+    /// Returns `{"ok":true}`, Fly's answer to an accepted call.
     pub(crate) fn ok() -> Self {
         Self::json(200, json!({ "ok": true }))
     }
 
-    /// The JSON that goes out, if any.
+    /// Returns the JSON body.
     pub(crate) fn value(&self) -> Option<&Value> {
         match &self.content {
             Content::Json(value) => Some(value),
-            Content::Nothing | Content::Text(_) => None,
+            Content::Empty | Content::Text(_) => None,
         }
     }
 }
 
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        let mut body = json!({ "error": refusal.to_string() });
-        if let Some(code) = refusal.code() {
+impl From<ApiError> for Reply {
+    fn from(error: ApiError) -> Self {
+        let mut body = json!({ "error": error.to_string() });
+        if let Some(code) = error.code() {
             body["status"] = json!(code);
         }
-        Self::json(refusal.status(), body)
+        Self::json(error.status(), body)
     }
 }

@@ -1,9 +1,9 @@
-//! Which call a method and a path are.
+//! The mapping from methods and paths to calls.
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-/// Everything the simulator answers: the calls of the Machines API, then those of the sandbox.
+/// A call that the simulator answers: the calls of the Machines API, then those of the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the variants are named after the calls; `ROUTES` has their paths")]
 pub enum Call {
@@ -57,7 +57,7 @@ pub enum Call {
     SandboxSync,
 }
 
-/// Call, method, path template below `/v1`, written as in the OpenAPI document.
+/// The calls of the Machines API: call, method, and path template below `/v1` as in the OpenAPI document.
 const ROUTES: &[(Call, &str, &str)] = &[
     (Call::ListApps, "GET", "/apps"),
     (Call::CreateApp, "POST", "/apps"),
@@ -104,7 +104,7 @@ const ROUTES: &[(Call, &str, &str)] = &[
     (Call::ListRegions, "GET", "/platform/regions"),
 ];
 
-/// Call, method, path template below a sandbox's base address.
+/// The calls of a sandbox: call, method, and path template below the sandbox's base URL.
 const SANDBOX_ROUTES: &[(Call, &str, &str)] = &[
     (Call::SandboxHealth, "GET", "/health"),
     (Call::SandboxListRigs, "GET", "/rigs"),
@@ -114,52 +114,52 @@ const SANDBOX_ROUTES: &[(Call, &str, &str)] = &[
 ];
 
 impl Call {
-    /// Method and path template in the OpenAPI document; none for the sandbox's calls.
+    /// Returns the method and the path template in the OpenAPI document, which has no sandbox calls.
     pub(crate) fn operation(self) -> Option<(&'static str, &'static str)> {
         ROUTES.iter().find(|(call, ..)| *call == self).map(|(_, method, template)| (*method, *template))
     }
 
-    /// Whether the path names a machine.
+    /// Returns true if the path names a machine.
     pub(crate) fn names_machine(self) -> bool {
         self.operation().is_some_and(|(_, template)| template.contains("{machine_id}")) || self.is_sandbox()
     }
 
-    /// Whether the path names a volume.
+    /// Returns true if the path names a volume.
     pub(crate) fn names_volume(self) -> bool {
         self.operation().is_some_and(|(_, template)| template.contains("{volume_id}"))
     }
 
-    /// Every call of the Machines API.
+    /// Returns all calls of the Machines API.
     #[cfg(test)]
     pub(crate) fn machines_api() -> impl Iterator<Item = Self> {
         ROUTES.iter().map(|(call, ..)| *call)
     }
 
-    /// Whether a sandbox answers, not Fly.
+    /// Returns true for a call of the sandbox.
     pub(crate) fn is_sandbox(self) -> bool {
         SANDBOX_ROUTES.iter().any(|(call, ..)| *call == self)
     }
 }
 
-/// A call and what its path names.
+/// A call with the names in its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) call: Call,
-    /// App, or the organization's slug on the calls of an organization.
+    /// The app, or the organization's slug in the calls of an organization.
     pub(crate) app: String,
-    /// Machine or volume.
+    /// The machine or volume.
     pub(crate) id: String,
-    /// Name of a secret, metadata key or rig.
+    /// The name of a secret, metadata key or rig.
     pub(crate) key: String,
 }
 
 impl Route {
-    /// Finds the call behind a method and a path below `/v1`.
+    /// Parses a method and a path below `/v1`.
     pub(crate) fn parse(method: &str, path: &str) -> Option<Self> {
         Self::look_up(ROUTES, method, path)
     }
 
-    /// Finds the sandbox's call behind a method and a path below the sandbox's base address.
+    /// Parses a method and a path below the base URL of a sandbox.
     pub(crate) fn parse_sandbox(app: &str, machine: &str, method: &str, path: &str) -> Option<Self> {
         let route = Self::look_up(SANDBOX_ROUTES, method, path)?;
         Some(Self { app: app.to_owned(), id: machine.to_owned(), ..route })
@@ -203,13 +203,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_one_call_and_what_it_names() {
+    fn path_is_parsed_into_call_and_names() {
         let route = Route::parse("GET", "/apps/a/machines/m1/metadata/k%2Fey").unwrap();
         assert_eq!(route, Route { call: Call::GetMetadataKey, app: "a".into(), id: "m1".into(), key: "k/ey".into() });
     }
 
     #[test]
-    fn unknown_paths_methods_and_empty_names_are_no_call() {
+    fn unknown_paths_methods_and_empty_names_are_rejected() {
         for (method, path) in
             [("GET", "/nothing"), ("PUT", "/apps"), ("GET", "/apps/"), ("GET", "/apps/a/machines/m1/wait/more")]
         {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_has_exactly_one_row() {
+    fn every_call_has_one_route() {
         let mut calls: Vec<_> = ROUTES.iter().chain(SANDBOX_ROUTES).map(|(call, ..)| *call).collect();
         let all = calls.len();
         calls.sort();

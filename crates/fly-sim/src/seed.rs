@@ -1,5 +1,4 @@
-//! Machines and volumes that are there without anybody having called for them: what an operator, another process or a
-//! lost answer left behind.
+//! Machines and volumes that exist without an API call, such as leftovers of an operator or of another process.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,120 +7,120 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{self, ApiRequest},
-    refusal::Refusal,
+    api_error::ApiError,
     route::{Call, Route},
     rules,
     world::World,
 };
 
-/// What a machine needs when no test is about its image.
+/// The image of a seeded machine.
 const IMAGE: &str = "registry.fly.io/left-behind:1";
 
-/// A machine that is to be there.
+/// A machine that is created without an API call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MachineSeed {
     /// The app.
     pub app: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where; without one, where its volume is.
+    /// The region. If `None`, the region of its volume.
     #[serde(default)]
     pub region: Option<String>,
-    /// Its metadata.
+    /// The metadata.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// The volume it holds.
+    /// The volume that the machine mounts.
     #[serde(default)]
     pub volume: Option<String>,
-    /// How long ago it was made.
+    /// The time since its creation, in seconds.
     #[serde(default)]
     pub age_seconds: u64,
 }
 
 impl MachineSeed {
-    /// The smallest: untagged, without a volume, made just now.
+    /// Returns a machine that is created now, without metadata and without a volume.
     pub fn new(app: &str, name: &str) -> Self {
         let (app, name) = (app.to_owned(), name.to_owned());
         Self { app, name, region: None, metadata: BTreeMap::new(), volume: None, age_seconds: 0 }
     }
 
-    /// With this metadata, too.
+    /// Adds an entry to the metadata.
     #[must_use]
-    pub fn tagged(mut self, key: &str, value: &str) -> Self {
+    pub fn with_metadata(mut self, key: &str, value: &str) -> Self {
         self.metadata.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// Holding this volume.
+    /// Mounts a volume.
     #[must_use]
-    pub fn holding(self, volume: &str) -> Self {
+    pub fn with_volume(self, volume: &str) -> Self {
         Self { volume: Some(volume.to_owned()), ..self }
     }
 
-    /// Made so long ago.
+    /// Sets the time since its creation.
     #[must_use]
-    pub fn aged(self, age: Duration) -> Self {
+    pub fn with_age(self, age: Duration) -> Self {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, Refusal> {
+    pub(crate) fn create_in(&self, world: &mut World) -> Result<String, ApiError> {
         let mounts: Vec<Value> =
             self.volume.iter().map(|volume| json!({ "volume": volume, "path": "/home/gt/data" })).collect();
         let config = json!({ "image": IMAGE, "metadata": self.metadata, "mounts": mounts });
         let body = json!({ "name": self.name, "region": self.region, "config": config });
-        made(world, Call::CreateMachine, &self.app, body, self.age_seconds)
+        create(world, Call::CreateMachine, &self.app, body, self.age_seconds)
     }
 }
 
-/// A volume that is to be there.
+/// A volume that is created without an API call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeSeed {
     /// The app.
     pub app: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where.
-    #[serde(default = "usual_region")]
+    /// The region.
+    #[serde(default = "default_region")]
     pub region: String,
-    /// How long ago it was made.
+    /// The time since its creation, in seconds.
     #[serde(default)]
     pub age_seconds: u64,
 }
 
-fn usual_region() -> String {
+fn default_region() -> String {
     rules::DEFAULT_REGION.to_owned()
 }
 
 impl VolumeSeed {
-    /// One in the usual region, made just now.
+    /// Returns a volume that is created now, in the default region.
     pub fn new(app: &str, name: &str) -> Self {
-        Self { app: app.to_owned(), name: name.to_owned(), region: usual_region(), age_seconds: 0 }
+        Self { app: app.to_owned(), name: name.to_owned(), region: default_region(), age_seconds: 0 }
     }
 
-    /// In this region.
+    /// Sets the region.
     #[must_use]
     pub fn in_region(self, region: &str) -> Self {
         Self { region: region.to_owned(), ..self }
     }
 
-    /// Made so long ago.
+    /// Sets the time since its creation.
     #[must_use]
-    pub fn aged(self, age: Duration) -> Self {
+    pub fn with_age(self, age: Duration) -> Self {
         Self { age_seconds: age.as_secs(), ..self }
     }
 
-    pub(crate) fn plant(&self, world: &mut World) -> Result<String, Refusal> {
+    pub(crate) fn create_in(&self, world: &mut World) -> Result<String, ApiError> {
         let body = json!({ "name": self.name, "region": self.region });
-        made(world, Call::CreateVolume, &self.app, body, self.age_seconds)
+        create(world, Call::CreateVolume, &self.app, body, self.age_seconds)
     }
 }
 
-/// Made as the call would make it, under the same rules.
-fn made(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, Refusal> {
+/// Creates a machine or volume as the call does, under the same rules, and returns its id.
+fn create(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, ApiError> {
     let route = Route { call, app: app.to_owned(), id: String::new(), key: String::new() };
-    let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_gone: false, body };
+    let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_deleted: false, body };
     let reply = api::answer(world, &request)?;
     let id = reply.value().and_then(|shown| shown["id"].as_str()).unwrap_or_default().to_owned();
     world.backdate(&id, Duration::from_secs(age_seconds));

@@ -9,72 +9,74 @@ use std::{
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     api,
+    api_error::ApiError,
+    call_log::CallRecord,
     config::SimConfig,
     contract::{Contract, SpecError, Violation},
-    faults::{Fault, FaultPlan},
-    gateway::{Gateway, locked},
-    journal::{CallRecord, Journal},
-    rates::Rates,
-    refusal::Refusal,
+    death::Death,
+    faults::Fault,
+    gateway::Gateway,
+    rate_limit::RateLimiter,
     sandbox,
     seed::{MachineSeed, VolumeSeed},
     server,
+    sim_state::SimState,
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
-    world::{AppAccess, Death, Settings, SharedWorld, World},
+    world::{AppAccess, Settings, SharedWorld, World},
 };
 
-/// How long a shutdown waits for calls that are being answered.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// The time that a shutdown waits for calls in flight.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a simulator does not start.
+/// An error while a simulator starts.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("failed to listen on {address}")]
     Listen {
-        /// The address asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// Fly's document in this crate cannot be used.
-    #[error("Fly's OpenAPI document cannot be used")]
+    /// The copy of Fly's document in this crate is invalid.
+    #[error("failed to load Fly's OpenAPI document")]
     Spec(#[from] SpecError),
-    /// No client for the heartbeats.
-    #[error("no HTTP client for the sandboxes' heartbeats")]
+    /// The HTTP client for heartbeats cannot be built.
+    #[error("failed to build the HTTP client for sandbox heartbeats")]
     Client(#[source] reqwest::Error),
 }
 
-/// What cannot be set up.
+/// An error while a test sets up the world.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Fly would refuse: {0}")]
+#[error("Fly would reject the request: {0}")]
 pub struct SetupError(String);
 
-impl From<Refusal> for SetupError {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal.to_string())
+impl From<ApiError> for SetupError {
+    fn from(error: ApiError) -> Self {
+        Self(error.to_string())
     }
 }
 
-/// A simulated Fly on a local port. Dropping it stops it; [`FlySim::shutdown`] also waits for its end.
+/// A simulated Fly on a local port. Dropping it stops it, and [`FlySim::shutdown`] also waits for its end.
 #[derive(Debug)]
 pub struct FlySim {
     address: SocketAddr,
-    gateway: Arc<Gateway>,
+    state: Arc<SimState>,
     tracker: TaskTracker,
 }
 
 impl FlySim {
-    /// Binds the address and begins to serve.
+    /// Binds the address and starts to serve.
     pub async fn start(config: SimConfig) -> Result<Self, StartError> {
-        let refused = |cause| StartError::Listen { address: config.listen, cause };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        let failed = |cause| StartError::Listen { address: config.listen, cause };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let settings = Settings {
             timing: config.timing,
             org_slug: config.org_slug,
@@ -83,160 +85,164 @@ impl FlySim {
             app_secrets: config.app_secrets,
         };
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
-        let cancel = CancellationToken::new();
+        let state = Arc::new(SimState::new(world, config.faults));
         let gateway = Arc::new(Gateway {
-            world: world.clone(),
+            state: state.clone(),
             token: config.token,
-            rates: Mutex::new(Rates::new(config.rates)),
-            faults: Mutex::new(FaultPlan::new(config.faults)),
-            journal: Mutex::new(Journal::new()),
-            violations: Mutex::default(),
+            rate_limiter: Mutex::new(RateLimiter::new(config.rates)),
             contract: Contract::shared()?,
-            cancel: cancel.clone(),
         });
-        let tracker = TaskTracker::new();
-        tracker.spawn(world.clone().keep_time(cancel.clone()));
-        if let Some(interval) = config.heartbeat {
-            let client = reqwest::Client::builder().no_proxy().build().map_err(StartError::Client)?;
-            tracker.spawn(sandbox::call_home(world, client, interval, cancel));
-        }
-        tracker.spawn(server::serve(listener, gateway.clone(), tracker.clone()));
-        Ok(Self { address, gateway, tracker })
+        let sim = Self { address, state, tracker: TaskTracker::new() };
+        sim.spawn_background_tasks(config.heartbeat)?;
+        sim.tracker.spawn(server::serve(listener, gateway, sim.tracker.clone()));
+        Ok(sim)
     }
 
-    /// Where it listens.
+    fn spawn_background_tasks(&self, heartbeat: Option<Duration>) -> Result<(), StartError> {
+        let (world, cancel) = (&self.state.world, &self.state.cancel);
+        self.tracker.spawn(world.clone().run_clock(cancel.clone()));
+        if let Some(interval) = heartbeat {
+            let client = reqwest::Client::builder().no_proxy().build().map_err(StartError::Client)?;
+            self.tracker.spawn(sandbox::send_heartbeats(world.clone(), client, interval, cancel.clone()));
+        }
+        Ok(())
+    }
+
+    /// Returns the address that the simulator listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What a client of Fly is given as base address; it appends `/v1` itself.
+    /// Returns the base URL for a client of Fly, which appends `/v1` to it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where sandboxes are reached: a template with `{app}` and `{machine_id}`.
+    /// Returns the URL template of the sandboxes, with the placeholders `{app}` and `{machine_id}`.
     pub fn sandbox_url_template(&self) -> String {
         format!("http://{}/_sandbox/{{app}}/{{machine_id}}", self.address)
     }
 
-    /// Makes an app in the simulator's organization, as `POST /v1/apps` would.
+    /// Creates an app in the simulator's organization, as `POST /v1/apps` does.
     pub fn create_app(&self, name: &str) -> Result<(), SetupError> {
-        self.gateway.world.change(|world| {
+        self.state.world.update(|world| {
             let org = world.settings.org_slug.clone();
             Ok(api::apps::add(world, name, org, "default".to_owned(), AppAccess::Open)?)
         })
     }
 
-    /// Makes an app of an organization that no caller can see: reading it answers 403, its name is taken.
+    /// Creates an app in another organization. Calls on it answer 403, and its name is taken.
     pub fn create_foreign_app(&self, name: &str) -> Result<(), SetupError> {
-        let (org, network) = ("somebody-else".to_owned(), "default".to_owned());
-        self.gateway.world.change(|world| Ok(api::apps::add(world, name, org, network, AppAccess::Forbidden)?))
+        let (org, network) = ("other-organization".to_owned(), "default".to_owned());
+        self.state.world.update(|world| Ok(api::apps::add(world, name, org, network, AppAccess::Forbidden)?))
     }
 
-    /// Hides an app from whoever calls, or shows it again; true when there is one.
+    /// Sets the access that callers have to an app. Returns true if the app exists.
     pub fn set_app_access(&self, app: &str, access: AppAccess) -> bool {
-        self.gateway.world.change(|world| world.set_access(app, access))
+        self.state.world.update(|world| world.set_app_access(app, access))
     }
 
-    /// Puts a machine there without a call, as old as it says; its id. Fly's rules hold.
-    pub fn plant_machine(&self, seed: &MachineSeed) -> Result<String, SetupError> {
-        Ok(self.gateway.world.change(|world| seed.plant(world))?)
+    /// Creates a machine without an API call, under Fly's rules. Returns its id.
+    pub fn seed_machine(&self, seed: &MachineSeed) -> Result<String, SetupError> {
+        Ok(self.state.world.update(|world| seed.create_in(world))?)
     }
 
-    /// Puts a volume there without a call, as old as it says; its id. Fly's rules hold.
-    pub fn plant_volume(&self, seed: &VolumeSeed) -> Result<String, SetupError> {
-        Ok(self.gateway.world.change(|world| seed.plant(world))?)
+    /// Creates a volume without an API call, under Fly's rules. Returns its id.
+    pub fn seed_volume(&self, seed: &VolumeSeed) -> Result<String, SetupError> {
+        Ok(self.state.world.update(|world| seed.create_in(world))?)
     }
 
-    /// Makes a machine or volume older than it is; true when there is one.
+    /// Moves the creation time of a machine or volume back. Returns true if it exists.
     pub fn backdate(&self, id: &str, by: Duration) -> bool {
-        self.gateway.world.change(|world| world.backdate(id, by))
+        self.state.world.update(|world| world.backdate(id, by))
     }
 
-    /// Sets a secret of an app; the version of the app's secrets from then on. Machines see it from their next
-    /// version on.
+    /// Sets a secret of an app. Returns the new version of the app's secrets.
+    ///
+    /// A machine sees the secret from its next version on.
     pub fn set_app_secret(&self, app: &str, name: &str, value: SecretString) -> Result<u64, SetupError> {
-        Ok(self.gateway.world.change(|world| api::secrets::put(world, app, name, value))?)
+        Ok(self.state.world.update(|world| api::secrets::put(world, app, name, value))?)
     }
 
-    /// The machines that are not destroyed, oldest first; those on their way out are among them.
+    /// Returns the machines that are not destroyed, oldest first. Those being destroyed are included.
     pub fn machines(&self) -> Vec<MachineSnapshot> {
         self.all_machines().into_iter().filter(|machine| !machine.destroyed).collect()
     }
 
-    /// Every machine that ever was, oldest first.
+    /// Returns all machines, including destroyed ones, oldest first.
     pub fn all_machines(&self) -> Vec<MachineSnapshot> {
-        self.gateway.world.look(snapshot::machines)
+        self.state.world.read(snapshot::machines)
     }
 
-    /// The volumes that are not deleted, oldest first.
+    /// Returns the volumes that are not deleted, oldest first.
     pub fn volumes(&self) -> Vec<VolumeSnapshot> {
         self.all_volumes().into_iter().filter(|volume| !volume.deleted).collect()
     }
 
-    /// Every volume that is still readable, oldest first.
+    /// Returns all volumes that are still readable, including deleted ones, oldest first.
     pub fn all_volumes(&self) -> Vec<VolumeSnapshot> {
-        self.gateway.world.look(snapshot::volumes)
+        self.state.world.read(snapshot::volumes)
     }
 
-    /// The calls so far, in the order of arrival; unrouted and unauthenticated ones are not among them.
+    /// Returns the calls so far, in the order of arrival. Unrouted and unauthenticated ones are not included.
     pub fn calls(&self) -> Vec<CallRecord> {
-        locked(&self.gateway.journal).records().to_vec()
+        self.state.calls()
     }
 
-    /// What did not agree with Fly's document so far.
+    /// Returns the violations of Fly's OpenAPI document so far.
     pub fn violations(&self) -> Vec<Violation> {
-        locked(&self.gateway.violations).clone()
+        self.state.violations()
     }
 
-    /// Puts a fault on the schedule.
+    /// Adds a fault to the schedule.
     pub fn inject(&self, fault: Fault) {
-        locked(&self.gateway.faults).add(fault);
+        self.state.inject(fault);
     }
 
-    /// Clears the schedule.
+    /// Clears the schedule of faults.
     pub fn clear_faults(&self) {
-        locked(&self.gateway.faults).clear();
+        self.state.clear_faults();
     }
 
-    /// Kills a machine; true when there was a living one.
+    /// Kills a machine. Returns true if there was one that was not being destroyed.
     pub fn kill_machine(&self, id: &str, death: Death) -> bool {
-        self.gateway.world.change(|world| world.kill(id, death))
+        self.state.world.update(|world| world.kill_machine(id, death))
     }
 
-    /// Loses a volume with everything on it; true when there was one.
+    /// Deletes a volume with its files and kills the machine that mounts it. Returns true if the volume existed.
     pub fn lose_volume(&self, id: &str) -> bool {
-        self.gateway.world.change(|world| world.lose(id))
+        self.state.world.update(|world| world.lose_volume(id))
     }
 
-    /// Takes the host of a machine down or brings it back; true when there is such a machine.
+    /// Takes the host of a machine down or up again. Returns true if the machine exists.
     pub fn set_host_down(&self, machine: &str, down: bool) -> bool {
-        self.gateway.world.change(|world| world.set_host_down(machine, down))
+        self.state.world.update(|world| world.set_host_down(machine, down))
     }
 
-    /// Moves a volume to another host, as Fly does by itself: its files and its machine go over to a new volume id, the
-    /// old one is deleted. The new id, when there was such a volume.
+    /// Moves a volume to another host, as Fly does without a call. Returns the new id if the volume existed.
+    ///
+    /// The copy has a new id and the files, and the machine mounts it. The old volume is deleted.
     pub fn migrate_volume(&self, id: &str) -> Option<String> {
-        self.gateway.world.change(|world| world.migrate_volume(id))
+        self.state.world.update(|world| world.migrate_volume(id))
     }
 
-    /// Completes when the simulator has been told to stop.
+    /// Completes when the simulator is being stopped.
     pub async fn stopped(&self) {
-        self.gateway.cancel.cancelled().await;
+        self.state.cancel.cancelled().await;
     }
 
-    /// Stops: no new connections, long polls are broken off, calls in flight get five seconds.
+    /// Stops the simulator: closes the port, ends long polls, and waits up to five seconds for calls in flight.
     pub async fn shutdown(self) {
-        self.gateway.cancel.cancel();
+        self.state.cancel.cancel();
         self.tracker.close();
-        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.tracker.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tracker.len(), "the simulator stopped before every call was answered");
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.tracker.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tracker.len(), "shutdown timed out with calls in flight");
         }
     }
 }
 
 impl Drop for FlySim {
     fn drop(&mut self) {
-        self.gateway.cancel.cancel();
+        self.state.cancel.cancel();
     }
 }

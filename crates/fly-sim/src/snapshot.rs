@@ -1,4 +1,4 @@
-//! The world as tests and other processes see it.
+//! Snapshots of the world, for tests and other processes.
 
 use std::collections::BTreeMap;
 
@@ -6,63 +6,66 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::world::{Machine, State, Volume, World};
+use crate::{
+    machine_state::State,
+    world::{Machine, Volume, World},
+};
 
-/// A machine at one moment.
+/// The state of a machine at one time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MachineSnapshot {
-    /// Fly's id.
+    /// The id.
     pub id: String,
-    /// The app it belongs to.
+    /// The app.
     pub app: String,
-    /// Its name, unique in the app among machines that are not destroyed.
+    /// The name, which is unique among the app's machines that are not destroyed.
     pub name: String,
-    /// Its state.
+    /// The state.
     pub state: State,
-    /// Where it is.
+    /// The region.
     pub region: String,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// Fly's `instance_id`.
+    /// The version of the configuration; Fly's `instance_id`.
     pub version: String,
-    /// The metadata of its configuration.
+    /// The metadata in the configuration.
     pub metadata: BTreeMap<String, String>,
-    /// The environment of its configuration, sealed values as they are.
+    /// The environment in the configuration. Sealed values stay sealed.
     pub env: BTreeMap<String, String>,
-    /// The volume it mounts.
+    /// The mounted volume.
     pub volume: Option<String>,
-    /// Whether its sandbox serves.
+    /// True if the sandbox serves.
     pub serving: bool,
     /// The whole configuration.
     pub config: Value,
-    /// Whether it is destroyed: only its record is left.
+    /// True if the machine is destroyed and only its record is left.
     pub destroyed: bool,
 }
 
-/// A volume at one moment.
+/// The state of a volume at one time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VolumeSnapshot {
-    /// Fly's id.
+    /// The id.
     pub id: String,
-    /// The app it belongs to.
+    /// The app.
     pub app: String,
-    /// Its name; not unique.
+    /// The name, which is not unique.
     pub name: String,
-    /// Where it is.
+    /// The region.
     pub region: String,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// Gigabytes.
+    /// The size in gigabytes.
     pub size_gb: u64,
-    /// Whether it is encrypted at rest.
+    /// True if the volume is encrypted at rest.
     pub encrypted: bool,
     /// `created` or `pending_destroy`.
     pub state: String,
-    /// The machine it is bound to.
+    /// The machine that the volume is bound to.
     pub attached_machine: Option<String>,
-    /// Its files as text, by path below the mount point.
+    /// The files as text, by path below the mount point.
     pub files: BTreeMap<String, String>,
-    /// Whether it is deleted: only its record is left.
+    /// True if the volume is deleted and only its record is left.
     pub deleted: bool,
 }
 
@@ -76,8 +79,8 @@ impl From<&Machine> for MachineSnapshot {
             region: machine.region.clone(),
             created_at: machine.created_at,
             version: machine.version.clone(),
-            metadata: machine.strings("metadata"),
-            env: machine.strings("env"),
+            metadata: machine.string_map("metadata"),
+            env: machine.string_map("env"),
             volume: machine.mount().map(|(volume, _)| volume.to_owned()),
             serving: machine.sandbox.is_some(),
             config: Value::Object(machine.config.clone()),
@@ -105,16 +108,16 @@ impl From<&Volume> for VolumeSnapshot {
     }
 }
 
-/// Every machine, destroyed ones included, oldest first.
+/// Returns all machines, including destroyed ones, oldest first.
 pub(crate) fn machines(world: &World) -> Vec<MachineSnapshot> {
     let mut machines: Vec<&Machine> = world.machines.values().collect();
-    machines.sort_by_key(|machine| machine.born);
+    machines.sort_by_key(|machine| machine.creation);
     machines.into_iter().map(MachineSnapshot::from).collect()
 }
 
-/// Every volume, deleted ones included, oldest first.
+/// Returns all volumes, including deleted ones, oldest first.
 pub(crate) fn volumes(world: &World) -> Vec<VolumeSnapshot> {
     let mut volumes: Vec<&Volume> = world.volumes.values().collect();
-    volumes.sort_by_key(|volume| volume.born);
+    volumes.sort_by_key(|volume| volume.creation);
     volumes.into_iter().map(VolumeSnapshot::from).collect()
 }

@@ -1,51 +1,52 @@
-//! How long Fly takes: every delay of the simulated world.
+//! The delays of the simulated world.
 
 use std::time::Duration;
 
-/// For how long Fly keeps a deleted volume readable.
+/// The time for which Fly keeps a deleted volume readable.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Delays between the acceptance of a call and its effect. Every field can be set on its own.
+/// The delays between the acceptance of a call and its effects.
 ///
-/// All of them run on tokio's clock, so paused time works.
+/// All of them run on tokio's clock, so they follow paused time.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// Before any answer: the way to the API and back.
+    /// The network latency before every answer.
     pub latency: Duration,
-    /// `created` → `starting` of a machine that launches by itself.
+    /// `created` → `starting` of a machine that is launched on creation.
     pub launch: Duration,
-    /// `created` → `stopped` of a machine made with `skip_launch`; `start` is refused until then.
+    /// `created` → `stopped` of a machine created with `skip_launch`. `start` is refused until then.
     pub prepare: Duration,
     /// `starting` → `started`.
     pub boot: Duration,
-    /// From `started` until the sandbox has opened its secrets and listens (or has given up).
+    /// From `started` until the sandbox listens, or exits because its environment is incomplete.
     pub sandbox_boot: Duration,
-    /// From the exit of a process to its next attempt under the restart policy.
+    /// From the exit of a process to the next attempt of the restart policy.
     pub restart_backoff: Duration,
     /// `stopping` → `stopped`.
     pub stop: Duration,
-    /// For how long a machine that reads `stopped` still refuses `start` as 'still active'. Fly: up to 8 s.
+    /// The time for which a `stopped` machine refuses `start` as 'still active'. Fly: up to 8 s.
     pub quiesce: Duration,
     /// `suspending` → `suspended`.
     pub suspend: Duration,
-    /// How long an update leaves the machine `replacing`. Fly: 39 to 64 s with a large volume.
+    /// The time for which an update leaves the machine `replacing`. Fly: 39 to 64 s with a large volume.
     pub replace: Duration,
     /// `destroying` → `destroyed`.
     pub destroy: Duration,
-    /// For how long a volume stays bound after its machine reads `destroyed`. Fly: about a minute.
+    /// The time for which a volume stays bound after its machine is `destroyed`. Fly: about a minute.
     pub volume_release: Duration,
-    /// For how long a deleted volume is still readable as `pending_destroy`. Fly: 24 h.
+    /// The time for which a deleted volume is readable as `pending_destroy`. Fly: 24 h.
     pub volume_tombstone: Duration,
-    /// How far lists lag behind creation.
+    /// The time for which lists omit a new entry.
     pub list_lag: Duration,
-    /// For how long reads and waits answer 404 after a creation. Fly: "for a moment", seldom.
+    /// The time for which reads and waits answer 404 after a creation. Fly: "for a moment", rarely.
     pub read_lag: Duration,
 }
 
 impl Timing {
-    /// The proportions of the real service, shortened where it would try a watcher's patience: a machine is
-    /// `started` 1.4 s after its creation and serves 0.4 s later, stops in 0.7 s, is destroyed in 0.9 s; its volume
-    /// stays bound for 3 s more.
+    /// Returns delays in the proportions of the real service, with the long ones shortened.
+    ///
+    /// A machine is `started` 1.4 s after its creation and serves 0.4 s later. It stops in 0.7 s and is destroyed in
+    /// 0.9 s. Its volume stays bound for another 3 s.
     pub fn fly_like() -> Self {
         Self {
             latency: Duration::from_millis(25),
@@ -66,7 +67,7 @@ impl Timing {
         }
     }
 
-    /// Milliseconds, for tests: every state is still passed through, and nothing lags.
+    /// Returns delays of milliseconds, for tests. Every state still occurs, and reads and lists do not lag.
     pub fn fast() -> Self {
         Self {
             latency: Duration::ZERO,

@@ -39,7 +39,7 @@ pub(super) async fn trouble_until(end: Instant, fly: &FlySim, dice: &mut StdRng,
 
 fn draw(dice: &mut StdRng) -> Mishap {
     match dice.random_range(0..10) {
-        0..4 => Mishap::Machine(Death::Stays),
+        0..4 => Mishap::Machine(Death::Stopped),
         4..6 => Mishap::Machine(Death::Process),
         6..8 => Mishap::Machine(Death::Destroyed),
         8 => Mishap::Machine(Death::Forgotten),
@@ -79,7 +79,7 @@ mod tests {
             let mut dice = StdRng::seed_from_u64(seed);
             (0..300).map(|_| draw(&mut dice)).collect::<Vec<_>>()
         };
-        for death in [Death::Stays, Death::Process, Death::Destroyed, Death::Forgotten] {
+        for death in [Death::Stopped, Death::Process, Death::Destroyed, Death::Forgotten] {
             assert!(drawn(1).contains(&Mishap::Machine(death)), "{death:?}");
         }
         assert!(drawn(1).contains(&Mishap::Volume));

@@ -2,47 +2,47 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::orders::{Cut, Orders};
+use super::cuts::{CommitCuts, Cut};
 use super::wire::Framer;
 
-/// How much is read at once, and so how much is held at most in either direction.
+/// The size of a read, and so the maximum that is buffered in either direction.
 const CHUNK: usize = 16 * 1024;
 
-/// What a client and its server talk.
-struct Talk<'a> {
-    orders: &'a Orders,
-    heard: Mutex<Heard>,
+/// A connection between a client and its server.
+struct Connection<'a> {
+    cuts: &'a CommitCuts,
+    state: Mutex<ConnectionState>,
 }
 
-/// What matters of it to both directions.
+/// The state of the connection that both directions share.
 #[derive(Default)]
-struct Heard {
-    /// The transaction has written something.
+struct ConnectionState {
+    /// Set once the transaction has changed a row.
     has_written: bool,
-    /// The answer to the commit that was passed on is not to be.
-    withheld: Option<Cut>,
-    /// Nothing is passed on any more.
+    /// The cut for the answer to the forwarded commit.
+    pending_cut: Option<Cut>,
+    /// Set once nothing is forwarded any more.
     is_silent: bool,
 }
 
-/// Passes on what both say until either ends or is struck. Both connections are dropped with it.
-pub(super) async fn relay<C, S>(client: C, server: S, orders: &Orders)
+/// Forwards messages in both directions until either side ends or a commit is cut. Drops both connections at the end.
+pub(super) async fn relay<C, S>(client: C, server: S, cuts: &CommitCuts)
 where
     C: AsyncRead + AsyncWrite,
     S: AsyncRead + AsyncWrite,
 {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = tokio::io::split(server);
-    let talk = Talk { orders, heard: Mutex::default() };
-    // That a connection broke off is news for its two ends only, and what ends one direction ends the other.
-    let _ended = tokio::select! {
-        ended = talk.requests(from_client, to_server) => ended,
-        ended = talk.answers(from_server, to_client) => ended,
+    let connection = Connection { cuts, state: Mutex::default() };
+    // Both ends notice a broken connection, so the error is ignored. The end of one direction ends the other.
+    let _result = tokio::select! {
+        result = connection.forward_requests(from_client, to_server) => result,
+        result = connection.forward_answers(from_server, to_client) => result,
     };
 }
 
-impl Talk<'_> {
-    async fn requests(
+impl Connection<'_> {
+    async fn forward_requests(
         &self,
         mut client: impl AsyncRead + Unpin,
         mut server: impl AsyncWrite + Unpin,
@@ -52,20 +52,20 @@ impl Talk<'_> {
             let read = client.read(&mut chunk).await?;
             let (mut input, mut output) = (&chunk[..read], Vec::with_capacity(read));
             while let Some(message) = framer.next(&mut input, &mut output) {
-                if message.asks_for_commit() && self.is_cut() {
+                if message.is_commit_request() && self.cuts_request() {
                     return Ok(());
                 }
             }
             if read == 0 {
                 return Ok(());
             }
-            if !self.heard().is_silent {
+            if !self.state().is_silent {
                 server.write_all(&output).await?;
             }
         }
     }
 
-    async fn answers(
+    async fn forward_answers(
         &self,
         mut server: impl AsyncRead + Unpin,
         mut client: impl AsyncWrite + Unpin,
@@ -75,12 +75,12 @@ impl Talk<'_> {
             let read = server.read(&mut chunk).await?;
             let (mut input, mut output) = (&chunk[..read], Vec::with_capacity(read));
             while let Some(message) = framer.next(&mut input, &mut output) {
-                if message.is_refusal() {
-                    self.heard().withheld = None;
+                if message.is_error() {
+                    self.state().pending_cut = None;
                 }
-                match message.completed().and_then(|tag| self.completed(tag)) {
+                match message.command_tag().and_then(|tag| self.complete_statement(tag)) {
                     Some(Cut::Silence) => return std::future::pending().await,
-                    Some(_) => return Ok(()),
+                    Some(Cut::Request | Cut::Answer) => return Ok(()),
                     None => {}
                 }
             }
@@ -91,50 +91,50 @@ impl Talk<'_> {
         }
     }
 
-    /// A commit is asked for: whether its request ends here.
-    fn is_cut(&self) -> bool {
-        let mut heard = self.heard();
-        // What wrote nothing has nothing to lose.
-        let cut = if heard.has_written { self.orders.next_commit() } else { None };
+    /// Counts a requested commit. Returns true if its request is cut.
+    fn cuts_request(&self) -> bool {
+        let mut state = self.state();
+        // The commit of a transaction that has changed nothing is never cut.
+        let cut = if state.has_written { self.cuts.next_commit() } else { None };
         if cut == Some(Cut::Request) {
-            self.orders.struck();
+            self.cuts.record_cut();
             return true;
         }
-        heard.withheld = cut;
+        state.pending_cut = cut;
         false
     }
 
-    /// The server has completed a statement: how its answer is struck, if it is.
-    fn completed(&self, tag: &str) -> Option<Cut> {
-        let mut heard = self.heard();
+    /// Handles the completion of a statement and returns the cut for its answer.
+    fn complete_statement(&self, tag: &str) -> Option<Cut> {
+        let mut state = self.state();
         match tag {
-            "BEGIN" => heard.has_written = false,
-            // What was asked to commit and had failed before answers so.
-            "ROLLBACK" => *heard = Heard::default(),
+            "BEGIN" => state.has_written = false,
+            // It also answers the commit of a transaction that has failed before.
+            "ROLLBACK" => *state = ConnectionState::default(),
             "COMMIT" => {
-                heard.has_written = false;
-                let struck = heard.withheld.take();
-                if struck.is_some() {
-                    heard.is_silent = true;
-                    self.orders.struck();
+                state.has_written = false;
+                let cut = state.pending_cut.take();
+                if cut.is_some() {
+                    state.is_silent = true;
+                    self.cuts.record_cut();
                 }
-                return struck;
+                return cut;
             }
-            _ => heard.has_written |= writes(tag),
+            _ => state.has_written |= changes_rows(tag),
         }
         None
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the statement that ended with this tag changed a row.
-fn writes(tag: &str) -> bool {
+/// Returns true if the statement with this command tag changed a row.
+fn changes_rows(tag: &str) -> bool {
     let mut words = tag.split(' ');
-    let writes = matches!(words.next(), Some("INSERT" | "UPDATE" | "DELETE" | "MERGE"));
-    writes && words.next_back().is_some_and(|rows| rows != "0")
+    let may_change = matches!(words.next(), Some("INSERT" | "UPDATE" | "DELETE" | "MERGE"));
+    may_change && words.next_back().is_some_and(|rows| rows != "0")
 }
 
 #[cfg(test)]
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_a_row_has_something_to_lose() {
+    fn only_tags_with_changed_rows_count_as_writes() {
         for (tag, want) in [
             ("INSERT 0 1", true),
             ("INSERT 0 0", false),
@@ -152,7 +152,7 @@ mod tests {
             ("SELECT 3", false),
             ("BEGIN", false),
         ] {
-            assert_eq!(writes(tag), want, "{tag}");
+            assert_eq!(changes_rows(tag), want, "{tag}");
         }
     }
 }

@@ -1,91 +1,102 @@
-//! Messages of Postgres's wire protocol, version 3: a byte of kind, four of length, the body. The length counts itself.
+//! Messages of Postgres's wire protocol, version 3.
+//!
+//! A message has a type byte, four bytes of length, and a body. The length includes itself and not the type.
 
-/// The longest message that is told of: `COMMIT` and the tags of completed statements are far shorter.
-const LONGEST: usize = 64;
+/// The maximum length of a message that [`Framer`] returns. `COMMIT` and command tags are far shorter.
+const MAX_LENGTH: usize = 64;
 
-/// Where the length ends in a message that has a kind.
+/// The length of the type byte and the length field.
 const HEADER: usize = 5;
 
-/// A short message, whole.
+/// A complete short message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message(Vec<u8>);
 
 impl Message {
-    /// A client asks, as a simple query, for the commit of its transaction.
-    pub(super) fn asks_for_commit(&self) -> bool {
+    /// Returns true for a simple query that commits the transaction.
+    pub(super) fn is_commit_request(&self) -> bool {
         self.0[0] == b'Q' && self.text().is_some_and(|sql| sql.trim_end_matches(';').eq_ignore_ascii_case("commit"))
     }
 
-    /// A server says which statement it has completed: `COMMIT`, `INSERT 0 1`.
-    pub(super) fn completed(&self) -> Option<&str> {
+    /// Returns the command tag of a completed statement, such as `COMMIT` or `INSERT 0 1`.
+    pub(super) fn command_tag(&self) -> Option<&str> {
         if self.0[0] == b'C' { self.text() } else { None }
     }
 
-    /// A server refuses a statement.
-    pub(super) fn is_refusal(&self) -> bool {
+    /// Returns true for the error answer of a server.
+    pub(super) fn is_error(&self) -> bool {
         self.0[0] == b'E'
     }
 
-    /// The one text that such a message consists of.
+    /// Returns the only text in the body.
     fn text(&self) -> Option<&str> {
         let (end, text) = self.0.get(HEADER..)?.split_last()?;
         if *end == 0 { std::str::from_utf8(text).ok() } else { None }
     }
 }
 
-/// Finds the messages in what comes from one side, however it was cut into reads. It holds back no more than the begin of
-/// a message, at most [`LONGEST`] bytes.
+/// Finds the messages in the bytes from one side, which may be split anywhere.
+///
+/// It holds back the beginning of a message only, at most [`MAX_LENGTH`] bytes.
 pub(super) struct Framer {
-    /// A client's first message has no kind.
-    expects_kind: bool,
-    begun: Vec<u8>,
-    /// How much of a longer message is still to come.
-    to_come: usize,
+    /// False for the first message of a client, which has no type byte.
+    expects_type: bool,
+    /// The beginning of the current message.
+    buffered: Vec<u8>,
+    /// The remaining length of a longer message.
+    remaining: usize,
 }
 
 impl Framer {
     pub(super) fn of_client() -> Self {
-        Self { expects_kind: false, begun: Vec::new(), to_come: 0 }
+        Self { expects_type: false, buffered: Vec::new(), remaining: 0 }
     }
 
     pub(super) fn of_server() -> Self {
-        Self { expects_kind: true, begun: Vec::new(), to_come: 0 }
+        Self { expects_type: true, buffered: Vec::new(), remaining: 0 }
     }
 
-    /// Takes from `input` up to the end of its next short message, and lays what may be passed on into `output`. `None`
-    /// once the input is used up.
+    /// Consumes `input` up to the end of the next short message. Appends the bytes to forward to `output`.
+    ///
+    /// Returns `None` if the input ends before that.
     pub(super) fn next(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> Option<Message> {
         while !input.is_empty() {
-            if self.to_come > 0 {
-                let (now, later) = input.split_at(self.to_come.min(input.len()));
-                output.extend_from_slice(now);
-                self.to_come -= now.len();
-                *input = later;
-                continue;
-            }
-            let (byte, later) = input.split_at(1);
-            self.begun.extend_from_slice(byte);
-            *input = later;
-            let Some(length) = self.length().filter(|length| self.begun.len() >= LONGEST.min(*length)) else {
-                continue;
-            };
-            output.extend_from_slice(&self.begun);
-            let message = Message(std::mem::take(&mut self.begun));
-            self.to_come = length - message.0.len();
-            let had_kind = std::mem::replace(&mut self.expects_kind, true);
-            if had_kind && self.to_come == 0 {
+            if self.remaining > 0 {
+                self.skip(input, output);
+            } else if let Some(message) = self.next_byte(input, output) {
                 return Some(message);
             }
         }
         None
     }
 
-    /// How long the message is in all, once its length has come.
-    fn length(&self) -> Option<usize> {
-        let kind = usize::from(self.expects_kind);
-        let length = self.begun.get(kind..kind + 4)?.try_into().ok()?;
-        // What is shorter than its own length is nonsense, for the other side to refuse.
-        Some(kind + usize::try_from(u32::from_be_bytes(length)).ok()?.max(4))
+    /// Forwards the rest of a longer message.
+    fn skip(&mut self, input: &mut &[u8], output: &mut Vec<u8>) {
+        let (message, rest) = input.split_at(self.remaining.min(input.len()));
+        output.extend_from_slice(message);
+        self.remaining -= message.len();
+        *input = rest;
+    }
+
+    /// Buffers a byte. Returns the message if it is complete and short.
+    fn next_byte(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> Option<Message> {
+        let (byte, rest) = input.split_at(1);
+        self.buffered.extend_from_slice(byte);
+        *input = rest;
+        let length = self.message_length().filter(|length| self.buffered.len() >= MAX_LENGTH.min(*length))?;
+        output.extend_from_slice(&self.buffered);
+        let message = Message(std::mem::take(&mut self.buffered));
+        self.remaining = length - message.0.len();
+        let had_type = std::mem::replace(&mut self.expects_type, true);
+        (had_type && self.remaining == 0).then_some(message)
+    }
+
+    /// Returns the total length of the current message, once its length field is complete.
+    fn message_length(&self) -> Option<usize> {
+        let type_length = usize::from(self.expects_type);
+        let length = self.buffered.get(type_length..type_length + 4)?.try_into().ok()?;
+        // A length below 4 is invalid. The message is forwarded, and the other side rejects it.
+        Some(type_length + usize::try_from(u32::from_be_bytes(length)).ok()?.max(4))
     }
 }
 
@@ -98,8 +109,8 @@ mod tests {
         [&[kind], &length[..], body].concat()
     }
 
-    /// Feeds the bytes in pieces of this size: the messages found, and what was passed on.
-    fn framed(mut framer: Framer, bytes: &[u8], piece: usize) -> (Vec<Message>, Vec<u8>) {
+    /// Feeds the bytes in pieces of this size. Returns the messages and the forwarded bytes.
+    fn feed(mut framer: Framer, bytes: &[u8], piece: usize) -> (Vec<Message>, Vec<u8>) {
         let (mut found, mut output) = (Vec::new(), Vec::new());
         for mut input in bytes.chunks(piece) {
             while let Some(message) = framer.next(&mut input, &mut output) {
@@ -110,39 +121,39 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_is_found_however_the_bytes_are_cut_and_all_of_them_are_passed_on() {
+    fn commit_is_found_in_split_input_and_all_bytes_are_forwarded() {
         let startup = message(0, b"\0\x03\0\0user\0postgres\0\0");
         let long = message(b'B', &b"Q\0\0\0\x0bCOMMIT\0".repeat(100));
         let bytes =
             [&startup[1..], &message(b'Q', b"BEGIN\0"), &long, b"Q\0\0\0\x0bCOMMIT\0", &message(b'X', b"")].concat();
         for piece in 1..=bytes.len() {
-            let (found, output) = framed(Framer::of_client(), &bytes, piece);
-            let commits: Vec<_> = found.iter().map(Message::asks_for_commit).collect();
+            let (found, output) = feed(Framer::of_client(), &bytes, piece);
+            let commits: Vec<_> = found.iter().map(Message::is_commit_request).collect();
             assert_eq!(commits, [false, true, false], "pieces of {piece}");
             assert_eq!(output, bytes, "pieces of {piece}");
         }
     }
 
     #[test]
-    fn a_server_says_what_it_completed() {
+    fn command_tags_of_a_server_are_found() {
         let long = message(b'D', &[b'C'; 1000]);
         let bytes = [&message(b'C', b"INSERT 0 1\0")[..], &long, b"C\0\0\0\x0bCOMMIT\0", &message(b'Z', b"I")].concat();
-        let (found, output) = framed(Framer::of_server(), &bytes, 7);
+        let (found, output) = feed(Framer::of_server(), &bytes, 7);
         assert_eq!(
-            found.iter().map(Message::completed).collect::<Vec<_>>(),
+            found.iter().map(Message::command_tag).collect::<Vec<_>>(),
             [Some("INSERT 0 1"), Some("COMMIT"), None]
         );
         assert_eq!(output, bytes);
     }
 
     #[test]
-    fn other_statements_and_other_messages_are_no_commits() {
+    fn other_statements_and_messages_are_not_commits() {
         for (kind, body) in [(b'Q', &b"COMMIT PREPARED 'a'\0"[..]), (b'P', b"COMMIT\0"), (b'Q', b"COMMIT"), (b'Q', b"")]
         {
-            let (found, _) = framed(Framer::of_server(), &message(kind, body), 100);
-            assert_eq!(found.iter().map(Message::asks_for_commit).collect::<Vec<_>>(), [false], "{body:?}");
+            let (found, _) = feed(Framer::of_server(), &message(kind, body), 100);
+            assert_eq!(found.iter().map(Message::is_commit_request).collect::<Vec<_>>(), [false], "{body:?}");
         }
-        let (found, _) = framed(Framer::of_server(), &message(b'Q', b"commit;\0"), 100);
-        assert!(found[0].asks_for_commit());
+        let (found, _) = feed(Framer::of_server(), &message(b'Q', b"commit;\0"), 100);
+        assert!(found[0].is_commit_request());
     }
 }

@@ -1,5 +1,5 @@
-//! What a test may rely on: a database of its own, a copy of the migrated one, and nothing left behind.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Tests of the databases: isolation, migration and cleanup.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod proxy;
 
@@ -31,7 +31,7 @@ fn name_in(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_database_is_a_copy_of_one_migrated_template_and_goes_when_dropped() {
+async fn each_database_is_a_copy_of_one_template_and_is_removed_on_drop() {
     let one = TestDatabase::postgres(migrate).await.unwrap();
     let two = TestDatabase::postgres(migrate).await.unwrap();
     assert_eq!(MIGRATED.load(Ordering::SeqCst), 1);
@@ -42,14 +42,14 @@ async fn each_database_is_a_copy_of_one_migrated_template_and_goes_when_dropped(
     assert_eq!(row.get::<i64, _>(0), 0);
 
     let observer = TestDatabase::empty_postgres().await.unwrap();
-    let gone = name_in(one.url());
-    assert!(database_names(observer.url()).await.contains(&gone));
-    drop(one); // with a connection still open
-    assert!(!database_names(observer.url()).await.contains(&gone));
+    let name = name_in(one.url());
+    assert!(database_names(observer.url()).await.contains(&name));
+    drop(one); // a connection is still open
+    assert!(!database_names(observer.url()).await.contains(&name));
 }
 
 #[tokio::test]
-async fn a_sqlite_file_goes_with_its_value() {
+async fn sqlite_file_is_removed_on_drop() {
     let database = TestDatabase::sqlite(|_| async { Ok::<_, Infallible>(()) }).await.unwrap();
     let pool = sqlx::SqlitePool::connect(database.url()).await.unwrap();
     pool.execute("CREATE TABLE boxes (id int PRIMARY KEY)").await.unwrap();
@@ -65,7 +65,7 @@ fn directory_of(url: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_dropped_cluster_leaves_no_process_and_no_directory() {
+async fn dropped_cluster_leaves_no_process_and_no_directory() {
     let cluster = Cluster::start().await.unwrap();
     let directory = directory_of(cluster.url());
     let pid = server_pid(&directory);
@@ -76,7 +76,7 @@ async fn a_dropped_cluster_leaves_no_process_and_no_directory() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_there_after_a_crash_and_the_address_is_the_same() {
+async fn crash_safe_cluster_keeps_commits_and_url_after_crash() {
     let mut cluster = Cluster::start_crash_safe().await.unwrap();
     let (url, directory) = (cluster.url().to_owned(), directory_of(cluster.url()));
     let before = server_pid(&directory);
@@ -87,8 +87,8 @@ async fn what_was_committed_is_there_after_a_crash_and_the_address_is_the_same()
 
     cluster.crash().await.unwrap();
     assert!(!is_alive(&before));
-    assert!(connection.fetch_one("SELECT 1").await.is_err(), "the connection is broken off");
-    assert!(PgConnection::connect(&url).await.is_err(), "nobody listens");
+    assert!(connection.fetch_one("SELECT 1").await.is_err(), "the connection is broken");
+    assert!(PgConnection::connect(&url).await.is_err(), "the server is down");
 
     cluster.start_again().await.unwrap();
     assert_ne!(server_pid(&directory), before);
@@ -98,7 +98,7 @@ async fn what_was_committed_is_there_after_a_crash_and_the_address_is_the_same()
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_down_leaves_nothing_either_and_one_that_is_back_can_be_dropped() {
+async fn crashed_and_restarted_clusters_leave_nothing_on_drop() {
     for starts_again in [false, true] {
         let mut cluster = Cluster::start_crash_safe().await.unwrap();
         let directory = directory_of(cluster.url());
@@ -114,10 +114,10 @@ async fn a_cluster_that_is_down_leaves_nothing_either_and_one_that_is_back_can_b
     }
 }
 
-/// Run by the next test in a process of its own; does nothing otherwise.
+/// Runs in a child process of the next test, and does nothing otherwise.
 #[tokio::test]
 async fn hold_a_cluster_until_killed() {
-    #[expect(clippy::disallowed_methods, reason = "the parent test speaks to this one through the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the parent test passes the path in the environment")]
     let Ok(report_to) = std::env::var("HOLD_A_CLUSTER") else { return };
     let cluster = Cluster::start().await.unwrap();
     std::fs::write(&report_to, cluster.url()).unwrap();
@@ -125,7 +125,7 @@ async fn hold_a_cluster_until_killed() {
 }
 
 #[test]
-fn a_cluster_does_not_outlive_a_process_that_is_killed() {
+fn cluster_ends_with_a_killed_process() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("url");
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -140,8 +140,8 @@ fn a_cluster_does_not_outlive_a_process_that_is_killed() {
     assert!(is_alive(&pid));
     child.kill().unwrap();
     child.wait().unwrap();
-    eventually("the server is gone", || !is_alive(&pid));
-    eventually("its directory is gone", || !directory.exists());
+    eventually("the server has ended", || !is_alive(&pid));
+    eventually("its directory is removed", || !directory.exists());
 }
 
 fn server_pid(directory: &std::path::Path) -> String {
@@ -153,10 +153,10 @@ fn is_alive(pid: &str) -> bool {
     std::path::Path::new("/proc").join(pid).join("exe").symlink_metadata().is_ok()
 }
 
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never happened: {what}");
+fn eventually(description: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(60), "timed out: {description}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

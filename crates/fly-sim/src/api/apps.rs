@@ -1,4 +1,4 @@
-//! Apps.
+//! The calls on apps.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::{ApiRequest, secrets};
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
     reply::Reply,
     rules,
     world::{App, AppAccess, World},
 };
 
-pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let org = request.query("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let org = request.query("org_slug").ok_or_else(|| ApiError::invalid("org_slug is required"))?;
     let org = world.org(org);
     let apps = world.apps.values().filter(|app| app.access == AppAccess::Open && app.org_slug == org);
     let shown: Vec<Value> = apps
@@ -26,9 +26,9 @@ pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, Refusal
     Ok(Reply::json(200, json!({ "total_apps": shown.len(), "apps": shown })))
 }
 
-pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let name = request.text("name").or_else(|| request.text("app_name")).ok_or(Refusal::AppNameInvalid)?;
-    let org = request.text("org_slug").ok_or_else(|| Refusal::invalid("org_slug is required"))?;
+pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let name = request.text("name").or_else(|| request.text("app_name")).ok_or(ApiError::AppNameInvalid)?;
+    let org = request.text("org_slug").ok_or_else(|| ApiError::invalid("org_slug is required"))?;
     let org = world.org(org).to_owned();
     let network = request.text("network").unwrap_or("default").to_owned();
     add(world, name, org, network, AppAccess::Open)?;
@@ -36,19 +36,19 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     Ok(Reply::json(201, json!({ "id": name, "created_at": created_at })))
 }
 
-/// Adds an app; the name must be free in all of Fly.
+/// Adds an app. The name must be unique in all of Fly.
 pub(crate) fn add(
     world: &mut World,
     name: &str,
     org_slug: String,
     network: String,
     access: AppAccess,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiError> {
     if !rules::is_app_name(name) {
-        return Err(Refusal::AppNameInvalid);
+        return Err(ApiError::AppNameInvalid);
     }
     if world.apps.contains_key(name) {
-        return Err(Refusal::AppNameTaken);
+        return Err(ApiError::AppNameTaken);
     }
     let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, access };
     world.apps.insert(name.to_owned(), app);
@@ -60,14 +60,14 @@ pub(crate) fn add(
     Ok(())
 }
 
-pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     world.app(&request.route.app)?;
-    let app = world.apps.get(&request.route.app).ok_or(Refusal::AppNotFound)?;
+    let app = world.apps.get(&request.route.app).ok_or(ApiError::AppNotFound)?;
     Ok(Reply::json(200, world.render_app(app)))
 }
 
-/// Takes everything along: machines, volumes, secrets.
-pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+/// Deletes an app with its machines, volumes and secrets.
+pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let name = &request.route.app;
     world.app(name)?;
     world.apps.remove(name);

@@ -1,17 +1,18 @@
-//! `exec`: a tiny set of commands on the machine's files.
+//! The call `exec`, with a few commands on the machine's files.
 
 use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
+    machine_state::State,
     reply::Reply,
-    world::{Files, State, World},
+    world::{Files, World},
 };
 
 const NO_SUCH_COMMAND: i32 = 127;
 
-/// What a command has to say.
+/// The result of a command.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Output {
     stdout: String,
@@ -20,7 +21,7 @@ struct Output {
 }
 
 impl Output {
-    fn said(stdout: impl Into<String>) -> Self {
+    fn printed(stdout: impl Into<String>) -> Self {
         Self { stdout: stdout.into(), ..Self::default() }
     }
 
@@ -29,13 +30,13 @@ impl Output {
     }
 }
 
-pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let command = words(&request.body)?;
+pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let command = parse_command(&request.body)?;
     let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
     if machine.state != State::Started {
-        return Err(Refusal::NotRunning(machine.state));
+        return Err(ApiError::NotRunning(machine.state));
     }
-    let mut disk = Disk::of(world, &request.route.id).ok_or(Refusal::MachineNotFound)?;
+    let mut disk = Disk::of(world, &request.route.id).ok_or(ApiError::MachineNotFound)?;
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let output = run(&mut disk, &words);
     Ok(Reply::json(
@@ -44,27 +45,27 @@ pub(super) fn exec(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
     ))
 }
 
-/// The words of `command`, or of the older `cmd`.
-fn words(body: &Value) -> Result<Vec<String>, Refusal> {
+/// Parses `command`, or the older `cmd`, into words.
+fn parse_command(body: &Value) -> Result<Vec<String>, ApiError> {
     let line = body.get("cmd").and_then(Value::as_str).unwrap_or_default();
-    let given = body.get("command").and_then(Value::as_array);
-    let command: Vec<String> = given.map_or_else(
+    let words = body.get("command").and_then(Value::as_array);
+    let command: Vec<String> = words.map_or_else(
         || line.split_whitespace().map(str::to_owned).collect(),
         |words| words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
     );
-    if command.is_empty() { Err(Refusal::invalid("command is required")) } else { Ok(command) }
+    if command.is_empty() { Err(ApiError::invalid("command is required")) } else { Ok(command) }
 }
 
 fn run(disk: &mut Disk<'_>, command: &[&str]) -> Output {
     match command {
         ["true"] => Output::default(),
-        ["echo", words @ ..] => Output::said(format!("{}\n", words.join(" "))),
+        ["echo", words @ ..] => Output::printed(format!("{}\n", words.join(" "))),
         ["cat", path] => match disk.read(path) {
-            Some(text) => Output::said(text),
+            Some(text) => Output::printed(text),
             None => Output::failed(1, format!("cat: {path}: No such file or directory\n")),
         },
-        ["ls", path] => Output::said(disk.list(path).into_iter().map(|name| name + "\n").collect::<String>()),
-        // The service passes no standard input on, so `tee` writes an empty file.
+        ["ls", path] => Output::printed(disk.list(path).into_iter().map(|name| name + "\n").collect::<String>()),
+        // Fly passes no standard input, so `tee` writes an empty file.
         ["tee", path] => disk.write(path, String::new()),
         ["sh" | "/bin/sh" | "bash", "-c", script] => shell(disk, script),
         [name, ..] => Output::failed(NO_SUCH_COMMAND, format!("{name}: not found\n")),
@@ -72,25 +73,25 @@ fn run(disk: &mut Disk<'_>, command: &[&str]) -> Output {
     }
 }
 
-/// One command with bare or quoted words, perhaps `> file` or `>> file` behind it.
+/// Runs a command of plain or quoted words, with an optional `> file` or `>> file`.
 fn shell(disk: &mut Disk<'_>, script: &str) -> Output {
     let (command, target) = match script.split_once('>') {
         Some((command, target)) => (command, Some(target)),
         None => (script, None),
     };
-    let plain: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
-    let output = run(disk, &plain);
+    let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
+    let output = run(disk, &words);
     let Some(target) = target else { return output };
     if output.exit_code != 0 {
         return output;
     }
     let append = target.starts_with('>');
     let path = target.trim_start_matches('>').trim().trim_matches(['"', '\'']);
-    let before = if append { disk.read(path).unwrap_or_default() } else { String::new() };
-    disk.write(path, before + &output.stdout)
+    let existing = if append { disk.read(path).unwrap_or_default() } else { String::new() };
+    disk.write(path, existing + &output.stdout)
 }
 
-/// The machine's root file system with the volume mounted into it.
+/// The machine's root file system with its mounted volume.
 struct Disk<'world> {
     rootfs: &'world mut Files,
     volume: Option<(String, &'world mut Files)>,
@@ -105,7 +106,7 @@ impl<'world> Disk<'world> {
         Some(Self { rootfs: &mut machine.rootfs, volume })
     }
 
-    /// The files that hold the path, and the path below their root.
+    /// Returns the file system that contains the path, and the path relative to its root.
     fn locate<'path>(&mut self, path: &'path str) -> (&mut Files, &'path str) {
         if let Some((mount, files)) = &mut self.volume
             && let Some(below) = path.strip_prefix(mount.as_str())

@@ -1,4 +1,4 @@
-//! Leases, in the envelope that the OpenAPI document leaves out.
+//! The calls on leases. Their answers have an envelope that the OpenAPI document omits.
 
 use std::time::Duration;
 
@@ -6,37 +6,34 @@ use serde_json::{Value, json};
 
 use super::ApiRequest;
 use crate::{
+    api_error::ApiError,
     clock::rfc3339,
-    refusal::Refusal,
+    machine_state::State,
     reply::Reply,
-    world::{Lease, State, World},
+    world::{Lease, World},
 };
 
-/// The lease of a request that names no time; Fly's own default is not documented.
+/// The duration of a lease that is requested without one. Fly does not document its own default.
 const DEFAULT_TTL: Duration = Duration::from_secs(120);
 const OWNER: &str = "simulated@fly.example";
 
-pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    world.living_machine(&request.route.app, &request.route.id)?;
-    let lease = held(world, &request.route.id).ok_or(Refusal::LeaseNotFound)?;
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    world.live_machine(&request.route.app, &request.route.id)?;
+    let lease = active_lease(world, &request.route.id).ok_or(ApiError::LeaseNotFound)?;
     let data = render(world, &lease, false);
     Ok(envelope(200, &data))
 }
 
-/// Takes a lease, or with its nonce refreshes it: same nonce, new expiry.
-pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    guard(world, request)?;
-    let asked = request.number("ttl").or_else(|| request.query("ttl")?.parse().ok());
-    let ttl = asked.map_or(DEFAULT_TTL, Duration::from_secs);
-    if ttl.is_zero() {
-        return Err(Refusal::invalid("ttl must be positive"));
-    }
+/// Acquires a lease. A request with the nonce of the active lease extends it and keeps the nonce.
+pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    check_lease(world, request)?;
+    let ttl = requested_ttl(request)?;
     let id = &request.route.id;
-    let machine = world.living_machine(&request.route.app, id)?;
+    let machine = world.live_machine(&request.route.app, id)?;
     if machine.state == State::Destroying {
-        return Err(Refusal::MachineNotFound);
+        return Err(ApiError::MachineNotFound);
     }
-    match held(world, id) {
+    match active_lease(world, id) {
         Some(lease) => {
             let expires = world.now() + ttl;
             if let Some(machine) = world.machines.get_mut(id) {
@@ -47,23 +44,31 @@ pub(super) fn acquire(world: &mut World, request: &ApiRequest) -> Result<Reply, 
             grant(world, id, ttl, request.text("description").unwrap_or_default());
         }
     }
-    let lease = held(world, id).ok_or(Refusal::LeaseNotFound)?;
+    let lease = active_lease(world, id).ok_or(ApiError::LeaseNotFound)?;
     let data = render(world, &lease, true);
     Ok(envelope(201, &data))
 }
 
-pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    guard(world, request)?;
-    held(world, &request.route.id).ok_or(Refusal::LeaseNotFound)?;
-    world.living_machine(&request.route.app, &request.route.id)?.lease = None;
+fn requested_ttl(request: &ApiRequest) -> Result<Duration, ApiError> {
+    let seconds = request.number("ttl").or_else(|| request.query("ttl")?.parse().ok());
+    match seconds.map_or(DEFAULT_TTL, Duration::from_secs) {
+        Duration::ZERO => Err(ApiError::invalid("ttl must be positive")),
+        ttl => Ok(ttl),
+    }
+}
+
+pub(super) fn release(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    check_lease(world, request)?;
+    active_lease(world, &request.route.id).ok_or(ApiError::LeaseNotFound)?;
+    world.live_machine(&request.route.app, &request.route.id)?.lease = None;
     Ok(envelope(200, &json!({ "ok": true })))
 }
 
-/// Refuses a change of a machine that somebody else has leased.
-pub(super) fn guard(world: &mut World, request: &ApiRequest) -> Result<(), Refusal> {
+/// Refuses a change of a machine that is leased under another nonce.
+pub(super) fn check_lease(world: &mut World, request: &ApiRequest) -> Result<(), ApiError> {
     world.machine(&request.route.app, &request.route.id)?;
-    match held(world, &request.route.id) {
-        Some(lease) if request.nonce.as_deref() != Some(&lease.nonce) => Err(Refusal::LeaseHeld {
+    match active_lease(world, &request.route.id) {
+        Some(lease) if request.nonce.as_deref() != Some(&lease.nonce) => Err(ApiError::LeaseHeld {
             id: request.route.id.clone(),
             owner: lease.owner,
             until: rfc3339(world.wall_at(lease.expires)),
@@ -72,7 +77,7 @@ pub(super) fn guard(world: &mut World, request: &ApiRequest) -> Result<(), Refus
     }
 }
 
-/// Gives out a lease; its nonce.
+/// Grants a lease and returns its nonce.
 pub(super) fn grant(world: &mut World, id: &str, ttl: Duration, description: &str) -> String {
     let nonce = world.ids.nonce();
     let expires = world.now() + ttl;
@@ -88,12 +93,12 @@ pub(super) fn grant(world: &mut World, id: &str, ttl: Duration, description: &st
     nonce
 }
 
-/// The lease that has not run out.
-fn held(world: &World, id: &str) -> Option<Lease> {
+/// Returns the lease that has not expired.
+fn active_lease(world: &World, id: &str) -> Option<Lease> {
     world.machines.get(id)?.lease.clone().filter(|lease| world.now() < lease.expires)
 }
 
-/// Only who takes a lease learns its nonce.
+/// Renders a lease. The nonce is for the owner only.
 fn render(world: &World, lease: &Lease, with_nonce: bool) -> Value {
     let mut shown = json!({
         "expires_at": world.wall_at(lease.expires).timestamp(), "owner": lease.owner,

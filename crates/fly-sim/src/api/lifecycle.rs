@@ -1,12 +1,13 @@
-//! Start, stop, restart, signal, suspend, cordon, destroy.
+//! The calls that change the state of machines: start, stop, restart, signal, suspend, cordon, destroy.
 
 use serde_json::{Value, json};
 
 use super::{ApiRequest, leases};
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
+    machine_state::State,
     reply::Reply,
-    world::{Next, State, World},
+    world::{Transition, World},
 };
 
 /// Signals that end a process which does not handle them.
@@ -15,30 +16,30 @@ const DEADLY: [&str; 12] = [
     "SIGTERM", "SIGTRAP",
 ];
 
-pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     let (now, id) = (world.now(), &request.route.id);
     let machine = world.reachable_machine(&request.route.app, id)?;
     let previous = machine.state;
     match previous {
         State::Stopped | State::Suspended | State::Failed => {}
-        State::Replacing => return Err(Refusal::StartWhileReplacing),
-        state => return Err(Refusal::CannotStart(state)),
+        State::Replacing => return Err(ApiError::StartWhileReplacing),
+        state => return Err(ApiError::CannotStart(state)),
     }
     if machine.active_until.is_some_and(|until| now < until) {
-        return Err(Refusal::StillActive);
+        return Err(ApiError::StillActive);
     }
     let volume = machine.mount().map(|(volume, _)| volume.to_owned());
     if volume.is_some_and(|volume| !world.volumes.contains_key(&volume)) {
-        return Err(Refusal::VolumeNotFound);
+        return Err(ApiError::VolumeNotFound);
     }
     world.begin_start(id, State::Starting);
     Ok(Reply::json(200, json!({ "previous_state": previous, "migrated": false, "new_host": "" })))
 }
 
-/// Accepts fly-go's body `{"id", "timeout"}`, ours, and none.
-pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+/// Stops a machine. The body may be empty, that of fly-go (`{"id", "timeout"}`) or that of the document.
+pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     let (id, delay) = (&request.route.id, world.settings.timing.stop);
     let machine = world.reachable_machine(&request.route.app, id)?;
     match machine.state {
@@ -48,34 +49,34 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Ref
         | State::LaunchFailed
         | State::Destroying
         | State::Destroyed => {}
-        // Also a machine that is only about to start, or is being replaced: the last word counts.
+        // A stop also overrides a start or an update in progress.
         _ => {
             machine.sandbox = None;
-            world.redirect(id, State::Stopping, Some((delay, Next::Stopped)));
-            world.record(id, "stop", "user", None);
+            world.transition_to(id, State::Stopping, Some((delay, Transition::Stopped)));
+            world.record_event(id, "stop", "user", None);
         }
     }
     Ok(Reply::ok())
 }
 
-pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     let id = &request.route.id;
     let machine = world.reachable_machine(&request.route.app, id)?;
     if machine.state != State::Started {
-        return Err(Refusal::NotRunning(machine.state));
+        return Err(ApiError::NotRunning(machine.state));
     }
-    world.end_requested_process(id);
+    world.end_process_for_restart(id);
     world.begin_start(id, State::Restarting);
     Ok(Reply::ok())
 }
 
-/// A deadly signal leaves the machine to its restart policy.
-pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+/// Sends a signal. A deadly one ends the process, and the restart policy applies.
+pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let signal = request.body.get("signal").cloned().unwrap_or(Value::Null);
     let machine = world.reachable_machine(&request.route.app, &request.route.id)?;
     if machine.state != State::Started {
-        return Err(Refusal::NotRunning(machine.state));
+        return Err(ApiError::NotRunning(machine.state));
     }
     let deadly = signal.as_u64() == Some(9) || signal.as_str().is_some_and(|name| DEADLY.contains(&name));
     if deadly {
@@ -84,34 +85,34 @@ pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     Ok(Reply::ok())
 }
 
-pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     let (id, delay) = (&request.route.id, world.settings.timing.suspend);
     let machine = world.reachable_machine(&request.route.app, id)?;
     match machine.state {
         State::Suspending | State::Suspended => {}
         State::Started => {
             machine.sandbox = None;
-            world.redirect(id, State::Suspending, Some((delay, Next::Suspended)));
+            world.transition_to(id, State::Suspending, Some((delay, Transition::Suspended)));
         }
-        state => return Err(Refusal::NotRunning(state)),
+        state => return Err(ApiError::NotRunning(state)),
     }
     Ok(Reply::ok())
 }
 
-pub(super) fn cordon(world: &mut World, request: &ApiRequest, cordoned: bool) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+pub(super) fn cordon(world: &mut World, request: &ApiRequest, cordoned: bool) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     world.reachable_machine(&request.route.app, &request.route.id)?.cordoned = cordoned;
     Ok(Reply::ok())
 }
 
-/// `force` and `kill` are two spellings of one thing. A machine that is gone is gone: 200 again.
-pub(super) fn destroy(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    leases::guard(world, request)?;
+/// Destroys a machine. `force` and `kill` are synonyms. A repeated destroy answers 200 again.
+pub(super) fn destroy(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    leases::check_lease(world, request)?;
     let id = &request.route.id;
     let state = world.machine(&request.route.app, id)?.state;
     if state.needs_force() && !request.flag(&["force", "kill"]) {
-        return Err(Refusal::DestroyWhileRunning);
+        return Err(ApiError::DestroyWhileRunning);
     }
     if !matches!(state, State::Destroying | State::Destroyed) {
         world.begin_destroy(id);

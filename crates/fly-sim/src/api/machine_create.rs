@@ -1,4 +1,4 @@
-//! Making machines.
+//! The call that creates machines.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,23 +9,39 @@ use serde_json::{Map, Value, json};
 
 use super::{ApiRequest, leases, secrets};
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
+    machine_state::State,
     reply::Reply,
     rules,
-    world::{Files, Machine, Next, State, World, mount_of},
+    world::{Files, Machine, Secret, Transition, World, mount_of},
 };
 
-pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
-    let app_name = &request.route.app;
-    let app = world.app(app_name)?;
-    secrets::check_version(app, request.number("min_secrets_version"))?;
-    let known_secrets = app.secrets.clone();
-    let secrets = if request.boolean("skip_secrets").unwrap_or(false) { BTreeMap::default() } else { known_secrets };
-    let config = read_config(&request.body)?;
-    let name = chosen_name(world, request)?;
-    let region = chosen_region(world, request, &config)?;
-    check_limit(world)?;
+pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let secrets = secrets::for_new_version(world.app(&request.route.app)?, request)?;
+    let config = parse_config(&request.body)?;
+    let name = resolve_name(world, request)?;
+    let region = resolve_region(world, request, &config)?;
+    check_machine_limit(world)?;
 
+    let id = insert(world, Spec { app: request.route.app.clone(), name, region, config, secrets });
+    world.transition_to(&id, State::Created, Some(first_transition(world, request)));
+    world.record_event(&id, "launch", "user", None);
+    let nonce = request.number("lease_ttl").map(|ttl| leases::grant(world, &id, Duration::from_secs(ttl), ""));
+    Ok(machine_reply(world, &id, nonce))
+}
+
+/// The properties of a new machine.
+struct Spec {
+    app: String,
+    name: String,
+    region: String,
+    config: Map<String, Value>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+/// Adds a machine, claims its volume, and returns its id.
+fn insert(world: &mut World, spec: Spec) -> String {
+    let Spec { app, name, region, config, secrets } = spec;
     let at = world.wall();
     let id = world.ids.machine();
     let version = world.ids.ulid(at);
@@ -36,16 +52,16 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     }
     let machine = Machine {
         id: id.clone(),
-        app: app_name.clone(),
+        app,
         name,
         region,
         state: State::Created,
-        last_alive: State::Created,
+        last_live_state: State::Created,
         private_ip: world.ids.private_ip(),
         created_at: at,
         updated_at: at,
-        born: world.born(),
-        shown_from: world.now() + world.settings.timing.read_lag,
+        creation: world.next_creation(),
+        visible_from: world.now() + world.settings.timing.read_lag,
         version: version.clone(),
         versions: vec![(version, config.clone())],
         config,
@@ -53,23 +69,20 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         lease: None,
         cordoned: false,
         secrets,
-        plan: 0,
+        schedule_version: 0,
         active_until: None,
         restarts: 0,
         rootfs: Files::new(),
         host_down: false,
-        held: None,
+        deferred: None,
         sandbox: None,
     };
     world.machines.insert(id.clone(), machine);
-    world.redirect(&id, State::Created, Some(first_step(world, request)));
-    world.record(&id, "launch", "user", None);
-    let nonce = request.number("lease_ttl").map(|ttl| leases::grant(world, &id, Duration::from_secs(ttl), ""));
-    Ok(shown(world, &id, nonce))
+    id
 }
 
-/// The machine with the nonce of the lease that came with it.
-pub(super) fn shown(world: &World, id: &str, nonce: Option<String>) -> Reply {
+/// Answers with the machine and the nonce of a lease that was granted with the call.
+pub(super) fn machine_reply(world: &World, id: &str, nonce: Option<String>) -> Reply {
     let mut machine = world.machines.get(id).map(|machine| machine.render(false)).unwrap_or_default();
     if let Some(nonce) = nonce {
         machine["nonce"] = json!(nonce);
@@ -77,84 +90,90 @@ pub(super) fn shown(world: &World, id: &str, nonce: Option<String>) -> Reply {
     Reply::json(200, machine)
 }
 
-/// The configuration of a create or an update, checked; null fields are as good as absent.
-pub(super) fn read_config(body: &Value) -> Result<Map<String, Value>, Refusal> {
-    let config = body.get("config").and_then(Value::as_object).ok_or_else(|| Refusal::invalid("config is required"))?;
+/// Parses and checks the configuration of a create or an update. Null fields are the same as absent ones.
+pub(super) fn parse_config(body: &Value) -> Result<Map<String, Value>, ApiError> {
+    let config =
+        body.get("config").and_then(Value::as_object).ok_or_else(|| ApiError::invalid("config is required"))?;
     let config: Map<String, Value> =
         config.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
     if config.get("image").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        return Err(Refusal::invalid("config.image is required"));
+        return Err(ApiError::invalid("config.image is required"));
     }
     if let Some(guest) = config.get("guest") {
-        rules::check_guest(guest).map_err(Refusal::invalid)?;
+        rules::check_guest(guest).map_err(ApiError::invalid)?;
     }
-    if let Some(mounts) = config.get("mounts").and_then(Value::as_array) {
-        if mounts.len() > 1 {
-            return Err(Refusal::invalid("only one mount is allowed per machine"));
-        }
-        if !mounts.is_empty() && mount_of(&config).is_none_or(|(_, path)| !path.starts_with('/')) {
-            return Err(Refusal::invalid("config.mounts needs a volume and an absolute path"));
-        }
-    }
+    check_mounts(&config)?;
     Ok(config)
 }
 
-/// The given name, when it is free among the machines that are not destroyed, or a made-up one.
-fn chosen_name(world: &mut World, request: &ApiRequest) -> Result<String, Refusal> {
+fn check_mounts(config: &Map<String, Value>) -> Result<(), ApiError> {
+    let Some(mounts) = config.get("mounts").and_then(Value::as_array) else { return Ok(()) };
+    if mounts.len() > 1 {
+        return Err(ApiError::invalid("only one mount is allowed per machine"));
+    }
+    if !mounts.is_empty() && mount_of(config).is_none_or(|(_, path)| !path.starts_with('/')) {
+        return Err(ApiError::invalid("config.mounts needs a volume and an absolute path"));
+    }
+    Ok(())
+}
+
+/// Returns the requested name if it is free, or a generated one. Names of destroyed machines are free.
+fn resolve_name(world: &mut World, request: &ApiRequest) -> Result<String, ApiError> {
     let Some(name) = request.text("name") else { return Ok(world.ids.machine_name()) };
     if !rules::is_machine_name(name) {
-        return Err(Refusal::invalid("name must be at most 63 lowercase letters, digits and dashes"));
+        return Err(ApiError::invalid("name must be at most 63 lowercase letters, digits and dashes"));
     }
     let holder = world
         .machines
         .values()
         .find(|machine| machine.app == request.route.app && machine.name == name && machine.state != State::Destroyed);
     match holder {
-        Some(holder) => Err(Refusal::MachineNameTaken { id: holder.id.clone(), name: name.to_owned() }),
+        Some(holder) => Err(ApiError::MachineNameTaken { id: holder.id.clone(), name: name.to_owned() }),
         None => Ok(name.to_owned()),
     }
 }
 
-/// The wanted region, which must be that of the volume; the volume must be there and free.
-fn chosen_region(world: &mut World, request: &ApiRequest, config: &Map<String, Value>) -> Result<String, Refusal> {
-    let wanted = match request.text("region") {
-        None => None,
-        Some(wish) => {
-            Some(rules::preferred_region(wish).ok_or_else(|| Refusal::invalid(format!("region '{wish}' not found")))?)
-        }
-    };
+/// Returns the region of the machine, which is that of its volume. The volume must exist and be free.
+fn resolve_region(world: &mut World, request: &ApiRequest, config: &Map<String, Value>) -> Result<String, ApiError> {
+    let requested = requested_region(request)?;
     let Some((volume, _)) = mount_of(config) else {
-        return Ok(wanted.unwrap_or(rules::DEFAULT_REGION).to_owned());
+        return Ok(requested.unwrap_or(rules::DEFAULT_REGION).to_owned());
     };
     let volume = world.volume(&request.route.app, volume)?;
     if volume.deleted {
-        return Err(Refusal::VolumeNotFound);
+        return Err(ApiError::VolumeNotFound);
     }
     if let Some(holder) = &volume.claimed_by {
-        return Err(Refusal::VolumeClaimed(holder.clone()));
+        return Err(ApiError::VolumeClaimed(holder.clone()));
     }
-    match wanted {
-        Some(wanted) if wanted != volume.region => Err(Refusal::invalid(format!(
-            "the machine is to go to region '{wanted}', its volume is in '{}'",
+    match requested {
+        Some(requested) if requested != volume.region => Err(ApiError::invalid(format!(
+            "the machine cannot be in region '{requested}', because its volume is in '{}'",
             volume.region
         ))),
         _ => Ok(volume.region.clone()),
     }
 }
 
-fn check_limit(world: &World) -> Result<(), Refusal> {
-    let there = world.machines.values().filter(|machine| machine.state != State::Destroyed).count();
+fn requested_region(request: &ApiRequest) -> Result<Option<&'static str>, ApiError> {
+    let Some(preferences) = request.text("region") else { return Ok(None) };
+    let region = rules::preferred_region(preferences);
+    region.map(Some).ok_or_else(|| ApiError::invalid(format!("region '{preferences}' not found")))
+}
+
+fn check_machine_limit(world: &World) -> Result<(), ApiError> {
+    let count = world.machines.values().filter(|machine| machine.state != State::Destroyed).count();
     match world.settings.machine_limit {
-        Some(limit) if there >= limit => Err(Refusal::MachineLimit),
+        Some(limit) if count >= limit => Err(ApiError::MachineLimit),
         _ => Ok(()),
     }
 }
 
-fn first_step(world: &World, request: &ApiRequest) -> (Duration, Next) {
+fn first_transition(world: &World, request: &ApiRequest) -> (Duration, Transition) {
     let timing = &world.settings.timing;
     if request.boolean("skip_launch").unwrap_or(false) {
-        (timing.prepare, Next::Prepared)
+        (timing.prepare, Transition::Prepared)
     } else {
-        (timing.launch, Next::Launch)
+        (timing.launch, Transition::Launch)
     }
 }

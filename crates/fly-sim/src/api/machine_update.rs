@@ -1,47 +1,38 @@
-//! Replacing a machine's configuration.
+//! The call that replaces a machine's configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     ApiRequest, leases,
-    machine_create::{read_config, shown},
+    machine_create::{machine_reply, parse_config},
     secrets,
 };
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
+    machine_state::State,
     reply::Reply,
-    world::{Next, State, World},
+    world::{Machine, Transition, World},
 };
 
-/// The whole configuration is replaced. A started machine reboots into the new version; a stopped one passes
-/// `replacing` and returns to `stopped`, as production users saw (Fly's documentation says that it launches).
-pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+/// Replaces the whole configuration of a machine.
+///
+/// A started machine reboots into the new version. A stopped one goes through `replacing` back to `stopped`, as
+/// production users saw, although Fly's documentation says that it launches.
+pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let (app, id) = (&request.route.app, &request.route.id);
-    leases::guard(world, request)?;
-    let mut config = read_config(&request.body)?;
-    secrets::check_version(world.app(app)?, request.number("min_secrets_version"))?;
-    let skip_secrets = request.boolean("skip_secrets").unwrap_or(false);
-    let secrets = if skip_secrets { BTreeMap::default() } else { world.app(app)?.secrets.clone() };
+    leases::check_lease(world, request)?;
+    let mut config = parse_config(&request.body)?;
+    let secrets = secrets::for_new_version(world.app(app)?, request)?;
     let at = world.wall();
     let version = world.ids.ulid(at);
     let machine = world.reachable_machine(app, id)?;
-    let target = match machine.state {
-        State::Replacing => return Err(Refusal::ConcurrentUpdate),
-        State::LaunchFailed | State::Destroying => return Err(Refusal::MachineNotFound),
-        State::Started | State::Starting | State::Restarting => running_target(request),
-        State::Created | State::Stopping | State::Failed => State::Stopped,
-        state => state,
-    };
+    let target = target_state(machine.state, request)?;
     if request.text("current_version").is_some_and(|expected| expected != machine.version) {
-        return Err(Refusal::StaleVersion);
+        return Err(ApiError::StaleVersion);
     }
-    // An update cannot move a machine to another volume: Fly ignores the attempt.
-    match machine.config.get("mounts") {
-        Some(mounts) => config.insert("mounts".to_owned(), mounts.clone()),
-        None => config.remove("mounts"),
-    };
+    keep_mounts(machine, &mut config);
     let was_running = machine.state == State::Started;
     machine.config.clone_from(&config);
     machine.versions.push((version.clone(), config));
@@ -49,16 +40,34 @@ pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, R
     machine.secrets = secrets;
     machine.restarts = 0;
     if was_running {
-        world.end_replaced_process(id);
+        world.end_process_for_update(id);
     }
     let replace = world.settings.timing.replace;
-    world.redirect(id, State::Replacing, Some((replace, Next::Replaced(target))));
-    world.record(id, "update", "user", None);
+    world.transition_to(id, State::Replacing, Some((replace, Transition::Replaced(target))));
+    world.record_event(id, "update", "user", None);
     let ttl = request.body.get("lease_ttl").and_then(Value::as_u64);
     let nonce = ttl.map(|ttl| leases::grant(world, id, Duration::from_secs(ttl), ""));
-    Ok(shown(world, id, nonce))
+    Ok(machine_reply(world, id, nonce))
 }
 
-fn running_target(request: &ApiRequest) -> State {
-    if request.boolean("skip_launch").unwrap_or(false) { State::Stopped } else { State::Started }
+/// Returns the state after the update.
+fn target_state(current: State, request: &ApiRequest) -> Result<State, ApiError> {
+    match current {
+        State::Replacing => Err(ApiError::ConcurrentUpdate),
+        State::LaunchFailed | State::Destroying => Err(ApiError::MachineNotFound),
+        State::Started | State::Starting | State::Restarting => {
+            let skip_launch = request.boolean("skip_launch").unwrap_or(false);
+            Ok(if skip_launch { State::Stopped } else { State::Started })
+        }
+        State::Created | State::Stopping | State::Failed => Ok(State::Stopped),
+        State::Stopped | State::Suspending | State::Suspended | State::Destroyed => Ok(current),
+    }
+}
+
+/// Keeps the mounts. Fly ignores an update that names another volume.
+fn keep_mounts(machine: &Machine, config: &mut Map<String, Value>) {
+    match machine.config.get("mounts") {
+        Some(mounts) => config.insert("mounts".to_owned(), mounts.clone()),
+        None => config.remove("mounts"),
+    };
 }

@@ -1,50 +1,50 @@
-//! Metadata of a machine: changed without a reboot, without a new version and without a lease.
+//! The calls on a machine's metadata. A change needs no reboot, no new version and no lease.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::ApiRequest;
-use crate::{refusal::Refusal, reply::Reply, world::World};
+use crate::{api_error::ApiError, reply::Reply, world::World};
 
-pub(super) fn all(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn all(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     Ok(Reply::json(200, json!(read(world, request)?)))
 }
 
-pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let metadata = read(world, request)?;
-    let value = metadata.get(&request.route.key).ok_or(Refusal::MetadataKeyNotFound)?;
+    let value = metadata.get(&request.route.key).ok_or(ApiError::MetadataKeyNotFound)?;
     Ok(Reply::json(200, json!({ "value": value })))
 }
 
-pub(super) fn set(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn set(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let value = request.body.get("value").and_then(Value::as_str);
-    let value = value.ok_or_else(|| Refusal::invalid("value is required"))?;
+    let value = value.ok_or_else(|| ApiError::invalid("value is required"))?;
     change(world, request, &Map::from_iter([(request.route.key.clone(), json!(value))]))
 }
 
-pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     change(world, request, &Map::from_iter([(request.route.key.clone(), Value::Null)]))
 }
 
-/// `PUT` and `PATCH` alike change the named keys only.
-pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+/// Changes several keys. `PUT` and `PATCH` both change the named keys only.
+pub(super) fn update(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let changes = request.body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
-    let machine = world.living_machine(&request.route.app, &request.route.id)?;
+    let machine = world.live_machine(&request.route.app, &request.route.id)?;
     if request.text("machine_version").is_some_and(|expected| expected != machine.version) {
-        return Err(Refusal::StaleMetadataVersion);
+        return Err(ApiError::StaleMetadataVersion);
     }
     change(world, request, &changes)
 }
 
-fn read(world: &mut World, request: &ApiRequest) -> Result<BTreeMap<String, String>, Refusal> {
-    Ok(world.machine(&request.route.app, &request.route.id)?.strings("metadata"))
+fn read(world: &mut World, request: &ApiRequest) -> Result<BTreeMap<String, String>, ApiError> {
+    Ok(world.machine(&request.route.app, &request.route.id)?.string_map("metadata"))
 }
 
-/// Null and empty values remove a key.
-fn change(world: &mut World, request: &ApiRequest, changes: &Map<String, Value>) -> Result<Reply, Refusal> {
-    let machine = world.living_machine(&request.route.app, &request.route.id)?;
-    let mut metadata = machine.strings("metadata");
+/// Sets and removes keys. A null or empty value removes its key.
+fn change(world: &mut World, request: &ApiRequest, changes: &Map<String, Value>) -> Result<Reply, ApiError> {
+    let machine = world.live_machine(&request.route.app, &request.route.id)?;
+    let mut metadata = machine.string_map("metadata");
     for (key, value) in changes {
         match value.as_str() {
             None | Some("") => metadata.remove(key),

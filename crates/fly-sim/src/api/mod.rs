@@ -1,4 +1,4 @@
-//! The Machines API: one function per call, from request to changed world and answer.
+//! The Machines API: one function per call, which updates the world and returns the answer.
 
 pub(crate) mod apps;
 mod exec;
@@ -17,10 +17,10 @@ mod wait;
 pub(crate) use request::ApiRequest;
 pub(crate) use wait::wait;
 
-use crate::{refusal::Refusal, reply::Reply, route::Call, world::World};
+use crate::{api_error::ApiError, reply::Reply, route::Call, world::World};
 
-/// Answers every call of the Machines API except `wait`, which takes time.
-pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, Refusal> {
+/// Answers every call of the Machines API except `wait`, which is asynchronous.
+pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     match request.route.call {
         Call::ListApps => apps::list(world, request),
         Call::CreateApp => apps::create(world, request),
@@ -63,11 +63,12 @@ pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, R
         Call::ListOrgMachines => Ok(orgs::machines(world, request)),
         Call::ListOrgVolumes => Ok(orgs::volumes(world, request)),
         Call::ListRegions => Ok(orgs::regions()),
-        Call::Wait
-        | Call::SandboxHealth
-        | Call::SandboxListRigs
-        | Call::SandboxAddRig
-        | Call::SandboxRemoveRig
-        | Call::SandboxSync => Err(Refusal::invalid("this call is answered elsewhere")),
+        Call::Wait => Err(not_a_plain_call()),
+        Call::SandboxHealth | Call::SandboxListRigs | Call::SandboxAddRig => Err(not_a_plain_call()),
+        Call::SandboxRemoveRig | Call::SandboxSync => Err(not_a_plain_call()),
     }
+}
+
+fn not_a_plain_call() -> ApiError {
+    ApiError::invalid("the call is not handled here")
 }

@@ -1,8 +1,8 @@
-//! What is asked of an organization or of the platform.
+//! The calls on an organization and on the platform.
 
 use serde_json::{Value, json};
 
-use super::{ApiRequest, machine_read::is_wanted};
+use super::{ApiRequest, machine_read::matches_filters};
 use crate::{
     reply::Reply,
     rules,
@@ -13,28 +13,28 @@ pub(super) fn machines(world: &World, request: &ApiRequest) -> Reply {
     let mut machines: Vec<&Machine> = world
         .machines
         .values()
-        .filter(|machine| belongs(world, &machine.app, request) && is_wanted(machine, request))
-        .filter(|machine| machine.shown_from <= world.now())
+        .filter(|machine| belongs(world, &machine.app, request) && matches_filters(machine, request))
+        .filter(|machine| machine.visible_from <= world.now())
         .collect();
-    machines.sort_by_key(|machine| machine.born);
+    machines.sort_by_key(|machine| machine.creation);
     let shown: Vec<Value> = machines.into_iter().map(Machine::render_for_org).collect();
     Reply::json(200, json!({ "machines": shown, "error_regions": [] }))
 }
 
 pub(super) fn volumes(world: &World, request: &ApiRequest) -> Reply {
-    let deleted_too = request.flag(&["include_deleted"]);
+    let include_deleted = request.flag(&["include_deleted"]);
     let mut volumes: Vec<&Volume> = world
         .volumes
         .values()
-        .filter(|volume| belongs(world, &volume.app, request) && (deleted_too || !volume.deleted))
-        .filter(|volume| volume.shown_from <= world.now())
+        .filter(|volume| belongs(world, &volume.app, request) && (include_deleted || !volume.deleted))
+        .filter(|volume| volume.visible_from <= world.now())
         .collect();
-    volumes.sort_by_key(|volume| volume.born);
+    volumes.sort_by_key(|volume| volume.creation);
     let shown: Vec<Value> = volumes.into_iter().map(Volume::render_for_org).collect();
     Reply::json(200, json!({ "volumes": shown }))
 }
 
-/// The regions, with the capital keys of the live service.
+/// Lists the regions. The keys are capitalized, as in the live service.
 pub(super) fn regions() -> Reply {
     let regions: Vec<Value> = rules::REGIONS
         .into_iter()

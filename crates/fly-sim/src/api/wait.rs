@@ -1,4 +1,4 @@
-//! `wait`: a long poll for a state.
+//! The call `wait`: a long poll for a state.
 
 use std::time::Duration;
 
@@ -8,84 +8,96 @@ use tokio_util::sync::CancellationToken;
 
 use super::ApiRequest;
 use crate::{
-    refusal::Refusal,
+    api_error::ApiError,
+    machine_state::State,
     reply::Reply,
-    world::{Machine, SharedWorld, State},
+    world::{Machine, SharedWorld},
 };
 
-const LONGEST_SECONDS: u64 = 60;
+const MAX_SECONDS: u64 = 60;
 
-/// States that can be waited for; `settled` is any that lasts.
+/// The states that can be waited for. `settled` is any stable state.
 const AWAITABLE: [&str; 6] = ["started", "stopped", "suspended", "destroyed", "failed", "settled"];
 
-struct Wanted {
+/// The states, the version and the timeout of a wait.
+struct Condition {
     states: Vec<String>,
     version: Option<String>,
     timeout: Duration,
 }
 
-/// Answers when the machine is in one of the wanted states, cannot get there, or time is up.
+/// Waits until the machine is in one of the states, cannot reach them any more, or the timeout has passed.
 pub(crate) async fn wait(
     world: &SharedWorld,
     request: &ApiRequest,
     cancel: &CancellationToken,
-) -> Result<Reply, Refusal> {
-    let wanted = parse(request)?;
+) -> Result<Reply, ApiError> {
+    let condition = parse(request)?;
     let (app, id) = (&request.route.app, &request.route.id);
-    world.change(|world| world.shown_machine(app, id).map(|_| ()))?;
-    let deadline = Instant::now() + wanted.timeout;
-    let answer = world.watch(deadline, |world| match world.machines.get(id) {
-        Some(machine) => judge(machine, &wanted),
-        None => Some(Err(Refusal::MachineNotFound)),
+    world.update(|world| world.visible_machine(app, id).map(|_| ()))?;
+    let deadline = Instant::now() + condition.timeout;
+    let answer = world.wait_for(deadline, |world| match world.machines.get(id) {
+        Some(machine) => check(machine, &condition),
+        None => Some(Err(ApiError::MachineNotFound)),
     });
     let answer = tokio::select! {
         answer = answer => answer,
-        () = cancel.cancelled() => return Err(Refusal::ShuttingDown),
+        () = cancel.cancelled() => return Err(ApiError::ShuttingDown),
     };
     answer.unwrap_or_else(|| {
-        let current = world.look(|world| world.machines.get(id).map(|machine| machine.state));
+        let current = world.read(|world| world.machines.get(id).map(|machine| machine.state));
         let current = current.map_or_else(|| "unknown".to_owned(), |state| state.to_string());
-        Err(Refusal::NotReached { wanted: wanted.states.join(","), current })
+        Err(ApiError::NotReached { wanted: condition.states.join(","), current })
     })
 }
 
-fn parse(request: &ApiRequest) -> Result<Wanted, Refusal> {
+fn parse(request: &ApiRequest) -> Result<Condition, ApiError> {
+    let timeout = parse_timeout(request)?;
+    let states = parse_states(request)?;
+    let version = request.query("version").or_else(|| request.query("instance_id")).map(str::to_owned);
+    Ok(Condition { states, version, timeout })
+}
+
+fn parse_timeout(request: &ApiRequest) -> Result<Duration, ApiError> {
     let seconds = match request.query("timeout") {
-        None => LONGEST_SECONDS,
-        Some(text) => text.trim_end_matches('s').parse().map_err(|_| Refusal::WaitTimeout)?,
+        None => MAX_SECONDS,
+        Some(text) => text.trim_end_matches('s').parse().map_err(|_| ApiError::WaitTimeout)?,
     };
-    if !(1..=LONGEST_SECONDS).contains(&seconds) {
-        return Err(Refusal::WaitTimeout);
-    }
+    if (1..=MAX_SECONDS).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err(ApiError::WaitTimeout) }
+}
+
+fn parse_states(request: &ApiRequest) -> Result<Vec<String>, ApiError> {
     let given = request.query.iter().filter(|(name, _)| name == "state");
     let mut states: Vec<String> =
         given.flat_map(|(_, value)| value.split(',')).filter(|state| !state.is_empty()).map(str::to_owned).collect();
     if states.is_empty() {
         states.push("started".to_owned());
     }
-    if let Some(unknown) = states.iter().find(|state| !AWAITABLE.contains(&state.as_str())) {
-        return Err(Refusal::invalid(format!("invalid WaitMachineRequest.State: {unknown}")));
+    match states.iter().find(|state| !AWAITABLE.contains(&state.as_str())) {
+        Some(unknown) => Err(ApiError::invalid(format!("invalid WaitMachineRequest.State: {unknown}"))),
+        None => Ok(states),
     }
-    let version = request.query("version").or_else(|| request.query("instance_id"));
-    Ok(Wanted { states, version: version.map(str::to_owned), timeout: Duration::from_secs(seconds) })
 }
 
-/// What there is to answer now, if anything.
-fn judge(machine: &Machine, wanted: &Wanted) -> Option<Result<Reply, Refusal>> {
-    let names = || wanted.states.join(",");
-    if wanted.version.as_ref().is_some_and(|version| *version != machine.version) {
-        return Some(Err(Refusal::NotReached { wanted: names(), current: "replaced".to_owned() }));
+/// Returns the answer, or `None` while the machine may still reach one of the states.
+fn check(machine: &Machine, condition: &Condition) -> Option<Result<Reply, ApiError>> {
+    let wanted = || condition.states.join(",");
+    if condition.version.as_ref().is_some_and(|version| *version != machine.version) {
+        return Some(Err(ApiError::NotReached { wanted: wanted(), current: "replaced".to_owned() }));
     }
-    if wanted.states.iter().any(|state| state == machine.state.as_str() || (state == "settled" && lasts(machine.state)))
-    {
+    if condition.states.iter().any(|state| is_in(machine.state, state)) {
         let event = machine.events.front().map(|event| event.id.clone()).unwrap_or_default();
         let answer = json!({ "ok": true, "state": machine.state, "event_id": event, "version": machine.version });
         return Some(Ok(Reply::json(200, answer)));
     }
-    let gone = machine.is_leaving() && !wanted.states.iter().any(|state| state == "destroyed");
-    gone.then(|| Err(Refusal::Unreachable { wanted: names(), current: machine.state }))
+    let unreachable = machine.is_destroyed_or_destroying() && !condition.states.iter().any(|s| s == "destroyed");
+    unreachable.then(|| Err(ApiError::Unreachable { wanted: wanted(), current: machine.state }))
 }
 
-fn lasts(state: State) -> bool {
+fn is_in(state: State, wanted: &str) -> bool {
+    wanted == state.as_str() || (wanted == "settled" && is_stable(state))
+}
+
+fn is_stable(state: State) -> bool {
     matches!(state, State::Started | State::Stopped | State::Suspended | State::Failed | State::Destroyed)
 }

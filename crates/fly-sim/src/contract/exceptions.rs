@@ -1,87 +1,87 @@
-//! Where Fly's OpenAPI document is wrong, in one place, with the reason.
+//! The known errors of Fly's OpenAPI document, with the reason for each exception.
 
 use serde_json::Value;
 
 use crate::route::Call;
 
-/// Which way a body goes.
+/// The direction of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// From the client.
+    /// A body from the client.
     Request,
-    /// To the client.
+    /// A body to the client.
     Response,
 }
 
-/// A deviation of the service from its document: the body is adapted before it is checked.
+/// A deviation of the service from its document. The body is normalized before it is checked.
 struct Exception {
-    /// Why, and who says so; for the reader.
-    #[expect(dead_code, reason = "documentation that stands beside what it explains")]
+    /// The deviation and its source, for readers of this file.
+    #[expect(dead_code, reason = "the text documents the exception")]
     reason: &'static str,
     applies: fn(Call, Side) -> bool,
-    adapt: fn(&mut Value),
+    normalize: fn(&mut Value),
 }
 
 const EXCEPTIONS: &[Exception] = &[
     Exception {
         reason: "Go writes absent values as null (fly-go in volume create, Fly in attached_machine_id); the document \
-                 knows no null",
+                 has no null",
         applies: |_, _| true,
-        adapt: drop_nulls,
+        normalize: drop_nulls,
     },
     Exception {
-        reason: "lease answers are wrapped in {status, data} (docs, fly-go); the document has them flat",
+        reason: "lease answers are wrapped in {status, data} (docs, fly-go); in the document they are flat",
         applies: |call, side| {
             side == Side::Response && matches!(call, Call::GetLease | Call::AcquireLease | Call::ReleaseLease)
         },
-        adapt: |body| {
+        normalize: |body| {
             if let Some(data) = body.get_mut("data").map(Value::take) {
                 *body = data;
             }
         },
     },
     Exception {
-        reason: "the list of error codes is older than volume_placement_capacity and name_taken (newest document)",
+        reason: "the list of error codes lacks volume_placement_capacity and name_taken (newest document)",
         applies: |_, side| side == Side::Response,
-        adapt: |body| {
+        normalize: |body| {
             if body.get("error").is_some() {
                 remove(body, "status");
             }
         },
     },
     Exception {
-        reason: "`app_name` is what the documentation calls the field that the document calls `name`",
+        reason: "the documentation calls the field `app_name`, the document calls it `name`",
         applies: |call, side| call == Call::CreateApp && side == Side::Request,
-        adapt: |body| remove(body, "app_name"),
+        normalize: |body| remove(body, "app_name"),
     },
     Exception {
-        reason: "fly-go always sends `id` when it stops a machine",
+        reason: "fly-go sends `id` when it stops a machine",
         applies: |call, side| call == Call::StopMachine && side == Side::Request,
-        adapt: |body| remove(body, "id"),
+        normalize: |body| remove(body, "id"),
     },
     Exception {
         reason: "fly-go's Kill sends the signal as a number",
         applies: |call, side| call == Call::SignalMachine && side == Side::Request,
-        adapt: |body| {
+        normalize: |body| {
             if body.get("signal").is_some_and(Value::is_number) {
                 remove(body, "signal");
             }
         },
     },
     Exception {
-        reason: "fly-go writes durations as nanoseconds, and autostop is a boolean as often as a text",
+        reason: "fly-go writes durations as nanoseconds, and autostop may be a boolean or a text",
         applies: |_, _| true,
-        adapt: drop_go_forms,
+        normalize: drop_go_forms,
     },
     Exception {
         reason: "`cordoned` is in newer documents only",
         applies: |_, side| side == Side::Response,
-        adapt: |body| remove(body, "cordoned"),
+        normalize: |body| remove(body, "cordoned"),
     },
 ];
 
-/// Query parameters that are used in production and not in the document.
+/// Query parameters that are used in production and missing from the document.
 const QUERY: &[(&str, &str)] = &[
     ("kill", "fly-go's spelling of force"),
     ("force", "documented in prose for app deletion"),
@@ -91,22 +91,23 @@ const QUERY: &[(&str, &str)] = &[
     ("include_leases", "newer document"),
 ];
 
-/// The body as the document would have it.
-pub(super) fn adapted(call: Call, side: Side, body: &Value) -> Value {
+/// Returns the body in the form that the document describes.
+pub(super) fn normalize(call: Call, side: Side, body: &Value) -> Value {
     let mut body = body.clone();
     for exception in EXCEPTIONS.iter().filter(|exception| (exception.applies)(call, side)) {
-        (exception.adapt)(&mut body);
+        (exception.normalize)(&mut body);
     }
     body
 }
 
-/// Whether the service takes the parameter although the document does not have it. `metadata.{key}` filters are in
-/// the documentation and the newest document.
-pub(super) fn takes_query(name: &str) -> bool {
+/// Returns true for a query parameter that the service accepts although the document lacks it.
+///
+/// Filters by `metadata.{key}` are in the documentation and in the newest document.
+pub(super) fn accepts_query(name: &str) -> bool {
     name.starts_with("metadata.") || QUERY.iter().any(|(known, _)| *known == name)
 }
 
-/// Calls whose answer the document describes wrongly as a whole: the live keys of regions are capitalized.
+/// Returns true if the document is wrong about the whole body: the keys of regions are capitalized in reality.
 pub(super) fn is_described_wrongly(call: Call, side: Side) -> bool {
     call == Call::ListRegions && side == Side::Response
 }

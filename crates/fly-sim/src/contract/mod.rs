@@ -1,4 +1,4 @@
-//! Holds requests and answers against Fly's OpenAPI document.
+//! Checks of requests and answers against Fly's OpenAPI document.
 
 mod exceptions;
 
@@ -17,38 +17,38 @@ use crate::route::Call;
 
 const DOCUMENT: &str = include_str!("../../spec/fly-openapi.json");
 
-/// A body or parameter that Fly's document does not know.
+/// A body or parameter that does not match Fly's document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// The call.
     pub call: Call,
-    /// Whose fault it is: the client's (request) or the simulator's (response).
+    /// The side that violates the document: the client in a request, or the simulator in a response.
     pub side: Side,
-    /// What is wrong, with the place in the body.
+    /// The problem, with its place in the body.
     pub problem: String,
 }
 
-/// The document cannot be used: a mistake in this crate.
+/// An invalid OpenAPI document in this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// Not JSON.
+    /// The document is not JSON.
     #[error("the embedded OpenAPI document is not JSON")]
     Json(#[from] serde_json::Error),
-    /// A schema that is none.
-    #[error("a schema of {call:?} does not compile")]
+    /// A schema of the document is invalid.
+    #[error("failed to compile the schema of {call:?}")]
     Schema {
         /// The call.
         call: Call,
-        /// What the compiler says.
+        /// The error of the compiler.
         #[source]
         cause: Box<jsonschema::ValidationError<'static>>,
     },
 }
 
-/// What a validator checks: the request of a call, or its answer with a status.
+/// The subject of a validator: the request of a call, or its answer with a status.
 type Key = (Call, Option<u16>);
 
-/// The document and the validators made from it so far, one per operation and direction.
+/// The document and the validators compiled so far, one per call and status.
 pub(crate) struct Contract {
     document: Value,
     compiled: Mutex<HashMap<Key, Option<Arc<Validator>>>>,
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Contract {
 }
 
 impl Contract {
-    /// The contract of this process: schemas are compiled once, however many simulators there are.
+    /// Returns the contract of this process. All simulators share the compiled schemas.
     pub(crate) fn shared() -> Result<Arc<Self>, SpecError> {
         static SHARED: OnceLock<Arc<Contract>> = OnceLock::new();
         if let Some(contract) = SHARED.get() {
@@ -71,40 +71,38 @@ impl Contract {
         Ok(SHARED.get_or_init(|| contract).clone())
     }
 
-    /// What makes the request unacceptable.
+    /// Returns the violations for which Fly rejects a request.
     pub(crate) fn check_request(&self, call: Call, body: &Value) -> Result<Vec<Violation>, SpecError> {
         self.mismatches(call, Side::Request, None, body)
     }
 
-    /// Takes out of the body what Fly would ignore without a word, and tells of it; unknown parameters too.
-    pub(crate) fn take_ignored(&self, call: Call, query: &[(String, String)], body: &mut Value) -> Vec<Violation> {
+    /// Removes the fields of the body that Fly ignores silently. Returns them and unknown parameters as violations.
+    pub(crate) fn remove_ignored_fields(
+        &self,
+        call: Call,
+        query: &[(String, String)],
+        body: &mut Value,
+    ) -> Vec<Violation> {
         let side = Side::Request;
-        let mut stray = Vec::new();
-        if let Some(schema) = self.schema(call, None) {
-            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
-        }
-        for pointer in &stray {
+        let unknown = self.unknown_fields(call, side, None, body);
+        for pointer in &unknown {
             remove(body, pointer);
         }
-        let fields = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
-        let unknown = query.iter().filter(|(name, _)| !self.has_query(call, name) && !exceptions::takes_query(name));
+        let fields = unknown.into_iter().map(unknown_field);
+        let unknown = query.iter().filter(|(name, _)| !self.has_query(call, name) && !exceptions::accepts_query(name));
         let parameters = unknown.map(|(name, _)| format!("query parameter '{name}' is unknown"));
         fields.chain(parameters).map(|problem| Violation { call, side, problem }).collect()
     }
 
-    /// What is wrong with an answer.
+    /// Returns the violations in an answer.
     pub(crate) fn check_response(&self, call: Call, status: u16, body: &Value) -> Result<Vec<Violation>, SpecError> {
         let side = Side::Response;
         if exceptions::is_described_wrongly(call, side) {
             return Ok(Vec::new());
         }
         let mut violations = self.mismatches(call, side, Some(status), body)?;
-        let mut stray = Vec::new();
-        if let Some(schema) = self.schema(call, Some(status)) {
-            self.stray_fields(schema, &exceptions::adapted(call, side, body), "", &mut stray);
-        }
-        let stray = stray.into_iter().map(|pointer| format!("{pointer}: unknown field"));
-        violations.extend(stray.map(|problem| Violation { call, side, problem }));
+        let unknown = self.unknown_fields(call, side, Some(status), body).into_iter().map(unknown_field);
+        violations.extend(unknown.map(|problem| Violation { call, side, problem }));
         Ok(violations)
     }
 
@@ -116,7 +114,7 @@ impl Contract {
         body: &Value,
     ) -> Result<Vec<Violation>, SpecError> {
         let Some(validator) = self.validator(call, status)? else { return Ok(Vec::new()) };
-        let body = exceptions::adapted(call, side, body);
+        let body = exceptions::normalize(call, side, body);
         let problems = validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path()));
         Ok(problems.map(|problem| Violation { call, side, problem }).collect())
     }
@@ -138,7 +136,7 @@ impl Contract {
         Ok(validator)
     }
 
-    /// The schema of the request (no status) or of the answer with that status.
+    /// Returns the schema of the answer with this status, or of the request if there is none.
     fn schema(&self, call: Call, status: Option<u16>) -> Option<&Value> {
         let operation = self.operation(call)?;
         let content = match status {
@@ -159,41 +157,54 @@ impl Contract {
         parameters.into_iter().flatten().any(|parameter| parameter["in"] == "query" && parameter["name"] == name)
     }
 
-    /// Collects pointers to the fields that the schema does not have. A schema without properties takes anything.
-    fn stray_fields(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    /// Returns pointers to the fields of the body that the schema does not have.
+    fn unknown_fields(&self, call: Call, side: Side, status: Option<u16>, body: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(schema) = self.schema(call, status) {
+            self.collect_unknown_fields(schema, &exceptions::normalize(call, side, body), "", &mut found);
+        }
+        found
+    }
+
+    /// Collects pointers to the fields that the schema does not have. A schema without properties allows any field.
+    fn collect_unknown_fields(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
         if let Value::Array(items) = value {
             for (index, item) in items.iter().enumerate() {
-                self.stray_fields(&self.resolved(schema)["items"], item, &format!("{at}/{index}"), found);
+                self.collect_unknown_fields(&self.resolve(schema)["items"], item, &format!("{at}/{index}"), found);
             }
         }
         let Value::Object(fields) = value else { return };
-        let schema = self.resolved(schema);
+        let schema = self.resolve(schema);
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, value) in fields {
             let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
             match (properties.and_then(|properties| properties.get(name)), schema.get("additionalProperties")) {
-                (Some(property), _) => self.stray_fields(property, value, &at, found),
-                (None, Some(additional)) => self.stray_fields(additional, value, &at, found),
+                (Some(property), _) => self.collect_unknown_fields(property, value, &at, found),
+                (None, Some(additional)) => self.collect_unknown_fields(additional, value, &at, found),
                 (None, None) if properties.is_some() => found.push(at),
                 (None, None) => {}
             }
         }
     }
 
-    /// The schema behind references and `allOf` of one.
-    fn resolved<'schema>(&'schema self, schema: &'schema Value) -> &'schema Value {
+    /// Resolves references and an `allOf` with one schema.
+    fn resolve<'schema>(&'schema self, schema: &'schema Value) -> &'schema Value {
         let reference = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
         if let Some(target) = reference.and_then(|pointer| self.document.pointer(pointer)) {
-            return self.resolved(target);
+            return self.resolve(target);
         }
         match schema.get("allOf").and_then(|all| all.as_array()?.first()) {
-            Some(only) if schema.get("properties").is_none() => self.resolved(only),
+            Some(only) if schema.get("properties").is_none() => self.resolve(only),
             _ => schema,
         }
     }
 }
 
-/// Removes the field behind a JSON pointer.
+fn unknown_field(pointer: String) -> String {
+    pointer + ": unknown field"
+}
+
+/// Removes the field at a JSON pointer.
 fn remove(body: &mut Value, pointer: &str) {
     if let Some((parent, name)) = pointer.rsplit_once('/')
         && let Some(Value::Object(fields)) = body.pointer_mut(parent)
@@ -214,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_a_mismatch_and_a_null_is_not() {
+    fn wrong_type_is_a_mismatch_and_null_is_not() {
         let contract = Contract::shared().unwrap();
         let check = |body| contract.check_request(Call::CreateVolume, &body).unwrap().len();
         assert_eq!(check(json!({ "name": "v", "size_gb": 3, "snapshot_id": null })), 0);
@@ -222,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn what_fly_would_ignore_is_told_and_taken_out() {
+    fn ignored_fields_are_reported_and_removed() {
         let contract = Contract::shared().unwrap();
         let mut body = json!({ "config": { "image": "i", "restart_policy": "no" } });
         let query = [("metadata.a".to_owned(), "b".to_owned()), ("colour".to_owned(), "red".to_owned())];
         let problems: Vec<String> = contract
-            .take_ignored(Call::CreateMachine, &query, &mut body)
+            .remove_ignored_fields(Call::CreateMachine, &query, &mut body)
             .into_iter()
             .map(|found| found.problem)
             .collect();

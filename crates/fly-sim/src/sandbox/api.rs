@@ -1,21 +1,20 @@
-//! The API inside a sandbox: health, rigs, sync.
+//! The API of a sandbox: health, rigs, sync.
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::{
-    Sandbox,
-    rigs::{self, Rig},
-};
+use super::rigs::{self, Rig};
 use crate::{
     clock::rfc3339,
+    machine_state::State,
     reply::Reply,
     route::{Call, Route},
-    world::{Machine, State, World},
+    sandbox_process::Sandbox,
+    world::{Machine, World},
 };
 
-/// Why the caller does not reach the sandbox, as Fly's proxy or the sandbox itself puts it.
+/// Checks the caller's key. Returns the error answer of Fly's proxy or of the sandbox.
 pub(crate) fn authorize(world: &World, route: &Route, key: Option<&str>) -> Result<(), Reply> {
     let sandbox = serving(world, route)?;
     let given = key.unwrap_or_default().as_bytes();
@@ -26,14 +25,14 @@ pub(crate) fn authorize(world: &World, route: &Route, key: Option<&str>) -> Resu
     }
 }
 
-/// Answers a call whose caller is known.
+/// Answers an authorized call.
 pub(crate) fn answer(world: &mut World, route: &Route, query: &[(String, String)], body: &Value) -> Reply {
     let sandbox = match serving(world, route) {
         Ok(sandbox) => sandbox,
         Err(reply) => return reply,
     };
     let Some(volume) = sandbox.volume.clone() else {
-        return problem(503, "not_ready", "nothing is mounted for the town's data");
+        return problem(503, "not_ready", "no volume is mounted for the town's data");
     };
     match route.call {
         Call::SandboxHealth => health(world, route, sandbox),
@@ -48,10 +47,10 @@ pub(crate) fn answer(world: &mut World, route: &Route, query: &[(String, String)
     }
 }
 
-/// The process on the machine, or the answer of the proxy in front of it.
+/// Returns the sandbox on the machine, or the error answer of the proxy in front of it.
 fn serving<'world>(world: &'world World, route: &Route) -> Result<&'world Sandbox, Reply> {
     let machine = world.machines.get(&route.id).filter(|machine| machine.app == route.app);
-    let Some(machine) = machine.filter(|machine| !machine.is_leaving()) else {
+    let Some(machine) = machine.filter(|machine| !machine.is_destroyed_or_destroying()) else {
         return Err(Reply::text(502, "machine not found"));
     };
     if machine.state != State::Started {
@@ -81,13 +80,13 @@ fn add_rig(world: &mut World, volume: &str, body: &Value) -> Reply {
         Ok(rig) => rig,
         Err(error) => return problem(400, "bad_request", &error.to_string()),
     };
-    if !rig.is_acceptable() || world.settings.sandbox.refuses(&rig.repo_url) {
+    if !rig.is_valid() || world.settings.sandbox.refuses(&rig.repo_url) {
         return problem(422, "rig_refused", "the repository cannot be added as a rig");
     }
     let mut rigs = rigs_on(world, volume);
     match rigs.iter().find(|present| present.name.eq_ignore_ascii_case(&rig.name)) {
         Some(present) if present.repo_url == rig.repo_url => return Reply::json(200, json!(present)),
-        Some(_) => return problem(409, "rig_exists", "a rig of that name works on another repository"),
+        Some(_) => return problem(409, "rig_exists", "a rig with this name exists for another repository"),
         None => rigs.push(rig.clone()),
     }
     store(world, volume, &rigs, Reply::json(201, json!(rig)))
@@ -96,11 +95,11 @@ fn add_rig(world: &mut World, volume: &str, body: &Value) -> Reply {
 fn remove_rig(world: &mut World, volume: &str, name: &str, force: bool) -> Reply {
     let mut rigs = rigs_on(world, volume);
     let Some(at) = rigs.iter().position(|rig| rig.name.eq_ignore_ascii_case(name)) else {
-        return problem(404, "rig_not_found", "there is no rig of that name");
+        return problem(404, "rig_not_found", "rig not found");
     };
     if !force && world.settings.sandbox.has_unpushed_work(&rigs[at].repo_url) {
         let in_the_way = json!([format!("{name}: 2 commits not pushed")]);
-        let message = "the rig has work that is not pushed";
+        let message = "the rig has unpushed work";
         return Reply::json(
             409,
             json!({ "error": { "code": "rig_in_use", "message": message, "inTheWay": in_the_way } }),
@@ -113,16 +112,16 @@ fn remove_rig(world: &mut World, volume: &str, name: &str, force: bool) -> Reply
 fn sync(world: &mut World, volume: &str) -> Reply {
     let now = rfc3339(world.wall());
     let Some(volume) = world.volumes.get_mut(volume) else {
-        return problem(503, "not_ready", "the volume is gone");
+        return problem(503, "not_ready", "the volume does not exist");
     };
     volume.files.insert("last_sync".to_owned(), now.clone().into_bytes());
     Reply::json(200, json!({ "syncedAt": now }))
 }
 
-fn store(world: &mut World, volume: &str, rigs: &[Rig], done: Reply) -> Reply {
+fn store(world: &mut World, volume: &str, rigs: &[Rig], success: Reply) -> Reply {
     let written = world.volumes.get_mut(volume).map(|volume| rigs::write(&mut volume.files, rigs));
     match written {
-        Some(Ok(())) => done,
+        Some(Ok(())) => success,
         Some(Err(_)) | None => problem(503, "not_ready", "the volume cannot be written"),
     }
 }

@@ -1,4 +1,4 @@
-//! Sandboxes call home: a heartbeat, and a new gateway token before the old one runs out.
+//! The calls of sandboxes to the control plane: heartbeats, and requests for a new gateway token.
 
 use std::time::Duration;
 
@@ -6,23 +6,25 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::boot::expiry_of;
-use crate::world::{SharedWorld, World};
+use crate::{
+    sandbox_process::token_expiry,
+    world::{SharedWorld, World},
+};
 
-/// How long a call home may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a call to the control plane.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A sandbox that knows where home is.
-struct Caller {
+/// A serving sandbox that has the URL of its control plane.
+struct Sender {
     machine: String,
-    home: String,
+    cloud_url: String,
     town_id: String,
     key: SecretString,
-    wants_token: bool,
+    needs_token: bool,
 }
 
-/// Lets every serving sandbox that knows where home is call there, every `interval`, until `cancel`.
-pub(crate) async fn call_home(
+/// Sends heartbeats of all serving sandboxes with a control plane every `interval`, until `cancel` is cancelled.
+pub(crate) async fn send_heartbeats(
     world: SharedWorld,
     client: reqwest::Client,
     interval: Duration,
@@ -30,33 +32,32 @@ pub(crate) async fn call_home(
 ) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        for caller in world.look(callers) {
-            let call = one_call_home(&world, &client, &caller);
-            let called = tokio::select! {
-                () = cancel.cancelled() => return,
-                called = call => called,
-            };
-            if let Err(error) = called {
-                tracing::debug!(town.id = %caller.town_id, error = %error.without_url(), "home did not answer");
+    let rounds = async {
+        loop {
+            ticks.tick().await;
+            for sender in world.read(senders) {
+                if let Err(error) = send_heartbeat(&world, &client, &sender).await {
+                    let error = error.without_url();
+                    tracing::debug!(town.id = %sender.town_id, %error, "failed to send heartbeat");
+                }
             }
         }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = rounds => {}
     }
 }
 
-async fn one_call_home(world: &SharedWorld, client: &reqwest::Client, caller: &Caller) -> reqwest::Result<()> {
-    caller.post(client, "gastown.heartbeat").await?;
-    if !caller.wants_token {
+async fn send_heartbeat(world: &SharedWorld, client: &reqwest::Client, sender: &Sender) -> reqwest::Result<()> {
+    sender.post(client, "gastown.heartbeat").await?;
+    if !sender.needs_token {
         return Ok(());
     }
-    let answer: Value = caller.post(client, "gastown.refreshToken").await?.error_for_status()?.json().await?;
-    let expiry = answer.pointer("/result/data/token").and_then(Value::as_str).and_then(expiry_of);
-    world.change(|world| {
-        let sandbox = world.machines.get_mut(&caller.machine).and_then(|machine| machine.sandbox.as_mut());
+    let answer: Value = sender.post(client, "gastown.refreshToken").await?.error_for_status()?.json().await?;
+    let expiry = answer.pointer("/result/data/token").and_then(Value::as_str).and_then(token_expiry);
+    world.update(|world| {
+        let sandbox = world.machines.get_mut(&sender.machine).and_then(|machine| machine.sandbox.as_mut());
         if let (Some(sandbox), Some(expiry)) = (sandbox, expiry) {
             sandbox.token_expires_at = Some(expiry);
         }
@@ -64,26 +65,26 @@ async fn one_call_home(world: &SharedWorld, client: &reqwest::Client, caller: &C
     Ok(())
 }
 
-impl Caller {
+impl Sender {
     async fn post(&self, client: &reqwest::Client, procedure: &str) -> reqwest::Result<reqwest::Response> {
-        let call = client.post(format!("{}/trpc/{procedure}", self.home)).timeout(PATIENCE);
+        let call = client.post(format!("{}/trpc/{procedure}", self.cloud_url)).timeout(CALL_TIMEOUT);
         let call = call.header("x-internal-api-key", self.key.expose_secret());
         call.json(&json!({ "townId": self.town_id })).send().await
     }
 }
 
-fn callers(world: &World) -> Vec<Caller> {
-    let ahead = chrono::TimeDelta::from_std(world.settings.sandbox.refresh_before).unwrap_or_default();
-    let soon = world.wall() + ahead;
+fn senders(world: &World) -> Vec<Sender> {
+    let refresh_before = chrono::TimeDelta::from_std(world.settings.sandbox.refresh_before).unwrap_or_default();
+    let refresh_at = world.wall() + refresh_before;
     let serving = world.machines.values().filter_map(|machine| Some((machine, machine.sandbox.as_ref()?)));
     serving
         .filter_map(|(machine, sandbox)| {
-            Some(Caller {
+            Some(Sender {
                 machine: machine.id.clone(),
-                home: sandbox.cloud_url.as_deref()?.trim_end_matches('/').to_owned(),
+                cloud_url: sandbox.cloud_url.as_deref()?.trim_end_matches('/').to_owned(),
                 town_id: sandbox.town_id.clone(),
                 key: sandbox.key.clone(),
-                wants_token: sandbox.token_expires_at.is_some_and(|expiry| expiry < soon),
+                needs_token: sandbox.token_expires_at.is_some_and(|expiry| expiry < refresh_at),
             })
         })
         .collect()

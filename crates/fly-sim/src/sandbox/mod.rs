@@ -1,10 +1,8 @@
-//! The simulated sandbox: what runs on every started machine.
+//! The API and the heartbeats of the simulated sandboxes, which run on started machines.
 
 mod api;
-mod boot;
 mod heartbeat;
 mod rigs;
 
 pub(crate) use api::{answer, authorize};
-pub(crate) use boot::{Sandbox, boot};
-pub(crate) use heartbeat::call_home;
+pub(crate) use heartbeat::send_heartbeats;

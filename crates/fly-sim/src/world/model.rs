@@ -1,4 +1,4 @@
-//! What exists on the simulated Fly.
+//! The entities of the simulated Fly.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,77 +9,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::Next;
-use crate::sandbox::Sandbox;
+use super::event_queue::Transition;
+use crate::{machine_state::State, sandbox_process::Sandbox};
 
-/// Files by path, relative to the root they lie under.
+/// File contents by path, relative to the root of their file system.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
-
-/// State of a machine, as Fly spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "Fly's own words")]
-pub enum State {
-    Created,
-    Starting,
-    Started,
-    Stopping,
-    Stopped,
-    Restarting,
-    Suspending,
-    Suspended,
-    Replacing,
-    Failed,
-    LaunchFailed,
-    Destroying,
-    Destroyed,
-}
-
-impl State {
-    /// The word Fly uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Starting => "starting",
-            Self::Started => "started",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Restarting => "restarting",
-            Self::Suspending => "suspending",
-            Self::Suspended => "suspended",
-            Self::Replacing => "replacing",
-            Self::Failed => "failed",
-            Self::LaunchFailed => "launch_failed",
-            Self::Destroying => "destroying",
-            Self::Destroyed => "destroyed",
-        }
-    }
-
-    /// Gone, or about to be, whatever anybody does.
-    pub(crate) fn is_leaving(self) -> bool {
-        matches!(self, Self::LaunchFailed | Self::Destroying | Self::Destroyed)
-    }
-
-    /// Whether `destroy` is refused without force.
-    pub(crate) fn needs_force(self) -> bool {
-        !matches!(
-            self,
-            Self::Stopped
-                | Self::Suspended
-                | Self::Failed
-                | Self::LaunchFailed
-                | Self::Created
-                | Self::Destroying
-                | Self::Destroyed
-        )
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// An app: a namespace of machines, volumes and secrets.
 #[derive(Debug)]
@@ -92,20 +26,20 @@ pub(crate) struct App {
     pub(crate) access: AppAccess,
 }
 
-/// How an app looks to whoever calls. What is in it goes on living, its sandboxes answer as before.
+/// The access that API callers have to an app. The app's machines and sandboxes keep running either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppAccess {
-    /// As it is.
+    /// Full access.
     #[default]
     Open,
-    /// 404 on every call: as if the app were deleted, or its name wrong.
+    /// 404 on every call, as for a deleted app or a wrong name.
     NotFound,
-    /// 403 on every call: another organization's, or the token has lost its scope.
+    /// 403 on every call, as for an app of another organization or a token without the scope.
     Forbidden,
 }
 
-/// A secret of an app; every machine of the app finds it in its environment.
+/// A secret of an app. Every machine of the app has it in its environment.
 #[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) value: secrecy::SecretString,
@@ -120,7 +54,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A volume and the files on it.
+/// A volume and its files.
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
     pub(crate) id: String,
@@ -134,27 +68,27 @@ pub(crate) struct Volume {
     pub(crate) snapshot_retention: u64,
     pub(crate) auto_backup_enabled: bool,
     pub(crate) created_at: DateTime<Utc>,
-    pub(crate) born: Born,
-    /// Reads and lists know nothing of it before.
-    pub(crate) shown_from: Instant,
-    /// Its machine's host, too.
-    pub(crate) host: Host,
-    /// The machine that mounts it, until that machine is gone and the binding has been released.
+    pub(crate) creation: Creation,
+    /// Reads and lists omit the volume before this time.
+    pub(crate) visible_from: Instant,
+    /// The status of the host, which the machine of the volume shares.
+    pub(crate) host: HostStatus,
+    /// The machine that mounts the volume. It is cleared some time after the machine is destroyed.
     pub(crate) claimed_by: Option<String>,
-    /// Deleted: reads `pending_destroy`.
+    /// Set once the volume is deleted. Reads then show `pending_destroy`.
     pub(crate) deleted: bool,
     pub(crate) files: Files,
 }
 
-/// Whether the host that a volume lies on can be asked.
+/// The reachability of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Host {
+pub(crate) enum HostStatus {
     Up,
     Down,
 }
 
-impl Host {
-    /// Fly's `host_status`.
+impl HostStatus {
+    /// Returns the value of Fly's `host_status`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Up => "ok",
@@ -163,10 +97,10 @@ impl Host {
     }
 }
 
-/// When something came into being: for lists that lag and lists that miss the newest.
+/// The creation of an entity, for list order and for lists that lag or omit the newest entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Born {
-    pub(crate) order: u64,
+pub(crate) struct Creation {
+    pub(crate) sequence: u64,
     pub(crate) at: Instant,
 }
 
@@ -180,7 +114,7 @@ pub(crate) struct Lease {
     pub(crate) version: String,
 }
 
-/// One line of a machine's history.
+/// An entry of a machine's event log.
 #[derive(Debug, Clone)]
 pub(crate) struct MachineEvent {
     pub(crate) id: String,
@@ -202,43 +136,43 @@ pub(crate) struct Machine {
     pub(crate) private_ip: String,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
-    pub(crate) born: Born,
-    /// Reads and lists know nothing of it before.
-    pub(crate) shown_from: Instant,
-    /// The last state in which it was not on its way out: what a list that lags still shows.
-    pub(crate) last_alive: State,
-    /// Identifies the version of the configuration; Fly's `instance_id`.
+    pub(crate) creation: Creation,
+    /// Reads and lists omit the machine before this time.
+    pub(crate) visible_from: Instant,
+    /// The last state before the machine began to be destroyed. A stale list still shows it.
+    pub(crate) last_live_state: State,
+    /// The version of the configuration; Fly's `instance_id`.
     pub(crate) version: String,
-    /// Version and configuration, oldest first, the current one included.
+    /// Every version and its configuration, oldest first, including the current one.
     pub(crate) versions: Vec<(String, Map<String, Value>)>,
     pub(crate) config: Map<String, Value>,
     pub(crate) events: VecDeque<MachineEvent>,
     pub(crate) lease: Option<Lease>,
     pub(crate) cordoned: bool,
-    /// The secrets as they were when this version was made.
+    /// The app's secrets as of the creation of this version.
     pub(crate) secrets: BTreeMap<String, Secret>,
-    /// Counts changes of plan: what was scheduled before the last one no longer happens.
-    pub(crate) plan: u64,
-    /// `start` is refused as 'still active' until then.
+    /// Incremented by every new schedule. Events of an earlier schedule are void.
+    pub(crate) schedule_version: u64,
+    /// `start` is refused as 'still active' until this time.
     pub(crate) active_until: Option<Instant>,
-    /// Attempts of the restart policy since the last start.
+    /// The attempts of the restart policy since the last start.
     pub(crate) restarts: u64,
     pub(crate) rootfs: Files,
-    /// The host is down: nothing happens on it, and what should have happened waits.
+    /// Set while the host is down. Transitions are deferred meanwhile.
     pub(crate) host_down: bool,
-    /// What falls due as soon as the host is up again.
-    pub(crate) held: Option<Next>,
-    /// The process on the machine, once it serves.
+    /// The transition to apply when the host is up again.
+    pub(crate) deferred: Option<Transition>,
+    /// The sandbox process, once it serves.
     pub(crate) sandbox: Option<Sandbox>,
 }
 
 impl Machine {
-    /// The mounted volume and where it is mounted.
+    /// Returns the mounted volume and its mount point.
     pub(crate) fn mount(&self) -> Option<(&str, &str)> {
         mount_of(&self.config)
     }
 
-    /// Mounts another volume in the place of the present one, the running process included.
+    /// Replaces the mounted volume, also for the running process.
     pub(crate) fn remount(&mut self, volume: &str) {
         if let Some(mount) = self.config.get_mut("mounts").and_then(|mounts| mounts.get_mut(0)) {
             mount["volume"] = Value::from(volume);
@@ -248,19 +182,19 @@ impl Machine {
         }
     }
 
-    /// A string map of the configuration: `env`, `metadata`.
-    pub(crate) fn strings(&self, key: &str) -> BTreeMap<String, String> {
+    /// Returns a string map of the configuration, such as `env` or `metadata`.
+    pub(crate) fn string_map(&self, key: &str) -> BTreeMap<String, String> {
         let map = self.config.get(key).and_then(Value::as_object);
         map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
     }
 
-    /// Whether the machine is, or is about to be, gone.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.state.is_leaving()
+    /// Returns true if the machine is destroyed or is being destroyed.
+    pub(crate) fn is_destroyed_or_destroying(&self) -> bool {
+        self.state.is_destroyed_or_destroying()
     }
 }
 
-/// The first mount of a configuration: volume and path.
+/// Returns the volume and the path of the first mount of a configuration.
 pub(crate) fn mount_of(config: &Map<String, Value>) -> Option<(&str, &str)> {
     let mount = config.get("mounts")?.as_array()?.first()?;
     Some((mount.get("volume")?.as_str()?, mount.get("path")?.as_str()?))

@@ -1,19 +1,23 @@
-//! The world in Fly's JSON.
+//! Fly's JSON representations of the world's entities.
 
 use serde_json::{Map, Value, json};
 
-use super::{App, Machine, Secret, Volume, World, model::MachineEvent};
+use super::{
+    model::{App, Machine, MachineEvent, Secret, Volume},
+    state::World,
+};
 use crate::clock::rfc3339;
 
 const BYTES_PER_GB: u64 = 1 << 30;
 const BLOCK: u64 = 4096;
-/// How many events a machine object carries along.
+/// The number of events in a machine object.
 const EVENTS_SHOWN: usize = 20;
 
 impl World {
-    /// An app as `GET /apps/{app}` shows it.
+    /// Renders an app as in `GET /apps/{app}`.
     pub(crate) fn render_app(&self, app: &App) -> Value {
-        let machines = self.machines.values().filter(|machine| machine.app == app.name && !machine.is_leaving());
+        let machines =
+            self.machines.values().filter(|machine| machine.app == app.name && !machine.is_destroyed_or_destroying());
         let (machines, volumes) = (machines.count(), self.volumes.values().filter(|v| v.app == app.name).count());
         let status = if machines == 0 { "pending" } else { "deployed" };
         json!({
@@ -25,7 +29,7 @@ impl World {
 }
 
 impl Machine {
-    /// The machine as every call shows it; `summary` drops what the list's `summary=true` drops.
+    /// Renders the machine as in most calls. `summary` omits the fields that a list with `summary=true` omits.
     pub(crate) fn render(&self, summary: bool) -> Value {
         let mut shown = json!({
             "id": self.id, "name": self.name, "state": self.state, "region": self.region,
@@ -33,14 +37,7 @@ impl Machine {
             "created_at": rfc3339(self.created_at), "updated_at": rfc3339(self.updated_at),
         });
         if !summary {
-            if self.host_down {
-                shown["config"] = Value::Null;
-                shown["incomplete_config"] = json!({ "image": self.image() });
-                shown["host_status"] = json!("unreachable");
-            } else {
-                shown["config"] = Value::Object(self.config.clone());
-                shown["host_status"] = json!("ok");
-            }
+            self.render_config(&mut shown);
             shown["events"] = self.events.iter().take(EVENTS_SHOWN).map(MachineEvent::render).collect();
         }
         if self.cordoned {
@@ -49,7 +46,19 @@ impl Machine {
         shown
     }
 
-    /// The machine as the calls of an organization show it: no more of the configuration than guest, image, metadata.
+    /// Adds the configuration, of which only the image is known while the host is down.
+    fn render_config(&self, shown: &mut Value) {
+        if self.host_down {
+            shown["config"] = Value::Null;
+            shown["incomplete_config"] = json!({ "image": self.image() });
+            shown["host_status"] = json!("unreachable");
+        } else {
+            shown["config"] = Value::Object(self.config.clone());
+            shown["host_status"] = json!("ok");
+        }
+    }
+
+    /// Renders the machine as in the calls of an organization: its configuration has guest, image and metadata only.
     pub(crate) fn render_for_org(&self) -> Value {
         let kept = ["guest", "image", "metadata"];
         let config: Map<String, Value> = self
@@ -65,7 +74,7 @@ impl Machine {
         })
     }
 
-    /// The image the machine runs, as given in its configuration.
+    /// Returns the image in the configuration of the machine.
     pub(crate) fn image(&self) -> &str {
         self.config.get("image").and_then(Value::as_str).unwrap_or_default()
     }
@@ -85,7 +94,7 @@ impl Machine {
 }
 
 impl MachineEvent {
-    /// One entry of `events`.
+    /// Renders an entry of `events`.
     pub(crate) fn render(&self) -> Value {
         let mut shown = json!({
             "id": self.id, "type": self.kind, "status": self.status, "source": self.source,
@@ -99,12 +108,12 @@ impl MachineEvent {
 }
 
 impl Volume {
-    /// State as Fly shows it.
+    /// Returns the state in Fly's spelling.
     pub(crate) fn state(&self) -> &'static str {
         if self.deleted { "pending_destroy" } else { "created" }
     }
 
-    /// The volume as every call shows it.
+    /// Renders the volume as in most calls.
     pub(crate) fn render(&self) -> Value {
         let total = self.size_gb * BYTES_PER_GB;
         let used: u64 = self.files.values().map(|file| file.len() as u64).sum();
@@ -119,7 +128,7 @@ impl Volume {
         })
     }
 
-    /// The volume as the calls of an organization show it.
+    /// Renders the volume as in the calls of an organization.
     pub(crate) fn render_for_org(&self) -> Value {
         let mut shown = self.render();
         shown["app_name"] = json!(self.app);
@@ -129,7 +138,7 @@ impl Volume {
 }
 
 impl Secret {
-    /// The secret without its value.
+    /// Renders the secret without its value.
     pub(crate) fn render(&self, name: &str) -> Value {
         json!({
             "name": name, "digest": self.digest,

@@ -1,4 +1,4 @@
-//! The world behind a lock, and the news that it changed.
+//! The world behind a lock, with notification of changes.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,9 +8,9 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::World;
+use super::state::World;
 
-/// A handle on the one world. No lock is held across an await.
+/// A handle on the shared world. The lock is never held across an await.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedWorld {
     world: Arc<Mutex<World>>,
@@ -22,58 +22,64 @@ impl SharedWorld {
         Self { world: Arc::new(Mutex::new(world)), changes: watch::Sender::new(0) }
     }
 
-    /// Changes the world as it is now, and tells everybody who waits.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let answer = {
+    /// Advances the world to the current time, updates it and notifies all waiters.
+    pub(crate) fn update<T>(&self, update: impl FnOnce(&mut World) -> T) -> T {
+        let result = {
             let mut world = self.lock();
-            world.settle(Instant::now());
-            change(&mut world)
+            world.advance_to(Instant::now());
+            update(&mut world)
         };
-        self.changes.send_modify(|count| *count += 1);
-        answer
+        self.notify();
+        result
     }
 
-    /// Looks at the world as it is now.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        let (answer, happened) = {
+    /// Advances the world to the current time and reads it.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        let (result, has_changed) = {
             let mut world = self.lock();
-            let happened = world.settle(Instant::now());
-            (look(&world), happened)
+            let has_changed = world.advance_to(Instant::now());
+            (read(&world), has_changed)
         };
-        if happened {
-            self.changes.send_modify(|count| *count += 1);
+        if has_changed {
+            self.notify();
         }
-        answer
+        result
     }
 
-    /// Looks again after every change until `look` finds what it wants or `deadline` has passed; then the last look.
-    pub(crate) async fn watch<T>(&self, deadline: Instant, mut look: impl FnMut(&World) -> Option<T>) -> Option<T> {
-        let mut news = self.changes.subscribe();
+    /// Reads the world after every change until `read` returns a value or `deadline` has passed.
+    ///
+    /// It reads once more after the deadline.
+    pub(crate) async fn wait_for<T>(&self, deadline: Instant, mut read: impl FnMut(&World) -> Option<T>) -> Option<T> {
+        let mut changes = self.changes.subscribe();
         loop {
-            news.borrow_and_update();
-            if let Some(found) = self.look(&mut look) {
+            changes.borrow_and_update();
+            if let Some(found) = self.read(&mut read) {
                 return Some(found);
             }
-            // The sender lives as long as `self`: the only error of `changed` cannot occur.
-            if tokio::time::timeout_at(deadline, news.changed()).await.is_err() {
-                return self.look(&mut look);
+            // `changed` cannot fail, because `self` owns the sender.
+            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                return self.read(&mut read);
             }
         }
     }
 
-    /// Makes scheduled events happen on time while nobody looks. Ends with `cancel`.
-    pub(crate) async fn keep_time(self, cancel: CancellationToken) {
-        const FAR: Duration = Duration::from_secs(24 * 60 * 60);
-        let mut news = self.changes.subscribe();
+    /// Applies scheduled events when they are due, until `cancel` is cancelled.
+    pub(crate) async fn run_clock(self, cancel: CancellationToken) {
+        const MAX_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+        let mut changes = self.changes.subscribe();
         loop {
-            news.borrow_and_update();
-            let next = self.look(World::next_due).unwrap_or_else(|| Instant::now() + FAR);
+            changes.borrow_and_update();
+            let next = self.read(World::next_due).unwrap_or_else(|| Instant::now() + MAX_SLEEP);
             tokio::select! {
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep_until(next) => {}
-                _ = news.changed() => {}
+                _ = changes.changed() => {}
             }
         }
+    }
+
+    fn notify(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {

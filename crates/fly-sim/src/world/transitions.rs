@@ -1,4 +1,4 @@
-//! What time does: the states a machine passes through, and how volumes come free.
+//! The transitions of machines and volumes over time.
 
 use std::time::Duration;
 
@@ -6,52 +6,70 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Due, Machine, Next, State, World, model::MachineEvent};
-use crate::sandbox;
+use super::{
+    event_queue::{ScheduledEvent, Transition},
+    model::{Machine, MachineEvent},
+    state::World,
+};
+use crate::{machine_state::State, sandbox_process};
 
 /// Fly's default for `restart.max_retries`.
 const DEFAULT_RETRIES: u64 = 10;
 
-const LEAST_BACKOFF: Duration = Duration::from_millis(1);
+/// The minimum delay before a restart. Without one, a process that cannot boot under the policy `always` would be
+/// restarted endlessly at the same instant.
+const MIN_RESTART_BACKOFF: Duration = Duration::from_millis(1);
 
-/// Why a process ended.
+/// The reason for the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Exit {
+pub(crate) struct ProcessExit {
     pub(crate) code: i64,
-    /// The signal that ended it; 0 for none.
+    /// The signal that ended the process, or 0.
     pub(crate) signal: i64,
     pub(crate) oom_killed: bool,
     pub(crate) requested: bool,
 }
 
-impl Exit {
-    /// A stop somebody asked for.
+impl ProcessExit {
+    /// A requested stop.
     pub(crate) const REQUESTED: Self = Self { code: 0, signal: 0, oom_killed: false, requested: true };
-    /// The process gave up by itself.
+    /// A process that failed on its own.
     pub(crate) const CRASH: Self = Self { code: 1, signal: 0, oom_killed: false, requested: false };
 }
 
 impl World {
-    /// Starts the machine's next stretch of life: new state, and what follows after `delay`. Whatever was scheduled
-    /// for the machine before is void.
-    pub(crate) fn redirect(&mut self, id: &str, state: State, follow: Option<(Duration, Next)>) {
+    /// Applies every event that is due at `now`, in order. Returns true if there was one.
+    pub(crate) fn advance_to(&mut self, now: Instant) -> bool {
+        let mut has_changed = false;
+        while let Some((at, event)) = self.events.pop_due(now) {
+            self.now = self.now.max(at);
+            self.apply_event(event);
+            has_changed = true;
+        }
+        self.now = self.now.max(now);
+        has_changed
+    }
+
+    /// Sets the state of a machine and schedules the next transition after its delay. Earlier schedules become void.
+    pub(crate) fn transition_to(&mut self, id: &str, state: State, following: Option<(Duration, Transition)>) {
         let (now, wall) = (self.now(), self.wall());
         let Some(machine) = self.machines.get_mut(id) else { return };
-        machine.plan += 1;
-        machine.held = None;
+        machine.schedule_version += 1;
+        machine.deferred = None;
         machine.state = state;
-        if !state.is_leaving() {
-            machine.last_alive = state;
+        if !state.is_destroyed_or_destroying() {
+            machine.last_live_state = state;
         }
         machine.updated_at = wall;
-        let plan = machine.plan;
-        if let Some((delay, next)) = follow {
-            self.agenda.schedule(now + delay, Due::Machine { id: id.to_owned(), plan, next });
+        let schedule_version = machine.schedule_version;
+        if let Some((delay, next)) = following {
+            let event = ScheduledEvent::Machine { id: id.to_owned(), schedule_version, next };
+            self.events.schedule(now + delay, event);
         }
     }
 
-    /// Writes a line into the machine's history.
-    pub(crate) fn record(&mut self, id: &str, kind: &'static str, source: &'static str, request: Option<Value>) {
+    /// Adds an entry to the event log of a machine.
+    pub(crate) fn record_event(&mut self, id: &str, kind: &'static str, source: &'static str, request: Option<Value>) {
         let at = self.wall();
         let event_id = self.ids.ulid(at);
         if let Some(machine) = self.machines.get_mut(id) {
@@ -60,17 +78,17 @@ impl World {
         }
     }
 
-    /// Begins to start the machine, as `start` and the end of a preparation do.
+    /// Begins the start of a machine, which is in the state `via` until it has booted.
     pub(crate) fn begin_start(&mut self, id: &str, via: State) {
         let boot = self.settings.timing.boot;
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.restarts = 0;
-        self.redirect(id, via, Some((boot, Next::Booted)));
-        self.record(id, "start", "user", None);
+        self.transition_to(id, via, Some((boot, Transition::Booted)));
+        self.record_event(id, "start", "user", None);
     }
 
-    /// Ends the process on the machine and records why.
-    pub(crate) fn end_process(&mut self, id: &str, exit: Exit, restarting: bool) {
+    /// Ends the process of a machine and records the reason.
+    pub(crate) fn end_process(&mut self, id: &str, exit: ProcessExit, restarting: bool) {
         let exited_at = self.wall().timestamp_millis();
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.sandbox = None;
@@ -83,155 +101,160 @@ impl World {
             },
             "restart_count": machine.restarts,
         });
-        self.record(id, "exit", "flyd", Some(request));
+        self.record_event(id, "exit", "flyd", Some(request));
     }
 
-    /// The old version's process makes room for the new one. Fly records that as not requested.
-    pub(crate) fn end_replaced_process(&mut self, id: &str) {
-        self.end_process(id, Exit { code: 0, signal: 0, oom_killed: false, requested: false }, false);
+    /// Ends the process of the old version during an update. Fly records such an exit as not requested.
+    pub(crate) fn end_process_for_update(&mut self, id: &str) {
+        self.end_process(id, ProcessExit { code: 0, signal: 0, oom_killed: false, requested: false }, false);
     }
 
-    /// Somebody asked for the end of the process, and another one follows.
-    pub(crate) fn end_requested_process(&mut self, id: &str) {
-        self.end_process(id, Exit::REQUESTED, true);
+    /// Ends the process of a machine that is being restarted.
+    pub(crate) fn end_process_for_restart(&mut self, id: &str) {
+        self.end_process(id, ProcessExit::REQUESTED, true);
     }
 
-    /// A signal ends the process.
+    /// Ends the process of a machine with SIGKILL.
     pub(crate) fn kill_process(&mut self, id: &str) {
-        self.process_exits(id, Exit { code: 137, signal: 9, oom_killed: false, requested: false });
+        self.handle_process_exit(id, ProcessExit { code: 137, signal: 9, oom_killed: false, requested: false });
     }
 
-    /// The process exits by itself: the restart policy decides what becomes of the machine.
-    pub(crate) fn process_exits(&mut self, id: &str, exit: Exit) {
-        // Never zero: a process that cannot boot under the policy `always` must not stop the world's clock.
-        let backoff = self.settings.timing.restart_backoff.max(LEAST_BACKOFF);
+    /// Ends the process of a machine and applies `auto_destroy` or the restart policy.
+    pub(crate) fn handle_process_exit(&mut self, id: &str, exit: ProcessExit) {
+        let backoff = self.settings.timing.restart_backoff.max(MIN_RESTART_BACKOFF);
         let Some(machine) = self.machines.get_mut(id) else { return };
         if machine.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false) {
             self.end_process(id, exit, false);
             self.begin_destroy(id);
-        } else if restarts_again(machine, exit) {
+        } else if restarts_after(machine, exit) {
             machine.restarts += 1;
             self.end_process(id, exit, true);
-            self.redirect(id, State::Restarting, Some((backoff, Next::Retry)));
-            self.record(id, "restart", "flyd", None);
+            self.transition_to(id, State::Restarting, Some((backoff, Transition::Retry)));
+            self.record_event(id, "restart", "flyd", None);
         } else {
-            self.redirect(id, State::Stopped, None);
+            self.transition_to(id, State::Stopped, None);
             self.end_process(id, exit, false);
         }
     }
 
-    /// Begins to take the machine away, whatever it does.
+    /// Begins the destruction of a machine in any state.
     pub(crate) fn begin_destroy(&mut self, id: &str) {
-        let delay = self.settings.timing.destroy;
-        if let Some(machine) = self.machines.get_mut(id) {
-            machine.sandbox = None;
-        }
-        self.redirect(id, State::Destroying, Some((delay, Next::Destroyed)));
-        self.record(id, "destroy", "user", None);
+        self.destroy_via(id, State::Destroying);
+        self.record_event(id, "destroy", "user", None);
     }
 
-    /// The machine cannot be launched: it says so and goes away by itself.
+    /// Fails the launch of a machine, which is destroyed after that.
     pub(crate) fn fail_launch(&mut self, id: &str) {
+        self.destroy_via(id, State::LaunchFailed);
+        self.record_event(id, "launch", "flyd", None);
+    }
+
+    fn destroy_via(&mut self, id: &str, state: State) {
         let delay = self.settings.timing.destroy;
         if let Some(machine) = self.machines.get_mut(id) {
             machine.sandbox = None;
         }
-        self.redirect(id, State::LaunchFailed, Some((delay, Next::Destroyed)));
-        self.record(id, "launch", "flyd", None);
+        self.transition_to(id, state, Some((delay, Transition::Destroyed)));
     }
 
-    /// Forgets the deleted volume after `delay`.
-    pub(crate) fn forget_volume_after(&mut self, id: &str, delay: Duration) {
-        self.agenda.schedule(self.now() + delay, Due::VolumeForgotten { id: id.to_owned() });
+    /// Schedules the removal of a deleted volume.
+    pub(crate) fn schedule_volume_removal(&mut self, id: &str, delay: Duration) {
+        self.events.schedule(self.now() + delay, ScheduledEvent::VolumeRemoved { id: id.to_owned() });
     }
 
-    pub(super) fn apply(&mut self, due: Due) {
-        match due {
-            Due::Machine { id, plan, next } => {
-                let machine = self.machines.get_mut(&id).filter(|machine| machine.plan == plan);
-                match machine {
-                    Some(machine) if machine.host_down => machine.held = Some(next),
-                    Some(_) => self.advance(&id, next),
-                    None => {}
-                }
+    fn apply_event(&mut self, event: ScheduledEvent) {
+        match event {
+            ScheduledEvent::Machine { id, schedule_version, next } => {
+                self.apply_or_defer_transition(&id, schedule_version, next);
             }
-            Due::VolumeReleased { id, machine } => {
-                if let Some(volume) = self.volumes.get_mut(&id)
-                    && volume.claimed_by.as_deref() == Some(machine.as_str())
-                {
-                    volume.claimed_by = None;
-                }
-            }
-            Due::VolumeForgotten { id } => {
+            ScheduledEvent::VolumeReleased { id, machine } => self.release_volume(&id, &machine),
+            ScheduledEvent::VolumeRemoved { id } => {
                 self.volumes.remove(&id);
             }
         }
     }
 
-    pub(super) fn advance(&mut self, id: &str, next: Next) {
-        let (boot, quiet) = (self.settings.timing.boot, self.settings.timing.quiesce);
-        match next {
-            Next::Launch => {
-                self.redirect(id, State::Starting, Some((boot, Next::Booted)));
-                self.record(id, "start", "flyd", None);
-            }
-            Next::Prepared => self.redirect(id, State::Stopped, None),
-            Next::Booted => self.booted(id),
-            Next::SandboxUp => self.sandbox_up(id),
-            Next::Retry => self.redirect(id, State::Starting, Some((boot, Next::Booted))),
-            Next::Stopped => {
-                self.redirect(id, State::Stopped, None);
-                self.end_process(id, Exit::REQUESTED, false);
-                let until = self.now() + quiet;
-                if let Some(machine) = self.machines.get_mut(id) {
-                    machine.active_until = Some(until);
-                }
-            }
-            Next::Suspended => self.redirect(id, State::Suspended, None),
-            Next::Replaced(State::Started) => self.booted(id),
-            Next::Replaced(state) => self.redirect(id, state, None),
-            Next::Destroyed => self.destroyed(id),
+    fn apply_or_defer_transition(&mut self, id: &str, schedule_version: u64, next: Transition) {
+        match self.machines.get_mut(id).filter(|machine| machine.schedule_version == schedule_version) {
+            Some(machine) if machine.host_down => machine.deferred = Some(next),
+            Some(_) => self.apply_transition(id, next),
+            None => {}
         }
     }
 
-    fn booted(&mut self, id: &str) {
-        let sandbox_boot = self.settings.timing.sandbox_boot;
-        self.redirect(id, State::Started, Some((sandbox_boot, Next::SandboxUp)));
-        self.record(id, "start", "flyd", None);
+    fn release_volume(&mut self, id: &str, machine: &str) {
+        if let Some(volume) = self.volumes.get_mut(id)
+            && volume.claimed_by.as_deref() == Some(machine)
+        {
+            volume.claimed_by = None;
+        }
     }
 
-    fn sandbox_up(&mut self, id: &str) {
+    pub(super) fn apply_transition(&mut self, id: &str, next: Transition) {
+        let boot = self.settings.timing.boot;
+        match next {
+            Transition::Launch => {
+                self.transition_to(id, State::Starting, Some((boot, Transition::Booted)));
+                self.record_event(id, "start", "flyd", None);
+            }
+            Transition::Prepared => self.transition_to(id, State::Stopped, None),
+            Transition::Booted => self.finish_boot(id),
+            Transition::SandboxUp => self.start_sandbox(id),
+            Transition::Retry => self.transition_to(id, State::Starting, Some((boot, Transition::Booted))),
+            Transition::Stopped => self.finish_stop(id),
+            Transition::Suspended => self.transition_to(id, State::Suspended, None),
+            Transition::Replaced(State::Started) => self.finish_boot(id),
+            Transition::Replaced(state) => self.transition_to(id, state, None),
+            Transition::Destroyed => self.finish_destroy(id),
+        }
+    }
+
+    fn finish_boot(&mut self, id: &str) {
+        let sandbox_boot = self.settings.timing.sandbox_boot;
+        self.transition_to(id, State::Started, Some((sandbox_boot, Transition::SandboxUp)));
+        self.record_event(id, "start", "flyd", None);
+    }
+
+    fn start_sandbox(&mut self, id: &str) {
         let Some(machine) = self.machines.get_mut(id) else { return };
         let mounted = machine.mount().map(|(volume, _)| volume.to_owned());
         let secrets = machine.secrets.iter().map(|(name, secret)| (name.clone(), secret.value.expose_secret().into()));
-        let environment = secrets.chain(machine.strings("env")).collect();
-        match sandbox::boot(&environment, mounted) {
+        let environment = secrets.chain(machine.string_map("env")).collect();
+        match sandbox_process::boot(&environment, mounted) {
             Ok(process) => {
                 machine.restarts = 0;
                 machine.sandbox = process;
             }
-            Err(reason) => {
-                tracing::info!(machine.id = %id, %reason, "the simulated sandbox refuses to boot");
-                self.process_exits(id, Exit::CRASH);
+            Err(error) => {
+                tracing::info!(machine.id = %id, %error, "simulated sandbox failed to boot");
+                self.handle_process_exit(id, ProcessExit::CRASH);
             }
         }
     }
 
-    fn destroyed(&mut self, id: &str) {
-        self.redirect(id, State::Destroyed, None);
-        self.record(id, "destroy", "flyd", None);
+    fn finish_stop(&mut self, id: &str) {
+        self.transition_to(id, State::Stopped, None);
+        self.end_process(id, ProcessExit::REQUESTED, false);
+        let until = self.now() + self.settings.timing.quiesce;
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.active_until = Some(until);
+        }
+    }
+
+    fn finish_destroy(&mut self, id: &str) {
+        self.transition_to(id, State::Destroyed, None);
+        self.record_event(id, "destroy", "flyd", None);
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.lease = None;
         if let Some((volume, _)) = machine.mount() {
-            let due = Due::VolumeReleased { id: volume.to_owned(), machine: id.to_owned() };
-            let at: Instant = self.now() + self.settings.timing.volume_release;
-            self.agenda.schedule(at, due);
+            let event = ScheduledEvent::VolumeReleased { id: volume.to_owned(), machine: id.to_owned() };
+            self.events.schedule(self.now + self.settings.timing.volume_release, event);
         }
     }
 }
 
-/// Whether the restart policy gives the process another attempt.
-fn restarts_again(machine: &Machine, exit: Exit) -> bool {
+/// Returns true if the restart policy starts another attempt.
+fn restarts_after(machine: &Machine, exit: ProcessExit) -> bool {
     let restart = machine.config.get("restart");
     let field = |key: &str| restart.and_then(|restart| restart.get(key));
     let retries = field("max_retries").and_then(Value::as_u64).filter(|retries| *retries > 0);

@@ -2,10 +2,10 @@ use fly_sim::{AppAccess, SimConfig};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Fly, answered, error, plain};
+use crate::client::{Fly, error, minimal, send};
 
 #[tokio::test]
-async fn an_app_is_made_under_either_spelling_and_read_back() {
+async fn app_is_created_under_either_field_name() {
     let fly = Fly::fast().await;
     for (field, name) in [("name", "one"), ("app_name", "two")] {
         let (status, made) = fly.post("/v1/apps", json!({ field: name, "org_slug": "personal" })).await;
@@ -22,7 +22,7 @@ async fn an_app_is_made_under_either_spelling_and_read_back() {
 }
 
 #[tokio::test]
-async fn an_app_name_is_taken_once_in_all_of_fly() {
+async fn app_name_is_unique_in_all_of_fly() {
     let fly = Fly::fast().await;
     fly.sim.create_foreign_app("theirs").unwrap();
     let taken = (422, json!({ "error": "Validation failed: Name has already been taken", "status": "name_taken" }));
@@ -33,10 +33,10 @@ async fn an_app_name_is_taken_once_in_all_of_fly() {
 }
 
 #[tokio::test]
-async fn an_app_can_vanish_from_sight_while_everything_in_it_lives() {
+async fn machines_keep_running_while_app_is_inaccessible() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
-    let id = fly.started(plain("town")).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.start_machine(minimal("town")).await;
     for (access, want) in
         [(AppAccess::NotFound, error(404, "app not found")), (AppAccess::Forbidden, error(403, "unauthorized"))]
     {
@@ -55,7 +55,7 @@ async fn an_app_can_vanish_from_sight_while_everything_in_it_lives() {
 }
 
 #[tokio::test]
-async fn personal_is_whatever_the_own_organization_is_called() {
+async fn personal_is_an_alias_of_the_own_organization() {
     let fly = Fly::start(SimConfig { org_slug: "kilo".to_owned(), ..SimConfig::fast() }).await;
     assert_eq!(fly.post("/v1/apps", json!({ "name": "one", "org_slug": "personal" })).await.0, 201);
     assert_eq!(fly.get("/v1/apps/one").await.1["organization"]["slug"], "kilo");
@@ -66,7 +66,7 @@ async fn personal_is_whatever_the_own_organization_is_called() {
 }
 
 #[tokio::test]
-async fn a_bad_app_name_is_refused() {
+async fn invalid_app_name_is_refused() {
     let fly = Fly::fast().await;
     let text = "Validation failed: Name under 63 chars using numbers, lowercase letters and dashes";
     for name in ["Big", "under_score", &"a".repeat(63)] {
@@ -76,10 +76,10 @@ async fn a_bad_app_name_is_refused() {
 }
 
 #[tokio::test]
-async fn deleting_an_app_takes_everything_along() {
+async fn delete_app_deletes_its_machines_and_volumes() {
     let fly = Fly::fast().await;
-    fly.volume("data").await;
-    let id = fly.machine(plain("town")).await;
+    fly.create_volume("data").await;
+    let id = fly.create_machine(minimal("town")).await;
     assert_eq!(fly.delete("/v1/apps/mill").await, (202, Value::Null));
     assert_eq!(fly.get(&format!("machines/{id}")).await, error(404, "app not found"));
     assert_eq!(fly.delete("/v1/apps/mill").await, error(404, "app not found"));
@@ -87,7 +87,7 @@ async fn deleting_an_app_takes_everything_along() {
 }
 
 #[tokio::test]
-async fn secrets_are_counted_and_never_shown_unasked() {
+async fn secret_values_are_shown_on_request_only() {
     let fly = Fly::fast().await;
     let (status, set) = fly.post("secrets/TOKEN", json!({ "value": "canary" })).await;
     assert_eq!((status, &set["version"], &set["name"]), (201, &json!(1), &json!("TOKEN")));
@@ -102,10 +102,10 @@ async fn secrets_are_counted_and_never_shown_unasked() {
 }
 
 #[tokio::test]
-async fn a_machine_waits_for_no_version_of_secrets_that_is_not_there() {
+async fn create_is_refused_for_unknown_secrets_version() {
     let fly = Fly::fast().await;
     let version = fly.sim.set_app_secret("mill", "A", "b".into()).unwrap();
-    let mut body = plain("town");
+    let mut body = minimal("town");
     body["min_secrets_version"] = json!(version + 1);
     assert_eq!(fly.post("machines", body.clone()).await.0, 412);
     body["min_secrets_version"] = json!(version);
@@ -113,18 +113,18 @@ async fn a_machine_waits_for_no_version_of_secrets_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn regions_are_told_to_everybody_with_capital_keys() {
+async fn regions_need_no_token_and_have_capitalized_keys() {
     let fly = Fly::fast().await;
-    let (status, body) = answered(fly.bare(Method::GET, "/v1/platform/regions")).await;
+    let (status, body) = send(fly.unauthenticated(Method::GET, "/v1/platform/regions")).await;
     assert_eq!((status, &body["Nearest"]), (200, &json!("iad")));
     assert!(body["Regions"].as_array().unwrap().iter().any(|region| region["code"] == "fra"));
 }
 
 #[tokio::test]
-async fn an_organization_sees_the_machines_and_volumes_of_all_its_apps() {
+async fn organization_lists_machines_and_volumes_of_its_apps() {
     let fly = Fly::fast().await;
-    fly.volume("data").await;
-    fly.machine(plain("town")).await;
+    fly.create_volume("data").await;
+    fly.create_machine(minimal("town")).await;
     let (_, machines) = fly.get("/v1/orgs/personal/machines").await;
     assert_eq!(machines["machines"][0]["app_name"], "mill");
     assert_eq!(machines["error_regions"], json!([]));

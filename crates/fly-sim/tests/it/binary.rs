@@ -9,7 +9,7 @@ use nix::{
 };
 
 #[tokio::test]
-async fn the_program_prints_its_address_and_ends_when_told() {
+async fn program_prints_its_address_and_exits_on_sigterm() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fly-sim"))
         .args(["--listen", "127.0.0.1:0", "--timing", "fast", "--app", "mill"])
         .stdout(Stdio::piped())
@@ -20,6 +20,6 @@ async fn the_program_prints_its_address_and_ends_when_told() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let app = http.get(format!("{}/v1/apps/mill", url.trim())).bearer_auth("token").send().await;
     kill(Pid::from_raw(program.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    assert!(program.wait().unwrap().success(), "a clean end");
+    assert!(program.wait().unwrap().success(), "exit status");
     assert_eq!(app.unwrap().status(), 200);
 }

@@ -1,4 +1,4 @@
-//! A client of the Machines API that hides nothing: status and body as they come.
+//! A minimal client of the Machines API, which returns statuses and bodies unchanged.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use fly_sim::{FlySim, Side, SimConfig};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-/// The app that every test has.
+/// The app that every simulator in these tests has.
 pub(crate) const APP: &str = "mill";
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Of what a test looks at while it lasts: longer than the looks take on a busy machine.
-pub(crate) const A_WHILE: Duration = Duration::from_secs(3);
+const UNTIL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The duration of a state that a test observes. It is longer than the observation takes on a busy machine.
+pub(crate) const OBSERVABLE: Duration = Duration::from_secs(3);
 
-/// A simulator and a client of it. When it goes, no answer may have broken Fly's contract.
+/// A simulator and its client. Dropping it checks that every answer matched Fly's document.
 pub(crate) struct Fly {
     pub(crate) sim: FlySim,
     http: Client,
 }
 
-/// Status and body; the body is null when there is none and a text when it is no JSON.
+/// A status and a body, which is null if empty and a text if it is not JSON.
 pub(crate) type Answer = (u16, Value);
 
 impl Fly {
@@ -32,87 +32,87 @@ impl Fly {
         Self::start(SimConfig::fast()).await
     }
 
-    /// A request with a token; `path` below `/v1/apps/{app}` when it does not begin with `/`.
+    /// Returns a request with a token. A `path` without a leading `/` is below `/v1/apps/{app}`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/v1/apps/{APP}/{path}") };
         self.http.request(method, format!("{}{path}", self.sim.url())).bearer_auth("token")
     }
 
-    /// A request without a token.
-    pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    /// Returns a request without a token.
+    pub(crate) fn unauthenticated(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.sim.url()))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        answered(self.request(Method::GET, path)).await
+        send(self.request(Method::GET, path)).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         let request = self.request(Method::POST, path);
-        answered(if body.is_null() { request } else { request.json(&body) }).await
+        send(if body.is_null() { request } else { request.json(&body) }).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
-        answered(self.request(Method::PUT, path).json(&body)).await
+        send(self.request(Method::PUT, path).json(&body)).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
-        answered(self.request(Method::DELETE, path)).await
+        send(self.request(Method::DELETE, path)).await
     }
 
-    /// Makes a machine that must be made; its id.
-    pub(crate) async fn machine(&self, body: Value) -> String {
+    /// Creates a machine and returns its id.
+    pub(crate) async fn create_machine(&self, body: Value) -> String {
         let (status, machine) = self.post("machines", body).await;
         assert_eq!(status, 200, "{machine}");
         machine["id"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a machine and waits until it is started; its id.
-    pub(crate) async fn started(&self, body: Value) -> String {
-        let id = self.machine(body).await;
-        self.reach(&id, "started").await;
+    /// Creates a machine, waits until it is started, and returns its id.
+    pub(crate) async fn start_machine(&self, body: Value) -> String {
+        let id = self.create_machine(body).await;
+        self.wait_for(&id, "started").await;
         id
     }
 
-    /// Makes a volume that must be made; its id.
-    pub(crate) async fn volume(&self, name: &str) -> String {
+    /// Creates a volume and returns its id.
+    pub(crate) async fn create_volume(&self, name: &str) -> String {
         let (status, volume) = self.post("volumes", json!({ "name": name, "region": "iad", "size_gb": 1 })).await;
         assert_eq!(status, 200, "{volume}");
         volume["id"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the machine is in the state.
-    pub(crate) async fn reach(&self, id: &str, state: &str) {
+    pub(crate) async fn wait_for(&self, id: &str, state: &str) {
         let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=30")).await;
         assert_eq!(answer.0, 200, "{answer:?}");
     }
 
-    /// Asks again until the answer has that status; the answer.
-    pub(crate) async fn until(&self, status: u16, mut ask: impl AsyncFnMut() -> Answer) -> Value {
-        let asking = async {
+    /// Repeats a call until it answers with the status, and returns the body.
+    pub(crate) async fn until(&self, status: u16, mut call: impl AsyncFnMut() -> Answer) -> Value {
+        let polling = async {
             loop {
-                let answer = ask().await;
+                let answer = call().await;
                 if answer.0 == status {
                     return answer.1;
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.expect("the status should have come")
+        tokio::time::timeout(UNTIL_TIMEOUT, polling).await.expect("the status should have been answered in time")
     }
 }
 
 impl Drop for Fly {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let broken: Vec<_> = self.sim.violations().into_iter().filter(|v| v.side == Side::Response).collect();
-            assert_eq!(broken, [], "answers that Fly's document does not know");
+            let violations: Vec<_> = self.sim.violations().into_iter().filter(|v| v.side == Side::Response).collect();
+            assert_eq!(violations, [], "answers that do not match Fly's document");
         }
     }
 }
 
-/// Sends the request; status and body.
-pub(crate) async fn answered(request: RequestBuilder) -> Answer {
+/// Sends a request and returns the answer.
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
@@ -122,19 +122,19 @@ pub(crate) async fn answered(request: RequestBuilder) -> Answer {
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// The smallest machine.
-pub(crate) fn plain(name: &str) -> Value {
+/// Returns the body of a minimal machine.
+pub(crate) fn minimal(name: &str) -> Value {
     json!({ "name": name, "region": "iad", "config": { "image": "registry.fly.io/img:1" } })
 }
 
-/// The smallest machine with a volume.
+/// Returns the body of a minimal machine with a volume.
 pub(crate) fn mounting(name: &str, volume: &str) -> Value {
-    let mut body = plain(name);
+    let mut body = minimal(name);
     body["config"]["mounts"] = json!([{ "volume": volume, "path": "/home/gt/data" }]);
     body
 }
 
-/// Fly's error shape.
+/// Returns an error answer in Fly's format.
 pub(crate) fn error(status: u16, text: &str) -> Answer {
     (status, json!({ "error": text }))
 }

@@ -4,12 +4,12 @@ use fly_sim::{Call, Capacity, Death, Effect, Fault, SimConfig, State, Timing};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::client::{A_WHILE, Fly, error, mounting, plain};
+use crate::client::{Fly, OBSERVABLE, error, minimal, mounting};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::test]
-async fn a_dropped_request_does_nothing_and_a_dropped_answer_hides_what_was_done() {
+async fn dropped_request_is_not_executed_and_dropped_answer_is() {
     let fly = Fly::fast().await;
     let volume = json!({ "name": "data", "region": "iad" });
     for (effect, volumes) in [(Effect::DropRequest, 0), (Effect::DropAnswer, 1)] {
@@ -22,19 +22,19 @@ async fn a_dropped_request_does_nothing_and_a_dropped_answer_hides_what_was_done
 }
 
 #[tokio::test]
-async fn an_answer_can_lie_before_and_after_the_deed() {
+async fn faked_answer_replaces_or_follows_execution() {
     let fly = Fly::fast().await;
     fly.sim.inject(Fault::at(Call::CreateMachine, Effect::server_error()));
-    assert_eq!(fly.post("machines", plain("town")).await, error(500, "internal server error"));
+    assert_eq!(fly.post("machines", minimal("town")).await, error(500, "internal server error"));
     assert_eq!(fly.sim.machines().len(), 0);
-    let late = Effect::ApplyThenAnswer { status: 504, body: json!("gateway timeout") };
-    fly.sim.inject(Fault::at(Call::CreateMachine, late));
-    assert_eq!(fly.post("machines", plain("town")).await, (504, json!("gateway timeout")));
+    let timeout = Effect::ApplyThenAnswer { status: 504, body: json!("gateway timeout") };
+    fly.sim.inject(Fault::at(Call::CreateMachine, timeout));
+    assert_eq!(fly.post("machines", minimal("town")).await, (504, json!("gateway timeout")));
     assert_eq!(fly.sim.machines().len(), 1);
 }
 
 #[tokio::test]
-async fn every_disguise_of_missing_capacity_has_flys_words() {
+async fn every_capacity_error_has_fly_status_and_code() {
     let fly = Fly::fast().await;
     let mut seen = Vec::new();
     for capacity in Capacity::ALL {
@@ -62,7 +62,7 @@ async fn every_disguise_of_missing_capacity_has_flys_words() {
 }
 
 #[tokio::test]
-async fn a_fault_can_hold_in_one_region_alone() {
+async fn fault_can_be_limited_to_one_region() {
     let fly = Fly::fast().await;
     fly.sim.inject(Fault::at(Call::CreateVolume, Capacity::Region.effect()).in_region("iad").always());
     for (region, want) in [("iad", 422), ("fra", 200), ("iad", 422)] {
@@ -73,10 +73,10 @@ async fn a_fault_can_hold_in_one_region_alone() {
 }
 
 #[tokio::test]
-async fn a_stale_list_misses_the_newest() {
+async fn stale_list_omits_newest_entry() {
     let fly = Fly::fast().await;
-    let first = fly.machine(plain("first")).await;
-    fly.machine(plain("second")).await;
+    let first = fly.create_machine(minimal("first")).await;
+    fly.create_machine(minimal("second")).await;
     fly.sim.inject(Fault::at(Call::ListMachines, Effect::StaleList));
     let (_, list) = fly.get("machines").await;
     assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!(first)));
@@ -84,10 +84,10 @@ async fn a_stale_list_misses_the_newest() {
 }
 
 #[tokio::test]
-async fn a_list_can_come_back_empty_although_there_is_something() {
+async fn list_can_be_empty_despite_entries() {
     let fly = Fly::fast().await;
-    fly.machine(plain("town")).await;
-    fly.volume("data").await;
+    fly.create_machine(minimal("town")).await;
+    fly.create_volume("data").await;
     for (call, path) in [(Call::ListMachines, "machines"), (Call::ListVolumes, "volumes")] {
         fly.sim.inject(Fault::at(call, Effect::EmptyList));
         assert_eq!(fly.get(path).await, (200, json!([])), "{path}");
@@ -97,51 +97,51 @@ async fn a_list_can_come_back_empty_although_there_is_something() {
     assert_eq!(fly.get("/v1/apps?org_slug=personal").await.1["apps"], json!([]));
 }
 
-/// What reads and lists show of a machine and of a volume: status of the read, of the wait, entries of the list.
-async fn seen(fly: &Fly, machine: &str, volume: &str) -> [(u16, usize); 2] {
-    let listed = async |path: &str| fly.get(path).await.1.as_array().unwrap().len();
+/// Returns the status of a read and the number of list entries, for a machine and for a volume.
+async fn visibility(fly: &Fly, machine: &str, volume: &str) -> [(u16, usize); 2] {
+    let count = async |path: &str| fly.get(path).await.1.as_array().unwrap().len();
     let wait = fly.get(&format!("machines/{machine}/wait?state=started&timeout=10")).await.0;
     let read = fly.get(&format!("machines/{machine}")).await.0;
     assert_eq!(wait, read);
-    let machines = (read, listed("machines").await);
-    [machines, (fly.get(&format!("volumes/{volume}")).await.0, listed("volumes").await)]
+    let machines = (read, count("machines").await);
+    [machines, (fly.get(&format!("volumes/{volume}")).await.0, count("volumes").await)]
 }
 
 #[tokio::test]
-async fn what_is_made_may_not_be_seen_at_once() {
+async fn created_machine_and_volume_can_be_invisible_for_a_while() {
     let fly = Fly::fast().await;
-    let hide = |call: Call, pause: Duration| fly.sim.inject(Fault::at(call, Effect::unseen_for(pause)));
+    let hide = |call: Call, duration: Duration| fly.sim.inject(Fault::at(call, Effect::invisible_for(duration)));
     for call in [Call::CreateVolume, Call::CreateMachine] {
         hide(call, HOUR);
     }
-    let volume = fly.volume("data").await;
-    // A machine can be made on what cannot be seen, and what is hidden goes on living.
-    let machine = fly.machine(mounting("town", &volume)).await;
-    assert_eq!(seen(&fly, &machine, &volume).await, [(404, 0); 2]);
-    let twin = fly.post("machines", plain("town")).await;
-    assert_eq!(twin.0, 409, "its name is taken: {twin:?}");
+    let volume = fly.create_volume("data").await;
+    // A machine can mount an invisible volume.
+    let machine = fly.create_machine(mounting("town", &volume)).await;
+    assert_eq!(visibility(&fly, &machine, &volume).await, [(404, 0); 2]);
+    let duplicate = fly.post("machines", minimal("town")).await;
+    assert_eq!(duplicate.0, 409, "the name is taken: {duplicate:?}");
 
     hide(Call::CreateMachine, Duration::from_millis(20));
-    let machine = fly.machine(plain("another")).await;
+    let machine = fly.create_machine(minimal("another")).await;
     fly.until(200, async || fly.get(&format!("machines/{machine}")).await).await;
-    assert_eq!(seen(&fly, &machine, &volume).await, [(200, 1), (404, 0)]);
+    assert_eq!(visibility(&fly, &machine, &volume).await, [(200, 1), (404, 0)]);
 }
 
 #[tokio::test]
-async fn reads_can_lag_behind_every_creation() {
+async fn read_lag_hides_every_new_machine_and_volume() {
     let timing = Timing { read_lag: HOUR, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
-    let volume = fly.volume("data").await;
-    let machine = fly.machine(plain("town")).await;
-    assert_eq!(seen(&fly, &machine, &volume).await, [(404, 0); 2]);
+    let volume = fly.create_volume("data").await;
+    let machine = fly.create_machine(minimal("town")).await;
+    assert_eq!(visibility(&fly, &machine, &volume).await, [(404, 0); 2]);
 }
 
 #[tokio::test]
-async fn throttling_may_say_how_long_to_wait() {
+async fn throttling_can_include_retry_after() {
     let fly = Fly::fast().await;
     for (effect, want) in [(Effect::throttled(), None), (Effect::throttled_for(Duration::from_secs(7)), Some("7"))] {
         fly.sim.inject(Fault::at(Call::CreateMachine, effect));
-        let answer = fly.request(Method::POST, "machines").json(&plain("town")).send().await.unwrap();
+        let answer = fly.request(Method::POST, "machines").json(&minimal("town")).send().await.unwrap();
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().unwrap()), want);
         assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), error(429, "rate limit exceeded").1);
@@ -150,11 +150,11 @@ async fn throttling_may_say_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn a_machine_can_be_made_that_never_starts() {
+async fn created_machine_can_stay_stuck_before_started() {
     let fly = Fly::fast().await;
     for state in [State::Created, State::Starting] {
         fly.sim.inject(Fault::at(Call::CreateMachine, Effect::Stuck { state }));
-        let id = fly.machine(plain(state.as_str())).await;
+        let id = fly.create_machine(minimal(state.as_str())).await;
         let (status, answer) = fly.get(&format!("machines/{id}/wait?state=started&timeout=1")).await;
         assert_eq!(status, 408);
         assert!(answer["error"].as_str().unwrap().ends_with(&format!("currently {state}")), "{answer}");
@@ -162,9 +162,9 @@ async fn a_machine_can_be_made_that_never_starts() {
 }
 
 #[tokio::test]
-async fn a_late_call_is_carried_out_even_when_nobody_waits_for_it() {
+async fn delayed_call_is_executed_after_caller_disconnects() {
     let fly = Fly::fast().await;
-    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(A_WHILE)));
+    fly.sim.inject(Fault::at(Call::CreateVolume, Effect::delay(OBSERVABLE)));
     let call = fly.request(Method::POST, "volumes").json(&json!({ "name": "late" }));
     let caller = tokio::spawn(call.send());
     fly.until(200, async || (if fly.sim.calls().is_empty() { 404 } else { 200 }, json!(null))).await;
@@ -179,27 +179,27 @@ async fn a_late_call_is_carried_out_even_when_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn machines_die_in_several_ways() {
+async fn machine_can_be_killed_in_several_ways() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
-    let id = fly.started(mounting("town", &volume)).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.start_machine(mounting("town", &volume)).await;
     assert!(fly.sim.kill_machine(&id, Death::Process));
-    fly.reach(&id, "started").await;
-    assert!(fly.sim.kill_machine(&id, Death::Stays));
+    fly.wait_for(&id, "started").await;
+    assert!(fly.sim.kill_machine(&id, Death::Stopped));
     let (_, machine) = fly.get(&format!("machines/{id}")).await;
     assert_eq!(machine["state"], "stopped");
     assert_eq!(machine["events"][0]["request"]["exit_event"]["oom_killed"], true);
     assert!(fly.sim.kill_machine(&id, Death::Destroyed));
-    fly.reach(&id, "destroyed").await;
+    fly.wait_for(&id, "destroyed").await;
     assert!(!fly.sim.kill_machine(&id, Death::Destroyed));
-    assert_eq!(fly.sim.volumes().len(), 1, "the volume outlives its machine");
+    assert_eq!(fly.sim.volumes().len(), 1, "the volume is kept");
 }
 
 #[tokio::test]
-async fn a_lost_volume_takes_its_machine_down() {
+async fn lost_volume_stops_its_machine() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
-    let id = fly.started(mounting("town", &volume)).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.start_machine(mounting("town", &volume)).await;
     fly.sim.inject(Fault::at(Call::GetMachine, Effect::LoseVolume));
     fly.get(&format!("machines/{id}")).await;
     assert_eq!(fly.get(&format!("volumes/{volume}")).await, error(404, "volume not found"));
@@ -208,32 +208,32 @@ async fn a_lost_volume_takes_its_machine_down() {
 }
 
 #[tokio::test]
-async fn a_fault_kills_the_machine_that_the_call_names() {
+async fn fault_kills_the_machine_of_the_call() {
     let fly = Fly::fast().await;
-    let id = fly.started(plain("one")).await;
-    fly.started(plain("two")).await;
-    fly.sim.inject(Fault::at(Call::GetMetadata, Effect::KillMachine { death: Death::Stays }));
+    let id = fly.start_machine(minimal("one")).await;
+    fly.start_machine(minimal("two")).await;
+    fly.sim.inject(Fault::at(Call::GetMetadata, Effect::KillMachine { death: Death::Stopped }));
     fly.get(&format!("machines/{id}/metadata")).await;
     let states: Vec<State> = fly.sim.machines().into_iter().map(|machine| machine.state).collect();
     assert_eq!(states, [State::Stopped, State::Started]);
 }
 
 #[tokio::test]
-async fn a_destroy_can_be_stuck() {
+async fn destroy_can_be_stuck() {
     let fly = Fly::fast().await;
-    let id = fly.started(plain("town")).await;
+    let id = fly.start_machine(minimal("town")).await;
     fly.sim.inject(Fault::at(Call::DeleteMachine, Effect::Stuck { state: State::Destroying }));
     fly.delete(&format!("machines/{id}?force=true")).await;
     assert_eq!(fly.get(&format!("machines/{id}/wait?state=destroyed&timeout=1")).await.0, 408);
 }
 
 #[tokio::test]
-async fn a_machine_on_a_host_that_is_down_is_shown_and_cannot_be_moved() {
+async fn machine_on_unreachable_host_is_readable_and_refuses_changes() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
+    let volume = fly.create_volume("data").await;
     let mut body = mounting("town", &volume);
     body["config"]["metadata"] = json!({ "gastown_town_id": "t" });
-    let id = fly.started(body).await;
+    let id = fly.start_machine(body).await;
     let host_of_volume = async || fly.get(&format!("volumes/{volume}")).await.1["host_status"].clone();
     assert_eq!(host_of_volume().await, "ok");
     fly.sim.inject(Fault::at(Call::ListMachines, Effect::HostDown));
@@ -245,22 +245,22 @@ async fn a_machine_on_a_host_that_is_down_is_shown_and_cannot_be_moved() {
         (&machine["config"], &machine["incomplete_config"]["image"]),
         (&json!(null), &json!("registry.fly.io/img:1"))
     );
-    assert_eq!(fly.get("machines?metadata.gastown_town_id=t").await, (200, json!([])), "the filter misses it");
-    assert_eq!(host_of_volume().await, "unreachable", "it lies on the same host");
+    assert_eq!(fly.get("machines?metadata.gastown_town_id=t").await, (200, json!([])), "the filter omits it");
+    assert_eq!(host_of_volume().await, "unreachable", "it is on the same host");
     assert_eq!(fly.post(&format!("machines/{id}/stop"), json!(null)).await.0, 503);
     let (status, _) = fly.delete(&format!("machines/{id}?force=true")).await;
-    assert_eq!(status, 200, "a destroy is noted");
+    assert_eq!(status, 200, "a destroy is accepted");
     assert_eq!(fly.get(&format!("machines/{id}/wait?state=destroyed&timeout=1")).await.0, 408);
     assert!(fly.sim.set_host_down(&id, false));
     assert_eq!(host_of_volume().await, "ok");
-    fly.reach(&id, "destroyed").await;
+    fly.wait_for(&id, "destroyed").await;
 }
 
 #[tokio::test]
-async fn a_migrated_volume_has_a_new_id_and_the_old_files() {
+async fn migrated_volume_has_new_id_and_same_files() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
-    let id = fly.started(mounting("town", &volume)).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.start_machine(mounting("town", &volume)).await;
     let write = json!({ "command": ["sh", "-c", "echo kept > /home/gt/data/note"] });
     fly.post(&format!("machines/{id}/exec"), write).await;
     let moved = fly.sim.migrate_volume(&volume).unwrap();

@@ -5,34 +5,42 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Fly, answered, error, plain};
+use crate::client::{Fly, error, minimal, send};
 
 #[tokio::test]
-async fn nobody_is_let_in_without_a_token() {
+async fn calls_without_token_are_unauthenticated() {
     let fly = Fly::fast().await;
     let refused = error(401, "Authenticate: token validation error");
     let path = "/v1/apps/mill/machines";
-    assert_eq!(answered(fly.bare(Method::GET, path)).await, refused);
+    assert_eq!(send(fly.unauthenticated(Method::GET, path)).await, refused);
     for header in ["Bearer ", "Basic abc", "token"] {
-        assert_eq!(answered(fly.bare(Method::GET, path).header("authorization", header)).await, refused, "{header:?}");
+        assert_eq!(
+            send(fly.unauthenticated(Method::GET, path).header("authorization", header)).await,
+            refused,
+            "{header:?}"
+        );
     }
     for header in ["Bearer x", "FlyV1 fm2_x"] {
-        assert_eq!(answered(fly.bare(Method::GET, path).header("authorization", header)).await.0, 200, "{header:?}");
+        assert_eq!(
+            send(fly.unauthenticated(Method::GET, path).header("authorization", header)).await.0,
+            200,
+            "{header:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_configured_token_is_the_only_one() {
+async fn configured_token_is_the_only_accepted_one() {
     let fly = Fly::start(SimConfig { token: Some("right".into()), ..SimConfig::fast() }).await;
     assert_eq!(fly.get("machines").await.0, 401);
-    assert_eq!(answered(fly.bare(Method::GET, "/v1/apps/mill/machines").bearer_auth("right")).await.0, 200);
+    assert_eq!(send(fly.unauthenticated(Method::GET, "/v1/apps/mill/machines").bearer_auth("right")).await.0, 200);
 }
 
 #[tokio::test]
-async fn what_is_not_routed_is_a_plain_404_before_authentication() {
+async fn unknown_path_is_404_without_authentication() {
     let fly = Fly::fast().await;
     for (method, path) in [(Method::GET, "/v1/nothing"), (Method::PATCH, "/v1/apps"), (Method::GET, "/apps/mill")] {
-        let response = fly.bare(method, path).send().await.unwrap();
+        let response = fly.unauthenticated(method, path).send().await.unwrap();
         assert_eq!(response.status(), 404);
         assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
         assert_eq!(response.text().await.unwrap(), "404 page not found", "{path}");
@@ -40,7 +48,7 @@ async fn what_is_not_routed_is_a_plain_404_before_authentication() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_of_its_own() {
+async fn every_answer_has_a_unique_request_id() {
     let fly = Fly::fast().await;
     let mut ids = Vec::new();
     for _ in 0..2 {
@@ -51,11 +59,11 @@ async fn every_answer_carries_a_request_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn flys_rate_limits_are_kept_per_action_and_machine() {
+async fn rate_limits_apply_per_action_and_machine() {
     let timing = Timing { launch: Duration::from_secs(3600), ..Timing::fast() };
     let fly = Fly::start(SimConfig { rates: RateLimits::Fly, timing, ..SimConfig::fast() }).await;
-    let (one, other) = (fly.machine(plain("one")).await, fly.machine(plain("other")).await);
-    // At once: a second later there is room for one more.
+    let (one, other) = (fly.create_machine(minimal("one")).await, fly.create_machine(minimal("other")).await);
+    // The calls are concurrent, because the limit allows another call after a second.
     let path = format!("machines/{one}/cordon");
     let answers = join_all((0..4).map(|_| fly.post(&path, json!(null)))).await;
     let mut statuses: Vec<_> = answers.into_iter().map(|(status, _)| status).collect();
@@ -68,49 +76,50 @@ async fn flys_rate_limits_are_kept_per_action_and_machine() {
 #[tokio::test]
 async fn calls_are_recorded_in_order() {
     let fly = Fly::fast().await;
-    fly.machine(plain("town")).await;
+    fly.create_machine(minimal("town")).await;
     fly.get("volumes/vol_none").await;
     let calls: Vec<_> = fly.sim.calls().into_iter().map(|call| (call.number, call.call, call.status)).collect();
     assert_eq!(calls, [(1, Call::CreateMachine, Some(200)), (2, Call::GetVolume, Some(404))]);
 }
 
 #[tokio::test]
-async fn what_fly_would_ignore_is_recorded_as_the_clients_violation() {
+async fn ignored_field_is_recorded_as_request_violation() {
     let fly = Fly::fast().await;
-    let mut body = plain("town");
+    let mut body = minimal("town");
     body["config"]["restart_policy"] = json!("no");
-    fly.machine(body).await;
+    fly.create_machine(body).await;
     let violations = fly.sim.violations();
     assert_eq!((violations.len(), violations[0].side, violations[0].call), (1, Side::Request, Call::CreateMachine));
     assert!(violations[0].problem.contains("/config/restart_policy"));
 }
 
 #[tokio::test]
-async fn other_processes_see_the_world_and_break_it() {
+async fn control_api_shows_the_world_and_injects_faults() {
     let fly = Fly::fast().await;
-    let id = fly.started(plain("town")).await;
+    let id = fly.start_machine(minimal("town")).await;
     let fault = json!({ "call": "GetMachine", "effect": { "kind": "answer", "status": 500, "body": null } });
-    assert_eq!(answered(fly.bare(Method::POST, "/_sim/faults").json(&fault)).await.0, 204);
+    assert_eq!(send(fly.unauthenticated(Method::POST, "/_sim/faults").json(&fault)).await.0, 204);
     assert_eq!(fly.get(&format!("machines/{id}")).await, (500, Value::Null));
     assert_eq!(fly.get(&format!("machines/{id}")).await.0, 200);
     let typo = json!({ "call": "GetMachine", "effect": { "kind": "answers" } });
-    assert_eq!(answered(fly.bare(Method::POST, "/_sim/faults").json(&typo)).await.0, 400);
+    assert_eq!(send(fly.unauthenticated(Method::POST, "/_sim/faults").json(&typo)).await.0, 400);
     let kill = format!("/_sim/machines/{id}/kill");
-    assert_eq!(answered(fly.bare(Method::POST, &kill).json(&json!({ "death": "forgotten" }))).await.0, 204);
+    assert_eq!(send(fly.unauthenticated(Method::POST, &kill).json(&json!({ "death": "forgotten" }))).await.0, 204);
     assert_eq!(fly.get(&format!("machines/{id}")).await, error(404, "machine not found"));
-    let (_, world) = answered(fly.bare(Method::GET, "/_sim/world")).await;
+    let (_, world) = send(fly.unauthenticated(Method::GET, "/_sim/world")).await;
     assert_eq!((&world["machines"], &world["apps"][0]["name"]), (&json!([]), &json!("mill")));
     assert!(world["calls"].as_array().unwrap().iter().any(|call| call["faulted"] == true));
 }
 
 #[tokio::test]
-async fn a_shutdown_ends_long_polls() {
+async fn shutdown_ends_long_polls() {
     let timing = Timing { launch: Duration::from_secs(3600), ..Timing::fast() };
     let sim = fly_sim::FlySim::start(SimConfig { timing, ..SimConfig::fast() }).await.unwrap();
     sim.create_app("mill").unwrap();
     let (http, url) =
         (reqwest::Client::builder().no_proxy().build().unwrap(), format!("{}/v1/apps/mill/machines", sim.url()));
-    let made: Value = http.post(&url).bearer_auth("t").json(&plain("town")).send().await.unwrap().json().await.unwrap();
+    let made: Value =
+        http.post(&url).bearer_auth("t").json(&minimal("town")).send().await.unwrap().json().await.unwrap();
     let poll = http.get(format!("{url}/{}/wait", made["id"].as_str().unwrap())).bearer_auth("t");
     let poll = tokio::spawn(async move { poll.send().await.map(|response| response.status().as_u16()) });
     while !sim.calls().iter().any(|call| call.call == Call::Wait) {

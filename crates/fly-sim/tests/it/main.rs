@@ -1,11 +1,12 @@
-//! The simulator as its clients see it: over a real socket.
+//! Tests of the simulator over a real socket.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
 mod apps;
 mod binary;
 mod client;
-mod endings;
+mod deletions;
+
 mod faults;
 mod gateway;
 mod leases;

@@ -1,13 +1,13 @@
 use serde_json::{Value, json};
 
-use crate::client::{Fly, error, plain};
+use crate::client::{Fly, error, minimal};
 
 #[tokio::test]
-async fn metadata_is_changed_key_by_key_without_a_new_version() {
+async fn metadata_keys_change_without_new_version() {
     let fly = Fly::fast().await;
-    let mut body = plain("town");
+    let mut body = minimal("town");
     body["config"]["metadata"] = json!({ "first": "1" });
-    let id = fly.started(body).await;
+    let id = fly.start_machine(body).await;
     let before = fly.sim.machines()[0].version.clone();
     let path = format!("machines/{id}/metadata");
 
@@ -24,9 +24,9 @@ async fn metadata_is_changed_key_by_key_without_a_new_version() {
 }
 
 #[tokio::test]
-async fn metadata_for_another_version_is_refused() {
+async fn metadata_change_for_other_version_is_refused() {
     let fly = Fly::fast().await;
-    let id = fly.started(plain("town")).await;
+    let id = fly.start_machine(minimal("town")).await;
     let changes = json!({ "metadata": { "a": "b" }, "machine_version": "01ARZ3NDEKTSV4RRFFQ69G5FAV" });
     assert_eq!(fly.put(&format!("machines/{id}/metadata"), changes).await.0, 412);
 }

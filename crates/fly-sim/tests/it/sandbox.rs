@@ -11,13 +11,13 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::client::{APP, Answer, Fly, answered, mounting};
+use crate::client::{APP, Answer, Fly, mounting, send};
 
 const KEY: &str = "the town's internal key";
-/// Header and payload of a token that runs out at the given second.
+/// A token that expires at second 1900000000.
 const TOKEN: &str = "e30.eyJleHAiOjE5MDAwMDAwMDB9.c2ln";
 
-/// A simulator whose app has the sandbox's private key, a volume, and the environment of a town.
+/// A simulator with a volume, the sandbox's private key as an app secret, and the environment of a town.
 struct Town {
     fly: Fly,
     volume: String,
@@ -34,7 +34,7 @@ impl Town {
             "KILO_API_URL": "https://gateway.example", "KILO_JWT": seal(TOKEN), "TOWN_ID": "town-1",
             "R2_BUCKET": "bucket", "R2_ACCESS_KEY": seal("access"), "INTERNAL_API_KEY": seal(KEY),
         });
-        let volume = fly.volume("data").await;
+        let volume = fly.create_volume("data").await;
         Self { fly, volume, env }
     }
 
@@ -44,36 +44,36 @@ impl Town {
         body
     }
 
-    fn ask(&self, method: Method, id: &str, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, id: &str, path: &str) -> RequestBuilder {
         let url = self.fly.sim.sandbox_url_template().replace("{app}", APP).replace("{machine_id}", id);
         let path = format!("{}{path}", url.strip_prefix(&self.fly.sim.url()).unwrap());
-        self.fly.bare(method, &path).header("x-internal-api-key", KEY)
+        self.fly.unauthenticated(method, &path).header("x-internal-api-key", KEY)
     }
 
     async fn call(&self, method: Method, id: &str, path: &str) -> Answer {
-        answered(self.ask(method, id, path)).await
+        send(self.request(method, id, path)).await
     }
 
-    async fn add(&self, id: &str, name: &str, repo_url: &str) -> Answer {
+    async fn add_rig(&self, id: &str, name: &str, repo_url: &str) -> Answer {
         let rig = json!({ "name": name, "repoUrl": repo_url, "branch": "main" });
-        answered(self.ask(Method::POST, id, "/rigs").json(&rig)).await
+        send(self.request(Method::POST, id, "/rigs").json(&rig)).await
     }
 
     /// Waits until the sandbox serves.
-    async fn serving(&self, id: &str) {
+    async fn wait_until_serving(&self, id: &str) {
         self.fly.until(200, async || self.call(Method::GET, id, "/health").await).await;
     }
 
     async fn running(config: SimConfig) -> (Self, String) {
         let town = Self::prepared(config).await;
-        let id = town.fly.started(town.config()).await;
-        town.serving(&id).await;
+        let id = town.fly.start_machine(town.config()).await;
+        town.wait_until_serving(&id).await;
         (town, id)
     }
 }
 
 #[tokio::test]
-async fn a_sandbox_opens_its_environment_and_tells_its_health() {
+async fn sandbox_decrypts_its_environment_and_reports_health() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     let (status, health) = town.call(Method::GET, &id, "/health").await;
     let want = json!({
@@ -81,12 +81,12 @@ async fn a_sandbox_opens_its_environment_and_tells_its_health() {
         "tokenExpiresAt": "2030-03-17T17:46:40.000Z",
     });
     assert_eq!((status, health), (200, want));
-    let pinned = town.fly.bare(Method::GET, "/_proxy/mill/health").header("x-internal-api-key", KEY);
-    assert_eq!(answered(pinned.header("fly-force-instance-id", &id)).await.0, 200);
+    let pinned = town.fly.unauthenticated(Method::GET, "/_proxy/mill/health").header("x-internal-api-key", KEY);
+    assert_eq!(send(pinned.header("fly-force-instance-id", &id)).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_sandbox_answers_nobody_without_its_key() {
+async fn sandbox_refuses_calls_without_its_key() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     for (method, path) in [
         (Method::GET, "/health"),
@@ -97,10 +97,10 @@ async fn a_sandbox_answers_nobody_without_its_key() {
     ] {
         let url = format!("/_sandbox/{APP}/{id}{path}");
         for request in [
-            town.fly.bare(method.clone(), &url),
-            town.fly.bare(method.clone(), &url).header("x-internal-api-key", "wrong"),
+            town.fly.unauthenticated(method.clone(), &url),
+            town.fly.unauthenticated(method.clone(), &url).header("x-internal-api-key", "wrong"),
         ] {
-            let (status, body) = answered(request).await;
+            let (status, body) = send(request).await;
             assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthorized")), "{method} {path}");
         }
     }
@@ -111,9 +111,9 @@ async fn rigs_are_added_once_and_removed() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     let url = "https://example.org/a/b.git";
     let rig = json!({ "name": "alpha", "repoUrl": url, "branch": "main" });
-    assert_eq!(town.add(&id, "alpha", url).await, (201, rig.clone()));
-    assert_eq!(town.add(&id, "alpha", url).await.0, 200);
-    let (status, refusal) = town.add(&id, "alpha", "https://example.org/other").await;
+    assert_eq!(town.add_rig(&id, "alpha", url).await, (201, rig.clone()));
+    assert_eq!(town.add_rig(&id, "alpha", url).await.0, 200);
+    let (status, refusal) = town.add_rig(&id, "alpha", "https://example.org/other").await;
     assert_eq!((status, &refusal["error"]["code"]), (409, &json!("rig_exists")));
     assert_eq!(town.call(Method::GET, &id, "/rigs").await, (200, json!({ "rigs": [rig] })));
     assert_eq!(town.call(Method::DELETE, &id, "/rigs/alpha").await, (204, Value::Null));
@@ -122,14 +122,14 @@ async fn rigs_are_added_once_and_removed() {
 }
 
 #[tokio::test]
-async fn some_repositories_are_refused_and_some_are_in_the_way() {
+async fn invalid_rigs_are_refused_and_unpushed_ones_need_force() {
     let (town, id) = Town::running(SimConfig::fast()).await;
-    let (status, refusal) = town.add(&id, "bad", "https://example.org/refused/x").await;
+    let (status, refusal) = town.add_rig(&id, "bad", "https://example.org/refused/x").await;
     assert_eq!((status, &refusal["error"]["code"]), (422, &json!("rig_refused")));
     for (name, url) in [("a-b", "https://example.org/x"), ("mayor", "https://example.org/x"), ("ok", "file:///etc")] {
-        assert_eq!(town.add(&id, name, url).await.0, 422, "{name} {url}");
+        assert_eq!(town.add_rig(&id, name, url).await.0, 422, "{name} {url}");
     }
-    assert_eq!(town.add(&id, "busy", "https://example.org/unpushed/x").await.0, 201);
+    assert_eq!(town.add_rig(&id, "busy", "https://example.org/unpushed/x").await.0, 201);
     let (status, refusal) = town.call(Method::DELETE, &id, "/rigs/busy").await;
     assert_eq!((status, &refusal["error"]["code"]), (409, &json!("rig_in_use")));
     assert_eq!(refusal["error"]["inTheWay"].as_array().unwrap().len(), 1);
@@ -137,23 +137,23 @@ async fn some_repositories_are_refused_and_some_are_in_the_way() {
 }
 
 #[tokio::test]
-async fn rigs_survive_a_stop_and_an_update_and_go_with_the_volume() {
+async fn rigs_survive_stop_and_update_and_are_deleted_with_volume() {
     let (town, id) = Town::running(SimConfig::fast()).await;
-    town.add(&id, "alpha", "https://example.org/a").await;
+    town.add_rig(&id, "alpha", "https://example.org/a").await;
     let (status, sync) = town.call(Method::POST, &id, "/sync").await;
     assert_eq!(status, 200);
     assert!(sync["syncedAt"].as_str().unwrap().ends_with('Z'));
 
     town.fly.post(&format!("machines/{id}/stop"), json!(null)).await;
-    town.fly.reach(&id, "stopped").await;
+    town.fly.wait_for(&id, "stopped").await;
     assert_eq!(town.call(Method::GET, &id, "/health").await.0, 503, "a stopped machine does not answer");
     town.fly.post(&format!("machines/{id}/start"), json!(null)).await;
-    town.serving(&id).await;
+    town.wait_until_serving(&id).await;
     assert_eq!(town.call(Method::GET, &id, "/rigs").await.1["rigs"][0]["name"], "alpha");
 
     town.fly.post(&format!("machines/{id}"), town.config()).await;
-    town.fly.reach(&id, "started").await;
-    town.serving(&id).await;
+    town.fly.wait_for(&id, "started").await;
+    town.wait_until_serving(&id).await;
     assert_eq!(town.call(Method::GET, &id, "/rigs").await.1["rigs"][0]["name"], "alpha");
     let cat = json!({ "command": ["cat", "/home/gt/data/rigs.json"] });
     let (_, said) = town.fly.post(&format!("machines/{id}/exec"), cat).await;
@@ -165,13 +165,13 @@ async fn rigs_survive_a_stop_and_an_update_and_go_with_the_volume() {
 }
 
 #[tokio::test]
-async fn a_sandbox_that_cannot_open_its_environment_never_serves() {
+async fn sandbox_with_wrong_key_never_serves() {
     let mut town = Town::prepared(SimConfig::fast()).await;
     let other = SandboxKey::generate();
     let sealed = other.public_key().seal(&SecretString::from(TOKEN)).unwrap().to_text();
     town.env["KILO_JWT"] = json!(sealed);
-    let id = town.fly.machine(town.config()).await;
-    town.fly.reach(&id, "stopped").await;
+    let id = town.fly.create_machine(town.config()).await;
+    town.fly.wait_for(&id, "stopped").await;
     let (_, machine) = town.fly.get(&format!("machines/{id}")).await;
     let exit = &machine["events"].as_array().unwrap().iter().find(|event| event["type"] == "exit").unwrap()["request"];
     assert_eq!((&exit["exit_event"]["exit_code"], &exit["restart_count"]), (&json!(1), &json!(10)));
@@ -180,36 +180,36 @@ async fn a_sandbox_that_cannot_open_its_environment_never_serves() {
 }
 
 #[tokio::test]
-async fn a_sandbox_without_one_of_its_variables_never_serves() {
+async fn sandbox_without_a_required_variable_never_serves() {
     let mut town = Town::prepared(SimConfig::fast()).await;
     town.env.as_object_mut().unwrap().remove("R2_BUCKET");
     let mut body = town.config();
     body["config"]["restart"] = json!({ "policy": "no" });
-    let id = town.fly.machine(body).await;
-    town.fly.reach(&id, "stopped").await;
+    let id = town.fly.create_machine(body).await;
+    town.fly.wait_for(&id, "stopped").await;
 }
 
 #[tokio::test]
-async fn a_machine_keeps_the_secrets_of_its_version() {
+async fn machine_keeps_secrets_of_its_version() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     let other = SandboxKey::generate().to_secret();
     town.fly.sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", SecretString::from(other.expose_secret())).unwrap();
     town.fly.post(&format!("machines/{id}/restart"), json!(null)).await;
-    town.serving(&id).await;
+    town.wait_until_serving(&id).await;
     town.fly.post(&format!("machines/{id}"), town.config()).await;
-    town.fly.reach(&id, "stopped").await;
+    town.fly.wait_for(&id, "stopped").await;
 }
 
 #[tokio::test]
-async fn a_sandbox_can_be_out_of_reach() {
+async fn fault_can_drop_a_sandbox_request() {
     let (town, id) = Town::running(SimConfig::fast()).await;
     town.fly.sim.inject(Fault::at(Call::SandboxSync, Effect::DropRequest));
-    assert!(town.ask(Method::POST, &id, "/sync").send().await.is_err());
+    assert!(town.request(Method::POST, &id, "/sync").send().await.is_err());
     assert_eq!(town.call(Method::POST, &id, "/sync").await.0, 200);
 }
 
 #[tokio::test]
-async fn every_new_app_can_be_born_with_the_images_key() {
+async fn every_new_app_has_the_configured_secrets() {
     let key = SandboxKey::generate().to_secret();
     let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), key)];
     let fly = Fly::start(SimConfig { app_secrets, ..SimConfig::fast() }).await;
@@ -218,9 +218,9 @@ async fn every_new_app_can_be_born_with_the_images_key() {
     assert_eq!(secrets["secrets"][0]["name"], "SANDBOX_PRIVATE_KEY");
 }
 
-/// Reads one request with its JSON body and answers it.
-async fn called(home: &TcpListener, answer: &str) -> String {
-    let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), home.accept()).await.unwrap().unwrap();
+/// Accepts one request with a JSON body, answers it, and returns the request.
+async fn accept_request(cloud: &TcpListener, answer: &str) -> String {
+    let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), cloud.accept()).await.unwrap().unwrap();
     let mut request = String::new();
     while !request.ends_with('}') {
         let mut part = [0; 1024];
@@ -235,21 +235,21 @@ async fn called(home: &TcpListener, answer: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_sandbox_calls_home_and_gets_a_token_in_good_time() {
-    let home = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let one_hour_before_the_end = DateTime::from_timestamp(1_900_000_000 - 3600, 0);
+async fn sandbox_sends_heartbeat_and_refreshes_token_before_expiry() {
+    let cloud = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let one_hour_before_expiry = DateTime::from_timestamp(1_900_000_000 - 3600, 0);
     let config =
-        SimConfig { heartbeat: Some(Duration::from_millis(20)), epoch: one_hour_before_the_end, ..SimConfig::fast() };
+        SimConfig { heartbeat: Some(Duration::from_millis(20)), epoch: one_hour_before_expiry, ..SimConfig::fast() };
     let mut town = Town::prepared(config).await;
-    town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", home.local_addr().unwrap()));
-    let id = town.fly.started(town.config()).await;
+    town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", cloud.local_addr().unwrap()));
+    let id = town.fly.start_machine(town.config()).await;
 
-    let heartbeat = called(&home, "{}").await;
+    let heartbeat = accept_request(&cloud, "{}").await;
     assert!(heartbeat.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1"), "{heartbeat}");
     assert!(heartbeat.contains(&format!("x-internal-api-key: {KEY}")), "{heartbeat}");
     assert!(heartbeat.ends_with(r#"{"townId":"town-1"}"#), "{heartbeat}");
-    let fresh = json!({ "result": { "data": { "token": "e30.eyJleHAiOjIwMDAwMDAwMDB9.c2ln" } } });
-    let refresh = called(&home, &fresh.to_string()).await;
+    let answer = json!({ "result": { "data": { "token": "e30.eyJleHAiOjIwMDAwMDAwMDB9.c2ln" } } });
+    let refresh = accept_request(&cloud, &answer.to_string()).await;
     assert!(refresh.starts_with("POST /trpc/gastown.refreshToken HTTP/1.1"), "{refresh}");
     assert!(refresh.contains(&format!("x-internal-api-key: {KEY}")), "{refresh}");
 

@@ -1,10 +1,10 @@
 use fly_sim::{SimConfig, Timing};
 use serde_json::{Value, json};
 
-use crate::client::{A_WHILE, Fly, error, mounting};
+use crate::client::{Fly, OBSERVABLE, error, mounting};
 
 #[tokio::test]
-async fn a_volume_has_the_fields_of_flys() {
+async fn volume_has_the_fields_of_fly() {
     let fly = Fly::fast().await;
     let nulls = json!({
         "name": "town_1", "region": "iad", "size_gb": 50, "encrypted": null, "snapshot_id": null,
@@ -23,12 +23,12 @@ async fn a_volume_has_the_fields_of_flys() {
 #[tokio::test]
 async fn volume_names_are_not_unique() {
     let fly = Fly::fast().await;
-    assert_ne!(fly.volume("same").await, fly.volume("same").await);
+    assert_ne!(fly.create_volume("same").await, fly.create_volume("same").await);
     assert_eq!(fly.sim.volumes().len(), 2);
 }
 
 #[tokio::test]
-async fn bad_volumes_are_refused_and_not_made() {
+async fn invalid_volumes_are_refused_and_not_created() {
     let fly = Fly::fast().await;
     for body in [
         json!({ "region": "iad" }),
@@ -48,10 +48,10 @@ async fn bad_volumes_are_refused_and_not_made() {
 }
 
 #[tokio::test]
-async fn a_deleted_volume_is_readable_for_a_while_and_then_gone() {
-    let timing = Timing { volume_tombstone: A_WHILE, ..Timing::fast() };
+async fn deleted_volume_is_readable_for_a_while() {
+    let timing = Timing { volume_tombstone: OBSERVABLE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
-    let id = fly.volume("data").await;
+    let id = fly.create_volume("data").await;
     let (status, deleted) = fly.delete(&format!("volumes/{id}")).await;
     assert_eq!((status, &deleted["state"]), (200, &json!("pending_destroy")));
     assert_eq!(fly.get(&format!("volumes/{id}")).await.1["state"], "pending_destroy");
@@ -62,11 +62,11 @@ async fn a_deleted_volume_is_readable_for_a_while_and_then_gone() {
 }
 
 #[tokio::test]
-async fn a_volume_stays_bound_until_its_machine_is_wholly_gone() {
-    let timing = Timing { volume_release: A_WHILE, ..Timing::fast() };
+async fn volume_stays_bound_after_its_machine_is_destroyed() {
+    let timing = Timing { volume_release: OBSERVABLE, ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
-    let volume = fly.volume("data").await;
-    let id = fly.machine(mounting("town", &volume)).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.create_machine(mounting("town", &volume)).await;
     let bound = error(412, &format!("failed_precondition: volume is currently bound to machine: {id}"));
     let claimed = error(412, &format!("failed_precondition: volume already claimed by machine {id}"));
 
@@ -75,16 +75,16 @@ async fn a_volume_stays_bound_until_its_machine_is_wholly_gone() {
     assert_eq!(fly.post("machines", mounting("other", &volume)).await, claimed);
 
     fly.delete(&format!("machines/{id}?force=true")).await;
-    fly.reach(&id, "destroyed").await;
-    assert_eq!(fly.delete(&format!("volumes/{volume}")).await, bound, "destroyed is not yet free");
+    fly.wait_for(&id, "destroyed").await;
+    assert_eq!(fly.delete(&format!("volumes/{volume}")).await, bound, "still bound after the destroy");
     fly.until(200, async || fly.delete(&format!("volumes/{volume}")).await).await;
 }
 
 #[tokio::test]
-async fn a_machine_needs_a_volume_that_is_there_and_in_its_region() {
+async fn machine_needs_existing_volume_in_its_region() {
     let fly = Fly::fast().await;
     assert_eq!(fly.post("machines", mounting("town", "vol_none")).await, error(404, "volume not found"));
-    let volume = fly.volume("data").await;
+    let volume = fly.create_volume("data").await;
     let mut elsewhere = mounting("town", &volume);
     elsewhere["region"] = json!("fra");
     assert_eq!(fly.post("machines", elsewhere).await.0, 400);
@@ -94,19 +94,19 @@ async fn a_machine_needs_a_volume_that_is_there_and_in_its_region() {
 }
 
 #[tokio::test]
-async fn a_volume_grows_and_never_shrinks() {
+async fn volume_can_grow_and_cannot_shrink() {
     let fly = Fly::fast().await;
-    let id = fly.volume("data").await;
+    let id = fly.create_volume("data").await;
     let (status, grown) = fly.put(&format!("volumes/{id}/extend"), json!({ "size_gb": 10 })).await;
     assert_eq!((status, &grown["volume"]["size_gb"]), (200, &json!(10)));
     assert_eq!(fly.put(&format!("volumes/{id}/extend"), json!({ "size_gb": 5 })).await.0, 400);
 }
 
 #[tokio::test]
-async fn a_fork_has_the_files_of_its_source() {
+async fn fork_has_the_files_of_its_source() {
     let fly = Fly::fast().await;
-    let volume = fly.volume("data").await;
-    let id = fly.started(mounting("town", &volume)).await;
+    let volume = fly.create_volume("data").await;
+    let id = fly.start_machine(mounting("town", &volume)).await;
     let write = json!({ "command": ["sh", "-c", "echo kept > /home/gt/data/note"] });
     assert_eq!(fly.post(&format!("machines/{id}/exec"), write).await.1["exit_code"], 0);
     fly.post("volumes", json!({ "name": "copy", "source_volume_id": volume })).await;

@@ -243,11 +243,12 @@ async fn an_app_that_hides_is_never_an_empty_one() {
 async fn what_was_left_behind_says_whose_it_is_and_how_old() {
     let world = World::new().await;
     let age = Duration::from_secs(3600);
-    let volume = world.sim.plant_volume(&VolumeSeed::new("mill", &town().volume_name()).aged(age)).unwrap();
-    let tagged = MachineSeed::new("mill", "renamed").tagged("gastown_town_id", TOWN).holding(&volume).aged(age);
-    let tagged = world.sim.plant_machine(&tagged).unwrap();
-    let named = world.sim.plant_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
-    world.sim.plant_machine(&MachineSeed::new("mill", "somebodys").tagged("gastown_user_id", "u")).unwrap();
+    let volume = world.sim.seed_volume(&VolumeSeed::new("mill", &town().volume_name()).with_age(age)).unwrap();
+    let tagged =
+        MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
+    let tagged = world.sim.seed_machine(&tagged).unwrap();
+    let named = world.sim.seed_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
+    world.sim.seed_machine(&MachineSeed::new("mill", "somebodys").with_metadata("gastown_user_id", "u")).unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
     assert_eq!((ids(&stock.items), stock.is_whole), (vec![tagged.as_str(), named.as_str(), volume.as_str()], true));
     assert!(stock.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));

@@ -109,7 +109,7 @@ impl Lives {
             if self.may_be_left_out(operation) {
                 continue;
             }
-            let (strokes, logged) = (self.proxy().strokes(), self.stage.replicas[0].log.len());
+            let (strokes, logged) = (self.proxy().cuts(), self.stage.replicas[0].log.len());
             if let Some(nth) = self.next.get(&operation) {
                 self.proxy().cut_nth_commit(*nth, self.cut);
             }
@@ -119,9 +119,9 @@ impl Lives {
                 id = self.go_through(&lived, town, wish) => id,
                 never = self.let_what_was_left_run_out(logged) => match never {},
             };
-            self.proxy().spare();
+            self.proxy().cancel_cut();
             town = Some(id);
-            match (self.proxy().strokes() - strokes, self.next.get_mut(&operation)) {
+            match (self.proxy().cuts() - strokes, self.next.get_mut(&operation)) {
                 (1, Some(nth)) => {
                     *nth += STAGES;
                     struck.push(operation);

@@ -136,7 +136,7 @@ async fn lists_that_still_show_what_is_gone_keep_no_town_alive(setup: Setup) -> 
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     for call in [Call::ListMachines, Call::ListVolumes] {
-        stage.sim.inject(Fault::at(call, Effect::ListsGone).times(6));
+        stage.sim.inject(Fault::at(call, Effect::ListsDeleted).times(6));
     }
     let answer = stage.on_town("destroyTown", town.id).await.unwrap();
     assert_eq!(answer["status"], "destroyed");

@@ -81,7 +81,7 @@ async fn a_machine_that_somebody_stopped_can_be_stopped_and_started(setup: Setup
     let town = stage.running("mill").await;
     for (procedure, want) in [("stopTown", "stopped"), ("startTown", "running")] {
         stage.on_town("startTown", town.id).await.unwrap();
-        assert!(stage.sim.kill_machine(town.machine(), fly_sim::Death::Stays));
+        assert!(stage.sim.kill_machine(town.machine(), fly_sim::Death::Stopped));
         until("it is off", async || stage.sim.machines()[0].state == State::Stopped).await;
         assert_eq!(stage.on_town(procedure, town.id).await.unwrap()["status"], want);
     }

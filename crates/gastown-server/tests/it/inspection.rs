@@ -53,7 +53,7 @@ async fn looked_at(stage: &Stage, town: &Town, times: usize) {
 async fn a_machine_that_was_stopped_is_told(setup: Setup) -> Stage {
     let stage = watched(setup).raise().await;
     let town = stage.running("mill").await;
-    assert!(stage.sim.kill_machine(town.machine(), Death::Stays));
+    assert!(stage.sim.kill_machine(town.machine(), Death::Stopped));
     is_told(&stage, &town, "machine_stopped").await;
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     assert_eq!((&status["status"], &status["health"]["degraded"]), (&json!("stopped"), &json!(false)));
@@ -199,7 +199,7 @@ async fn replicas_share_the_looks(setup: Setup) -> Stage {
     let mut stage = watched(setup).raise().await;
     stage.add_replica().await;
     let towns = [stage.running("mill").await, stage.running("inn").await];
-    assert!(stage.sim.kill_machine(towns[0].machine(), Death::Stays));
+    assert!(stage.sim.kill_machine(towns[0].machine(), Death::Stopped));
     is_told(&stage, &towns[0], "machine_stopped").await;
     looked_at(&stage, &towns[1], 5).await;
     assert_eq!(drift(&stage, &towns[1]).await, Value::Null);

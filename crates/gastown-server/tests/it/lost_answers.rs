@@ -104,7 +104,7 @@ async fn what_cannot_be_seen_at_once_is_made_once(mut setup: Setup) -> Stage {
     let calls = [Call::CreateVolume, Call::CreateMachine];
     for (made, hidden) in [&calls[..1], &calls[1..], &calls].into_iter().enumerate() {
         for call in hidden {
-            stage.sim.inject(Fault::at(*call, Effect::unseen_for(Duration::from_millis(300))));
+            stage.sim.inject(Fault::at(*call, Effect::invisible_for(Duration::from_millis(300))));
         }
         stage.running(&format!("mill-{made}")).await;
         // All that was ever made: a twin that was removed again would show here.

@@ -252,7 +252,7 @@ async fn what_appears_in_numbers_is_touched_by_nobody(setup: Setup) -> Stage {
     let stage = searched(setup, Duration::from_millis(1)).raise().await;
     stage.running("mill").await;
     // All at once: a pass that sees a few of them is not alarmed, and deletes them.
-    let plant = |number| stage.sim.plant_volume(&VolumeSeed::new(APP, &volume_name(nobodys(number)))).unwrap();
+    let plant = |number| stage.sim.seed_volume(&VolumeSeed::new(APP, &volume_name(nobodys(number)))).unwrap();
     let volumes: Vec<_> = (0..12).map(plant).collect();
     let alarmed = async || {
         let told = stage.gastown_json(&["operations"]).await;

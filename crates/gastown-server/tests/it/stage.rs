@@ -91,7 +91,8 @@ impl Setup {
     pub(crate) async fn raise(self) -> Stage {
         let place = database(self.engine).await;
         let rows = Rows::of(place.url()).await;
-        let proxy = if self.through_proxy { Some(PostgresProxy::before(place.url()).await.unwrap()) } else { None };
+        let proxy =
+            if self.through_proxy { Some(PostgresProxy::in_front_of(place.url()).await.unwrap()) } else { None };
         let sandbox_key = SandboxKey::generate();
         let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), sandbox_key.to_secret())];
         let sim = SimConfig { token: Some(FLY_TOKEN.into()), app_secrets, ..self.sim };

@@ -231,7 +231,7 @@ impl Storm {
         let machines = self.stage.sim.machines();
         let Some(machine) = machines.choose(&mut self.jitter) else { return };
         let happened = match (self.event, &machine.volume) {
-            (Event::Stopped, _) => self.stage.sim.kill_machine(&machine.id, Death::Stays),
+            (Event::Stopped, _) => self.stage.sim.kill_machine(&machine.id, Death::Stopped),
             (Event::Removed, _) => self.stage.sim.kill_machine(&machine.id, Death::Destroyed),
             (Event::Moved, Some(volume)) => self.stage.sim.migrate_volume(volume).is_some(),
             (Event::Moved, None) => false,

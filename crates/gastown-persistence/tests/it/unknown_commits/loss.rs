@@ -31,7 +31,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) async fn new(change: impl FnOnce(&mut DatabaseSettings)) -> Self {
         let bed = Bed::postgres().await;
-        let proxy = PostgresProxy::before(bed.place.url()).await.unwrap();
+        let proxy = PostgresProxy::in_front_of(bed.place.url()).await.unwrap();
         let mut settings = DatabaseSettings { max_connections: 1, ..DatabaseSettings::at(proxy.url()) };
         change(&mut settings);
         let database = Database::connect(&settings).await.unwrap();
@@ -106,11 +106,11 @@ impl Write {
         write: impl AsyncFn() -> Result<T, StoreError>,
     ) {
         let name = format!("{}, {cut:?}", self.name);
-        let (commits, strokes, before) = (proxy.commits(), proxy.strokes(), rows(bed).await);
+        let (commits, strokes, before) = (proxy.commits(), proxy.cuts(), rows(bed).await);
         proxy.cut_nth_commit(1, cut);
         let Err(unknown) = write().await else { panic!("{name}: its caller is told that it went well") };
         assert!(matches!(unknown, StoreError::Unavailable { .. }) && unknown.is_transient(), "{name}: {unknown:?}");
-        let seen = (proxy.commits() - commits, proxy.strokes() - strokes);
+        let seen = (proxy.commits() - commits, proxy.cuts() - strokes);
         assert_eq!(
             seen,
             (1, 1),

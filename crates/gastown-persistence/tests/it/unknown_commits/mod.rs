@@ -191,7 +191,7 @@ async fn a_commit_that_is_never_answered_is_not_waited_for_and_its_connection_is
     proxy.cut_nth_commit(1, Cut::Silence);
     let unknown = database.heartbeat(town.id, noon()).await.unwrap_err();
     assert!(matches!(unknown, StoreError::Unavailable { .. }) && unknown.is_transient(), "{unknown:?}");
-    assert_eq!(proxy.strokes(), 1);
+    assert_eq!(proxy.cuts(), 1);
     let written = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(written.last_heartbeat_at, Some(noon()));
     // The pool has room for one connection, and that one still hangs.

@@ -1,17 +1,17 @@
-//! Every way the simulated Fly says no: status, text and code, in Fly's own words.
+//! The errors of the Machines API: status, text and code, as Fly gives them.
 
-use crate::world::State;
+use crate::machine_state::State;
 
-/// A refused call. `Display` is the text Fly puts under `error`.
+/// An error answer. `Display` is the text that Fly puts under `error`.
 ///
-/// Texts are those seen on the wire; where Fly's answer is not documented the variant says so.
+/// The texts were observed on the wire. Variants whose answer Fly does not document say so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiError {
     #[error("Authenticate: token validation error")]
     Unauthenticated,
     #[error("unauthorized")]
     ForeignApp,
-    /// The text under which Fly's proxy relays it; the API's own body is not documented.
+    /// The text is that of Fly's proxy. The body of the API is not documented.
     #[error("rate limit exceeded")]
     RateLimited,
     #[error("app not found")]
@@ -60,7 +60,7 @@ pub(crate) enum Refusal {
     StaleVersion,
     #[error("failed_precondition: machine_version does not match the version of the machine")]
     StaleMetadataVersion,
-    /// Whether Fly refuses or waits is not documented.
+    /// It is not documented if Fly refuses or waits.
     #[error("failed_precondition: secrets version {wanted} is not available, currently {current}")]
     SecretsVersion { wanted: u64, current: u64 },
     #[error("aborted: machine update failed due to concurrent update")]
@@ -73,20 +73,20 @@ pub(crate) enum Refusal {
     NotReached { wanted: String, current: String },
     #[error("invalid_argument: machine in a state that cannot reach {wanted}, currently {current}")]
     Unreachable { wanted: String, current: State },
-    /// Status and text not documented; production users see 5xx.
+    /// Status and text not documented by Fly. Production users see 5xx.
     #[error("unavailable: the host of the machine is unreachable")]
     HostUnreachable,
     #[error("the simulator is shutting down")]
     ShuttingDown,
 }
 
-impl Refusal {
-    /// Short form of [`Refusal::InvalidArgument`].
-    pub(crate) fn invalid(what: impl std::fmt::Display) -> Self {
-        Self::InvalidArgument(what.to_string())
+impl ApiError {
+    /// Returns an [`ApiError::InvalidArgument`].
+    pub(crate) fn invalid(problem: impl std::fmt::Display) -> Self {
+        Self::InvalidArgument(problem.to_string())
     }
 
-    /// HTTP status.
+    /// Returns the HTTP status.
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::InvalidArgument(_) | Self::ArrayBody(_) | Self::MalformedMachineId(_) => 400,
@@ -107,7 +107,7 @@ impl Refusal {
         }
     }
 
-    /// The machine-readable `status` beside the text, where Fly gives one.
+    /// Returns the machine-readable `status` beside the text, if Fly gives one.
     pub(crate) fn code(&self) -> Option<&'static str> {
         matches!(self, Self::AppNameTaken).then_some("name_taken")
     }

@@ -1,4 +1,4 @@
-//! What a sandbox does first: it opens its environment, or refuses to boot.
+//! The boot of a sandbox, which decrypts its environment or fails.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,21 +8,21 @@ use gastown_secrets::{EnvValue, InvalidKey, OpenEnvError, SandboxKey, open_env};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-/// The app secret with the image's private key; further ones with this prefix are keys of an earlier rotation.
+/// The app secret with the image's private key. Other secrets with this prefix are keys of earlier rotations.
 const PRIVATE_KEY: &str = "SANDBOX_PRIVATE_KEY";
-/// Without any of these no sandbox boots.
+/// The variables without which a sandbox does not boot.
 const REQUIRED: [&str; 6] = ["KILO_API_URL", "KILO_JWT", "TOWN_ID", "R2_BUCKET", "R2_ACCESS_KEY", "INTERNAL_API_KEY"];
 
-/// A sandbox that serves.
+/// A serving sandbox.
 pub(crate) struct Sandbox {
     pub(crate) town_id: String,
-    /// Whoever calls must know it.
+    /// The key that callers must send.
     pub(crate) key: SecretString,
-    /// When the gateway token runs out, as far as it says.
+    /// The expiry of the gateway token, if the token states one.
     pub(crate) token_expires_at: Option<DateTime<Utc>>,
-    /// Where heartbeats go, if anywhere.
+    /// The base URL for heartbeats.
     pub(crate) cloud_url: Option<String>,
-    /// The volume with the rigs; none when the machine mounts none.
+    /// The volume with the rigs, if the machine mounts one.
     pub(crate) volume: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// Why a sandbox does not boot. Names settings, never their values.
+/// A failure to boot. It contains names of settings, never their values.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
     #[error("{name} is missing")]
@@ -43,8 +43,9 @@ pub(crate) enum BootError {
     Environment(#[from] OpenEnvError),
 }
 
-/// Boots the process of a machine from its environment, the app's secrets included. Where none of the sandbox's
-/// variables is set, the image is something else: it runs, and serves nothing.
+/// Boots the process of a machine from its environment, which includes the app's secrets.
+///
+/// If none of the sandbox's variables is set, the machine runs another image, which serves nothing.
 pub(crate) fn boot(
     environment: &BTreeMap<String, String>,
     volume: Option<String>,
@@ -66,21 +67,21 @@ fn boot_sandbox(environment: &BTreeMap<String, String>, volume: Option<String>) 
         return Err(BootError::Missing { name: PRIVATE_KEY });
     }
     let opened: BTreeMap<_, _> = open_env(&keys, environment.clone())?.into_iter().collect();
-    let required = |name: &'static str| read(&opened, name).ok_or(BootError::Missing { name });
+    let required = |name: &'static str| variable(&opened, name).ok_or(BootError::Missing { name });
     for name in REQUIRED {
         required(name)?;
     }
     Ok(Sandbox {
         town_id: required("TOWN_ID")?.to_owned(),
         key: SecretString::from(required("INTERNAL_API_KEY")?),
-        token_expires_at: expiry_of(required("KILO_JWT")?),
-        cloud_url: read(&opened, "GASTOWN_CLOUD_URL").map(str::to_owned),
+        token_expires_at: token_expiry(required("KILO_JWT")?),
+        cloud_url: variable(&opened, "GASTOWN_CLOUD_URL").map(str::to_owned),
         volume,
     })
 }
 
-/// A variable that is set to something.
-fn read<'env>(environment: &'env BTreeMap<String, EnvValue>, name: &str) -> Option<&'env str> {
+/// Returns a variable that is set and not empty.
+fn variable<'env>(environment: &'env BTreeMap<String, EnvValue>, name: &str) -> Option<&'env str> {
     let value = match environment.get(name)? {
         EnvValue::Opened(secret) => secret.expose_secret(),
         EnvValue::Plain(text) => text,
@@ -88,8 +89,8 @@ fn read<'env>(environment: &'env BTreeMap<String, EnvValue>, name: &str) -> Opti
     (!value.is_empty()).then_some(value)
 }
 
-/// `exp` of a JWT. The sandbox cannot verify the token and need not: the gateway does.
-pub(super) fn expiry_of(token: &str) -> Option<DateTime<Utc>> {
+/// Returns `exp` of a JWT. The sandbox does not verify the token, because the gateway does.
+pub(crate) fn token_expiry(token: &str) -> Option<DateTime<Utc>> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     DateTime::from_timestamp(claims.get("exp")?.as_i64()?, 0)
@@ -99,7 +100,7 @@ pub(super) fn expiry_of(token: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
-    /// The environment of a machine whose secrets are sealed for the key that comes with it.
+    /// Returns an environment with secrets that are sealed for the key in it.
     fn environment() -> BTreeMap<String, String> {
         let key = SandboxKey::generate();
         let seal = |plain: &str| key.public_key().seal(&SecretString::from(plain)).unwrap().to_text();
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_opens_its_environment() {
+    fn sandbox_decrypts_its_environment() {
         let sandbox = boot(&environment(), None).unwrap().unwrap();
         assert_eq!(sandbox.key.expose_secret(), "canary");
         assert_eq!(sandbox.token_expires_at.unwrap().timestamp(), 1_700_000_000);
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_without_one_of_its_variables_does_not_boot() {
+    fn boot_fails_if_a_variable_is_missing() {
         for name in REQUIRED.into_iter().chain([PRIVATE_KEY]) {
             let mut environment = environment();
             environment.remove(name);
@@ -134,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn another_image_runs_and_serves_nothing() {
+    fn other_image_boots_without_sandbox() {
         assert!(boot(&BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), None).unwrap().is_none());
     }
 
     #[test]
-    fn values_sealed_for_another_key_stop_the_boot() {
+    fn boot_fails_if_values_are_sealed_for_another_key() {
         let mut environment = environment();
         let other = SandboxKey::generate().to_secret();
         environment.insert(PRIVATE_KEY.into(), other.expose_secret().to_owned());

@@ -1,47 +1,47 @@
-//! What was called and what was wrong with it, for tests to read.
+//! The log of calls, for tests.
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::route::{Call, Route};
 
-/// One call that was routed and authenticated.
+/// A call that was routed and authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallRecord {
-    /// Counted from 1 in the order of arrival.
+    /// The number of the call, counted from 1 in the order of arrival.
     pub number: usize,
-    /// Which call.
+    /// The kind of call.
     pub call: Call,
-    /// HTTP method.
+    /// The HTTP method.
     pub method: String,
-    /// The path, without its query.
+    /// The path without its query.
     pub path: String,
     /// The app, or the organization's slug.
     pub app: String,
-    /// The machine or volume that the path names, else empty.
+    /// The machine or volume in the path, or an empty text.
     pub id: String,
-    /// The status answered; none while the call is being answered, and when the connection was closed instead.
+    /// The status of the answer. `None` while the call is in flight, and if the connection was closed instead.
     pub status: Option<u16>,
-    /// Whether a fault of the schedule hit it.
+    /// True if a scheduled fault hit the call.
     pub faulted: bool,
-    /// When it arrived, milliseconds since the start of the simulator.
+    /// The time of arrival, in milliseconds since the start of the simulator.
     pub at_ms: u64,
 }
 
 /// The calls so far.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct CallLog {
     origin: Instant,
     records: Vec<CallRecord>,
 }
 
-impl Journal {
+impl CallLog {
     pub(crate) fn new() -> Self {
         Self { origin: Instant::now(), records: Vec::new() }
     }
 
-    /// Notes an arrival; its number.
-    pub(crate) fn arrived(&mut self, route: &Route, method: &str, path: &str) -> usize {
+    /// Records the arrival of a call and returns its number.
+    pub(crate) fn record_call(&mut self, route: &Route, method: &str, path: &str) -> usize {
         let number = self.records.len() + 1;
         let at_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.records.push(CallRecord {
@@ -58,15 +58,15 @@ impl Journal {
         number
     }
 
-    /// Notes that a fault hit the call.
-    pub(crate) fn faulted(&mut self, number: usize) {
+    /// Records that a fault hit the call.
+    pub(crate) fn record_fault(&mut self, number: usize) {
         if let Some(record) = self.records.get_mut(number - 1) {
             record.faulted = true;
         }
     }
 
-    /// Notes the answer.
-    pub(crate) fn answered(&mut self, number: usize, status: u16) {
+    /// Records the status of the answer.
+    pub(crate) fn record_status(&mut self, number: usize, status: u16) {
         if let Some(record) = self.records.get_mut(number - 1) {
             record.status = Some(status);
         }

@@ -1,0 +1,210 @@
+//! The path of a call: routing, authentication, rate limit, fault, contract check, world, contract check.
+
+mod effects;
+
+use std::sync::{Arc, Mutex};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use tokio::time::Instant;
+
+use crate::{
+    api::{self, ApiRequest},
+    api_error::ApiError,
+    contract::{Contract, SpecError},
+    control_api,
+    faults::Effect,
+    rate_limit::RateLimiter,
+    reply::Reply,
+    route::{Call, Route},
+    sandbox,
+    sim_state::{SimState, locked},
+};
+
+/// A request as received.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) method: String,
+    /// The path without its query.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: bytes::Bytes,
+}
+
+impl Incoming {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The error that makes the server close the connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("connection dropped by a fault")]
+pub(crate) struct Dropped;
+
+/// The entry point of all requests.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) state: Arc<SimState>,
+    pub(crate) token: Option<SecretString>,
+    pub(crate) rate_limiter: Mutex<RateLimiter>,
+    pub(crate) contract: Arc<Contract>,
+}
+
+impl Gateway {
+    /// Answers a request on the simulator's port.
+    pub(crate) async fn answer(&self, incoming: Incoming) -> Result<Reply, Dropped> {
+        let latency = self.state.world.read(|world| world.settings.timing.latency);
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        if let Some(path) = incoming.path.strip_prefix("/v1") {
+            return match Route::parse(&incoming.method, path) {
+                Some(route) => self.call_machines_api(route, &incoming).await,
+                None => Ok(not_routed()),
+            };
+        }
+        if let Some(path) = incoming.path.strip_prefix("/_sim") {
+            return Ok(control_api::answer(&self.state, &incoming.method, path, &incoming.body));
+        }
+        match sandbox_route(&incoming) {
+            Some(route) => self.call_sandbox(route, &incoming).await,
+            None => Ok(not_routed()),
+        }
+    }
+
+    async fn call_machines_api(&self, route: Route, incoming: &Incoming) -> Result<Reply, Dropped> {
+        if route.call != Call::ListRegions && !self.is_authenticated(incoming) {
+            return Ok(ApiError::Unauthenticated.into());
+        }
+        let number = self.state.record_call(&route, &incoming.method, &incoming.path);
+        if !locked(&self.rate_limiter).try_acquire(&route, Instant::now()) {
+            self.state.record_status(number, ApiError::RateLimited.status());
+            return Ok(ApiError::RateLimited.into());
+        }
+        let body = ApiRequest::parse_body(route.call, &incoming.body);
+        let region = body.as_ref().ok().and_then(|body| body.get("region")?.as_str());
+        let effect = self.state.next_effect(&route, region, number);
+        let request = body.map(|body| ApiRequest {
+            route: route.clone(),
+            query: incoming.query.clone(),
+            nonce: incoming.header("fly-machine-lease-nonce").map(str::to_owned),
+            lists_deleted: effect == Some(Effect::ListsDeleted),
+            body,
+        });
+        let execution = async {
+            match request {
+                Ok(request) => self.execute(request).await,
+                Err(error) => error.into(),
+            }
+        };
+        self.execute_under_fault(&route, effect, number, execution).await
+    }
+
+    async fn call_sandbox(&self, route: Route, incoming: &Incoming) -> Result<Reply, Dropped> {
+        let number = self.state.record_call(&route, &incoming.method, &incoming.path);
+        let effect = self.state.next_effect(&route, None, number);
+        let body: Value = serde_json::from_slice(&incoming.body).unwrap_or(Value::Null);
+        let key = incoming.header("x-internal-api-key");
+        let execution = async {
+            self.state.world.update(|world| match sandbox::authorize(world, &route, key) {
+                Ok(()) => sandbox::answer(world, &route, &incoming.query, &body),
+                Err(reply) => reply,
+            })
+        };
+        self.execute_under_fault(&route, effect, number, execution).await
+    }
+
+    /// Executes a call as far as the effect of a fault allows, and records the status of the answer.
+    async fn execute_under_fault(
+        &self,
+        route: &Route,
+        effect: Option<Effect>,
+        number: usize,
+        execution: impl Future<Output = Reply>,
+    ) -> Result<Reply, Dropped> {
+        let reply = match effect {
+            None => execution.await,
+            Some(effect) => effects::execute(&self.state.world, route, effect, execution).await.ok_or(Dropped)?,
+        };
+        self.state.record_status(number, reply.status);
+        Ok(reply)
+    }
+
+    /// Executes a call of the Machines API and checks request and answer against Fly's document.
+    async fn execute(&self, mut request: ApiRequest) -> Reply {
+        let call = request.route.call;
+        let result = match self.check_request(&mut request) {
+            Ok(()) if call == Call::Wait => api::wait(&self.state.world, &request, &self.state.cancel).await,
+            Ok(()) => self.state.world.update(|world| api::answer(world, &request)),
+            Err(RequestError::Invalid(error)) => Err(error),
+            Err(RequestError::Spec(error)) => return broken_contract(&error),
+        };
+        let reply = result.unwrap_or_else(Reply::from);
+        match self.check_reply(call, &reply) {
+            Ok(()) => reply,
+            Err(error) => broken_contract(&error),
+        }
+    }
+
+    /// Records the violations of a request, rejects what Fly would reject, and removes what Fly would ignore.
+    fn check_request(&self, request: &mut ApiRequest) -> Result<(), RequestError> {
+        let call = request.route.call;
+        let mismatches = self.contract.check_request(call, &request.body).map_err(RequestError::Spec)?;
+        let ignored = self.contract.remove_ignored_fields(call, &request.query, &mut request.body);
+        let error = mismatches.first().map(|first| ApiError::invalid(&first.problem));
+        self.state.record_violations(mismatches.into_iter().chain(ignored));
+        error.map_or(Ok(()), |error| Err(RequestError::Invalid(error)))
+    }
+
+    fn check_reply(&self, call: Call, reply: &Reply) -> Result<(), SpecError> {
+        if let Some(body) = reply.value() {
+            self.state.record_violations(self.contract.check_response(call, reply.status, body)?);
+        }
+        Ok(())
+    }
+
+    /// Returns true if the request has an accepted token after `Bearer` or `FlyV1`.
+    fn is_authenticated(&self, incoming: &Incoming) -> bool {
+        let header = incoming.header("authorization").unwrap_or_default();
+        let token = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("FlyV1 ")).unwrap_or_default().trim();
+        match &self.token {
+            Some(accepted) => token.as_bytes().ct_eq(accepted.expose_secret().as_bytes()).into(),
+            None => !token.is_empty(),
+        }
+    }
+}
+
+/// A request that is not executed.
+enum RequestError {
+    /// Fly would reject the request.
+    Invalid(ApiError),
+    /// The contract cannot be checked.
+    Spec(SpecError),
+}
+
+fn not_routed() -> Reply {
+    Reply::text(404, "404 page not found")
+}
+
+/// Parses a sandbox call, which takes one of two forms.
+///
+/// These are `/_sandbox/{app}/{machine}/…`, and `/_proxy/{app}/…` with the machine in `fly-force-instance-id`.
+fn sandbox_route(incoming: &Incoming) -> Option<Route> {
+    let (app, machine, path) = if let Some(path) = incoming.path.strip_prefix("/_sandbox/") {
+        let (app, path) = path.split_once('/')?;
+        let (machine, path) = path.split_once('/')?;
+        (app, machine, path)
+    } else {
+        let (app, path) = incoming.path.strip_prefix("/_proxy/")?.split_once('/')?;
+        (app, incoming.header("fly-force-instance-id")?, path)
+    };
+    Route::parse_sandbox(app, machine, &incoming.method, &format!("/{path}"))
+}
+
+fn broken_contract(error: &SpecError) -> Reply {
+    tracing::error!(%error, "failed to check the contract");
+    Reply::text(500, "the simulator failed to check the contract")
+}

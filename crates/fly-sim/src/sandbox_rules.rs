@@ -1,0 +1,34 @@
+//! The settings of the simulated sandboxes.
+
+use std::time::Duration;
+
+/// The settings of the simulated sandboxes. Repositories with special behaviour are matched by a part of their URL.
+#[derive(Debug, Clone)]
+pub struct SandboxRules {
+    /// A sandbox requests a new gateway token when the remaining lifetime of its own is shorter than this.
+    pub refresh_before: Duration,
+    /// Repositories that cannot be added (422).
+    pub refused: Vec<String>,
+    /// Repositories with unpushed work, which are not removed without force (409).
+    pub unpushed: Vec<String>,
+}
+
+impl Default for SandboxRules {
+    fn default() -> Self {
+        Self {
+            refresh_before: Duration::from_secs(2 * 60 * 60),
+            refused: vec!["/refused/".to_owned()],
+            unpushed: vec!["/unpushed/".to_owned()],
+        }
+    }
+}
+
+impl SandboxRules {
+    pub(crate) fn refuses(&self, repo_url: &str) -> bool {
+        self.refused.iter().any(|part| repo_url.contains(part))
+    }
+
+    pub(crate) fn has_unpushed_work(&self, repo_url: &str) -> bool {
+        self.unpushed.iter().any(|part| repo_url.contains(part))
+    }
+}

@@ -1,0 +1,85 @@
+//! The state of one simulator: its world, its schedule of faults, and its records for tests.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    call_log::{CallLog, CallRecord},
+    contract::Violation,
+    faults::{Effect, Fault, FaultSchedule},
+    route::Route,
+    world::SharedWorld,
+};
+
+/// The state that the gateway, the control API and [`FlySim`](crate::FlySim) share.
+#[derive(Debug)]
+pub(crate) struct SimState {
+    pub(crate) world: SharedWorld,
+    /// Cancelled when the simulator stops.
+    pub(crate) cancel: CancellationToken,
+    faults: Mutex<FaultSchedule>,
+    calls: Mutex<CallLog>,
+    violations: Mutex<Vec<Violation>>,
+}
+
+impl SimState {
+    pub(crate) fn new(world: SharedWorld, faults: Vec<Fault>) -> Self {
+        Self {
+            world,
+            cancel: CancellationToken::new(),
+            faults: Mutex::new(FaultSchedule::new(faults)),
+            calls: Mutex::new(CallLog::new()),
+            violations: Mutex::default(),
+        }
+    }
+
+    /// Adds a fault to the schedule.
+    pub(crate) fn inject(&self, fault: Fault) {
+        locked(&self.faults).add(fault);
+    }
+
+    /// Clears the schedule of faults.
+    pub(crate) fn clear_faults(&self) {
+        locked(&self.faults).clear();
+    }
+
+    /// Counts a call for the schedule of faults and returns the effect on it.
+    pub(crate) fn next_effect(&self, route: &Route, region: Option<&str>, call: usize) -> Option<Effect> {
+        let effect = locked(&self.faults).next_effect(route.call, &route.app, region);
+        if effect.is_some() {
+            locked(&self.calls).record_fault(call);
+        }
+        effect
+    }
+
+    /// Records the arrival of a call and returns its number.
+    pub(crate) fn record_call(&self, route: &Route, method: &str, path: &str) -> usize {
+        locked(&self.calls).record_call(route, method, path)
+    }
+
+    /// Records the status of the answer to a call.
+    pub(crate) fn record_status(&self, call: usize, status: u16) {
+        locked(&self.calls).record_status(call, status);
+    }
+
+    /// Records violations of Fly's document.
+    pub(crate) fn record_violations(&self, violations: impl IntoIterator<Item = Violation>) {
+        locked(&self.violations).extend(violations);
+    }
+
+    /// Returns the calls so far, in the order of arrival.
+    pub(crate) fn calls(&self) -> Vec<CallRecord> {
+        locked(&self.calls).records().to_vec()
+    }
+
+    /// Returns the violations so far.
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        locked(&self.violations).clone()
+    }
+}
+
+/// Locks a mutex, even one that a panic has poisoned.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

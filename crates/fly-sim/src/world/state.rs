@@ -1,0 +1,143 @@
+//! The contents and the clock of the world, with lookups by the names in a call.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::{
+    event_queue::EventQueue,
+    model::{App, AppAccess, Creation, Machine, Volume},
+};
+use crate::{
+    api_error::ApiError, clock::SimClock, ids::IdSource, machine_state::State, sandbox_rules::SandboxRules,
+    timing::Timing,
+};
+
+/// The settings of a world.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) timing: Timing,
+    pub(crate) org_slug: String,
+    pub(crate) machine_limit: Option<usize>,
+    pub(crate) sandbox: SandboxRules,
+    pub(crate) app_secrets: Vec<(String, SecretString)>,
+}
+
+/// The state of the simulated Fly.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) apps: BTreeMap<String, App>,
+    pub(crate) machines: BTreeMap<String, Machine>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
+    pub(crate) ids: IdSource,
+    pub(super) events: EventQueue,
+    clock: SimClock,
+    pub(super) now: Instant,
+    sequence: u64,
+}
+
+impl World {
+    pub(crate) fn new(settings: Settings, seed: u64, epoch: Option<DateTime<Utc>>) -> Self {
+        Self {
+            settings,
+            apps: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            ids: IdSource::seeded(seed),
+            events: EventQueue::default(),
+            clock: SimClock::start(epoch),
+            now: Instant::now(),
+            sequence: 0,
+        }
+    }
+
+    /// Returns the current time of the world.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Returns the current wall clock time of the world.
+    pub(crate) fn wall(&self) -> DateTime<Utc> {
+        self.clock.wall(self.now)
+    }
+
+    /// Returns the wall clock time at `instant`.
+    pub(crate) fn wall_at(&self, instant: Instant) -> DateTime<Utc> {
+        self.clock.wall(instant)
+    }
+
+    /// Returns the creation record of an entity that is created now.
+    pub(crate) fn next_creation(&mut self) -> Creation {
+        self.sequence += 1;
+        Creation { sequence: self.sequence, at: self.now }
+    }
+
+    /// Returns the due time of the next scheduled event.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.events.next_at()
+    }
+
+    /// Returns an app that callers have access to.
+    pub(crate) fn app(&mut self, name: &str) -> Result<&mut App, ApiError> {
+        let app = self.apps.get_mut(name).ok_or(ApiError::AppNotFound)?;
+        match app.access {
+            AppAccess::Open => Ok(app),
+            AppAccess::NotFound => Err(ApiError::AppNotFound),
+            AppAccess::Forbidden => Err(ApiError::ForeignApp),
+        }
+    }
+
+    /// Sets the access that callers have to an app. Returns true if the app exists.
+    pub(crate) fn set_app_access(&mut self, app: &str, access: AppAccess) -> bool {
+        self.apps.get_mut(app).map(|app| app.access = access).is_some()
+    }
+
+    /// Resolves an organization's slug. `personal` is an alias of the caller's own organization.
+    pub(crate) fn org<'a>(&'a self, slug: &'a str) -> &'a str {
+        if slug == "personal" { &self.settings.org_slug } else { slug }
+    }
+
+    /// Returns a machine of the app, which may be destroyed.
+    pub(crate) fn machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
+        self.app(app)?;
+        if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ApiError::MalformedMachineId(id.to_owned()));
+        }
+        self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(ApiError::MachineNotFound)
+    }
+
+    /// Returns a machine of the app if reads show it already.
+    pub(crate) fn visible_machine(&mut self, app: &str, id: &str) -> Result<&Machine, ApiError> {
+        let now = self.now();
+        let machine = self.machine(app, id)?;
+        if machine.visible_from <= now { Ok(machine) } else { Err(ApiError::MachineNotFound) }
+    }
+
+    /// Returns a machine of the app that is not destroyed.
+    pub(crate) fn live_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
+        let machine = self.machine(app, id)?;
+        if machine.state == State::Destroyed { Err(ApiError::MachineNotFound) } else { Ok(machine) }
+    }
+
+    /// Returns a machine of the app that is not destroyed and whose host is up.
+    pub(crate) fn reachable_machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
+        let machine = self.live_machine(app, id)?;
+        if machine.host_down { Err(ApiError::HostUnreachable) } else { Ok(machine) }
+    }
+
+    /// Returns a volume of the app if reads show it already.
+    pub(crate) fn visible_volume(&mut self, app: &str, id: &str) -> Result<&Volume, ApiError> {
+        let now = self.now();
+        let volume = self.volume(app, id)?;
+        if volume.visible_from <= now { Ok(volume) } else { Err(ApiError::VolumeNotFound) }
+    }
+
+    /// Returns a volume of the app, which may be deleted.
+    pub(crate) fn volume(&mut self, app: &str, id: &str) -> Result<&mut Volume, ApiError> {
+        self.app(app)?;
+        self.volumes.get_mut(id).filter(|volume| volume.app == app).ok_or(ApiError::VolumeNotFound)
+    }
+}
