@@ -3,6 +3,7 @@
 mod edges;
 mod manifests;
 mod names;
+mod prose;
 mod references;
 mod sizes;
 mod texts;
@@ -25,5 +26,8 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(manifests::offences(&files)?);
     offences.extend(texts::offences(&files));
     offences.extend(references::offences(&files));
+    if files.iter().any(|file| file.path == "CHANGELOG.md") {
+        offences.extend(prose::offences(&files));
+    }
     Ok(Findings { offences, remarks: sizes::longest(&files) })
 }

@@ -59,7 +59,8 @@ fn tidy() -> anyhow::Result<Outcome> {
         return Ok(Outcome::Passed { tests: None, remarks: found.remarks });
     }
     let repeat = "cargo xtask test --only tidy".to_owned();
-    Ok(Outcome::Failed { tests: None, output: found.offences.join("\n"), repeat })
+    let output = format!("{}\n{} findings", found.offences.join("\n"), found.offences.len());
+    Ok(Outcome::Failed { tests: None, output, repeat })
 }
 
 struct Session<'run> {
