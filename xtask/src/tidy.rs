@@ -1,11 +1,13 @@
 //! The rules of this repository that no compiler knows.
 
 mod edges;
+mod exhaustive;
 mod manifests;
 mod names;
 mod prose;
 mod references;
 mod sizes;
+mod syntax;
 mod texts;
 
 use crate::workspace;
@@ -26,8 +28,11 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(manifests::offences(&files)?);
     offences.extend(texts::offences(&files));
     offences.extend(references::offences(&files));
+    let (parsed, unparsed) = syntax::parse(&files);
+    offences.extend(unparsed);
     if files.iter().any(|file| file.path == "CHANGELOG.md") {
         offences.extend(prose::offences(&files));
+        offences.extend(exhaustive::offences(&parsed));
     }
     Ok(Findings { offences, remarks: sizes::longest(&files) })
 }
