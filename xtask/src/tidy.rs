@@ -5,6 +5,7 @@ mod exhaustive;
 mod manifests;
 mod names;
 mod prose;
+mod provider_names;
 mod references;
 mod sizes;
 mod syntax;
@@ -33,6 +34,7 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     if files.iter().any(|file| file.path == "CHANGELOG.md") {
         offences.extend(prose::offences(&files));
         offences.extend(exhaustive::offences(&parsed));
+        offences.extend(provider_names::offences(&files));
     }
     Ok(Findings { offences, remarks: sizes::longest(&files) })
 }

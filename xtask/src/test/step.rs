@@ -39,7 +39,7 @@ impl Step {
             Self::Tidy => "dependency rule, names, manifests, texts, references; shows the longest files",
             Self::Clippy => "no lint has anything to say",
             Self::Doc => "the documentation builds without a warning",
-            Self::Trees => "no mock and no second TLS stack in a normal build",
+            Self::Trees => "no mock and no second TLS stack in a normal build, no I/O in domain and orchestrator",
             Self::Drift => "the generated files are those of the schema",
             Self::Tests => "all tests, on SQLite and Postgres, the TypeScript client among them",
             Self::Deny => "licences, bans and sources of dependencies",

@@ -1,13 +1,16 @@
-//! What must be in no normal build, whatever the features of the workspace add up to.
+//! Packages that must be absent from a build, whatever the features of the workspace add up to.
 
 use super::step::{CargoLine, line};
 
-/// The mocks, which are for tests, and every TLS stack but the one of the stack's choice.
+/// The mocks, which are for tests, every TLS stack but the chosen one, and all I/O below the domain and the orchestrator.
 pub(super) const ABSENT: &[CargoLine] = &[
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "native-tls"]),
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "openssl"]),
+    line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "axum"]),
+    line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "reqwest"]),
+    line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "sea-orm"]),
 ];
 
 /// What is wrong with the answer of `cargo tree --invert`: nothing, where it printed nothing, or where no version of

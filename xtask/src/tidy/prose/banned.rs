@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_phrase_across_two_lines_counts_for_the_first() {
         let text = concat!("/// It runs for", "\n    /// ever, and ends.");
-        assert_eq!(lines(text), [(1, concat!("banned: /// It runs for").to_owned())]);
+        assert_eq!(lines(text), [(1, "banned: /// It runs for".to_owned())]);
         let whole = concat!("it\n// no", "body\n// else");
         assert_eq!(lines(whole).len(), 1);
     }
