@@ -2,6 +2,7 @@
 
 mod edges;
 mod exhaustive;
+mod functions;
 mod manifests;
 mod names;
 mod prose;
@@ -12,6 +13,7 @@ mod syntax;
 mod texts;
 
 use crate::workspace;
+use functions::Functions;
 
 /// What was found.
 pub(crate) struct Findings {
@@ -31,10 +33,13 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(references::offences(&files));
     let (parsed, unparsed) = syntax::parse(&files);
     offences.extend(unparsed);
+    let functions = Functions::of(&parsed);
     if files.iter().any(|file| file.path == "CHANGELOG.md") {
         offences.extend(prose::offences(&files));
         offences.extend(exhaustive::offences(&parsed));
         offences.extend(provider_names::offences(&files));
+        offences.extend(functions.offences());
     }
-    Ok(Findings { offences, remarks: sizes::longest(&files) })
+    let remarks = sizes::longest(&files).into_iter().chain(functions.summary()).collect();
+    Ok(Findings { offences, remarks })
 }

@@ -36,7 +36,7 @@ impl Step {
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Fmt => "the code is formatted",
-            Self::Tidy => "dependency rule, names, manifests, texts, references; shows the longest files",
+            Self::Tidy => "dependency rule, names, manifests, texts, references, prose, matches, lengths",
             Self::Clippy => "no lint has anything to say",
             Self::Doc => "the documentation builds without a warning",
             Self::Trees => "no mock and no second TLS stack in a normal build, no I/O in domain and orchestrator",
