@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use super::harness::Ran;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
-use super::tally::Tally;
-use super::{excerpt, figures, logged, trees};
+use super::{Scope, excerpt, figures, logged, quick, trees};
 use crate::interrupt::Interrupt;
 use crate::{tidy, workspace};
 
@@ -16,11 +16,11 @@ use crate::{tidy, workspace};
 pub(super) enum Outcome {
     Passed {
         /// The tests it counted, where it has tests; a step without is one check.
-        tests: Option<Tally>,
+        tests: Option<Ran>,
         remarks: Vec<String>,
     },
     Failed {
-        tests: Option<Tally>,
+        tests: Option<Ran>,
         /// What a reader needs to see.
         output: String,
         /// What to type to see it again.
@@ -34,6 +34,7 @@ pub(super) enum Outcome {
 /// Does the step; an error means that it could not be done at all.
 pub(super) async fn carry_out(
     step: Step,
+    scope: Scope,
     title: &str,
     provided: &Provided,
     interrupt: &Interrupt,
@@ -46,6 +47,8 @@ pub(super) async fn carry_out(
         Step::Doc => session.lines(&[step::DOC]).await,
         Step::Trees => session.trees().await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
+        Step::Tests if scope == Scope::Quick && provided.nextest => session.tests(&[quick::TESTS_WITH_NEXTEST]).await,
+        Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
         Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
         Step::Tests => session.tests(step::TESTS).await,
         Step::Deny if provided.deny => session.lines(&[step::DENY]).await,
@@ -73,20 +76,20 @@ struct Session<'run> {
 impl Session<'_> {
     /// Runs all lines, whatever fails.
     async fn lines(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
-        let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Tally>);
+        let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Ran>);
         for (number, line) in lines.iter().enumerate() {
             let log = workspace::log_folder().join(format!("{}-{}.log", self.step.name(), number + 1));
             let run = logged::run(self.equipped(line.command()), &log, self.title, self.interrupt);
             let run = run.await.with_context(|| line.to_string())?;
-            if let Some(count) = line.count {
-                tests = Some(tests.unwrap_or_default() + count(&run.text));
+            if let Some(harness) = line.harness {
+                tests.get_or_insert_default().read(harness, &run.text);
             }
             if !run.succeeded {
                 writeln!(output, "{}\nwhole output: {}", excerpt::of_failure(&run.text), log.display())?;
                 repeat.push(line.to_string());
             }
         }
-        if repeat.is_empty() && tests.is_none_or(|tests| tests.passed > 0 && tests.failed == 0) {
+        if repeat.is_empty() && tests.as_ref().is_none_or(|tests| tests.tally.passed > 0 && tests.tally.failed == 0) {
             return Ok(Outcome::Passed { tests, remarks: Vec::new() });
         }
         if repeat.is_empty() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use comfy_table::{Table, presets};
 
 use super::carry_out::Outcome;
+use super::slowest::{self, Timed};
 use super::step::Step;
 use super::tally::Tally;
 use crate::progress::Elapsed;
@@ -46,7 +47,8 @@ impl Report {
     fn remark(&self) -> String {
         match &self.outcome {
             Outcome::Passed { tests: Some(tests), .. } | Outcome::Failed { tests: Some(tests), .. } => {
-                format!("{} tests passed, {} failed, {} ignored", tests.passed, tests.failed, tests.skipped)
+                let Tally { passed, failed, skipped } = tests.tally;
+                format!("{passed} tests passed, {failed} failed, {skipped} ignored")
             }
             Outcome::Passed { .. } | Outcome::Failed { .. } => self.step.about().to_owned(),
             Outcome::Skipped { why } => why.clone(),
@@ -57,16 +59,25 @@ impl Report {
     fn tally(&self) -> Tally {
         let check = |passed, failed, skipped| Tally { passed, failed, skipped };
         match &self.outcome {
-            Outcome::Passed { tests, .. } => tests.unwrap_or(check(1, 0, 0)),
-            Outcome::Failed { tests: Some(tests), .. } if tests.failed > 0 => *tests,
-            Outcome::Failed { tests, .. } => tests.unwrap_or_default() + check(0, 1, 0),
+            Outcome::Passed { tests: Some(tests), .. } => tests.tally,
+            Outcome::Passed { tests: None, .. } => check(1, 0, 0),
+            Outcome::Failed { tests: Some(tests), .. } if tests.tally.failed > 0 => tests.tally,
+            Outcome::Failed { tests: Some(tests), .. } => tests.tally + check(0, 1, 0),
+            Outcome::Failed { tests: None, .. } => check(0, 1, 0),
             Outcome::Skipped { .. } => check(0, 0, 1),
+        }
+    }
+
+    fn times(&self) -> &[Timed] {
+        match &self.outcome {
+            Outcome::Passed { tests: Some(tests), .. } | Outcome::Failed { tests: Some(tests), .. } => &tests.times,
+            Outcome::Passed { .. } | Outcome::Failed { .. } | Outcome::Skipped { .. } => &[],
         }
     }
 }
 
 /// Prints the table and, alone on the last line, the sum.
-pub(super) fn conclude(reports: &[Report], took: Duration) -> ExitCode {
+pub(super) fn conclude(reports: &[Report], not_run: &[String], took: Duration) -> ExitCode {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["step", "result", "time", ""]);
     for report in reports {
@@ -74,8 +85,17 @@ pub(super) fn conclude(reports: &[Report], took: Duration) -> ExitCode {
         table.add_row([report.step.name().to_owned(), report.result().to_owned(), time, report.remark()]);
     }
     let sum: Tally = reports.iter().map(Report::tally).sum();
-    println!("\n{table}\n\n{} in all\n\n{}", Elapsed(took), closing_line(sum));
+    println!("\n{table}\n");
+    print_list("slowest:", &slowest::lines(reports.iter().flat_map(Report::times)));
+    print_list("not run:", not_run);
+    println!("{} in all\n\n{}", Elapsed(took), closing_line(sum));
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_list(heading: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        println!("{heading}\n  {}\n", lines.join("\n  "));
+    }
 }
 
 fn closing_line(Tally { passed, failed, skipped }: Tally) -> String {
@@ -86,17 +106,22 @@ fn closing_line(Tally { passed, failed, skipped }: Tally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::harness::Ran;
 
     fn report(outcome: Outcome) -> Report {
         Report { step: Step::Tests, outcome, took: Duration::ZERO }
     }
 
     fn passed(tests: Option<Tally>) -> Report {
-        report(Outcome::Passed { tests, remarks: Vec::new() })
+        report(Outcome::Passed { tests: tests.map(ran), remarks: Vec::new() })
     }
 
     fn failed(tests: Option<Tally>) -> Report {
-        report(Outcome::Failed { tests, output: String::new(), repeat: String::new() })
+        report(Outcome::Failed { tests: tests.map(ran), output: String::new(), repeat: String::new() })
+    }
+
+    fn ran(tally: Tally) -> Ran {
+        Ran { tally, times: Vec::new() }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, bail, ensure};
 use ephemeral_db::{Cluster, EphemeralDbError};
 
-use super::{logged, step::Step};
+use super::{Scope, logged, step::Step};
 use crate::cargo::cargo;
 use crate::interrupt::Interrupt;
 use crate::workspace;
@@ -36,11 +36,11 @@ pub(super) struct Provided {
 }
 
 /// Finds or installs what the steps need, and starts the database.
-pub(super) async fn meet(steps: &[Step], interrupt: &Interrupt) -> anyhow::Result<Provided> {
+pub(super) async fn meet(steps: &[Step], scope: Scope, interrupt: &Interrupt) -> anyhow::Result<Provided> {
     components(steps)?;
     let cargo_has = |tool: &str| answers(cargo().args([tool, "--version"]));
     let (nextest, deny) = (cargo_has("nextest"), cargo_has("deny"));
-    if !steps.contains(&Step::Tests) {
+    if scope == Scope::Quick || !steps.contains(&Step::Tests) {
         return Ok(Provided { postgres: None, nextest, deny });
     }
     let mut missing = missing_of_node();

@@ -4,7 +4,8 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::cargo::cargo;
-use crate::test::tally::{self, Tally};
+use crate::test::harness::Harness;
+use crate::test::quick::LeftOut;
 
 /// The steps, in their order: what fails fast comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,12 +53,14 @@ impl Step {
 pub(super) struct CargoLine {
     pub(super) arguments: &'static [&'static str],
     pub(super) environment: Option<(&'static str, &'static str)>,
-    /// How its tests are counted, where it has tests.
-    pub(super) count: Option<fn(&str) -> Tally>,
+    /// The program that runs its tests, where it has tests.
+    pub(super) harness: Option<Harness>,
+    /// Tests that it does not run.
+    pub(super) left_out: &'static [LeftOut],
 }
 
 pub(super) const fn line(arguments: &'static [&'static str]) -> CargoLine {
-    CargoLine { arguments, environment: None, count: None }
+    CargoLine { arguments, environment: None, harness: None, left_out: &[] }
 }
 
 pub(super) const FMT: CargoLine = line(&["fmt", "--all", "--", "--check"]);
@@ -70,25 +73,32 @@ pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
 pub(super) const DENY: CargoLine = line(&["deny", "--offline", "check", "bans", "licenses", "sources"]);
 /// What every toolchain has.
 pub(super) const TESTS: &[CargoLine] =
-    &[CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
+    &[CargoLine { harness: Some(Harness::Libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
 /// A process per test, several at once; it does not know documentation tests.
 pub(super) const TESTS_WITH_NEXTEST: &[CargoLine] = &[
     CargoLine {
-        count: Some(tally::of_nextest),
+        harness: Some(Harness::Nextest),
         ..line(&["nextest", "run", "--workspace", "--no-fail-fast", "--failure-output", "final"])
     },
-    CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--doc", "--no-fail-fast"]) },
+    CargoLine { harness: Some(Harness::Libtest), ..line(&["test", "--workspace", "--doc", "--no-fail-fast"]) },
 ];
 
 impl CargoLine {
     pub(super) fn command(&self) -> Command {
         let mut command = cargo();
-        command.args(self.arguments).envs(self.environment);
+        command.args(self.arguments).args(self.filter()).envs(self.environment);
         // The log is text. rustfmt goes by what the terminal can do, even where there is none.
         command.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
         // A check leaves no files behind; the difference stands in the failure's text.
         command.env("INSTA_UPDATE", "no");
         command
+    }
+
+    /// Returns the arguments after `--` that leave tests out; both runners take them.
+    fn filter(&self) -> Vec<&'static str> {
+        let parts: Vec<_> = self.left_out.iter().flat_map(|suite| suite.tests).collect();
+        let separator = (!parts.is_empty()).then_some("--");
+        separator.into_iter().chain(parts.into_iter().flat_map(|part| ["--skip", part])).collect()
     }
 }
 
@@ -98,7 +108,7 @@ impl fmt::Display for CargoLine {
         if let Some((name, value)) = self.environment {
             write!(out, "{name}='{value}' ")?;
         }
-        write!(out, "cargo {}", self.arguments.join(" "))
+        write!(out, "cargo {}", [self.arguments, &self.filter()].concat().join(" "))
     }
 }
 
@@ -106,10 +116,14 @@ impl fmt::Display for CargoLine {
 mod tests {
     use super::*;
 
+    const SLOW: &[LeftOut] = &[LeftOut { about: "slow", tests: &["a", "b::c"] }];
+
     #[test]
     fn a_line_is_printed_as_one_would_type_it() {
         assert_eq!(DOC.to_string(), "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
         assert_eq!(FMT.to_string(), "cargo fmt --all -- --check");
+        let filtered = CargoLine { left_out: SLOW, ..line(&["test"]) };
+        assert_eq!(filtered.to_string(), "cargo test -- --skip a --skip b::c");
     }
 
     #[test]

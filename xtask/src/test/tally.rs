@@ -75,7 +75,7 @@ fn outside_parentheses(text: &str) -> String {
 }
 
 /// Without the colours of a terminal.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, escape)) = rest.split_once("\u{1b}[") {
