@@ -23,27 +23,27 @@ use crate::interrupt::Interrupt;
 use crate::workspace;
 use step::Step;
 
-/// Which checks.
+/// Options of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this step; may be given several times.
+    /// Runs only this step; may be given several times.
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// Only what is quick: format, tidy, and the tests that need neither Postgres nor Node.js nor minutes. Names what it
+    /// Runs only quick checks: format, tidy, and tests that need neither Postgres nor Node.js nor minutes. Lists what it
     /// left out.
     #[arg(long, conflicts_with_all = ["only", "list"])]
     quick: bool,
-    /// Lists the steps and does nothing.
+    /// Lists the steps without running them.
     #[arg(long)]
     list: bool,
-    /// Instead of the steps: breaks the code on purpose, in each of the ways that matter, and shows that the tests notice.
-    /// With a name, only that one.
+    /// Breaks a copy of the code in known ways and checks that a test fails for each. With a name, runs only that
+    /// mutant.
     #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["only", "list", "quick"])]
     #[expect(clippy::option_option, reason = "absent, without a name, with a name")]
     mutants: Option<Option<String>>,
 }
 
-/// How much of the tests is run.
+/// The part of the tests that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Full,
@@ -57,7 +57,7 @@ impl Args {
     }
 }
 
-/// Runs the steps in their order, to the last one whatever fails. The last line printed counts what passed and failed.
+/// Runs all chosen steps in order, even after a failure. The last line printed counts passed and failed checks.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(only) = &args.mutants {
         return mutants::run(only.as_deref()).await;
@@ -74,14 +74,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let steps: Vec<Step> = all.iter().copied().filter(|step| args.wants(*step)).collect();
     std::fs::create_dir_all(workspace::log_folder())?;
     let interrupt = Interrupt::listen()?;
-    let provided = requirements::meet(&steps, scope, &interrupt).await?;
+    let provided = requirements::provide(&steps, scope, &interrupt).await?;
 
     let mut reports = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let heading = format!("[{}/{}] {:<6}", index + 1, steps.len(), step.name());
-        let report =
-            report::of_step(*step, carry_out::carry_out(*step, scope, &heading, &provided, &interrupt)).await?;
-        report.announce(&heading);
+        let report = report::timed(*step, carry_out::carry_out(*step, scope, &heading, &provided, &interrupt)).await?;
+        report.print(&heading);
         reports.push(report);
     }
     drop(provided);

@@ -1,4 +1,4 @@
-//! The rules of this repository that no compiler knows.
+//! The rules of this repository that the compiler does not check.
 
 mod edges;
 mod exhaustive;
@@ -15,15 +15,15 @@ mod texts;
 use crate::workspace;
 use functions::Functions;
 
-/// What was found.
+/// The result of all rules.
 pub(crate) struct Findings {
-    /// What breaks a rule, each with its place; none when all is well.
+    /// Violations of a rule, each with its place.
     pub(crate) offences: Vec<String>,
-    /// Worth reading, no more.
+    /// Figures for the reader.
     pub(crate) remarks: Vec<String>,
 }
 
-/// Checks everything.
+/// Checks all rules.
 pub(crate) fn check() -> anyhow::Result<Findings> {
     let files = workspace::source_files()?;
     let mut offences = edges::offences(&edges::of_this_workspace()?);

@@ -1,4 +1,4 @@
-//! One step, done.
+//! Runs one step.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -15,15 +15,15 @@ use crate::{tidy, workspace};
 /// How a step ended.
 pub(super) enum Outcome {
     Passed {
-        /// The tests it counted, where it has tests; a step without is one check.
+        /// The tests that were run. A step without tests counts as one check.
         tests: Option<Ran>,
         remarks: Vec<String>,
     },
     Failed {
         tests: Option<Ran>,
-        /// What a reader needs to see.
+        /// The part of the log that shows the failure.
         output: String,
-        /// What to type to see it again.
+        /// The command that repeats the failed part.
         repeat: String,
     },
     Skipped {
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
     },
 }
 
-/// Does the step; an error means that it could not be done at all.
+/// Runs a step. An error means that it could not be run at all.
 pub(super) async fn carry_out(
     step: Step,
     scope: Scope,
@@ -42,7 +42,7 @@ pub(super) async fn carry_out(
     let session = Session { step, title, provided, interrupt };
     match step {
         Step::Fmt => session.lines(&[step::FMT]).await,
-        Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy has crashed")?,
+        Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy panicked")?,
         Step::Clippy => session.lines(&[step::CLIPPY]).await,
         Step::Doc => session.lines(&[step::DOC]).await,
         Step::Trees => session.trees().await,
@@ -74,7 +74,7 @@ struct Session<'run> {
 }
 
 impl Session<'_> {
-    /// Runs all lines, whatever fails.
+    /// Runs all lines, even after a failure.
     async fn lines(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
         let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Ran>);
         for (number, line) in lines.iter().enumerate() {
@@ -85,7 +85,7 @@ impl Session<'_> {
                 tests.get_or_insert_default().read(harness, &run.text);
             }
             if !run.succeeded {
-                writeln!(output, "{}\nwhole output: {}", excerpt::of_failure(&run.text), log.display())?;
+                writeln!(output, "{}\nfull output: {}", excerpt::of_failure(&run.text), log.display())?;
                 repeat.push(line.to_string());
             }
         }
@@ -93,13 +93,13 @@ impl Session<'_> {
             return Ok(Outcome::Passed { tests, remarks: Vec::new() });
         }
         if repeat.is_empty() {
-            output.push_str("the runs succeeded, but their logs do not say which tests passed\n");
+            output.push_str("the runs succeeded, but their logs count no passed test\n");
             repeat.extend(lines.iter().map(ToString::to_string));
         }
         Ok(Outcome::Failed { tests, output, repeat: repeat.join(" && ") })
     }
 
-    /// Runs the tests, and shows what they counted.
+    /// Runs the tests and adds the figures that they wrote.
     async fn tests(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
         figures::empty_folder()?;
         let mut outcome = self.lines(lines).await?;
@@ -128,7 +128,7 @@ impl Session<'_> {
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
     }
 
-    /// Tests find the one Postgres of this run, and where their figures go, in their environment.
+    /// Passes the Postgres of this run and the folder for figures to the tests, as environment variables.
     fn equipped(&self, mut command: Command) -> Command {
         if self.step == Step::Tests {
             command.env(figures::VARIABLE, workspace::log_folder().join("figures"));

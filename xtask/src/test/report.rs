@@ -1,4 +1,4 @@
-//! What is said of the steps, while they run and at the end.
+//! The output about steps, while they run and at the end.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,27 +11,27 @@ use super::step::Step;
 use super::tally::Tally;
 use crate::progress::Elapsed;
 
-/// A step that is over.
+/// A completed step.
 pub(super) struct Report {
     step: Step,
     outcome: Outcome,
     took: Duration,
 }
 
-/// Takes the time of a step.
-pub(super) async fn of_step(step: Step, work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Report> {
+/// Runs a step and measures its time.
+pub(super) async fn timed(step: Step, work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Report> {
     let started = Instant::now();
     let outcome = work.await?;
     Ok(Report { step, outcome, took: started.elapsed() })
 }
 
 impl Report {
-    /// One line, and all one needs to know where it failed.
-    pub(super) fn announce(&self, heading: &str) {
+    /// Prints one line, and the details of a failure.
+    pub(super) fn print(&self, heading: &str) {
         println!("{heading}  {:<7}  {:>12}  {}", self.result(), Elapsed(self.took).to_string(), self.remark());
         match &self.outcome {
             Outcome::Passed { remarks, .. } => remarks.iter().for_each(|remark| println!("      {remark}")),
-            Outcome::Failed { output, repeat, .. } => println!("\n{}\n\nagain: {repeat}\n", output.trim_end()),
+            Outcome::Failed { output, repeat, .. } => println!("\n{}\n\nrepeat with: {repeat}\n", output.trim_end()),
             Outcome::Skipped { .. } => {}
         }
     }
@@ -55,7 +55,7 @@ impl Report {
         }
     }
 
-    /// Tests count one by one; a step without tests counts as one check, and so does what broke without a failed test.
+    /// Counts the tests. A step without tests is one check, and so is a failure without a failed test.
     fn tally(&self) -> Tally {
         let check = |passed, failed, skipped| Tally { passed, failed, skipped };
         match &self.outcome {
@@ -76,7 +76,7 @@ impl Report {
     }
 }
 
-/// Prints the table and, alone on the last line, the sum.
+/// Prints the table of steps, the slowest tests, the checks that were not run and, on the last line, the sum.
 pub(super) fn conclude(reports: &[Report], not_run: &[String], took: Duration) -> ExitCode {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["step", "result", "time", ""]);
@@ -88,7 +88,7 @@ pub(super) fn conclude(reports: &[Report], not_run: &[String], took: Duration) -
     println!("\n{table}\n");
     print_list("slowest:", &slowest::lines(reports.iter().flat_map(Report::times)));
     print_list("not run:", not_run);
-    println!("{} in all\n\n{}", Elapsed(took), closing_line(sum));
+    println!("total time: {}\n\n{}", Elapsed(took), closing_line(sum));
     if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_step_that_breaks_without_a_failed_test_still_fails() {
+    fn a_test_step_that_fails_without_a_failed_test_counts_as_failed() {
         let nothing_compiled = failed(Some(Tally::default()));
         assert_eq!(nothing_compiled.tally(), Tally { passed: 0, failed: 1, skipped: 0 });
     }

@@ -1,4 +1,4 @@
-//! The domain and the orchestrator know a provider, and not which one.
+//! The domain and the orchestrator do not name the provider that they run on.
 
 use crate::workspace::SourceFile;
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_found_as_a_word_and_as_part_of_an_identifier() {
+    fn the_name_is_found_alone_and_in_an_identifier() {
         for line in [
             "fly",
             "on Fly's side",

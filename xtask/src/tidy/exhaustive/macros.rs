@@ -1,10 +1,10 @@
-//! Code inside the calls of macros, which is tokens to a parser.
+//! Code in the arguments of macros, which the parser leaves as tokens.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprMatch, Pat, Token};
 
-/// What the arguments of a macro hold, at any depth.
+/// Relevant code in the arguments of a macro, at any depth.
 #[derive(Default)]
 pub(super) struct Inside {
     /// Each `match`, as far as it can be parsed.

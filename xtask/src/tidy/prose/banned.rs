@@ -1,6 +1,6 @@
-//! Words that a plain sentence does without.
+//! Words that plain sentences do not need.
 
-/// Spelled in parts, so that this list breaks no rule of its own.
+/// The banned words, spelled in parts so that this file has none.
 const BANNED: &[&str] = &[
     concat!("who", "ever"),
     concat!("no", "body"),
@@ -11,8 +11,8 @@ const BANNED: &[&str] = &[
     concat!("a", " word"),
 ];
 
-/// Returns the numbers and texts of the lines with such a word, in identifiers too. A phrase across the end of a line
-/// counts for its first line.
+/// Returns the lines with such words, in identifiers too, with their numbers. A phrase across two lines counts for the
+/// first.
 pub(super) fn lines(text: &str) -> Vec<(usize, String)> {
     let mut next = text.lines().skip(1);
     text.lines()
@@ -28,7 +28,7 @@ pub(super) fn lines(text: &str) -> Vec<(usize, String)> {
 fn last_word(line: &str) -> &str {
     let line = line.trim_end_matches(['\\', ' ']);
     let word = line.rsplit(' ').next().unwrap_or_default();
-    // A whole word was found in its own line already.
+    // A banned word on its own is already found in its line.
     if has_banned(word) { "" } else { word }
 }
 

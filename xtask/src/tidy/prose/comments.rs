@@ -4,7 +4,7 @@ use super::markdown::{self, Paragraph};
 
 /// The markers that begin a comment.
 pub(super) struct Markers {
-    /// Of a line; the longest comes first.
+    /// The markers of a line, the longest first.
     line: &'static [&'static str],
     /// Those among them that begin a doc comment.
     doc: &'static [&'static str],

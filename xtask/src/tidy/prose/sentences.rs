@@ -40,7 +40,7 @@ fn address(text: &str) -> Option<(&str, usize)> {
     Some(("URL", whole.trim_end_matches(['.', ',', ';', ':', '!', '?', ')']).len()))
 }
 
-/// Reads an abbreviation at the beginning of a word, with its full stop.
+/// Reads an abbreviation and its full stop, if no letter precedes it.
 fn abbreviation<'text>(text: &'text str, before: &str) -> Option<(&'text str, usize)> {
     let begins = !before.ends_with(char::is_alphanumeric);
     let is_here = |short: &&&str| text.strip_prefix(**short).is_some_and(|rest| rest.starts_with('.'));
@@ -80,7 +80,7 @@ pub(super) fn words(sentence: &str) -> usize {
     sentence.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count()
 }
 
-/// Counts semicolons and colons at the end of a word.
+/// Counts the words that end with a semicolon or a colon.
 pub(super) fn colons(sentence: &str) -> usize {
     sentence.split_whitespace().filter(|word| word.ends_with([';', ':'])).count()
 }
