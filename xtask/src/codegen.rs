@@ -59,7 +59,23 @@ fn is_modelled(table: &str) -> bool {
 
 /// Generates the files and formats them with the settings of this repository.
 fn entities(tables: Vec<TableCreateStatement>) -> anyhow::Result<Files> {
-    let context = EntityWriterContext::new(
+    let folder = tempfile::tempdir()?;
+    for file in EntityTransformer::transform(tables)?.generate(&context()?).files {
+        // Times are UTC on both databases; the generator has no option for it.
+        let text = file.content.replace("DateTimeWithTimeZone", "DateTimeUtc");
+        std::fs::write(folder.path().join(&file.name), text)?;
+    }
+    let files = read(folder.path())?;
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt.args(["--edition", "2024", "--config-path"]).arg(workspace::root().join("rustfmt.toml"));
+    rustfmt.args(files.keys().map(|name| folder.path().join(name)));
+    ensure!(rustfmt.status().context("cannot run rustfmt")?.success(), "rustfmt refused the generated code");
+    read(folder.path())
+}
+
+/// Returns the options of the generator.
+fn context() -> anyhow::Result<EntityWriterContext> {
+    Ok(EntityWriterContext::new(
         "compact".parse()?,
         WithPrelude::None,
         WithSerde::None,
@@ -78,19 +94,7 @@ fn entities(tables: Vec<TableCreateStatement>) -> anyhow::Result<Files> {
         false,
         true,
         BannerVersion::Off,
-    );
-    let folder = tempfile::tempdir()?;
-    for file in EntityTransformer::transform(tables)?.generate(&context).files {
-        // Times are UTC on both databases; the generator has no option for it.
-        let text = file.content.replace("DateTimeWithTimeZone", "DateTimeUtc");
-        std::fs::write(folder.path().join(&file.name), text)?;
-    }
-    let files = read(folder.path())?;
-    let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--edition", "2024", "--config-path"]).arg(workspace::root().join("rustfmt.toml"));
-    rustfmt.args(files.keys().map(|name| folder.path().join(name)));
-    ensure!(rustfmt.status().context("cannot run rustfmt")?.success(), "rustfmt refused the generated code");
-    read(folder.path())
+    ))
 }
 
 fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {

@@ -63,9 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return mutants::run(only.as_deref()).await;
     }
     if args.list {
-        for step in Step::value_variants() {
-            println!("{:<8} {}", step.name(), step.about());
-        }
+        list();
         return Ok(ExitCode::SUCCESS);
     }
     let started = Instant::now();
@@ -85,4 +83,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     drop(provided);
     Ok(report::conclude(&reports, &not_run, started.elapsed()))
+}
+
+fn list() {
+    for step in Step::value_variants() {
+        println!("{:<8} {}", step.name(), step.about());
+    }
 }

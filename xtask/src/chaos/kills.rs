@@ -79,8 +79,15 @@ impl<'run> Killer<'run> {
         Ok(())
     }
 
-    /// Starts every replica that is down, and returns only with an error.
-    pub(super) async fn keep_running(&mut self) -> anyhow::Result<Infallible> {
+    /// Runs the work, and starts every replica that is down meanwhile.
+    pub(super) async fn keep_running_while<T>(&mut self, work: impl Future<Output = T>) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            failed = self.keep_running() => failed.map(|never| match never {}),
+        }
+    }
+
+    async fn keep_running(&mut self) -> anyhow::Result<Infallible> {
         let now = Instant::now();
         self.replicas.iter_mut().for_each(|(_, back_at)| *back_at = now);
         loop {

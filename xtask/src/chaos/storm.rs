@@ -63,22 +63,7 @@ impl Storm {
         let mut rng = || StdRng::from_rng(&mut seeds);
         let (faults, kills, restart) = (rng(), rng(), rng());
         let ledger = Arc::default();
-        let http = reqwest::Client::builder().no_proxy().timeout(CALL_TIMEOUT).build()?;
-        let mut callers = Vec::new();
-        for user in &stage.users {
-            let known = Arc::<KnownTowns>::default();
-            for client in 1..=CLIENTS {
-                let replica = |port: &u16| Trpc::with_http(http.clone(), &url_of(*port), user.token.expose_secret());
-                callers.push(Caller {
-                    name: format!("{}/{client}", user.id),
-                    replicas: stage.ports.iter().map(replica).collect(),
-                    known: Arc::clone(&known),
-                    ledger: Arc::clone(&ledger),
-                    rng: rng(),
-                    creates: 0,
-                });
-            }
-        }
+        let callers = callers(stage, &ledger, &mut rng)?;
         let external = rng();
         Ok(Self {
             callers,
@@ -109,27 +94,16 @@ impl Storm {
         let work = async {
             let all = async {
                 let load = load(std::mem::take(callers), end);
-                let faults = async {
-                    faults::inject_until(end, fly, faults).await;
-                    Ok(())
-                };
-                let changes = async {
-                    external_changes::apply_until(end, fly, external, ledger).await;
-                    Ok(())
-                };
+                let faults = disturb(end, fly, (faults, external), ledger);
                 let restart = crash_once(database, restart, duration, outage);
-                tokio::try_join!(load, faults, changes, restart, killer.kill_until(end))
+                tokio::try_join!(load, faults, restart, killer.kill_until(end))
             };
             watched("chaos", PROGRESS_INTERVAL, note, all).await?;
             fly.clear_faults();
             let last_fault = Instant::now();
-            let wait = async {
-                tokio::select! {
-                    reached = until_idle(&pool, &users, fly, ledger) => Ok(reached),
-                    failed = killer.keep_running() => failed.map(|never| match never {}),
-                }
-            };
-            let reached = watched("waiting until idle", PROGRESS_INTERVAL, note, wait).await?;
+            let idle = until_idle(&pool, &users, fly, ledger);
+            let reached =
+                watched("waiting until idle", PROGRESS_INTERVAL, note, killer.keep_running_while(idle)).await?;
             *idle_after = reached.then(|| last_fault.elapsed());
             Ok(())
         };
@@ -138,6 +112,39 @@ impl Storm {
             never = recovery::watch(pool.clone(), recovery, deaths) => match never {},
         }
     }
+}
+
+/// Creates the clients of all users.
+fn callers(stage: &Stage, ledger: &Arc<Mutex<Ledger>>, mut rng: impl FnMut() -> StdRng) -> anyhow::Result<Vec<Caller>> {
+    let http = reqwest::Client::builder().no_proxy().timeout(CALL_TIMEOUT).build()?;
+    let mut callers = Vec::new();
+    for user in &stage.users {
+        let known = Arc::<KnownTowns>::default();
+        for client in 1..=CLIENTS {
+            let replica = |port: &u16| Trpc::with_http(http.clone(), &url_of(*port), user.token.expose_secret());
+            callers.push(Caller {
+                name: format!("{}/{client}", user.id),
+                replicas: stage.ports.iter().map(replica).collect(),
+                known: Arc::clone(&known),
+                ledger: Arc::clone(ledger),
+                rng: rng(),
+                creates: 0,
+            });
+        }
+    }
+    Ok(callers)
+}
+
+/// Injects faults and changes machines from outside until `end`, each with its own generator.
+async fn disturb(
+    end: Instant,
+    fly: &FlySim,
+    (faults, external): (&mut StdRng, &mut StdRng),
+    ledger: &Mutex<Ledger>,
+) -> anyhow::Result<()> {
+    let faults = faults::inject_until(end, fly, faults);
+    tokio::join!(faults, external_changes::apply_until(end, fly, external, ledger));
+    Ok(())
 }
 
 /// Runs all clients at once. A client that ends early has panicked.

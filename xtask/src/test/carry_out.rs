@@ -39,7 +39,7 @@ pub(super) async fn carry_out(
     provided: &Provided,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
-    let session = Session { step, title, provided, interrupt };
+    let session = Session { step, scope, title, provided, interrupt };
     match step {
         Step::Fmt => session.lines(&[step::FMT]).await,
         Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy panicked")?,
@@ -68,6 +68,7 @@ fn tidy() -> anyhow::Result<Outcome> {
 
 struct Session<'run> {
     step: Step,
+    scope: Scope,
     title: &'run str,
     provided: &'run Provided,
     interrupt: &'run Interrupt,
@@ -131,6 +132,9 @@ impl Session<'_> {
     /// Passes the Postgres of this run and the folder for figures to the tests, as environment variables.
     fn equipped(&self, mut command: Command) -> Command {
         if self.step == Step::Tests {
+            if self.scope == Scope::Quick {
+                command.envs(quick::threads());
+            }
             command.env(figures::VARIABLE, workspace::log_folder().join("figures"));
             command.envs(self.provided.postgres.as_ref().map(|database| ("TEST_DATABASE_URL", database.url())));
         }

@@ -1,5 +1,7 @@
 //! `cargo xtask test --quick`: what an engineer runs between two edits.
 
+use std::num::NonZero;
+
 use super::step::{CargoLine, Step, line};
 use crate::test::harness::Harness;
 
@@ -60,6 +62,15 @@ pub(super) const TESTS_WITH_NEXTEST: CargoLine = CargoLine {
         "final",
     ])
 };
+
+/// Tests that run at once, for each core. Most of them wait for timers most of the time.
+const TESTS_PER_CORE: usize = 4;
+
+/// Returns the variables by which both runners learn how many tests to run at once.
+pub(super) fn threads() -> [(&'static str, String); 2] {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    ["NEXTEST_TEST_THREADS", "RUST_TEST_THREADS"].map(|name| (name, (cores * TESTS_PER_CORE).to_string()))
+}
 
 /// Returns what was not run, one line for each.
 pub(super) fn not_run(all: &[Step]) -> Vec<String> {
