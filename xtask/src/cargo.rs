@@ -1,13 +1,13 @@
-//! Cargo, called from a program that Cargo runs.
+//! Calls of Cargo from a program that Cargo runs.
 
 use std::process::Command;
 
 use crate::workspace;
 
-/// Cargo at the root of the workspace, the same one that runs us.
+/// Returns a command for the Cargo that runs us, at the root of the workspace.
 ///
-/// Without what Cargo says about *this* package: build scripts that watch these variables would run again, and
-/// everything behind them be compiled again, at each change between `cargo xtask` and plain `cargo`.
+/// The variables that describe *this* package are removed. Otherwise each change between `cargo xtask` and plain `cargo`
+/// would run the build scripts that watch them, and compile again all that depends on these.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root());
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_user_sets_for_cargo_is_passed_on() {
+    fn settings_of_the_user_for_cargo_are_passed_on() {
         assert!(is_about_this_package("CARGO_MANIFEST_DIR"));
         assert!(is_about_this_package("CARGO_PKG_NAME"));
         for variable in ["CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS", "PATH"] {

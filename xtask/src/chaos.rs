@@ -1,15 +1,15 @@
-//! `cargo xtask chaos`: real processes on a real Postgres, while everything goes wrong that can; then the books.
+//! `cargo xtask chaos`: real processes on a real Postgres under load and faults, then a check of all that is left.
 //!
-//! Start reading at `storm.rs` (what goes wrong and for how long), then `account.rs` (what must be right in the end).
+//! Start reading at `storm.rs` (the load and the faults), then `account.rs` (the checks at the end).
 
 mod account;
 mod caller;
 mod database;
+mod external_changes;
 mod faults;
 mod figures;
 mod kills;
 mod ledger;
-mod mischief;
 mod proof;
 mod recovery;
 mod replica;
@@ -31,32 +31,32 @@ use figures::Figures;
 use stage::Stage;
 use storm::Storm;
 
-/// How long, with whom, and from which seed.
+/// Options of `chaos`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// For how many minutes things go wrong; a fraction will do.
+    /// Minutes of load and faults; a fraction is allowed.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
-    /// What load, faults and kills are drawn from; a new one where absent. Real time is not: processes and network take
-    /// as long as they take, so two runs of one seed do much the same, and not at the same moments.
+    /// Seed of load, faults and kills; the default is random. Processes and network run in real time, so two runs with
+    /// one seed differ in their exact moments.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many processes serve.
+    /// Number of `gastown serve` processes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     replicas: u16,
-    /// How many users call, each in an app of their own on Fly.
+    /// Number of users, each with its own app on Fly.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=200))]
     users: u16,
-    /// Fly's own rate limits too: 429 in earnest, and a third fewer operations.
+    /// Applies the rate limits of Fly too; a run then completes about a third fewer operations.
     #[arg(long)]
     limits: bool,
-    /// `postgres://…` of a database without towns, instead of a server of its own. It is migrated, is not restarted
-    /// meanwhile, and keeps the rows for whoever wants to look.
+    /// `postgres://…` of a database without towns, instead of an own server. It is migrated, is not restarted during the
+    /// run, and keeps its rows.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 }
 
-/// Raises everything, lets the storm loose, waits for the quiet and closes the books. Fails where they do not balance.
+/// Starts everything, runs the storm, waits until nothing is in flight, and checks the result. Fails on any finding.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     ensure!(args.minutes > 0.0 && args.minutes <= 24.0 * 60.0, "--minutes must be above 0 and at most 1440");
     let duration = Duration::from_secs_f64(args.minutes * 60.0);
@@ -65,16 +65,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}: {} replicas, {} users, {} of chaos", args.replicas, args.users, Elapsed(duration));
 
-    let mut stage = interrupt.or(Stage::raise(seed, &args)).await?;
+    let mut stage = interrupt.or(Stage::start(seed, &args)).await?;
     let logs = stage.logs().to_owned();
-    let mut storm = Storm::brew(seed, &stage)?;
-    let ended = interrupt.or(storm.rage(&mut stage, duration)).await;
+    let mut storm = Storm::new(seed, &stage)?;
+    let ended = interrupt.or(storm.run(&mut stage, duration)).await;
     let figures = Figures::gather(&stage, &storm, duration, ended.is_ok()).await;
-    stage.strike().await;
+    stage.stop().await;
 
     let figures = figures?;
     figures.print();
-    println!("logs, rows and calls to Fly: {}", logs.display());
+    println!("logs, rows and calls to Fly are in {}", logs.display());
     ended?;
-    Ok(if figures.balance() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if figures.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

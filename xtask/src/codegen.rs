@@ -1,4 +1,4 @@
-//! `cargo xtask codegen [--check]`: the SeaORM entities, from the migrated schema of a SQLite file made for it.
+//! `cargo xtask codegen [--check]`: generates the SeaORM entities from the schema of a freshly migrated SQLite file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use sea_schema::sea_query::TableCreateStatement;
 
 use crate::workspace;
 
-/// Whether to write or to compare.
+/// Options of `codegen`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Changes nothing; fails where the committed files differ from what would be generated.
+    /// Changes nothing, and fails if the committed files differ from the generated ones.
     #[arg(long)]
     check: bool,
 }
@@ -23,8 +23,8 @@ pub(crate) struct Args {
 /// Files by name.
 type Files = BTreeMap<String, String>;
 
-/// Does it.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
+/// Writes the entities, or compares them with `--check`.
+#[expect(clippy::print_stdout, reason = "the output of a command")]
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let folder = workspace::root().join("crates/gastown-persistence/src/entity");
     let generated = entities(from_sqlite().await?)?;
@@ -35,11 +35,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let drift = drift(&read(&folder)?, &generated);
     ensure!(drift.is_empty(), "the entities differ from the schema; run `cargo xtask codegen`\n{}", drift.join("\n"));
-    println!("the entities are those of the schema");
+    println!("the entities match the schema");
     Ok(())
 }
 
-/// The tables of a freshly migrated SQLite file: nothing needs to be installed for it.
+/// Reads the tables of a freshly migrated SQLite file, which needs nothing installed.
 async fn from_sqlite() -> anyhow::Result<Vec<TableCreateStatement>> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("schema.db").display());
@@ -47,7 +47,7 @@ async fn from_sqlite() -> anyhow::Result<Vec<TableCreateStatement>> {
     let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect(&url).await?;
     let mut schema = sea_schema::sqlite::discovery::SchemaDiscovery::new(pool.clone()).discover().await?;
     pool.close().await;
-    // The generator would take a partial unique index for a plain one.
+    // The generator would treat a partial unique index as a full one.
     schema.indexes.retain(|index| index.partial == 0);
     let tables = schema.merge_indexes_into_table().tables;
     Ok(tables.into_iter().filter(|table| is_modelled(&table.name)).map(|table| table.write()).collect())
@@ -57,9 +57,25 @@ fn is_modelled(table: &str) -> bool {
     !migration::TABLES_BESIDE_THE_MODEL.contains(&table)
 }
 
-/// The generated files, formatted as this repository formats.
+/// Generates the files and formats them with the settings of this repository.
 fn entities(tables: Vec<TableCreateStatement>) -> anyhow::Result<Files> {
-    let context = EntityWriterContext::new(
+    let folder = tempfile::tempdir()?;
+    for file in EntityTransformer::transform(tables)?.generate(&context()?).files {
+        // Times are UTC on both databases; the generator has no option for it.
+        let text = file.content.replace("DateTimeWithTimeZone", "DateTimeUtc");
+        std::fs::write(folder.path().join(&file.name), text)?;
+    }
+    let files = read(folder.path())?;
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt.args(["--edition", "2024", "--config-path"]).arg(workspace::root().join("rustfmt.toml"));
+    rustfmt.args(files.keys().map(|name| folder.path().join(name)));
+    ensure!(rustfmt.status().context("cannot run rustfmt")?.success(), "rustfmt refused the generated code");
+    read(folder.path())
+}
+
+/// Returns the options of the generator.
+fn context() -> anyhow::Result<EntityWriterContext> {
+    Ok(EntityWriterContext::new(
         "compact".parse()?,
         WithPrelude::None,
         WithSerde::None,
@@ -78,19 +94,7 @@ fn entities(tables: Vec<TableCreateStatement>) -> anyhow::Result<Files> {
         false,
         true,
         BannerVersion::Off,
-    );
-    let folder = tempfile::tempdir()?;
-    for file in EntityTransformer::transform(tables)?.generate(&context).files {
-        // Times are UTC on both databases; the generator has no option for it.
-        let text = file.content.replace("DateTimeWithTimeZone", "DateTimeUtc");
-        std::fs::write(folder.path().join(&file.name), text)?;
-    }
-    let files = read(folder.path())?;
-    let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--edition", "2024", "--config-path"]).arg(workspace::root().join("rustfmt.toml"));
-    rustfmt.args(files.keys().map(|name| folder.path().join(name)));
-    ensure!(rustfmt.status().context("cannot run rustfmt")?.success(), "rustfmt refused the generated code");
-    read(folder.path())
+    ))
 }
 
 fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
@@ -117,14 +121,14 @@ fn read(folder: &Path) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// Where two sets of files differ: the first differing line of each file.
+/// Returns the first difference of each file that differs.
 fn drift(committed: &Files, generated: &Files) -> Vec<String> {
     let names = committed.keys().chain(generated.keys()).collect::<std::collections::BTreeSet<_>>();
     names
         .into_iter()
         .filter_map(|name| match (committed.get(name), generated.get(name)) {
             (Some(old), Some(new)) => first_difference(name, old, new),
-            (Some(_), None) => Some(format!("{name}: is not generated any more")),
+            (Some(_), None) => Some(format!("{name}: is no longer generated")),
             (None, _) => Some(format!("{name}: is missing")),
         })
         .collect()
@@ -145,7 +149,7 @@ fn first_difference(name: &str, old: &str, new: &str) -> Option<String> {
             }
         }
     }
-    Some(format!("{name}: differs in the ends of its lines"))
+    Some(format!("{name}: differs in its line endings"))
 }
 
 #[cfg(test)]
@@ -182,7 +186,7 @@ mod tests {
         let files = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let committed: Files = files(&[("a.rs", "one\ntwo\n"), ("b.rs", "same"), ("c.rs", "")]);
         let generated: Files = files(&[("a.rs", "one\n2\n"), ("b.rs", "same"), ("d.rs", "")]);
-        let expected = ["a.rs:2\n  - two\n  + 2", "c.rs: is not generated any more", "d.rs: is missing"];
+        let expected = ["a.rs:2\n  - two\n  + 2", "c.rs: is no longer generated", "d.rs: is missing"];
         assert_eq!(drift(&committed, &generated), expected);
         assert!(drift(&committed, &committed).is_empty());
     }

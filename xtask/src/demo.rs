@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the life of a town, over HTTP, on a control plane and a simulated Fly of its own.
+//! `cargo xtask demo`: the life of a town over HTTP, on its own control plane and simulated Fly.
 
 mod announcement;
 mod control_plane;
@@ -14,32 +14,33 @@ use control_plane::ControlPlane;
 use show::Show;
 use story::Story;
 
-/// On what.
+/// Options of `demo`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `postgres://…` or `sqlite://…`; without it a SQLite file in a temporary folder. Its schema is migrated.
+    /// `postgres://…` or `sqlite://…`; the default is a SQLite file in a temporary folder. The schema is migrated.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 }
 
-/// Tells the story; fails where a step of it does. The control plane is ended and its files are gone in any case.
+/// Runs all steps of the story and fails with the first that fails. The control plane is always stopped and its files
+/// are removed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     interrupt.or(gastown::build()).await?;
     let mut show = Show::new();
     let started = ControlPlane::start(args.database.as_deref());
-    let mut control_plane = interrupt.or(show.step("bring up the control plane", started)).await?;
+    let mut control_plane = interrupt.or(show.step("start the control plane", started)).await?;
     let story = Story::new(control_plane.announcement(), show.note())?;
-    let told = interrupt.or(story.tell(&mut show)).await;
-    if told.is_err() {
-        println!("\nthe end of its log:\n{}\n", control_plane.last_words());
+    let played = interrupt.or(story.play(&mut show)).await;
+    if played.is_err() {
+        println!("\nend of its log:\n{}\n", control_plane.log_tail());
         if args.database.is_some() {
-            // In a database that stays, the town would stay too.
-            story.abandon().await;
+            // The town would stay in a database that outlives the demo.
+            story.clean_up().await;
         }
     }
-    let ended = show.step("take it down", control_plane.stop()).await;
-    let told = told.and(ended);
-    show.conclude(&told);
-    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let ended = show.step("stop the control plane", control_plane.stop()).await;
+    let result = played.and(ended);
+    show.conclude(&result);
+    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

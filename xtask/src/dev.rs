@@ -1,4 +1,4 @@
-//! `cargo xtask dev [arguments]`: the control plane in the foreground, as a developer wants it.
+//! `cargo xtask dev [arguments]`: the control plane in the foreground, for development.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::cargo::cargo;
 
-/// What `gastown dev` is told.
+/// Options of `dev`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Arguments of `gastown dev`, such as `--user alice`; `--help` after `--` lists them.
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Builds and becomes `gastown dev`: signals and the exit code are its own.
+/// Builds `gastown` and replaces this process with `gastown dev`, which then gets the signals and sets the exit code.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let error = cargo().args(["run", "--package", "gastown-server", "--", "dev"]).args(&args.arguments).exec();
     Err(error).context("cannot run cargo")

@@ -1,4 +1,4 @@
-//! The binary `gastown`: built, found, and run with nothing of our environment that it could take for its settings.
+//! The binary `gastown`, run without any setting from our environment.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use tokio::process::Command;
 use crate::cargo::cargo;
 use crate::workspace;
 
-/// All it is told of our environment. Whoever has `gastown`'s settings there means another control plane, perhaps on
-/// the real Fly: this one shall know neither its secrets nor its machines.
+/// The variables that are passed on. Settings of `gastown` in our environment belong to another control plane, perhaps
+/// on the real Fly, and must not reach this one.
 const PASSED_ON: &[&str] = &["PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
-/// Of the database's own client, for a database that the user names.
+/// The prefix of the variables of the Postgres client, for a database that the user names.
 const PASSED_ON_PREFIX: &str = "PG";
 
-/// Builds it, in sight.
+/// Builds the binary and shows the output of cargo.
 pub(crate) async fn build() -> anyhow::Result<()> {
     let mut build = Command::from(cargo());
     let build = build.args(["build", "--package", "gastown-server"]).kill_on_drop(true);
@@ -23,7 +23,7 @@ pub(crate) async fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// It, with an environment in which no setting is.
+/// Returns a command for the binary, with an environment that holds no setting.
 pub(crate) fn command() -> anyhow::Result<Command> {
     let mut command = Command::new(binary()?);
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed_on)));

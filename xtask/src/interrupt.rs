@@ -1,42 +1,42 @@
-//! Ctrl-C and its relatives.
+//! Signals that end a command, such as Ctrl-C.
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether somebody wants this program to end: Ctrl-C, a closed terminal, a CI runner that gives up.
+/// A request to end this program: Ctrl-C, a closed terminal, or a CI runner that cancels.
 ///
-/// While one exists the signals do not end the program, so that it can end its children and remove its files.
+/// While a value exists, these signals do not end the program. It can then end its children and remove its files.
 #[derive(Clone)]
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Takes the signals over.
+    /// Starts to listen for the signals.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let mut ctrl_c = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
         let mut hang_up = listen(SignalKind::hangup())?;
-        let (tell, hear) = watch::channel(false);
+        let (sender, receiver) = watch::channel(false);
         tokio::spawn(async move {
             tokio::select! {
                 _ = ctrl_c.recv() => {}
                 _ = terminate.recv() => {}
                 _ = hang_up.recv() => {}
             }
-            tell.send_replace(true);
+            sender.send_replace(true);
         });
-        Ok(Self(hear))
+        Ok(Self(receiver))
     }
 
-    /// Ends when somebody does, at once where that was before.
+    /// Waits for a signal. Returns at once if there was one already.
     pub(crate) async fn wait(&self) {
-        // The sender goes only after it has spoken.
-        let mut wanted = self.0.clone();
-        let _spoken = wanted.wait_for(|wanted| *wanted).await;
+        // The sender is dropped only after it has sent.
+        let mut requested = self.0.clone();
+        let _sent = requested.wait_for(|requested| *requested).await;
     }
 
-    /// Does the work, unless somebody interrupts; then it is dropped and the answer is an error.
+    /// Runs the work. A signal drops it and returns an error.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         tokio::select! {
             done = work => done,

@@ -1,5 +1,5 @@
-//! The build language of this repository: one file per command, this one only parses and dispatches.
-#![expect(clippy::print_stdout, reason = "what a command has to say goes to the terminal")]
+//! The commands of this repository. Each has a file of its own; this one parses and dispatches.
+#![expect(clippy::print_stdout, reason = "a command prints to the terminal")]
 
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ mod trpc;
 mod workspace;
 
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", about = "What can be done with this repository.")]
+#[command(bin_name = "cargo xtask", about = "The commands of this repository.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,22 +29,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lives the life of a town before your eyes: create, rig, stop, start, destroy; offline, on a simulated Fly.
+    /// Creates, changes and destroys a town over HTTP, offline, on a simulated Fly.
     Demo(demo::Args),
-    /// Runs the control plane for development: SQLite, simulated Fly, a user with a token.
+    /// Runs the control plane for development, with SQLite, a simulated Fly and a user with a token.
     Dev(dev::Args),
-    /// Kills replicas, restarts Postgres and lets a simulated Fly fail under load; then sees whether anything is lost.
+    /// Kills replicas, crashes Postgres and injects faults under load, then checks that nothing is lost.
     Chaos(chaos::Args),
-    /// Runs every check: what CI runs, and nothing else.
+    /// Runs every check, exactly as CI does.
     Test(test::Args),
     /// Generates the SeaORM entities from the migrated schema.
     Codegen(codegen::Args),
-    /// Changes the schema of a database, or shows what is applied.
+    /// Migrates the schema of a database, or shows its state.
     Migrate(migrate::Args),
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+#[expect(clippy::print_stderr, reason = "the error of a command that failed")]
 async fn main() -> ExitCode {
     run(Cli::parse().command).await.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-/// What to do, and where.
+/// Options of `migrate`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -14,11 +14,11 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Direction {
-    /// Applies all migrations that are missing.
+    /// Applies all pending migrations.
     Up,
-    /// Takes migrations back, the last one first. The content of their tables is lost.
+    /// Reverts migrations, the last one first. The content of their tables is lost.
     Down {
-        /// How many.
+        /// The number of migrations to revert.
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
@@ -26,10 +26,10 @@ enum Direction {
     Status,
 }
 
-/// Does it.
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
+/// Migrates in the given direction, then lists all migrations.
+#[expect(clippy::print_stdout, reason = "the output of a command")]
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.database.is_empty(), "name a database: --database <url> or DATABASE_URL");
+    anyhow::ensure!(!args.database.is_empty(), "no database is given; use --database <url> or DATABASE_URL");
     match args.direction {
         Direction::Up => migration::at_url::up(&args.database).await?,
         Direction::Down { steps } => migration::at_url::down(&args.database, Some(steps)).await?,

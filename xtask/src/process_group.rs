@@ -1,4 +1,4 @@
-//! Programs that are ended together with everything they started.
+//! Programs that are ended together with all their children.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-/// A running program in a process group of its own: Ctrl-C on the terminal reaches us, and we end it in order.
+/// A running program in its own process group, so that Ctrl-C on the terminal reaches only us.
 ///
-/// Dropped, it kills whatever is left of the group.
+/// Dropping it kills what is left of the group.
 pub(crate) struct ProcessGroup {
     leader: Child,
     group: Option<Pid>,
@@ -22,28 +22,28 @@ impl ProcessGroup {
         Ok(Self { leader, group })
     }
 
-    /// The program's standard output, where it is piped and nobody has taken it before.
+    /// Takes the standard output of the program, if it is piped and was not taken before.
     pub(crate) fn take_stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.leader.stdout.take()
     }
 
-    /// Waits for the program's own end.
+    /// Waits until the program ends.
     pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.leader.wait().await
     }
 
-    /// How the program ended, where it has.
+    /// Returns the exit status of the program, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.leader.try_wait().ok().flatten()
     }
 
-    /// Asks the group to end and waits; who is not gone in time is killed.
-    pub(crate) async fn stop(mut self, patience: Duration) {
+    /// Sends SIGTERM to the group and waits for its leader. After the timeout the group is killed.
+    pub(crate) async fn stop(mut self, timeout: Duration) {
         self.send(Signal::SIGTERM);
-        let _ended = tokio::time::timeout(patience, self.leader.wait()).await;
+        let _ended = tokio::time::timeout(timeout, self.leader.wait()).await;
     }
 
-    /// Kills the group, as a power cut would, and waits until its leader is gone.
+    /// Kills the group with SIGKILL and waits for its leader.
     pub(crate) async fn kill(mut self) {
         self.send(Signal::SIGKILL);
         let _ended = self.leader.wait().await;
@@ -51,7 +51,7 @@ impl ProcessGroup {
 
     fn send(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // Nobody left to take it: as wanted.
+            // It fails if no process of the group is left.
             let _sent = killpg(group, signal);
         }
     }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     async fn end(pid: i32) {
-        // What is killed stays a zombie until its parent (or init) collects it.
+        // A killed process is a zombie until its parent or init collects it.
         let gone = || {
             let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             status.is_empty() || status.contains(") Z ")
@@ -91,7 +91,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it is still running");
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the process is still running");
     }
 
     #[tokio::test]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_listen_is_killed() {
+    async fn a_program_that_ignores_sigterm_is_killed() {
         let mut program = ProcessGroup::start(shell("trap '' TERM; echo $$; while :; do sleep 600; done")).unwrap();
         let deaf: i32 = first_line(&mut program).await.parse().unwrap();
         program.stop(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! What is shown while something takes its time.
+//! The progress line of long work.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a terminal's line is drawn anew.
+/// The interval at which the line of a terminal is redrawn.
 const FRAME: Duration = Duration::from_millis(125);
 
-/// Does the work; until it is done, a terminal shows a line that moves, and a log gets a line at each `interval`.
-/// Both say how long it has taken and, in the words of `note`, how far it is.
+/// Runs the work and shows its progress. A terminal gets one line that is redrawn, a log gets a line per `interval`.
+/// Both show the time so far and the text of `note`.
 pub(crate) async fn watched<T>(
     title: &str,
     interval: Duration,
@@ -22,7 +22,7 @@ pub(crate) async fn watched<T>(
     let terminal = std::io::stderr().is_terminal();
     let line = if terminal { spinner() } else { ProgressBar::hidden() };
     let mut ticks = tokio::time::interval(if terminal { FRAME } else { interval });
-    ticks.tick().await; // the first one comes at once
+    ticks.tick().await; // the first tick is immediate
     let mut work = pin!(work);
     loop {
         tokio::select! {
@@ -48,7 +48,7 @@ fn spinner() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
 
-/// A duration as a reader wants it: `0.3 s`, `12.0 s`, `3 min 05 s`.
+/// A duration for readers: `0.3 s`, `12.0 s`, `3 min 05 s`.
 pub(crate) struct Elapsed(pub(crate) Duration);
 
 impl fmt::Display for Elapsed {
@@ -67,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_short_to_read() {
+    fn durations_are_printed_in_seconds_or_minutes() {
         for (time, want) in [(0, "0.0 s"), (340, "0.3 s"), (12_000, "12.0 s"), (185_900, "3 min 05 s")] {
             assert_eq!(Elapsed(Duration::from_millis(time)).to_string(), want);
         }
     }
 
     #[tokio::test]
-    async fn the_answer_of_the_work_comes_through() {
+    async fn the_result_of_the_work_is_returned() {
         assert_eq!(watched("add", FRAME, String::new, async { 1 + 1 }).await, 2);
     }
 }

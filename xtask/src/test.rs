@@ -3,10 +3,13 @@
 mod carry_out;
 mod excerpt;
 mod figures;
+mod harness;
 mod logged;
 mod mutants;
+mod quick;
 mod report;
 mod requirements;
+mod slowest;
 mod step;
 mod tally;
 mod trees;
@@ -20,47 +23,70 @@ use crate::interrupt::Interrupt;
 use crate::workspace;
 use step::Step;
 
-/// Which checks.
+/// Options of `test`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this step; may be given several times.
+    /// Runs only this step; may be given several times.
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// Lists the steps and does nothing.
+    /// Runs only quick checks: format, tidy, and tests that need neither Postgres nor Node.js nor minutes. Lists what it
+    /// left out.
+    #[arg(long, conflicts_with_all = ["only", "list"])]
+    quick: bool,
+    /// Lists the steps without running them.
     #[arg(long)]
     list: bool,
-    /// Instead of the steps: breaks the code on purpose, in each of the ways that matter, and shows that the tests notice.
-    /// With a name, only that one.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["only", "list"])]
+    /// Breaks a copy of the code in known ways and checks that a test fails for each. With a name, runs only that
+    /// mutant.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["only", "list", "quick"])]
     #[expect(clippy::option_option, reason = "absent, without a name, with a name")]
     mutants: Option<Option<String>>,
 }
 
-/// Runs the steps in their order, to the last one whatever fails. The last line printed counts what passed and failed.
+/// The part of the tests that is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Full,
+    Quick,
+}
+
+impl Args {
+    fn wants(&self, step: Step) -> bool {
+        let is_named = self.only.is_empty() || self.only.contains(&step);
+        is_named && (!self.quick || quick::STEPS.contains(&step))
+    }
+}
+
+/// Runs all chosen steps in order, even after a failure. The last line printed counts passed and failed checks.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(only) = &args.mutants {
         return mutants::run(only.as_deref()).await;
     }
     if args.list {
-        for step in Step::value_variants() {
-            println!("{:<8} {}", step.name(), step.about());
-        }
+        list();
         return Ok(ExitCode::SUCCESS);
     }
     let started = Instant::now();
-    let wanted = |step: &&Step| args.only.is_empty() || args.only.contains(step);
-    let steps: Vec<Step> = Step::value_variants().iter().filter(wanted).copied().collect();
+    let all = Step::value_variants();
+    let (scope, not_run) = if args.quick { (Scope::Quick, quick::not_run(all)) } else { (Scope::Full, Vec::new()) };
+    let steps: Vec<Step> = all.iter().copied().filter(|step| args.wants(*step)).collect();
     std::fs::create_dir_all(workspace::log_folder())?;
     let interrupt = Interrupt::listen()?;
-    let provided = requirements::meet(&steps, &interrupt).await?;
+    let provided = requirements::provide(&steps, scope, &interrupt).await?;
 
     let mut reports = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let heading = format!("[{}/{}] {:<6}", index + 1, steps.len(), step.name());
-        let report = report::of_step(*step, carry_out::carry_out(*step, &heading, &provided, &interrupt)).await?;
-        report.announce(&heading);
+        let report = report::timed(*step, carry_out::carry_out(*step, scope, &heading, &provided, &interrupt)).await?;
+        report.print(&heading);
         reports.push(report);
     }
     drop(provided);
-    Ok(report::conclude(&reports, started.elapsed()))
+    Ok(report::conclude(&reports, &not_run, started.elapsed()))
+}
+
+fn list() {
+    for step in Step::value_variants() {
+        println!("{:<8} {}", step.name(), step.about());
+    }
 }

@@ -1,12 +1,12 @@
-//! The wire as a client sees it: one call, one envelope.
+//! A client of the wire protocol, with one envelope per call.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
 
-/// Longer than the control plane waits before it answers that the work goes on.
-const DEADLINE: Duration = Duration::from_secs(3 * 60);
+/// Longer than the control plane waits before it answers that the work continues.
+const TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
 /// A client of the control plane, for one user.
 pub(crate) struct Trpc {
@@ -15,7 +15,7 @@ pub(crate) struct Trpc {
     token: String,
 }
 
-/// The control plane said no.
+/// An error that the control plane answered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub(crate) struct Refused {
@@ -25,12 +25,12 @@ pub(crate) struct Refused {
 
 impl Trpc {
     pub(crate) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build()?;
-        Ok(Self::over(http, url, token))
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        Ok(Self::with_http(http, url, token))
     }
 
-    /// The same on connections, and with a deadline, that others share.
-    pub(crate) fn over(http: reqwest::Client, url: &str, token: &str) -> Self {
+    /// Creates a client that shares connections and a timeout with others.
+    pub(crate) fn with_http(http: reqwest::Client, url: &str, token: &str) -> Self {
         Self { http, url: format!("{}/trpc", url.trim_end_matches('/')), token: token.to_owned() }
     }
 
@@ -57,7 +57,7 @@ impl Trpc {
     }
 }
 
-/// The data in the envelope, or the error in it as [`Refused`].
+/// Returns the data in the envelope, or its error as [`Refused`].
 fn open(mut envelope: Value) -> anyhow::Result<Value> {
     if let Some(result) = envelope.get_mut("result") {
         return Ok(result.get_mut("data").map_or(Value::Null, Value::take));
@@ -67,7 +67,7 @@ fn open(mut envelope: Value) -> anyhow::Result<Value> {
     Err(Refused { code: text("/data/code"), message: text("/message") }.into())
 }
 
-/// Whether the answer was: there is no such thing.
+/// Returns true if the control plane answered `NOT_FOUND`.
 pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.code == "NOT_FOUND")
 }
@@ -91,7 +91,7 @@ mod tests {
         assert!(!is_not_found(&open(json!({ "odd": 1 })).unwrap_err()));
     }
 
-    /// Answers one request and returns its head and body as they came.
+    /// Answers one request and returns its raw text.
     async fn answer_once(listener: TcpListener, body: &str) -> String {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut request = vec![0; 4096];

@@ -1,22 +1,22 @@
-//! Where this repository is and what it consists of.
+//! The location and the files of this repository.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)
 }
 
-/// Where logs go: below the target directory, so that nothing else has to be cleaned or ignored.
+/// Returns the folder for logs. It is in the target directory, so that nothing else has to be cleaned or ignored.
 pub(crate) fn log_folder() -> PathBuf {
     root().join("target/xtask")
 }
 
-/// A file of the repository, as text.
+/// A text file of the repository.
 pub(crate) struct SourceFile {
     /// Relative to the root, with `/`.
     pub(crate) path: String,
@@ -33,31 +33,31 @@ impl SourceFile {
         Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
     }
 
-    /// Its last component.
+    /// Returns the last component of the path.
     pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// The lines before the unit tests; they stand last in a file, or in a file of their own, `tests.rs`.
+    /// Returns the lines before the unit tests, which are last in a file or in a file of their own, `tests.rs`.
     pub(crate) fn production_lines(&self) -> impl Iterator<Item = &str> {
         let is_of_tests = self.name() == "tests.rs";
         self.text.lines().take_while(move |line| !is_of_tests && *line != "#[cfg(test)]")
     }
 }
 
-/// The name of every file that is committed, or would be by the next commit of everything.
+/// Returns the path of every file that is tracked, or untracked and not ignored.
 pub(crate) fn file_names() -> anyhow::Result<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());
-    let output = git.output().context("cannot run git, which knows the files of the repository")?;
+    let output = git.output().context("cannot run git")?;
     ensure!(output.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     let listed = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(ToOwned::to_owned).collect())
 }
 
-/// Every text file among them.
+/// Returns every text file among them.
 pub(crate) fn source_files() -> anyhow::Result<Vec<SourceFile>> {
-    // What is deleted and not committed yet cannot be read, and what is no text has no lines.
+    // A file that was deleted but not committed cannot be read, and neither can a binary file.
     Ok(file_names()?.iter().filter_map(|path| read(path)).collect())
 }
 

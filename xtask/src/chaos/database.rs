@@ -1,4 +1,4 @@
-//! The one Postgres of all replicas.
+//! The Postgres that all replicas share.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use anyhow::{Context, ensure};
 use ephemeral_db::Cluster;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
-/// How long a look waits for a connection; shorter than the database is ever down on purpose.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long our own queries wait for a connection. It is shorter than the longest outage.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The database, and our own way into it.
+/// The database, with a pool for our own queries.
 pub(super) struct Database {
     url: String,
-    /// None where the user has brought one: it is not ours to restart.
+    /// `None` for a database of the user, which is not ours to restart.
     cluster: Option<Cluster>,
     pool: PgPool,
 }
 
 impl Database {
-    /// Starts a server, or takes the one that is given, and brings the schema up to date.
+    /// Starts a server, or uses the given one, and migrates the schema.
     pub(super) async fn open(given: Option<&str>) -> anyhow::Result<Self> {
         let cluster = match given {
             Some(_) => None,
@@ -27,10 +27,10 @@ impl Database {
         let url = cluster.as_ref().map(Cluster::url).or(given).unwrap_or_default().to_owned();
         ensure!(
             url.starts_with("postgres://") || url.starts_with("postgresql://"),
-            "several replicas want Postgres: --database postgres://…"
+            "several replicas need Postgres: use --database postgres://…"
         );
-        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(PATIENCE).connect(&url).await;
-        let pool = pool.context("cannot use the database")?;
+        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE_TIMEOUT).connect(&url).await;
+        let pool = pool.context("cannot connect to the database")?;
         ensure_vacant(&pool).await?;
         migration::at_url::up(&url).await.context("cannot migrate the database")?;
         Ok(Self { url, cluster, pool })
@@ -40,18 +40,19 @@ impl Database {
         &self.url
     }
 
-    /// Connections that mend themselves after a restart.
+    /// Returns a pool that reconnects after a restart.
     pub(super) fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// The server, where it may be restarted.
+    /// Returns the server, if it may be restarted.
     pub(super) fn cluster(&mut self) -> Option<&mut Cluster> {
         self.cluster.as_mut()
     }
 }
 
-/// The replicas drive whatever is in flight, and would miss every town's machine on a Fly that is only simulated.
+/// Fails if the database holds towns. Replicas would take over their operations, and their machines would be missing on
+/// the simulated Fly.
 async fn ensure_vacant(pool: &PgPool) -> anyhow::Result<()> {
     let table: Option<String> =
         sqlx::query_scalar("SELECT to_regclass('gastown_operations')::text").fetch_one(pool).await?;
@@ -61,6 +62,6 @@ async fn ensure_vacant(pool: &PgPool) -> anyhow::Result<()> {
     let occupied = "SELECT (SELECT count(*) FROM gastown_towns WHERE destroyed_at IS NULL) \
                     + (SELECT count(*) FROM gastown_operations)";
     let occupied: i64 = sqlx::query_scalar(occupied).fetch_one(pool).await?;
-    ensure!(occupied == 0, "the database has living towns or operations in flight: chaos wants one without");
+    ensure!(occupied == 0, "the database has towns or operations in flight; use an empty one");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the simulated Fly does wrong: a fault every few moments, each at one of the next calls of its kind.
+//! The faults of the simulated Fly: one every few hundred milliseconds, each at one of the next calls of its kind.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 use tokio::time::Instant;
 
-/// Milliseconds between two faults: about one call in fifteen is struck.
+/// Milliseconds between two faults, which then hit about one call in fifteen.
 const PAUSE: std::ops::RangeInclusive<u64> = 80..=520;
-/// Milliseconds by which a call is carried out late.
-const LATE: std::ops::RangeInclusive<u64> = 100..=2500;
-/// Faults until the whole of Fly is out, on average, and how many calls in a row that lasts.
+/// Milliseconds by which a call is delayed.
+const DELAY: std::ops::RangeInclusive<u64> = 100..=2500;
+/// One fault in so many is an outage of all of Fly, which lasts for `OUTAGE` calls in a row.
 const PER_OUTAGE: u32 = 60;
 const OUTAGE: std::ops::RangeInclusive<u32> = 10..=40;
 
-/// The calls that create; capacity can be lacking.
+/// The calls that can fail for lack of capacity.
 const CREATES: [Call; 2] = [Call::CreateMachine, Call::CreateVolume];
 const LISTS: [Call; 2] = [Call::ListMachines, Call::ListVolumes];
 const OTHERS: [Call; 7] = [
@@ -33,59 +33,59 @@ const APPS: [Call; 2] = [Call::CreateApp, Call::GetApp];
 const SANDBOX: [Call; 5] =
     [Call::SandboxHealth, Call::SandboxListRigs, Call::SandboxAddRig, Call::SandboxRemoveRig, Call::SandboxSync];
 
-/// Lists that do not show what there is.
-const LIES: [Effect; 2] = [Effect::StaleList, Effect::EmptyList];
+/// Lists that are not true.
+const FALSE_LISTS: [Effect; 2] = [Effect::StaleList, Effect::EmptyList];
 
-/// Puts faults on the schedule until it is time. None of them outlives `fly.clear_faults()`.
-pub(super) async fn strike_until(end: Instant, fly: &FlySim, dice: &mut StdRng) {
+/// Injects faults until `end`. `fly.clear_faults()` removes those that have not struck yet.
+pub(super) async fn inject_until(end: Instant, fly: &FlySim, rng: &mut StdRng) {
     loop {
-        let pause = Duration::from_millis(dice.random_range(PAUSE));
+        let pause = Duration::from_millis(rng.random_range(PAUSE));
         if Instant::now() + pause >= end {
             return tokio::time::sleep_until(end).await;
         }
         tokio::time::sleep(pause).await;
-        fly.inject(draw(dice));
+        fly.inject(draw(rng));
     }
 }
 
-fn draw(dice: &mut StdRng) -> Fault {
-    if dice.random_ratio(1, PER_OUTAGE) {
-        return Fault::at_any(Effect::refusal(503, "service unavailable")).times(dice.random_range(OUTAGE));
+fn draw(rng: &mut StdRng) -> Fault {
+    if rng.random_ratio(1, PER_OUTAGE) {
+        return Fault::at_any(Effect::refusal(503, "service unavailable")).times(rng.random_range(OUTAGE));
     }
-    let (calls, effect) = match dice.random_range(0..100) {
-        0..12 => (&CREATES[..], one_of(dice, &Capacity::ALL).effect()),
-        12..20 => (&LISTS[..], one_of(dice, &LIES).clone()),
-        20..42 => (&CREATES[..], trouble(dice)),
-        42..52 => (&LISTS[..], trouble(dice)),
-        52..76 => (&OTHERS[..], trouble(dice)),
-        76..79 => (&APPS[..], trouble(dice)),
+    let (calls, effect) = match rng.random_range(0..100) {
+        0..12 => (&CREATES[..], one_of(rng, &Capacity::ALL).effect()),
+        12..20 => (&LISTS[..], one_of(rng, &FALSE_LISTS).clone()),
+        20..42 => (&CREATES[..], any_effect(rng)),
+        42..52 => (&LISTS[..], any_effect(rng)),
+        52..76 => (&OTHERS[..], any_effect(rng)),
+        76..79 => (&APPS[..], any_effect(rng)),
         79..82 => (&[Call::StartMachine][..], Capacity::Host.effect()),
-        _ => (&SANDBOX[..], trouble(dice)),
+        _ => (&SANDBOX[..], any_effect(rng)),
     };
-    let call = *one_of(dice, calls);
-    // A list that lies for long would be believed: that is what several agreeing looks are worth.
-    let times = if LIES.contains(&effect) { 1 } else { dice.random_range(1..=2) };
-    Fault::at(call, effect).nth(dice.random_range(1..=2)).times(times)
+    let call = *one_of(rng, calls);
+    // A list that is false several times in a row counts as proof, because only so many agreeing reads are required.
+    let times = if FALSE_LISTS.contains(&effect) { 1 } else { rng.random_range(1..=2) };
+    Fault::at(call, effect).nth(rng.random_range(1..=2)).times(times)
 }
 
-/// What can befall any call.
-fn trouble(dice: &mut StdRng) -> Effect {
-    match dice.random_range(0..11) {
+/// Draws a fault that can hit any call.
+fn any_effect(rng: &mut StdRng) -> Effect {
+    match rng.random_range(0..11) {
         0 => Effect::server_error(),
         1 => Effect::refusal(503, "service unavailable"),
         2 => Effect::throttled(),
-        3 => Effect::throttled_for(Duration::from_secs(dice.random_range(1..=3))),
+        3 => Effect::throttled_for(Duration::from_secs(rng.random_range(1..=3))),
         4 => Effect::refusal(408, "request timed out"),
         5 => Effect::ApplyThenAnswer { status: 500, body: json!({ "error": "internal server error" }) },
         6 => Effect::ApplyThenAnswer { status: 408, body: json!({ "error": "request timed out" }) },
         7 => Effect::DropRequest,
         8 | 9 => Effect::DropAnswer,
-        _ => Effect::Delay { millis: dice.random_range(LATE) },
+        _ => Effect::Delay { millis: rng.random_range(DELAY) },
     }
 }
 
-fn one_of<'a, T>(dice: &mut StdRng, choices: &'a [T]) -> &'a T {
-    choices.choose(dice).unwrap_or(&choices[0])
+fn one_of<'a, T>(rng: &mut StdRng, choices: &'a [T]) -> &'a T {
+    choices.choose(rng).unwrap_or(&choices[0])
 }
 
 #[cfg(test)]
@@ -95,12 +95,12 @@ mod tests {
     use super::*;
 
     fn drawn(seed: u64) -> Vec<Fault> {
-        let mut dice = StdRng::seed_from_u64(seed);
-        (0..4000).map(|_| draw(&mut dice)).collect()
+        let mut rng = StdRng::seed_from_u64(seed);
+        (0..4000).map(|_| draw(&mut rng)).collect()
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_faults() {
+    fn a_seed_repeats_its_faults() {
         assert_eq!(drawn(7), drawn(7));
         assert_ne!(drawn(7), drawn(8));
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_never_lies_twice_in_a_row_by_one_fault() {
-        assert!(drawn(3).iter().all(|fault| !LIES.contains(&fault.effect) || fault.times == 1));
+    fn one_fault_makes_a_list_false_only_once() {
+        assert!(drawn(3).iter().all(|fault| !FALSE_LISTS.contains(&fault.effect) || fault.times == 1));
     }
 }

@@ -1,4 +1,4 @@
-//! What is shown in the end, and what is kept for whoever looks for the reason.
+//! The figures that are printed at the end, and the files that explain them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::account::{Finding, Kind, account};
-use super::ledger::{Ledger, Mischief};
+use super::ledger::{ExternalChanges, Ledger};
 use super::proof::Proof;
 use super::recovery;
 use super::replica::{PANIC, Replica};
@@ -20,47 +20,55 @@ use super::storm::Storm;
 use super::world::World;
 use crate::progress::Elapsed;
 
-/// Findings of one kind that are printed; all of them are in the file.
+/// Findings of one kind that are printed. The file holds all of them.
 const SHOWN: usize = 20;
 
-/// What was counted, and where the books do not balance.
+/// The counts and the findings of a run.
 pub(super) struct Figures {
     rows: Vec<(&'static str, String)>,
-    /// None where the storm was broken off: then nothing is at its end, and the books are open.
+    /// `None` if the run was aborted, because operations are then still in flight.
     findings: Option<Vec<Finding>>,
-    /// Why the run proves nothing, whatever the books say.
+    /// Reasons why the run proves nothing, even without findings.
     shortcomings: Vec<String>,
 }
 
 impl Figures {
-    /// Counts, closes the books where everything came to its end, and writes down what they were made of.
-    pub(super) async fn gather(stage: &Stage, storm: &Storm, duration: Duration, over: bool) -> anyhow::Result<Self> {
+    /// Counts, runs the checks if the run was completed, and writes rows and calls to files.
+    pub(super) async fn gather(
+        stage: &Stage,
+        storm: &Storm,
+        duration: Duration,
+        completed: bool,
+    ) -> anyhow::Result<Self> {
         let rows = Rows::read(stage.database.pool(), &stage.user_ids()).await;
         let rows = match rows {
-            // Broken off while the database was down.
-            Err(_) if !over => Rows::default(),
-            read => read.context("the rows cannot be read any more")?,
+            // The run was aborted while the database was down.
+            Err(_) if !completed => Rows::default(),
+            read => read.context("cannot read the rows")?,
         };
         let world = World::of(&stage.fly);
-        let told = storm.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let findings = over.then(|| account(&rows, &world, &told));
+        let ledger = storm.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let findings = completed.then(|| account(&rows, &world, &ledger));
         let proof = proof_of(stage, storm, &rows, duration);
         let mut figures = Self { rows: Vec::new(), findings, shortcomings: proof.shortcomings() };
-        figures.count_calls(&told);
+        figures.count_calls(&ledger);
         figures.count_operations(&rows);
-        figures.count_mishaps(stage, storm, &told.mischief);
-        figures.count_recoveries(storm, &proof, over);
-        keep(stage.logs(), &Kept { rows: &rows, world: &world, told: &told, findings: figures.findings.as_deref() })?;
+        figures.count_faults(stage, storm, &ledger.external);
+        figures.count_recoveries(storm, &proof, completed);
+        keep(
+            stage.logs(),
+            &Kept { rows: &rows, world: &world, ledger: &ledger, findings: figures.findings.as_deref() },
+        )?;
         keep_calls(stage)?;
         Ok(figures)
     }
 
-    /// Whether nothing is lost, orphaned, double, stuck or wrong, after a run that proves something.
-    pub(super) fn balance(&self) -> bool {
+    /// Returns true after a complete run without findings and without shortcomings.
+    pub(super) fn is_success(&self) -> bool {
         self.findings.as_ref().is_some_and(Vec::is_empty) && self.shortcomings.is_empty()
     }
 
-    /// The table, then whatever is not as it should be.
+    /// Prints the table, the findings and the shortcomings.
     pub(super) fn print(&self) {
         let mut table = Table::new();
         table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
@@ -71,7 +79,7 @@ impl Figures {
             let count = self.findings.as_ref().map(|all| all.iter().filter(|found| found.kind == kind).count());
             table.add_row([
                 kind.to_string(),
-                count.map_or("not known: broken off".to_owned(), |count| count.to_string()),
+                count.map_or("unknown, the run was aborted".to_owned(), |count| count.to_string()),
             ]);
         }
         println!("\n{table}\n");
@@ -86,11 +94,11 @@ impl Figures {
         self.shortcomings.iter().for_each(|shortcoming| println!("proves nothing: {shortcoming}"));
     }
 
-    fn count_calls(&mut self, told: &Ledger) {
-        self.add("calls answered", told.given.to_string());
-        let refused = told.refused.values().sum::<u64>();
-        self.add("calls refused or failed", format!("{refused}{}", in_brackets(&told.refused)));
-        self.add("calls without an answer", told.unanswered.to_string());
+    fn count_calls(&mut self, ledger: &Ledger) {
+        self.add("calls answered", ledger.given.to_string());
+        let refused = ledger.refused.values().sum::<u64>();
+        self.add("calls that failed", format!("{refused}{}", in_brackets(&ledger.refused)));
+        self.add("calls without an answer", ledger.unanswered.to_string());
     }
 
     fn count_operations(&mut self, rows: &Rows) {
@@ -106,34 +114,31 @@ impl Figures {
         self.add("rigs", format!("{} left{}", rows.rigs.len(), in_brackets(&rigs)));
     }
 
-    fn count_mishaps(&mut self, stage: &Stage, storm: &Storm, mischief: &Mischief) {
-        self.add("kills", storm.toll.kills().to_string());
-        self.add("starts in vain, for want of a database", storm.toll.vain_starts().to_string());
-        self.add("replicas that ended by themselves", storm.toll.crashes().to_string());
+    fn count_faults(&mut self, stage: &Stage, storm: &Storm, external: &ExternalChanges) {
+        self.add("kills", storm.counts.kills().to_string());
+        self.add("starts that failed without a database", storm.counts.failed_starts().to_string());
+        self.add("replicas that crashed", storm.counts.crashes().to_string());
         let errors = errors_of(stage);
-        self.add("errors in their logs", format!("{}{}", errors.values().sum::<u64>(), in_brackets(&errors)));
+        self.add("errors in logs of replicas", format!("{}{}", errors.values().sum::<u64>(), in_brackets(&errors)));
         self.add("database restarts", u8::from(storm.outage.is_some()).to_string());
         let calls = stage.fly.calls();
         let struck = calls.iter().filter(|call| call.faulted).count();
         self.add("faults", format!("{struck} in {} calls to Fly and sandboxes", calls.len()));
-        let (machines, volumes) = (mischief.machines, mischief.volumes.len());
-        self.add("behind everybody's back", format!("{machines} machines ended, {volumes} volumes lost"));
+        let (machines, volumes) = (external.machines, external.volumes.len());
+        self.add("external changes", format!("{machines} machines ended, {volumes} volumes lost"));
     }
 
-    fn count_recoveries(&mut self, storm: &Storm, proof: &Proof, over: bool) {
+    fn count_recoveries(&mut self, storm: &Storm, proof: &Proof, completed: bool) {
         let recovery = recovery::locked(&storm.recovery);
         let (taken_over, waiting) = (recovery.taken_over(), recovery.waiting());
-        self.add("operations of the dead", format!("{taken_over} taken over, {waiting} waiting"));
+        self.add("operations of killed replicas", format!("{taken_over} taken over, {waiting} waiting"));
         if let (Some(longest), Some(median)) = (recovery.longest(), recovery.median()) {
-            let (longest, median, bound) = (Elapsed(longest), Elapsed(median), Elapsed(proof.recovery_within()));
-            self.add(
-                "longest recovery",
-                format!("{longest} after its driver's death, half of them within {median}; bound {bound}"),
-            );
+            let (longest, median, bound) = (Elapsed(longest), Elapsed(median), Elapsed(proof.max_recovery()));
+            self.add("longest recovery", format!("{longest}, median {median}, limit {bound}"));
         }
-        if over {
-            let quiet = storm.quiet_after.map_or("never".to_owned(), |after| Elapsed(after).to_string());
-            self.add("quiet after the storm", quiet);
+        if completed {
+            let idle = storm.idle_after.map_or("never".to_owned(), |after| Elapsed(after).to_string());
+            self.add("idle after the last fault", idle);
         }
     }
 
@@ -148,15 +153,15 @@ fn proof_of(stage: &Stage, storm: &Storm, rows: &Rows, duration: Duration) -> Pr
         storm: duration,
         accepted: accepted.count() as u64,
         faults: stage.fly.calls().iter().filter(|call| call.faulted).count(),
-        kills: storm.toll.kills(),
-        crashes: storm.toll.crashes(),
+        kills: storm.counts.kills(),
+        crashes: storm.counts.crashes(),
         panics: errors_of(stage).get(PANIC).copied().unwrap_or_default(),
         outage: storm.outage.unwrap_or_default(),
         longest_recovery: recovery::locked(&storm.recovery).longest(),
     }
 }
 
-/// Errors in the logs of all replicas, by message.
+/// Counts the errors in the logs of all replicas, by message.
 fn errors_of(stage: &Stage) -> BTreeMap<String, u64> {
     stage.replicas.iter().flat_map(Replica::errors).fold(BTreeMap::new(), |mut all, (error, count)| {
         *all.entry(error).or_default() += count;
@@ -164,13 +169,13 @@ fn errors_of(stage: &Stage) -> BTreeMap<String, u64> {
     })
 }
 
-/// What the books were made of.
+/// The content of `books.json`.
 #[derive(Serialize)]
 struct Kept<'a> {
     findings: Option<&'a [Finding]>,
     rows: &'a Rows,
     world: &'a World,
-    told: &'a Ledger,
+    ledger: &'a Ledger,
 }
 
 fn keep(folder: &Path, kept: &Kept<'_>) -> anyhow::Result<()> {
@@ -178,7 +183,7 @@ fn keep(folder: &Path, kept: &Kept<'_>) -> anyhow::Result<()> {
     std::fs::write(&path, serde_json::to_vec_pretty(kept)?).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Every call to Fly and to sandboxes, one a line.
+/// Writes every call to Fly and to sandboxes, one per line.
 fn keep_calls(stage: &Stage) -> anyhow::Result<()> {
     let path = stage.logs().join("fly-calls.jsonl");
     let lines: Result<Vec<String>, _> = stage.fly.calls().iter().map(serde_json::to_string).collect();
@@ -192,7 +197,7 @@ fn tally<'a>(words: impl Iterator<Item = &'a String>) -> BTreeMap<String, u64> {
     })
 }
 
-/// ` (create 3, stop 1)`, the most frequent first.
+/// Formats counts as ` (create 3, stop 1)`, the most frequent first.
 fn in_brackets(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -200,7 +205,7 @@ fn in_brackets(counts: &BTreeMap<String, u64>) -> String {
     if listed.is_empty() { String::new() } else { format!(" ({})", listed.join(", ")) }
 }
 
-/// From being accepted to its end, by the database's clock and ours, which are the same.
+/// Returns the longest time from acceptance to end, by the clock of the database.
 fn longest_operation(events: &[EventRow]) -> Option<Duration> {
     let accepted: BTreeMap<&str, f64> = events
         .iter()
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_operation_is_one_that_has_ended() {
+    fn only_operations_that_ended_count_for_the_longest() {
         let events = [
             event("1", "accepted", 10.0),
             event("2", "accepted", 11.0),
@@ -242,19 +247,19 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_listed_with_the_most_frequent_first() {
+    fn the_most_frequent_count_comes_first() {
         let words = ["stop", "create", "create"].map(str::to_owned);
         assert_eq!(in_brackets(&tally(words.iter())), " (create 2, stop 1)");
         assert_eq!(in_brackets(&BTreeMap::new()), "");
     }
 
     #[test]
-    fn books_that_were_never_closed_do_not_balance_nor_do_those_of_a_run_that_proves_nothing() {
+    fn an_aborted_run_and_a_run_that_proves_nothing_fail() {
         let figures = |findings| Figures { rows: Vec::new(), findings, shortcomings: Vec::new() };
-        assert!(figures(Some(Vec::new())).balance());
-        assert!(!figures(None).balance());
-        assert!(!figures(Some(vec![Finding { kind: Kind::Lost, what: "a town".into() }])).balance());
+        assert!(figures(Some(Vec::new())).is_success());
+        assert!(!figures(None).is_success());
+        assert!(!figures(Some(vec![Finding { kind: Kind::Lost, what: "a town".into() }])).is_success());
         let idle = Figures { shortcomings: vec!["no kills".into()], ..figures(Some(Vec::new())) };
-        assert!(!idle.balance());
+        assert!(!idle.is_success());
     }
 }

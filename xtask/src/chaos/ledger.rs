@@ -1,72 +1,71 @@
-//! What clients asked for and were told, and what happened behind everybody's back. Whoever was told a thing can come back
-//! for it, and nothing is removed that nobody asked to have removed.
+//! The record of all requests, answers and external changes of a run. It is the basis of the checks at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-/// The name of every rig that is asked for with a repository that sandboxes refuse, and of no other.
+/// The name that is used only for rigs with a repository that sandboxes refuse.
 pub(super) const REFUSED_RIG: &str = "nowhere";
-/// Part of the address of a repository whose rig has work that would be lost: only force removes it.
+/// Part of the address of a repository whose rig has unpushed work. Only a forced removal removes such a rig.
 pub(super) const UNPUSHED: &str = "/unpushed/";
 
-/// What came of one call.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer<T> {
-    /// What was asked for.
+    /// Success.
     Given(T),
-    /// No, and the code that says why.
+    /// An error with its code.
     Refused(String),
-    /// Nothing: nobody there, or broken off. What was asked for may happen all the same.
+    /// No connection, or a connection that broke. The request may be carried out all the same.
     None,
 }
 
-/// Everything that was asked and answered.
+/// All requests and answers of a run.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Ledger {
-    /// Calls that were answered with what they asked for.
+    /// Calls that succeeded.
     pub(super) given: u64,
-    /// Calls that were refused or failed, by code.
+    /// Calls that were answered with an error, by code.
     pub(super) refused: BTreeMap<String, u64>,
     /// Calls without an answer.
     pub(super) unanswered: u64,
-    /// Towns that somebody was told of.
+    /// Towns that an answer named.
     pub(super) towns: BTreeSet<String>,
-    /// Rigs that somebody was told of, with their towns.
+    /// Rigs that an answer named, with their towns.
     pub(super) rigs: BTreeMap<String, String>,
-    /// Towns by the idempotency key that they were answered for.
+    /// Towns by the idempotency key of the request that they answered.
     pub(super) by_key: BTreeMap<String, BTreeSet<String>>,
-    /// Towns that somebody asked to have destroyed, and whether that was answered with yes.
+    /// Towns whose destroy was requested; true if an answer confirmed it.
     pub(super) destroys: BTreeMap<String, bool>,
-    /// Rigs that somebody asked to have removed, and the best answer to it.
+    /// Rigs whose removal was requested, with the furthest progress that was answered.
     pub(super) removals: BTreeMap<String, Removal>,
-    pub(super) mischief: Mischief,
+    pub(super) external: ExternalChanges,
 }
 
-/// How far the removal of a rig was said to have come.
+/// The progress of a rig's removal, by the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) enum Removal {
-    /// It was asked for, and not answered with yes.
-    Asked,
-    /// It will be removed, where no work is lost by that.
+    /// Requested, and not confirmed.
+    Requested,
+    /// Confirmed, and carried out unless work would be lost.
     Pending,
-    /// It is removed.
+    /// Removed.
     Done,
 }
 
-/// What nobody asked for and the control plane was not told.
+/// Changes on Fly that no client requested and that the control plane has to find out.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Mischief {
-    /// Machines that ended, were stopped, or went.
+pub(super) struct ExternalChanges {
+    /// The number of machines that ended, were stopped, or were destroyed.
     pub(super) machines: u64,
-    /// Towns of which a machine went for good.
-    pub(super) bereft: BTreeSet<String>,
+    /// Towns of which a machine was destroyed.
+    pub(super) towns_without_machine: BTreeSet<String>,
     /// Volumes that were lost.
     pub(super) volumes: BTreeSet<String>,
 }
 
 impl Ledger {
-    /// Counts the answer.
+    /// Counts an answer.
     pub(super) fn count<T>(&mut self, answer: &Answer<T>) {
         match answer {
             Answer::Given(_) => self.given += 1,
@@ -75,26 +74,26 @@ impl Ledger {
         }
     }
 
-    /// A create of this key was answered with this town.
+    /// Records the town that answered a create with this key.
     pub(super) fn created(&mut self, key: &str, town: &str) {
         self.towns.insert(town.to_owned());
         self.by_key.entry(key.to_owned()).or_default().insert(town.to_owned());
     }
 
-    /// A rig was answered, or shown.
+    /// Records a rig that an answer named.
     pub(super) fn rig(&mut self, town: &str, rig: &str) {
         self.rigs.insert(rig.to_owned(), town.to_owned());
     }
 
-    /// A destroy is being asked for, or was answered with yes.
-    pub(super) fn destroy(&mut self, town: &str, answered: bool) {
-        *self.destroys.entry(town.to_owned()).or_default() |= answered;
+    /// Records the request for a destroy, or its confirmation.
+    pub(super) fn destroy(&mut self, town: &str, confirmed: bool) {
+        *self.destroys.entry(town.to_owned()).or_default() |= confirmed;
     }
 
-    /// A rig's removal is being asked for, or was answered.
-    pub(super) fn removal(&mut self, rig: &str, come: Removal) {
-        let known = self.removals.entry(rig.to_owned()).or_insert(come);
-        *known = come.max(*known);
+    /// Records the progress of a removal. It never goes back.
+    pub(super) fn removal(&mut self, rig: &str, progress: Removal) {
+        let known = self.removals.entry(rig.to_owned()).or_insert(progress);
+        *known = progress.max(*known);
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -107,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_answered_once_stays_answered() {
+    fn a_confirmation_is_never_taken_back() {
         let mut ledger = Ledger::default();
         ledger.destroy("t", false);
         assert!(!ledger.destroys["t"]);
         ledger.destroy("t", true);
         ledger.destroy("t", false);
         assert!(ledger.destroys["t"]);
-        ledger.removal("r", Removal::Asked);
+        ledger.removal("r", Removal::Requested);
         ledger.removal("r", Removal::Done);
         ledger.removal("r", Removal::Pending);
         assert_eq!(ledger.removals["r"], Removal::Done);

@@ -1,37 +1,37 @@
-//! Whether a run has shown anything: balanced books of a storm in which nothing happened prove nothing.
+//! The conditions under which a run without findings proves something.
 
 use std::time::Duration;
 
-use super::kills::{AWAY, PAUSE};
+use super::kills::{DOWNTIME, PAUSE};
 use super::stage::{LEASE, SWEEP};
 use crate::progress::Elapsed;
 
-/// A run shorter than this may see no kill, and needs not.
+/// A shorter run may pass without a kill or a fault.
 const LONG_ENOUGH: Duration = Duration::from_millis(3 * *PAUSE.end());
-/// All may be dead at once, and a process needs its time to come up on a busy machine; then all that the dead drove is due,
-/// and there are only so many permits for it. What is not recovered by then is nobody's.
+/// Time for the worst case, in which all replicas are dead at once. They start slowly on a busy machine, and then all
+/// their operations are due and queue for the permits.
 const QUEUE: Duration = Duration::from_secs(45);
 
-/// What happened in a run.
+/// The events of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Proof {
-    /// How long things went wrong.
+    /// The time with load and faults.
     pub(super) storm: Duration,
-    /// Operations that were taken on.
+    /// Operations that were accepted.
     pub(super) accepted: u64,
     pub(super) faults: usize,
     pub(super) kills: u64,
-    /// Replicas that ended by themselves.
+    /// Replicas that ended on their own.
     pub(super) crashes: u64,
     pub(super) panics: u64,
-    /// How long the database was away.
+    /// The time without a database.
     pub(super) outage: Duration,
-    /// The longest that an operation of a dead process waited for another one.
+    /// The longest time that an operation of a killed replica waited for another replica.
     pub(super) longest_recovery: Option<Duration>,
 }
 
 impl Proof {
-    /// What the run lacks, or had too much of.
+    /// Returns what the run lacks, and what it must not have.
     pub(super) fn shortcomings(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.storm >= LONG_ENOUGH {
@@ -40,22 +40,22 @@ impl Proof {
             found.extend(nothing.into_iter().filter(|(_, count)| *count == 0).map(|(what, _)| format!("no {what}")));
         }
         if self.crashes > 0 {
-            found.push(format!("{} replicas ended by themselves", self.crashes));
+            found.push(format!("{} replicas crashed", self.crashes));
         }
         if self.panics > 0 {
             found.push(format!("{} panics in the logs", self.panics));
         }
-        let bound = self.recovery_within();
+        let bound = self.max_recovery();
         if let Some(longest) = self.longest_recovery.filter(|longest| *longest > bound) {
             found.push(format!("the longest recovery took {}, more than {}", Elapsed(longest), Elapsed(bound)));
         }
         found
     }
 
-    /// A dead process's lease has been prolonged a moment before at most. Once it is over, a sweep of any replica takes the
-    /// operation; at worst all were dead, had swept just before, had no database, or had much else to take.
-    pub(super) fn recovery_within(&self) -> Duration {
-        LEASE + 3 * SWEEP + Duration::from_millis(*AWAY.end()) + self.outage + QUEUE
+    /// Returns the limit for a recovery. The lease may have been renewed just before the kill. After it, the next sweep of
+    /// any replica takes the operation over, unless all replicas or the database are down.
+    pub(super) fn max_recovery(&self) -> Duration {
+        LEASE + 3 * SWEEP + Duration::from_millis(*DOWNTIME.end()) + self.outage + QUEUE
     }
 }
 
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_in_which_much_happened_and_nothing_took_too_long_proves_something() {
+    fn a_run_with_kills_and_faults_and_short_recoveries_proves_something() {
         assert_eq!(sound().shortcomings(), Vec::<String>::new());
         assert_eq!(Proof { longest_recovery: None, ..sound() }.shortcomings(), Vec::<String>::new());
     }
 
     #[test]
-    fn a_run_in_which_nothing_happened_proves_nothing() {
+    fn a_run_without_operations_faults_or_kills_proves_nothing() {
         lacks(&Proof { accepted: 0, ..sound() }, "operations accepted");
         lacks(&Proof { faults: 0, ..sound() }, "faults");
         lacks(&Proof { kills: 0, ..sound() }, "kills");
@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn replicas_neither_end_by_themselves_nor_panic() {
-        lacks(&Proof { crashes: 1, ..sound() }, "by themselves");
+    fn a_crash_or_a_panic_is_a_shortcoming() {
+        lacks(&Proof { crashes: 1, ..sound() }, "crashed");
         lacks(&Proof { panics: 1, ..sound() }, "panics");
     }
 
     #[test]
-    fn a_recovery_has_a_bound_that_grows_with_the_database_s_absence() {
-        let late = sound().recovery_within() + Duration::from_millis(1);
+    fn the_limit_of_a_recovery_grows_with_the_outage() {
+        let late = sound().max_recovery() + Duration::from_millis(1);
         lacks(&Proof { longest_recovery: Some(late), ..sound() }, "longest recovery");
         let away = Proof { longest_recovery: Some(late), outage: Duration::from_secs(3), ..sound() };
         assert_eq!(away.shortcomings(), Vec::<String>::new());

@@ -1,7 +1,7 @@
-//! How long what a dead process held waits for another one, as the database tells it.
+//! The time until operations of killed replicas are taken over, measured in the database.
 //!
-//! A process that is killed leaves its name in the rows it had claimed. Such a row is recovered when it names another
-//! owner, or is gone because its operation has ended. Looked at in short intervals, so times are right to one of these.
+//! A killed replica leaves its name in the rows that it had claimed. Such a row is recovered when it names another owner,
+//! or when it is gone because its operation ended. The rows are polled, so times are exact to one poll interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -12,18 +12,18 @@ use sqlx::PgPool;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The end of a process, and the name it has left in the rows.
+/// The end of a process, with its name in the rows.
 pub(super) struct Death {
     pub(super) worker: String,
     pub(super) at: Instant,
 }
 
-/// An operation, and who owns it.
+/// An operation and its owner.
 type Claim = (String, String);
 
-/// What has been seen of rows that dead processes had claimed.
+/// The observed rows of dead processes.
 #[derive(Default)]
 pub(super) struct Recovery {
     dead: BTreeMap<String, Instant>,
@@ -40,7 +40,7 @@ impl Recovery {
         self.dead.keys().cloned().collect()
     }
 
-    /// These are all the rows that name a dead owner now.
+    /// Compares the rows that name a dead owner now with those of the last poll.
     fn observe(&mut self, now: Instant, claims: BTreeSet<Claim>) {
         self.waiting.retain(|claim, since| {
             let waits = claims.contains(claim);
@@ -56,22 +56,22 @@ impl Recovery {
         }
     }
 
-    /// How many operations of dead processes were taken over, or ended by others.
+    /// Returns the number of operations that another replica took over or ended.
     pub(super) fn taken_over(&self) -> usize {
         self.took.len()
     }
 
-    /// How many operations of dead processes nobody has taken over.
+    /// Returns the number of operations that still name a dead owner.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// From the end of a process until the last operation it held was another's, or over.
+    /// Returns the longest time from the end of a process until one of its operations was recovered.
     pub(super) fn longest(&self) -> Option<Duration> {
         self.took.iter().max().copied()
     }
 
-    /// The same for half of the operations.
+    /// Returns the median of these times.
     pub(super) fn median(&self) -> Option<Duration> {
         let mut took = self.took.clone();
         took.sort_unstable();
@@ -79,19 +79,19 @@ impl Recovery {
     }
 }
 
-/// A lock that outlives a panic of another holder.
+/// Locks, and ignores that another holder panicked.
 pub(super) fn locked(recovery: &Mutex<Recovery>) -> MutexGuard<'_, Recovery> {
     recovery.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks until nobody wants to know any more. While the database is away nothing is recovered.
+/// Polls until it is dropped. Polls that fail are skipped, because nothing is recovered without the database.
 pub(super) async fn watch(
     pool: PgPool,
     recovery: &Mutex<Recovery>,
     mut deaths: UnboundedReceiver<Death>,
 ) -> Infallible {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         while let Ok(death) = deaths.try_recv() {
             locked(recovery).died(death);
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_recovered_when_it_is_anothers_or_over() {
+    fn a_claim_is_recovered_when_its_owner_changes_or_its_row_is_gone() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut recovery = Recovery::default();
@@ -121,7 +121,7 @@ mod tests {
         recovery.observe(at(15), claims(&[("2", "a")]));
         assert_eq!((recovery.taken_over(), recovery.longest()), (1, Some(Duration::from_secs(5))));
         assert_eq!(recovery.waiting(), 1);
-        // Who took it over dies too: that is another wait.
+        // The second owner dies too, and a second wait begins.
         recovery.died(Death { worker: "b".into(), at: at(20) });
         recovery.observe(at(22), claims(&[("2", "b")]));
         recovery.observe(at(23), claims(&[]));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recovered_is_no_time_at_all() {
+    fn without_recoveries_there_are_no_times() {
         let recovery = Recovery::default();
         assert_eq!((recovery.taken_over(), recovery.longest(), recovery.median()), (0, None, None));
     }

@@ -1,4 +1,4 @@
-//! A `gastown serve` that can be killed and started again, always on the same port.
+//! A `gastown serve` process that can be killed and started again on the same port.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::gastown;
 use crate::process_group::ProcessGroup;
 
-/// For an orderly shutdown; what is cut off then is nobody's loss.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Below the range from which systems take ports for outgoing connections: nobody else has it while its replica is down.
+/// For a graceful shutdown at the end of the run.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Below the range of outgoing connections, so that a port stays free while its replica is down.
 const PORTS: std::ops::Range<u16> = 18_000..30_000;
 
-/// What a panic is counted as among the errors.
+/// The key of panics among the counted errors.
 pub(super) const PANIC: &str = "a panic";
 
 /// One of the replicas.
@@ -32,49 +32,49 @@ pub(super) struct Replica {
 
 struct Running {
     process: ProcessGroup,
-    /// Where its own words begin in the log.
-    said_from: u64,
+    /// The position in the log at which this process began to write.
+    log_start: u64,
 }
 
-/// The end of a process that nobody has killed.
+/// The end of a process that was not killed.
 pub(super) enum Ended {
-    /// Before it served: without a database none begins.
-    InVain,
-    /// After it had served, under this name. There is no good reason for that.
+    /// It ended before it served, as it does without a database.
+    BeforeServing,
+    /// It had served, under this name. That is always a failure.
     Crashed(String),
 }
 
 impl Replica {
-    /// Not started yet.
+    /// Creates a replica that is not started yet.
     pub(super) fn new(port: u16, settings: Vec<(String, String)>, log: PathBuf) -> Self {
         Self { port, settings, log, running: None }
     }
 
-    /// Starts it; what it logs comes below what its predecessors have logged.
+    /// Starts a process, which appends to the log of its predecessors.
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("cannot write {}", self.log.display()))?;
-        let said_from = log.metadata()?.len();
+        let log_start = log.metadata()?.len();
         let mut command = gastown::command()?;
         command.arg("serve").envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("PORT", self.port.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let process = ProcessGroup::start(command).context("cannot run gastown")?;
-        self.running = Some(Running { process, said_from });
+        self.running = Some(Running { process, log_start });
         Ok(())
     }
 
-    /// `kill -9`. Answers under which name it has claimed operations, where it has come so far as to claim any.
+    /// Kills the process with SIGKILL. Returns its name in the rows, if it had begun to serve.
     pub(super) async fn kill(&mut self) -> Option<String> {
         let running = self.running.take()?;
         running.process.kill().await;
-        worker_in(&self.log, running.said_from)
+        worker_in(&self.log, running.log_start)
     }
 
-    /// Asks it to end, and waits.
+    /// Stops the process gracefully.
     pub(super) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.process.stop(PATIENCE).await;
+            running.process.stop(STOP_TIMEOUT).await;
         }
     }
 
@@ -82,14 +82,14 @@ impl Replica {
         self.running.is_some()
     }
 
-    /// Whether and how it has ended by itself; it counts as not started from then on.
+    /// Returns how the process ended on its own, if it did. The replica then counts as not started.
     pub(super) fn take_ended(&mut self) -> Option<Ended> {
         self.running.as_mut()?.process.ended()?;
         let running = self.running.take()?;
-        Some(worker_in(&self.log, running.said_from).map_or(Ended::InVain, Ended::Crashed))
+        Some(worker_in(&self.log, running.log_start).map_or(Ended::BeforeServing, Ended::Crashed))
     }
 
-    /// Errors in its log, by message, those of its predecessors included.
+    /// Counts the errors in the log by message, including those of earlier processes.
     pub(super) fn errors(&self) -> BTreeMap<String, u64> {
         let log = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log).lines().filter_map(error_of).fold(BTreeMap::new(), |mut errors, error| {
@@ -98,19 +98,19 @@ impl Replica {
         })
     }
 
-    /// Whether it answers and reaches its database.
+    /// Returns true if the replica answers and reaches its database.
     pub(super) async fn is_ready(&self, http: &reqwest::Client) -> bool {
-        let asked = http.get(format!("{}/readyz", url_of(self.port))).send().await;
-        asked.is_ok_and(|answer| answer.status().is_success())
+        let answer = http.get(format!("{}/readyz", url_of(self.port))).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 }
 
-/// Where a replica is reached.
+/// Returns the address of a replica.
 pub(super) fn url_of(port: u16) -> String {
     format!("http://{}:{port}", Ipv4Addr::LOCALHOST)
 }
 
-/// Ports that nobody listens on; runs of different seeds look in different places.
+/// Returns free ports. The search starts at a port that depends on the seed.
 pub(super) fn free_ports(count: u16, seed: u64) -> anyhow::Result<Vec<u16>> {
     let span = u64::from(PORTS.end - PORTS.start);
     let after = PORTS.start + u16::try_from(seed % span).unwrap_or_default();
@@ -121,13 +121,13 @@ pub(super) fn free_ports(count: u16, seed: u64) -> anyhow::Result<Vec<u16>> {
     Ok(free)
 }
 
-/// What a process that has begun to log there calls itself in the rows it claims.
+/// Returns the name in the rows of the process that logs from this position on.
 fn worker_in(log: &Path, from: u64) -> Option<String> {
     let mut file = File::open(log).ok()?;
     file.seek(SeekFrom::Start(from)).ok()?;
-    let mut said = Vec::new();
-    file.read_to_end(&mut said).ok()?;
-    String::from_utf8_lossy(&said).lines().find_map(worker_of)
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    String::from_utf8_lossy(&text).lines().find_map(worker_of)
 }
 
 fn worker_of(line: &str) -> Option<String> {
@@ -135,7 +135,7 @@ fn worker_of(line: &str) -> Option<String> {
     (event["message"] == "serving").then(|| event["worker"].as_str().map(str::to_owned))?
 }
 
-/// What nobody should have to read: an event of the highest level, or a panic.
+/// Returns the message of an `ERROR` event, or [`PANIC`].
 fn error_of(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
         Ok(event) => (event["level"] == "ERROR").then(|| event["message"].as_str().unwrap_or("?").to_owned()),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_what_it_says_when_it_begins_to_serve() {
+    fn the_name_of_a_process_is_read_from_its_first_log_event() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let earlier = "{\"message\":\"serving\",\"worker\":\"dead\"}\n";
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_panics_are_found_among_what_is_logged() {
+    fn errors_and_panics_in_the_log_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let lines = "{\"level\":\"INFO\",\"message\":\"a\"}\n{\"level\":\"ERROR\",\"message\":\"b\"}\nthread 'x' panicked at y\n\
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_free_and_not_those_of_outgoing_connections() {
+    fn ports_are_free_and_below_those_of_outgoing_connections() {
         let taken = free_ports(1, 0).unwrap()[0];
         let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, taken)).unwrap();
         let found = free_ports(3, u64::from(taken - PORTS.start)).unwrap();

@@ -1,10 +1,10 @@
-//! What the database holds of this run's users: towns, what is in flight, rigs, and all that happened.
+//! The rows of this run's users: towns, operations in flight, rigs and events.
 
 use gastown_domain::TownId;
 use serde::Serialize;
 use sqlx::PgPool;
 
-/// Everything, at one moment.
+/// All rows at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Rows {
     pub(super) towns: Vec<TownRow>,
@@ -23,11 +23,11 @@ pub(super) struct TownRow {
     pub(super) volume: Option<String>,
     /// Soft-deleted.
     pub(super) gone: bool,
-    /// What happened behind our back, as its owner reads it.
+    /// The external change that the owner is shown.
     pub(super) drift: Option<String>,
-    /// What its machine has to be called.
+    /// The name that its machine must have.
     pub(super) machine_name: String,
-    /// What its volume has to be called.
+    /// The name that its volume must have.
     pub(super) volume_name: String,
 }
 
@@ -64,12 +64,12 @@ pub(super) struct EventRow {
 }
 
 impl EventRow {
-    /// Whether it says that something was taken on, and not yet how it ended.
+    /// Returns true for the acceptance of a request.
     pub(super) fn is_acceptance(&self) -> bool {
         self.outcome == "accepted"
     }
 
-    /// The operation that ended with this.
+    /// Returns the operation that ended with this event.
     pub(super) fn ended(&self) -> Option<&str> {
         let ends = ["done", "failed", "rolled_back", "preempted"].contains(&self.outcome.as_str());
         self.operation.as_deref().filter(|_| ends)
@@ -77,7 +77,7 @@ impl EventRow {
 }
 
 impl Rows {
-    /// Reads all rows of these users' towns, those that are gone included.
+    /// Reads all rows of these users' towns, including soft-deleted ones.
     pub(super) async fn read(pool: &PgPool, users: &[String]) -> sqlx::Result<Self> {
         Ok(Self {
             towns: towns(pool, users).await?,
@@ -95,8 +95,8 @@ impl Rows {
         self.operations.iter().any(|operation| operation.town == town)
     }
 
-    /// Rigs that the sandbox of a running town has still to be told of.
-    pub(super) fn unsettled_rigs(&self) -> impl Iterator<Item = &RigRow> {
+    /// Returns rigs of running towns that are not active yet.
+    pub(super) fn pending_rigs(&self) -> impl Iterator<Item = &RigRow> {
         let runs = |town: &str| self.town(town).is_some_and(|town| town.status == "running");
         self.rigs.iter().filter(move |rig| rig.status != "active" && runs(&rig.town))
     }

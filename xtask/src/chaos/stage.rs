@@ -1,4 +1,4 @@
-//! Everything the storm happens to: database, Fly, users, replicas.
+//! The environment of a run: database, simulated Fly, users and replicas.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::replica::{self, Replica, url_of};
 use super::users::{self, User};
 use crate::workspace;
 
-/// Secrets of nothing: everything they open ends with the run.
+/// Secrets of this run only.
 const TOKEN_SECRET: &str = "signs-the-tokens-of-chaos-alone";
 const TOWN_SECRET: &str = "derives-the-keys-of-chaos-alone";
 const FLY_TOKEN: &str = "opens-the-simulated-fly-alone";
 const ORGANIZATION: &str = "personal";
 
-/// How long a replica holds a town without a word: far less than in production, so that a short run sees much of it.
+/// The lease of an operation. It is far shorter than in production, so that a short run has many takeovers.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
-/// How often a replica looks for work that nobody does.
+/// The interval at which a replica looks for operations without an owner.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
-/// From the start of all replicas until they answer.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-/// What one question of ours may take.
-const ASKING: Duration = Duration::from_secs(5);
+/// From the start of all replicas until they are ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// For one probe of a replica.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything there is.
+/// All parts of a run.
 pub(super) struct Stage {
     pub(super) database: Database,
     pub(super) fly: FlySim,
@@ -43,13 +43,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Everything up and answering.
-    pub(super) async fn raise(seed: u64, args: &Args) -> anyhow::Result<Self> {
+    /// Starts all parts and waits until the replicas are ready.
+    pub(super) async fn start(seed: u64, args: &Args) -> anyhow::Result<Self> {
         let logs = empty_folder(workspace::log_folder().join("chaos"))?;
         let database = Database::open(args.database.as_deref()).await?;
         let key = SandboxKey::generate();
         let fly = FlySim::start(simulated(seed, args.limits, key.to_secret())).await?;
-        let users = users::make_known(database.pool(), seed, args.users, &TOKEN_SECRET.into()).await?;
+        let users = users::insert(database.pool(), seed, args.users, &TOKEN_SECRET.into()).await?;
         let ports = replica::free_ports(args.replicas, seed)?;
         let settings = settings(database.url(), &fly, &key, &ports);
         let log = |number: usize| logs.join(format!("replica-{number}.log"));
@@ -62,30 +62,30 @@ impl Stage {
     }
 
     async fn until_ready(&mut self) -> anyhow::Result<()> {
-        let http = reqwest::Client::builder().no_proxy().timeout(ASKING).build()?;
-        let deadline = Instant::now() + READY_WITHIN;
+        let http = reqwest::Client::builder().no_proxy().timeout(PROBE_TIMEOUT).build()?;
+        let deadline = Instant::now() + READY_TIMEOUT;
         for replica in &mut self.replicas {
             while !replica.is_ready(&http).await {
                 let ended = replica.take_ended().is_some();
-                ensure!(!ended && Instant::now() < deadline, "a replica does not serve: see {}", self.logs.display());
-                tokio::time::sleep(BETWEEN_LOOKS).await;
+                ensure!(!ended && Instant::now() < deadline, "a replica is not ready; see {}", self.logs.display());
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         Ok(())
     }
 
-    /// Where everything is kept that tells how it went.
+    /// Returns the folder for logs and results.
     pub(super) fn logs(&self) -> &Path {
         &self.logs
     }
 
-    /// The users by id, as the rows name them.
+    /// Returns the ids of all users.
     pub(super) fn user_ids(&self) -> Vec<String> {
         self.users.iter().map(|user| user.id.clone()).collect()
     }
 
-    /// Takes everything down, in order.
-    pub(super) async fn strike(mut self) {
+    /// Stops all parts, replicas first.
+    pub(super) async fn stop(mut self) {
         let mut stopping = tokio::task::JoinSet::new();
         for mut replica in self.replicas.drain(..) {
             stopping.spawn(async move { replica.stop().await });
@@ -100,12 +100,12 @@ fn empty_folder(path: PathBuf) -> anyhow::Result<PathBuf> {
     if path.exists() {
         std::fs::remove_dir_all(&path).with_context(|| format!("cannot empty {}", path.display()))?;
     }
-    std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path)
 }
 
-/// Between a test's and the real one: slow enough that kills meet calls under way. Replicas pace their calls as in
-/// production; 429 comes as a fault, or, with Fly's own limits, in earnest: then there is less to go wrong, not more.
+/// Returns the configuration of the simulated Fly. It is slower than in tests, so that kills hit calls in flight. Replicas
+/// limit their rates as in production. A 429 is an injected fault, or with `limits` a real one.
 fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
     let ms = Duration::from_millis;
     let timing = Timing {
@@ -135,12 +135,11 @@ fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
     }
 }
 
-/// The same for every replica but the port. One app per user, as Fly's limits count per app, of which each replica keeps to
-/// its share: a create takes the better part of a minute. Less patience than production has, so that operations meet their
-/// deadlines too.
+/// Returns the settings that all replicas share. Fly's limits count per app and each replica keeps to its share, so a
+/// create takes most of a minute. Timeouts are shorter than in production, so that operations reach their deadlines too.
 fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Vec<(String, String)> {
-    // A service behind no balancer: sandboxes call the first replica, and find it dead now and then.
-    let home = ports.first().map_or_else(String::new, |port| url_of(*port));
+    // There is no load balancer. Sandboxes call the first replica, which is down at times.
+    let sandbox_target = ports.first().map_or_else(String::new, |port| url_of(*port));
     [
         ("DATABASE_URL", database),
         ("HOST", "127.0.0.1"),
@@ -157,7 +156,7 @@ fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Ve
         ("KILO_API_URL", "https://kilo.example.com"),
         ("R2_BUCKET", "towns"),
         ("R2_ACCESS_KEY", "chaos"),
-        ("GASTOWN_CLOUD_URL", &home),
+        ("GASTOWN_CLOUD_URL", &sandbox_target),
         ("CALLER_WAIT_SECONDS", "5"),
         ("CREATE_PATIENCE_SECONDS", "150"),
         ("START_PATIENCE_SECONDS", "100"),

@@ -1,4 +1,4 @@
-//! What goes wrong, and for how long: load, faults, kills and a restart of the database, all at once.
+//! The load and all that goes wrong: faults, kills, external changes and a crash of the database, all at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::account;
-use super::caller::{Acquaintance, Caller};
+use super::caller::{Caller, KnownTowns};
 use super::database::Database;
+use super::external_changes;
 use super::faults;
-use super::kills::{Killer, Toll};
+use super::kills::{Counts, Killer};
 use super::ledger::Ledger;
-use super::mischief;
 use super::recovery::{self, Recovery};
 use super::replica::url_of;
 use super::rows::Rows;
@@ -30,107 +30,81 @@ use crate::trpc::Trpc;
 
 /// Clients of each user.
 const CLIENTS: usize = 1;
-/// Longer than the control plane lets a caller wait, and what it asks of proxies besides.
-const CALL_DEADLINE: Duration = Duration::from_secs(45);
-/// For everything in flight to come to its end, once nothing goes wrong any more.
-const QUIET_WITHIN: Duration = Duration::from_secs(240);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-/// A log gets a line that often.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-/// Milliseconds that the database stays away.
-const DOWN: std::ops::RangeInclusive<u64> = 500..=3000;
+/// Longer than the control plane lets a caller wait, with the margin that it asks of proxies.
+const CALL_TIMEOUT: Duration = Duration::from_secs(45);
+/// For all operations in flight to end, once there are no more faults.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(240);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The interval of progress lines in a log.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// Milliseconds that the database stays down.
+const DOWNTIME: std::ops::RangeInclusive<u64> = 500..=3000;
 
-/// Everything that is drawn, and what came of it.
+/// The parts that are drawn from the seed, and their results.
 pub(super) struct Storm {
     callers: Vec<Caller>,
     faults: StdRng,
     kills: StdRng,
     restart: StdRng,
-    mischief: StdRng,
+    external: StdRng,
     pub(super) ledger: Arc<Mutex<Ledger>>,
-    pub(super) toll: Toll,
+    pub(super) counts: Counts,
     pub(super) recovery: Mutex<Recovery>,
-    /// How long the database was away, where it was restarted.
+    /// The time without a database, if it was crashed.
     pub(super) outage: Option<Duration>,
-    /// From the end of the storm until nothing moved any more; none where something still does.
-    pub(super) quiet_after: Option<Duration>,
+    /// From the end of the storm until nothing was in flight; `None` if that did not happen in time.
+    pub(super) idle_after: Option<Duration>,
 }
 
 impl Storm {
-    /// Each part has dice of its own, all from one seed: what one draws does not depend on how fast the others are.
-    pub(super) fn brew(seed: u64, stage: &Stage) -> anyhow::Result<Self> {
+    /// Creates all parts. Each has its own generator, so that its draws do not depend on the speed of the others.
+    pub(super) fn new(seed: u64, stage: &Stage) -> anyhow::Result<Self> {
         let mut seeds = StdRng::seed_from_u64(seed);
-        let mut dice = || StdRng::from_rng(&mut seeds);
-        let (faults, kills, restart) = (dice(), dice(), dice());
+        let mut rng = || StdRng::from_rng(&mut seeds);
+        let (faults, kills, restart) = (rng(), rng(), rng());
         let ledger = Arc::default();
-        let http = reqwest::Client::builder().no_proxy().timeout(CALL_DEADLINE).build()?;
-        let mut callers = Vec::new();
-        for user in &stage.users {
-            let known = Arc::<Acquaintance>::default();
-            for client in 1..=CLIENTS {
-                let replica = |port: &u16| Trpc::over(http.clone(), &url_of(*port), user.token.expose_secret());
-                callers.push(Caller {
-                    name: format!("{}/{client}", user.id),
-                    replicas: stage.ports.iter().map(replica).collect(),
-                    known: Arc::clone(&known),
-                    ledger: Arc::clone(&ledger),
-                    dice: dice(),
-                    creates: 0,
-                });
-            }
-        }
-        let mischief = dice();
+        let callers = callers(stage, &ledger, &mut rng)?;
+        let external = rng();
         Ok(Self {
             callers,
             faults,
             kills,
             restart,
-            mischief,
+            external,
             ledger,
-            toll: Toll::default(),
+            counts: Counts::default(),
             recovery: Mutex::default(),
             outage: None,
-            quiet_after: None,
+            idle_after: None,
         })
     }
 
-    /// Lets everything go wrong for that long, then nothing any more, and waits until nothing moves.
-    pub(super) async fn rage(&mut self, stage: &mut Stage, duration: Duration) -> anyhow::Result<()> {
-        let Self { callers, faults, kills, restart, mischief, ledger, toll, recovery, outage, quiet_after } = self;
+    /// Runs load and faults for `duration`, then waits without faults until nothing is in flight.
+    pub(super) async fn run(&mut self, stage: &mut Stage, duration: Duration) -> anyhow::Result<()> {
+        let Self { callers, faults, kills, restart, external, ledger, counts, recovery, outage, idle_after } = self;
         let (pool, users) = (stage.database.pool().clone(), stage.user_ids());
         let Stage { database, fly, replicas, .. } = stage;
-        let (tell, deaths) = unbounded_channel();
-        let mut killer = Killer::new(replicas, kills, toll, tell);
+        let (sender, deaths) = unbounded_channel();
+        let mut killer = Killer::new(replicas, kills, counts, sender);
         let end = Instant::now() + duration;
         let note = || {
             let calls = ledger.lock().unwrap_or_else(PoisonError::into_inner).calls();
-            format!("{calls} calls, {} kills, {} taken over", toll.kills(), recovery::locked(recovery).taken_over())
+            format!("{calls} calls, {} kills, {} taken over", counts.kills(), recovery::locked(recovery).taken_over())
         };
         let work = async {
             let all = async {
                 let load = load(std::mem::take(callers), end);
-                let faults = async {
-                    faults::strike_until(end, fly, faults).await;
-                    Ok(())
-                };
-                let mischief = async {
-                    mischief::trouble_until(end, fly, mischief, ledger).await;
-                    Ok(())
-                };
-                let restart = restart_once(database, restart, duration, outage);
-                tokio::try_join!(load, faults, mischief, restart, killer.kill_until(end))
+                let faults = disturb(end, fly, (faults, external), ledger);
+                let restart = crash_once(database, restart, duration, outage);
+                tokio::try_join!(load, faults, restart, killer.kill_until(end))
             };
-            watched("chaos", SIGN_OF_LIFE, note, all).await?;
+            watched("chaos", PROGRESS_INTERVAL, note, all).await?;
             fly.clear_faults();
-            let calm = Instant::now();
-            let quiet = async {
-                tokio::select! {
-                    reached = until_quiet(&pool, &users, fly, ledger) => Ok(reached),
-                    failed = killer.keep_up() => failed.map(|never| match never {}),
-                }
-            };
-            let reached = watched("quiet", SIGN_OF_LIFE, note, quiet).await?;
-            *quiet_after = reached.then(|| calm.elapsed());
+            let last_fault = Instant::now();
+            let idle = until_idle(&pool, &users, fly, ledger);
+            let reached =
+                watched("waiting until idle", PROGRESS_INTERVAL, note, killer.keep_running_while(idle)).await?;
+            *idle_after = reached.then(|| last_fault.elapsed());
             Ok(())
         };
         tokio::select! {
@@ -140,52 +114,84 @@ impl Storm {
     }
 }
 
-/// All clients at once. An early end of one would be a panic.
+/// Creates the clients of all users.
+fn callers(stage: &Stage, ledger: &Arc<Mutex<Ledger>>, mut rng: impl FnMut() -> StdRng) -> anyhow::Result<Vec<Caller>> {
+    let http = reqwest::Client::builder().no_proxy().timeout(CALL_TIMEOUT).build()?;
+    let mut callers = Vec::new();
+    for user in &stage.users {
+        let known = Arc::<KnownTowns>::default();
+        for client in 1..=CLIENTS {
+            let replica = |port: &u16| Trpc::with_http(http.clone(), &url_of(*port), user.token.expose_secret());
+            callers.push(Caller {
+                name: format!("{}/{client}", user.id),
+                replicas: stage.ports.iter().map(replica).collect(),
+                known: Arc::clone(&known),
+                ledger: Arc::clone(ledger),
+                rng: rng(),
+                creates: 0,
+            });
+        }
+    }
+    Ok(callers)
+}
+
+/// Injects faults and changes machines from outside until `end`, each with its own generator.
+async fn disturb(
+    end: Instant,
+    fly: &FlySim,
+    (faults, external): (&mut StdRng, &mut StdRng),
+    ledger: &Mutex<Ledger>,
+) -> anyhow::Result<()> {
+    let faults = faults::inject_until(end, fly, faults);
+    tokio::join!(faults, external_changes::apply_until(end, fly, external, ledger));
+    Ok(())
+}
+
+/// Runs all clients at once. A client that ends early has panicked.
 async fn load(callers: Vec<Caller>, end: Instant) -> anyhow::Result<()> {
     let mut clients = JoinSet::new();
     for caller in callers {
         clients.spawn(caller.call_until(end));
     }
     while let Some(ended) = clients.join_next().await {
-        ended.context("a client has crashed")?;
+        ended.context("a client panicked")?;
     }
     Ok(())
 }
 
-/// Somewhere in the middle, where it is ours to restart.
-async fn restart_once(
+/// Crashes the database once, about halfway through the run, and starts it again. Does nothing to a database of the user.
+async fn crash_once(
     database: &mut Database,
-    dice: &mut StdRng,
+    rng: &mut StdRng,
     duration: Duration,
     outage: &mut Option<Duration>,
 ) -> anyhow::Result<()> {
     let Some(cluster) = database.cluster() else { return Ok(()) };
-    tokio::time::sleep(duration.mul_f64(dice.random_range(0.4..0.6))).await;
-    let away = Instant::now();
+    tokio::time::sleep(duration.mul_f64(rng.random_range(0.4..0.6))).await;
+    let crashed = Instant::now();
     cluster.crash().await?;
-    tokio::time::sleep(Duration::from_millis(dice.random_range(DOWN))).await;
+    tokio::time::sleep(Duration::from_millis(rng.random_range(DOWNTIME))).await;
     cluster.start_again().await?;
-    *outage = Some(away.elapsed());
+    *outage = Some(crashed.elapsed());
     Ok(())
 }
 
-/// Whether nothing is in flight any more and every row has caught up with the world, on two looks in a row, before our
-/// patience is over.
-async fn until_quiet(pool: &PgPool, users: &[String], fly: &FlySim, ledger: &Mutex<Ledger>) -> bool {
+/// Polls until nothing is in flight and every row agrees with Fly, twice in a row. Returns false after the timeout.
+async fn until_idle(pool: &PgPool, users: &[String], fly: &FlySim, ledger: &Mutex<Ledger>) -> bool {
     let wait = async {
         let mut agreeing = 0;
         while agreeing < 2 {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             agreeing = match Rows::read(pool, users).await {
-                Ok(rows) if is_quiet(&rows, &World::of(fly), ledger) => agreeing + 1,
+                Ok(rows) if is_idle(&rows, &World::of(fly), ledger) => agreeing + 1,
                 _ => 0,
             };
         }
     };
-    tokio::time::timeout(QUIET_WITHIN, wait).await.is_ok()
+    tokio::time::timeout(IDLE_TIMEOUT, wait).await.is_ok()
 }
 
-fn is_quiet(rows: &Rows, world: &World, ledger: &Mutex<Ledger>) -> bool {
-    let is_idle = rows.operations.is_empty() && rows.unsettled_rigs().next().is_none() && world.is_at_rest();
-    is_idle && !account::is_drifting(rows, world, &ledger.lock().unwrap_or_else(PoisonError::into_inner))
+fn is_idle(rows: &Rows, world: &World, ledger: &Mutex<Ledger>) -> bool {
+    let is_at_rest = rows.operations.is_empty() && rows.pending_rigs().next().is_none() && world.is_at_rest();
+    is_at_rest && !account::is_drifting(rows, world, &ledger.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,4 +1,4 @@
-//! Those who call: known to the database, with tokens as the host application would sign them.
+//! The users of a run, with rows in the database and tokens as the host application signs them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct User {
     pub(super) token: SecretString,
 }
 
-/// The clock of this machine.
+/// The system clock.
 struct WallClock;
 
 impl Clock for WallClock {
@@ -30,13 +30,8 @@ impl Clock for WallClock {
     }
 }
 
-/// Makes that many users known. In a database that stays, each run has users of its own.
-pub(super) async fn make_known(
-    pool: &PgPool,
-    seed: u64,
-    count: u16,
-    secret: &SecretString,
-) -> anyhow::Result<Vec<User>> {
+/// Inserts the users. Their ids are unique to this run, because the database may hold those of earlier runs.
+pub(super) async fn insert(pool: &PgPool, seed: u64, count: u16, secret: &SecretString) -> anyhow::Result<Vec<User>> {
     let minter = TokenMinter::new(TokenKeys::new(secret)?, Arc::new(WallClock));
     let pepper = SecretString::from(PEPPER);
     let mut users = Vec::new();
@@ -47,7 +42,7 @@ pub(super) async fn make_known(
             .bind(pepper.expose_secret())
             .execute(pool)
             .await
-            .context("cannot make a user known")?;
+            .context("cannot insert a user")?;
         let user: UserId = id.parse()?;
         let token = minter.mint_user_token(&user, Some(&pepper), LIFETIME)?;
         users.push(User { id, token });

@@ -1,9 +1,9 @@
-//! What there is on the simulated Fly, as far as the books are concerned.
+//! The resources on the simulated Fly that the checks need.
 
 use fly_sim::{FlySim, MachineSnapshot, VolumeSnapshot};
 use serde::{Deserialize, Serialize};
 
-/// Everything that somebody pays for, and the volumes that somebody paid for once.
+/// All machines and volumes, and the volumes that were deleted.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct World {
     pub(super) machines: Vec<Machine>,
@@ -16,11 +16,11 @@ pub(super) struct Machine {
     pub(super) id: String,
     pub(super) app: String,
     pub(super) name: String,
-    /// The town it says it is of.
+    /// The town in its metadata.
     pub(super) town: String,
     pub(super) state: String,
     pub(super) volume: Option<String>,
-    /// Whether its sandbox answers.
+    /// True if its sandbox answers.
     pub(super) serving: bool,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct Machine {
 pub(super) struct Volume {
     pub(super) id: String,
     pub(super) app: String,
-    /// Tells the town; Fly lets several have the same.
+    /// Derived from the town. Fly allows several volumes with one name.
     pub(super) name: String,
-    /// The rigs on it.
+    /// The names of the rigs on it.
     pub(super) rigs: Vec<String>,
-    /// Whether anything was ever written to it.
+    /// True if anything was ever written to it.
     pub(super) has_data: bool,
 }
 
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// Whether nothing is on its way to another state.
+    /// Returns true if no machine is in a transitional state.
     pub(super) fn is_at_rest(&self) -> bool {
         self.machines.iter().all(|machine| ["started", "stopped"].contains(&machine.state.as_str()))
     }
@@ -74,7 +74,7 @@ impl From<MachineSnapshot> for Machine {
     }
 }
 
-/// The sandbox's own file.
+/// An entry of the file in which a sandbox keeps its rigs.
 #[derive(Deserialize)]
 struct Rig {
     name: String,

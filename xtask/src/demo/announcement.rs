@@ -3,18 +3,18 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Deserialize;
 
-/// What `gastown dev --json` says of itself on its first line.
+/// The first line of `gastown dev --json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Announcement {
-    /// Where the control plane is, without `/trpc`.
+    /// The address of the control plane, without `/trpc`.
     pub(super) url: String,
     users: BTreeMap<String, User>,
-    /// Where the simulated Fly is, without `/v1`.
+    /// The address of the simulated Fly, without `/v1`.
     pub(super) fly_url: String,
     /// The app on Fly that holds the machines.
     pub(super) fly_app: String,
-    /// What the simulated Fly wants to be told; any word where it is not said.
+    /// The token of the simulated Fly. Any text is accepted if the line names none.
     #[serde(default = "any_token")]
     pub(super) fly_token: String,
 }
@@ -30,10 +30,10 @@ fn any_token() -> String {
 
 impl Announcement {
     pub(super) fn parse(line: &str) -> anyhow::Result<Self> {
-        serde_json::from_str(line).context("the first line of `gastown dev --json` is not what it should be")
+        serde_json::from_str(line).context("the first line of `gastown dev --json` cannot be parsed")
     }
 
-    /// The user's bearer token.
+    /// Returns the bearer token of a user.
     pub(super) fn token_of(&self, user: &str) -> anyhow::Result<&str> {
         self.users.get(user).map(|user| user.token.as_str()).with_context(|| format!("no token for user {user}"))
     }
@@ -44,13 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_is_understood_and_may_say_more() {
+    fn the_line_is_parsed_and_may_have_more_fields() {
         let line = r#"{"url":"http://127.0.0.1:1","users":{"demo":{"token":"t","more":1}},
             "flyUrl":"http://127.0.0.1:2","flyApp":"gastown-dev","more":true}"#;
-        let said = Announcement::parse(line).unwrap();
-        assert_eq!((said.url.as_str(), said.fly_url.as_str()), ("http://127.0.0.1:1", "http://127.0.0.1:2"));
-        assert_eq!((said.fly_app.as_str(), said.token_of("demo").unwrap()), ("gastown-dev", "t"));
-        assert!(said.token_of("alice").is_err());
+        let parsed = Announcement::parse(line).unwrap();
+        assert_eq!((parsed.url.as_str(), parsed.fly_url.as_str()), ("http://127.0.0.1:1", "http://127.0.0.1:2"));
+        assert_eq!((parsed.fly_app.as_str(), parsed.token_of("demo").unwrap()), ("gastown-dev", "t"));
+        assert!(parsed.token_of("alice").is_err());
     }
 
     #[test]

@@ -12,23 +12,23 @@ use super::story::USER;
 use crate::gastown;
 use crate::process_group::ProcessGroup;
 
-/// From its start to its first line; it migrates a database in between.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// For an orderly shutdown.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Lines of its log that are shown after a failure.
+/// From the start of the process to its first line. It migrates a database in between.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a graceful shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Lines of the log that are shown after a failure.
 const SHOWN: usize = 40;
 
 /// A running `gastown dev` with a simulated Fly inside.
 pub(super) struct ControlPlane {
     process: ProcessGroup,
     announcement: Announcement,
-    /// Also its temporary folder: whatever it may leave there goes with ours.
+    /// The working and temporary folder of the process, removed with all that is left in it.
     folder: TempDir,
 }
 
 impl ControlPlane {
-    /// Starts it, and says where it is when it is ready.
+    /// Starts it, waits until it is ready, and returns it with its address.
     pub(super) async fn start(database: Option<&str>) -> anyhow::Result<(Self, String)> {
         let folder = tempfile::Builder::new().prefix("gastown-demo-").tempdir()?;
         let log = File::create(folder.path().join("log"))?;
@@ -38,14 +38,14 @@ impl ControlPlane {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut process = ProcessGroup::start(command).context("cannot run gastown")?;
         let stdout = process.take_stdout().context("gastown has no standard output")?;
-        match tokio::time::timeout(READY_WITHIN, first_line(stdout)).await {
+        match tokio::time::timeout(READY_TIMEOUT, first_line(stdout)).await {
             Ok(Ok(line)) => {
                 let announcement = Announcement::parse(&line)?;
                 let seen = format!("{} on {}", announcement.url, database.map_or("SQLite", kind_of));
                 Ok((Self { process, announcement, folder }, seen))
             }
-            Ok(Err(error)) => Err(error).with_context(|| format!("gastown has ended:\n{}", tail(&folder))),
-            Err(_too_late) => bail!("gastown is not ready after {} s:\n{}", READY_WITHIN.as_secs(), tail(&folder)),
+            Ok(Err(error)) => Err(error).with_context(|| format!("gastown ended:\n{}", tail(&folder))),
+            Err(_too_late) => bail!("gastown is not ready after {} s:\n{}", READY_TIMEOUT.as_secs(), tail(&folder)),
         }
     }
 
@@ -53,32 +53,32 @@ impl ControlPlane {
         &self.announcement
     }
 
-    /// The last lines it has logged, and whether it still runs.
-    pub(super) fn last_words(&mut self) -> String {
+    /// Returns the last lines of the log, and whether the process still runs.
+    pub(super) fn log_tail(&mut self) -> String {
         let log = tail(&self.folder);
         match self.process.ended() {
-            Some(status) => format!("{log}\nit has ended by itself: {status}"),
-            None => format!("{log}\nit is still running"),
+            Some(status) => format!("{log}\ngastown ended: {status}"),
+            None => format!("{log}\ngastown is still running"),
         }
     }
 
-    /// Ends it and removes its files.
+    /// Stops the process and removes its files.
     pub(super) async fn stop(self) -> anyhow::Result<((), String)> {
-        self.process.stop(PATIENCE).await;
-        self.folder.close().context("cannot remove its temporary folder")?;
-        Ok(((), "ended, its files removed".to_owned()))
+        self.process.stop(STOP_TIMEOUT).await;
+        self.folder.close().context("cannot remove the temporary folder of gastown")?;
+        Ok(((), "stopped, files removed".to_owned()))
     }
 }
 
-/// Only the scheme: the rest of a database's URL may hold a password.
+/// Returns only the scheme, because the rest of a database URL may hold a password.
 fn kind_of(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
-/// Reads the first line; the rest is read too, and dropped, so that the program can go on writing.
+/// Reads the first line. A task reads and drops the rest, so that the program can go on writing.
 async fn first_line(stdout: ChildStdout) -> anyhow::Result<String> {
     let mut lines = BufReader::new(stdout).lines();
-    let first = lines.next_line().await?.context("it said nothing")?;
+    let first = lines.next_line().await?.context("gastown printed nothing")?;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Ok(first)
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_databases_password_is_not_shown() {
+    fn the_password_of_a_database_is_not_shown() {
         assert_eq!(kind_of("postgres://me:secret@localhost/towns"), "postgres");
     }
 }

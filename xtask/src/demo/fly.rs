@@ -1,4 +1,4 @@
-//! Fly, as an operator would look at it behind the control plane's back.
+//! A client of Fly that checks the provider without the control plane.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of the Machines API, for one app.
 pub(super) struct Fly {
     http: reqwest::Client,
-    /// Of the app.
+    /// The address of the app.
     url: String,
     token: String,
 }
 
-/// A machine, as much of it as is looked at.
+/// The fields of a machine that the demo reads.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Machine {
     pub(super) id: String,
@@ -32,14 +32,14 @@ struct Config {
     mounts: Vec<Mount>,
 }
 
-/// A volume in a machine.
+/// A volume that a machine mounts.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Mount {
     pub(super) volume: String,
     pub(super) path: String,
 }
 
-/// A volume, as much of it as is looked at.
+/// The fields of a volume that the demo reads.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Volume {
     pub(super) id: String,
@@ -48,7 +48,7 @@ pub(super) struct Volume {
 }
 
 impl Machine {
-    /// The one volume of a town's machine.
+    /// Returns the one volume of a town's machine.
     pub(super) fn mount(&self) -> anyhow::Result<&Mount> {
         self.config.mounts.first().with_context(|| format!("machine {} has no volume", self.id))
     }
@@ -59,7 +59,7 @@ impl Machine {
 }
 
 impl Volume {
-    /// Deleted volumes can be read for a day, on their way out.
+    /// Returns false for a volume that is being deleted. Fly lists it for a day.
     fn is_living(&self) -> bool {
         !matches!(self.state.as_str(), "pending_destroy" | "scheduling_destroy" | "destroying" | "destroyed")
     }
@@ -76,23 +76,23 @@ struct Printed {
 
 impl Fly {
     pub(super) fn new(url: &str, app: &str, token: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Self { http, url: format!("{}/v1/apps/{app}", url.trim_end_matches('/')), token: token.to_owned() })
     }
 
-    /// The one living machine of a town.
+    /// Returns the only living machine of a town.
     pub(super) async fn machine_of(&self, town: &str) -> anyhow::Result<Machine> {
         let mut machines = self.machines(&[("metadata.gastown_town_id", town)]).await?;
         ensure!(machines.len() == 1, "the town has {} machines on Fly", machines.len());
         machines.pop().context("the town has no machine on Fly")
     }
 
-    /// The volume, where it is living.
+    /// Returns the volume, unless it is being deleted.
     pub(super) async fn volume(&self, id: &str) -> anyhow::Result<Option<Volume>> {
         Ok(self.volumes().await?.into_iter().find(|volume| volume.id == id))
     }
 
-    /// Whatever lives in the app, of any town and of none.
+    /// Describes every living machine and volume of the app, including those of no town.
     pub(super) async fn all(&self) -> anyhow::Result<Vec<String>> {
         let machines = self.machines(&[]).await?;
         let machines = machines.iter().map(|machine| format!("machine {} ({})", machine.id, machine.state));
@@ -130,7 +130,7 @@ async fn send<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> anyhow::
     let status = answer.status();
     let text = answer.text().await?;
     ensure!(status.is_success(), "Fly answered {status}: {text}");
-    serde_json::from_str(&text).with_context(|| format!("Fly answered something else: {text}"))
+    serde_json::from_str(&text).with_context(|| format!("Fly answered with unexpected JSON: {text}"))
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_and_its_volume_are_read_from_flys_words() {
+    fn a_machine_and_its_mount_are_parsed() {
         let text = r#"{"id":"m1","state":"started","region":"iad","name":"town-1",
             "config":{"image":"x","mounts":[{"volume":"vol_1","path":"/data","extra":1}]}}"#;
         let machine: Machine = serde_json::from_str(text).unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_out_is_not_living() {
+    fn machines_and_volumes_that_are_being_destroyed_are_not_living() {
         for (state, living) in [("created", true), ("pending_destroy", false), ("destroyed", false)] {
             assert_eq!(Volume { id: "v".into(), state: state.into(), size_gb: 1 }.is_living(), living, "{state}");
         }

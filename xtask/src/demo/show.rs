@@ -6,10 +6,10 @@ use comfy_table::{Table, presets};
 
 use crate::progress::{Elapsed, watched};
 
-/// A log gets a line that often while a step takes its time.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// The interval of progress lines in a log.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is shown of the story: each step as it happens, and all of them at the end.
+/// The output of the demo: each step as it runs, and a table of all steps at the end.
 pub(super) struct Show {
     started: Instant,
     rows: Vec<Row>,
@@ -22,7 +22,7 @@ struct Row {
     result: &'static str,
 }
 
-/// What a step waits for at the moment.
+/// The text that says what a step is waiting for.
 #[derive(Clone, Default)]
 pub(super) struct Note(Arc<Mutex<String>>);
 
@@ -41,12 +41,12 @@ impl Show {
         Self { started: Instant::now(), rows: Vec::new(), note: Note::default() }
     }
 
-    /// Where steps write what they wait for.
+    /// Returns the note to which steps write what they wait for.
     pub(super) fn note(&self) -> Note {
         self.note.clone()
     }
 
-    /// Shows the step while it is done, and what it has seen.
+    /// Runs a step, shows its progress, and prints its result.
     pub(super) async fn step<T>(
         &mut self,
         title: &'static str,
@@ -54,7 +54,7 @@ impl Show {
     ) -> anyhow::Result<T> {
         self.note.write(String::new());
         let started = Instant::now();
-        let done = watched(title, SIGN_OF_LIFE, || self.note.read(), work).await;
+        let done = watched(title, PROGRESS_INTERVAL, || self.note.read(), work).await;
         let took = started.elapsed();
         let (result, remark) = match &done {
             Ok((_, seen)) => ("ok", seen.clone()),
@@ -65,15 +65,15 @@ impl Show {
         done.map(|(answer, _)| answer).context(title)
     }
 
-    /// The table, and how it ended.
-    pub(super) fn conclude(&self, told: &anyhow::Result<()>) {
+    /// Prints the table of steps and the result.
+    pub(super) fn conclude(&self, result: &anyhow::Result<()>) {
         let mut table = Table::new();
         table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["step", "result", "time"]);
         for row in &self.rows {
             table.add_row([row.title, row.result, &Elapsed(row.took).to_string()]);
         }
         println!("\n{table}\n");
-        match told {
+        match result {
             Ok(()) => println!("{} steps, all ok, {}", self.rows.len(), Elapsed(self.started.elapsed())),
             Err(error) => println!("FAILED: {error:#}"),
         }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_failed_step_is_kept_and_named() {
+    async fn a_failed_step_is_listed_with_its_error() {
         let mut show = Show::new();
         let good = show.step("open", async { Ok((1, "it is open".to_owned())) }).await;
         let bad: anyhow::Result<()> = show.step("close", async { Err(anyhow::anyhow!("it is stuck")) }).await;

@@ -10,23 +10,23 @@ use super::fly::{Fly, Machine};
 use super::show::{Note, Show};
 use crate::trpc::{Trpc, is_not_found};
 
-/// Who has the town.
+/// The owner of the town.
 pub(super) const USER: &str = "demo";
 
 const RIG: &str = "app";
 const REPOSITORY: &str = "https://git.example.com/demo/app.git";
 const MARKER: &str = "written before the stop";
 
-/// For one change of a town; on Fly a volume may stay bound for minutes.
-const DEADLINE: Duration = Duration::from_secs(5 * 60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
-/// For putting away a town whose story went wrong.
-const LAST_DEADLINE: Duration = Duration::from_secs(30);
+/// For one change of a town. On Fly a volume can stay attached for minutes.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// For the removal of a town after a failed step.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What stands on a volume: contents by name.
+/// The files of a volume, by name.
 type Files = BTreeMap<String, String>;
 
-/// The life of one town, from its creation to its last trace on Fly.
+/// The life of one town, from its creation until nothing is left on Fly.
 pub(super) struct Story {
     town_name: String,
     trpc: Trpc,
@@ -38,12 +38,12 @@ impl Story {
     pub(super) fn new(world: &Announcement, note: Note) -> anyhow::Result<Self> {
         let trpc = Trpc::new(&world.url, world.token_of(USER)?)?;
         let fly = Fly::new(&world.fly_url, &world.fly_app, &world.fly_token)?;
-        // In a database that stays, each run has a name of its own.
+        // A database that outlives the demo may hold towns of earlier runs.
         Ok(Self { town_name: format!("demo-{}", std::process::id()), trpc, fly, note })
     }
 
-    /// Tells it, step by step, to the end or to the first step that fails.
-    pub(super) async fn tell(&self, show: &mut Show) -> anyhow::Result<()> {
+    /// Runs the steps up to the first that fails.
+    pub(super) async fn play(&self, show: &mut Show) -> anyhow::Result<()> {
         let town = show.step("create a town", self.create()).await?;
         show.step("show its status", self.status(&town)).await?;
         let rig = show.step("add a rig", self.add_rig(&town)).await?;
@@ -56,15 +56,15 @@ impl Story {
         show.step("find nothing left on Fly", self.nothing_left()).await
     }
 
-    /// Destroys the town, if it is there, without much ado.
-    pub(super) async fn abandon(&self) {
-        let put_away = async {
+    /// Destroys the town if it exists, and ignores errors.
+    pub(super) async fn clean_up(&self) {
+        let remove = async {
             match self.listed().await? {
                 Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"] })).await,
                 None => Ok(Value::Null),
             }
         };
-        let _best_effort = tokio::time::timeout(LAST_DEADLINE, put_away).await;
+        let _best_effort = tokio::time::timeout(CLEAN_UP_TIMEOUT, remove).await;
     }
 
     async fn create(&self) -> anyhow::Result<(String, String)> {
@@ -72,8 +72,8 @@ impl Story {
         let town = text(&created, "townId")?.to_owned();
         self.until_settled(&town, "running").await?;
         let machine = self.fly.machine_of(&town).await?;
-        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("its volume is not on Fly")?;
-        ensure!(machine.state == "started", "its machine is {}", machine.state);
+        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("the volume does not exist on Fly")?;
+        ensure!(machine.state == "started", "the machine is {}", machine.state);
         let seen = format!(
             "{} runs: machine {} in {}, volume {} of {} GB",
             self.town_name, machine.id, machine.region, volume.id, volume.size_gb
@@ -101,7 +101,7 @@ impl Story {
         Ok((rig, format!("{RIG} from {REPOSITORY}, branch {}, is active", text(&added, "branch")?)))
     }
 
-    /// Returns what then stands on the volume.
+    /// Writes a file and returns all files of the volume.
     async fn write(&self, town: &str) -> anyhow::Result<(Files, String)> {
         let machine = self.fly.machine_of(town).await?;
         let marker = marker_of(&machine)?;
@@ -115,8 +115,8 @@ impl Story {
         self.change("stopTown", json!({ "townId": town })).await?;
         self.until_settled(town, "stopped").await?;
         let machine = self.fly.machine_of(town).await?;
-        ensure!(machine.state == "stopped", "its machine is {}", machine.state);
-        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("its volume is gone")?;
+        ensure!(machine.state == "stopped", "the machine is {}", machine.state);
+        let volume = self.fly.volume(&machine.mount()?.volume).await?.context("the volume no longer exists on Fly")?;
         Ok(((), format!("machine {} on Fly, volume {} kept", machine.state, volume.id)))
     }
 
@@ -124,7 +124,7 @@ impl Story {
         self.change("startTown", json!({ "townId": town })).await?;
         self.until_settled(town, "running").await?;
         let machine = self.fly.machine_of(town).await?;
-        ensure!(machine.state == "started", "its machine is {}", machine.state);
+        ensure!(machine.state == "started", "the machine is {}", machine.state);
         Ok(((), format!("machine {} is {}", machine.id, machine.state)))
     }
 
@@ -132,7 +132,7 @@ impl Story {
         let machine = self.fly.machine_of(town).await?;
         let marker = self.fly.exec(&machine.id, &["cat", &marker_of(&machine)?]).await?;
         ensure!(marker.trim() == MARKER, "the file says {marker:?}");
-        // The stop itself may have left a file more: when it saved what there was.
+        // The stop may have added a file with the time of its sync.
         let files = self.files_on(&machine).await?;
         let lost: Vec<_> = before.iter().filter(|(name, content)| files.get(*name) != Some(content)).collect();
         ensure!(lost.is_empty(), "changed or lost on the volume: {lost:?}");
@@ -153,14 +153,14 @@ impl Story {
         match self.report(town).await {
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error),
-            Ok(report) => bail!("it can still be seen, with status {}", report["status"]),
+            Ok(report) => bail!("the town still exists, with status {}", report["status"]),
         }
-        ensure!(self.listed().await?.is_none(), "it is still listed");
-        Ok(((), "it is not listed any more".to_owned()))
+        ensure!(self.listed().await?.is_none(), "the town is still listed");
+        Ok(((), "the town is no longer listed".to_owned()))
     }
 
     async fn nothing_left(&self) -> anyhow::Result<((), String)> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
         loop {
             let left = self.fly.all().await?.join(", ");
             if left.is_empty() {
@@ -168,21 +168,21 @@ impl Story {
             }
             ensure!(Instant::now() < deadline, "still there: {left}");
             self.note.write(format!("still there: {left}"));
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Asks for a change and, until it is answered, shows how far the town is.
+    /// Requests a change and shows the progress of the town until the answer.
     async fn change(&self, procedure: &str, input: Value) -> anyhow::Result<Value> {
         tokio::select! {
             answer = self.trpc.mutate(procedure, &input) => answer,
-            never = self.narrate() => match never {},
+            never = self.show_progress() => match never {},
         }
     }
 
-    async fn narrate(&self) -> Infallible {
+    async fn show_progress(&self) -> Infallible {
         loop {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             if let Ok(Some(town)) = self.listed().await
                 && let Some(id) = town["townId"].as_str()
                 && let Ok(report) = self.report(id).await
@@ -192,7 +192,7 @@ impl Story {
         }
     }
 
-    /// The town, among all that the user has.
+    /// Returns the town from the list of the user's towns.
     async fn listed(&self) -> anyhow::Result<Option<Value>> {
         let towns = self.trpc.query("listTowns", &json!({})).await?;
         Ok(towns.as_array().into_iter().flatten().find(|town| town["townName"] == *self.town_name).cloned())
@@ -206,18 +206,18 @@ impl Story {
         self.until(town, |report| report["status"] == status && report["operation"].is_null()).await
     }
 
-    /// Looks at the town until it is as wanted.
+    /// Polls the status of the town until it is as wanted.
     async fn until(&self, town: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + CHANGE_TIMEOUT;
         loop {
             let report = self.report(town).await?;
             if wanted(&report) {
                 return Ok(report);
             }
             let state = progress(&report);
-            ensure!(Instant::now() < deadline, "it does not come to that; the town is {state}");
+            ensure!(Instant::now() < deadline, "timed out; the town is {state}");
             self.note.write(state);
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -252,13 +252,13 @@ fn rig_status<'report>(report: &'report Value, rig: &str) -> Option<&'report str
     rigs(report).find(|listed| listed["rigId"] == rig)?["status"].as_str()
 }
 
-/// `provisioning: create at ensure_machine, attempt 2`.
+/// Formats a status as `provisioning: create at ensure_machine, attempt 2`.
 fn progress(report: &Value) -> String {
     let word = |pointer| report.pointer(pointer).and_then(Value::as_str);
     let status = word("/status").unwrap_or("?");
     let Some(kind) = word("/operation/kind") else { return status.to_owned() };
     let attempt = report.pointer("/operation/attempt").and_then(Value::as_u64).unwrap_or_default();
-    format!("{status}: {kind} at {}, attempt {attempt}", word("/operation/step").unwrap_or("its beginning"))
+    format!("{status}: {kind} at {}, attempt {attempt}", word("/operation/step").unwrap_or("its first step"))
 }
 
 #[cfg(test)]
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_how_far_it_is() {
+    fn progress_names_status_and_step() {
         let operation = json!({ "kind": "create", "step": "ensure_machine", "attempt": 2 });
         for (report, want) in [
             (

@@ -1,29 +1,29 @@
-//! One step, done.
+//! Runs one step.
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::Context;
 
+use super::harness::Ran;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
-use super::tally::Tally;
-use super::{excerpt, figures, logged, trees};
+use super::{Scope, excerpt, figures, logged, quick, trees};
 use crate::interrupt::Interrupt;
 use crate::{tidy, workspace};
 
 /// How a step ended.
 pub(super) enum Outcome {
     Passed {
-        /// The tests it counted, where it has tests; a step without is one check.
-        tests: Option<Tally>,
+        /// The tests that were run. A step without tests counts as one check.
+        tests: Option<Ran>,
         remarks: Vec<String>,
     },
     Failed {
-        tests: Option<Tally>,
-        /// What a reader needs to see.
+        tests: Option<Ran>,
+        /// The part of the log that shows the failure.
         output: String,
-        /// What to type to see it again.
+        /// The command that repeats the failed part.
         repeat: String,
     },
     Skipped {
@@ -31,21 +31,24 @@ pub(super) enum Outcome {
     },
 }
 
-/// Does the step; an error means that it could not be done at all.
+/// Runs a step. An error means that it could not be run at all.
 pub(super) async fn carry_out(
     step: Step,
+    scope: Scope,
     title: &str,
     provided: &Provided,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
-    let session = Session { step, title, provided, interrupt };
+    let session = Session { step, scope, title, provided, interrupt };
     match step {
         Step::Fmt => session.lines(&[step::FMT]).await,
-        Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy has crashed")?,
+        Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy panicked")?,
         Step::Clippy => session.lines(&[step::CLIPPY]).await,
         Step::Doc => session.lines(&[step::DOC]).await,
         Step::Trees => session.trees().await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
+        Step::Tests if scope == Scope::Quick && provided.nextest => session.tests(&[quick::TESTS_WITH_NEXTEST]).await,
+        Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
         Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
         Step::Tests => session.tests(step::TESTS).await,
         Step::Deny if provided.deny => session.lines(&[step::DENY]).await,
@@ -59,43 +62,45 @@ fn tidy() -> anyhow::Result<Outcome> {
         return Ok(Outcome::Passed { tests: None, remarks: found.remarks });
     }
     let repeat = "cargo xtask test --only tidy".to_owned();
-    Ok(Outcome::Failed { tests: None, output: found.offences.join("\n"), repeat })
+    let output = format!("{}\n{} findings", found.offences.join("\n"), found.offences.len());
+    Ok(Outcome::Failed { tests: None, output, repeat })
 }
 
 struct Session<'run> {
     step: Step,
+    scope: Scope,
     title: &'run str,
     provided: &'run Provided,
     interrupt: &'run Interrupt,
 }
 
 impl Session<'_> {
-    /// Runs all lines, whatever fails.
+    /// Runs all lines, even after a failure.
     async fn lines(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
-        let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Tally>);
+        let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Ran>);
         for (number, line) in lines.iter().enumerate() {
             let log = workspace::log_folder().join(format!("{}-{}.log", self.step.name(), number + 1));
             let run = logged::run(self.equipped(line.command()), &log, self.title, self.interrupt);
             let run = run.await.with_context(|| line.to_string())?;
-            if let Some(count) = line.count {
-                tests = Some(tests.unwrap_or_default() + count(&run.text));
+            if let Some(harness) = line.harness {
+                tests.get_or_insert_default().read(harness, &run.text);
             }
             if !run.succeeded {
-                writeln!(output, "{}\nwhole output: {}", excerpt::of_failure(&run.text), log.display())?;
+                writeln!(output, "{}\nfull output: {}", excerpt::of_failure(&run.text), log.display())?;
                 repeat.push(line.to_string());
             }
         }
-        if repeat.is_empty() && tests.is_none_or(|tests| tests.passed > 0 && tests.failed == 0) {
+        if repeat.is_empty() && tests.as_ref().is_none_or(|tests| tests.tally.passed > 0 && tests.tally.failed == 0) {
             return Ok(Outcome::Passed { tests, remarks: Vec::new() });
         }
         if repeat.is_empty() {
-            output.push_str("the runs succeeded, but their logs do not say which tests passed\n");
+            output.push_str("the runs succeeded, but their logs count no passed test\n");
             repeat.extend(lines.iter().map(ToString::to_string));
         }
         Ok(Outcome::Failed { tests, output, repeat: repeat.join(" && ") })
     }
 
-    /// Runs the tests, and shows what they counted.
+    /// Runs the tests and adds the figures that they wrote.
     async fn tests(&self, lines: &[CargoLine]) -> anyhow::Result<Outcome> {
         figures::empty_folder()?;
         let mut outcome = self.lines(lines).await?;
@@ -124,9 +129,12 @@ impl Session<'_> {
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
     }
 
-    /// Tests find the one Postgres of this run, and where their figures go, in their environment.
+    /// Passes the Postgres of this run and the folder for figures to the tests, as environment variables.
     fn equipped(&self, mut command: Command) -> Command {
         if self.step == Step::Tests {
+            if self.scope == Scope::Quick {
+                command.envs(quick::threads());
+            }
             command.env(figures::VARIABLE, workspace::log_folder().join("figures"));
             command.envs(self.provided.postgres.as_ref().map(|database| ("TEST_DATABASE_URL", database.url())));
         }

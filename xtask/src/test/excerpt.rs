@@ -1,28 +1,27 @@
-//! What of a long log a reader needs to see when a step has failed.
+//! The part of a long log that shows why a step failed.
 
-/// Lines of a test's failure that are shown; the log has them all.
-const LONGEST: usize = 300;
-/// Lines at the end, where nothing better is known.
+/// Lines that are shown of failed tests. The log has all of them.
+const MAX_LINES: usize = 300;
+/// Lines at the end of a log without known errors.
 const TAIL: usize = 80;
-/// Lines about failed tests that are repeated after what is shown.
-const MOST_NAMED: usize = 60;
-/// Lines of a panic's message that are repeated with it.
-const OF_A_MESSAGE: usize = 3;
-/// Characters of such a line: what a test asserts may be a whole world.
-const WIDEST: usize = 600;
+/// Lines about failed tests that are added from the part that is left out.
+const MAX_NAMED: usize = 60;
+/// Lines of a panic message that are added with it.
+const MESSAGE_LINES: usize = 3;
+/// Characters of such a line. An asserted value may be very long.
+const MAX_WIDTH: usize = 600;
 
-/// The failed tests' own output where there is such a thing, else the compiler's first error and what follows it,
-/// else the end of the log.
+/// Returns the output of the failed tests. Without any, returns the log from the first compiler error, or its end.
 pub(super) fn of_failure(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    // Nextest repeats the output of failed tests below its summary.
+    // Nextest prints the output of failed tests below its summary.
     let summary = lines.iter().rposition(|line| line.trim_start().starts_with("Summary ["));
     let error = lines.iter().position(|line| line.starts_with("error"));
     let failures = failed_tests(log);
     let (lines, most) = match (summary, error) {
-        (Some(summary), _) => (&lines[summary..], LONGEST),
-        (None, _) if !failures.is_empty() => (&failures[..], LONGEST),
-        (None, Some(error)) => (&lines[error..], LONGEST),
+        (Some(summary), _) => (&lines[summary..], MAX_LINES),
+        (None, _) if !failures.is_empty() => (&failures[..], MAX_LINES),
+        (None, Some(error)) => (&lines[error..], MAX_LINES),
         (None, None) => (&lines[..], TAIL),
     };
     let left_out = lines.len().saturating_sub(most);
@@ -30,13 +29,13 @@ pub(super) fn of_failure(log: &str) -> String {
     if left_out == 0 {
         return shown;
     }
-    let mut parts = vec![format!("({left_out} lines more in the log)"), shown];
+    let mut parts = vec![format!("({left_out} more lines in the log)"), shown];
     parts.extend(named(&lines[..left_out]));
     parts.join("\n")
 }
 
-/// Which tests failed and what they said first, out of lines that are not shown: a failed test's log is longer than its
-/// complaint, and would push it out of sight.
+/// Returns the names and first messages of failed tests from lines that are left out. The log of a failed test is often
+/// longer than the limit and would hide its message.
 fn named<'log>(lines: &[&'log str]) -> Option<String> {
     let mut kept: Vec<&'log str> = Vec::new();
     let mut wanted = 0;
@@ -44,17 +43,17 @@ fn named<'log>(lines: &[&'log str]) -> Option<String> {
         if line.trim_start().starts_with("FAIL [") || line.starts_with("---- ") {
             wanted = 1;
         } else if line.contains(" panicked at ") {
-            wanted = 1 + OF_A_MESSAGE;
+            wanted = 1 + MESSAGE_LINES;
         }
-        if wanted > 0 && kept.len() < MOST_NAMED {
-            kept.push(line.char_indices().nth(WIDEST).map_or(line, |(end, _)| &line[..end]));
+        if wanted > 0 && kept.len() < MAX_NAMED {
+            kept.push(line.char_indices().nth(MAX_WIDTH).map_or(line, |(end, _)| &line[..end]));
             wanted -= 1;
         }
     }
-    (!kept.is_empty()).then(|| format!("above that:\n{}", kept.join("\n")))
+    (!kept.is_empty()).then(|| format!("failures above:\n{}", kept.join("\n")))
 }
 
-/// From each line `failures:` to the result of its test binary, which is where the failure would scroll out of sight.
+/// Returns the lines from each `failures:` to the result of its test binary.
 fn failed_tests(log: &str) -> Vec<&str> {
     let mut shown = Vec::new();
     let mut inside = false;
@@ -69,7 +68,7 @@ fn failed_tests(log: &str) -> Vec<&str> {
     shown
 }
 
-/// The last line that says something: where a program is at the moment.
+/// Returns the last line with text, which shows the progress of a program.
 pub(super) fn last_line(log: &str) -> &str {
     log.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
 }
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nextest_says_it_all_below_its_summary() {
+    fn nextest_output_is_shown_from_its_summary() {
         let log = "        FAIL [0.1s] a\n    PASS b\n     Summary [ 0.9s] 2 tests run: 1 passed, 1 failed\n  stdout ---\n\
                    left: 1\nerror: test run failed";
         let shown = of_failure(log);
@@ -96,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_named_though_its_log_is_long() {
-        let chatter = "  DEBUG planned\n".repeat(LONGEST + 1);
+    fn a_failure_with_a_long_log_is_still_named() {
+        let chatter = "  DEBUG planned\n".repeat(MAX_LINES + 1);
         let log = format!(
             "     Summary [ 0.9s] 2 tests run: 1 passed, 1 failed\n        FAIL [   0.1s] (2/2) it a\n  stderr ---\n    thread 'a' \
              (7) panicked at a.rs:1:2:\n    left: 1\n{chatter}error: test run failed"
         );
         let shown = of_failure(&log);
-        let end = "error: test run failed\nabove that:\n        FAIL [   0.1s] (2/2) it a\n    thread 'a' (7) panicked at \
+        let end = "error: test run failed\nfailures above:\n        FAIL [   0.1s] (2/2) it a\n    thread 'a' (7) panicked at \
                    a.rs:1:2:\n    left: 1\n  DEBUG planned\n  DEBUG planned";
         assert!(shown.contains(end), "{shown}");
     }
@@ -115,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn otherwise_the_end_is_shown() {
+    fn a_log_without_errors_is_shown_from_its_end() {
         let lines: Vec<_> = (1..=TAIL + 6).map(|n| format!("line {n}")).collect();
         let shown = of_failure(&lines.join("\n"));
-        assert!(shown.starts_with("(6 lines more in the log)\nline 7\n"), "{shown}");
+        assert!(shown.starts_with("(6 more lines in the log)\nline 7\n"), "{shown}");
     }
 
     #[test]
-    fn the_last_line_is_the_last_that_says_something() {
+    fn the_last_line_is_the_last_with_text() {
         assert_eq!(last_line("   Compiling a\n   Compiling b\n\n"), "Compiling b");
         assert_eq!(last_line(""), "");
     }

@@ -1,14 +1,14 @@
-//! What tests count and a reader wants to see: each writes one line into a file of its own.
+//! Figures that tests count for a reader. Each test writes one line to a file of its own.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::workspace;
 
-/// Where the tests find the folder.
+/// The environment variable that names the folder.
 pub(super) const VARIABLE: &str = "TEST_FIGURES";
 
-/// An empty folder for the figures of this run.
+/// Creates an empty folder for the figures of this run.
 pub(super) fn empty_folder() -> anyhow::Result<PathBuf> {
     let folder = workspace::log_folder().join("figures");
     if folder.exists() {
@@ -18,7 +18,7 @@ pub(super) fn empty_folder() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The lines that were written, by the names of their files.
+/// Returns the lines that were written, in the order of the file names.
 pub(super) fn written() -> anyhow::Result<Vec<String>> {
     let mut files: Vec<_> = fs::read_dir(workspace::log_folder().join("figures"))?.collect::<Result<_, _>>()?;
     files.sort_by_key(fs::DirEntry::file_name);

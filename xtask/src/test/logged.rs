@@ -1,4 +1,4 @@
-//! Programs whose output goes to a file while a line shows that they go on.
+//! Programs whose output goes to a file while a line shows their progress.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,46 +13,46 @@ use crate::interrupt::Interrupt;
 use crate::process_group::ProcessGroup;
 use crate::progress::watched;
 
-/// No step takes as long; a test that hangs must not hold a runner for ever.
-const DEADLINE: Duration = Duration::from_secs(60 * 60);
-/// What a build or a test runner needs to end its own children.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A log without news looks dead.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// How much of the log's end is read for its last line.
+/// Longer than any step. A test that hangs must not block a runner.
+const TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// For a build or a test runner to end its children.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval of progress lines in a log.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
+/// Bytes at the end of the log that are read for its last line.
 const TAIL: u64 = 4096;
 
-/// How a program ended.
+/// The result of a program.
 pub(super) struct Logged {
     pub(super) succeeded: bool,
     /// Everything it printed.
     pub(super) text: String,
 }
 
-/// Runs the program to its end; interrupted or too late, it is ended with everything it started.
+/// Runs a program and returns its output. After an interrupt or the timeout, it is stopped with all its children.
 pub(super) async fn run(command: Command, log: &Path, title: &str, interrupt: &Interrupt) -> anyhow::Result<Logged> {
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let mut program = ProcessGroup::start(command).context("cannot start it")?;
+    let mut program = ProcessGroup::start(command).context("cannot start the program")?;
 
     let end = async {
         tokio::select! {
-            status = program.wait() => End::Itself(status),
+            status = program.wait() => End::Exited(status),
             () = interrupt.wait() => End::Interrupted,
-            () = tokio::time::sleep(DEADLINE) => End::TooLate,
+            () = tokio::time::sleep(TIMEOUT) => End::TimedOut,
         }
     };
-    let end = watched(title, SIGN_OF_LIFE, || last_line(&tail(log)).to_owned(), end).await;
+    let end = watched(title, PROGRESS_INTERVAL, || last_line(&tail(log)).to_owned(), end).await;
     let (succeeded, remark) = match end {
-        End::Itself(status) => (status?.success(), ""),
+        End::Exited(status) => (status?.success(), ""),
         End::Interrupted => {
-            program.stop(PATIENCE).await;
+            program.stop(STOP_TIMEOUT).await;
             bail!("interrupted")
         }
-        End::TooLate => {
-            program.stop(PATIENCE).await;
-            (false, "\nstopped: it did not end within an hour\n")
+        End::TimedOut => {
+            program.stop(STOP_TIMEOUT).await;
+            (false, "\nstopped: timed out after an hour\n")
         }
     };
     let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned() + remark;
@@ -60,12 +60,12 @@ pub(super) async fn run(command: Command, log: &Path, title: &str, interrupt: &I
 }
 
 enum End {
-    Itself(std::io::Result<std::process::ExitStatus>),
+    Exited(std::io::Result<std::process::ExitStatus>),
     Interrupted,
-    TooLate,
+    TimedOut,
 }
 
-/// The end of a log that is being written; nothing where it cannot be read.
+/// Reads the end of a log that is being written. Returns an empty text if it cannot be read.
 fn tail(log: &Path) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_outputs_and_the_end_are_known() {
+    async fn both_outputs_and_the_exit_status_are_returned() {
         let good = shell("echo one; echo two >&2").await;
         assert!(good.succeeded);
         assert_eq!(good.text, "one\ntwo\n");

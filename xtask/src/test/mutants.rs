@@ -1,6 +1,6 @@
-//! `cargo xtask test --mutants`: breaks the code on purpose, one way at a time, and shows that the tests notice.
+//! `cargo xtask test --mutants`: breaks the code in one known way at a time and checks that a test fails.
 //!
-//! It works on a copy of the sources with a target directory of its own; the sources themselves are never touched.
+//! It works on a copy of the sources with its own target directory, and never changes the sources.
 
 mod list;
 mod mutant;
@@ -17,18 +17,23 @@ use list::MUTANTS;
 use mutant::Mutant;
 use workshop::Workshop;
 
-/// Breaks and tests one after the other; fails when a mutant survives, does not build, or does not fit the sources.
+/// Applies and tests the mutants one by one. Fails if one survives, does not build, or does not match the sources.
 pub(super) async fn run(only: Option<&str>) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let chosen: Vec<&Mutant> = MUTANTS.iter().filter(|mutant| only.is_none_or(|name| mutant.name == name)).collect();
-    anyhow::ensure!(!chosen.is_empty(), "no such mutant; there are: {}", names().join(", "));
+    anyhow::ensure!(!chosen.is_empty(), "unknown mutant; the mutants are: {}", names().join(", "));
     let workshop = Workshop::open()?;
-    println!("copied the sources; each mutant is built and tested there, which takes some minutes in all");
+    println!("sources copied; building and testing all mutants takes some minutes");
     let suites = chosen.iter().flat_map(|mutant| mutant.suites).copied().collect();
-    workshop.expect_all_well(suites, &interrupt).await?;
+    workshop.expect_green(suites, &interrupt).await?;
 
     let mut table = Table::new();
-    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(["mutant", "fate", "took", "first noticed by"]);
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header([
+        "mutant",
+        "result",
+        "time",
+        "first failed test",
+    ]);
     let mut unnoticed = 0;
     for (number, mutant) in chosen.iter().enumerate() {
         let started = Instant::now();
@@ -47,5 +52,5 @@ fn names() -> Vec<&'static str> {
     MUTANTS.iter().map(|mutant| mutant.name).collect()
 }
 
-/// No suite of one crate takes as long; a mutant that makes it hang is noticed by that.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Longer than any suite of one crate. A mutant that makes a suite hang counts as noticed.
+const SUITE_TIMEOUT: Duration = Duration::from_secs(15 * 60);

@@ -1,19 +1,19 @@
-//! What the steps need from the machine: found, installed where that may be, or named.
+//! Programs that the steps need. Missing ones are installed where that is possible.
 
 use std::process::{Command, Output};
 
 use anyhow::{Context, bail, ensure};
 use ephemeral_db::{Cluster, EphemeralDbError};
 
-use super::{logged, step::Step};
+use super::{Scope, logged, step::Step};
 use crate::cargo::cargo;
 use crate::interrupt::Interrupt;
 use crate::workspace;
 
-/// The TypeScript clients and libsodium run on it.
-const LEAST_NODE: u32 = 18;
+/// The oldest Node.js that runs the TypeScript clients and libsodium.
+const MIN_NODE: u32 = 18;
 
-/// Installs Debian packages without starting the services they bring: `policy-rc.d` is how Debian asks whether it may.
+/// Installs Debian packages without starting their services, which `policy-rc.d` prevents.
 const INSTALL: &str = r#"
 set -e
 policy=/usr/sbin/policy-rc.d
@@ -27,20 +27,20 @@ apt-get update
 apt-get install -y --no-install-recommends "$@"
 "#;
 
-/// What there is for the steps; dropped, the database is gone.
+/// The programs and the database of the steps. Dropping it removes the database.
 pub(super) struct Provided {
-    /// Our own cluster; none where nothing needs one or `TEST_DATABASE_URL` names another.
+    /// Our own cluster. It is `None` if no step needs one, or if `TEST_DATABASE_URL` names another.
     pub(super) postgres: Option<Cluster>,
     pub(super) nextest: bool,
     pub(super) deny: bool,
 }
 
-/// Finds or installs what the steps need, and starts the database.
-pub(super) async fn meet(steps: &[Step], interrupt: &Interrupt) -> anyhow::Result<Provided> {
+/// Finds or installs the programs that the steps need, and starts the database.
+pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt) -> anyhow::Result<Provided> {
     components(steps)?;
-    let cargo_has = |tool: &str| answers(cargo().args([tool, "--version"]));
+    let cargo_has = |tool: &str| succeeds(cargo().args([tool, "--version"]));
     let (nextest, deny) = (cargo_has("nextest"), cargo_has("deny"));
-    if !steps.contains(&Step::Tests) {
+    if scope == Scope::Quick || !steps.contains(&Step::Tests) {
         return Ok(Provided { postgres: None, nextest, deny });
     }
     let mut missing = missing_of_node();
@@ -51,7 +51,10 @@ pub(super) async fn meet(steps: &[Step], interrupt: &Interrupt) -> anyhow::Resul
     if !missing.is_empty() {
         install(&missing, interrupt).await?;
         let still = missing_of_node();
-        ensure!(still.is_empty(), "Node.js {LEAST_NODE} or later with npm is needed; the packages here are older");
+        ensure!(
+            still.is_empty(),
+            "Node.js {MIN_NODE} or later with npm is required; the packages of this system are older"
+        );
         if matches!(postgres, Postgres::NotInstalled) {
             postgres = interrupt.or(start_postgres()).await?;
         }
@@ -63,23 +66,23 @@ pub(super) async fn meet(steps: &[Step], interrupt: &Interrupt) -> anyhow::Resul
     }
 }
 
-/// Parts of the toolchain that `rust-toolchain.toml` asks for and that a machine without network cannot get.
+/// Checks the components that `rust-toolchain.toml` requires. A machine without network cannot install them.
 fn components(steps: &[Step]) -> anyhow::Result<()> {
     let mut missing = Vec::new();
-    if steps.iter().any(|step| matches!(step, Step::Fmt | Step::Drift)) && !answers(cargo().args(["fmt", "--version"]))
+    if steps.iter().any(|step| matches!(step, Step::Fmt | Step::Drift)) && !succeeds(cargo().args(["fmt", "--version"]))
     {
         missing.push("rustfmt");
     }
-    if steps.contains(&Step::Clippy) && !answers(cargo().args(["clippy", "--version"])) {
+    if steps.contains(&Step::Clippy) && !succeeds(cargo().args(["clippy", "--version"])) {
         missing.push("clippy");
     }
-    ensure!(missing.is_empty(), "the toolchain is not complete; type: rustup component add {}", missing.join(" "));
+    ensure!(missing.is_empty(), "the toolchain is incomplete; run: rustup component add {}", missing.join(" "));
     Ok(())
 }
 
 enum Postgres {
     Own(Cluster),
-    /// By `TEST_DATABASE_URL`, which the tests read themselves.
+    /// Named by `TEST_DATABASE_URL`, which the tests read.
     Given,
     NotInstalled,
 }
@@ -96,19 +99,19 @@ async fn start_postgres() -> anyhow::Result<Postgres> {
 }
 
 fn missing_of_node() -> Vec<&'static str> {
-    let version = answer(Command::new("node").arg("--version"));
-    let is_new = version.is_some_and(|version| node_major(&version).is_some_and(|major| major >= LEAST_NODE));
+    let version = output_of(Command::new("node").arg("--version"));
+    let is_new = version.is_some_and(|version| node_major(&version).is_some_and(|major| major >= MIN_NODE));
     let mut missing = Vec::new();
     if !is_new {
         missing.push("nodejs");
     }
-    if !answers(Command::new("npm").arg("--version")) {
+    if !succeeds(Command::new("npm").arg("--version")) {
         missing.push("npm");
     }
     missing
 }
 
-/// 20 of `v20.11.1`.
+/// Returns 20 for `v20.11.1`.
 fn node_major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
@@ -116,14 +119,14 @@ fn node_major(version: &str) -> Option<u32> {
 async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
     let by_hand = by_hand(packages);
     let Some(mut command) = as_root() else {
-        bail!("not installed, or too old: {}; type: {by_hand}", packages.join(", "));
+        bail!("not installed or too old: {}; run: {by_hand}", packages.join(", "));
     };
     command.args(["sh", "-c", INSTALL, "sh"]).args(packages);
     let log = workspace::log_folder().join("install.log");
     let title = format!("installing {}", packages.join(", "));
     println!("{title}");
     let run = logged::run(command, &log, &title, interrupt).await?;
-    ensure!(run.succeeded, "could not install {}; type: {by_hand}\n{}", packages.join(", "), run.text.trim_end());
+    ensure!(run.succeeded, "failed to install {}; run: {by_hand}\n{}", packages.join(", "), run.text.trim_end());
     Ok(())
 }
 
@@ -132,14 +135,14 @@ fn by_hand(packages: &[&str]) -> String {
     format!("{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {}", packages.join(" "))
 }
 
-/// The beginning of a command that may install packages; none where that is not up to us.
+/// Returns the start of a command that runs as root. Returns `None` without apt-get or without the rights.
 fn as_root() -> Option<Command> {
-    if !answers(Command::new("apt-get").arg("--version")) {
+    if !succeeds(Command::new("apt-get").arg("--version")) {
         return None;
     }
     let words: &[&str] = if nix::unistd::geteuid().is_root() {
         &["env"]
-    } else if answers(Command::new("sudo").args(["-n", "true"])) {
+    } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
         &["sudo", "-n", "env"]
     } else {
         return None;
@@ -149,12 +152,12 @@ fn as_root() -> Option<Command> {
     Some(command)
 }
 
-fn answers(command: &mut Command) -> bool {
-    answer(command).is_some()
+fn succeeds(command: &mut Command) -> bool {
+    output_of(command).is_some()
 }
 
-/// What the program prints, where there is such a program and it succeeds.
-fn answer(command: &mut Command) -> Option<String> {
+/// Runs a program and returns its output, if it exists and succeeds.
+fn output_of(command: &mut Command) -> Option<String> {
     let output: Output = command.stdin(std::process::Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -164,21 +167,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_version_is_read_by_number() {
+    fn the_major_version_of_node_is_parsed() {
         for (version, want) in [("v20.11.1\n", Some(20)), ("v8.0.0", Some(8)), ("20.1", None), ("", None)] {
             assert_eq!(node_major(version), want, "{version:?}");
         }
     }
 
     #[test]
-    fn a_program_that_is_not_there_does_not_answer() {
-        assert!(!answers(&mut Command::new("no-such-program-anywhere")));
-        assert!(!answers(&mut Command::new("false")));
-        assert!(answers(&mut Command::new("true")));
+    fn a_missing_or_failing_program_does_not_succeed() {
+        assert!(!succeeds(&mut Command::new("no-such-program-anywhere")));
+        assert!(!succeeds(&mut Command::new("false")));
+        assert!(succeeds(&mut Command::new("true")));
     }
 
     #[test]
-    fn the_line_to_type_names_the_packages() {
+    fn the_manual_command_names_the_packages() {
         let line = by_hand(&["postgresql", "npm"]);
         assert!(line.ends_with("apt-get install -y --no-install-recommends postgresql npm"), "{line}");
     }

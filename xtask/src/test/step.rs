@@ -4,9 +4,10 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use crate::cargo::cargo;
-use crate::test::tally::{self, Tally};
+use crate::test::harness::Harness;
+use crate::test::quick::LeftOut;
 
-/// The steps, in their order: what fails fast comes first.
+/// The steps in their order. Those that fail fast come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Step {
     Fmt,
@@ -36,69 +37,78 @@ impl Step {
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Fmt => "the code is formatted",
-            Self::Tidy => "dependency rule, names, manifests, texts, references; shows the longest files",
-            Self::Clippy => "no lint has anything to say",
-            Self::Doc => "the documentation builds without a warning",
-            Self::Trees => "no mock and no second TLS stack in a normal build",
-            Self::Drift => "the generated files are those of the schema",
-            Self::Tests => "all tests, on SQLite and Postgres, the TypeScript client among them",
+            Self::Tidy => "dependency rule, names, manifests, texts, references, prose, matches, lengths",
+            Self::Clippy => "no lint warnings",
+            Self::Doc => "the documentation builds without warnings",
+            Self::Trees => "no mock and no second TLS stack in a normal build, no I/O in domain and orchestrator",
+            Self::Drift => "the generated files match the schema",
+            Self::Tests => "all tests, on SQLite and Postgres, with the TypeScript clients",
             Self::Deny => "licences, bans and sources of dependencies",
         }
     }
 }
 
-/// One call of cargo.
+/// One call of Cargo.
 #[derive(Clone, Copy)]
 pub(super) struct CargoLine {
     pub(super) arguments: &'static [&'static str],
     pub(super) environment: Option<(&'static str, &'static str)>,
-    /// How its tests are counted, where it has tests.
-    pub(super) count: Option<fn(&str) -> Tally>,
+    /// The program that runs its tests, if it runs tests.
+    pub(super) harness: Option<Harness>,
+    /// Tests that it leaves out.
+    pub(super) left_out: &'static [LeftOut],
 }
 
 pub(super) const fn line(arguments: &'static [&'static str]) -> CargoLine {
-    CargoLine { arguments, environment: None, count: None }
+    CargoLine { arguments, environment: None, harness: None, left_out: &[] }
 }
 
 pub(super) const FMT: CargoLine = line(&["fmt", "--all", "--", "--check"]);
-// The tests of the workspace turn every feature on, so all of them cost no second build here.
+// The tests of the workspace enable every feature, so `--all-features` needs no second build.
 pub(super) const CLIPPY: CargoLine =
     line(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
 pub(super) const DOC: CargoLine =
     CargoLine { environment: Some(("RUSTDOCFLAGS", "-D warnings")), ..line(&["doc", "--workspace", "--no-deps"]) };
 pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
 pub(super) const DENY: CargoLine = line(&["deny", "--offline", "check", "bans", "licenses", "sources"]);
-/// What every toolchain has.
+/// The tests with the runner that every toolchain has.
 pub(super) const TESTS: &[CargoLine] =
-    &[CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
-/// A process per test, several at once; it does not know documentation tests.
+    &[CargoLine { harness: Some(Harness::Libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
+/// The tests with one process per test, several at once. Nextest runs no documentation tests.
 pub(super) const TESTS_WITH_NEXTEST: &[CargoLine] = &[
     CargoLine {
-        count: Some(tally::of_nextest),
+        harness: Some(Harness::Nextest),
         ..line(&["nextest", "run", "--workspace", "--no-fail-fast", "--failure-output", "final"])
     },
-    CargoLine { count: Some(tally::of_libtest), ..line(&["test", "--workspace", "--doc", "--no-fail-fast"]) },
+    CargoLine { harness: Some(Harness::Libtest), ..line(&["test", "--workspace", "--doc", "--no-fail-fast"]) },
 ];
 
 impl CargoLine {
     pub(super) fn command(&self) -> Command {
         let mut command = cargo();
-        command.args(self.arguments).envs(self.environment);
-        // The log is text. rustfmt goes by what the terminal can do, even where there is none.
+        command.args(self.arguments).args(self.filter()).envs(self.environment);
+        // The log is plain text. rustfmt would use the colours of the terminal even without one.
         command.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
-        // A check leaves no files behind; the difference stands in the failure's text.
+        // A check writes no snapshots. The failure shows the difference.
         command.env("INSTA_UPDATE", "no");
         command
+    }
+
+    /// Returns the arguments after `--` that leave tests out. Both runners accept them.
+    fn filter(&self) -> Vec<&'static str> {
+        let parts: Vec<_> = self.left_out.iter().flat_map(|suite| suite.tests).collect();
+        let separator = (!parts.is_empty()).then_some("--");
+        separator.into_iter().chain(parts.into_iter().flat_map(|part| ["--skip", part])).collect()
     }
 }
 
 impl fmt::Display for CargoLine {
-    /// As one would type it.
+    /// Formats the line as it is typed.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((name, value)) = self.environment {
             write!(out, "{name}='{value}' ")?;
         }
-        write!(out, "cargo {}", self.arguments.join(" "))
+        write!(out, "cargo {}", [self.arguments, &self.filter()].concat().join(" "))
     }
 }
 
@@ -106,14 +116,18 @@ impl fmt::Display for CargoLine {
 mod tests {
     use super::*;
 
+    const SLOW: &[LeftOut] = &[LeftOut { about: "slow", tests: &["a", "b::c"] }];
+
     #[test]
-    fn a_line_is_printed_as_one_would_type_it() {
+    fn a_line_is_printed_as_it_is_typed() {
         assert_eq!(DOC.to_string(), "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
         assert_eq!(FMT.to_string(), "cargo fmt --all -- --check");
+        let filtered = CargoLine { left_out: SLOW, ..line(&["test"]) };
+        assert_eq!(filtered.to_string(), "cargo test -- --skip a --skip b::c");
     }
 
     #[test]
-    fn a_step_is_called_on_the_command_line_as_in_the_report() {
+    fn a_step_has_the_same_name_on_the_command_line_and_in_the_report() {
         for step in Step::value_variants() {
             assert_eq!(step.to_possible_value().unwrap().get_name(), step.name());
         }

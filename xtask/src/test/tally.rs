@@ -1,7 +1,7 @@
 use std::iter::Sum;
 use std::ops::Add;
 
-/// How many of the same kind passed, failed, did not run.
+/// The counts of tests or checks that passed, failed, or were skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) passed: u64,
@@ -27,8 +27,8 @@ impl Sum for Tally {
     }
 }
 
-/// Adds up `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`: one line
-/// for each test binary, and for the documentation of each crate.
+/// Adds up lines such as `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out`. There is one for
+/// each test binary and for the documentation of each crate.
 pub(super) fn of_libtest(log: &str) -> Tally {
     log.lines().filter_map(|line| libtest_result(&plain(line))).sum()
 }
@@ -38,8 +38,8 @@ fn libtest_result(line: &str) -> Option<Tally> {
     Some(counts.split("; ").filter_map(counted).sum())
 }
 
-/// Reads `Summary [   0.03s] 7/10 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 3 skipped`, which stands at the
-/// end once for all binaries. Lines of single tests, which may print anything, are not counted.
+/// Reads `Summary [   0.03s] 7/10 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 3 skipped`, the one line at the
+/// end for all binaries. Lines of single tests may hold any text and do not count.
 pub(super) fn of_nextest(log: &str) -> Tally {
     log.lines().rev().find_map(|line| nextest_summary(&plain(line))).unwrap_or_default()
 }
@@ -49,7 +49,7 @@ fn nextest_summary(line: &str) -> Option<Tally> {
     Some(outside_parentheses(counts).split(", ").filter_map(counted).sum())
 }
 
-/// `3 passed`.
+/// Reads `3 passed`.
 fn counted(part: &str) -> Option<Tally> {
     let (number, what) = part.trim().split_once(' ')?;
     let number = number.parse().ok()?;
@@ -62,7 +62,7 @@ fn counted(part: &str) -> Option<Tally> {
     }
 }
 
-/// Nextest explains its numbers: `5 passed (1 slow, 2 leaky)`.
+/// Removes the details of nextest, as in `5 passed (1 slow, 2 leaky)`.
 fn outside_parentheses(text: &str) -> String {
     let mut depth = 0_usize;
     let outside = text.chars().filter(|c| {
@@ -74,8 +74,8 @@ fn outside_parentheses(text: &str) -> String {
     outside.collect()
 }
 
-/// Without the colours of a terminal.
-fn plain(line: &str) -> String {
+/// Removes the colours of a terminal.
+pub(super) fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, escape)) = rest.split_once("\u{1b}[") {
@@ -107,14 +107,14 @@ all doctests ran in 0.20s; merged doctests compilation took 0.19s";
     }
 
     #[test]
-    fn what_a_test_prints_in_passing_is_no_result() {
+    fn output_of_a_test_is_not_counted_as_a_result() {
         for line in ["    test result: ok. 5 passed; 0 failed", "the test result: ok. 5 passed", "test result: odd"] {
             assert_eq!(of_libtest(line), Tally::default(), "{line}");
         }
     }
 
     #[test]
-    fn nextests_summary_is_counted_once() {
+    fn the_summary_of_nextest_is_counted_once() {
         for (summary, want) in [
             ("     Summary [   0.030s] 10 tests run: 10 passed, 0 skipped", tally(10, 0, 0)),
             ("     Summary [ 121.030s] 10 tests run: 9 passed (1 slow, 2 leaky), 1 failed, 2 skipped", tally(9, 1, 2)),

@@ -1,4 +1,4 @@
-//! The dependency rule of the design: arrows point inward.
+//! The dependency rule of the design, in which dependencies point inward.
 
 use std::collections::BTreeSet;
 
@@ -7,24 +7,24 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 use crate::workspace;
 
-/// What one crate of ours may depend on.
+/// The dependencies that one of our crates may have.
 struct Rule {
     package: &'static str,
-    /// Crates of ours, in normal and build dependencies.
+    /// Our crates that it may use outside its tests.
     may_use: &'static [&'static str],
-    /// Crates of ours, in tests besides.
+    /// Our crates that its tests may use in addition.
     tests_may_use: &'static [&'static str],
-    /// Crates of others that it may not name, by the beginning of their names.
+    /// Families of other crates that it must not use.
     never: &'static [&'static str],
-    /// Whether its tests may name them nevertheless.
+    /// True if its tests may use them nevertheless.
     tests_excepted: bool,
 }
 
-/// Mocks of the ports, databases, the simulated Fly.
+/// Mocks of the ports, databases and the simulated Fly.
 const TEST_SUPPORT: &[&str] = &["gastown-domain", "ephemeral-db", "fly-sim"];
-/// I/O of every kind: databases, HTTP in both directions.
+/// All I/O, which is databases and HTTP in both directions.
 const IO: &[&str] = &["sea-orm", "sqlx", "reqwest", "axum", "hyper", "tower"];
-/// What an HTTP adapter has no business with.
+/// Families that an HTTP adapter must not use.
 const STORAGE_AND_CALLS: &[&str] = &["sea-orm", "sqlx", "reqwest"];
 const STORAGE: &[&str] = &["sea-orm", "sqlx"];
 
@@ -62,7 +62,7 @@ const RULES: &[Rule] = &[
     adapter("fly-sim", &["gastown-secrets"], STORAGE),
     adapter("ephemeral-db", &[], &["sea-orm"]),
     adapter("migration", &[], &["reqwest", "axum"]),
-    // The simulated Fly of `chaos`, its sandboxes' key, and its users' tokens.
+    // `chaos` needs the simulated Fly, the key of its sandboxes and the tokens of its users.
     adapter(
         "xtask",
         &["ephemeral-db", "fly-sim", "gastown-domain", "gastown-jwt", "gastown-secrets", "migration"],
@@ -74,18 +74,18 @@ const fn adapter(package: &'static str, may_use: &'static [&'static str], never:
     Rule { package, may_use, tests_may_use: TEST_SUPPORT, never, tests_excepted: true }
 }
 
-/// That one crate of ours names another crate in its manifest.
+/// A dependency of one of our crates, as its manifest names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Edge {
     from: String,
     to: String,
-    /// Only for its tests.
+    /// True for a dependency of tests only.
     for_tests: bool,
-    /// Whether the other crate is ours too.
+    /// True if the other crate is ours too.
     ours: bool,
 }
 
-/// Every edge that starts in this workspace.
+/// Returns the dependencies of all our crates.
 pub(super) fn of_this_workspace() -> anyhow::Result<BTreeSet<Edge>> {
     let mut command = MetadataCommand::new();
     command.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
@@ -93,7 +93,7 @@ pub(super) fn of_this_workspace() -> anyhow::Result<BTreeSet<Edge>> {
     let mut edges = BTreeSet::new();
     for package in metadata.workspace_packages() {
         let from = package.name.to_string();
-        // An edge to itself keeps crates without any dependency in sight: each must have its rule.
+        // An edge to itself makes a crate without dependencies visible, because each crate must have a rule.
         edges.insert(Edge { from: from.clone(), to: from.clone(), for_tests: false, ours: true });
         edges.extend(package.dependencies.iter().map(|dependency| Edge {
             from: from.clone(),
@@ -105,7 +105,7 @@ pub(super) fn of_this_workspace() -> anyhow::Result<BTreeSet<Edge>> {
     Ok(edges)
 }
 
-/// The edges that no rule allows.
+/// Returns the edges that no rule allows.
 pub(super) fn offences(edges: &BTreeSet<Edge>) -> Vec<String> {
     edges.iter().filter_map(offence).collect()
 }
@@ -126,7 +126,7 @@ fn offence(edge: &Edge) -> Option<String> {
     refused.then(|| format!("edges: {from} must not depend on {to} {kind}"))
 }
 
-/// `sea-orm-migration` belongs to `sea-orm`; `axumatic` would not belong to `axum`.
+/// Returns true for `sea-orm-migration` and `sea-orm`, but not for `axumatic` and `axum`.
 fn is_of_family(package: &str, family: &str) -> bool {
     package.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_arrow_is_caught() {
+    fn each_forbidden_dependency_is_found() {
         for (from, to, for_tests) in [
             ("gastown-domain", "gastown-orchestrator", false),
             ("gastown-domain", "fly-sim", true),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_use_what_is_made_for_tests() {
+    fn tests_may_use_test_support() {
         for (from, to) in
             [("gastown-fly", "fly-sim"), ("gastown-http", "reqwest"), ("gastown-persistence", "ephemeral-db")]
         {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn families_go_by_whole_words() {
+    fn a_family_is_matched_by_whole_words() {
         assert!(is_of_family("sea-orm", "sea-orm") && is_of_family("sea-orm-codegen", "sea-orm"));
         assert!(!is_of_family("axumatic", "axum") && !is_of_family("tokio", "axum"));
     }

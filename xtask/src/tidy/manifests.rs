@@ -1,4 +1,4 @@
-//! One manifest to read: versions, features and lints stand in the workspace's.
+//! Versions, features and lints are only in the manifest of the workspace.
 
 use anyhow::Context;
 use toml::{Table, Value};
@@ -8,7 +8,7 @@ use crate::workspace::SourceFile;
 const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
 
-/// Manifests of members that say for themselves what the workspace says for all.
+/// Returns the fields that a member sets itself although the workspace sets them.
 pub(super) fn offences(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let mut offences = Vec::new();
     for file in files.iter().filter(|file| file.name() == "Cargo.toml" && file.path != "Cargo.toml") {
@@ -41,7 +41,7 @@ fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
     offences
 }
 
-/// The dependencies, of every kind and platform, that do not come from the workspace.
+/// Returns the dependencies of every kind and platform that are not inherited from the workspace.
 fn dependencies(manifest: &Table) -> Vec<&str> {
     let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let tables = platforms.filter_map(Value::as_table).chain([manifest]);
@@ -77,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_leaves_everything_to_the_workspace_passes() {
+    fn a_member_that_inherits_everything_passes() {
         assert_eq!(found(GOOD), Vec::<String>::new());
     }
 
     #[test]
-    fn what_a_member_says_for_itself_is_caught() {
+    fn a_field_that_a_member_sets_itself_is_found() {
         for (from, to, want) in [
             ("serde.workspace = true", "serde = \"1\"", "`serde."),
             ("serde.workspace = true", "serde = { path = \"../serde\" }", "`serde."),

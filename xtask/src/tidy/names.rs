@@ -1,13 +1,13 @@
-//! A name says what is inside.
+//! Names of files and modules say what is inside.
 
 use crate::workspace::SourceFile;
 
-/// Names of anything, so of nothing.
+/// Names that could stand for anything.
 const EMPTY: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc", "manager", "managers", "base", "core"];
-/// Those of them that are no better behind another word; `region_core` may be one.
+/// Those that are not allowed as the last word of a name either. A name such as `region_core` is allowed.
 const EMPTY_AT_THE_END: &[&str] = &["util", "utils", "helper", "helpers", "misc", "manager"];
 
-/// Files, folders and inline modules that have such a name.
+/// Returns files, folders and inline modules that have such a name.
 pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
     files.iter().filter(|file| file.is_rust()).flat_map(in_file).collect()
 }
@@ -27,7 +27,7 @@ fn is_empty(name: &str) -> bool {
     EMPTY.contains(&name) || EMPTY_AT_THE_END.contains(&last)
 }
 
-/// `name` of `pub(crate) mod name {`.
+/// Returns `name` for `pub(crate) mod name {`.
 fn inline_module(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix("pub ").or_else(|| line.split_once(") ").map(|(_, rest)| rest)).unwrap_or(line);
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_names_of_files_folders_and_modules_are_caught() {
+    fn empty_names_of_files_folders_and_modules_are_found() {
         for (path, text) in [
             ("crates/a/src/utils.rs", ""),
             ("crates/a/src/helpers/retry.rs", ""),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_something_pass() {
+    fn names_with_a_meaning_pass() {
         for (path, text) in [
             ("crates/a/src/database.rs", "mod tests {"),
             ("crates/a/src/base_url.rs", "use other::utils;"),

@@ -1,4 +1,4 @@
-//! What the documentation points at has to be there: files of Rust, and the tests that hold a promise.
+//! Files of Rust and tests that the documentation names have to exist.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,17 +7,17 @@ use crate::workspace::SourceFile;
 
 /// The page that names tests.
 const PROMISES: &str = "docs/reliability.md";
-/// A name of so many words is a test's.
+/// The number of words from which on a name is taken for a test.
 const WORDS_OF_A_TEST: usize = 4;
 
-/// References that lead nowhere. Decisions are left out: they are never rewritten, and speak of their time.
+/// Returns references to missing files and tests. Decisions are left out, because they are never rewritten.
 pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
-    let there = Sources::of(files);
+    let sources = Sources::of(files);
     let pages = files.iter().filter(|file| has_extension(&file.path, "md") && is_ours(&file.path));
     pages.flat_map(|page| page.text.lines().enumerate().map(move |(at, line)| (page, at + 1, line))).fold(
         Vec::new(),
         |mut offences, (page, at, line)| {
-            let nowhere = quoted(line).filter(|quoted| there.lacks(quoted, page.path == PROMISES));
+            let nowhere = quoted(line).filter(|quoted| sources.lacks(quoted, page.path == PROMISES));
             offences.extend(nowhere.map(|quoted| format!("{}:{at}: there is no {quoted}", page.path)));
             offences
         },
@@ -33,12 +33,12 @@ fn has_extension(name: &str, wanted: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == wanted)
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Every file of Rust, and every function in them.
+/// Every file of Rust and every function in them.
 struct Sources<'a> {
     paths: Vec<&'a str>,
     functions: HashSet<&'a str>,
@@ -62,7 +62,7 @@ impl<'a> Sources<'a> {
         names_tests && is_a_test && !self.functions.contains(quoted)
     }
 
-    /// By the end of its path, or by that and the short name of its crate: `fly/ports.rs`.
+    /// Finds a file by the end of its path, or by the short name of its crate and the end, as in `fly/ports.rs`.
     fn has_file(&self, name: &str) -> bool {
         let ends =
             |path: &str, end: &str| path == end || path.strip_suffix(end).is_some_and(|rest| rest.ends_with('/'));
@@ -84,17 +84,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_and_not_there_is_told() {
+    fn missing_files_and_tests_are_found() {
         let code = SourceFile::new("crates/gastown-fly/tests/it/ports.rs", "async fn a_lost_create_is_unknown() {}");
         let of = |page: &str, text: &str| offences(&[SourceFile::new(page, text), code_of(&code)]);
-        for there in ["`fly/ports.rs`", "`it/ports.rs`", "`ports.rs`", "`a_lost_create_is_unknown`", "`last_error`"] {
-            assert_eq!(of(PROMISES, there), Vec::<String>::new(), "{there}");
+        for present in ["`fly/ports.rs`", "`it/ports.rs`", "`ports.rs`", "`a_lost_create_is_unknown`", "`last_error`"] {
+            assert_eq!(of(PROMISES, present), Vec::<String>::new(), "{present}");
         }
         for gone in ["`server/ports.rs`", "`sports.rs`", "`a_lost_create_is_known`"] {
             assert_eq!(of(PROMISES, gone).len(), 1, "{gone}");
         }
         assert_eq!(of("docs/operations.md", "first\nsee `gone.rs`"), ["docs/operations.md:2: there is no gone.rs"]);
-        assert_eq!(of("docs/operations.md", "`last_r2_sync_at`"), Vec::<String>::new(), "no page that names tests");
+        assert_eq!(
+            of("docs/operations.md", "`last_r2_sync_at`"),
+            Vec::<String>::new(),
+            "not the page that names tests"
+        );
         assert_eq!(of("docs/decisions/0001-x.md", "`gone.rs`"), Vec::<String>::new());
     }
 

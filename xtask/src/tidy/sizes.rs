@@ -1,17 +1,17 @@
-//! The longest files: where to look for a seam next.
+//! The longest files, which are the next candidates for a split.
 
 use crate::workspace::SourceFile;
 
-/// Where a reader begins to scroll; lines without tests.
-const WORTH_A_LOOK: usize = 250;
+/// Shorter files are not listed. Lines of tests do not count.
+const MIN_LINES: usize = 250;
 const SHOWN: usize = 8;
 
-/// The longest hand-written files of what is shipped, longest first.
+/// Returns the longest hand-written files outside tests, longest first.
 pub(super) fn longest(files: &[SourceFile]) -> Vec<String> {
     let elsewhere = |path: &str| ["/entity/", "/tests/"].iter().any(|folder| path.contains(folder));
     let written = files.iter().filter(|file| file.is_rust() && !elsewhere(&file.path));
     let sized = written.map(|file| (file.production_lines().count(), &file.path));
-    let mut long: Vec<_> = sized.filter(|(lines, _)| *lines > WORTH_A_LOOK).collect();
+    let mut long: Vec<_> = sized.filter(|(lines, _)| *lines > MIN_LINES).collect();
     long.sort_by(|(a, a_path), (b, b_path)| b.cmp(a).then_with(|| a_path.cmp(b_path)));
     long.into_iter().take(SHOWN).map(|(lines, path)| format!("sizes: {lines} lines in {path}")).collect()
 }

@@ -1,33 +1,33 @@
-//! Rules about what must not stand in a file, which a search for text can check.
+//! Texts that must not occur in a file.
 
 use crate::workspace::SourceFile;
 
-/// How transactions begin; a lint would also fire inside SeaORM's own macros.
+/// The calls that begin a transaction. A lint would also report SeaORM's own macros.
 const BEGINNINGS: &[&str] = &[".begin(", ".begin_with", ".transaction(", ".transaction_with"];
-/// The one place where they do.
+/// The only file with such calls.
 const TRANSACTIONS: &str = "crates/gastown-persistence/src/tx.rs";
 
-/// Folders at the root of somebody's machine, and what is below them on every machine (the volume of a sandbox).
+/// Folders at the root of a developer's machine, and a folder below them that every sandbox has.
 const PRIVATE: &[&str] = &["home", "root", "Users", "work"];
 const NOT_PRIVATE: &str = "gt/";
 
-/// The only registry of the lock file.
+/// The only registry that the lock file may name.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// Lines that break one of the rules.
+/// Returns the lines that break one of the rules.
 pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
     files.iter().flat_map(|file| transactions(file).chain(addresses(file)).chain(machine_paths(file))).collect()
 }
 
-/// Transactions outside the file that retries, bounds and names them.
+/// Returns transactions outside the file that retries, limits and names them.
 fn transactions(file: &SourceFile) -> impl Iterator<Item = String> {
     let watched = file.path.starts_with("crates/gastown-") && file.path.contains("/src/") && file.is_rust();
     let elsewhere = watched && file.path != TRANSACTIONS;
     let begins = move |line: &str| elsewhere && BEGINNINGS.iter().any(|begin| line.contains(begin));
-    offending(file, file.production_lines(), begins, "transactions begin in gastown-persistence/src/tx.rs alone")
+    offending(file, file.production_lines(), begins, "transactions begin only in gastown-persistence/src/tx.rs")
 }
 
-/// Where packages come from is a matter of the machine, not of the repository.
+/// Returns addresses of package registries, which belong to the machine and not to the repository.
 fn addresses(file: &SourceFile) -> impl Iterator<Item = String> {
     let name = file.name();
     let names_a_host = move |line: &str| {
@@ -39,11 +39,11 @@ fn addresses(file: &SourceFile) -> impl Iterator<Item = String> {
             _ => false,
         }
     };
-    offending(file, file.text.lines(), names_a_host, "names where packages are fetched from")
+    offending(file, file.text.lines(), names_a_host, "the address of a package registry")
 }
 
 fn machine_paths(file: &SourceFile) -> impl Iterator<Item = String> {
-    offending(file, file.text.lines(), has_machine_path, "a path of somebody's machine")
+    offending(file, file.text.lines(), has_machine_path, "a path of a developer's machine")
 }
 
 fn has_machine_path(line: &str) -> bool {
@@ -52,7 +52,7 @@ fn has_machine_path(line: &str) -> bool {
         line.match_indices(&below).any(|(at, _)| {
             let before = line[..at].chars().next_back();
             let after = &line[at + below.len()..];
-            // In the middle of a longer path or address it is somebody's name.
+            // In the middle of a longer path or address it is a name.
             let begins = !before.is_some_and(|c| c.is_alphanumeric() || "./_-})~$*".contains(c));
             begins && !after.starts_with(NOT_PRIVATE) && after.starts_with(|c: char| c.is_alphanumeric() || c == '.')
         })
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_begins_in_one_file() {
+    fn a_transaction_begins_in_one_file_only() {
         let text = "let tx = db.begin().await?;";
         assert_eq!(found("crates/gastown-persistence/src/towns.rs", text), 1);
         assert_eq!(found("crates/gastown-persistence/src/tx.rs", text), 0);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_files_name_no_host() {
+    fn lock_files_name_no_registry() {
         assert_eq!(found("a/package-lock.json", "  \"resolved\": \"https://registry.example/x.tgz\","), 1);
         assert_eq!(found("a/package-lock.json", "  \"resolved\": \"v10\","), 0);
         assert_eq!(found("a/.npmrc", "registry=https://registry.example/"), 1);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_somebodys_machine_are_caught() {
+    fn paths_of_a_developers_machine_are_found() {
         for folder in PRIVATE {
             assert_eq!(found("a.md", &format!("see /{folder}/alice/notes")), 1, "{folder}");
             assert_eq!(found("a.md", &format!("`/{folder}/.cargo/bin`")), 1, "{folder}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_the_sandboxs_volume_are_no_machine_paths() {
+    fn addresses_and_the_volume_of_a_sandbox_are_no_machine_paths() {
         for text in ["/home/gt/data", "https://git.example/root/x", "../work/x", "git@host:team/home/x", "/{home}/x"] {
             assert_eq!(found("a.md", text), 0, "{text}");
         }

@@ -1,4 +1,4 @@
-//! Books that balance, and every way in which they do not.
+//! A consistent state, and every kind of finding.
 
 mod wrong;
 
@@ -7,20 +7,20 @@ use crate::chaos::ledger::{Removal, UNPUSHED};
 use crate::chaos::rows::{OperationRow, RigRow, TownRow};
 use crate::chaos::world::{Machine, Volume};
 
-/// A running town with a rig, a stopped one, and one that is gone; all that happened is at its end.
-struct Books {
+/// A running town with a rig, a stopped one, and one that is gone. All operations have ended.
+struct State {
     rows: Rows,
     world: World,
-    told: Ledger,
+    ledger: Ledger,
 }
 
-impl Books {
-    fn balanced() -> Self {
-        let mut told = Ledger::default();
-        told.created("key-1", "running");
-        told.created("key-2", "gone");
-        told.rig("running", "rig");
-        told.destroy("gone", false);
+impl State {
+    fn consistent() -> Self {
+        let mut ledger = Ledger::default();
+        ledger.created("key-1", "running");
+        ledger.created("key-2", "gone");
+        ledger.rig("running", "rig");
+        ledger.destroy("gone", false);
         let events = [
             event("running", Some("op-1"), "create", "accepted"),
             event("running", Some("op-1"), "create", "done"),
@@ -38,11 +38,11 @@ impl Books {
         let machines = vec![machine("1", "running", "started"), machine("2", "stopped", "stopped")];
         let volumes = vec![volume("1", &["app"]), volume("2", &[])];
         let deleted_volumes = vec![volume("3", &["app"]), Volume { has_data: false, ..volume("1", &[]) }];
-        Self { rows, world: World { machines, volumes, deleted_volumes }, told }
+        Self { rows, world: World { machines, volumes, deleted_volumes }, ledger }
     }
 
     fn found(&self) -> Vec<(Kind, String)> {
-        account(&self.rows, &self.world, &self.told).into_iter().map(|found| (found.kind, found.what)).collect()
+        account(&self.rows, &self.world, &self.ledger).into_iter().map(|found| (found.kind, found.what)).collect()
     }
 }
 
@@ -112,12 +112,12 @@ fn operation(id: &str, town: &str) -> OperationRow {
     }
 }
 
-/// Whether this change of balanced books is noticed, as that and nothing else, and the ids are named.
+/// Asserts that a change of the consistent state gives findings of these kinds only, and that each names the ids.
 #[track_caller]
-fn noticed(change: impl FnOnce(&mut Books), as_what: &[Kind], ids: &[&str]) {
-    let mut books = Books::balanced();
-    change(&mut books);
-    let found = books.found();
+fn assert_findings(change: impl FnOnce(&mut State), as_what: &[Kind], ids: &[&str]) {
+    let mut state = State::consistent();
+    change(&mut state);
+    let found = state.found();
     let kinds: Vec<Kind> = found.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, as_what, "{found:?}");
     for id in ids {
@@ -126,120 +126,128 @@ fn noticed(change: impl FnOnce(&mut Books), as_what: &[Kind], ids: &[&str]) {
 }
 
 #[test]
-fn balanced_books_have_no_findings() {
-    assert_eq!(Books::balanced().found(), []);
+fn a_consistent_state_has_no_findings() {
+    assert_eq!(State::consistent().found(), []);
 }
 
 #[test]
 fn an_accepted_operation_without_an_end_is_lost() {
-    noticed(|books| drop(books.rows.events.remove(4)), &[Kind::Lost], &["stop op-2", "town stopped"]);
+    assert_findings(|state| drop(state.rows.events.remove(4)), &[Kind::Lost], &["stop op-2", "town stopped"]);
 }
 
 #[test]
 fn an_operation_still_in_flight_is_stuck_and_not_lost() {
-    let in_flight = |books: &mut Books| {
-        books.rows.events.remove(4);
-        books.rows.operations.push(operation("op-2", "stopped"));
-        books.world.machines[1].state = "stopping".to_owned();
+    let in_flight = |state: &mut State| {
+        state.rows.events.remove(4);
+        state.rows.operations.push(operation("op-2", "stopped"));
+        state.world.machines[1].state = "stopping".to_owned();
     };
-    noticed(in_flight, &[Kind::Stuck], &["op-2", "stopped", "power_on", "throttled"]);
+    assert_findings(in_flight, &[Kind::Stuck], &["op-2", "stopped", "power_on", "throttled"]);
 }
 
 #[test]
 fn a_town_that_was_answered_and_has_no_row_is_lost() {
-    noticed(|books| books.told.created("key-3", "vanished"), &[Kind::Lost], &["vanished"]);
+    assert_findings(|state| state.ledger.created("key-3", "vanished"), &[Kind::Lost], &["vanished"]);
 }
 
 #[test]
 fn a_rig_that_was_accepted_or_answered_is_kept_or_removed() {
-    noticed(|books| books.rows.rigs.clear(), &[Kind::Lost], &["rig rig", "running"]);
-    noticed(|books| books.told.rig("stopped", "other"), &[Kind::Lost], &["rig other", "stopped"]);
-    let removed = |books: &mut Books| {
-        books.rows.rigs.clear();
-        books.rows.events.push(EventRow { rig: Some("rig".into()), ..event("running", None, "remove_rig", "done") });
+    assert_findings(|state| state.rows.rigs.clear(), &[Kind::Lost], &["rig rig", "running"]);
+    assert_findings(|state| state.ledger.rig("stopped", "other"), &[Kind::Lost], &["rig other", "stopped"]);
+    let removed = |state: &mut State| {
+        state.rows.rigs.clear();
+        state.rows.events.push(EventRow { rig: Some("rig".into()), ..event("running", None, "remove_rig", "done") });
     };
-    // That the table says so is what a loss looks like too.
-    noticed(removed, &[Kind::Lost], &["rig rig", "running"]);
-    let asked_for = |books: &mut Books| {
-        removed(books);
-        books.told.removal("rig", Removal::Asked);
+    // A removal by mistake leaves this event too.
+    assert_findings(removed, &[Kind::Lost], &["rig rig", "running"]);
+    let requested = |state: &mut State| {
+        removed(state);
+        state.ledger.removal("rig", Removal::Requested);
     };
-    noticed(asked_for, &[], &[]);
+    assert_findings(requested, &[], &[]);
 }
 
 #[test]
 fn a_rig_that_its_sandbox_refused_is_not_kept() {
-    let refused = |books: &mut Books| {
-        books.rows.rigs.clear();
-        books.rows.events.push(EventRow { rig: Some("rig".into()), ..event("running", None, "rig_refused", "done") });
+    let refused = |state: &mut State| {
+        state.rows.rigs.clear();
+        state.rows.events.push(EventRow { rig: Some("rig".into()), ..event("running", None, "rig_refused", "done") });
     };
-    noticed(refused, &[], &[]);
-    let hopeless = |books: &mut Books| {
+    assert_findings(refused, &[], &[]);
+    let hopeless = |state: &mut State| {
         let asked = EventRow { rig: Some("r2".into()), ..event("running", None, "add_rig", "accepted") };
-        books.rows.events.push(EventRow { rig_name: Some(REFUSED_RIG.to_owned()), ..asked });
+        state.rows.events.push(EventRow { rig_name: Some(REFUSED_RIG.to_owned()), ..asked });
     };
-    noticed(hopeless, &[], &[]);
+    assert_findings(hopeless, &[], &[]);
 }
 
 #[test]
-fn a_town_goes_only_where_somebody_asked_or_its_create_was_undone() {
-    noticed(|books| books.told.destroys.clear(), &[Kind::Lost], &["gone", "nobody asked"]);
-    let undone = |books: &mut Books| {
-        books.told.destroys.clear();
-        books.rows.events[6].outcome = "rolled_back".into();
+fn a_town_is_gone_only_after_a_request_or_a_rollback() {
+    assert_findings(|state| state.ledger.destroys.clear(), &[Kind::Lost], &["gone", "not requested"]);
+    let undone = |state: &mut State| {
+        state.ledger.destroys.clear();
+        state.rows.events[6].outcome = "rolled_back".into();
     };
-    noticed(undone, &[], &[]);
-    let never_accepted = |books: &mut Books| books.rows.events.truncate(7);
-    noticed(never_accepted, &[Kind::Lost], &["gone", "nobody asked"]);
+    assert_findings(undone, &[], &[]);
+    let never_accepted = |state: &mut State| state.rows.events.truncate(7);
+    assert_findings(never_accepted, &[Kind::Lost], &["gone", "not requested"]);
 }
 
 #[test]
-fn data_of_a_town_that_lives_is_never_deleted() {
-    let replaced = |books: &mut Books| books.world.deleted_volumes.push(Volume { id: "v8".into(), ..volume("2", &[]) });
-    noticed(replaced, &[Kind::Lost], &["v8", "stopped"]);
+fn data_of_an_existing_town_is_never_deleted() {
+    let replaced = |state: &mut State| state.world.deleted_volumes.push(Volume { id: "v8".into(), ..volume("2", &[]) });
+    assert_findings(replaced, &[Kind::Lost], &["v8", "stopped"]);
 }
 
 #[test]
-fn what_no_row_names_is_an_orphan() {
-    noticed(|books| books.world.machines.push(machine("9", "gone", "started")), &[Kind::Orphan], &["m9", "gone"]);
-    noticed(|books| books.world.volumes.push(volume("9", &[])), &[Kind::Orphan], &["v9", "town_9"]);
-    // The row knows a town of that machine, and not the machine.
-    let forgotten = |books: &mut Books| books.rows.towns[0].machine = None;
-    noticed(forgotten, &[Kind::Orphan, Kind::Wrong], &["running"]);
+fn a_resource_that_no_row_names_is_an_orphan() {
+    assert_findings(
+        |state| state.world.machines.push(machine("9", "gone", "started")),
+        &[Kind::Orphan],
+        &["m9", "gone"],
+    );
+    assert_findings(|state| state.world.volumes.push(volume("9", &[])), &[Kind::Orphan], &["v9", "town_9"]);
+    // The town of the machine has a row that does not name the machine.
+    let forgotten = |state: &mut State| state.rows.towns[0].machine = None;
+    assert_findings(forgotten, &[Kind::Orphan, Kind::Wrong], &["running"]);
 }
 
 #[test]
 fn two_machines_or_volumes_of_a_town_are_double() {
-    let twins = |books: &mut Books| books.world.machines.push(machine("9", "running", "started"));
-    noticed(twins, &[Kind::Orphan, Kind::Double], &["m9", "running"]);
-    let twins = |books: &mut Books| {
-        books.world.volumes.push(Volume { id: "v9".into(), ..volume("1", &[]) });
+    let twins = |state: &mut State| state.world.machines.push(machine("9", "running", "started"));
+    assert_findings(twins, &[Kind::Orphan, Kind::Double], &["m9", "running"]);
+    let twins = |state: &mut State| {
+        state.world.volumes.push(Volume { id: "v9".into(), ..volume("1", &[]) });
     };
-    noticed(twins, &[Kind::Orphan, Kind::Double], &["v9", "town_1"]);
-    // In apps of two users the same name is no double; it is an orphan all the same.
-    let elsewhere = |books: &mut Books| {
-        books.world.volumes.push(Volume { id: "v9".into(), app: "other".into(), ..volume("1", &[]) });
+    assert_findings(twins, &[Kind::Orphan, Kind::Double], &["v9", "town_1"]);
+    // The same name in the apps of two users is no double, but still an orphan.
+    let elsewhere = |state: &mut State| {
+        state.world.volumes.push(Volume { id: "v9".into(), app: "other".into(), ..volume("1", &[]) });
     };
-    noticed(elsewhere, &[Kind::Orphan], &["v9"]);
+    assert_findings(elsewhere, &[Kind::Orphan], &["v9"]);
 }
 
 #[test]
 fn a_key_that_was_answered_with_two_towns_is_double() {
-    noticed(|books| books.told.created("key-1", "stopped"), &[Kind::Double], &["key-1", "running", "stopped"]);
+    assert_findings(
+        |state| state.ledger.created("key-1", "stopped"),
+        &[Kind::Double],
+        &["key-1", "running", "stopped"],
+    );
 }
 
 #[test]
 fn an_operation_that_has_ended_twice_is_double() {
-    let again = |books: &mut Books| books.rows.events.push(event("stopped", Some("op-2"), "stop", "done"));
-    noticed(again, &[Kind::Double], &["op-2", "failed, done"]);
+    let again = |state: &mut State| state.rows.events.push(event("stopped", Some("op-2"), "stop", "done"));
+    assert_findings(again, &[Kind::Double], &["op-2", "failed, done"]);
 }
 
 #[test]
-fn a_rig_that_a_running_town_was_never_given_is_stuck() {
-    noticed(|books| books.rows.rigs[0].status = "pending".into(), &[Kind::Stuck], &["rig rig", "pending"]);
-    // A stopped town gets it at its next start.
-    let waiting = |books: &mut Books| {
-        books.rows.rigs.push(rig("r2", "stopped", "pending"));
+fn a_pending_rig_of_a_running_town_is_stuck() {
+    assert_findings(|state| state.rows.rigs[0].status = "pending".into(), &[Kind::Stuck], &["rig rig", "pending"]);
+    // A stopped town gets its rigs at its next start.
+    let waiting = |state: &mut State| {
+        state.rows.rigs.push(rig("r2", "stopped", "pending"));
     };
-    noticed(waiting, &[], &[]);
+    assert_findings(waiting, &[], &[]);
 }

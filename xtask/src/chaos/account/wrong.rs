@@ -1,16 +1,16 @@
-//! Rows against the world, and answers against rows.
+//! Rows compared with Fly, and answers compared with rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::ledger::{Ledger, Mischief, Removal, UNPUSHED};
+use super::super::ledger::{ExternalChanges, Ledger, Removal, UNPUSHED};
 use super::super::rows::{Rows, TownRow};
 use super::super::world::{Machine, Volume, World};
 
-/// Towns in flight are left out: they are stuck, and may say what they like.
-pub(super) fn wrong(rows: &Rows, world: &World, told: &Ledger) -> Vec<String> {
+/// Finds rows that are wrong. Towns in flight are left out, because they are reported as stuck.
+pub(super) fn wrong(rows: &Rows, world: &World, ledger: &Ledger) -> Vec<String> {
     let at_rest = rows.towns.iter().filter(|town| !rows.in_flight(&town.id));
     let towns = at_rest.clone().flat_map(|town| {
-        let found = wrong_with(town, world, &told.mischief).into_iter().chain(strange(town, world));
+        let found = mismatch(town, world, &ledger.external).into_iter().chain(foreign(town, world));
         found.map(move |what| format!("town {} ({}) {what}", town.id, town.status))
     });
     let removals = rows
@@ -19,47 +19,50 @@ pub(super) fn wrong(rows: &Rows, world: &World, told: &Ledger) -> Vec<String> {
         .filter(|event| event.outcome == "rolled_back" || (event.action == "destroy" && event.outcome == "done"));
     let lives = |town: &str| rows.town(town).is_some_and(|town| !town.gone);
     let living = removals.filter(|event| lives(&event.town));
-    let living = living.map(|event| format!("town {} was removed ({}) and lives", event.town, event.outcome));
-    let destroyed = told.destroys.iter().filter(|(town, answered)| **answered && lives(town) && !rows.in_flight(town));
-    let destroyed = destroyed.map(|(town, _)| format!("town {town} was answered to be destroyed and lives"));
+    let living = living.map(|event| format!("town {} was removed ({}) and still exists", event.town, event.outcome));
+    let destroyed =
+        ledger.destroys.iter().filter(|(town, answered)| **answered && lives(town) && !rows.in_flight(town));
+    let destroyed = destroyed.map(|(town, _)| format!("town {town} was answered as destroyed and still exists"));
     let running = at_rest.filter(|town| !town.gone && town.status == "running");
     let rigs = running.flat_map(|town| missing_rigs(town, rows, world));
-    let found = towns.chain(living).chain(destroyed).chain(rigs).chain(kept_rigs(rows, told));
+    let found = towns.chain(living).chain(destroyed).chain(rigs).chain(kept_rigs(rows, ledger));
     found.chain(shared_apps(rows, world)).collect()
 }
 
-/// Whether a row that nobody works on has still to be told what the world is like.
-pub(in crate::chaos) fn is_drifting(rows: &Rows, world: &World, told: &Ledger) -> bool {
+/// Returns true while a row without an operation differs from Fly.
+pub(in crate::chaos) fn is_drifting(rows: &Rows, world: &World, ledger: &Ledger) -> bool {
     let settled = rows.towns.iter().filter(|town| !town.gone && !rows.in_flight(&town.id));
-    settled.into_iter().any(|town| wrong_with(town, world, &told.mischief).is_some())
+    settled.into_iter().any(|town| mismatch(town, world, &ledger.external).is_some())
 }
 
-/// What the row says that is not so.
-fn wrong_with(town: &TownRow, world: &World, mischief: &Mischief) -> Option<String> {
+/// Describes how the row differs from Fly.
+fn mismatch(town: &TownRow, world: &World, external: &ExternalChanges) -> Option<String> {
     match town.status.as_str() {
         "destroyed" => {
             let left = [town.machine.as_deref(), town.volume.as_deref()].into_iter().flatten().collect::<Vec<_>>();
             (!left.is_empty() || !town.gone).then(|| format!("still names {left:?}, soft-deleted: {}", town.gone))
         }
-        "running" | "stopped" => wrong_volume(town, world, mischief).or_else(|| wrong_machine(town, world, mischief)),
-        _ => Some("is not being worked on".to_owned()),
+        "running" | "stopped" => wrong_volume(town, world, external).or_else(|| wrong_machine(town, world, external)),
+        _ => Some("has no operation in flight".to_owned()),
     }
 }
 
-/// A volume that was lost behind our back is still named, and its owner told.
-fn wrong_volume(town: &TownRow, world: &World, mischief: &Mischief) -> Option<String> {
+/// Describes a missing volume. One that was lost from outside is accepted if the row names it and reports the loss.
+fn wrong_volume(town: &TownRow, world: &World, external: &ExternalChanges) -> Option<String> {
     let is_there = volume_of(town, world).is_some();
-    let is_known_lost = town.volume.as_ref().is_some_and(|volume| mischief.volumes.contains(volume))
+    let is_known_lost = town.volume.as_ref().is_some_and(|volume| external.volumes.contains(volume))
         && town.drift.as_deref() == Some("volume_lost");
     (!is_there && !is_known_lost)
         .then(|| format!("has no volume on Fly: {:?}, its owner reads {:?}", town.volume, town.drift))
 }
 
-/// A town whose machine went behind our back is off, and names none.
-fn wrong_machine(town: &TownRow, world: &World, mischief: &Mischief) -> Option<String> {
+/// Describes a missing or wrong machine. One that was destroyed from outside is accepted if the town is stopped and names
+/// no machine.
+fn wrong_machine(town: &TownRow, world: &World, external: &ExternalChanges) -> Option<String> {
     let Some(machine) = machine_of(town, world) else {
-        let is_bereft = town.machine.is_none() && town.status == "stopped" && mischief.bereft.contains(&town.id);
-        return (!is_bereft).then(|| format!("has no machine on Fly: {:?}", town.machine));
+        let is_accepted =
+            town.machine.is_none() && town.status == "stopped" && external.towns_without_machine.contains(&town.id);
+        return (!is_accepted).then(|| format!("has no machine on Fly: {:?}", town.machine));
     };
     let wanted = if town.status == "running" { "started" } else { "stopped" };
     if machine.state != wanted || machine.serving != (wanted == "started") {
@@ -69,20 +72,20 @@ fn wrong_machine(town: &TownRow, world: &World, mischief: &Mischief) -> Option<S
         .then(|| format!("names volume {:?}, its machine {} mounts {:?}", town.volume, machine.id, machine.volume))
 }
 
-/// Whether what the row names is the town's own: by name, by metadata, and in one app.
-fn strange(town: &TownRow, world: &World) -> Option<String> {
+/// Describes a machine or volume of the row that is not the town's by name, metadata or app.
+fn foreign(town: &TownRow, world: &World) -> Option<String> {
     let (machine, volume) = (machine_of(town, world), volume_of(town, world));
     if let Some(machine) = machine.filter(|machine| machine.town != town.id || machine.name != town.machine_name) {
-        return Some(format!("names machine {} ({}), which is of town {:?}", machine.id, machine.name, machine.town));
+        return Some(format!("names machine {} ({}) of town {:?}", machine.id, machine.name, machine.town));
     }
     if let Some(volume) = volume.filter(|volume| volume.name != town.volume_name) {
-        return Some(format!("names volume {}, which is {}, not {}", volume.id, volume.name, town.volume_name));
+        return Some(format!("names volume {}, which is called {}, not {}", volume.id, volume.name, town.volume_name));
     }
     let apps = (&machine?.app, &volume?.app);
     (apps.0 != apps.1).then(|| format!("has its machine in app {} and its volume in app {}", apps.0, apps.1))
 }
 
-/// Each user has one app, and no two have the same.
+/// Finds users with several apps, and apps of several users.
 fn shared_apps(rows: &Rows, world: &World) -> Vec<String> {
     let mut apps_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut users_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -96,7 +99,7 @@ fn shared_apps(rows: &Rows, world: &World) -> Vec<String> {
     let spread = apps_of.into_iter().filter(|(_, apps)| apps.len() > 1);
     let spread = spread.map(|(user, apps)| format!("the towns of user {user} are in apps {apps:?}"));
     let shared = users_of.into_iter().filter(|(_, users)| users.len() > 1);
-    spread.chain(shared.map(|(app, users)| format!("app {app} is of users {users:?}"))).collect()
+    spread.chain(shared.map(|(app, users)| format!("app {app} belongs to users {users:?}"))).collect()
 }
 
 fn machine_of<'a>(town: &TownRow, world: &'a World) -> Option<&'a Machine> {
@@ -107,20 +110,20 @@ fn volume_of<'a>(town: &TownRow, world: &'a World) -> Option<&'a Volume> {
     world.volume(town.volume.as_deref()?)
 }
 
-/// Rigs whose removal was answered and that are kept. One that is still to be removed waits for its sandbox, and stays
-/// where work would be lost.
-fn kept_rigs(rows: &Rows, told: &Ledger) -> Vec<String> {
-    let kept = rows.rigs.iter().filter(|rig| match told.removals.get(&rig.id) {
+/// Finds rigs that are still there after an answer that they were removed. A pending removal waits for the sandbox, and a
+/// rig with unpushed work stays.
+fn kept_rigs(rows: &Rows, ledger: &Ledger) -> Vec<String> {
+    let kept = rows.rigs.iter().filter(|rig| match ledger.removals.get(&rig.id) {
         Some(Removal::Done) => true,
         Some(Removal::Pending) => rig.status != "removing" && !rig.repository.contains(UNPUSHED),
-        Some(Removal::Asked) | None => false,
+        Some(Removal::Requested) | None => false,
     });
-    kept.map(|rig| format!("rig {} of town {} was answered to be removed and is {}", rig.id, rig.town, rig.status))
+    kept.map(|rig| format!("rig {} of town {} was answered as removed and is {}", rig.id, rig.town, rig.status))
         .collect()
 }
 
-/// Rigs that a running town is said to have, and its sandbox has not. One that only the sandbox has may have been made
-/// by hand; it is nobody's loss.
+/// Finds active rigs of a running town that its sandbox does not have. A rig that only the sandbox has is no finding,
+/// because it may have been added by hand.
 fn missing_rigs(town: &TownRow, rows: &Rows, world: &World) -> Vec<String> {
     let present = town.volume.as_deref().and_then(|id| world.volume(id)).map(|volume| volume.rigs.as_slice());
     let present = present.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a way to break the code is made of.
+//! The definition of a mutant.
 
 use anyhow::ensure;
 
@@ -19,7 +19,7 @@ impl Suite {
         }
     }
 
-    /// What the test programs are told, one run after the other: what is quick comes first, and often suffices.
+    /// Returns the arguments of the test programs for each run. Quick tests come first, and often suffice.
     pub(super) fn rounds(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::Orchestrator => &[&["--skip", "enumerated", "--skip", "sampled"], &["enumerated"], &["sampled"]],
@@ -28,25 +28,25 @@ impl Suite {
     }
 }
 
-/// One way.
+/// One way to break the code.
 pub(super) struct Mutant {
     pub(super) name: &'static str,
-    /// What the broken code does.
+    /// A description of what the broken code does.
     pub(super) about: &'static str,
     pub(super) file: &'static str,
-    /// Stands exactly once in the file.
+    /// The text to replace, which occurs exactly once in the file.
     pub(super) sound: &'static str,
     pub(super) broken: &'static str,
-    /// The suites of which one is to notice it, tried in this order. The domain's own is not among them: the question is
-    /// whether the behaviour is tested, not whether a snapshot of the plan is.
+    /// The suites of which one has to fail, tried in this order. The domain's own suite does not count, because a snapshot
+    /// of the plan proves nothing about behaviour.
     pub(super) suites: &'static [Suite],
 }
 
 impl Mutant {
-    /// The file's text, broken.
+    /// Returns the text of the file with the change.
     pub(super) fn applied_to(&self, text: &str) -> anyhow::Result<String> {
         let found = text.matches(self.sound).count();
-        ensure!(found == 1, "mutant {} does not fit {}: its text stands there {found} times", self.name, self.file);
+        ensure!(found == 1, "mutant {} does not match {}: its text occurs {found} times", self.name, self.file);
         Ok(text.replacen(self.sound, self.broken, 1))
     }
 }

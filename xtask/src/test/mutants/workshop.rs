@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use super::PATIENCE;
+use super::SUITE_TIMEOUT;
 use super::mutant::{Mutant, Suite};
 use crate::cargo::cargo;
 use crate::interrupt::Interrupt;
 use crate::test::logged::{self, Logged};
 use crate::workspace;
 
-/// How often a log is looked at for a test that failed.
-const GLANCE: Duration = Duration::from_secs(1);
+/// The interval at which a log is searched for a failed test.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What became of a mutant.
+/// The result of a mutant.
 pub(super) enum Fate {
     /// A test failed.
     Noticed {
-        /// The first that did.
+        /// The first failed test.
         by: String,
     },
-    /// The tests did not come to an end.
+    /// The tests did not end in time.
     Hung,
     /// Every test passed.
     Survived,
-    /// It does not compile, so that nothing is shown.
+    /// It does not compile and proves nothing.
     DoesNotBuild,
 }
 
@@ -52,14 +52,14 @@ impl Fate {
     }
 }
 
-/// A copy of the sources, to be broken.
+/// A copy of the sources in which mutants are applied.
 pub(super) struct Workshop {
     tree: PathBuf,
     build: PathBuf,
 }
 
 impl Workshop {
-    /// Copies every file that is committed or would be. What is equal already stays, so that little is built again.
+    /// Copies every tracked or untracked file that is not ignored. Files that are equal stay, so that little is rebuilt.
     pub(super) fn open() -> anyhow::Result<Self> {
         let folder = workspace::root().join("target/mutants");
         let workshop = Self { tree: folder.join("tree"), build: folder.join("build") };
@@ -84,13 +84,13 @@ impl Workshop {
         std::fs::write(&to, wanted).with_context(|| format!("cannot write {}", to.display()))
     }
 
-    /// The suites as they are: one that fails without a mutant shows nothing.
-    pub(super) async fn expect_all_well(&self, suites: BTreeSet<Suite>, interrupt: &Interrupt) -> anyhow::Result<()> {
+    /// Runs the suites without a mutant, because a suite that fails anyway proves nothing.
+    pub(super) async fn expect_green(&self, suites: BTreeSet<Suite>, interrupt: &Interrupt) -> anyhow::Result<()> {
         for suite in suites {
             for round in suite.rounds() {
                 let run = self.test(suite, round, "without a mutant", interrupt).await?;
-                let Some(run) = run else { bail!("{suite:?} hangs without any mutant") };
-                ensure!(run.succeeded, "{suite:?} fails without any mutant:\n{}", run.text.trim_end());
+                let Some(run) = run else { bail!("{suite:?} hangs without a mutant") };
+                ensure!(run.succeeded, "{suite:?} fails without a mutant:\n{}", run.text.trim_end());
             }
         }
         Ok(())
@@ -98,10 +98,10 @@ impl Workshop {
 
     pub(super) async fn fate_of(&self, mutant: &Mutant, heading: &str, interrupt: &Interrupt) -> anyhow::Result<Fate> {
         let place = self.tree.join(mutant.file);
-        let sound = std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", mutant.file))?;
-        std::fs::write(&place, mutant.applied_to(&sound)?)?;
+        let original = std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", mutant.file))?;
+        std::fs::write(&place, mutant.applied_to(&original)?)?;
         let fate = self.fate_in_suites(mutant, heading, interrupt).await;
-        std::fs::write(&place, sound)?;
+        std::fs::write(&place, original)?;
         fate
     }
 
@@ -122,7 +122,7 @@ impl Workshop {
         Ok(Fate::Survived)
     }
 
-    /// The unit tests and the one test program of a crate.
+    /// Runs the unit tests and the test program of a crate.
     async fn test(
         &self,
         suite: Suite,
@@ -134,8 +134,8 @@ impl Workshop {
         self.cargo(suite, &more, title, interrupt).await
     }
 
-    /// Ended at the first test that fails: a mutant that is noticed may make others go on for ever. `None` where it did not
-    /// end in time.
+    /// Runs cargo until it ends or the first test fails, because a mutant may make other tests hang. Returns `None` after
+    /// the timeout.
     async fn cargo(
         &self,
         suite: Suite,
@@ -151,16 +151,16 @@ impl Workshop {
         let run = logged::run(command, &log, title, interrupt);
         tokio::select! {
             biased;
-            run = tokio::time::timeout(PATIENCE, run) => run.map_or(Ok(None), |run| run.map(Some)),
+            run = tokio::time::timeout(SUITE_TIMEOUT, run) => run.map_or(Ok(None), |run| run.map(Some)),
             text = failing(&log) => Ok(Some(Logged { succeeded: false, text })),
         }
     }
 }
 
-/// The log as it is once a test has failed.
+/// Waits for a failed test and returns the log up to then.
 async fn failing(log: &Path) -> String {
     loop {
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let text = std::fs::read(log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         if text.lines().any(|line| failed_test(line).is_some()) {
@@ -169,9 +169,9 @@ async fn failing(log: &Path) -> String {
     }
 }
 
-/// The first test that the harness calls failed.
+/// Returns the first failed test.
 fn first_failure(log: &str) -> String {
-    log.lines().find_map(failed_test).unwrap_or("a crash of the test program").to_owned()
+    log.lines().find_map(failed_test).unwrap_or("the test program crashed").to_owned()
 }
 
 fn failed_test(line: &str) -> Option<&str> {
@@ -198,6 +198,6 @@ mod tests {
     fn the_first_failed_test_is_named() {
         let log = "test plan::tests::one ... ok\ntest plan::tests::two ... FAILED\ntest three ... FAILED\n";
         assert_eq!(first_failure(log), "plan::tests::two");
-        assert_eq!(first_failure("thread panicked"), "a crash of the test program");
+        assert_eq!(first_failure("thread panicked"), "the test program crashed");
     }
 }
