@@ -39,7 +39,7 @@ pub(super) async fn apply_until(end: Instant, fly: &FlySim, rng: &mut StdRng, le
 
 fn draw(rng: &mut StdRng) -> Change {
     match rng.random_range(0..10) {
-        0..4 => Change::Machine(Death::Stays),
+        0..4 => Change::Machine(Death::Stopped),
         4..6 => Change::Machine(Death::Process),
         6..8 => Change::Machine(Death::Destroyed),
         8 => Change::Machine(Death::Forgotten),
@@ -79,7 +79,7 @@ mod tests {
             let mut rng = StdRng::seed_from_u64(seed);
             (0..300).map(|_| draw(&mut rng)).collect::<Vec<_>>()
         };
-        for death in [Death::Stays, Death::Process, Death::Destroyed, Death::Forgotten] {
+        for death in [Death::Stopped, Death::Process, Death::Destroyed, Death::Forgotten] {
             assert!(drawn(1).contains(&Change::Machine(death)), "{death:?}");
         }
         assert!(drawn(1).contains(&Change::Volume));
