@@ -27,7 +27,7 @@ impl Turn<'_> {
         work: impl Future<Output = Result<(T, Option<Alarm>), E>> + Send,
     ) -> Result<Option<T>, E> {
         let asked_at = Instant::now();
-        let begun = self.passes.claim_job(self.pass, self.worker, self.lease, self.every).await?;
+        let begun = self.passes.claim(self.pass, self.worker, self.lease, self.every).await?;
         let Some(claim) = begun else { return Ok(None) };
         let result = tokio::select! {
             biased;
@@ -38,7 +38,7 @@ impl Turn<'_> {
             result = work => result,
         };
         let (report, alarm) = result?;
-        self.passes.end(claim, alarm).await?;
+        self.passes.finish(claim, alarm).await?;
         Ok(Some(report))
     }
 
@@ -47,7 +47,7 @@ impl Turn<'_> {
         loop {
             sleep(self.lease / 3).await;
             let asked_at = Instant::now();
-            match timeout_at(held_until, self.passes.prolong(claim, self.lease)).await {
+            match timeout_at(held_until, self.passes.renew(claim, self.lease)).await {
                 Ok(Ok(true)) => held_until = asked_at + self.lease,
                 Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => {

@@ -156,7 +156,9 @@ impl Workers {
         let free = self.rig_permits.available_permits();
         // Those that pause are found too, and must not hide the others.
         let wanted = (free + self.unsettled.len()).min(MOST_UNSETTLED);
-        for town in self.service.ports.store.rigs.unsettled(u32::try_from(wanted).unwrap_or(u32::MAX)).await? {
+        for town in
+            self.service.ports.store.rigs.towns_with_unapplied_rigs(u32::try_from(wanted).unwrap_or(u32::MAX)).await?
+        {
             if self.unsettled.holds(town) {
                 continue;
             }

@@ -33,7 +33,7 @@ struct NotInTheBook {
 
 #[async_trait]
 impl Orphans for Database {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         let ranges: Vec<_> = ranges(tags.iter()).into_iter().collect();
         let mut accounts = BTreeMap::new();
         for ranges in ranges.chunks(AT_ONCE) {
@@ -52,7 +52,7 @@ impl Orphans for Database {
         Ok(accounts.into_values().collect())
     }
 
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         // Each once, or a statement would touch a row twice; in one order, or two passes would wait for each other.
         let by_key = |sighting: &ObservedOrphan| (sighting.app.clone(), sighting.item.thing.clone());
         let seen: BTreeMap<_, _> = seen.iter().map(|sighting| (by_key(sighting), sighting)).collect();
@@ -64,7 +64,7 @@ impl Orphans for Database {
         Ok(each::<orphans::Entity, _, _>(&noted, orphans::Model::into_orphan))
     }
 
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
         let oldest_first = orphans::Entity::find()
             .order_by_asc(Column::FirstSeenAt)
             .order_by_asc(Column::App)
@@ -76,7 +76,7 @@ impl Orphans for Database {
         Ok((each::<orphans::Entity, _, _>(&rows, orphans::Model::into_orphan), now))
     }
 
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
+    async fn log_deletion(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.in_tx("delete_orphan", move |tx| async move {
             let row = dialect::locked(entry(app, thing)).one(&*tx).await?;
             let row = row.ok_or_else(|| unwritable(NotInTheBook { app: app.clone(), thing: thing.clone() }))?;

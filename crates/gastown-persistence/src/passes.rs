@@ -14,7 +14,7 @@ use crate::{Database, dialect};
 
 #[async_trait]
 impl SingletonJobs for Database {
-    async fn claim_job(
+    async fn claim(
         &self,
         pass: SingletonJob,
         worker: &WorkerId,
@@ -41,7 +41,7 @@ impl SingletonJobs for Database {
         .await
     }
 
-    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.in_tx("prolong_pass", move |tx| async move {
             let expiry = after(dialect::now(&*tx).await?, lease);
             let prolonged = held(claim).col_expr(Column::LeaseExpiresAt, Expr::value(expiry)).exec(&*tx).await?;
@@ -50,7 +50,7 @@ impl SingletonJobs for Database {
         .await
     }
 
-    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.in_tx("end_pass", move |tx| async move {
             let now = dialect::now(&*tx).await?;
             let ended = held(claim)

@@ -55,17 +55,17 @@ text_enum! {
 #[async_trait]
 pub trait Orphans: Send + Sync {
     /// The rows of the towns that these tags name, living and tombstones, in no order; tags of no town are left out.
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError>;
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError>;
 
     /// Writes down what a pass saw and answers the book's entries of it. One whose reason changed begins anew.
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError>;
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError>;
 
     /// Every orphan in the book, oldest first, and the database's time.
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError>;
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError>;
 
     /// Writes down, before it is asked for, that an orphan's deletion is. `actor` is who decided it; an event of the town
     /// says so where there is such a town.
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError>;
+    async fn log_deletion(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError>;
 
     /// Takes an orphan out of the book.
     async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;

@@ -58,7 +58,7 @@ pub struct JobState {
 #[async_trait]
 pub trait SingletonJobs: Send + Sync {
     /// Takes a pass for `lease`, where the last one began longer than `every` ago and no lease on it holds (FM-52).
-    async fn claim_job(
+    async fn claim(
         &self,
         pass: SingletonJob,
         worker: &WorkerId,
@@ -67,10 +67,10 @@ pub trait SingletonJobs: Send + Sync {
     ) -> Result<Option<LeaderLease>, StoreError>;
 
     /// Prolongs it; answers whether it is still this worker's.
-    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError>;
+    async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError>;
 
     /// Ends it and says how it went. Of a pass that somebody else has taken meanwhile nothing is written.
-    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError>;
+    async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError>;
 
     /// How every pass stands.
     async fn states(&self) -> Result<Vec<JobState>, StoreError>;

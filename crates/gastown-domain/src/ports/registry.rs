@@ -112,5 +112,5 @@ pub trait Rigs: Send + Sync {
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError>;
 
     /// Living, running towns without an operation in flight that have rigs not `active`, at most `limit`.
-    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
+    async fn towns_with_unapplied_rigs(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
 }

@@ -124,7 +124,7 @@ impl DriftDetector {
         while tally.report.alarm.is_none() && began.elapsed() < policy.every {
             // Everything but what this very pass has seen, so that a pass shows how many of all are absent.
             let unseen_for = policy.every / 4 + began.elapsed();
-            let batch = self.ports.store.drift_checks.take(BATCH, unseen_for).await?;
+            let batch = self.ports.store.drift_checks.take_due(BATCH, unseen_for).await?;
             if batch.is_empty() {
                 break;
             }
@@ -216,7 +216,7 @@ impl DriftDetector {
         let Judgement { kind, outcome } = judgement;
         if let Some((suspicion, drift, change)) = outcome {
             let finding = DriftRecord { taken_at: taken.at, suspicion, drift, change };
-            match self.ports.store.drift_checks.settle(&taken.town, &finding).await {
+            match self.ports.store.drift_checks.record(&taken.town, &finding).await {
                 Ok(true) => announce(&taken.town, kind),
                 Ok(false) => {
                     report.undecided += 1;

@@ -137,7 +137,7 @@ impl OrphanSweeper {
     /// Errors: the list of apps or the book could not be read.
     pub async fn survey(&self, grace: Grace) -> Result<Survey, SweepError> {
         let stocks = self.take_stock().await?;
-        let (book, now) = self.ports.book.book().await?;
+        let (book, now) = self.ports.book.list().await?;
         let found = self.with_verdicts(&stocks, &book, now, grace);
         let is_seen = |app: &AppName, thing: &ResourceId| {
             found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *thing)

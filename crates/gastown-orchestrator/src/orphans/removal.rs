@@ -52,7 +52,7 @@ impl OrphanSweeper {
             LastLook::Keep(verdict) => return Ok(Removal::Kept(verdict)),
             LastLook::Free(mounted) => mounted,
         };
-        let accounts = book.accounts(&item.tags).await?;
+        let accounts = book.town_records(&item.tags).await?;
         if ownership(item, &accounts) != Ownership::Orphan(*reason) {
             return Ok(Removal::Kept(Verdict::AccountedFor));
         }
@@ -60,9 +60,9 @@ impl OrphanSweeper {
             return Ok(Removal::Kept(Verdict::InUse));
         }
         if noted == Noted::No {
-            book.note(std::slice::from_ref(sighting)).await?;
+            book.record_seen(std::slice::from_ref(sighting)).await?;
         }
-        book.deleting(app, &item.thing, actor).await?;
+        book.log_deletion(app, &item.thing, actor).await?;
         tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");
         match &item.thing {
             ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,

@@ -108,7 +108,7 @@ impl OrphanSweeper {
 
     async fn judge(&self, items: &[InventoryItem], stock: &mut AppStock) -> Result<(), StoreError> {
         let tags: HashSet<TownTag> = items.iter().flat_map(|item| item.tags.iter().copied()).collect();
-        let accounts = self.ports.book.accounts(&Vec::from_iter(tags)).await?;
+        let accounts = self.ports.book.town_records(&Vec::from_iter(tags)).await?;
         for item in items {
             match ownership(item, &accounts) {
                 Ownership::Orphan(reason) => {

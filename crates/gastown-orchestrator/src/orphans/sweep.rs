@@ -37,7 +37,7 @@ impl OrphanSweeper {
         for stock in &stocks.read {
             self.note(stock).await;
         }
-        let (book, now) = self.ports.book.book().await?;
+        let (book, now) = self.ports.book.list().await?;
         self.close_what_is_over(&stocks, &book, &mut report).await;
         if policy.delete {
             self.delete_what_is_due(&stocks, (&book, now), &mut report).await;
@@ -70,7 +70,7 @@ impl OrphanSweeper {
         if stock.orphans.is_empty() {
             return;
         }
-        match self.ports.book.note(&stock.orphans).await {
+        match self.ports.book.record_seen(&stock.orphans).await {
             Ok(entries) => entries.iter().filter(|entry| entry.times_seen == 1).for_each(report_new),
             Err(error) => {
                 let error: &dyn Error = &error;

@@ -79,7 +79,11 @@ fn is_settled(rows: &Rows, town: &Town) -> bool {
 
 #[async_trait]
 impl DriftChecks for Connection {
-    async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
+    async fn take_due(
+        &self,
+        limit: u32,
+        every: Duration,
+    ) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
         self.query(Query::TakeTowns, |rows, now| {
             let unseen = |town: &Town| {
                 let health = rows.books.health_of(town.id);
@@ -98,7 +102,7 @@ impl DriftChecks for Connection {
         .await
     }
 
-    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
+    async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
         self.query(Query::SettleTown, |rows, now| {
             let before = rows.books.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
@@ -124,7 +128,7 @@ impl DriftChecks for Connection {
 
 #[async_trait]
 impl Orphans for Connection {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         self.query(Query::Accounts, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
             let account = |town: &Town| TownRecord {
@@ -139,7 +143,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         self.query(Query::NoteOrphans, |rows, now| {
             let book = &mut rows.books.orphans;
             let note = |sighting: &ObservedOrphan| {
@@ -165,7 +169,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
         self.query(Query::Book, |rows, now| {
             let mut book: Vec<_> = rows.books.orphans.values().cloned().collect();
             book.sort_by_key(|entry| entry.first_seen_at);
@@ -174,7 +178,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
+    async fn log_deletion(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.query(Query::DeletingOrphan, |rows, now| {
             let entry = rows.books.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
@@ -200,7 +204,7 @@ impl Orphans for Connection {
 
 #[async_trait]
 impl SingletonJobs for Connection {
-    async fn claim_job(
+    async fn claim(
         &self,
         pass: SingletonJob,
         _: &WorkerId,
@@ -221,7 +225,7 @@ impl SingletonJobs for Connection {
         .await
     }
 
-    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.query(Query::ProlongPass, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
@@ -230,7 +234,7 @@ impl SingletonJobs for Connection {
         .await
     }
 
-    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.query(Query::EndPass, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
