@@ -7,38 +7,38 @@
 //! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Jitter`].
 
 mod clock;
+mod drift_checks;
 mod home;
-mod inspections;
 mod inventory;
 mod lines;
 mod operations;
 mod operator;
 mod orphans;
-mod passes;
 mod provider;
 mod registry;
 mod sandboxes;
 mod secrets;
+mod singleton_jobs;
 mod store;
 mod tokens;
 mod towns;
 mod users;
 
 pub use clock::{Clock, Ids, Jitter};
+pub use drift_checks::{DriftChecks, DriftRecord};
 pub use home::{HomeCalls, HomeError};
-pub use inspections::{DriftChecks, DriftRecord};
 pub use inventory::{AppInventory, Inventory};
 pub use lines::{Line, Lines};
 pub use operations::{NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId};
 pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
-pub use passes::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use provider::{
     Action, Apps, Awaited, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec, Volumes,
 };
 pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
+pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
 pub use towns::{
@@ -49,9 +49,9 @@ pub use users::{Readiness, User, Users};
 #[cfg(any(test, feature = "mock"))]
 pub use clock::{MockClock, MockIds, MockJitter};
 #[cfg(any(test, feature = "mock"))]
-pub use home::MockHomeCalls;
+pub use drift_checks::MockDriftChecks;
 #[cfg(any(test, feature = "mock"))]
-pub use inspections::MockDriftChecks;
+pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
 #[cfg(any(test, feature = "mock"))]
@@ -63,8 +63,6 @@ pub use operator::MockOperator;
 #[cfg(any(test, feature = "mock"))]
 pub use orphans::MockOrphans;
 #[cfg(any(test, feature = "mock"))]
-pub use passes::MockSingletonJobs;
-#[cfg(any(test, feature = "mock"))]
 pub use provider::{MockApps, MockMachines, MockVolumes};
 #[cfg(any(test, feature = "mock"))]
 pub use registry::{MockRegistry, MockRigs};
@@ -72,6 +70,8 @@ pub use registry::{MockRegistry, MockRigs};
 pub use sandboxes::MockSandboxes;
 #[cfg(any(test, feature = "mock"))]
 pub use secrets::{MockSealer, MockTownKeys};
+#[cfg(any(test, feature = "mock"))]
+pub use singleton_jobs::MockSingletonJobs;
 #[cfg(any(test, feature = "mock"))]
 pub use tokens::{MockTokenMint, MockUserTokens};
 #[cfg(any(test, feature = "mock"))]

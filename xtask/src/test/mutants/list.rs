@@ -266,7 +266,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "stale-look-is-written",
         about: "what a look showed before an operation is written after it",
-        file: "crates/gastown-persistence/src/inspections.rs",
+        file: "crates/gastown-persistence/src/drift_checks.rs",
         sound: ".filter(health::Column::CheckedAt.eq(finding.taken_at))",
         broken: ".filter(health::Column::CheckedAt.gte(finding.taken_at))",
         suites: PERSISTENCE,
