@@ -102,7 +102,7 @@ impl FromStr for TownTag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryItem {
     /// What it is.
-    pub thing: ResourceId,
+    pub resource: ResourceId,
     /// Its name at Fly.
     pub name: String,
     /// Every town it says it is of: by its metadata, by its name. Never empty.
@@ -173,7 +173,7 @@ pub fn ownership(item: &InventoryItem, accounts: &[TownRecord]) -> Ownership {
 }
 
 fn by_account(item: &InventoryItem, account: &TownRecord) -> Ownership {
-    let (is_named, names_another) = match &item.thing {
+    let (is_named, names_another) = match &item.resource {
         ResourceId::Machine(id) => (account.machine.as_ref() == Some(id), account.machine.is_some()),
         ResourceId::Volume(id) => (account.volume.as_ref() == Some(id), account.volume.is_some()),
     };
@@ -205,14 +205,14 @@ mod tests {
 
     fn machine(id: &str) -> InventoryItem {
         let tags = vec![TownTag::Whole(town())];
-        let thing = ResourceId::Machine(id.parse().unwrap());
-        InventoryItem { thing, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
+        let resource = ResourceId::Machine(id.parse().unwrap());
+        InventoryItem { resource, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
     fn volume(id: &str) -> InventoryItem {
         let tags = vec![TownTag::of_volume_name(&town().volume_name()).unwrap()];
-        let thing = ResourceId::Volume(id.parse().unwrap());
-        InventoryItem { thing, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
+        let resource = ResourceId::Volume(id.parse().unwrap());
+        InventoryItem { resource, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
     fn account(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> TownRecord {

@@ -24,7 +24,7 @@ pub struct Orphan {
     /// Where.
     pub app: AppName,
     /// What.
-    pub thing: ResourceId,
+    pub resource: ResourceId,
     /// Its name at Fly.
     pub name: String,
     /// Why nobody accounts for it.
@@ -65,8 +65,8 @@ pub trait Orphans: Send + Sync {
 
     /// Writes down, before it is asked for, that an orphan's deletion is. `actor` is who decided it; an event of the town
     /// says so where there is such a town.
-    async fn log_deletion(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError>;
+    async fn log_deletion(&self, app: &AppName, resource: &ResourceId, actor: &str) -> Result<(), StoreError>;
 
     /// Takes an orphan out of the book.
-    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;
+    async fn close(&self, app: &AppName, resource: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;
 }

@@ -13,7 +13,7 @@ text_enum! {
     /// A pass over everything.
     pub enum SingletonJob {
         /// Settled towns are compared with Fly.
-        Inspection = "inspection",
+        DriftCheck = "inspection",
         /// What no row accounts for is looked for.
         Orphans = "orphans",
     }
@@ -37,7 +37,7 @@ text_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderLease {
     /// Which.
-    pub pass: SingletonJob,
+    pub job: SingletonJob,
     /// Its fencing number.
     pub number: i64,
 }
@@ -46,7 +46,7 @@ pub struct LeaderLease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobState {
     /// Which.
-    pub pass: SingletonJob,
+    pub job: SingletonJob,
     /// When one last ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// Why the last one was broken off.
@@ -60,7 +60,7 @@ pub trait SingletonJobs: Send + Sync {
     /// Takes a pass for `lease`, where the last one began longer than `every` ago and no lease on it holds (FM-52).
     async fn claim(
         &self,
-        pass: SingletonJob,
+        job: SingletonJob,
         worker: &WorkerId,
         lease: Duration,
         every: Duration,

@@ -107,7 +107,7 @@ impl DriftDetector {
         let policy = &self.settings.policy;
         let turn = Turn {
             passes: self.ports.store.passes.as_ref(),
-            pass: SingletonJob::Inspection,
+            pass: SingletonJob::DriftCheck,
             worker: &self.worker,
             lease: policy.lease,
             every: policy.inspection.every,

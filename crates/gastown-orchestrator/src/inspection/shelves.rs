@@ -53,9 +53,9 @@ async fn list(inventory: &dyn Inventory, app: &AppName) -> HashSet<VolumeId> {
         Err(_) => Vec::new(),
     };
     let staying = listed.into_iter().filter(|item| !item.destroying);
-    let volume = |thing| match thing {
+    let volume = |resource| match resource {
         ResourceId::Volume(id) => Some(id),
         ResourceId::Machine(_) => None,
     };
-    staying.filter_map(|item| volume(item.thing)).collect()
+    staying.filter_map(|item| volume(item.resource)).collect()
 }

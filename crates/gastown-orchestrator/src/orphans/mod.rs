@@ -139,10 +139,10 @@ impl OrphanSweeper {
         let stocks = self.take_stock().await?;
         let (book, now) = self.ports.book.list().await?;
         let found = self.with_verdicts(&stocks, &book, now, grace);
-        let is_seen = |app: &AppName, thing: &ResourceId| {
-            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *thing)
+        let is_seen = |app: &AppName, resource: &ResourceId| {
+            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.resource == *resource)
         };
-        let unseen = book.iter().filter(|entry| !is_seen(&entry.app, &entry.thing)).cloned().collect();
+        let unseen = book.iter().filter(|entry| !is_seen(&entry.app, &entry.resource)).cloned().collect();
         Ok(Survey {
             apps: stocks.read.len(),
             seen: stocks.seen(),

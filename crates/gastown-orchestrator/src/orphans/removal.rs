@@ -46,7 +46,7 @@ impl OrphanSweeper {
         let book = &self.ports.book;
         let mounted = match self.look_last(sighting).await? {
             LastLook::Gone => {
-                book.close(app, &item.thing, OrphanEnd::Gone).await?;
+                book.close(app, &item.resource, OrphanEnd::Gone).await?;
                 return Ok(Removal::Gone);
             }
             LastLook::Keep(verdict) => return Ok(Removal::Kept(verdict)),
@@ -62,9 +62,9 @@ impl OrphanSweeper {
         if noted == Noted::No {
             book.record_seen(std::slice::from_ref(sighting)).await?;
         }
-        book.log_deletion(app, &item.thing, actor).await?;
-        tracing::info!(fly.app = %app, fly.thing = %item.thing, reason = reason.as_str(), actor, "an orphan is deleted");
-        match &item.thing {
+        book.log_deletion(app, &item.resource, actor).await?;
+        tracing::info!(fly.app = %app, fly.thing = %item.resource, reason = reason.as_str(), actor, "an orphan is deleted");
+        match &item.resource {
             ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
             ResourceId::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
         }
@@ -74,7 +74,7 @@ impl OrphanSweeper {
     async fn look_last(&self, sighting: &ObservedOrphan) -> Result<LastLook, SweepError> {
         let ObservedOrphan { app, item, reason } = sighting;
         let provider = &self.ports;
-        match &item.thing {
+        match &item.resource {
             ResourceId::Machine(id) => {
                 let Some(there) = provider.machines.machine(app, id).await? else { return Ok(LastLook::Gone) };
                 let is_leaving = there.power == Power::Destroying;

@@ -39,12 +39,12 @@ impl AppStock {
         self.orphans.len() + self.others.len()
     }
 
-    pub(super) fn holds(&self, thing: &ResourceId) -> bool {
-        self.others.contains(thing) || self.orphan(thing).is_some()
+    pub(super) fn holds(&self, resource: &ResourceId) -> bool {
+        self.others.contains(resource) || self.orphan(resource).is_some()
     }
 
-    pub(super) fn orphan(&self, thing: &ResourceId) -> Option<&ObservedOrphan> {
-        self.orphans.iter().find(|orphan| orphan.item.thing == *thing)
+    pub(super) fn orphan(&self, resource: &ResourceId) -> Option<&ObservedOrphan> {
+        self.orphans.iter().find(|orphan| orphan.item.resource == *resource)
     }
 }
 
@@ -115,7 +115,7 @@ impl OrphanSweeper {
                     stock.orphans.push(ObservedOrphan { app: stock.app.clone(), item: item.clone(), reason });
                 }
                 Ownership::AccountedFor | Ownership::Undecided => {
-                    stock.others.insert(item.thing.clone());
+                    stock.others.insert(item.resource.clone());
                 }
             }
         }

@@ -57,12 +57,13 @@ impl OrphanSweeper {
         let mut found = Vec::new();
         for stock in &stocks.read {
             for sighting in &stock.orphans {
-                let entry = book.iter().find(|entry| entry.app == sighting.app && entry.thing == sighting.item.thing);
+                let entry =
+                    book.iter().find(|entry| entry.app == sighting.app && entry.resource == sighting.item.resource);
                 let verdict = verdict(sighting, entry, stock, grace, times);
                 found.push(FoundOrphan { sighting: sighting.clone(), entry: entry.cloned(), verdict });
             }
         }
-        found.sort_by(|one, other| one.sighting.item.thing.cmp(&other.sighting.item.thing));
+        found.sort_by(|one, other| one.sighting.item.resource.cmp(&other.sighting.item.resource));
         found
     }
 
@@ -83,16 +84,16 @@ impl OrphanSweeper {
     async fn close_what_is_over(&self, stocks: &Stocks, book: &[Orphan], report: &mut OrphanReport) {
         let mut looks = MOST_LOOKS;
         for entry in book {
-            let (app, thing) = (&entry.app, &entry.thing);
+            let (app, resource) = (&entry.app, &entry.resource);
             let Some(end) = self.end_of(entry, stocks, &mut looks).await else { continue };
-            match self.ports.book.close(app, thing, end).await {
+            match self.ports.book.close(app, resource, end).await {
                 Ok(()) => {
-                    tracing::info!(fly.app = %app, fly.thing = %thing, end = end.as_str(), "an orphan is none any more");
+                    tracing::info!(fly.app = %app, fly.thing = %resource, end = end.as_str(), "an orphan is none any more");
                     report.closed += 1;
                 }
                 Err(error) => {
                     let error: &dyn Error = &error;
-                    tracing::warn!(fly.app = %app, fly.thing = %thing, error, "an orphan's entry was not closed");
+                    tracing::warn!(fly.app = %app, fly.thing = %resource, error, "an orphan's entry was not closed");
                 }
             }
         }
@@ -101,8 +102,8 @@ impl OrphanSweeper {
     /// How an entry ends; `None` where it does not, or that is not known.
     async fn end_of(&self, entry: &Orphan, stocks: &Stocks, looks: &mut usize) -> Option<OrphanEnd> {
         match stocks.of(&entry.app) {
-            Some(stock) if stock.orphan(&entry.thing).is_some() => return None,
-            Some(stock) if stock.others.contains(&entry.thing) => return Some(OrphanEnd::AccountedFor),
+            Some(stock) if stock.orphan(&entry.resource).is_some() => return None,
+            Some(stock) if stock.others.contains(&entry.resource) => return Some(OrphanEnd::AccountedFor),
             None if stocks.failed.contains(&entry.app) => return None,
             Some(_) | None => {}
         }
@@ -112,7 +113,7 @@ impl OrphanSweeper {
             Ok(is_gone) => is_gone.then_some(OrphanEnd::Gone),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::debug!(fly.thing = %entry.thing, error, "whether an orphan is gone is not known");
+                tracing::debug!(fly.thing = %entry.resource, error, "whether an orphan is gone is not known");
                 None
             }
         }
@@ -120,7 +121,7 @@ impl OrphanSweeper {
 
     async fn is_gone(&self, entry: &Orphan) -> Result<bool, ProviderError> {
         let provider = &self.ports;
-        Ok(match &entry.thing {
+        Ok(match &entry.resource {
             ResourceId::Machine(id) => provider.machines.machine(&entry.app, id).await?.is_none(),
             ResourceId::Volume(id) => provider.volumes.volume(&entry.app, id).await?.is_none(),
         })
@@ -145,16 +146,16 @@ impl OrphanSweeper {
     }
 
     async fn delete_and_log(&self, sighting: &ObservedOrphan, report: &mut OrphanReport) {
-        let (app, thing) = (&sighting.app, &sighting.item.thing);
+        let (app, resource) = (&sighting.app, &sighting.item.resource);
         match self.remove(sighting, Noted::Yes, ACTOR).await {
             Ok(Removal::Asked) => report.deleted += 1,
             Ok(Removal::Gone) => report.closed += 1,
             Ok(Removal::Kept(verdict)) => {
-                tracing::info!(fly.app = %app, fly.thing = %thing, %verdict, "an orphan is not deleted");
+                tracing::info!(fly.app = %app, fly.thing = %resource, %verdict, "an orphan is not deleted");
             }
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::warn!(fly.app = %app, fly.thing = %thing, error, "an orphan could not be deleted");
+                tracing::warn!(fly.app = %app, fly.thing = %resource, error, "an orphan could not be deleted");
             }
         }
     }
@@ -163,7 +164,7 @@ impl OrphanSweeper {
 fn report_new(orphan: &Orphan) {
     tracing::warn!(
         fly.app = %orphan.app,
-        fly.thing = %orphan.thing,
+        fly.thing = %orphan.resource,
         fly.name = orphan.name,
         reason = orphan.reason.as_str(),
         "something at Fly belongs to no row"

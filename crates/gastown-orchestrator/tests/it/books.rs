@@ -148,11 +148,11 @@ impl Orphans for Connection {
             let book = &mut rows.books.orphans;
             let note = |sighting: &ObservedOrphan| {
                 let ObservedOrphan { app, item, reason } = sighting;
-                let key = (app.clone(), item.thing.clone());
+                let key = (app.clone(), item.resource.clone());
                 let known = book.get(&key).filter(|known| known.reason == *reason).cloned();
                 let mut entry = known.unwrap_or_else(|| Orphan {
                     app: app.clone(),
-                    thing: item.thing.clone(),
+                    resource: item.resource.clone(),
                     name: item.name.clone(),
                     reason: *reason,
                     first_seen_at: now,
@@ -220,7 +220,7 @@ impl SingletonJobs for Connection {
             }
             row.number += 1;
             (row.began_at, row.lease_until) = (Some(now), Some(now + lease));
-            Ok(Some(LeaderLease { pass, number: row.number }))
+            Ok(Some(LeaderLease { job: pass, number: row.number }))
         })
         .await
     }
@@ -248,7 +248,7 @@ impl SingletonJobs for Connection {
         self.query(Query::PassStates, |rows, _| {
             let state = |pass: SingletonJob| {
                 let row = rows.books.passes.get(pass.as_str()).cloned().unwrap_or_default();
-                JobState { pass, ended_at: row.ended_at, alarm: row.alarm }
+                JobState { job: pass, ended_at: row.ended_at, alarm: row.alarm }
             };
             Ok(SingletonJob::ALL.into_iter().map(state).collect())
         })
@@ -257,5 +257,5 @@ impl SingletonJobs for Connection {
 }
 
 fn held(rows: &mut Rows, claim: LeaderLease) -> Option<&mut PassRow> {
-    rows.books.passes.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
+    rows.books.passes.get_mut(claim.job.as_str()).filter(|row| row.number == claim.number)
 }

@@ -32,7 +32,7 @@ fn machine(id: &str) -> ResourceId {
 /// A machine with its town's name.
 fn seen(town: TownId, id: &str, reason: OrphanReason) -> ObservedOrphan {
     let item = InventoryItem {
-        thing: machine(id),
+        resource: machine(id),
         name: town.machine_name(),
         tags: vec![TownTag::Whole(town)],
         made_at: None,
@@ -113,7 +113,7 @@ async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
     let first = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
     let expected = Orphan {
         app: app(),
-        thing: machine("m1"),
+        resource: machine("m1"),
         name: town.machine_name(),
         reason: OrphanReason::NoTown,
         last_seen_at: first.first_seen_at,
@@ -143,7 +143,7 @@ async fn things_of_one_id_in_two_apps_or_of_two_kinds_are_different(bed: Bed) {
     let mut elsewhere = sighting.clone();
     elsewhere.app = "gastown-2".parse().unwrap();
     let mut volume = sighting.clone();
-    volume.item.thing = ResourceId::Volume("x1".parse().unwrap());
+    volume.item.resource = ResourceId::Volume("x1".parse().unwrap());
     // The same thing twice in one list is seen once.
     let noted = bed.database.record_seen(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
     assert_eq!(noted.iter().map(|orphan| orphan.times_seen).collect::<Vec<_>>(), [1, 1, 1]);
@@ -189,7 +189,7 @@ async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let name = town.id.volume_name();
     let volume = InventoryItem {
-        thing: ResourceId::Volume("vol_2".parse().unwrap()),
+        resource: ResourceId::Volume("vol_2".parse().unwrap()),
         tags: vec![TownTag::of_volume_name(&name).unwrap()],
         name,
         made_at: None,

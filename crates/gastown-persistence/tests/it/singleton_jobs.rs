@@ -19,7 +19,7 @@ async fn begin(bed: &Bed, who: &str, every: Duration) -> Option<LeaderLease> {
 }
 
 async fn state(bed: &Bed) -> JobState {
-    bed.database.states().await.unwrap().into_iter().find(|state| state.pass == SingletonJob::Orphans).unwrap()
+    bed.database.states().await.unwrap().into_iter().find(|state| state.job == SingletonJob::Orphans).unwrap()
 }
 
 async fn of_replicas_that_begin_at_once_one_may(bed: Bed) {
@@ -35,11 +35,11 @@ async fn of_replicas_that_begin_at_once_one_may(bed: Bed) {
             });
         }
         let begun: Vec<_> = running.join_all().await.into_iter().flatten().collect();
-        assert_eq!(begun, [LeaderLease { pass: SingletonJob::Orphans, number: round }]);
+        assert_eq!(begun, [LeaderLease { job: SingletonJob::Orphans, number: round }]);
         bed.database.finish(begun[0], None).await.unwrap();
     }
-    let other = bed.database.claim(SingletonJob::Inspection, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
-    assert_eq!(other, Some(LeaderLease { pass: SingletonJob::Inspection, number: 1 }), "each pass has its own number");
+    let other = bed.database.claim(SingletonJob::DriftCheck, &worker("one"), LEASE, Duration::ZERO).await.unwrap();
+    assert_eq!(other, Some(LeaderLease { job: SingletonJob::DriftCheck, number: 1 }), "each pass has its own number");
 }
 
 async fn the_next_begins_no_sooner_than_it_should(bed: Bed) {
@@ -61,7 +61,7 @@ async fn a_pass_whose_lease_ran_out_is_anothers_and_its_old_number_writes_nothin
 
     assert!(!bed.database.renew(old, LEASE).await.unwrap());
     bed.database.finish(old, Some(Alarm::ManyOrphans)).await.unwrap();
-    assert_eq!(state(&bed).await, JobState { pass: SingletonJob::Orphans, ended_at: None, alarm: None });
+    assert_eq!(state(&bed).await, JobState { job: SingletonJob::Orphans, ended_at: None, alarm: None });
     assert!(bed.database.renew(new, LEASE).await.unwrap());
 }
 
@@ -75,7 +75,7 @@ async fn a_pass_in_time_is_prolonged(bed: Bed) {
 }
 
 async fn how_every_pass_stands_is_told(bed: Bed) {
-    let never = |pass| JobState { pass, ended_at: None, alarm: None };
+    let never = |job| JobState { job, ended_at: None, alarm: None };
     assert_eq!(bed.database.states().await.unwrap(), SingletonJob::ALL.map(never));
     let claim = begin(&bed, "one", Duration::ZERO).await.unwrap();
     bed.database.finish(claim, Some(Alarm::ManyOrphans)).await.unwrap();

@@ -105,7 +105,7 @@ async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
     let sighting = |id: &str| ObservedOrphan {
         app: "gastown".parse().unwrap(),
         item: InventoryItem {
-            thing: ResourceId::Machine(id.parse().unwrap()),
+            resource: ResourceId::Machine(id.parse().unwrap()),
             name: "town-0190".to_owned(),
             tags: vec![TownTag::Whole(TownId::new(crate::bed::fresh_uuid()))],
             made_at: None,
@@ -120,7 +120,7 @@ async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
         bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'bad'")).await;
         assert_eq!(Orphans::list(&bed.database).await.unwrap().0, std::slice::from_ref(&good), "{damage}");
         let noted = bed.database.record_seen(&seen).await.unwrap();
-        assert_eq!(noted.iter().map(|entry| &entry.thing).collect::<Vec<_>>(), [&good.thing], "{damage}");
+        assert_eq!(noted.iter().map(|entry| &entry.resource).collect::<Vec<_>>(), [&good.resource], "{damage}");
         assert_eq!(noted[0].times_seen, 2);
     }
 }

@@ -25,17 +25,17 @@ fn volume() -> ResourceId {
     ResourceId::Volume("vol_1".parse().unwrap())
 }
 
-fn sighting(thing: ResourceId, reason: OrphanReason) -> ObservedOrphan {
+fn sighting(resource: ResourceId, reason: OrphanReason) -> ObservedOrphan {
     let tags = Vec::new();
     let item =
-        InventoryItem { thing, name: "town-1".to_owned(), tags, made_at: None, held_by: None, destroying: false };
+        InventoryItem { resource, name: "town-1".to_owned(), tags, made_at: None, held_by: None, destroying: false };
     ObservedOrphan { app: "gastown".parse().unwrap(), item, reason }
 }
 
 fn entry(of: &ObservedOrphan, first_seen_at: DateTime<Utc>, times_seen: u32) -> Orphan {
     Orphan {
         app: of.app.clone(),
-        thing: of.item.thing.clone(),
+        resource: of.item.resource.clone(),
         name: of.item.name.clone(),
         reason: of.reason,
         first_seen_at,
@@ -57,7 +57,7 @@ fn judged(sighting: &ObservedOrphan, stock: &AppStock) -> Verdict {
 
 #[test]
 fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
-    for (thing, reason, want) in [
+    for (resource, reason, want) in [
         (machine(), OrphanReason::NoTown, Verdict::Deletable),
         (machine(), OrphanReason::TownDestroyed, Verdict::Deletable),
         (machine(), OrphanReason::Second, Verdict::NeedsWord),
@@ -65,7 +65,7 @@ fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
         (volume(), OrphanReason::TownDestroyed, Verdict::Deletable),
         (volume(), OrphanReason::Second, Verdict::MayHoldData),
     ] {
-        let sighting = sighting(thing, reason);
+        let sighting = sighting(resource, reason);
         assert_eq!(judged(&sighting, &stock([])), want, "{sighting:?}");
     }
 }

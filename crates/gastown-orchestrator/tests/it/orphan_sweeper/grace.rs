@@ -51,7 +51,7 @@ async fn what_belongs_to_no_town_or_a_destroyed_one_is_reported_and_deleted_afte
         let before = asked(&bench);
 
         passes_of_grace(&bench).await;
-        let noted: Vec<_> = book(&bench).into_iter().map(|entry| (entry.thing, entry.reason)).collect();
+        let noted: Vec<_> = book(&bench).into_iter().map(|entry| (entry.resource, entry.reason)).collect();
         assert_eq!(noted, [(machine.clone(), reason), (volume.clone(), reason)]);
         assert_eq!(asked(&bench), before);
 

@@ -23,7 +23,7 @@ async fn an_operator_sees_what_a_pass_would_do_and_why_not_yet() {
     let survey = sweeper.survey(Grace::from(&policy)).await.unwrap();
 
     let verdicts: Vec<_> =
-        survey.orphans.into_iter().map(|orphan| (orphan.sighting.item.thing, orphan.verdict)).collect();
+        survey.orphans.into_iter().map(|orphan| (orphan.sighting.item.resource, orphan.verdict)).collect();
     let until = bench.store.clock.now() + policy.grace;
     assert_eq!(
         verdicts,

@@ -155,10 +155,10 @@ async fn the_book_of_orphans_has_one_entry_of_each() {
         )
         .await;
     Write::once("deleting", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, thing)| database.log_deletion(app, thing, "olga").await)
+        .told(bench, noted, async |database, (app, resource)| database.log_deletion(app, resource, "olga").await)
         .await;
     Write::once("close", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, thing)| database.close(app, thing, OrphanEnd::Gone).await)
+        .told(bench, noted, async |database, (app, resource)| database.close(app, resource, OrphanEnd::Gone).await)
         .await;
 }
 
@@ -254,7 +254,7 @@ async fn not_seen(bed: &Bed) {
 
 fn sighting(town: &Town) -> ObservedOrphan {
     let item = InventoryItem {
-        thing: ResourceId::Machine("148ed21a031189".parse().unwrap()),
+        resource: ResourceId::Machine("148ed21a031189".parse().unwrap()),
         name: "town".to_owned(),
         tags: vec![TownTag::Whole(town.id)],
         made_at: None,
@@ -267,7 +267,7 @@ fn sighting(town: &Town) -> ObservedOrphan {
 async fn noted(bed: &Bed) -> (AppName, ResourceId) {
     let seen = sighting(&running(bed).await);
     bed.database.record_seen(std::slice::from_ref(&seen)).await.unwrap();
-    (seen.app, seen.item.thing)
+    (seen.app, seen.item.resource)
 }
 
 /// A pass that somebody makes; its lease has run out, and nobody has taken it over.
