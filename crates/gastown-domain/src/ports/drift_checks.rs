@@ -1,4 +1,4 @@
-//! Which towns are due to be compared with Fly, and what a comparison came to.
+//! Comparison of settled towns with the provider: towns that are due, and results to record.
 
 use std::time::Duration;
 
@@ -8,34 +8,37 @@ use chrono::{DateTime, Utc};
 use super::{StoreError, TownChange};
 use crate::{AgreeingObservations, Drift, Town};
 
-/// What one look at a settled town came to.
+/// The result of one drift check of a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftRecord {
-    /// When the town was taken for this look: the number that [`DriftChecks::take_due`] gave. A town that was taken again, or
-    /// had an operation since, is not changed by it (FM-16).
+    /// The time that [`DriftChecks::take_due`] returned with the town.
+    ///
+    /// The result is discarded if the town was taken again or had an operation since (FM-16).
     pub taken_at: DateTime<Utc>,
-    /// What is suspected from now on.
+    /// The observations that agree so far, but are too few to be confirmed.
     pub suspicion: Option<AgreeingObservations>,
-    /// What is believed from now on; written down as an event where it is news.
+    /// The confirmed drift. A new one is recorded as an event.
     pub drift: Option<Drift>,
-    /// What that changes in the row.
+    /// The changes to the town's row.
     pub change: TownChange,
 }
 
-/// The comparison of settled towns with what Fly shows.
+/// Drift checks of settled towns.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait DriftChecks: Send + Sync {
-    /// Takes up to `limit` living towns, running or stopped, that have no operation in flight and were not compared for
-    /// `every`, by the database's clock; the longest unseen first. Each is marked as taken now, so that replicas share them.
-    /// Answers the town, what is known of its health, and the time to hand back in [`DriftRecord::taken_at`].
+    /// Takes up to `limit` towns that were not checked for `every`, by the database's clock, the longest unchecked first.
+    ///
+    /// Only live towns that are running or stopped and have no operation in flight are due. Each is marked as taken, so
+    /// that replicas share the work. Returns the town, its health, and the time for [`DriftRecord::taken_at`].
     async fn take_due(
         &self,
         limit: u32,
         every: Duration,
     ) -> Result<Vec<(Town, super::TownHealth, DateTime<Utc>)>, StoreError>;
 
-    /// Writes a finding, unless the town has an operation in flight or was taken or operated on since: then nothing is
-    /// written. Answers whether it was.
+    /// Records the result of a drift check and returns true.
+    ///
+    /// Returns false and writes nothing if the town has an operation in flight, or had one or was taken again since.
     async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError>;
 }

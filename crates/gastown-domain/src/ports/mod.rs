@@ -1,14 +1,23 @@
-//! The seams to the outside, in the domain's words: object-safe traits, each with a mockall mock behind the feature
-//! `mock`. Adapters implement them; the orchestrator and the HTTP adapter see nothing else.
+//! The ports: object-safe traits for everything outside the domain.
 //!
-//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`],
-//! [`SingletonJobs`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`];
-//! sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`], [`TownKeys`]; orchestrator [`Towns`],
-//! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Jitter`].
+//! Adapters implement them. The orchestrator and the HTTP adapter depend only on these traits. Each trait has a mockall
+//! mock behind the feature `mock`.
+//!
+//! Implementations by crate:
+//!
+//! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
+//!   [`Users`], [`Readiness`]
+//! - fly: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`]
+//! - sandbox: [`Sandboxes`]
+//! - jwt: [`TokenMint`], [`UserTokens`]
+//! - secrets: [`Sealer`], [`TownKeys`]
+//! - orchestrator: [`Towns`], [`HomeCalls`]
+//! - server: [`Clock`], [`Ids`], [`Jitter`]
 
 mod clock;
 mod drift_checks;
 mod home;
+mod idempotency;
 mod inventory;
 mod lines;
 mod operations;
@@ -27,6 +36,7 @@ mod users;
 pub use clock::{Clock, Ids, Jitter};
 pub use drift_checks::{DriftChecks, DriftRecord};
 pub use home::{HomeCalls, HomeError};
+pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, Inventory};
 pub use lines::{Line, Lines};
 pub use operations::{NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId};
@@ -41,9 +51,7 @@ pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
-pub use towns::{
-    AddRig, CreateTown, IdempotencyKey, RemoveRig, RequestFingerprint, RigRemoval, TownError, TownReport, Towns,
-};
+pub use towns::{AddRig, CreateTown, RemoveRig, RigRemoval, TownError, TownReport, Towns};
 pub use users::{Readiness, User, Users};
 
 #[cfg(any(test, feature = "mock"))]
@@ -79,5 +87,5 @@ pub use towns::MockTowns;
 #[cfg(any(test, feature = "mock"))]
 pub use users::{MockReadiness, MockUsers};
 
-/// A cause that a port keeps and does not look into.
+/// The cause of an error, as an opaque source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

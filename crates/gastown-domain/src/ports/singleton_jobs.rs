@@ -1,4 +1,4 @@
-//! Periodic passes over everything: one replica at a time, and what was alarming about the last one.
+//! Periodic jobs over all towns that one replica runs at a time, and their alarms.
 
 use std::time::Duration;
 
@@ -9,55 +9,54 @@ use super::{StoreError, WorkerId};
 use crate::text_enum::text_enum;
 
 text_enum! {
-    expected "a known pass";
-    /// A pass over everything.
+    expected "a known job";
+    /// A periodic job over all towns.
     pub enum SingletonJob {
-        /// Settled towns are compared with Fly.
+        /// Compares settled towns with the provider.
         DriftCheck = "inspection",
-        /// What no row accounts for is looked for.
+        /// Looks for resources that no row accounts for.
         Orphans = "orphans",
     }
 }
 
 text_enum! {
     expected "a known alarm";
-    /// Why a pass stopped: too much was wrong at once for any of it to be believed, or nothing could be asked.
+    /// The reason why the circuit breaker stopped a job.
     pub enum Alarm {
-        /// Many machines or volumes read as absent: a wrong app, token or region is likelier than a catastrophe (FM-33).
+        /// Many machines or volumes read as absent. A wrong app, token or region is more likely than a disaster (FM-33).
         ManyAbsent = "many_absent",
-        /// A large part of what Fly shows belongs to no row: another registry's things, or a registry that was set back
-        /// (FM-55).
+        /// Many resources belong to no row. They may belong to another registry, or the registry was set back (FM-55).
         ManyOrphans = "many_orphans",
-        /// Fly refused everything that was asked: our token, organization or app, and no town's fault (FM-30).
+        /// The provider refused every request. The token, the organization or the app is wrong, not the towns (FM-30).
         Refused = "refused",
     }
 }
 
-/// A pass that this worker may make: the number rises with each.
+/// The right to run a job. Each claim raises the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderLease {
-    /// Which.
+    /// The job.
     pub job: SingletonJob,
-    /// Its fencing number.
+    /// The fencing number.
     pub number: i64,
 }
 
-/// How a pass stands.
+/// The last run of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobState {
-    /// Which.
+    /// The job.
     pub job: SingletonJob,
-    /// When one last ended.
+    /// The end of the last run.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Why the last one was broken off.
+    /// The alarm of the last run.
     pub alarm: Option<Alarm>,
 }
 
-/// Who makes a pass, and when the next is due, by the database's clock.
+/// Leader election and schedule of singleton jobs, by the database's clock.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait SingletonJobs: Send + Sync {
-    /// Takes a pass for `lease`, where the last one began longer than `every` ago and no lease on it holds (FM-52).
+    /// Claims a job for `lease`, if the last run began longer than `every` ago and no lease is held (FM-52).
     async fn claim(
         &self,
         job: SingletonJob,
@@ -66,12 +65,12 @@ pub trait SingletonJobs: Send + Sync {
         every: Duration,
     ) -> Result<Option<LeaderLease>, StoreError>;
 
-    /// Prolongs it; answers whether it is still this worker's.
+    /// Renews a lease. Returns false if it was lost.
     async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError>;
 
-    /// Ends it and says how it went. Of a pass that somebody else has taken meanwhile nothing is written.
+    /// Ends a run and records its alarm. Writes nothing if the lease was lost.
     async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError>;
 
-    /// How every pass stands.
+    /// Returns the state of every job.
     async fn states(&self) -> Result<Vec<JobState>, StoreError>;
 }
