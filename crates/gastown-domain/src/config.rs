@@ -1,4 +1,4 @@
-//! A town's configuration: `{ rigs, models, max_polecats }`, with unknown keys kept.
+//! The configuration of a town: `{ rigs, models, max_polecats }`. Unknown keys are kept.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +7,45 @@ use serde_json::{Map, Value};
 
 use crate::{Branch, RepoUrl, RigName};
 
-/// The column `gastown_towns.config`. Unknown keys are kept as they came (FM-47).
+/// The column `gastown_towns.config`. Unknown keys are kept unchanged (FM-47).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TownConfig {
-    /// The town's first rigs, as given when it was created. What a town has now is in its rigs, not here.
+    /// The first rigs, as given at creation. The current rigs are in `gastown_rigs`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rigs: Vec<FirstRig>,
-    /// Which model does what.
+    /// The models to use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Models>,
-    /// How many workers (polecats) may run at once.
+    /// The maximum number of workers (polecats) that run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_polecats: Option<u32>,
-    /// Keys this version does not know.
+    /// Keys that this version does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// One of a town's first rigs.
+/// A rig that is created together with its town.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstRig {
-    /// Its name.
+    /// The name of the rig.
     #[serde(alias = "name", alias = "rig_name")]
     pub rig_name: RigName,
-    /// What is cloned.
+    /// The repository to clone.
     #[serde(alias = "repo_url")]
     pub repo_url: RepoUrl,
-    /// The branch; `main` where absent.
+    /// The branch, by default `main`.
     #[serde(default = "Branch::main")]
     pub branch: Branch,
 }
 
-/// Which model does what: by role, or as a list in order of preference.
+/// The models to use, by role or as a list in order of preference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Models {
-    /// Role to model, such as `{"mayor": "…"}`.
+    /// A map from role to model, such as `{"mayor": "…"}`.
     ByRole(BTreeMap<String, String>),
-    /// In order of preference.
+    /// A list in order of preference.
     Preferred(Vec<String>),
 }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_rig_keeps_the_rules_of_a_rig() {
+    fn first_rig_is_validated_like_any_rig() {
         for rig in [
             serde_json::json!({"rigName": "a-b", "repoUrl": "https://github.com/a/b"}),
             serde_json::json!({"rigName": "ab", "repoUrl": "file:///x"}),

@@ -1,4 +1,4 @@
-//! Identifiers: ours are UUIDs, those of Fly and of the host application are texts with rules.
+//! Identifiers. Our own are UUIDs. Those of Fly and of the host application are validated strings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Invalid;
 
-/// Makes a newtype around a UUID.
+/// Defines a newtype around a UUID.
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -17,12 +17,12 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Takes a UUID that is known to be this kind of id.
+            /// Wraps a UUID that is known to be this kind of id.
             pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The UUID, for storage.
+            /// Returns the UUID, for storage.
             pub const fn as_uuid(self) -> Uuid {
                 self.0
             }
@@ -38,7 +38,7 @@ macro_rules! uuid_id {
             type Err = Invalid;
 
             fn from_str(raw: &str) -> Result<Self, Invalid> {
-                // Only the hyphenated form: braces, URNs and bare hex would make two texts of one id.
+                // Only the hyphenated form is accepted, so that each id has exactly one text.
                 match Uuid::try_parse(raw) {
                     Ok(id) if raw.len() == 36 => Ok(Self(id)),
                     _ => Err(Invalid::Shape { expected: "a UUID" }),
@@ -48,7 +48,7 @@ macro_rules! uuid_id {
     };
 }
 
-/// Gives a text newtype its conversions; `$parse` is its one way in.
+/// Defines a string newtype with its conversions. `$parse` is the only way to construct it.
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
         $(#[$doc])*
@@ -57,7 +57,7 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// The text, for storage and for the wire.
+            /// Returns the text, for storage and for the wire.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -95,26 +95,27 @@ macro_rules! text_newtype {
 pub(crate) use text_newtype;
 
 uuid_id!(
-    /// A town: primary key of `gastown_towns`, and what every name, tag, key and token outside hangs on.
+    /// The id of a town and primary key of `gastown_towns`. External names, tags, keys and tokens are derived from it.
     TownId
 );
 uuid_id!(
-    /// A rig: primary key of `gastown_rigs`.
+    /// The id of a rig and primary key of `gastown_rigs`.
     RigId
 );
 uuid_id!(
-    /// One run of an operation on a town.
+    /// The id of one operation on a town.
     OperationId
 );
 
 impl TownId {
-    /// The machine's name on Fly: `town-<32 hex>`. Unique per app among living machines (Fly), so a repeated create
-    /// cannot make a second one.
+    /// Returns the name of the machine, `town-<32 hex>`.
+    ///
+    /// Fly requires unique names among the live machines of an app, so a repeated create cannot make a second one.
     pub fn machine_name(self) -> String {
         format!("town-{}", self.0.simple())
     }
 
-    /// The volume's name on Fly: `town_<24 hex>`. Fly takes at most 30 of `a-z 0-9 _`.
+    /// Returns the name of the volume, `town_<24 hex>`. Fly accepts at most 30 characters of `a-z 0-9 _`.
     pub fn volume_name(self) -> String {
         let hex = self.0.simple().to_string();
         format!("town_{}", hex.get(..24).unwrap_or(&hex))
@@ -122,17 +123,17 @@ impl TownId {
 }
 
 text_newtype!(
-    /// The host application's id of a user: 1 to 255 printable characters, none of them white space.
+    /// The id of a user in the host application: 1 to 255 printable characters without white space.
     UserId,
     parse_user_id
 );
 text_newtype!(
-    /// Fly's id of a machine, 14 hex digits in practice: 1 to 64 of `a-z A-Z 0-9 _ -`.
+    /// The provider's id of a machine: 1 to 64 characters of `a-z A-Z 0-9 _ -`, in practice 14 hex digits.
     MachineId,
     parse_provider_id
 );
 text_newtype!(
-    /// Fly's id of a volume, `vol_` and letters in practice: 1 to 64 of `a-z A-Z 0-9 _ -`.
+    /// The provider's id of a volume: 1 to 64 characters of `a-z A-Z 0-9 _ -`, in practice `vol_` and letters.
     VolumeId,
     parse_provider_id
 );
@@ -142,7 +143,7 @@ text_newtype!(
     parse_app_name
 );
 text_newtype!(
-    /// An image a machine boots, with tag or digest: 1 to 512 printable ASCII characters.
+    /// The image that a machine boots, with tag or digest: 1 to 512 printable ASCII characters.
     ImageRef,
     parse_image
 );
@@ -182,7 +183,7 @@ fn parse_image(raw: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Refuses the empty text and one of more than `max` characters.
+/// Rejects an empty text and a text of more than `max` characters.
 pub(crate) fn bounded(raw: &str, max: usize) -> Result<(), Invalid> {
     if raw.is_empty() {
         return Err(Invalid::Empty);
@@ -193,7 +194,7 @@ pub(crate) fn bounded(raw: &str, max: usize) -> Result<(), Invalid> {
     }
 }
 
-/// Characters that reorder or hide text when shown.
+/// Returns true for characters that reorder or hide text when it is displayed.
 pub(crate) fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
 }
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_on_fly_come_from_the_town_id() {
+    fn resource_names_are_derived_from_the_town_id() {
         let town: TownId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b".parse().unwrap();
         assert_eq!(town.machine_name(), "town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b");
         assert_eq!(town.volume_name(), "town_0190a1b2c3d47e5f8a9b0c1d");
@@ -211,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn an_id_has_one_text_only() {
+    fn id_accepts_only_the_hyphenated_form() {
         for raw in ["", "nope", "{0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b}", "0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"] {
             assert_eq!(raw.parse::<TownId>(), Err(Invalid::Shape { expected: "a UUID" }), "{raw:?}");
         }
     }
 
     #[test]
-    fn texts_of_others_are_checked() {
+    fn external_ids_are_validated() {
         for (raw, ok) in [("user_abc123", true), ("", false), ("a b", false), ("a\u{202e}b", false), ("ü", true)] {
             assert_eq!(raw.parse::<UserId>().is_ok(), ok, "{raw:?}");
         }

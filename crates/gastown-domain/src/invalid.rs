@@ -1,64 +1,66 @@
-//! Why a text from outside is not a value of ours.
+//! Errors of values that come from outside and break a rule.
 
 use std::net::IpAddr;
 
-/// A value that breaks a rule. The text is for the person who sent it: it says what is wrong and what is allowed.
-/// The field it belongs to is known to the caller, who names it.
+/// A value that breaks a rule.
+///
+/// The message is for the person who sent the value. It says what is wrong and what is allowed. The caller adds the name
+/// of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invalid {
-    /// Nothing was given.
+    /// The value is empty.
     #[error("must not be empty")]
     Empty,
-    /// More characters than allowed.
+    /// The value has more characters than allowed.
     #[error("is too long: {got} characters, at most {max} are allowed")]
     TooLong {
-        /// Characters given.
+        /// The number of characters given.
         got: usize,
-        /// Characters allowed.
+        /// The number of characters allowed.
         max: usize,
     },
-    /// A character outside the allowed set.
-    #[error("contains {bad:?}, allowed are {allowed}")]
+    /// The value has a character outside the allowed set.
+    #[error("contains {bad:?}, only {allowed} are allowed")]
     Character {
-        /// The first offending character.
+        /// The first character that is not allowed.
         bad: char,
         /// The allowed set, in words.
         allowed: &'static str,
     },
-    /// The first or last character breaks the rule for edges.
+    /// The first or last character is not a letter or digit.
     #[error("must begin and end with a letter or digit")]
     Edge,
-    /// The name belongs to Gas Town itself.
+    /// The name is reserved by Gas Town.
     #[error("{word:?} is a reserved name")]
     Reserved {
         /// The reserved word.
         word: &'static str,
     },
-    /// Not one of the accepted shapes.
+    /// The value has none of the accepted forms.
     #[error("must be {expected}")]
     Shape {
-        /// What would be accepted.
+        /// The accepted form, in words.
         expected: &'static str,
     },
-    /// A URL that carries a user's password or token.
+    /// The URL contains a password or a token.
     #[error("must not contain credentials")]
     Credentials,
-    /// A host that is loopback, link-local or private.
+    /// The host is loopback, link-local or private.
     #[error("must not point to a loopback, link-local or private host")]
     PrivateHost {
-        /// The address, where the host is one.
+        /// The address, if the host is an IP address.
         address: Option<IpAddr>,
     },
-    /// Something that a program could take for an option.
+    /// A program could mistake the value for an option.
     #[error("must not start with '-'")]
     LeadingDash,
-    /// A number outside its range.
+    /// The number is outside its range.
     #[error("must be between {min} and {max}")]
     Range {
-        /// Least value.
+        /// The smallest allowed value.
         min: u64,
-        /// Greatest value.
+        /// The largest allowed value.
         max: u64,
     },
 }

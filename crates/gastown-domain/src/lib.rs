@@ -1,10 +1,10 @@
-//! What a town is: ids, names, statuses, configuration, the lifecycle plan, and the ports to the outside.
+//! The domain model of a town: ids, names, statuses, configuration, the lifecycle plan and the ports.
 //!
-//! This crate depends on no other crate of the workspace and does no I/O. Values that break a rule cannot be built here:
-//! adapters parse at the edge and the inside trusts the types.
+//! This crate depends on no other crate of the workspace and does no I/O. A value that breaks a rule cannot be
+//! constructed. Adapters parse input at the edge, and the rest of the code trusts the types.
 //!
-//! Where to start: [`plan`] is the lifecycle as one table; [`ports`] are the seams that adapters implement, each with a
-//! mockall mock behind the feature `mock`.
+//! Start reading at [`plan`], the lifecycle as one table. [`ports`] holds the traits that adapters implement. Each trait
+//! has a mockall mock behind the feature `mock`.
 
 mod backoff;
 mod config;

@@ -3,12 +3,12 @@
 use crate::Invalid;
 use crate::id::{bounded, text_newtype};
 
-/// Directory names of Gas Town itself, which no rig may take, in any case (FM-29).
+/// Directory names that Gas Town uses itself. No rig may have one of them, in any case (FM-29).
 const RESERVED_RIGS: [&str; 7] = ["hq", "mayor", "deacon", "daemon", "plugins", "settings", "logs"];
 
 text_newtype!(
-    /// A town's name: 1 to 64 of `a-z 0-9 -`, beginning and ending with a letter or digit. Unique among the living towns
-    /// of its owner.
+    /// The name of a town: 1 to 64 characters of `a-z 0-9 -` that begin and end with a letter or digit. Unique among
+    /// the live towns of its owner.
     ///
     /// ```
     /// use gastown_domain::TownName;
@@ -19,14 +19,14 @@ text_newtype!(
     parse_town_name
 );
 text_newtype!(
-    /// A rig's name: what `gt rig add` takes, 1 to 64 of `A-Z a-z 0-9 _`, not one of Gas Town's own directory names.
-    /// Unique in its town without regard to case.
+    /// The name of a rig, as `gt rig add` accepts it: 1 to 64 characters of `A-Z a-z 0-9 _`, except Gas Town's own
+    /// directory names. Unique in its town, ignoring case.
     RigName,
     parse_rig_name
 );
 
 impl RigName {
-    /// The form in which two names are compared.
+    /// Returns the form in which names are compared.
     pub fn folded(&self) -> String {
         self.as_str().to_ascii_lowercase()
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn town_names_keep_their_rule() {
+    fn town_names_are_validated() {
         let long = "a".repeat(65);
         for raw in ["a", "town-1", "0", &"a".repeat(64)] {
             assert!(raw.parse::<TownName>().is_ok(), "{raw:?}");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn rig_names_are_what_gas_town_takes() {
+    fn rig_names_are_validated() {
         for raw in ["app", "App_2", "_", "hq2"] {
             assert!(raw.parse::<RigName>().is_ok(), "{raw:?}");
         }

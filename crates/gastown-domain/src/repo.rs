@@ -1,7 +1,7 @@
-//! Git repositories and branches, as a sandbox may clone them.
+//! Git repositories and branches that a sandbox may clone.
 //!
-//! Only shape and host text are judged here: names are not resolved, so the sandbox's egress rules remain the real wall
-//! (FM-45).
+//! Only the form and the text of the host are checked. Names are not resolved, so the egress rules of the sandbox remain
+//! the actual protection (FM-45).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,19 +13,20 @@ use crate::id::{bounded, is_bidi, text_newtype};
 const SHAPES: &str = "a repository as https://host/path, ssh://user@host/path or user@host:path";
 
 text_newtype!(
-    /// A git repository on a public host: `https://…`, `ssh://…` or `user@host:path`, at most 2048 characters, without
-    /// credentials, queries or fragments; never a local path, an option or another transport.
+    /// A git repository on a public host, as `https://…`, `ssh://…` or `user@host:path`.
+    ///
+    /// At most 2048 characters. Credentials, queries, fragments, local paths, options and other transports are rejected.
     RepoUrl,
     parse_repo
 );
 text_newtype!(
-    /// A git branch by git's own ref rules (`git check-ref-format --branch`), at most 255 characters.
+    /// A git branch that follows git's ref rules (`git check-ref-format --branch`), at most 255 characters.
     Branch,
     parse_branch
 );
 
 impl Branch {
-    /// The branch where none is named.
+    /// Returns the default branch, `main`.
     pub fn main() -> Self {
         Self("main".to_owned())
     }
@@ -67,7 +68,7 @@ fn parse_url(raw: &str) -> Result<(), Invalid> {
     repository_path(url.path())
 }
 
-/// `user@host:path`, git's short form of ssh. `ext::sh -c …` and `host:path` without a user do not pass.
+/// Checks `user@host:path`, git's short form of ssh. Rejects `ext::sh -c …`, and `host:path` without a user.
 fn parse_scp(raw: &str) -> Result<(), Invalid> {
     let shape = || Invalid::Shape { expected: SHAPES };
     let (user, rest) = raw.split_once('@').ok_or_else(shape)?;
@@ -106,7 +107,7 @@ fn public_host(raw: &str) -> Result<(), Invalid> {
     if raw.starts_with('-') {
         return Err(Invalid::LeadingDash);
     }
-    // A non-special scheme leaves the host opaque, so `ssh://0x7f.1/` is judged here as a browser would read it.
+    // The host of a non-special scheme is opaque, so `ssh://0x7f.1/` is parsed here as a browser would read it.
     match Host::parse(raw).map_err(|_| Invalid::Shape { expected: SHAPES })? {
         Host::Ipv4(address) => public_address(IpAddr::V4(address)),
         Host::Ipv6(address) => public_address(IpAddr::V6(address)),
@@ -117,7 +118,7 @@ fn public_host(raw: &str) -> Result<(), Invalid> {
 fn public_name(name: &str) -> Result<(), Invalid> {
     const PRIVATE: [&str; 8] = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"];
     let last = name.rsplit('.').next().unwrap_or_default();
-    // One label alone is resolved by search domains, so it is private by construction.
+    // A single label is resolved through search domains, so it is always private.
     if PRIVATE.iter().any(|label| label.eq_ignore_ascii_case(last)) || !name.contains('.') {
         return Err(Invalid::PrivateHost { address: None });
     }
@@ -152,13 +153,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(v4) = address.to_ipv4_mapped() {
         return is_public_v4(v4);
     }
-    // 2000::/3 is what is routed; 2002::/16 and 64:ff9b::/96 carry an IPv4 address that would need judging again.
+    // Only 2000::/3 is routed. 2002::/16 and 64:ff9b::/96 embed an IPv4 address that would need another check.
     let [first, second, ..] = address.segments();
     (first & 0xe000) == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second == 0x0db8 || second == 0))
 }
 
 fn parse_branch(raw: &str) -> Result<String, Invalid> {
-    const ALLOWED: &str = "what git allows in a branch name";
+    const ALLOWED: &str = "the characters that git allows in a branch name";
     bounded(raw, 255)?;
     if raw.starts_with('-') {
         return Err(Invalid::LeadingDash);
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn public_repositories_pass() {
+    fn public_repositories_are_accepted() {
         for raw in [
             "https://git.example.com/demo/app.git",
             "https://github.com/a/b",
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_reach_a_shell_an_option_or_an_inner_host_does_not() {
+    fn shell_options_local_paths_and_private_hosts_are_rejected() {
         for raw in [
             "",
             "-b",
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_keep_gits_rules() {
+    fn branches_follow_gits_rules() {
         for raw in ["main", "feature/x", "v1.2", "a@b", "ünï"] {
             assert!(raw.parse::<Branch>().is_ok(), "{raw:?}");
         }

@@ -1,4 +1,4 @@
-//! The rig: a git repository a town works on.
+//! The rig: a git repository that a town works on.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -8,13 +8,13 @@ use crate::{Branch, RepoUrl, RigId, RigName, TownId};
 
 text_enum! {
     expected "pending, active or removing";
-    /// Where a rig stands: the column `gastown_rigs.status`.
+    /// The status of a rig, in the column `gastown_rigs.status`.
     pub enum RigStatus {
-        /// Wished; the sandbox has not confirmed it.
+        /// Accepted, but not confirmed by the sandbox yet.
         Pending = "pending",
-        /// The sandbox has it.
+        /// Confirmed by the sandbox.
         Active = "active",
-        /// To be removed; the sandbox has not confirmed that it is gone.
+        /// To be removed. The sandbox has not confirmed the removal yet.
         Removing = "removing",
     }
 }
@@ -22,20 +22,20 @@ text_enum! {
 /// A row of `gastown_rigs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rig {
-    /// Primary key.
+    /// The id and primary key.
     pub id: RigId,
-    /// The town it belongs to.
+    /// The town that the rig belongs to.
     pub town: TownId,
-    /// Its name, unique in its town without regard to case.
+    /// The name, unique in its town, ignoring case.
     pub name: RigName,
-    /// What is cloned.
+    /// The repository to clone.
     pub repo: RepoUrl,
-    /// The branch it works on.
+    /// The branch to work on.
     pub branch: Branch,
-    /// Where it stands.
+    /// The status.
     pub status: RigStatus,
-    /// What the user configured, kept as given.
+    /// The user's configuration, kept unchanged.
     pub config: Map<String, Value>,
-    /// When it was wished.
+    /// The time at which it was accepted.
     pub created_at: DateTime<Utc>,
 }

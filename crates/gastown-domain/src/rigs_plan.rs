@@ -1,40 +1,41 @@
-//! Desired and present rigs: which calls bring a sandbox in line with the table.
+//! The calls that bring the rigs of a sandbox in line with the table of rigs.
 
 use crate::{Branch, RepoUrl, Rig, RigName, RigStatus};
 
 /// A rig as a sandbox reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxRig {
-    /// Its name.
+    /// The name.
     pub name: RigName,
-    /// What was cloned.
+    /// The repository that was cloned.
     pub repo: RepoUrl,
-    /// The branch it works on.
+    /// The branch to work on.
     pub branch: Branch,
 }
 
 impl From<&Rig> for SandboxRig {
-    /// What the sandbox is asked for.
+    /// Returns the rig in the form that a sandbox accepts.
     fn from(rig: &Rig) -> Self {
         Self { name: rig.name.clone(), repo: rig.repo.clone(), branch: rig.branch.clone() }
     }
 }
 
-/// One call to make, or one fact to record.
+/// A call to a sandbox, or a fact to store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RigCall {
-    /// The sandbox lacks it: add it.
+    /// Add a rig that the sandbox lacks.
     Add(Rig),
-    /// The sandbox still has it: remove it.
+    /// Remove a rig that the sandbox still has.
     Remove(Rig),
-    /// The sandbox has it as wished: record `active`.
+    /// Store `active` for a rig that the sandbox has as desired.
     Confirm(Rig),
-    /// It is gone from the sandbox: delete the row.
+    /// Delete the row of a rig that the sandbox no longer has.
     Forget(Rig),
 }
 
-/// The calls that bring a sandbox in line, removals first so that names are free again. Rigs that only the sandbox knows
-/// are left alone: somebody made them by hand, and their work is not ours to delete.
+/// Returns the calls that bring a sandbox in line, removals first so that their names are free again.
+///
+/// Rigs that only the sandbox knows were made by hand and stay.
 pub fn rigs_plan(desired: &[Rig], present: &[SandboxRig]) -> Vec<RigCall> {
     let has = |rig: &Rig| present.iter().any(|there| there.name.folded() == rig.name.folded());
     let removals = desired
@@ -43,7 +44,7 @@ pub fn rigs_plan(desired: &[Rig], present: &[SandboxRig]) -> Vec<RigCall> {
         .map(|rig| if has(rig) { RigCall::Remove(rig.clone()) } else { RigCall::Forget(rig.clone()) });
     let additions = desired.iter().filter_map(|rig| match (rig.status, has(rig)) {
         (RigStatus::Pending | RigStatus::Active, false) => Some(RigCall::Add(rig.clone())),
-        // Added again, so that the sandbox says whether what it has is the same repository.
+        // Added again, so that the sandbox reports the different repository.
         (RigStatus::Pending, true) if differs(rig, present) => Some(RigCall::Add(rig.clone())),
         (RigStatus::Pending, true) => Some(RigCall::Confirm(rig.clone())),
         (RigStatus::Active, true) | (RigStatus::Removing, _) => None,
@@ -78,28 +79,28 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_is_brought_in_line_and_strangers_stay() {
+    fn sandbox_is_brought_in_line_and_unknown_rigs_stay() {
         let desired = [
             rig("lacking", RigStatus::Pending),
             rig("lost", RigStatus::Active),
             rig("fine", RigStatus::Active),
             rig("confirmed", RigStatus::Pending),
             rig("other", RigStatus::Pending),
-            rig("leaving", RigStatus::Removing),
+            rig("removing", RigStatus::Removing),
             rig("left", RigStatus::Removing),
         ];
         let present = [
             there("Fine", "https://github.com/a/b"),
             there("confirmed", "https://github.com/a/b"),
             there("other", "https://github.com/a/else"),
-            there("leaving", "https://github.com/a/b"),
+            there("removing", "https://github.com/a/b"),
             there("by_hand", "https://github.com/a/b"),
         ];
-        let [lacking, lost, _, confirmed, other, destroying, left] = desired.clone();
+        let [lacking, lost, _, confirmed, other, removing, left] = desired.clone();
         assert_eq!(
             rigs_plan(&desired, &present),
             [
-                RigCall::Remove(destroying),
+                RigCall::Remove(removing),
                 RigCall::Forget(left),
                 RigCall::Add(lacking),
                 RigCall::Add(lost),

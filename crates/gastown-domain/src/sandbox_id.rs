@@ -1,4 +1,4 @@
-//! The sandbox id: deterministic from user and town name, and what a tombstone makes of it.
+//! The sandbox id, derived from the user id and the town's name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,15 +7,15 @@ use sha2::{Digest as _, Sha256};
 use crate::id::{bounded, text_newtype};
 use crate::{Invalid, TownId, TownName, UserId};
 
-/// Longest id of a living town, in characters.
+/// The maximum length of a live town's id, in characters.
 const LIVING_MAX: usize = 63;
 
 text_newtype!(
-    /// A town's sandbox id, as stored: that of a living town, or that of a tombstone.
+    /// The sandbox id of a live town or of a tombstone.
     ///
-    /// The KiloClaw pattern: base64url without padding of the UTF-8 of `<user id>:<town name>`. The last `:` separates,
-    /// for a town's name has none, so no two pairs share one text. Where that would be longer than 63 characters, it is
-    /// base64url of the SHA-256 of the same text (43 characters).
+    /// It follows the KiloClaw pattern: base64url without padding of the UTF-8 of `<user id>:<town name>`. A town's name
+    /// has no `:`, so the last `:` separates the two and no two pairs share one text. If the result would exceed 63
+    /// characters, it is base64url of the SHA-256 of the same text (43 characters).
     ///
     /// ```
     /// use gastown_domain::SandboxId;
@@ -28,27 +28,28 @@ text_newtype!(
 );
 
 impl SandboxId {
-    /// The id of the living town of this user and name.
+    /// Derives the id of a live town from its owner and name.
     pub fn derive(user: &UserId, name: &TownName) -> Self {
         let text = format!("{user}:{name}");
         let plain = encode(text.as_bytes());
         if plain.len() <= LIVING_MAX { Self(plain) } else { Self(encode(&Sha256::digest(text.as_bytes()))) }
     }
 
-    /// What the tombstone of `town` keeps: `<sandbox id>~<town id>`. The column stays unique and the name is free again.
-    /// Repeating it changes nothing.
+    /// Returns the id that the tombstone of `town` keeps, `<sandbox id>~<town id>`.
+    ///
+    /// The column stays unique and the name is free again. The id of a tombstone is returned unchanged.
     #[must_use]
     pub fn tombstone(&self, town: TownId) -> Self {
         if self.is_tombstone() { self.clone() } else { Self(format!("{}~{town}", self.0)) }
     }
 
-    /// Whether this is a tombstone's id. `~` is not in the base64url alphabet.
+    /// Returns true for the id of a tombstone. `~` is not in the base64url alphabet.
     pub fn is_tombstone(&self) -> bool {
         self.0.contains('~')
     }
 }
 
-/// base64url without padding, KiloClaw's plain encoding.
+/// Encodes as base64url without padding, KiloClaw's plain encoding.
 fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -69,7 +70,7 @@ mod tests {
         SandboxId::derive(&user.parse().unwrap(), &name.parse().unwrap())
     }
 
-    /// Frozen: other services on the database compute the same ids. A change here loses towns.
+    /// The vectors are frozen. Other services on the database compute the same ids, and a change loses towns.
     #[test]
     fn vectors_are_frozen() {
         for (user, name, want) in [
@@ -77,9 +78,9 @@ mod tests {
             ("u", "a", "dTph"),
             ("müller", "t", "bcO8bGxlcjp0"),
             ("a:b", "c", "YTpiOmM"),
-            // 47 bytes: 63 characters, the longest plain one
+            // 47 bytes give 63 characters, the longest plain id.
             ("user_0123456789012345678901234567890", "0123456789", LONGEST_PLAIN),
-            // 48 bytes would be 64 characters: hashed
+            // 48 bytes would give 64 characters, so the id is hashed.
             ("user_0123456789012345678901234567890", "01234567890", FIRST_HASHED),
             ("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "production-west", HASHED),
         ] {
@@ -91,12 +92,12 @@ mod tests {
     const HASHED: &str = "WfU8-gV7HXHa9qlwALt62DG6a_Q06kSi9064_l9ITmI";
 
     #[test]
-    fn the_plain_encoding_is_kiloclaws() {
+    fn plain_encoding_matches_kiloclaw() {
         assert_eq!(encode(b"user_abc123"), "dXNlcl9hYmMxMjM");
     }
 
     #[test]
-    fn a_tombstone_gives_up_the_id_once() {
+    fn tombstone_appends_the_town_id_once() {
         let town: TownId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b".parse().unwrap();
         let dead = derive("user_abc123", "mill").tombstone(town);
         assert_eq!(dead.as_str(), "dXNlcl9hYmMxMjM6bWlsbA~0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b");

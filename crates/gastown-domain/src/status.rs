@@ -1,24 +1,24 @@
-//! A town's status and what may follow it.
+//! The status of a town and its allowed transitions.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
     expected "provisioning, running, stopped or destroyed";
-    /// Where a town stands: the column `gastown_towns.status`.
+    /// The status of a town, in the column `gastown_towns.status`.
     pub enum TownStatus {
-        /// Accepted; its machine has not run yet.
+        /// Accepted. The machine has not run yet.
         Provisioning = "provisioning",
-        /// Its machine runs and its sandbox has answered.
+        /// The machine runs and the sandbox has answered.
         Running = "running",
-        /// Its machine is off, its volume kept.
+        /// The machine is off and the volume is kept.
         Stopped = "stopped",
-        /// Soft-deleted: a tombstone.
+        /// Soft-deleted. The row is a tombstone.
         Destroyed = "destroyed",
     }
 }
 
 impl TownStatus {
-    /// Whether a row may go from this status to `next`. Staying is always allowed; nothing leaves `destroyed` (FM-16).
+    /// Returns true if a row may change from this status to `next`. A status may always stay. `destroyed` is final (FM-16).
     pub const fn may_become(self, next: Self) -> bool {
         use TownStatus::{Destroyed, Provisioning, Running, Stopped};
         match (self, next) {

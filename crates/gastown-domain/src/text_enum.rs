@@ -1,7 +1,8 @@
-//! Enums that are stored and shown as texts: one line per variant says both.
+//! Enums that are stored and shown as text, with one line per variant.
 
-/// Gives an enum its texts: `ALL`, `as_str`, `FromStr`, and serde by the same texts. A text of no variant is
-/// [`Invalid::Shape`](crate::Invalid::Shape) with `expected`.
+/// Defines an enum with `ALL`, `as_str`, `FromStr` and serde, all by the same texts.
+///
+/// An unknown text is [`Invalid::Shape`](crate::Invalid::Shape) with `expected`.
 macro_rules! text_enum {
     (
         expected $expected:literal;
@@ -14,10 +15,10 @@ macro_rules! text_enum {
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
-            /// Every variant.
+            /// All variants.
             pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
 
-            /// The text that is stored and shown.
+            /// Returns the text that is stored and shown.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }

@@ -1,4 +1,4 @@
-//! The town, as the registry remembers it.
+//! The town, as the registry stores it.
 
 use chrono::{DateTime, Utc};
 
@@ -7,36 +7,36 @@ use crate::{MachineId, Region, Rig, SandboxId, TownConfig, TownId, TownName, Tow
 /// A row of `gastown_towns`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Town {
-    /// Primary key.
+    /// The id and primary key.
     pub id: TownId,
-    /// Who owns it.
+    /// The user who owns the town.
     pub owner: UserId,
-    /// Its name, unique among the owner's living towns.
+    /// The name, unique among the owner's live towns.
     pub name: TownName,
-    /// Derived from owner and name; a tombstone keeps it with its own id behind it.
+    /// The sandbox id, derived from owner and name. A tombstone appends the town's id to it.
     pub sandbox_id: SandboxId,
-    /// Fly's machine, once made and until proven gone.
+    /// The machine, from its creation until its absence is proven.
     pub machine_id: Option<MachineId>,
-    /// Fly's volume, once made and until proven gone.
+    /// The volume, from its creation until its absence is proven.
     pub volume_id: Option<VolumeId>,
-    /// Where its volume is, or where it is wished.
+    /// The region of the volume, or the desired region before there is one.
     pub region: Option<Region>,
-    /// Where it stands.
+    /// The status.
     pub status: TownStatus,
-    /// Last confirmed sync to R2.
+    /// The time of the last confirmed sync to R2.
     pub last_r2_sync_at: Option<DateTime<Utc>>,
-    /// Last sign of life of its sandbox, by our clock.
+    /// The time of the sandbox's last heartbeat, by our clock.
     pub last_heartbeat_at: Option<DateTime<Utc>>,
-    /// What the user configured; unknown keys are kept.
+    /// The user's configuration. Unknown keys are kept.
     pub config: TownConfig,
-    /// When it was accepted.
+    /// The time at which the town was accepted.
     pub created_at: DateTime<Utc>,
-    /// When it was soft-deleted.
+    /// The time at which the town was soft-deleted.
     pub destroyed_at: Option<DateTime<Utc>>,
 }
 
 impl Town {
-    /// Whether the row is a tombstone, which every finder hides.
+    /// Returns true if the row is a tombstone. Queries for users do not return tombstones.
     pub const fn is_tombstone(&self) -> bool {
         self.destroyed_at.is_some()
     }
@@ -47,21 +47,21 @@ impl Town {
     }
 }
 
-/// A town to be accepted: inserted together with its first rigs and its create operation.
+/// A town to be accepted. It is inserted together with its first rigs and its create operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTown {
-    /// Primary key, from the port `Ids`.
+    /// The id, from the port `Ids`.
     pub id: TownId,
-    /// Who owns it.
+    /// The user who owns the town.
     pub owner: UserId,
-    /// Its name.
+    /// The name.
     pub name: TownName,
-    /// The region it is wished in.
+    /// The desired region.
     pub region: Region,
-    /// What the user configured.
+    /// The user's configuration.
     pub config: TownConfig,
-    /// Its first rigs, `pending`.
+    /// The first rigs, all `pending`.
     pub rigs: Vec<Rig>,
-    /// When it was accepted.
+    /// The time at which the town was accepted.
     pub created_at: DateTime<Utc>,
 }

@@ -105,7 +105,7 @@ fn machine(shown: &Machine) -> Told {
     }
     match sight::machine(shown) {
         Sighted::There(sighting) => Told::Ours(InventoryItem {
-            thing: ResourceId::Machine(sighting.id),
+            resource: ResourceId::Machine(sighting.id),
             name: shown.name.clone(),
             tags,
             made_at: shown.created_at,
@@ -121,7 +121,7 @@ fn volume(shown: &Volume) -> Told {
     let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Told::Nothing };
     match sight::volume(shown) {
         Sighted::There(sighting) => Told::Ours(InventoryItem {
-            thing: ResourceId::Volume(sighting.id),
+            resource: ResourceId::Volume(sighting.id),
             name: shown.name.clone(),
             tags: vec![tag],
             made_at: shown.created_at,

@@ -27,7 +27,7 @@ impl JobRun<'_> {
         work: impl Future<Output = Result<(T, Option<Alarm>), E>> + Send,
     ) -> Result<Option<T>, E> {
         let asked_at = Instant::now();
-        let claimed = self.jobs.claim_job(self.job, self.worker, self.lease, self.every).await?;
+        let claimed = self.jobs.claim(self.job, self.worker, self.lease, self.every).await?;
         let Some(lease) = claimed else { return Ok(None) };
         let result = tokio::select! {
             biased;
@@ -38,7 +38,7 @@ impl JobRun<'_> {
             result = work => result,
         };
         let (report, alarm) = result?;
-        self.jobs.end(lease, alarm).await?;
+        self.jobs.finish(lease, alarm).await?;
         Ok(Some(report))
     }
 
@@ -47,7 +47,7 @@ impl JobRun<'_> {
         loop {
             sleep(self.lease / 3).await;
             let asked_at = Instant::now();
-            match timeout_at(held_until, self.jobs.prolong(lease, self.lease)).await {
+            match timeout_at(held_until, self.jobs.renew(lease, self.lease)).await {
                 Ok(Ok(true)) => held_until = asked_at + self.lease,
                 Ok(Ok(false)) | Err(_) => return,
                 Ok(Err(error)) => {

@@ -154,7 +154,9 @@ impl Workers {
         let free = self.rig_permits.available_permits();
         // Towns that pause are found too, and must not hide the others.
         let limit = (free + self.rig_backoff.len()).min(MAX_UNAPPLIED);
-        for town in self.service.ports.store.rigs.unsettled(u32::try_from(limit).unwrap_or(u32::MAX)).await? {
+        for town in
+            self.service.ports.store.rigs.towns_with_unapplied_rigs(u32::try_from(limit).unwrap_or(u32::MAX)).await?
+        {
             if self.rig_backoff.is_pausing(town) {
                 continue;
             }

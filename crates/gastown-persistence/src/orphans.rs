@@ -25,15 +25,15 @@ const AT_ONCE: usize = 200;
 
 /// Nothing is deleted that was not seen and written down before.
 #[derive(Debug, thiserror::Error)]
-#[error("the {thing} of app {app} is not in the book of orphans")]
+#[error("the {resource} of app {app} is not in the book of orphans")]
 struct NotInTheBook {
     app: AppName,
-    thing: ResourceId,
+    resource: ResourceId,
 }
 
 #[async_trait]
 impl Orphans for Database {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         let ranges: Vec<_> = ranges(tags.iter()).into_iter().collect();
         let mut accounts = BTreeMap::new();
         for ranges in ranges.chunks(AT_ONCE) {
@@ -52,9 +52,9 @@ impl Orphans for Database {
         Ok(accounts.into_values().collect())
     }
 
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         // Each once, or a statement would touch a row twice; in one order, or two passes would wait for each other.
-        let by_key = |sighting: &ObservedOrphan| (sighting.app.clone(), sighting.item.thing.clone());
+        let by_key = |sighting: &ObservedOrphan| (sighting.app.clone(), sighting.item.resource.clone());
         let seen: BTreeMap<_, _> = seen.iter().map(|sighting| (by_key(sighting), sighting)).collect();
         let seen: Vec<_> = seen.into_values().collect();
         let mut noted = Vec::new();
@@ -64,7 +64,7 @@ impl Orphans for Database {
         Ok(each::<orphans::Entity, _, _>(&noted, orphans::Model::into_orphan))
     }
 
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
         let oldest_first = orphans::Entity::find()
             .order_by_asc(Column::FirstSeenAt)
             .order_by_asc(Column::App)
@@ -76,10 +76,10 @@ impl Orphans for Database {
         Ok((each::<orphans::Entity, _, _>(&rows, orphans::Model::into_orphan), now))
     }
 
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
+    async fn log_deletion(&self, app: &AppName, resource: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.in_tx("delete_orphan", move |tx| async move {
-            let row = dialect::locked(entry(app, thing)).one(&*tx).await?;
-            let row = row.ok_or_else(|| unwritable(NotInTheBook { app: app.clone(), thing: thing.clone() }))?;
+            let row = dialect::locked(entry(app, resource)).one(&*tx).await?;
+            let row = row.ok_or_else(|| unwritable(NotInTheBook { app: app.clone(), resource: resource.clone() }))?;
             if row.deletion_asked_at.is_some() {
                 return Ok(());
             }
@@ -92,9 +92,9 @@ impl Orphans for Database {
         .await
     }
 
-    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError> {
+    async fn close(&self, app: &AppName, resource: &ResourceId, end: OrphanEnd) -> Result<(), StoreError> {
         self.in_tx("close_orphan", move |tx| async move {
-            let Some(row) = dialect::locked(entry(app, thing)).one(&*tx).await? else { return Ok(()) };
+            let Some(row) = dialect::locked(entry(app, resource)).one(&*tx).await? else { return Ok(()) };
             let now = dialect::now(&*tx).await?;
             record(&tx, &row, CONTROL_PLANE, ("orphan_closed", end.as_str()), now).await?;
             row.delete(&*tx).await?;
@@ -110,8 +110,8 @@ async fn note(tx: &DatabaseTransaction, seen: &[&ObservedOrphan]) -> Result<Vec<
     let towns = registered(tx, seen).await?;
     let rows = seen.iter().map(|ObservedOrphan { app, item, reason }| ActiveModel {
         app: Set(app.as_str().to_owned()),
-        kind: Set(item.thing.kind().to_owned()),
-        fly_id: Set(item.thing.id().to_owned()),
+        kind: Set(item.resource.kind().to_owned()),
+        fly_id: Set(item.resource.id().to_owned()),
         name: Set(item.name.clone()),
         town_id: Set(town_of(&item.tags, &towns)),
         reason: Set(reason.as_str().to_owned()),
@@ -180,8 +180,8 @@ async fn record(
     Event::of(TownId::new(town), actor, action, outcome, at).detailed(what).record(tx).await
 }
 
-fn entry(app: &AppName, thing: &ResourceId) -> Select<orphans::Entity> {
-    let key = (app.as_str().to_owned(), thing.kind().to_owned(), thing.id().to_owned());
+fn entry(app: &AppName, resource: &ResourceId) -> Select<orphans::Entity> {
+    let key = (app.as_str().to_owned(), resource.kind().to_owned(), resource.id().to_owned());
     orphans::Entity::find_by_id(key)
 }
 

@@ -108,7 +108,7 @@ impl Rigs for Database {
     }
 
     /// In no particular order, so that towns that never settle do not keep the others waiting.
-    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
+    async fn towns_with_unapplied_rigs(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
         let ids = self.answer(unsettled(limit).into_tuple::<uuid::Uuid>().all(&self.connection)).await?;
         Ok(ids.into_iter().map(TownId::new).collect())
     }

@@ -173,14 +173,14 @@ impl gastown_town_events::Model {
 impl gastown_orphans::Model {
     pub(crate) fn into_orphan(self) -> Result<Orphan, StoreError> {
         let row = Reading { table: "gastown_orphans", id: format!("{} {} {}", self.app, self.kind, self.fly_id) };
-        let thing = match self.kind.as_str() {
+        let resource = match self.kind.as_str() {
             "machine" => ResourceId::Machine(row.parsed("fly_id", &self.fly_id)?),
             "volume" => ResourceId::Volume(row.parsed("fly_id", &self.fly_id)?),
             _ => return Err(row.corrupt("kind", Invalid::Shape { expected: "machine or volume" })),
         };
         Ok(Orphan {
             app: row.parsed("app", &self.app)?,
-            thing,
+            resource,
             name: self.name,
             reason: row.parsed("reason", &self.reason)?,
             first_seen_at: self.first_seen_at,
@@ -192,10 +192,10 @@ impl gastown_orphans::Model {
 }
 
 impl gastown_passes::Model {
-    pub(crate) fn into_state(self, pass: SingletonJob) -> Result<JobState, StoreError> {
+    pub(crate) fn into_state(self, job: SingletonJob) -> Result<JobState, StoreError> {
         let row = Reading { table: "gastown_passes", id: &self.pass };
         let alarm = row.parsed_if_any("alarm", self.alarm.as_deref())?;
-        Ok(JobState { pass, ended_at: self.ended_at, alarm })
+        Ok(JobState { job, ended_at: self.ended_at, alarm })
     }
 }
 

@@ -140,9 +140,9 @@ mod tests {
     fn what_a_sandbox_gives_as_its_reason_is_cleaned() {
         let body = r#"{"error":{"code":"rig_refused","message":"no\nsuch https://u:p@github.com/x"}}"#;
         let refused = judge(Asked::AddRig, &Reply { status: 422, body: body.into() }).unwrap_err();
-        assert_eq!(refused.to_string(), "the sandbox refuses the rig: no such https://***@github.com/x");
+        assert_eq!(refused.to_string(), "sandbox refused the rig: no such https://***@github.com/x");
         let body = r#"{"error":{"code":"rig_in_use","message":"m","inTheWay":["a\u0000b","",  "c"]}}"#;
         let stopped = judge(Asked::RemoveRig, &Reply { status: 409, body: body.into() }).unwrap_err();
-        assert_eq!(stopped.to_string(), "something is in the rig's way: a b, c");
+        assert_eq!(stopped.to_string(), "rig is in use: a b, c");
     }
 }

@@ -1,6 +1,7 @@
-//! What at Fly belongs to whom: from what a thing says of itself and what the registry says, whether a row accounts for it.
+//! The ownership rule: decides from a resource's own tags and the registry's records whether a row accounts for it.
 //!
-//! Pure. Nothing is an orphan by one sign alone, and nothing whose town is on its way is judged at all (FM-55).
+//! The rule is pure. No single sign makes a resource an orphan, and resources of a town with an operation in flight are
+//! never orphans (FM-55).
 
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use crate::text_enum::text_enum;
 use crate::{Invalid, MachineId, TownId, TownStatus, VolumeId};
 
-/// A machine or a volume.
+/// The id of a machine or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResourceId {
     /// A machine.
@@ -20,7 +21,7 @@ pub enum ResourceId {
 }
 
 impl ResourceId {
-    /// `machine` or `volume`.
+    /// Returns `machine` or `volume`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Machine(_) => "machine",
@@ -28,7 +29,7 @@ impl ResourceId {
         }
     }
 
-    /// Fly's id.
+    /// Returns the provider's id.
     pub fn id(&self) -> &str {
         match self {
             Self::Machine(id) => id.as_str(),
@@ -43,35 +44,37 @@ impl std::fmt::Display for ResourceId {
     }
 }
 
-/// Which town a thing says it is of. A volume's name has room for the first 24 of the id's 32 hex digits only.
+/// A reference from a resource to its town, read from its metadata or name.
+///
+/// A volume's name has room for only the first 24 of the id's 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TownTag {
-    /// Its whole id, from a machine's metadata or name.
+    /// The whole id, from a machine's metadata or name.
     Whole(TownId),
-    /// The lowest id that a volume of this name may be of.
+    /// The lowest town id that the volume's name matches.
     Prefix(TownId),
 }
 
 impl TownTag {
-    /// What a machine's name says: `town-<32 hex>`.
+    /// Reads the tag from a machine's name, `town-<32 hex>`.
     pub fn of_machine_name(name: &str) -> Option<Self> {
         let digits = hex(name.strip_prefix("town-")?, 32)?;
         Uuid::from_str(digits).ok().map(TownId::new).map(Self::Whole)
     }
 
-    /// What a volume's name says: `town_<24 hex>`.
+    /// Reads the tag from a volume's name, `town_<24 hex>`.
     pub fn of_volume_name(name: &str) -> Option<Self> {
         let digits = hex(name.strip_prefix("town_")?, 24)?;
         Uuid::from_str(&format!("{digits}00000000")).ok().map(TownId::new).map(Self::Prefix)
     }
 
-    /// Whether a town may be the one.
+    /// Returns true if the tag matches this town.
     pub fn names(self, town: TownId) -> bool {
         let (first, last) = self.range();
         (first..=last).contains(&town.as_uuid())
     }
 
-    /// The first and the last id that it may name.
+    /// Returns the first and the last town id that the tag matches.
     pub fn range(self) -> (Uuid, Uuid) {
         match self {
             Self::Whole(town) => (town.as_uuid(), town.as_uuid()),
@@ -83,7 +86,7 @@ impl TownTag {
     }
 }
 
-/// Exactly so many lower-case hex digits.
+/// Returns `digits` if they are exactly `count` lower-case hex digits.
 fn hex(digits: &str, count: usize) -> Option<&str> {
     let fits = digits.len() == count && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     fits.then_some(digits)
@@ -92,93 +95,94 @@ fn hex(digits: &str, count: usize) -> Option<&str> {
 impl FromStr for TownTag {
     type Err = Invalid;
 
-    /// What the metadata `gastown_town_id` says.
+    /// Reads the tag from the metadata `gastown_town_id`.
     fn from_str(raw: &str) -> Result<Self, Invalid> {
         raw.parse().map(Self::Whole)
     }
 }
 
-/// A thing at Fly that carries our name or metadata.
+/// A machine or volume at the provider that carries our name or metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryItem {
-    /// What it is.
-    pub thing: ResourceId,
-    /// Its name at Fly.
+    /// The id of the resource.
+    pub resource: ResourceId,
+    /// The name at the provider.
     pub name: String,
-    /// Every town it says it is of: by its metadata, by its name. Never empty.
+    /// The towns that its metadata and its name refer to. Never empty.
     pub tags: Vec<TownTag>,
-    /// When Fly made it, where it says so.
+    /// The time of creation, if the provider reports it.
     pub made_at: Option<DateTime<Utc>>,
-    /// Of a volume: the machine that holds it, as far as Fly says.
+    /// The machine that a volume is attached to, if the provider reports one.
     pub held_by: Option<MachineId>,
-    /// Its deletion is under way.
+    /// True while the provider deletes the resource.
     pub destroying: bool,
 }
 
-/// What the registry says of a town.
+/// The part of a town's row that decides about ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TownRecord {
     /// The town.
     pub town: TownId,
-    /// Where it stands.
+    /// The status of the town.
     pub status: TownStatus,
-    /// The machine its row names.
+    /// The machine that the row names.
     pub machine: Option<MachineId>,
-    /// The volume its row names.
+    /// The volume that the row names.
     pub volume: Option<VolumeId>,
-    /// Whether an operation is in flight: then whatever there is of the town is being seen to.
+    /// True while an operation is in flight. The operation then owns every resource of the town.
     pub in_flight: bool,
 }
 
 text_enum! {
     expected "a known reason";
-    /// Why nobody accounts for a thing.
+    /// The reason why no row accounts for a resource.
     pub enum OrphanReason {
-        /// No town of the registry, living or destroyed, is the one it names.
+        /// The registry has no town, live or destroyed, that the tags match.
         NoTown = "no_town",
-        /// Its town was destroyed, and its row names it no more.
+        /// The town was destroyed and its row no longer names the resource.
         TownDestroyed = "town_destroyed",
-        /// Its town lives, with another machine or volume. Reported, never deleted by itself: it may hold data, or be an
-        /// operator's.
+        /// The town is live and has another machine or volume. The resource is reported but never deleted automatically.
+        /// It may hold data, or an operator may have made it.
         Second = "second",
     }
 }
 
 impl OrphanReason {
-    /// Whether it may be deleted without an operator's word.
+    /// Returns true if the orphan may be deleted without an operator.
     pub const fn may_be_deleted(self) -> bool {
         matches!(self, Self::NoTown | Self::TownDestroyed)
     }
 }
 
-/// Whether a row accounts for a thing.
+/// The verdict on a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ownership {
-    /// A row names it, or an operation in flight sees to it.
+    /// A row names the resource, or an operation in flight owns it.
     AccountedFor,
-    /// It cannot be said: a living town that names none of its kind will find it by its name.
+    /// Not decided. A live town that names no resource of this kind may still find it by its name.
     Undecided,
-    /// No row does.
+    /// No row accounts for the resource.
     Orphan(OrphanReason),
 }
 
-/// Judges a thing by the accounts of every town that its tags may name.
-pub fn ownership(item: &InventoryItem, accounts: &[TownRecord]) -> Ownership {
-    let named = accounts.iter().filter(|account| item.tags.iter().any(|tag| tag.names(account.town)));
-    // The kindest word counts: tags that name two towns are no reason to take a thing from either.
-    named
-        .map(|account| by_account(item, account))
-        .min_by_key(|ownership| kindness(*ownership))
+/// Decides whether one of the records accounts for a resource. `records` holds every town that its tags may match.
+pub fn ownership(item: &InventoryItem, records: &[TownRecord]) -> Ownership {
+    let matching = records.iter().filter(|record| item.tags.iter().any(|tag| tag.names(record.town)));
+    // The most protective verdict wins: tags of two towns must not take the resource from either.
+    matching
+        .map(|record| ownership_by(item, record))
+        .min_by_key(|ownership| severity(*ownership))
         .unwrap_or(Ownership::Orphan(OrphanReason::NoTown))
 }
 
-fn by_account(item: &InventoryItem, account: &TownRecord) -> Ownership {
-    let (is_named, names_another) = match &item.thing {
-        ResourceId::Machine(id) => (account.machine.as_ref() == Some(id), account.machine.is_some()),
-        ResourceId::Volume(id) => (account.volume.as_ref() == Some(id), account.volume.is_some()),
+/// Returns the verdict according to one town.
+fn ownership_by(item: &InventoryItem, record: &TownRecord) -> Ownership {
+    let (is_named, names_another) = match &item.resource {
+        ResourceId::Machine(id) => (record.machine.as_ref() == Some(id), record.machine.is_some()),
+        ResourceId::Volume(id) => (record.volume.as_ref() == Some(id), record.volume.is_some()),
     };
-    match account.status {
-        _ if is_named || account.in_flight => Ownership::AccountedFor,
+    match record.status {
+        _ if is_named || record.in_flight => Ownership::AccountedFor,
         TownStatus::Destroyed => Ownership::Orphan(OrphanReason::TownDestroyed),
         TownStatus::Provisioning => Ownership::Undecided,
         TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::Second),
@@ -186,7 +190,8 @@ fn by_account(item: &InventoryItem, account: &TownRecord) -> Ownership {
     }
 }
 
-const fn kindness(ownership: Ownership) -> u8 {
+/// Orders verdicts, the most protective first.
+const fn severity(ownership: Ownership) -> u8 {
     match ownership {
         Ownership::AccountedFor => 0,
         Ownership::Undecided => 1,
@@ -205,24 +210,24 @@ mod tests {
 
     fn machine(id: &str) -> InventoryItem {
         let tags = vec![TownTag::Whole(town())];
-        let thing = ResourceId::Machine(id.parse().unwrap());
-        InventoryItem { thing, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
+        let resource = ResourceId::Machine(id.parse().unwrap());
+        InventoryItem { resource, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
     fn volume(id: &str) -> InventoryItem {
         let tags = vec![TownTag::of_volume_name(&town().volume_name()).unwrap()];
-        let thing = ResourceId::Volume(id.parse().unwrap());
-        InventoryItem { thing, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
+        let resource = ResourceId::Volume(id.parse().unwrap());
+        InventoryItem { resource, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
     }
 
-    fn account(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> TownRecord {
+    fn record(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> TownRecord {
         let machine = machine.map(|id| id.parse().unwrap());
         let volume = volume.map(|id| id.parse().unwrap());
         TownRecord { town: town(), status, machine, volume, in_flight: false }
     }
 
     #[test]
-    fn names_at_fly_lead_back_to_their_town() {
+    fn tags_are_read_from_resource_names() {
         assert_eq!(TownTag::of_machine_name(&town().machine_name()), Some(TownTag::Whole(town())));
         let tag = TownTag::of_volume_name(&town().volume_name()).unwrap();
         assert!(tag.names(town()));
@@ -238,21 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_row_names_is_accounted_for() {
-        let running = account(TownStatus::Running, Some("m1"), Some("vol_1"));
+    fn resource_that_a_row_names_is_accounted_for() {
+        let running = record(TownStatus::Running, Some("m1"), Some("vol_1"));
         assert_eq!(ownership(&machine("m1"), std::slice::from_ref(&running)), Ownership::AccountedFor);
         assert_eq!(ownership(&volume("vol_1"), std::slice::from_ref(&running)), Ownership::AccountedFor);
-        // A tombstone that names it is still removing it.
-        let destroying = account(TownStatus::Destroyed, Some("m1"), None);
+        // A tombstone keeps an id until the resource is deleted.
+        let destroying = record(TownStatus::Destroyed, Some("m1"), None);
         assert_eq!(ownership(&machine("m1"), &[destroying]), Ownership::AccountedFor);
     }
 
     #[test]
-    fn what_no_row_names_is_an_orphan() {
+    fn resource_that_no_row_names_is_an_orphan() {
         assert_eq!(ownership(&machine("m1"), &[]), Ownership::Orphan(OrphanReason::NoTown));
-        let destroyed = account(TownStatus::Destroyed, None, None);
+        let destroyed = record(TownStatus::Destroyed, None, None);
         assert_eq!(ownership(&volume("vol_1"), &[destroyed]), Ownership::Orphan(OrphanReason::TownDestroyed));
-        let running = account(TownStatus::Running, Some("m1"), Some("vol_1"));
+        let running = record(TownStatus::Running, Some("m1"), Some("vol_1"));
         let second = Ownership::Orphan(OrphanReason::Second);
         assert_eq!(ownership(&machine("m2"), std::slice::from_ref(&running)), second);
         assert_eq!(ownership(&volume("vol_2"), &[running]), second);
@@ -260,24 +265,24 @@ mod tests {
     }
 
     #[test]
-    fn a_town_that_something_happens_to_is_not_judged() {
+    fn resources_of_a_busy_or_incomplete_town_are_no_orphans() {
         for status in TownStatus::ALL {
-            let busy = TownRecord { in_flight: true, ..account(status, None, None) };
+            let busy = TownRecord { in_flight: true, ..record(status, None, None) };
             assert_eq!(ownership(&machine("m1"), &[busy]), Ownership::AccountedFor, "{status}");
         }
-        let coming = account(TownStatus::Provisioning, None, None);
+        let coming = record(TownStatus::Provisioning, None, None);
         assert_eq!(ownership(&machine("m1"), &[coming]), Ownership::Undecided);
-        let without = account(TownStatus::Stopped, None, Some("vol_1"));
+        let without = record(TownStatus::Stopped, None, Some("vol_1"));
         assert_eq!(ownership(&machine("m1"), &[without]), Ownership::Undecided);
     }
 
     #[test]
-    fn of_two_towns_that_a_thing_names_the_kinder_word_counts() {
+    fn most_protective_verdict_wins_when_tags_match_two_towns() {
         let other: TownId = "0190a1b2-0000-7e5f-8a9b-0c1d2e3f4a5b".parse().unwrap();
         let mut item = machine("m1");
         item.tags.push(TownTag::Whole(other));
-        let destroyed = account(TownStatus::Destroyed, None, None);
-        let living = TownRecord { town: other, ..account(TownStatus::Running, Some("m1"), None) };
+        let destroyed = record(TownStatus::Destroyed, None, None);
+        let living = TownRecord { town: other, ..record(TownStatus::Running, Some("m1"), None) };
         assert_eq!(ownership(&item, &[destroyed, living]), Ownership::AccountedFor);
     }
 }

@@ -1,4 +1,4 @@
-//! Time, ids and randomness: arguments, so that tests are exact.
+//! Time, ids and randomness as ports, so that tests are exact.
 
 use chrono::{DateTime, Utc};
 
@@ -7,24 +7,24 @@ use crate::{OperationId, RigId, TownId};
 /// The wall clock.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// Now, in whole microseconds, as the databases keep it.
+    /// Returns the time in whole microseconds, the precision of both databases.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// Fresh ids.
+/// A source of unique ids.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait Ids: Send + Sync {
-    /// An id no town has had.
+    /// Returns an unused town id.
     fn town(&self) -> TownId;
-    /// An id no rig has had.
+    /// Returns an unused rig id.
     fn rig(&self) -> RigId;
-    /// An id no operation has had.
+    /// Returns an unused operation id.
     fn operation(&self) -> OperationId;
 }
 
-/// Randomness for jitter; nothing secret comes from it.
+/// Randomness for jitter. Nothing secret is derived from it.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait Jitter: Send + Sync {
-    /// A number in `0.0..1.0`.
+    /// Returns a number in `0.0..1.0`.
     fn fraction(&self) -> f64;
 }

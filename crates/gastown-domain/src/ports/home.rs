@@ -1,4 +1,4 @@
-//! What sandboxes call home for.
+//! The calls that sandboxes make to the control plane.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -6,27 +6,29 @@ use secrecy::SecretString;
 use super::{GatewayToken, StoreError};
 use crate::{Failure, TownId};
 
-/// Why a sandbox's call is refused.
+/// A refused call of a sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// The key is not the town's, or there is no such living town: not told apart.
-    #[error("the key is not the town's")]
+    /// The key does not belong to the town, or there is no such live town. Callers cannot distinguish the two.
+    #[error("key does not belong to the town")]
     Unauthorized,
-    /// A token could not be made.
-    #[error("no token could be made")]
+    /// A token could not be created.
+    #[error("failed to create token")]
     NoToken(Failure),
-    /// The registry.
-    #[error("the registry failed")]
+    /// The registry returned an error.
+    #[error("registry failed")]
     Store(#[source] StoreError),
 }
 
-/// The calls of sandboxes. Each is bound to the town's own key and its row; none changes a town's status (FM-36).
+/// The calls of sandboxes.
+///
+/// Each is bound to the town's own key and row. None of them changes the status of a town (FM-36).
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait HomeCalls: Send + Sync {
-    /// Records a sign of life, by our clock.
+    /// Records a heartbeat, by our clock.
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError>;
 
-    /// A fresh gateway token for a living town.
+    /// Returns a new gateway token for a live town.
     async fn refresh_token(&self, town: TownId, key: SecretString) -> Result<GatewayToken, HomeError>;
 }

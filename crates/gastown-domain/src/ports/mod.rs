@@ -1,57 +1,65 @@
-//! The seams to the outside, in the domain's words: object-safe traits, each with a mockall mock behind the feature
-//! `mock`. Adapters implement them; the orchestrator and the HTTP adapter see nothing else.
+//! The ports: object-safe traits for everything outside the domain.
 //!
-//! Which crate implements what: persistence [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`],
-//! [`SingletonJobs`], [`Operator`], [`Users`], [`Readiness`]; fly [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`];
-//! sandbox [`Sandboxes`]; jwt [`TokenMint`], [`UserTokens`]; secrets [`Sealer`], [`TownKeys`]; orchestrator [`Towns`],
-//! [`HomeCalls`]; the server [`Clock`], [`Ids`], [`Jitter`].
+//! Adapters implement them. The orchestrator and the HTTP adapter depend only on these traits. Each trait has a mockall
+//! mock behind the feature `mock`.
+//!
+//! Implementations by crate:
+//!
+//! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
+//!   [`Users`], [`Readiness`]
+//! - fly: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`]
+//! - sandbox: [`Sandboxes`]
+//! - jwt: [`TokenMint`], [`UserTokens`]
+//! - secrets: [`Sealer`], [`TownKeys`]
+//! - orchestrator: [`Towns`], [`HomeCalls`]
+//! - server: [`Clock`], [`Ids`], [`Jitter`]
 
 mod clock;
+mod drift_checks;
 mod home;
-mod inspections;
+mod idempotency;
 mod inventory;
 mod lines;
 mod operations;
 mod operator;
 mod orphans;
-mod passes;
 mod provider;
 mod registry;
 mod sandboxes;
 mod secrets;
+mod singleton_jobs;
 mod store;
 mod tokens;
 mod towns;
 mod users;
 
 pub use clock::{Clock, Ids, Jitter};
+pub use drift_checks::{DriftChecks, DriftRecord};
 pub use home::{HomeCalls, HomeError};
-pub use inspections::{DriftChecks, DriftRecord};
+pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, Inventory};
 pub use lines::{Line, Lines};
 pub use operations::{NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId};
 pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
-pub use passes::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use provider::{
     Action, Apps, Awaited, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec, Volumes,
 };
 pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
+pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
-pub use towns::{
-    AddRig, CreateTown, IdempotencyKey, RemoveRig, RequestFingerprint, RigRemoval, TownError, TownReport, Towns,
-};
+pub use towns::{AddRig, CreateTown, RemoveRig, RigRemoval, TownError, TownReport, Towns};
 pub use users::{Readiness, User, Users};
 
 #[cfg(any(test, feature = "mock"))]
 pub use clock::{MockClock, MockIds, MockJitter};
 #[cfg(any(test, feature = "mock"))]
-pub use home::MockHomeCalls;
+pub use drift_checks::MockDriftChecks;
 #[cfg(any(test, feature = "mock"))]
-pub use inspections::MockDriftChecks;
+pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
 #[cfg(any(test, feature = "mock"))]
@@ -63,8 +71,6 @@ pub use operator::MockOperator;
 #[cfg(any(test, feature = "mock"))]
 pub use orphans::MockOrphans;
 #[cfg(any(test, feature = "mock"))]
-pub use passes::MockSingletonJobs;
-#[cfg(any(test, feature = "mock"))]
 pub use provider::{MockApps, MockMachines, MockVolumes};
 #[cfg(any(test, feature = "mock"))]
 pub use registry::{MockRegistry, MockRigs};
@@ -73,11 +79,13 @@ pub use sandboxes::MockSandboxes;
 #[cfg(any(test, feature = "mock"))]
 pub use secrets::{MockSealer, MockTownKeys};
 #[cfg(any(test, feature = "mock"))]
+pub use singleton_jobs::MockSingletonJobs;
+#[cfg(any(test, feature = "mock"))]
 pub use tokens::{MockTokenMint, MockUserTokens};
 #[cfg(any(test, feature = "mock"))]
 pub use towns::MockTowns;
 #[cfg(any(test, feature = "mock"))]
 pub use users::{MockReadiness, MockUsers};
 
-/// A cause that a port keeps and does not look into.
+/// The cause of an error, as an opaque source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -1,4 +1,4 @@
-//! What an operator sees and may do without touching the database by hand.
+//! Reads and actions of an operator, so that none of them needs manual SQL.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -6,94 +6,96 @@ use chrono::{DateTime, Utc};
 use super::{NewOperation, Orphan, Requested, StoreError, TownHealth, WorkerId};
 use crate::{Operation, OperationId, Rig, Town, TownId, UserId};
 
-/// An operation in flight, and who drives it.
+/// An operation in flight, with its town's owner and its lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldOperation {
-    /// The row.
+    /// The operation.
     pub operation: Operation,
-    /// Whose town it is.
+    /// The owner of the town.
     pub owner: UserId,
-    /// The process that holds it.
+    /// The worker that holds the lease.
     pub held_by: Option<WorkerId>,
-    /// Until when, by the database's clock.
+    /// The expiry of the lease, by the database's clock.
     pub lease_expires_at: Option<DateTime<Utc>>,
 }
 
-/// A row of a town that is there and cannot be read: somebody has to mend it.
+/// A row that exists but cannot be read and must be repaired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{which}")]
 pub struct Unreadable {
     /// The town.
     pub town: TownId,
-    /// Which row, and what of it.
+    /// The row and the column.
     pub which: String,
 }
 
-/// What could be read, or which row could not.
+/// A value that was read, or the row that could not be read.
 pub type Readable<T> = Result<T, Unreadable>;
 
-/// Something that happened to a town.
+/// An event in the history of a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TownEvent {
-    /// When.
+    /// The time of the event.
     pub at: DateTime<Utc>,
-    /// Who asked for it or did it.
+    /// The user, operator or component that caused it.
     pub actor: String,
-    /// What: the kind of an operation, a drift, …
+    /// The action, such as the kind of an operation, or `drift`.
     pub action: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: String,
-    /// The code of the failure, where it failed.
+    /// The code of the failure, if it failed.
     pub error: Option<String>,
-    /// The operation it belongs to.
+    /// The operation that the event belongs to.
     pub operation: Option<OperationId>,
 }
 
-/// Everything that is known of a town, as far as its rows can be read.
+/// All readable rows of a town.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TownDetails {
-    /// The row, living or tombstone.
+    /// The row of the town, live or tombstone.
     pub town: Town,
-    /// Its rigs.
+    /// The rigs.
     pub rigs: Vec<Rig>,
-    /// Its health.
+    /// The health.
     pub health: Readable<TownHealth>,
-    /// What is in flight.
+    /// The operation in flight.
     pub operation: Option<Readable<HeldOperation>>,
-    /// What happened last, newest first.
+    /// The latest events, newest first.
     pub events: Vec<TownEvent>,
-    /// What of it was seen at Fly and belongs to no row.
+    /// The orphans of the town.
     pub orphans: Vec<Orphan>,
-    /// Rigs, events and orphans that are left out because they cannot be read.
+    /// The rigs, events and orphans that are missing above because they cannot be read.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// What became of an operator's wish to try again.
+/// The result of an operator's retry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
-    /// It is due now, its failures forgotten; whoever holds it goes on, else the next sweep takes it.
+    /// The operation is due now and its failures are reset. A current holder continues, otherwise the next sweep takes it.
     Due(Box<Operation>),
-    /// There is nothing to try again.
+    /// The town has no operation in flight.
     NothingInFlight,
     /// There is no such town.
     NotFound,
 }
 
-/// The operator's way in.
+/// The operator's access to the registry.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Operator: Send + Sync {
-    /// Every operation in flight, most failed attempts first, then oldest first; at most `limit`.
+    /// Returns at most `limit` operations in flight, most failed attempts first, then oldest first.
     async fn operations(&self, limit: u32) -> Result<Vec<Readable<HeldOperation>>, StoreError>;
 
-    /// Everything about one town, with at most `events` events. Only the town's own row must be readable.
+    /// Returns all rows of one town, with at most `events` events. Only the town's own row must be readable.
     async fn town_details(&self, town: TownId, events: u32) -> Result<Option<TownDetails>, StoreError>;
 
-    /// Makes the town's operation due now and forgets its failed attempts; an event says that the operator `actor` did so.
+    /// Makes the town's operation due now, resets its failed attempts, and records an event with the operator `actor`.
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError>;
 
-    /// The destroy of [`super::Operations::request`], of whomever the town is; an event says that the operator `actor`
-    /// asked for it. [`NewOperation::requested_by`] is the town's owner. A tombstone that still holds an id of Fly's and has
-    /// nothing in flight is removed again. An operation that cannot be read gives way: it counts as pre-empted.
+    /// Requests a destroy as [`super::Operations::request`] does, of any owner's town.
+    ///
+    /// [`NewOperation::requested_by`] is the town's owner, and the event names the operator `actor`. A tombstone that still
+    /// holds a resource id and has no operation in flight is destroyed again. An operation that cannot be read is replaced
+    /// and counts as pre-empted.
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
 }

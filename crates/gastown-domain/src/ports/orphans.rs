@@ -1,4 +1,4 @@
-//! The book of what was seen at Fly and no row accounts for: an orphan that costs money has a row here.
+//! Orphan records: one row for each resource at the provider that no town's row accounts for.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,66 +7,67 @@ use super::StoreError;
 use crate::text_enum::text_enum;
 use crate::{AppName, InventoryItem, OrphanReason, ResourceId, TownRecord, TownTag};
 
-/// An orphan, as a pass saw it.
+/// An orphan, as one sweep observed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedOrphan {
-    /// Where.
+    /// The app of the resource.
     pub app: AppName,
-    /// What.
+    /// The resource.
     pub item: InventoryItem,
-    /// Why nobody accounts for it.
+    /// The reason why no row accounts for it.
     pub reason: OrphanReason,
 }
 
-/// An orphan in the book.
+/// An orphan record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// Where.
+    /// The app of the resource.
     pub app: AppName,
-    /// What.
-    pub thing: ResourceId,
-    /// Its name at Fly.
+    /// The id of the resource.
+    pub resource: ResourceId,
+    /// The name at the provider.
     pub name: String,
-    /// Why nobody accounts for it.
+    /// The reason why no row accounts for it.
     pub reason: OrphanReason,
-    /// When a pass first saw it as an orphan, by the database's clock. Seen as something else in between, it begins anew.
+    /// The first sweep that observed it with this reason, by the database's clock. A new reason starts anew.
     pub first_seen_at: DateTime<Utc>,
-    /// When a pass last saw it.
+    /// The last sweep that observed it.
     pub last_seen_at: DateTime<Utc>,
-    /// In how many passes.
+    /// The number of sweeps that observed it.
     pub times_seen: u32,
-    /// When its deletion was first asked for.
+    /// The time of the first request to delete it.
     pub deletion_asked_at: Option<DateTime<Utc>>,
 }
 
 text_enum! {
     expected "a known end of an orphan";
-    /// How an orphan leaves the book.
+    /// The reason for closing an orphan record.
     pub enum OrphanEnd {
-        /// A row accounts for it again.
+        /// A row accounts for the resource again.
         AccountedFor = "accounted_for",
-        /// It is proven gone.
+        /// The absence of the resource is proven.
         Gone = "gone",
     }
 }
 
-/// The book of orphans.
+/// The orphan records.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Orphans: Send + Sync {
-    /// The rows of the towns that these tags name, living and tombstones, in no order; tags of no town are left out.
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError>;
+    /// Returns the records of all towns that match one of these tags, live and tombstones, in no order.
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError>;
 
-    /// Writes down what a pass saw and answers the book's entries of it. One whose reason changed begins anew.
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError>;
+    /// Records what a sweep observed and returns the records. A record whose reason changed starts anew.
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError>;
 
-    /// Every orphan in the book, oldest first, and the database's time.
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError>;
+    /// Returns every orphan record, oldest first, and the database's time.
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError>;
 
-    /// Writes down, before it is asked for, that an orphan's deletion is. `actor` is who decided it; an event of the town
-    /// says so where there is such a town.
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError>;
+    /// Records that an orphan is about to be deleted. Called before the request to the provider.
+    ///
+    /// `actor` decided on the deletion. If the town exists, its history gets an event.
+    async fn log_deletion(&self, app: &AppName, resource: &ResourceId, actor: &str) -> Result<(), StoreError>;
 
-    /// Takes an orphan out of the book.
-    async fn close(&self, app: &AppName, thing: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;
+    /// Closes an orphan record.
+    async fn close(&self, app: &AppName, resource: &ResourceId, end: OrphanEnd) -> Result<(), StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Towns and rigs, as they are remembered.
+//! The registry of towns and rigs.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,80 +11,82 @@ use crate::{AgreeingObservations, Drift, NewTown, OperationId, Rig, RigId, RigSt
 pub struct NewCreate {
     /// The town and its first rigs.
     pub town: NewTown,
-    /// Its create.
+    /// The create operation.
     pub operation: NewOperation,
-    /// The request's idempotency key and what it asked for.
+    /// The idempotency key and the fingerprint of the request.
     pub keyed: Option<KeyedRequest>,
-    /// How many living towns its owner may have, this one included; counted in the same transaction (FM-54).
+    /// The maximum number of live towns of the owner, including this one. Checked in the same transaction (FM-54).
     pub max_towns: u32,
 }
 
 /// A request that may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyedRequest {
-    /// What its repeats carry too.
+    /// The key, shared by all repeats.
     pub key: IdempotencyKey,
-    /// What it asks for: a repeat asks for the same.
+    /// The content of the request. A repeat must have the same.
     pub fingerprint: RequestFingerprint,
 }
 
-/// What became of an accepted create.
+/// The result of an accepted create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AcceptedCreate {
     /// Town, rigs and operation were inserted in one transaction.
     Inserted,
-    /// The same owner used the idempotency key before, for the same request.
+    /// The same owner already used the idempotency key for the same request.
     Known {
-        /// That town, living or not.
+        /// The town of the first request, live or not.
         town: TownId,
-        /// Its create, in flight or ended.
+        /// The create operation of the first request, in flight or ended.
         operation: OperationId,
     },
 }
 
-/// What is known of a town's health.
+/// The health of a town.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TownHealth {
-    /// Failed checks in a row.
+    /// The number of consecutive failed checks.
     pub failures: u32,
-    /// Restarts within the window.
+    /// The number of restarts within the window.
     pub restarts: u32,
-    /// When the window of restarts began.
+    /// The start of the window of restarts.
     pub window_started_at: Option<DateTime<Utc>>,
     /// The last report of the sandbox, by our clock.
     pub last_report_at: Option<DateTime<Utc>>,
-    /// When the town was last compared with Fly, by the database's clock.
+    /// The last drift check, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
-    /// What looks unlike the row, but has not been seen often enough to be believed.
+    /// Observations that differ from the row, but are too few to be confirmed.
     pub suspicion: Option<AgreeingObservations>,
-    /// What happened behind our back, and when it was believed; until an operation or a look puts it right.
+    /// A confirmed external change and the time of its confirmation. An operation or a drift check clears it.
     pub drift: Option<(Drift, DateTime<Utc>)>,
 }
 
-/// The towns. Finders for users take the owner and hide tombstones.
+/// The towns. Queries for users are restricted to the owner and never return tombstones.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// Inserts the town (`provisioning`), its first rigs (`pending`) and its create operation in one transaction, and
-    /// records who asked. With an idempotency key, a repeat by the same owner answers [`AcceptedCreate::Known`].
+    /// Inserts a town (`provisioning`), its first rigs (`pending`), its create operation and an event in one transaction.
+    ///
+    /// A repeat with the same idempotency key by the same owner returns [`AcceptedCreate::Known`].
     ///
     /// Errors: `TownNameTaken`, `TooManyTowns`, `KeyReused` (same key, other request), `UserUnknown`.
     async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError>;
 
-    /// The owner's living town of this id.
+    /// Returns the owner's live town with this id.
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError>;
 
-    /// The owner's living towns, oldest first.
+    /// Returns the owner's live towns, oldest first.
     async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError>;
 
-    /// The town of this id, living or tombstone, for drivers and sandboxes.
+    /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
 
-    /// Records a sign of life of a living town, in its row and its health, never moving a time backwards; answers whether
-    /// there is such a town.
+    /// Records a heartbeat of a live town in its row and its health. Times never move backwards.
+    ///
+    /// Returns false if there is no such live town.
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError>;
 
-    /// What is known of a town's health; the default where nothing was recorded.
+    /// Returns the health of a town, or the default if none is stored.
     async fn health(&self, town: TownId) -> Result<TownHealth, StoreError>;
 }
 
@@ -92,25 +94,27 @@ pub trait Registry: Send + Sync {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Rigs: Send + Sync {
-    /// A town's rigs, oldest first.
+    /// Returns the rigs of a town, oldest first.
     async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError>;
 
-    /// One rig of a town.
+    /// Returns one rig of a town.
     async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError>;
 
-    /// Inserts a rig of the owner's living town, comparing names without regard to case under a lock of the town's row,
-    /// and records who asked.
+    /// Inserts a rig of the owner's live town and records an event.
+    ///
+    /// Names are compared ignoring case, under a lock of the town's row.
     ///
     /// Errors: `TownNotFound`, `RigNameTaken`.
     async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError>;
 
-    /// Sets a rig's status where it is `from`; answers whether it was.
+    /// Changes the status of a rig. Returns false if its status is not `from`.
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;
 
-    /// Deletes a rig's row where its status is `from`, and records it; answers whether it was. A `pending` rig goes because
-    /// the sandbox refused it, any other because its owner removed it.
+    /// Deletes the row of a rig and records an event. Returns false if its status is not `from`.
+    ///
+    /// A `pending` rig is removed because the sandbox refused it, any other one because its owner removed it.
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError>;
 
-    /// Living, running towns without an operation in flight that have rigs not `active`, at most `limit`.
-    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
+    /// Returns at most `limit` live, running, idle towns that have a rig that is not `active`.
+    async fn towns_with_unapplied_rigs(&self, limit: u32) -> Result<Vec<TownId>, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! The API inside a sandbox.
+//! The API of a sandbox.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -7,53 +7,54 @@ use secrecy::SecretString;
 use super::BoxError;
 use crate::{AppName, MachineId, RigName, SandboxRig, TownId};
 
-/// Where a sandbox is, and what it expects of us. Calls are pinned to the machine, so that no other town's sandbox ever
-/// sees the key (FM-35).
+/// The address of a sandbox and the keys that it may accept.
+///
+/// Calls are pinned to the machine, so that no other town's sandbox receives the key (FM-35).
 #[derive(Debug, Clone)]
 pub struct SandboxAddress {
     /// The app.
     pub app: AppName,
     /// The machine.
     pub machine: MachineId,
-    /// The town that must answer.
+    /// The town that the sandbox must identify as.
     pub town: TownId,
-    /// The town's internal API keys. A later one is tried only where the one before it was refused.
+    /// The town's internal API keys. A key is tried only after the one before it was refused.
     pub keys: Vec<SecretString>,
 }
 
 /// A failed call to a sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// No answer, or an answer of a proxy: whether it was done is not known.
-    #[error("the sandbox cannot be reached")]
+    /// There was no answer, or a proxy answered. The call may have been applied.
+    #[error("sandbox is unreachable")]
     Unreachable {
-        /// The transport's error.
+        /// The error of the transport.
         #[source]
         cause: BoxError,
     },
-    /// It answers what it should not: another town, rubbish, too much.
-    #[error("the sandbox answers wrongly")]
+    /// The answer is invalid, too large, or from another town.
+    #[error("sandbox returned an invalid response")]
     Wrong {
-        /// What was wrong.
+        /// The defect of the answer.
         #[source]
         cause: BoxError,
     },
-    /// It does not take the town's key.
-    #[error("the sandbox refuses the town's key")]
+    /// The sandbox refused the town's key.
+    #[error("sandbox refused the town's key")]
     Unauthorized,
-    /// It answers and says that it is not well.
-    #[error("the sandbox says it is not healthy")]
+    /// The sandbox reports that it is unhealthy.
+    #[error("sandbox is unhealthy")]
     Unhealthy,
-    /// It refuses the rig for good. The reason is the sandbox's own, cut and cleaned, for the town's owner to read.
-    #[error("the sandbox refuses the rig: {reason}")]
+    /// The sandbox permanently refused the rig. The reason is the sandbox's own, sanitized, for the town's owner.
+    #[error("sandbox refused the rig: {reason}")]
     Refused {
         /// At most 200 printable characters.
         reason: String,
     },
-    /// The rig cannot go now without losing work.
-    #[error("something is in the rig's way: {}", in_the_way.join(", "))]
+    /// The rig cannot be removed now without losing work.
+    #[error("rig is in use: {}", in_the_way.join(", "))]
     InTheWay {
-        /// What is in the way, at most ten short texts.
+        /// The uses of the rig, at most ten short texts.
         in_the_way: Vec<String>,
     },
 }
@@ -62,18 +63,18 @@ pub enum SandboxError {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Sandboxes: Send + Sync {
-    /// Whether the sandbox answers, is the right one, and is well.
+    /// Checks that the sandbox answers, belongs to the town, and is healthy.
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError>;
 
-    /// The rigs it has.
+    /// Returns the rigs of the sandbox.
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError>;
 
-    /// Adds a rig. Safe to repeat: one that is there with the same repository is success.
+    /// Adds a rig. Succeeds if it exists with the same repository, so the call may be repeated.
     async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError>;
 
-    /// Removes a rig; one that is gone is success. With `force` also when work would be lost.
+    /// Removes a rig. Succeeds if it does not exist. `force` removes it even if work is lost.
     async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError>;
 
-    /// Syncs the town to R2 and answers when that was confirmed, by the sandbox's clock.
+    /// Syncs the town to R2 and returns the time of the confirmation, by the sandbox's clock.
     async fn sync(&self, at: &SandboxAddress) -> Result<DateTime<Utc>, SandboxError>;
 }

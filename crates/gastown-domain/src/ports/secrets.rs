@@ -1,36 +1,37 @@
-//! What must not be readable in a machine's configuration, and the keys per town.
+//! Sealed values of a machine's configuration, and the keys of each town.
 
 use secrecy::SecretString;
 
 use super::BoxError;
 use crate::TownId;
 
-/// A value could not be sealed. There is no fall-back to plain text (FM-42).
+/// A value that could not be sealed. There is no fallback to plain text (FM-42).
 #[derive(Debug, thiserror::Error)]
-#[error("the value could not be sealed")]
+#[error("failed to seal value")]
 pub struct SealError {
-    /// What the cipher says; never the value.
+    /// The error of the cipher. It never contains the value.
     #[source]
     pub cause: BoxError,
 }
 
-/// Seals values with the image's public key; only a sandbox can open them.
+/// Seals values with the image's public key. Only a sandbox can open them.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait Sealer: Send + Sync {
-    /// The sealed form: `nacl:v1:<key id>:<base64>`.
+    /// Returns the sealed form, `nacl:v1:<key id>:<base64>`.
     fn seal(&self, value: &SecretString) -> Result<String, SealError>;
 }
 
-/// The internal API key of each town: derived from its id, so that one sandbox cannot speak for another (FM-37).
+/// The internal API key of each town, derived from its id, so that a sandbox cannot act as another one (FM-37).
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait TownKeys: Send + Sync {
-    /// The key a machine is configured with.
+    /// Returns the key that a new machine is configured with.
     fn key_of(&self, town: TownId) -> SecretString;
 
-    /// The keys a running sandbox may have: the one of [`TownKeys::key_of`], then those from before a rotation, which a
-    /// machine keeps until its town is stopped and started.
+    /// Returns all keys that a running sandbox may have, beginning with that of [`TownKeys::key_of`].
+    ///
+    /// After a rotation, a machine keeps its old key until its town is stopped and started.
     fn keys_of(&self, town: TownId) -> Vec<SecretString>;
 
-    /// Whether this is the town's key, in constant time.
+    /// Returns true if this is a key of the town. Takes constant time.
     fn verify(&self, town: TownId, key: &SecretString) -> bool;
 }

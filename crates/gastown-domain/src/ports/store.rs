@@ -1,80 +1,80 @@
-//! What can go wrong with the database, for every port on it.
+//! The errors of all ports that are implemented on the database.
 
 use crate::TownId;
 use crate::ports::BoxError;
 
-/// A failed call to the registry. Each variant is a decision the caller can take.
+/// A failed call to the registry. Each variant is one that a caller can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A living town of this owner has the name.
-    #[error("the owner has a living town of this name")]
+    /// The owner already has a live town with this name.
+    #[error("town name is already taken")]
     TownNameTaken,
-    /// The town has a rig of this name, in some spelling of case.
-    #[error("the town has a rig of this name")]
+    /// The town already has a rig with this name, ignoring case.
+    #[error("rig name is already taken")]
     RigNameTaken,
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
+    /// The idempotency key was used for a different request.
+    #[error("idempotency key was used for a different request")]
     KeyReused,
-    /// The owner has as many living towns as one may have.
-    #[error("the owner has {limit} living towns, and may not have more")]
+    /// The owner has the maximum number of live towns.
+    #[error("limit of {limit} towns is reached")]
     TooManyTowns {
-        /// How many that is.
+        /// The maximum number.
         limit: u32,
     },
-    /// There is no such living town of this owner.
-    #[error("no such town")]
+    /// The owner has no such live town.
+    #[error("town not found")]
     TownNotFound,
-    /// The owner is no user of the host application.
-    #[error("no such user")]
+    /// The owner is not a user of the host application.
+    #[error("user not found")]
     UserUnknown,
-    /// Somebody else claimed the operation meanwhile: stop, change nothing.
-    #[error("the operation on town {town} was taken over")]
+    /// Another worker has claimed the operation. The caller must stop and change nothing.
+    #[error("operation on town {town} was taken over by another worker")]
     Fenced {
         /// The town.
         town: TownId,
     },
-    /// A row that breaks a rule of ours; it costs this row, not the process.
+    /// A row breaks a rule. Only this row is affected.
     #[error("corrupt row in {table}.{column}, id {id}")]
     CorruptRow {
         /// The table.
         table: &'static str,
         /// The column.
         column: &'static str,
-        /// The row's primary key.
+        /// The primary key of the row.
         id: String,
-        /// What is wrong with it.
+        /// The broken rule.
         #[source]
         cause: BoxError,
     },
-    /// The database did not answer, or the connection was lost: whether a write happened is not known.
-    #[error("the database is not available")]
+    /// The database did not answer, or the connection was lost. A write may or may not have happened.
+    #[error("database is unavailable")]
     Unavailable {
-        /// The driver's error.
+        /// The error of the driver.
         #[source]
         cause: BoxError,
     },
-    /// Concurrent transactions kept getting in each other's way until the retries were used up.
-    #[error("the transaction {transaction} was retried too often")]
+    /// The transaction kept conflicting with others until its retries were exhausted.
+    #[error("transaction {transaction} was retried too often")]
     Contention {
-        /// Its name.
+        /// The name of the transaction.
         transaction: &'static str,
         /// The last error.
         #[source]
         cause: BoxError,
     },
-    /// A constraint that no caller should be able to break, or SQL the database refuses.
-    #[error("the database refused")]
+    /// The write breaks a constraint that no caller should be able to break, or the SQL is invalid.
+    #[error("database refused the statement")]
     Refused {
-        /// The constraint, where the database names one.
+        /// The constraint, if the database names one.
         constraint: Option<String>,
-        /// The driver's error.
+        /// The error of the driver.
         #[source]
         cause: BoxError,
     },
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later.
+    /// Returns true if the same call may succeed later.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Contention { .. })
     }

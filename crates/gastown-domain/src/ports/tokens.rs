@@ -1,4 +1,4 @@
-//! Tokens: minted for sandboxes, verified from users.
+//! Tokens: created for sandboxes, and verified for users.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -6,79 +6,81 @@ use secrecy::SecretString;
 use super::BoxError;
 use crate::{TownId, UserId};
 
-/// A token a sandbox calls the gateway with.
+/// A token with which a sandbox calls the gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayToken {
     /// The token.
     pub token: SecretString,
-    /// When it expires.
+    /// The expiry.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A token could not be minted.
+/// A token that could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the token could not be minted")]
+#[error("failed to create token")]
 pub struct MintError {
-    /// What the signer says.
+    /// The error of the signer.
     #[source]
     pub cause: BoxError,
 }
 
-/// What a gateway token says. Its `api_token_pepper` is the owner's, so that rotating it revokes the token.
+/// The claims of a gateway token.
+///
+/// Its `api_token_pepper` is the owner's, so changing the pepper revokes the token.
 #[derive(Debug, Clone)]
 pub struct GatewayGrant {
     /// The owner.
     pub user: UserId,
     /// The town.
     pub town: TownId,
-    /// The organization, where there is one.
+    /// The organization, if there is one.
     pub organization: Option<String>,
     /// The owner's pepper.
     pub pepper: Option<SecretString>,
 }
 
-/// Mints gateway tokens.
+/// Creates gateway tokens.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait TokenMint: Send + Sync {
-    /// A fresh token. Several may be valid at once (FM-38).
+    /// Creates a token. Several may be valid at once (FM-38).
     fn mint(&self, grant: &GatewayGrant) -> Result<GatewayToken, MintError>;
 }
 
-/// A user's token that was verified; its pepper is yet to be compared with the user's.
+/// A verified token of a user. The caller still has to compare its pepper with the user's.
 #[derive(Debug, Clone)]
 pub struct VerifiedToken {
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// The pepper it was issued with.
+    /// The pepper in the token.
     pub pepper: Option<SecretString>,
 }
 
-/// Why a user's token is not taken. For logs; callers are told nothing of it.
+/// The reason why a user's token was rejected. For logs only, never returned to callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenRejection {
-    /// It is not a token.
+    /// The text is not a token.
     #[error("not a token")]
     Malformed,
-    /// Another algorithm than HS256.
+    /// The algorithm is not HS256.
     #[error("wrong algorithm")]
     Algorithm,
-    /// Signed with another key, or altered.
+    /// The token was signed with another key, or altered.
     #[error("wrong signature")]
     Signature,
-    /// It has expired.
+    /// The token has expired.
     #[error("expired")]
     Expired,
-    /// It is not valid yet.
+    /// The token is not valid yet.
     #[error("not valid yet")]
     Immature,
-    /// It carries a `type`: a sandbox's or a ticket's, never a user's.
+    /// The token has a `type`, so it belongs to a sandbox or a ticket and not to a user.
     #[error("not a user's token")]
     Type,
-    /// Another version than 3.
+    /// The version is not 3.
     #[error("wrong version")]
     Version,
-    /// Issued for another environment.
+    /// The token was issued for another environment.
     #[error("wrong environment")]
     Environment,
     /// A required claim is missing or malformed.
@@ -89,6 +91,6 @@ pub enum TokenRejection {
 /// Verifies users' tokens.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 pub trait UserTokens: Send + Sync {
-    /// Checks everything that can be checked without the database.
+    /// Checks everything except the pepper, which needs the database.
     fn verify(&self, token: &str) -> Result<VerifiedToken, TokenRejection>;
 }

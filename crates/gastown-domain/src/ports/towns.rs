@@ -1,73 +1,37 @@
-//! The operations themselves: what an embedding service or the HTTP adapter calls.
+//! The operations on towns, as an embedding service or the HTTP adapter calls them.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
-use super::{StoreError, TownHealth};
+use super::{IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    Branch, Failure, Invalid, Operation, OperationKind, Region, RepoUrl, Rig, RigId, RigName, Town, TownConfig, TownId,
+    Branch, Failure, Operation, OperationKind, Region, RepoUrl, Rig, RigId, RigName, Town, TownConfig, TownId,
     TownName, UserId,
 };
-
-/// A key that makes a repeated create answer the same town: 1 to 128 printable ASCII characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for IdempotencyKey {
-    type Err = Invalid;
-
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        crate::id::bounded(raw, 128)?;
-        match raw.chars().find(|c| !c.is_ascii_graphic()) {
-            Some(bad) => Err(Invalid::Character { bad, allowed: "printable ASCII characters" }),
-            None => Ok(Self(raw.to_owned())),
-        }
-    }
-}
 
 /// A town to be created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTown {
-    /// Its name.
+    /// The name.
     pub name: TownName,
-    /// Its configuration; `config.rigs` are its first rigs.
+    /// The configuration. `config.rigs` are the first rigs.
     pub config: TownConfig,
-    /// The wished region; the configured order follows it.
+    /// The desired region. The configured regions follow it, in their order.
     pub region: Option<Region>,
-    /// Makes a repeat answer the same town.
+    /// The idempotency key, with which a repeat returns the same town.
     pub key: Option<IdempotencyKey>,
 }
 
 impl CreateTown {
-    /// What is asked for, apart from the key: two requests with one key are repeats only if these are equal.
+    /// Returns the fingerprint of the request without its key. Repeats have the same key and the same fingerprint.
     pub fn fingerprint(&self) -> RequestFingerprint {
-        // Keys of JSON objects are sorted here, so the order they came in does not matter.
-        let asked = serde_json::json!({
+        // serde_json sorts the keys of objects, so the order of the input does not matter.
+        let content = serde_json::json!({
             "townName": self.name.as_str(),
             "config": serde_json::to_value(&self.config).unwrap_or_default(),
             "region": self.region.as_ref().map(Region::as_str),
         });
-        let digest = Sha256::digest(asked.to_string().as_bytes());
-        RequestFingerprint(digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}")))
-    }
-}
-
-/// What a request asks for, as the 64 hex digits of a SHA-256.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestFingerprint(String);
-
-impl RequestFingerprint {
-    /// The text, for storage.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        RequestFingerprint::of(&content.to_string())
     }
 }
 
@@ -76,13 +40,13 @@ impl RequestFingerprint {
 pub struct AddRig {
     /// The town.
     pub town: TownId,
-    /// Its name.
+    /// The name.
     pub name: RigName,
-    /// What is cloned.
+    /// The repository to clone.
     pub repo: RepoUrl,
     /// The branch.
     pub branch: Branch,
-    /// Kept as given.
+    /// The configuration, kept unchanged.
     pub config: Map<String, Value>,
 }
 
@@ -93,90 +57,90 @@ pub struct RemoveRig {
     pub town: TownId,
     /// The rig.
     pub rig: RigId,
-    /// Also when work would be lost.
+    /// True to remove the rig even if work is lost.
     pub force: bool,
 }
 
-/// What became of a removal.
+/// The result of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RigRemoval {
-    /// The sandbox confirmed, the row is gone.
+    /// The sandbox confirmed the removal, and the row is deleted.
     Removed,
-    /// The town does not answer now: it is removed at the next occasion.
+    /// The town does not answer now. The rig is removed later.
     Pending,
 }
 
-/// Everything a user may know of a town.
+/// The details of a town that its owner may see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TownReport {
-    /// The row.
+    /// The town.
     pub town: Town,
-    /// Its rigs.
+    /// The rigs.
     pub rigs: Vec<Rig>,
-    /// Its health.
+    /// The health.
     pub health: TownHealth,
-    /// What is in flight.
+    /// The operation in flight.
     pub operation: Option<Operation>,
 }
 
-/// Why an operation was refused or did not reach its goal.
+/// The reason why an operation was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TownError {
-    /// There is no such town for this caller: foreign, destroyed or never known, which are not told apart (FM-43).
-    #[error("no such town")]
+    /// The caller has no such town. Foreign, destroyed and unknown towns are not distinguished (FM-43).
+    #[error("town not found")]
     NotFound,
-    /// There is no such rig in the town.
-    #[error("no such rig")]
+    /// The town has no such rig.
+    #[error("rig not found")]
     RigNotFound,
-    /// The caller has a living town of this name.
-    #[error("a town with this name already exists")]
+    /// The caller already has a live town with this name.
+    #[error("town name is already taken")]
     NameTaken,
-    /// The town has a rig of this name.
-    #[error("a rig with this name already exists in the town")]
+    /// The town already has a rig with this name.
+    #[error("rig name is already taken")]
     RigNameTaken,
-    /// The caller has as many living towns as one may have.
-    #[error("no more than {limit} towns are allowed")]
+    /// The caller has the maximum number of live towns.
+    #[error("limit of {limit} towns is reached, destroy a town first")]
     TooManyTowns {
-        /// How many that is.
+        /// The maximum number.
         limit: u32,
     },
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
+    /// The idempotency key was used for a different request.
+    #[error("idempotency key was used for a different request")]
     KeyReused,
-    /// Another operation is in flight on the town.
-    #[error("another operation is in flight: {kind}")]
+    /// The town has another operation in flight.
+    #[error("another operation is in progress: {kind}")]
     InFlight {
-        /// Which.
+        /// The kind of that operation.
         kind: OperationKind,
     },
-    /// The sandbox refuses the rig for good; it is not kept.
-    #[error("the town refuses the rig: {reason}")]
+    /// The sandbox permanently refused the rig. Its row is deleted.
+    #[error("town refused the rig: {reason}")]
     RigRefused {
-        /// The sandbox's words, cut and cleaned.
+        /// The reason given by the sandbox, sanitized.
         reason: String,
     },
     /// The rig cannot be removed without losing work.
-    #[error("the rig is in use: {}", in_the_way.join(", "))]
+    #[error("rig is in use: {}", in_the_way.join(", "))]
     RigInUse {
-        /// What is in the way.
+        /// The uses of the rig.
         in_the_way: Vec<String>,
     },
-    /// A region that is not offered.
-    #[error("the region is not offered")]
+    /// The region is not offered.
+    #[error("region is not available")]
     RegionNotOffered,
-    /// The operation was accepted and ended elsewhere than at its goal.
-    #[error("the {kind} did not succeed")]
+    /// The operation was accepted and failed.
+    #[error("{kind} failed")]
     Failed {
-        /// What was wanted.
+        /// The kind of the operation.
         kind: OperationKind,
-        /// Why it did not succeed.
+        /// The cause.
         failure: Failure,
     },
-    /// The caller's account is not known.
-    #[error("no such user")]
+    /// The caller's account is unknown.
+    #[error("user not found")]
     UserUnknown,
-    /// The registry.
-    #[error("the registry failed")]
+    /// The registry returned an error.
+    #[error("registry failed")]
     Store(#[source] StoreError),
 }
 
@@ -194,35 +158,36 @@ impl From<StoreError> for TownError {
     }
 }
 
-/// The eight operations. `caller` is a user whose token was verified.
+/// The eight operations on towns. `caller` is a user whose token was verified.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Towns: Send + Sync {
-    /// Creates a town and waits, up to the configured time, until it runs. Where that takes longer, answers the town as
-    /// it is (`provisioning`) while the work goes on.
+    /// Creates a town and waits for it to run, up to the configured time. After that, returns the town in its current
+    /// state (`provisioning`), and the work continues.
     ///
-    /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`; `Failed` when it was rolled back.
+    /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`. `Failed` means rolled back.
     async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError>;
 
-    /// Destroys a town in whatever state it is, pre-empting what is in flight, and waits, up to the configured time,
-    /// until nothing of it is left. Its status is `destroyed`.
+    /// Destroys a town in any state, pre-empting the operation in flight. The town's status becomes `destroyed`.
+    ///
+    /// Waits for all its resources to be deleted, up to the configured time.
     async fn destroy_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
 
-    /// Stops a town; one that is stopped stays so.
+    /// Stops a town. Does nothing if it is stopped.
     async fn stop_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
 
-    /// Starts a town; one that runs goes on running.
+    /// Starts a town. Does nothing if it is running.
     async fn start_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
 
-    /// Adds a rig: `active` when the sandbox confirmed it, `pending` when the town does not answer now.
+    /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
     async fn add_rig(&self, caller: &UserId, request: AddRig) -> Result<Rig, TownError>;
 
     /// Removes a rig.
     async fn remove_rig(&self, caller: &UserId, request: RemoveRig) -> Result<RigRemoval, TownError>;
 
-    /// Everything about one town.
+    /// Returns the details of one town.
     async fn town_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError>;
 
-    /// The caller's living towns, oldest first.
+    /// Returns the caller's live towns, oldest first.
     async fn list_towns(&self, caller: &UserId) -> Result<Vec<Town>, TownError>;
 }

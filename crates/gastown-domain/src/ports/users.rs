@@ -1,4 +1,4 @@
-//! The host application's users, as far as they matter here.
+//! The users of the host application.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -9,9 +9,9 @@ use crate::UserId;
 /// A row of `kilocode_users`.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// Who.
+    /// The id.
     pub id: UserId,
-    /// What the user's tokens must carry; rotating it revokes them.
+    /// The pepper that the user's tokens must carry. Changing it revokes them.
     pub pepper: Option<SecretString>,
 }
 
@@ -19,14 +19,14 @@ pub struct User {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Users: Send + Sync {
-    /// The user of this id.
+    /// Returns the user with this id.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 }
 
-/// Whether the service can do its work.
+/// The readiness of the service.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// Asks the database; an error means not ready.
+    /// Checks the database. An error means that the service is not ready.
     async fn ready(&self) -> Result<(), StoreError>;
 }

@@ -36,7 +36,7 @@ async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, boo
 }
 
 fn ids(items: &[InventoryItem]) -> Vec<&str> {
-    items.iter().map(|item| item.thing.id()).collect()
+    items.iter().map(|item| item.resource.id()).collect()
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn ours_is_what_carries_our_metadata_or_our_name() {
     let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
     let (items, is_whole) = stock_of(&machines, &volumes).await;
     let ours = TownTag::Whole(town());
-    let told: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.thing.id(), item.tags.as_slice())).collect();
+    let told: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
     let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
     assert_eq!(
         told,
@@ -86,7 +86,7 @@ async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
         with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
     let (items, _) = stock_of(&machines, &volumes).await;
-    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.thing.id(), item.destroying)).collect();
+    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
     assert_eq!(told, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
     assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
     assert!(items.iter().all(|item| item.made_at.is_some()));
@@ -182,7 +182,7 @@ async fn the_stock_of_a_running_app() {
     let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
     let told: Vec<(&ResourceId, Option<&str>)> =
-        stock.items.iter().map(|item| (&item.thing, item.held_by.as_ref().map(MachineId::as_str))).collect();
+        stock.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
     let (held, free) = (ResourceId::Volume(spec.volume.clone()), ResourceId::Volume(surplus.id.clone()));
     let machine = ResourceId::Machine(made.id.clone());
     assert_eq!(told, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
@@ -195,14 +195,14 @@ async fn the_stock_of_a_running_app() {
     assert_eq!(stock.items[0].tags.len(), 2);
     assert!(world.sim.set_host_down(made.id.as_str(), true));
     let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!((&stock.items[0].thing, &stock.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
+    assert_eq!((&stock.items[0].resource, &stock.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
     assert!(world.sim.set_host_down(made.id.as_str(), false));
 
     world.fly.delete_machine(&app(), &made.id).await.unwrap();
     world.fly.delete_volume(&app(), &surplus.id).await.unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
-    assert!(!stock.items.iter().any(|item| item.thing == free), "{stock:?}");
-    assert!(stock.items.iter().all(|item| item.thing != machine || item.destroying), "{stock:?}");
+    assert!(!stock.items.iter().any(|item| item.resource == free), "{stock:?}");
+    assert!(stock.items.iter().all(|item| item.resource != machine || item.destroying), "{stock:?}");
     world.assert_lawful();
 }
 

@@ -175,7 +175,10 @@ async fn a_bad_config_is_named() {
         (json!([]), "Expected object, received array"),
         (json!({"rigs": 5}), "rigs Expected array, received number"),
         (json!({"rigs": [5]}), "rigs.0 Expected object, received number"),
-        (json!({"rigs": [rig("app"), rig("a-b")]}), "rigs.1.rigName contains '-', allowed are letters, digits and '_'"),
+        (
+            json!({"rigs": [rig("app"), rig("a-b")]}),
+            "rigs.1.rigName contains '-', only letters, digits and '_' are allowed",
+        ),
         (json!({"rigs": [rig("app"), rig("App")]}), "rigs.1.rigName is given twice"),
         (json!({"rigs": [{"rigName": "app"}]}), "rigs.0.repoUrl Required"),
         (

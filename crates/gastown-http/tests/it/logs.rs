@@ -92,6 +92,6 @@ async fn a_failure_of_the_registry_is_logged_once_with_its_causes() {
     let told = log.lines_with("connection refused by the pool");
     assert_eq!(told.len(), 1, "{told:?}");
     let line = &told[0];
-    assert!(line.contains("WARN") && line.contains("the database is not available: connection refused"), "{line}");
+    assert!(line.contains("WARN") && line.contains("database is unavailable: connection refused"), "{line}");
     assert!(line.contains("http.path=\"/trpc/gastown.listTowns\""), "the request is not named: {line}");
 }

@@ -1,7 +1,7 @@
 //! What users see of their towns.
 
 use gastown_domain::{
-    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, RigStatus, Step, TownStatus,
+    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, RigStatus, StepName, TownStatus,
     ports::{CreateTown, MockTowns, TownHealth, TownReport},
 };
 use http::Method;
@@ -31,14 +31,14 @@ fn operation() -> Operation {
         town: ID.parse().unwrap(),
         kind: OperationKind::Create,
         phase: Phase::Begun,
-        step: Some(Step::EnsureMachine),
+        step: Some(StepName::CreateMachine.into()),
         attempt: 2,
-        last_error: Some(Failure::Throttled),
+        last_error: Some(Failure::Throttled.into()),
         cause: None,
         requested_by: "alice".parse().unwrap(),
         fence: 1,
         next_attempt_at: moment(),
-        deadline_at: moment(),
+        deadline_at: Some(moment()),
         progress: Progress::default(),
         created_at: moment(),
         updated_at: moment(),

@@ -74,7 +74,7 @@ impl DriftDetector {
         let policy = &self.settings.policy;
         let run = JobRun {
             jobs: self.ports.store.jobs.as_ref(),
-            job: SingletonJob::Inspection,
+            job: SingletonJob::DriftCheck,
             worker: &self.worker,
             lease: policy.lease,
             every: policy.inspection.every,

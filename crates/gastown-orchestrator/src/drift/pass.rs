@@ -56,7 +56,7 @@ impl DriftDetector {
         while tally.report.alarm.is_none() && began.elapsed() < policy.every {
             // Everything that this pass has not seen, so that the pass shows the share of absences.
             let unseen_for = policy.every / 4 + began.elapsed();
-            let batch = self.ports.store.drift_checks.take(BATCH, unseen_for).await?;
+            let batch = self.ports.store.drift_checks.take_due(BATCH, unseen_for).await?;
             if batch.is_empty() {
                 break;
             }
@@ -184,7 +184,7 @@ impl DriftDetector {
 
     /// Writes a record. Returns false if it was not written.
     async fn write(&self, town: &Town, record: &DriftRecord) -> bool {
-        match self.ports.store.drift_checks.settle(town, record).await {
+        match self.ports.store.drift_checks.record(town, record).await {
             Ok(written) => written,
             Err(error) => {
                 let error: &dyn Error = &error;

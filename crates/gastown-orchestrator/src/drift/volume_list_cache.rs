@@ -57,5 +57,5 @@ async fn list(inventory: &dyn Inventory, app: &AppName) -> HashSet<VolumeId> {
         ResourceId::Volume(id) => Some(id),
         ResourceId::Machine(_) => None,
     };
-    staying.filter_map(|item| volume(item.thing)).collect()
+    staying.filter_map(|item| volume(item.resource)).collect()
 }

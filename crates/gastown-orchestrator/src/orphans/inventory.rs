@@ -44,7 +44,7 @@ impl SortedInventory {
     }
 
     pub(super) fn orphan(&self, resource: &ResourceId) -> Option<&ObservedOrphan> {
-        self.orphans.iter().find(|orphan| orphan.item.thing == *resource)
+        self.orphans.iter().find(|orphan| orphan.item.resource == *resource)
     }
 }
 
@@ -108,14 +108,14 @@ impl OrphanSweeper {
 
     async fn sort(&self, items: &[InventoryItem], stock: &mut SortedInventory) -> Result<(), StoreError> {
         let tags: HashSet<TownTag> = items.iter().flat_map(|item| item.tags.iter().copied()).collect();
-        let rows = self.ports.orphans.accounts(&Vec::from_iter(tags)).await?;
+        let rows = self.ports.orphans.town_records(&Vec::from_iter(tags)).await?;
         for item in items {
             match ownership(item, &rows) {
                 Ownership::Orphan(reason) => {
                     stock.orphans.push(ObservedOrphan { app: stock.app.clone(), item: item.clone(), reason });
                 }
                 Ownership::AccountedFor | Ownership::Undecided => {
-                    stock.others.insert(item.thing.clone());
+                    stock.others.insert(item.resource.clone());
                 }
             }
         }

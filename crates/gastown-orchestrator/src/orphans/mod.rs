@@ -137,12 +137,12 @@ impl OrphanSweeper {
     /// Errors: the list of apps or the orphan records could not be read.
     pub async fn survey(&self, grace: Grace) -> Result<Survey, SweepError> {
         let inventory = self.read_inventory().await?;
-        let (records, now) = self.ports.orphans.book().await?;
+        let (records, now) = self.ports.orphans.list().await?;
         let found = self.with_verdicts(&inventory, &records, now, grace);
         let is_seen = |app: &AppName, resource: &ResourceId| {
-            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.thing == *resource)
+            found.iter().any(|orphan| orphan.sighting.app == *app && orphan.sighting.item.resource == *resource)
         };
-        let unseen = records.iter().filter(|entry| !is_seen(&entry.app, &entry.thing)).cloned().collect();
+        let unseen = records.iter().filter(|entry| !is_seen(&entry.app, &entry.resource)).cloned().collect();
         Ok(Survey {
             apps: inventory.read.len(),
             seen: inventory.seen(),

@@ -48,13 +48,13 @@ impl OrphanSweeper {
         let orphans = &self.ports.orphans;
         let mounted = match self.read_last(sighting).await? {
             LastRead::Gone => {
-                orphans.close(app, &item.thing, OrphanEnd::Gone).await?;
+                orphans.close(app, &item.resource, OrphanEnd::Gone).await?;
                 return Ok(Removal::Gone);
             }
             LastRead::Keep(verdict) => return Ok(Removal::Kept(verdict)),
             LastRead::Free(mounted) => mounted,
         };
-        let rows = orphans.accounts(&item.tags).await?;
+        let rows = orphans.town_records(&item.tags).await?;
         if ownership(item, &rows) != Ownership::Orphan(*reason) {
             return Ok(Removal::Kept(Verdict::AccountedFor));
         }
@@ -62,11 +62,11 @@ impl OrphanSweeper {
             return Ok(Removal::Kept(Verdict::InUse));
         }
         if recording == Recording::First {
-            orphans.note(std::slice::from_ref(sighting)).await?;
+            orphans.record_seen(std::slice::from_ref(sighting)).await?;
         }
-        orphans.deleting(app, &item.thing, actor).await?;
-        tracing::info!(%app, resource = %item.thing, reason = reason.as_str(), actor, "orphan deletion requested");
-        match &item.thing {
+        orphans.log_deletion(app, &item.resource, actor).await?;
+        tracing::info!(%app, resource = %item.resource, reason = reason.as_str(), actor, "orphan deletion requested");
+        match &item.resource {
             ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
             ResourceId::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
         }
@@ -76,7 +76,7 @@ impl OrphanSweeper {
     async fn read_last(&self, sighting: &ObservedOrphan) -> Result<LastRead, SweepError> {
         let ObservedOrphan { app, item, reason } = sighting;
         let ports = &self.ports;
-        match &item.thing {
+        match &item.resource {
             ResourceId::Machine(id) => {
                 let Some(there) = ports.machines.machine(app, id).await? else { return Ok(LastRead::Gone) };
                 let is_destroying = there.power == Power::Destroying;

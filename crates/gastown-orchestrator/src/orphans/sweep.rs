@@ -37,7 +37,7 @@ impl OrphanSweeper {
         for app in &inventory.read {
             self.record(app).await;
         }
-        let (records, now) = self.ports.orphans.book().await?;
+        let (records, now) = self.ports.orphans.list().await?;
         self.close_records(&inventory, &records, &mut report).await;
         if policy.delete {
             self.delete_due(&inventory, (&records, now), &mut report).await;
@@ -58,12 +58,12 @@ impl OrphanSweeper {
         for app in &inventory.read {
             for sighting in &app.orphans {
                 let entry =
-                    records.iter().find(|entry| entry.app == sighting.app && entry.thing == sighting.item.thing);
+                    records.iter().find(|entry| entry.app == sighting.app && entry.resource == sighting.item.resource);
                 let verdict = verdict(sighting, entry, app, grace, times);
                 found.push(FoundOrphan { sighting: sighting.clone(), entry: entry.cloned(), verdict });
             }
         }
-        found.sort_by(|one, other| one.sighting.item.thing.cmp(&other.sighting.item.thing));
+        found.sort_by(|one, other| one.sighting.item.resource.cmp(&other.sighting.item.resource));
         found
     }
 
@@ -71,7 +71,7 @@ impl OrphanSweeper {
         if app.orphans.is_empty() {
             return;
         }
-        match self.ports.orphans.note(&app.orphans).await {
+        match self.ports.orphans.record_seen(&app.orphans).await {
             Ok(entries) => entries.iter().filter(|entry| entry.times_seen == 1).for_each(log_new),
             Err(error) => {
                 let error: &dyn Error = &error;
@@ -84,7 +84,7 @@ impl OrphanSweeper {
     async fn close_records(&self, inventory: &WholeInventory, records: &[Orphan], report: &mut OrphanReport) {
         let mut reads = MAX_READS;
         for entry in records {
-            let (app, resource) = (&entry.app, &entry.thing);
+            let (app, resource) = (&entry.app, &entry.resource);
             let Some(end) = self.end_of(entry, inventory, &mut reads).await else { continue };
             match self.ports.orphans.close(app, resource, end).await {
                 Ok(()) => {
@@ -102,8 +102,8 @@ impl OrphanSweeper {
     /// Returns the end of a record, or `None` if it stays or that is not known.
     async fn end_of(&self, entry: &Orphan, inventory: &WholeInventory, reads: &mut usize) -> Option<OrphanEnd> {
         match inventory.of(&entry.app) {
-            Some(app) if app.orphan(&entry.thing).is_some() => return None,
-            Some(app) if app.others.contains(&entry.thing) => return Some(OrphanEnd::AccountedFor),
+            Some(app) if app.orphan(&entry.resource).is_some() => return None,
+            Some(app) if app.others.contains(&entry.resource) => return Some(OrphanEnd::AccountedFor),
             None if inventory.failed.contains(&entry.app) => return None,
             Some(_) | None => {}
         }
@@ -113,7 +113,7 @@ impl OrphanSweeper {
             Ok(is_gone) => is_gone.then_some(OrphanEnd::Gone),
             Err(error) => {
                 let error: &dyn Error = &error;
-                tracing::debug!(resource = %entry.thing, error, "failed to read orphan");
+                tracing::debug!(resource = %entry.resource, error, "failed to read orphan");
                 None
             }
         }
@@ -121,7 +121,7 @@ impl OrphanSweeper {
 
     async fn is_gone(&self, entry: &Orphan) -> Result<bool, ProviderError> {
         let ports = &self.ports;
-        Ok(match &entry.thing {
+        Ok(match &entry.resource {
             ResourceId::Machine(id) => ports.machines.machine(&entry.app, id).await?.is_none(),
             ResourceId::Volume(id) => ports.volumes.volume(&entry.app, id).await?.is_none(),
         })
@@ -146,7 +146,7 @@ impl OrphanSweeper {
     }
 
     async fn delete_and_log(&self, sighting: &ObservedOrphan, report: &mut OrphanReport) {
-        let (app, resource) = (&sighting.app, &sighting.item.thing);
+        let (app, resource) = (&sighting.app, &sighting.item.resource);
         match self.remove(sighting, Recording::Done, ACTOR).await {
             Ok(Removal::Requested) => report.deleted += 1,
             Ok(Removal::Gone) => report.closed += 1,
@@ -164,7 +164,7 @@ impl OrphanSweeper {
 fn log_new(orphan: &Orphan) {
     tracing::warn!(
         app = %orphan.app,
-        resource = %orphan.thing,
+        resource = %orphan.resource,
         name = orphan.name,
         reason = orphan.reason.as_str(),
         "orphan found"

@@ -32,7 +32,7 @@ impl Grace {
 
     /// Returns the grace of this orphan.
     fn of(self, sighting: &ObservedOrphan) -> Self {
-        match (&sighting.item.thing, sighting.reason) {
+        match (&sighting.item.resource, sighting.reason) {
             (ResourceId::Volume(_), OrphanReason::NoTown) => Self { time: self.time * DATA_GRACE, ..self },
             _ => self,
         }
@@ -127,7 +127,7 @@ pub(super) fn verdict(
         return Verdict::Destroying;
     }
     if !sighting.reason.may_be_deleted() {
-        return match item.thing {
+        return match item.resource {
             ResourceId::Machine(_) => Verdict::NeedsOperator,
             ResourceId::Volume(_) => Verdict::MayHoldData,
         };

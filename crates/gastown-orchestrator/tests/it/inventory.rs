@@ -63,7 +63,7 @@ fn machine_item(machine: &Machine, world: &World) -> Option<InventoryItem> {
     let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
     let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
     (!tags.is_empty()).then(|| InventoryItem {
-        thing: ResourceId::Machine(machine.id.clone()),
+        resource: ResourceId::Machine(machine.id.clone()),
         name: machine.name.clone(),
         tags,
         made_at: Some(world.date(machine.made_at)),
@@ -74,7 +74,7 @@ fn machine_item(machine: &Machine, world: &World) -> Option<InventoryItem> {
 
 fn volume_item(volume: &Volume, world: &World) -> Option<InventoryItem> {
     Some(InventoryItem {
-        thing: ResourceId::Volume(volume.id.clone()),
+        resource: ResourceId::Volume(volume.id.clone()),
         name: volume.name.clone(),
         tags: vec![TownTag::of_volume_name(&volume.name)?],
         made_at: Some(world.date(volume.made_at)),

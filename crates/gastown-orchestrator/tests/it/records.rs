@@ -79,7 +79,11 @@ fn is_settled(rows: &Rows, town: &Town) -> bool {
 
 #[async_trait]
 impl DriftChecks for Connection {
-    async fn take(&self, limit: u32, every: Duration) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
+    async fn take_due(
+        &self,
+        limit: u32,
+        every: Duration,
+    ) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
         self.query(Query::TakeTowns, |rows, now| {
             let unseen = |town: &Town| {
                 let health = rows.records.health_of(town.id);
@@ -98,7 +102,7 @@ impl DriftChecks for Connection {
         .await
     }
 
-    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
+    async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
         self.query(Query::RecordDrift, |rows, now| {
             let before = rows.records.health_of(town.id);
             let is_ours = before.checked_at == Some(finding.taken_at);
@@ -124,7 +128,7 @@ impl DriftChecks for Connection {
 
 #[async_trait]
 impl Orphans for Connection {
-    async fn accounts(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
+    async fn town_records(&self, tags: &[TownTag]) -> Result<Vec<TownRecord>, StoreError> {
         self.query(Query::TownRecords, |rows, _| {
             let named = rows.towns.values().filter(|town| tags.iter().any(|tag| tag.names(town.id)));
             let account = |town: &Town| TownRecord {
@@ -139,16 +143,16 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn note(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
+    async fn record_seen(&self, seen: &[ObservedOrphan]) -> Result<Vec<Orphan>, StoreError> {
         self.query(Query::RecordOrphans, |rows, now| {
             let records = &mut rows.records.orphans;
             let note = |sighting: &ObservedOrphan| {
                 let ObservedOrphan { app, item, reason } = sighting;
-                let key = (app.clone(), item.thing.clone());
+                let key = (app.clone(), item.resource.clone());
                 let known = records.get(&key).filter(|known| known.reason == *reason).cloned();
                 let mut entry = known.unwrap_or_else(|| Orphan {
                     app: app.clone(),
-                    thing: item.thing.clone(),
+                    resource: item.resource.clone(),
                     name: item.name.clone(),
                     reason: *reason,
                     first_seen_at: now,
@@ -165,7 +169,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn book(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
+    async fn list(&self) -> Result<(Vec<Orphan>, DateTime<Utc>), StoreError> {
         self.query(Query::OrphanRecords, |rows, now| {
             let mut records: Vec<_> = rows.records.orphans.values().cloned().collect();
             records.sort_by_key(|entry| entry.first_seen_at);
@@ -174,7 +178,7 @@ impl Orphans for Connection {
         .await
     }
 
-    async fn deleting(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
+    async fn log_deletion(&self, app: &AppName, thing: &ResourceId, actor: &str) -> Result<(), StoreError> {
         self.query(Query::RecordDeletion, |rows, now| {
             let entry = rows.records.orphans.get_mut(&(app.clone(), thing.clone()));
             let Some(entry) = entry else {
@@ -200,7 +204,7 @@ impl Orphans for Connection {
 
 #[async_trait]
 impl SingletonJobs for Connection {
-    async fn claim_job(
+    async fn claim(
         &self,
         pass: SingletonJob,
         _: &WorkerId,
@@ -216,12 +220,12 @@ impl SingletonJobs for Connection {
             }
             row.number += 1;
             (row.began_at, row.lease_until) = (Some(now), Some(now + lease));
-            Ok(Some(LeaderLease { pass, number: row.number }))
+            Ok(Some(LeaderLease { job: pass, number: row.number }))
         })
         .await
     }
 
-    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.query(Query::RenewJob, |rows, now| {
             let Some(row) = held(rows, claim) else { return Ok(false) };
             row.lease_until = Some(now + lease);
@@ -230,7 +234,7 @@ impl SingletonJobs for Connection {
         .await
     }
 
-    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.query(Query::EndJob, |rows, now| {
             if let Some(row) = held(rows, claim) {
                 (row.ended_at, row.lease_until, row.alarm) = (Some(now), None, alarm);
@@ -244,7 +248,7 @@ impl SingletonJobs for Connection {
         self.query(Query::JobStates, |rows, _| {
             let state = |pass: SingletonJob| {
                 let row = rows.records.jobs.get(pass.as_str()).cloned().unwrap_or_default();
-                JobState { pass, ended_at: row.ended_at, alarm: row.alarm }
+                JobState { job: pass, ended_at: row.ended_at, alarm: row.alarm }
             };
             Ok(SingletonJob::ALL.into_iter().map(state).collect())
         })
@@ -253,5 +257,5 @@ impl SingletonJobs for Connection {
 }
 
 fn held(rows: &mut Rows, claim: LeaderLease) -> Option<&mut JobRow> {
-    rows.records.jobs.get_mut(claim.pass.as_str()).filter(|row| row.number == claim.number)
+    rows.records.jobs.get_mut(claim.job.as_str()).filter(|row| row.number == claim.number)
 }

@@ -130,7 +130,7 @@ impl Rigs for Connection {
         .await
     }
 
-    async fn unsettled(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
+    async fn towns_with_unapplied_rigs(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
         self.query(Query::TownsWithPendingRigs, |rows, _| {
             let unsettled = |town: &&Town| {
                 town.status == TownStatus::Running

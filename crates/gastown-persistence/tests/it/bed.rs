@@ -10,7 +10,7 @@ use gastown_domain::ports::{
     Operations as _, Registry as _, Requested, StoreError, TownChange, WorkerId,
 };
 use gastown_domain::{
-    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, Rig, RigId, RigStatus, Step, Town,
+    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, Rig, RigId, RigStatus, StepName, Town,
     TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
@@ -174,7 +174,7 @@ pub(crate) fn create_of(town: NewTown) -> NewCreate {
         kind: OperationKind::Create,
         requested_by: town.owner.clone(),
         at: town.created_at,
-        patience: PATIENCE,
+        timeout: Some(PATIENCE),
     };
     NewCreate { town, operation, keyed: None, max_towns: u32::MAX }
 }
@@ -195,7 +195,7 @@ pub(crate) fn wish(town: &Town, kind: OperationKind) -> NewOperation {
         kind,
         requested_by: town.owner.clone(),
         at: noon(),
-        patience: PATIENCE,
+        timeout: Some(PATIENCE),
     }
 }
 
@@ -213,16 +213,16 @@ pub(crate) fn rig(town: TownId, name: &str) -> Rig {
 }
 
 /// What a driver writes after a step that went well.
-pub(crate) fn record(step: Step) -> OperationUpdate {
+pub(crate) fn record(step: StepName) -> OperationUpdate {
     OperationUpdate {
         kind: OperationKind::Create,
         phase: Phase::Begun,
-        step,
+        step: Some(step.into()),
         attempt: 0,
         last_error: None,
         cause: None,
         progress: Progress::default(),
-        deadline_at: noon(),
+        deadline_at: Some(noon()),
         wait: Duration::ZERO,
         hold: Some(LEASE),
         town: TownChange::default(),

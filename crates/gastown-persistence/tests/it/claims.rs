@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use gastown_domain::ports::{Operations as _, Registry as _, TownChange};
-use gastown_domain::{Failure, OperationKind, Step, TownId};
+use gastown_domain::{Failure, OperationKind, StepName, TownId};
 
 use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, on_both, record, worker};
 
@@ -65,8 +65,8 @@ async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_wri
     let new = bed.database.claim_due(&worker("two"), LEASE, 10).await.unwrap().remove(0);
     let before = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
 
-    let mut late = record(Step::EnsureMachine);
-    late.last_error = Some(Failure::Throttled);
+    let mut late = record(StepName::CreateMachine);
+    late.last_error = Some(Failure::Throttled.into());
     late.town.machine = Some(Some("148ed21a031189".parse().unwrap()));
     assert!(is_fenced(&bed.database.record(old.fence(), &late).await));
     assert!(is_fenced(&bed.database.renew(old.fence(), LEASE).await));
@@ -91,7 +91,7 @@ async fn a_record_prolongs_the_lease(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     bed.let_leases_run_out().await;
-    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
+    bed.database.record(claim.fence(), &record(StepName::CreateVolume)).await.unwrap();
     assert!(bed.claim(town.id, "two").await.is_none());
     assert_eq!(bed.claim_due("two", 10).await, []);
 }
@@ -99,7 +99,7 @@ async fn a_record_prolongs_the_lease(bed: Bed) {
 async fn what_is_not_due_is_neither_listed_nor_claimed(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let mut waiting = record(Step::EnsureVolume);
+    let mut waiting = record(StepName::CreateVolume);
     (waiting.wait, waiting.hold) = (Duration::from_secs(600), None);
     bed.database.record(claim.fence(), &waiting).await.unwrap();
     assert_eq!(bed.claim_due("two", 10).await, []);

@@ -3,7 +3,7 @@
 use gastown_domain::ports::{
     HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, Rigs, WorkerId,
 };
-use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, Step, Town, TownId};
+use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, StepName, Town, TownId};
 
 use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, rig, user, wish};
 
@@ -39,8 +39,8 @@ fn said(actor: &str, action: &str, outcome: &str) -> (String, String, String) {
 /// Its operation failed so often, and waits for an hour.
 async fn failing(bed: &Bed, town: &Town, attempt: u32) {
     let claim = bed.claimed(town.id, "one").await;
-    let mut step = record(Step::EnsureVolume);
-    (step.attempt, step.last_error) = (attempt, Some(Failure::Throttled));
+    let mut step = record(StepName::CreateVolume);
+    (step.attempt, step.last_error) = (attempt, Some(Failure::Throttled.into()));
     (step.wait, step.hold) = (LEASE, None);
     bed.database.record(claim.fence(), &step).await.unwrap();
 }
@@ -160,7 +160,7 @@ async fn a_retry_makes_due_what_waits(bed: Bed) {
     failing(&bed, &town, 7).await;
     assert_eq!(bed.claim_due("two", 10).await, []);
     let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
-    assert_eq!((operation.attempt, operation.last_error), (0, None));
+    assert_eq!((operation.attempt, operation.last_error.as_ref()), (0, None));
     assert_eq!(bed.database.current(town.id).await.unwrap(), Some(*operation));
     assert_eq!(bed.claim_due("two", 10).await, [town.id]);
     assert!(history(&bed, town.id).await.contains(&said(EVE, "retry", "accepted")));
@@ -172,7 +172,7 @@ async fn a_retry_under_a_held_lease_leaves_the_claim_whose_it_is(bed: Bed) {
     let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
     assert_eq!((operation.id, operation.fence), (claim.id, claim.fence));
     assert_eq!(bed.claim_due("two", 10).await, [], "its driver is at work");
-    bed.database.record(claim.fence(), &record(Step::EnsureVolume)).await.unwrap();
+    bed.database.record(claim.fence(), &record(StepName::CreateVolume)).await.unwrap();
     assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None, "a retry is no end");
 }
 

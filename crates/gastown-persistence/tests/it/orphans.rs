@@ -32,7 +32,7 @@ fn machine(id: &str) -> ResourceId {
 /// A machine with its town's name.
 fn seen(town: TownId, id: &str, reason: OrphanReason) -> ObservedOrphan {
     let item = InventoryItem {
-        thing: machine(id),
+        resource: machine(id),
         name: town.machine_name(),
         tags: vec![TownTag::Whole(town)],
         made_at: None,
@@ -47,13 +47,13 @@ fn nowhere() -> TownId {
 }
 
 async fn note(bed: &Bed, sighting: &ObservedOrphan) -> Orphan {
-    let mut noted = bed.database.note(std::slice::from_ref(sighting)).await.unwrap();
+    let mut noted = bed.database.record_seen(std::slice::from_ref(sighting)).await.unwrap();
     assert_eq!(noted.len(), 1);
     noted.remove(0)
 }
 
 async fn book(bed: &Bed) -> Vec<Orphan> {
-    bed.database.book().await.unwrap().0
+    bed.database.list().await.unwrap().0
 }
 
 async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
@@ -71,7 +71,7 @@ async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
         TownTag::Whole(gone.id),
         TownTag::Whole(nowhere()),
     ];
-    let mut found = bed.database.accounts(&tags).await.unwrap();
+    let mut found = bed.database.town_records(&tags).await.unwrap();
     found.retain(|account| [running.id, busy.id, gone.id].contains(&account.town));
     found.sort_by_key(|account| account.town);
     let none =
@@ -83,27 +83,27 @@ async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
     ];
     expected.sort_by_key(|account| account.town);
     assert_eq!(found, expected);
-    assert_eq!(bed.database.accounts(&[TownTag::Whole(nowhere())]).await.unwrap(), []);
-    assert_eq!(bed.database.accounts(&[]).await.unwrap(), []);
+    assert_eq!(bed.database.town_records(&[TownTag::Whole(nowhere())]).await.unwrap(), []);
+    assert_eq!(bed.database.town_records(&[]).await.unwrap(), []);
 }
 
 async fn thousands_of_tags_are_asked_in_a_few_statements(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let of_nobody = |number: u128| TownTag::Whole(TownId::new(uuid::Uuid::from_u128(number)));
     let tags: Vec<_> = (0..3000).map(of_nobody).chain([TownTag::Whole(town.id); 3]).collect();
-    let found = bed.database.accounts(&tags).await.unwrap();
+    let found = bed.database.town_records(&tags).await.unwrap();
     assert_eq!(found.into_iter().map(|account| account.town).collect::<Vec<_>>(), [town.id]);
 
     let many: Vec<_> = (0..450).map(|number| seen(nowhere(), &format!("m{number}"), OrphanReason::NoTown)).collect();
-    assert_eq!(bed.database.note(&many).await.unwrap().len(), 450);
+    assert_eq!(bed.database.record_seen(&many).await.unwrap().len(), 450);
     assert_eq!(book(&bed).await.len(), 450);
-    assert_eq!(bed.database.note(&[]).await.unwrap(), []);
+    assert_eq!(bed.database.record_seen(&[]).await.unwrap(), []);
 }
 
 async fn a_town_that_cannot_be_read_accounts_for_what_names_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x'").await;
-    let accounts = bed.database.accounts(&[TownTag::Whole(town.id)]).await.unwrap();
+    let accounts = bed.database.town_records(&[TownTag::Whole(town.id)]).await.unwrap();
     let item = seen(town.id, "m1", OrphanReason::Second).item;
     assert_eq!(ownership(&item, &accounts), Ownership::AccountedFor);
 }
@@ -113,7 +113,7 @@ async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
     let first = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
     let expected = Orphan {
         app: app(),
-        thing: machine("m1"),
+        resource: machine("m1"),
         name: town.machine_name(),
         reason: OrphanReason::NoTown,
         last_seen_at: first.first_seen_at,
@@ -127,13 +127,13 @@ async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
     let again = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
     assert_eq!((again.times_seen, again.first_seen_at.timestamp()), (2, 978_307_200));
     assert!(again.last_seen_at >= first.last_seen_at);
-    bed.database.deleting(&app(), &machine("m1"), "control-plane").await.unwrap();
+    bed.database.log_deletion(&app(), &machine("m1"), "control-plane").await.unwrap();
     assert!(note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await.deletion_asked_at.is_some());
 
     let anew = note(&bed, &seen(town, "m1", OrphanReason::TownDestroyed)).await;
     assert_eq!((anew.times_seen, anew.reason, anew.deletion_asked_at), (1, OrphanReason::TownDestroyed, None));
     assert_eq!(anew.first_seen_at, anew.last_seen_at);
-    let (book, now) = bed.database.book().await.unwrap();
+    let (book, now) = bed.database.list().await.unwrap();
     assert_eq!(book, std::slice::from_ref(&anew));
     assert!(now >= anew.last_seen_at);
 }
@@ -143,9 +143,9 @@ async fn things_of_one_id_in_two_apps_or_of_two_kinds_are_different(bed: Bed) {
     let mut elsewhere = sighting.clone();
     elsewhere.app = "gastown-2".parse().unwrap();
     let mut volume = sighting.clone();
-    volume.item.thing = ResourceId::Volume("x1".parse().unwrap());
+    volume.item.resource = ResourceId::Volume("x1".parse().unwrap());
     // The same thing twice in one list is seen once.
-    let noted = bed.database.note(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
+    let noted = bed.database.record_seen(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
     assert_eq!(noted.iter().map(|orphan| orphan.times_seen).collect::<Vec<_>>(), [1, 1, 1]);
     Orphans::close(&bed.database, &app(), &machine("x1"), OrphanEnd::Gone).await.unwrap();
     assert_eq!(book(&bed).await.len(), 2);
@@ -157,7 +157,7 @@ async fn a_deletion_is_written_down_once_before_it_is_asked_for(bed: Bed) {
     for (id, town) in [("m1", town.id), ("m2", nowhere())] {
         note(&bed, &seen(town, id, OrphanReason::TownDestroyed)).await;
         for actor in ["operator:eve", "control-plane"] {
-            bed.database.deleting(&app(), &machine(id), actor).await.unwrap();
+            bed.database.log_deletion(&app(), &machine(id), actor).await.unwrap();
         }
     }
     assert!(book(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
@@ -167,7 +167,7 @@ async fn a_deletion_is_written_down_once_before_it_is_asked_for(bed: Bed) {
 }
 
 async fn nothing_is_deleted_that_is_not_in_the_book(bed: Bed) {
-    let refused = bed.database.deleting(&app(), &machine("m1"), "operator:eve").await;
+    let refused = bed.database.log_deletion(&app(), &machine("m1"), "operator:eve").await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     assert_eq!(book(&bed).await, []);
 }
@@ -189,7 +189,7 @@ async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let name = town.id.volume_name();
     let volume = InventoryItem {
-        thing: ResourceId::Volume("vol_2".parse().unwrap()),
+        resource: ResourceId::Volume("vol_2".parse().unwrap()),
         tags: vec![TownTag::of_volume_name(&name).unwrap()],
         name,
         made_at: None,
@@ -200,7 +200,7 @@ async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
     let noted = note(&bed, &ObservedOrphan { app: app(), item: volume, reason: OrphanReason::Second }).await;
     let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
     assert_eq!(town_details.orphans, [noted]);
-    bed.database.deleting(&app(), &ResourceId::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
+    bed.database.log_deletion(&app(), &ResourceId::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use gastown_domain::ports::{
     NewOperation, OperationResult, Operations as _, Operator as _, Registry as _, StoreError, TownChange,
 };
-use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, Step, TownStatus};
+use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, StepName, TownStatus};
 
 use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, wish};
 
@@ -34,7 +34,7 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
         let of_it = "FROM gastown_town_events WHERE action = 'fly_ids' AND outcome = 'changed'";
         bed.number(&format!("SELECT count(*) {of_it} AND replace(CAST(detail AS TEXT), ' ', '') LIKE '%{text}%'")).await
     };
-    let mut step = record(Step::EnsureMachine);
+    let mut step = record(StepName::CreateMachine);
     for (next, all) in [
         (change(Some("m1"), Some("vol_1")), 0),
         (change(Some("m1"), Some("vol_1")), 0),
@@ -46,7 +46,7 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
         assert_eq!(told("").await, all, "{:?}", step.town);
     }
     let end = TownChange { machine: Some(None), soft_deleted_at: Some(noon()), ..TownChange::default() };
-    bed.database.finish(claim.fence(), Err(Rejection::RolledBack(Failure::MachineRefused)), &end).await.unwrap();
+    bed.database.finish(claim.fence(), Err(Rejection::RolledBack(Failure::MachineRefused.into())), &end).await.unwrap();
 
     for id in ["m1", "m2", "vol_1"] {
         assert_eq!(told(&format!("\"from\":\"{id}\"")).await, 1, "{id}");
@@ -54,16 +54,17 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
     let of_operation = "SELECT count(*) FROM gastown_town_events WHERE operation_id IS NOT NULL";
     assert_eq!(bed.number(of_operation).await, 5, "accepted, three ids, ended");
     let outcome = bed.database.outcome(claim.id).await.unwrap();
-    assert_eq!(outcome, Some(Err(Rejection::RolledBack(Failure::MachineRefused))));
+    assert_eq!(outcome, Some(Err(Rejection::RolledBack(Failure::MachineRefused.into()))));
 }
 
 async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let mut step = record(Step::DeleteMachine);
+    let mut step = record(StepName::DeleteMachine);
     step.kind = OperationKind::RollBack;
     step.phase = Phase::Settled;
-    (step.attempt, step.last_error, step.cause) = (4, Some(Failure::Throttled), Some(Failure::MachineRefused));
+    (step.attempt, step.last_error, step.cause) =
+        (4, Some(Failure::Throttled.into()), Some(Failure::MachineRefused.into()));
     step.progress =
         Progress { refused_regions: vec!["ord".parse().unwrap()], synced: Some(false), ..Progress::default() };
     step.town = TownChange {
@@ -76,7 +77,7 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     bed.database.record(claim.fence(), &step).await.unwrap();
 
     let mut expected = claim.clone();
-    (expected.kind, expected.phase, expected.step) = (step.kind, step.phase, Some(step.step));
+    (expected.kind, expected.phase, expected.step) = (step.kind, step.phase, step.step.clone());
     (expected.attempt, expected.last_error, expected.cause) = (step.attempt, step.last_error, step.cause);
     (expected.progress, expected.deadline_at) = (step.progress.clone(), step.deadline_at);
     let found = bed.database.current(town.id).await.unwrap().unwrap();
@@ -99,7 +100,7 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
 async fn waiting_times_are_the_databases(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let mut step = record(Step::EnsureVolume);
+    let mut step = record(StepName::CreateVolume);
     step.wait = Duration::from_secs(90);
     let before = bed.database.renew(claim.fence(), LEASE).await.unwrap();
     bed.database.record(claim.fence(), &step).await.unwrap();
@@ -113,16 +114,17 @@ async fn waiting_times_are_the_databases(bed: Bed) {
 
 async fn a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calendar(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    for (patience, is_endless) in [(Duration::from_secs(90), false), (Duration::MAX, true)] {
-        let stop = NewOperation { patience, ..wish(&town, OperationKind::Stop) };
+    let timeouts = [Some(Duration::from_secs(90)), Some(Duration::MAX), None];
+    for timeout in timeouts {
+        let stop = NewOperation { timeout, ..wish(&town, OperationKind::Stop) };
         bed.database.request(&stop).await.unwrap();
         let found = bed.database.current(town.id).await.unwrap().unwrap();
-        if is_endless {
-            assert_eq!(found.deadline_at.to_rfc3339(), "9999-12-31T23:59:59+00:00");
-        } else {
+        if timeout == Some(Duration::from_secs(90)) {
             // The row's first due time is the database's; when it was accepted is the caller's.
-            assert_eq!(found.deadline_at - found.next_attempt_at, TimeDelta::seconds(90));
+            assert_eq!(found.deadline_at.unwrap() - found.next_attempt_at, TimeDelta::seconds(90));
             assert_ne!(found.next_attempt_at, stop.at);
+        } else {
+            assert_eq!(found.deadline_at, None, "{timeout:?}");
         }
         bed.sql("DELETE FROM gastown_operations").await;
     }
@@ -131,9 +133,9 @@ async fn a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calenda
 async fn a_moved_deadline_is_kept(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let last = "9999-12-31T23:59:59Z".parse().unwrap();
-    for (given, kept) in [(noon(), noon()), (chrono::DateTime::<chrono::Utc>::MAX_UTC, last)] {
-        let mut step = record(Step::EnsureVolume);
+    let beyond = Some(chrono::DateTime::<chrono::Utc>::MAX_UTC);
+    for (given, kept) in [(Some(noon()), Some(noon())), (beyond, None), (None, None)] {
+        let mut step = record(StepName::CreateVolume);
         step.deadline_at = given;
         bed.database.record(claim.fence(), &step).await.unwrap();
         assert_eq!(bed.database.current(town.id).await.unwrap().unwrap().deadline_at, kept);
@@ -151,7 +153,7 @@ async fn a_renewal_answers_the_databases_time(bed: Bed) {
 async fn a_record_that_holds_nothing_gives_the_claim_back(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    let mut step = record(Step::EnsureVolume);
+    let mut step = record(StepName::CreateVolume);
     step.hold = None;
     bed.database.record(claim.fence(), &step).await.unwrap();
     let held = bed.database.operations(1).await.unwrap().remove(0).unwrap();
@@ -165,7 +167,7 @@ async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed
     let claim = bed.claimed(town.id, "one").await;
     let before = bed.database.current(town.id).await.unwrap();
     let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
-    let mut step = record(Step::AwaitStopped);
+    let mut step = record(StepName::AwaitStopped);
     step.town = change.clone();
     let refusals =
         [bed.database.record(claim.fence(), &step).await, bed.database.finish(claim.fence(), Ok(()), &change).await];
@@ -180,7 +182,7 @@ async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     for late in [0, 5] {
-        let mut step = record(Step::SoftDelete);
+        let mut step = record(StepName::SoftDelete);
         step.kind = OperationKind::RollBack;
         step.town.soft_deleted_at = Some(noon() + TimeDelta::seconds(late));
         bed.database.record(claim.fence(), &step).await.unwrap();
@@ -194,8 +196,8 @@ async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
 async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
     let outcomes: [OperationResult; 4] = [
         Ok(()),
-        Err(Rejection::Failed(Failure::SandboxUnhealthy)),
-        Err(Rejection::RolledBack(Failure::NoCapacity)),
+        Err(Rejection::Failed(Failure::SandboxUnhealthy.into())),
+        Err(Rejection::RolledBack(Failure::NoCapacity.into())),
         Err(Rejection::Preempted),
     ];
     let town = bed.running("alice", "mill").await;
@@ -203,7 +205,7 @@ async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
         bed.request(&town, OperationKind::Stop).await;
         let claim = bed.claimed(town.id, "one").await;
         assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None);
-        bed.database.finish(claim.fence(), outcome, &TownChange::default()).await.unwrap();
+        bed.database.finish(claim.fence(), outcome.clone(), &TownChange::default()).await.unwrap();
         assert_eq!(bed.database.outcome(claim.id).await.unwrap(), Some(outcome));
         assert_eq!(bed.database.current(town.id).await.unwrap(), None);
     }
@@ -215,7 +217,7 @@ async fn whether_the_last_sync_worked_outlives_its_operation(bed: Bed) {
     for (synced, told) in [(None, 0), (Some(true), 1), (Some(false), 2)] {
         bed.request(&town, OperationKind::Stop).await;
         let claim = bed.claimed(town.id, "one").await;
-        let mut step = record(Step::StopMachine);
+        let mut step = record(StepName::StopMachine);
         (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
         bed.database.record(claim.fence(), &step).await.unwrap();
         bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();

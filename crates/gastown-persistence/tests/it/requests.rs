@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChange};
-use gastown_domain::{Failure, OperationKind, Progress, Rejection, Step, UnconfirmedCreate};
+use gastown_domain::{Failure, OperationKind, Progress, Rejection, StepName, UnconfirmedCreate};
 use tokio::sync::Barrier;
 
 use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};
@@ -42,7 +42,7 @@ async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
 
     bed.request(&town, OperationKind::Destroy).await;
     let destroy = bed.claimed(town.id, "driver").await;
-    let mut hidden = record(Step::SoftDelete);
+    let mut hidden = record(StepName::SoftDelete);
     hidden.kind = OperationKind::Destroy;
     hidden.town.soft_deleted_at = Some(noon());
     bed.database.record(destroy.fence(), &hidden).await.unwrap();
@@ -58,9 +58,9 @@ async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
     let create = bed.claimed(town.id, "driver").await;
     let progress =
         Progress { unconfirmed_machine: UnconfirmedCreate::of_the_past(2), machine_made: true, ..Progress::default() };
-    let mut step = record(Step::EnsureMachine);
+    let mut step = record(StepName::CreateMachine);
     step.progress = progress.clone();
-    (step.attempt, step.last_error) = (3, Some(Failure::Throttled));
+    (step.attempt, step.last_error) = (3, Some(Failure::Throttled.into()));
     bed.database.record(create.fence(), &step).await.unwrap();
 
     let Requested::Accepted(destroy) = bed.request(&town, OperationKind::Destroy).await else { panic!("not accepted") };
@@ -79,8 +79,8 @@ async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
 async fn a_destroy_joins_a_roll_back(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
-    let mut rolling_back = record(Step::DeleteMachine);
-    (rolling_back.kind, rolling_back.cause) = (OperationKind::RollBack, Some(Failure::MachineRefused));
+    let mut rolling_back = record(StepName::DeleteMachine);
+    (rolling_back.kind, rolling_back.cause) = (OperationKind::RollBack, Some(Failure::MachineRefused.into()));
     bed.database.record(create.fence(), &rolling_back).await.unwrap();
     let joined = bed.request(&town, OperationKind::Destroy).await;
     assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::RollBack)));

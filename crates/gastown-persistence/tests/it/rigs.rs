@@ -117,9 +117,9 @@ async fn unsettled_are_running_idle_towns_with_open_rigs(bed: Bed) {
         }
     }
     bed.request(&busy, OperationKind::Stop).await;
-    let mut found = bed.database.unsettled(10).await.unwrap();
+    let mut found = bed.database.towns_with_unapplied_rigs(10).await.unwrap();
     found.sort();
     assert_eq!(found, [open.id, destroying.id]);
-    assert_eq!(bed.database.unsettled(1).await.unwrap().len(), 1);
+    assert_eq!(bed.database.towns_with_unapplied_rigs(1).await.unwrap().len(), 1);
     assert_eq!(Rigs::find(&bed.database, open.id, RigId::new(fresh_uuid())).await.unwrap(), None);
 }

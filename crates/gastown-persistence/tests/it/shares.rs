@@ -95,7 +95,7 @@ async fn what_is_held_or_not_due_is_not_claimed(bed: Bed) {
     let ids = queue(&bed, &[("alice", "held"), ("alice", "waiting"), ("alice", "free")]).await;
     bed.claimed(ids[0], "one").await;
     let waiting = bed.claimed(ids[1], "one").await;
-    let mut later = record(gastown_domain::Step::EnsureVolume);
+    let mut later = record(gastown_domain::StepName::CreateVolume);
     (later.wait, later.hold) = (Duration::from_secs(600), None);
     bed.database.record(waiting.fence(), &later).await.unwrap();
     assert_eq!(bed.claim_due("two", 10).await, [ids[2]]);

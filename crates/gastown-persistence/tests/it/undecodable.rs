@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{DriftChecks as _, ObservedOrphan, Operations as _, Orphans as _, Registry, Rigs};
+use gastown_domain::ports::{DriftChecks as _, ObservedOrphan, Operations as _, Orphans, Registry, Rigs};
 use gastown_domain::{InventoryItem, OrphanReason, ResourceId, TownId, TownTag};
 use sea_orm::DbBackend;
 
@@ -63,7 +63,7 @@ async fn a_town_that_nobody_drives_costs_no_other(bed: Bed) {
 async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at_once(bed: Bed) {
     const EVERY: Duration = Duration::from_secs(60);
     let take = async || -> Vec<TownId> {
-        bed.database.take(10, EVERY).await.unwrap().into_iter().map(|(town, ..)| town.id).collect()
+        bed.database.take_due(10, EVERY).await.unwrap().into_iter().map(|(town, ..)| town.id).collect()
     };
     let unseen = async || bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
     let good = bed.running("alice", "good").await;
@@ -105,7 +105,7 @@ async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
     let sighting = |id: &str| ObservedOrphan {
         app: "gastown".parse().unwrap(),
         item: InventoryItem {
-            thing: ResourceId::Machine(id.parse().unwrap()),
+            resource: ResourceId::Machine(id.parse().unwrap()),
             name: "town-0190".to_owned(),
             tags: vec![TownTag::Whole(TownId::new(crate::bed::fresh_uuid()))],
             made_at: None,
@@ -115,12 +115,12 @@ async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
         reason: OrphanReason::NoTown,
     };
     let seen = [sighting("good"), sighting("bad")];
-    let good = bed.database.note(&seen).await.unwrap().remove(1);
+    let good = bed.database.record_seen(&seen).await.unwrap().remove(1);
     for damage in damages(&bed, "first_seen_at", false) {
         bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'bad'")).await;
-        assert_eq!(bed.database.book().await.unwrap().0, std::slice::from_ref(&good), "{damage}");
-        let noted = bed.database.note(&seen).await.unwrap();
-        assert_eq!(noted.iter().map(|entry| &entry.thing).collect::<Vec<_>>(), [&good.thing], "{damage}");
+        assert_eq!(Orphans::list(&bed.database).await.unwrap().0, std::slice::from_ref(&good), "{damage}");
+        let noted = bed.database.record_seen(&seen).await.unwrap();
+        assert_eq!(noted.iter().map(|entry| &entry.resource).collect::<Vec<_>>(), [&good.resource], "{damage}");
         assert_eq!(noted[0].times_seen, 2);
     }
 }

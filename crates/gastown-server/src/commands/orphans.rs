@@ -98,7 +98,7 @@ fn only(survey: &mut Survey, ids: &[String]) -> anyhow::Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
-    let id_of = |orphan: &FoundOrphan| orphan.sighting.item.thing.id().to_owned();
+    let id_of = |orphan: &FoundOrphan| orphan.sighting.item.resource.id().to_owned();
     let known: Vec<_> = survey.orphans.iter().map(id_of).collect();
     let unknown: Vec<_> = ids.iter().filter(|id| !known.contains(id)).map(String::as_str).collect();
     if !unknown.is_empty() {
@@ -126,7 +126,7 @@ fn chosen<'a>(survey: &'a Survey, ids: &[String]) -> anyhow::Result<Vec<&'a Foun
 }
 
 fn question(chosen: &[&FoundOrphan]) -> String {
-    let things: Vec<_> = chosen.iter().map(|orphan| orphan.sighting.item.thing.to_string()).collect();
+    let things: Vec<_> = chosen.iter().map(|orphan| orphan.sighting.item.resource.to_string()).collect();
     format!("Delete {}? What is on a volume will be gone for good.", things.join(", "))
 }
 

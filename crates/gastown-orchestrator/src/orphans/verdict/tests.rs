@@ -27,15 +27,21 @@ fn volume() -> ResourceId {
 
 fn sighting(thing: ResourceId, reason: OrphanReason) -> ObservedOrphan {
     let tags = Vec::new();
-    let item =
-        InventoryItem { thing, name: "town-1".to_owned(), tags, made_at: None, held_by: None, destroying: false };
+    let item = InventoryItem {
+        resource: thing,
+        name: "town-1".to_owned(),
+        tags,
+        made_at: None,
+        held_by: None,
+        destroying: false,
+    };
     ObservedOrphan { app: "gastown".parse().unwrap(), item, reason }
 }
 
 fn entry(of: &ObservedOrphan, first_seen_at: DateTime<Utc>, times_seen: u32) -> Orphan {
     Orphan {
         app: of.app.clone(),
-        thing: of.item.thing.clone(),
+        resource: of.item.resource.clone(),
         name: of.item.name.clone(),
         reason: of.reason,
         first_seen_at,

@@ -52,7 +52,7 @@ async fn resource_of_unknown_or_destroyed_town_is_deleted_after_grace_period() {
         let before = deletions_sent(&bench);
 
         pass_grace_period(&bench).await;
-        let noted: Vec<_> = orphan_records(&bench).into_iter().map(|entry| (entry.thing, entry.reason)).collect();
+        let noted: Vec<_> = orphan_records(&bench).into_iter().map(|entry| (entry.resource, entry.reason)).collect();
         assert_eq!(noted, [(machine.clone(), reason), (volume.clone(), reason)]);
         assert_eq!(deletions_sent(&bench), before);
 

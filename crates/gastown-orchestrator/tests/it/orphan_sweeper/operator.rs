@@ -25,7 +25,7 @@ async fn survey_shows_verdict_of_each_orphan() {
     let survey = sweeper.survey(Grace::from(&policy)).await.unwrap();
 
     let verdicts: Vec<_> =
-        survey.orphans.into_iter().map(|orphan| (orphan.sighting.item.thing, orphan.verdict)).collect();
+        survey.orphans.into_iter().map(|orphan| (orphan.sighting.item.resource, orphan.verdict)).collect();
     let until = bench.store.clock.now() + policy.grace;
     assert_eq!(
         verdicts,

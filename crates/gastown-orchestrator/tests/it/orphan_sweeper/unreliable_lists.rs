@@ -32,7 +32,7 @@ async fn empty_lists_close_and_delete_nothing() {
         assert_eq!((report.closed, report.deleted), (0, 0), "{case}");
     }
     let kept = |entries: &[Orphan]| -> Vec<_> {
-        entries.iter().map(|entry| (entry.thing.clone(), entry.first_seen_at)).collect()
+        entries.iter().map(|entry| (entry.resource.clone(), entry.first_seen_at)).collect()
     };
     assert_eq!(kept(&orphan_records(&bench)), kept(&before));
 }

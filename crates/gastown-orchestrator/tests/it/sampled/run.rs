@@ -204,7 +204,7 @@ impl Run {
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
             let thing = ResourceId::Volume(volume.id.clone());
-            rows.records.orphans.values().any(|it| it.thing == thing && it.reason == OrphanReason::Second)
+            rows.records.orphans.values().any(|it| it.resource == thing && it.reason == OrphanReason::Second)
         };
         let mut cleared = 0;
         for volume in world.volumes.iter_mut().filter(|it| !it.gone && !it.used && it.held_by.is_none() && reported(it))

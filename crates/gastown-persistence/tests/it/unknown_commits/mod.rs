@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use ephemeral_db::Cut;
 use gastown_domain::ports::{
-    Alarm, DriftChecks as _, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations as _,
-    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, SingletonJob, SingletonJobs as _, StoreError,
+    Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations,
+    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, SingletonJob, SingletonJobs, StoreError,
     TownChange,
 };
 use gastown_domain::{
     AppName, Drift, Failure, Fence, InventoryItem, OperationKind, OrphanReason, Progress, ResourceId, Rig, RigStatus,
-    Step, Town, TownStatus, TownTag,
+    StepName, Town, TownStatus, TownTag,
 };
 use gastown_persistence::DatabaseSettings;
 
@@ -67,13 +67,13 @@ async fn a_wish_counts_once() {
 async fn a_claim_counts_once_and_its_lease_holds_against_its_own_worker() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("claim", "Ok(Some", "Ok(None)")
-        .told(bench, accepted, async |database, town| database.claim(town.id, &worker("one"), LEASE).await)
+        .told(bench, accepted, async |database, town| Operations::claim(database, town.id, &worker("one"), LEASE).await)
         .await;
     Write::once("claim_due", "Ok([Operation", "Ok([])")
         .told(bench, accepted, async |database, _| database.claim_due(&worker("one"), LEASE, 10).await)
         .await;
     Write::once("renew", "Ok(20", "Ok(20")
-        .told(bench, run_out, async |database, fence| database.renew(*fence, LEASE).await)
+        .told(bench, run_out, async |database, fence| Operations::renew(database, *fence, LEASE).await)
         .await;
     Write::once("release", "Ok(())", "Ok(())")
         .told(bench, run_out, async |database, fence| database.release(*fence).await)
@@ -88,18 +88,19 @@ async fn what_a_driver_writes_counts_once() {
         volume: Some(Some("vol_5456e1j33p16378r".parse().unwrap())),
         ..TownChange::default()
     };
-    let kept = OperationUpdate { town: made, ..record(Step::EnsureMachine) };
-    let given_back = OperationUpdate { hold: None, last_error: Some(Failure::Throttled), attempt: 1, ..kept.clone() };
+    let kept = OperationUpdate { town: made, ..record(StepName::CreateMachine) };
+    let given_back =
+        OperationUpdate { hold: None, last_error: Some(Failure::Throttled.into()), attempt: 1, ..kept.clone() };
     let hidden = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
-    let hiding = OperationUpdate { kind: OperationKind::RollBack, town: hidden, ..record(Step::SoftDelete) };
+    let hiding = OperationUpdate { kind: OperationKind::RollBack, town: hidden, ..record(StepName::SoftDelete) };
     for record in [kept, given_back, hiding] {
         Write::once("record", "Ok(())", "Ok(())")
-            .told(bench, run_out, async |database, fence| database.record(*fence, &record).await)
+            .told(bench, run_out, async |database, fence| Operations::record(database, *fence, &record).await)
             .await;
     }
     let runs = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     Write::once("finish", "Ok(())", "Err(Fenced")
-        .told(bench, run_out, async |database, fence| database.finish(*fence, Ok(()), &runs).await)
+        .told(bench, run_out, async |database, fence| Operations::finish(database, *fence, Ok(()), &runs).await)
         .await;
 }
 
@@ -127,16 +128,16 @@ async fn a_rig_counts_once() {
 async fn a_look_counts_once() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("take", "Ok([(Town", "Ok([])")
-        .told(bench, not_seen, async |database, ()| database.take(10, EVERY).await)
+        .told(bench, not_seen, async |database, ()| database.take_due(10, EVERY).await)
         .await;
     let off = async |bed: &Bed| {
         not_seen(bed).await;
-        let (town, _, taken_at) = bed.database.take(1, EVERY).await.unwrap().remove(0);
+        let (town, _, taken_at) = bed.database.take_due(1, EVERY).await.unwrap().remove(0);
         let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
         (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped), change })
     };
     Write::once("settle", "Ok(true)", "Ok(true)")
-        .told(bench, off, async |database, (town, finding)| database.settle(town, finding).await)
+        .told(bench, off, async |database, (town, finding)| DriftChecks::record(database, town, finding).await)
         .await;
     Write::once("heartbeat", "Ok(true)", "Ok(true)")
         .told(bench, running, async |database, town| database.heartbeat(town.id, noon()).await)
@@ -151,14 +152,14 @@ async fn the_book_of_orphans_has_one_entry_of_each() {
         .told(
             bench,
             async |bed| sighting(&running(bed).await),
-            async |database, seen| database.note(std::slice::from_ref(seen)).await,
+            async |database, seen| database.record_seen(std::slice::from_ref(seen)).await,
         )
         .await;
     Write::once("deleting", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, thing)| database.deleting(app, thing, "olga").await)
+        .told(bench, noted, async |database, (app, resource)| database.log_deletion(app, resource, "olga").await)
         .await;
     Write::once("close", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, thing)| database.close(app, thing, OrphanEnd::Gone).await)
+        .told(bench, noted, async |database, (app, resource)| database.close(app, resource, OrphanEnd::Gone).await)
         .await;
 }
 
@@ -169,14 +170,16 @@ async fn a_pass_is_begun_and_ended_once() {
         .told(
             bench,
             async |_| (),
-            async |database, ()| database.claim_job(SingletonJob::Orphans, &worker("one"), LEASE, EVERY).await,
+            async |database, ()| {
+                SingletonJobs::claim(database, SingletonJob::Orphans, &worker("one"), LEASE, EVERY).await
+            },
         )
         .await;
     Write::once("prolong", "Ok(true)", "Ok(true)")
-        .told(bench, begun, async |database, claim| database.prolong(*claim, LEASE).await)
+        .told(bench, begun, async |database, claim| SingletonJobs::renew(database, *claim, LEASE).await)
         .await;
     Write::once("end", "Ok(())", "Ok(())")
-        .told(bench, begun, async |database, claim| database.end(*claim, Some(Alarm::Refused)).await)
+        .told(bench, begun, async |database, claim| SingletonJobs::finish(database, *claim, Some(Alarm::Refused)).await)
         .await;
 }
 
@@ -220,8 +223,9 @@ async fn accepted(bed: &Bed) -> Town {
 async fn in_flight(bed: &Bed) -> (Town, Fence) {
     let town = accepted(bed).await;
     let fence = bed.claimed(town.id, "one").await.fence();
-    let failed = OperationUpdate { attempt: 3, last_error: Some(Failure::Throttled), ..record(Step::EnsureVolume) };
-    bed.database.record(fence, &failed).await.unwrap();
+    let failed =
+        OperationUpdate { attempt: 3, last_error: Some(Failure::Throttled.into()), ..record(StepName::CreateVolume) };
+    Operations::record(&bed.database, fence, &failed).await.unwrap();
     (town, fence)
 }
 
@@ -252,7 +256,7 @@ async fn not_seen(bed: &Bed) {
 
 fn sighting(town: &Town) -> ObservedOrphan {
     let item = InventoryItem {
-        thing: ResourceId::Machine("148ed21a031189".parse().unwrap()),
+        resource: ResourceId::Machine("148ed21a031189".parse().unwrap()),
         name: "town".to_owned(),
         tags: vec![TownTag::Whole(town.id)],
         made_at: None,
@@ -264,13 +268,16 @@ fn sighting(town: &Town) -> ObservedOrphan {
 
 async fn noted(bed: &Bed) -> (AppName, ResourceId) {
     let seen = sighting(&running(bed).await);
-    bed.database.note(std::slice::from_ref(&seen)).await.unwrap();
-    (seen.app, seen.item.thing)
+    bed.database.record_seen(std::slice::from_ref(&seen)).await.unwrap();
+    (seen.app, seen.item.resource)
 }
 
 /// A pass that somebody makes; its lease has run out, and nobody has taken it over.
 async fn begun(bed: &Bed) -> LeaderLease {
-    let claim = bed.database.claim_job(SingletonJob::Orphans, &worker("one"), LEASE, EVERY).await.unwrap().unwrap();
+    let claim = SingletonJobs::claim(&bed.database, SingletonJob::Orphans, &worker("one"), LEASE, EVERY)
+        .await
+        .unwrap()
+        .unwrap();
     bed.sql("UPDATE gastown_passes SET lease_expires_at = '2000-01-01T00:00:00+00:00'").await;
     claim
 }

@@ -73,8 +73,8 @@ pub(in crate::commands) fn operation(operation: &Operation) -> Value {
 fn orphan(orphan: &Orphan) -> Value {
     json!({
         "app": orphan.app,
-        "kind": orphan.thing.kind(),
-        "id": orphan.thing.id(),
+        "kind": orphan.resource.kind(),
+        "id": orphan.resource.id(),
         "name": orphan.name,
         "reason": orphan.reason.as_str(),
         "firstSeenAt": moment(Some(orphan.first_seen_at)),
@@ -101,8 +101,8 @@ fn found(found: &FoundOrphan) -> Value {
     let (ObservedOrphan { app, item, reason }, entry) = (&found.sighting, found.entry.as_ref());
     json!({
         "app": app,
-        "kind": item.thing.kind(),
-        "id": item.thing.id(),
+        "kind": item.resource.kind(),
+        "id": item.resource.id(),
         "name": item.name,
         "reason": reason.as_str(),
         "madeAt": moment(item.made_at),
@@ -115,14 +115,14 @@ fn found(found: &FoundOrphan) -> Value {
 }
 
 fn attempt(attempt: &Attempt<'_>) -> Value {
-    let thing = &attempt.orphan.sighting.item.thing;
+    let resource = &attempt.orphan.sighting.item.resource;
     let (outcome, why) = match &attempt.result {
         Ok(Removal::Requested) => ("asked", Value::Null),
         Ok(Removal::Gone) => ("gone", Value::Null),
         Ok(Removal::Kept(kept)) => ("kept", verdict(kept)),
         Err(error) => ("failed", json!({ "code": "error", "message": error })),
     };
-    json!({ "kind": thing.kind(), "id": thing.id(), "outcome": outcome, "why": why })
+    json!({ "kind": resource.kind(), "id": resource.id(), "outcome": outcome, "why": why })
 }
 
 fn verdict(verdict: &Verdict) -> Value {
@@ -198,7 +198,7 @@ fn event(event: &TownEvent) -> Value {
 
 fn pass(state: &JobState) -> Value {
     json!({
-        "pass": state.pass.as_str(),
+        "pass": state.job.as_str(),
         "endedAt": moment(state.ended_at),
         "alarm": state.alarm.map(Alarm::as_str),
     })

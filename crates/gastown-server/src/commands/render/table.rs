@@ -65,7 +65,7 @@ pub(in crate::commands) fn survey(survey: &Survey) -> String {
 /// What became of those that were to be deleted.
 pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
     let line = |attempt: &Attempt<'_>| {
-        let thing = &attempt.orphan.sighting.item.thing;
+        let thing = &attempt.orphan.sighting.item.resource;
         match &attempt.result {
             Ok(Removal::Requested) => format!("{thing}: its deletion was asked for"),
             Ok(Removal::Gone) => format!("{thing}: was gone already"),
@@ -84,8 +84,8 @@ fn found(orphans: &[FoundOrphan]) -> String {
     for orphan in orphans {
         let (ObservedOrphan { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
         table.add_row([
-            item.thing.kind().to_owned(),
-            item.thing.id().to_owned(),
+            item.resource.kind().to_owned(),
+            item.resource.id().to_owned(),
             plain(&item.name),
             app.to_string(),
             reason.as_str().to_owned(),
@@ -102,8 +102,8 @@ fn orphans(orphans: &[Orphan]) -> String {
     let mut table = headed(["what", "id", "name", "app", "why", "first seen", "last seen", "seen", "deletion asked"]);
     for orphan in orphans {
         table.add_row([
-            orphan.thing.kind().to_owned(),
-            orphan.thing.id().to_owned(),
+            orphan.resource.kind().to_owned(),
+            orphan.resource.id().to_owned(),
             plain(&orphan.name),
             orphan.app.to_string(),
             orphan.reason.as_str().to_owned(),
@@ -243,7 +243,7 @@ fn pass_rows(passes: &[JobState]) -> String {
     let mut table = headed(["pass", "last ended", "alarm"]);
     for state in passes {
         let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));
-        table.add_row([state.pass.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
+        table.add_row([state.job.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
     }
     table.trim_fmt()
 }

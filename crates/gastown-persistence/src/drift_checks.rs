@@ -25,11 +25,11 @@ type Taken = (Town, TownHealth, DateTime<Utc>);
 
 #[async_trait]
 impl DriftChecks for Database {
-    async fn take(&self, limit: u32, every: Duration) -> Result<Vec<Taken>, StoreError> {
+    async fn take_due(&self, limit: u32, every: Duration) -> Result<Vec<Taken>, StoreError> {
         self.in_tx("take_inspections", move |tx| async move { take(&tx, limit, every).await }).await
     }
 
-    async fn settle(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
+    async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
         self.in_tx("settle_inspection", move |tx| async move { settle(&tx, town.id, finding).await }).await
     }
 }

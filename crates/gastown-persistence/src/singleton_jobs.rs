@@ -14,15 +14,15 @@ use crate::{Database, dialect};
 
 #[async_trait]
 impl SingletonJobs for Database {
-    async fn claim_job(
+    async fn claim(
         &self,
-        pass: SingletonJob,
+        job: SingletonJob,
         worker: &WorkerId,
         lease: Duration,
         every: Duration,
     ) -> Result<Option<LeaderLease>, StoreError> {
         self.in_tx("begin_pass", move |tx| async move {
-            let first = ActiveModel { pass: Set(pass.as_str().to_owned()), ..Default::default() };
+            let first = ActiveModel { pass: Set(job.as_str().to_owned()), ..Default::default() };
             let known = OnConflict::column(Column::Pass).do_nothing().to_owned();
             passes::Entity::insert(first).on_conflict(known).exec_without_returning(&*tx).await?;
             let now = dialect::now(&*tx).await?;
@@ -31,17 +31,17 @@ impl SingletonJobs for Database {
                 .col_expr(Column::Owner, Expr::value(worker.0.as_str()))
                 .col_expr(Column::LeaseExpiresAt, Expr::value(after(now, lease)))
                 .col_expr(Column::BeganAt, Expr::value(now))
-                .filter(Column::Pass.eq(pass.as_str()))
+                .filter(Column::Pass.eq(job.as_str()))
                 .filter(null_or_until(Column::BeganAt, before(now, every)))
                 .filter(null_or_until(Column::LeaseExpiresAt, now))
                 .exec_with_returning(&*tx)
                 .await?;
-            Ok(begun.first().map(|row| LeaderLease { pass, number: row.number }))
+            Ok(begun.first().map(|row| LeaderLease { job, number: row.number }))
         })
         .await
     }
 
-    async fn prolong(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
+    async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
         self.in_tx("prolong_pass", move |tx| async move {
             let expiry = after(dialect::now(&*tx).await?, lease);
             let prolonged = held(claim).col_expr(Column::LeaseExpiresAt, Expr::value(expiry)).exec(&*tx).await?;
@@ -50,7 +50,7 @@ impl SingletonJobs for Database {
         .await
     }
 
-    async fn end(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
+    async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
         self.in_tx("end_pass", move |tx| async move {
             let now = dialect::now(&*tx).await?;
             let ended = held(claim)
@@ -65,9 +65,9 @@ impl SingletonJobs for Database {
 
     async fn states(&self) -> Result<Vec<JobState>, StoreError> {
         let mut rows = self.answer(passes::Entity::find().all(&self.connection)).await?;
-        let state = |pass: SingletonJob| match rows.iter().position(|row| row.pass == pass.as_str()) {
-            Some(found) => rows.swap_remove(found).into_state(pass),
-            None => Ok(JobState { pass, ended_at: None, alarm: None }),
+        let state = |job: SingletonJob| match rows.iter().position(|row| row.pass == job.as_str()) {
+            Some(found) => rows.swap_remove(found).into_state(job),
+            None => Ok(JobState { job, ended_at: None, alarm: None }),
         };
         Ok(readable(SingletonJob::ALL.into_iter().map(state)))
     }
@@ -81,7 +81,7 @@ fn null_or_until(column: Column, at: DateTime<Utc>) -> Condition {
 /// the lease back.
 fn held(claim: LeaderLease) -> UpdateMany<passes::Entity> {
     passes::Entity::update_many()
-        .filter(Column::Pass.eq(claim.pass.as_str()))
+        .filter(Column::Pass.eq(claim.job.as_str()))
         .filter(Column::Number.eq(claim.number))
         .filter(Column::LeaseExpiresAt.is_not_null())
 }

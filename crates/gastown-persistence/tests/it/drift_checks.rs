@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{DriftChecks as _, DriftRecord, Operations as _, Operator as _, Registry as _, TownChange};
+use gastown_domain::ports::{DriftChecks, DriftRecord, Operations, Operator as _, Registry as _, TownChange};
 use gastown_domain::{AgreeingObservations, Drift, Failure, OperationKind, Rejection, Town, TownId, TownStatus};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
@@ -30,13 +30,13 @@ on_both! {
 const EVERY: Duration = Duration::from_secs(60);
 
 async fn take(bed: &Bed, limit: u32) -> Vec<(TownId, DateTime<Utc>)> {
-    let taken = bed.database.take(limit, EVERY).await.unwrap();
+    let taken = bed.database.take_due(limit, EVERY).await.unwrap();
     taken.into_iter().map(|(town, _, at)| (town.id, at)).collect()
 }
 
 /// Takes this one town, however lately it was looked at.
 async fn taken(bed: &Bed, town: &Town) -> DateTime<Utc> {
-    let found = bed.database.take(100, Duration::ZERO).await.unwrap();
+    let found = bed.database.take_due(100, Duration::ZERO).await.unwrap();
     found.into_iter().find(|(found, ..)| found.id == town.id).unwrap().2
 }
 
@@ -73,7 +73,7 @@ async fn settled_towns_are_taken_the_longest_unseen_first(bed: Bed) {
         let town = format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
         bed.sql(&format!("UPDATE gastown_town_health SET checked_at = {at} WHERE town_id = {town}")).await;
     }
-    let found = bed.database.take(2, EVERY).await.unwrap();
+    let found = bed.database.take_due(2, EVERY).await.unwrap();
     assert_eq!(found.iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [never.id, old.id]);
     assert_eq!(found[1].1.checked_at, Some("2001-01-01T00:00:00Z".parse().unwrap()), "what was known before");
     assert_eq!(take(&bed, 10).await.iter().map(|(town, _)| *town).collect::<Vec<_>>(), [new.id]);
@@ -89,7 +89,7 @@ async fn what_was_looked_at_is_not_taken_again_for_a_while(bed: Bed) {
     assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the mark is the one handed out");
     bed.sql("UPDATE gastown_town_health SET checked_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(take(&bed, 10).await.len(), 1);
-    assert!(bed.database.take(10, Duration::MAX).await.unwrap().is_empty());
+    assert!(bed.database.take_due(10, Duration::MAX).await.unwrap().is_empty());
 }
 
 async fn replicas_share_the_looks(bed: Bed) {
@@ -101,7 +101,7 @@ async fn replicas_share_the_looks(bed: Bed) {
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..8 {
             let database = bed.database.clone();
-            running.spawn(async move { database.take(5, EVERY).await.unwrap() });
+            running.spawn(async move { database.take_due(5, EVERY).await.unwrap() });
         }
         let taken: Vec<_> = running.join_all().await.into_iter().flatten().map(|(town, ..)| town.id).collect();
         let different: HashSet<_> = taken.iter().collect();
@@ -129,7 +129,7 @@ async fn a_finding_is_written_whole(bed: Bed) {
     let taken_at = taken(&bed, &town).await;
     let mut finding = stopped(taken_at);
     finding.change.machine = Some(Some("148ed21a031189".parse().unwrap()));
-    assert!(bed.database.settle(&town, &finding).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &finding).await.unwrap());
 
     let mut expected = town.clone();
     (expected.status, expected.machine_id) = (TownStatus::Stopped, finding.change.machine.clone().unwrap());
@@ -154,20 +154,20 @@ async fn only_news_is_written_down(bed: Bed) {
         suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
         ..agreeing(taken(&bed, &town).await)
     };
-    assert!(bed.database.settle(&town, &suspected).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &suspected).await.unwrap());
     let health = bed.database.health(town.id).await.unwrap();
     assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (suspected.suspicion, None, 0));
 
-    assert!(bed.database.settle(&town, &stopped(taken(&bed, &town).await)).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
     let first = bed.database.health(town.id).await.unwrap().drift;
-    assert!(bed.database.settle(&town, &stopped(taken(&bed, &town).await)).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
     assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "it was believed then, not now");
     assert_eq!(drift_events(&bed).await, 1);
 
     let other = DriftRecord { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
-    assert!(bed.database.settle(&town, &other).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &other).await.unwrap());
     assert_eq!(drift_events(&bed).await, 2);
-    assert!(bed.database.settle(&town, &agreeing(taken(&bed, &town).await)).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &agreeing(taken(&bed, &town).await)).await.unwrap());
     let health = bed.database.health(town.id).await.unwrap();
     assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (None, None, 2));
 }
@@ -175,7 +175,7 @@ async fn only_news_is_written_down(bed: Bed) {
 /// Nothing of a finding is written.
 async fn is_refused(bed: &Bed, town: &Town, finding: &DriftRecord) {
     let before = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
-    assert!(!bed.database.settle(town, finding).await.unwrap());
+    assert!(!DriftChecks::record(&bed.database, town, finding).await.unwrap());
     let after = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
     assert_eq!(after, before);
     assert_eq!(drift_events(bed).await, 0);
@@ -187,7 +187,7 @@ async fn a_town_that_was_taken_again_is_the_later_lookers(bed: Bed) {
     let (first, second) = (taken(&bed, &town).await, taken(&bed, &town).await);
     assert!(second > first);
     is_refused(&bed, &town, &stopped(first)).await;
-    assert!(bed.database.settle(&town, &stopped(second)).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &stopped(second)).await.unwrap());
 }
 
 async fn a_town_that_was_operated_on_since_is_left_alone(bed: Bed) {
@@ -224,7 +224,7 @@ async fn drifted(bed: &Bed) -> Town {
         suspicion: Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 }),
         ..stopped(taken(bed, &town).await)
     };
-    assert!(bed.database.settle(&town, &finding).await.unwrap());
+    assert!(DriftChecks::record(&bed.database, &town, &finding).await.unwrap());
     bed.database.load(town.id).await.unwrap().unwrap()
 }
 
@@ -244,7 +244,7 @@ async fn an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion(bed:
     let before = bed.database.health(town.id).await.unwrap();
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
-    let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy));
+    let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy.into()));
     bed.database.finish(start.fence(), failed, &TownChange::default()).await.unwrap();
     let after = bed.database.health(town.id).await.unwrap();
     assert_eq!((after.suspicion, after.drift), (None, before.drift));
@@ -255,7 +255,7 @@ async fn what_an_operation_found_is_believed_and_written_down_once(bed: Bed) {
     let town = drifted(&bed).await;
     let found = TownChange { drift: Some(Drift::MachineMissing), ..TownChange::default() };
     let mut since = None;
-    for outcome in [Ok(()), Err(Rejection::Failed(Failure::SandboxUnhealthy))] {
+    for outcome in [Ok(()), Err(Rejection::Failed(Failure::SandboxUnhealthy.into()))] {
         bed.request(&town, OperationKind::Stop).await;
         let stop = bed.claimed(town.id, "driver").await;
         bed.database.finish(stop.fence(), outcome, &found).await.unwrap();
@@ -273,9 +273,9 @@ async fn what_is_hidden_has_no_drift(bed: Bed) {
     let town = drifted(&bed).await;
     bed.request(&town, OperationKind::Destroy).await;
     let destroy = bed.claimed(town.id, "driver").await;
-    let mut hide = record(gastown_domain::Step::SoftDelete);
+    let mut hide = record(gastown_domain::StepName::SoftDelete);
     (hide.kind, hide.town.soft_deleted_at) = (OperationKind::Destroy, Some(noon()));
-    bed.database.record(destroy.fence(), &hide).await.unwrap();
+    Operations::record(&bed.database, destroy.fence(), &hide).await.unwrap();
     assert_eq!(bed.database.health(town.id).await.unwrap().drift, None);
 }
 
@@ -288,7 +288,7 @@ async fn a_town_that_somebody_has_locked_holds_no_looks_up() {
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(1)).await;
     let other = bed.raw.begin().await.unwrap();
     other.execute_unprepared("SELECT 1 FROM gastown_towns WHERE town_name = 'locked' FOR UPDATE").await.unwrap();
-    let found = impatient.take(10, EVERY).await.unwrap();
+    let found = impatient.take_due(10, EVERY).await.unwrap();
     assert_eq!(found.into_iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [free.id]);
     other.rollback().await.unwrap();
     assert_eq!(take(&bed, 10).await.len(), 1);
