@@ -78,7 +78,8 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
 
     let mut expected = claim.clone();
     (expected.kind, expected.phase, expected.step) = (step.kind, step.phase, step.step.clone());
-    (expected.attempt, expected.last_error, expected.cause) = (step.attempt, step.last_error, step.cause);
+    (expected.attempt, expected.last_error, expected.cause) =
+        (step.attempt, step.last_error.clone(), step.cause.clone());
     (expected.progress, expected.deadline_at) = (step.progress.clone(), step.deadline_at);
     let found = bed.database.current(town.id).await.unwrap().unwrap();
     (expected.next_attempt_at, expected.updated_at) = (found.next_attempt_at, found.updated_at);
