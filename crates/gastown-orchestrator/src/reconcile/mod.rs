@@ -17,6 +17,8 @@ mod prepare;
 mod reconciler;
 mod regions;
 mod retry_policy;
+#[cfg(test)]
+mod samples;
 mod update;
 
 use std::sync::Arc;
