@@ -28,6 +28,9 @@ pub use drift::{DriftDetector, DriftReport};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
-pub use settings::{AppPlacement, DriftPolicy, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings};
+pub use settings::{
+    AppPlacement, Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, SandboxEnv,
+    Settings, Timeouts, ValidPolicy,
+};
 pub use town_service::TownService;
 pub use workers::Workers;

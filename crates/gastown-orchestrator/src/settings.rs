@@ -1,4 +1,4 @@
-//! What an operator decides: where machines go, what they are, how patient we are.
+//! The settings of the service: placement, machines, sandboxes, limits.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use gastown_domain::{AppName, Backoff, Gigabytes, Guest, ImageRef, Invalid, Regi
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-/// Everything the service is told at start.
+/// The settings of the service, read once at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Which Fly app a town lives in.
+    /// The app of each town.
     pub apps: AppPlacement,
-    /// Regions in order of preference; never empty.
+    /// Regions in order of preference. Not empty.
     pub regions: Vec<Region>,
-    /// What a town's machine is.
+    /// The town's machine.
     pub machine: MachineTemplate,
-    /// What a sandbox is given at boot.
+    /// The environment of a sandbox.
     pub env: SandboxEnv,
-    /// How patient we are.
-    pub policy: Policy,
+    /// Time limits, limits and delays.
+    pub policy: ValidPolicy,
 }
 
 /// Which Fly app a town lives in.
@@ -50,18 +50,18 @@ impl AppPlacement {
     }
 }
 
-/// What a town's machine is.
+/// The machine and volume of every town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineTemplate {
-    /// What it boots; a digest in production.
+    /// The image, pinned by digest in production.
     pub image: ImageRef,
     /// CPUs and memory.
     pub guest: Guest,
-    /// Its volume, in GB.
+    /// The size of the volume, in GB.
     pub volume: Gigabytes,
 }
 
-/// What a sandbox is given at boot besides its own id, token and key. Secret values are sealed before they leave.
+/// The environment of a sandbox, besides the town's own id, token and key. Secret values are sealed.
 #[derive(Debug, Clone)]
 pub struct SandboxEnv {
     /// `KILO_API_URL`.
@@ -74,122 +74,160 @@ pub struct SandboxEnv {
     pub r2_secret_key: Option<SecretString>,
     /// `R2_ENDPOINT`.
     pub r2_endpoint: Option<String>,
-    /// `GASTOWN_CLOUD_URL`: where it calls home.
+    /// `GASTOWN_CLOUD_URL`, the address for heartbeats and token refreshes.
     pub gastown_cloud_url: Option<String>,
 }
 
-/// How patient we are.
+/// Time limits, limits and delays. Built by [`Policy::validated`] into what the service takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// A caller waits at most this long for the end of its operation.
-    pub caller_wait: Duration,
-    /// A create that has not reached its goal by then is rolled back.
-    pub create_timeout: Duration,
-    /// A start that has not reached its goal by then is undone.
-    pub start_timeout: Duration,
-    /// A stop that has not reached its goal by then fails, unless its machine may be going down by its word.
-    pub stop_timeout: Duration,
-    /// The deadline of what Fly's limits hold up moves with the wait, by so much in all (FM-53).
-    pub max_queue_time: Duration,
-    /// A create gives up after so many failures in a row that say nothing about a cause.
-    pub create_attempts: u32,
-    /// A destroy gives up on the last sync after so many failed looks.
-    pub sync_attempts: u32,
-    /// The last sync takes at most this long.
-    pub sync_timeout: Duration,
-    /// A create or start waits at most this long for its rigs; the workers settle what is left.
-    pub rigs_timeout: Duration,
-    /// A claim holds this long; a record that does not give it back prolongs it.
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Counts.
+    pub limits: Limits,
+    /// Delays between attempts.
+    pub backoff: Delays,
+    /// The drift checks of idle towns.
+    pub drift: DriftPolicy,
+    /// The orphan sweeps.
+    pub orphans: OrphanPolicy,
+}
+
+/// Time limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The longest wait of a caller for the result of its operation.
+    pub caller: Duration,
+    /// The deadline of a create. Past it the create is rolled back.
+    pub create: Duration,
+    /// The deadline of a start. Past it the start is undone.
+    pub start: Duration,
+    /// The deadline of a stop. Past it the stop fails, unless its machine may be stopping at its request.
+    pub stop: Duration,
+    /// The total time that rate limits may add to a deadline (FM-53).
+    pub queue: Duration,
+    /// The time limit of a final sync.
+    pub sync: Duration,
+    /// The time that a create or start waits for its rigs. The workers apply the remaining ones.
+    pub rigs: Duration,
+    /// The lease of a claim. Every update renews it, unless it releases the claim.
     pub lease: Duration,
-    /// What Fly was asked for shows up within this long, our own wait in line included, or never; no longer than a lease.
-    pub create_visibility_timeout: Duration,
-    /// One wait for a machine's state; shorter than the lease.
-    pub await_timeout: Duration,
-    /// Between two looks at something that is neither there nor gone.
-    pub poll_interval: Duration,
-    /// Agreeing looks that prove absence after a lost answer.
-    pub agreeing_observations: u8,
-    /// Between failed attempts.
-    pub backoff: Backoff,
-    /// After so many failed attempts in a row an operator is told, and it goes on slowly (FM-14).
+    /// The time within which a created resource becomes visible, with its wait in rate limits. At most the lease.
+    pub create_visibility: Duration,
+    /// The time limit of one wait for a machine's state. Shorter than the lease.
+    pub await_state: Duration,
+}
+
+/// Counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The unclassified failures in a row after which a create gives up.
+    pub create_attempts: u32,
+    /// The failed observations after which a destroy skips the final sync.
+    pub sync_attempts: u32,
+    /// The failed attempts in a row after which an operator is alerted, and the operation is retried slowly (FM-14).
     pub alert_attempts: u32,
-    /// Between failed attempts from then on.
-    pub alert_backoff: Backoff,
-    /// An operation that waits longer than this gives its claim back meanwhile, and its permit with it.
-    pub park_after: Duration,
-    /// Between two sweeps of the workers.
-    pub sweep_every: Duration,
+    /// The agreeing observations that prove absence after a lost answer.
+    pub agreeing_observations: u8,
     /// Operations driven at once for callers.
     pub user_permits: usize,
     /// Operations driven at once by the workers.
     pub background_permits: usize,
-    /// Operations that callers wait for and that have a task of this process waiting too; the others wait in the registry.
-    pub max_waiting: usize,
-    /// How many living towns a user may have.
-    pub max_towns: u32,
-    /// How settled towns are compared with Fly.
-    pub inspection: DriftPolicy,
-    /// How orphans are looked for.
-    pub orphans: OrphanPolicy,
+    /// Operations with a task of this process while their callers wait. The others wait in the registry.
+    pub waiting: usize,
+    /// Living towns of one user.
+    pub towns_per_user: u32,
 }
 
-/// How settled towns are compared with Fly.
+/// Delays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delays {
+    /// Between failed attempts.
+    pub retry: Backoff,
+    /// Between failed attempts after the alert.
+    pub alert: Backoff,
+    /// Between two observations of a resource that is changing or not proven absent.
+    pub poll_interval: Duration,
+    /// The longest wait during which an operation keeps its claim and its permit.
+    pub park_after: Duration,
+    /// Between two sweeps of the workers.
+    pub sweep_every: Duration,
+}
+
+/// The drift checks of idle towns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftPolicy {
-    /// A town is compared once in this time.
+    /// The period in which each town is compared once.
     pub every: Duration,
     /// Towns compared at once.
     pub at_once: usize,
-    /// So many looks in a row that show the same are believed (FM-23).
+    /// The agreeing observations in a row that confirm a drift (FM-23).
     pub agreeing_observations: u32,
-    /// So many towns whose machine or volume reads as absent in one pass stop it, where they are more than a third of
-    /// those it has compared (FM-33).
+    /// The absent machines or volumes in one pass that stop it, if they are more than a third of the compared towns
+    /// (FM-33).
     pub alarm_threshold: u32,
 }
 
-/// How orphans are looked for.
+/// The orphan sweeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanPolicy {
-    /// Between two passes.
+    /// The period of the sweeps.
     pub every: Duration,
-    /// Whether orphans are deleted; else they are only reported.
+    /// True to delete orphans, false to report them only.
     pub delete: bool,
-    /// An orphan younger than this, or seen as one for a shorter time, is not deleted.
+    /// The minimum age of a deleted orphan, since its creation and since a pass first saw it.
     pub grace: Duration,
-    /// An orphan seen in fewer passes is not deleted.
+    /// The minimum number of passes that saw a deleted orphan.
     pub passes: u32,
-    /// So many orphans in one pass stop it, where they are more than a third of what it has seen (FM-55).
+    /// The orphans in one pass that stop it, if they are more than a third of what it has seen (FM-55).
     pub alarm_threshold: u32,
+}
+
+/// A policy whose rules hold. Dereferences to [`Policy`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidPolicy(Policy);
+
+impl std::ops::Deref for ValidPolicy {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0
+    }
+}
+
+impl ValidPolicy {
+    /// Returns this policy with a change, checked again.
+    ///
+    /// Errors: the first rule that does not hold after the change.
+    pub fn changed(&self, change: impl FnOnce(&mut Policy)) -> Result<Self, InvalidPolicy> {
+        let mut policy = self.0.clone();
+        change(&mut policy);
+        policy.validated()
+    }
+}
+
+/// A rule of the policy that does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// A wait for a machine's state would outlast the lease.
+    #[error("timeouts.await_state must be shorter than timeouts.lease")]
+    AwaitOutlastsLease,
+    /// A create of a lost claim could become visible after the takeover.
+    #[error("timeouts.create_visibility must be at most timeouts.lease")]
+    VisibilityOutlastsLease,
+    /// No observation would be needed to prove an absence.
+    #[error("limits.agreeing_observations and drift.agreeing_observations must be at least 1")]
+    NoObservations,
 }
 
 impl Policy {
-    /// For Fly as it is.
+    /// Returns the policy for a provider in production.
     pub const fn production() -> Self {
         Self {
-            caller_wait: Duration::from_secs(60),
-            create_timeout: Duration::from_secs(300),
-            start_timeout: Duration::from_secs(180),
-            stop_timeout: Duration::from_secs(180),
-            max_queue_time: Duration::from_secs(3600),
-            create_attempts: 8,
-            sync_attempts: 5,
-            sync_timeout: Duration::from_secs(20),
-            rigs_timeout: Duration::from_secs(120),
-            lease: Duration::from_secs(45),
-            create_visibility_timeout: Duration::from_secs(45),
-            await_timeout: Duration::from_secs(15),
-            poll_interval: Duration::from_secs(2),
-            agreeing_observations: 3,
-            backoff: Backoff { first: Duration::from_millis(500), max: Duration::from_secs(20) },
-            sweep_every: Duration::from_secs(5),
-            user_permits: 128,
-            background_permits: 16,
-            alert_attempts: 15,
-            alert_backoff: Backoff { first: Duration::from_secs(60), max: Duration::from_secs(600) },
-            park_after: Duration::from_secs(5),
-            max_waiting: 1024,
-            max_towns: 50,
-            inspection: DriftPolicy {
+            timeouts: Timeouts::production(),
+            limits: Limits::production(),
+            backoff: Delays::production(),
+            drift: DriftPolicy {
                 every: Duration::from_secs(60),
                 at_once: 8,
                 agreeing_observations: 3,
@@ -202,6 +240,67 @@ impl Policy {
                 passes: 3,
                 alarm_threshold: 10,
             },
+        }
+    }
+
+    /// Checks the rules that connect the values.
+    ///
+    /// Errors: the first rule that does not hold.
+    pub fn validated(self) -> Result<ValidPolicy, InvalidPolicy> {
+        let Timeouts { lease, await_state, create_visibility, .. } = self.timeouts;
+        if await_state >= lease {
+            return Err(InvalidPolicy::AwaitOutlastsLease);
+        }
+        if create_visibility > lease {
+            return Err(InvalidPolicy::VisibilityOutlastsLease);
+        }
+        if self.limits.agreeing_observations == 0 || self.drift.agreeing_observations == 0 {
+            return Err(InvalidPolicy::NoObservations);
+        }
+        Ok(ValidPolicy(self))
+    }
+}
+
+impl Timeouts {
+    const fn production() -> Self {
+        Self {
+            caller: Duration::from_secs(60),
+            create: Duration::from_secs(300),
+            start: Duration::from_secs(180),
+            stop: Duration::from_secs(180),
+            queue: Duration::from_secs(3600),
+            sync: Duration::from_secs(20),
+            rigs: Duration::from_secs(120),
+            lease: Duration::from_secs(45),
+            create_visibility: Duration::from_secs(45),
+            await_state: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Limits {
+    const fn production() -> Self {
+        Self {
+            create_attempts: 8,
+            sync_attempts: 5,
+            alert_attempts: 15,
+            agreeing_observations: 3,
+            user_permits: 128,
+            background_permits: 16,
+            waiting: 1024,
+            towns_per_user: 50,
+        }
+    }
+}
+
+impl Delays {
+    const fn production() -> Self {
+        Self {
+            retry: Backoff { first: Duration::from_millis(500), max: Duration::from_secs(20) },
+            alert: Backoff { first: Duration::from_secs(60), max: Duration::from_secs(600) },
+            poll_interval: Duration::from_secs(2),
+            park_after: Duration::from_secs(5),
+            sweep_every: Duration::from_secs(5),
         }
     }
 }
@@ -218,5 +317,21 @@ mod tests {
         assert_ne!(app, placement.app_of(&"user_abc124".parse().unwrap()).unwrap());
         let shared = AppPlacement::Shared("one".parse().unwrap());
         assert_eq!(shared.app_of(&"user_abc123".parse().unwrap()).unwrap().as_str(), "one");
+    }
+
+    #[test]
+    fn rules_between_values_are_checked() {
+        let with = |change: fn(&mut Policy)| {
+            let mut policy = Policy::production();
+            change(&mut policy);
+            policy.validated().map(drop)
+        };
+        assert_eq!(with(|_| {}), Ok(()));
+        assert_eq!(with(|it| it.timeouts.lease = Duration::from_secs(15)), Err(InvalidPolicy::AwaitOutlastsLease));
+        assert_eq!(
+            with(|it| it.timeouts.create_visibility += Duration::from_secs(1)),
+            Err(InvalidPolicy::VisibilityOutlastsLease)
+        );
+        assert_eq!(with(|it| it.limits.agreeing_observations = 0), Err(InvalidPolicy::NoObservations));
     }
 }

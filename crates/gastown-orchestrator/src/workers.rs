@@ -38,9 +38,9 @@ impl Workers {
     /// Returns workers for this service, with permits of their own.
     pub fn new(service: TownService) -> Self {
         let policy = &service.settings.policy;
-        let permits = || Arc::new(Semaphore::new(policy.background_permits));
+        let permits = || Arc::new(Semaphore::new(policy.limits.background_permits));
         let (permits, rig_permits) = (permits(), permits());
-        let backoff = Backoff { first: policy.sweep_every, max: policy.alert_backoff.max };
+        let backoff = Backoff { first: policy.backoff.sweep_every, max: policy.backoff.alert.max };
         let rig_backoff = Arc::new(KeyedBackoff::new(backoff));
         let removals = service.reconciler().clone();
         let (rigs_in_flight, tasks) = (InFlightSet::default(), TaskTracker::new());
@@ -62,7 +62,7 @@ impl Workers {
                 tracing::warn!(error = &error as &dyn Error, "sweep failed");
             }
             // Spread, so that replicas do not sweep in step (FM-52).
-            let pause = policy.sweep_every.mul_f64(0.75 + self.service.ports.env.jitter.fraction() / 2.0);
+            let pause = policy.backoff.sweep_every.mul_f64(0.75 + self.service.ports.env.jitter.fraction() / 2.0);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -136,7 +136,7 @@ impl Workers {
         let (kind, timeout) = if town.is_tombstone() {
             (OperationKind::Destroy, None)
         } else {
-            (OperationKind::Create, Some(policy.create_timeout))
+            (OperationKind::Create, Some(policy.timeouts.create))
         };
         let operation = NewOperation {
             id: env.ids.operation(),
@@ -146,7 +146,7 @@ impl Workers {
             at: env.clock.now(),
             timeout,
         };
-        let create = UnconfirmedCreate::of_the_past(policy.agreeing_observations);
+        let create = UnconfirmedCreate::of_the_past(policy.limits.agreeing_observations);
         (operation, Progress { unconfirmed_volume: create, unconfirmed_machine: create, ..Progress::default() })
     }
 

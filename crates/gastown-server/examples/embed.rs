@@ -14,8 +14,8 @@ use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    AppPlacement, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
-    Settings, Store, TownService, Workers,
+    AppPlacement, Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
+    Secrets, Settings, Store, TownService, ValidPolicy, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
@@ -134,9 +134,15 @@ fn settings() -> Result<Settings, Failed> {
             r2_endpoint: None,
             gastown_cloud_url: None,
         },
-        // The simulator is quicker than Fly.
-        policy: Policy { poll_interval: Duration::from_millis(100), ..Policy::production() },
+        policy: policy()?,
     })
+}
+
+/// Returns the policy of production with a shorter poll interval, because the simulator is faster than Fly.
+fn policy() -> Result<ValidPolicy, Failed> {
+    let policy = Policy::production();
+    let backoff = Delays { poll_interval: Duration::from_millis(100), ..policy.backoff };
+    Ok(Policy { backoff, ..policy }.validated()?)
 }
 
 /// A Fly on this machine with one app, whose sandboxes open what the answered key seals.

@@ -292,7 +292,7 @@ fn http_settings(config: &Config) -> Result<HttpSettings, StartError> {
             batching: true,
             max_batch_size: 100,
             // A call answers within the callers' wait; what is left is for the registry.
-            time_limit: config.orchestrator.policy.caller_wait + Duration::from_secs(30),
+            time_limit: config.orchestrator.policy.timeouts.caller + Duration::from_secs(30),
             stream_ping: Some(Duration::from_secs(10)),
         },
         allowed_origins: origins.collect::<Result<_, _>>().map_err(set_up("the allowed origins"))?,

@@ -52,7 +52,7 @@ impl DriftDetector {
 
     /// Makes a pass whenever one is due and no other replica makes it, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
-        let every = self.settings.policy.inspection.every;
+        let every = self.settings.policy.drift.every;
         until_stopped(&stop, self.ports.env.jitter.as_ref(), every, || self.pass_and_log()).await;
     }
 
@@ -76,8 +76,8 @@ impl DriftDetector {
             jobs: self.ports.store.jobs.as_ref(),
             job: SingletonJob::DriftCheck,
             worker: &self.worker,
-            lease: policy.lease,
-            every: policy.inspection.every,
+            lease: policy.timeouts.lease,
+            every: policy.drift.every,
         };
         let work = async { self.check_all().await.map(|report| (report, report.alarm)) };
         run.make::<_, StoreError>(work).await

@@ -49,7 +49,7 @@ struct Tally {
 
 impl DriftDetector {
     pub(super) async fn check_all(&self) -> Result<DriftReport, StoreError> {
-        let policy = &self.settings.policy.inspection;
+        let policy = &self.settings.policy.drift;
         let began = Instant::now();
         let mut tally = Tally::default();
         // Towns that do not fit into one period come first in the next.
@@ -85,7 +85,7 @@ impl DriftDetector {
         batch: Vec<(Town, TownHealth, DateTime<Utc>)>,
         tally: &mut Tally,
     ) -> JoinSet<(Taken, Result<TownComparison, ProviderError>)> {
-        let permits = Arc::new(Semaphore::new(self.settings.policy.inspection.at_once));
+        let permits = Arc::new(Semaphore::new(self.settings.policy.drift.at_once));
         let mut comparisons = JoinSet::new();
         for (town, health, at) in batch {
             let Ok(app) = self.settings.apps.app_of(&town.owner) else {
@@ -122,7 +122,7 @@ impl DriftDetector {
     }
 
     async fn assess(&self, taken: Taken, compared: &TownComparison, tally: &mut Tally) {
-        let needed = self.settings.policy.inspection.agreeing_observations;
+        let needed = self.settings.policy.drift.agreeing_observations;
         let assessment = assess(&taken.town, &taken.health, compared, needed);
         tally.compared += usize::from(assessment.verdict != DriftVerdict::Undecided);
         if assessment.is_absence() {

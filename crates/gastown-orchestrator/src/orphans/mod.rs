@@ -22,14 +22,14 @@ pub use self::verdict::{Grace, Verdict};
 
 use self::removal::Recording;
 use crate::ports::{OrphanPorts, Ports};
-use crate::settings::{Policy, Settings};
+use crate::settings::{Settings, ValidPolicy};
 use crate::singleton_jobs::{JobRun, until_stopped};
 
 /// Finds and deletes orphans. Cheap to clone.
 #[derive(Clone)]
 pub struct OrphanSweeper {
     ports: OrphanPorts,
-    policy: Arc<Policy>,
+    policy: Arc<ValidPolicy>,
     worker: WorkerId,
 }
 
@@ -98,7 +98,7 @@ impl OrphanSweeper {
     }
 
     /// Returns a sweeper on the few ports it needs: no town's secrets, no sandboxes.
-    pub fn with(ports: OrphanPorts, policy: Policy, worker: WorkerId) -> Self {
+    pub fn with(ports: OrphanPorts, policy: ValidPolicy, worker: WorkerId) -> Self {
         Self { ports, policy: Arc::new(policy), worker }
     }
 
@@ -125,7 +125,7 @@ impl OrphanSweeper {
             jobs: self.ports.jobs.as_ref(),
             job: SingletonJob::Orphans,
             worker: &self.worker,
-            lease: self.policy.lease,
+            lease: self.policy.timeouts.lease,
             every: self.policy.orphans.every,
         };
         let work = async { self.sweep().await.map(|report| (report, report.alarm)) };

@@ -85,12 +85,12 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
         }
         Outcome::StateNotReached(failure) => applying.not_reached(failure.into(), Duration::ZERO),
         Outcome::SandboxNotReady => {
-            let poll = context.policy.poll_interval;
+            let poll = context.policy.backoff.poll_interval;
             applying.not_reached(Failure::SandboxUnhealthy.into(), poll)
         }
         Outcome::Waiting(default) => {
             let failure = applying.operation.last_error.clone().unwrap_or_else(|| default.into());
-            applying.not_reached(failure, context.policy.poll_interval)
+            applying.not_reached(failure, context.policy.backoff.poll_interval)
         }
         Outcome::Finished => applying.finished(),
         Outcome::VolumeLost => applying.react(lost_volume(decision.operation.kind)),
@@ -149,7 +149,7 @@ impl Applying<'_> {
         }
         let (wait, alert) = if again {
             let (pause, alert) = pause_after_failure(&self.operation, before, policy, self.context.fraction);
-            (policy.poll_interval.max(pause), alert)
+            (policy.backoff.poll_interval.max(pause), alert)
         } else {
             (Duration::ZERO, None)
         };
@@ -202,7 +202,7 @@ impl Applying<'_> {
 
     fn attempts_are_exhausted(&self) -> bool {
         let attempts = self.operation.attempt.saturating_add(1);
-        self.operation.kind == OperationKind::Create && attempts >= self.context.policy.create_attempts
+        self.operation.kind == OperationKind::Create && attempts >= self.context.policy.limits.create_attempts
     }
 
     /// Records the refusal of the region and goes on with the next one, if any is left.
@@ -274,7 +274,7 @@ impl Applying<'_> {
     /// Writes the operation. A long wait holds neither claim nor permit.
     fn update(self, change: TownChange, wait: Duration, notice: Option<Notice>) -> Applied {
         let policy = self.context.policy;
-        let hold = (wait <= policy.park_after).then(|| policy.lease + wait);
+        let hold = (wait <= policy.backoff.park_after).then(|| policy.timeouts.lease + wait);
         let town = self.decision.unwritten().merged(change);
         Applied { next: Next::Update(Box::new(update(self.operation, town, wait, hold))), notice }
     }

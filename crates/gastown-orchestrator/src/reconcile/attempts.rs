@@ -19,20 +19,20 @@ pub(super) fn pause_after_failure(
     policy: &Policy,
     fraction: f64,
 ) -> (Duration, Option<Alert>) {
-    let Some(beyond) = operation.attempt.checked_sub(policy.alert_attempts) else {
-        return (policy.backoff.delay(operation.attempt, fraction), None);
+    let Some(beyond) = operation.attempt.checked_sub(policy.limits.alert_attempts) else {
+        return (policy.backoff.retry.delay(operation.attempt, fraction), None);
     };
     let failure = operation.last_error.as_ref().and_then(Recorded::known).unwrap_or(Failure::Unrecognized);
-    let alert = (before < policy.alert_attempts).then_some(Alert(failure));
-    (policy.alert_backoff.delay(beyond.saturating_add(1), fraction), alert)
+    let alert = (before < policy.limits.alert_attempts).then_some(Alert(failure));
+    (policy.backoff.alert.delay(beyond.saturating_add(1), fraction), alert)
 }
 
 /// Returns the number of failed attempts after this failure. A rate limit is no failure until the operation has spent its
 /// time in queues: it raises no alert, and earlier failures still count.
 pub(super) fn failures_after(operation: &Operation, failure: Failure, policy: &Policy) -> u32 {
     let failed = operation.attempt.saturating_add(1);
-    if failure == Failure::Throttled && queued(operation) < policy.max_queue_time {
-        failed.min(policy.alert_attempts.saturating_sub(1)).max(operation.attempt)
+    if failure == Failure::Throttled && queued(operation) < policy.timeouts.queue {
+        failed.min(policy.limits.alert_attempts.saturating_sub(1)).max(operation.attempt)
     } else {
         failed
     }

@@ -25,7 +25,7 @@ pub(super) async fn clean_up(ports: &Ports, policy: &Policy, app: &AppName, town
             );
             return;
         }
-        sleep(policy.backoff.delay(attempt, ports.env.jitter.fraction())).await;
+        sleep(policy.backoff.retry.delay(attempt, ports.env.jitter.fraction())).await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::settings::Policy;
 /// (FM-51).
 pub(super) fn extended(operation: Operation, wait: Duration, policy: &Policy) -> Operation {
     let queued = queued(&operation).saturating_add(wait);
-    if wait.is_zero() || queued > policy.max_queue_time {
+    if wait.is_zero() || queued > policy.timeouts.queue {
         return operation;
     }
     let deadline_at = operation.deadline_at.map(|deadline| deadline + wait);

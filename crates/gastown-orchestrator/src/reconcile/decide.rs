@@ -184,12 +184,12 @@ fn skips_sync(operation: &Operation, observed: &Observed, policy: &Policy) -> bo
         Seen::Present(machine) => machine.power == Power::Changing,
         Seen::Absent | Seen::Unknown => false,
     };
-    awaits_sync && operation.attempt >= policy.sync_attempts && (observed.error.is_some() || is_changing)
+    awaits_sync && operation.attempt >= policy.limits.sync_attempts && (observed.error.is_some() || is_changing)
 }
 
 /// Records a create before it is sent. Every other step leaves the progress as it is.
 fn with_create_recorded(progress: Progress, step: StepName, now: DateTime<Utc>, policy: &Policy) -> Progress {
-    let (looks, until) = (policy.agreeing_observations, now + policy.create_visibility_timeout);
+    let (looks, until) = (policy.limits.agreeing_observations, now + policy.timeouts.create_visibility);
     match step {
         StepName::CreateVolume => {
             Progress { unconfirmed_volume: progress.unconfirmed_volume.sent(looks, until), ..progress }

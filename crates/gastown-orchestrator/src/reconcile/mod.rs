@@ -76,8 +76,8 @@ impl Reconciler {
         completions: CompletionNotifier,
         stop: CancellationToken,
     ) -> Self {
-        let callers = Arc::new(Semaphore::new(settings.policy.user_permits));
-        let waiting = Arc::new(Semaphore::new(settings.policy.max_waiting));
+        let callers = Arc::new(Semaphore::new(settings.policy.limits.user_permits));
+        let waiting = Arc::new(Semaphore::new(settings.policy.limits.waiting));
         Self { ports, settings, worker, completions, stop, callers, waiting }
     }
 
@@ -112,7 +112,7 @@ impl Reconciler {
         if self.stop.is_cancelled() {
             return Ok(Vec::new());
         }
-        self.ports.store.operations.claim_due(&self.worker, self.settings.policy.lease, limit).await
+        self.ports.store.operations.claim_due(&self.worker, self.settings.policy.timeouts.lease, limit).await
     }
 
     /// Drives a claimed operation and logs the end.
@@ -125,7 +125,7 @@ impl Reconciler {
     ///
     /// Errors: the registry's. The next observation finds what was done until then.
     pub async fn reconcile(&self, town: TownId) -> Result<ReconcileReport, StoreError> {
-        let lease = self.settings.policy.lease;
+        let lease = self.settings.policy.timeouts.lease;
         match self.ports.store.operations.claim(town, &self.worker, lease).await? {
             Some(operation) => self.run(operation).await,
             None => Ok(ReconcileReport::NotClaimed),

@@ -68,8 +68,11 @@ impl Reconciler {
             tracing::error!("operation without a town found");
             return Ok(Pass::Ended);
         };
-        let mut lease =
-            LeaseGuard::new(self.ports.store.operations.as_ref(), operation.fence(), self.settings.policy.lease);
+        let mut lease = LeaseGuard::new(
+            self.ports.store.operations.as_ref(),
+            operation.fence(),
+            self.settings.policy.timeouts.lease,
+        );
         // Also the check before the first call that the claim still holds (FM-49).
         let time = lease.renew().await?;
         let Ok(app) = self.settings.apps.app_of(&town.owner) else {
@@ -102,7 +105,7 @@ impl Reconciler {
         let policy = &self.settings.policy;
         let subject = Subject { provider: &self.ports.provider, app: &target.app, operation, town: &target.town };
         let began = Instant::now();
-        let latest = time.read() + policy.create_visibility_timeout;
+        let latest = time.read() + policy.timeouts.create_visibility;
         let observe = async { Ok(subject.observe(time.read(), latest).await) };
         let observed = lease.run(OnLoss::Abandon, observe).await?;
         tracing::debug!(
@@ -138,7 +141,9 @@ impl Reconciler {
     ) -> Result<Pass, StoreError> {
         let asked = Instant::now();
         match decision.intent {
-            Intent::Write => self.write(&decision.intent_update(self.settings.policy.lease), &decision).await?,
+            Intent::Write => {
+                self.write(&decision.intent_update(self.settings.policy.timeouts.lease), &decision).await?
+            }
             Intent::Renew | Intent::Skip => lease.renew().await.map(drop)?,
         }
         lease.renewed_by_write(asked);

@@ -34,12 +34,12 @@ impl TownService {
             kind: OperationKind::Create,
             requested_by: caller.clone(),
             at,
-            timeout: Some(self.settings.policy.create_timeout),
+            timeout: Some(self.settings.policy.timeouts.create),
         };
         let rigs = self.first_rigs(id, &request.config, at);
         let town =
             NewTown { id, owner: caller, name: request.name, region, rigs, config: request.config, created_at: at };
-        Ok(NewCreate { town, operation, keyed, max_towns: self.settings.policy.max_towns })
+        Ok(NewCreate { town, operation, keyed, max_towns: self.settings.policy.limits.towns_per_user })
     }
 
     fn first_rigs(&self, town: TownId, config: &TownConfig, at: chrono::DateTime<chrono::Utc>) -> Vec<Rig> {
@@ -70,7 +70,7 @@ impl TownService {
     async fn created(&self, town: TownId, operation: OperationId) -> Result<Town, TownError> {
         let store = &self.ports.store;
         let failed = |failure| Err(TownError::Failed { kind: OperationKind::Create, failure });
-        let timeout = self.settings.policy.caller_wait;
+        let timeout = self.settings.policy.timeouts.caller;
         match self.completions.result_of(store.operations.as_ref(), operation, timeout).await? {
             Some(Err(rejection)) => return failed(failure_of(&rejection)),
             Some(Ok(())) => {}

@@ -49,7 +49,7 @@ impl TownService {
     /// Waits for the result of an operation. A time-out is no error: the work goes on, and the town shows its state.
     pub(super) async fn wait_for_result(&self, operation: OperationId, kind: OperationKind) -> Result<(), TownError> {
         let operations = self.ports.store.operations.as_ref();
-        let timeout = self.settings.policy.caller_wait;
+        let timeout = self.settings.policy.timeouts.caller;
         match self.completions.result_of(operations, operation, timeout).await? {
             None | Some(Ok(())) => Ok(()),
             Some(Err(rejection)) => Err(TownError::Failed { kind, failure: failure_of(&rejection) }),

@@ -83,7 +83,7 @@ impl TownService {
     /// Bounds a call to the sandbox. A clone may take minutes, and a caller waits for it no longer than for an operation. The
     /// next reconciliation finds the result.
     async fn within_wait(&self, call: impl Future<Output = Result<(), SandboxError>>) -> Result<(), SandboxError> {
-        match tokio::time::timeout(self.settings.policy.caller_wait, call).await {
+        match tokio::time::timeout(self.settings.policy.timeouts.caller, call).await {
             Ok(result) => result,
             Err(elapsed) => Err(SandboxError::Unreachable { cause: Box::new(elapsed) }),
         }

@@ -7,7 +7,7 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_start(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
-        let timeout = self.settings.policy.start_timeout;
+        let timeout = self.settings.policy.timeouts.start;
         let operation = self.request(&caller, town, OperationKind::Start, Some(timeout)).await?;
         self.wait_for_result(operation.id, OperationKind::Start).await?;
         self.living(&caller, town).await

@@ -8,7 +8,7 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
-        let timeout = self.settings.policy.stop_timeout;
+        let timeout = self.settings.policy.timeouts.stop;
         let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
         match self.wait_for_result(operation.id, OperationKind::Stop).await {
             // The call joined the undo of a failed start, which ends with the town stopped, as requested.

@@ -57,7 +57,7 @@ pub(crate) fn settings() -> Settings {
             r2_endpoint: None,
             gastown_cloud_url: None,
         },
-        policy: Policy::production(),
+        policy: Policy::production().validated().unwrap(),
     }
 }
 
@@ -116,6 +116,10 @@ impl Bench {
     }
 
     /// Places the towns of each user in an app of their own from now on.
+    pub(crate) fn change_policy(&mut self, change: impl FnOnce(&mut Policy)) {
+        self.settings.policy = self.settings.policy.changed(change).unwrap();
+    }
+
     pub(crate) fn give_each_user_an_app(&mut self) {
         self.settings.apps = AppPlacement::PerUser { prefix: the_app() };
         let app_of = |user: &str| self.settings.apps.app_of(&user.parse().unwrap()).unwrap();

@@ -45,7 +45,7 @@ async fn workers_send_removals_through_their_own_provider() {
     bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
     let (crashing, alice) = (bench.replica(), alice());
     assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, town)).await.is_none());
-    sleep(Policy::production().lease).await;
+    sleep(Policy::production().timeouts.lease).await;
     bench.fly.schedule().clear_journal();
 
     let replica = bench.replica();

@@ -60,7 +60,7 @@ async fn removal_that_fails_for_a_day_backs_off_and_ends_once_provider_recovers(
     let in_a_day = bench.fly.count(Action::DeleteMachine);
     assert!((15..40).contains(&in_the_first_hour), "{in_the_first_hour}");
     assert!((100..250).contains(&(in_a_day - in_the_first_hour)), "{in_a_day}, about six an hour");
-    assert!(bench.store.rows().operations[&town].operation.attempt >= Policy::production().alert_attempts);
+    assert!(bench.store.rows().operations[&town].operation.attempt >= Policy::production().limits.alert_attempts);
     assert!(bench.store.town(town).machine_id.is_some(), "the id is kept");
 
     bench.fly.schedule().stop_faults();
@@ -97,11 +97,11 @@ async fn throttled_create_is_not_rolled_back_at_its_timeout() {
     let row = bench.store.rows().operations[&town.id].operation.clone();
     assert_eq!(row.last_error, Some(Failure::Throttled.into()), "the owner sees the reason");
     assert!(
-        row.deadline_at > Some(row.created_at + Policy::production().create_timeout),
+        row.deadline_at > Some(row.created_at + Policy::production().timeouts.create),
         "queue time extends the deadline"
     );
 
-    let (stop, timeout) = (replica.stop.clone(), Policy::production().create_timeout);
+    let (stop, timeout) = (replica.stop.clone(), Policy::production().timeouts.create);
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(timeout * 2).await;
     assert_eq!(bench.store.town(town.id).status, TownStatus::Provisioning, "still queued");
@@ -144,7 +144,7 @@ async fn throttling_raises_no_alert_and_does_not_back_off() {
     while bench.store.town(town).status != TownStatus::Running {
         assert!(since.elapsed() < 30 * MINUTE, "sixty refusals take twenty seconds each");
         if let Some(row) = bench.store.rows().operations.get(&town) {
-            assert!(row.operation.attempt < Policy::production().alert_attempts, "{:?}", row.operation);
+            assert!(row.operation.attempt < Policy::production().limits.alert_attempts, "{:?}", row.operation);
         }
         sleep(Duration::from_secs(5)).await;
     }
@@ -220,7 +220,7 @@ async fn requests_beyond_foreground_limit_wait_for_workers() {
     let bench = Bench::new();
     let process = Process::default();
     let mut settings = settings();
-    settings.policy.max_waiting = 0;
+    settings.policy = settings.policy.changed(|policy| policy.limits.waiting = 0).unwrap();
     let worker = WorkerId("full".to_owned());
     let towns = TownService::new(bench.ports(&process), settings, worker, CancellationToken::new());
     let town = towns.create_town(&alice(), request("mill")).await.unwrap();
@@ -250,7 +250,7 @@ async fn endless_stop_backs_off_and_raises_an_alert() {
 
     sleep(5 * 60 * MINUTE).await;
     let row = bench.store.rows().operations[&town].clone();
-    assert!(row.operation.attempt >= Policy::production().alert_attempts, "{:?}", row.operation);
+    assert!(row.operation.attempt >= Policy::production().limits.alert_attempts, "{:?}", row.operation);
     assert_eq!((row.owner, row.lease_until), (None, None), "it waits");
     sleep(2 * 60 * MINUTE).await;
     assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
@@ -268,7 +268,7 @@ async fn throttling_does_not_reset_attempts() {
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(3 * 60 * MINUTE).await;
     let before = bench.store.rows().operations[&town].operation.attempt;
-    assert!(before > Policy::production().alert_attempts);
+    assert!(before > Policy::production().limits.alert_attempts);
 
     bench.fly.schedule().next(Call::Fly(Action::ReadMachine), 2, Fault::Throttled);
     sleep(60 * MINUTE).await;
@@ -294,7 +294,7 @@ async fn removal_that_cannot_be_verified_counts_attempts() {
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(4 * 60 * MINUTE).await;
     let attempt = bench.store.rows().operations[&town].operation.attempt;
-    assert!(attempt >= Policy::production().alert_attempts, "{attempt}");
+    assert!(attempt >= Policy::production().limits.alert_attempts, "{attempt}");
     stop.cancel();
     workers.await.unwrap();
 }
@@ -312,7 +312,7 @@ async fn create_waits_for_rigs_only_until_timeout() {
     while bench.store.town(town).status != TownStatus::Running {
         sleep(Duration::from_secs(1)).await;
     }
-    let timeout = Policy::production().rigs_timeout;
+    let timeout = Policy::production().timeouts.rigs;
     assert!(started.elapsed() < timeout + MINUTE, "{:?}", started.elapsed());
 
     bench.recover().await;
@@ -335,7 +335,7 @@ async fn failure_of_one_part_of_a_sweep_does_not_stop_the_others() {
         let (replica, alice) = (bench.replica(), alice());
         assert!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))).await.is_none());
         bench.store.schedule().always(Call::Store(failing), Fault::NotSent);
-        sleep(Policy::production().lease).await;
+        sleep(Policy::production().timeouts.lease).await;
 
         let other = bench.replica();
         assert_eq!(other.workers.sweep().await.unwrap(), 1, "{failing:?}");

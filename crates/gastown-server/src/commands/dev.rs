@@ -87,8 +87,9 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     }
     let mut config = Config::read(&source)?;
     config.migrate_on_start = true;
-    let policy = &mut config.orchestrator.policy;
-    policy.poll_interval = std::time::Duration::from_millis(500);
+    let poll_interval = std::time::Duration::from_millis(500);
+    let policy = &config.orchestrator.policy;
+    config.orchestrator.policy = policy.changed(|policy| policy.backoff.poll_interval = poll_interval)?;
 
     let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use gastown_domain::{ImageRef, Region};
-use gastown_orchestrator::{MachineTemplate, Policy, SandboxEnv, Settings};
+use gastown_orchestrator::{MachineTemplate, SandboxEnv, Settings, ValidPolicy};
 use gastown_sandbox::UrlTemplate;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing_subscriber::EnvFilter;
@@ -138,7 +138,7 @@ impl Config {
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http(reader);
         let policy = policy::policy(reader);
-        let fly = fly::fly(reader, policy.lease);
+        let fly = fly::fly(reader, policy::lease(policy.as_ref()));
         let sandbox_url = reader.optional("SANDBOX_URL").or_else(|| gastown_sandbox::DEFAULT_TEMPLATE.parse().ok());
         let secrets = secrets::secrets(reader);
         let regions = regions(reader);
@@ -160,7 +160,7 @@ impl Config {
             fly,
             sandbox_url: sandbox_url?,
             secrets: secrets?,
-            orchestrator: Settings { apps, regions: regions?, machine, env: env?, policy },
+            orchestrator: Settings { apps, regions: regions?, machine, env: env?, policy: policy? },
         })
     }
 }
@@ -173,7 +173,7 @@ pub struct OrphansConfig {
     /// How Fly is called.
     pub fly: FlyConfig,
     /// When an orphan may be deleted.
-    pub policy: Policy,
+    pub policy: ValidPolicy,
 }
 
 impl OrphansConfig {
@@ -184,8 +184,8 @@ impl OrphansConfig {
         whole(source, |reader| {
             let database_url = database_url(reader);
             let policy = policy::policy(reader);
-            let fly = fly::fly(reader, policy.lease);
-            Some(Self { database_url: database_url?, fly: fly?, policy })
+            let fly = fly::fly(reader, policy::lease(policy.as_ref()));
+            Some(Self { database_url: database_url?, fly: fly?, policy: policy? })
         })
     }
 }

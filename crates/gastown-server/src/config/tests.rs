@@ -1,5 +1,5 @@
 use gastown_fly::{Pacing, Timeouts};
-use gastown_orchestrator::OrphanPolicy;
+use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
 use crate::control_plane::pacing;
@@ -35,7 +35,7 @@ fn what_is_needed_is_enough() {
     assert_eq!(config.http.port, 8080);
     assert_eq!(config.orchestrator.regions, ["iad".parse().unwrap()]);
     assert_eq!(config.fly.app, AppConfig::Shared("gastown".parse().unwrap()));
-    assert_eq!(config.orchestrator.policy, Policy::production());
+    assert_eq!(*config.orchestrator.policy, Policy::production());
 }
 
 #[test]
@@ -103,16 +103,16 @@ fn no_call_to_fly_outlasts_a_lease() {
     for lease in [10, 12, 45, 3600] {
         let config = Config::read(&source(&[("LEASE_SECONDS", &lease.to_string())])).unwrap();
         let (policy, timeouts) = (&config.orchestrator.policy, config.fly.timeouts);
-        assert_eq!(policy.lease, Duration::from_secs(lease));
-        assert!(timeouts.connect < timeouts.call && timeouts.call < policy.lease, "{lease}: {timeouts:?}");
-        assert!(policy.await_timeout < policy.lease, "{lease}");
+        assert_eq!(policy.timeouts.lease, Duration::from_secs(lease));
+        assert!(timeouts.connect < timeouts.call && timeouts.call < policy.timeouts.lease, "{lease}: {timeouts:?}");
+        assert!(policy.timeouts.await_state < policy.timeouts.lease, "{lease}");
         for replicas in 1..=50 {
             let told = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
             let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
             let config = Config::read(&source(&told)).unwrap();
             let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
             let longest = rates.longest_delay + timeouts.call;
-            assert!(longest <= policy.lease, "{lease} {replicas}: {rates:?}, the wait in line included");
+            assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, the wait in line included");
         }
     }
     for lease in ["9", "3601", "-1", "soon"] {
@@ -146,14 +146,14 @@ fn what_is_looked_at_when_is_the_operators_to_say() {
     ];
     let config = Config::read(&source(&told)).unwrap();
     let (policy, usual) = (config.orchestrator.policy, Policy::production());
-    assert_eq!((policy.max_towns, policy.inspection.every), (3, Duration::from_secs(7)));
+    assert_eq!((policy.limits.towns_per_user, policy.drift.every), (3, Duration::from_secs(7)));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
         grace: Duration::from_secs(604_800),
         delete: false,
         ..usual.orphans
     };
-    assert_eq!((policy.orphans, config.fly.replicas.get()), (orphans, 4));
+    assert_eq!((policy.orphans.clone(), config.fly.replicas.get()), (orphans, 4));
     for (name, value) in [
         ("MAX_TOWNS_PER_USER", "0"),
         ("INSPECT_SECONDS", "0"),
@@ -172,7 +172,7 @@ fn the_search_for_orphans_asks_for_no_secret_but_flys() {
     let pairs = WHOLE.iter().filter(|(name, _)| few.contains(name));
     let pairs: Vec<_> = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let config = OrphansConfig::read(&Source::from_pairs(pairs)).unwrap();
-    assert_eq!(config.policy, Policy::production());
+    assert_eq!(*config.policy, Policy::production());
     let error = OrphansConfig::read(&Source::default()).unwrap_err();
     let told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
     assert_eq!(told, few);

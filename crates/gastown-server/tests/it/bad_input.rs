@@ -51,7 +51,7 @@ fn own(field: &str) -> &'static [&'static str] {
 
 async fn bad_input_names_its_field_and_changes_nothing(mut setup: Setup) -> Stage {
     // No sweep asks the sandbox of its own accord.
-    setup.policy.sweep_every = Duration::from_secs(60 * 60);
+    setup.policy.backoff.sweep_every = Duration::from_secs(60 * 60);
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap()["rigId"].clone();

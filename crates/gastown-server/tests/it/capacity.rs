@@ -63,7 +63,7 @@ async fn a_full_region_is_left_for_the_next(setup: Setup) -> Stage {
 
 async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) -> Stage {
     // A driver that waits reads the row anew afterwards.
-    setup.policy.park_after = Duration::ZERO;
+    setup.policy.backoff.park_after = Duration::ZERO;
     let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();

@@ -102,7 +102,7 @@ async fn a_wished_region_is_taken_where_it_is_offered(setup: Setup) -> Stage {
 }
 
 async fn a_slow_create_is_answered_in_time_and_goes_on(mut setup: Setup) -> Stage {
-    setup.policy.caller_wait = std::time::Duration::from_millis(50);
+    setup.policy.timeouts.caller = std::time::Duration::from_millis(50);
     let stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let made = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();

@@ -84,10 +84,10 @@ impl Lives {
     async fn begin(cut: Cut, first: u32) -> Self {
         let mut setup = Setup { through_proxy: true, ..Setup::postgres() };
         let policy = &mut setup.policy;
-        policy.max_towns = u32::MAX;
+        policy.limits.towns_per_user = u32::MAX;
         // On a machine that has much to do nothing is given up for being late.
-        (policy.caller_wait, policy.create_timeout) = (PATIENCE, 2 * PATIENCE);
-        (policy.start_timeout, policy.stop_timeout) = (2 * PATIENCE, 2 * PATIENCE);
+        (policy.timeouts.caller, policy.timeouts.create) = (PATIENCE, 2 * PATIENCE);
+        (policy.timeouts.start, policy.timeouts.stop) = (2 * PATIENCE, 2 * PATIENCE);
         let stage = setup.raise().await;
         Self { stage, cut, next: LIFE.map(|operation| (operation, first)).into(), towns: 0 }
     }

@@ -77,7 +77,7 @@ async fn a_stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
 }
 
 async fn a_sandbox_that_cannot_sync_keeps_no_town_alive(mut setup: Setup) -> Stage {
-    setup.policy.sync_timeout = std::time::Duration::from_millis(300);
+    setup.policy.timeouts.sync = std::time::Duration::from_millis(300);
     let stage = setup.raise().await;
     for (name, effect) in [
         ("answers", Effect::server_error()),
@@ -96,7 +96,7 @@ async fn a_sandbox_that_cannot_sync_keeps_no_town_alive(mut setup: Setup) -> Sta
 }
 
 async fn a_destroy_outlasts_a_fly_that_is_down(mut setup: Setup) -> Stage {
-    setup.policy.caller_wait = std::time::Duration::from_millis(400);
+    setup.policy.timeouts.caller = std::time::Duration::from_millis(400);
     let stage = setup.raise().await;
     let town = id_of(&stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap());
     stage.idle().await;

@@ -24,7 +24,7 @@ async fn tried_in_vain(stage: &Stage) {
 }
 
 async fn no_answer_about_the_app_is_a_proof_that_machines_are_gone(mut setup: Setup) -> Stage {
-    setup.policy.caller_wait = Duration::from_millis(200);
+    setup.policy.timeouts.caller = Duration::from_millis(200);
     let stage = setup.raise().await;
     for (status, text) in [(404, "app not found"), (401, "unauthorized"), (403, "forbidden"), (404, "page not found")] {
         let town = stage.created("mill").await;
@@ -50,7 +50,7 @@ async fn no_answer_about_the_app_is_a_proof_that_machines_are_gone(mut setup: Se
 }
 
 async fn a_host_that_is_down_keeps_its_machine_on_the_books(mut setup: Setup) -> Stage {
-    setup.policy.caller_wait = Duration::from_millis(200);
+    setup.policy.timeouts.caller = Duration::from_millis(200);
     let stage = setup.raise().await;
     let town = stage.created("mill").await;
     assert!(stage.sim.set_host_down(town.machine(), true));

@@ -119,7 +119,7 @@ fn bad_headers(stage: &Stage, town: &Town) -> Vec<(&'static str, Option<(&'stati
 
 async fn no_bad_token_opens_anything(mut setup: Setup) -> Stage {
     // No sweep asks the sandbox of its own accord.
-    setup.policy.sweep_every = Duration::from_secs(60 * 60);
+    setup.policy.backoff.sweep_every = Duration::from_secs(60 * 60);
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();

@@ -54,8 +54,8 @@ async fn a_refused_machine_is_told_and_leaves_nothing(setup: Setup) -> Stage {
 }
 
 async fn a_machine_that_never_starts_is_told_and_leaves_nothing(mut setup: Setup) -> Stage {
-    setup.policy.create_timeout = Duration::from_secs(3);
-    setup.policy.await_timeout = Duration::from_millis(100);
+    setup.policy.timeouts.create = Duration::from_secs(3);
+    setup.policy.timeouts.await_state = Duration::from_millis(100);
     let stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::never_starts()));
     fails(&stage, "GATEWAY_TIMEOUT", "machine_never_started", "the machine did not start in time").await;
@@ -72,8 +72,8 @@ async fn a_machine_that_dies_at_once_is_told_and_leaves_nothing(setup: Setup) ->
 }
 
 async fn a_sandbox_that_cannot_open_its_secrets_never_runs(mut setup: Setup) -> Stage {
-    setup.policy.create_timeout = Duration::from_secs(3);
-    setup.policy.await_timeout = Duration::from_millis(100);
+    setup.policy.timeouts.create = Duration::from_secs(3);
+    setup.policy.timeouts.await_state = Duration::from_millis(100);
     setup.seal_for = Some(SandboxKey::generate());
     let stage = setup.raise().await;
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();

@@ -22,7 +22,7 @@ on_both! {
 
 /// Settled towns are looked at again and again.
 fn watched(mut setup: Setup) -> Setup {
-    setup.policy.inspection.every = Duration::from_millis(60);
+    setup.policy.drift.every = Duration::from_millis(60);
     setup
 }
 

@@ -102,8 +102,8 @@ async fn only_the_callers_living_towns_are_listed(setup: Setup) -> Stage {
 }
 
 async fn a_start_that_fails_leaves_the_town_stopped_with_its_volume(mut setup: Setup) -> Stage {
-    setup.policy.start_timeout = Duration::from_secs(3);
-    setup.policy.await_timeout = Duration::from_millis(100);
+    setup.policy.timeouts.start = Duration::from_secs(3);
+    setup.policy.timeouts.await_state = Duration::from_millis(100);
     let stage = setup.raise().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();

@@ -99,7 +99,7 @@ async fn lists_that_lag_hide_nothing(setup: Setup) -> Stage {
 
 async fn what_cannot_be_seen_at_once_is_made_once(mut setup: Setup) -> Stage {
     // The looks that have to agree take longer than Fly hides what it made.
-    setup.policy.poll_interval = Duration::from_millis(150);
+    setup.policy.backoff.poll_interval = Duration::from_millis(150);
     let stage = setup.raise().await;
     let calls = [Call::CreateVolume, Call::CreateMachine];
     for (made, hidden) in [&calls[..1], &calls[1..], &calls].into_iter().enumerate() {

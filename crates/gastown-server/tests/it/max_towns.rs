@@ -15,7 +15,7 @@ on_both! {
 const MOST: u32 = 2;
 
 fn limited(mut setup: Setup) -> Setup {
-    setup.policy.max_towns = MOST;
+    setup.policy.limits.towns_per_user = MOST;
     setup
 }
 

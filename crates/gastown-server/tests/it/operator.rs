@@ -85,7 +85,7 @@ async fn what_is_in_flight_is_listed(setup: Setup) -> Stage {
 
 /// A queue towards Fly is no failure, and everybody who waits in it can see that (FM-53).
 async fn what_flys_limits_hold_up_says_so(mut setup: Setup) -> Stage {
-    setup.policy.caller_wait = Duration::from_millis(200);
+    setup.policy.timeouts.caller = Duration::from_millis(200);
     let stage = setup.raise().await;
     let throttled = Effect::throttled_for(Duration::from_secs(3));
     stage.sim.inject(Fault::at(Call::CreateMachine, throttled).always());
@@ -107,10 +107,10 @@ async fn what_flys_limits_hold_up_says_so(mut setup: Setup) -> Stage {
 
 async fn a_destroy_that_fails_for_long_is_shown_and_ends_when_it_is_retried(mut setup: Setup) -> Stage {
     const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
-    setup.policy.caller_wait = Duration::from_millis(200);
+    setup.policy.timeouts.caller = Duration::from_millis(200);
     // As the command judges by, which knows no settings.
-    setup.policy.alert_attempts = Policy::production().alert_attempts;
-    setup.policy.alert_backoff = Backoff { first: HOURS, max: HOURS };
+    setup.policy.limits.alert_attempts = Policy::production().limits.alert_attempts;
+    setup.policy.backoff.alert = Backoff { first: HOURS, max: HOURS };
     let stage = setup.raise().await;
     let town = stage.created("mill").await;
     stage.sim.inject(Fault::at(Call::DeleteMachine, Effect::server_error()).always());
@@ -163,8 +163,8 @@ async fn an_operator_destroys_a_users_town(setup: Setup) -> Stage {
 }
 
 async fn a_destroy_takes_over_what_is_in_flight(mut setup: Setup) -> Stage {
-    setup.policy.lease = Duration::from_millis(1500);
-    setup.policy.poll_interval = Duration::from_millis(50);
+    setup.policy.timeouts.lease = Duration::from_millis(1500);
+    setup.policy.backoff.poll_interval = Duration::from_millis(50);
     let stage = setup.raise().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));

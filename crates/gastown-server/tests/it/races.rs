@@ -65,8 +65,8 @@ async fn of_a_start_and_a_stop_at_once_none_is_lost(setup: Setup) -> Stage {
 
 /// A destroy that pre-empts looks for what may be on its way for as long as a lease.
 fn with_a_short_lease(mut setup: Setup) -> Setup {
-    setup.policy.lease = Duration::from_millis(1500);
-    setup.policy.poll_interval = Duration::from_millis(50);
+    setup.policy.timeouts.lease = Duration::from_millis(1500);
+    setup.policy.backoff.poll_interval = Duration::from_millis(50);
     setup
 }
 

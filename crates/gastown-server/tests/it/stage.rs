@@ -11,7 +11,7 @@ use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::Pacing;
 use gastown_jwt::{TokenKeys, TokenMinter};
-use gastown_orchestrator::{DriftPolicy, OrphanPolicy, Policy};
+use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Timeouts};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source, SystemClock};
@@ -111,7 +111,7 @@ impl Setup {
             settings.extend([("FLY_ORG_SLUG", "personal"), ("FLY_APP_PREFIX", "gt")].map(owned));
         }
         let mut config = Config::read(&Source::from_pairs(settings.clone())).unwrap();
-        config.orchestrator.policy = self.policy;
+        config.orchestrator.policy = self.policy.validated().unwrap();
         let tokens = make_users_known(place.url()).await;
         let replicas = vec![Replica::start(config.clone(), self.pacing, listener).await];
         Stage { sim, rows, replicas, config, pacing: self.pacing, settings, tokens, sandbox_key, proxy, place }
@@ -134,26 +134,33 @@ fn fast_policy() -> Policy {
     const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
     let usual = Policy::production();
     Policy {
-        caller_wait: Duration::from_secs(20),
-        create_timeout: Duration::from_secs(20),
-        start_timeout: Duration::from_secs(20),
-        stop_timeout: Duration::from_secs(20),
-        create_attempts: 6,
-        sync_attempts: 3,
-        sync_timeout: Duration::from_secs(2),
-        lease: Duration::from_secs(30),
-        // No fault of these tests lets Fly do something later.
-        create_visibility_timeout: Duration::from_secs(2),
-        await_timeout: Duration::from_secs(1),
-        poll_interval: Duration::from_millis(15),
-        agreeing_observations: 3,
-        backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(40) },
-        sweep_every: Duration::from_millis(150),
-        // A test that waits for an alert says when it comes; so does one that lets the world be looked at.
-        alert_attempts: u32::MAX,
-        inspection: DriftPolicy { every: NEVER, ..usual.inspection },
+        timeouts: Timeouts {
+            caller: Duration::from_secs(20),
+            create: Duration::from_secs(20),
+            start: Duration::from_secs(20),
+            stop: Duration::from_secs(20),
+            sync: Duration::from_secs(2),
+            lease: Duration::from_secs(30),
+            // No fault of these tests lets the provider apply something later.
+            create_visibility: Duration::from_millis(1400),
+            await_state: Duration::from_secs(1),
+            ..usual.timeouts
+        },
+        limits: Limits {
+            create_attempts: 6,
+            sync_attempts: 3,
+            // A test that waits for an alert sets it.
+            alert_attempts: u32::MAX,
+            ..usual.limits
+        },
+        backoff: Delays {
+            retry: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(40) },
+            poll_interval: Duration::from_millis(15),
+            sweep_every: Duration::from_millis(150),
+            ..usual.backoff
+        },
+        drift: DriftPolicy { every: NEVER, ..usual.drift },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
-        ..usual
     }
 }
 

@@ -126,10 +126,10 @@ struct Ask {
 impl Storm {
     async fn begin(seed: u64, engine: Engine) -> Self {
         let mut setup = Setup::on(engine);
-        setup.policy.caller_wait = Duration::from_millis(150);
-        setup.policy.lease = Duration::from_millis(1500);
-        setup.policy.poll_interval = Duration::from_millis(30);
-        setup.policy.inspection.every = Duration::from_millis(200);
+        setup.policy.timeouts.caller = Duration::from_millis(150);
+        setup.policy.timeouts.lease = Duration::from_millis(1500);
+        setup.policy.backoff.poll_interval = Duration::from_millis(30);
+        setup.policy.drift.every = Duration::from_millis(200);
         let mut jitter = StdRng::seed_from_u64(seed);
         let event = *[Event::Stopped, Event::Moved, Event::Removed].choose(&mut jitter).unwrap();
         let mut stage = setup.raise().await;

@@ -116,7 +116,7 @@ fn columns(town: &TownChange) -> String {
 
 /// The full cross product: one row per outcome and kind, one column per number of failed attempts.
 fn table(phase: Phase, town: TownStatus, repeated: bool) -> String {
-    let alert = Policy::production().alert_attempts;
+    let alert = Policy::production().limits.alert_attempts;
     let attempts = [0, 7, alert - 1, alert + 3];
     let heads = attempts.map(|attempt| format!("| after {attempt} failed attempts"));
     let row = |name: &str, cells: [String; 4]| {

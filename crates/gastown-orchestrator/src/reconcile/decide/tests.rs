@@ -84,7 +84,7 @@ fn decisions_past_the_deadline_match_the_reviewed_table() {
 
 #[test]
 fn decisions_after_failed_observations_match_the_reviewed_table() {
-    let attempt = Policy::production().sync_attempts;
+    let attempt = Policy::production().limits.sync_attempts;
     insta::assert_snapshot!(table(|operation, observed| {
         let error = Some(ProviderError::MachineMissing { action: ProviderAction::Other });
         let operation = Operation { attempt, ..operation.clone() };

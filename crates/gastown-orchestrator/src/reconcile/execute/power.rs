@@ -35,7 +35,7 @@ impl Executor<'_> {
     }
 
     async fn await_state(self, step: StepName, id: &MachineId, state: Awaited, failure: Failure) -> Outcome {
-        let timeout = self.policy.await_timeout;
+        let timeout = self.policy.timeouts.await_state;
         match self.ports.provider.machines.await_machine(self.app, id, state, timeout).await {
             Ok(true) => Outcome::Succeeded,
             Ok(false) => Outcome::StateNotReached(failure),

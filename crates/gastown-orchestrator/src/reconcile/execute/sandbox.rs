@@ -15,7 +15,7 @@ impl Executor<'_> {
             tracing::debug!(error = &error as &dyn Error, "sandbox not ready");
             return Ok(Outcome::SandboxNotReady);
         }
-        if let Ok(reconciled) = timeout(self.policy.rigs_timeout, reconcile_rigs(self.ports, at)).await {
+        if let Ok(reconciled) = timeout(self.policy.timeouts.rigs, reconcile_rigs(self.ports, at)).await {
             reconciled?;
         } else {
             // The workers go on with them. A caller, or the next stop, does not wait for clones (FM-52).
@@ -26,7 +26,7 @@ impl Executor<'_> {
 
     /// Asks for a final sync. The operation goes on whatever the result is (FM-12).
     pub(super) async fn final_sync(self, at: &SandboxAddress) -> Outcome {
-        let limit = self.policy.sync_timeout;
+        let limit = self.policy.timeouts.sync;
         let synced = match timeout(limit, self.ports.provider.sandboxes.sync(at)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => {

@@ -79,7 +79,7 @@ async fn pass_is_abandoned_when_its_lease_cannot_be_renewed() {
     let began = Instant::now();
     let report = detector_on(&bench, &Process::default()).pass().await.unwrap();
     assert_eq!(report, None);
-    assert!(began.elapsed() < settings().policy.lease + Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < settings().policy.timeouts.lease + Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,12 +123,11 @@ impl Scenario {
     pub(super) async fn set_up(self) -> Fixture {
         let mut bench = Bench::new();
         bench.fly.world().volumes_are_released_soon = true;
-        let policy = &mut bench.settings.policy;
-        match self {
-            Self::RollBackUnhealthy => policy.create_timeout = SHORT_TIMEOUT,
-            Self::StartUnhealthy => policy.start_timeout = SHORT_TIMEOUT,
+        bench.change_policy(|policy| match self {
+            Self::RollBackUnhealthy => policy.timeouts.create = SHORT_TIMEOUT,
+            Self::StartUnhealthy => policy.timeouts.start = SHORT_TIMEOUT,
             _ => {}
-        }
+        });
         let town = match self {
             Self::Create | Self::CreateWithRig | Self::CreateInSecondRegion | Self::CreateWithSurplusVolume => None,
             Self::RollBack | Self::RollBackMachine | Self::RollBackUnhealthy => None,

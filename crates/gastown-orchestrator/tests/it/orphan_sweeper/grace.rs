@@ -17,7 +17,7 @@ use crate::faults::{Call, Fault, Process};
 
 fn settings_with(change: impl FnOnce(&mut Policy)) -> Arc<Settings> {
     let mut settings = settings();
-    change(&mut settings.policy);
+    settings.policy = settings.policy.changed(change).unwrap();
     settings.into()
 }
 

@@ -20,7 +20,7 @@ async fn survey_shows_verdict_of_each_orphan() {
     let (machine, volume) = add_orphan(&mut bench.fly.world(), unknown_town(0));
     let (second, second_volume) = add_orphan(&mut bench.fly.world(), town.id);
     let sweeper = sweeper(&bench);
-    let policy = settings().policy.orphans;
+    let policy = settings().policy.orphans.clone();
 
     let survey = sweeper.survey(Grace::from(&policy)).await.unwrap();
 

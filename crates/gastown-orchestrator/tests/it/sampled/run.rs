@@ -186,7 +186,7 @@ impl Run {
             }
             ResourceId::Volume(id) => world.volumes.iter().find(|volume| volume.id == *id).map(|volume| volume.made_at),
         };
-        let lease = Policy::production().lease;
+        let lease = Policy::production().timeouts.lease;
         made_at.zip(rows.soft_deleted.get(&town)).is_some_and(|(made_at, soft_deleted)| made_at > *soft_deleted + lease)
     }
 
@@ -221,7 +221,7 @@ impl Run {
 
     /// Returns the towns whose volumes were hidden in more consecutive lists than must agree.
     fn hidden_from_lists(&self) -> BTreeSet<TownId> {
-        self.bench.fly.world().hidden_in_more_lists_than(usize::from(Policy::production().agreeing_observations))
+        self.bench.fly.world().hidden_in_more_lists_than(usize::from(Policy::production().limits.agreeing_observations))
     }
 
     /// Sweeps until everything is quiet, and returns the number of sweeps. Drift passes run meanwhile, because the rigs

@@ -9,5 +9,5 @@ use gastown_orchestrator::Policy;
 
 /// Whether an operation failed so often that it goes on slowly, and somebody should look (FM-14).
 pub(super) fn needs_attention(operation: &Operation) -> bool {
-    operation.attempt >= Policy::production().alert_attempts
+    operation.attempt >= Policy::production().limits.alert_attempts
 }

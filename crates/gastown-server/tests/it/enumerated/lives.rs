@@ -53,11 +53,14 @@ impl Lives {
     /// Nobody has lived yet.
     pub(super) async fn begin(mut setup: Setup, sweep_every: Duration) -> Self {
         let policy = &mut setup.policy;
-        policy.max_towns = u32::MAX;
-        policy.sweep_every = sweep_every;
-        for patience in
-            [&mut policy.caller_wait, &mut policy.create_timeout, &mut policy.start_timeout, &mut policy.stop_timeout]
-        {
+        policy.limits.towns_per_user = u32::MAX;
+        policy.backoff.sweep_every = sweep_every;
+        for patience in [
+            &mut policy.timeouts.caller,
+            &mut policy.timeouts.create,
+            &mut policy.timeouts.start,
+            &mut policy.timeouts.stop,
+        ] {
             *patience = PATIENCE;
         }
         let timing = &mut setup.sim.timing;
