@@ -8,7 +8,7 @@ use crate::{
     Failure, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate, UserId,
 };
 
-/// What the reconciler remembers from one step to the next and cannot observe. The JSON column `progress`.
+/// The reconciler's memory between steps, which cannot be observed. The JSON column `progress`.
 ///
 /// Fields of a newer version are kept when the row is written back (FM-59).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub struct Operation {
     /// The deadline, by the database's clock. Past it a create is rolled back, and a start or stop fails. A destroy has
     /// none.
     pub deadline_at: Option<DateTime<Utc>>,
-    /// What the reconciler remembers.
+    /// The reconciler's memory between steps.
     pub progress: Progress,
     /// The time of acceptance.
     pub created_at: DateTime<Utc>,

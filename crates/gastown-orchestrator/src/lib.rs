@@ -1,11 +1,11 @@
 //! The operations on towns and rigs, and the reconciler that drives each to its end.
 //!
 //! A request writes its goal to the registry, and the reconciler drives the town to it: observe, decide, execute, apply,
-//! store. This crate sees ports only: no SQL, no HTTP, no provider. It never holds a transaction across a call, never creates
-//! a second machine before the first is proven absent, and never drops an id before its deletion is proven.
+//! store. This crate sees ports only: no SQL, no HTTP, no provider. It never holds a transaction across a call. It never
+//! creates a second machine before the first is proven absent, and never drops an id before its deletion is proven.
 //!
-//! Where to start: [`TownService`] takes requests (`service/`), [`Reconciler`] executes them (`reconcile/`), [`Workers`]
-//! finds what other processes left unfinished, [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
+//! Where to start: [`TownService`] takes requests (`service/`), and [`Reconciler`] executes them (`reconcile/`). [`Workers`]
+//! finds what other processes left unfinished. [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
 
 mod completion_notifier;
 mod drift;

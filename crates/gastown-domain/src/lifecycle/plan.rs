@@ -176,8 +176,8 @@ fn create_machine(volume: &LocatedVolume) -> Step {
     Step::CreateMachine { volume: volume.id.clone(), region: volume.region.clone() }
 }
 
-/// Plans the sandbox's part. A town never runs on a volume that is not its own (FM-25): the machine may have been changed
-/// from outside, or the provider may be moving it.
+/// Plans the sandbox's part. A town never runs on a volume that is not its own (FM-25). The machine may have been changed from
+/// outside, or the provider may be moving it.
 fn prepare_sandbox(machine: &ObservedMachine, volume: &Seen<LocatedVolume>) -> Step {
     match volume {
         Seen::Present(volume) if machine.volume.as_ref() != Some(&volume.id) => Step::ObserveAgain,

@@ -107,8 +107,8 @@ impl UnconfirmedCreate {
         Self { looks: self.looks.saturating_sub(1), ..self }
     }
 
-    /// Returns true while the end of the operation has to wait: the resource may still appear, or may have appeared where
-    /// no list shows it yet. `now` is the database's time from before the observation.
+    /// Returns true while the end of the operation has to wait. The resource may still appear, or no list may show it yet.
+    /// `now` is the database's time from before the observation.
     pub fn may_still_appear(&self, now: DateTime<Utc>) -> bool {
         self.exists() && (self.is_before_expiry(now) || self.after > 0)
     }

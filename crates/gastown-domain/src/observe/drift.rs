@@ -1,103 +1,102 @@
-//! What happened to a town behind our back: from the row and what Fly shows, what to believe.
+//! Drift: external changes of an idle town, found by comparing its row with what was observed.
 //!
-//! Pure, like the plan. One look decides nothing: several that agree do, and what is unclear or on its way somewhere
-//! counts for nothing at all (FM-23).
+//! Pure, like the plan. One observation decides nothing; several that agree do. Unknown and changing states do not count
+//! (FM-23).
 
 use crate::text_enum::text_enum;
 use crate::{Power, Seen, TownStatus};
 
 text_enum! {
     expected "a known drift";
-    /// How a town is found to be unlike its row.
+    /// A difference between a town and its row.
     pub enum Drift {
-        /// The row says running, the machine is off or has failed.
+        /// The row says running, and the machine is off or has failed.
         MachineStopped = "machine_stopped",
-        /// The row says stopped, the machine is on.
+        /// The row says stopped, and the machine is on.
         MachineStarted = "machine_started",
-        /// The row's machine is proven gone; its volume is not looked at for that.
+        /// The recorded machine is proven absent. The volume is not observed for that.
         MachineMissing = "machine_missing",
-        /// The machine is another one than the row's: made anew by Fly or an operator, with the town's name.
+        /// Another machine has the town's name. The provider or an operator created it.
         MachineReplaced = "machine_replaced",
-        /// The data is on another volume than the row's, which the town's machine mounts: Fly moved it.
+        /// The provider has moved the data to another volume, which the town's machine mounts.
         VolumeMoved = "volume_moved",
-        /// The row's volume is proven gone and no other has the town's name. It is never replaced by an empty one (FM-22).
+        /// The recorded volume is proven absent, and no other has the town's name. It is never replaced by an empty one
+        /// (FM-22).
         VolumeLost = "volume_lost",
     }
 }
 
 impl Drift {
-    /// What the owner of a town reads.
+    /// Returns the text for the town's owner.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::MachineStopped => "the machine was stopped by somebody else or by its host; start the town to go on",
-            Self::MachineStarted => "the machine was started by somebody else",
+            Self::MachineStopped => "the machine was stopped from outside; start the town to continue",
+            Self::MachineStarted => "the machine was started from outside",
             Self::MachineMissing => {
-                "the machine was removed by somebody else or by its host; start the town to get a new one on its volume"
+                "the machine was removed from outside; start the town to get a new machine on its volume"
             }
-            Self::MachineReplaced => "the machine was replaced by somebody else",
+            Self::MachineReplaced => "the machine was replaced from outside",
             Self::VolumeMoved => "the volume was moved to another host",
-            Self::VolumeLost => {
-                "the town's volume is missing; it is not replaced by an empty one, please contact support"
-            }
+            Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
         }
     }
 }
 
-/// What is known of the machine that a town's row names, or of the one that has its name.
+/// The recorded machine of a town, or the one with its name, as it was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MachineComparison {
-    /// What was seen of it. `Absent` is proven: the row's id is unknown to an app that answers, and the name is free.
+    /// The observation. `Absent` is proven: the app answers, does not know the recorded id, and the name is free.
     pub seen: Seen<Power>,
-    /// Whether it is the one that the row names, or the row names none and there is none.
-    pub is_the_rows: bool,
+    /// True if it is the recorded machine, or if none is recorded and none exists.
+    pub is_recorded: bool,
 }
 
-/// What is known of the volume that a town's row names.
+/// The recorded volume of a town, as it was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VolumeComparison {
-    /// It could not be asked.
+    /// It could not be observed.
     Unknown,
-    /// It is there.
+    /// It exists.
     There,
-    /// It is proven gone, and the machine mounts another one of the town's name.
+    /// It is proven absent, and the machine mounts another one of the town's name.
     Moved,
-    /// It is proven gone by two different reads, and no other has the town's name.
+    /// It is proven absent by two different reads, and no other has the town's name.
     Gone,
-    /// It is proven gone, and another one of the town's name lies there unused: whose data it holds is not ours to guess.
+    /// It is proven absent, and another one of the town's name exists unused. The origin of its data is not known.
     Unsure,
 }
 
 impl VolumeComparison {
-    /// Every look.
+    /// Every observation.
     pub const ALL: [Self; 5] = [Self::Unknown, Self::There, Self::Moved, Self::Gone, Self::Unsure];
 }
 
-/// What one look says.
+/// The verdict on one comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DriftVerdict {
-    /// The row tells the truth.
+    /// The row is right.
     Agrees,
-    /// Nothing can be said now.
+    /// Nothing can be decided now.
     Undecided,
-    /// The row does not tell the truth.
+    /// The row is wrong.
     Differs(Drift),
 }
 
-/// Compares a settled town with what Fly shows. A town that is coming up or going away is its driver's to look after.
+/// Compares an idle town with what was observed. A town that starts or goes away is left to the reconciler.
 ///
 /// ```
 /// use gastown_domain::{DriftVerdict, Drift, MachineComparison, Power, Seen, TownStatus, VolumeComparison, compare};
-/// let off = MachineComparison { seen: Seen::Present(Power::Off), is_the_rows: true };
+/// let off = MachineComparison { seen: Seen::Present(Power::Off), is_recorded: true };
 /// assert_eq!(compare(TownStatus::Running, off, VolumeComparison::There), DriftVerdict::Differs(Drift::MachineStopped));
-/// // A machine on its way says nothing.
-/// let stopping = MachineComparison { seen: Seen::Present(Power::Stopping), is_the_rows: true };
+/// // A machine that is changing decides nothing.
+/// let stopping = MachineComparison { seen: Seen::Present(Power::Stopping), is_recorded: true };
 /// assert_eq!(compare(TownStatus::Running, stopping, VolumeComparison::There), DriftVerdict::Undecided);
 /// ```
 pub const fn compare(status: TownStatus, machine: MachineComparison, volume: VolumeComparison) -> DriftVerdict {
     use DriftVerdict::{Agrees, Differs, Undecided};
     use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
-    // What the machine is comes before what it mounts: its own drift also says whether the town runs.
-    let power = match (status, machine.seen, machine.is_the_rows) {
+    // The machine comes before its volume, because its drift also tells if the town runs.
+    let power = match (status, machine.seen, machine.is_recorded) {
         (TownStatus::Provisioning | TownStatus::Destroyed, _, _) => return Undecided,
         (_, Seen::Unknown | Seen::Present(Starting | Stopping | Destroying | Changing), _) => return Undecided,
         (TownStatus::Running | TownStatus::Stopped, Seen::Absent, false) => return Differs(Drift::MachineMissing),
@@ -117,20 +116,20 @@ pub const fn compare(status: TownStatus, machine: MachineComparison, volume: Vol
     }
 }
 
-/// A difference that was seen, and how often in a row.
+/// A difference, and the number of observations in a row that agree on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AgreeingObservations {
-    /// What.
+    /// The difference.
     pub drift: Drift,
-    /// By how many looks, none of which disagreed.
+    /// The number of agreeing observations.
     pub looks: u32,
 }
 
 impl AgreeingObservations {
-    /// What is suspected after one look more. A look that decides nothing changes nothing; one that agrees with the row,
-    /// or shows something else, begins anew.
-    pub fn after(before: Option<Self>, look: DriftVerdict) -> Option<Self> {
-        match (before, look) {
+    /// Returns the agreeing observations after one more comparison. An undecided one changes nothing. One that agrees with
+    /// the row, or shows another difference, starts again.
+    pub fn after(before: Option<Self>, verdict: DriftVerdict) -> Option<Self> {
+        match (before, verdict) {
             (_, DriftVerdict::Agrees) => None,
             (before, DriftVerdict::Undecided) => before,
             (Some(Self { drift, looks }), DriftVerdict::Differs(seen)) if drift == seen => {
@@ -140,7 +139,7 @@ impl AgreeingObservations {
         }
     }
 
-    /// Whether it has been seen often enough to be believed.
+    /// Returns true once enough observations agree.
     pub const fn is_certain(self, agreeing_observations: u32) -> bool {
         self.looks >= agreeing_observations
     }
@@ -154,7 +153,7 @@ mod tests {
 
     fn machines() -> Vec<MachineComparison> {
         let seen = [Seen::Absent, Seen::Unknown].into_iter().chain(Power::ALL.map(Seen::Present));
-        seen.flat_map(|seen| [true, false].map(|is_the_rows| MachineComparison { seen, is_the_rows })).collect()
+        seen.flat_map(|seen| [true, false].map(|is_recorded| MachineComparison { seen, is_recorded })).collect()
     }
 
     fn every_case() -> impl Iterator<Item = (TownStatus, MachineComparison, VolumeComparison)> {
@@ -167,7 +166,7 @@ mod tests {
 
     /// The full cross product, one row per status and machine, one column per volume: what a reviewer reads.
     #[test]
-    fn the_whole_comparison_is_this_table() {
+    fn comparisons_match_the_reviewed_table() {
         let mut table = format!("{:<42}", "status/machine/whose");
         for volume in VolumeComparison::ALL {
             write!(table, " {:<17}", format!("{volume:?}").to_lowercase()).unwrap();
@@ -179,7 +178,7 @@ mod tests {
                     Seen::Unknown => "unclear".to_owned(),
                     Seen::Present(power) => format!("{power:?}").to_lowercase(),
                 };
-                let whose = if machine.is_the_rows { "the row's" } else { "another" };
+                let whose = if machine.is_recorded { "the row's" } else { "another" };
                 write!(table, "\n{:<42}", format!("{status}/{seen}/{whose}")).unwrap();
                 for volume in VolumeComparison::ALL {
                     let cell = match compare(status, machine, volume) {
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unclear_or_on_its_way_decides_nothing() {
+    fn unknown_and_changing_states_decide_nothing() {
         let undecided =
             |power| matches!(power, Power::Starting | Power::Stopping | Power::Destroying | Power::Changing);
         for (status, machine, volume) in every_case() {
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_called_lost_only_when_it_is_proven_gone() {
+    fn a_volume_is_lost_only_when_it_is_proven_absent() {
         for (status, machine, volume) in every_case() {
             if compare(status, machine, volume) == DriftVerdict::Differs(Drift::VolumeLost) {
                 assert_eq!(volume, VolumeComparison::Gone, "{status} {machine:?}");
@@ -225,12 +224,13 @@ mod tests {
     }
 
     #[test]
-    fn only_looks_that_agree_in_a_row_make_a_certainty() {
+    fn only_agreeing_observations_in_a_row_are_certain() {
         let off = DriftVerdict::Differs(Drift::MachineStopped);
         let gone = DriftVerdict::Differs(Drift::MachineMissing);
-        let after =
-            |looks: &[DriftVerdict]| looks.iter().fold(None, |before, look| AgreeingObservations::after(before, *look));
-        let certain = |looks: &[DriftVerdict]| after(looks).is_some_and(|suspicion| suspicion.is_certain(3));
+        let after = |verdicts: &[DriftVerdict]| {
+            verdicts.iter().fold(None, |before, verdict| AgreeingObservations::after(before, *verdict))
+        };
+        let certain = |verdicts: &[DriftVerdict]| after(verdicts).is_some_and(|agreeing| agreeing.is_certain(3));
         assert!(certain(&[off, off, off]));
         assert!(certain(&[off, DriftVerdict::Undecided, off, DriftVerdict::Undecided, off]));
         assert!(!certain(&[off, off]));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_drift_reads_back() {
+    fn drifts_parse_from_their_texts() {
         for drift in Drift::ALL {
             assert_eq!(drift.as_str().parse(), Ok(drift));
         }

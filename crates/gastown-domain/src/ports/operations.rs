@@ -96,7 +96,7 @@ pub struct OperationUpdate {
     pub last_error: Option<Recorded<Failure>>,
     /// The cause of a roll back, or of the stop that undoes a failed start.
     pub cause: Option<Recorded<Failure>>,
-    /// What the reconciler remembers.
+    /// The reconciler's memory between steps.
     pub progress: Progress,
     /// The deadline. It moves while the provider's rate limits hold the operation up.
     pub deadline_at: Option<DateTime<Utc>>,

@@ -23,8 +23,8 @@ impl TownComparison {
     /// Nothing could be observed.
     pub(super) const UNKNOWN: Self = Self::of(Seen::Unknown, true, None);
 
-    const fn of(seen: Seen<Power>, is_the_rows: bool, found: Option<ObservedMachine>) -> Self {
-        let machine = MachineComparison { seen, is_the_rows };
+    const fn of(seen: Seen<Power>, is_recorded: bool, found: Option<ObservedMachine>) -> Self {
+        let machine = MachineComparison { seen, is_recorded };
         Self { machine, volume: VolumeComparison::Unknown, found, moved_to: None }
     }
 }

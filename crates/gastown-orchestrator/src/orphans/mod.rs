@@ -1,7 +1,7 @@
 //! Orphans: resources with our names or metadata that no row references. Reported, and deleted after a grace period (FM-55).
 //!
-//! A pass reads the inventory of every app (`inventory`), records what no row references (`sweep`), and deletes what has been
-//! an orphan for long (`verdict`, pure). Each deletion comes after a last read of the resource and the registry (`removal`).
+//! A pass reads the inventory of every app (`inventory`) and records what no row references (`sweep`). It deletes what has
+//! been an orphan for long (`verdict`, pure). Each deletion comes after a last read of the resource and the registry (`removal`).
 //! Nothing is deleted on one observation, because of a gap in a list, or while too much is wrong at once. An operator can do
 //! the same by hand: [`OrphanSweeper::survey`], [`OrphanSweeper::delete`].
 

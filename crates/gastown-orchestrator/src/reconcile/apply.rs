@@ -50,7 +50,7 @@ pub(super) enum Notice {
     NextRegion(Region),
 }
 
-/// What applying depends on besides the decision and the outcome.
+/// The inputs of [`apply`] besides the decision and the outcome.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) policy: &'a Policy,
@@ -134,8 +134,8 @@ impl Applying<'_> {
         self
     }
 
-    /// A step that succeeds again and again without an effect is repeated ever more slowly: lists lag (FM-32), and a
-    /// deletion without effect must not flood the provider (FM-14).
+    /// Handles a success. A step that succeeds repeatedly without an effect is repeated more and more slowly. Lists lag
+    /// (FM-32), and a deletion without effect must not flood the provider (FM-14).
     fn succeeded(mut self, phase: Option<Phase>, change: TownChange) -> Applied {
         let policy = self.context.policy;
         // After a failure this is the first success.

@@ -10,8 +10,8 @@ use crate::settings::Policy;
 /// Attempts. The orphan sweeper finds what is left after them.
 const ATTEMPTS: u32 = 5;
 
-/// Deletes resources that no row will reference: all of them if the town is a tombstone, and a volume also if the town has
-/// another one, because names of volumes are not unique (FM-49). What a living town lacks, its new process finds by name.
+/// Deletes resources that no row will reference: all of them if the town is a tombstone. A volume is deleted also if the town
+/// has another one, because names of volumes are not unique (FM-49). What a living town lacks, its new process finds by name.
 pub(super) async fn clean_up(ports: &Ports, policy: &Policy, app: &AppName, town: TownId, created: &TownChange) {
     for attempt in 1..=ATTEMPTS {
         let Err(error) = delete_unreferenced(ports, app, town, created).await else { return };

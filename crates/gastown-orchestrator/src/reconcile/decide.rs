@@ -44,7 +44,7 @@ pub(super) struct Decision {
     pub(super) operation: Operation,
     /// The progress to return to where a create was certainly not applied.
     pub(super) before_create: Progress,
-    /// What the observation changes in the town's row.
+    /// The changes of the town's row that follow from the observation.
     pub(super) town: TownChange,
     pub(super) town_status: TownStatus,
     /// The region in the town's row.

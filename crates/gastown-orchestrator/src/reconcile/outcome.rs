@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
 use gastown_domain::{Failure, StepName};
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The call succeeded. The next observation shows its effect.

@@ -22,7 +22,7 @@ impl TownService {
     }
 }
 
-/// Returns what was written when the answer to a write is lost: the commit may have happened, and a read by our own id tells
+/// Returns what was written when the answer to a write is lost. The commit may have happened, and a read by our own id tells
 /// (FM-46). If the read fails too, the caller gets the registry's error, and the workers find the operation if it was
 /// written.
 async fn unless_written<T>(
