@@ -3,6 +3,7 @@
 mod edges;
 mod exhaustive;
 mod functions;
+mod log_messages;
 mod manifests;
 mod names;
 mod prose;
@@ -37,6 +38,7 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     if files.iter().any(|file| file.path == "CHANGELOG.md") {
         offences.extend(prose::offences(&files));
         offences.extend(exhaustive::offences(&parsed));
+        offences.extend(log_messages::offences(&files, &parsed));
         offences.extend(provider_names::offences(&files));
         offences.extend(functions.offences());
     }
