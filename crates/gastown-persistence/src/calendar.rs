@@ -9,6 +9,9 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// The longest lease that the databases add to their own time.
+const MAX_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Truncates a time to microseconds, the precision of both databases.
 pub(crate) fn truncated(at: DateTime<Utc>) -> DateTime<Utc> {
     at.trunc_subsecs(6)
@@ -54,6 +57,12 @@ pub(crate) fn later_than(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> D
     }
 }
 
+/// Returns a lease in whole milliseconds, or zero if it is longer than a century. A zero lease expires at once.
+pub(crate) fn lease_millis(lease: Duration) -> i64 {
+    let lease = if lease > MAX_LEASE { Duration::ZERO } else { lease };
+    i64::try_from(lease.as_millis()).unwrap_or(0)
+}
+
 fn sum(now: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
     let then = now.checked_add_signed(TimeDelta::from_std(wait).ok()?)?;
     (then.timestamp() <= LAST_SECOND).then_some(truncated(then))
@@ -76,11 +85,13 @@ mod tests {
             assert_eq!(after(noon(), endless), noon(), "{endless:?}");
             assert_eq!(deadline(noon(), Some(endless)).to_rfc3339(), "9999-12-31T23:59:59+00:00", "{endless:?}");
             assert_eq!(before(noon(), endless), DateTime::UNIX_EPOCH, "{endless:?}");
+            assert_eq!(lease_millis(endless), 0, "{endless:?}");
         }
         let minute = Duration::from_secs(60);
         assert_eq!(after(noon(), minute), noon() + TimeDelta::seconds(60));
         assert_eq!(deadline(noon(), Some(minute)), noon() + TimeDelta::seconds(60));
         assert_eq!(before(noon(), minute), noon() - TimeDelta::seconds(60));
+        assert_eq!(lease_millis(minute), 60_000);
     }
 
     #[test]

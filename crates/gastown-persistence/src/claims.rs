@@ -162,14 +162,17 @@ pub(crate) fn claimed(fence: Fence) -> UpdateMany<operations::Entity> {
     operations::Entity::update_many().filter(holds(fence))
 }
 
+/// Returns `Fenced` if an update of [`claimed`] matched no row.
+pub(crate) fn fenced_unless(fence: Fence, is_held: bool) -> Result<(), StoreError> {
+    if is_held { Ok(()) } else { Err(StoreError::Fenced { town: fence.town }) }
+}
+
 /// Executes an update of [`claimed`] in a transaction.
 pub(crate) async fn write(
     fence: Fence,
     update: UpdateMany<operations::Entity>,
     tx: &DatabaseTransaction,
 ) -> Result<(), TxError> {
-    match update.exec(tx).await?.rows_affected {
-        0 => Err(StoreError::Fenced { town: fence.town }.into()),
-        _ => Ok(()),
-    }
+    let written = update.exec(tx).await?;
+    Ok(fenced_unless(fence, written.rows_affected > 0)?)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use gastown_domain::UserId;
-use sea_orm::sea_query::{LockBehavior, LockType, SelectStatement};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, SelectStatement};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect as _, Select, SqliteTransactionMode, Statement,
     TransactionOptions,
@@ -57,6 +57,19 @@ pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbEr
     let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
     Ok(row.try_get::<DateTime<Utc>>("", "now")?.trunc_subsecs(6))
+}
+
+/// Returns the expression for the time of the database plus `millis`, in the form in which times are stored.
+pub(crate) fn now_plus(backend: DbBackend, millis: i64) -> Expr {
+    match backend {
+        DbBackend::Sqlite => {
+            let (seconds, millis) = (millis / 1000, millis % 1000);
+            let sum = format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '{seconds}.{millis:03} seconds')");
+            // Stored times have no fraction of zero, and SQLite compares them as text.
+            Expr::cust(format!("replace({sum}, '.000+', '+')"))
+        }
+        _ => Expr::cust(format!("clock_timestamp() + interval '{millis} milliseconds'")),
+    }
 }
 
 #[cfg(test)]

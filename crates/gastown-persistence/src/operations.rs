@@ -1,18 +1,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
     NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, WorkerId,
 };
 use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, Town, TownId};
-use sea_orm::sea_query::Expr;
-use sea_orm::{DatabaseTransaction, EntityTrait as _, QueryFilter as _, UpdateMany};
+use sea_orm::sea_query::{Expr, Query, UpdateStatement};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
+    QueryTrait as _, UpdateMany,
+};
 
-use crate::calendar::{after, storable_deadline};
-use crate::claims::{claimed, holds, released, take_due, take_one, write};
+use crate::calendar::{after, lease_millis, storable_deadline};
+use crate::claims::{claimed, fenced_unless, holds, released, take_due, take_one, write};
 use crate::entity::gastown_operations::{self as operations, Column};
-use crate::error::{TxError, unwritable};
+use crate::error::{TxError, store_error, unwritable};
 use crate::events::{CONTROL_PLANE, Event, outcome_of};
 use crate::health::DriftEffect;
 use crate::{Database, dialect, health, request, stranded, town_change};
@@ -37,13 +40,15 @@ impl Operations for Database {
     }
 
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
-        self.in_tx("renew_claim", move |tx| async move {
-            let now = dialect::now(&*tx).await?;
-            let renewed = claimed(fence).col_expr(Column::LeaseExpiresAt, Expr::value(after(now, lease)));
-            write(fence, renewed, &tx).await?;
-            Ok(now)
-        })
-        .await
+        let millis = lease_millis(lease);
+        let renewal = &renewal(fence, dialect::now_plus(self.connection.get_database_backend(), millis));
+        // All rows are read, because the first row arrives before the commit.
+        let renewed = self.write_once("renew_claim", || self.connection.query_all(renewal)).await?;
+        fenced_unless(fence, !renewed.is_empty())?;
+        let expiry = renewed.iter().map(|row| row.try_get::<DateTime<Utc>>("", Column::LeaseExpiresAt.as_str()));
+        let expiry = expiry.collect::<Result<Vec<_>, DbErr>>().map_err(store_error)?;
+        let now = expiry.first().map(|expiry| *expiry - TimeDelta::milliseconds(millis));
+        now.ok_or(StoreError::Fenced { town: fence.town })
     }
 
     async fn record(&self, fence: Fence, update: &OperationUpdate) -> Result<(), StoreError> {
@@ -59,7 +64,9 @@ impl Operations for Database {
     }
 
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
-        self.in_tx("release_claim", move |tx| async move { write(fence, released(claimed(fence)), &tx).await }).await
+        let release = || released(claimed(fence)).exec(&self.connection);
+        let released = self.write_once("release_claim", release).await?;
+        fenced_unless(fence, released.rows_affected > 0)
     }
 
     async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
@@ -70,6 +77,13 @@ impl Operations for Database {
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
         self.in_time(outcome_of(&self.connection, operation)).await
     }
+}
+
+/// Returns the statement that renews a claim and returns its expiry.
+fn renewal(fence: Fence, expiry: Expr) -> UpdateStatement {
+    let mut renewal = claimed(fence).col_expr(Column::LeaseExpiresAt, expiry).into_query();
+    renewal.returning(Query::returning().column(Column::LeaseExpiresAt));
+    renewal
 }
 
 async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate) -> Result<(), TxError> {

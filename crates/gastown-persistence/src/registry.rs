@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, KeyedRequest, NewCreate, Registry, StoreError, TownHealth};
 use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryTrait as _, Set,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryTrait as _, Set,
 };
 
 use crate::calendar::truncated;
@@ -130,12 +131,15 @@ fn has_duplicate_rigs(town: &NewTown) -> bool {
 }
 
 async fn heartbeat(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<bool, TxError> {
-    let live = towns::Entity::find_by_id(town.as_uuid()).filter(towns::Column::DestroyedAt.is_null());
-    let Some(row) = dialect::locked(live).one(tx).await? else { return Ok(false) };
-    let latest = row.last_heartbeat_at.map_or(at, |known| known.max(at));
-    let mut row = row.into_active_model();
-    row.last_heartbeat_at = Set(Some(latest));
-    row.update(tx).await.map_err(TxError::writing("gastown_towns"))?;
-    crate::health::reported(tx, town, latest).await?;
+    let last = || Expr::col(towns::Column::LastHeartbeatAt);
+    let latest = CaseStatement::new().case(last().gt(at), last()).finally(Expr::value(at));
+    let beaten = towns::Entity::update_many()
+        .col_expr(towns::Column::LastHeartbeatAt, latest.into())
+        .filter(towns::Column::Id.eq(town.as_uuid()))
+        .filter(towns::Column::DestroyedAt.is_null())
+        .exec_with_returning(tx)
+        .await?;
+    let Some(row) = beaten.into_iter().next() else { return Ok(false) };
+    crate::health::reported(tx, town, row.last_heartbeat_at.unwrap_or(at)).await?;
     Ok(true)
 }

@@ -57,17 +57,15 @@ impl Rigs for Database {
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
-        self.in_tx("set_rig_status", move |tx| async move {
-            let updated = rigs::Entity::update_many()
+        let update = || {
+            rigs::Entity::update_many()
                 .col_expr(rigs::Column::Status, Expr::value(to.as_str()))
                 .filter(rigs::Column::Id.eq(rig.as_uuid()))
                 .filter(rigs::Column::TownId.eq(town.as_uuid()))
                 .filter(rigs::Column::Status.eq(from.as_str()))
-                .exec(&*tx)
-                .await?;
-            Ok(updated.rows_affected == 1)
-        })
-        .await
+                .exec(&self.connection)
+        };
+        Ok(self.write_once("set_rig_status", update).await?.rows_affected == 1)
     }
 
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use gastown_domain::ports::{Alarm, JobState, LeaderLease, SingletonJob, Singleto
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, Set, UpdateMany};
 
-use crate::calendar::{after, before};
+use crate::calendar::{after, before, lease_millis};
 use crate::entity::gastown_passes::{self as jobs, ActiveModel, Column};
 use crate::error::TxError;
 use crate::row::readable;
@@ -25,25 +25,24 @@ impl SingletonJobs for Database {
     }
 
     async fn renew(&self, claim: LeaderLease, lease: Duration) -> Result<bool, StoreError> {
-        self.in_tx("renew_job", move |tx| async move {
-            let expiry = after(dialect::now(&*tx).await?, lease);
-            let renewed = held(claim).col_expr(Column::LeaseExpiresAt, Expr::value(expiry)).exec(&*tx).await?;
-            Ok(renewed.rows_affected == 1)
-        })
-        .await
+        let renew = || {
+            let expiry = dialect::now_plus(self.connection.get_database_backend(), lease_millis(lease));
+            held(claim).col_expr(Column::LeaseExpiresAt, expiry).exec(&self.connection)
+        };
+        Ok(self.write_once("renew_job", renew).await?.rows_affected == 1)
     }
 
     async fn finish(&self, claim: LeaderLease, alarm: Option<Alarm>) -> Result<(), StoreError> {
-        self.in_tx("finish_job", move |tx| async move {
-            let now = dialect::now(&*tx).await?;
-            let ended = held(claim)
-                .col_expr(Column::EndedAt, Expr::value(now))
+        let finish = || {
+            let now = dialect::now_plus(self.connection.get_database_backend(), 0);
+            held(claim)
+                .col_expr(Column::EndedAt, now)
                 .col_expr(Column::Alarm, Expr::value(alarm.map(Alarm::as_str)))
                 .col_expr(Column::Owner, Expr::value(Option::<String>::None))
-                .col_expr(Column::LeaseExpiresAt, Expr::value(Option::<DateTime<Utc>>::None));
-            ended.exec(&*tx).await.map(|_| ()).map_err(TxError::from)
-        })
-        .await
+                .col_expr(Column::LeaseExpiresAt, Expr::value(Option::<DateTime<Utc>>::None))
+                .exec(&self.connection)
+        };
+        self.write_once("finish_job", finish).await.map(|_| ())
     }
 
     async fn states(&self) -> Result<Vec<JobState>, StoreError> {

@@ -34,6 +34,14 @@ impl Database {
         self.retried(name, || self.attempt(&work)).await
     }
 
+    /// Runs one writing statement without a transaction of its own, and repeats it after conflicts as [`Self::in_tx`] does.
+    pub(crate) async fn write_once<T, F>(&self, name: &'static str, statement: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, DbErr>>,
+    {
+        self.retried(name, async || statement().await.map_err(TxError::from)).await
+    }
+
     /// Reads with one statement that needs no transaction.
     pub(crate) async fn read<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
         self.in_time(async { statement.await.map_err(store_error) }).await

@@ -314,10 +314,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "foreign-claim-released",
         about: "a driver that lost its claim releases the claim of its successor",
         file: "crates/gastown-persistence/src/operations.rs",
-        sound: "write(fence, released(claimed(fence)), &tx)",
+        sound: "released(claimed(fence)).exec(&self.connection)",
         broken: "{
             let any = sea_orm::ColumnTrait::eq(&Column::TownId, fence.town.as_uuid());
-            write(fence, released(operations::Entity::update_many().filter(any)), &tx)
+            released(operations::Entity::update_many().filter(any)).exec(&self.connection)
         }",
         suites: PERSISTENCE,
     },
