@@ -136,7 +136,7 @@ fn log_replaced(town: TownId, error: &StoreError) {
 /// Returns the progress of an operation that may have sent any create.
 fn unknown_progress() -> Progress {
     let unconfirmed = UnconfirmedCreate::of_the_past(OBSERVATIONS);
-    Progress { unconfirmed_volume: unconfirmed.clone(), unconfirmed_machine: unconfirmed, ..Progress::default() }
+    Progress { unconfirmed_volume: unconfirmed, unconfirmed_machine: unconfirmed, ..Progress::default() }
 }
 
 /// Writes a destroy over the row of another operation, and records the end of that one.

@@ -1,16 +1,16 @@
-//! Other services write to these tables: a row that breaks a rule is named and costs nobody else.
+//! Rows of other services that break a rule. They are named and do not affect other rows.
 
 use gastown_domain::ports::{Operations as _, Registry, Rigs, StoreError};
 
 use crate::bed::{Bed, on_both, rig, user};
 
 on_both! {
-    a_town_that_cannot_be_read_is_named_and_left_out_of_lists,
-    columns_that_may_be_null_are_not_corrupt_when_they_are,
-    operations_and_rigs_that_cannot_be_read_are_named,
+    unreadable_town_is_named_and_left_out_of_lists,
+    nullable_columns_may_be_null,
+    unreadable_operations_and_rigs_are_named,
 }
 
-/// Which row an error complains about.
+/// Returns the row that an error names.
 fn blamed<T: std::fmt::Debug>(done: Result<T, StoreError>) -> (&'static str, &'static str, String) {
     match done {
         Err(StoreError::CorruptRow { table, column, id, .. }) => (table, column, id),
@@ -18,7 +18,7 @@ fn blamed<T: std::fmt::Debug>(done: Result<T, StoreError>) -> (&'static str, &'s
     }
 }
 
-async fn a_town_that_cannot_be_read_is_named_and_left_out_of_lists(bed: Bed) {
+async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
     let cases = [
         ("town_name", "town_name = 'Bad Name'"),
         ("fly_machine_id", "fly_machine_id = '../x'"),
@@ -41,7 +41,7 @@ async fn a_town_that_cannot_be_read_is_named_and_left_out_of_lists(bed: Bed) {
     }
 }
 
-async fn columns_that_may_be_null_are_not_corrupt_when_they_are(bed: Bed) {
+async fn nullable_columns_may_be_null(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
@@ -52,7 +52,7 @@ async fn columns_that_may_be_null_are_not_corrupt_when_they_are(bed: Bed) {
     assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [app]);
 }
 
-async fn operations_and_rigs_that_cannot_be_read_are_named(bed: Bed) {
+async fn unreadable_operations_and_rigs_are_named(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
@@ -68,5 +68,5 @@ async fn operations_and_rigs_that_cannot_be_read_are_named(bed: Bed) {
     }
     let refused = bed.database.claim(town.id, &crate::bed::worker("one"), crate::bed::LEASE).await;
     assert_eq!(blamed(refused).1, "progress");
-    assert_eq!(bed.number("SELECT fence FROM gastown_operations").await, 0, "a claim that cannot be read is none");
+    assert_eq!(bed.number("SELECT fence FROM gastown_operations").await, 0, "an unreadable operation is not claimed");
 }
