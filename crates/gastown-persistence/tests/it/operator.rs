@@ -57,7 +57,7 @@ async fn operators_destroy_replaces_an_unreadable_operation(bed: Bed) {
 
 /// Changes that make an operation unreadable.
 fn damages(bed: &Bed) -> Vec<&'static str> {
-    let ours = ["step = 'rubbish', attempt = -1", "progress = '3'"];
+    let ours = ["attempt = -1", "progress = '3'"];
     let drivers: &[_] = match bed.raw.get_database_backend() {
         sea_orm::DbBackend::Sqlite => &["deadline_at = 'noon'", "progress = '{'"],
         _ => &[],
@@ -110,7 +110,7 @@ async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
     for name in ["app", "lib"] {
         Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name)).await.unwrap();
     }
-    bed.sql("UPDATE gastown_operations SET attempt = 99, step = 'dance'").await;
+    bed.sql("UPDATE gastown_operations SET attempt = 99, requested_by = 'a b'").await;
     bed.database.heartbeat(bad.id, noon()).await.unwrap();
     bed.sql("UPDATE gastown_town_health SET drift = 'levitating'").await;
     bed.sql("UPDATE gastown_rigs SET repo_url = '-x' WHERE rig_name = 'lib'").await;
@@ -119,7 +119,7 @@ async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
     let [unreadable, readable] = &*bed.database.operations(10).await.unwrap() else { panic!("not two") };
     assert_eq!(readable.as_ref().unwrap().operation.town, good.id);
     let unreadable = unreadable.clone().unwrap_err();
-    assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.step")), (bad.id, true));
+    assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.requested_by")), (bad.id, true));
     let town_details = bed.database.town_details(bad.id, 10).await.unwrap().unwrap();
     assert_eq!(town_details.operation, Some(Err(unreadable)));
     let health = town_details.health.unwrap_err();

@@ -103,7 +103,7 @@ async fn held_or_waiting_operations_are_not_claimed(bed: Bed) {
 
 async fn unreadable_operation_is_postponed_and_does_not_delay_others(bed: Bed) {
     let ids = queue(&bed, &[("alice", "a"), ("alice", "b"), ("bob", "c"), ("bob", "d")]).await;
-    for (name, damage) in [("a", "step = 'dance'"), ("b", "progress = '3'"), ("c", "attempt = -1")] {
+    for (name, damage) in [("a", "requested_by = 'a b'"), ("b", "progress = '3'"), ("c", "attempt = -1")] {
         let town = format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
         bed.sql(&format!("UPDATE gastown_operations SET {damage} WHERE town_id = {town}")).await;
     }
@@ -111,7 +111,7 @@ async fn unreadable_operation_is_postponed_and_does_not_delay_others(bed: Bed) {
     let put_off =
         "SELECT count(*) FROM gastown_operations WHERE next_attempt_at > '2020-01-01T00:00:00+00:00' AND fence = 0";
     assert_eq!(bed.number(put_off).await, 3);
-    bed.sql("UPDATE gastown_operations SET step = NULL, progress = '{}', attempt = 0").await;
+    bed.sql("UPDATE gastown_operations SET requested_by = 'alice', progress = '{}', attempt = 0").await;
     assert_eq!(bed.claim_due("one", 10).await, [], "not before they are due again");
     bed.sql("UPDATE gastown_operations SET next_attempt_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(bed.claim_due("one", 10).await.len(), 3);
