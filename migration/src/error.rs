@@ -1,24 +1,24 @@
 use sea_orm_migration::DbErr;
 
-/// Why the schema is not what it should be.
+/// A failed migration.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The address is neither `postgres://…` nor `sqlite://…`.
+    /// The address begins neither with `postgres://` nor with `sqlite://`.
     #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
     UnknownDatabase,
-    /// The address cannot be read.
+    /// The address cannot be parsed.
     #[error("the database's URL is malformed")]
     MalformedUrl,
-    /// There is no database of this name, or no file.
+    /// The database or the file does not exist.
     #[error("there is no such database")]
     NoSuchDatabase(#[source] DbErr),
-    /// No connection.
+    /// The connection failed.
     #[error("cannot connect to the database to migrate")]
     Connect(#[source] DbErr),
-    /// Another process has been migrating for longer than we wait.
+    /// Another process is migrating and held the lock for longer than the time limit.
     #[error("another process holds the lock on the schema")]
     Locked(#[source] DbErr),
-    /// A migration failed; all migrations of this run are undone.
+    /// A migration failed. All migrations of this run are rolled back.
     #[error("a migration failed, nothing was changed")]
     Failed(#[source] DbErr),
     /// The list of applied migrations could not be read.

@@ -3,23 +3,23 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection, Statement}
 
 use crate::MigrateError;
 
-/// What would be forgotten with the tables: rows that are the only memory of something that costs money.
+/// The rows that must not be lost with the tables. They are the only record of resources that cost money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InUse {
-    /// Operations in flight.
+    /// The number of operations in flight.
     pub operations: i64,
-    /// Towns, living or not, with a machine or a volume at Fly.
+    /// The number of towns, live or not, with a machine or a volume at the provider.
     pub towns: i64,
 }
 
 impl InUse {
-    /// Whether nothing would be forgotten.
+    /// Returns true if nothing would be lost.
     pub const fn is_nothing(self) -> bool {
         self.operations == 0 && self.towns == 0
     }
 }
 
-/// What is remembered in this database; nothing where the tables are not there. Changes nothing.
+/// Counts the rows that must not be lost. Missing tables count as empty. Changes nothing.
 pub async fn in_use(db: &DatabaseConnection) -> Result<InUse, MigrateError> {
     let at_fly = "gastown_towns WHERE fly_machine_id IS NOT NULL OR fly_volume_id IS NOT NULL";
     Ok(InUse {

@@ -1,11 +1,11 @@
-//! The schema of the registry, as migrations that run on Postgres and on SQLite.
+//! The schema of the registry, as migrations for Postgres and SQLite.
 //!
-//! `gastown_towns` and `gastown_rigs` are a contract with other services on the same database, `kilocode_users`
-//! belongs to the host application; the other tables are our own. Each file `m…` is one change, names everything
-//! literally and is never edited once it has been released: a later change is a later file.
+//! `gastown_towns` and `gastown_rigs` are a contract with other services on the same database. `kilocode_users` belongs to
+//! the host application. All other tables are our own. Each file `m…` is one change and names everything literally. It is
+//! never edited after its release.
 //!
-//! [`up`], [`down`] and [`status`] work on an open connection, the functions in [`at_url`] on an address. All of them
-//! are safe to call from several processes at once. Start reading at the list in [`Migrator`].
+//! [`up`], [`down`] and [`status`] work on an open connection, the functions in [`at_url`] on an address. Several
+//! processes may call them at once. Start reading at the list in [`Migrator`].
 
 mod error;
 mod in_use;

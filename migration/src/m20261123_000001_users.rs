@@ -1,7 +1,9 @@
 use sea_orm_migration::prelude::*;
 
-/// `kilocode_users`, which belongs to the host application: made only where there is none, with the two columns this
-/// service reads. A note remembers that it was us, so that going down never drops a table of the host.
+/// `kilocode_users`, which belongs to the host application.
+///
+/// It is created only if it is missing, with the two columns that this service reads. A note records the creation, so that
+/// a revert never drops a table of the host.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -3,8 +3,8 @@ use sea_orm_migration::sea_orm::DbBackend;
 
 /// `gastown_towns`, a contract with other services.
 ///
-/// The foreign key does nothing on deletion: a user's row cannot vanish while a town, even a destroyed one, points
-/// at it.
+/// The foreign key has no action on deletion. A user's row cannot be deleted while a town refers to it, even a destroyed
+/// one.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut id = ColumnDef::new("id").uuid().not_null().primary_key().take();
         if manager.get_database_backend() == DbBackend::Postgres {
-            // SQLite has no such function; there every writer brings its own id, as this service always does.
+            // SQLite has no such function. There every writer supplies the id, as this service always does.
             id.default(Expr::cust("gen_random_uuid()"));
         }
         let statuses = ["provisioning", "running", "stopped", "destroyed"];

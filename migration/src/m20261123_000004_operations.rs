@@ -1,9 +1,9 @@
 use sea_orm_migration::prelude::*;
 
-/// `gastown_operations`: the operation in flight of a town. The row is lock, intent and progress at once.
+/// `gastown_operations`: the operation in flight of a town. The row is the lock, the intent and the progress.
 ///
-/// `attempt` counts failures since the last progress; `cause` says why a create is being rolled back; `fence` rises
-/// with each change of owner.
+/// `attempt` counts failures since the last progress. `cause` is the reason for a rollback. `fence` rises with each change
+/// of owner.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -1,6 +1,6 @@
 use sea_orm_migration::prelude::*;
 
-/// `gastown_town_events`: who did what to a town, when, with what outcome. Only ever added to.
+/// `gastown_town_events`: the append-only history of towns, with actor, action, outcome and time.
 ///
 /// The idempotency key of a request is unique among those of its actor.
 #[derive(DeriveMigrationName)]

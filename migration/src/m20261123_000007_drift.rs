@@ -1,9 +1,9 @@
 use sea_orm_migration::prelude::*;
 
-/// What a look at Fly said of a town, beside its health: when it was last looked at, what is suspected and by how many
-/// looks, and what is believed since when.
+/// The result of drift checks, beside the health of a town.
 ///
-/// The words of `suspicion` and `drift` have no check: there will be more of them, and replicas of two versions at once.
+/// The columns are the time of the last check, the observations that agree so far, and the confirmed drift with its time.
+/// The values of `suspicion` and `drift` have no check, because later versions add more of them during a deployment.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One statement each: SQLite adds no two columns at once.
+        // One statement each, because SQLite cannot add two columns at once.
         for name in NEW_COLUMNS {
             let mut column = ColumnDef::new(name);
             match name {

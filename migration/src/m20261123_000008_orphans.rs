@@ -1,8 +1,8 @@
 use sea_orm_migration::prelude::*;
 
-/// `gastown_orphans`: the machines and volumes that were seen at Fly and that no row accounts for.
+/// `gastown_orphans`: machines and volumes at the provider that no row accounts for.
 ///
-/// `town_id` is the town a thing says it is of. It is no foreign key, for there may be no such town.
+/// `town_id` is the town that a resource refers to. It is not a foreign key, because the town may not exist.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

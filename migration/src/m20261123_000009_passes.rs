@@ -1,7 +1,6 @@
 use sea_orm_migration::prelude::*;
 
-/// `gastown_passes`: the periodic passes over everything, a row each: who makes it until when, under which number, and
-/// how the last one ended.
+/// `gastown_passes`: one row for each singleton job, with its lease, its fencing number and the end of its last run.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -1,12 +1,13 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// What the sweeps look for, found without reading every row: tombstones that still hold an id of Fly's, living towns by
-/// their status, rigs that are not settled. And, on Postgres, times of operations that the calendar has: `infinity` is a
-/// time there that no driver of ours can read.
+/// Indexes for the sweeps, and a check on times.
 ///
-/// Indexes on `gastown_towns` and `gastown_rigs` change nothing of the contract: they forbid nothing and promise nothing
-/// to other services. The check holds for what is written from now on; a row that is there already stays as it is.
+/// The indexes find tombstones that still hold a resource id, live towns by status, and rigs that are not active. On
+/// Postgres a check rejects `infinity` in the times of operations, which our driver cannot decode. Existing rows are not
+/// checked.
+///
+/// Indexes on `gastown_towns` and `gastown_rigs` do not change the contract with other services.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -2,13 +2,13 @@ use sea_orm_migration::sea_orm::DynIden;
 use sea_orm_migration::sea_query::IntoIden;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
-/// The tables that are there for the migrations alone; no entity stands for them.
+/// The tables that only the migrations use. They have no entity.
 pub const TABLES_BESIDE_THE_MODEL: [&str; 2] = ["gastown_migrations", "gastown_schema_notes"];
 
 /// All migrations, oldest first.
 ///
-/// Services run [`up`](crate::up), which also keeps other processes out; this type is for those who add the
-/// migrations to a list of their own.
+/// Services call [`up`](crate::up), which also excludes other processes. This type is for hosts that add the migrations to
+/// a list of their own.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -28,7 +28,7 @@ impl MigratorTrait for Migrator {
         ]
     }
 
-    /// Not SeaORM's default: a host on the same database may keep its own migrations there.
+    /// Differs from SeaORM's default, where a host on the same database may keep its own migrations.
     fn migration_table_name() -> DynIden {
         "gastown_migrations".into_iden()
     }

@@ -24,8 +24,8 @@ const POSTGRES_PORT: u16 = 5432;
 /// The database's own URL bypasses the proxy, so a test can check the result there.
 ///
 /// The proxy counts the commits of transactions that changed a row. Their `COMMIT` must be a message of its own, as sqlx
-/// sends it. Statements outside of a transaction are only forwarded. The proxy does not support TLS on either side.
-/// Dropping it ends its connections.
+/// sends it. A prepared statement outside of a transaction that changed a row is a commit too. The proxy does not support
+/// TLS on either side. Dropping it ends its connections.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), ephemeral_db::EphemeralDbError> {

@@ -1,5 +1,6 @@
-//! Times as both databases keep and compare them: to the microsecond, and with four digits for the year, for SQLite
-//! compares them as texts.
+//! Times in the form that both databases store and compare.
+//!
+//! They have microseconds and a four-digit year, because SQLite compares them as text.
 
 use std::time::Duration;
 
@@ -8,45 +9,58 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// What both databases keep of a time: microseconds.
+/// The longest lease that the databases add to their own time.
+const MAX_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Truncates a time to microseconds, the precision of both databases.
 pub(crate) fn truncated(at: DateTime<Utc>) -> DateTime<Utc> {
     at.trunc_subsecs(6)
 }
 
-/// A time that a duration leads beyond the calendar stays where it was: such a lease is over at once.
+/// Returns `now + wait`, or `now` if the sum is beyond the calendar. Such a lease expires at once.
 pub(crate) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     sum(now, wait).unwrap_or(now)
 }
 
-/// Returns the stored deadline of an operation. One without a time-out has the last second of the calendar.
+/// Returns the stored deadline of an operation. Without a timeout it is the last second of the calendar.
 pub(crate) fn deadline(now: DateTime<Utc>, timeout: Option<Duration>) -> DateTime<Utc> {
-    let deadline = timeout.and_then(|timeout| sum(now, timeout));
+    storable_deadline(timeout.and_then(|timeout| sum(now, timeout)))
+}
+
+/// Returns the stored form of a deadline. No deadline is the last second of the calendar.
+pub(crate) fn storable_deadline(deadline: Option<DateTime<Utc>>) -> DateTime<Utc> {
     at_most_the_last(deadline.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
-/// Returns the deadline that a stored one stands for: the last second of the calendar is none.
+/// Returns the deadline of its stored form.
 pub(crate) fn stored_deadline(stored: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (stored.timestamp() < LAST_SECOND).then_some(stored)
 }
 
-/// A time that was given, as it can be kept.
-pub(crate) fn at_most_the_last(at: DateTime<Utc>) -> DateTime<Utc> {
+/// Limits a given time to one that can be stored.
+fn at_most_the_last(at: DateTime<Utc>) -> DateTime<Utc> {
     let last = DateTime::from_timestamp(LAST_SECOND, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
     truncated(at.min(last))
 }
 
-/// So long ago; at the earliest when Unix began, which is before anything that is remembered here.
+/// Returns `now - span`, but at least the Unix epoch, which is before every stored time.
 pub(crate) fn before(now: DateTime<Utc>, span: Duration) -> DateTime<Utc> {
     let then = TimeDelta::from_std(span).ok().and_then(|span| now.checked_sub_signed(span));
     then.map_or(DateTime::UNIX_EPOCH, |then| truncated(then.max(DateTime::UNIX_EPOCH)))
 }
 
-/// Now, but later than a time before: two marks of one row are never the same, however coarse the clock.
+/// Returns `now`, or a later time if the last mark is not earlier. Marks of one row always differ.
 pub(crate) fn later_than(before: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     match before {
         Some(before) if before >= now => before + TimeDelta::microseconds(1),
         _ => now,
     }
+}
+
+/// Returns a lease in whole milliseconds, or zero if it is longer than a century. A zero lease expires at once.
+pub(crate) fn lease_millis(lease: Duration) -> i64 {
+    let lease = if lease > MAX_LEASE { Duration::ZERO } else { lease };
+    i64::try_from(lease.as_millis()).unwrap_or(0)
 }
 
 fn sum(now: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
@@ -58,25 +72,30 @@ fn sum(now: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
+    const CENTURIES: [Duration; 3] =
+        [Duration::MAX, Duration::from_secs(9_000 * 366 * 86_400), Duration::from_secs(1 << 40)];
+
     fn noon() -> DateTime<Utc> {
         "2026-11-23T12:00:00.123456Z".parse().unwrap()
     }
 
     #[test]
-    fn what_leads_beyond_the_calendar_ends_with_it_or_does_not_begin() {
-        for endless in [Duration::MAX, Duration::from_secs(9_000 * 366 * 86_400), Duration::from_secs(1 << 40)] {
+    fn times_beyond_the_calendar_are_limited() {
+        for endless in CENTURIES {
             assert_eq!(after(noon(), endless), noon(), "{endless:?}");
             assert_eq!(deadline(noon(), Some(endless)).to_rfc3339(), "9999-12-31T23:59:59+00:00", "{endless:?}");
             assert_eq!(before(noon(), endless), DateTime::UNIX_EPOCH, "{endless:?}");
+            assert_eq!(lease_millis(endless), 0, "{endless:?}");
         }
         let minute = Duration::from_secs(60);
         assert_eq!(after(noon(), minute), noon() + TimeDelta::seconds(60));
         assert_eq!(deadline(noon(), Some(minute)), noon() + TimeDelta::seconds(60));
         assert_eq!(before(noon(), minute), noon() - TimeDelta::seconds(60));
+        assert_eq!(lease_millis(minute), 60_000);
     }
 
     #[test]
-    fn a_mark_is_later_than_the_one_before_also_where_the_clock_stands_or_goes_back() {
+    fn mark_is_later_than_the_last_one_even_if_the_clock_goes_back() {
         let microsecond = TimeDelta::microseconds(1);
         assert_eq!(later_than(None, noon()), noon());
         assert_eq!(later_than(Some(noon() - microsecond), noon()), noon());

@@ -1,5 +1,4 @@
-//! Who drives what: claims of operations, one by its town or as many as are due, and the fence that holds against
-//! everybody else.
+//! Claims of operations: one by its town or as many as are due, and the fence that excludes earlier holders.
 
 use std::time::Duration;
 
@@ -16,24 +15,24 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::calendar::after;
-use crate::dialect::{self, pass_over_locked};
+use crate::dialect::{self, skip_locked};
 use crate::entity::gastown_operations::{self as operations, Column};
-use crate::error::Stop;
-use crate::row::decoded;
+use crate::error::TxError;
+use crate::row::operation_of;
 
-/// How long an operation that cannot be read is left alone before it is looked at, and complained about, again.
-const PUT_OFF: Duration = Duration::from_secs(60);
+/// The time until an unreadable operation is read, and reported, again.
+const POSTPONEMENT: Duration = Duration::from_secs(60);
 
-/// How often the due are listed anew because some of them could not be read.
-const LOOKS: u32 = 8;
+/// The maximum number of times that due operations are listed because some of them were unreadable.
+const MAX_LISTINGS: u32 = 8;
 
-/// Takes the operation of a town, where it is due and free.
+/// Claims the operation of a town if it is due and free.
 pub(crate) async fn take_one(
     tx: &DatabaseTransaction,
     town: TownId,
     worker: &WorkerId,
     lease: Duration,
-) -> Result<Option<Operation>, Stop> {
+) -> Result<Option<Operation>, TxError> {
     let now = dialect::now(tx).await?;
     let claim = claim(worker, after(now, lease))
         .filter(Column::TownId.eq(town.as_uuid()))
@@ -43,13 +42,13 @@ pub(crate) async fn take_one(
     Ok(claimed.into_iter().next().map(operations::Model::into_operation).transpose()?)
 }
 
-/// Takes up to so many operations that are due and free, in the order of [`by_turns`].
+/// Claims up to `limit` operations that are due and free, in the order of [`fair_order`].
 pub(crate) async fn take_due(
     tx: &DatabaseTransaction,
     worker: &WorkerId,
     lease: Duration,
     limit: u32,
-) -> Result<Vec<Operation>, Stop> {
+) -> Result<Vec<Operation>, TxError> {
     let now = dialect::now(tx).await?;
     let due = readable_due(tx, now, limit).await?;
     if due.is_empty() {
@@ -60,70 +59,78 @@ pub(crate) async fn take_due(
     Ok(due.into_iter().map(|operation| Operation { fence: operation.fence + 1, ..operation }).collect())
 }
 
-/// Lists and locks what is due. What cannot be read is put off and does not count.
-async fn readable_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32) -> Result<Vec<Operation>, Stop> {
+/// Lists and locks due operations. Unreadable ones are postponed and do not count.
+async fn readable_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32) -> Result<Vec<Operation>, TxError> {
     let mut readable = Vec::new();
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_LISTINGS {
         readable.clear();
         let mut unreadable = Vec::new();
-        for row in tx.query_all(&by_turns(now, limit)).await? {
-            match read(&row) {
+        for row in tx.query_all(&fair_order(now, limit)).await? {
+            match operation_of(&row) {
                 Ok(operation) => readable.push(operation),
-                Err(error) => {
-                    let town: Uuid = row.try_get("", "town_id")?;
-                    let error: &dyn std::error::Error = &error;
-                    tracing::error!(town.id = %town, error, "an operation cannot be read; it is put off");
-                    unreadable.push(town);
-                }
+                Err(error) => unreadable.push(log_unreadable(&row, &error)?),
             }
         }
         if unreadable.is_empty() {
             break;
         }
-        let put_off = operations::Entity::update_many()
-            .col_expr(Column::NextAttemptAt, Expr::value(after(now, PUT_OFF)))
-            .filter(Column::TownId.is_in(unreadable));
-        put_off.exec(tx).await?;
+        postpone(tx, unreadable, after(now, POSTPONEMENT)).await?;
     }
     Ok(readable)
 }
 
-/// A row at a time: one that cannot be decoded must not take the others along.
-fn read(row: &QueryResult) -> Result<Operation, StoreError> {
-    decoded::<operations::Entity, operations::Model>(row, "")?.into_operation()
+/// Logs an operation that cannot be read and returns its town.
+fn log_unreadable(row: &QueryResult, error: &StoreError) -> Result<Uuid, TxError> {
+    let town: Uuid = row.try_get("", "town_id")?;
+    let error: &dyn std::error::Error = error;
+    tracing::error!(town.id = %town, error, "failed to read operation, retry postponed");
+    Ok(town)
 }
 
-/// What is due and free, locked; rows that somebody else has locked are passed over. Users take turns, what is being
-/// driven for a user counting as turns it had; of equal turns the longest due comes first.
-fn by_turns(now: DateTime<Utc>, limit: u32) -> SelectStatement {
-    // Postgres locks no rows that it has numbered: they are numbered apart.
+async fn postpone(tx: &DatabaseTransaction, towns: Vec<Uuid>, until: DateTime<Utc>) -> Result<(), TxError> {
+    let postponed = operations::Entity::update_many()
+        .col_expr(Column::NextAttemptAt, Expr::value(until))
+        .filter(Column::TownId.is_in(towns));
+    postponed.exec(tx).await?;
+    Ok(())
+}
+
+/// Selects and locks operations that are due and free, skipping rows that another transaction has locked.
+///
+/// Users take turns, and operations already claimed for a user count as turns. Within a turn the longest due comes first.
+fn fair_order(now: DateTime<Utc>, limit: u32) -> SelectStatement {
+    let mut due = operations::Entity::find().filter(is_due(now)).filter(is_free(now)).into_query();
+    let same_town = Expr::col((operations::Entity, Column::TownId)).equals(("turns", Column::TownId));
+    // Postgres cannot lock rows of a query with window functions, so the turns are a subquery.
+    due.join_subquery(JoinType::InnerJoin, turns(now), "turns", same_town)
+        .order_by(("turns", "turn"), Order::Asc)
+        .order_by((operations::Entity, Column::NextAttemptAt), Order::Asc)
+        .order_by((operations::Entity, Column::TownId), Order::Asc)
+        .limit(u64::from(limit));
+    skip_locked(&mut due, LockType::Update, operations::Entity);
+    due
+}
+
+/// Numbers the operations of each user, claimed ones first.
+fn turns(now: DateTime<Utc>) -> SelectStatement {
     let window = WindowStatement::partition_by(Column::RequestedBy)
         .order_by_expr(is_free(now).into(), Order::Asc)
         .order_by(Column::NextAttemptAt, Order::Asc)
         .order_by(Column::TownId, Order::Asc)
         .take();
-    let turns = Query::select()
+    Query::select()
         .column(Column::TownId)
         .expr_window_as(Func::cust("row_number"), window, "turn")
         .from(operations::Entity)
         .cond_where(Condition::any().add(is_due(now)).add(is_free(now).not()))
-        .take();
-    let mut due = operations::Entity::find().filter(is_due(now)).filter(is_free(now)).into_query();
-    let same_town = Expr::col((operations::Entity, Column::TownId)).equals(("turns", Column::TownId));
-    due.join_subquery(JoinType::InnerJoin, turns, "turns", same_town)
-        .order_by(("turns", "turn"), Order::Asc)
-        .order_by((operations::Entity, Column::NextAttemptAt), Order::Asc)
-        .order_by((operations::Entity, Column::TownId), Order::Asc)
-        .limit(u64::from(limit));
-    pass_over_locked(&mut due, LockType::Update, operations::Entity);
-    due
+        .take()
 }
 
 fn is_due(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::NextAttemptAt.lte(now))
 }
 
-/// Claimed by nobody, or the lease has run out.
+/// Matches operations without a lease, or with an expired one.
 fn is_free(now: DateTime<Utc>) -> Condition {
     Condition::any().add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.lte(now))
 }
@@ -135,14 +142,14 @@ fn claim(worker: &WorkerId, expiry: DateTime<Utc>) -> UpdateMany<operations::Ent
         .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
 }
 
-/// Gives the claim back, whatever else is written.
-pub(crate) fn given_back(update: UpdateMany<operations::Entity>) -> UpdateMany<operations::Entity> {
+/// Adds the release of the claim to an update.
+pub(crate) fn released(update: UpdateMany<operations::Entity>) -> UpdateMany<operations::Entity> {
     update
         .col_expr(Column::Owner, Expr::value(Option::<String>::None))
         .col_expr(Column::LeaseExpiresAt, Expr::value(Option::<DateTime<Utc>>::None))
 }
 
-/// The row as the holder of this claim left it. Anybody who claimed or replaced it since has raised the number.
+/// Matches the row if this claim is the latest. Each later claim or replacement raises the fencing number.
 pub(crate) fn holds(fence: Fence) -> Condition {
     Condition::all()
         .add(Column::TownId.eq(fence.town.as_uuid()))
@@ -150,19 +157,22 @@ pub(crate) fn holds(fence: Fence) -> Condition {
         .add(Column::Fence.eq(fence.number))
 }
 
-/// A write of the holder of this claim.
+/// Starts an update by the holder of this claim.
 pub(crate) fn claimed(fence: Fence) -> UpdateMany<operations::Entity> {
     operations::Entity::update_many().filter(holds(fence))
 }
 
-/// Carries it out, or tells that the claim was lost.
+/// Returns `Fenced` if an update of [`claimed`] matched no row.
+pub(crate) fn fenced_unless(fence: Fence, is_held: bool) -> Result<(), StoreError> {
+    if is_held { Ok(()) } else { Err(StoreError::Fenced { town: fence.town }) }
+}
+
+/// Executes an update of [`claimed`] in a transaction.
 pub(crate) async fn write(
     fence: Fence,
     update: UpdateMany<operations::Entity>,
     tx: &DatabaseTransaction,
-) -> Result<(), Stop> {
-    match update.exec(tx).await?.rows_affected {
-        0 => Err(StoreError::Fenced { town: fence.town }.into()),
-        _ => Ok(()),
-    }
+) -> Result<(), TxError> {
+    let written = update.exec(tx).await?;
+    Ok(fenced_unless(fence, written.rows_affected > 0)?)
 }

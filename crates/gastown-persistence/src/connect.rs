@@ -5,23 +5,23 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 
-/// How to reach the database, and how long to wait for it.
+/// The address of the database and its time limits.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite://…`; it may hold a password. A SQLite file is made where it is missing.
+    /// `postgres://…` or `sqlite://…`, which may contain a password. A missing SQLite file is created.
     pub url: SecretString,
-    /// Most connections at once. A SQLite database in memory always has one.
+    /// The maximum number of connections. A SQLite database in memory always has one.
     pub max_connections: u32,
-    /// How long to wait for a new connection, for a free one of the pool, and for one that is given back to it to answer.
+    /// The time limit for a new connection, for a free one of the pool, and for the check of a returned one.
     pub connect_timeout: Duration,
-    /// How long a call may take in all, retries of its transaction included.
+    /// The time limit of a call, including retries of its transaction.
     pub answer_timeout: Duration,
-    /// How long one statement may wait for locks of others: Postgres's `lock_timeout`, SQLite's busy time-out.
+    /// The time limit for locks in one statement: `lock_timeout` of Postgres, the busy timeout of SQLite.
     pub lock_timeout: Duration,
 }
 
 impl DatabaseSettings {
-    /// The usual waits for this address: 10 connections, 5 s to connect, 15 s to answer, 5 s for a lock.
+    /// Returns the default settings for an address: 10 connections, 5 s to connect, 15 s to answer, 5 s for a lock.
     pub fn at(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
@@ -33,21 +33,21 @@ impl DatabaseSettings {
     }
 }
 
-/// Why there is no connection. Its text never holds the address.
+/// A failed connection. The text never contains the address.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Neither Postgres nor SQLite.
-    #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
+    /// The address is neither that of Postgres nor of SQLite.
+    #[error("database URL must begin with postgres:// or sqlite://")]
     UnknownDatabase,
-    /// The address cannot be read.
-    #[error("the database's URL is malformed")]
+    /// The address cannot be parsed.
+    #[error("database URL is malformed")]
     Malformed,
-    /// Nobody answers there, or not as a database should.
-    #[error("cannot connect to the database")]
+    /// The database did not answer, or refused the connection.
+    #[error("failed to connect to the database")]
     Failed(#[source] DbErr),
 }
 
-/// The registry's database: a pool of connections, cheap to clone.
+/// The database of the registry: a pool of connections that is cheap to clone.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,24 +68,24 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects, without changing anything but to create a missing SQLite file.
+    /// Connects. Changes nothing, except that it creates a missing SQLite file.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
         let connection = sea_orm::Database::connect(options(settings)?).await.map_err(refused)?;
         Ok(Self { connection, answer_timeout: settings.answer_timeout })
     }
 
-    /// Brings the schema up to date. Safe to call from several replicas at once.
+    /// Migrates the schema to the latest version. Several replicas may call it at once.
     pub async fn migrate(&self) -> Result<(), migration::MigrateError> {
         migration::up(&self.connection).await
     }
 
-    /// The migrations this program knows and the database lacks, oldest first. Changes nothing.
+    /// Returns the migrations that the database lacks, oldest first. Changes nothing.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, migration::MigrateError> {
         let known = migration::status(&self.connection).await?;
         Ok(known.into_iter().filter(|state| !state.applied).map(|state| state.name).collect())
     }
 
-    /// Closes every connection; other clones lose theirs too.
+    /// Closes all connections, including those of other clones.
     pub async fn close(self) -> Result<(), ConnectError> {
         self.connection.close().await.map_err(ConnectError::Failed)
     }
@@ -93,7 +93,7 @@ impl Database {
 
 fn refused(error: DbErr) -> ConnectError {
     match error {
-        // Its text quotes the address, password and all.
+        // The text of this error quotes the address with its password.
         DbErr::Conn(RuntimeErr::Internal(_)) => ConnectError::Malformed,
         other => ConnectError::Failed(other),
     }
@@ -112,12 +112,12 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
         .statement_timeout(settings.answer_timeout)
         .sqlx_logging(false);
     if in_memory {
-        // It lives as long as its one connection.
+        // The database exists only as long as its one connection.
         options.idle_timeout(None).max_lifetime(None);
     }
-    let patience = settings.connect_timeout;
+    let timeout = settings.connect_timeout;
     options.map_sqlx_postgres_pool_opts(move |pool| {
-        pool.after_release(move |connection, _| Box::pin(is_well(connection, patience)))
+        pool.after_release(move |connection, _| Box::pin(is_alive(connection, timeout)))
     });
     let lock_timeout = settings.lock_timeout;
     let session = session(settings);
@@ -127,25 +127,29 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With WAL, NORMAL would lose what was committed last when the power fails.
+            // With WAL, NORMAL could lose the last commits in a power failure.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(lock_timeout)
     });
     Ok(options)
 }
 
-/// The pool asks a connection that is given back whether it is well, and waits for the answer for ever. Where the network
-/// is gone each would take its place in the pool away for as long as the system keeps trying, a quarter of an hour (FM-34).
-async fn is_well(connection: &mut PgConnection, patience: Duration) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(patience, connection.ping()).await {
+/// Checks a connection that is returned to the pool, with a time limit.
+///
+/// The pool's own check has none. After a network failure each connection would block its place in the pool for as long as
+/// the system retries, about 15 minutes (FM-34).
+async fn is_alive(connection: &mut PgConnection, timeout: Duration) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(timeout, connection.ping()).await {
         Ok(answered) => answered.map(|()| true),
-        // An error: it is dropped rather than closed in good order, which would wait too.
+        // An error makes the pool drop the connection. A regular close would wait too.
         Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed))),
     }
 }
 
-/// What Postgres is to hold to in our sessions, whatever its configuration says: what it called committed stays, each
-/// statement sees what is committed, and a client that froze or vanished in a transaction gives its locks up.
+/// Returns the session settings of Postgres, which override its configuration.
+///
+/// Commits are durable and statements see committed rows. A client that freezes or disappears in a transaction loses its
+/// locks.
 fn session(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
     let millis = |wait: Duration| wait.as_millis().to_string();
     let text = ToOwned::to_owned;
@@ -154,7 +158,7 @@ fn session(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
         ("idle_in_transaction_session_timeout", millis(settings.answer_timeout)),
         ("default_transaction_isolation", text("read committed")),
         ("synchronous_commit", text("on")),
-        // Whoever vanished without closing his socket is missed after a minute instead of two hours.
+        // A client that disappears without closing its socket is detected after a minute instead of two hours.
         ("tcp_keepalives_idle", text("30")),
         ("tcp_keepalives_interval", text("10")),
         ("tcp_keepalives_count", text("3")),

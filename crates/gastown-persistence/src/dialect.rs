@@ -1,15 +1,17 @@
-//! What only one of the two databases has, in one place.
+//! Everything that differs between the two databases.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use gastown_domain::UserId;
-use sea_orm::sea_query::{LockBehavior, LockType, SelectStatement};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, SelectStatement};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect as _, Select, SqliteTransactionMode, Statement,
     TransactionOptions,
 };
 
-/// How a transaction begins. SQLite takes its one write lock at once: a transaction that reads first and then wants to
-/// write would fail without waiting. Postgres reads what is committed; rows are locked one by one.
+/// Returns the options of every transaction.
+///
+/// SQLite takes its single write lock at once, because a transaction that reads first could not upgrade without failing.
+/// Postgres uses read committed and locks single rows.
 pub(crate) fn transaction_options() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -17,32 +19,35 @@ pub(crate) fn transaction_options() -> TransactionOptions {
     }
 }
 
-/// Locks the rows it finds against other writers, not against foreign keys that point at them. SQLite has no such
-/// clause and needs none: there the transaction holds the write lock already.
+/// Locks the selected rows against other writers, but not against foreign keys that refer to them.
+///
+/// SQLite has no such clause and needs none, because the transaction already holds the write lock.
 pub(crate) fn locked<E: EntityTrait>(select: Select<E>) -> Select<E> {
     select.lock(LockType::NoKeyUpdate)
 }
 
-/// Locks the rows of this table that it finds, and passes over those that somebody else has locked instead of waiting
-/// for them. On SQLite nobody else has locked anything.
-pub(crate) fn pass_over_locked<E: EntityTrait>(select: &mut SelectStatement, lock: LockType, table: E) {
+/// Locks the selected rows of this table, and skips rows that are locked by others. Has no effect on SQLite.
+pub(crate) fn skip_locked<E: EntityTrait>(select: &mut SelectStatement, lock: LockType, table: E) {
     select.lock_with_tables_behavior(lock, [table.table_ref()], LockBehavior::SkipLocked);
 }
 
-/// Waits until no other transaction creates towns for this owner. A lock on the owner's row would want more rights on
-/// the host's table than reading it, and get in the way of whatever the host does to it.
-pub(crate) async fn alone_for(owner: &UserId, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+/// Waits until no other transaction creates towns for this owner.
+///
+/// A lock on the owner's row would need write access to the host's table and could block the host.
+pub(crate) async fn serialize_creates_of(owner: &UserId, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     if backend == DbBackend::Postgres {
-        // Two owners of one hash wait for each other, which costs them a moment.
+        // Owners with the same hash wait for each other, which is harmless.
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended('gastown creates for ' || $1, 0))";
         tx.execute_raw(Statement::from_sql_and_values(backend, sql, [owner.as_str().into()])).await?;
     }
     Ok(())
 }
 
-/// The database's clock, which alone judges leases. Postgres: microseconds, and the time of the statement rather than
-/// of the transaction, which may have waited for a lock. SQLite: milliseconds, the clock of this machine.
+/// Returns the time of the database, the only clock that leases are compared with.
+///
+/// On Postgres it is the time of the statement in microseconds, because the transaction may have waited for a lock. On
+/// SQLite it is the time of this machine in milliseconds.
 pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
     let backend = db.get_database_backend();
     let sql = match backend {
@@ -54,6 +59,19 @@ pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbEr
     Ok(row.try_get::<DateTime<Utc>>("", "now")?.trunc_subsecs(6))
 }
 
+/// Returns the expression for the time of the database plus `millis`, in the form in which times are stored.
+pub(crate) fn now_plus(backend: DbBackend, millis: i64) -> Expr {
+    match backend {
+        DbBackend::Sqlite => {
+            let (seconds, millis) = (millis / 1000, millis % 1000);
+            let sum = format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '{seconds}.{millis:03} seconds')");
+            // Stored times have no fraction of zero, and SQLite compares them as text.
+            Expr::cust(format!("replace({sum}, '.000+', '+')"))
+        }
+        _ => Expr::cust(format!("clock_timestamp() + interval '{millis} milliseconds'")),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use ephemeral_db::TestDatabase;
@@ -61,7 +79,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// How each database would carry this out on tables so large that reading all of one is out of the question.
+    /// Returns the plan of each database for tables that are too large for a full scan.
     pub(crate) async fn plans(query: &SelectStatement) -> [String; 2] {
         let migrate = async |url: String| migration::at_url::up(&url).await;
         let postgres = TestDatabase::postgres(migrate).await.unwrap();

@@ -1,94 +1,94 @@
-//! What a database's error means: the only place where `DbErr` becomes `StoreError`.
+//! The only place where a `DbErr` becomes a `StoreError`.
 //!
-//! Postgres names the constraint that was broken, SQLite the columns; of a foreign key SQLite names nothing, there the
-//! table that was written decides.
+//! Postgres names the violated constraint, SQLite its columns. For a foreign key SQLite names nothing, so the table that
+//! was written decides.
 
 use gastown_domain::ports::{BoxError, StoreError};
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::{DatabaseError, ErrorKind};
 
-/// A constraint that callers may run into.
+/// A constraint that callers may violate.
 struct Rule {
-    /// Its name, as Postgres reports it.
+    /// The name, as Postgres reports it.
     name: &'static str,
-    /// The columns of a unique one, as SQLite reports them; the table of a foreign key.
+    /// The columns of a unique constraint, as SQLite reports them, or the table of a foreign key.
     place: &'static str,
-    /// What it means when it is broken.
-    broken: fn() -> StoreError,
+    /// Returns the error for a violation.
+    violation: fn() -> StoreError,
 }
 
 const UNIQUE: [Rule; 4] = [
     Rule {
         name: "gastown_towns_user_id_town_name_key",
         place: "gastown_towns.user_id, gastown_towns.town_name",
-        broken: || StoreError::TownNameTaken,
+        violation: || StoreError::TownNameTaken,
     },
-    // The sandbox id comes from owner and name; which of the two rules is reported first is the database's choice.
+    // The sandbox id is derived from owner and name, and the database may report either constraint.
     Rule {
         name: "gastown_towns_sandbox_id_key",
         place: "gastown_towns.sandbox_id",
-        broken: || StoreError::TownNameTaken,
+        violation: || StoreError::TownNameTaken,
     },
     Rule {
         name: "gastown_rigs_town_id_rig_name_key",
         place: "gastown_rigs.town_id, gastown_rigs.rig_name",
-        broken: || StoreError::RigNameTaken,
+        violation: || StoreError::RigNameTaken,
     },
     Rule {
         name: "gastown_town_events_actor_idempotency_key_key",
         place: "gastown_town_events.actor, gastown_town_events.idempotency_key",
-        broken: || StoreError::KeyReused,
+        violation: || StoreError::KeyReused,
     },
 ];
 
 const FOREIGN_KEYS: [Rule; 2] = [
-    Rule { name: "gastown_towns_user_id_fkey", place: "gastown_towns", broken: || StoreError::UserUnknown },
-    Rule { name: "gastown_rigs_town_id_fkey", place: "gastown_rigs", broken: || StoreError::TownNotFound },
+    Rule { name: "gastown_towns_user_id_fkey", place: "gastown_towns", violation: || StoreError::UserUnknown },
+    Rule { name: "gastown_rigs_town_id_fkey", place: "gastown_rigs", violation: || StoreError::TownNotFound },
 ];
 
-/// Why the work of a transaction stopped.
+/// The error that ends a transaction.
 #[derive(Debug)]
-pub(crate) enum Stop {
-    /// The database said so, while this table was written.
+pub(crate) enum TxError {
+    /// An error of the database, and the table that was being written.
     Database { error: DbErr, writing: Option<&'static str> },
-    /// We did.
+    /// An error of the registry.
     Store(StoreError),
 }
 
-impl From<DbErr> for Stop {
+impl From<DbErr> for TxError {
     fn from(error: DbErr) -> Self {
         Self::Database { error, writing: None }
     }
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for TxError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl Stop {
-    /// Adds to an error which table was being written.
+impl TxError {
+    /// Returns a function that adds the written table to an error.
     pub(crate) fn writing(table: &'static str) -> impl FnOnce(DbErr) -> Self {
         move |error| Self::Database { error, writing: Some(table) }
     }
 
-    /// Whether the whole transaction may simply be repeated: it lost against another one and was undone.
+    /// Returns true if the transaction conflicted with another one and was rolled back, so that it may be repeated.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Database { error, .. } if is_conflict(error))
     }
 }
 
-impl From<Stop> for StoreError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Database { error, writing } => classify(error, writing),
-            Stop::Store(error) => error,
+impl From<TxError> for StoreError {
+    fn from(error: TxError) -> Self {
+        match error {
+            TxError::Database { error, writing } => classify(error, writing),
+            TxError::Store(error) => error,
         }
     }
 }
 
-/// A failed statement outside of a transaction.
+/// Converts the error of a statement outside of a transaction.
 pub(crate) fn store_error(error: DbErr) -> StoreError {
     classify(error, None)
 }
@@ -109,7 +109,7 @@ fn classify(error: DbErr, writing: Option<&'static str>) -> StoreError {
         _ => None,
     };
     match rule {
-        Some(rule) => (rule.broken)(),
+        Some(rule) => (rule.violation)(),
         None => StoreError::Refused { constraint: refusal.constraint().map(ToOwned::to_owned), cause: Box::new(error) },
     }
 }
@@ -117,23 +117,25 @@ fn classify(error: DbErr, writing: Option<&'static str>) -> StoreError {
 fn breaks_unique(refusal: &dyn DatabaseError, rule: &Rule) -> bool {
     match refusal.constraint() {
         Some(name) => name == rule.name,
-        // SQLite: "UNIQUE constraint failed: table.column, table.column", and nothing but the message tells which.
+        // SQLite reports the columns only in its message.
         None => refusal.message().strip_prefix("UNIQUE constraint failed: ") == Some(rule.place),
     }
 }
 
-/// Postgres: serialization failure, deadlock, no lock in time. SQLite: busy or locked, with their extended codes.
+/// Returns true for a conflict with another transaction.
+///
+/// Postgres: serialization failure, deadlock, lock timeout. SQLite: busy or locked, with their extended codes.
 fn is_conflict(error: &DbErr) -> bool {
     let Some(refusal) = refusal(error) else { return false };
     let Some(code) = refusal.code() else { return false };
     match code.parse::<i32>() {
-        // SQLite's primary code is the lower byte. Its codes stay below 10 000, those of Postgres have five places.
+        // The primary code of SQLite is the lower byte. Its codes are below 10 000, those of Postgres have five digits.
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6),
         _ => matches!(&*code, "40001" | "40P01" | "55P03"),
     }
 }
 
-/// The connection failed, or the database cannot serve now; whether a write took place is not known.
+/// Returns true if the connection failed or the database is unavailable. A write may or may not have happened.
 fn is_unavailable(error: &DbErr) -> bool {
     if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
         return true;
@@ -152,9 +154,12 @@ fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
-/// Postgres: connection exceptions (08), too little of something (53), an operator or a shutdown (57, which also cuts
-/// statements off that take too long), system errors (58), a standby that only reads (25006), a transaction that was
-/// ended because it froze (25P03) or that failed before (25P02). SQLite: a disk that is full, fails, or cannot be opened.
+/// Returns true for the code of an outage.
+///
+/// - Postgres, classes: connection exceptions (08), insufficient resources (53), operator intervention, shutdown and
+///   statement timeout (57), system errors (58)
+/// - Postgres, codes: read-only standby (25006), idle transaction timeout (25P03), failed transaction (25P02)
+/// - SQLite: a disk that is full, fails, or cannot be opened
 fn is_outage(code: &str) -> bool {
     match code.parse::<i32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 10 | 13 | 14),
@@ -181,18 +186,18 @@ fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// The whole call took longer than it may.
+/// A call that exceeded its time limit.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?}")]
-pub(crate) struct NoAnswer(pub(crate) std::time::Duration);
+pub(crate) struct CallTimeout(pub(crate) std::time::Duration);
 
-impl From<NoAnswer> for StoreError {
-    fn from(late: NoAnswer) -> Self {
-        Self::Unavailable { cause: Box::new(late) }
+impl From<CallTimeout> for StoreError {
+    fn from(timeout: CallTimeout) -> Self {
+        Self::Unavailable { cause: Box::new(timeout) }
     }
 }
 
-/// A value that cannot be written, by our own rules.
+/// Returns the error for a value that must not be written.
 pub(crate) fn unwritable(cause: impl Into<BoxError>) -> StoreError {
     StoreError::Refused { constraint: None, cause: cause.into() }
 }

@@ -1,4 +1,4 @@
-//! `gastown_town_events`: who did what, when, with what outcome. Only ever added to.
+//! `gastown_town_events`, the append-only history of towns: actor, action, outcome and time.
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
@@ -11,27 +11,33 @@ use uuid::Uuid;
 
 use crate::calendar::truncated;
 use crate::entity::gastown_town_events as events;
-use crate::error::{Stop, store_error};
+use crate::error::{TxError, store_error};
 
-/// Who did what no user asked for.
+/// The actor of events that no user requested.
 pub(crate) const CONTROL_PLANE: &str = "control-plane";
 
-/// The outcome of what was only taken on so far.
+/// The outcome of an accepted request.
 pub(crate) const ACCEPTED: &str = "accepted";
 
-/// The outcome of what came to its goal.
+/// The outcome of a success.
 pub(crate) const DONE: &str = "done";
 
-/// The outcome of what gave way to a destroy.
+/// The outcome of a failed operation.
+const FAILED: &str = "failed";
+
+/// The outcome of a create that was rolled back.
+const ROLLED_BACK: &str = "rolled_back";
+
+/// The outcome of an operation that a destroy pre-empted.
 pub(crate) const PREEMPTED: &str = "preempted";
 
-/// Where the event of a keyed request keeps what was asked for.
+/// The detail that holds the fingerprint of a keyed request.
 const REQUEST: &str = "request";
 
-/// Where the event of an operation that ended keeps whether its last sync worked.
+/// The detail that holds the success of an ended operation's last sync.
 const SYNCED: &str = "synced";
 
-/// Something that happened to a town.
+/// An event in the history of a town.
 pub(crate) struct Event<'a> {
     town: TownId,
     operation: Option<OperationId>,
@@ -45,59 +51,60 @@ pub(crate) struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Something that is no operation.
+    /// Creates an event without an operation.
     pub(crate) fn of(town: TownId, actor: &'a str, action: &'a str, outcome: &'a str, at: DateTime<Utc>) -> Self {
         Self { town, operation: None, actor, action, outcome, error: None, detail: None, key: None, at }
     }
 
-    /// An operation was taken on.
+    /// Creates the event of an accepted operation.
     pub(crate) fn accepted(operation: &'a Operation) -> Self {
         let (actor, action) = (operation.requested_by.as_str(), operation.kind.as_str());
         Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
     }
 
-    /// An operation ended. [`outcome_of`] reads it back. Whether its last sync worked is known nowhere else afterwards
-    /// (FM-12).
+    /// Creates the event of an ended operation. [`outcome_of`] reads it.
+    ///
+    /// Afterwards it is the only record of the last sync's success (FM-12).
     pub(crate) fn ended(operation: &'a Operation, outcome: &'a OperationResult, at: DateTime<Utc>) -> Self {
-        let (word, error) = match outcome {
+        let (outcome, error) = match outcome {
             Ok(()) => (DONE, None),
-            Err(Rejection::Failed(failure)) => ("failed", Some(failure.as_str())),
-            Err(Rejection::RolledBack(failure)) => ("rolled_back", Some(failure.as_str())),
+            Err(Rejection::Failed(failure)) => (FAILED, Some(failure.as_str())),
+            Err(Rejection::RolledBack(failure)) => (ROLLED_BACK, Some(failure.as_str())),
             Err(Rejection::Preempted) => (PREEMPTED, None),
         };
         let detail = operation.progress.synced.map(|synced| json!({SYNCED: synced}));
-        Self { outcome: word, error, at, detail, ..Self::accepted(operation) }
+        Self { outcome, error, detail, at, ..Self::accepted(operation) }
     }
 
-    /// It was asked for by somebody else than the town's owner.
+    /// Sets an actor other than the town's owner.
     pub(crate) fn by(self, actor: &'a str) -> Self {
         Self { actor, ..self }
     }
 
-    /// It belongs to an operation.
+    /// Sets the operation.
     pub(crate) fn on(self, operation: &Operation) -> Self {
         self.of_operation(operation.id)
     }
 
-    /// The same, where no more of the operation is known than its id.
+    /// Sets the operation by its id.
     pub(crate) fn of_operation(self, operation: OperationId) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// There is more to say.
+    /// Sets the details.
     pub(crate) fn detailed(self, detail: Value) -> Self {
         Self { detail: Some(detail), ..self }
     }
 
-    /// The request may be repeated: [`create_of_key`] finds it.
+    /// Sets the idempotency key and the fingerprint. [`create_of_key`] finds the event.
     pub(crate) fn keyed(self, request: Option<&'a KeyedRequest>) -> Self {
         let Some(request) = request else { return self };
         let detail = json!({REQUEST: request.fingerprint.as_str()});
         Self { key: Some(&request.key), ..self.detailed(detail) }
     }
 
-    /// Writes it down.
-    pub(crate) async fn record(self, tx: &impl ConnectionTrait) -> Result<(), Stop> {
+    /// Inserts the event.
+    pub(crate) async fn record(self, tx: &impl ConnectionTrait) -> Result<(), TxError> {
         #[expect(clippy::disallowed_methods, reason = "nothing refers to an event by its id")]
         let id = Uuid::now_v7();
         let row = events::ActiveModel {
@@ -112,19 +119,19 @@ impl<'a> Event<'a> {
             idempotency_key: Set(self.key.map(|key| key.as_str().to_owned())),
             at: Set(truncated(self.at)),
         };
-        row.insert(tx).await.map(|_| ()).map_err(Stop::writing("gastown_town_events"))
+        row.insert(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_events"))
     }
 }
 
-/// What a request of this key made.
+/// The create of an earlier request with the same key.
 pub(crate) struct KeyedCreate {
     pub(crate) town: TownId,
     pub(crate) operation: OperationId,
-    /// What it asked for, where that was written down.
+    /// The fingerprint of the request, unless it is older than fingerprints.
     pub(crate) fingerprint: Option<String>,
 }
 
-/// What the actor's request of this key made.
+/// Returns the create of the actor's earlier request with this key.
 pub(crate) async fn create_of_key(
     db: &impl ConnectionTrait,
     actor: &UserId,
@@ -135,30 +142,35 @@ pub(crate) async fn create_of_key(
         .filter(events::Column::IdempotencyKey.eq(key.as_str()))
         .one(db)
         .await?;
-    Ok(found.and_then(|event| {
-        let operation = OperationId::new(event.operation_id?);
-        let fingerprint = event.detail.as_ref().and_then(|detail| detail.get(REQUEST)?.as_str()).map(ToOwned::to_owned);
-        Some(KeyedCreate { town: TownId::new(event.town_id), operation, fingerprint })
-    }))
+    Ok(found.as_ref().and_then(keyed_create))
 }
 
-/// How an operation ended; `None` where no end is recorded.
+fn keyed_create(event: &events::Model) -> Option<KeyedCreate> {
+    let operation = OperationId::new(event.operation_id?);
+    let fingerprint = event.detail.as_ref().and_then(|detail| detail.get(REQUEST)?.as_str()).map(ToOwned::to_owned);
+    Some(KeyedCreate { town: TownId::new(event.town_id), operation, fingerprint })
+}
+
+/// Returns the outcome of an operation, or `None` if no end is recorded.
 pub(crate) async fn outcome_of(
     db: &impl ConnectionTrait,
     operation: OperationId,
 ) -> Result<Option<OperationResult>, StoreError> {
     let ended = events::Entity::find()
         .filter(events::Column::OperationId.eq(operation.as_uuid()))
-        .filter(events::Column::Outcome.is_in([DONE, "failed", "rolled_back", PREEMPTED]))
+        .filter(events::Column::Outcome.is_in([DONE, FAILED, ROLLED_BACK, PREEMPTED]))
         .one(db)
         .await
         .map_err(store_error)?;
-    let Some(event) = ended else { return Ok(None) };
+    Ok(ended.map(|event| outcome(&event)))
+}
+
+fn outcome(event: &events::Model) -> OperationResult {
     let failure = || Recorded::read(event.error.as_deref().unwrap_or_default());
-    Ok(Some(match event.outcome.as_str() {
+    match event.outcome.as_str() {
         DONE => Ok(()),
-        "failed" => Err(Rejection::Failed(failure())),
-        "rolled_back" => Err(Rejection::RolledBack(failure())),
+        FAILED => Err(Rejection::Failed(failure())),
+        ROLLED_BACK => Err(Rejection::RolledBack(failure())),
         _ => Err(Rejection::Preempted),
-    }))
+    }
 }

@@ -1,4 +1,4 @@
-//! `gastown_town_health`: what is known of a town beside its row. Whoever writes here holds the lock of the town's row.
+//! `gastown_town_health`: the health of a town and its drift. Every writer holds the lock of the town's row.
 
 use chrono::{DateTime, Utc};
 use gastown_domain::{Drift, TownId};
@@ -8,41 +8,39 @@ use uuid::Uuid;
 
 use crate::calendar::later_than;
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
-use crate::error::Stop;
-use crate::row::{decoded, report};
+use crate::error::TxError;
+use crate::row::{decoded, log_unreadable};
 
-/// The sandbox reported.
-pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), Stop> {
+/// Records the time of a sandbox's report.
+pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), TxError> {
     let row = ActiveModel { town_id: Set(town.as_uuid()), last_report_at: Set(Some(at)), ..ActiveModel::default() };
-    write(tx, [row], &[Column::LastReportAt]).await
+    upsert(tx, [row], &[Column::LastReportAt]).await
 }
 
-/// What becomes of a drift that is believed when an operation ends or hides its town.
+/// The effect of an operation on the drift of its town.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Belief {
-    /// It stays.
-    Kept,
-    /// It is put right.
-    PutRight,
-    /// This is believed from now on.
-    Found(Drift),
+pub(crate) enum DriftEffect {
+    /// The drift stays.
+    Keep,
+    /// The drift is cleared.
+    Clear,
+    /// This drift is confirmed from now on.
+    Confirm(Drift),
 }
 
-/// An operation ended or hid the town: what a look saw before is worth nothing now, and one under way finds another mark
-/// than it left. Answers whether a drift that the operation found is news.
+/// Updates the health when an operation ends or soft-deletes its town. Returns true if it confirmed a new drift.
+///
+/// Earlier observations are discarded. A drift check in progress finds a different mark and records nothing.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    belief: Belief,
-) -> Result<bool, Stop> {
-    let before = tx.query_one(&health::Entity::find_by_id(town.as_uuid()).into_query()).await?;
-    // What cannot be read keeps no operation from its end.
-    let before: Option<health::Model> =
-        before.and_then(|row| decoded::<health::Entity, _>(&row, "").inspect_err(report).ok());
-    let found = match belief {
-        Belief::Found(drift) => Some(drift.as_str()),
-        Belief::Kept | Belief::PutRight => None,
+    effect: DriftEffect,
+) -> Result<bool, TxError> {
+    let before = stored(tx, town).await?;
+    let found = match effect {
+        DriftEffect::Confirm(drift) => Some(drift.as_str()),
+        DriftEffect::Keep | DriftEffect::Clear => None,
     };
     let known = before.as_ref().filter(|before| before.drift.as_deref() == found);
     let since = if let Some(known) = known { known.drift_since } else { Some(now) };
@@ -55,29 +53,42 @@ pub(crate) async fn operated_on(
         drift_since: Set(since.filter(|_| found.is_some())),
         ..ActiveModel::default()
     };
-    let looked_at = [Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks];
-    let drift: &[_] = if belief == Belief::Kept { &[] } else { &[Column::Drift, Column::DriftSince] };
-    write(tx, [row], &[&looked_at, drift].concat()).await?;
+    upsert(tx, [row], columns_of(effect)).await?;
     Ok(found.is_some() && known.is_none())
 }
 
-/// These towns are taken for a look now.
-pub(crate) async fn taken(tx: &DatabaseTransaction, towns: &[Uuid], at: DateTime<Utc>) -> Result<(), Stop> {
+/// Returns the health of a town. A row that cannot be read must not keep an operation from ending.
+async fn stored(tx: &DatabaseTransaction, town: TownId) -> Result<Option<health::Model>, TxError> {
+    let row = tx.query_one(&health::Entity::find_by_id(town.as_uuid()).into_query()).await?;
+    Ok(row.and_then(|row| decoded::<health::Entity, _>(&row, "").inspect_err(log_unreadable).ok()))
+}
+
+const fn columns_of(effect: DriftEffect) -> &'static [Column] {
+    match effect {
+        DriftEffect::Keep => &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks],
+        DriftEffect::Clear | DriftEffect::Confirm(_) => {
+            &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks, Column::Drift, Column::DriftSince]
+        }
+    }
+}
+
+/// Marks towns as taken for a drift check.
+pub(crate) async fn taken(tx: &DatabaseTransaction, towns: &[Uuid], at: DateTime<Utc>) -> Result<(), TxError> {
     let rows = towns.iter().map(|town| ActiveModel {
         town_id: Set(*town),
         checked_at: Set(Some(at)),
         ..ActiveModel::default()
     });
-    write(tx, rows, &[Column::CheckedAt]).await
+    upsert(tx, rows, &[Column::CheckedAt]).await
 }
 
-/// Writes these columns, into rows that are made where there are none.
-async fn write(
+/// Writes these columns, and inserts rows that do not exist.
+async fn upsert(
     tx: &DatabaseTransaction,
     rows: impl IntoIterator<Item = ActiveModel>,
     columns: &[Column],
-) -> Result<(), Stop> {
+) -> Result<(), TxError> {
     let known = OnConflict::column(Column::TownId).update_columns(columns.iter().copied()).to_owned();
     let insert = health::Entity::insert_many(rows).on_conflict(known);
-    insert.exec_without_returning(tx).await.map(|_| ()).map_err(Stop::writing("gastown_town_health"))
+    insert.exec_without_returning(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_health"))
 }

@@ -1,4 +1,4 @@
-//! Making a user known, for `gastown dev` and tests. In production the host application owns its users.
+//! Inserts users, for `gastown dev` and tests. In production the host application owns its users.
 
 use gastown_domain::UserId;
 use gastown_domain::ports::StoreError;
@@ -10,9 +10,9 @@ use crate::Database;
 use crate::entity::kilocode_users::{ActiveModel, Column, Entity};
 
 impl Database {
-    /// Inserts a user, or gives a known one this pepper.
+    /// Inserts a user, or sets the pepper of an existing one.
     ///
-    /// Errors: where the host's own table asks for more columns than ours, it refuses.
+    /// Errors: `Refused` if the host's own table requires more columns than ours.
     pub async fn make_user_known(&self, id: &UserId, pepper: &SecretString) -> Result<(), StoreError> {
         self.in_tx("make_user_known", move |tx| async move {
             let user = ActiveModel {

@@ -3,8 +3,8 @@ use gastown_domain::ports::{Rigs, StoreError};
 use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use serde_json::{Value, json};
 
@@ -12,13 +12,12 @@ use crate::Database;
 use crate::calendar::truncated;
 use crate::dialect::{self, locked};
 use crate::entity::{gastown_rigs as rigs, gastown_towns as towns};
-use crate::error::Stop;
+use crate::error::TxError;
 use crate::events::{ACCEPTED, CONTROL_PLANE, DONE, Event};
-use crate::registry::living_of;
-use crate::request::idle;
-use crate::row::each;
+use crate::row::each_readable;
+use crate::town_queries::{is_idle, live_town_of};
 
-/// A town's rigs, oldest first.
+/// Selects the rigs of a town, oldest first.
 pub(crate) fn of_town(town: TownId) -> Select<rigs::Entity> {
     rigs::Entity::find()
         .filter(rigs::Column::TownId.eq(town.as_uuid()))
@@ -26,8 +25,8 @@ pub(crate) fn of_town(town: TownId) -> Select<rigs::Entity> {
         .order_by_asc(rigs::Column::Id)
 }
 
-/// Inserts a rig; its name was compared with the others'.
-pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), Stop> {
+/// Inserts a rig. The caller has compared its name with those of the town's other rigs.
+pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), TxError> {
     let row = rigs::ActiveModel {
         id: Set(rig.id.as_uuid()),
         town_id: Set(rig.town.as_uuid()),
@@ -38,87 +37,90 @@ pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), S
         config: Set(Some(Value::Object(rig.config.clone()))),
         created_at: Set(truncated(rig.created_at)),
     };
-    row.insert(tx).await.map(|_| ()).map_err(Stop::writing("gastown_rigs"))
+    row.insert(tx).await.map(|_| ()).map_err(TxError::writing("gastown_rigs"))
 }
 
 #[async_trait]
 impl Rigs for Database {
     async fn list(&self, town: TownId) -> Result<Vec<Rig>, StoreError> {
-        let rows = self.answer(self.connection.query_all(&of_town(town).into_query())).await?;
-        Ok(each::<rigs::Entity, _, _>(&rows, rigs::Model::into_rig))
+        let rows = self.read(self.connection.query_all(&of_town(town).into_query())).await?;
+        Ok(each_readable::<rigs::Entity, _, _>(&rows, rigs::Model::into_rig))
     }
 
     async fn find(&self, town: TownId, rig: RigId) -> Result<Option<Rig>, StoreError> {
         let found = rigs::Entity::find_by_id(rig.as_uuid()).filter(rigs::Column::TownId.eq(town.as_uuid()));
-        self.answer(found.one(&self.connection)).await?.map(rigs::Model::into_rig).transpose()
+        self.read(found.one(&self.connection)).await?.map(rigs::Model::into_rig).transpose()
     }
 
     async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
-        self.in_tx("insert_rig", move |tx| async move {
-            let town = locked(living_of(owner, rig.town)).one(&*tx).await?;
-            town.ok_or(StoreError::TownNotFound)?;
-            let names = rigs::Entity::find().select_only().column(rigs::Column::RigName);
-            let names = names.filter(rigs::Column::TownId.eq(rig.town.as_uuid())).into_tuple::<String>();
-            if names.all(&*tx).await?.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
-                return Err(StoreError::RigNameTaken.into());
-            }
-            insert(&*tx, rig).await?;
-            let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);
-            event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(&*tx).await
-        })
-        .await
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig).await }).await
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
-        self.in_tx("set_rig_status", move |tx| async move {
-            let updated = rigs::Entity::update_many()
+        let update = || {
+            rigs::Entity::update_many()
                 .col_expr(rigs::Column::Status, Expr::value(to.as_str()))
                 .filter(rigs::Column::Id.eq(rig.as_uuid()))
                 .filter(rigs::Column::TownId.eq(town.as_uuid()))
                 .filter(rigs::Column::Status.eq(from.as_str()))
-                .exec(&*tx)
-                .await?;
-            Ok(updated.rows_affected == 1)
-        })
-        .await
+                .exec(&self.connection)
+        };
+        Ok(self.write_once("set_rig_status", update).await?.rows_affected == 1)
     }
 
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {
-        self.in_tx("remove_rig", move |tx| async move {
-            let Some(row) = towns::Entity::find_by_id(town.as_uuid()).one(&*tx).await? else { return Ok(false) };
-            let owner = row.into_town()?.owner;
-            let deleted = rigs::Entity::delete_many()
-                .filter(rigs::Column::Id.eq(rig.as_uuid()))
-                .filter(rigs::Column::TownId.eq(town.as_uuid()))
-                .filter(rigs::Column::Status.eq(from.as_str()))
-                .exec(&*tx)
-                .await?;
-            if deleted.rows_affected == 0 {
-                return Ok(false);
-            }
-            let (actor, action) = match from {
-                RigStatus::Pending => (CONTROL_PLANE, "rig_refused"),
-                RigStatus::Active | RigStatus::Removing => (owner.as_str(), "remove_rig"),
-            };
-            let event = Event::of(town, actor, action, DONE, dialect::now(&*tx).await?);
-            event.detailed(json!({"rig_id": rig})).record(&*tx).await?;
-            Ok(true)
-        })
-        .await
+        self.in_tx("remove_rig", move |tx| async move { remove(&tx, town, rig, from).await }).await
     }
 
-    /// In no particular order, so that towns that never settle do not keep the others waiting.
+    /// Returns the towns in random order, so that towns whose rigs cannot be applied do not delay the others.
     async fn towns_with_unapplied_rigs(&self, limit: u32) -> Result<Vec<TownId>, StoreError> {
-        let ids = self.answer(unsettled(limit).into_tuple::<uuid::Uuid>().all(&self.connection)).await?;
+        let ids = self.read(with_unapplied_rigs(limit).into_tuple::<uuid::Uuid>().all(&self.connection)).await?;
         Ok(ids.into_iter().map(TownId::new).collect())
     }
 }
 
-/// The ids of towns with rigs to be settled; only towns with such rigs are read and shuffled.
-fn unsettled(limit: u32) -> Select<towns::Entity> {
-    // Written out, for SQLite takes an index of some rows only where the statement itself says that it wants no others.
+async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig) -> Result<(), TxError> {
+    let town = locked(live_town_of(owner, rig.town)).one(tx).await?;
+    town.ok_or(StoreError::TownNotFound)?;
+    if names_of(tx, rig.town).await?.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
+        return Err(StoreError::RigNameTaken.into());
+    }
+    insert(tx, rig).await?;
+    let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);
+    event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await
+}
+
+async fn names_of(tx: &DatabaseTransaction, town: TownId) -> Result<Vec<String>, DbErr> {
+    let names = rigs::Entity::find().select_only().column(rigs::Column::RigName);
+    names.filter(rigs::Column::TownId.eq(town.as_uuid())).into_tuple().all(tx).await
+}
+
+async fn remove(tx: &DatabaseTransaction, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, TxError> {
+    let Some(row) = towns::Entity::find_by_id(town.as_uuid()).one(tx).await? else { return Ok(false) };
+    let owner = row.into_town()?.owner;
+    let deleted = rigs::Entity::delete_many()
+        .filter(rigs::Column::Id.eq(rig.as_uuid()))
+        .filter(rigs::Column::TownId.eq(town.as_uuid()))
+        .filter(rigs::Column::Status.eq(from.as_str()))
+        .exec(tx)
+        .await?;
+    if deleted.rows_affected == 0 {
+        return Ok(false);
+    }
+    let (actor, action) = match from {
+        RigStatus::Pending => (CONTROL_PLANE, "rig_refused"),
+        RigStatus::Active | RigStatus::Removing => (owner.as_str(), "remove_rig"),
+    };
+    let event = Event::of(town, actor, action, DONE, dialect::now(tx).await?);
+    event.detailed(json!({"rig_id": rig})).record(tx).await?;
+    Ok(true)
+}
+
+/// Selects the ids of live, running, idle towns with unapplied rigs. Only towns with such rigs are read and sorted.
+fn with_unapplied_rigs(limit: u32) -> Select<towns::Entity> {
+    // A literal instead of a parameter, because SQLite uses a partial index only if the statement repeats its condition.
     let active = Expr::cust(format!("'{}'", RigStatus::Active.as_str()));
-    let with_open_rigs = Query::select()
+    let unapplied = Query::select()
         .column(rigs::Column::TownId)
         .from(rigs::Entity)
         .and_where(Expr::col(rigs::Column::Status).ne(active))
@@ -128,8 +130,8 @@ fn unsettled(limit: u32) -> Select<towns::Entity> {
         .column(towns::Column::Id)
         .filter(towns::Column::DestroyedAt.is_null())
         .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
-        .filter(towns::Column::Id.in_subquery(with_open_rigs))
-        .filter(idle())
+        .filter(towns::Column::Id.in_subquery(unapplied))
+        .filter(is_idle())
         .order_by(Expr::cust("random()"), Order::Asc)
         .limit(u64::from(limit))
 }
@@ -140,8 +142,8 @@ mod tests {
     use crate::dialect::tests::plans;
 
     #[tokio::test]
-    async fn what_is_not_settled_is_found_by_its_index() {
-        for plan in plans(&unsettled(10).into_query()).await {
+    async fn unapplied_rigs_are_found_by_their_index() {
+        for plan in plans(&with_unapplied_rigs(10).into_query()).await {
             assert!(plan.contains("gastown_rigs_unsettled_idx"), "{plan}");
         }
     }

@@ -1,5 +1,7 @@
-//! From rows to values of the domain. Other services write to these tables too: a row that breaks a rule is reported
-//! with its table, column and id, and costs nobody else.
+//! Conversion of rows to values of the domain.
+//!
+//! Other services write to these tables too. A row that breaks a rule is logged with its table, column and id, and does
+//! not affect other rows.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,19 +20,19 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::calendar;
+use crate::calendar::stored_deadline;
 use crate::entity::{
     gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_town_events, gastown_town_health,
     gastown_towns, kilocode_users,
 };
 
-/// Names the row that is being read.
-struct Reading<Id> {
+/// The row that is being read, for errors.
+struct RowReader<Id> {
     table: &'static str,
     id: Id,
 }
 
-impl<Id: Display> Reading<Id> {
+impl<Id: Display> RowReader<Id> {
     fn corrupt(&self, column: &'static str, cause: impl Into<BoxError>) -> StoreError {
         StoreError::CorruptRow { table: self.table, column, id: self.id.to_string(), cause: cause.into() }
     }
@@ -42,20 +44,20 @@ impl<Id: Display> Reading<Id> {
         raw.parse().map_err(|cause: T::Err| self.corrupt(column, cause))
     }
 
-    fn parsed_if_any<T>(&self, column: &'static str, raw: Option<&str>) -> Result<Option<T>, StoreError>
+    fn parsed_optional<T>(&self, column: &'static str, raw: Option<&str>) -> Result<Option<T>, StoreError>
     where
         T: FromStr<Err: Into<BoxError>>,
     {
         raw.map(|raw| self.parsed(column, raw)).transpose()
     }
 
-    /// A column that must not be null, where another is not.
+    /// Returns the value of a column that must not be null.
     fn present(&self, column: &'static str, at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, StoreError> {
         at.ok_or_else(|| self.corrupt(column, Invalid::Shape { expected: "a time" }))
     }
 
     fn suspicion(&self, drift: Option<&str>, looks: i64) -> Result<Option<AgreeingObservations>, StoreError> {
-        let Some(drift) = self.parsed_if_any("suspicion", drift)? else { return Ok(None) };
+        let Some(drift) = self.parsed_optional("suspicion", drift)? else { return Ok(None) };
         Ok(Some(AgreeingObservations { drift, looks: self.counted("suspicion_looks", looks)? }))
     }
 
@@ -70,15 +72,15 @@ impl<Id: Display> Reading<Id> {
 
 impl gastown_towns::Model {
     pub(crate) fn into_town(self) -> Result<Town, StoreError> {
-        let row = Reading { table: "gastown_towns", id: self.id };
+        let row = RowReader { table: "gastown_towns", id: self.id };
         Ok(Town {
             id: TownId::new(self.id),
             owner: row.parsed("user_id", &self.user_id)?,
             name: row.parsed("town_name", &self.town_name)?,
             sandbox_id: row.parsed("sandbox_id", &self.sandbox_id)?,
-            machine_id: row.parsed_if_any("fly_machine_id", self.fly_machine_id.as_deref())?,
-            volume_id: row.parsed_if_any("fly_volume_id", self.fly_volume_id.as_deref())?,
-            region: row.parsed_if_any("fly_region", self.fly_region.as_deref())?,
+            machine_id: row.parsed_optional("fly_machine_id", self.fly_machine_id.as_deref())?,
+            volume_id: row.parsed_optional("fly_volume_id", self.fly_volume_id.as_deref())?,
+            region: row.parsed_optional("fly_region", self.fly_region.as_deref())?,
             status: row.parsed("status", &self.status)?,
             last_r2_sync_at: self.last_r2_sync_at,
             last_heartbeat_at: self.last_heartbeat_at,
@@ -91,13 +93,13 @@ impl gastown_towns::Model {
 
 impl gastown_rigs::Model {
     pub(crate) fn into_rig(self) -> Result<Rig, StoreError> {
-        let row = Reading { table: "gastown_rigs", id: self.id };
+        let row = RowReader { table: "gastown_rigs", id: self.id };
         Ok(Rig {
             id: RigId::new(self.id),
             town: TownId::new(self.town_id),
             name: row.parsed("rig_name", &self.rig_name)?,
             repo: row.parsed("repo_url", &self.repo_url)?,
-            branch: row.parsed_if_any("branch", self.branch.as_deref())?.unwrap_or_else(Branch::main),
+            branch: row.parsed_optional("branch", self.branch.as_deref())?.unwrap_or_else(Branch::main),
             status: row.parsed("status", &self.status)?,
             config: row.json("config", self.config.unwrap_or_else(empty_object))?,
             created_at: self.created_at,
@@ -107,7 +109,7 @@ impl gastown_rigs::Model {
 
 impl gastown_operations::Model {
     pub(crate) fn into_operation(self) -> Result<Operation, StoreError> {
-        let row = Reading { table: "gastown_operations", id: self.town_id };
+        let row = RowReader { table: "gastown_operations", id: self.town_id };
         Ok(Operation {
             id: OperationId::new(self.id),
             town: TownId::new(self.town_id),
@@ -120,16 +122,16 @@ impl gastown_operations::Model {
             requested_by: row.parsed("requested_by", &self.requested_by)?,
             fence: self.fence,
             next_attempt_at: self.next_attempt_at,
-            deadline_at: calendar::stored_deadline(self.deadline_at),
+            deadline_at: stored_deadline(self.deadline_at),
             progress: row.json("progress", self.progress)?,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
     }
 
-    /// With who drives it; `owner` is the column of its town.
+    /// Returns the operation with its lease. `owner` is the column of its town.
     pub(crate) fn into_held(self, owner: &str) -> Result<HeldOperation, StoreError> {
-        let town = Reading { table: "gastown_towns", id: self.town_id };
+        let town = RowReader { table: "gastown_towns", id: self.town_id };
         Ok(HeldOperation {
             owner: town.parsed("user_id", owner)?,
             held_by: self.owner.clone().map(WorkerId),
@@ -141,7 +143,7 @@ impl gastown_operations::Model {
 
 impl gastown_town_health::Model {
     pub(crate) fn into_health(self) -> Result<TownHealth, StoreError> {
-        let row = Reading { table: "gastown_town_health", id: self.town_id };
+        let row = RowReader { table: "gastown_town_health", id: self.town_id };
         Ok(TownHealth {
             failures: row.counted("failures", self.failures)?,
             restarts: row.counted("restarts", self.restarts)?,
@@ -172,7 +174,7 @@ impl gastown_town_events::Model {
 
 impl gastown_orphans::Model {
     pub(crate) fn into_orphan(self) -> Result<Orphan, StoreError> {
-        let row = Reading { table: "gastown_orphans", id: format!("{} {} {}", self.app, self.kind, self.fly_id) };
+        let row = RowReader { table: "gastown_orphans", id: format!("{} {} {}", self.app, self.kind, self.fly_id) };
         let resource = match self.kind.as_str() {
             "machine" => ResourceId::Machine(row.parsed("fly_id", &self.fly_id)?),
             "volume" => ResourceId::Volume(row.parsed("fly_id", &self.fly_id)?),
@@ -193,37 +195,37 @@ impl gastown_orphans::Model {
 
 impl gastown_passes::Model {
     pub(crate) fn into_state(self, job: SingletonJob) -> Result<JobState, StoreError> {
-        let row = Reading { table: "gastown_passes", id: &self.pass };
-        let alarm = row.parsed_if_any("alarm", self.alarm.as_deref())?;
+        let row = RowReader { table: "gastown_passes", id: &self.pass };
+        let alarm = row.parsed_optional("alarm", self.alarm.as_deref())?;
         Ok(JobState { job, ended_at: self.ended_at, alarm })
     }
 }
 
-/// Of a town: id, status, machine, volume, and the operation in flight.
-pub(crate) type AccountRow = (Uuid, String, Option<String>, Option<String>, Option<Uuid>);
+/// Id, status, machine, volume and operation of a town.
+pub(crate) type TownRecordRow = (Uuid, String, Option<String>, Option<String>, Option<Uuid>);
 
-/// A row that cannot be read accounts for whatever names its town: nothing is taken from a town that nothing is known of.
-pub(crate) fn account((id, status, machine, volume, operating): AccountRow) -> TownRecord {
-    let row = Reading { table: "gastown_towns", id };
+/// Converts a row. An unreadable row accounts for every resource of its town, so that none is deleted by mistake.
+pub(crate) fn town_record((id, status, machine, volume, operating): TownRecordRow) -> TownRecord {
+    let row = RowReader { table: "gastown_towns", id };
     let town = TownId::new(id);
     let read = || {
         Ok::<_, StoreError>(TownRecord {
             town,
             status: row.parsed("status", &status)?,
-            machine: row.parsed_if_any("fly_machine_id", machine.as_deref())?,
-            volume: row.parsed_if_any("fly_volume_id", volume.as_deref())?,
+            machine: row.parsed_optional("fly_machine_id", machine.as_deref())?,
+            volume: row.parsed_optional("fly_volume_id", volume.as_deref())?,
             in_flight: operating.is_some(),
         })
     };
     read().unwrap_or_else(|error| {
-        report(&error);
+        log_unreadable(&error);
         TownRecord { town, status: TownStatus::Provisioning, machine: None, volume: None, in_flight: true }
     })
 }
 
 impl kilocode_users::Model {
     pub(crate) fn into_user(self) -> Result<User, StoreError> {
-        let row = Reading { table: "kilocode_users", id: &self.id };
+        let row = RowReader { table: "kilocode_users", id: &self.id };
         Ok(User { id: row.parsed("id", &self.id)?, pepper: self.api_token_pepper.clone().map(SecretString::from) })
     }
 }
@@ -232,19 +234,21 @@ fn empty_object() -> JsonValue {
     Value::Object(Map::new())
 }
 
-/// A row whose decoding ended in a panic, as that of a time beyond the calendar does on Postgres.
+/// A row whose decoding panicked, as that of a time beyond the calendar does on Postgres.
 #[derive(Debug, thiserror::Error)]
-#[error("a value beyond what can be decoded")]
-struct BeyondDecoding;
+#[error("value cannot be decoded")]
+struct DecodingPanicked;
 
-/// Decodes one row of the entity's table. What the driver cannot decode (on SQLite a text that is no JSON or no time, on
-/// Postgres a time that never comes) costs that row, and not all that were found with it.
+/// Decodes one row of the entity's table.
+///
+/// The driver cannot decode every value: on SQLite invalid JSON or times, on Postgres `infinity`. Such a value fails only
+/// its own row and not the whole result.
 pub(crate) fn decoded<E: EntityTrait, M: FromQueryResult>(row: &QueryResult, prefix: &str) -> Result<M, StoreError> {
     let decode = AssertUnwindSafe(|| M::from_query_result(row, prefix));
     let cause: BoxError = match catch_unwind(decode) {
         Ok(Ok(model)) => return Ok(model),
         Ok(Err(error)) => Box::new(error),
-        Err(_panic) => Box::new(BeyondDecoding),
+        Err(_panic) => Box::new(DecodingPanicked),
     };
     let id = E::PrimaryKey::iter().map(|column| key_of(row, prefix, column.as_str())).collect::<Vec<_>>().join(" ");
     Err(StoreError::CorruptRow { table: E::default().table_name(), column: "*", id, cause })
@@ -255,28 +259,34 @@ fn key_of(row: &QueryResult, prefix: &str, column: &str) -> String {
     id.or_else(|_| row.try_get(prefix, column)).unwrap_or_else(|_| "?".to_owned())
 }
 
-/// Reads a row at a time.
-pub(crate) fn each_read<E: EntityTrait, M: FromQueryResult, T>(
+/// Decodes an operation.
+pub(crate) fn operation_of(row: &QueryResult) -> Result<Operation, StoreError> {
+    decoded::<gastown_operations::Entity, gastown_operations::Model>(row, "")?.into_operation()
+}
+
+/// Decodes rows one at a time.
+pub(crate) fn each<E: EntityTrait, M: FromQueryResult, T>(
     rows: &[QueryResult],
     read: impl Fn(M) -> Result<T, StoreError>,
 ) -> impl Iterator<Item = Result<T, StoreError>> {
     rows.iter().map(move |row| read(decoded::<E, M>(row, "")?))
 }
 
-/// Reads a row at a time, and keeps what can be read.
-pub(crate) fn each<E: EntityTrait, M: FromQueryResult, T>(
+/// Decodes rows one at a time, and keeps the readable ones.
+pub(crate) fn each_readable<E: EntityTrait, M: FromQueryResult, T>(
     rows: &[QueryResult],
     read: impl Fn(M) -> Result<T, StoreError>,
 ) -> Vec<T> {
-    readable(each_read::<E, M, T>(rows, read))
+    readable(each::<E, M, T>(rows, read))
 }
 
-/// Keeps what can be read of many rows; the others are reported and left out.
+/// Keeps the readable rows, and logs the others.
 pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
-    rows.filter_map(|row| row.inspect_err(report).ok()).collect()
+    rows.filter_map(|row| row.inspect_err(log_unreadable).ok()).collect()
 }
 
-pub(crate) fn report(error: &StoreError) {
+/// Logs a row that cannot be read.
+pub(crate) fn log_unreadable(error: &StoreError) {
     let error: &(dyn std::error::Error + 'static) = error;
-    tracing::error!(error, "a row cannot be read");
+    tracing::error!(error, "failed to read row");
 }

@@ -1,50 +1,35 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, TownChange};
-use gastown_domain::{Fence, MachineId, TownId, TownStatus, VolumeId};
+use gastown_domain::{Fence, MachineId, Town, TownId, TownStatus, VolumeId};
 use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, Set};
 use serde_json::{Map, Value, json};
 
 use crate::calendar::truncated;
 use crate::dialect::locked;
 use crate::entity::gastown_towns as towns;
-use crate::error::{Stop, unwritable};
+use crate::error::{TxError, unwritable};
 use crate::events::{CONTROL_PLANE, Event};
 
-/// The event that an id of Fly's gave way in a town's row to another one or to none.
+/// The action of the event that a row's resource id was replaced or removed.
 pub(crate) const IDS: &str = "fly_ids";
 
-/// A change that the table of statuses does not have.
+/// A status transition that is not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("a town that is {from} does not become {to}")]
+#[error("town status cannot change from {from} to {to}")]
 struct ForbiddenStatus {
     from: TownStatus,
     to: TownStatus,
 }
 
-/// Writes a change to a row that is locked. Hiding a town twice keeps the first time.
-pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), Stop> {
+/// Applies a change to a locked row. A town that is soft-deleted again keeps its first time.
+pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), TxError> {
     if *change == TownChange::default() {
         return Ok(());
     }
     let before = row.clone().into_town()?;
     let mut after = row.into_active_model();
-    if let Some(machine) = &change.machine {
-        after.fly_machine_id = Set(machine.as_ref().map(|id| id.as_str().to_owned()));
-    }
-    if let Some(volume) = &change.volume {
-        after.fly_volume_id = Set(volume.as_ref().map(|id| id.as_str().to_owned()));
-    }
-    if let Some(region) = &change.region {
-        after.fly_region = Set(Some(region.as_str().to_owned()));
-    }
-    if let Some(at) = change.synced_at {
-        let latest = before.last_r2_sync_at.map_or(at, |known| known.max(at));
-        after.last_r2_sync_at = Set(Some(truncated(latest)));
-    }
-    if let Some(at) = change.soft_deleted_at {
-        after.sandbox_id = Set(before.sandbox_id.tombstone(before.id).as_str().to_owned());
-        after.destroyed_at = Set(Some(before.destroyed_at.unwrap_or_else(|| truncated(at))));
-    }
+    set_resources(&mut after, change);
+    set_times(&mut after, &before, change);
     if let Some(status) = wanted_status(change) {
         if !before.status.may_become(status) {
             return Err(unwritable(ForbiddenStatus { from: before.status, to: status }).into());
@@ -52,25 +37,48 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
         after.status = Set(status.as_str().to_owned());
     }
     if after.is_changed() {
-        after.update(tx).await.map_err(Stop::writing("gastown_towns"))?;
+        after.update(tx).await.map_err(TxError::writing("gastown_towns"))?;
     }
     Ok(())
 }
 
-/// Locks the town's row against other writers. Where a transaction locks both, the town comes before its operation.
-pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns::Model, Stop> {
+fn set_resources(row: &mut towns::ActiveModel, change: &TownChange) {
+    if let Some(machine) = &change.machine {
+        row.fly_machine_id = Set(machine.as_ref().map(|id| id.as_str().to_owned()));
+    }
+    if let Some(volume) = &change.volume {
+        row.fly_volume_id = Set(volume.as_ref().map(|id| id.as_str().to_owned()));
+    }
+    if let Some(region) = &change.region {
+        row.fly_region = Set(Some(region.as_str().to_owned()));
+    }
+}
+
+fn set_times(row: &mut towns::ActiveModel, before: &Town, change: &TownChange) {
+    if let Some(at) = change.synced_at {
+        let latest = before.last_r2_sync_at.map_or(at, |known| known.max(at));
+        row.last_r2_sync_at = Set(Some(truncated(latest)));
+    }
+    if let Some(at) = change.soft_deleted_at {
+        row.sandbox_id = Set(before.sandbox_id.tombstone(before.id).as_str().to_owned());
+        row.destroyed_at = Set(Some(before.destroyed_at.unwrap_or_else(|| truncated(at))));
+    }
+}
+
+/// Locks the town's row against other writers. A transaction that locks both locks the town before its operation.
+pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns::Model, TxError> {
     let row = locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?;
     Ok(row.ok_or(StoreError::TownNotFound)?)
 }
 
-/// Writes a driver's change to a row that is locked, and, where it takes an id of Fly's from the row, which one.
-pub(crate) async fn by_driver(
+/// Applies a change by the holder of a claim to a locked row. Records an event if the row loses a resource id.
+pub(crate) async fn by_holder(
     tx: &DatabaseTransaction,
     fence: Fence,
     row: towns::Model,
     change: &TownChange,
     now: DateTime<Utc>,
-) -> Result<(), Stop> {
+) -> Result<(), TxError> {
     if let Some(lost) = lost_ids(&row, change) {
         let event = Event::of(fence.town, CONTROL_PLANE, IDS, "changed", now).of_operation(fence.operation);
         event.detailed(lost).record(tx).await?;
@@ -78,7 +86,7 @@ pub(crate) async fn by_driver(
     apply(tx, row, change).await
 }
 
-/// The ids of Fly's that a row names and a change takes from it, with what comes in their place.
+/// Returns the resource ids that the row loses by this change, with their replacements.
 pub(crate) fn lost_ids(row: &towns::Model, change: &TownChange) -> Option<Value> {
     let machine = change.machine.as_ref().map(|machine| machine.as_ref().map(MachineId::as_str));
     let volume = change.volume.as_ref().map(|volume| volume.as_ref().map(VolumeId::as_str));
@@ -92,7 +100,7 @@ pub(crate) fn lost_ids(row: &towns::Model, change: &TownChange) -> Option<Value>
     (!lost.is_empty()).then_some(Value::Object(lost))
 }
 
-/// What a change does to a row, for the town's history: no id of Fly's is forgotten there (FM-22).
+/// Describes a change of a row for the town's history, which keeps every resource id (FM-22).
 pub(crate) fn described(row: &towns::Model, change: &TownChange) -> Value {
     let mut columns = Map::new();
     if let Some(machine) = &change.machine {

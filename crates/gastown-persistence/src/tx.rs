@@ -7,85 +7,102 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
 
 use crate::Database;
 use crate::dialect::transaction_options;
-use crate::error::{NoAnswer, Stop, store_error, unwritable};
+use crate::error::{CallTimeout, TxError, store_error, unwritable};
 
-/// How often a transaction that lost against another one is tried in all.
-const TRIES: u32 = 6;
+/// The maximum number of attempts of a transaction that keeps conflicting.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// Long enough for the other one to commit, short enough that a caller does not notice.
+/// Pauses between attempts: long enough for the other transaction to commit, short enough for callers not to notice.
 const PAUSE: Backoff = Backoff { first: Duration::from_millis(10), max: Duration::from_millis(200) };
 
-/// Work that hands its transaction on to something that outlives it; it is undone.
+/// A transaction that is still in use after its work has ended. It is rolled back.
 #[derive(Debug, thiserror::Error)]
-#[error("the transaction was still in use when its work was done")]
+#[error("transaction is still in use after its work has ended")]
 struct StillInUse;
 
 impl Database {
-    /// Runs `work` in a transaction and commits it. Where the database made it lose against another transaction
-    /// (serialization failure, deadlock, SQLite's busy), the whole of it is repeated, after a pause, a few times.
+    /// Runs `work` in a transaction and commits it.
     ///
-    /// `work` holds statements and nothing else: it may run more than once, and nobody outside is waited for in it.
-    /// Every statement in it goes through the transaction it is given: a pool of one has no second connection.
+    /// Conflicts with other transactions (serialization failure, deadlock, SQLite's busy) repeat all of it after a pause.
+    /// Therefore `work` contains only statements of the given transaction, and no calls to other systems. A pool of one
+    /// connection could not serve any other statement.
     pub(crate) async fn in_tx<T, W, F>(&self, name: &'static str, work: W) -> Result<T, StoreError>
     where
         W: Fn(Arc<DatabaseTransaction>) -> F,
-        F: Future<Output = Result<T, Stop>>,
+        F: Future<Output = Result<T, TxError>>,
     {
-        self.answered(async {
+        self.retried(name, || self.attempt(&work)).await
+    }
+
+    /// Runs one writing statement without a transaction of its own, and repeats it after conflicts as [`Self::in_tx`] does.
+    pub(crate) async fn write_once<T, F>(&self, name: &'static str, statement: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, DbErr>>,
+    {
+        self.retried(name, async || statement().await.map_err(TxError::from)).await
+    }
+
+    /// Reads with one statement that needs no transaction.
+    pub(crate) async fn read<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        self.in_time(async { statement.await.map_err(store_error) }).await
+    }
+
+    /// Limits the duration of a call to the answer timeout.
+    ///
+    /// A transaction that is abandoned here is rolled back, or was already committed. The caller must look.
+    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        tokio::time::timeout(self.answer_timeout, call)
+            .await
+            .unwrap_or_else(|_| Err(CallTimeout(self.answer_timeout).into()))
+    }
+
+    /// Repeats attempts that conflict with other transactions.
+    async fn retried<T, F>(&self, name: &'static str, attempt: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, TxError>>,
+    {
+        self.in_time(async {
             let mut failures = 0;
             loop {
-                let lost = match self.attempt(&work).await {
-                    Err(stop) if stop.is_conflict() => stop,
+                let lost = match attempt().await {
+                    Err(error) if error.is_conflict() => error,
                     done => return done.map_err(StoreError::from),
                 };
                 failures += 1;
-                if failures == TRIES {
+                if failures == MAX_ATTEMPTS {
                     return Err(contention(name, lost));
                 }
-                tracing::debug!(tx.name = name, tx.failures = failures, "a transaction lost against another one");
+                tracing::debug!(tx.name = name, tx.failures = failures, "transaction conflicted");
                 tokio::time::sleep(PAUSE.delay(failures, rand::random())).await;
             }
         })
         .await
     }
 
-    async fn attempt<T, W, F>(&self, work: &W) -> Result<T, Stop>
+    async fn attempt<T, W, F>(&self, work: &W) -> Result<T, TxError>
     where
         W: Fn(Arc<DatabaseTransaction>) -> F,
-        F: Future<Output = Result<T, Stop>>,
+        F: Future<Output = Result<T, TxError>>,
     {
-        // Shared rather than lent: a future that borrows its argument cannot be shown to be `Send` in a generic place.
+        // Shared instead of borrowed, because a generic future that borrows its argument cannot be proven `Send`.
         let shared = Arc::new(self.connection.begin_with_options(transaction_options()).await?);
         let done = work(Arc::clone(&shared)).await;
         let tx = Arc::into_inner(shared).ok_or_else(|| unwritable(StillInUse))?;
         match done {
-            Ok(value) => tx.commit().await.map(|()| value).map_err(Stop::from),
-            Err(stop) => {
-                // The reason why it stopped is worth more than a failure to undo, which the server does by itself.
-                let _undone = tx.rollback().await;
-                Err(stop)
+            Ok(value) => tx.commit().await.map(|()| value).map_err(TxError::from),
+            Err(error) => {
+                // The first error matters more than a failed rollback, which the server does anyway.
+                let _rolled_back = tx.rollback().await;
+                Err(error)
             }
         }
     }
-
-    /// Waits for one statement that needs no transaction.
-    pub(crate) async fn answer<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        self.answered(async { statement.await.map_err(store_error) }).await
-    }
-
-    /// No call waits for ever. What is cut off here is undone when its transaction is dropped, or was committed: the
-    /// caller has to look.
-    pub(crate) async fn answered<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        tokio::time::timeout(self.answer_timeout, call)
-            .await
-            .unwrap_or_else(|_| Err(NoAnswer(self.answer_timeout).into()))
-    }
 }
 
-fn contention(transaction: &'static str, lost: Stop) -> StoreError {
+fn contention(transaction: &'static str, lost: TxError) -> StoreError {
     match lost {
-        Stop::Database { error, .. } => StoreError::Contention { transaction, cause: Box::new(error) },
-        Stop::Store(error) => error,
+        TxError::Database { error, .. } => StoreError::Contention { transaction, cause: Box::new(error) },
+        TxError::Store(error) => error,
     }
 }
 
@@ -99,46 +116,46 @@ mod tests {
     use super::*;
     use crate::DatabaseSettings;
 
-    /// A transaction that raises this error until it was tried `failing` times; what became of it, and the tries.
-    async fn tried(code: &str, failing: u32) -> (Result<u32, StoreError>, u32) {
+    /// Runs a transaction that raises this error in its first `failing` attempts. Returns the result and the attempts.
+    async fn attempts_of(code: &str, failing: u32) -> (Result<u32, StoreError>, u32) {
         let place = TestDatabase::empty_postgres().await.unwrap();
         let database = Database::connect(&DatabaseSettings::at(place.url())).await.unwrap();
         let raise = &format!("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$");
-        let tries = &AtomicU32::new(0);
+        let attempts = &AtomicU32::new(0);
         let done = database
             .in_tx("tried", move |tx| async move {
-                let number = tries.fetch_add(1, Ordering::SeqCst) + 1;
+                let number = attempts.fetch_add(1, Ordering::SeqCst) + 1;
                 if number <= failing {
                     tx.execute_unprepared(raise).await?;
                 }
                 Ok(number)
             })
             .await;
-        (done, tries.load(Ordering::SeqCst))
+        (done, attempts.load(Ordering::SeqCst))
     }
 
     #[tokio::test]
-    async fn a_transaction_that_lost_is_repeated_until_it_wins() {
+    async fn conflicting_transaction_is_repeated() {
         for code in ["40001", "40P01", "55P03"] {
-            let (done, tries) = tried(code, 2).await;
-            assert_eq!((done.unwrap(), tries), (3, 3), "{code}");
+            let (done, attempts) = attempts_of(code, 2).await;
+            assert_eq!((done.unwrap(), attempts), (3, 3), "{code}");
         }
     }
 
     #[tokio::test]
-    async fn the_repeating_has_an_end() {
-        let (done, tries) = tried("40001", u32::MAX).await;
+    async fn a_transaction_that_keeps_conflicting_ends_in_contention() {
+        let (done, attempts) = attempts_of("40001", u32::MAX).await;
         let error = done.unwrap_err();
         assert!(matches!(error, StoreError::Contention { transaction: "tried", .. }), "{error:?}");
-        assert_eq!(tries, TRIES);
+        assert_eq!(attempts, MAX_ATTEMPTS);
     }
 
     #[tokio::test]
     async fn any_other_error_is_not_repeated() {
         let outages = ["57P01", "53300", "25P02", "25P03"].map(|code| (code, true));
         for (code, transient) in [("23514", false), ("22012", false)].into_iter().chain(outages) {
-            let (done, tries) = tried(code, u32::MAX).await;
-            assert_eq!((done.unwrap_err().is_transient(), tries), (transient, 1), "{code}");
+            let (done, attempts) = attempts_of(code, u32::MAX).await;
+            assert_eq!((done.unwrap_err().is_transient(), attempts), (transient, 1), "{code}");
         }
     }
 }

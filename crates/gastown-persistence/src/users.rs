@@ -9,15 +9,15 @@ use crate::entity::{gastown_towns, kilocode_users};
 #[async_trait]
 impl Users for Database {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        let row = self.answer(kilocode_users::Entity::find_by_id(id.as_str()).one(&self.connection)).await?;
+        let row = self.read(kilocode_users::Entity::find_by_id(id.as_str()).one(&self.connection)).await?;
         row.map(kilocode_users::Model::into_user).transpose()
     }
 }
 
 #[async_trait]
 impl Readiness for Database {
-    /// Reads the registry rather than pinging: a database without our tables is not ready either.
+    /// Reads the registry instead of pinging, because a database without our tables is not ready.
     async fn ready(&self) -> Result<(), StoreError> {
-        self.answer(gastown_towns::Entity::find().limit(1).one(&self.connection)).await.map(|_| ())
+        self.read(gastown_towns::Entity::find().limit(1).one(&self.connection)).await.map(|_| ())
     }
 }

@@ -1,4 +1,4 @@
-//! The whole catalogue of a migrated database, reviewed against the contract.
+//! The complete catalogue of a migrated database, as a reviewed snapshot.
 
 use crate::database::{catalogue, connect, each_migrated};
 

@@ -26,7 +26,7 @@ async fn several_processes_may_migrate_one_database_at_once() {
 }
 
 #[tokio::test]
-async fn a_pool_that_cuts_its_statements_off_waits_for_whoever_migrates_all_the_same() {
+async fn pool_with_a_statement_timeout_waits_for_another_migration() {
     let database = TestDatabase::empty_postgres().await.unwrap();
     let mut options = ConnectOptions::new(database.url());
     options.statement_timeout(Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! One way to speak to both databases.
+//! Helpers for both databases.
 
 use ephemeral_db::TestDatabase;
 use migration::MigrateError;
@@ -10,12 +10,12 @@ pub(crate) async fn migrate(url: String) -> Result<(), MigrateError> {
     migration::at_url::up(&url).await
 }
 
-/// An empty database of each kind, under its name.
+/// Returns an empty database of each kind with its name.
 pub(crate) async fn each_empty() -> [(&'static str, TestDatabase); 2] {
     [("postgres", TestDatabase::empty_postgres().await.unwrap()), ("sqlite", TestDatabase::empty_sqlite().unwrap())]
 }
 
-/// A migrated database of each kind, under its name.
+/// Returns a migrated database of each kind with its name.
 pub(crate) async fn each_migrated() -> [(&'static str, TestDatabase); 2] {
     [
         ("postgres", TestDatabase::postgres(migrate).await.unwrap()),
@@ -31,13 +31,13 @@ pub(crate) async fn execute(db: &DatabaseConnection, sql: &str) -> Result<ExecRe
     db.execute_unprepared(sql).await
 }
 
-/// The rows of a query whose first column is text.
+/// Returns the first column of a query's rows as text.
 pub(crate) async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
-/// All of the schema, as text, in a stable order.
+/// Returns the complete schema as text, in a stable order.
 pub(crate) async fn catalogue(db: &DatabaseConnection) -> String {
     let parts: &[(&str, &str)] = match db.get_database_backend() {
         DbBackend::Postgres => {

@@ -4,7 +4,7 @@ const HOSTS_OWN: &str = "CREATE TABLE kilocode_users (
     id text NOT NULL PRIMARY KEY, email text NOT NULL, api_token_pepper text, is_admin boolean DEFAULT false)";
 
 #[tokio::test]
-async fn the_hosts_users_stay_untouched_through_up_and_down() {
+async fn host_users_are_unchanged_by_up_and_down() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         execute(&db, HOSTS_OWN).await.unwrap();

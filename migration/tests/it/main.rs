@@ -1,4 +1,4 @@
-//! The schema on real databases: what it is, how it comes and goes, and what it forbids.
+//! The schema on real databases: its content, its migrations and its constraints.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod catalogue;

@@ -1,10 +1,10 @@
-//! What the schema forbids and what it fills in, tried with plain statements.
+//! Constraints and defaults of the schema, tested with plain statements.
 
 use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 
 use crate::database::{connect, each_migrated, execute, texts};
 
-/// Ids are text here: SQLite compares what it is given, Postgres reads a UUID.
+/// Ids are text. SQLite compares them as given, and Postgres parses them as UUIDs.
 const TOWN: &str = "00000000-0000-4000-8000-000000000001";
 const OTHER: &str = "00000000-0000-4000-8000-000000000002";
 const NOW: &str = "2026-11-23T08:50:02.5+00:00";
@@ -36,7 +36,7 @@ fn event(id: &str, actor: &str, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_the_listed_statuses_kinds_and_marks_are_taken() {
+async fn unknown_statuses_kinds_and_marks_are_refused() {
     for (name, database) in each_migrated().await {
         let db = connect(database.url()).await;
         with_user(&db).await;
@@ -73,7 +73,7 @@ async fn only_the_listed_statuses_kinds_and_marks_are_taken() {
 }
 
 #[tokio::test]
-async fn a_name_is_free_again_once_its_town_is_destroyed_and_a_sandbox_id_never_twice() {
+async fn name_is_free_after_a_destroy_and_sandbox_ids_stay_unique() {
     for (name, database) in each_migrated().await {
         let db = connect(database.url()).await;
         with_user(&db).await;
@@ -90,13 +90,13 @@ async fn a_name_is_free_again_once_its_town_is_destroyed_and_a_sandbox_id_never_
 }
 
 #[tokio::test]
-async fn a_user_cannot_vanish_while_even_a_destroyed_town_points_at_it() {
+async fn user_cannot_be_deleted_while_a_town_refers_to_it() {
     for (name, database) in each_migrated().await {
         let db = connect(database.url()).await;
         with_user(&db).await;
         assert!(execute(&db, &town(TOWN, "mill", "s1", "x", "NULL")).await.is_err());
-        let stranger = town(TOWN, "mill", "s1", "running", "NULL").replace("'u1'", "'nobody'");
-        assert!(execute(&db, &stranger).await.is_err(), "{name}: town of nobody");
+        let stranger = town(TOWN, "mill", "s1", "running", "NULL").replace("'u1'", "'unknown'");
+        assert!(execute(&db, &stranger).await.is_err(), "{name}: town of an unknown user");
         execute(&db, &town(TOWN, "mill", "s1", "destroyed", &format!("'{NOW}'"))).await.unwrap();
         assert!(execute(&db, "DELETE FROM kilocode_users").await.is_err(), "{name}");
         assert!(execute(&db, "UPDATE kilocode_users SET id = 'u2'").await.is_err(), "{name}");
@@ -121,7 +121,7 @@ async fn an_idempotency_key_is_unique_among_those_of_its_actor() {
 }
 
 #[tokio::test]
-async fn an_operation_has_no_time_beyond_the_calendar() {
+async fn infinite_times_of_operations_are_refused() {
     let [(_, postgres), _] = each_migrated().await;
     let db = connect(postgres.url()).await;
     with_user(&db).await;
@@ -138,7 +138,7 @@ async fn an_operation_has_no_time_beyond_the_calendar() {
 }
 
 #[tokio::test]
-async fn one_operation_per_town_and_defaults_as_promised() {
+async fn towns_have_one_operation_and_columns_have_their_defaults() {
     for (name, database) in each_migrated().await {
         let db = connect(database.url()).await;
         with_user(&db).await;

@@ -3,7 +3,7 @@ use migration::{at_url, status};
 use crate::database::{catalogue, connect, each_empty, execute, texts};
 
 #[tokio::test]
-async fn up_down_and_up_again_end_where_the_first_up_ended() {
+async fn up_down_up_restores_the_schema() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
@@ -20,7 +20,7 @@ async fn up_down_and_up_again_end_where_the_first_up_ended() {
 }
 
 #[tokio::test]
-async fn each_migration_can_be_taken_back_alone() {
+async fn each_migration_can_be_reverted() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_failing_migration_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn status_tells_what_is_applied_and_writes_nothing() {
+async fn status_reports_applied_migrations_and_writes_nothing() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         assert!(at_url::status(database.url()).await.unwrap().iter().all(|m| !m.applied), "{name}");
@@ -59,7 +59,7 @@ async fn status_tells_what_is_applied_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn asking_about_a_database_that_is_not_there_makes_none() {
+async fn status_of_a_missing_database_does_not_create_it() {
     let [(_, postgres), (_, sqlite)] = each_empty().await;
     let file = sqlite.url().strip_prefix("sqlite://").unwrap().split('?').next().unwrap().to_owned() + "x";
     let absent = postgres.url().replace("/gastown_test_", "/gastown_absent_");
@@ -75,7 +75,7 @@ async fn asking_about_a_database_that_is_not_there_makes_none() {
 }
 
 #[tokio::test]
-async fn what_was_known_of_a_towns_health_stays_through_new_columns_and_back() {
+async fn health_survives_the_drift_columns_up_and_down() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
@@ -99,7 +99,7 @@ async fn what_was_known_of_a_towns_health_stays_through_new_columns_and_back() {
 }
 
 #[tokio::test]
-async fn rows_that_are_there_stay_whatever_is_forbidden_from_now_on() {
+async fn existing_rows_survive_new_checks() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
@@ -125,7 +125,7 @@ async fn rows_that_are_there_stay_whatever_is_forbidden_from_now_on() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_kind_of_database_is_refused_without_being_repeated() {
+async fn unknown_database_url_is_refused_without_showing_it() {
     let error = at_url::up("mysql://root:canary@localhost/db").await.unwrap_err();
     assert!(matches!(error, migration::MigrateError::UnknownDatabase));
     assert!(!format!("{error:?} {error}").contains("canary"));

@@ -1,9 +1,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
 
 use super::cuts::{CommitCuts, Cut};
-use super::wire::Framer;
+use super::wire::{FLUSH, Framer, SYNC};
 
 /// The size of a read, and so the maximum that is buffered in either direction.
 const CHUNK: usize = 16 * 1024;
@@ -12,6 +13,8 @@ const CHUNK: usize = 16 * 1024;
 struct Connection<'a> {
     cuts: &'a CommitCuts,
     state: Mutex<ConnectionState>,
+    /// Notified when the server has executed a held statement.
+    executed: Notify,
 }
 
 /// The state of the connection that both directions share.
@@ -23,6 +26,21 @@ struct ConnectionState {
     pending_cut: Option<Cut>,
     /// Set once nothing is forwarded any more.
     is_silent: bool,
+    /// Set while the client has a transaction.
+    in_transaction: bool,
+    batch: Batch,
+}
+
+/// The client's messages since its last sync.
+#[derive(Default, PartialEq, Eq)]
+enum Batch {
+    /// No statement is executed.
+    #[default]
+    Prepares,
+    /// A statement is executed.
+    Executes,
+    /// The sync is held until the statement has been executed.
+    Held,
 }
 
 /// Forwards messages in both directions until either side ends or a commit is cut. Drops both connections at the end.
@@ -33,7 +51,7 @@ where
 {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = tokio::io::split(server);
-    let connection = Connection { cuts, state: Mutex::default() };
+    let connection = Connection { cuts, state: Mutex::default(), executed: Notify::new() };
     // Both ends notice a broken connection, so the error is ignored. The end of one direction ends the other.
     let _result = tokio::select! {
         result = connection.forward_requests(from_client, to_server) => result,
@@ -54,6 +72,19 @@ impl Connection<'_> {
             while let Some(message) = framer.next(&mut input, &mut output) {
                 if message.is_commit_request() && self.cuts_request() {
                     return Ok(());
+                }
+                if message.is_execute() {
+                    self.state().batch = Batch::Executes;
+                }
+                if message.is_sync() && self.holds_sync() {
+                    output.truncate(output.len() - SYNC.len());
+                    output.extend(FLUSH);
+                    server.write_all(&output).await?;
+                    self.executed.notified().await;
+                    if self.cuts_request() {
+                        return Ok(());
+                    }
+                    output = SYNC.to_vec();
                 }
             }
             if read == 0 {
@@ -78,7 +109,11 @@ impl Connection<'_> {
                 if message.is_error() {
                     self.state().pending_cut = None;
                 }
-                match message.command_tag().and_then(|tag| self.complete_statement(tag)) {
+                let cut = message.command_tag().and_then(|tag| self.complete_statement(tag));
+                if message.ends_execution() {
+                    self.release_sync();
+                }
+                match cut.or_else(|| self.complete_batch(message.ready_outside_transaction()?)) {
                     Some(Cut::Silence) => return std::future::pending().await,
                     Some(Cut::Request | Cut::Answer) => return Ok(()),
                     None => {}
@@ -111,18 +146,47 @@ impl Connection<'_> {
             "BEGIN" => state.has_written = false,
             // It also answers the commit of a transaction that has failed before.
             "ROLLBACK" => *state = ConnectionState::default(),
-            "COMMIT" => {
-                state.has_written = false;
-                let cut = state.pending_cut.take();
-                if cut.is_some() {
-                    state.is_silent = true;
-                    self.cuts.record_cut();
-                }
-                return cut;
-            }
+            "COMMIT" => return self.committed(&mut state),
             _ => state.has_written |= changes_rows(tag),
         }
         None
+    }
+
+    /// Handles the end of a batch and returns the cut for the answer to a statement outside of a transaction.
+    fn complete_batch(&self, is_outside_transaction: bool) -> Option<Cut> {
+        let mut state = self.state();
+        state.in_transaction = !is_outside_transaction;
+        if is_outside_transaction { self.committed(&mut state) } else { None }
+    }
+
+    /// Returns the cut for the answer to a commit that the server has made.
+    fn committed(&self, state: &mut ConnectionState) -> Option<Cut> {
+        state.has_written = false;
+        let cut = state.pending_cut.take();
+        if cut.is_some() {
+            state.is_silent = true;
+            self.cuts.record_cut();
+        }
+        cut
+    }
+
+    /// Returns true if a sync commits a statement outside of a transaction.
+    ///
+    /// It must be held until the statement has been executed, because only then it is known whether it changed a row.
+    fn holds_sync(&self) -> bool {
+        let mut state = self.state();
+        let holds = state.batch == Batch::Executes && !state.in_transaction;
+        state.batch = if holds { Batch::Held } else { Batch::Prepares };
+        holds
+    }
+
+    /// Releases a held sync after the execution of its statement.
+    fn release_sync(&self) {
+        let mut state = self.state();
+        if state.batch == Batch::Held {
+            state.batch = Batch::Prepares;
+            self.executed.notify_one();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, ConnectionState> {

@@ -2,13 +2,19 @@
 //!
 //! A message has a type byte, four bytes of length, and a body. The length includes itself and not the type.
 
-/// The maximum length of a message that [`Framer`] returns. `COMMIT` and command tags are far shorter.
+/// The maximum length of a message that [`Framer`] returns completely. `COMMIT` and command tags are far shorter.
 const MAX_LENGTH: usize = 64;
+
+/// Ends a batch of messages.
+pub(super) const SYNC: [u8; 5] = [b'S', 0, 0, 0, 4];
+
+/// Requests the answers so far, without ending the batch.
+pub(super) const FLUSH: [u8; 5] = [b'H', 0, 0, 0, 4];
 
 /// The length of the type byte and the length field.
 const HEADER: usize = 5;
 
-/// A complete short message.
+/// A short message, or the beginning of a long one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message(Vec<u8>);
 
@@ -26,6 +32,26 @@ impl Message {
     /// Returns true for the error answer of a server.
     pub(super) fn is_error(&self) -> bool {
         self.0[0] == b'E'
+    }
+
+    /// Returns true if a client executes a prepared statement.
+    pub(super) fn is_execute(&self) -> bool {
+        self.0[0] == b'E'
+    }
+
+    /// Returns true for the end of a client's batch. It commits a statement outside of a transaction.
+    pub(super) fn is_sync(&self) -> bool {
+        self.0 == SYNC
+    }
+
+    /// Returns true if a server has completed, suspended, skipped or refused a statement.
+    pub(super) fn ends_execution(&self) -> bool {
+        matches!(self.0[0], b'C' | b's' | b'I' | b'E')
+    }
+
+    /// Returns whether a server that is ready for the next batch is outside of a transaction.
+    pub(super) fn ready_outside_transaction(&self) -> Option<bool> {
+        (self.0[0] == b'Z').then(|| self.0.last() == Some(&b'I'))
     }
 
     /// Returns the only text in the body.
@@ -56,7 +82,8 @@ impl Framer {
         Self { expects_type: true, buffered: Vec::new(), remaining: 0 }
     }
 
-    /// Consumes `input` up to the end of the next short message. Appends the bytes to forward to `output`.
+    /// Consumes `input` up to the end of the next short message, or [`MAX_LENGTH`] bytes of the next long one. Appends the
+    /// bytes to forward to `output`.
     ///
     /// Returns `None` if the input ends before that.
     pub(super) fn next(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> Option<Message> {
@@ -78,7 +105,7 @@ impl Framer {
         *input = rest;
     }
 
-    /// Buffers a byte. Returns the message if it is complete and short.
+    /// Buffers a byte. Returns the message, or its beginning, once enough of it is buffered.
     fn next_byte(&mut self, input: &mut &[u8], output: &mut Vec<u8>) -> Option<Message> {
         let (byte, rest) = input.split_at(1);
         self.buffered.extend_from_slice(byte);
@@ -88,7 +115,7 @@ impl Framer {
         let message = Message(std::mem::take(&mut self.buffered));
         self.remaining = length - message.0.len();
         let had_type = std::mem::replace(&mut self.expects_type, true);
-        (had_type && self.remaining == 0).then_some(message)
+        had_type.then_some(message)
     }
 
     /// Returns the total length of the current message, once its length field is complete.
@@ -129,7 +156,7 @@ mod tests {
         for piece in 1..=bytes.len() {
             let (found, output) = feed(Framer::of_client(), &bytes, piece);
             let commits: Vec<_> = found.iter().map(Message::is_commit_request).collect();
-            assert_eq!(commits, [false, true, false], "pieces of {piece}");
+            assert_eq!(commits, [false, false, true, false], "pieces of {piece}");
             assert_eq!(output, bytes, "pieces of {piece}");
         }
     }
@@ -141,7 +168,7 @@ mod tests {
         let (found, output) = feed(Framer::of_server(), &bytes, 7);
         assert_eq!(
             found.iter().map(Message::command_tag).collect::<Vec<_>>(),
-            [Some("INSERT 0 1"), Some("COMMIT"), None]
+            [Some("INSERT 0 1"), None, Some("COMMIT"), None]
         );
         assert_eq!(output, bytes);
     }

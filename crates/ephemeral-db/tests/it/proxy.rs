@@ -54,6 +54,27 @@ async fn cut_request_is_rolled_back_and_cut_answer_is_committed() {
 }
 
 #[tokio::test]
+async fn statement_outside_of_a_transaction_is_a_commit() {
+    let mut bench = Bench::new().await;
+    let insert = async |bench: &Bench, id: i32| {
+        sqlx::query("INSERT INTO boxes VALUES ($1) RETURNING id").bind(id).fetch_all(&bench.pool).await
+    };
+    for (cut, id, want) in [(Cut::Request, 1, vec![]), (Cut::Answer, 2, vec![2])] {
+        bench.proxy.cut_nth_commit(1, cut);
+        let error = insert(&bench, id).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::Io(_)), "{cut:?}: {error:?}");
+        assert_eq!(bench.boxes().await, want, "{cut:?}");
+    }
+    insert(&bench, 3).await.unwrap();
+    // A refused statement and one that changes nothing are not commits.
+    bench.proxy.cut_nth_commit(1, Cut::Answer);
+    assert!(matches!(insert(&bench, 3).await.unwrap_err(), sqlx::Error::Database(_)));
+    sqlx::query("UPDATE boxes SET id = 4 WHERE id = $1").bind(7).execute(&bench.pool).await.unwrap();
+    assert_eq!(bench.boxes().await, [2, 3]);
+    assert_eq!((bench.proxy.commits(), bench.proxy.cuts()), (3, 2));
+}
+
+#[tokio::test]
 async fn silence_keeps_the_client_waiting() {
     let mut bench = Bench::new().await;
     bench.proxy.cut_nth_commit(1, Cut::Silence);

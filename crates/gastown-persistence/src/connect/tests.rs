@@ -1,4 +1,4 @@
-//! What a pool asks of its database.
+//! The settings of pools and sessions.
 
 use ephemeral_db::TestDatabase;
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
@@ -22,20 +22,20 @@ async fn neither_settings_nor_errors_show_the_password() {
     }
 }
 
-/// A pool of one connection that waits so long for answers.
+/// Returns a pool of one connection with this answer timeout.
 async fn pool_of_one(url: &str, answer_timeout: Duration) -> Database {
     let settings = DatabaseSettings { max_connections: 1, answer_timeout, ..DatabaseSettings::at(url) };
     Database::connect(&settings).await.unwrap()
 }
 
-async fn word(database: &Database, query: &str) -> String {
+async fn text(database: &Database, query: &str) -> String {
     let statement = Statement::from_string(database.connection.get_database_backend(), query);
     let row = database.connection.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index(0).unwrap()
 }
 
 #[tokio::test]
-async fn a_session_holds_to_what_we_rely_on_whatever_the_server_is_set_to() {
+async fn session_settings_override_those_of_the_server() {
     let place = TestDatabase::empty_postgres().await.unwrap();
     let lax = "DO $$ BEGIN \
         EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); \
@@ -49,12 +49,12 @@ async fn a_session_holds_to_what_we_rely_on_whatever_the_server_is_set_to() {
         ("idle_in_transaction_session_timeout", "5s"),
         ("lock_timeout", "5s"),
     ] {
-        assert_eq!(word(&database, &format!("SHOW {setting}")).await, wanted, "{setting}");
+        assert_eq!(text(&database, &format!("SHOW {setting}")).await, wanted, "{setting}");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_freezes_in_a_transaction_gives_its_locks_up_and_finds_a_new_connection() {
+async fn client_that_freezes_in_a_transaction_loses_its_locks_and_reconnects() {
     let place = TestDatabase::empty_postgres().await.unwrap();
     let frozen = pool_of_one(place.url(), Duration::from_millis(300)).await;
     let other = pool_of_one(place.url(), Duration::from_secs(30)).await;
@@ -64,20 +64,20 @@ async fn a_client_that_freezes_in_a_transaction_gives_its_locks_up_and_finds_a_n
     let lock = "SELECT id::text FROM things FOR UPDATE";
     let held = frozen.connection.begin().await.unwrap();
     held.execute_unprepared(lock).await.unwrap();
-    // Its own wait for a lock is longer than the frozen one may hold it.
-    assert_eq!(word(&other, lock).await, "1");
+    // Its lock timeout is longer than the frozen client can hold the lock.
+    assert_eq!(text(&other, lock).await, "1");
 
     let error = crate::error::store_error(held.execute_unprepared(lock).await.unwrap_err());
     assert!(matches!(error, gastown_domain::ports::StoreError::Unavailable { .. }), "{error:?}");
     drop(held);
-    assert_eq!(word(&frozen, lock).await, "1");
+    assert_eq!(text(&frozen, lock).await, "1");
 }
 
 #[tokio::test]
-async fn a_file_keeps_what_was_committed_also_when_the_power_fails() {
+async fn sqlite_file_uses_wal_and_full_synchronous_mode() {
     let place = TestDatabase::empty_sqlite().unwrap();
     let database = pool_of_one(place.url(), Duration::from_secs(5)).await;
-    assert_eq!(word(&database, "SELECT journal_mode FROM pragma_journal_mode").await, "wal");
+    assert_eq!(text(&database, "SELECT journal_mode FROM pragma_journal_mode").await, "wal");
     let full = "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous";
-    assert_eq!(word(&database, full).await, "2");
+    assert_eq!(text(&database, full).await, "2");
 }

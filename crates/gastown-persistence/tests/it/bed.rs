@@ -1,4 +1,4 @@
-//! A database of its own for each test, and the smallest valid values to put into it.
+//! A database for each test, and minimal valid values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use uuid::Uuid;
 
-/// Runs each of these tests on both databases.
+/// Defines each of these tests once for each database.
 macro_rules! on_both {
     ($($test:ident,)+) => {
         mod on_postgres {
@@ -36,13 +36,13 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// Long enough for every test.
+/// A lease that outlasts every test.
 pub(crate) const LEASE: Duration = Duration::from_secs(3600);
 
 /// A migrated database with the users alice and bob.
 pub(crate) struct Bed {
     pub(crate) database: Database,
-    /// Another way in, to look and to tamper.
+    /// A second connection, to inspect and change rows.
     pub(crate) raw: DatabaseConnection,
     pub(crate) place: TestDatabase,
 }
@@ -68,7 +68,7 @@ impl Bed {
         bed
     }
 
-    /// The same database through a pool of these settings.
+    /// Opens the same database with other settings.
     pub(crate) async fn again(&self, change: impl FnOnce(&mut DatabaseSettings)) -> Database {
         let mut settings = DatabaseSettings::at(self.place.url());
         change(&mut settings);
@@ -79,7 +79,7 @@ impl Bed {
         self.raw.execute_unprepared(statement).await.unwrap();
     }
 
-    /// The first column of the first row of a query, a number.
+    /// Returns the number in the first column of a query's first row.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let statement = Statement::from_string(self.raw.get_database_backend(), query);
         let row = self.raw.query_one_raw(statement).await.unwrap().unwrap();
@@ -92,7 +92,7 @@ impl Bed {
         self.database.load(create.town.id).await.unwrap().unwrap()
     }
 
-    /// A town whose create has ended well.
+    /// Creates a town and ends its create successfully.
     pub(crate) async fn running(&self, owner: &str, name: &str) -> Town {
         let town = self.create(owner, name).await;
         let operation = self.claimed(town.id, "setup").await;
@@ -109,26 +109,26 @@ impl Bed {
         self.claim(town, who).await.unwrap()
     }
 
-    /// Claims what is due, and says of which towns.
+    /// Claims due operations and returns their towns.
     pub(crate) async fn claim_due(&self, who: &str, limit: u32) -> Vec<TownId> {
         let claimed = self.database.claim_due(&worker(who), LEASE, limit).await.unwrap();
         claimed.into_iter().map(|operation| operation.town).collect()
     }
 
     pub(crate) async fn request(&self, town: &Town, kind: OperationKind) -> Requested {
-        self.database.request(&wish(town, kind)).await.unwrap()
+        self.database.request(&request(town, kind)).await.unwrap()
     }
 
-    /// Soft-deletes a town as a destroy would, and ends it.
-    pub(crate) async fn hide(&self, town: &Town) {
+    /// Soft-deletes a town by a destroy that ends.
+    pub(crate) async fn destroy(&self, town: &Town) {
         self.request(town, OperationKind::Destroy).await;
         let destroy = self.claimed(town.id, "driver").await;
         let change = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
         self.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
     }
 
-    /// Makes every lease run out, as time would.
-    pub(crate) async fn let_leases_run_out(&self) {
+    /// Expires all leases.
+    pub(crate) async fn expire_leases(&self) {
         self.sql("UPDATE gastown_operations SET lease_expires_at = '2000-01-01T00:00:00+00:00'").await;
     }
 }
@@ -138,7 +138,7 @@ pub(crate) fn fresh_uuid() -> Uuid {
     Uuid::from_u64_pair(0x0190_a1b2_c3d4_7e5f, 0x8a9b_0000_0000_0000 + LAST.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Some fixed time, with microseconds.
+/// A fixed time with microseconds.
 pub(crate) fn noon() -> DateTime<Utc> {
     "2026-11-23T12:00:00.123456Z".parse().unwrap()
 }
@@ -163,10 +163,10 @@ pub(crate) fn new_town(owner: &str, name: &str) -> NewTown {
     }
 }
 
-/// Patient enough for every test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// An operation timeout that outlasts every test.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A request for this town, without a key and with no limit in its way.
+/// Returns a create request without a key or a limit.
 pub(crate) fn create_of(town: NewTown) -> NewCreate {
     let operation = NewOperation {
         id: OperationId::new(fresh_uuid()),
@@ -174,12 +174,12 @@ pub(crate) fn create_of(town: NewTown) -> NewCreate {
         kind: OperationKind::Create,
         requested_by: town.owner.clone(),
         at: town.created_at,
-        timeout: Some(PATIENCE),
+        timeout: Some(TIMEOUT),
     };
     NewCreate { town, operation, keyed: None, max_towns: u32::MAX }
 }
 
-/// The same with an idempotency key.
+/// Adds an idempotency key to a create request.
 pub(crate) fn keyed(create: NewCreate, key: &str) -> NewCreate {
     let key: IdempotencyKey = key.parse().unwrap();
     let NewTown { name, config, region, .. } = create.town.clone();
@@ -187,15 +187,15 @@ pub(crate) fn keyed(create: NewCreate, key: &str) -> NewCreate {
     NewCreate { keyed: Some(KeyedRequest { key, fingerprint: request.fingerprint() }), ..create }
 }
 
-/// The owner's wish for a town.
-pub(crate) fn wish(town: &Town, kind: OperationKind) -> NewOperation {
+/// Returns a request by the town's owner.
+pub(crate) fn request(town: &Town, kind: OperationKind) -> NewOperation {
     NewOperation {
         id: OperationId::new(fresh_uuid()),
         town: town.id,
         kind,
         requested_by: town.owner.clone(),
         at: noon(),
-        timeout: Some(PATIENCE),
+        timeout: Some(TIMEOUT),
     }
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn rig(town: TownId, name: &str) -> Rig {
     }
 }
 
-/// What a driver writes after a step that went well.
+/// Returns the update after a successful step.
 pub(crate) fn record(step: StepName) -> OperationUpdate {
     OperationUpdate {
         kind: OperationKind::Create,

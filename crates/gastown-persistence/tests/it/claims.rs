@@ -7,18 +7,18 @@ use gastown_domain::{Failure, OperationKind, StepName, TownId};
 use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, on_both, record, worker};
 
 on_both! {
-    of_two_workers_one_gets_the_operation,
+    one_of_two_workers_claims_the_operation,
     each_of_many_operations_is_claimed_once,
-    a_claim_raises_the_fence_and_holds_against_its_own_worker_too,
-    an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing,
-    a_lease_that_ran_out_and_was_not_taken_over_still_counts,
-    a_record_prolongs_the_lease,
-    what_is_not_due_is_neither_listed_nor_claimed,
+    claim_raises_the_fence_and_excludes_its_own_worker,
+    expired_lease_is_taken_over_and_the_old_holder_writes_nothing,
+    expired_lease_can_be_renewed_until_it_is_taken_over,
+    record_renews_the_lease,
+    operation_that_is_not_due_is_not_claimed,
     a_released_claim_is_free,
-    nothing_in_flight_is_nothing_to_claim,
+    claim_without_an_operation_returns_none,
 }
 
-async fn of_two_workers_one_gets_the_operation(bed: Bed) {
+async fn one_of_two_workers_claims_the_operation(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let (one, two) = (worker("one"), worker("two"));
     let (first, second) =
@@ -47,21 +47,21 @@ async fn each_of_many_operations_is_claimed_once(bed: Bed) {
     assert_eq!(bed.claim_due("late", 100).await, []);
 }
 
-async fn a_claim_raises_the_fence_and_holds_against_its_own_worker_too(bed: Bed) {
+async fn claim_raises_the_fence_and_excludes_its_own_worker(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let first = bed.claimed(town.id, "one").await;
     assert_eq!(bed.claim(town.id, "one").await, None);
     bed.database.renew(first.fence(), LEASE).await.unwrap();
-    bed.let_leases_run_out().await;
+    bed.expire_leases().await;
     let second = bed.claimed(town.id, "one").await;
     assert_eq!((first.fence, second.fence), (1, 2));
     assert!(is_fenced(&bed.database.renew(first.fence(), LEASE).await));
 }
 
-async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_writes_nothing(bed: Bed) {
+async fn expired_lease_is_taken_over_and_the_old_holder_writes_nothing(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let old = bed.claimed(town.id, "one").await;
-    bed.let_leases_run_out().await;
+    bed.expire_leases().await;
     let new = bed.database.claim_due(&worker("two"), LEASE, 10).await.unwrap().remove(0);
     let before = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
 
@@ -79,24 +79,24 @@ async fn an_operation_that_ran_out_of_lease_is_taken_over_and_its_old_driver_wri
     bed.database.record(new.fence(), &late).await.unwrap();
 }
 
-async fn a_lease_that_ran_out_and_was_not_taken_over_still_counts(bed: Bed) {
+async fn expired_lease_can_be_renewed_until_it_is_taken_over(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    bed.let_leases_run_out().await;
+    bed.expire_leases().await;
     bed.database.renew(claim.fence(), LEASE).await.unwrap();
     assert!(bed.claim(town.id, "two").await.is_none());
 }
 
-async fn a_record_prolongs_the_lease(bed: Bed) {
+async fn record_renews_the_lease(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
-    bed.let_leases_run_out().await;
+    bed.expire_leases().await;
     bed.database.record(claim.fence(), &record(StepName::CreateVolume)).await.unwrap();
     assert!(bed.claim(town.id, "two").await.is_none());
     assert_eq!(bed.claim_due("two", 10).await, []);
 }
 
-async fn what_is_not_due_is_neither_listed_nor_claimed(bed: Bed) {
+async fn operation_that_is_not_due_is_not_claimed(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut waiting = record(StepName::CreateVolume);
@@ -116,7 +116,7 @@ async fn a_released_claim_is_free(bed: Bed) {
     assert!(is_fenced(&bed.database.release(claim.fence()).await));
 }
 
-async fn nothing_in_flight_is_nothing_to_claim(bed: Bed) {
+async fn claim_without_an_operation_returns_none(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     assert_eq!(bed.claim(town.id, "one").await, None);
     assert_eq!(bed.claim(TownId::new(fresh_uuid()), "one").await, None);

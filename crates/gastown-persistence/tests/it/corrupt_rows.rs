@@ -1,16 +1,18 @@
-//! Other services write to these tables: a row that breaks a rule is named and costs nobody else.
+//! Rows of other services that break a rule. They are named and do not affect other rows.
 
+use gastown_domain::Recorded;
 use gastown_domain::ports::{Operations as _, Registry, Rigs, StoreError};
 
 use crate::bed::{Bed, on_both, rig, user};
 
 on_both! {
-    a_town_that_cannot_be_read_is_named_and_left_out_of_lists,
-    columns_that_may_be_null_are_not_corrupt_when_they_are,
-    operations_and_rigs_that_cannot_be_read_are_named,
+    unreadable_town_is_named_and_left_out_of_lists,
+    nullable_columns_may_be_null,
+    unreadable_operations_and_rigs_are_named,
+    unknown_steps_and_errors_are_kept_as_text,
 }
 
-/// Which row an error complains about.
+/// Returns the row that an error names.
 fn blamed<T: std::fmt::Debug>(done: Result<T, StoreError>) -> (&'static str, &'static str, String) {
     match done {
         Err(StoreError::CorruptRow { table, column, id, .. }) => (table, column, id),
@@ -18,7 +20,7 @@ fn blamed<T: std::fmt::Debug>(done: Result<T, StoreError>) -> (&'static str, &'s
     }
 }
 
-async fn a_town_that_cannot_be_read_is_named_and_left_out_of_lists(bed: Bed) {
+async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
     let cases = [
         ("town_name", "town_name = 'Bad Name'"),
         ("fly_machine_id", "fly_machine_id = '../x'"),
@@ -41,7 +43,7 @@ async fn a_town_that_cannot_be_read_is_named_and_left_out_of_lists(bed: Bed) {
     }
 }
 
-async fn columns_that_may_be_null_are_not_corrupt_when_they_are(bed: Bed) {
+async fn nullable_columns_may_be_null(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
@@ -52,7 +54,7 @@ async fn columns_that_may_be_null_are_not_corrupt_when_they_are(bed: Bed) {
     assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [app]);
 }
 
-async fn operations_and_rigs_that_cannot_be_read_are_named(bed: Bed) {
+async fn unreadable_operations_and_rigs_are_named(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
@@ -60,13 +62,23 @@ async fn operations_and_rigs_that_cannot_be_read_are_named(bed: Bed) {
     let rig_id = app.id.to_string();
     assert_eq!(blamed(Rigs::find(&bed.database, town.id, app.id).await), ("gastown_rigs", "repo_url", rig_id));
 
-    for (column, damage) in [("attempt", "attempt = -1"), ("step", "step = 'dance'"), ("progress", "progress = '3'")] {
+    for (column, damage) in
+        [("attempt", "attempt = -1"), ("requested_by", "requested_by = 'a b'"), ("progress", "progress = '3'")]
+    {
         bed.sql(&format!("UPDATE gastown_operations SET {damage}")).await;
         let expected = ("gastown_operations", column, town.id.to_string());
         assert_eq!(blamed(bed.database.current(town.id).await), expected);
-        bed.sql("UPDATE gastown_operations SET attempt = 0, step = NULL").await;
+        bed.sql("UPDATE gastown_operations SET attempt = 0, requested_by = 'alice'").await;
     }
     let refused = bed.database.claim(town.id, &crate::bed::worker("one"), crate::bed::LEASE).await;
     assert_eq!(blamed(refused).1, "progress");
-    assert_eq!(bed.number("SELECT fence FROM gastown_operations").await, 0, "a claim that cannot be read is none");
+    assert_eq!(bed.number("SELECT fence FROM gastown_operations").await, 0, "an unreadable operation is not claimed");
+}
+
+async fn unknown_steps_and_errors_are_kept_as_text(bed: Bed) {
+    let town = bed.create("alice", "mill").await;
+    bed.sql("UPDATE gastown_operations SET step = 'dance', last_error = 'too_tired'").await;
+    let operation = bed.claimed(town.id, "one").await;
+    assert_eq!(operation.step, Some(Recorded::Newer("dance".to_owned())));
+    assert_eq!(operation.last_error, Some(Recorded::Newer("too_tired".to_owned())));
 }

@@ -1,4 +1,4 @@
-//! Creates that meet: repeats, races, and as many towns as one may have.
+//! Concurrent and repeated creates, and the limit of towns.
 
 use gastown_domain::OperationKind;
 use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry as _, StoreError};
@@ -7,19 +7,19 @@ use gastown_persistence::Database;
 use crate::bed::{Bed, create_of, keyed, new_town, on_both, rig, user};
 
 on_both! {
-    of_twenty_parallel_creates_of_one_name_one_wins,
-    a_stranger_cannot_have_a_town,
-    first_rigs_of_one_name_are_refused_with_their_town,
-    a_repeat_with_the_same_key_answers_the_same_town_even_destroyed,
-    a_key_stands_for_all_that_was_asked_for,
-    of_a_key_without_a_fingerprint_the_name_is_compared,
-    parallel_repeats_with_one_key_all_answer_one_town,
+    one_of_twenty_parallel_creates_of_one_name_wins,
+    create_by_an_unknown_user_is_refused,
+    create_with_duplicate_rig_names_is_refused,
+    repeat_with_the_same_key_returns_the_same_town_even_if_destroyed,
+    key_with_a_different_request_is_refused,
+    key_without_a_fingerprint_compares_the_name,
+    parallel_repeats_with_one_key_return_one_town,
     parallel_creates_with_one_key_and_different_names_make_one_town,
-    nobody_has_more_towns_than_allowed_by_racing,
-    a_repeat_is_answered_at_the_limit_and_a_destroyed_town_counts_no_more,
+    parallel_creates_do_not_exceed_the_limit,
+    repeat_succeeds_at_the_limit_and_destroyed_towns_do_not_count,
 }
 
-/// Accepts these at once.
+/// Accepts these creates concurrently.
 async fn all_at_once(
     database: &Database,
     creates: impl Iterator<Item = NewCreate>,
@@ -36,7 +36,7 @@ fn inserted(answers: &[Result<AcceptedCreate, StoreError>]) -> usize {
     answers.iter().filter(|answer| matches!(answer, Ok(AcceptedCreate::Inserted))).count()
 }
 
-async fn of_twenty_parallel_creates_of_one_name_one_wins(bed: Bed) {
+async fn one_of_twenty_parallel_creates_of_one_name_wins(bed: Bed) {
     let creates = (0..20).map(|_| create_of(new_town("alice", "mill")));
     let (won, lost): (Vec<_>, Vec<_>) = all_at_once(&bed.database, creates).await.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
@@ -46,12 +46,12 @@ async fn of_twenty_parallel_creates_of_one_name_one_wins(bed: Bed) {
     }
 }
 
-async fn a_stranger_cannot_have_a_town(bed: Bed) {
-    let refused = bed.database.accept_create(&create_of(new_town("nobody", "mill"))).await;
+async fn create_by_an_unknown_user_is_refused(bed: Bed) {
+    let refused = bed.database.accept_create(&create_of(new_town("unknown", "mill"))).await;
     assert!(matches!(refused, Err(StoreError::UserUnknown)), "{refused:?}");
 }
 
-async fn first_rigs_of_one_name_are_refused_with_their_town(bed: Bed) {
+async fn create_with_duplicate_rig_names_is_refused(bed: Bed) {
     let mut create = create_of(new_town("alice", "mill"));
     create.town.rigs = vec![rig(create.town.id, "App"), rig(create.town.id, "aPP")];
     let refused = bed.database.accept_create(&create).await;
@@ -59,7 +59,7 @@ async fn first_rigs_of_one_name_are_refused_with_their_town(bed: Bed) {
     assert_eq!(bed.database.load(create.town.id).await.unwrap(), None);
 }
 
-async fn a_repeat_with_the_same_key_answers_the_same_town_even_destroyed(bed: Bed) {
+async fn repeat_with_the_same_key_returns_the_same_town_even_if_destroyed(bed: Bed) {
     let ask = |owner: &str, name: &str| keyed(create_of(new_town(owner, name)), "k1");
     let first = ask("alice", "mill");
     bed.database.accept_create(&first).await.unwrap();
@@ -70,11 +70,11 @@ async fn a_repeat_with_the_same_key_answers_the_same_town_even_destroyed(bed: Be
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
     assert_eq!(bed.database.accept_create(&ask("bob", "mill")).await.unwrap(), AcceptedCreate::Inserted);
 
-    bed.hide(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
+    bed.destroy(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
     assert_eq!(bed.database.accept_create(&ask("alice", "mill")).await.unwrap(), known);
 }
 
-async fn a_key_stands_for_all_that_was_asked_for(bed: Bed) {
+async fn key_with_a_different_request_is_refused(bed: Bed) {
     let first = keyed(create_of(new_town("alice", "mill")), "k1");
     bed.database.accept_create(&first).await.unwrap();
     let mut elsewhere = new_town("alice", "mill");
@@ -88,7 +88,7 @@ async fn a_key_stands_for_all_that_was_asked_for(bed: Bed) {
     assert_eq!(bed.number("SELECT count(*) FROM gastown_towns").await, 1);
 }
 
-async fn of_a_key_without_a_fingerprint_the_name_is_compared(bed: Bed) {
+async fn key_without_a_fingerprint_compares_the_name(bed: Bed) {
     let first = keyed(create_of(new_town("alice", "mill")), "k1");
     bed.database.accept_create(&first).await.unwrap();
     bed.sql("UPDATE gastown_town_events SET detail = NULL").await;
@@ -100,7 +100,7 @@ async fn of_a_key_without_a_fingerprint_the_name_is_compared(bed: Bed) {
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
 }
 
-async fn parallel_repeats_with_one_key_all_answer_one_town(bed: Bed) {
+async fn parallel_repeats_with_one_key_return_one_town(bed: Bed) {
     let creates = (0..10).map(|_| keyed(create_of(new_town("alice", "mill")), "k1"));
     let answers = all_at_once(&bed.database, creates).await;
     assert_eq!(inserted(&answers), 1);
@@ -119,9 +119,9 @@ async fn parallel_creates_with_one_key_and_different_names_make_one_town(bed: Be
     assert_eq!(bed.number("SELECT count(*) FROM gastown_towns").await, 1);
 }
 
-async fn nobody_has_more_towns_than_allowed_by_racing(bed: Bed) {
+async fn parallel_creates_do_not_exceed_the_limit(bed: Bed) {
     let limited = |owner, number| NewCreate { max_towns: 3, ..create_of(new_town(owner, &format!("mill-{number}"))) };
-    // Bob's are others': they are in nobody's way.
+    // Bob's towns do not count for alice.
     let creates = (0..20).map(|number| limited("alice", number)).chain((0..2).map(|number| limited("bob", number)));
     let (won, lost): (Vec<_>, Vec<_>) = all_at_once(&bed.database, creates).await.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (3 + 2, 17));
@@ -129,7 +129,7 @@ async fn nobody_has_more_towns_than_allowed_by_racing(bed: Bed) {
     assert_eq!(bed.number("SELECT count(*) FROM gastown_towns WHERE user_id = 'alice'").await, 3);
 }
 
-async fn a_repeat_is_answered_at_the_limit_and_a_destroyed_town_counts_no_more(bed: Bed) {
+async fn repeat_succeeds_at_the_limit_and_destroyed_towns_do_not_count(bed: Bed) {
     let ask = |name| NewCreate { max_towns: 1, ..create_of(new_town("alice", name)) };
     let first = keyed(ask("mill"), "k1");
     bed.database.accept_create(&first).await.unwrap();
@@ -138,6 +138,6 @@ async fn a_repeat_is_answered_at_the_limit_and_a_destroyed_town_counts_no_more(b
     let refused = bed.database.accept_create(&keyed(ask("forge"), "k2")).await;
     assert!(matches!(refused, Err(StoreError::TooManyTowns { limit: 1 })), "{refused:?}");
 
-    bed.hide(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
+    bed.destroy(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
     assert_eq!(bed.database.accept_create(&keyed(ask("forge"), "k2")).await.unwrap(), AcceptedCreate::Inserted);
 }

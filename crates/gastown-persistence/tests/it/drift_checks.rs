@@ -1,4 +1,4 @@
-//! Looks at settled towns: who takes which, and what may be written of what was seen.
+//! Drift checks: the towns that are due, and the results that may be recorded.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::bed::{Bed, noon, on_both, record};
 
 on_both! {
     settled_towns_are_taken_the_longest_unseen_first,
-    what_was_looked_at_is_not_taken_again_for_a_while,
-    replicas_share_the_looks,
-    what_cannot_be_read_is_passed_over_and_keeps_nobody_waiting,
-    a_finding_is_written_whole,
-    only_news_is_written_down,
-    a_town_that_was_taken_again_is_the_later_lookers,
-    a_town_that_was_operated_on_since_is_left_alone,
-    an_operation_leaves_a_new_mark_also_where_the_databases_clock_went_back,
-    a_town_that_was_destroyed_since_is_left_alone,
-    an_operation_that_ends_well_puts_a_drift_right,
-    an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion,
-    what_an_operation_found_is_believed_and_written_down_once,
-    what_is_hidden_has_no_drift,
+    checked_town_is_not_taken_again_within_the_period,
+    replicas_share_the_checks,
+    unreadable_towns_are_skipped_and_do_not_delay_others,
+    finding_is_recorded_completely,
+    only_new_drift_is_recorded_as_an_event,
+    finding_is_discarded_after_the_town_was_taken_again,
+    finding_is_discarded_after_an_operation,
+    operation_leaves_a_new_mark_even_if_the_clock_goes_back,
+    finding_is_discarded_after_a_destroy,
+    successful_operation_clears_the_drift,
+    failed_operation_keeps_the_drift_and_clears_the_suspicion,
+    drift_found_by_an_operation_is_recorded_once,
+    soft_deleted_town_has_no_drift,
 }
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -34,13 +34,13 @@ async fn take(bed: &Bed, limit: u32) -> Vec<(TownId, DateTime<Utc>)> {
     taken.into_iter().map(|(town, _, at)| (town.id, at)).collect()
 }
 
-/// Takes this one town, however lately it was looked at.
+/// Takes this town, even if it was checked just before.
 async fn taken(bed: &Bed, town: &Town) -> DateTime<Utc> {
     let found = bed.database.take_due(100, Duration::ZERO).await.unwrap();
     found.into_iter().find(|(found, ..)| found.id == town.id).unwrap().2
 }
 
-/// The machine is off, as seen often enough.
+/// A confirmed stop of the machine.
 fn stopped(taken_at: DateTime<Utc>) -> DriftRecord {
     DriftRecord {
         taken_at,
@@ -50,7 +50,7 @@ fn stopped(taken_at: DateTime<Utc>) -> DriftRecord {
     }
 }
 
-/// All is well.
+/// A finding without drift.
 fn agreeing(taken_at: DateTime<Utc>) -> DriftRecord {
     DriftRecord { taken_at, suspicion: None, drift: None, change: TownChange::default() }
 }
@@ -64,7 +64,7 @@ async fn settled_towns_are_taken_the_longest_unseen_first(bed: Bed) {
     let busy = bed.running("alice", "busy").await;
     bed.request(&busy, OperationKind::Stop).await;
     let gone = bed.running("alice", "gone").await;
-    bed.hide(&gone).await;
+    bed.destroy(&gone).await;
     let [old, new, never] =
         [bed.running("alice", "old").await, bed.running("bob", "new").await, bed.running("bob", "never").await];
     for (name, at) in
@@ -75,24 +75,24 @@ async fn settled_towns_are_taken_the_longest_unseen_first(bed: Bed) {
     }
     let found = bed.database.take_due(2, EVERY).await.unwrap();
     assert_eq!(found.iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [never.id, old.id]);
-    assert_eq!(found[1].1.checked_at, Some("2001-01-01T00:00:00Z".parse().unwrap()), "what was known before");
+    assert_eq!(found[1].1.checked_at, Some("2001-01-01T00:00:00Z".parse().unwrap()), "the earlier time");
     assert_eq!(take(&bed, 10).await.iter().map(|(town, _)| *town).collect::<Vec<_>>(), [new.id]);
 
     bed.sql("DELETE FROM gastown_town_health").await;
-    assert_eq!(take(&bed, 10).await.len(), 3, "a town without a row of its health was never looked at");
+    assert_eq!(take(&bed, 10).await.len(), 3, "a town without a health row was never checked");
 }
 
-async fn what_was_looked_at_is_not_taken_again_for_a_while(bed: Bed) {
+async fn checked_town_is_not_taken_again_within_the_period(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let first = taken(&bed, &town).await;
     assert_eq!(take(&bed, 10).await, []);
-    assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the mark is the one handed out");
+    assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the returned time is stored");
     bed.sql("UPDATE gastown_town_health SET checked_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(take(&bed, 10).await.len(), 1);
     assert!(bed.database.take_due(10, Duration::MAX).await.unwrap().is_empty());
 }
 
-async fn replicas_share_the_looks(bed: Bed) {
+async fn replicas_share_the_checks(bed: Bed) {
     for number in 0..24 {
         bed.running("alice", &format!("mill-{number}")).await;
     }
@@ -109,7 +109,7 @@ async fn replicas_share_the_looks(bed: Bed) {
     }
 }
 
-async fn what_cannot_be_read_is_passed_over_and_keeps_nobody_waiting(bed: Bed) {
+async fn unreadable_towns_are_skipped_and_do_not_delay_others(bed: Bed) {
     let good = bed.running("alice", "good").await;
     bed.running("alice", "bad").await;
     bed.running("alice", "worse").await;
@@ -124,7 +124,7 @@ async fn what_cannot_be_read_is_passed_over_and_keeps_nobody_waiting(bed: Bed) {
     assert_eq!(found.into_iter().map(|(town, _)| town).collect::<Vec<_>>(), [good.id]);
 }
 
-async fn a_finding_is_written_whole(bed: Bed) {
+async fn finding_is_recorded_completely(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let taken_at = taken(&bed, &town).await;
     let mut finding = stopped(taken_at);
@@ -148,7 +148,7 @@ async fn a_finding_is_written_whole(bed: Bed) {
     assert_eq!(bed.number(what).await, 1);
 }
 
-async fn only_news_is_written_down(bed: Bed) {
+async fn only_new_drift_is_recorded_as_an_event(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let suspected = DriftRecord {
         suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
@@ -161,7 +161,7 @@ async fn only_news_is_written_down(bed: Bed) {
     assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
     let first = bed.database.health(town.id).await.unwrap().drift;
     assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
-    assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "it was believed then, not now");
+    assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "the time of the first confirmation");
     assert_eq!(drift_events(&bed).await, 1);
 
     let other = DriftRecord { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
@@ -172,7 +172,7 @@ async fn only_news_is_written_down(bed: Bed) {
     assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (None, None, 2));
 }
 
-/// Nothing of a finding is written.
+/// Asserts that a finding is discarded.
 async fn is_refused(bed: &Bed, town: &Town, finding: &DriftRecord) {
     let before = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
     assert!(!DriftChecks::record(&bed.database, town, finding).await.unwrap());
@@ -181,16 +181,16 @@ async fn is_refused(bed: &Bed, town: &Town, finding: &DriftRecord) {
     assert_eq!(drift_events(bed).await, 0);
 }
 
-async fn a_town_that_was_taken_again_is_the_later_lookers(bed: Bed) {
+async fn finding_is_discarded_after_the_town_was_taken_again(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    // At once: on a clock of milliseconds, both may read the same time.
+    // On a clock of milliseconds, both may read the same time.
     let (first, second) = (taken(&bed, &town).await, taken(&bed, &town).await);
     assert!(second > first);
     is_refused(&bed, &town, &stopped(first)).await;
     assert!(DriftChecks::record(&bed.database, &town, &stopped(second)).await.unwrap());
 }
 
-async fn a_town_that_was_operated_on_since_is_left_alone(bed: Bed) {
+async fn finding_is_discarded_after_an_operation(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let taken_at = taken(&bed, &town).await;
     bed.request(&town, OperationKind::Start).await;
@@ -200,7 +200,7 @@ async fn a_town_that_was_operated_on_since_is_left_alone(bed: Bed) {
     is_refused(&bed, &town, &stopped(taken_at)).await;
 }
 
-async fn an_operation_leaves_a_new_mark_also_where_the_databases_clock_went_back(bed: Bed) {
+async fn operation_leaves_a_new_mark_even_if_the_clock_goes_back(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_town_health SET checked_at = '2100-01-01T00:00:00+00:00'").await;
     let taken_at = bed.database.health(town.id).await.unwrap().checked_at.unwrap();
@@ -210,14 +210,14 @@ async fn an_operation_leaves_a_new_mark_also_where_the_databases_clock_went_back
     is_refused(&bed, &town, &stopped(taken_at)).await;
 }
 
-async fn a_town_that_was_destroyed_since_is_left_alone(bed: Bed) {
+async fn finding_is_discarded_after_a_destroy(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let taken_at = taken(&bed, &town).await;
     bed.sql("UPDATE gastown_towns SET destroyed_at = '2026-11-23T12:00:00+00:00', status = 'destroyed'").await;
     is_refused(&bed, &town, &stopped(taken_at)).await;
 }
 
-/// A town of which a drift is believed and another suspected.
+/// A town with a confirmed drift and a suspected one.
 async fn drifted(bed: &Bed) -> Town {
     let town = bed.running("alice", "mill").await;
     let finding = DriftRecord {
@@ -228,7 +228,7 @@ async fn drifted(bed: &Bed) -> Town {
     bed.database.load(town.id).await.unwrap().unwrap()
 }
 
-async fn an_operation_that_ends_well_puts_a_drift_right(bed: Bed) {
+async fn successful_operation_clears_the_drift(bed: Bed) {
     let town = drifted(&bed).await;
     let before = bed.database.health(town.id).await.unwrap();
     bed.request(&town, OperationKind::Start).await;
@@ -239,7 +239,7 @@ async fn an_operation_that_ends_well_puts_a_drift_right(bed: Bed) {
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
 
-async fn an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion(bed: Bed) {
+async fn failed_operation_keeps_the_drift_and_clears_the_suspicion(bed: Bed) {
     let town = drifted(&bed).await;
     let before = bed.database.health(town.id).await.unwrap();
     bed.request(&town, OperationKind::Start).await;
@@ -251,7 +251,7 @@ async fn an_operation_that_fails_leaves_the_drift_and_forgets_the_suspicion(bed:
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
 
-async fn what_an_operation_found_is_believed_and_written_down_once(bed: Bed) {
+async fn drift_found_by_an_operation_is_recorded_once(bed: Bed) {
     let town = drifted(&bed).await;
     let found = TownChange { drift: Some(Drift::MachineMissing), ..TownChange::default() };
     let mut since = None;
@@ -262,14 +262,14 @@ async fn what_an_operation_found_is_believed_and_written_down_once(bed: Bed) {
         let health = bed.database.health(town.id).await.unwrap();
         let (drift, believed_since) = health.drift.unwrap();
         assert_eq!((drift, health.suspicion), (Drift::MachineMissing, None));
-        assert_eq!(*since.get_or_insert(believed_since), believed_since, "no news the second time");
+        assert_eq!(*since.get_or_insert(believed_since), believed_since, "the second one is not new");
     }
     let said = "SELECT count(*) FROM gastown_town_events \
                 WHERE actor = 'control-plane' AND action = 'drift' AND outcome = 'machine_missing'";
     assert_eq!(bed.number(said).await, 1);
 }
 
-async fn what_is_hidden_has_no_drift(bed: Bed) {
+async fn soft_deleted_town_has_no_drift(bed: Bed) {
     let town = drifted(&bed).await;
     bed.request(&town, OperationKind::Destroy).await;
     let destroy = bed.claimed(town.id, "driver").await;
@@ -280,7 +280,7 @@ async fn what_is_hidden_has_no_drift(bed: Bed) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_town_that_somebody_has_locked_holds_no_looks_up() {
+async fn locked_town_is_skipped() {
     let bed = Bed::postgres().await;
     bed.running("alice", "locked").await;
     let free = bed.running("alice", "free").await;
@@ -294,12 +294,12 @@ async fn a_town_that_somebody_has_locked_holds_no_looks_up() {
     assert_eq!(take(&bed, 10).await.len(), 1);
 }
 
-/// A look whose first statement has begun to read when this is done to the town behind its back; what it takes.
+/// Runs `meanwhile` while the first statement of a check reads. Returns the taken towns.
 async fn taken_after(meanwhile: &str) -> Vec<(TownId, DateTime<Utc>)> {
     let bed = Bed::postgres().await;
     bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
-    // From here on, whoever reads the health of towns waits at a gate, in the middle of a statement.
+    // From here on, each read of the health waits for a lock in the middle of its statement.
     bed.sql(
         "CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS \
          'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN true; END'",
@@ -322,7 +322,7 @@ async fn taken_after(meanwhile: &str) -> Vec<(TownId, DateTime<Utc>)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_was_quicker_while_a_look_began_has_the_town() {
+async fn town_that_is_taken_during_the_read_is_left_out() {
     let took_it = "UPDATE behind_the_gate SET checked_at = now()";
     let asked_for_something = "INSERT INTO gastown_operations \
         (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
@@ -330,5 +330,5 @@ async fn whoever_was_quicker_while_a_look_began_has_the_town() {
     for meanwhile in [took_it, asked_for_something] {
         assert_eq!(taken_after(meanwhile).await, [], "{meanwhile}");
     }
-    assert_eq!(taken_after("SELECT 1").await.len(), 1, "the gate itself takes nothing away");
+    assert_eq!(taken_after("SELECT 1").await.len(), 1, "the lock itself excludes nothing");
 }

@@ -1,4 +1,4 @@
-//! The ports on real databases: one suite, run on Postgres and on SQLite, a database per test.
+//! The ports on real databases. Each test runs on Postgres and on SQLite, with its own database.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bed;

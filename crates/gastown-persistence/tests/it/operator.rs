@@ -1,23 +1,23 @@
-//! What an operator sees and may do.
+//! Reads and actions of an operator.
 
 use gastown_domain::ports::{
     HeldOperation, Operations as _, Operator as _, Registry as _, Requested, Retried, Rigs, WorkerId,
 };
 use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, StepName, Town, TownId};
 
-use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, rig, user, wish};
+use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, request, rig, user};
 
 on_both! {
     operations_come_most_failed_first_with_owner_and_holder,
-    what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_rest_is_shown,
-    a_dossier_tells_everything_newest_first,
-    a_retry_makes_due_what_waits,
-    a_retry_under_a_held_lease_leaves_the_claim_whose_it_is,
-    there_may_be_nothing_to_retry,
-    an_operator_destroys_whosoever_town_it_is,
-    an_operators_destroy_preempts_and_joins_as_an_owners_does,
-    a_tombstone_that_was_left_over_is_removed_again,
-    an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_read,
+    unreadable_rows_are_named_and_the_others_are_shown,
+    town_details_list_the_newest_events_first,
+    retry_makes_a_waiting_operation_due,
+    retry_does_not_change_a_held_claim,
+    retry_without_an_operation_reports_it,
+    operator_destroys_any_owners_town,
+    operators_destroy_preempts_and_joins_like_an_owners,
+    tombstone_with_resources_is_destroyed_again,
+    operators_destroy_replaces_an_unreadable_operation,
 }
 
 const EVE: &str = "operator:eve";
@@ -26,7 +26,7 @@ fn nowhere() -> TownId {
     TownId::new(fresh_uuid())
 }
 
-/// Who did what with what outcome, newest first.
+/// Actor, action and outcome of each event, newest first.
 async fn history(bed: &Bed, town: TownId) -> Vec<(String, String, String)> {
     let town_details = bed.database.town_details(town, 100).await.unwrap().unwrap();
     town_details.events.into_iter().map(|event| (event.actor, event.action, event.outcome)).collect()
@@ -36,7 +36,7 @@ fn said(actor: &str, action: &str, outcome: &str) -> (String, String, String) {
     (actor.to_owned(), action.to_owned(), outcome.to_owned())
 }
 
-/// Its operation failed so often, and waits for an hour.
+/// Records that the operation failed so often and waits for an hour.
 async fn failing(bed: &Bed, town: &Town, attempt: u32) {
     let claim = bed.claimed(town.id, "one").await;
     let mut step = record(StepName::CreateVolume);
@@ -45,7 +45,7 @@ async fn failing(bed: &Bed, town: &Town, attempt: u32) {
     bed.database.record(claim.fence(), &step).await.unwrap();
 }
 
-async fn an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_read(bed: Bed) {
+async fn operators_destroy_replaces_an_unreadable_operation(bed: Bed) {
     for (number, damage) in damages(&bed).into_iter().enumerate() {
         let town = bed.create("alice", &format!("mill-{number}")).await;
         let stale = bed.claimed(town.id, "one").await;
@@ -55,9 +55,9 @@ async fn an_operators_destroy_takes_the_place_of_an_operation_that_cannot_be_rea
     }
 }
 
-/// What makes an operation unreadable, to us or to the driver.
+/// Changes that make an operation unreadable.
 fn damages(bed: &Bed) -> Vec<&'static str> {
-    let ours = ["step = 'rubbish', attempt = -1", "progress = '3'"];
+    let ours = ["attempt = -1", "progress = '3'"];
     let drivers: &[_] = match bed.raw.get_database_backend() {
         sea_orm::DbBackend::Sqlite => &["deadline_at = 'noon'", "progress = '{'"],
         _ => &[],
@@ -66,15 +66,15 @@ fn damages(bed: &Bed) -> Vec<&'static str> {
 }
 
 async fn destroyed_by_operator(bed: &Bed, town: &Town, stale: &Operation) {
-    let asked = bed.database.request(&wish(town, OperationKind::Destroy)).await;
-    assert!(asked.is_err(), "its owner cannot: {asked:?}");
+    let asked = bed.database.request(&request(town, OperationKind::Destroy)).await;
+    assert!(asked.is_err(), "its owner cannot request it: {asked:?}");
 
-    let destroy = wish(town, OperationKind::Destroy);
+    let destroy = request(town, OperationKind::Destroy);
     let Requested::Accepted(accepted) = bed.database.destroy(&destroy, EVE).await.unwrap() else { panic!("accepted") };
 
-    assert_eq!(bed.database.outcome(stale.id).await.unwrap(), Some(Err(Rejection::Preempted)), "its waiters are told");
+    assert_eq!(bed.database.outcome(stale.id).await.unwrap(), Some(Err(Rejection::Preempted)), "its end is recorded");
     assert_eq!((accepted.id, accepted.kind, accepted.phase), (destroy.id, OperationKind::Destroy, Phase::Begun));
-    assert!(accepted.fence > stale.fence, "whoever drove it writes nothing");
+    assert!(accepted.fence > stale.fence, "the old holder is fenced");
     assert!(accepted.progress.unconfirmed_volume.exists() && accepted.progress.unconfirmed_machine.exists());
     assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
     let history = history(bed, town.id).await;
@@ -105,12 +105,12 @@ async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
     assert_eq!(readable(&bed, 2).await, listed[..2]);
 }
 
-async fn what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_rest_is_shown(bed: Bed) {
+async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
     let bad = bed.create("alice", "bad").await;
     for name in ["app", "lib"] {
         Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name)).await.unwrap();
     }
-    bed.sql("UPDATE gastown_operations SET attempt = 99, step = 'dance'").await;
+    bed.sql("UPDATE gastown_operations SET attempt = 99, requested_by = 'a b'").await;
     bed.database.heartbeat(bad.id, noon()).await.unwrap();
     bed.sql("UPDATE gastown_town_health SET drift = 'levitating'").await;
     bed.sql("UPDATE gastown_rigs SET repo_url = '-x' WHERE rig_name = 'lib'").await;
@@ -119,7 +119,7 @@ async fn what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_res
     let [unreadable, readable] = &*bed.database.operations(10).await.unwrap() else { panic!("not two") };
     assert_eq!(readable.as_ref().unwrap().operation.town, good.id);
     let unreadable = unreadable.clone().unwrap_err();
-    assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.step")), (bad.id, true));
+    assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.requested_by")), (bad.id, true));
     let town_details = bed.database.town_details(bad.id, 10).await.unwrap().unwrap();
     assert_eq!(town_details.operation, Some(Err(unreadable)));
     let health = town_details.health.unwrap_err();
@@ -130,12 +130,12 @@ async fn what_cannot_be_read_is_named_in_the_list_and_in_the_dossier_and_the_res
     assert_eq!((town_details.town, town_details.events.len()), (bed.database.load(bad.id).await.unwrap().unwrap(), 3));
 }
 
-/// The operations in flight, of which each can be read.
+/// The operations in flight, all readable.
 async fn readable(bed: &Bed, limit: u32) -> Vec<HeldOperation> {
     bed.database.operations(limit).await.unwrap().into_iter().map(Result::unwrap).collect()
 }
 
-async fn a_dossier_tells_everything_newest_first(bed: Bed) {
+async fn town_details_list_the_newest_events_first(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
@@ -150,12 +150,12 @@ async fn a_dossier_tells_everything_newest_first(bed: Bed) {
     assert!(town_details.events.is_sorted_by(|newer, older| newer.at >= older.at));
     assert_eq!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().events, town_details.events[..2]);
 
-    bed.hide(&town).await;
+    bed.destroy(&town).await;
     assert!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().town.is_tombstone());
     assert_eq!(bed.database.town_details(nowhere(), 2).await.unwrap(), None);
 }
 
-async fn a_retry_makes_due_what_waits(bed: Bed) {
+async fn retry_makes_a_waiting_operation_due(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     failing(&bed, &town, 7).await;
     assert_eq!(bed.claim_due("two", 10).await, []);
@@ -166,64 +166,65 @@ async fn a_retry_makes_due_what_waits(bed: Bed) {
     assert!(history(&bed, town.id).await.contains(&said(EVE, "retry", "accepted")));
 }
 
-async fn a_retry_under_a_held_lease_leaves_the_claim_whose_it_is(bed: Bed) {
+async fn retry_does_not_change_a_held_claim(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let Retried::Due(operation) = bed.database.retry(town.id, EVE).await.unwrap() else { panic!("not due") };
     assert_eq!((operation.id, operation.fence), (claim.id, claim.fence));
-    assert_eq!(bed.claim_due("two", 10).await, [], "its driver is at work");
+    assert_eq!(bed.claim_due("two", 10).await, [], "its lease is held");
     bed.database.record(claim.fence(), &record(StepName::CreateVolume)).await.unwrap();
-    assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None, "a retry is no end");
+    assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None, "a retry does not end it");
 }
 
-async fn there_may_be_nothing_to_retry(bed: Bed) {
+async fn retry_without_an_operation_reports_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     assert_eq!(bed.database.retry(town.id, EVE).await.unwrap(), Retried::NothingInFlight);
     assert_eq!(bed.database.retry(nowhere(), EVE).await.unwrap(), Retried::NotFound);
     assert!(!history(&bed, town.id).await.iter().any(|(actor, ..)| actor == EVE));
 }
 
-async fn an_operator_destroys_whosoever_town_it_is(bed: Bed) {
+async fn operator_destroys_any_owners_town(bed: Bed) {
     for owner in ["alice", "bob"] {
         let town = bed.running(owner, "mill").await;
-        let destroy = wish(&town, OperationKind::Destroy);
+        let destroy = request(&town, OperationKind::Destroy);
         let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
             panic!("not accepted")
         };
         assert_eq!((operation.id, operation.phase, &operation.requested_by), (destroy.id, Phase::Begun, &town.owner));
         assert!(history(&bed, town.id).await.contains(&said(EVE, "destroy", "accepted")));
     }
-    let mut lost = wish(&bed.running("alice", "forge").await, OperationKind::Destroy);
+    let mut lost = request(&bed.running("alice", "forge").await, OperationKind::Destroy);
     lost.town = nowhere();
     assert_eq!(bed.database.destroy(&lost, EVE).await.unwrap(), Requested::NotFound);
 }
 
-async fn an_operators_destroy_preempts_and_joins_as_an_owners_does(bed: Bed) {
+async fn operators_destroy_preempts_and_joins_like_an_owners(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "one").await;
-    let Requested::Accepted(destroy) = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap()
+    let Requested::Accepted(destroy) =
+        bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap()
     else {
         panic!("not accepted")
     };
     assert_eq!(bed.database.outcome(create.id).await.unwrap(), Some(Err(Rejection::Preempted)));
     assert!(is_fenced(&bed.database.renew(create.fence(), LEASE).await));
-    let again = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap();
+    let again = bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap();
     assert_eq!(again, Requested::Joined(destroy));
 }
 
-async fn a_tombstone_that_was_left_over_is_removed_again(bed: Bed) {
+async fn tombstone_with_resources_is_destroyed_again(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    bed.hide(&town).await;
-    let destroy = wish(&town, OperationKind::Destroy);
+    bed.destroy(&town).await;
+    let destroy = request(&town, OperationKind::Destroy);
     assert_eq!(bed.database.destroy(&destroy, EVE).await.unwrap(), Requested::NotFound, "nothing is left of it");
     for id in ["fly_machine_id", "fly_volume_id"] {
         bed.sql(&format!("UPDATE gastown_towns SET {id} = 'x1'")).await;
-        let destroy = wish(&town, OperationKind::Destroy);
+        let destroy = request(&town, OperationKind::Destroy);
         let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
             panic!("not accepted: {id}")
         };
         assert_eq!((operation.id, operation.phase), (destroy.id, Phase::Settled));
-        let again = bed.database.destroy(&wish(&town, OperationKind::Destroy), EVE).await.unwrap();
+        let again = bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap();
         assert_eq!(again, Requested::Joined(operation));
         bed.sql("DELETE FROM gastown_operations").await;
         bed.sql("UPDATE gastown_towns SET fly_machine_id = NULL, fly_volume_id = NULL").await;

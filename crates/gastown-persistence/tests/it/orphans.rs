@@ -1,4 +1,4 @@
-//! The book of what was seen at Fly and no row accounts for.
+//! Orphan records.
 
 use gastown_domain::ports::{ObservedOrphan, Operator as _, Orphan, OrphanEnd, Orphans, StoreError};
 use gastown_domain::{
@@ -9,16 +9,16 @@ use gastown_domain::{
 use crate::bed::{Bed, fresh_uuid, on_both};
 
 on_both! {
-    towns_answer_for_the_tags_that_name_them,
-    thousands_of_tags_are_asked_in_a_few_statements,
-    a_town_that_cannot_be_read_accounts_for_what_names_it,
-    what_is_seen_again_is_older_and_another_reason_begins_anew,
-    things_of_one_id_in_two_apps_or_of_two_kinds_are_different,
-    a_deletion_is_written_down_once_before_it_is_asked_for,
-    nothing_is_deleted_that_is_not_in_the_book,
-    what_is_closed_leaves_the_book_and_its_towns_history_says_how,
-    a_volume_is_found_by_its_towns_name,
-    an_entry_that_cannot_be_read_is_left_out,
+    town_records_match_their_tags,
+    thousands_of_tags_are_read_in_batches,
+    unreadable_town_accounts_for_its_resources,
+    repeated_observation_counts_and_new_reason_starts_anew,
+    same_id_in_two_apps_or_kinds_is_two_resources,
+    deletion_is_logged_once,
+    deletion_without_an_orphan_record_is_refused,
+    closed_record_is_deleted_and_recorded_as_an_event,
+    volume_is_found_by_its_towns_name,
+    unreadable_record_is_left_out,
 }
 
 fn app() -> AppName {
@@ -29,7 +29,7 @@ fn machine(id: &str) -> ResourceId {
     ResourceId::Machine(id.parse().unwrap())
 }
 
-/// A machine with its town's name.
+/// An orphaned machine with its town's name.
 fn seen(town: TownId, id: &str, reason: OrphanReason) -> ObservedOrphan {
     let item = InventoryItem {
         resource: machine(id),
@@ -46,23 +46,23 @@ fn nowhere() -> TownId {
     TownId::new(fresh_uuid())
 }
 
-async fn note(bed: &Bed, sighting: &ObservedOrphan) -> Orphan {
-    let mut noted = bed.database.record_seen(std::slice::from_ref(sighting)).await.unwrap();
-    assert_eq!(noted.len(), 1);
-    noted.remove(0)
+async fn record(bed: &Bed, sighting: &ObservedOrphan) -> Orphan {
+    let mut recorded = bed.database.record_seen(std::slice::from_ref(sighting)).await.unwrap();
+    assert_eq!(recorded.len(), 1);
+    recorded.remove(0)
 }
 
-async fn book(bed: &Bed) -> Vec<Orphan> {
+async fn list(bed: &Bed) -> Vec<Orphan> {
     bed.database.list().await.unwrap().0
 }
 
-async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
+async fn town_records_match_their_tags(bed: Bed) {
     let running = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_towns SET fly_machine_id = 'm1', fly_volume_id = 'vol_1'").await;
     let busy = bed.running("bob", "busy").await;
     bed.request(&busy, OperationKind::Stop).await;
     let gone = bed.running("bob", "gone").await;
-    bed.hide(&gone).await;
+    bed.destroy(&gone).await;
 
     let tags = [
         TownTag::of_volume_name(&running.id.volume_name()).unwrap(),
@@ -87,20 +87,20 @@ async fn towns_answer_for_the_tags_that_name_them(bed: Bed) {
     assert_eq!(bed.database.town_records(&[]).await.unwrap(), []);
 }
 
-async fn thousands_of_tags_are_asked_in_a_few_statements(bed: Bed) {
+async fn thousands_of_tags_are_read_in_batches(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let of_nobody = |number: u128| TownTag::Whole(TownId::new(uuid::Uuid::from_u128(number)));
-    let tags: Vec<_> = (0..3000).map(of_nobody).chain([TownTag::Whole(town.id); 3]).collect();
+    let unregistered = |number: u128| TownTag::Whole(TownId::new(uuid::Uuid::from_u128(number)));
+    let tags: Vec<_> = (0..3000).map(unregistered).chain([TownTag::Whole(town.id); 3]).collect();
     let found = bed.database.town_records(&tags).await.unwrap();
     assert_eq!(found.into_iter().map(|account| account.town).collect::<Vec<_>>(), [town.id]);
 
     let many: Vec<_> = (0..450).map(|number| seen(nowhere(), &format!("m{number}"), OrphanReason::NoTown)).collect();
     assert_eq!(bed.database.record_seen(&many).await.unwrap().len(), 450);
-    assert_eq!(book(&bed).await.len(), 450);
+    assert_eq!(list(&bed).await.len(), 450);
     assert_eq!(bed.database.record_seen(&[]).await.unwrap(), []);
 }
 
-async fn a_town_that_cannot_be_read_accounts_for_what_names_it(bed: Bed) {
+async fn unreadable_town_accounts_for_its_resources(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x'").await;
     let accounts = bed.database.town_records(&[TownTag::Whole(town.id)]).await.unwrap();
@@ -108,9 +108,9 @@ async fn a_town_that_cannot_be_read_accounts_for_what_names_it(bed: Bed) {
     assert_eq!(ownership(&item, &accounts), Ownership::AccountedFor);
 }
 
-async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
+async fn repeated_observation_counts_and_new_reason_starts_anew(bed: Bed) {
     let town = nowhere();
-    let first = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
+    let first = record(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
     let expected = Orphan {
         app: app(),
         resource: machine("m1"),
@@ -124,13 +124,13 @@ async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
     assert_eq!(first, expected);
 
     bed.sql("UPDATE gastown_orphans SET first_seen_at = '2001-01-01T00:00:00+00:00'").await;
-    let again = note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
+    let again = record(&bed, &seen(town, "m1", OrphanReason::NoTown)).await;
     assert_eq!((again.times_seen, again.first_seen_at.timestamp()), (2, 978_307_200));
     assert!(again.last_seen_at >= first.last_seen_at);
     bed.database.log_deletion(&app(), &machine("m1"), "control-plane").await.unwrap();
-    assert!(note(&bed, &seen(town, "m1", OrphanReason::NoTown)).await.deletion_asked_at.is_some());
+    assert!(record(&bed, &seen(town, "m1", OrphanReason::NoTown)).await.deletion_asked_at.is_some());
 
-    let anew = note(&bed, &seen(town, "m1", OrphanReason::TownDestroyed)).await;
+    let anew = record(&bed, &seen(town, "m1", OrphanReason::TownDestroyed)).await;
     assert_eq!((anew.times_seen, anew.reason, anew.deletion_asked_at), (1, OrphanReason::TownDestroyed, None));
     assert_eq!(anew.first_seen_at, anew.last_seen_at);
     let (book, now) = bed.database.list().await.unwrap();
@@ -138,54 +138,54 @@ async fn what_is_seen_again_is_older_and_another_reason_begins_anew(bed: Bed) {
     assert!(now >= anew.last_seen_at);
 }
 
-async fn things_of_one_id_in_two_apps_or_of_two_kinds_are_different(bed: Bed) {
+async fn same_id_in_two_apps_or_kinds_is_two_resources(bed: Bed) {
     let sighting = seen(nowhere(), "x1", OrphanReason::NoTown);
     let mut elsewhere = sighting.clone();
     elsewhere.app = "gastown-2".parse().unwrap();
     let mut volume = sighting.clone();
     volume.item.resource = ResourceId::Volume("x1".parse().unwrap());
-    // The same thing twice in one list is seen once.
+    // A resource that is twice in one list counts once.
     let noted = bed.database.record_seen(&[sighting.clone(), elsewhere, volume, sighting]).await.unwrap();
     assert_eq!(noted.iter().map(|orphan| orphan.times_seen).collect::<Vec<_>>(), [1, 1, 1]);
     Orphans::close(&bed.database, &app(), &machine("x1"), OrphanEnd::Gone).await.unwrap();
-    assert_eq!(book(&bed).await.len(), 2);
+    assert_eq!(list(&bed).await.len(), 2);
 }
 
-async fn a_deletion_is_written_down_once_before_it_is_asked_for(bed: Bed) {
+async fn deletion_is_logged_once(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    bed.hide(&town).await;
+    bed.destroy(&town).await;
     for (id, town) in [("m1", town.id), ("m2", nowhere())] {
-        note(&bed, &seen(town, id, OrphanReason::TownDestroyed)).await;
+        record(&bed, &seen(town, id, OrphanReason::TownDestroyed)).await;
         for actor in ["operator:eve", "control-plane"] {
             bed.database.log_deletion(&app(), &machine(id), actor).await.unwrap();
         }
     }
-    assert!(book(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
+    assert!(list(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
     let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
     assert_eq!((event.actor.as_str(), event.action.as_str()), ("operator:eve", "orphan_deleted"));
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
 
-async fn nothing_is_deleted_that_is_not_in_the_book(bed: Bed) {
+async fn deletion_without_an_orphan_record_is_refused(bed: Bed) {
     let refused = bed.database.log_deletion(&app(), &machine("m1"), "operator:eve").await;
     assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
-    assert_eq!(book(&bed).await, []);
+    assert_eq!(list(&bed).await, []);
 }
 
-async fn what_is_closed_leaves_the_book_and_its_towns_history_says_how(bed: Bed) {
+async fn closed_record_is_deleted_and_recorded_as_an_event(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     for (id, end) in [("m1", OrphanEnd::AccountedFor), ("m2", OrphanEnd::Gone)] {
-        note(&bed, &seen(town.id, id, OrphanReason::Second)).await;
+        record(&bed, &seen(town.id, id, OrphanReason::Second)).await;
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
         let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
         assert_eq!((event.action.as_str(), event.outcome.as_str()), ("orphan_closed", end.as_str()));
     }
-    assert_eq!(book(&bed).await, []);
+    assert_eq!(list(&bed).await, []);
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_closed'").await, 2);
 }
 
-async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
+async fn volume_is_found_by_its_towns_name(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let name = town.id.volume_name();
     let volume = InventoryItem {
@@ -196,19 +196,19 @@ async fn a_volume_is_found_by_its_towns_name(bed: Bed) {
         held_by: Some("m9".parse::<MachineId>().unwrap()),
         destroying: false,
     };
-    // Another town whose id begins alike is none of these ids; here only one is registered.
-    let noted = note(&bed, &ObservedOrphan { app: app(), item: volume, reason: OrphanReason::Second }).await;
+    // Only one of the towns whose ids begin alike is registered.
+    let noted = record(&bed, &ObservedOrphan { app: app(), item: volume, reason: OrphanReason::Second }).await;
     let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
     assert_eq!(town_details.orphans, [noted]);
     bed.database.log_deletion(&app(), &ResourceId::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
 
-async fn an_entry_that_cannot_be_read_is_left_out(bed: Bed) {
-    let good = note(&bed, &seen(nowhere(), "m1", OrphanReason::NoTown)).await;
-    note(&bed, &seen(nowhere(), "m2", OrphanReason::NoTown)).await;
+async fn unreadable_record_is_left_out(bed: Bed) {
+    let good = record(&bed, &seen(nowhere(), "m1", OrphanReason::NoTown)).await;
+    record(&bed, &seen(nowhere(), "m2", OrphanReason::NoTown)).await;
     for damage in ["reason = 'boredom'", "reason = 'no_town', kind = 'balloon'"] {
         bed.sql(&format!("UPDATE gastown_orphans SET {damage} WHERE fly_id = 'm2'")).await;
-        assert_eq!(book(&bed).await, std::slice::from_ref(&good), "{damage}");
+        assert_eq!(list(&bed).await, std::slice::from_ref(&good), "{damage}");
     }
 }

@@ -7,13 +7,13 @@ use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, T
 use crate::bed::{Bed, LEASE, noon, on_both, worker};
 
 on_both! {
-    a_lock_that_is_never_given_up_ends_in_contention,
-    a_writer_waits_for_the_lock_of_another,
-    no_call_waits_longer_than_it_may,
-    a_database_that_went_away_is_unavailable,
+    lock_that_is_never_released_ends_in_contention,
+    writer_waits_for_another_writers_lock,
+    calls_end_at_the_answer_timeout,
+    closed_database_is_unavailable,
 }
 
-/// Holds the lock on all towns until dropped.
+/// Locks all towns until the transaction is dropped.
 async fn lock_all(bed: &Bed) -> sea_orm::DatabaseTransaction {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -24,7 +24,7 @@ async fn lock_all(bed: &Bed) -> sea_orm::DatabaseTransaction {
     held
 }
 
-async fn a_lock_that_is_never_given_up_ends_in_contention(bed: Bed) {
+async fn lock_that_is_never_released_ends_in_contention(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(20)).await;
     let held = lock_all(&bed).await;
@@ -35,7 +35,7 @@ async fn a_lock_that_is_never_given_up_ends_in_contention(bed: Bed) {
     assert!(impatient.heartbeat(town.id, noon()).await.unwrap());
 }
 
-async fn a_writer_waits_for_the_lock_of_another(bed: Bed) {
+async fn writer_waits_for_another_writers_lock(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let held = lock_all(&bed).await;
     let beat = bed.database.heartbeat(town.id, noon());
@@ -47,7 +47,7 @@ async fn a_writer_waits_for_the_lock_of_another(bed: Bed) {
     assert!(beaten.unwrap());
 }
 
-async fn no_call_waits_longer_than_it_may(bed: Bed) {
+async fn calls_end_at_the_answer_timeout(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let hasty = bed.again(|settings| settings.answer_timeout = Duration::from_millis(150)).await;
     let held = lock_all(&bed).await;
@@ -58,7 +58,7 @@ async fn no_call_waits_longer_than_it_may(bed: Bed) {
     drop(held);
 }
 
-async fn a_database_that_went_away_is_unavailable(bed: Bed) {
+async fn closed_database_is_unavailable(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.database.clone().close().await.unwrap();
     let error = bed.database.load(town.id).await.unwrap_err();
@@ -68,7 +68,7 @@ async fn a_database_that_went_away_is_unavailable(bed: Bed) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_lost_in_a_transaction_is_unavailable_and_the_next_call_goes_on() {
+async fn lost_connection_is_unavailable_and_the_next_call_succeeds() {
     let bed = Bed::postgres().await;
     let town = bed.running("alice", "mill").await;
     let watcher = sea_orm::Database::connect(bed.place.url()).await.unwrap();

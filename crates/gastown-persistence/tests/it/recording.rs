@@ -6,23 +6,23 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, StepName, TownStatus};
 
-use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, wish};
+use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, request};
 
 on_both! {
-    a_step_is_recorded_whole_together_with_the_town,
-    waiting_times_are_the_databases,
-    a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calendar,
-    a_moved_deadline_is_kept,
-    a_renewal_answers_the_databases_time,
-    a_record_that_holds_nothing_gives_the_claim_back,
-    a_status_that_may_not_follow_is_refused_and_nothing_is_written,
-    hiding_twice_keeps_the_first_time_and_one_suffix,
-    how_an_operation_ended_can_be_asked_later,
-    whether_the_last_sync_worked_outlives_its_operation,
-    no_id_of_flys_vanishes_from_a_towns_history,
+    step_and_town_are_recorded_together,
+    waits_use_the_databases_clock,
+    deadline_uses_the_databases_clock_and_ends_with_the_calendar,
+    moved_deadline_is_stored,
+    renewal_returns_the_databases_time,
+    record_without_hold_releases_the_claim,
+    forbidden_status_is_refused_and_nothing_is_written,
+    second_soft_delete_keeps_the_first_time_and_one_suffix,
+    outcome_is_available_after_the_end,
+    result_of_the_last_sync_is_kept_in_the_history,
+    history_keeps_every_resource_id,
 }
 
-async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
+async fn history_keeps_every_resource_id(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let change = |machine: Option<&str>, volume: Option<&str>| TownChange {
@@ -57,7 +57,7 @@ async fn no_id_of_flys_vanishes_from_a_towns_history(bed: Bed) {
     assert_eq!(outcome, Some(Err(Rejection::RolledBack(Failure::MachineRefused.into()))));
 }
 
-async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
+async fn step_and_town_are_recorded_together(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut step = record(StepName::DeleteMachine);
@@ -98,7 +98,7 @@ async fn a_step_is_recorded_whole_together_with_the_town(bed: Bed) {
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), moved);
 }
 
-async fn waiting_times_are_the_databases(bed: Bed) {
+async fn waits_use_the_databases_clock(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut step = record(StepName::CreateVolume);
@@ -108,20 +108,20 @@ async fn waiting_times_are_the_databases(bed: Bed) {
     let found = bed.database.current(town.id).await.unwrap().unwrap();
     let after = bed.database.renew(claim.fence(), LEASE).await.unwrap();
     assert_eq!(found.next_attempt_at - found.updated_at, TimeDelta::seconds(90));
-    // Not the caller's: the operation was accepted, by its clock, at some fixed noon.
+    // The caller's clock is a fixed noon, so this is not its time.
     assert!((before..=after).contains(&found.updated_at), "{found:?} is not of {before} to {after}");
     assert_eq!(found.created_at, noon());
 }
 
-async fn a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calendar(bed: Bed) {
+async fn deadline_uses_the_databases_clock_and_ends_with_the_calendar(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let timeouts = [Some(Duration::from_secs(90)), Some(Duration::MAX), None];
     for timeout in timeouts {
-        let stop = NewOperation { timeout, ..wish(&town, OperationKind::Stop) };
+        let stop = NewOperation { timeout, ..request(&town, OperationKind::Stop) };
         bed.database.request(&stop).await.unwrap();
         let found = bed.database.current(town.id).await.unwrap().unwrap();
         if timeout == Some(Duration::from_secs(90)) {
-            // The row's first due time is the database's; when it was accepted is the caller's.
+            // The first due time is the database's. The time of acceptance is the caller's.
             assert_eq!(found.deadline_at.unwrap() - found.next_attempt_at, TimeDelta::seconds(90));
             assert_ne!(found.next_attempt_at, stop.at);
         } else {
@@ -131,7 +131,7 @@ async fn a_deadline_is_reckoned_by_the_databases_clock_and_ends_with_the_calenda
     }
 }
 
-async fn a_moved_deadline_is_kept(bed: Bed) {
+async fn moved_deadline_is_stored(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let beyond = Some(chrono::DateTime::<chrono::Utc>::MAX_UTC);
@@ -143,7 +143,7 @@ async fn a_moved_deadline_is_kept(bed: Bed) {
     }
 }
 
-async fn a_renewal_answers_the_databases_time(bed: Bed) {
+async fn renewal_returns_the_databases_time(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let now = bed.database.renew(claim.fence(), LEASE).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_renewal_answers_the_databases_time(bed: Bed) {
     assert_eq!(held.lease_expires_at, Some(now + LEASE));
 }
 
-async fn a_record_that_holds_nothing_gives_the_claim_back(bed: Bed) {
+async fn record_without_hold_releases_the_claim(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut step = record(StepName::CreateVolume);
@@ -163,7 +163,7 @@ async fn a_record_that_holds_nothing_gives_the_claim_back(bed: Bed) {
     assert!(is_fenced(&bed.database.record(claim.fence(), &step).await));
 }
 
-async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed) {
+async fn forbidden_status_is_refused_and_nothing_is_written(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let before = bed.database.current(town.id).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_status_that_may_not_follow_is_refused_and_nothing_is_written(bed: Bed
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), town);
 }
 
-async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
+async fn second_soft_delete_keeps_the_first_time_and_one_suffix(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     for late in [0, 5] {
@@ -194,7 +194,7 @@ async fn hiding_twice_keeps_the_first_time_and_one_suffix(bed: Bed) {
     assert_eq!(tombstone.status, TownStatus::Destroyed);
 }
 
-async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
+async fn outcome_is_available_after_the_end(bed: Bed) {
     let outcomes: [OperationResult; 4] = [
         Ok(()),
         Err(Rejection::Failed(Failure::SandboxUnhealthy.into())),
@@ -213,7 +213,7 @@ async fn how_an_operation_ended_can_be_asked_later(bed: Bed) {
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE outcome = 'accepted'").await, 5);
 }
 
-async fn whether_the_last_sync_worked_outlives_its_operation(bed: Bed) {
+async fn result_of_the_last_sync_is_kept_in_the_history(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     for (synced, told) in [(None, 0), (Some(true), 1), (Some(false), 2)] {
         bed.request(&town, OperationKind::Stop).await;

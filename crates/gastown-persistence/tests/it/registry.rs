@@ -8,17 +8,17 @@ use secrecy::ExposeSecret as _;
 use crate::bed::{Bed, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
 
 on_both! {
-    an_accepted_town_is_remembered_whole,
+    accepted_town_is_stored_completely,
     times_are_kept_to_the_microsecond,
-    finders_know_the_owner_and_hide_tombstones,
-    a_destroyed_town_gives_up_its_name_and_its_sandbox_id,
-    signs_of_life_move_forwards_and_only_for_living_towns,
+    queries_use_the_owner_and_exclude_tombstones,
+    destroyed_town_releases_its_name_and_sandbox_id,
+    heartbeats_only_move_forwards_and_only_for_live_towns,
     health_users_and_readiness_are_read,
-    a_user_is_made_known_once_and_given_another_pepper_later,
+    make_user_known_inserts_or_updates_the_pepper,
     one_connection_is_enough,
 }
 
-async fn an_accepted_town_is_remembered_whole(bed: Bed) {
+async fn accepted_town_is_stored_completely(bed: Bed) {
     let mut new = new_town("alice", "mill");
     let given = serde_json::json!({"models": {"mayor": "large"}, "max_polecats": 3, "later": {"kept": [1, null]}});
     new.config = serde_json::from_value(given).unwrap();
@@ -61,7 +61,7 @@ async fn times_are_kept_to_the_microsecond(bed: Bed) {
     assert_eq!(bed.database.load(create.town.id).await.unwrap().unwrap().created_at, noon());
 }
 
-async fn finders_know_the_owner_and_hide_tombstones(bed: Bed) {
+async fn queries_use_the_owner_and_exclude_tombstones(bed: Bed) {
     let mill = bed.running("alice", "mill").await;
     let forge = bed.running("alice", "forge").await;
     let bobs = bed.running("bob", "mill").await;
@@ -71,15 +71,15 @@ async fn finders_know_the_owner_and_hide_tombstones(bed: Bed) {
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 
-    bed.hide(&mill).await;
+    bed.destroy(&mill).await;
     assert_eq!(Registry::list(towns, &alice).await.unwrap(), [forge]);
     assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
     assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
 }
 
-async fn a_destroyed_town_gives_up_its_name_and_its_sandbox_id(bed: Bed) {
+async fn destroyed_town_releases_its_name_and_sandbox_id(bed: Bed) {
     let first = bed.running("alice", "mill").await;
-    bed.hide(&first).await;
+    bed.destroy(&first).await;
     let second = bed.create("alice", "mill").await;
     assert_ne!(first.id, second.id);
     assert_eq!(first.sandbox_id, second.sandbox_id);
@@ -89,7 +89,7 @@ async fn a_destroyed_town_gives_up_its_name_and_its_sandbox_id(bed: Bed) {
     assert_eq!((tombstone.status, tombstone.destroyed_at), (TownStatus::Destroyed, Some(noon())));
 }
 
-async fn signs_of_life_move_forwards_and_only_for_living_towns(bed: Bed) {
+async fn heartbeats_only_move_forwards_and_only_for_live_towns(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let (sooner, later) = (noon(), noon() + TimeDelta::microseconds(1));
     for at in [later, sooner] {
@@ -99,7 +99,7 @@ async fn signs_of_life_move_forwards_and_only_for_living_towns(bed: Bed) {
     assert_eq!(seen.last_heartbeat_at, Some(later));
     assert_eq!(bed.database.health(town.id).await.unwrap().last_report_at, Some(later));
 
-    bed.hide(&town).await;
+    bed.destroy(&town).await;
     assert!(!bed.database.heartbeat(town.id, later + TimeDelta::days(1)).await.unwrap());
     assert!(!bed.database.heartbeat(gastown_domain::TownId::new(fresh_uuid()), later).await.unwrap());
     let seen = bed.database.load(town.id).await.unwrap().unwrap();
@@ -116,11 +116,11 @@ async fn health_users_and_readiness_are_read(bed: Bed) {
     let alice = bed.database.user(&user("alice")).await.unwrap().unwrap();
     assert_eq!(alice.pepper.unwrap().expose_secret(), "salt");
     assert!(bed.database.user(&user("bob")).await.unwrap().unwrap().pepper.is_none());
-    assert!(bed.database.user(&user("nobody")).await.unwrap().is_none());
+    assert!(bed.database.user(&user("unknown")).await.unwrap().is_none());
     bed.database.ready().await.unwrap();
 }
 
-async fn a_user_is_made_known_once_and_given_another_pepper_later(bed: Bed) {
+async fn make_user_known_inserts_or_updates_the_pepper(bed: Bed) {
     for pepper in ["first", "second"] {
         bed.database.make_user_known(&user("carol"), &pepper.into()).await.unwrap();
         let carol = bed.database.user(&user("carol")).await.unwrap().unwrap();

@@ -4,14 +4,14 @@ use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChan
 use gastown_domain::{Failure, OperationKind, Progress, Rejection, StepName, UnconfirmedCreate};
 use tokio::sync::Barrier;
 
-use crate::bed::{Bed, is_fenced, noon, on_both, record, user, wish};
+use crate::bed::{Bed, is_fenced, noon, on_both, record, request, user};
 
 on_both! {
-    the_same_joins_and_something_else_is_busy,
-    towns_of_others_and_tombstones_are_not_found,
-    a_destroy_preempts_and_keeps_what_the_driver_remembered,
-    a_destroy_joins_a_roll_back,
-    of_parallel_wishes_one_is_accepted_and_the_rest_told_which,
+    same_kind_joins_and_other_kinds_are_busy,
+    foreign_towns_and_tombstones_are_not_found,
+    destroy_preempts_and_keeps_the_progress,
+    destroy_joins_a_roll_back,
+    one_of_parallel_requests_is_accepted_and_the_others_name_it,
 }
 
 fn kind_of(requested: &Requested) -> (&'static str, Option<OperationKind>) {
@@ -23,7 +23,7 @@ fn kind_of(requested: &Requested) -> (&'static str, Option<OperationKind>) {
     }
 }
 
-async fn the_same_joins_and_something_else_is_busy(bed: Bed) {
+async fn same_kind_joins_and_other_kinds_are_busy(bed: Bed) {
     use OperationKind::{Start, Stop};
     let town = bed.running("alice", "mill").await;
     let first = bed.request(&town, Stop).await;
@@ -34,9 +34,9 @@ async fn the_same_joins_and_something_else_is_busy(bed: Bed) {
     assert_eq!(bed.request(&town, Start).await, Requested::Busy(in_flight));
 }
 
-async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
+async fn foreign_towns_and_tombstones_are_not_found(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let mut foreign = wish(&town, OperationKind::Destroy);
+    let mut foreign = request(&town, OperationKind::Destroy);
     foreign.requested_by = user("bob");
     assert_eq!(bed.database.request(&foreign).await.unwrap(), Requested::NotFound);
 
@@ -53,7 +53,7 @@ async fn towns_of_others_and_tombstones_are_not_found(bed: Bed) {
     assert_eq!(bed.request(&town, OperationKind::Destroy).await, Requested::NotFound);
 }
 
-async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
+async fn destroy_preempts_and_keeps_the_progress(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
     let progress =
@@ -76,7 +76,7 @@ async fn a_destroy_preempts_and_keeps_what_the_driver_remembered(bed: Bed) {
     assert!(bed.claim(town.id, "another").await.is_some(), "the lease of the pre-empted driver is void");
 }
 
-async fn a_destroy_joins_a_roll_back(bed: Bed) {
+async fn destroy_joins_a_roll_back(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
     let mut rolling_back = record(StepName::DeleteMachine);
@@ -87,13 +87,13 @@ async fn a_destroy_joins_a_roll_back(bed: Bed) {
     assert_eq!(kind_of(&bed.request(&town, OperationKind::Start).await), ("busy", Some(OperationKind::RollBack)));
 }
 
-async fn of_parallel_wishes_one_is_accepted_and_the_rest_told_which(bed: Bed) {
+async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let start = Arc::new(Barrier::new(10));
     let mut running = tokio::task::JoinSet::new();
     for number in 0..10 {
         let kind = if number % 2 == 0 { OperationKind::Stop } else { OperationKind::Start };
-        let (database, wish, start) = (bed.database.clone(), wish(&town, kind), Arc::clone(&start));
+        let (database, wish, start) = (bed.database.clone(), request(&town, kind), Arc::clone(&start));
         running.spawn(async move {
             database.ready().await.unwrap(); // each has its connection now
             start.wait().await;

@@ -5,14 +5,14 @@ use gastown_domain::{OperationKind, RigId, RigStatus};
 use crate::bed::{Bed, fresh_uuid, noon, on_both, rig, user};
 
 on_both! {
-    rigs_come_change_and_go,
-    only_a_rig_of_the_expected_status_goes_and_history_tells_whose_wish_it_was,
-    of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins,
-    only_the_owner_of_a_living_town_adds_rigs,
-    unsettled_are_running_idle_towns_with_open_rigs,
+    rigs_are_inserted_changed_and_removed,
+    only_a_rig_of_the_expected_status_is_removed_and_the_event_names_the_actor,
+    one_of_twenty_parallel_rigs_of_one_name_wins,
+    only_the_owner_of_a_live_town_adds_rigs,
+    unapplied_rigs_are_found_in_running_idle_towns,
 }
 
-async fn rigs_come_change_and_go(bed: Bed) {
+async fn rigs_are_inserted_changed_and_removed(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let alice = user("alice");
     let mut app = rig(town.id, "app");
@@ -38,7 +38,7 @@ async fn rigs_come_change_and_go(bed: Bed) {
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action LIKE '%_rig'").await, 3);
 }
 
-async fn only_a_rig_of_the_expected_status_goes_and_history_tells_whose_wish_it_was(bed: Bed) {
+async fn only_a_rig_of_the_expected_status_is_removed_and_the_event_names_the_actor(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let (pending, removing) = (rig(town.id, "pending"), rig(town.id, "removing"));
     for rig in [&pending, &removing] {
@@ -64,7 +64,7 @@ async fn only_a_rig_of_the_expected_status_goes_and_history_tells_whose_wish_it_
     assert_eq!(bed.number(&said("alice", "remove_rig")).await, 1);
 }
 
-async fn of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins(bed: Bed) {
+async fn one_of_twenty_parallel_rigs_of_one_name_wins(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let mut running = tokio::task::JoinSet::new();
     for number in 0..20 {
@@ -79,7 +79,7 @@ async fn of_twenty_parallel_rigs_of_one_name_in_any_case_one_wins(bed: Bed) {
     assert_eq!(bed.number("SELECT count(*) FROM gastown_rigs").await, 1);
 }
 
-async fn only_the_owner_of_a_living_town_adds_rigs(bed: Bed) {
+async fn only_the_owner_of_a_live_town_adds_rigs(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let missing = gastown_domain::TownId::new(fresh_uuid());
     bed.running("alice", "gone").await;
@@ -98,7 +98,7 @@ async fn only_the_owner_of_a_living_town_adds_rigs(bed: Bed) {
     assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
 }
 
-async fn unsettled_are_running_idle_towns_with_open_rigs(bed: Bed) {
+async fn unapplied_rigs_are_found_in_running_idle_towns(bed: Bed) {
     let alice = user("alice");
     let settled = bed.running("alice", "settled").await;
     let open = bed.running("alice", "open").await;

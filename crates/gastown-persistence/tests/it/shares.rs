@@ -1,4 +1,4 @@
-//! Replicas that ask for work at once.
+//! Replicas that claim concurrently.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use crate::bed::{Bed, LEASE, on_both, record, worker};
 
 on_both! {
-    replicas_share_what_is_due_and_none_is_claimed_twice,
-    no_more_than_asked_for_is_claimed,
+    replicas_share_due_operations_and_none_is_claimed_twice,
+    claim_due_respects_the_limit,
     the_longest_due_comes_first,
     one_users_first_comes_before_another_users_second,
-    what_is_driven_for_a_user_counts_as_a_turn,
-    what_is_held_or_not_due_is_not_claimed,
-    what_cannot_be_read_keeps_nobody_waiting_and_is_put_off,
+    claimed_operations_count_as_turns,
+    held_or_waiting_operations_are_not_claimed,
+    unreadable_operation_is_postponed_and_does_not_delay_others,
 }
 
-/// Makes the operation of the town of this name due since this second of the year 2001.
+/// Sets the due time of a town's operation to this second of the year 2001.
 async fn due_since(bed: &Bed, name: &str, second: u32) {
     bed.sql(&format!(
         "UPDATE gastown_operations SET next_attempt_at = '2001-01-01T00:00:{second:02}+00:00' \
@@ -28,7 +28,7 @@ async fn due_since(bed: &Bed, name: &str, second: u32) {
     .await;
 }
 
-/// The towns of these names, created in this order, each due since one second later than the one before.
+/// Creates these towns in this order, each due one second after the one before.
 async fn queue(bed: &Bed, towns: &[(&str, &str)]) -> Vec<TownId> {
     let mut ids = Vec::new();
     for (second, (owner, name)) in (0..).zip(towns) {
@@ -38,17 +38,17 @@ async fn queue(bed: &Bed, towns: &[(&str, &str)]) -> Vec<TownId> {
     ids
 }
 
-async fn replicas_share_what_is_due_and_none_is_claimed_twice(bed: Bed) {
+async fn replicas_share_due_operations_and_none_is_claimed_twice(bed: Bed) {
     for number in 0..30 {
         bed.create(["alice", "bob"][number % 2], &format!("mill-{number}")).await;
     }
     let mut running = tokio::task::JoinSet::new();
     for number in 0..6 {
-        // A pool of its own, as a process has.
+        // A separate pool, as in another process.
         let database = bed.again(|settings| settings.max_connections = 2).await;
         running.spawn(async move {
             let mut mine = Vec::new();
-            // More often than there is work, so that what is claimed again and again comes to light and to an end.
+            // More rounds than work, so that repeated claims are found.
             for _ in 0..30 {
                 mine.extend(database.claim_due(&worker(&format!("w{number}")), LEASE, 2).await.unwrap());
             }
@@ -64,7 +64,7 @@ async fn replicas_share_what_is_due_and_none_is_claimed_twice(bed: Bed) {
     assert_eq!(claims.len(), 30);
 }
 
-async fn no_more_than_asked_for_is_claimed(bed: Bed) {
+async fn claim_due_respects_the_limit(bed: Bed) {
     queue(&bed, &[("alice", "a"), ("alice", "b"), ("alice", "c")]).await;
     assert_eq!(bed.claim_due("one", 0).await, []);
     assert_eq!(bed.claim_due("one", 2).await.len(), 2);
@@ -84,14 +84,14 @@ async fn one_users_first_comes_before_another_users_second(bed: Bed) {
     assert_eq!(bed.claim_due("one", 5).await, [ids[0], ids[3], ids[1], ids[4], ids[2]]);
 }
 
-async fn what_is_driven_for_a_user_counts_as_a_turn(bed: Bed) {
+async fn claimed_operations_count_as_turns(bed: Bed) {
     let ids = queue(&bed, &[("alice", "a"), ("alice", "b"), ("alice", "c"), ("bob", "d")]).await;
     assert_eq!(bed.claim_due("one", 1).await, [ids[0]]);
-    assert_eq!(bed.claim_due("one", 1).await, [ids[3]], "alice has one at work, bob none");
+    assert_eq!(bed.claim_due("one", 1).await, [ids[3]], "alice has one in progress, bob none");
     assert_eq!(bed.claim_due("one", 1).await, [ids[1]]);
 }
 
-async fn what_is_held_or_not_due_is_not_claimed(bed: Bed) {
+async fn held_or_waiting_operations_are_not_claimed(bed: Bed) {
     let ids = queue(&bed, &[("alice", "held"), ("alice", "waiting"), ("alice", "free")]).await;
     bed.claimed(ids[0], "one").await;
     let waiting = bed.claimed(ids[1], "one").await;
@@ -101,24 +101,24 @@ async fn what_is_held_or_not_due_is_not_claimed(bed: Bed) {
     assert_eq!(bed.claim_due("two", 10).await, [ids[2]]);
 }
 
-async fn what_cannot_be_read_keeps_nobody_waiting_and_is_put_off(bed: Bed) {
+async fn unreadable_operation_is_postponed_and_does_not_delay_others(bed: Bed) {
     let ids = queue(&bed, &[("alice", "a"), ("alice", "b"), ("bob", "c"), ("bob", "d")]).await;
-    for (name, damage) in [("a", "step = 'dance'"), ("b", "progress = '3'"), ("c", "attempt = -1")] {
+    for (name, damage) in [("a", "requested_by = 'a b'"), ("b", "progress = '3'"), ("c", "attempt = -1")] {
         let town = format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
         bed.sql(&format!("UPDATE gastown_operations SET {damage} WHERE town_id = {town}")).await;
     }
-    assert_eq!(bed.claim_due("one", 1).await, [ids[3]], "the one that can be read, though three are longer due");
+    assert_eq!(bed.claim_due("one", 1).await, [ids[3]], "the readable one, although three are due longer");
     let put_off =
         "SELECT count(*) FROM gastown_operations WHERE next_attempt_at > '2020-01-01T00:00:00+00:00' AND fence = 0";
     assert_eq!(bed.number(put_off).await, 3);
-    bed.sql("UPDATE gastown_operations SET step = NULL, progress = '{}', attempt = 0").await;
+    bed.sql("UPDATE gastown_operations SET requested_by = 'alice', progress = '{}', attempt = 0").await;
     assert_eq!(bed.claim_due("one", 10).await, [], "not before they are due again");
     bed.sql("UPDATE gastown_operations SET next_attempt_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(bed.claim_due("one", 10).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_has_locked_holds_nobody_up() {
+async fn locked_row_is_skipped() {
     let bed = Bed::postgres().await;
     let ids = queue(&bed, &[("alice", "a"), ("alice", "b")]).await;
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(1)).await;

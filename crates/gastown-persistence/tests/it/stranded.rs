@@ -1,28 +1,28 @@
-//! Towns that nobody drives though somebody should.
+//! Towns that need an operation and have none.
 
 use gastown_domain::ports::{Operations as _, Registry as _, Requested};
 use gastown_domain::{OperationKind, Phase, Progress, Town, TownStatus};
 
-use crate::bed::{Bed, create_of, new_town, on_both, wish};
+use crate::bed::{Bed, create_of, new_town, on_both, request};
 
 on_both! {
-    what_is_stranded_is_found_and_nothing_else,
-    a_tombstone_gets_a_destroy_that_is_settled,
-    an_unfinished_town_gets_a_create,
-    what_is_not_stranded_is_left_alone,
-    of_reinstatements_at_once_one_counts,
-    a_destroy_that_comes_at_the_same_time_wins_either_way,
+    only_stranded_towns_are_found,
+    tombstone_gets_a_settled_destroy,
+    unfinished_town_gets_a_create,
+    towns_that_are_not_stranded_are_left_alone,
+    one_of_parallel_reinstatements_counts,
+    concurrent_destroy_wins_in_either_order,
 }
 
-/// A tombstone that still names its machine, and nothing in flight.
+/// A tombstone that still names its machine and has no operation.
 async fn left_over(bed: &Bed, name: &str) -> Town {
     let town = bed.running("alice", name).await;
-    bed.hide(&town).await;
+    bed.destroy(&town).await;
     bed.sql(&format!("UPDATE gastown_towns SET fly_machine_id = 'm1' WHERE town_name = '{name}'")).await;
     bed.database.load(town.id).await.unwrap().unwrap()
 }
 
-/// A town that is provisioning, and nothing in flight.
+/// A provisioning town without an operation.
 async fn unfinished(bed: &Bed, name: &str) -> Town {
     let town = bed.create("alice", name).await;
     let of_town = format!("town_id = (SELECT id FROM gastown_towns WHERE town_name = '{name}')");
@@ -30,9 +30,9 @@ async fn unfinished(bed: &Bed, name: &str) -> Town {
     town
 }
 
-async fn what_is_stranded_is_found_and_nothing_else(bed: Bed) {
+async fn only_stranded_towns_are_found(bed: Bed) {
     let removed = bed.running("alice", "removed").await;
-    bed.hide(&removed).await;
+    bed.destroy(&removed).await;
     bed.running("alice", "settled").await;
     bed.create("alice", "coming").await;
     let destroying = bed.running("alice", "leaving").await;
@@ -47,15 +47,15 @@ async fn what_is_stranded_is_found_and_nothing_else(bed: Bed) {
     assert_eq!(bed.database.stranded(1).await.unwrap().len(), 1);
 
     bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x' WHERE town_name = 'dead'").await;
-    assert_eq!(bed.database.stranded(10).await.unwrap().len(), 1, "what cannot be read is left out");
+    assert_eq!(bed.database.stranded(10).await.unwrap().len(), 1, "an unreadable town is left out");
 }
 
-async fn a_tombstone_gets_a_destroy_that_is_settled(bed: Bed) {
+async fn tombstone_gets_a_settled_destroy(bed: Bed) {
     let town = left_over(&bed, "mill").await;
-    let destroy = wish(&town, OperationKind::Destroy);
+    let destroy = request(&town, OperationKind::Destroy);
     let progress = Progress { machine_made: true, ..Progress::default() };
     assert!(bed.database.reinstate(&destroy, &progress).await.unwrap());
-    assert!(!bed.database.reinstate(&wish(&town, OperationKind::Destroy), &progress).await.unwrap());
+    assert!(!bed.database.reinstate(&request(&town, OperationKind::Destroy), &progress).await.unwrap());
 
     let claimed = bed.claimed(town.id, "driver").await;
     assert_eq!((claimed.id, claimed.kind, claimed.phase), (destroy.id, OperationKind::Destroy, Phase::Settled));
@@ -66,18 +66,18 @@ async fn a_tombstone_gets_a_destroy_that_is_settled(bed: Bed) {
     assert_eq!(bed.database.stranded(10).await.unwrap(), []);
 }
 
-async fn an_unfinished_town_gets_a_create(bed: Bed) {
+async fn unfinished_town_gets_a_create(bed: Bed) {
     let town = unfinished(&bed, "mill").await;
-    let create = wish(&town, OperationKind::Create);
+    let create = request(&town, OperationKind::Create);
     assert!(bed.database.reinstate(&create, &Progress::default()).await.unwrap());
     let claimed = bed.claimed(town.id, "driver").await;
     assert_eq!((claimed.id, claimed.kind, claimed.phase), (create.id, OperationKind::Create, Phase::Begun));
 }
 
-async fn what_is_not_stranded_is_left_alone(bed: Bed) {
+async fn towns_that_are_not_stranded_are_left_alone(bed: Bed) {
     use OperationKind::{Create, Destroy, RollBack, Start, Stop};
     let removed = bed.running("alice", "removed").await;
-    bed.hide(&removed).await;
+    bed.destroy(&removed).await;
     let nowhere = create_of(new_town("alice", "nowhere")).operation;
     let cases = [
         (left_over(&bed, "dead").await, vec![Create, Start, Stop, RollBack]),
@@ -90,36 +90,36 @@ async fn what_is_not_stranded_is_left_alone(bed: Bed) {
     assert!(!bed.database.reinstate(&nowhere, &Progress::default()).await.unwrap());
     for (town, kinds) in cases {
         for kind in kinds {
-            let done = bed.database.reinstate(&wish(&town, kind), &Progress::default()).await.unwrap();
+            let done = bed.database.reinstate(&request(&town, kind), &Progress::default()).await.unwrap();
             assert!(!done, "{} {kind}", town.name);
         }
     }
     assert_eq!(bed.number("SELECT count(*) FROM gastown_operations").await, operations);
 }
 
-async fn of_reinstatements_at_once_one_counts(bed: Bed) {
+async fn one_of_parallel_reinstatements_counts(bed: Bed) {
     let town = left_over(&bed, "mill").await;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..10 {
-        let (database, wish) = (bed.database.clone(), wish(&town, OperationKind::Destroy));
+        let (database, wish) = (bed.database.clone(), request(&town, OperationKind::Destroy));
         running.spawn(async move { database.reinstate(&wish, &Progress::default()).await.unwrap() });
     }
     assert_eq!(running.join_all().await.into_iter().filter(|done| *done).count(), 1);
 }
 
-async fn a_destroy_that_comes_at_the_same_time_wins_either_way(bed: Bed) {
+async fn concurrent_destroy_wins_in_either_order(bed: Bed) {
     for number in 0..10 {
         let town = unfinished(&bed, &format!("mill-{number}")).await;
         assert_eq!(town.status, TownStatus::Provisioning);
-        let create = wish(&town, OperationKind::Create);
-        let destroy = wish(&town, OperationKind::Destroy);
+        let create = request(&town, OperationKind::Create);
+        let destroy = request(&town, OperationKind::Destroy);
         let progress = Progress::default();
         let (reinstated, destroyed) =
             tokio::join!(bed.database.reinstate(&create, &progress), bed.database.request(&destroy));
         assert!(matches!(destroyed.unwrap(), Requested::Accepted(_)));
         let in_flight = bed.database.current(town.id).await.unwrap().unwrap();
         assert_eq!((in_flight.id, in_flight.kind), (destroy.id, OperationKind::Destroy));
-        // Either it came first and was pre-empted, or it came too late and wrote nothing.
+        // The reinstatement either came first and was pre-empted, or it wrote nothing.
         assert_eq!(bed.database.outcome(create.id).await.unwrap().is_some(), reinstated.unwrap());
     }
 }

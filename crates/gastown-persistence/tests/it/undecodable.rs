@@ -1,5 +1,6 @@
-//! What the driver itself cannot decode: on SQLite a text that is no JSON or no time, on Postgres a time that never comes.
-//! It costs its own row, in every query for many.
+//! Values that the driver cannot decode: on SQLite invalid JSON or times, on Postgres `infinity`.
+//!
+//! Such a value fails only its own row in every query for many rows.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use sea_orm::DbBackend;
 use crate::bed::{Bed, on_both, rig, user};
 
 on_both! {
-    a_town_costs_no_other_town_of_its_owner,
-    a_town_that_nobody_drives_costs_no_other,
-    a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at_once,
-    a_rig_costs_no_other_rig,
-    an_orphan_costs_no_other_entry_of_the_book,
+    undecodable_town_does_not_affect_other_towns_of_its_owner,
+    undecodable_stranded_town_does_not_affect_others,
+    undecodable_town_or_health_does_not_affect_other_checks,
+    undecodable_rig_does_not_affect_other_rigs,
+    undecodable_orphan_record_does_not_affect_others,
 }
 
-/// Assignments that make a row of a table with `column`, a time, and perhaps with a `config` undecodable.
+/// Returns assignments that make a row undecodable, by its time in `column` or its `config`.
 fn damages(bed: &Bed, column: &str, has_config: bool) -> Vec<String> {
     let no_time = match bed.raw.get_database_backend() {
         DbBackend::Sqlite => "noon",
@@ -30,7 +31,7 @@ fn damages(bed: &Bed, column: &str, has_config: bool) -> Vec<String> {
     damages
 }
 
-/// Runs `check` with each of these damages done to the town "bad", which is whole again afterwards.
+/// Runs `check` with each of these changes to the town "bad", and repairs it afterwards.
 async fn with_bad_town(bed: &Bed, check: impl AsyncFn(&str)) {
     for damage in damages(bed, "created_at", true) {
         bed.sql(&format!("UPDATE gastown_towns SET {damage} WHERE town_name = 'bad'")).await;
@@ -39,7 +40,7 @@ async fn with_bad_town(bed: &Bed, check: impl AsyncFn(&str)) {
     }
 }
 
-async fn a_town_costs_no_other_town_of_its_owner(bed: Bed) {
+async fn undecodable_town_does_not_affect_other_towns_of_its_owner(bed: Bed) {
     let good = bed.create("alice", "good").await;
     bed.create("alice", "bad").await;
     with_bad_town(&bed, async |damage| {
@@ -49,7 +50,7 @@ async fn a_town_costs_no_other_town_of_its_owner(bed: Bed) {
     .await;
 }
 
-async fn a_town_that_nobody_drives_costs_no_other(bed: Bed) {
+async fn undecodable_stranded_town_does_not_affect_others(bed: Bed) {
     let good = bed.create("alice", "good").await;
     bed.create("alice", "bad").await;
     bed.sql("DELETE FROM gastown_operations").await;
@@ -60,7 +61,7 @@ async fn a_town_that_nobody_drives_costs_no_other(bed: Bed) {
     .await;
 }
 
-async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at_once(bed: Bed) {
+async fn undecodable_town_or_health_does_not_affect_other_checks(bed: Bed) {
     const EVERY: Duration = Duration::from_secs(60);
     let take = async || -> Vec<TownId> {
         bed.database.take_due(10, EVERY).await.unwrap().into_iter().map(|(town, ..)| town.id).collect()
@@ -79,13 +80,13 @@ async fn a_town_or_its_health_costs_no_look_at_another_and_is_not_taken_again_at
     for damage in damages(&bed, "last_report_at", false) {
         bed.sql(&format!("UPDATE gastown_town_health SET {damage} WHERE {of_bad}")).await;
         unseen().await;
-        assert_eq!(take().await, [good.id], "nothing is forgotten by taking it for no health at all");
+        assert_eq!(take().await, [good.id], "unreadable health is not treated as missing");
     }
-    bed.hide(&bad).await;
-    assert!(bed.database.load(bad.id).await.unwrap().unwrap().is_tombstone(), "an operation ends all the same");
+    bed.destroy(&bad).await;
+    assert!(bed.database.load(bad.id).await.unwrap().unwrap().is_tombstone(), "an operation still ends");
 }
 
-async fn a_rig_costs_no_other_rig(bed: Bed) {
+async fn undecodable_rig_does_not_affect_other_rigs(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let (good, bad) = (rig(town.id, "good"), rig(town.id, "bad"));
     for rig in [&good, &bad] {
@@ -101,7 +102,7 @@ async fn a_rig_costs_no_other_rig(bed: Bed) {
     }
 }
 
-async fn an_orphan_costs_no_other_entry_of_the_book(bed: Bed) {
+async fn undecodable_orphan_record_does_not_affect_others(bed: Bed) {
     let sighting = |id: &str| ObservedOrphan {
         app: "gastown".parse().unwrap(),
         item: InventoryItem {

@@ -162,8 +162,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "destroy-drops-progress",
         about: "a destroy that preempts a create drops the record of what it may have created",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "fresh(wish, now, current.fence + 1, Phase::Begun, &current.progress)?",
-        broken: "fresh(wish, now, current.fence + 1, Phase::Begun, &Progress::default())?",
+        sound: "unclaimed(request, now, current.fence + 1, Phase::Begun, &current.progress)?",
+        broken: "unclaimed(request, now, current.fence + 1, Phase::Begun, &Progress::default())?",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -258,8 +258,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "unanswered-commit-is-repeated",
         about: "a transaction without an answer to its commit is repeated like one that lost a conflict",
         file: "crates/gastown-persistence/src/tx.rs",
-        sound: "Err(stop) if stop.is_conflict() => stop,",
-        broken: "Err(stop) if stop.is_conflict() || format!(\"{stop:?}\").contains(\"Io(\") => stop,",
+        sound: "Err(error) if error.is_conflict() => error,",
+        broken: "Err(error) if error.is_conflict() || format!(\"{error:?}\").contains(\"Io(\") => error,",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -282,8 +282,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "key-reused-for-another-request",
         about: "a key is accepted again for a different request",
         file: "crates/gastown-persistence/src/registry.rs",
-        sound: "    if !asked_the_same {",
-        broken: "    if !asked_the_same && before.fingerprint.is_none() {",
+        sound: "    if !is_repeat(tx, &before, town, request).await? {",
+        broken: "    if before.fingerprint.is_none() && !is_repeat(tx, &before, town, request).await? {",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -314,10 +314,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "foreign-claim-released",
         about: "a driver that lost its claim releases the claim of its successor",
         file: "crates/gastown-persistence/src/operations.rs",
-        sound: "write(fence, given_back(claimed(fence)), &tx)",
+        sound: "released(claimed(fence)).exec(&self.connection)",
         broken: "{
             let any = sea_orm::ColumnTrait::eq(&Column::TownId, fence.town.as_uuid());
-            write(fence, given_back(operations::Entity::update_many().filter(any)), &tx)
+            released(operations::Entity::update_many().filter(any)).exec(&self.connection)
         }",
         suites: PERSISTENCE,
     },

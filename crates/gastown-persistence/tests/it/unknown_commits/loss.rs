@@ -1,4 +1,4 @@
-//! A write told three times: undisturbed, with its commit lost, with the answer lost.
+//! Runs a write three times: undisturbed, with its commit lost, and with the answer lost.
 
 use std::fmt::Debug;
 
@@ -21,7 +21,7 @@ const TABLES: [&str; 7] = [
     "gastown_passes",
 ];
 
-/// A database, the way to it that loses commits, and a pool of one connection on that way.
+/// A database, a proxy that loses commits, and a pool of one connection through the proxy.
 pub(super) struct Bench {
     pub(super) bed: Bed,
     pub(super) proxy: PostgresProxy,
@@ -38,13 +38,13 @@ impl Bench {
         Self { bed, proxy, database }
     }
 
-    /// A town, rigs and all the rest are forgotten; the users stay.
+    /// Deletes everything but the users.
     async fn clear(&self) {
         self.bed.sql(&format!("TRUNCATE {}", TABLES.join(", "))).await;
     }
 }
 
-/// A write, and how its answers begin where nothing is lost.
+/// A write, with the beginning of its first and its repeated answer.
 pub(super) struct Write {
     name: &'static str,
     first: &'static str,
@@ -53,18 +53,18 @@ pub(super) struct Write {
 }
 
 impl Write {
-    /// One that counts once, however often it is asked for.
+    /// A write that counts once, even if it is repeated.
     pub(super) const fn once(name: &'static str, first: &'static str, again: &'static str) -> Self {
         Self { name, first, again, counts_once: true }
     }
 
-    /// One that counts each time, and is meant to.
+    /// A write that counts each time, as intended.
     pub(super) const fn each_time(name: &'static str, answer: &'static str) -> Self {
         Self { name, first: answer, again: answer, counts_once: false }
     }
 
-    /// Tells it: `prepare` makes what it needs, `write` is done through the proxy and repeated as its callers repeat it.
-    pub(super) async fn told<P, T: Debug>(
+    /// Runs the test. `prepare` sets up the rows, and `write` runs through the proxy and is repeated as by its callers.
+    pub(super) async fn check<P, T: Debug>(
         self,
         bench: &Bench,
         prepare: impl AsyncFn(&Bed) -> P,
@@ -76,29 +76,29 @@ impl Write {
         for cut in [Cut::Request, Cut::Answer] {
             bench.clear().await;
             let prepared = prepare(&bench.bed).await;
-            self.struck(bench, cut, &undisturbed, || write(&bench.database, &prepared)).await;
+            self.lost(bench, cut, &undisturbed, || write(&bench.database, &prepared)).await;
         }
     }
 
-    /// What is in the database after the write, and after its repeat.
+    /// Returns the content of the database after the write and after its repeat.
     async fn undisturbed<T: Debug>(
         &self,
         Bench { bed, proxy, .. }: &Bench,
         write: impl AsyncFn() -> Result<T, StoreError>,
     ) -> [Vec<String>; 2] {
         let (commits, before) = (proxy.commits(), content(bed).await);
-        self.check(self.first, &write().await);
+        self.expect(self.first, &write().await);
         assert_eq!(proxy.commits() - commits, 1, "{}: it is one transaction", self.name);
         let once = content(bed).await;
         assert_ne!(once, before, "{}: it writes something", self.name);
-        self.check(self.again, &write().await);
+        self.expect(self.again, &write().await);
         let twice = content(bed).await;
         assert_eq!(twice == once, self.counts_once, "{}: {once:#?} and then {twice:#?}", self.name);
         [once, twice]
     }
 
-    /// The commit is struck: the caller is told that nothing is known, and its repeat makes up for it.
-    async fn struck<T: Debug>(
+    /// Loses the commit or its answer. The caller gets `Unavailable`, and its repeat completes the write.
+    async fn lost<T: Debug>(
         &self,
         Bench { bed, proxy, .. }: &Bench,
         cut: Cut,
@@ -106,16 +106,12 @@ impl Write {
         write: impl AsyncFn() -> Result<T, StoreError>,
     ) {
         let name = format!("{}, {cut:?}", self.name);
-        let (commits, strokes, before) = (proxy.commits(), proxy.cuts(), rows(bed).await);
+        let (commits, cuts, before) = (proxy.commits(), proxy.cuts(), rows(bed).await);
         proxy.cut_nth_commit(1, cut);
-        let Err(unknown) = write().await else { panic!("{name}: its caller is told that it went well") };
+        let Err(unknown) = write().await else { panic!("{name}: its caller gets a success") };
         assert!(matches!(unknown, StoreError::Unavailable { .. }) && unknown.is_transient(), "{name}: {unknown:?}");
-        let seen = (proxy.commits() - commits, proxy.cuts() - strokes);
-        assert_eq!(
-            seen,
-            (1, 1),
-            "{name}: whoever does not know what became of it repeats nothing before he has looked"
-        );
+        let seen = (proxy.commits() - commits, proxy.cuts() - cuts);
+        assert_eq!(seen, (1, 1), "{name}: an unknown commit is not repeated automatically");
 
         let (answer, wanted) = if cut == Cut::Request {
             assert_eq!(rows(bed).await, before, "{name}: nothing is written");
@@ -124,18 +120,18 @@ impl Write {
             assert_eq!(&content(bed).await, once, "{name}: it is written, and once");
             (self.again, twice)
         };
-        // By the same pool: its one connection was lost.
-        self.check(answer, &write().await);
+        // The pool replaces its one lost connection.
+        self.expect(answer, &write().await);
         assert_eq!(&content(bed).await, wanted, "{name}: after the repeat");
     }
 
-    fn check<T: Debug>(&self, wanted: &str, answer: &Result<T, StoreError>) {
+    fn expect<T: Debug>(&self, wanted: &str, answer: &Result<T, StoreError>) {
         let answer = format!("{answer:?}");
         assert!(answer.starts_with(wanted), "{}: not {wanted}: {answer}", self.name);
     }
 }
 
-/// Every row of every table of ours, as it is.
+/// Returns every row of our tables.
 async fn rows(bed: &Bed) -> Vec<String> {
     let mut rows = Vec::new();
     for table in TABLES {
@@ -146,7 +142,7 @@ async fn rows(bed: &Bed) -> Vec<String> {
     rows
 }
 
-/// The same, to be compared with another telling: without what is another each time, the ids and the time of day.
+/// Returns the rows without ids and current times, which differ in each run.
 async fn content(bed: &Bed) -> Vec<String> {
     let mut content: Vec<_> = rows(bed).await.iter().map(|row| comparable(row)).collect();
     content.sort();
@@ -156,20 +152,20 @@ async fn content(bed: &Bed) -> Vec<String> {
 fn comparable(row: &str) -> String {
     let (table, json) = row.split_once(' ').unwrap();
     let mut json = serde_json::from_str(json).unwrap();
-    forget(&mut json);
+    remove_variable(&mut json);
     format!("{table} {json}")
 }
 
-fn forget(value: &mut Value) {
+fn remove_variable(value: &mut Value) {
     match value {
-        Value::Object(columns) => columns.values_mut().for_each(forget),
-        Value::Array(values) => values.iter_mut().for_each(forget),
+        Value::Object(columns) => columns.values_mut().for_each(remove_variable),
+        Value::Array(values) => values.iter_mut().for_each(remove_variable),
         Value::String(text) => *text = without_id_and_time(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// Times that a test set stay, for what moves them is a write.
+/// Keeps times that a test has set, because only a write changes them.
 fn without_id_and_time(text: &str) -> String {
     let (kept, last) = text.rfind('~').map_or(("", text), |at| text.split_at(at + 1));
     if last.parse::<Uuid>().is_ok() {

@@ -1,7 +1,7 @@
-//! Commits that go unanswered (FM-46): of every write, what is in the database afterwards, what its caller is told, and
-//! what the repeat comes to. On Postgres, through a proxy that cuts the connection exactly there.
+//! Unanswered commits (FM-46): the content of the database, the caller's answer and the repeat, for every write.
 //!
-//! Each test is a table: a write, and what it and its repeat answer where nothing is lost. `loss.rs` loses them.
+//! The tests run on Postgres, through a proxy that cuts the connection at the commit. Each test is a table of writes with
+//! their first and repeated answers. `loss.rs` loses the commits.
 
 mod loss;
 
@@ -20,68 +20,72 @@ use gastown_domain::{
 use gastown_persistence::DatabaseSettings;
 
 use self::loss::{Bench, Write};
-use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, rig, user, wish, worker};
+use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, request, rig, user, worker};
 
 const EVERY: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_counts_once() {
     let bench = &Bench::new(|_| {}).await;
-    // Each time a client asks, the ids are new.
+    // Each request of a client has new ids.
     Write::once("accept_create", "Ok(Inserted)", "Err(TownNameTaken)")
-        .told(bench, async |_| (), async |database, ()| database.accept_create(&with_rigs()).await)
+        .check(bench, async |_| (), async |database, ()| database.accept_create(&with_rigs()).await)
         .await;
     Write::once("accept_create with a key", "Ok(Inserted)", "Ok(Known")
-        .told(bench, async |_| (), async |database, ()| database.accept_create(&keyed(with_rigs(), "k1")).await)
+        .check(bench, async |_| (), async |database, ()| database.accept_create(&keyed(with_rigs(), "k1")).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wish_counts_once() {
+async fn a_request_counts_once() {
     let bench = &Bench::new(|_| {}).await;
     for kind in [OperationKind::Stop, OperationKind::Start, OperationKind::Destroy] {
         Write::once(kind.as_str(), "Ok(Accepted", "Ok(Joined")
-            .told(bench, running, async |database, town| database.request(&wish(town, kind)).await)
+            .check(bench, running, async |database, town| database.request(&request(town, kind)).await)
             .await;
     }
     Write::once("a destroy that pre-empts", "Ok(Accepted", "Ok(Joined")
-        .told(bench, in_flight, async |database, (town, _)| database.request(&wish(town, OperationKind::Destroy)).await)
+        .check(bench, in_flight, async |database, (town, _)| {
+            database.request(&request(town, OperationKind::Destroy)).await
+        })
         .await;
     Write::once("an operator's destroy", "Ok(Accepted", "Ok(Joined")
-        .told(bench, in_flight, async |database, (town, _)| {
-            database.destroy(&wish(town, OperationKind::Destroy), "olga").await
+        .check(bench, in_flight, async |database, (town, _)| {
+            database.destroy(&request(town, OperationKind::Destroy), "olga").await
         })
         .await;
-    // Each time somebody asks, the history says so.
+    // Each request adds an event.
     Write::each_time("retry", "Ok(Due")
-        .told(bench, in_flight, async |database, (town, _)| database.retry(town.id, "olga").await)
+        .check(bench, in_flight, async |database, (town, _)| database.retry(town.id, "olga").await)
         .await;
     Write::once("reinstate", "Ok(true)", "Ok(false)")
-        .told(bench, stranded, async |database, town| {
-            database.reinstate(&wish(town, OperationKind::Create), &Progress::default()).await
+        .check(bench, stranded, async |database, town| {
+            database.reinstate(&request(town, OperationKind::Create), &Progress::default()).await
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_counts_once_and_its_lease_holds_against_its_own_worker() {
+async fn a_claim_counts_once_and_excludes_its_own_worker() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("claim", "Ok(Some", "Ok(None)")
-        .told(bench, accepted, async |database, town| Operations::claim(database, town.id, &worker("one"), LEASE).await)
+        .check(bench, accepted, async |database, town| {
+            Operations::claim(database, town.id, &worker("one"), LEASE).await
+        })
         .await;
     Write::once("claim_due", "Ok([Operation", "Ok([])")
-        .told(bench, accepted, async |database, _| database.claim_due(&worker("one"), LEASE, 10).await)
+        .check(bench, accepted, async |database, _| database.claim_due(&worker("one"), LEASE, 10).await)
         .await;
     Write::once("renew", "Ok(20", "Ok(20")
-        .told(bench, run_out, async |database, fence| Operations::renew(database, *fence, LEASE).await)
+        .check(bench, expired, async |database, fence| Operations::renew(database, *fence, LEASE).await)
         .await;
     Write::once("release", "Ok(())", "Ok(())")
-        .told(bench, run_out, async |database, fence| database.release(*fence).await)
+        .check(bench, expired, async |database, fence| database.release(*fence).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_driver_writes_counts_once() {
+async fn writes_of_a_claim_count_once() {
     let bench = &Bench::new(|_| {}).await;
     let made = TownChange {
         machine: Some(Some("148ed21a031189".parse().unwrap())),
@@ -95,12 +99,12 @@ async fn what_a_driver_writes_counts_once() {
     let hiding = OperationUpdate { kind: OperationKind::RollBack, town: hidden, ..record(StepName::SoftDelete) };
     for record in [kept, given_back, hiding] {
         Write::once("record", "Ok(())", "Ok(())")
-            .told(bench, run_out, async |database, fence| Operations::record(database, *fence, &record).await)
+            .check(bench, expired, async |database, fence| Operations::record(database, *fence, &record).await)
             .await;
     }
     let runs = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     Write::once("finish", "Ok(())", "Err(Fenced")
-        .told(bench, run_out, async |database, fence| Operations::finish(database, *fence, Ok(()), &runs).await)
+        .check(bench, expired, async |database, fence| Operations::finish(database, *fence, Ok(()), &runs).await)
         .await;
 }
 
@@ -108,27 +112,27 @@ async fn what_a_driver_writes_counts_once() {
 async fn a_rig_counts_once() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("insert", "Ok(())", "Err(RigNameTaken)")
-        .told(
+        .check(
             bench,
             async |bed| rig(running(bed).await.id, "app"),
             async |database, rig| database.insert(&user("alice"), rig).await,
         )
         .await;
     Write::once("set_status", "Ok(true)", "Ok(false)")
-        .told(bench, with_a_rig, async |database, rig| {
+        .check(bench, with_a_rig, async |database, rig| {
             database.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await
         })
         .await;
     Write::once("remove", "Ok(true)", "Ok(false)")
-        .told(bench, with_a_rig, async |database, rig| database.remove(rig.town, rig.id, rig.status).await)
+        .check(bench, with_a_rig, async |database, rig| database.remove(rig.town, rig.id, rig.status).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_counts_once() {
+async fn a_drift_check_counts_once() {
     let bench = &Bench::new(|_| {}).await;
-    Write::once("take", "Ok([(Town", "Ok([])")
-        .told(bench, not_seen, async |database, ()| database.take_due(10, EVERY).await)
+    Write::once("take_due", "Ok([(Town", "Ok([])")
+        .check(bench, not_seen, async |database, ()| database.take_due(10, EVERY).await)
         .await;
     let off = async |bed: &Bed| {
         not_seen(bed).await;
@@ -136,38 +140,38 @@ async fn a_look_counts_once() {
         let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
         (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped), change })
     };
-    Write::once("settle", "Ok(true)", "Ok(true)")
-        .told(bench, off, async |database, (town, finding)| DriftChecks::record(database, town, finding).await)
+    Write::once("record of a drift check", "Ok(true)", "Ok(true)")
+        .check(bench, off, async |database, (town, finding)| DriftChecks::record(database, town, finding).await)
         .await;
     Write::once("heartbeat", "Ok(true)", "Ok(true)")
-        .told(bench, running, async |database, town| database.heartbeat(town.id, noon()).await)
+        .check(bench, running, async |database, town| database.heartbeat(town.id, noon()).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_book_of_orphans_has_one_entry_of_each() {
+async fn an_orphan_is_recorded_once() {
     let bench = &Bench::new(|_| {}).await;
-    // How often it was seen is one of several proofs; a repeat comes no sooner than the next pass.
-    Write::each_time("note", "Ok([Orphan")
-        .told(
+    // The count is one of several proofs, and the next sweep repeats it anyway.
+    Write::each_time("record_seen", "Ok([Orphan")
+        .check(
             bench,
-            async |bed| sighting(&running(bed).await),
+            async |bed| observed(&running(bed).await),
             async |database, seen| database.record_seen(std::slice::from_ref(seen)).await,
         )
         .await;
-    Write::once("deleting", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, resource)| database.log_deletion(app, resource, "olga").await)
+    Write::once("log_deletion", "Ok(())", "Ok(())")
+        .check(bench, recorded, async |database, (app, resource)| database.log_deletion(app, resource, "olga").await)
         .await;
     Write::once("close", "Ok(())", "Ok(())")
-        .told(bench, noted, async |database, (app, resource)| database.close(app, resource, OrphanEnd::Gone).await)
+        .check(bench, recorded, async |database, (app, resource)| database.close(app, resource, OrphanEnd::Gone).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pass_is_begun_and_ended_once() {
+async fn a_job_is_claimed_and_finished_once() {
     let bench = &Bench::new(|_| {}).await;
-    Write::once("claim_pass", "Ok(Some", "Ok(None)")
-        .told(
+    Write::once("claim of a job", "Ok(Some", "Ok(None)")
+        .check(
             bench,
             async |_| (),
             async |database, ()| {
@@ -175,17 +179,19 @@ async fn a_pass_is_begun_and_ended_once() {
             },
         )
         .await;
-    Write::once("prolong", "Ok(true)", "Ok(true)")
-        .told(bench, begun, async |database, claim| SingletonJobs::renew(database, *claim, LEASE).await)
+    Write::once("renewal of a job", "Ok(true)", "Ok(true)")
+        .check(bench, claimed_job, async |database, claim| SingletonJobs::renew(database, *claim, LEASE).await)
         .await;
-    Write::once("end", "Ok(())", "Ok(())")
-        .told(bench, begun, async |database, claim| SingletonJobs::finish(database, *claim, Some(Alarm::Refused)).await)
+    Write::once("finish of a job", "Ok(())", "Ok(())")
+        .check(bench, claimed_job, async |database, claim| {
+            SingletonJobs::finish(database, *claim, Some(Alarm::Refused)).await
+        })
         .await;
 }
 
-/// Neither a refusal nor an end of the connection: the network is gone, or the machine behind it.
+/// The network or the server disappears without an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_is_never_answered_is_not_waited_for_and_its_connection_is_given_up() {
+async fn unanswered_commit_times_out_and_its_connection_is_dropped() {
     let hasty = |settings: &mut DatabaseSettings| {
         (settings.answer_timeout, settings.connect_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
     };
@@ -197,7 +203,7 @@ async fn a_commit_that_is_never_answered_is_not_waited_for_and_its_connection_is
     assert_eq!(proxy.cuts(), 1);
     let written = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(written.last_heartbeat_at, Some(noon()));
-    // The pool has room for one connection, and that one still hangs.
+    // The only connection of the pool still hangs.
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = database.heartbeat(town.id, noon()).await {
         assert!(error.is_transient() && Instant::now() < deadline, "the pool is lost: {error:?}");
@@ -214,12 +220,12 @@ async fn running(bed: &Bed) -> Town {
     bed.running("alice", "mill").await
 }
 
-/// A create that nobody has claimed.
+/// A create without a claim.
 async fn accepted(bed: &Bed) -> Town {
     bed.create("alice", "mill").await
 }
 
-/// A create that somebody drives and that has failed before.
+/// A claimed create that has failed before.
 async fn in_flight(bed: &Bed) -> (Town, Fence) {
     let town = accepted(bed).await;
     let fence = bed.claimed(town.id, "one").await.fence();
@@ -229,10 +235,10 @@ async fn in_flight(bed: &Bed) -> (Town, Fence) {
     (town, fence)
 }
 
-/// The claim of such a one; its lease has run out, and nobody has taken it over.
-async fn run_out(bed: &Bed) -> Fence {
+/// The claim of such a create, with an expired lease.
+async fn expired(bed: &Bed) -> Fence {
     let (_, fence) = in_flight(bed).await;
-    bed.let_leases_run_out().await;
+    bed.expire_leases().await;
     fence
 }
 
@@ -248,13 +254,13 @@ async fn with_a_rig(bed: &Bed) -> Rig {
     rig
 }
 
-/// A running town that no look was taken at for long.
+/// A running town whose last check is long ago.
 async fn not_seen(bed: &Bed) {
     running(bed).await;
     bed.sql("UPDATE gastown_town_health SET checked_at = '2000-01-01T00:00:00+00:00'").await;
 }
 
-fn sighting(town: &Town) -> ObservedOrphan {
+fn observed(town: &Town) -> ObservedOrphan {
     let item = InventoryItem {
         resource: ResourceId::Machine("148ed21a031189".parse().unwrap()),
         name: "town".to_owned(),
@@ -266,14 +272,14 @@ fn sighting(town: &Town) -> ObservedOrphan {
     ObservedOrphan { app: "gastown".parse().unwrap(), item, reason: OrphanReason::NoTown }
 }
 
-async fn noted(bed: &Bed) -> (AppName, ResourceId) {
-    let seen = sighting(&running(bed).await);
+async fn recorded(bed: &Bed) -> (AppName, ResourceId) {
+    let seen = observed(&running(bed).await);
     bed.database.record_seen(std::slice::from_ref(&seen)).await.unwrap();
     (seen.app, seen.item.resource)
 }
 
-/// A pass that somebody makes; its lease has run out, and nobody has taken it over.
-async fn begun(bed: &Bed) -> LeaderLease {
+/// A claimed job with an expired lease.
+async fn claimed_job(bed: &Bed) -> LeaderLease {
     let claim = SingletonJobs::claim(&bed.database, SingletonJob::Orphans, &worker("one"), LEASE, EVERY)
         .await
         .unwrap()
