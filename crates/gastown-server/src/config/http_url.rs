@@ -5,8 +5,8 @@ use std::str::FromStr;
 use gastown_domain::Invalid;
 use url::Url;
 
-/// An address that begins with http:// or https://. Without this check, `host:port` would parse as a URL with the scheme
-/// `host` and the origin `null`, which every sandboxed frame has.
+/// An address with the scheme http or https. Without this check, `host:port` would parse as a URL with the scheme `host`,
+/// whose origin is `null`. Every sandboxed frame has that origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpUrl(Url);
 
