@@ -164,9 +164,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn destroyed_town_leaves_nothing_behind() {
-        let seen = run_town_life().await.unwrap();
+        let lines = run_town_life().await.unwrap();
         assert_eq!(
-            seen,
+            lines,
             ["mill is running", "mill: running, 0 rigs", "mill: destroyed, 0 machines and volumes are left"]
         );
     }

@@ -115,7 +115,7 @@ impl ControlPlane {
         let background = self.background.start(&stop_background);
         let calls = self.http.tasks.clone();
         let app = router(self.http);
-        tracing::info!(address = %self.address, worker = %self.worker.0, "serving");
+        tracing::info!(address = %self.address, worker = %self.worker.0, "server started");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
         let mut answered = pin!(async {
             server.await?;
@@ -144,7 +144,7 @@ impl ControlPlane {
         if let Err(error) = self.database.close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "failed to close database");
         }
-        tracing::info!("stopped");
+        tracing::info!("server stopped");
         result
     }
 }

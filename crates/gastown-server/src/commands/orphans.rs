@@ -30,7 +30,7 @@ pub struct Options {
     /// its machine, which may need a second run.
     #[arg(long)]
     delete: bool,
-    /// Override `ORPHAN_GRACE_SECONDS`, and do not require three passes. 0 deletes at once. Default: both apply.
+    /// Override `ORPHAN_GRACE_SECONDS`, and do not require three runs. 0 deletes at once. Default: both apply.
     #[arg(long, value_name = "SECONDS")]
     grace: Option<u64>,
     /// Do not ask for confirmation.

@@ -34,7 +34,7 @@ async fn full_region_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
         assert_eq!((refused.code.as_str(), refused.status), ("SERVICE_UNAVAILABLE", 503), "{refusal:?} {call:?}");
         assert_eq!(
             refused.message,
-            "The town could not be created: no region has room for the machine right now; try again later or name \
+            "The town could not be created: no region has capacity for the machine; try again later or choose \
              another region",
         );
         stage.idle().await;

@@ -23,7 +23,7 @@ const STAGES: u32 = 4;
 /// The most repeats of a call. Only one commit is lost.
 const REPEATS: usize = 1;
 /// The log messages of a replica that abandons its claim.
-const ABANDONED: [&str; 2] = ["drive interrupted", "sweep failed"];
+const ABANDONED: [&str; 2] = ["reconcile interrupted", "sweep failed"];
 const REPO: &str = "https://github.com/acme/app";
 
 impl Operation {

@@ -88,13 +88,7 @@ async fn sandbox_with_the_wrong_key_never_runs(mut setup: Setup) -> Stage {
 async fn outage_of_fly_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
     let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::server_error()).always());
-    fails(
-        &stage,
-        "SERVICE_UNAVAILABLE",
-        "provider_unavailable",
-        "the provider does not answer right now; try again later",
-    )
-    .await;
+    fails(&stage, "SERVICE_UNAVAILABLE", "provider_unavailable", "the provider is unavailable; try again later").await;
     stage
 }
 

@@ -173,7 +173,7 @@ async fn destroy_preempts_the_operation_in_flight(mut setup: Setup) -> Stage {
     let answer = stage.gastown_json(&["town", "destroy", &id, "--yes"]).await;
     assert_eq!((&answer["gone"], &answer["operation"]["kind"]), (&json!(false), &json!("destroy")), "{answer}");
     let refused = create.await.unwrap().unwrap_err();
-    assert_eq!(refused.message, "The town could not be created: the town was destroyed meanwhile");
+    assert_eq!(refused.message, "The town could not be created: the town was destroyed during the operation");
     stage.idle().await;
     assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
@@ -210,18 +210,19 @@ async fn town_with_unreadable_rows_is_shown_and_destroyed(setup: Setup) -> Stage
     stage.crash().await;
     assert!(stop.await.is_err());
     stage.sim.clear_faults();
-    stage.rows.execute("UPDATE gastown_operations SET step = 'rubbish'").await;
-    stage.rows.execute("UPDATE gastown_town_health SET drift = 'rubbish'").await;
+    stage.rows.execute("UPDATE gastown_operations SET progress = '\"invalid\"'").await;
+    stage.rows.execute("UPDATE gastown_town_health SET drift = 'invalid'").await;
 
     let shown = stage.gastown(&["town", "show", &id]).await;
     assert_eq!(shown.status.code(), Some(0), "{}", shown.err);
-    for text in ["Town mill of alice: running", town.machine(), "gastown_operations.step", "gastown_town_health.drift"]
+    for text in
+        ["Town mill of alice: running", town.machine(), "gastown_operations.progress", "gastown_town_health.drift"]
     {
         assert!(shown.out.contains(text), "{text}:\n{}", shown.out);
     }
     let answer = stage.gastown_json(&["town", "show", &id]).await;
     assert_eq!((&answer["town"]["flyVolumeId"], &answer["operation"]["townId"]), (&json!(town.volume()), &json!(id)));
-    assert!(answer["operation"]["unreadable"].as_str().unwrap().contains("gastown_operations.step"), "{answer}");
+    assert!(answer["operation"]["unreadable"].as_str().unwrap().contains("gastown_operations.progress"), "{answer}");
     assert!(answer["health"]["unreadable"].as_str().unwrap().contains("gastown_town_health.drift"), "{answer}");
     for arguments in [&["operations"][..], &["operations", "--attention"]] {
         let listed = stage.gastown(arguments).await.out;
@@ -230,7 +231,7 @@ async fn town_with_unreadable_rows_is_shown_and_destroyed(setup: Setup) -> Stage
     let listed = stage.gastown_json(&["operations"]).await;
     assert_eq!(listed["operations"][0]["townId"], json!(id));
     let retried = stage.gastown(&["town", "retry", &id]).await;
-    assert!(retried.status.code() == Some(1) && retried.err.contains("gastown_operations.step"), "{}", retried.err);
+    assert!(retried.status.code() == Some(1) && retried.err.contains("gastown_operations.progress"), "{}", retried.err);
 
     let destroyed = stage.gastown_json(&["town", "destroy", &id, "--yes"]).await;
     assert_eq!((&destroyed["gone"], &destroyed["operation"]["kind"]), (&json!(false), &json!("destroy")));

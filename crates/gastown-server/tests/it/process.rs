@@ -89,7 +89,7 @@ impl Gastown {
             assert!(ended.is_none(), "it ended, {ended:?}:\n{}", text(&self.err));
             url = self.err.lock().unwrap().iter().find_map(|line| {
                 let event: Value = serde_json::from_str(line).ok()?;
-                (event["message"] == "serving").then(|| format!("http://{}", event["address"].as_str().unwrap()))
+                (event["message"] == "server started").then(|| format!("http://{}", event["address"].as_str().unwrap()))
             });
             url.is_some()
         })

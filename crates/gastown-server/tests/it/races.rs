@@ -81,7 +81,7 @@ async fn destroy_preempts_a_create(setup: Setup) -> Stage {
     assert_eq!(destroyed["status"], "destroyed");
     let refused = create.await.unwrap().unwrap_err();
     assert_eq!(refused.code, "CONFLICT");
-    assert_eq!(refused.message, "The town could not be created: the town was destroyed meanwhile");
+    assert_eq!(refused.message, "The town could not be created: the town was destroyed during the operation");
     assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
 }
