@@ -29,10 +29,10 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     let mut operations = database.operations(options.limit).await.context("failed to read the registry")?;
     // An operation that cannot be read makes no progress until an operator acts.
     operations.retain(|held| !options.attention || held.as_ref().map_or(true, |held| needs_attention(&held.operation)));
-    let passes = database.states().await.context("failed to read the registry")?;
+    let jobs = database.states().await.context("failed to read the registry")?;
     Ok(if options.json {
-        say(json::operations(&operations, &passes))
+        say(json::operations(&operations, &jobs))
     } else {
-        say(table::operations(&operations, &passes))
+        say(table::operations(&operations, &jobs))
     }?)
 }

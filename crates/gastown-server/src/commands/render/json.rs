@@ -25,9 +25,9 @@ pub(in crate::commands) fn town_details(town_details: &TownDetails) -> Value {
 }
 
 /// Returns the operations in flight, and the state of the periodic jobs.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> Value {
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> Value {
     let operations: Vec<_> = operations.iter().map(in_flight).collect();
-    json!({ "operations": operations, "passes": passes.iter().map(pass).collect::<Vec<_>>() })
+    json!({ "operations": operations, "passes": jobs.iter().map(job).collect::<Vec<_>>() })
 }
 
 /// Returns an operation, or the reason why it cannot be read.
@@ -196,7 +196,7 @@ fn event(event: &TownEvent) -> Value {
     })
 }
 
-fn pass(state: &JobState) -> Value {
+fn job(state: &JobState) -> Value {
     json!({
         "pass": state.job.as_str(),
         "endedAt": moment(state.ended_at),

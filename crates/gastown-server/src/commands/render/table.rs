@@ -28,7 +28,7 @@ pub(in crate::commands) fn town_details(town_details: &TownDetails) -> String {
 }
 
 /// Returns the operations in flight, and the state of the periodic jobs.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> String {
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> String {
     let mut text = match some(operations, operation_rows) {
         Some(rows) => rows,
         None => "No operations in flight.".to_owned(),
@@ -39,7 +39,7 @@ pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], pa
     if operations.iter().any(Result::is_err) {
         text += "\n\n? cannot be read: repair its row, or run `gastown town destroy`";
     }
-    section(&mut text, "Periodic jobs", some(passes, pass_rows));
+    section(&mut text, "Periodic jobs", some(jobs, job_rows));
     text
 }
 
@@ -242,9 +242,9 @@ fn events(events: &[TownEvent]) -> String {
     table.trim_fmt()
 }
 
-fn pass_rows(passes: &[JobState]) -> String {
+fn job_rows(jobs: &[JobState]) -> String {
     let mut table = headed(["job", "last ended", "alarm"]);
-    for state in passes {
+    for state in jobs {
         let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));
         table.add_row([state.job.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
     }
