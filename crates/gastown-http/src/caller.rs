@@ -1,4 +1,4 @@
-//! Who asks: a user by token, or a sandbox by its town's key. Nothing else of a call runs before this.
+//! Authentication of callers: a user by token, or a sandbox by its town's key. It runs before anything else of a call.
 
 use std::sync::Arc;
 
@@ -10,13 +10,15 @@ use gastown_domain::{
 use http::{HeaderMap, header, request::Parts};
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
+use tracing::Span;
 
 use crate::{
-    failure::{store_error, unauthorized},
-    trpc::{CallError, Code, Guard},
+    failure::{store_error, unauthorized, wrong_key},
+    headers::single,
+    trpc::{CallError, Guard},
 };
 
-/// Lets users in: a valid token, of a known user, with the user's present pepper.
+/// Admits users with a valid token, if they are known and the token has their current pepper.
 pub(crate) struct UserGuard {
     tokens: Arc<dyn UserTokens>,
     users: Arc<dyn Users>,
@@ -35,18 +37,21 @@ impl Guard for UserGuard {
     async fn admit(&self, head: &Parts) -> Result<UserId, CallError> {
         let token = bearer(&head.headers).ok_or_else(unauthorized)?;
         let claimed = self.tokens.verify(token).map_err(|reason| {
-            tracing::debug!(%reason, "a token was refused");
+            tracing::debug!(%reason, "token rejected");
             unauthorized()
         })?;
         let user = self.users.user(&claimed.user).await.map_err(|error| store_error(&error))?;
         match user {
-            Some(user) if same(user.pepper.as_ref(), claimed.pepper.as_ref()) => Ok(user.id),
+            Some(user) if same(user.pepper.as_ref(), claimed.pepper.as_ref()) => {
+                Span::current().record("user.id", user.id.as_str());
+                Ok(user.id)
+            }
             Some(_) | None => Err(unauthorized()),
         }
     }
 }
 
-/// Lets whoever shows a key in. Whether it is the town's is judged with the town's id, which stands in the input.
+/// Admits callers with a key. The operation verifies it, because the town's id is part of the input.
 pub(crate) struct SandboxGuard;
 
 #[async_trait]
@@ -54,32 +59,18 @@ impl Guard for SandboxGuard {
     type Caller = SecretString;
 
     async fn admit(&self, head: &Parts) -> Result<SecretString, CallError> {
-        let key = only(&head.headers, "x-internal-api-key").filter(|key| !key.is_empty());
+        let key = single(&head.headers, "x-internal-api-key").filter(|key| !key.is_empty());
         key.map(SecretString::from).ok_or_else(wrong_key)
     }
 }
 
-/// What a sandbox without the right key is told.
-pub(crate) fn wrong_key() -> CallError {
-    CallError::new(Code::Unauthorized, "Missing or invalid internal API key")
-}
-
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = only(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    let (scheme, token) = single(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// The value of a header that stands there once.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
-    }
-}
-
-/// Compares without telling by its duration where two peppers differ. Two absent ones are equal.
+/// Compares two peppers in constant time. Two absent peppers are equal.
 fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => bool::from(one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes())),
@@ -96,7 +87,7 @@ mod tests {
     use super::{bearer, same};
 
     #[test]
-    fn a_bearer_token_is_one_header_with_one_token() {
+    fn bearer_token_is_one_header_with_one_token() {
         for (values, want) in [
             (vec!["Bearer abc"], Some("abc")),
             (vec!["bearer  abc "], Some("abc")),
@@ -116,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn peppers_are_equal_only_to_themselves() {
+    fn peppers_equal_only_themselves() {
         let [a, b] = ["a", "b"].map(SecretString::from);
         for (one, other, want) in
             [(Some(&a), Some(&a), true), (Some(&a), Some(&b), false), (Some(&a), None, false), (None, None, true)]

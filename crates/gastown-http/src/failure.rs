@@ -1,4 +1,4 @@
-//! Every failure of an operation, as a code and a text for the user. What is not for users is logged here, once.
+//! Maps every failure of an operation to a code and a text for the user. Details that are not for users are logged here.
 
 use std::{error::Error, fmt};
 
@@ -8,17 +8,21 @@ use gastown_domain::{
 };
 
 use crate::{
-    caller::wrong_key,
     input::Issue,
     trpc::{CallError, Code},
 };
 
-/// What anybody is told whose token does not let them in, whatever is wrong with it.
+/// Returns the answer to every token that is not accepted. It does not reveal the reason.
 pub(crate) fn unauthorized() -> CallError {
     CallError::new(Code::Unauthorized, "Missing or invalid bearer token")
 }
 
-/// An operation that was refused or failed.
+/// Returns the answer to a sandbox without a valid key.
+pub(crate) fn wrong_key() -> CallError {
+    CallError::new(Code::Unauthorized, "Missing or invalid internal API key")
+}
+
+/// Maps a refused or failed operation.
 pub(crate) fn town_error(error: &TownError) -> CallError {
     match error {
         TownError::NotFound => town_not_found(),
@@ -32,32 +36,33 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
             CallError::new(Code::Conflict, message).with_detail("operation", kind.as_str().into())
         }
         TownError::RigRefused { reason } => {
-            CallError::new(Code::UnprocessableContent, format!("The town refuses the rig: {reason}"))
+            CallError::new(Code::UnprocessableContent, format!("The sandbox rejected the rig: {reason}"))
         }
         TownError::RigInUse { in_the_way } => {
-            let message = format!("The rig is in use, removing it would lose work: {}", in_the_way.join(", "));
+            let message =
+                format!("The rig is in use: {}. Set force to remove it and lose this work", in_the_way.join(", "));
             CallError::new(Code::Conflict, message).with_detail("inTheWay", in_the_way.clone().into())
         }
-        TownError::RegionNotOffered => Issue::custom("region", "is not offered").into(),
+        TownError::RegionNotOffered => Issue::custom("region", "is not available").into(),
         TownError::Failed { kind, failure } => failed(*kind, *failure),
         TownError::UserUnknown => unauthorized(),
         TownError::Store(cause) => store_error(cause),
     }
 }
 
-/// A sandbox's call that was refused or failed.
+/// Maps a refused or failed call of a sandbox.
 pub(crate) fn home_error(error: &HomeError) -> CallError {
     match error {
         HomeError::Unauthorized => wrong_key(),
         HomeError::NoToken(failure) => {
-            let message = format!("No token could be made: {failure}");
+            let message = format!("The token could not be created: {failure}");
             CallError::new(failure_code(*failure), message).with_detail("failure", failure.code().into())
         }
         HomeError::Store(cause) => store_error(cause),
     }
 }
 
-/// A failure of the registry.
+/// Maps a failure of the registry.
 pub(crate) fn store_error(error: &StoreError) -> CallError {
     match error {
         StoreError::TownNameTaken => town_name_taken(),
@@ -67,11 +72,11 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::TownNotFound => town_not_found(),
         StoreError::UserUnknown => unauthorized(),
         StoreError::Unavailable { .. } | StoreError::Contention { .. } => {
-            tracing::warn!(error = %Chain(error), "the registry is not available");
-            CallError::new(Code::ServiceUnavailable, "The registry is not available right now; try again later")
+            tracing::warn!(error = %Chain(error), "registry unavailable");
+            CallError::new(Code::ServiceUnavailable, "The service is temporarily unavailable; try again later")
         }
         StoreError::Fenced { .. } | StoreError::CorruptRow { .. } | StoreError::Refused { .. } => {
-            tracing::error!(error = %Chain(error), "the registry failed");
+            tracing::error!(error = %Chain(error), "registry failed");
             CallError::internal()
         }
     }
@@ -89,17 +94,17 @@ fn rig_name_taken() -> CallError {
     CallError::new(Code::Conflict, "A rig with this name already exists in the town")
 }
 
-/// Not `TOO_MANY_REQUESTS`: waiting changes nothing, destroying a town does.
+/// The code is not `TOO_MANY_REQUESTS`: waiting does not help, destroying a town does.
 fn too_many_towns(limit: u32) -> CallError {
-    let message = format!("No more than {limit} towns are allowed; destroy one that is not needed any more");
+    let message = format!("The limit of {limit} towns is reached; destroy a town to create another one");
     CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
 }
 
 fn key_reused() -> CallError {
-    CallError::new(Code::Conflict, "The idempotency key was used for another request")
+    CallError::new(Code::Conflict, "The idempotency key was already used for a different request")
 }
 
-/// An operation that was accepted and did not reach its goal. The driver has logged why.
+/// Maps an accepted operation that did not reach its goal. The reconciler has logged the reason.
 fn failed(kind: OperationKind, failure: Failure) -> CallError {
     let done = match kind {
         OperationKind::Create => "created",
@@ -134,7 +139,7 @@ const fn failure_code(failure: Failure) -> Code {
     }
 }
 
-/// An error and all of its causes, in one line.
+/// Displays an error and all of its causes in one line. The JSON log would otherwise drop the causes.
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {

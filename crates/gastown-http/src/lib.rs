@@ -1,19 +1,24 @@
-//! The thin HTTP adapter: the tRPC wire protocol, who asks, health probes.
+//! The HTTP adapter: the tRPC wire protocol, authentication of callers, health probes.
 //!
-//! It parses at the edge, calls one method of a port of `gastown-domain` and renders the answer. It decides nothing about
-//! towns, opens no connection of its own and knows no adapter.
+//! It parses input, calls one method of a port of `gastown-domain` and renders the result. It decides nothing about
+//! towns and depends on no other adapter.
 //!
-//! Start reading at [`router`], which puts everything together; [`trpc`] is the protocol, which knows no town;
-//! [`procedures`] lists what can be called, with one file for each behind it.
+//! Start reading at [`router`], which puts everything together. [`trpc`] is the protocol and independent of towns.
+//! [`procedures`] lists the procedures, each in a file of its own.
 
 mod adapter;
 mod caller;
 mod failure;
+mod headers;
 mod input;
 mod output;
+mod parts;
 mod probes;
 mod procedures;
+mod request_span;
+mod traceparent;
 pub mod trpc;
 
-pub use adapter::{HttpParts, HttpSettings, router};
+pub use adapter::router;
+pub use parts::{HttpParts, HttpSettings};
 pub use procedures::procedures;

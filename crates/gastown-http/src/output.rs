@@ -1,4 +1,4 @@
-//! The domain's values as the wire shows them: keys in camelCase, times in ISO 8601 with milliseconds.
+//! The domain's values as JSON of the wire: keys in camelCase, times in ISO 8601 with milliseconds.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// A moment, as JavaScript's `toISOString` writes it.
+/// A time in the format of JavaScript's `toISOString`.
 pub(crate) struct Moment(DateTime<Utc>);
 
 impl Serialize for Moment {
@@ -18,7 +18,7 @@ impl Serialize for Moment {
     }
 }
 
-/// A town, as its owner sees it.
+/// A town, as shown to its owner.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TownView {
@@ -53,7 +53,7 @@ impl From<Town> for TownView {
     }
 }
 
-/// A town that is gone.
+/// A destroyed town.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DestroyedView {
@@ -67,7 +67,7 @@ impl From<Town> for DestroyedView {
     }
 }
 
-/// A rig, as its town's owner sees it.
+/// A rig, as shown to the owner of its town.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RigView {
@@ -94,7 +94,7 @@ impl From<Rig> for RigView {
     }
 }
 
-/// What became of a rig that was to be removed. Not `removed` yet: at the next occasion.
+/// The outcome of a removal of a rig. With `removed: false` the rig is removed when the sandbox answers again.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RemovalView {
@@ -136,9 +136,9 @@ struct HealthView {
     failures: u32,
     restarts: u32,
     last_report_at: Option<Moment>,
-    /// When the town was last compared with Fly.
+    /// The time of the last comparison with Fly.
     checked_at: Option<Moment>,
-    /// Whether something is wrong that a start does not put right.
+    /// True after damage that a start does not repair.
     degraded: bool,
     drift: Option<DriftView>,
 }
@@ -156,7 +156,8 @@ impl From<TownHealth> for HealthView {
     }
 }
 
-/// A volume is never replaced by an empty one (FM-22). Every other drift ends with the next start or stop.
+/// Returns true for a lost volume, which is never replaced by an empty one (FM-22). The next start or stop repairs every
+/// other drift.
 const fn degrades(drift: Drift) -> bool {
     match drift {
         Drift::VolumeLost => true,
@@ -165,7 +166,7 @@ const fn degrades(drift: Drift) -> bool {
     }
 }
 
-/// What happened to a town behind its owner's back.
+/// An external change of a town.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DriftView {
@@ -187,7 +188,7 @@ struct OperationView {
     step: Option<String>,
     attempt: u32,
     last_error: Option<FailureView>,
-    /// How long Fly's limits have held it up so far, in milliseconds (FM-53).
+    /// The time spent in queues for Fly's rate limits, in milliseconds (FM-53).
     queued_ms: u64,
     next_attempt_at: Moment,
     /// `null` for an operation that is never given up.
@@ -225,7 +226,7 @@ impl From<Recorded<Failure>> for FailureView {
     }
 }
 
-/// That a heartbeat was recorded.
+/// The answer to a heartbeat.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HeartbeatView {
@@ -233,7 +234,7 @@ pub(crate) struct HeartbeatView {
     pub(crate) recorded: bool,
 }
 
-/// A fresh token, for the sandbox alone.
+/// A new gateway token, for the sandbox only.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenView {
@@ -248,7 +249,7 @@ impl From<GatewayToken> for TokenView {
     }
 }
 
-/// The one place where a secret goes into an answer: the sandbox asked for it.
+/// Writes a secret into an answer. This is the only place that does so: the sandbox has requested it.
 fn exposed<S: Serializer>(secret: &secrecy::SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }

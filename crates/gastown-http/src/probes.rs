@@ -1,4 +1,4 @@
-//! For whoever runs the process: is it alive, and can it work?
+//! The liveness and readiness probes of the process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,22 +15,22 @@ use tokio::time::timeout;
 
 use crate::failure::Chain;
 
-/// `/healthz` and `/readyz`, for everybody and without details.
+/// Serves `/healthz` and `/readyz`, without authentication and without details.
 pub(crate) fn routes(readiness: Arc<dyn Readiness>, limit: Duration) -> Router {
     Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready)).with_state((readiness, limit))
 }
 
-/// Alive: the process answers. Asks nobody, so that a database that is down restarts no process.
+/// Reports that the process is alive. It makes no call, so that an unavailable database restarts no process.
 async fn healthy() -> Response {
     Json(json!({ "status": "ok" })).into_response()
 }
 
-/// Ready: the database answers.
+/// Reports whether the database answers.
 async fn ready(State((readiness, limit)): State<(Arc<dyn Readiness>, Duration)>) -> Response {
     match timeout(limit, readiness.ready()).await {
         Ok(Ok(())) => return Json(json!({ "status": "ready" })).into_response(),
-        Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "not ready"),
-        Err(_) => tracing::warn!("not ready: the database does not answer"),
+        Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "readiness check failed"),
+        Err(_) => tracing::warn!(?limit, "readiness check timed out"),
     }
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response()
 }

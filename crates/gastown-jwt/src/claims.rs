@@ -1,14 +1,14 @@
-//! What stands in the tokens. The names are a contract with the gateway and the host application.
+//! The claims of the tokens. Their names are a contract with the gateway and the host application.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// The `version` of every token this crate mints or takes; the host application's number for this layout.
+/// The `version` of every token that this crate mints or accepts. The host application numbers its layouts.
 pub(crate) const VERSION: i64 = 3;
-/// The `type` of a gateway token. User tokens have no `type`, and so neither is ever taken for the other.
+/// The `type` of a gateway token. User tokens have no `type`, so the two kinds cannot be confused.
 pub(crate) const GATEWAY_TYPE: &str = "gastown_sandbox";
 
-/// Claims of the token with which a sandbox calls the gateway in its user's name.
+/// The claims of the token with which a sandbox calls the gateway on behalf of its user.
 #[derive(Serialize)]
 pub(crate) struct GatewayClaims<'a> {
     pub(crate) sub: &'a str,
@@ -22,12 +22,12 @@ pub(crate) struct GatewayClaims<'a> {
     pub(crate) user: UserClaims<'a>,
 }
 
-/// What the verifiers of the gateway and of the host application demand of every token.
+/// The claims that the gateway and the host application require in every token.
 #[derive(Serialize)]
 pub(crate) struct UserClaims<'a> {
     #[serde(rename = "kiloUserId")]
     pub(crate) user_id: &'a str,
-    /// `null` for a user without one, but always there.
+    /// Always present, `null` for a user without a pepper.
     #[serde(rename = "apiTokenPepper")]
     pub(crate) pepper: Option<&'a str>,
     pub(crate) version: i64,
@@ -35,7 +35,7 @@ pub(crate) struct UserClaims<'a> {
     pub(crate) env: Option<&'a str>,
 }
 
-/// Claims of a user's token, as the host application mints them.
+/// The claims of a user's token, as minted by the host application.
 #[derive(Serialize)]
 pub(crate) struct TimedUserClaims<'a> {
     pub(crate) iat: i64,
@@ -44,11 +44,11 @@ pub(crate) struct TimedUserClaims<'a> {
     pub(crate) user: UserClaims<'a>,
 }
 
-/// The claims of a token from outside, of either kind; nothing is required yet, so that each rule has its own refusal.
-/// No `Debug`: the pepper is a secret.
+/// The unchecked claims of a token of either kind. All are optional, so that each rule has its own rejection. There is no
+/// `Debug`, because the pepper is a secret.
 #[derive(Deserialize)]
 pub(crate) struct ReadClaims {
-    /// `Some(Null)` where the claim is there and null: a `type` of any value marks a token that is not a user's.
+    /// `Some(Null)` if the claim is null. A user's token must not have a `type` of any value.
     #[serde(rename = "type", default, deserialize_with = "present")]
     pub(crate) kind: Option<Value>,
     #[serde(default, deserialize_with = "present")]
@@ -66,12 +66,12 @@ pub(crate) struct ReadClaims {
     pub(crate) env: Option<String>,
 }
 
-/// A pepper that is given, be it as null: the user has none.
+/// The claim of the pepper. It is null for a user without one.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(crate) struct NullablePepper(pub(crate) Option<String>);
 
-/// Keeps a null apart from a missing claim.
+/// Distinguishes a null claim from a missing one.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
     T::deserialize(claim).map(Some)
 }

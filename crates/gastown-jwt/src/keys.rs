@@ -1,4 +1,4 @@
-//! The secrets tokens are signed with, and their rotation.
+//! The secrets that sign tokens, and their rotation.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-/// Below this many bytes a secret can be guessed from one token (RFC 7518 asks for 32; hosts in the field have less).
-const LEAST_SECRET_BYTES: usize = 16;
+/// The shortest secret that cannot be guessed from one token. RFC 7518 requires 32 bytes, but existing hosts have less.
+const MIN_SECRET_BYTES: usize = 16;
 
-/// Signs with one secret (`NEXTAUTH_SECRET`) and verifies with it and with those before it. Wiped when dropped.
+/// Signs with one secret (`NEXTAUTH_SECRET`), and verifies with it and with earlier ones. Wiped on drop.
 #[derive(Clone)]
 pub struct TokenKeys {
     signing: EncodingKey,
@@ -17,13 +17,13 @@ pub struct TokenKeys {
 }
 
 impl TokenKeys {
-    /// Signs and verifies with this secret, of at least 16 bytes.
+    /// Creates keys that sign and verify with this secret, of at least 16 bytes.
     pub fn new(secret: &SecretString) -> Result<Self, SecretTooShort> {
         let bytes = checked(secret)?;
         Ok(Self { signing: EncodingKey::from_secret(bytes), verifying: vec![DecodingKey::from_secret(bytes)] })
     }
 
-    /// Verifies tokens signed with an earlier secret as well. Nothing is signed with it any more.
+    /// Also accepts tokens signed with an earlier secret. Nothing is signed with it.
     pub fn accepting_previous(mut self, secret: &SecretString) -> Result<Self, SecretTooShort> {
         self.verifying.push(DecodingKey::from_secret(checked(secret)?));
         Ok(self)
@@ -46,16 +46,16 @@ impl fmt::Debug for TokenKeys {
 
 fn checked(secret: &SecretString) -> Result<&[u8], SecretTooShort> {
     match secret.expose_secret().as_bytes() {
-        bytes if bytes.len() < LEAST_SECRET_BYTES => Err(SecretTooShort { got: bytes.len() }),
+        bytes if bytes.len() < MIN_SECRET_BYTES => Err(SecretTooShort { got: bytes.len() }),
         bytes => Ok(bytes),
     }
 }
 
-/// The secret that tokens are signed with is too short to be one.
+/// The secret for tokens is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("secret has {got} bytes where at least {LEAST_SECRET_BYTES} are needed")]
+#[error("secret has {got} bytes, at least {MIN_SECRET_BYTES} are required")]
 pub struct SecretTooShort {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub got: usize,
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_of_less_than_sixteen_bytes_is_refused() {
+    fn secret_of_less_than_sixteen_bytes_is_refused() {
         let good = TokenKeys::new(&SecretString::from("1234567890123456")).unwrap();
 
         for (secret, got) in [("", 0), ("123456789012345", 15)] {

@@ -1,8 +1,8 @@
 //! Mints gateway tokens for sandboxes and verifies the tokens of users.
 //!
-//! Both are HS256 with the host application's secret and share their claims, so what tells them apart is checked on
-//! both sides: a gateway token carries `type`, and a user's token must not. The crate looks nothing up: whether the
-//! pepper in a token is still the user's is the caller's to compare.
+//! Both are signed with HS256 and the host application's secret, and share most claims. The claim `type` distinguishes
+//! them: a gateway token must have it, and a user's token must not. The crate reads no database. The caller must compare
+//! the pepper in a token with the user's current one.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Minting: gateway tokens for sandboxes, and user tokens for development.
+//! Mints gateway tokens for sandboxes, and user tokens for development.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use thiserror::Error;
 use crate::claims::{GATEWAY_TYPE, GatewayClaims, TimedUserClaims, UserClaims, VERSION};
 use crate::keys::TokenKeys;
 
-/// How long a gateway token is valid; sandboxes refresh theirs well before.
+/// The lifetime of a gateway token. Sandboxes refresh theirs well before its end.
 const GATEWAY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-/// Mints tokens with the keys' signing secret, by the injected clock.
+/// Mints tokens with the signing secret and the injected clock.
 #[derive(Clone)]
 pub struct TokenMinter {
     keys: TokenKeys,
@@ -27,24 +27,24 @@ pub struct TokenMinter {
 }
 
 impl TokenMinter {
-    /// Mints gateway tokens valid for 24 hours that name no environment.
+    /// Creates a minter of gateway tokens that are valid for 24 hours and name no environment.
     pub fn new(keys: TokenKeys, clock: Arc<dyn Clock>) -> Self {
         Self { keys, clock, env: None, gateway_lifetime: GATEWAY_LIFETIME }
     }
 
-    /// Names this environment in every token.
+    /// Sets the environment that every token names.
     #[must_use]
     pub fn in_env(self, env: impl Into<String>) -> Self {
         Self { env: Some(env.into()), ..self }
     }
 
-    /// Mints gateway tokens valid for this long.
+    /// Sets the lifetime of gateway tokens.
     #[must_use]
     pub fn with_gateway_lifetime(self, gateway_lifetime: TimeDelta) -> Self {
         Self { gateway_lifetime, ..self }
     }
 
-    /// Mints a user's token as the host application would: for development and tests, where there is no host.
+    /// Mints a user's token as the host application does, for development and tests.
     pub fn mint_user_token(
         &self,
         user: &UserId,
@@ -55,7 +55,7 @@ impl TokenMinter {
         self.sign(&TimedUserClaims { iat, exp: expires_at.timestamp(), user: self.user_claims(user, pepper) })
     }
 
-    /// `iat` and the end, both in whole seconds.
+    /// Returns `iat` and the expiry, in whole seconds.
     fn window(&self, lifetime: TimeDelta) -> Result<(i64, DateTime<Utc>), MintError> {
         let iat = self.clock.now().timestamp();
         let end = iat.checked_add(lifetime.num_seconds()).and_then(|exp| DateTime::from_timestamp(exp, 0));
@@ -101,10 +101,10 @@ impl fmt::Debug for TokenMinter {
     }
 }
 
-/// The token would end beyond the calendar.
+/// The token's expiry is out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a lifetime of {} s does not end within the calendar", lifetime.num_seconds())]
+#[error("a lifetime of {} s is out of range", lifetime.num_seconds())]
 pub struct LifetimeTooLong {
-    /// The lifetime asked for.
+    /// The requested lifetime.
     pub lifetime: TimeDelta,
 }

@@ -1,56 +1,56 @@
-//! Why a token is refused.
+//! The reasons to reject a token.
 
 use gastown_domain::ports::TokenRejection;
 use thiserror::Error;
 
-/// Why a token is refused. The caller learns only that it is; the reason is for logs and metrics.
+/// The reason to reject a token. It is meant for logs and metrics, not for the caller.
 ///
-/// No variant carries a piece of the token, not even through a source: parsers quote what they stumble over.
+/// No variant contains a part of the token, and there is no source, because parsers quote their input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// Longer than any token of ours.
+    /// The token is longer than any valid one.
     #[error("token of {got} bytes is too long")]
     TooLong {
-        /// Its length.
+        /// The length in bytes.
         got: usize,
     },
-    /// Not three parts of base64url, or not claims of the right types inside.
+    /// The token is not three parts of base64url, or a claim has the wrong type.
     #[error("token is malformed")]
     Malformed,
-    /// The header is unreadable, names another algorithm than HS256 (`none`, for one), or demands an extension.
-    #[error("token's header is not that of a plain HS256 token")]
+    /// The header is unreadable, names another algorithm than HS256 (such as `none`), or requires an extension.
+    #[error("token does not have a plain HS256 header")]
     Header,
-    /// Signed with none of the keys.
-    #[error("token's signature matches no key")]
+    /// The signature matches no key.
+    #[error("token signature matches no key")]
     Signature,
-    /// A claim that must be there is not.
-    #[error("token lacks the claim {claim}")]
+    /// A required claim is missing.
+    #[error("token has no claim {claim}")]
     MissingClaim {
         /// Its name.
         claim: &'static str,
     },
-    /// A claim is there with a value that cannot be right.
-    #[error("token has an impossible claim {claim}")]
-    ImpossibleClaim {
+    /// A claim has an invalid value.
+    #[error("token has an invalid claim {claim}")]
+    InvalidClaim {
         /// Its name.
         claim: &'static str,
     },
-    /// A gateway token, a stream ticket or the like where a user's token is wanted, or the other way round.
+    /// The token is of another kind, such as a gateway token instead of a user's token.
     #[error("token is of another type")]
     Type,
-    /// Meant for an audience; ours have none.
+    /// The token names an audience. Valid tokens have none.
     #[error("token is meant for another audience")]
     Audience,
-    /// Another version of the claims.
+    /// The claims have another version.
     #[error("token has another version")]
     Version,
-    /// Minted in another environment (staging, for one) with the same key.
-    #[error("token is of another environment")]
+    /// The token was minted in another environment, such as staging, with the same key.
+    #[error("token belongs to another environment")]
     Environment,
-    /// Its time is over.
+    /// The token has expired.
     #[error("token has expired")]
     Expired,
-    /// Its time has not come.
+    /// The token is not valid yet.
     #[error("token is not valid yet")]
     Early,
 }
@@ -61,7 +61,7 @@ impl From<Rejection> for TokenRejection {
             Rejection::TooLong { .. } | Rejection::Malformed => Self::Malformed,
             Rejection::Header => Self::Algorithm,
             Rejection::Signature => Self::Signature,
-            Rejection::MissingClaim { .. } | Rejection::ImpossibleClaim { .. } => Self::Claims,
+            Rejection::MissingClaim { .. } | Rejection::InvalidClaim { .. } => Self::Claims,
             Rejection::Type | Rejection::Audience => Self::Type,
             Rejection::Version => Self::Version,
             Rejection::Environment => Self::Environment,

@@ -1,4 +1,4 @@
-//! Verifying: one fixed algorithm, required claims, and time from the injected clock.
+//! Verifies tokens: one fixed algorithm, required claims, and the time of the injected clock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::claims::{GATEWAY_TYPE, ReadClaims, VERSION};
 use crate::keys::TokenKeys;
 use crate::rejection::Rejection;
 
-/// Tokens of ours have a few hundred bytes; what is longer is not worth a signature check.
-const LONGEST_TOKEN: usize = 8 * 1024;
-/// How far the clocks of the minting and of this machine may differ.
+/// The longest token whose signature is checked. Valid tokens have a few hundred bytes.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The largest accepted difference between the clocks of the minter and of this machine.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
-/// Verifies tokens of users, and gateway tokens where a service takes those.
+/// Verifies tokens of users, and gateway tokens for services that accept them.
 #[derive(Clone)]
 pub struct TokenVerifier {
     keys: TokenKeys,
@@ -28,25 +28,24 @@ pub struct TokenVerifier {
 }
 
 impl TokenVerifier {
-    /// Verifies with these keys and this clock, tokens of every environment, with a leeway of 5 seconds.
+    /// Creates a verifier that accepts tokens of every environment, with a leeway of 5 seconds.
     pub fn new(keys: TokenKeys, clock: Arc<dyn Clock>) -> Self {
         Self { keys, clock, env: None, leeway: LEEWAY }
     }
 
-    /// Refuses tokens that name another environment; one that names none is taken.
+    /// Rejects tokens that name another environment. A token that names none is accepted.
     #[must_use]
     pub fn in_env(self, env: impl Into<String>) -> Self {
         Self { env: Some(env.into()), ..self }
     }
 
-    /// Takes tokens this long after `exp` and before `nbf`.
+    /// Sets how long after `exp` and before `nbf` tokens are accepted.
     #[must_use]
     pub fn with_leeway(self, leeway: TimeDelta) -> Self {
         Self { leeway, ..self }
     }
 
-    /// Verifies a user's token. One that carries a `type` of any kind is not a user's. The port [`UserTokens`] says the
-    /// same with fewer reasons.
+    /// Verifies a user's token, which must not have a `type`. The port [`UserTokens`] does the same with fewer reasons.
     pub fn verify_user(&self, token: &str) -> Result<VerifiedToken, Rejection> {
         let claims = self.read(token)?;
         if claims.kind.is_some() {
@@ -63,18 +62,18 @@ impl TokenVerifier {
         }
         let subject = claims.sub.take().ok_or(Rejection::MissingClaim { claim: "sub" })?;
         let town = claims.town_id.take().ok_or(Rejection::MissingClaim { claim: "town_id" })?;
-        let town = town.parse().map_err(|_| Rejection::ImpossibleClaim { claim: "town_id" })?;
+        let town = town.parse().map_err(|_| Rejection::InvalidClaim { claim: "town_id" })?;
         let organization = claims.organization_id.take();
         let VerifiedToken { user, pepper } = self.user_of(claims)?;
         if subject != user.as_str() {
-            return Err(Rejection::ImpossibleClaim { claim: "sub" });
+            return Err(Rejection::InvalidClaim { claim: "sub" });
         }
         Ok(GatewayGrant { user, town, organization, pepper })
     }
 
-    /// Header, signature and shape; no claim is looked at before the signature holds.
+    /// Checks header and signature, and reads the claims. No claim is read before the signature is valid.
     fn read(&self, token: &str) -> Result<ReadClaims, Rejection> {
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(Rejection::TooLong { got: token.len() });
         }
         match decode_header(token) {
@@ -94,7 +93,7 @@ impl TokenVerifier {
         Err(Rejection::Signature)
     }
 
-    /// What both kinds of token must say.
+    /// Checks the claims that both kinds of token share.
     fn user_of(&self, claims: ReadClaims) -> Result<VerifiedToken, Rejection> {
         let missing = |claim| Rejection::MissingClaim { claim };
         if claims.aud.is_some() {
@@ -110,12 +109,12 @@ impl TokenVerifier {
         }
         self.check_times(claims.exp.ok_or(missing("exp"))?, claims.nbf)?;
         let user = claims.user_id.ok_or(missing("kiloUserId"))?;
-        let user = user.parse().map_err(|_| Rejection::ImpossibleClaim { claim: "kiloUserId" })?;
+        let user = user.parse().map_err(|_| Rejection::InvalidClaim { claim: "kiloUserId" })?;
         let pepper = claims.pepper.ok_or(missing("apiTokenPepper"))?;
         Ok(VerifiedToken { user, pepper: pepper.0.map(SecretString::from) })
     }
 
-    /// Whole seconds suffice: `exp`, `nbf` and the leeway have no fraction, so the clock's changes no comparison.
+    /// Compares in whole seconds, because `exp`, `nbf` and the leeway have no fractions.
     fn check_times(&self, exp: i64, nbf: Option<i64>) -> Result<(), Rejection> {
         let (now, leeway) = (self.clock.now().timestamp(), self.leeway.num_seconds());
         if now >= exp.saturating_add(leeway) {
@@ -134,7 +133,7 @@ impl UserTokens for TokenVerifier {
     }
 }
 
-/// HS256 and nothing else. The claims are checked here and not by the library, which reads the system's clock.
+/// Returns a validation of HS256 only. This crate checks the claims, because the library reads the system's clock.
 fn signature_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();

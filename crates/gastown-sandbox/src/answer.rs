@@ -1,17 +1,17 @@
-//! Status and body → what the domain can do about it. The only place where one becomes the other.
+//! Maps status and body of an answer to the domain's result. No other module does.
 
 use gastown_domain::ports::SandboxError;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    speech::{clean, clean_all},
+    sanitize::{sanitize, sanitize_all},
     transport::Reply,
     wire::{Problem, ProblemBody},
 };
 
-/// What was asked; statuses mean different things to different calls.
+/// A call of the API. The meaning of a status depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Call {
     Health,
     Rigs,
     AddRig,
@@ -19,66 +19,66 @@ pub(crate) enum Asked {
     Sync,
 }
 
-/// What is wrong with an answer, without a word of it.
+/// The fault of an answer that violates the API. It contains no part of the answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Rubbish {
-    #[error("a status the API does not have: {0}")]
+pub(crate) enum InvalidAnswer {
+    #[error("status {0} is not part of the API")]
     Status(u16),
-    #[error("a body the API does not have, with status {0}")]
+    #[error("the body of status {0} is not part of the API")]
     Body(u16),
-    #[error("another town answers")]
+    #[error("the answer is from another town")]
     OtherTown,
-    #[error("another rig is confirmed")]
+    #[error("the answer confirms another rig")]
     OtherRig,
 }
 
-/// An answer of the proxy in front of the sandbox, or of a sandbox that is not up.
+/// The proxy answered, or the sandbox has not started.
 #[derive(Debug, thiserror::Error)]
-#[error("no sandbox behind the address (status {0})")]
-struct NobodyThere(u16);
+#[error("no sandbox at this address (status {0})")]
+struct NoSandbox(u16);
 
-/// Reads a success that has a body.
+/// Parses the body of a successful answer.
 pub(crate) fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, SandboxError> {
-    serde_json::from_slice(&reply.body).map_err(|_| wrong(Rubbish::Body(reply.status)))
+    serde_json::from_slice(&reply.body).map_err(|_| wrong(InvalidAnswer::Body(reply.status)))
 }
 
-/// Lets a success pass; makes an error of everything else.
-pub(crate) fn judge(asked: Asked, reply: &Reply) -> Result<(), SandboxError> {
+/// Returns `Ok` for a success, and the error for every other answer.
+pub(crate) fn classify(call: Call, reply: &Reply) -> Result<(), SandboxError> {
     let problem = serde_json::from_slice::<Problem>(&reply.body).ok().map(|problem| problem.error);
     let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
-    match (asked, reply.status, code) {
-        (Asked::Health | Asked::Rigs | Asked::Sync, 200, _) => Ok(()),
-        (Asked::AddRig, 200 | 201, _) => Ok(()),
-        (Asked::RemoveRig, 204, _) => Ok(()),
-        // Only where the sandbox itself says so: a proxy's 404 proves nothing.
-        (Asked::RemoveRig, 404, "rig_not_found") => Ok(()),
+    match (call, reply.status, code) {
+        (Call::Health | Call::Rigs | Call::Sync, 200, _) => Ok(()),
+        (Call::AddRig, 200 | 201, _) => Ok(()),
+        (Call::RemoveRig, 204, _) => Ok(()),
+        // The code shows that the sandbox answered. A proxy's 404 proves nothing.
+        (Call::RemoveRig, 404, "rig_not_found") => Ok(()),
         (_, 401 | 403, _) => Err(SandboxError::Unauthorized),
-        (Asked::AddRig, 409, "rig_exists") | (Asked::AddRig, 422, _) if problem.is_some() => {
+        (Call::AddRig, 409, "rig_exists") | (Call::AddRig, 422, _) if problem.is_some() => {
             Err(SandboxError::Refused { reason: reason(problem) })
         }
-        (Asked::RemoveRig, 409, "rig_in_use") => Err(SandboxError::InTheWay { in_the_way: in_the_way(problem) }),
-        // Its own word against a proxy's: only a sandbox speaks in problems.
+        (Call::RemoveRig, 409, "rig_in_use") => Err(SandboxError::InTheWay { in_the_way: in_the_way(problem) }),
+        // Only a sandbox sends a code. Without one the answer is from a proxy.
         (_, 500 | 503, code) if !code.is_empty() => Err(SandboxError::Unhealthy),
         (_, 404 | 408 | 429 | 500..=599, _) => {
-            Err(SandboxError::Unreachable { cause: Box::new(NobodyThere(reply.status)) })
+            Err(SandboxError::Unreachable { cause: Box::new(NoSandbox(reply.status)) })
         }
-        (_, status, _) => Err(wrong(Rubbish::Status(status))),
+        (_, status, _) => Err(wrong(InvalidAnswer::Status(status))),
     }
 }
 
-pub(crate) fn wrong(rubbish: Rubbish) -> SandboxError {
-    SandboxError::Wrong { cause: Box::new(rubbish) }
+pub(crate) fn wrong(cause: InvalidAnswer) -> SandboxError {
+    SandboxError::Wrong { cause: Box::new(cause) }
 }
 
 fn reason(problem: Option<ProblemBody>) -> String {
-    let said = problem.map(|problem| clean(&problem.message)).unwrap_or_default();
-    if said.is_empty() { "no reason given".to_owned() } else { said }
+    let message = problem.map(|problem| sanitize(&problem.message)).unwrap_or_default();
+    if message.is_empty() { "no reason given".to_owned() } else { message }
 }
 
 fn in_the_way(problem: Option<ProblemBody>) -> Vec<String> {
     let Some(problem) = problem else { return Vec::new() };
-    let listed = clean_all(&problem.in_the_way);
-    if listed.is_empty() { clean_all(&[problem.message]) } else { listed }
+    let listed = sanitize_all(&problem.in_the_way);
+    if listed.is_empty() { sanitize_all(&[problem.message]) } else { listed }
 }
 
 #[cfg(test)]
@@ -87,10 +87,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Asked; 5] = [Asked::Health, Asked::Rigs, Asked::AddRig, Asked::RemoveRig, Asked::Sync];
+    const ALL: [Call; 5] = [Call::Health, Call::Rigs, Call::AddRig, Call::RemoveRig, Call::Sync];
 
-    fn verdict(asked: Asked, status: u16, body: &str) -> &'static str {
-        match judge(asked, &Reply { status, body: body.as_bytes().to_vec() }) {
+    fn outcome(call: Call, status: u16, body: &str) -> &'static str {
+        match classify(call, &Reply { status, body: body.as_bytes().to_vec() }) {
             Ok(()) => "ok",
             Err(SandboxError::Unreachable { .. }) => "unreachable",
             Err(SandboxError::Wrong { .. }) => "wrong",
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_means_what_this_table_says() {
+    fn each_answer_has_this_outcome() {
         let mut table = String::new();
         for (status, body) in [
             (200, ""),
@@ -127,8 +127,8 @@ mod tests {
             (503, r#"{"error":{"code":"not_ready","message":"x"}}"#),
         ] {
             let mut row = format!("{status} {body:<64}");
-            for asked in ALL {
-                let cell = format!("{asked:?}: {}", verdict(asked, status, body));
+            for call in ALL {
+                let cell = format!("{call:?}: {}", outcome(call, status, body));
                 write!(row, " {cell:<24}").unwrap();
             }
             writeln!(table, "{}", row.trim_end()).unwrap();
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sandbox_gives_as_its_reason_is_cleaned() {
+    fn reasons_of_a_sandbox_are_sanitized() {
         let body = r#"{"error":{"code":"rig_refused","message":"no\nsuch https://u:p@github.com/x"}}"#;
-        let refused = judge(Asked::AddRig, &Reply { status: 422, body: body.into() }).unwrap_err();
+        let refused = classify(Call::AddRig, &Reply { status: 422, body: body.into() }).unwrap_err();
         assert_eq!(refused.to_string(), "sandbox refused the rig: no such https://***@github.com/x");
         let body = r#"{"error":{"code":"rig_in_use","message":"m","inTheWay":["a\u0000b","",  "c"]}}"#;
-        let stopped = judge(Asked::RemoveRig, &Reply { status: 409, body: body.into() }).unwrap_err();
+        let stopped = classify(Call::RemoveRig, &Reply { status: 409, body: body.into() }).unwrap_err();
         assert_eq!(stopped.to_string(), "rig is in use: a b, c");
     }
 }

@@ -1,4 +1,4 @@
-//! `Sandboxes` over HTTP.
+//! The port `Sandboxes` over HTTP.
 
 use std::time::Duration;
 
@@ -12,34 +12,34 @@ use reqwest::Method;
 use url::Url;
 
 use crate::{
-    answer::{Asked, Rubbish, judge, read, wrong},
+    answer::{Call, InvalidAnswer, classify, read, wrong},
     template::UrlTemplate,
     transport::{Reply, SetUpError, Transport},
     wire::{Health, Rig, Rigs, Synced},
 };
 
-/// A sandbox that works says so in this word.
+/// The status of a healthy sandbox.
 const OK: &str = "ok";
 /// No body.
-const NOTHING: Option<&()> = None;
+const NO_BODY: Option<&()> = None;
 
-/// Deadlines of the calls, each from its start to the last byte of the answer.
+/// The time-outs of the calls, each from its start to the last byte of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To have a connection.
+    /// Connecting.
     pub connect: Duration,
-    /// Health, listing.
+    /// Health and the list of rigs.
     pub quick: Duration,
-    /// Removing a rig: its sessions are ended and its files deleted.
+    /// Removing a rig, which ends its sessions and deletes its files.
     pub remove: Duration,
-    /// Adding a rig: a clone.
+    /// Adding a rig, which clones its repository.
     pub clone: Duration,
     /// A sync to R2.
     pub sync: Duration,
 }
 
 impl Default for Timeouts {
-    /// 3 s to connect, 10 s for what is quick, 1 min to remove, 5 min for a clone or a sync.
+    /// 3 s to connect, 10 s for quick calls, 1 min to remove, 5 min for a clone or a sync.
     fn default() -> Self {
         let long = Duration::from_secs(300);
         Self {
@@ -52,7 +52,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Speaks to sandboxes. Cheap to clone; clones share connections.
+/// A client of all sandboxes. Clones are cheap and share connections.
 #[derive(Clone)]
 pub struct SandboxClient {
     template: UrlTemplate,
@@ -61,23 +61,23 @@ pub struct SandboxClient {
 }
 
 impl SandboxClient {
-    /// A client that finds sandboxes by the template.
+    /// Creates a client that derives the addresses of sandboxes from the template.
     pub fn new(template: UrlTemplate, timeouts: Timeouts) -> Result<Self, SetUpError> {
         Ok(Self { template, transport: Transport::new(timeouts.connect)?, timeouts })
     }
 
-    async fn ask(
+    async fn call(
         &self,
         at: &SandboxAddress,
-        asked: Asked,
+        call: Call,
         body: Option<&impl serde::Serialize>,
         path: Path<'_>,
     ) -> Result<Reply, SandboxError> {
-        let (method, deadline) = match asked {
-            Asked::Health | Asked::Rigs => (Method::GET, self.timeouts.quick),
-            Asked::AddRig => (Method::POST, self.timeouts.clone),
-            Asked::RemoveRig => (Method::DELETE, self.timeouts.remove),
-            Asked::Sync => (Method::POST, self.timeouts.sync),
+        let (method, deadline) = match call {
+            Call::Health | Call::Rigs => (Method::GET, self.timeouts.quick),
+            Call::AddRig => (Method::POST, self.timeouts.clone),
+            Call::RemoveRig => (Method::DELETE, self.timeouts.remove),
+            Call::Sync => (Method::POST, self.timeouts.sync),
         };
         let base = self
             .template
@@ -88,22 +88,22 @@ impl SandboxClient {
             let reply = self.transport.send(at, key, method.clone(), url.clone(), body, deadline).await?;
             tracing::debug!(
                 town.id = %at.town,
-                fly.machine_id = %at.machine,
-                sandbox.asked = ?asked,
+                machine.id = %at.machine,
+                sandbox.call = ?call,
                 sandbox.status = reply.status,
                 "sandbox answered"
             );
-            match judge(asked, &reply) {
-                // Nothing was done; the machine may have been configured before a rotation.
+            match classify(call, &reply) {
+                // The call had no effect. The machine may have a key from before a rotation.
                 Err(SandboxError::Unauthorized) => {}
-                judged => return judged.map(|()| reply),
+                outcome => return outcome.map(|()| reply),
             }
         }
         Err(SandboxError::Unauthorized)
     }
 }
 
-/// What is addressed below a sandbox's base.
+/// A path below the sandbox's base address.
 #[derive(Clone, Copy)]
 enum Path<'a> {
     Health,
@@ -120,7 +120,7 @@ impl Path<'_> {
             Self::Rig { name, .. } => &["rigs", name.as_str()],
             Self::Sync => &["sync"],
         };
-        // An http address always has a path to extend.
+        // An http address always has a path.
         if let Ok(mut path) = base.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -134,34 +134,34 @@ impl Path<'_> {
 #[async_trait]
 impl Sandboxes for SandboxClient {
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError> {
-        let reply = self.ask(at, Asked::Health, NOTHING, Path::Health).await?;
+        let reply = self.call(at, Call::Health, NO_BODY, Path::Health).await?;
         let health: Health = read(&reply)?;
         if health.town_id != at.town {
-            return Err(wrong(Rubbish::OtherTown));
+            return Err(wrong(InvalidAnswer::OtherTown));
         }
         if health.status == OK { Ok(()) } else { Err(SandboxError::Unhealthy) }
     }
 
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {
-        let reply = self.ask(at, Asked::Rigs, NOTHING, Path::Rigs).await?;
+        let reply = self.call(at, Call::Rigs, NO_BODY, Path::Rigs).await?;
         let rigs: Rigs = read(&reply)?;
         Ok(rigs.ours())
     }
 
     async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {
-        let reply = self.ask(at, Asked::AddRig, Some(&Rig::from(rig)), Path::Rigs).await?;
+        let reply = self.call(at, Call::AddRig, Some(&Rig::from(rig)), Path::Rigs).await?;
         let added: SandboxRig = read::<Rig>(&reply)?.into();
-        // Any web server says 200 to something; only a sandbox gives the rig back.
+        // Every web server may answer 200. Only a sandbox returns the rig.
         let same = added.name.folded() == rig.name.folded() && added.repo == rig.repo;
-        if same { Ok(()) } else { Err(wrong(Rubbish::OtherRig)) }
+        if same { Ok(()) } else { Err(wrong(InvalidAnswer::OtherRig)) }
     }
 
     async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError> {
-        self.ask(at, Asked::RemoveRig, NOTHING, Path::Rig { name: rig, force }).await.map(drop)
+        self.call(at, Call::RemoveRig, NO_BODY, Path::Rig { name: rig, force }).await.map(drop)
     }
 
     async fn sync(&self, at: &SandboxAddress) -> Result<DateTime<Utc>, SandboxError> {
-        let reply = self.ask(at, Asked::Sync, NOTHING, Path::Sync).await?;
+        let reply = self.call(at, Call::Sync, NO_BODY, Path::Sync).await?;
         let synced: Synced = read(&reply)?;
         Ok(synced.synced_at)
     }

@@ -1,15 +1,15 @@
 //! Client of the API inside a sandbox: health, rigs, sync.
 //!
-//! Every call is pinned to one machine, so that no town's key ever reaches another town's sandbox, and no answer is
-//! trusted: its size, time and shape are bounded, and the town it names is compared (FM-35). It tries once and follows
-//! no redirect.
+//! Every call is pinned to one machine, so that a town's key never reaches another town's sandbox. No answer is trusted:
+//! its size, time and shape are limited, and its town is compared (FM-35). Calls are not retried, and redirects are not
+//! followed.
 //!
-//! The API is written down for the authors of sandbox images in `docs/sandbox-api.yaml`. Where to start:
-//! [`SandboxClient`]; `answer.rs` is the one place where statuses become the domain's errors.
+//! `docs/sandbox-api.yaml` specifies the API for authors of sandbox images. Start reading at [`SandboxClient`].
+//! `answer.rs` maps statuses to the domain's errors.
 
 mod answer;
 mod client;
-mod speech;
+mod sanitize;
 mod template;
 mod transport;
 mod wire;

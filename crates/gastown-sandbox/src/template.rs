@@ -1,17 +1,17 @@
-//! Where a machine's sandbox is reached.
+//! The address of a machine's sandbox.
 
 use std::str::FromStr;
 
 use gastown_domain::{AppName, MachineId};
 use url::Url;
 
-/// Through Fly's proxy; the pin is a header.
+/// The address of Fly's proxy, which a header directs to the machine.
 pub const DEFAULT_TEMPLATE: &str = "https://{app}.fly.dev";
 
 const APP: &str = "{app}";
 const MACHINE: &str = "{machine_id}";
 
-/// An http(s) address with the places `{app}` and `{machine_id}`, neither of which must occur.
+/// An http or https address with the optional placeholders `{app}` and `{machine_id}`.
 ///
 /// ```
 /// use gastown_sandbox::UrlTemplate;
@@ -23,29 +23,29 @@ const MACHINE: &str = "{machine_id}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlTemplate(String);
 
-/// The text makes no address of a sandbox.
+/// The text is not a template of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
-    /// Filled in, it is no URL.
-    #[error("not a URL once filled in")]
+    /// The filled template is not a URL.
+    #[error("not a URL after filling in the placeholders")]
     Url,
-    /// Neither http nor https, or without a host.
+    /// The scheme is neither http nor https, or the host is missing.
     #[error("not an http or https address")]
     Scheme,
-    /// A user, a password, a query or a fragment.
-    #[error("an address with credentials, query or fragment")]
+    /// The address contains a user, a password, a query or a fragment.
+    #[error("an address must not contain credentials, query or fragment")]
     Extra,
-    /// A place other than `{app}` and `{machine_id}`.
-    #[error("a place that is neither {{app}} nor {{machine_id}}")]
-    Place,
+    /// A placeholder is neither `{app}` nor `{machine_id}`.
+    #[error("a placeholder is neither {{app}} nor {{machine_id}}")]
+    Placeholder,
 }
 
 impl UrlTemplate {
-    /// The address of one machine's sandbox, its path ending in `/`.
+    /// Returns the address of a machine's sandbox. Its path ends with `/`.
     pub fn fill(&self, app: &AppName, machine: &MachineId) -> Result<Url, InvalidTemplate> {
         let filled = self.0.replace(APP, app.as_str()).replace(MACHINE, machine.as_str());
         if filled.contains(['{', '}']) {
-            return Err(InvalidTemplate::Place);
+            return Err(InvalidTemplate::Placeholder);
         }
         let mut url = Url::parse(&filled).map_err(|_| InvalidTemplate::Url)?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -74,7 +74,7 @@ impl FromStr for UrlTemplate {
 
     fn from_str(raw: &str) -> Result<Self, InvalidTemplate> {
         let template = Self(raw.trim().to_owned());
-        // What fills in once fills in always: both places take letters, digits and '-' only.
+        // A template that is valid once is always valid: both values contain only letters, digits and '-'.
         let (Ok(app), Ok(machine)) = ("app".parse(), "0".parse()) else { return Err(InvalidTemplate::Url) };
         template.fill(&app, &machine)?;
         Ok(template)
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_address_is_refused_when_it_is_read() {
+    fn invalid_template_is_refused_when_parsed() {
         for (raw, why) in [
             ("", InvalidTemplate::Url),
             ("{app}.fly.dev", InvalidTemplate::Url),
             ("ftp://{app}.fly.dev", InvalidTemplate::Scheme),
             ("https://key@{app}.fly.dev", InvalidTemplate::Extra),
             ("https://{app}.fly.dev?m={machine_id}", InvalidTemplate::Extra),
-            ("https://{app}.fly.dev/{town}", InvalidTemplate::Place),
+            ("https://{app}.fly.dev/{town}", InvalidTemplate::Placeholder),
         ] {
             assert_eq!(raw.parse::<UrlTemplate>(), Err(why), "{raw:?}");
         }

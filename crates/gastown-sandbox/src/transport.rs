@@ -1,4 +1,4 @@
-//! One request on the network: pinned, keyed, bounded in time and size.
+//! One request over the network: pinned to a machine, authenticated, limited in time and size.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use reqwest::{
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-/// Fly's proxy: this machine and no other.
+/// Directs Fly's proxy to exactly this machine.
 const PIN: HeaderName = HeaderName::from_static("fly-force-instance-id");
 /// The town's key.
 const KEY: HeaderName = HeaderName::from_static("x-internal-api-key");
-/// The most that is read of an answer.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The largest accepted answer.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// The client cannot be set up: TLS or the resolver cannot be initialised.
+/// The client cannot be created, because TLS or the resolver cannot be initialised.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for sandboxes cannot be set up")]
+#[error("failed to create the HTTP client for sandboxes")]
 pub struct SetUpError(#[source] reqwest::Error);
 
-/// A status and a whole body.
+/// An answer with its whole body.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there is no answer, or none that is believed. Holds no key, no address and no body.
+/// The failure of a request. It contains no key, no address and no body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("the key fits no header")]
+    #[error("the key is not a valid header value")]
     Key,
-    #[error("the answer is larger than {LARGEST_ANSWER} bytes")]
+    #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
-    #[error("no whole answer")]
+    #[error("no complete answer")]
     NoAnswer(#[source] reqwest::Error),
 }
 
@@ -60,9 +60,9 @@ impl Transport {
         let client = Client::builder()
             .user_agent(concat!("gastown-cloud/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
-            // A redirect would carry the town's key to whatever host it names.
+            // A redirect would send the town's key to another host.
             .redirect(redirect::Policy::none())
-            // Sandboxes are reached directly; a proxy of the environment would see their keys.
+            // A proxy of the environment would see the towns' keys.
             .no_proxy()
             .build()
             .map_err(SetUpError)?;
@@ -88,9 +88,10 @@ impl Transport {
         };
         let mut answer = request.send().await.map_err(no_answer)?;
         let status = answer.status().as_u16();
+        // Not by `http_body_util::Limited`, which boxes the error: its URL must be removed.
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(Fault::TooLarge);
             }
             body.extend_from_slice(&chunk);

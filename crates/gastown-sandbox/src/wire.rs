@@ -1,4 +1,4 @@
-//! The JSON of the sandbox's API, read strictly: what does not fit is not believed.
+//! The JSON of the sandbox's API, parsed strictly.
 
 use chrono::{DateTime, Utc};
 use gastown_domain::{Branch, RepoUrl, RigName, SandboxRig, TownId};
@@ -12,7 +12,7 @@ pub(crate) struct Health {
     pub(crate) town_id: TownId,
 }
 
-/// One rig, both ways.
+/// One rig, sent and received.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rig {
@@ -27,7 +27,7 @@ pub(crate) struct Rigs {
     rigs: Vec<ListedRig>,
 }
 
-/// A rig of any making; its shape is strict, its values need not be ours.
+/// A rig of any origin. Its shape is checked, its values are not.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListedRig {
@@ -37,8 +37,8 @@ struct ListedRig {
 }
 
 impl Rigs {
-    /// The rigs that could be ours. Somebody may have made others by hand, from a path or under another rule; they are
-    /// left alone and must not keep the rest from being seen.
+    /// Returns the rigs with valid values. Rigs that were added by hand may have other values, and are ignored without
+    /// hiding the rest.
     pub(crate) fn ours(self) -> Vec<SandboxRig> {
         let ours = |rig: ListedRig| {
             let ListedRig { name, repo_url, branch } = rig;
@@ -55,7 +55,7 @@ pub(crate) struct Synced {
     pub(crate) synced_at: DateTime<Utc>,
 }
 
-/// Every answer that is no success.
+/// The body of every error.
 #[derive(Deserialize)]
 pub(crate) struct Problem {
     pub(crate) error: ProblemBody,

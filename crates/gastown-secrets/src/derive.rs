@@ -1,8 +1,7 @@
-//! The internal API key of a town: what its sandbox shows to the control plane, and the control plane to it.
+//! The internal API key of a town. Its sandbox and the control plane authenticate to each other with it.
 //!
-//! HMAC-SHA256 of the town's id under one secret of the control plane. So each town has a key of its own, a sandbox
-//! that leaks or abuses its key speaks for no other town, nothing has to be stored, and a re-created town, which has a
-//! new id, has a new key.
+//! The key is the HMAC-SHA256 of the town's id under a secret of the control plane. Each town has its own key, so a
+//! leaked key is of no use for another town. Nothing is stored. A re-created town has a new id and therefore a new key.
 
 use std::fmt;
 
@@ -16,25 +15,25 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 use thiserror::Error;
 
-/// Stands before the town's id in what is authenticated, so that the secret never signs the same text for another use.
+/// The prefix of the authenticated text, so that the secret never signs the same text for another purpose.
 const DOMAIN: &str = "gastown-internal-api-key:v1:";
-/// Below this many bytes a secret can be guessed from one leaked key.
-const LEAST_SECRET_BYTES: usize = 16;
+/// The shortest secret that cannot be guessed from one leaked key.
+const MIN_SECRET_BYTES: usize = 16;
 
-/// Derives and checks the towns' internal API keys from `INTERNAL_API_SECRET`.
+/// Derives and verifies the towns' internal API keys from `INTERNAL_API_SECRET`.
 pub struct DerivedTownKeys {
     current: Hmac<Sha256>,
     previous: Vec<Hmac<Sha256>>,
 }
 
 impl DerivedTownKeys {
-    /// Keys are derived from this secret, of at least 16 bytes.
+    /// Derives keys from this secret, of at least 16 bytes.
     pub fn new(secret: &SecretString) -> Result<Self, SecretTooShort> {
         Ok(Self { current: keyed(secret)?, previous: Vec::new() })
     }
 
-    /// Accepts keys derived from an earlier secret as well: machines keep the key they were configured with until
-    /// their next start. New keys are never derived from it.
+    /// Also accepts keys derived from an earlier secret, because machines keep their key until the next start. New keys
+    /// are never derived from it.
     pub fn accepting_previous(mut self, secret: &SecretString) -> Result<Self, SecretTooShort> {
         self.previous.push(keyed(secret)?);
         Ok(self)
@@ -42,7 +41,7 @@ impl DerivedTownKeys {
 }
 
 impl TownKeys for DerivedTownKeys {
-    /// Base64url without padding, 43 characters. The same for the same town and secret.
+    /// Returns the key as base64url without padding, 43 characters. It is the same for the same town and secret.
     fn key_of(&self, town: TownId) -> SecretString {
         derived(&self.current, town)
     }
@@ -54,7 +53,7 @@ impl TownKeys for DerivedTownKeys {
     fn verify(&self, town: TownId, key: &SecretString) -> bool {
         let presented = key.expose_secret().as_bytes();
         let matches = |mac| derived(mac, town).expose_secret().as_bytes().ct_eq(presented);
-        // Every secret is tried, whether or not one before it matched.
+        // All secrets are tried, so that the time does not depend on the match.
         self.previous.iter().map(matches).fold(matches(&self.current), |any, one: Choice| any | one).into()
     }
 }
@@ -68,7 +67,7 @@ impl fmt::Debug for DerivedTownKeys {
 fn keyed(secret: &SecretString) -> Result<Hmac<Sha256>, SecretTooShort> {
     let bytes = secret.expose_secret().as_bytes();
     match Hmac::new_from_slice(bytes) {
-        Ok(mac) if bytes.len() >= LEAST_SECRET_BYTES => Ok(mac),
+        Ok(mac) if bytes.len() >= MIN_SECRET_BYTES => Ok(mac),
         _ => Err(SecretTooShort { got: bytes.len() }),
     }
 }
@@ -78,10 +77,10 @@ fn derived(keyed: &Hmac<Sha256>, town: TownId) -> SecretString {
     SecretString::from(URL_SAFE_NO_PAD.encode(mac.into_bytes()))
 }
 
-/// The secret that keys are derived from is too short to be one.
+/// The secret for the towns' keys is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("secret has {got} bytes where at least {LEAST_SECRET_BYTES} are needed")]
+#[error("secret has {got} bytes, at least {MIN_SECRET_BYTES} are required")]
 pub struct SecretTooShort {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub got: usize,
 }

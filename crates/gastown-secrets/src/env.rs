@@ -1,4 +1,4 @@
-//! Opening a sandbox's whole environment at boot.
+//! Opens the whole environment of a sandbox at boot.
 
 use std::fmt;
 
@@ -8,11 +8,12 @@ use thiserror::Error;
 use crate::format::SealedValue;
 use crate::open::{OpenError, SandboxKey, open_with};
 
-/// The value of a variable after [`open_env`]. `Debug` shows neither kind: a secret may stand there unsealed by mistake.
+/// The value of a variable after [`open_env`]. `Debug` shows neither kind, because a plain value may be a secret that was
+/// not sealed by mistake.
 pub enum EnvValue {
-    /// Was sealed; this is its content.
+    /// The content of a sealed value.
     Opened(SecretString),
-    /// Was not sealed and stands as it was.
+    /// An unchanged value that was not sealed.
     Plain(String),
 }
 
@@ -25,11 +26,11 @@ impl fmt::Debug for EnvValue {
     }
 }
 
-/// Opens every sealed value of an environment and leaves plain ones as they are, in the order given.
+/// Opens every sealed value of an environment and keeps plain ones unchanged, in the given order.
 ///
-/// Fails closed: whatever begins like a sealed value must open, else nothing is handed out at all. All failures are
-/// reported together, so that one look at the log is enough. A box is not bound to the variable's name: whoever may
-/// write a machine's configuration may also swap two of its variables.
+/// Fails closed: if a value with the prefix of sealed values cannot be opened, nothing is returned. All failures are
+/// reported together. A box is not bound to the variable's name. An attacker who can write a machine's configuration can
+/// also swap two of its variables.
 pub fn open_env<I, N, V>(keys: &[SandboxKey], env: I) -> Result<Vec<(String, EnvValue)>, OpenEnvError>
 where
     I: IntoIterator<Item = (N, V)>,
@@ -52,24 +53,24 @@ where
     if failures.is_empty() { Ok(opened) } else { Err(OpenEnvError { failures }) }
 }
 
-/// One variable that stayed closed.
+/// A variable that could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name}: {cause}")]
 pub struct EnvFailure {
     /// The variable's name.
     pub name: String,
-    /// Why; not offered as a source, for the text above already says it.
+    /// The cause. It is not a source, because the text above contains it.
     pub cause: OpenError,
 }
 
-/// Some variables stayed closed, so the environment is not usable.
+/// Some variables could not be opened, so the environment is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenEnvError {
     failures: Vec<EnvFailure>,
 }
 
 impl OpenEnvError {
-    /// Every variable that stayed closed, at least one, in the order of the environment.
+    /// Returns every variable that could not be opened, at least one, in the order of the environment.
     pub fn failures(&self) -> &[EnvFailure] {
         &self.failures
     }
@@ -79,7 +80,7 @@ impl std::error::Error for OpenEnvError {}
 
 impl fmt::Display for OpenEnvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("environment could not be opened")?;
+        f.write_str("failed to open environment")?;
         for (at, failure) in self.failures.iter().enumerate() {
             write!(f, "{} {failure}", if at == 0 { ":" } else { ";" })?;
         }

@@ -1,8 +1,8 @@
 //! The text form of a sealed value: `nacl:v1:<key id>:<base64>`.
 //!
-//! The version names the whole construction (X25519 + XSalsa20-Poly1305 sealed box, standard base64 with padding), so
-//! that another one can live beside it. The key id tells which key opens the value, for a rotation leaves machines
-//! behind whose configuration was sealed with the key before.
+//! The version names the whole construction, so that others can be added: X25519 + XSalsa20-Poly1305 sealed box, standard
+//! base64 with padding. The key id names the key that opens the value. After a rotation there are machines whose
+//! configuration was sealed for the previous key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,18 +12,18 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-/// Every sealed value of any version begins with this; nothing else may.
+/// The prefix of sealed values of every version, and of nothing else.
 const SCHEME: &str = "nacl:";
 const VERSION: &str = "v1";
-/// What a sealed box adds to its content: the sender's one-time public key (32 bytes) and the authenticator (16).
+/// The overhead of a sealed box: the sender's one-time public key (32 bytes) and the authenticator (16).
 const OVERHEAD: usize = 48;
 
-/// Which key pair a value was sealed for: the first 8 bytes of the SHA-256 of the public key, in lower-case hex.
+/// The id of a key pair: the first 8 bytes of the SHA-256 of the public key, in lower-case hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(u64);
 
 impl KeyId {
-    /// The id of a public key, given as its 32 raw bytes.
+    /// Returns the id of a public key of 32 raw bytes.
     pub fn of(public_key: &[u8; 32]) -> Self {
         let digest = Sha256::digest(public_key);
         Self(digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)))
@@ -54,10 +54,10 @@ impl FromStr for KeyId {
     }
 }
 
-/// A sealed value: who can open it, and the box itself.
+/// A sealed value: the id of its key, and the box.
 ///
-/// `Debug` shows the key id and the size alone, and there is no `Display`: the text is made on purpose by
-/// [`SealedValue::to_text`], for a machine's configuration and nothing else.
+/// `Debug` shows only the key id and the size. There is no `Display`: [`SealedValue::to_text`] returns the text, which
+/// belongs only into a machine's configuration.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedValue {
     key: KeyId,
@@ -69,17 +69,18 @@ impl SealedValue {
         Self { key, ciphertext }
     }
 
-    /// Whether a text claims to be a sealed value of whatever version. What claims it must open; it is never plain.
+    /// Returns true if a text has the prefix of sealed values, of any version. Such a text must be opened and is never a
+    /// plain value.
     pub fn claims(text: &str) -> bool {
         text.starts_with(SCHEME)
     }
 
-    /// The key pair this value was sealed for.
+    /// Returns the id of the key pair that opens this value.
     pub fn key_id(&self) -> KeyId {
         self.key
     }
 
-    /// The text form, `nacl:v1:<key id>:<base64>`, which [`FromStr`] reads back.
+    /// Returns the text form, `nacl:v1:<key id>:<base64>`, which [`FromStr`] parses.
     pub fn to_text(&self) -> String {
         format!("{SCHEME}{VERSION}:{}:{}", self.key, STANDARD.encode(&self.ciphertext))
     }
@@ -114,16 +115,16 @@ impl FromStr for SealedValue {
     }
 }
 
-/// Why a text is not a sealed value.
+/// The reason why a text is not a sealed value.
 ///
-/// No variant carries a piece of the text, not even through a source: what was put there by mistake may be the secret.
+/// No variant contains a part of the text, and there is no source, because the text may be the secret itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidSealedValue {
     /// The text does not begin with `nacl:`.
     #[error("not a sealed value")]
     NotSealed,
-    /// A version this build does not know; a newer control plane may have sealed it.
-    #[error("sealed in an unknown version of the format")]
+    /// The version is unknown. A newer control plane may have sealed the value.
+    #[error("sealed with an unknown version of the format")]
     UnknownVersion,
     /// The version, the key id or the box is missing.
     #[error("sealed value is incomplete")]
@@ -134,10 +135,10 @@ pub enum InvalidSealedValue {
     /// The box is not standard base64 with padding.
     #[error("sealed value is not base64")]
     Base64,
-    /// Fewer bytes than a sealed box of the empty text has.
-    #[error("sealed value is too short: {got} of at least {OVERHEAD} bytes")]
+    /// The box is shorter than a sealed box of the empty text.
+    #[error("sealed value has {got} bytes, at least {OVERHEAD} are required")]
     TooShort {
-        /// How many bytes the base64 held.
+        /// Its length in bytes.
         got: usize,
     },
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_reads_back_as_the_same_value() {
+    fn text_form_parses_to_the_same_value() {
         let value = SealedValue::new(KeyId(0x00ab_cdef_0123_4567), vec![7; 50]);
 
         assert_eq!(value.to_text(), format!("nacl:v1:00abcdef01234567:{}", boxed(50)));
@@ -159,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn key_id_is_the_head_of_the_hash_of_the_public_key() {
+    fn key_id_is_the_start_of_the_hash_of_the_public_key() {
         // SHA-256 of 32 zero bytes is 66687aadf862bd77 6c8fc18b8e9f8e20 ..
         assert_eq!(KeyId::of(&[0; 32]).to_string(), "66687aadf862bd77");
     }
 
     #[test]
-    fn every_malformed_text_is_refused_with_its_reason() {
+    fn malformed_text_is_refused_with_its_reason() {
         use InvalidSealedValue as E;
         let good = boxed(48);
         let cases = [
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_begins_like_a_sealed_value_claims_to_be_one() {
+    fn every_text_with_the_prefix_counts_as_sealed() {
         for (raw, want) in [("nacl:v1:..", true), ("nacl:v9:..", true), ("nacl:", true), ("nacl", false), ("", false)] {
             assert_eq!(SealedValue::claims(raw), want, "{raw:?}");
         }

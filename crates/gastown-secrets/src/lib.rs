@@ -1,10 +1,10 @@
-//! Seals what must not be readable in a machine's configuration and derives the per-town keys.
+//! Seals the secrets in a machine's configuration, and derives the towns' keys.
 //!
-//! The control plane holds a [`PublicSealingKey`] and can only seal; a sandbox holds the [`SandboxKey`] and opens its
-//! environment with [`open_env`] when it boots. Nothing here falls back to plain text: a value that cannot be opened
-//! is an error that names the variable and never the value.
+//! The control plane has a [`PublicSealingKey`] and can only seal. A sandbox has the [`SandboxKey`] and opens its
+//! environment with [`open_env`] at boot. There is no fallback to plain text: a value that cannot be opened is an error,
+//! which names the variable and never the value.
 //!
-//! A town's internal API key is derived, never stored: [`DerivedTownKeys`].
+//! [`DerivedTownKeys`] derives a town's internal API key, which is never stored.
 //!
 //! ```
 //! use gastown_secrets::{SandboxKey, open_env};
@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Start reading at `format.rs` (what a sealed value looks like), then `seal.rs` and `open.rs`; `derive.rs` stands alone.
+//! Start reading at `format.rs`, the format of a sealed value, then `seal.rs` and `open.rs`. `derive.rs` is independent.
 
 mod derive;
 mod env;

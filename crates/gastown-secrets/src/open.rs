@@ -1,4 +1,4 @@
-//! Opening: what only a sandbox can do.
+//! Opens sealed values, which only a sandbox can do.
 
 use std::fmt;
 use std::slice;
@@ -14,22 +14,22 @@ use thiserror::Error;
 use crate::format::{InvalidSealedValue, KeyId, SealedValue};
 use crate::seal::{InvalidKey, PublicSealingKey, parse_key_bytes};
 
-/// The X25519 private key of a sandbox image: opens what its [`PublicSealingKey`] sealed.
+/// The X25519 private key of a sandbox image. It opens the values that its [`PublicSealingKey`] sealed.
 ///
-/// It lives in the sandbox (and in the simulator), never in the control plane. The bytes are wiped when the key is
-/// dropped, and `Debug` shows the id alone.
+/// Only sandboxes and the simulator have it, never the control plane. The bytes are wiped on drop, and `Debug` shows only
+/// the id.
 pub struct SandboxKey {
     bytes: SecretBox<[u8; 32]>,
     public: PublicSealingKey,
 }
 
 impl SandboxKey {
-    /// Makes a fresh key pair from the operating system's randomness: for development, and for an operator's first key.
+    /// Generates a key pair from the operating system's randomness, for development and for an operator's first key.
     pub fn generate() -> Self {
         Self::of(&SecretKey::generate(&mut OsRng))
     }
 
-    /// Reads a private key: base64 (standard alphabet) or hex of its 32 bytes.
+    /// Parses a private key: base64 (standard alphabet) or hex of its 32 bytes.
     pub fn parse(secret: &SecretString) -> Result<Self, InvalidKey> {
         let bytes = parse_key_bytes(secret.expose_secret())?;
         Ok(Self::of(&SecretKey::from_bytes(*bytes)))
@@ -39,28 +39,28 @@ impl SandboxKey {
         Self { bytes: SecretBox::new(Box::new(key.to_bytes())), public: PublicSealingKey::of(key.public_key()) }
     }
 
-    /// The key that seals for this one.
+    /// Returns the key that seals for this one.
     pub fn public_key(&self) -> &PublicSealingKey {
         &self.public
     }
 
-    /// The id that values sealed for this key carry.
+    /// Returns the id in values that were sealed for this key.
     pub fn key_id(&self) -> KeyId {
         self.public.key_id()
     }
 
-    /// The key as base64, in the form [`SandboxKey::parse`] reads: to be stored as the sandbox's secret.
+    /// Returns the key as base64, to be stored as the sandbox's secret. [`SandboxKey::parse`] accepts it.
     pub fn to_secret(&self) -> SecretString {
         SecretString::from(STANDARD.encode(self.bytes.expose_secret()))
     }
 
-    /// Opens one sealed value, given in its text form.
+    /// Opens one sealed value in its text form.
     pub fn open(&self, sealed: &str) -> Result<SecretString, OpenError> {
         open_with(slice::from_ref(self), sealed)
     }
 
     fn unseal(&self, value: &SealedValue) -> Result<SecretString, OpenError> {
-        // Made anew for each value: `crypto_box` wipes only a part of its key on drop, so ours is the one that is kept.
+        // Created for each value, because `crypto_box` wipes only a part of its key on drop. `bytes` is wiped whole.
         let key = SecretKey::from_bytes(*self.bytes.expose_secret());
         let plain = Zeroizing::new(key.unseal(value.ciphertext()).map_err(|_| OpenError::Tampered)?);
         let text = str::from_utf8(&plain).map_err(|_| OpenError::NotText)?;
@@ -74,8 +74,8 @@ impl fmt::Debug for SandboxKey {
     }
 }
 
-/// Opens one sealed value with whichever of the keys it was sealed for. A rotation gives an image the new key and the
-/// old one, until no machine is left whose configuration was sealed for the old.
+/// Opens one sealed value with the key that it names. During a rotation an image has the new key and the previous one,
+/// until no configuration is left that was sealed for the previous key.
 pub fn open_with(keys: &[SandboxKey], sealed: &str) -> Result<SecretString, OpenError> {
     let value: SealedValue = sealed.parse()?;
     let wanted = value.key_id();
@@ -83,22 +83,22 @@ pub fn open_with(keys: &[SandboxKey], sealed: &str) -> Result<SecretString, Open
     key.unseal(&value)
 }
 
-/// Why a sealed value stays closed. Carries nothing of the value.
+/// The reason why a sealed value cannot be opened. It contains no part of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OpenError {
-    /// The text is not in the format.
+    /// The text does not have the format of sealed values.
     #[error(transparent)]
     Malformed(#[from] InvalidSealedValue),
-    /// Sealed for a key pair whose private half is not here.
-    #[error("sealed for key {key}, which is not at hand")]
+    /// The value was sealed for a key pair whose private key is not available.
+    #[error("sealed for key {key}, which is not available")]
     UnknownKey {
-        /// The key it was sealed for.
+        /// The id of that key pair.
         key: KeyId,
     },
-    /// The box was altered on its way, or was not made for the key it names.
-    #[error("sealed value was tampered with")]
+    /// The box was altered, or was not sealed for the key that it names.
+    #[error("sealed value was altered")]
     Tampered,
-    /// The box opened, and what is inside is not UTF-8.
+    /// The content of the box is not UTF-8.
     #[error("content of the sealed value is not text")]
     NotText,
 }

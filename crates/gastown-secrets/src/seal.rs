@@ -1,4 +1,4 @@
-//! Sealing: all the control plane can do, for it holds the public key alone.
+//! Seals values. The control plane has only the public key, so it cannot open them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,15 +16,15 @@ use thiserror::Error;
 
 use crate::format::{KeyId, SealedValue};
 
-/// Keys are pasted by people: padding is welcome and not demanded.
+/// The base64 of keys. Operators paste them, so padding is optional.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The X25519 public key of a sandbox image: seals values that only the holder of the [`SandboxKey`] can open.
+/// The X25519 public key of a sandbox image. It seals values that only the [`SandboxKey`] can open.
 ///
-/// Parsed from base64 (standard alphabet) or hex of its 32 bytes; `Display` gives the base64.
+/// Parsed from base64 (standard alphabet) or hex of its 32 bytes. `Display` writes base64.
 ///
 /// [`SandboxKey`]: crate::SandboxKey
 #[derive(Clone, PartialEq, Eq)]
@@ -34,29 +34,30 @@ pub struct PublicSealingKey {
 }
 
 impl PublicSealingKey {
-    /// Takes the 32 raw bytes of a public key.
+    /// Creates a key from its 32 raw bytes.
     ///
-    /// Points of small order are refused, as libsodium refuses them: whoever reads a box sealed for one can open it.
+    /// Refuses points of small order, as libsodium does, because every reader of a box that was sealed for one can open
+    /// it.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, InvalidKey> {
-        // A clamped scalar is a multiple of 8 and takes every point of small order to zero, and no other point.
+        // A clamped scalar is a multiple of 8. It maps exactly the points of small order to zero.
         if MontgomeryPoint(bytes).mul_clamped([1; 32]) == MontgomeryPoint([0; 32]) {
             return Err(InvalidKey::SmallOrder);
         }
         Ok(Self::of(PublicKey::from_bytes(bytes)))
     }
 
-    /// The public half of a key pair, which is never of small order.
+    /// Creates the public key of a key pair, which is never of small order.
     pub(crate) fn of(key: PublicKey) -> Self {
         let id = KeyId::of(key.as_bytes());
         Self { key, id }
     }
 
-    /// The id that values sealed with this key carry.
+    /// Returns the id in values that this key seals.
     pub fn key_id(&self) -> KeyId {
         self.id
     }
 
-    /// Seals a secret. Each call gives another ciphertext, also for the same secret.
+    /// Seals a secret. Each call returns another ciphertext, also for the same secret.
     pub fn seal(&self, secret: &SecretString) -> Result<SealedValue, CipherRefused> {
         let ciphertext = self.key.seal(&mut OsRng, secret.expose_secret().as_bytes()).map_err(|_| CipherRefused)?;
         Ok(SealedValue::new(self.id, ciphertext))
@@ -90,10 +91,10 @@ impl FromStr for PublicSealingKey {
     }
 }
 
-/// The 32 bytes of a key of either kind, from base64 or hex; white space around it is ignored.
+/// Parses the 32 bytes of a key of either kind, from base64 or hex. Surrounding white space is ignored.
 pub(crate) fn parse_key_bytes(raw: &str) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
     let raw = raw.trim();
-    // 64 characters of base64 would be 48 bytes, so the length alone tells the two notations apart.
+    // 64 characters of base64 are 48 bytes, so the length distinguishes the two encodings.
     let bytes = Zeroizing::new(if raw.len() == 64 { decode_hex(raw)? } else { decode_base64(raw)? });
     let exact = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| InvalidKey::Length { got: bytes.len() })?;
     Ok(Zeroizing::new(exact))
@@ -109,24 +110,24 @@ fn decode_hex(raw: &str) -> Result<Vec<u8>, InvalidKey> {
     raw.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>().ok_or(InvalidKey::Encoding)
 }
 
-/// Why a text is no key. Carries nothing of the text, which may be a private key.
+/// The reason why a text is not a key. It contains no part of the text, which may be a private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidKey {
-    /// Neither base64 nor hex.
+    /// The text is neither base64 nor hex.
     #[error("key is neither base64 nor hex")]
     Encoding,
-    /// A key has 32 bytes.
-    #[error("key has {got} bytes where 32 are needed")]
+    /// The key does not have 32 bytes.
+    #[error("key has {got} bytes, 32 are required")]
     Length {
-        /// How many bytes the text held.
+        /// Its length in bytes.
         got: usize,
     },
-    /// A public key that keeps nothing secret (all zeroes, for one).
-    #[error("public key is a point of small order, which keeps nothing secret")]
+    /// The public key provides no secrecy. An example is the key of zeros.
+    #[error("public key is a point of small order, which provides no secrecy")]
     SmallOrder,
 }
 
-/// The cipher refused the secret; in practice only for one larger than it can take, 2^38 bytes.
+/// The cipher refused the secret. In practice this happens only for secrets over its limit of 2^38 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the cipher refused the secret")]
 pub struct CipherRefused;
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_key_is_refused_with_its_reason() {
+    fn text_that_is_not_a_key_is_refused_with_its_reason() {
         let cases = [
             ("", InvalidKey::Length { got: 0 }),
             ("AAAA", InvalidKey::Length { got: 3 }),
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn points_of_small_order_are_no_keys() {
+    fn points_of_small_order_are_refused() {
         let mut one = [0; 32];
         one[0] = 1;
         let order_eight = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";

@@ -1,8 +1,8 @@
-//! The control plane inside another program: a town is created, shown and destroyed, without a network.
+//! Embeds the control plane in another program: creates, shows and destroys a town, without a network.
 //!
-//! `cargo run -p gastown-server --example embed`. The registry is SQLite in memory, Fly is the simulator; a real service
-//! gives other addresses to the same adapters. `docs/embedding.md` explains it.
-#![expect(clippy::print_stdout, reason = "what an example has to show")]
+//! `cargo run -p gastown-server --example embed`. The registry is SQLite in memory, Fly is the simulator. A real service
+//! passes other addresses to the same adapters. `docs/embedding.md` explains the example.
+#![expect(clippy::print_stdout, reason = "the output of the example")]
 
 use std::error::Error;
 use std::sync::Arc;
@@ -30,18 +30,18 @@ type Failed = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failed> {
-    for line in lived_through().await? {
+    for line in run_town_life().await? {
         println!("{line}");
     }
     Ok(())
 }
 
-/// Everything from nothing to nothing; answers what a user saw.
-async fn lived_through() -> Result<Vec<String>, Failed> {
+/// Creates, shows and destroys a town. Returns the lines that a user sees.
+async fn run_town_life() -> Result<Vec<String>, Failed> {
     let (simulator, sealing_key) = simulated_fly().await?;
     let database = Database::connect(&DatabaseSettings::at("sqlite::memory:")).await?;
     database.migrate().await?;
-    // In a host application the users are there already.
+    // In a host application the users exist already.
     let alice: UserId = "alice".parse()?;
     database.make_user_known(&alice, &"pepper of alice".into()).await?;
 
@@ -71,24 +71,24 @@ async fn lived_through() -> Result<Vec<String>, Failed> {
     Ok(vec![opened, shown, destroyed])
 }
 
-/// What the host's own code looks like: it sees the port, so its tests can hand it a mock.
+/// An example of the host's own code. It depends on the port, so its tests can pass a mock.
 async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Failed> {
     let request = CreateTown { name: "mill".parse()?, config: TownConfig::default(), region: None, key: None };
     match towns.create_town(owner, request).await {
         Ok(town) => Ok(format!("{} is {}", town.name, town.status)),
-        Err(TownError::NameTaken) => Ok("mill was here before".to_owned()),
+        Err(TownError::NameTaken) => Ok("mill exists already".to_owned()),
         Err(TownError::Failed { failure, .. }) => Ok(format!("no mill: {failure}")),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Every adapter, as the port it implements.
+/// Creates the adapters, as the ports that they implement.
 fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
     let database = Arc::new(database.clone());
     let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), Pacing::Off)?;
     let fly = Arc::new(Fly::new(client, AppPolicy::Shared(APP.parse()?)));
-    let patience = gastown_sandbox::Timeouts::default();
-    let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, patience)?;
+    let timeouts = gastown_sandbox::Timeouts::default();
+    let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, timeouts)?;
     let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;
     Ok(Ports {
         store: Store {
@@ -116,7 +116,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
     })
 }
 
-/// What an operator decides.
+/// The choices of an operator.
 fn settings() -> Result<Settings, Failed> {
     Ok(Settings {
         apps: AppPlacement::Shared(APP.parse()?),
@@ -145,7 +145,7 @@ fn policy() -> Result<ValidPolicy, Failed> {
     Ok(Policy { backoff, ..policy }.validated()?)
 }
 
-/// A Fly on this machine with one app, whose sandboxes open what the answered key seals.
+/// Starts a simulated Fly with one app. Returns the key that seals values for its sandboxes.
 async fn simulated_fly() -> Result<(FlySim, PublicSealingKey), Failed> {
     let simulator = FlySim::start(SimConfig::fast()).await?;
     simulator.create_app(APP)?;
@@ -161,25 +161,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_name_that_is_taken_is_told() {
+    async fn taken_name_is_reported() {
         let mut towns = MockTowns::new();
         towns.expect_create_town().once().returning(|_, _| Err(TownError::NameTaken));
-        let told = open_workshop(&towns, &"alice".parse().unwrap()).await.unwrap();
-        assert_eq!(told, "mill was here before");
+        let answer = open_workshop(&towns, &"alice".parse().unwrap()).await.unwrap();
+        assert_eq!(answer, "mill exists already");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_town_lives_and_nothing_is_left_of_it() {
-        let seen = lived_through().await.unwrap();
+    async fn destroyed_town_leaves_nothing_behind() {
+        let lines = run_town_life().await.unwrap();
         assert_eq!(
-            seen,
+            lines,
             ["mill is running", "mill: running, 0 rigs", "mill: destroyed, 0 machines and volumes are left"]
         );
     }
 
-    /// The documentation quotes this file; what it shows compiles and runs.
+    /// The documentation quotes this file, so that its code compiles and runs.
     #[test]
-    fn the_page_about_embedding_quotes_this_file() {
+    fn embedding_page_quotes_this_file() {
         let here = include_str!("embed.rs");
         let page = include_str!("../../../docs/embedding.md");
         let lines = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("\n");

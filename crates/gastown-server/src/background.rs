@@ -1,5 +1,5 @@
-//! What a process does unasked: finishes what others left behind, compares settled towns with Fly, looks for orphans,
-//! and tells who waits for Fly's limits.
+//! The background tasks of a process: workers, drift detection, the search for orphans, and the log of the queues for
+//! Fly's limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::lines;
 
-/// How long a task that panicked is left alone before it begins again: long enough not to fill a log with it.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
+/// The pause before a panicked task restarts, long enough not to flood the log.
+const RESTART_DELAY: Duration = Duration::from_secs(5);
 
-/// Its parts, not yet at work.
+/// The background tasks, not started yet.
 pub(crate) struct Background {
     service: TownService,
-    /// The way to Fly that lets those pass who wait.
-    unasked: Provider,
+    /// The provider whose calls yield to those with a waiting caller.
+    yielding: Provider,
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
     lines: Arc<dyn Lines>,
@@ -35,31 +35,31 @@ impl Background {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
-            unasked: ports.provider.clone(),
+            yielding: ports.provider.clone(),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
             lines,
         }
     }
 
-    /// Sets them to work, each in a task of its own, until `stop` is cancelled. The tracker is closed: it ends with them.
+    /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, unasked, drift_detector, orphans, lines: waiting } = self;
+        let Self { service, yielding, drift_detector, orphans, lines: waiting } = self;
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
-        tasks.spawn(supervised("workers", AFTER_PANIC, stop.clone(), move |stop| {
-            let workers = Workers::new(service.clone()).removing_through(unasked.clone());
+        tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
+            let workers = Workers::new(service.clone()).removing_through(yielding.clone());
             async move { workers.run(stop).await }
         }));
-        tasks.spawn(supervised("inspection", AFTER_PANIC, stop.clone(), move |stop| {
+        tasks.spawn(supervised("drift detection", RESTART_DELAY, stop.clone(), move |stop| {
             let drift_detector = Arc::clone(&drift_detector);
             async move { drift_detector.run(stop).await }
         }));
-        tasks.spawn(supervised("orphans", AFTER_PANIC, stop.clone(), move |stop| {
+        tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
         }));
-        tasks.spawn(supervised("lines", AFTER_PANIC, stop.clone(), move |stop| {
+        tasks.spawn(supervised("lines", RESTART_DELAY, stop.clone(), move |stop| {
             lines::tell(Arc::clone(&waiting), lines::EVERY, stop)
         }));
         tasks.close();
@@ -67,18 +67,17 @@ impl Background {
     }
 }
 
-/// Runs a task that ends when it is stopped. A panic in it is a bug, and no reason to do without it from then on: it
-/// begins again after a pause.
+/// Runs a task until it is stopped. A panic is a bug, and the task restarts after a pause.
 async fn supervised<F>(
     name: &'static str,
     pause: Duration,
     stop: CancellationToken,
-    begin: impl Fn(CancellationToken) -> F,
+    start: impl Fn(CancellationToken) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    while let Err(error) = tokio::spawn(begin(stop.clone())).await {
-        tracing::error!(task = name, error = &error as &dyn std::error::Error, "a background task panicked");
+    while let Err(error) = tokio::spawn(start(stop.clone())).await {
+        tracing::error!(task = name, error = &error as &dyn std::error::Error, "background task panicked");
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -92,44 +91,44 @@ mod tests {
 
     use super::*;
 
-    /// A task that panics until it was begun so often, then tells that it is at work.
+    /// Returns a task that panics at its first starts, and then signals that it runs.
     fn panicking(times: u32) -> (Arc<AtomicU32>, CancellationToken, impl Fn(CancellationToken) -> BoxedTask) {
-        let (tries, at_work) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
-        let (counter, signal) = (Arc::clone(&tries), at_work.clone());
-        let begin = move |stop: CancellationToken| -> BoxedTask {
+        let (starts, running) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (counter, signal) = (Arc::clone(&starts), running.clone());
+        let start = move |stop: CancellationToken| -> BoxedTask {
             let (counter, signal) = (Arc::clone(&counter), signal.clone());
             Box::pin(async move {
-                assert!(counter.fetch_add(1, Ordering::SeqCst) >= times, "as it is told to");
+                assert!(counter.fetch_add(1, Ordering::SeqCst) >= times, "the test requests this panic");
                 signal.cancel();
                 stop.cancelled().await;
             })
         };
-        (tries, at_work, begin)
+        (starts, running, start)
     }
 
     type BoxedTask = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
     #[tokio::test]
-    async fn a_task_that_panics_begins_again_and_ends_when_it_is_stopped() {
+    async fn panicked_task_restarts_and_ends_when_stopped() {
         let stop = CancellationToken::new();
-        let (tries, at_work, begin) = panicking(1);
-        let task = tokio::spawn(supervised("test", Duration::from_millis(1), stop.clone(), begin));
-        at_work.cancelled().await;
+        let (starts, running, start) = panicking(1);
+        let task = tokio::spawn(supervised("test", Duration::from_millis(1), stop.clone(), start));
+        running.cancelled().await;
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(tries.load(Ordering::SeqCst), 2);
+        assert_eq!(starts.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
-    async fn a_stop_waits_for_no_pause() {
+    async fn stop_does_not_wait_for_the_pause() {
         let stop = CancellationToken::new();
-        let (tries, _, begin) = panicking(u32::MAX);
-        let task = tokio::spawn(supervised("test", Duration::from_secs(3600), stop.clone(), begin));
-        while tries.load(Ordering::SeqCst) == 0 {
+        let (starts, _, start) = panicking(u32::MAX);
+        let task = tokio::spawn(supervised("test", Duration::from_secs(3600), stop.clone(), start));
+        while starts.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(tries.load(Ordering::SeqCst), 1);
+        assert_eq!(starts.load(Ordering::SeqCst), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Building the adapters, handing them over as ports, serving, and stopping in good order.
+//! Builds the adapters, passes them on as ports, serves, and shuts down.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
-use gastown_persistence::{ConnectError, Database, DatabaseSettings, MigrateError};
+use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::DerivedTownKeys;
 use tokio::net::TcpListener;
@@ -22,54 +22,15 @@ use tokio_util::task::TaskTracker;
 use crate::background::Background;
 use crate::config::{AppConfig, Config, FlyConfig};
 use crate::open_database;
+use crate::start_error::StartError;
 use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
-/// How long drivers have to finish the step they are at.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long calls have to be answered that were let go because it took too long.
-const LAST_ANSWERS: Duration = Duration::from_secs(4);
+/// The time that operations have to finish their current step.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time that abandoned calls have to be answered.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Why the control plane cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The database.
-    #[error("cannot use the database")]
-    Connect(#[source] ConnectError),
-    /// The schema could not be brought up to date.
-    #[error("cannot migrate the database")]
-    Migrate(#[source] MigrateError),
-    /// The schema's state could not be read.
-    #[error("cannot read the state of the database's schema")]
-    Schema(#[source] MigrateError),
-    /// The schema is not there or not up to date.
-    #[error(
-        "the database lacks migrations: {}; run `gastown migrate up`, or set MIGRATE_ON_START=true", pending.join(", ")
-    )]
-    PendingMigrations {
-        /// Their names, oldest first.
-        pending: Vec<String>,
-    },
-    /// The address is taken or not ours.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// A client could not be set up.
-    #[error("cannot set up {what}")]
-    SetUp {
-        /// Which.
-        what: &'static str,
-        /// Why.
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// A control plane that has bound its port and not begun to serve.
+/// A control plane that has bound its port, but does not serve yet.
 pub struct ControlPlane {
     listener: TcpListener,
     address: SocketAddr,
@@ -77,16 +38,14 @@ pub struct ControlPlane {
     service: TownService,
     background: Background,
     database: Database,
-    /// What this process is called in the rows that it claims.
+    /// The owner in the rows that this process claims.
     worker: WorkerId,
     shutdown: Duration,
     stop: CancellationToken,
 }
 
 impl ControlPlane {
-    /// Connects, checks the schema and binds the port. Nothing is driven yet.
-    ///
-    /// Errors: whatever would keep it from doing its work.
+    /// Connects, checks the schema and binds the port. No operation is claimed yet.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let address = SocketAddr::from((config.http.host, config.http.port));
         let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
@@ -94,8 +53,8 @@ impl ControlPlane {
         Self::with_listener(config, pacing, listener).await
     }
 
-    /// The same on a port that is bound already, for callers that must know it before the rest is configured, and with
-    /// another pace of calls to Fly: none, for a simulator without limits.
+    /// Like [`Self::bind`], with a bound port and a given pacing of the calls to Fly. Callers may need the port for the
+    /// rest of the configuration. A simulator without limits needs no pacing.
     pub async fn with_listener(config: Config, pacing: Pacing, listener: TcpListener) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen {
             address: SocketAddr::from((config.http.host, config.http.port)),
@@ -111,9 +70,9 @@ impl ControlPlane {
         let ports = ports(&config, &database, fly.clone())?;
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
-        // What nobody waits for lets those pass who do (FM-52).
-        let unasked = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
-        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker, Arc::new(fly));
+        // Background calls yield to calls with a waiting caller (FM-52).
+        let background = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
+        let background = Background::new(&service, &background, config.orchestrator.clone(), &worker, Arc::new(fly));
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
@@ -127,17 +86,17 @@ impl ControlPlane {
         Ok(Self { listener, address, http, service, background, database, worker, shutdown, stop })
     }
 
-    /// The registry's database.
+    /// Returns the registry's database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address a client on this machine uses.
+    /// Returns the URL for clients on this machine.
     pub fn local_url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -146,17 +105,17 @@ impl ControlPlane {
         format!("http://{address}")
     }
 
-    /// Serves until `stop` is cancelled, then ends in good order: no new requests and no new claims, calls under way
-    /// finish, drivers give their claims back. Calls that are under way after `SHUTDOWN_SECONDS` are told how far it has
-    /// come; what is cut off then is taken over by lease.
+    /// Serves until `stop` is cancelled, then shuts down: no new requests and no new claims, calls in progress finish,
+    /// operations release their claims. After `SHUTDOWN_SECONDS` the remaining calls are answered with the state of their
+    /// operation. Other processes take over what is cut off, after its lease.
     ///
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        let sweeping = stop.child_token();
-        let background = self.background.start(&sweeping);
+        let stop_background = stop.child_token();
+        let background = self.background.start(&stop_background);
         let calls = self.http.tasks.clone();
         let app = router(self.http);
-        tracing::info!(address = %self.address, worker = %self.worker.0, "serving");
+        tracing::info!(address = %self.address, worker = %self.worker.0, "server started");
         let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
         let mut answered = pin!(async {
             server.await?;
@@ -164,37 +123,37 @@ impl ControlPlane {
             calls.wait().await;
             Ok(())
         });
-        let too_long = async {
-            stop.cancelled().await;
-            tokio::time::sleep(self.shutdown).await;
-        };
         let in_time = tokio::select! {
             result = &mut answered => Some(result),
-            () = too_long => {
-                tracing::warn!("calls under way are let go; their operations are taken over");
-                None
-            }
+            () = grace_period_over(&stop, self.shutdown) => None,
         };
-        sweeping.cancel();
+        stop_background.cancel();
         self.stop.cancel();
         let drained = async {
             self.service.drained().await;
             background.wait().await;
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!("operations under way were cut off; their leases run out and they are taken over");
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+            tracing::warn!("drain timed out, abandoning operations to other processes");
         }
         let result = match in_time {
             Some(result) => result,
-            // They are being told how far it has come: not without the database, nor after the end of the process.
-            None => tokio::time::timeout(LAST_ANSWERS, answered).await.unwrap_or(Ok(())),
+            // The last answers need the database, so it is closed afterwards.
+            None => tokio::time::timeout(ANSWER_TIMEOUT, answered).await.unwrap_or(Ok(())),
         };
         if let Err(error) = self.database.close().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
+            tracing::warn!(error = &error as &dyn std::error::Error, "failed to close database");
         }
-        tracing::info!("stopped");
+        tracing::info!("server stopped");
         result
     }
+}
+
+/// Waits until the grace period of a shutdown is over.
+async fn grace_period_over(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
+    tracing::warn!("grace period over, abandoning requests");
 }
 
 fn set_up<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> StartError {
@@ -217,7 +176,7 @@ fn verifier(config: &Config) -> Result<TokenVerifier, StartError> {
     })
 }
 
-/// What mints tokens with the configured keys.
+/// Creates the minter of tokens.
 pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
     let minter = TokenMinter::new(token_keys(config)?, Arc::new(SystemClock));
     Ok(match &config.secrets.token_env {
@@ -226,20 +185,20 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
     })
 }
 
-/// Fly's limits, of which this process takes its share. Of an app that is one user's it takes all: operations of one user
-/// are seldom driven by two processes at once, and a share would make each of them wait for nobody.
+/// Returns this process's share of Fly's rate limits. With one app per user it is the whole, because operations of one user
+/// rarely run in two processes at once.
 pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
     let sharers = match &config.app {
         AppConfig::Shared(_) => config.replicas,
         AppConfig::PerUser { .. } => NonZeroU32::MIN,
     };
     let rates = Rates::default().shared_by(sharers);
-    // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it, whatever the
-    // share: whoever takes a town over waits so long for what may still be made.
+    // A call takes at most two thirds of a lease, and with its time in the queue at most one lease, for every share. After
+    // a takeover, a lost create may appear for as long as that.
     Pacing::On(rates.held_back_for(rates.longest_delay.min(config.timeouts.call / 2)))
 }
 
-/// The ports on Fly.
+/// Creates the adapter of Fly.
 pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError> {
     let client = FlyClient::new(config.base_url.clone(), &config.token, config.timeouts, pacing);
     let apps = match &config.app {
@@ -291,7 +250,7 @@ fn http_settings(config: &Config) -> Result<HttpSettings, StartError> {
             max_body_bytes: config.http.max_body_bytes,
             batching: true,
             max_batch_size: 100,
-            // A call answers within the callers' wait; what is left is for the registry.
+            // A call waits at most `caller_wait` for its operation. The rest is for the registry.
             time_limit: config.orchestrator.policy.timeouts.caller + Duration::from_secs(30),
             stream_ping: Some(Duration::from_secs(10)),
         },

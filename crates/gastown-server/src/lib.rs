@@ -1,7 +1,7 @@
 //! The control plane of Gastown Cloud: configuration, wiring, and what the binary `gastown` does.
 //!
-//! The only place that knows every crate. It reads the environment once ([`Config`]), builds the adapters and hands them
-//! over as ports ([`ControlPlane`]), and serves until it is told to stop. It decides nothing about towns.
+//! The only crate that depends on all others. It reads the environment once ([`Config`]), builds the adapters and passes
+//! them on as ports ([`ControlPlane`]), and serves until it is stopped. It decides nothing about towns.
 
 mod background;
 pub mod commands;
@@ -10,12 +10,14 @@ mod control_plane;
 mod lines;
 mod open_database;
 mod settings_source;
+mod start_error;
 mod system_ports;
 mod telemetry;
 
 pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
-pub use control_plane::{ControlPlane, StartError};
+pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
+pub use start_error::StartError;
 pub use system_ports::{RandomIds, SystemClock, ThreadJitter};
 pub use telemetry::init as init_telemetry;
 

@@ -1,4 +1,4 @@
-//! The binary `gastown`: parses its arguments and dispatches. What the commands do stands in the library.
+//! The binary `gastown`: parses its arguments and runs a command of the library.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use gastown_server::{Config, Source, init_telemetry};
 #[derive(Debug, Parser)]
 #[command(name = "gastown", version, about, propagate_version = true)]
 struct Arguments {
-    /// A TOML file of settings (`NAME = value`); the environment stands above it.
+    /// A TOML file of settings (`NAME = value`). The environment takes precedence.
     #[arg(long, global = true, value_name = "FILE", env = "GASTOWN_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -20,49 +20,61 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the control plane. Every setting is checked at start; see docs/operations.md.
+    /// Serve the control plane. All settings are checked at start; see docs/operations.md.
     Serve {
-        /// Bring the schema up to date first.
+        /// Migrate the schema first.
         #[arg(long)]
         migrate: bool,
     },
-    /// Serve on this machine with everything filled in: SQLite, a simulated Fly, fresh keys, users with tokens.
+    /// Serve on this machine with defaults for all settings: SQLite, a simulated Fly, new keys, users with tokens.
     Dev(dev::Options),
-    /// Bring the schema up or down, or show where it stands.
+    /// Migrate the schema up or down, or show its state.
     Migrate {
         #[command(subcommand)]
         direction: migrate::Direction,
     },
-    /// Open the sealed values of the environment and become the given command; what a sandbox image runs at boot.
+    /// Open the sealed values of the environment and run the given command. Sandbox images run it at boot.
     Unseal {
         /// A command without `--` before it.
         #[arg(hide = true)]
         misplaced: Vec<String>,
-        /// The command and its arguments. Without it the opened values are printed for a shell to `eval`.
+        /// The command and its arguments. Without one, print the opened values for a shell's `eval`.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
-    /// Show what is in flight on every town, what of it needs somebody, and how the passes over all towns stand. Needs
-    /// `DATABASE_URL` only.
+    /// Show the operations in flight, those that need attention, and the state of the periodic jobs. Needs only
+    /// `DATABASE_URL`.
     Operations(operations::Options),
-    /// Show what is at Fly with our names or metadata and no row accounts for, or delete it. Needs `DATABASE_URL` and the
-    /// settings of Fly only.
+    /// Show or delete orphans: machines and volumes at Fly with our names or metadata, but without a row. Needs only
+    /// `DATABASE_URL` and the settings of Fly.
     Orphans(orphans::Options),
-    /// Show one town, try it again, or destroy it. Needs `DATABASE_URL` only.
+    /// Show one town, retry its operation, or destroy it. Needs only `DATABASE_URL`.
     Town {
         #[command(subcommand)]
         action: town::Action,
     },
 }
 
+impl Command {
+    /// Returns the default of `LOG_LEVEL`. `None`: the command does not log.
+    const fn log_level(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve { .. } => Some("info"),
+            Self::Dev(_) => Some("warn,gastown_orchestrator=info"),
+            Self::Migrate { .. } | Self::Operations(_) | Self::Orphans(_) | Self::Town { .. } => Some("warn"),
+            Self::Unseal { .. } => None,
+        }
+    }
+}
+
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+#[expect(clippy::print_stderr, reason = "the error of a failed command")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain, once.
+            // With all causes.
             eprintln!("gastown: {error:#}");
             ExitCode::FAILURE
         }
@@ -74,31 +86,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(path) = &arguments.config {
         source = source.with_file(path, &Config::NAMES)?;
     }
+    if let Some(level) = arguments.command.log_level() {
+        init_telemetry(&source, level);
+    }
     match arguments.command {
-        Command::Serve { migrate } => {
-            init_telemetry(&source, "info");
-            serve::run(&source, migrate).await
-        }
-        Command::Dev(options) => {
-            init_telemetry(&source, "warn,gastown_orchestrator=info");
-            dev::run(source, options).await
-        }
-        Command::Migrate { direction } => {
-            init_telemetry(&source, "warn");
-            migrate::run(&source, direction).await
-        }
+        Command::Serve { migrate } => serve::run(&source, migrate).await,
+        Command::Dev(options) => dev::run(source, options).await,
+        Command::Migrate { direction } => migrate::run(&source, direction).await,
         Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced),
-        Command::Operations(options) => {
-            init_telemetry(&source, "warn");
-            operations::run(&source, options).await
-        }
-        Command::Orphans(options) => {
-            init_telemetry(&source, "warn");
-            orphans::run(&source, options).await
-        }
-        Command::Town { action } => {
-            init_telemetry(&source, "warn");
-            town::run(&source, action).await
-        }
+        Command::Operations(options) => operations::run(&source, options).await,
+        Command::Orphans(options) => orphans::run(&source, options).await,
+        Command::Town { action } => town::run(&source, action).await,
     }
 }

@@ -1,10 +1,8 @@
-//! The registry's database, opened where its schema is the one this program knows.
-
 use gastown_persistence::{Database, DatabaseSettings};
 
-use crate::control_plane::StartError;
+use crate::start_error::StartError;
 
-/// Connects, brings the schema up to date where that is wanted, and makes sure that nothing of it is missing.
+/// Connects to the registry's database, and migrates it if requested. Fails if its schema is not up to date.
 ///
 /// Errors: `Connect`, `Migrate`, `Schema`, `PendingMigrations`.
 pub(crate) async fn open(settings: &DatabaseSettings, migrate: bool) -> Result<Database, StartError> {

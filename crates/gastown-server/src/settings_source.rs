@@ -1,4 +1,4 @@
-//! Where settings come from: the environment, and a file below it. Read once; every mistake is collected.
+//! The sources of settings: the environment, and a file with lower precedence. Every mistake is collected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -8,24 +8,24 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
-/// Settings as they were found, by name.
+/// Unparsed settings, by name.
 #[derive(Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, String>,
-    /// Names whose value in the environment is not UTF-8: set, and of no use.
+    /// The names whose value in the environment is not UTF-8.
     not_text: BTreeSet<String>,
     mistakes: Vec<Mistake>,
 }
 
-/// A settings file could not be read. Its text never shows a value.
+/// A settings file could not be read. The error contains no value.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It is not there, or not readable.
-    #[error("cannot read the settings file {}", path.display())]
+    /// It does not exist, or is not readable.
+    #[error("failed to read the settings file {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
@@ -34,18 +34,18 @@ pub enum SourceError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where, counted from 1.
+        /// The line number, from 1.
         line: usize,
     },
 }
 
 impl Source {
-    /// Settings from pairs, such as the process's environment. Blank values count as absent.
+    /// Creates a source from pairs of name and value. Blank values count as absent.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { values: pairs.into_iter().filter(|(_, value)| !is_blank(value)).collect(), ..Self::default() }
     }
 
-    /// The process's environment.
+    /// Reads the environment of the process.
     pub fn from_environment() -> Self {
         Self::from_os_pairs(std::env::vars_os())
     }
@@ -53,7 +53,7 @@ impl Source {
     fn from_os_pairs(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let (mut texts, mut not_text) = (Vec::new(), BTreeSet::new());
         for (name, value) in pairs {
-            // A name that is not UTF-8 is none of ours.
+            // No setting has a name that is not UTF-8.
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => texts.push((name, value)),
@@ -63,9 +63,8 @@ impl Source {
         Self { not_text, ..Self::from_pairs(texts) }
     }
 
-    /// Puts a TOML file of `NAME = value` lines below what is here: what is set already wins, blank values count as
-    /// absent. `known` are the names that may occur. Other names, and values that are tables or lists, are mistakes that
-    /// are told with all the others.
+    /// Adds a TOML file of `NAME = value` lines. Existing settings take precedence, and blank values count as absent. Names
+    /// that are not in `known`, and values that are tables or lists, are mistakes, which are reported with all others.
     ///
     /// Errors: unreadable, not TOML.
     pub fn with_file(mut self, path: &Path, known: &[&str]) -> Result<Self, SourceError> {
@@ -76,7 +75,7 @@ impl Source {
         };
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
-            // The parser's own text would quote the line, and with it perhaps a secret.
+            // The parser's message quotes the line, which may contain a secret.
             Err(error) => {
                 let error: toml::de::Error = error;
                 let start = error.span().map_or(0, |span| span.start);
@@ -85,34 +84,39 @@ impl Source {
             }
         };
         for (name, value) in table {
-            let value = match value {
-                _ if !known.contains(&name.as_str()) => Err("is no setting"),
-                toml::Value::String(text) => Ok(text),
-                toml::Value::Integer(number) => Ok(number.to_string()),
-                toml::Value::Boolean(truth) => Ok(truth.to_string()),
-                _ => Err("is wrong: must be a text, a number or a truth value"),
-            };
-            match value {
-                Ok(value) if is_blank(&value) => {}
-                // The environment stands above the file, also where it makes no sense.
-                Ok(_) if self.not_text.contains(&name) => {}
-                Ok(value) => {
-                    self.values.entry(name).or_insert(value);
-                }
-                Err(problem) => {
-                    self.mistakes.push(Mistake { name, problem: format!("{problem} (in {})", path.display()) });
-                }
-            }
+            self.add(&path, known, name, value);
         }
         Ok(self)
     }
 
-    /// The value of a setting.
+    /// Adds one entry of the file at `path`.
+    fn add(&mut self, path: &Path, known: &[&str], name: String, value: toml::Value) {
+        let value = match value {
+            _ if !known.contains(&name.as_str()) => Err("is unknown"),
+            toml::Value::String(text) => Ok(text),
+            toml::Value::Integer(number) => Ok(number.to_string()),
+            toml::Value::Boolean(flag) => Ok(flag.to_string()),
+            _ => Err("is invalid: must be a string, a number or a boolean"),
+        };
+        match value {
+            Ok(value) if is_blank(&value) => {}
+            // The environment takes precedence, even with an invalid value.
+            Ok(_) if self.not_text.contains(&name) => {}
+            Ok(value) => {
+                self.values.entry(name).or_insert(value);
+            }
+            Err(problem) => {
+                self.mistakes.push(Mistake { name, problem: format!("{problem} (in {})", path.display()) });
+            }
+        }
+    }
+
+    /// Returns the value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    /// The value of a setting without which a command cannot do its work.
+    /// Returns the value of a required setting.
     ///
     /// Errors: it is missing, or not UTF-8.
     pub fn required(&self, name: &str) -> Result<&str, Mistake> {
@@ -120,36 +124,36 @@ impl Source {
         self.get(name).ok_or_else(|| Mistake { name: name.to_owned(), problem: problem.to_owned() })
     }
 
-    /// Every setting, by name.
+    /// Returns every setting, by name.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Fills a blank.
+    /// Sets a setting that is absent.
     pub fn fill(&mut self, name: &str, value: impl FnOnce() -> String) {
         self.values.entry(name.to_owned()).or_insert_with(value);
     }
 }
 
 const MISSING: &str = "is missing";
-const NOT_TEXT: &str = "is wrong: must be UTF-8";
+const NOT_TEXT: &str = "is invalid: must be UTF-8";
 
-/// A secret of white space alone would be accepted, sealed and refused by everybody it is shown to.
+/// Returns true for white space. A secret of white space would be sealed and then rejected by every receiver.
 fn is_blank(value: &str) -> bool {
     value.trim().is_empty()
 }
 
-/// A setting that is missing or wrong: its name and what is expected, never its value.
+/// A missing or invalid setting: its name and the problem, never its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {problem}")]
 pub struct Mistake {
-    /// The setting.
+    /// The name of the setting.
     pub name: String,
-    /// What is wrong with it.
+    /// The problem, such as `is missing`.
     pub problem: String,
 }
 
-/// Reads typed settings and collects the mistakes.
+/// Parses settings and collects the mistakes.
 pub(crate) struct Reader<'a> {
     source: &'a Source,
     mistakes: Vec<Mistake>,
@@ -160,7 +164,7 @@ impl<'a> Reader<'a> {
         Self { source, mistakes: source.mistakes.clone() }
     }
 
-    /// What a setting is set to; that it is no text is noted.
+    /// Returns the value of a setting. Records a mistake if it is not UTF-8.
     fn value(&mut self, name: &str) -> Option<&'a str> {
         if self.source.not_text.contains(name) {
             self.wrong(name, NOT_TEXT);
@@ -169,14 +173,14 @@ impl<'a> Reader<'a> {
         self.source.get(name)
     }
 
-    /// Notes a setting that is not there, unless what is there was wrong already.
+    /// Records that a setting is missing, unless a mistake is recorded already.
     fn missing(&mut self, name: &str) {
         if !self.has(name) && self.mistakes.iter().all(|mistake| mistake.name != name) {
             self.wrong(name, MISSING);
         }
     }
 
-    /// A setting without which nothing works.
+    /// Parses a required setting.
     pub(crate) fn required<T: FromStr>(&mut self, name: &str) -> Option<T>
     where
         T::Err: Display,
@@ -185,7 +189,7 @@ impl<'a> Reader<'a> {
         self.optional(name)
     }
 
-    /// A setting that may be absent.
+    /// Parses an optional setting.
     pub(crate) fn optional<T: FromStr>(&mut self, name: &str) -> Option<T>
     where
         T::Err: Display,
@@ -193,13 +197,13 @@ impl<'a> Reader<'a> {
         match self.value(name)?.trim().parse() {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.wrong(name, &format!("is wrong: {problem}"));
+                self.wrong(name, &format!("is invalid: {problem}"));
                 None
             }
         }
     }
 
-    /// A setting with a default.
+    /// Parses a setting with a default.
     pub(crate) fn or<T: FromStr>(&mut self, name: &str, default: T) -> T
     where
         T::Err: Display,
@@ -207,28 +211,37 @@ impl<'a> Reader<'a> {
         self.optional(name).unwrap_or(default)
     }
 
-    /// A secret without which nothing works.
+    /// Parses a number with a default, of which 0 would let nothing through.
+    pub(crate) fn at_least_one<T: FromStr<Err: Display> + Default + PartialEq>(&mut self, name: &str, default: T) -> T {
+        let given = self.or(name, default);
+        if given == T::default() {
+            self.wrong(name, "is invalid: must be at least 1");
+        }
+        given
+    }
+
+    /// Returns a required secret.
     pub(crate) fn required_secret(&mut self, name: &str) -> Option<SecretString> {
         self.missing(name);
         self.secret(name)
     }
 
-    /// A secret that may be absent.
+    /// Returns an optional secret.
     pub(crate) fn secret(&mut self, name: &str) -> Option<SecretString> {
         self.value(name).map(|value| SecretString::from(value.to_owned()))
     }
 
-    /// Whether a setting is there at all.
+    /// Returns true if a setting is present.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.source.get(name).is_some() || self.source.not_text.contains(name)
     }
 
-    /// Notes a mistake.
+    /// Records a mistake.
     pub(crate) fn wrong(&mut self, name: &str, problem: &str) {
         self.mistakes.push(Mistake { name: name.to_owned(), problem: problem.to_owned() });
     }
 
-    /// The mistakes so far, in the order the settings were read.
+    /// Returns the mistakes, in the order in which the settings were read.
     pub(crate) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes
     }
@@ -247,21 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_text_is_told_as_such_and_not_as_missing() {
+    fn value_that_is_not_utf8_is_invalid_and_not_missing() {
         let source = environment();
         let mut reader = Reader::new(&source);
         assert_eq!(reader.or("PORT", 1), 80);
         assert_eq!(reader.or("HOST", "usual".to_owned()), "usual");
         assert!(reader.required_secret("R2_ACCESS_KEY").is_none() && reader.has("R2_ACCESS_KEY"));
-        let told: Vec<_> = reader.into_mistakes().iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["HOST is wrong: must be UTF-8", "R2_ACCESS_KEY is wrong: must be UTF-8"]);
-        let told =
+        let mistakes: Vec<_> = reader.into_mistakes().iter().map(ToString::to_string).collect();
+        assert_eq!(mistakes, ["HOST is invalid: must be UTF-8", "R2_ACCESS_KEY is invalid: must be UTF-8"]);
+        let required =
             ["PORT", "HOST", "R2_BUCKET"].map(|name| source.required(name).map_err(|mistake| mistake.to_string()));
-        assert_eq!(told, [Ok("80"), Err("HOST is wrong: must be UTF-8".into()), Err("R2_BUCKET is missing".into())]);
+        assert_eq!(
+            required,
+            [Ok("80"), Err("HOST is invalid: must be UTF-8".into()), Err("R2_BUCKET is missing".into())]
+        );
     }
 
     #[test]
-    fn no_file_and_no_default_hides_it() {
+    fn neither_file_nor_default_hides_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gastown.toml");
         std::fs::write(&file, "HOST = \"127.0.0.1\"\n").unwrap();

@@ -1,27 +1,27 @@
-//! The system's clock, random ids and dice: the production side of the ports that tests replace.
+//! The system's clock, random ids and jitter: the implementations of these ports in production.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use gastown_domain::ports::{Clock, Ids, Jitter};
 use gastown_domain::{OperationId, RigId, TownId};
 use uuid::Uuid;
 
-/// The machine's clock, in whole microseconds.
+/// The clock of the machine, in whole microseconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the port's one implementation")]
+    #[expect(clippy::disallowed_methods, reason = "the only implementation of the port")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now().trunc_subsecs(6)
     }
 }
 
-/// Random ids (UUID version 4): they tell nothing of when a town was made, and volume names cut from them stay unique.
+/// Random ids (UUID version 4). They do not reveal the time of creation, and their prefixes in volume names are unique.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RandomIds;
 
 impl RandomIds {
-    #[expect(clippy::disallowed_methods, reason = "the port's one implementation")]
+    #[expect(clippy::disallowed_methods, reason = "the only implementation of the port")]
     fn fresh() -> Uuid {
         Uuid::new_v4()
     }
@@ -41,7 +41,7 @@ impl Ids for RandomIds {
     }
 }
 
-/// Randomness for jitter.
+/// Random jitter.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ThreadJitter;
 

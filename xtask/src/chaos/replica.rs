@@ -132,7 +132,7 @@ fn worker_in(log: &Path, from: u64) -> Option<String> {
 
 fn worker_of(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
-    (event["message"] == "serving").then(|| event["worker"].as_str().map(str::to_owned))?
+    (event["message"] == "server started").then(|| event["worker"].as_str().map(str::to_owned))?
 }
 
 /// Returns the message of an `ERROR` event, or [`PANIC`].
@@ -151,8 +151,8 @@ mod tests {
     fn the_name_of_a_process_is_read_from_its_first_log_event() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let earlier = "{\"message\":\"serving\",\"worker\":\"dead\"}\n";
-        let now = "cannot be read\n{\"message\":\"swept\",\"worker\":\"x\"}\n{\"message\":\"serving\",\"worker\":\"w1\"}\n{\"half";
+        let earlier = "{\"message\":\"server started\",\"worker\":\"dead\"}\n";
+        let now = "cannot be read\n{\"message\":\"swept\",\"worker\":\"x\"}\n{\"message\":\"server started\",\"worker\":\"w1\"}\n{\"half";
         std::fs::write(&log, format!("{earlier}{now}")).unwrap();
         assert_eq!(worker_in(&log, earlier.len() as u64).as_deref(), Some("w1"));
         assert_eq!(worker_in(&log, (earlier.len() + now.len()) as u64), None);

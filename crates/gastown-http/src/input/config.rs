@@ -1,4 +1,4 @@
-//! Configuration: the members we know are checked, the others are kept as they came.
+//! Parses configurations. Known members are checked, all others are kept unchanged.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::{fields::Fields, issue::Issue};
 
-/// A configuration is shown in every list of towns, so it stays small (FM-47).
-const MOST_CONFIG_BYTES: usize = 32 * 1024;
+/// The largest configuration. It is part of every list of towns, so it must stay small (FM-47).
+const MAX_CONFIG_BYTES: usize = 32 * 1024;
 
-/// A town's configuration; the default where it is left out.
+/// Parses a town's configuration. An absent one is the default.
 pub(super) fn town_config(fields: &mut Fields, name: &str) -> TownConfig {
     let members = free_config(fields, name);
     let mut inner = Fields::over(members);
@@ -22,16 +22,16 @@ pub(super) fn town_config(fields: &mut Fields, name: &str) -> TownConfig {
     TownConfig { rigs, models, max_polecats, other }
 }
 
-/// A configuration that is kept whole.
+/// Parses a configuration without known members.
 pub(super) fn free_config(fields: &mut Fields, name: &str) -> Map<String, Value> {
     let members = fields.object(name).unwrap_or_default();
-    // Postgres' JSONB has no NUL character.
+    // JSONB in Postgres cannot store the NUL character.
     if members.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)) {
         fields.issues.push(Issue::custom(name, "must not contain the character U+0000"));
     }
     let size = serde_json::to_vec(&members).map_or(0, |text| text.len());
-    if size > MOST_CONFIG_BYTES {
-        let too_large = format!("is too large: {size} bytes as JSON, at most {MOST_CONFIG_BYTES} are allowed");
+    if size > MAX_CONFIG_BYTES {
+        let too_large = format!("is too large: {size} bytes as JSON, at most {MAX_CONFIG_BYTES} are allowed");
         fields.issues.push(Issue::custom(name, too_large));
     }
     members
@@ -46,14 +46,14 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-/// A create clones its first rigs one after the other before it ends; more can be added to the town that runs.
-const MOST_FIRST_RIGS: usize = 50;
+/// The most rigs of a create, which clones them one after the other. More can be added to the running town.
+const MAX_FIRST_RIGS: usize = 50;
 
 fn first_rigs(config: &mut Fields) -> Vec<FirstRig> {
     let items = match config.take("rigs") {
         None | Some(Value::Null) => return Vec::new(),
-        Some(Value::Array(items)) if items.len() > MOST_FIRST_RIGS => {
-            let too_many = format!("are {}, at most {MOST_FIRST_RIGS} are allowed at first", items.len());
+        Some(Value::Array(items)) if items.len() > MAX_FIRST_RIGS => {
+            let too_many = format!("has {} entries, at most {MAX_FIRST_RIGS} are allowed", items.len());
             config.issues.push(Issue::custom("rigs", too_many));
             return Vec::new();
         }
@@ -69,8 +69,8 @@ fn first_rigs(config: &mut Fields) -> Vec<FirstRig> {
         let place = ["rigs".into(), Value::from(index)];
         match first_rig(item) {
             Ok(rig) if !names.insert(rig.rig_name.folded()) => {
-                let twice = Issue::custom("rigName", "is given twice");
-                config.issues.push(twice.within(&place));
+                let duplicate = Issue::custom("rigName", "is already used by another rig");
+                config.issues.push(duplicate.within(&place));
             }
             Ok(rig) => rigs.push(rig),
             Err(issues) => config.issues.extend(issues.into_iter().map(|issue| issue.within(&place))),
@@ -107,7 +107,7 @@ fn models(config: &mut Fields) -> Option<Models> {
 }
 
 fn max_polecats(config: &mut Fields) -> Option<u32> {
-    // Stored under the contract's name, taken under the wire's too.
+    // Stored under the name in the contract. The wire's camelCase name is accepted too.
     let given = config.take("max_polecats").or_else(|| config.take("maxPolecats"));
     let value = given.filter(|value| !value.is_null())?;
     let number = value.as_u64().and_then(|number| u32::try_from(number).ok());

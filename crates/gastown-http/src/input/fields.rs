@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 use super::issue::{Issue, bad_request};
 use crate::trpc::CallError;
 
-/// The members of an object, and what was found wrong with them so far.
+/// The members of an object, and the faults found in them so far.
 pub(super) struct Fields {
     members: Map<String, Value>,
     pub(super) issues: Vec<Issue>,
 }
 
 impl Fields {
-    /// The members of an input, which has to be an object.
+    /// Takes the members of an input, which must be an object.
     pub(super) fn of(raw: Option<Value>) -> Result<Self, CallError> {
         match raw {
             Some(Value::Object(members)) => Ok(Self::over(members)),
@@ -25,25 +25,25 @@ impl Fields {
         Self { members, issues: Vec::new() }
     }
 
-    /// A text that has to be there.
+    /// Takes a required text.
     pub(super) fn required<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
         let value = self.members.remove(name);
         self.text(name, "regex", value.as_ref())
     }
 
-    /// An id that has to be there.
+    /// Takes a required id.
     pub(super) fn id<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
         let value = self.members.remove(name);
         self.text(name, "uuid", value.as_ref())
     }
 
-    /// A text that may be left out; `null` is not left out.
+    /// Takes an optional text. `null` is not absent.
     pub(super) fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
         let value = self.members.remove(name)?;
         self.text(name, "regex", Some(&value))
     }
 
-    /// `true` or `false`, `false` where left out.
+    /// Takes an optional flag, `false` by default.
     pub(super) fn flag(&mut self, name: &str) -> bool {
         match self.members.remove(name) {
             None => false,
@@ -55,7 +55,7 @@ impl Fields {
         }
     }
 
-    /// An object that may be left out.
+    /// Takes an optional object.
     pub(super) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
         match self.members.remove(name)? {
             Value::Object(members) => Some(members),
@@ -66,17 +66,17 @@ impl Fields {
         }
     }
 
-    /// A member as it came.
+    /// Takes a member unchecked.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name)
     }
 
-    /// The members nobody asked for.
+    /// Returns the members that were not taken, and the faults.
     pub(super) fn rest(self) -> (Map<String, Value>, Vec<Issue>) {
         (self.members, self.issues)
     }
 
-    /// The value that was built, unless something was wrong. A missing part has left an issue behind.
+    /// Returns the built value, or all faults. Every missing part has left a fault.
     pub(super) fn finish<T>(self, built: Option<T>) -> Result<T, CallError> {
         match built {
             Some(value) if self.issues.is_empty() => Ok(value),

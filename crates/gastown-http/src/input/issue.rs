@@ -3,24 +3,24 @@ use serde_json::{Map, Value, json};
 
 use crate::trpc::{CallError, Code};
 
-/// One thing that is wrong with an input, written as zod 3 writes it.
+/// One fault of an input, in the format of zod 3.
 #[derive(Debug, Clone)]
 pub(crate) struct Issue {
-    /// Member names and indexes from the input's root.
+    /// Member names and indexes, from the root of the input.
     path: Vec<Value>,
     code: &'static str,
     message: String,
-    /// What zod adds for this code.
+    /// The members that zod adds for this code.
     facts: Map<String, Value>,
 }
 
 impl Issue {
-    /// A rule of ours that a member breaks.
+    /// A member breaks a rule of this service.
     pub(crate) fn custom(name: &str, message: impl Into<String>) -> Self {
         Self { path: vec![name.into()], code: "custom", message: message.into(), facts: Map::new() }
     }
 
-    /// Another type than the expected one; `None` is `undefined`.
+    /// A value has the wrong type. `None` is `undefined`.
     pub(super) fn wrong_type(path: Vec<Value>, expected: &'static str, got: Option<&Value>) -> Self {
         let received = got.map_or("undefined", type_name);
         let message = match got {
@@ -30,7 +30,7 @@ impl Issue {
         Self { path, code: "invalid_type", message, facts: facts(&json!({"expected": expected, "received": received})) }
     }
 
-    /// A text that is not a value of the domain.
+    /// A text is not a valid value of the domain.
     pub(super) fn invalid(path: Vec<Value>, validation: &'static str, error: &Invalid) -> Self {
         let size = |bound: &str, length: usize| {
             facts(&json!({ bound: length, "type": "string", "inclusive": true, "exact": false }))
@@ -46,7 +46,7 @@ impl Issue {
         Self { path, code, message: error.to_string(), facts }
     }
 
-    /// Puts the member that holds the faulty value in front of the path.
+    /// Prepends the path of the enclosing member.
     pub(super) fn within(mut self, parents: &[Value]) -> Self {
         self.path.splice(0..0, parents.iter().cloned());
         self
@@ -61,7 +61,7 @@ impl Issue {
     }
 }
 
-/// The answer to an input with these faults.
+/// Returns the answer to an input with these faults.
 pub(super) fn bad_request(issues: &[Issue]) -> CallError {
     let list: Vec<_> = issues.iter().map(Issue::to_json).collect();
     let message = serde_json::to_string_pretty(&list).unwrap_or_else(|_| "Invalid input".to_owned());
@@ -74,7 +74,7 @@ impl From<Issue> for CallError {
     }
 }
 
-/// zod's `flatten()`: texts by member, and those that concern the whole input.
+/// Groups the messages as zod's `flatten()` does: by member, and those about the whole input.
 fn flattened(issues: &[Issue]) -> Value {
     let mut form_errors: Vec<Value> = Vec::new();
     let mut field_errors: Map<String, Value> = Map::new();
@@ -101,7 +101,7 @@ fn facts(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
-/// The type's name in zod's words.
+/// Returns zod's name for the type of a value.
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,5 +1,5 @@
-//! The wire's input as values of the domain. Every bad field is reported at once; unknown members are dropped, except in
-//! `config`, where they are kept.
+//! Parses the wire's input into values of the domain. All invalid fields are reported at once. Unknown members are
+//! dropped, except in `config`, where they are kept.
 
 mod config;
 mod fields;
@@ -7,4 +7,4 @@ mod issue;
 mod requests;
 
 pub(crate) use issue::Issue;
-pub(crate) use requests::TownRef;
+pub(crate) use requests::{NamesTown, TownRef};

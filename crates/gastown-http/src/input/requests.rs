@@ -10,6 +10,42 @@ use super::{
 };
 use crate::trpc::{CallError, Input};
 
+/// An input that may name a town.
+pub(crate) trait NamesTown {
+    /// Returns the town that the call is about, if it exists already.
+    fn town(&self) -> Option<TownId>;
+}
+
+impl NamesTown for () {
+    fn town(&self) -> Option<TownId> {
+        None
+    }
+}
+
+impl NamesTown for TownRef {
+    fn town(&self) -> Option<TownId> {
+        Some(self.0)
+    }
+}
+
+impl NamesTown for CreateTown {
+    fn town(&self) -> Option<TownId> {
+        None
+    }
+}
+
+impl NamesTown for AddRig {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+impl NamesTown for RemoveRig {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
 /// `{townId}`.
 pub(crate) struct TownRef(pub(crate) TownId);
 

@@ -7,7 +7,7 @@ use gastown_domain::{
 
 use crate::{failure::town_error, output::RigView, trpc::CallError};
 
-/// A repository for a town to work on; `pending` where the town does not answer now.
+/// Adds a repository to a town. The rig is `pending` while the sandbox does not answer.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, request: AddRig) -> Result<RigView, CallError> {
     towns.add_rig(&caller, request).await.map(RigView::from).map_err(|error| town_error(&error))
 }

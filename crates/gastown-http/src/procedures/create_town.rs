@@ -7,7 +7,7 @@ use gastown_domain::{
 
 use crate::{failure::town_error, output::TownView, trpc::CallError};
 
-/// A new town. Its status is `provisioning` where it does not run within the configured wait.
+/// Creates a town. Its status is `provisioning` if it is not running within the configured wait.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, request: CreateTown) -> Result<TownView, CallError> {
     towns.create_town(&caller, request).await.map(TownView::from).map_err(|error| town_error(&error))
 }

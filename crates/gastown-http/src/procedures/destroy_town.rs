@@ -4,7 +4,7 @@ use gastown_domain::{UserId, ports::Towns};
 
 use crate::{failure::town_error, input::TownRef, output::DestroyedView, trpc::CallError};
 
-/// Removes a town and everything of it.
+/// Destroys a town with its machine and volume.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, input: TownRef) -> Result<DestroyedView, CallError> {
     towns.destroy_town(&caller, input.0).await.map(DestroyedView::from).map_err(|error| town_error(&error))
 }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::{failure::home_error, input::TownRef, output::HeartbeatView, trpc::CallError};
 
-/// A sandbox's sign of life.
+/// Records a heartbeat of a sandbox.
 pub(super) async fn run(
     home: Arc<dyn HomeCalls>,
     key: SecretString,

@@ -4,7 +4,7 @@ use gastown_domain::{UserId, ports::Towns};
 
 use crate::{failure::town_error, output::TownView, trpc::CallError};
 
-/// The caller's living towns, oldest first.
+/// Lists the caller's towns that are not destroyed, oldest first.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, (): ()) -> Result<Vec<TownView>, CallError> {
     let towns = towns.list_towns(&caller).await.map_err(|error| town_error(&error))?;
     Ok(towns.into_iter().map(TownView::from).collect())

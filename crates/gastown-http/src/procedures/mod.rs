@@ -1,4 +1,4 @@
-//! What can be called, by whom, and where it is.
+//! The list of procedures, each with its guard and its handler.
 
 mod add_rig;
 mod create_town;
@@ -13,13 +13,16 @@ mod stop_town;
 
 use std::sync::Arc;
 
+use tracing::{Span, field::display};
+
 use crate::{
-    adapter::HttpParts,
     caller::{SandboxGuard, UserGuard},
+    input::NamesTown,
+    parts::HttpParts,
     trpc::Router,
 };
 
-/// Every procedure, behind its guard.
+/// Returns every procedure, behind its guard.
 pub fn procedures(parts: &HttpParts) -> Router {
     let user = Arc::new(UserGuard::new(Arc::clone(&parts.tokens), Arc::clone(&parts.users)));
     let sandbox = Arc::new(SandboxGuard);
@@ -37,11 +40,17 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .mutation("gastown.refreshToken", sandbox, on(home, refresh_token::run))
 }
 
-/// Gives a procedure the port it calls.
+/// Gives a procedure its port, and records the town of each call in the call's span.
 fn on<P: ?Sized, C, I, Fut, F>(port: &Arc<P>, procedure: F) -> impl Fn(C, I) -> Fut + use<P, C, I, Fut, F>
 where
+    I: NamesTown,
     F: Fn(Arc<P>, C, I) -> Fut,
 {
     let port = Arc::clone(port);
-    move |caller, input| procedure(Arc::clone(&port), caller, input)
+    move |caller, input| {
+        if let Some(town) = input.town() {
+            Span::current().record("town.id", display(town));
+        }
+        procedure(Arc::clone(&port), caller, input)
+    }
 }

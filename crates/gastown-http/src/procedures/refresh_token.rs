@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::{failure::home_error, input::TownRef, output::TokenView, trpc::CallError};
 
-/// A fresh gateway token for a sandbox, before its present one expires.
+/// Mints a new gateway token for a sandbox, before its current one expires.
 pub(super) async fn run(
     home: Arc<dyn HomeCalls>,
     key: SecretString,

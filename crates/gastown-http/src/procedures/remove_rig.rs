@@ -7,7 +7,7 @@ use gastown_domain::{
 
 use crate::{failure::town_error, output::RemovalView, trpc::CallError};
 
-/// Takes a rig from a town; not `removed` yet where the town does not answer now.
+/// Removes a rig from a town. With `removed: false` the sandbox does not answer and the removal is pending.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, request: RemoveRig) -> Result<RemovalView, CallError> {
     let removal = towns.remove_rig(&caller, request).await.map_err(|error| town_error(&error))?;
     Ok(RemovalView::new(request.rig, removal))

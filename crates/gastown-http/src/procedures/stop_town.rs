@@ -4,7 +4,7 @@ use gastown_domain::{UserId, ports::Towns};
 
 use crate::{failure::town_error, input::TownRef, output::TownView, trpc::CallError};
 
-/// Turns a town off and keeps its volume.
+/// Stops a town and keeps its volume.
 pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, input: TownRef) -> Result<TownView, CallError> {
     towns.stop_town(&caller, input.0).await.map(TownView::from).map_err(|error| town_error(&error))
 }

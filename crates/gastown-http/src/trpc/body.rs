@@ -1,19 +1,20 @@
-//! The input of a request, read once and only when the first call asks for it.
+//! The input of a request, read once, when the first call needs it.
 
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
-use futures::StreamExt as _;
+use bytes::Bytes;
 use http::{Method, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Mutex, OnceCell},
     time::{Instant, timeout_at},
 };
 
-use super::{CallError, Code, query};
+use super::{code::Code, error::CallError, query};
 
-/// The input of all calls of one request.
+/// The input of all calls of a request.
 pub(super) struct RequestInput {
     source: Source,
     batch: bool,
@@ -32,7 +33,7 @@ enum Inputs {
 }
 
 impl RequestInput {
-    /// GET carries its input in the query string, every other method in the body.
+    /// Takes the query string of a GET, and the body of every other method.
     pub(super) fn new(head: &Parts, body: Body, batch: bool, limit: usize, deadline: Instant) -> Arc<Self> {
         let source = if head.method == Method::GET {
             Source::Query(head.uri.query().map(str::to_owned))
@@ -50,7 +51,7 @@ impl RequestInput {
                 let Some(body) = body.lock().await.take() else { return Err(CallError::internal()) };
                 let bytes = timeout_at(*deadline, collect(body, *limit))
                     .await
-                    .map_err(|_| CallError::new(Code::Timeout, "The request body took too long to arrive"))??;
+                    .map_err(|_| CallError::new(Code::Timeout, "Timed out reading the request body"))??;
                 if bytes.is_empty() { None } else { Some(from_json(&bytes)?) }
             }
         };
@@ -70,7 +71,7 @@ pub(super) struct CallInput {
 }
 
 impl CallInput {
-    /// The call's input; `None` is `undefined`. Whichever call comes first reads it for all of them.
+    /// Returns the call's input. `None` is `undefined`. The first call reads the input of all calls.
     pub(super) async fn read(&self) -> Result<Option<Value>, CallError> {
         match self.of_request.read.get_or_init(|| self.of_request.inputs()).await {
             Ok(Inputs::One(value)) => Ok(value.clone()),
@@ -94,21 +95,16 @@ fn from_json(bytes: &[u8]) -> Result<Value, CallError> {
     serde_json::from_slice(bytes).map_err(|error| bad_request(format!("Invalid JSON: {error}")))
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, CallError> {
-    // What a length announces need not be waited for.
+async fn collect(body: Body, limit: usize) -> Result<Bytes, CallError> {
+    // `Limited` counts what arrives. An announced length over the limit is refused before the body arrives.
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
-    let mut collected = Vec::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| bad_request("The request body ended before it was complete"))?;
-        if collected.len() + chunk.len() > limit {
-            return Err(too_large());
-        }
-        collected.extend_from_slice(&chunk);
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(bad_request("The request body ended before it was complete")),
     }
-    Ok(collected)
 }
 
 fn too_large() -> CallError {

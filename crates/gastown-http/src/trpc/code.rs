@@ -5,47 +5,47 @@ use std::fmt;
 /// Five names share the number -32603, so neither name nor status can be derived from the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The message could not be taken apart.
+    /// The message could not be parsed.
     ParseError,
     /// The input breaks a rule.
     BadRequest,
-    /// Nobody known is asking.
+    /// The caller is not authenticated.
     Unauthorized,
-    /// It has to be paid for first.
+    /// A payment is required.
     PaymentRequired,
-    /// The caller is known and may not.
+    /// The caller is authenticated, but not allowed to do this.
     Forbidden,
-    /// No such thing, or not the caller's.
+    /// The resource does not exist, or belongs to another user.
     NotFound,
-    /// The procedure exists, for another HTTP method.
+    /// The procedure requires another HTTP method.
     MethodNotSupported,
     /// The answer was not ready in time.
     Timeout,
-    /// The present state is in the way.
+    /// The current state does not allow this.
     Conflict,
-    /// A condition for this does not hold.
+    /// A precondition does not hold.
     PreconditionFailed,
-    /// The body is over the limit.
+    /// The body exceeds the limit.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
-    /// Understood, and impossible.
+    /// The input is well-formed, but cannot be processed.
     UnprocessableContent,
-    /// The request has to be conditional.
+    /// The request must be conditional.
     PreconditionRequired,
-    /// Too fast; try later.
+    /// The caller exceeds a rate limit.
     TooManyRequests,
-    /// The caller hung up.
+    /// The caller closed the connection.
     ClientClosedRequest,
     /// A fault of this service.
     InternalServerError,
-    /// Not built.
+    /// Not implemented.
     NotImplemented,
-    /// Something this service depends on answered with an error.
+    /// A service that this one depends on answered with an error.
     BadGateway,
-    /// Something this service depends on is not there at the moment.
+    /// A service that this one depends on is temporarily unavailable.
     ServiceUnavailable,
-    /// Something this service depends on did not answer in time.
+    /// A service that this one depends on did not answer in time.
     GatewayTimeout,
 }
 
@@ -75,17 +75,17 @@ impl Code {
         Self::GatewayTimeout,
     ];
 
-    /// The name that clients test as `err.data.code`.
+    /// Returns the name that clients test as `err.data.code`.
     pub const fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// The JSON-RPC number, `error.code` on the wire.
+    /// Returns the JSON-RPC number, `error.code` on the wire.
     pub const fn number(self) -> i32 {
         self.row().1
     }
 
-    /// The HTTP status, `error.data.httpStatus` on the wire.
+    /// Returns the HTTP status, `error.data.httpStatus` on the wire.
     pub const fn http_status(self) -> u16 {
         self.row().2
     }
@@ -130,7 +130,7 @@ mod tests {
     use super::Code;
 
     #[test]
-    fn every_code_has_a_name_of_its_own_and_an_error_status() {
+    fn every_code_has_a_unique_name_and_an_error_status() {
         let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {

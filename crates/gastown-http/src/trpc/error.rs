@@ -2,11 +2,11 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::Code;
+use super::code::Code;
 
-/// Why a call, or a whole request, failed, in the words its caller gets to read.
+/// The failure of a call, or of a whole request, as sent to the client.
 ///
-/// Nothing in it is secret, and it holds no cause: what the cause was is logged where this error is made.
+/// It contains no secret and no cause. The cause is logged where this error is created.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct CallError {
@@ -16,7 +16,7 @@ pub struct CallError {
 }
 
 impl CallError {
-    /// An error with a code and a text for the user.
+    /// Creates an error with a code and a text for the user.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), details: Map::new() }
     }
@@ -28,22 +28,22 @@ impl CallError {
         self
     }
 
-    /// A fault of this service. The text says nothing about it.
+    /// Creates the error for a fault of this service. The text does not reveal the cause.
     pub fn internal() -> Self {
-        Self::new(Code::InternalServerError, "Something went wrong on our side")
+        Self::new(Code::InternalServerError, "Internal server error")
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The text for the user.
+    /// Returns the text for the user.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What stands under `error` on the wire. Without a path the error belongs to the whole request.
+    /// Returns the member `error` of the wire. Without a path the error is about the whole request.
     pub(super) fn shape(&self, path: Option<&str>) -> Value {
         let mut data = self.details.clone();
         data.insert("code".to_owned(), self.code.name().into());

@@ -1,9 +1,12 @@
 //! The tRPC protocol over HTTP for queries and mutations: single, batched and batch-streamed.
 //!
-//! This module knows no town. It turns a request into calls of the procedures of a [`Router`], runs them side by side
-//! and writes what `@trpc/client` (10 and 11) expects. The order in which a request is looked at is part of the
-//! protocol: path, content type, batch, and then for each call procedure, method, [`Guard`], [`Input`], handler.
-//! Neither body nor `input=` is touched before the guard has let the caller in.
+//! This module is independent of towns. It turns a request into calls of the procedures of a [`Router`], runs them
+//! concurrently, and writes the answers that `@trpc/client` (10 and 11) expects. The order of the checks is part of the
+//! protocol. For the request: path, content type, batch. For each call: procedure, method, [`Guard`], [`Input`], handler.
+//! Neither the body nor `input=` is read before the guard has admitted the caller.
+//!
+//! Each call runs in a span `call` with the fields `procedure`, `user.id` and `town.id`. Guards and handlers record the
+//! latter two.
 //!
 //! Start reading at `serve.rs`. Subscriptions would be a further [`Kind`].
 
@@ -15,10 +18,12 @@ mod query;
 mod request;
 mod router;
 mod serve;
+mod settings;
 mod stream;
 
 pub use code::Code;
 pub use error::CallError;
 pub use router::{Failure, Guard, Input, Kind, Output, Router, Undefined, Written};
+pub use serve::service;
 pub(crate) use serve::whole_request;
-pub use serve::{Settings, service};
+pub use settings::Settings;

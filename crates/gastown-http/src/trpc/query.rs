@@ -1,8 +1,9 @@
-//! Percent-escapes and query parameters, strictly: a malformed escape is an error, not text.
+//! Strict parsing of percent-escapes and query parameters: a malformed escape is an error. The usual crates keep it as
+//! text.
 
 use percent_encoding::percent_decode_str;
 
-/// A text that is not percent-encoded UTF-8.
+/// The text is not percent-encoded UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -18,7 +19,7 @@ pub(super) fn decode(raw: &str) -> Result<String, Malformed> {
     percent_decode_str(raw).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| Malformed)
 }
 
-/// The values of one query parameter in order, decoded as forms are: `+` is a space.
+/// Returns the values of a query parameter in order, decoded as in forms: `+` is a space.
 pub(super) fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Result<String, Malformed>> + 'a {
     query
         .split('&')
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_found_by_its_decoded_name_every_time_it_stands_there() {
+    fn every_value_of_a_parameter_is_found_by_its_decoded_name() {
         let all: Vec<_> = values("x=1&inp%75t=%7B%7D&input&input=a+b&input=%zz", "input").collect();
         assert_eq!(all, [Ok("{}".to_owned()), Ok(String::new()), Ok("a b".to_owned()), Err(Malformed)]);
     }

@@ -1,38 +1,40 @@
-//! What a request asks for, and the errors that concern all of it: the checks before any call, in their order.
+//! The checks of a request before any call, in the order of the protocol. Their errors are about the whole request.
 
 use http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
-    CallError, Code, Settings,
+    code::Code,
+    error::CallError,
     query::{self, Malformed},
     router::{Kind, Procedure, Router},
+    settings::Settings,
 };
 
-/// The calls of one request and the form of the answer.
+/// The calls of a request, and the form of the answer.
 pub(super) struct Plan {
     pub(super) calls: Vec<PlannedCall>,
     pub(super) form: Form,
 }
 
-/// One call; without a procedure where there is none of that name.
+/// One call. `procedure` is `None` if no procedure has this name.
 pub(super) struct PlannedCall {
     pub(super) path: String,
     pub(super) procedure: Option<Procedure>,
 }
 
-/// How the answer is written.
+/// The form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// One envelope.
     Single,
     /// An array of envelopes.
     Batch,
-    /// Lines of JSON, as calls settle.
+    /// Lines of JSON, in the order in which calls end.
     Stream,
 }
 
 impl Plan {
-    /// Takes the request apart. An error here is the answer to the whole request.
+    /// Parses a request. An error is the answer to the whole request.
     pub(super) fn read(head: &Parts, router: &Router, settings: &Settings) -> Result<Self, CallError> {
         let raw = head.uri.path();
         let raw = raw.strip_prefix('/').unwrap_or(raw);
@@ -62,7 +64,13 @@ impl Plan {
         Ok(Self { calls, form })
     }
 
-    /// The methods for the header `allow`, where a call came with another one.
+    /// Returns the paths of the calls that name a procedure, separated by commas.
+    pub(super) fn procedures(&self) -> String {
+        let known = self.calls.iter().filter(|call| call.procedure.is_some());
+        known.map(|call| call.path.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns the header `allow` if a call has the wrong method.
     pub(super) fn allow(&self, method: &Method) -> Option<&'static str> {
         let refused = |kind: Kind| self.calls.iter().any(|call| call.is(kind)) && *method != kind.method();
         match (refused(Kind::Query), refused(Kind::Mutation)) {
@@ -79,7 +87,7 @@ impl PlannedCall {
         self.procedure.as_ref().is_some_and(|procedure| procedure.kind == kind)
     }
 
-    /// The procedure to run, unless there is none or it wants another method.
+    /// Returns the procedure to run, if it exists and allows the method.
     pub(super) fn callable(&self, method: &Method) -> Result<&Procedure, CallError> {
         let path = &self.path;
         let Some(procedure) = &self.procedure else {
@@ -105,7 +113,7 @@ fn check_content_type(head: &Parts) -> Result<(), CallError> {
     if media_type(&text).eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    // The closing quote is missing in the original, too.
+    // The closing quote is missing in `@trpc/server` too.
     Err(CallError::new(Code::UnsupportedMediaType, format!("Unsupported content-type \"{text}")))
 }
 

@@ -6,19 +6,19 @@ use http::{Method, request::Parts};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{CallError, body::CallInput};
+use super::{body::CallInput, error::CallError};
 
-/// What a procedure does to the world, and with it the HTTP method it is called by.
+/// The kind of a procedure. It determines the HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Reads: GET. Given up when the client hangs up.
+    /// Reads, by GET. Cancelled when the client disconnects.
     Query,
-    /// Changes: POST. Goes on when the client hangs up.
+    /// Changes, by POST. Continues when the client disconnects.
     Mutation,
 }
 
 impl Kind {
-    /// The only method that calls such a procedure.
+    /// Returns the only method for such a procedure.
     pub fn method(self) -> Method {
         match self {
             Self::Query => Method::GET,
@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// The word for it in the protocol's messages.
+    /// Returns the name of the kind in the protocol's messages.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Query => "query",
@@ -35,13 +35,13 @@ impl Kind {
     }
 }
 
-/// Who may call a procedure. Decides before anybody looks at the input.
+/// Authenticates the callers of a procedure, before the input is read.
 #[async_trait]
 pub trait Guard: Send + Sync + 'static {
-    /// What is known of whoever was let in.
+    /// The identity of an admitted caller.
     type Caller: Send;
 
-    /// Lets the caller in, or says why not.
+    /// Admits the caller, or returns the error for it.
     async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError>;
 }
 
@@ -54,12 +54,12 @@ impl<G: Guard> Guard for Arc<G> {
     }
 }
 
-/// What a procedure takes.
+/// The input of a procedure.
 pub trait Input: Sized + Send {
-    /// Whether there is anything to read. `false`: body and `input=` are never looked at, garbage there is no error.
+    /// False if the procedure has no input. Body and `input=` are then not read, and garbage in them is no error.
     const READ: bool = true;
 
-    /// Reads the input; `None` is JavaScript's `undefined`.
+    /// Parses the input. `None` is JavaScript's `undefined`.
     fn parse(raw: Option<Value>) -> Result<Self, CallError>;
 }
 
@@ -72,9 +72,9 @@ impl Input for () {
     }
 }
 
-/// What a procedure gives: everything that serialises, and [`Undefined`].
+/// The output of a procedure: every type that serialises, and [`Undefined`].
 pub trait Output: Send {
-    /// Writes it as JSON.
+    /// Serialises the output as JSON.
     fn write(&self) -> Result<Written, serde_json::Error>;
 }
 
@@ -84,7 +84,7 @@ impl<T: Serialize + Send> Output for T {
     }
 }
 
-/// JavaScript's `undefined`: an answer without data, which is not the same as `null`.
+/// JavaScript's `undefined`: an answer without data. It is not `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Undefined;
 
@@ -94,21 +94,21 @@ impl Output for Undefined {
     }
 }
 
-/// An output, written.
+/// A serialised output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// The member `data` is left out.
+    /// The member `data` is absent.
     Undefined,
     /// The JSON text of `data`.
     Json(String),
 }
 
-/// How a call can end otherwise than with an output.
+/// The end of a call without an output.
 #[derive(Debug)]
 pub enum Failure {
-    /// The call's own error.
+    /// The error of the call.
     Call(CallError),
-    /// The output does not fit into JSON. By the protocol this fails the whole request.
+    /// The output cannot be serialised. According to the protocol this fails the whole request.
     Unserialisable(serde_json::Error),
 }
 
@@ -118,7 +118,7 @@ impl From<CallError> for Failure {
     }
 }
 
-/// One call, as its procedure sees it.
+/// The head and the input of a call.
 pub(super) struct Call {
     pub(super) head: Arc<Parts>,
     pub(super) input: CallInput,
@@ -145,7 +145,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router without procedures.
+    /// Creates a router without procedures.
     pub fn new() -> Self {
         Self::default()
     }
@@ -176,7 +176,7 @@ impl Router {
         self.procedure(Kind::Mutation, name, guard, handler)
     }
 
-    /// Every procedure, by name.
+    /// Returns every procedure, by name.
     pub fn procedures(&self) -> impl Iterator<Item = (&'static str, Kind)> {
         self.procedures.iter().map(|(name, procedure)| (*name, procedure.kind))
     }

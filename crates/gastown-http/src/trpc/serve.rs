@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -9,36 +9,23 @@ use futures::{FutureExt as _, future::join_all};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
-    CallError, Code, Kind,
     body::{CallInput, RequestInput},
-    envelope::{self, Settled},
+    code::Code,
+    envelope::{self, CallOutcome},
+    error::CallError,
     request::{Form, Plan, PlannedCall},
-    router::{Call, Failure, Procedure, Router, Written},
+    router::{Call, Failure, Kind, Procedure, Router, Written},
+    settings::Settings,
     stream,
 };
 
-/// What a request may cost.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The largest body, in bytes.
-    pub max_body_bytes: usize,
-    /// Whether `batch=1` is taken at all.
-    pub batching: bool,
-    /// The most calls in one request.
-    pub max_batch_size: usize,
-    /// After this long every call that has not settled is answered with `TIMEOUT`.
-    pub time_limit: Duration,
-    /// How long a streamed answer may be silent before a space is sent; `None`: for ever.
-    pub stream_ping: Option<Duration>,
-}
-
-/// A service that answers `/<path>` with the procedures of `router`; nest it under the base path.
+/// Returns a service that answers `/<path>` with the procedures of `router`. Nest it under the base path.
 ///
-/// Calls run as tasks of `tasks`: a mutation goes on when its client hangs up or its time is over, and whoever shuts
-/// the process down waits for the tracker.
+/// Calls run as tasks of `tasks`. A mutation continues after its client has disconnected or its time-out has passed. A
+/// shutdown waits for the tracker.
 pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::Router {
     axum::Router::new().fallback(answer).with_state(Arc::new(Service { router, settings, tasks }))
 }
@@ -58,6 +45,7 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
         Ok(plan) => plan,
         Err(error) => return whole_request(&error),
     };
+    Span::current().record("procedure", plan.procedures());
     let allow = plan.allow(&head.method);
     let mut response = service.run(plan, head, body).await;
     if let Some(methods) = allow {
@@ -74,37 +62,35 @@ impl Service {
         let head = Arc::new(head);
         let calls = plan.calls.into_iter().enumerate().map(|(index, planned)| {
             let call = Call { head: Arc::clone(&head), input: CallInput { of_request: Arc::clone(&input), index } };
-            settle(planned, call, self.tasks.clone(), deadline)
+            run_call(planned, call, self.tasks.clone(), deadline)
         });
         if plan.form == Form::Stream {
             let running = calls.enumerate().map(|(index, call)| {
                 async move {
                     let (path, outcome) = call.await;
-                    (index, Settled { path, outcome: outcome.map_err(call_error) })
+                    (index, CallOutcome { path, outcome: outcome.map_err(call_error) })
                 }
                 .boxed()
             });
             return respond(200, stream::body(running.collect(), settings.stream_ping));
         }
-        let mut settled = Vec::new();
+        let mut ended = Vec::new();
         for (path, outcome) in join_all(calls).await {
             match outcome {
                 Err(failure @ Failure::Unserialisable(_)) => return whole_request(&call_error(failure)),
-                outcome => settled.push(Settled { path, outcome: outcome.map_err(call_error) }),
+                outcome => ended.push(CallOutcome { path, outcome: outcome.map_err(call_error) }),
             }
         }
-        let envelopes: Vec<_> = settled.iter().map(Settled::envelope).collect();
+        let envelopes: Vec<_> = ended.iter().map(CallOutcome::envelope).collect();
         match plan.form {
-            Form::Single => respond(envelope::batch_status(&settled), envelopes.concat()),
-            Form::Batch | Form::Stream => {
-                respond(envelope::batch_status(&settled), format!("[{}]", envelopes.join(",")))
-            }
+            Form::Single => respond(envelope::batch_status(&ended), envelopes.concat()),
+            Form::Batch | Form::Stream => respond(envelope::batch_status(&ended), format!("[{}]", envelopes.join(","))),
         }
     }
 }
 
-/// Runs one call to its end, whatever that is.
-async fn settle(
+/// Runs one call to its end.
+async fn run_call(
     planned: PlannedCall,
     call: Call,
     tasks: TaskTracker,
@@ -124,9 +110,10 @@ async fn run(
     tasks: &TaskTracker,
     deadline: Instant,
 ) -> Result<Written, Failure> {
+    let span = tracing::error_span!("call", procedure = path, user.id = Empty, town.id = Empty);
     // Called inside the task, so that a panic before the first await is caught as well.
     let owned = procedure.clone();
-    let task = tasks.spawn(async move { owned.run(call).await }.in_current_span());
+    let task = tasks.spawn(async move { owned.run(call).await }.instrument(span));
     let finished = match procedure.kind {
         Kind::Query => timeout_at(deadline, AbortOnDropHandle::new(task)).await,
         Kind::Mutation => timeout_at(deadline, task).await,
@@ -134,12 +121,12 @@ async fn run(
     match (finished, procedure.kind) {
         (Ok(Ok(outcome)), _) => outcome,
         (Ok(Err(_panicked)), _) => {
-            tracing::error!(rpc.path = path, "a procedure panicked");
+            tracing::error!(procedure = path, "procedure panicked");
             Err(CallError::internal().into())
         }
-        (Err(_), Kind::Query) => Err(CallError::new(Code::Timeout, "The request took too long").into()),
+        (Err(_), Kind::Query) => Err(CallError::new(Code::Timeout, "The request timed out").into()),
         (Err(_), Kind::Mutation) => {
-            let message = "The request took too long; what it started goes on";
+            let message = "The request timed out; the operation continues in the background";
             Err(CallError::new(Code::Timeout, message).into())
         }
     }
@@ -149,13 +136,13 @@ fn call_error(failure: Failure) -> CallError {
     match failure {
         Failure::Call(error) => error,
         Failure::Unserialisable(cause) => {
-            tracing::error!(error = %cause, "an output cannot be written as JSON");
+            tracing::error!(error = %cause, "failed to serialise output");
             CallError::internal()
         }
     }
 }
 
-/// The answer to a request that failed as a whole.
+/// Returns the answer to a request that failed as a whole.
 pub(crate) fn whole_request(error: &CallError) -> Response {
     respond(error.code().http_status(), envelope::bare(error, None))
 }

@@ -1,6 +1,6 @@
-//! The answer to a stream batch: one line with a placeholder for each call, then lines as calls settle.
+//! The answer to a stream batch: one line with a placeholder for each call, then the lines of each call when it ends.
 //!
-//! Written as `@trpc/server` 11 writes it: call, `result` and `data` are three placeholders, one inside the other.
+//! The format is that of `@trpc/server` 11: call, `result` and `data` are three nested placeholders.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -14,51 +14,55 @@ use futures::{
 use tokio::time::timeout;
 
 use super::{
-    envelope::{Settled, bare},
+    envelope::{CallOutcome, bare},
     router::Written,
 };
 
-/// A call on its way, by its index in the request.
-pub(super) type Running = BoxFuture<'static, (usize, Settled)>;
+/// A running call, by its index in the request.
+pub(super) type Running = BoxFuture<'static, (usize, CallOutcome)>;
 
-/// The body that writes itself while the calls settle. With `ping`, a space is sent whenever nothing else was for
-/// that long, so that proxies keep the connection.
+/// Returns the body, which is produced as the calls end. With `ping`, a space is sent after each silence of that length,
+/// so that proxies keep the connection.
 pub(super) fn body(calls: Vec<Running>, ping: Option<Duration>) -> Body {
-    let lines =
-        Lines { head: Some(head(calls.len())), next_chunk: calls.len(), running: calls.into_iter().collect(), ping };
+    let lines = StreamBody {
+        head: Some(head(calls.len())),
+        next_chunk: calls.len(),
+        running: calls.into_iter().collect(),
+        ping,
+    };
     Body::from_stream(stream::unfold(lines, |mut lines| async move {
         let bytes = lines.next().await?;
         Some((Ok::<_, Infallible>(bytes), lines))
     }))
 }
 
-struct Lines {
+struct StreamBody {
     head: Option<String>,
     next_chunk: usize,
     running: FuturesUnordered<Running>,
     ping: Option<Duration>,
 }
 
-impl Lines {
+impl StreamBody {
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(head) = self.head.take() {
             return Some(head.into());
         }
-        let (index, settled) = match self.ping {
+        let (index, outcome) = match self.ping {
             None => self.running.next().await?,
             Some(idle) => match timeout(idle, self.running.next()).await {
-                Ok(settled) => settled?,
+                Ok(outcome) => outcome?,
                 Err(_) => return Some(Bytes::from_static(b" ")),
             },
         };
-        Some(self.chunks(index, &settled).into())
+        Some(self.chunks(index, &outcome).into())
     }
 
-    fn chunks(&mut self, index: usize, settled: &Settled) -> String {
-        let data = match &settled.outcome {
+    fn chunks(&mut self, index: usize, call: &CallOutcome) -> String {
+        let data = match &call.outcome {
             Ok(Written::Undefined) => String::new(),
             Ok(Written::Json(data)) => data.clone(),
-            Err(error) => return format!("[{index},0,[[{}]]]\n", bare(error, Some(&settled.path))),
+            Err(error) => return format!("[{index},0,[[{}]]]\n", bare(error, Some(&call.path))),
         };
         let (result, value) = (self.next_chunk, self.next_chunk + 1);
         self.next_chunk += 2;

@@ -1,4 +1,4 @@
-//! Bad input names its field and reaches nobody.
+//! Bad input names its field and reaches no operation.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
 
 const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
 
-/// The operations of users with an input of theirs that is good.
+/// The procedures of users, each with a valid input.
 fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
     let of_town = json!({ "townId": ID });
     let rig = json!({"townId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b", "branch": "main"});
@@ -34,14 +34,14 @@ fn texts(texts: &[&str]) -> Vec<Value> {
     texts.iter().map(|text| json!(text)).collect()
 }
 
-/// What no text field takes.
-fn never() -> Vec<Value> {
+/// Values that every text field rejects.
+fn always_bad() -> Vec<Value> {
     let mut values = texts(&["", "a\0b", "a\nb", "a\u{7f}b", "a\u{202e}b", "a\u{200b}b", "\u{feff}a"]);
     values.extend([json!("a".repeat(10_000)), json!(5), json!(true), json!([]), json!({}), Value::Null]);
     values
 }
 
-/// Bad values of each field, beside `never`.
+/// Bad values of each field, including `always_bad`.
 fn bad_values(field: &str) -> Vec<Value> {
     let own = match field {
         "townName" => texts(&["-a", "a-", "A", "a b", "a_b", "ä", "../a", "-b", "--upload-pack=touch x"]),
@@ -81,7 +81,7 @@ fn bad_values(field: &str) -> Vec<Value> {
         "force" => return vec![json!("true"), json!(1), Value::Null, json!({})],
         other => panic!("no bad values for the field {other}"),
     };
-    own.into_iter().chain(never()).collect()
+    own.into_iter().chain(always_bad()).collect()
 }
 
 fn without(input: &Value, field: &str) -> Value {
@@ -96,7 +96,7 @@ fn with(input: &Value, field: &str, value: Value) -> Value {
     members.into()
 }
 
-/// Sends an input that must be refused for exactly these fields.
+/// Sends an input that must be refused because of exactly these fields.
 async fn refused_for(server: &Server, name: &str, method: &Method, input: &Value, fields: &[&str]) -> Value {
     let (status, envelope) = call(server, method.clone(), name, ALICE, input).await;
     let shown: String = input.to_string().chars().take(200).collect();
@@ -137,7 +137,7 @@ async fn every_missing_field_is_named() {
 }
 
 #[tokio::test]
-async fn an_input_that_is_no_object_is_wrong_as_a_whole() {
+async fn non_object_input_is_a_form_error() {
     let server = serve(parts(MockTowns::new())).await;
     for (name, (method, _)) in good_inputs() {
         for input in [json!(null), json!("text"), json!(5), json!([{"townId": ID}])] {
@@ -163,14 +163,14 @@ async fn all_bad_fields_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_bad_config_is_named() {
+async fn bad_config_is_named() {
     let server = serve(parts(MockTowns::new())).await;
     let rig = |name: &str| json!({"rigName": name, "repoUrl": "https://github.com/a/b"});
     for (config, text) in [
         (json!("text"), "Expected object, received string"),
         (json!({"maxPolecats": -3}), "max_polecats must be a whole number between 0 and 4294967295"),
         (json!({"x": "y".repeat(32_768)}), "is too large: 32776 bytes as JSON, at most 32768 are allowed"),
-        (json!({"rigs": vec![rig("app"); 51]}), "rigs are 51, at most 50 are allowed at first"),
+        (json!({"rigs": vec![rig("app"); 51]}), "rigs has 51 entries, at most 50 are allowed"),
         (json!(null), "Expected object, received null"),
         (json!([]), "Expected object, received array"),
         (json!({"rigs": 5}), "rigs Expected array, received number"),
@@ -179,7 +179,7 @@ async fn a_bad_config_is_named() {
             json!({"rigs": [rig("app"), rig("a-b")]}),
             "rigs.1.rigName contains '-', only letters, digits and '_' are allowed",
         ),
-        (json!({"rigs": [rig("app"), rig("App")]}), "rigs.1.rigName is given twice"),
+        (json!({"rigs": [rig("app"), rig("App")]}), "rigs.1.rigName is already used by another rig"),
         (json!({"rigs": [{"rigName": "app"}]}), "rigs.0.repoUrl Required"),
         (
             json!({"rigs": [{"name": "hq", "repoUrl": "https://github.com/a/b"}]}),
@@ -197,7 +197,7 @@ async fn a_bad_config_is_named() {
 }
 
 #[tokio::test]
-async fn good_inputs_arrive_whole() {
+async fn good_inputs_arrive_unchanged() {
     let mut towns = MockTowns::new();
     towns
         .expect_create_town()

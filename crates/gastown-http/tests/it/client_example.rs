@@ -1,4 +1,4 @@
-//! The example that the README shows: it runs, and the README shows it as it is.
+//! The example in the README: it runs, and the README quotes it.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,11 +15,11 @@ const EXAMPLE: &str = include_str!("../../../../docs/examples/client.mjs");
 const README: &str = include_str!("../../../../README.md");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readmes_client_lives_the_life_of_a_town() {
+async fn readme_client_completes_the_life_of_a_town() {
     install();
     let server = serve(parts(FakeTowns::default())).await;
     let mut node = Command::new("node");
-    // As standard input it is a module of the folder that has version 11 of the client.
+    // Read from standard input, the module resolves packages in the folder with version 11 of the client.
     node.args(["--input-type=module", "-"]).current_dir(folder().join("v11")).kill_on_drop(true);
     node.env("GASTOWN_URL", server.url("")).env("GASTOWN_TOKEN", ALICE);
     node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -33,6 +33,6 @@ async fn the_readmes_client_lives_the_life_of_a_town() {
 }
 
 #[test]
-fn the_readme_shows_the_example_as_it_is() {
+fn readme_quotes_the_example() {
     assert!(README.contains(&format!("```js\n{EXAMPLE}```\n")), "README.md and docs/examples/client.mjs differ");
 }

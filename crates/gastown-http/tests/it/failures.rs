@@ -1,4 +1,4 @@
-//! Every way in which an operation can fail, with the code and the text its caller gets.
+//! Every failure of an operation, with the code and the text that its caller receives.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::world::{ALICE, call, parts, serve};
 
 const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
 
-/// The variant's name. Exhaustive, so that a new variant asks for a case below.
+/// Returns the variant's name. The match is exhaustive, so that a new variant needs a case below.
 fn variant(error: &TownError) -> &'static str {
     match error {
         TownError::NotFound => "NotFound",
@@ -106,7 +106,7 @@ async fn every_failure_has_a_code_and_a_text() {
 }
 
 #[tokio::test]
-async fn every_operation_hands_its_failure_on() {
+async fn every_operation_returns_its_failure() {
     let mut towns = MockTowns::new();
     towns.expect_create_town().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_destroy_town().times(1).returning(|_, _| Err(TownError::NameTaken));

@@ -1,4 +1,4 @@
-//! Towns in memory: stateful enough for the recorded wire and for the TypeScript clients. Everything settles at once.
+//! Towns in memory, with enough state for the recorded wire and for the TypeScript clients. Every operation ends at once.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ pub(crate) fn moment() -> DateTime<Utc> {
     "2026-02-03T04:05:06.789123Z".parse().unwrap()
 }
 
-/// A town as it is right after it was created.
+/// Returns a town as it is right after its creation.
 pub(crate) fn town(owner: &UserId, id: TownId, request: CreateTown) -> Town {
     Town {
         id,
@@ -141,7 +141,7 @@ impl Towns for FakeTowns {
     }
 }
 
-/// A rig with the given place in its town.
+/// Returns a rig of the town.
 pub(crate) fn rig(town: TownId, status: RigStatus) -> Rig {
     Rig {
         id: RigId::new(Uuid::from_u128(7)),

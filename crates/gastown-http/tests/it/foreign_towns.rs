@@ -1,4 +1,4 @@
-//! What belongs to another user does not exist, whatever is called.
+//! Towns of other users are not found, by any procedure.
 
 use gastown_domain::ports::MockTowns;
 use gastown_http::{procedures, trpc::Kind};
@@ -11,7 +11,7 @@ use crate::{
     world::{ALICE, BOB, call, parts, serve},
 };
 
-/// Procedures that name no town of a user.
+/// The procedures without a user's town in the input.
 const WITHOUT_A_TOWN: [&str; 4] =
     ["gastown.createTown", "gastown.listTowns", "gastown.heartbeat", "gastown.refreshToken"];
 
@@ -22,7 +22,7 @@ async fn data_of(server: &Server, name: &str, input: Value) -> Value {
 }
 
 #[tokio::test]
-async fn another_users_town_is_not_found_by_any_procedure() {
+async fn no_procedure_finds_another_users_town() {
     let server = serve(parts(FakeTowns::default())).await;
     let town = data_of(&server, "gastown.createTown", json!({"townName": "mill"})).await["townId"].clone();
     let repo = "https://github.com/a/b";

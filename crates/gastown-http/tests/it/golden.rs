@@ -1,4 +1,4 @@
-//! The recorded wire: records, how to send one again, and what must be equal in the answer.
+//! The recorded wire: the recordings, replaying one, and comparing the answers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::server::{Server, client};
 
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct OperationUpdate {
+pub(crate) struct Recording {
     pub(crate) id: String,
     pub(crate) replay: String,
     pub(crate) request: Request,
@@ -31,16 +31,16 @@ pub(crate) struct Response {
     pub(crate) body: Option<String>,
 }
 
-/// Every record, in the order in which it was recorded.
-pub(crate) fn records() -> Vec<OperationUpdate> {
+/// Returns every recording, in the recorded order.
+pub(crate) fn records() -> Vec<Recording> {
     include_str!("../golden/trpc.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-pub(crate) fn record(id: &str) -> OperationUpdate {
+pub(crate) fn record(id: &str) -> Recording {
     records().into_iter().find(|record| record.id == id).unwrap_or_else(|| panic!("no record {id}"))
 }
 
-/// What came back: status, the headers that count, and the body.
+/// An answer: status, headers and body.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -54,17 +54,17 @@ impl Answer {
     }
 }
 
-/// Sends a recorded request; `say` replaces what differs between the recorder's world and ours.
-pub(crate) async fn send(server: &Server, request: &Request, say: impl Fn(&str) -> String) -> Answer {
+/// Sends a recorded request. `translate` replaces recorded tokens and ids by ours.
+pub(crate) async fn send(server: &Server, request: &Request, translate: impl Fn(&str) -> String) -> Answer {
     let method = Method::from_bytes(request.method.as_bytes()).unwrap();
-    let mut sending = client().request(method, server.url(&say(&request.url)));
+    let mut sending = client().request(method, server.url(&translate(&request.url)));
     for (name, value) in &request.headers {
         if name != "content-length" {
-            sending = sending.header(name, say(value));
+            sending = sending.header(name, translate(value));
         }
     }
     if let Some(body) = &request.body {
-        sending = sending.body(say(body));
+        sending = sending.body(translate(body));
     }
     let response = sending.send().await.unwrap();
     let status = response.status().as_u16();
@@ -74,20 +74,20 @@ pub(crate) async fn send(server: &Server, request: &Request, say: impl Fn(&str) 
 }
 
 /// Compares status and headers.
-pub(crate) fn compare_head(record: &OperationUpdate, got: &Answer) {
+pub(crate) fn compare_head(record: &Recording, got: &Answer) {
     let id = &record.id;
     assert_eq!(got.status, record.response.status, "{id}: {got:?}");
     for name in ["allow", "vary"] {
         assert_eq!(got.headers.get(name), record.response.headers.get(name), "{id}: {name}");
     }
     if record.request.method != "HEAD" {
-        // Errors of the whole request are text/plain in the recording: an accident of the recorder's platform.
+        // Errors of the whole request are text/plain in the recording, because of the recorder's platform.
         assert_eq!(got.headers.get("content-type").map(String::as_str), Some("application/json"), "{id}");
     }
 }
 
-/// Compares everything. A stream is compared by what its lines mean.
-pub(crate) fn compare(record: &OperationUpdate, got: &Answer, free_message: bool) {
+/// Compares everything. A stream is compared by the envelopes that it encodes.
+pub(crate) fn compare(record: &Recording, got: &Answer, free_message: bool) {
     compare_head(record, got);
     let want = record.response.body.as_deref().unwrap_or_default();
     let (mut got, mut want) = (meaning(&got.body), meaning(want));
@@ -98,7 +98,7 @@ pub(crate) fn compare(record: &OperationUpdate, got: &Answer, free_message: bool
     assert_eq!(got, want, "{}", record.id);
 }
 
-/// The envelope or envelopes of a body; nothing is `null`.
+/// Returns the envelope or envelopes of a body. An empty body is `null`.
 pub(crate) fn meaning(body: &str) -> Value {
     if body.is_empty() {
         return Value::Null;
@@ -109,7 +109,7 @@ pub(crate) fn meaning(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body:?}"))
 }
 
-/// Removes what belongs to a validator or parser: its message, and our structured form of it.
+/// Removes the messages of validators and parsers, also in structured form.
 pub(crate) fn drop_messages(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(drop_messages),
@@ -126,7 +126,7 @@ pub(crate) fn drop_messages(value: &mut Value) {
     }
 }
 
-/// Reads a stream batch as the client does, into one envelope for each call.
+/// Reads a stream batch as the client does. Returns one envelope for each call.
 pub(crate) fn read_stream(body: &str) -> BTreeMap<String, Value> {
     assert!(body.ends_with('\n'), "the client drops an unfinished line: {body:?}");
     let mut lines = body.lines().map(|line| serde_json::from_str::<Value>(line.trim_start()).unwrap());

@@ -7,32 +7,32 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_towns::FakeTowns,
-    golden::{Answer, OperationUpdate, compare, compare_head, drop_messages, meaning, record, records, send},
+    golden::{Answer, Recording, compare, compare_head, drop_messages, meaning, record, records, send},
     server::Server,
     world::{ALICE, BOB, parts, serve, settings},
 };
 
-/// The recorder's ids, and those our service gave instead.
+/// The recorded ids, and the ids that this service assigned instead.
 #[derive(Default)]
 struct Replay {
     ids: BTreeMap<String, String>,
 }
 
 impl Replay {
-    /// The recorder's words in ours. Its rig has a name that Gas Town does not take.
-    fn say(&self, text: &str) -> String {
+    /// Replaces recorded tokens and ids by ours. The recorded rig has a name that Gas Town does not accept.
+    fn translate(&self, text: &str) -> String {
         let words = [("<TOKEN_A>", ALICE), ("<TOKEN_B>", BOB), ("rig-one", "rig_one")];
-        let said = words.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
-        self.ids.iter().fold(said, |text, (theirs, ours)| text.replace(theirs, ours))
+        let translated = words.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+        self.ids.iter().fold(translated, |text, (theirs, ours)| text.replace(theirs, ours))
     }
 
-    async fn send(&mut self, server: &Server, record: &OperationUpdate) {
-        let got = send(server, &record.request, |text| self.say(text)).await;
+    async fn send(&mut self, server: &Server, record: &Recording) {
+        let got = send(server, &record.request, |text| self.translate(text)).await;
         compare_head(record, &got);
         self.compare(record, &got);
     }
 
-    fn compare(&mut self, record: &OperationUpdate, got: &Answer) {
+    fn compare(&mut self, record: &Recording, got: &Answer) {
         let want = record.response.body.as_deref().unwrap_or_default().replace("rig-one", "rig_one");
         let (mut want, mut got) = (meaning(&want), meaning(&got.body));
         if record.replay == "shape" || record.id == "c11-stream" {
@@ -42,7 +42,7 @@ impl Replay {
         self.same(&record.id, &want, &got);
     }
 
-    /// Outputs may have more members than the recorder's, errors may not.
+    /// Compares two values. Outputs may have more members than recorded, errors may not.
     fn same(&mut self, at: &str, want: &Value, got: &Value) {
         match (want, got) {
             (Value::Array(wants), Value::Array(gots)) => {
@@ -57,7 +57,7 @@ impl Replay {
                     let got = gots.get(name).unwrap_or_else(|| panic!("{at} is missing: {got}"));
                     match name.as_str() {
                         "townId" | "rigId" => self.same_id(&at, want.as_str().unwrap(), got.as_str().unwrap()),
-                        // Ours is never null: git's own default where none is named.
+                        // Never null in this service: the default is git's.
                         "branch" if want.is_null() => assert_eq!(got, "main", "{at}"),
                         "error" => assert_eq!(got, want, "{at}"),
                         _ => self.same(&at, want, got),
@@ -74,10 +74,10 @@ impl Replay {
     }
 }
 
-fn is_of_the_town(record: &OperationUpdate) -> bool {
+fn is_of_the_town(record: &Recording) -> bool {
     match record.replay.as_str() {
         "exact" | "shape" | "lines" => true,
-        // Recorded with another router, or with options that the tests below set.
+        // Recorded with another router, or with options of the tests below.
         "client" => {
             let others = ["probe.", "override"];
             !others.iter().any(|other| record.request.url.contains(other) || record.id.contains(other))
@@ -87,7 +87,7 @@ fn is_of_the_town(record: &OperationUpdate) -> bool {
 }
 
 #[tokio::test]
-async fn the_recorded_calls_get_the_recorded_answers() {
+async fn recorded_calls_get_recorded_answers() {
     let server = serve(parts(FakeTowns::default())).await;
     let mut replay = Replay::default();
     let mut replayed = 0;
@@ -117,29 +117,29 @@ async fn recorded_limits_hold() {
         parts.settings = HttpSettings { trpc: trpc.clone(), ..base.clone() };
         let server = serve(parts).await;
         let record = record(id);
-        let got = send(&server, &record.request, |text| Replay::default().say(text)).await;
+        let got = send(&server, &record.request, |text| Replay::default().translate(text)).await;
         compare(&record, &got, false);
     }
 }
 
 #[tokio::test]
-async fn v10_servers_differ_only_where_this_one_follows_v11() {
+async fn v10_recordings_with_the_v11_envelope_match() {
     // The v10 recordings that a v11 server answers with the same envelope.
     let server = serve(parts(FakeTowns::default())).await;
     let mut replay = Replay::default();
     for id in ["s10-list", "s10-unauthorized"] {
         let record = record(id);
-        let got = send(&server, &record.request, |text| replay.say(text)).await;
+        let got = send(&server, &record.request, |text| replay.translate(text)).await;
         assert_eq!(got.status, record.response.status, "{id}");
         replay.compare(&record, &got);
     }
 }
 
 #[tokio::test]
-async fn a_stream_of_towns_is_written_as_trpc_server_writes_it() {
+async fn stream_of_towns_has_the_format_of_trpc_server() {
     let server = serve(parts(FakeTowns::default())).await;
     let request = record("stream-batch-mixed").request;
-    let got = send(&server, &request, |text| Replay::default().say(text)).await;
+    let got = send(&server, &request, |text| Replay::default().translate(text)).await;
     let lines: Vec<Value> = got.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0], json!({"0": [[0], [null, 0, 0]], "1": [[0], [null, 0, 1]]}));
     for line in [

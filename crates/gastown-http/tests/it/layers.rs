@@ -1,4 +1,4 @@
-//! Around the procedures: probes, origins, request ids, panics, time.
+//! The layers around the procedures: probes, origins, request ids, panics, time-outs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn alive_asks_nobody() {
+async fn healthz_makes_no_call() {
     let mut parts = parts(MockTowns::new());
     parts.readiness = Arc::new(MockReadiness::new());
     let server = serve(parts).await;
@@ -33,7 +33,7 @@ impl Readiness for Stuck {
 }
 
 #[tokio::test]
-async fn ready_is_what_the_database_says() {
+async fn readyz_reports_the_database() {
     let mut good = MockReadiness::new();
     good.expect_ready().times(1).returning(|| Ok(()));
     let mut bad = MockReadiness::new();
@@ -53,7 +53,7 @@ async fn ready_is_what_the_database_says() {
 }
 
 #[tokio::test]
-async fn only_allowed_origins_may_call_from_a_browser() {
+async fn only_allowed_origins_pass_cors() {
     let mut parts = parts(MockTowns::new());
     parts.settings.allowed_origins = vec!["https://app.example.com".parse().unwrap()];
     let server = serve(parts).await;
@@ -76,7 +76,7 @@ async fn only_allowed_origins_may_call_from_a_browser() {
 }
 
 #[tokio::test]
-async fn no_origin_is_allowed_unless_named() {
+async fn no_origin_is_allowed_by_default() {
     let server = serve(parts(MockTowns::new())).await;
     let response = client()
         .get(server.url("/trpc/gastown.listTowns"))
@@ -98,18 +98,18 @@ async fn every_answer_carries_its_request_id() {
 }
 
 #[tokio::test]
-async fn a_panic_in_an_operation_is_an_internal_error_without_its_text() {
+async fn panic_is_an_internal_error_without_details() {
     let mut towns = MockTowns::new();
     towns.expect_list_towns().returning(|_| panic!("secret"));
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.listTowns", ALICE, &Value::Null).await;
     let data = json!({"code": "INTERNAL_SERVER_ERROR", "httpStatus": 500, "path": "gastown.listTowns"});
-    let error = json!({"message": "Something went wrong on our side", "code": -32603, "data": data});
+    let error = json!({"message": "Internal server error", "code": -32603, "data": data});
     assert_eq!(got, (500, json!({ "error": error })));
 }
 
 #[tokio::test]
-async fn the_tracker_knows_a_mutation_that_outlives_its_time() {
+async fn tracker_holds_a_mutation_after_its_time_out() {
     let release = Arc::new(Notify::new());
     let mut parts = parts(FakeTowns::whose_stop_waits_for(Arc::clone(&release)));
     parts.settings.trpc.time_limit = Duration::from_secs(1);
@@ -118,7 +118,7 @@ async fn the_tracker_knows_a_mutation_that_outlives_its_time() {
     let input = json!({"townId": "0190a1b2-c3d4-7e5f-8a9b-000000000001"});
     let (status, envelope) = call(&server, Method::POST, "gastown.stopTown", ALICE, &input).await;
     assert_eq!((status, &envelope["error"]["data"]["code"]), (408, &json!("TIMEOUT")));
-    assert_eq!(envelope["error"]["message"], "The request took too long; what it started goes on");
+    assert_eq!(envelope["error"]["message"], "The request timed out; the operation continues in the background");
     tasks.close();
     assert_eq!(tasks.len(), 1);
     release.notify_one();

@@ -1,4 +1,4 @@
-//! What users see of their towns.
+//! The outputs that users receive.
 
 use gastown_domain::{
     AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, RigStatus, StepName, TownStatus,
@@ -46,7 +46,7 @@ fn operation() -> Operation {
 }
 
 #[tokio::test]
-async fn the_status_of_a_town_is_everything_its_owner_may_know() {
+async fn town_status_has_all_fields() {
     let mut towns = MockTowns::new();
     towns.expect_town_status().times(1).returning(|caller, id| {
         let mut town = town(caller, id, request());
@@ -71,7 +71,7 @@ async fn the_status_of_a_town_is_everything_its_owner_may_know() {
 }
 
 #[tokio::test]
-async fn what_happened_behind_an_owners_back_is_told_in_words_and_a_lost_volume_degrades() {
+async fn drift_has_a_message_and_only_a_lost_volume_degrades() {
     for drift in Drift::ALL {
         let mut towns = MockTowns::new();
         towns.expect_town_status().times(1).returning(move |caller, id| {
@@ -87,7 +87,7 @@ async fn what_happened_behind_an_owners_back_is_told_in_words_and_a_lost_volume_
 }
 
 #[tokio::test]
-async fn a_suspicion_is_not_told() {
+async fn unconfirmed_drift_is_not_shown() {
     let mut towns = MockTowns::new();
     towns.expect_town_status().times(1).returning(|caller, id| {
         let suspicion = Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 });
@@ -104,7 +104,7 @@ async fn a_suspicion_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_destroyed_town_is_an_id_and_a_status() {
+async fn destroyed_town_is_an_id_and_a_status() {
     let mut towns = MockTowns::new();
     towns.expect_destroy_town().times(1).returning(|caller, id| {
         let mut town = town(caller, id, request());
@@ -117,7 +117,7 @@ async fn a_destroyed_town_is_an_id_and_a_status() {
 }
 
 #[tokio::test]
-async fn a_town_that_is_not_up_yet_is_an_answer_too() {
+async fn provisioning_town_is_a_successful_answer() {
     let mut towns = MockTowns::new();
     towns.expect_create_town().times(1).returning(|caller, request| {
         let mut town = town(caller, ID.parse().unwrap(), request);

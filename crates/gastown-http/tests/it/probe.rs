@@ -1,4 +1,4 @@
-//! The recorder's router `probe`, for what the town's procedures do not show.
+//! The router `probe` of the recordings, for cases that the procedures of towns do not cover.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
     Server::start(axum::Router::new().nest_service("/trpc", service(router, settings, TaskTracker::new()))).await
 }
 
-/// Lets everybody in.
+/// Admits every caller.
 pub(crate) struct Anybody;
 
 #[async_trait]
@@ -37,11 +37,11 @@ impl Guard for Anybody {
     }
 }
 
-/// Lets nobody in who shows no token.
-pub(crate) struct Holders;
+/// Admits callers with a token.
+pub(crate) struct WithToken;
 
 #[async_trait]
-impl Guard for Holders {
+impl Guard for WithToken {
     type Caller = ();
 
     async fn admit(&self, head: &Parts) -> Result<(), CallError> {
@@ -52,7 +52,7 @@ impl Guard for Holders {
     }
 }
 
-/// Takes everything.
+/// Accepts every input.
 pub(crate) struct Anything(pub Option<Value>);
 
 impl Input for Anything {
@@ -86,7 +86,7 @@ pub(crate) fn router() -> Router {
             tokio::time::sleep(Duration::from_millis(120)).await;
             Ok(json!({"slow": true}))
         })
-        .mutation("probe.take", Holders, |(), Anything(input)| async { Ok(input) })
+        .mutation("probe.take", WithToken, |(), Anything(input)| async { Ok(input) })
         .query("probe.panics", Anybody, |(), ()| async { Ok(explode()) })
         .query("probe.stuck", Anybody, |(), ()| std::future::pending::<Result<u8, CallError>>())
 }

@@ -1,4 +1,4 @@
-//! The protocol without towns: the recorded `probe` calls, and what no recording shows.
+//! The protocol without towns: the recorded `probe` calls, and cases that were not recorded.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
-    golden::{Answer, OperationUpdate, Request, compare, read_stream, record, records, send},
+    golden::{Answer, Recording, Request, compare, read_stream, record, records, send},
     probe::{Anybody, Anything, router, serve, settings},
     server::Server,
 };
 
-/// Subscriptions, which this router does not have.
-fn is_subscription(record: &OperationUpdate) -> bool {
+/// True for subscriptions, which this router does not support.
+fn is_subscription(record: &Recording) -> bool {
     record.id.contains("sse")
 }
 
@@ -31,7 +31,7 @@ async fn recorded_probe_calls_get_the_recorded_answers() {
             continue;
         }
         let got = send(&server, &record.request, same).await;
-        // The text about an output that is no JSON is the serialiser's own.
+        // The message about an unserialisable output is the serialiser's.
         compare(&record, &got, record.id == "err-unserialisable");
         replayed += 1;
     }
@@ -39,7 +39,7 @@ async fn recorded_probe_calls_get_the_recorded_answers() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_does_not_exist_is_an_ordinary_404() {
+async fn unknown_subscription_is_not_found() {
     let server = serve(router(), settings()).await;
     let record = record("err-sse-unknown");
     let got = send(&server, &record.request, same).await;
@@ -47,7 +47,7 @@ async fn a_subscription_that_does_not_exist_is_an_ordinary_404() {
 }
 
 #[tokio::test]
-async fn a_stream_shows_the_fast_call_first() {
+async fn stream_sends_the_fast_call_first() {
     let server = serve(router(), settings()).await;
     let record = record("stream-batch");
     let got = send(&server, &record.request, same).await;
@@ -55,7 +55,7 @@ async fn a_stream_shows_the_fast_call_first() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_sends_spaces() {
+async fn silent_stream_sends_spaces() {
     let slow = Router::new().query("probe.slow", Anybody, |(), ()| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(json!({"slow": true}))
@@ -68,9 +68,9 @@ async fn a_silent_stream_sends_spaces() {
 }
 
 #[tokio::test]
-async fn a_guard_that_rejects_rejects_every_call_of_a_batch() {
-    use crate::probe::Holders;
-    let router = Router::new().query("gastown.listTowns", Holders, |(), ()| async { Ok(0) });
+async fn guard_rejects_every_call_of_a_batch() {
+    use crate::probe::WithToken;
+    let router = Router::new().query("gastown.listTowns", WithToken, |(), ()| async { Ok(0) });
     let server = serve(router, settings()).await;
     let record = record("batch-context-fails");
     let got = send(&server, &record.request, same).await;
@@ -92,7 +92,7 @@ async fn call(server: &Server, method: &str, url: &str, headers: &[(&str, &str)]
 }
 
 #[tokio::test]
-async fn a_malformed_input_parameter_is_the_callers_mistake() {
+async fn malformed_input_parameter_is_a_bad_request() {
     let server = serve(router(), settings()).await;
     for (query, message) in [
         ("input=%zz", r#"Invalid URL-encoding in query parameter "input""#),
@@ -107,7 +107,7 @@ async fn a_malformed_input_parameter_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_text_is_the_callers_mistake() {
+async fn malformed_path_is_a_bad_request() {
     let server = serve(router(), settings()).await;
     for path in ["%zz", "probe.%", "%ff%fe"] {
         let got = get(&server, &format!("/trpc/{path}")).await;
@@ -119,7 +119,7 @@ async fn a_path_that_is_no_text_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_or_the_callers_mistake() {
+async fn body_that_is_not_json_is_a_bad_request() {
     let server = serve(router(), settings()).await;
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for body in ["{", "nope", "\"\\ud800\"", "1 2", deep.as_str()] {
@@ -130,7 +130,7 @@ async fn a_body_is_json_or_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_stranger_is_not_read() {
+async fn body_is_not_read_before_authentication() {
     let server = serve(router(), settings()).await;
     let headers = [("content-type", "application/json")];
     let got = call(&server, "POST", "/trpc/probe.take", &headers, Some(&"[".repeat(4000))).await;
@@ -138,7 +138,7 @@ async fn the_body_of_a_stranger_is_not_read() {
 }
 
 #[tokio::test]
-async fn one_byte_over_the_limit_is_too_large() {
+async fn body_one_byte_over_the_limit_is_too_large() {
     let server = serve(router(), settings()).await;
     let headers = [("content-type", "application/json"), ("authorization", "Bearer x")];
     for (length, status) in [(1024, 200), (1025, 413)] {
@@ -149,21 +149,21 @@ async fn one_byte_over_the_limit_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_error_of_its_call_alone_and_tells_nothing() {
+async fn panic_fails_only_its_own_call() {
     let server = serve(router(), settings()).await;
     let got = get(&server, "/trpc/probe.panics,probe.fast?batch=1").await;
     assert_eq!(got.status, 207);
     let data = json!({"code": "INTERNAL_SERVER_ERROR", "httpStatus": 500, "path": "probe.panics"});
-    let error = json!({"message": "Something went wrong on our side", "code": -32603, "data": data});
+    let error = json!({"message": "Internal server error", "code": -32603, "data": data});
     assert_eq!(got.json(), json!([{ "error": error }, {"result": {"data": {"fast": true}}}]));
 }
 
 #[tokio::test]
-async fn a_call_that_never_settles_times_out_and_takes_no_other_with_it() {
+async fn stuck_call_times_out_alone() {
     let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
     let want = |path: &str| {
         let data = json!({"code": "TIMEOUT", "httpStatus": 408, "path": path});
-        json!({"error": {"message": "The request took too long", "code": -32008, "data": data}})
+        json!({"error": {"message": "The request timed out", "code": -32008, "data": data}})
     };
     let got = get(&server, "/trpc/probe.stuck,probe.fast?batch=1").await;
     assert_eq!(got.json(), json!([want("probe.stuck"), {"result": {"data": {"fast": true}}}]));
@@ -172,8 +172,8 @@ async fn a_call_that_never_settles_times_out_and_takes_no_other_with_it() {
     assert_eq!(read_stream(&streamed.body)["0"], want("probe.stuck"));
 }
 
-/// The first line's beginning of the answer to a body that is announced with this length and never ends.
-async fn answer_to_an_endless_body(settings: Settings, length: u64) -> String {
+/// Announces a body of this length and never completes it. Returns the start of the status line of the answer.
+async fn status_line_for_an_endless_body(settings: Settings, length: u64) -> String {
     let server = serve(router(), settings).await;
     let mut socket = TcpStream::connect(server.origin.trim_start_matches("http://")).await.unwrap();
     let head = format!(
@@ -188,19 +188,19 @@ async fn answer_to_an_endless_body(settings: Settings, length: u64) -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_never_ends_times_out() {
+async fn endless_body_times_out() {
     let short = Settings { time_limit: Duration::from_millis(300), ..settings() };
-    assert_eq!(answer_to_an_endless_body(short, 10).await, "HTTP/1.1 408");
+    assert_eq!(status_line_for_an_endless_body(short, 10).await, "HTTP/1.1 408");
 }
 
 #[tokio::test]
-async fn a_body_that_announces_too_much_is_not_waited_for() {
+async fn announced_length_over_the_limit_is_refused_at_once() {
     let patient = Settings { time_limit: Duration::from_secs(60), ..settings() };
-    assert_eq!(answer_to_an_endless_body(patient, 99_999_999_999).await, "HTTP/1.1 413");
+    assert_eq!(status_line_for_an_endless_body(patient, 99_999_999_999).await, "HTTP/1.1 413");
 }
 
 #[tokio::test]
-async fn a_mutation_goes_on_when_its_client_hangs_up() {
+async fn mutation_continues_after_its_client_disconnects() {
     let (begun, finish, finished) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let signals = (begun.clone(), finish.clone(), finished.clone());
     let router = Router::new().mutation("probe.long", Anybody, move |(), Anything(_)| {
@@ -224,7 +224,7 @@ async fn a_mutation_goes_on_when_its_client_hangs_up() {
 }
 
 #[tokio::test]
-async fn calls_of_a_batch_run_side_by_side() {
+async fn calls_of_a_batch_run_concurrently() {
     let meeting = Arc::new(tokio::sync::Barrier::new(3));
     let router = Router::new().query("probe.meet", Anybody, move |(), ()| {
         let meeting = meeting.clone();
@@ -239,7 +239,7 @@ async fn calls_of_a_batch_run_side_by_side() {
 }
 
 #[tokio::test]
-async fn one_slash_at_the_end_is_ignored_and_no_more() {
+async fn one_trailing_slash_is_ignored() {
     let server = serve(router(), settings()).await;
     assert_eq!(get(&server, "/trpc/probe.fast/").await.status, 200);
     assert_eq!(get(&server, "/trpc/probe.fast//").await.status, 404);

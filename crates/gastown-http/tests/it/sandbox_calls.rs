@@ -1,4 +1,4 @@
-//! What sandboxes call home for.
+//! The calls of sandboxes.
 
 use gastown_domain::{
     Failure, TownId,
@@ -27,7 +27,7 @@ async fn post(server: &Server, name: &str, input: Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_handed_over_with_its_key() {
+async fn heartbeat_is_passed_on_with_its_key() {
     let mut home = MockHomeCalls::new();
     home.expect_heartbeat()
         .withf(|id, key| *id == town() && key.expose_secret() == "the key")
@@ -39,7 +39,7 @@ async fn a_heartbeat_is_handed_over_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_comes_with_its_end() {
+async fn new_token_has_its_expiry() {
     let mut home = MockHomeCalls::new();
     home.expect_refresh_token()
         .with(eq(town()), always())
@@ -74,7 +74,7 @@ async fn every_home_error_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_sandbox_must_name_its_town() {
+async fn sandbox_must_name_its_town() {
     let server = serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await;
     for name in ["refreshToken", "heartbeat"] {
         let (status, envelope) = post(&server, name, json!({})).await;

@@ -1,4 +1,4 @@
-//! A server on a free port of the loopback, gone with the value.
+//! A server on a free loopback port, stopped on drop.
 
 use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};

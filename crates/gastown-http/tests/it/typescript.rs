@@ -1,4 +1,4 @@
-//! The official clients, versions 10 and 11, through every link they have for queries and mutations.
+//! The official clients, versions 10 and 11, with each of their links for queries and mutations.
 
 use std::{
     fs::File,
@@ -40,7 +40,7 @@ pub(crate) fn install() {
     let held = File::open(&lock_file).unwrap();
     held.lock().unwrap();
     let written = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
-    // npm writes this one when it is done, so that a half-made folder is made again.
+    // npm writes this file at the end, so that an incomplete installation is repeated.
     if written(&folder.join("node_modules/.package-lock.json")) >= written(&lock_file) {
         return;
     }
@@ -50,7 +50,7 @@ pub(crate) fn install() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn official_clients_live_the_life_of_a_town() {
+async fn official_clients_complete_the_life_of_a_town() {
     install();
     let server = serve(parts(FakeTowns::default())).await;
     let url = server.url("/trpc");
@@ -59,12 +59,12 @@ async fn official_clients_live_the_life_of_a_town() {
     assert!(output.status.success(), "{printed}");
     for link in ["v11 httpLink", "v11 httpBatchLink", "v11 httpBatchStreamLink", "v10 httpLink", "v10 httpBatchLink"] {
         let destroyed = format!("ok    {link}: a destroyed town is NOT_FOUND and not listed");
-        assert!(printed.contains(&destroyed), "{link} did not get to its end:\n{printed}");
+        assert!(printed.contains(&destroyed), "{link} did not complete:\n{printed}");
     }
 }
 
 #[tokio::test]
-async fn the_check_fails_where_the_server_does() {
+async fn check_fails_if_the_server_does() {
     install();
     let server = serve(parts(FakeTowns::default())).await;
     let output = check(&["--url", &server.url("/trpc"), "--token", "not-a-token"]).await;

@@ -1,4 +1,5 @@
-//! Whoever is not known learns nothing, whatever is called. Walks the list of procedures, so that a new one is included.
+//! Unauthenticated callers are rejected by every procedure. The tests iterate over the list of procedures, which includes
+//! new ones.
 
 use gastown_domain::ports::{MockHomeCalls, MockTowns, MockUsers, StoreError};
 use gastown_http::{procedures, trpc::Kind};
@@ -10,7 +11,7 @@ use crate::{
     world::{ALICE, REFUSED, call, parts, parts_with, serve},
 };
 
-/// Every procedure with the method it is called by; the mocks behind it fail the test when anything reaches them.
+/// Returns every procedure with its method. The mocks behind it fail the test when they are called.
 fn everything() -> Vec<(&'static str, Method)> {
     procedures(&parts(MockTowns::new())).procedures().map(|(name, kind)| (name, kind.method())).collect()
 }
@@ -23,7 +24,7 @@ async fn closed() -> Server {
     serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await
 }
 
-/// A good input for any of them.
+/// Returns an input that is valid for all of them.
 fn input() -> Value {
     let id = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
     json!({"townName": "mill", "townId": id, "rigId": id, "rigName": "app", "repoUrl": "https://github.com/a/b"})
@@ -39,7 +40,7 @@ fn assert_unauthorized(name: &str, case: &str, status: u16, envelope: &Value) {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_anywhere() {
+async fn missing_token_is_rejected_everywhere() {
     let server = closed().await;
     for (name, method) in everything() {
         for input in [input(), json!({}), Value::Null] {
@@ -50,7 +51,7 @@ async fn nobody_gets_in_anywhere() {
 }
 
 #[tokio::test]
-async fn no_bad_token_opens_anything() {
+async fn bad_tokens_are_rejected_everywhere() {
     let server = closed().await;
     for (name, method) in everything() {
         for (token, refusal) in REFUSED {
@@ -61,7 +62,7 @@ async fn no_bad_token_opens_anything() {
 }
 
 #[tokio::test]
-async fn a_sandboxs_key_opens_nothing_of_a_user() {
+async fn sandbox_key_is_rejected_by_procedures_of_users() {
     let server = closed().await;
     for (name, method) in everything().into_iter().filter(|(name, _)| !for_sandboxes(name)) {
         let mut request = client().request(method.clone(), server.url(&format!("/trpc/{name}")));
@@ -76,7 +77,7 @@ async fn a_sandboxs_key_opens_nothing_of_a_user() {
 }
 
 #[tokio::test]
-async fn a_users_token_opens_nothing_of_a_sandbox() {
+async fn user_token_is_rejected_by_procedures_of_sandboxes() {
     let server = closed().await;
     for (name, method) in everything().into_iter().filter(|(name, _)| for_sandboxes(name)) {
         let (status, envelope) = call(&server, method, name, ALICE, &input()).await;
@@ -85,7 +86,7 @@ async fn a_users_token_opens_nothing_of_a_sandbox() {
 }
 
 #[tokio::test]
-async fn a_batch_of_everything_is_refused_call_by_call() {
+async fn batch_without_a_token_is_rejected_call_by_call() {
     let server = closed().await;
     for kind in [Kind::Query, Kind::Mutation] {
         let names: Vec<_> =
@@ -106,7 +107,7 @@ async fn a_batch_of_everything_is_refused_call_by_call() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_no_wrong_token() {
+async fn unavailable_database_is_not_a_wrong_token() {
     let mut users = MockUsers::new();
     users.expect_user().returning(|_| Err(StoreError::Unavailable { cause: "secret connection string".into() }));
     let mut parts = parts(MockTowns::new());

@@ -1,4 +1,4 @@
-//! The adapter over ports of our choice, and two users who may call it.
+//! The adapter on top of mock ports, and two known users.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::server::{Server, client};
 pub(crate) const ALICE: &str = "alice-token";
 pub(crate) const BOB: &str = "bob-token";
 
-/// Tokens that must open nothing, with what is wrong with them.
+/// Tokens that must be rejected, with the reason.
 pub(crate) const REFUSED: [(&str, Refusal); 14] = [
     ("not-a-token", Refusal::Token(TokenRejection::Malformed)),
     ("alg-none", Refusal::Token(TokenRejection::Algorithm)),
@@ -33,15 +33,15 @@ pub(crate) const REFUSED: [(&str, Refusal); 14] = [
     ("rotated", Refusal::Holder { user: "alice", pepper: Some("old pepper") }),
     ("without-pepper", Refusal::Holder { user: "alice", pepper: None }),
     ("with-needless-pepper", Refusal::Holder { user: "carol", pepper: Some("pepper") }),
-    ("of-a-stranger", Refusal::Holder { user: "nobody", pepper: Some("pepper of nobody") }),
-    ("of-a-stranger-without-pepper", Refusal::Holder { user: "nobody", pepper: None }),
+    ("of-a-stranger", Refusal::Holder { user: "mallory", pepper: Some("pepper of mallory") }),
+    ("of-a-stranger-without-pepper", Refusal::Holder { user: "mallory", pepper: None }),
 ];
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refusal {
-    /// It does not verify.
+    /// The token does not verify.
     Token(TokenRejection),
-    /// It verifies, and does not fit what is known of its user.
+    /// The token verifies, but does not match the known user.
     Holder { user: &'static str, pepper: Option<&'static str> },
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn settings() -> HttpSettings {
     }
 }
 
-/// The adapter over these operations; no sandbox calls home.
+/// Returns the parts for these operations. No sandbox call is expected.
 pub(crate) fn parts(towns: impl Towns + 'static) -> HttpParts {
     parts_with(towns, MockHomeCalls::new())
 }
@@ -121,7 +121,7 @@ pub(crate) async fn serve(parts: HttpParts) -> Server {
     Server::start(router(parts)).await
 }
 
-/// One call, not batched; status and envelope.
+/// Makes one call, not batched. Returns status and envelope.
 pub(crate) async fn call(server: &Server, method: Method, path: &str, token: &str, input: &Value) -> (u16, Value) {
     let mut request = client().request(method.clone(), server.url(&format!("/trpc/{path}")));
     if !token.is_empty() {

@@ -1,13 +1,13 @@
-// Runs the whole life of a town through every link of @trpc/client 10 and 11.
+// Runs the life of a town with every link of @trpc/client 10 and 11.
 //
 //   node check.mjs --url http://127.0.0.1:8080/trpc --token <user's token> [--other-token <another user's>]
 //                  [--repo-url https://…] [--wait-seconds 120] [--link "v11 httpLink"]
 //
-// The same names in the environment: GASTOWN_URL, GASTOWN_TOKEN, GASTOWN_OTHER_TOKEN, GASTOWN_REPO_URL,
-// GASTOWN_WAIT_SECONDS, GASTOWN_LINK. Prints one line for each check; exits with 1 when one failed.
+// The same options as environment variables: GASTOWN_URL, GASTOWN_TOKEN, GASTOWN_OTHER_TOKEN, GASTOWN_REPO_URL,
+// GASTOWN_WAIT_SECONDS, GASTOWN_LINK. Prints one line for each check, and exits with 1 if one failed.
 import { parseArgs } from "node:util";
 
-import { liveATown } from "./life.mjs";
+import { runTownLife } from "./life.mjs";
 import { clients as clients10 } from "trpc-10";
 import { clients as clients11 } from "trpc-11";
 
@@ -42,17 +42,17 @@ for (const { name, connect } of chosen) {
     }
   };
   try {
-    await liveATown({
+    await runTownLife({
       check,
       mine: connect(url, bearer(token)),
       others: setting("other-token") && connect(url, bearer(setting("other-token"))),
-      nobody: connect(url, {}),
+      anonymous: connect(url, {}),
       townName: `ts-${name.toLowerCase().replaceAll(" ", "-")}-${Math.random().toString(36).slice(2, 10)}`,
       repoUrl: setting("repo-url") ?? "https://github.com/octocat/hello-world.git",
       waitMs: 1000 * Number(setting("wait-seconds") ?? 120),
     });
   } catch {
-    // Counted and printed by the check; the next link gets a town of its own.
+    // The check has counted and printed it. The next link uses its own town.
   }
 }
 

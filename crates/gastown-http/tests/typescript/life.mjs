@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const MISSING = "00000000-0000-4000-8000-0000000000ff";
 
-/** The error of a call that has to fail. */
+/** Returns the error of a call that must fail. */
 async function errorOf(call) {
   try {
     await call;
@@ -23,8 +23,8 @@ async function fails(call, code, httpStatus) {
   return error;
 }
 
-/** From nothing to destroyed, and what must be refused on the way. */
-export async function liveATown({ check, mine, others, nobody, townName, repoUrl, waitMs }) {
+/** Runs the life of a town from its creation to its destruction, with the calls that must be refused. */
+export async function runTownLife({ check, mine, others, anonymous, townName, repoUrl, waitMs }) {
   const { gastown } = mine;
   let townId;
 
@@ -38,7 +38,7 @@ export async function liveATown({ check, mine, others, nobody, townName, repoUrl
       await pause(200);
     }
   };
-  const settles = (wanted) => until(wanted, (town) => town.status === wanted && !town.operation);
+  const reaches = (wanted) => until(wanted, (town) => town.status === wanted && !town.operation);
 
   try {
     await check("createTown answers with id and status", async () => {
@@ -48,7 +48,7 @@ export async function liveATown({ check, mine, others, nobody, townName, repoUrl
       assert.equal(town.townName, townName);
       assert.ok(["running", "provisioning"].includes(town.status), town.status);
     });
-    await check("the town runs", () => settles("running"));
+    await check("the town is running", () => reaches("running"));
     await check("getTownStatus shows the town", async () => {
       const town = await status();
       assert.equal(town.townId, townId);
@@ -75,12 +75,12 @@ export async function liveATown({ check, mine, others, nobody, townName, repoUrl
     await check("stopTown stops", async () => {
       const town = await gastown.stopTown.mutate({ townId });
       assert.equal(town.townId, townId);
-      await settles("stopped");
+      await reaches("stopped");
     });
     await check("startTown starts, the rig is still there", async () => {
       const town = await gastown.startTown.mutate({ townId });
       assert.equal(town.townId, townId);
-      assert.ok(hasRig(await settles("running")));
+      assert.ok(hasRig(await reaches("running")));
     });
     await check("removeRig removes", async () => {
       const removed = await gastown.removeRig.mutate({ townId, rigId: rig.rigId });
@@ -106,7 +106,7 @@ export async function liveATown({ check, mine, others, nobody, townName, repoUrl
       assert.ok(JSON.parse(error.message).some(({ path }) => path[0] === "townName"));
     });
     await check("an unknown procedure is NOT_FOUND", () => fails(gastown.noSuchThing.query(), "NOT_FOUND", 404));
-    await check("nobody is UNAUTHORIZED", () => fails(nobody.gastown.listTowns.query(), "UNAUTHORIZED", 401));
+    await check("a call without a token is UNAUTHORIZED", () => fails(anonymous.gastown.listTowns.query(), "UNAUTHORIZED", 401));
     if (others) {
       await check("another user's town is NOT_FOUND", async () => {
         await fails(others.gastown.getTownStatus.query({ townId }), "NOT_FOUND", 404);

@@ -1,4 +1,4 @@
-//! Tokens made and read by hand, so that the library under test is not its own judge.
+//! Tokens made and read by hand, independently of the library under test.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// The signing secret of these tests, and one that no verifier of theirs knows.
+/// The signing secret of these tests, and a secret that their verifiers do not have.
 pub(crate) const SECRET: &str = "the-secret-of-the-host-application";
-pub(crate) const OTHER_SECRET: &str = "the-secret-of-somebody-else-entirely";
+pub(crate) const OTHER_SECRET: &str = "the-secret-of-another-application";
 /// The time on the tests' clock: 2026-09-01T12:00:00Z.
 pub(crate) const NOW: i64 = 1_788_264_000;
 
-/// A clock that stands, 900 ms after a whole second.
-struct Standing(i64);
+/// A stopped clock, 900 ms after a whole second.
+struct StoppedClock(i64);
 
-impl Clock for Standing {
+impl Clock for StoppedClock {
     fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.0, 900_000_000).unwrap()
     }
 }
 
 pub(crate) fn clock_at(seconds: i64) -> Arc<dyn Clock> {
-    Arc::new(Standing(seconds))
+    Arc::new(StoppedClock(seconds))
 }
 
 pub(crate) fn keys() -> TokenKeys {
@@ -43,7 +43,7 @@ pub(crate) fn verifier() -> TokenVerifier {
     TokenVerifier::new(keys(), clock_at(NOW))
 }
 
-/// The claims of a valid user token, with some of them replaced; a `Value::Null` here stays as null.
+/// Returns the claims of a valid user token, with some of them replaced. `Value::Null` stays null.
 pub(crate) fn user_claims(replaced: &Value) -> Value {
     let mut claims = json!({
         "kiloUserId": "user_abc123", "apiTokenPepper": "pepper", "version": 3, "iat": NOW, "exp": NOW + 60,
@@ -54,31 +54,31 @@ pub(crate) fn user_claims(replaced: &Value) -> Value {
     claims
 }
 
-/// The same without one claim.
+/// Returns the claims of a valid user token without one of them.
 pub(crate) fn user_claims_without(name: &str) -> Value {
     let mut claims = user_claims(&json!({}));
     claims.as_object_mut().unwrap().remove(name).unwrap();
     claims
 }
 
-/// Signs with HMAC-SHA256 whatever the header says.
+/// Signs with HMAC-SHA256, regardless of the header.
 pub(crate) fn sign(header: &Value, claims: &Value, secret: &str) -> SecretString {
     sign_text(header, &claims.to_string(), secret)
 }
 
-/// The same for claims that no JSON library would write.
+/// Signs claims that no JSON library would write.
 pub(crate) fn sign_text(header: &Value, claims: &str, secret: &str) -> SecretString {
     let message = format!("{}.{}", part(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = hmac(&message, secret);
     SecretString::from(format!("{message}.{signature}"))
 }
 
-/// A token with a good header and signature.
+/// Returns a token with a valid header and signature.
 pub(crate) fn token(claims: &Value) -> SecretString {
     sign(&json!({"alg": "HS256", "typ": "JWT"}), claims, SECRET)
 }
 
-/// Header and claims of a token, after its signature was computed anew and compared.
+/// Returns header and claims of a token, after comparing its signature with a new one.
 pub(crate) fn opened(token: &str, secret: &str) -> (Value, Value) {
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(signature, hmac(&format!("{header}.{claims}"), secret));

@@ -1,4 +1,4 @@
-//! Gateway tokens: what is in them, and what the gateway would take.
+//! Gateway tokens: their claims, and the tokens that the gateway accepts.
 
 use chrono::TimeDelta;
 use gastown_domain::ports::{GatewayGrant, TokenMint as _};
@@ -24,7 +24,7 @@ fn full_grant() -> GatewayGrant {
     GatewayGrant { user: alice(), town: town(), organization: Some("org_7".into()), pepper: Some("p1".into()) }
 }
 
-/// The claims of a valid gateway token, with some of them replaced.
+/// Returns the claims of a valid gateway token, with some of them replaced.
 fn gateway_claims(replaced: &Value) -> Value {
     let mut claims = user_claims(
         &json!({"type": "gastown_sandbox", "sub": "user_abc123", "town_id": TOWN, "organization_id": null}),
@@ -36,7 +36,7 @@ fn gateway_claims(replaced: &Value) -> Value {
 }
 
 #[test]
-fn a_gateway_token_holds_what_the_contract_says() {
+fn gateway_token_has_the_claims_of_the_contract() {
     let grant = full_grant();
 
     let minted = minter().in_env("production").mint(&grant).unwrap();
@@ -53,7 +53,7 @@ fn a_gateway_token_holds_what_the_contract_says() {
 }
 
 #[test]
-fn what_a_grant_lacks_is_null_and_a_missing_environment_is_absent() {
+fn absent_parts_of_a_grant_are_null_and_the_environment_is_absent() {
     let grant = GatewayGrant { organization: None, pepper: None, ..full_grant() };
 
     let minted = minter().with_gateway_lifetime(TimeDelta::minutes(1)).mint(&grant).unwrap();
@@ -67,7 +67,7 @@ fn what_a_grant_lacks_is_null_and_a_missing_environment_is_absent() {
 }
 
 #[test]
-fn a_minted_gateway_token_is_taken_by_the_gateway_and_by_no_user_route() {
+fn minted_gateway_token_is_accepted_by_the_gateway_only() {
     let grant = full_grant();
     let minted = minter().mint(&grant).unwrap();
 
@@ -79,15 +79,15 @@ fn a_minted_gateway_token_is_taken_by_the_gateway_and_by_no_user_route() {
 }
 
 #[test]
-fn what_is_no_gateway_token_is_refused_with_its_reason() {
+fn invalid_gateway_token_is_rejected_with_its_reason() {
     let cases = [
         (json!({"type": null}), R::Type),
         (json!({"type": "stream_ticket"}), R::Type),
         (json!({"type": ["gastown_sandbox"]}), R::Type),
         (json!({"sub": null}), R::MissingClaim { claim: "sub" }),
-        (json!({"sub": "bob"}), R::ImpossibleClaim { claim: "sub" }),
+        (json!({"sub": "bob"}), R::InvalidClaim { claim: "sub" }),
         (json!({"town_id": null}), R::MissingClaim { claim: "town_id" }),
-        (json!({"town_id": "mill"}), R::ImpossibleClaim { claim: "town_id" }),
+        (json!({"town_id": "mill"}), R::InvalidClaim { claim: "town_id" }),
         (json!({"kiloUserId": null}), R::MissingClaim { claim: "kiloUserId" }),
         (json!({"version": 2}), R::Version),
         (json!({"exp": NOW - 5}), R::Expired),
@@ -102,7 +102,7 @@ fn what_is_no_gateway_token_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_lifetime_beyond_the_calendar_is_an_error() {
+fn lifetime_out_of_range_is_an_error() {
     let grant = GatewayGrant { organization: None, pepper: None, ..full_grant() };
     let minter = TokenMinter::new(keys(), clock_at(NOW)).with_gateway_lifetime(TimeDelta::MAX);
 

@@ -1,4 +1,4 @@
-//! No secret is readable in what gets printed.
+//! No printed value contains a secret.
 
 use chrono::TimeDelta;
 use gastown_domain::UserId;
@@ -12,7 +12,7 @@ use crate::craft::{NOW, clock_at, sign};
 const CANARY: &str = "canary-7f3a-canary-7f3a";
 
 #[test]
-fn nothing_printed_holds_a_secret_a_pepper_or_a_token() {
+fn no_printed_value_contains_a_secret_a_pepper_or_a_token() {
     let canary = SecretString::from(CANARY);
     let user: UserId = "alice".parse().unwrap();
     let keys = TokenKeys::new(&canary).unwrap();

@@ -1,4 +1,4 @@
-//! The five routes against a sandbox that behaves.
+//! The five routes, against a correct sandbox.
 
 use gastown_domain::{
     SandboxRig,
@@ -13,7 +13,7 @@ fn rig(name: &str, repo: &str) -> SandboxRig {
 }
 
 #[tokio::test]
-async fn each_route_is_called_as_it_is_written_down_and_pinned_to_the_machine() {
+async fn each_route_is_called_as_specified_and_pinned_to_the_machine() {
     let (client, memory) = sandbox().await;
     let at = address();
     let app = rig("app", "https://github.com/a/b");
@@ -29,7 +29,7 @@ async fn each_route_is_called_as_it_is_written_down_and_pinned_to_the_machine() 
 }
 
 #[tokio::test]
-async fn adding_the_same_rig_again_is_a_success_and_another_repository_is_refused() {
+async fn adding_a_rig_again_succeeds_and_another_repository_is_refused() {
     let (client, _) = sandbox().await;
     let at = address();
     for _ in 0..2 {
@@ -44,7 +44,7 @@ async fn adding_the_same_rig_again_is_a_success_and_another_repository_is_refuse
 }
 
 #[tokio::test]
-async fn removing_says_what_is_in_the_way_and_force_goes_through() {
+async fn remove_lists_the_obstacles_and_force_ignores_them() {
     let (client, memory) = sandbox().await;
     let at = address();
     let busy = rig("app", "https://github.com/a/busy");
@@ -58,7 +58,7 @@ async fn removing_says_what_is_in_the_way_and_force_goes_through() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_its_own_error_on_every_route() {
+async fn wrong_key_is_unauthorized_on_every_route() {
     let (client, _) = sandbox().await;
     for key in ["", "another key", "a key\nthat fits no header"] {
         let mut at = address();
@@ -78,7 +78,7 @@ async fn a_wrong_key_is_its_own_error_on_every_route() {
 }
 
 #[tokio::test]
-async fn neither_the_client_nor_an_address_prints_the_key() {
+async fn debug_of_client_and_address_shows_no_key() {
     let (client, _) = sandbox().await;
     client.health(&address()).await.unwrap();
     let printed = format!("{client:?} {:?}", address());

@@ -1,4 +1,4 @@
-//! A sandbox that keeps its rigs in memory and remembers what it was sent.
+//! A sandbox with rigs in memory, which records its requests.
 
 use std::{
     net::SocketAddr,
@@ -32,7 +32,7 @@ pub(crate) struct Memory {
 
 pub(crate) type Shared = Arc<Mutex<Memory>>;
 
-/// Where the town's sandbox is, whatever serves there.
+/// Returns the address of the town's sandbox.
 pub(crate) fn address() -> SandboxAddress {
     SandboxAddress {
         app: "mill".parse().unwrap(),
@@ -42,12 +42,12 @@ pub(crate) fn address() -> SandboxAddress {
     }
 }
 
-/// A client with time for whoever answers at all.
+/// Returns a client with a time-out that no working sandbox reaches.
 pub(crate) fn client(at: SocketAddr) -> SandboxClient {
     client_within(at, Duration::from_secs(10))
 }
 
-/// A client with this deadline for every call.
+/// Returns a client with this time-out for every call.
 pub(crate) fn client_within(at: SocketAddr, deadline: Duration) -> SandboxClient {
     let timeouts = Timeouts {
         connect: Duration::from_secs(10),
@@ -66,7 +66,7 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-/// A well-behaved sandbox.
+/// Starts a correct sandbox.
 pub(crate) async fn sandbox() -> (SandboxClient, Shared) {
     let memory = Shared::default();
     let routes = Router::new()

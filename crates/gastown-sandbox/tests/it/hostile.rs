@@ -1,4 +1,4 @@
-//! What answers is not the sandbox, or is not well.
+//! Answers of other servers, and of unhealthy sandboxes.
 
 use std::{
     error::Error,
@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::double::{KEY, TOWN, address, client, client_within, problem, serve};
 
-/// A server that gives everybody the same answer.
+/// Starts a server with one answer for every request.
 async fn always(status: u16, body: &'static str) -> SandboxClient {
     answering(move || (StatusCode::from_u16(status).unwrap(), body).into_response()).await
 }
@@ -45,7 +45,7 @@ fn rig() -> SandboxRig {
     }
 }
 
-/// Every call's error; fails when one succeeds.
+/// Returns the error of every call. Panics when one succeeds.
 async fn errors(client: &SandboxClient) -> Vec<SandboxError> {
     let at = address();
     vec![
@@ -68,7 +68,7 @@ fn chain(error: &SandboxError) -> String {
 }
 
 #[tokio::test]
-async fn another_towns_sandbox_is_not_believed() {
+async fn answer_of_another_towns_sandbox_is_rejected() {
     for body in [
         r#"{"status":"ok","townId":"0190a1b2-c3d4-7e5f-8a9b-ffffffffffff"}"#,
         r#"{"status":"ok"}"#,
@@ -81,7 +81,7 @@ async fn another_towns_sandbox_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_sandbox_that_is_not_well_is_told_from_one_that_cannot_be_asked() {
+async fn unhealthy_differs_from_unreachable() {
     let unwell = format!(r#"{{"status":"broken","townId":"{TOWN}"}}"#).leak();
     let error = always(200, unwell).await.health(&address()).await.unwrap_err();
     assert!(matches!(error, SandboxError::Unhealthy), "{error:?}");
@@ -97,7 +97,7 @@ async fn a_sandbox_that_is_not_well_is_told_from_one_that_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn rubbish_with_a_200_is_no_success_of_any_call() {
+async fn invalid_body_with_status_200_is_an_error_of_every_call() {
     for body in ["", "null", "[]", "{", "<html>canary-body</html>", r#"{"rigs":[{"name":"../x"}]}"#, r#"{"rigs":7}"#] {
         for error in errors(&always(200, body).await).await {
             assert!(matches!(error, SandboxError::Wrong { .. }), "{body:?}: {error:?}");
@@ -107,7 +107,7 @@ async fn rubbish_with_a_200_is_no_success_of_any_call() {
 }
 
 #[tokio::test]
-async fn a_rig_that_cannot_be_ours_hides_no_other() {
+async fn invalid_rig_does_not_hide_others() {
     let body = r#"{"rigs":[
         {"name":"by-hand","repoUrl":"https://github.com/a/b","branch":"main"},
         {"name":"local","repoUrl":"file:///srv/git","branch":"main"},
@@ -118,14 +118,14 @@ async fn a_rig_that_cannot_be_ours_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_confirmation_of_another_rig_is_no_success() {
+async fn confirmation_of_another_rig_is_an_error() {
     let other = r#"{"name":"app","repoUrl":"https://github.com/a/other","branch":"main"}"#;
     let error = always(201, other).await.add_rig(&address(), &rig()).await.unwrap_err();
     assert!(matches!(error, SandboxError::Wrong { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut_off() {
+async fn endless_answer_is_cut_off() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -140,7 +140,7 @@ async fn an_endless_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_sandbox_that_hangs_meets_the_deadline_on_every_call() {
+async fn hanging_sandbox_times_out_on_every_call() {
     let at = serve(Router::new().fallback(std::future::pending::<()>)).await;
     let hanging = client_within(at, Duration::from_millis(500));
     let began = Instant::now();
@@ -151,7 +151,7 @@ async fn a_sandbox_that_hangs_meets_the_deadline_on_every_call() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_unreachable() {
+async fn closed_port_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere: SocketAddr = listener.local_addr().unwrap();
     drop(listener);
@@ -162,7 +162,7 @@ async fn nobody_at_the_address_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_redirect_does_not_carry_the_key_away() {
+async fn redirect_is_not_followed() {
     let visits = Arc::new(AtomicUsize::new(0));
     let counted = visits.clone();
     let elsewhere = serve(Router::new().fallback(move || {

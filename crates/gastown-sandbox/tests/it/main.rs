@@ -1,4 +1,4 @@
-//! The client of the sandbox's API against a double on a real socket.
+//! The client of the sandbox's API, against a double on a real socket.
 
 #![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
 

@@ -1,4 +1,4 @@
-//! The client and the simulator's sandbox mean the same API.
+//! The client against the sandbox of the simulator: both implement the same API.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct World {
 }
 
 impl World {
-    /// A started machine with its volume, its sandbox booted.
+    /// Starts a machine with its volume, and waits for its sandbox.
     async fn new() -> Self {
         let sim = FlySim::start(SimConfig::fast()).await.unwrap();
         sim.create_app("mill").unwrap();
@@ -68,7 +68,7 @@ fn rig(name: &str, repo: &str) -> SandboxRig {
 }
 
 #[tokio::test]
-async fn rigs_come_and_go_on_the_simulated_volume() {
+async fn rigs_are_added_and_removed_on_the_simulated_volume() {
     let World { sim, client, at } = &World::new().await;
     let app = rig("app", "https://github.com/a/b");
     for _ in 0..2 {
@@ -87,7 +87,7 @@ async fn rigs_come_and_go_on_the_simulated_volume() {
 }
 
 #[tokio::test]
-async fn unpushed_work_is_named_and_given_up_by_force_alone() {
+async fn unpushed_work_is_listed_and_removed_only_by_force() {
     let World { client, at, .. } = &World::new().await;
     let busy = rig("busy", "https://github.com/unpushed/x");
     client.add_rig(at, &busy).await.unwrap();
@@ -99,7 +99,7 @@ async fn unpushed_work_is_named_and_given_up_by_force_alone() {
 }
 
 #[tokio::test]
-async fn a_sandbox_from_before_a_rotation_is_reached_with_its_old_key() {
+async fn sandbox_from_before_a_rotation_accepts_its_old_key() {
     let World { client, at, .. } = &World::new().await;
     let rotated = SandboxAddress { keys: vec!["the-new-key".into(), KEY.into()], ..at.clone() };
     client.health(&rotated).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_sandbox_from_before_a_rotation_is_reached_with_its_old_key() {
 }
 
 #[tokio::test]
-async fn another_towns_key_or_id_meets_a_closed_door() {
+async fn another_towns_key_or_id_is_rejected() {
     let World { client, at, .. } = &World::new().await;
     let stranger = SandboxAddress { keys: vec!["another".into()], ..at.clone() };
     assert!(matches!(client.rigs(&stranger).await, Err(SandboxError::Unauthorized)));

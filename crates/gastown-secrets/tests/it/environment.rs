@@ -1,4 +1,4 @@
-//! A sandbox opens its environment at boot: all of it or nothing.
+//! Opening an environment at boot, completely or not at all.
 
 use gastown_secrets::{EnvFailure, EnvValue, InvalidSealedValue, OpenError, SandboxKey, open_env};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -7,7 +7,7 @@ fn sealed(key: &SandboxKey, text: &str) -> String {
     key.public_key().seal(&SecretString::from(text)).unwrap().to_text()
 }
 
-/// A variable as name, whether it was sealed, and value.
+/// Returns name, whether it was sealed, and value of a variable.
 fn shown((name, value): &(String, EnvValue)) -> (&str, bool, &str) {
     match value {
         EnvValue::Opened(secret) => (name, true, secret.expose_secret()),
@@ -16,7 +16,7 @@ fn shown((name, value): &(String, EnvValue)) -> (&str, bool, &str) {
 }
 
 #[test]
-fn sealed_values_are_opened_and_plain_ones_stay() {
+fn sealed_values_are_opened_and_plain_ones_kept() {
     let key = SandboxKey::generate();
     let env = [
         ("TOWN_ID", "5f0c".to_owned()),
@@ -57,14 +57,14 @@ fn every_failure_is_reported_with_its_variable_and_cause() {
     assert_eq!(
         error.to_string(),
         format!(
-            "environment could not be opened: KILO_JWT: sealed for key {other_id}, which is not at hand; \
-             INTERNAL_API_KEY: sealed in an unknown version of the format"
+            "failed to open environment: KILO_JWT: sealed for key {other_id}, which is not available; \
+             INTERNAL_API_KEY: sealed with an unknown version of the format"
         )
     );
 }
 
 #[test]
-fn an_environment_without_sealed_values_needs_no_key() {
+fn environment_without_sealed_values_needs_no_key() {
     let opened = open_env(&[], [("TOWN_ID", "5f0c")]).unwrap();
 
     assert_eq!(opened.iter().map(shown).collect::<Vec<_>>(), [("TOWN_ID", false, "5f0c")]);

@@ -1,4 +1,4 @@
-//! Vectors that stay: made by libsodium 0.8.4 (libsodium-wrappers), its key pair and its boxes.
+//! Frozen vectors: a key pair and boxes of libsodium 0.8.4 (libsodium-wrappers).
 
 use gastown_secrets::{PublicSealingKey, SandboxKey};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,7 +20,7 @@ fn key() -> SandboxKey {
 }
 
 #[test]
-fn the_frozen_private_key_has_the_frozen_public_key_and_id() {
+fn frozen_private_key_has_the_frozen_public_key_and_id() {
     let key = key();
 
     assert_eq!(key.public_key().to_string(), PUBLIC);
@@ -30,7 +30,7 @@ fn the_frozen_private_key_has_the_frozen_public_key_and_id() {
 }
 
 #[test]
-fn the_frozen_sealed_values_open() {
+fn frozen_sealed_values_open() {
     for (text, sealed) in SEALED {
         assert_eq!(key().open(sealed).unwrap().expose_secret(), text, "{sealed}");
     }

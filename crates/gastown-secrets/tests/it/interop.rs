@@ -1,4 +1,4 @@
-//! Rust and libsodium read each other's sealed boxes.
+//! Rust and libsodium open each other's sealed boxes.
 
 use gastown_secrets::{PublicSealingKey, SandboxKey, SealedValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +8,7 @@ use crate::sodium;
 
 const TEXTS: [&str; 3] = ["", "a gateway token", "größer als ASCII \u{1f3ed}\0 und mit Null"];
 
-/// The bare box inside the text form, which is all libsodium knows.
+/// Returns the bare box of the text form, which libsodium understands.
 fn box_of(value: &SealedValue) -> String {
     value.to_text().rsplit(':').next().unwrap().to_owned()
 }
@@ -26,7 +26,7 @@ fn libsodium_opens_what_rust_seals() {
         json!({"do": "open", "publicKey": public.to_string(), "privateKey": private_half(&key), "sealed": sealed})
     };
 
-    let answers = sodium::ask(TEXTS.map(job));
+    let answers = sodium::run(TEXTS.map(job));
 
     assert_eq!(answers, TEXTS.map(|text| json!({ "text": text })));
 }
@@ -36,7 +36,7 @@ fn rust_opens_what_libsodium_seals() {
     let key = SandboxKey::generate();
     let public = key.public_key();
 
-    let answers = sodium::ask(TEXTS.map(|text| json!({"do": "seal", "publicKey": public.to_string(), "text": text})));
+    let answers = sodium::run(TEXTS.map(|text| json!({"do": "seal", "publicKey": public.to_string(), "text": text})));
 
     let opened = answers.map(|answer| {
         let sealed = format!("nacl:v1:{}:{}", key.key_id(), answer["sealed"].as_str().unwrap());
@@ -46,8 +46,8 @@ fn rust_opens_what_libsodium_seals() {
 }
 
 #[test]
-fn a_key_pair_of_libsodium_is_a_key_pair_here() {
-    let [pair] = sodium::ask([json!({"do": "key pair"})]);
+fn key_pair_of_libsodium_is_valid() {
+    let [pair] = sodium::run([json!({"do": "key pair"})]);
 
     let private = SandboxKey::parse(&SecretString::from(pair["privateKey"].as_str().unwrap())).unwrap();
     let public: PublicSealingKey = pair["publicKey"].as_str().unwrap().parse().unwrap();
@@ -60,7 +60,7 @@ fn libsodium_refuses_a_box_sealed_for_another_key() {
     let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
     let sealed = box_of(&other.public_key().seal(&SecretString::from("not for you")).unwrap());
 
-    let [answer] = sodium::ask([json!({
+    let [answer] = sodium::run([json!({
         "do": "open", "publicKey": key.public_key().to_string(), "privateKey": private_half(&key), "sealed": sealed,
     })]);
 

@@ -1,11 +1,11 @@
-//! No secret is readable in what gets printed.
+//! No printed value contains a secret.
 
 use gastown_secrets::{OpenError, SandboxKey, open_env};
 use secrecy::{ExposeSecret as _, SecretString};
 
 const CANARY: &str = "canary-7f3a";
 
-/// Everything the crate can print that was near the canary or the private key.
+/// Returns all output of the crate that could contain the canary or the private key.
 fn printed(key: &SandboxKey) -> Vec<String> {
     let secret = SecretString::from(CANARY);
     let sealed = key.public_key().seal(&secret).unwrap();
@@ -25,7 +25,7 @@ fn printed(key: &SandboxKey) -> Vec<String> {
 }
 
 #[test]
-fn nothing_printed_holds_a_secret_or_a_box() {
+fn no_printed_value_contains_a_secret_or_a_box() {
     let key = SandboxKey::generate();
     let private = key.to_secret();
 

@@ -1,4 +1,4 @@
-//! libsodium as the second opinion, through Node and the package in `tests/sodium`.
+//! libsodium as an independent implementation, through Node and the package in `tests/sodium`.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Hands the jobs to libsodium and returns its answers in the same order; the jobs are described in
-/// `sealed_boxes.mjs`. Panics with what to do where Node or npm are missing.
-pub(crate) fn ask<const N: usize>(jobs: [Value; N]) -> [Value; N] {
+/// Runs the jobs with libsodium and returns the answers in the same order. `sealed_boxes.mjs` describes the jobs.
+///
+/// Panics with installation instructions if Node or npm is missing.
+pub(crate) fn run<const N: usize>(jobs: [Value; N]) -> [Value; N] {
     install_once();
     let mut node = Command::new("node")
         .arg("sealed_boxes.mjs")
@@ -17,9 +18,7 @@ pub(crate) fn ask<const N: usize>(jobs: [Value; N]) -> [Value; N] {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect(
-            "these tests ask libsodium through Node: install `node` and `npm` (Debian: apt-get install nodejs npm)",
-        );
+        .expect("these tests run libsodium in Node: install `node` and `npm` (Debian: apt-get install nodejs npm)");
     node.stdin.take().unwrap().write_all(Value::from_iter(jobs).to_string().as_bytes()).unwrap();
     let output = node.wait_with_output().unwrap();
     assert!(output.status.success(), "sealed_boxes.mjs failed, see its message above");
@@ -28,8 +27,8 @@ pub(crate) fn ask<const N: usize>(jobs: [Value; N]) -> [Value; N] {
     answers.try_into().expect("libsodium answers every job")
 }
 
-/// Installs the committed lock file's packages where they are not there yet. Tests run in several threads and, under
-/// nextest, in several processes, so a file lock lets one of them install.
+/// Installs the packages of the committed lock file, once. Tests run in several threads and, under nextest, in several
+/// processes, so a file lock lets only one of them install.
 fn install_once() {
     let lock = File::create(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sodium-install.lock")).unwrap();
     lock.lock().unwrap();

@@ -1,4 +1,4 @@
-//! A sealed value opens whole and with the right key, or not at all.
+//! A sealed value opens only unaltered and with the right key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,14 +13,14 @@ fn sealed(key: &SandboxKey) -> String {
 }
 
 #[test]
-fn the_key_that_sealed_for_it_opens() {
+fn matching_key_opens_a_value() {
     let key = SandboxKey::generate();
 
     assert_eq!(key.open(&sealed(&key)).unwrap().expose_secret(), "hush");
 }
 
 #[test]
-fn what_the_port_seals_opens() {
+fn value_sealed_by_the_port_opens() {
     let key = SandboxKey::generate();
     let port: &dyn Sealer = key.public_key();
 
@@ -30,14 +30,14 @@ fn what_the_port_seals_opens() {
 }
 
 #[test]
-fn another_key_does_not_open_and_the_error_names_the_wanted_one() {
+fn wrong_key_is_an_error_that_names_the_right_key() {
     let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
 
     assert_eq!(other.open(&sealed(&key)).unwrap_err(), OpenError::UnknownKey { key: key.key_id() });
 }
 
 #[test]
-fn a_box_under_a_foreign_key_id_does_not_open() {
+fn box_with_another_key_id_does_not_open() {
     let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
     let relabelled = sealed(&key).replace(&key.key_id().to_string(), &other.key_id().to_string());
 
@@ -45,7 +45,7 @@ fn a_box_under_a_foreign_key_id_does_not_open() {
 }
 
 #[test]
-fn changing_any_byte_of_the_box_keeps_it_closed() {
+fn box_with_an_altered_byte_does_not_open() {
     let key = SandboxKey::generate();
     let text = sealed(&key);
     let (head, encoded) = text.rsplit_once(':').unwrap();
@@ -60,7 +60,7 @@ fn changing_any_byte_of_the_box_keeps_it_closed() {
 }
 
 #[test]
-fn cutting_the_box_keeps_it_closed() {
+fn truncated_box_does_not_open() {
     let key = SandboxKey::generate();
     let text = sealed(&key);
     let (head, encoded) = text.rsplit_once(':').unwrap();
@@ -73,7 +73,7 @@ fn cutting_the_box_keeps_it_closed() {
 }
 
 #[test]
-fn a_box_that_holds_no_text_is_refused() {
+fn box_without_text_is_refused() {
     let key = SandboxKey::generate();
     let public = STANDARD.decode(key.public_key().to_string()).unwrap();
     let bytes = PublicKey::from_slice(&public).unwrap().seal(&mut OsRng, &[0xff, 0xfe]).unwrap();
@@ -84,7 +84,7 @@ fn a_box_that_holds_no_text_is_refused() {
 }
 
 #[test]
-fn during_a_rotation_values_of_both_keys_open() {
+fn rotation_opens_values_of_both_keys() {
     let (old, new) = (SandboxKey::generate(), SandboxKey::generate());
     let values = [sealed(&old), sealed(&new)];
 
@@ -96,7 +96,7 @@ fn during_a_rotation_values_of_both_keys_open() {
 }
 
 #[test]
-fn without_a_key_nothing_opens() {
+fn no_value_opens_without_a_key() {
     let key = SandboxKey::generate();
     let id: KeyId = sealed(&key).parse::<SealedValue>().unwrap().key_id();
 

@@ -37,14 +37,14 @@ fn frozen_vectors() {
 }
 
 #[test]
-fn a_towns_own_key_is_accepted() {
+fn own_key_of_a_town_is_accepted() {
     let keys = keys(SECRET);
 
     assert!(keys.verify(town(MILL), &keys.key_of(town(MILL))));
 }
 
 #[test]
-fn anything_else_is_refused() {
+fn every_other_key_is_refused() {
     let keys = keys(SECRET);
     let right = keys.key_of(town(MILL)).expose_secret().to_owned();
     let wrong = [
@@ -66,7 +66,7 @@ fn anything_else_is_refused() {
 }
 
 #[test]
-fn during_a_rotation_both_secrets_are_accepted_and_the_new_one_derives() {
+fn rotation_accepts_both_secrets_and_derives_from_the_new_one() {
     let (old, new) = (keys("the-secret-before-it"), keys(SECRET));
     let rotating = keys(SECRET).accepting_previous(&SecretString::from("the-secret-before-it")).unwrap();
     let mill = town(MILL);
@@ -80,7 +80,7 @@ fn during_a_rotation_both_secrets_are_accepted_and_the_new_one_derives() {
 }
 
 #[test]
-fn a_secret_of_less_than_sixteen_bytes_is_refused() {
+fn secret_of_less_than_sixteen_bytes_is_refused() {
     for (secret, want) in [("", 0), ("123456789012345", 15)] {
         let refused = DerivedTownKeys::new(&SecretString::from(secret)).unwrap_err();
         assert_eq!(refused, SecretTooShort { got: want }, "{secret:?}");

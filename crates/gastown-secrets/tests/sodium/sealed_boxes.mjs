@@ -1,8 +1,8 @@
-// Does with libsodium what the crate does in Rust. One JSON array of jobs on stdin, one array of answers on stdout:
+// The operations of the crate, done by libsodium. Reads one JSON array of jobs from stdin, writes one array of answers:
 //   {"do": "key pair"}                                  -> {"publicKey", "privateKey"}
 //   {"do": "seal", "publicKey", "text"}                 -> {"sealed"}
 //   {"do": "open", "publicKey", "privateKey", "sealed"} -> {"text"} or {"refused": true}
-// Keys and ciphertexts are standard base64 with padding; "sealed" is the bare box, without the prefix of the format.
+// Keys and ciphertexts are standard base64 with padding. "sealed" is the bare box, without the prefix of the format.
 import sodium from "libsodium-wrappers";
 import { readFileSync } from "node:fs";
 

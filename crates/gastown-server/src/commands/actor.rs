@@ -1,8 +1,8 @@
-//! Who asks, for the history of a town: no user of the host application.
+//! The name of the operator in the events of a town.
 
 use crate::settings_source::Source;
 
-/// The operator at the keyboard, by the name she is logged in under.
+/// Returns the operator with the login name, such as `operator:eve`. It cannot be confused with a user of the host.
 pub(super) fn actor(source: &Source) -> String {
     source.get("USER").map_or_else(|| "operator".to_owned(), |login| format!("operator:{login}"))
 }

@@ -1,5 +1,5 @@
-//! `gastown dev`: the whole control plane on one machine, with nothing to install. It reads the same settings as
-//! `serve` and fills every blank: SQLite in a temporary folder, the simulator, fresh keys, users with tokens.
+//! `gastown dev`: the control plane on one machine, with nothing to install. It reads the settings of `serve` and fills
+//! the missing ones: SQLite in a temporary folder, the simulator, new keys, users with tokens.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,6 +11,8 @@ use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
 use gastown_domain::UserId;
 use gastown_fly::Pacing;
+use gastown_jwt::TokenMinter;
+use gastown_persistence::Database;
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -22,47 +24,108 @@ use crate::settings_source::Source;
 
 /// The app in the simulator.
 const APP: &str = "gastown-dev";
-/// How long a user's token holds.
+/// The lifetime of a user's token.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// What `gastown dev` takes.
+/// The options of `gastown dev`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// A user to create; repeat it for more.
+    /// A user to create. Can be repeated.
     #[arg(long = "user", value_name = "ID", default_value = "dev")]
     users: Vec<UserId>,
-    /// Print address and tokens as one JSON object on the first line, and nothing else.
+    /// Print only one line, a JSON object with address and tokens.
     #[arg(long)]
     json: bool,
-    /// How fast the simulated Fly is.
-    #[arg(long, value_enum, default_value_t = Pace::Fly)]
-    timing: Pace,
+    /// The speed of the simulated Fly.
+    #[arg(long, value_enum, default_value_t = Speed::Fly)]
+    timing: Speed,
 }
 
-/// How fast the simulated Fly is.
+/// The speed of the simulated Fly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Pace {
-    /// About as fast as the real one: seconds.
+pub enum Speed {
+    /// About that of the real Fly: seconds.
     Fly,
     /// Milliseconds.
     Fast,
 }
 
-/// Runs until told to stop; what it made in temporary folders goes with it.
+/// Runs until a signal stops the process. Its temporary folder is deleted at the end.
 pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let stop = super::shutdown::on_signal()?;
-    let folder = tempfile::Builder::new().prefix("gastown-dev-").tempdir().context("cannot make a temporary folder")?;
+    let folder = tempfile::Builder::new().prefix("gastown-dev-").tempdir().context("failed to create a folder")?;
     let listener = listen(&source).await?;
     let url = format!("http://{}", listener.local_addr()?);
     source.fill("GASTOWN_CLOUD_URL", || url.clone());
-    // One of somebody else's may hold a password, and is not shown.
-    let own_database = source.get("DATABASE_URL").is_none();
-    let own_database = own_database.then(|| format!("sqlite://{}", folder.path().join("gastown.db").display()));
-    if let Some(database) = &own_database {
+    // The address of a given database may contain a password, so it is not printed.
+    let database = source.get("DATABASE_URL").is_none();
+    let database = database.then(|| format!("sqlite://{}", folder.path().join("gastown.db").display()));
+    if let Some(database) = &database {
         source.fill("DATABASE_URL", || database.clone());
     }
-
     let simulator = fill_fly(&mut source, options.timing).await?;
+    fill_the_rest(&mut source);
+
+    let config = development_config(&source)?;
+    let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
+    let minter = minter(&config)?;
+    let app = match &config.fly.app {
+        AppConfig::Shared(app) => Some(app.to_string()),
+        AppConfig::PerUser { .. } => None,
+    };
+    let plane = ControlPlane::with_listener(config, pacing, listener).await.context("failed to start")?;
+    let backends = Backends {
+        fly: if simulator.is_some() { "simulated Fly" } else { "Fly" },
+        fly_url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
+        app: app.as_deref(),
+        database: database.as_deref(),
+    };
+    let tokens = create_users(plane.database(), &minter, &options.users).await?;
+    announce(&options, &url, &tokens, &backends)?;
+    plane.serve(stop).await.context("server failed")?;
+    if let Some(simulator) = simulator {
+        simulator.shutdown().await;
+    }
+    Ok(())
+}
+
+/// Binds the port first, because the sandboxes' environment contains the address.
+async fn listen(source: &Source) -> anyhow::Result<TcpListener> {
+    let host = source.get("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), str::parse).context("HOST is invalid")?;
+    let port: u16 = source.get("PORT").map_or(Ok(0), str::parse).context("PORT is invalid")?;
+    TcpListener::bind((host, port)).await.with_context(|| format!("failed to listen on {host}:{port}"))
+}
+
+/// Starts the simulator unless Fly's address is given, and gives it the private key of its sandboxes.
+async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<FlySim>> {
+    if source.get("FLY_API_BASE_URL").is_some() {
+        source.fill("SANDBOX_PUBLIC_KEY", || SandboxKey::generate().public_key().to_string());
+        return Ok(None);
+    }
+    let timing = if speed == Speed::Fly { Timing::fly_like() } else { Timing::fast() };
+    let key = SandboxKey::generate();
+    let app_secrets = match source.get("SANDBOX_PUBLIC_KEY") {
+        // The operator has the private key of a given public key, and sets it in the apps.
+        Some(_) => Vec::new(),
+        None => vec![("SANDBOX_PRIVATE_KEY".to_owned(), key.to_secret())],
+    };
+    source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
+    // Without Fly's rate limits, so that tests do not wait. The binary of the simulator has them.
+    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, ..SimConfig::fly_like() };
+    let simulator = FlySim::start(config).await.context("failed to start the simulator")?;
+    let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
+    if !per_user {
+        source.fill("FLY_APP_NAME", || APP.to_owned());
+        simulator.create_app(source.get("FLY_APP_NAME").unwrap_or(APP)).context("failed to create the app")?;
+    }
+    source.fill("FLY_API_BASE_URL", || simulator.url());
+    source.fill("FLY_API_TOKEN", fresh_secret);
+    source.fill("SANDBOX_URL", || simulator.sandbox_url_template());
+    Ok(Some(simulator))
+}
+
+/// Fills every other setting that `serve` requires, and shortens the times.
+fn fill_the_rest(source: &mut Source) {
     for name in ["NEXTAUTH_SECRET", "INTERNAL_API_SECRET"] {
         source.fill(name, fresh_secret);
     }
@@ -73,85 +136,44 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         ("R2_BUCKET", "gastown-dev"),
         ("R2_ACCESS_KEY", "dev-access-key"),
         ("R2_SECRET_KEY", "dev-secret-key"),
-        // A newcomer's machine that never starts is told soon.
+        // A machine that never starts fails soon.
         ("CREATE_PATIENCE_SECONDS", "45"),
         ("START_PATIENCE_SECONDS", "45"),
         ("STOP_PATIENCE_SECONDS", "45"),
         ("SWEEP_SECONDS", "2"),
-        // What happens behind her back is noticed while she looks.
+        // External changes are detected while the developer watches.
         ("INSPECT_SECONDS", "5"),
         ("ORPHAN_SWEEP_SECONDS", "10"),
         ("ORPHAN_GRACE_SECONDS", "60"),
     ] {
         source.fill(name, || value.to_owned());
     }
-    let mut config = Config::read(&source)?;
+}
+
+fn development_config(source: &Source) -> anyhow::Result<Config> {
+    let mut config = Config::read(source)?;
     config.migrate_on_start = true;
     let poll_interval = std::time::Duration::from_millis(500);
     let policy = &config.orchestrator.policy;
     config.orchestrator.policy = policy.changed(|policy| policy.backoff.poll_interval = poll_interval)?;
+    Ok(config)
+}
 
-    let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
-    let minter = minter(&config)?;
-    let app = match &config.fly.app {
-        AppConfig::Shared(app) => Some(app.to_string()),
-        AppConfig::PerUser { .. } => None,
-    };
-    let plane = ControlPlane::with_listener(config, pacing, listener).await.context("cannot start")?;
+/// Creates the users, each with a new pepper. Returns their tokens.
+async fn create_users(
+    database: &Database,
+    minter: &TokenMinter,
+    users: &[UserId],
+) -> anyhow::Result<BTreeMap<String, SecretString>> {
     let mut tokens = BTreeMap::new();
-    for user in &options.users {
+    for user in users {
         let pepper = SecretString::from(fresh_secret());
-        plane.database().make_user_known(user, &pepper).await.with_context(|| format!("cannot create user {user}"))?;
-        let token = minter.mint_user_token(user, Some(&pepper), TOKEN_LIFETIME).context("cannot mint a token")?;
+        let created = database.make_user_known(user, &pepper).await;
+        created.with_context(|| format!("failed to create user {user}"))?;
+        let token = minter.mint_user_token(user, Some(&pepper), TOKEN_LIFETIME).context("failed to mint a token")?;
         tokens.insert(user.to_string(), token);
     }
-    let behind = Behind {
-        what: if simulator.is_some() { "simulated Fly" } else { "Fly" },
-        fly: source.get("FLY_API_BASE_URL").unwrap_or_default(),
-        app: app.as_deref(),
-        database: own_database.as_deref(),
-    };
-    announce(&options, &url, &tokens, &behind)?;
-    plane.serve(stop).await.context("the server ended")?;
-    if let Some(simulator) = simulator {
-        simulator.shutdown().await;
-    }
-    Ok(())
-}
-
-/// Binds first: sandboxes are told where to call home.
-async fn listen(source: &Source) -> anyhow::Result<TcpListener> {
-    let host = source.get("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), str::parse).context("HOST is wrong")?;
-    let port: u16 = source.get("PORT").map_or(Ok(0), str::parse).context("PORT is wrong")?;
-    TcpListener::bind((host, port)).await.with_context(|| format!("cannot listen on {host}:{port}"))
-}
-
-/// Starts the simulator unless a Fly is named, and gives it the key that its sandboxes open their values with.
-async fn fill_fly(source: &mut Source, pace: Pace) -> anyhow::Result<Option<FlySim>> {
-    if source.get("FLY_API_BASE_URL").is_some() {
-        source.fill("SANDBOX_PUBLIC_KEY", || SandboxKey::generate().public_key().to_string());
-        return Ok(None);
-    }
-    let timing = if pace == Pace::Fly { Timing::fly_like() } else { Timing::fast() };
-    let key = SandboxKey::generate();
-    let app_secrets = match source.get("SANDBOX_PUBLIC_KEY") {
-        // Whoever brings the public key has the private one too, and gives it to the apps.
-        Some(_) => Vec::new(),
-        None => vec![("SANDBOX_PRIVATE_KEY".to_owned(), key.to_secret())],
-    };
-    source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
-    // Its limits are Fly's to show in the simulator's own binary; here a newcomer's tests should not wait for them.
-    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, ..SimConfig::fly_like() };
-    let simulator = FlySim::start(config).await.context("cannot start the simulator")?;
-    let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
-    if !per_user {
-        source.fill("FLY_APP_NAME", || APP.to_owned());
-        simulator.create_app(source.get("FLY_APP_NAME").unwrap_or(APP)).context("cannot create the app")?;
-    }
-    source.fill("FLY_API_BASE_URL", || simulator.url());
-    source.fill("FLY_API_TOKEN", fresh_secret);
-    source.fill("SANDBOX_URL", || simulator.sandbox_url_template());
-    Ok(Some(simulator))
+    Ok(tokens)
 }
 
 fn fresh_secret() -> String {
@@ -159,50 +181,55 @@ fn fresh_secret() -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// What is behind it: which Fly, and where the registry is.
-struct Behind<'a> {
-    what: &'static str,
-    fly: &'a str,
+/// The services behind the control plane.
+struct Backends<'a> {
+    fly: &'static str,
+    fly_url: &'a str,
     app: Option<&'a str>,
     database: Option<&'a str>,
 }
 
-/// Says where it is and how to call it. Tokens are shown because that is what they were made for.
+/// Prints the address and the tokens, which were created to be printed.
 fn announce(
     options: &Options,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    behind: &Behind<'_>,
+    backends: &Backends<'_>,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        let Behind { fly, app, database, .. } = behind;
-        let all = json!({"url": url, "users": users, "flyUrl": fly, "flyApp": app, "databaseUrl": database});
+        let Backends { fly_url, app, database, .. } = backends;
+        let all = json!({"url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database});
         writeln!(out, "{all}")?;
-        return Ok(out.flush()?);
+    } else {
+        write!(out, "{}", instructions(url, tokens, backends))?;
     }
-    writeln!(out, "Gastown Cloud is up at {url} ({} at {}). Ctrl-C ends it.\n", behind.what, behind.fly)?;
+    Ok(out.flush()?)
+}
+
+/// Returns the address, the tokens, and examples of calls.
+fn instructions(url: &str, tokens: &BTreeMap<String, SecretString>, backends: &Backends<'_>) -> String {
+    let Backends { fly, fly_url, .. } = backends;
+    let mut text = format!("Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n\n");
     for (user, token) in tokens {
-        let token = token.expose_secret();
-        writeln!(out, "{user}'s token:\n  {token}\n")?;
+        text += &format!("Token of {user}:\n  {}\n\n", token.expose_secret());
     }
     if let Some((_, token)) = tokens.first_key_value() {
         let token = token.expose_secret();
-        writeln!(
-            out,
+        text += &format!(
             "curl -s {url}/trpc/gastown.createTown -H 'authorization: Bearer {token}' \\\n  \
              -H 'content-type: application/json' -d '{{\"townName\":\"mill\"}}'\n\n\
              // npm install @trpc/client\n\
              import {{ createTRPCClient, httpBatchLink }} from '@trpc/client';\n\
              const client = createTRPCClient({{ links: [httpBatchLink({{\n  \
                url: '{url}/trpc', headers: {{ authorization: 'Bearer {token}' }} }})] }});\n\
-             console.log(await client.gastown.listTowns.query());\n"
-        )?;
+             console.log(await client.gastown.listTowns.query());\n\n"
+        );
     }
-    if let Some(database) = behind.database {
-        writeln!(out, "# what an operator sees\nDATABASE_URL={database} gastown operations\n")?;
+    if let Some(database) = backends.database {
+        text += &format!("# for operators\nDATABASE_URL={database} gastown operations\n\n");
     }
-    Ok(out.flush()?)
+    text
 }

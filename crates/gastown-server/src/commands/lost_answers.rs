@@ -1,37 +1,37 @@
-//! What an operator asked for where the registry's answer got lost: a failed commit may have happened, so a look tells
-//! (FM-46). Where the look fails too, or finds nothing, the failure is told.
+//! Requests of an operator whose answer from the registry was lost. The failed commit may have happened, so the registry is
+//! read again (FM-46). If that fails or finds nothing, the failure is returned.
 
 use chrono::{DateTime, Utc};
 use gastown_domain::TownId;
 use gastown_domain::ports::{NewOperation, Operations, Operator, Requested, Retried, StoreError};
 
-/// How many of a town's events are looked through for the retry.
+/// The number of latest events that are searched for the retry.
 const EVENTS: u32 = 20;
 
-/// [`Operator::destroy`]. The operation's id is ours: what is in flight under it was accepted, and what ended under it
-/// leaves nothing to ask for.
+/// Calls [`Operator::destroy`]. The operation has a new id. After a lost answer, an operation in flight with this id was
+/// accepted, and one that has ended has destroyed the town.
 pub(super) async fn destroy(
     operator: &dyn Operator,
     operations: &dyn Operations,
-    wish: &NewOperation,
+    request: &NewOperation,
     actor: &str,
 ) -> Result<Requested, StoreError> {
-    let error = match operator.destroy(wish, actor).await {
+    let error = match operator.destroy(request, actor).await {
         Err(error @ StoreError::Unavailable { .. }) => error,
         known => return known,
     };
-    if let Ok(Some(current)) = operations.current(wish.town).await
-        && current.id == wish.id
+    if let Ok(Some(current)) = operations.current(request.town).await
+        && current.id == request.id
     {
         return Ok(Requested::Accepted(current));
     }
-    match operations.outcome(wish.id).await {
+    match operations.outcome(request.id).await {
         Ok(Some(_)) => Ok(Requested::NotFound),
         Ok(None) | Err(_) => Err(error),
     }
 }
 
-/// [`Operator::retry`]. It has no id of its own: an event of it that was not there before says that it was written.
+/// Calls [`Operator::retry`]. It has no id, so after a lost answer a new event shows that it was written.
 pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) -> Result<Retried, StoreError> {
     let before = last_retry(operator, town, actor).await;
     let error = match operator.retry(town, actor).await {
@@ -47,7 +47,7 @@ pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) ->
     }
 }
 
-/// When this operator last had the town tried again.
+/// Returns the time of the operator's last retry.
 async fn last_retry(operator: &dyn Operator, town: TownId, actor: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
     let found = operator.town_details(town, EVENTS).await?;
     let events = found.map(|found| found.events).unwrap_or_default();

@@ -1,8 +1,9 @@
-//! What the binary does, one file per command.
+//! The commands of the binary, one file each.
 
 mod actor;
 mod confirm;
 mod database;
+mod deletion;
 pub mod dev;
 mod lost_answers;
 pub mod migrate;

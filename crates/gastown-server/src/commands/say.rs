@@ -1,9 +1,9 @@
-//! What a command answers, on standard output.
+//! The output of a command, on standard output.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
-/// Prints an answer. A reader that has seen enough, such as `head`, is no failure.
+/// Prints a text. A closed pipe, such as that of `head`, is not a failure.
 pub(super) fn say(text: impl Display) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! `gastown town show|retry|destroy`: one town, without surgery on the database.
+//! `gastown town show|retry|destroy`: operates on one town, without edits of the database.
 
 use std::time::Duration;
 
@@ -21,45 +21,44 @@ use super::say::say;
 use crate::settings_source::Source;
 use crate::system_ports::{RandomIds, SystemClock};
 
-/// How many of a town's events are shown.
+/// The number of events that are shown.
 const EVENTS: u32 = 20;
-/// Between two looks at a removal that is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The pause between two reads of a destroy that is followed.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What to do with a town. Each needs `DATABASE_URL` only.
+/// The subcommands of `gastown town`. Each needs only `DATABASE_URL`.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Action {
-    /// Show everything that is known of a town: its row, rigs and health, what is in flight and who drives it, what of
-    /// it is at Fly without a row, and what happened last.
+    /// Show everything about a town: row, rigs, health, the operation in flight and its worker, orphans, last events.
     Show(Which),
-    /// Make the town's operation due now and forget its failed attempts. A running `gastown serve` takes it up at its
-    /// next sweep (`SWEEP_SECONDS`). Fails where nothing is in flight.
+    /// Make the town's operation due now and reset its failed attempts. A running `gastown serve` claims it at its next
+    /// sweep (`SWEEP_SECONDS`). Fails if no operation is in flight.
     Retry(Which),
-    /// Destroy a town for good, whoever owns it and whatever state it is in: its machine, its volume and all that is on
-    /// it. A running `gastown serve` carries it out.
+    /// Destroy any town permanently, in any state: its machine, its volume and all data on it. A running `gastown serve`
+    /// executes the operation.
     Destroy(Destruction),
 }
 
-/// What `gastown town destroy` takes.
+/// The options of `gastown town destroy`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Destruction {
     #[command(flatten)]
     of: Which,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
-    /// Follow it until nothing of the town is left, at most so long. It goes on without you, too.
+    /// Wait until the town is destroyed, at most this long. The operation continues in any case.
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 }
 
-/// Which town, and how to answer.
+/// A town, and the format of the output.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Which {
-    /// The town's id, or its machine's name at Fly.
+    /// The town's id, or the name of its machine at Fly.
     #[arg(value_name = "TOWN", value_parser = town_id)]
     town: TownId,
-    /// Answer with one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -67,14 +66,16 @@ pub struct Which {
 fn town_id(raw: &str) -> Result<TownId, &'static str> {
     match (raw.parse(), TownTag::of_machine_name(raw)) {
         (Ok(town), _) | (_, Some(TownTag::Whole(town))) => Ok(town),
-        _ => Err("must be the id of a town, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b, or its machine's name, \
-                  such as town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"),
+        _ => {
+            Err("must be the id of a town, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b, or the name of its machine, \
+                  such as town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b")
+        }
     }
 }
 
-/// Carries it out.
+/// Runs the command.
 ///
-/// Errors: no such town, nothing to retry, not confirmed, not gone in time, the database's.
+/// Errors: no such town, nothing to retry, not confirmed, not destroyed in time, the database.
 pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
     let database = database::open(source).await?;
     let actor = actor(source);
@@ -94,7 +95,7 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
 }
 
 async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownDetails> {
-    let found = database.town_details(town, EVENTS).await.context("cannot read the registry")?;
+    let found = database.town_details(town, EVENTS).await.context("failed to read the registry")?;
     found.with_context(|| format!("no such town: {town}"))
 }
 
@@ -105,22 +106,22 @@ async fn show(database: &Database, of: Which) -> anyhow::Result<()> {
 
 async fn retry(database: &Database, of: Which, actor: &str) -> anyhow::Result<()> {
     let town = of.town;
-    match lost_answers::retry(database, town, actor).await.context("cannot write to the registry")? {
+    match lost_answers::retry(database, town, actor).await.context("failed to write to the registry")? {
         Retried::Due(operation) if of.json => {
             say(json!({ "townId": town, "operation": json::operation(&operation) }))?;
         }
         Retried::Due(operation) => say(format!(
-            "The {} of town {town} is due now. A running `gastown serve` goes on with it at its next sweep; see \
+            "The {} of town {town} is due now. A running `gastown serve` continues it at its next sweep; see \
              `gastown town show {town}`.",
             operation.kind
         ))?,
-        Retried::NothingInFlight => bail!("nothing is in flight on town {town}: there is nothing to retry"),
+        Retried::NothingInFlight => bail!("town {town} has no operation in flight, there is nothing to retry"),
         Retried::NotFound => bail!("no such town: {town}"),
     }
     Ok(())
 }
 
-/// The town as it is before its destroy; none where nothing of it is left, which is said.
+/// Returns the town before its destroy. If it is destroyed already, prints that and returns `None`.
 async fn to_destroy(database: &Database, of: Which) -> anyhow::Result<Option<Town>> {
     let found = town_details(database, of.town).await?;
     if is_gone(&found) {
@@ -132,7 +133,7 @@ async fn to_destroy(database: &Database, of: Which) -> anyhow::Result<Option<Tow
 
 fn question(town: &Town) -> String {
     let what = match &town.volume_id {
-        Some(volume) => format!("Its volume {volume} and everything on it will be gone for good."),
+        Some(volume) => format!("Its volume {volume} and all data on it are lost permanently."),
         None => "It has no volume.".to_owned(),
     };
     format!("Destroy town {} of {} ({})? {what}", town.name, town.owner, town.status)
@@ -147,10 +148,13 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
         at: SystemClock.now(),
         timeout: None,
     };
-    match lost_answers::destroy(database, database, &operation, actor).await.context("cannot write to the registry")? {
+    match lost_answers::destroy(database, database, &operation, actor)
+        .await
+        .context("failed to write to the registry")?
+    {
         Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
         Requested::Busy(other) => bail!("another operation is in flight: {}", other.kind),
-        // Between the look and now its removal came to its end.
+        // It was destroyed since it was read.
         Requested::NotFound => Ok(()),
     }
 }
@@ -165,43 +169,47 @@ async fn accepted(database: &Database, of: Which) -> anyhow::Result<()> {
     } else {
         let town = of.town;
         say(format!(
-            "Town {town} is being destroyed. A running `gastown serve` carries it out; see `gastown town show {town}`."
+            "Destroy of town {town} accepted. A running `gastown serve` executes it; see `gastown town show {town}`."
         ))
     }?)
 }
 
-/// Shows what happens until nothing of the town is left.
-async fn follow(database: &Database, of: Which, patience: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + patience;
-    let mut told = String::new();
+/// Prints the progress until the town is destroyed.
+async fn follow(database: &Database, of: Which, timeout: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + timeout;
+    let mut printed = String::new();
     loop {
         let found = town_details(database, of.town).await?;
         if is_gone(&found) {
             return ended(of, &found);
         }
         let now = match &found.operation {
-            Some(Err(unreadable)) => format!("its operation cannot be read: {unreadable}"),
+            Some(Err(unreadable)) => format!("the operation cannot be read: {unreadable}"),
             Some(Ok(held)) => progress(held),
-            None => "waiting for a process to take it up again".to_owned(),
+            None => "waiting for a worker".to_owned(),
         };
-        if !of.json && now != told {
+        if !of.json && now != printed {
             say(&now)?;
         }
-        told = now;
+        printed = now;
         if Instant::now() >= deadline {
-            bail!("town {} is not gone after {} seconds ({told}); it goes on", of.town, patience.as_secs());
+            bail!(
+                "town {} is not destroyed after {} s ({printed}); the operation continues",
+                of.town,
+                timeout.as_secs()
+            );
         }
-        tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_EVERY)).await;
+        tokio::time::sleep_until(deadline.min(Instant::now() + POLL_INTERVAL)).await;
     }
 }
 
 fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String {
     let kind = operation.kind;
     match (&operation.step, &operation.last_error) {
-        (None, None) if held_by.is_none() => format!("{kind}: waiting for a process to take it up"),
-        (step, None) => format!("{kind}: {}", step.as_ref().map_or("begun", Recorded::as_str)),
+        (None, None) if held_by.is_none() => format!("{kind}: waiting for a worker"),
+        (step, None) => format!("{kind}: {}", step.as_ref().map_or("started", Recorded::as_str)),
         (step, Some(error)) => {
-            let step = step.as_ref().map_or("begun", Recorded::as_str);
+            let step = step.as_ref().map_or("started", Recorded::as_str);
             let error = error.known().unwrap_or(Failure::Unrecognized);
             format!("{kind}: {step}, attempt {} failed: {}", operation.attempt, error.message())
         }
@@ -215,11 +223,7 @@ fn is_gone(found: &TownDetails) -> bool {
 }
 
 fn ended(of: Which, found: &TownDetails) -> anyhow::Result<()> {
-    Ok(if of.json {
-        say(answer(found, true))
-    } else {
-        say(format!("Town {} is destroyed; nothing of it is left.", of.town))
-    }?)
+    Ok(if of.json { say(answer(found, true)) } else { say(format!("Town {} is destroyed.", of.town)) }?)
 }
 
 fn answer(found: &TownDetails, gone: bool) -> serde_json::Value {

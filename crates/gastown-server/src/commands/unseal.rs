@@ -1,5 +1,5 @@
-//! `gastown unseal`: what a sandbox image runs at boot. It opens the sealed values of the environment, fails closed, and
-//! becomes the image's own program.
+//! `gastown unseal`: opens the sealed values of the environment when a sandbox boots, and becomes the image's program. It
+//! fails closed.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -10,16 +10,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::Source;
 
-/// The private key, base64; a Fly app secret, so that only the sandbox has it.
+/// The private key in base64. It is a secret of the Fly app, so that only sandboxes have it.
 const KEY: &str = "SANDBOX_PRIVATE_KEY";
-/// The key before a rotation.
+/// The key from before a rotation.
 const PREVIOUS_KEY: &str = "SANDBOX_PRIVATE_KEY_PREVIOUS";
 
-/// Opens every sealed value. With a command, becomes it, the keys removed from its environment; without one, prints the
-/// opened values as lines a POSIX shell can `eval`.
+/// Opens every sealed value. With a command, replaces this process by it, without the keys in its environment. Without a
+/// command, prints the opened values as lines that a POSIX shell can `eval`.
 ///
-/// Errors: a command without `--` before it, no key, or any value that cannot be opened, by name; then nothing is run or printed.
-#[expect(clippy::print_stdout, reason = "the command's answer")]
+/// Errors: a command without `--`, no key, or names of values that cannot be opened. Nothing is run or printed then.
+#[expect(clippy::print_stdout, reason = "the output of the command")]
 pub fn run(source: &Source, command: &[String], misplaced: &[String]) -> anyhow::Result<()> {
     if let Some(first) = misplaced.first() {
         bail!("write `--` before the command: gastown unseal -- {first} …");
@@ -28,7 +28,7 @@ pub fn run(source: &Source, command: &[String], misplaced: &[String]) -> anyhow:
     for name in [KEY, PREVIOUS_KEY] {
         if let Some(value) = source.get(name) {
             let key = SandboxKey::parse(&SecretString::from(value.to_owned()));
-            keys.push(key.with_context(|| format!("{name} is wrong"))?);
+            keys.push(key.with_context(|| format!("{name} is invalid"))?);
         }
     }
     if keys.is_empty() {
@@ -48,6 +48,6 @@ pub fn run(source: &Source, command: &[String], misplaced: &[String]) -> anyhow:
     };
     let mut command = Command::new(program);
     command.args(arguments).env_remove(KEY).env_remove(PREVIOUS_KEY).envs(opened);
-    // Returns only when it could not be done.
-    Err(command.exec()).with_context(|| format!("cannot run {program}"))
+    // Returns only on failure.
+    Err(command.exec()).with_context(|| format!("failed to run {program}"))
 }

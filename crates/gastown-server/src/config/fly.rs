@@ -8,7 +8,6 @@ use gastown_fly::{BaseUrl, PUBLIC_BASE_URL, Timeouts};
 use gastown_orchestrator::AppPlacement;
 use secrecy::SecretString;
 
-use super::at_least_one;
 use crate::settings_source::Reader;
 
 /// How Fly is called.
@@ -72,12 +71,12 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
             let (org_slug, prefix) = (reader.required("FLY_ORG_SLUG"), reader.required::<AppName>("FLY_APP_PREFIX"));
             // 20 digits of the user and a dash follow it.
             if prefix.as_ref().is_some_and(|prefix| prefix.as_str().len() > 40) {
-                reader.wrong("FLY_APP_PREFIX", "is wrong: is too long, at most 40 characters are allowed");
+                reader.wrong("FLY_APP_PREFIX", "is invalid: is too long, at most 40 characters are allowed");
             }
             org_slug.zip(prefix).map(|(org_slug, prefix)| AppConfig::PerUser { org_slug, prefix })
         }
     };
-    let replicas = at_least_one(reader, "REPLICAS", 1);
+    let replicas = reader.at_least_one("REPLICAS", 1);
     Some(FlyConfig {
         base_url: base_url?,
         token: token?,

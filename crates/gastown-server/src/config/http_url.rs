@@ -1,17 +1,17 @@
-//! Settings that are addresses on the web.
+//! Settings that are http or https addresses.
 
 use std::str::FromStr;
 
 use gastown_domain::Invalid;
 use url::Url;
 
-/// An address that begins with http:// or https://. Without either, `host:port` would read as a URL of scheme `host`,
-/// whose origin is the `null` of every sandboxed frame.
+/// An address with the scheme http or https. Without this check, `host:port` would parse as a URL with the scheme `host`,
+/// whose origin is `null`. Every sandboxed frame has that origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpUrl(Url);
 
 impl HttpUrl {
-    /// As browsers send it in the header `origin`.
+    /// Returns the origin, in the form of the header `origin`.
     pub(super) fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
@@ -29,7 +29,7 @@ impl FromStr for HttpUrl {
 }
 
 impl From<HttpUrl> for String {
-    /// Without a slash at its end, so that paths can follow.
+    /// Returns the address without a trailing slash, so that paths can be appended.
     fn from(url: HttpUrl) -> Self {
         url.0.as_str().trim_end_matches('/').to_owned()
     }

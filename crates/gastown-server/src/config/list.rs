@@ -1,8 +1,8 @@
-//! Settings that are lists, separated by commas.
+//! Settings that are comma-separated lists.
 
 use std::str::FromStr;
 
-/// Values separated by commas; white space and empty places are dropped.
+/// Comma-separated values. White space and empty entries are dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 

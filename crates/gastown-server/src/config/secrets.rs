@@ -1,24 +1,24 @@
-//! Secrets and tokens.
+//! The settings of secrets and tokens.
 
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
 use secrecy::SecretString;
 
 use crate::settings_source::Reader;
 
-/// Secrets and tokens.
+/// The secrets and the keys derived from them.
 #[derive(Debug, Clone)]
 pub struct SecretsConfig {
     /// `NEXTAUTH_SECRET`: signs and verifies tokens.
     pub token_secret: SecretString,
     /// `NEXTAUTH_SECRET_PREVIOUS`: verifies tokens signed before a rotation.
     pub previous_token_secret: Option<SecretString>,
-    /// `TOKEN_ENV`: the environment tokens are issued for.
+    /// `TOKEN_ENV`: the environment named in tokens.
     pub token_env: Option<String>,
-    /// `INTERNAL_API_SECRET`: the towns' keys are derived from it.
+    /// `INTERNAL_API_SECRET`: derives the towns' keys.
     pub town_secret: SecretString,
     /// `INTERNAL_API_SECRET_PREVIOUS`: verifies keys derived before a rotation.
     pub previous_town_secret: Option<SecretString>,
-    /// `SANDBOX_PUBLIC_KEY`: seals what only a sandbox may read.
+    /// `SANDBOX_PUBLIC_KEY`: seals values for sandboxes.
     pub sealing_key: PublicSealingKey,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn secrets(reader: &mut Reader<'_>) -> Option<SecretsConfig> {
     let previous_token_secret = reader.secret("NEXTAUTH_SECRET_PREVIOUS");
     for (name, secret) in [("NEXTAUTH_SECRET", &token_secret), ("NEXTAUTH_SECRET_PREVIOUS", &previous_token_secret)] {
         if let Some(Err(problem)) = secret.as_ref().map(gastown_jwt::TokenKeys::new) {
-            reader.wrong(name, &format!("is wrong: {problem}"));
+            reader.wrong(name, &format!("is invalid: {problem}"));
         }
     }
     let town_secret = reader.required_secret("INTERNAL_API_SECRET");
@@ -36,7 +36,7 @@ pub(super) fn secrets(reader: &mut Reader<'_>) -> Option<SecretsConfig> {
         [("INTERNAL_API_SECRET", &town_secret), ("INTERNAL_API_SECRET_PREVIOUS", &previous_town_secret)]
     {
         if let Some(Err(problem)) = secret.as_ref().map(DerivedTownKeys::new) {
-            reader.wrong(name, &format!("is wrong: {problem}"));
+            reader.wrong(name, &format!("is invalid: {problem}"));
         }
     }
     let sealing_key = reader.required("SANDBOX_PUBLIC_KEY");

@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use gastown_fly::{Pacing, Timeouts};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
 use crate::control_plane::pacing;
 
-const WHOLE: [(&str, &str); 11] = [
+const COMPLETE: [(&str, &str); 11] = [
     ("DATABASE_URL", "sqlite://town.db"),
     ("NEXTAUTH_SECRET", "canary-0123456789abcdef"),
     ("INTERNAL_API_SECRET", "canary-fedcba9876543210"),
@@ -19,7 +21,7 @@ const WHOLE: [(&str, &str); 11] = [
 ];
 
 fn source(changes: &[(&str, &str)]) -> Source {
-    let pairs = WHOLE.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let pairs = COMPLETE.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let pairs: std::collections::BTreeMap<_, _> = pairs.collect();
     Source::from_pairs(pairs)
 }
@@ -30,7 +32,7 @@ fn mistakes(changes: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_needed_is_enough() {
+fn required_settings_are_enough() {
     let config = Config::read(&source(&[])).unwrap();
     assert_eq!(config.http.port, 8080);
     assert_eq!(config.orchestrator.regions, ["iad".parse().unwrap()]);
@@ -39,30 +41,30 @@ fn what_is_needed_is_enough() {
 }
 
 #[test]
-fn nothing_at_all_names_everything_that_is_needed() {
+fn empty_source_names_all_required_settings() {
     let error = Config::read(&Source::default()).unwrap_err();
     let names: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    let mut needed: Vec<_> = WHOLE.iter().map(|(name, _)| *name).filter(|name| *name != "R2_SECRET_KEY").collect();
-    needed.sort_unstable();
-    let mut told = names.clone();
-    told.sort_unstable();
-    assert_eq!(told, needed);
+    let mut required: Vec<_> = COMPLETE.iter().map(|(name, _)| *name).filter(|name| *name != "R2_SECRET_KEY").collect();
+    required.sort_unstable();
+    let mut reported = names.clone();
+    reported.sort_unstable();
+    assert_eq!(reported, required);
 }
 
 #[test]
-fn a_blank_value_is_none_wherever_it_stands() {
+fn blank_value_counts_as_absent() {
     assert_eq!(mistakes(&[("FLY_API_TOKEN", " "), ("R2_ACCESS_KEY", "\n")]), ["FLY_API_TOKEN", "R2_ACCESS_KEY"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gastown.toml");
     std::fs::write(&file, "R2_ACCESS_KEY = \"\"\nR2_BUCKET = \" \"\n").unwrap();
     let blank = source(&[("R2_ACCESS_KEY", ""), ("R2_BUCKET", "")]);
     let error = Config::read(&blank.with_file(&file, &["R2_ACCESS_KEY", "R2_BUCKET"]).unwrap()).unwrap_err();
-    let told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    assert_eq!(told, ["R2_BUCKET", "R2_ACCESS_KEY"]);
+    let reported: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(reported, ["R2_BUCKET", "R2_ACCESS_KEY"]);
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
+fn all_mistakes_are_reported_by_name_and_never_by_value() {
     let wrong = [
         ("DATABASE_URL", "canary://x"),
         ("NEXTAUTH_SECRET", "canary"),
@@ -79,15 +81,15 @@ fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
     ];
     let error = Config::read(&source(&wrong)).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
-    let mut told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    told.sort_unstable();
+    let mut reported: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    reported.sort_unstable();
     let mut names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
-    assert_eq!(told, names);
+    assert_eq!(reported, names);
 }
 
 #[test]
-fn an_address_says_how_it_is_reached() {
+fn address_requires_http_or_https() {
     for name in ["KILO_API_URL", "R2_ENDPOINT", "GASTOWN_CLOUD_URL", "CORS_ALLOWED_ORIGINS"] {
         for address in ["api.example.com", "api.example.com:443", "ftp://api.example.com", "file:///etc"] {
             assert_eq!(mistakes(&[(name, address)]), [name], "{address}");
@@ -97,7 +99,7 @@ fn an_address_says_how_it_is_reached() {
 }
 
 #[test]
-fn no_call_to_fly_outlasts_a_lease() {
+fn call_to_fly_is_shorter_than_a_lease() {
     let config = Config::read(&source(&[])).unwrap();
     assert_eq!(config.fly.timeouts, Timeouts::default());
     for lease in [10, 12, 45, 3600] {
@@ -107,12 +109,12 @@ fn no_call_to_fly_outlasts_a_lease() {
         assert!(timeouts.connect < timeouts.call && timeouts.call < policy.timeouts.lease, "{lease}: {timeouts:?}");
         assert!(policy.timeouts.await_state < policy.timeouts.lease, "{lease}");
         for replicas in 1..=50 {
-            let told = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
-            let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
-            let config = Config::read(&source(&told)).unwrap();
-            let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
+            let settings = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
+            let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let config = Config::read(&source(&settings)).unwrap();
+            let Pacing::On(rates) = pacing(&config.fly) else { panic!("the rate limiter is on") };
             let longest = rates.longest_delay + timeouts.call;
-            assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, the wait in line included");
+            assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, including the time in the queue");
         }
     }
     for lease in ["9", "3601", "-1", "soon"] {
@@ -121,10 +123,10 @@ fn no_call_to_fly_outlasts_a_lease() {
 }
 
 #[test]
-fn replicas_divide_what_fly_counts_of_an_app_for_all_and_not_of_one_users() {
+fn replicas_share_the_limits_of_a_shared_app_only() {
     let rates = |settings: &[(&str, &str)]| {
         let Pacing::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
-            panic!("limits are kept")
+            panic!("the rate limiter is on")
         };
         format!("{rates:?}")
     };
@@ -135,8 +137,8 @@ fn replicas_divide_what_fly_counts_of_an_app_for_all_and_not_of_one_users() {
 }
 
 #[test]
-fn what_is_looked_at_when_is_the_operators_to_say() {
-    let told = [
+fn intervals_and_limits_are_configurable() {
+    let settings = [
         ("MAX_TOWNS_PER_USER", "3"),
         ("INSPECT_SECONDS", "7"),
         ("ORPHAN_SWEEP_SECONDS", "8"),
@@ -144,14 +146,14 @@ fn what_is_looked_at_when_is_the_operators_to_say() {
         ("ORPHAN_DELETE", "false"),
         ("REPLICAS", "4"),
     ];
-    let config = Config::read(&source(&told)).unwrap();
-    let (policy, usual) = (config.orchestrator.policy, Policy::production());
+    let config = Config::read(&source(&settings)).unwrap();
+    let (policy, default) = (config.orchestrator.policy, Policy::production());
     assert_eq!((policy.limits.towns_per_user, policy.drift.every), (3, Duration::from_secs(7)));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
         grace: Duration::from_secs(604_800),
         delete: false,
-        ..usual.orphans
+        ..default.orphans
     };
     assert_eq!((policy.orphans.clone(), config.fly.replicas.get()), (orphans, 4));
     for (name, value) in [
@@ -167,39 +169,39 @@ fn what_is_looked_at_when_is_the_operators_to_say() {
 }
 
 #[test]
-fn the_search_for_orphans_asks_for_no_secret_but_flys() {
+fn orphans_command_needs_no_secret_except_flys() {
     let few = ["DATABASE_URL", "FLY_API_TOKEN", "FLY_APP_NAME"];
-    let pairs = WHOLE.iter().filter(|(name, _)| few.contains(name));
+    let pairs = COMPLETE.iter().filter(|(name, _)| few.contains(name));
     let pairs: Vec<_> = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let config = OrphansConfig::read(&Source::from_pairs(pairs)).unwrap();
     assert_eq!(*config.policy, Policy::production());
     let error = OrphansConfig::read(&Source::default()).unwrap_err();
-    let told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    assert_eq!(told, few);
+    let reported: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(reported, few);
 }
 
 #[test]
-fn nothing_is_limited_to_nothing() {
+fn limits_of_zero_are_invalid() {
     for name in ["DATABASE_MAX_CONNECTIONS", "MAX_BODY_BYTES"] {
         assert_eq!(mistakes(&[(name, "0")]), [name]);
     }
 }
 
 #[test]
-fn how_to_log_is_checked_though_it_was_read_before() {
+fn log_settings_are_checked() {
     assert_eq!(mistakes(&[("LOG_FORMAT", "xml")]), ["LOG_FORMAT"]);
     assert_eq!(mistakes(&[("LOG_LEVEL", "gastown_fly=loud")]), ["LOG_LEVEL"]);
     assert!(Config::read(&source(&[("LOG_LEVEL", "warn,gastown_fly=debug")])).is_ok());
 }
 
 #[test]
-fn a_config_never_shows_a_secret() {
+fn debug_of_config_shows_no_secret() {
     let config = Config::read(&source(&[])).unwrap();
     assert!(!format!("{config:?}").contains("canary"), "{config:?}");
 }
 
 #[test]
-fn one_app_or_one_per_user_but_not_both_and_not_half() {
+fn app_settings_are_complete_and_exclusive() {
     assert_eq!(mistakes(&[("FLY_ORG_SLUG", "acme")]), ["FLY_APP_NAME"]);
     assert_eq!(mistakes(&[("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme")]), ["FLY_APP_PREFIX"]);
     let both = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
@@ -208,7 +210,7 @@ fn one_app_or_one_per_user_but_not_both_and_not_half() {
 }
 
 #[test]
-fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
+fn environment_precedes_file_and_unknown_names_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gastown.toml");
     std::fs::write(&path, "PORT = 9000\nFLY_REGIONS = \"lhr, iad\"\nR2_BUCKET = \"other\"\n").unwrap();
@@ -219,9 +221,9 @@ fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
 
     std::fs::write(&path, "PROT = 9000\nFLY_IMAGE = [\"canary\"]\nPORT = \"canary\"\n").unwrap();
     let error = Config::read(&source(&[("FLY_IMAGE", "")]).with_file(&path, &Config::NAMES).unwrap()).unwrap_err();
-    let mut told: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    told.sort_unstable();
-    assert_eq!(told, ["FLY_IMAGE", "PORT", "PROT"], "{error}");
+    let mut reported: Vec<_> = error.mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    reported.sort_unstable();
+    assert_eq!(reported, ["FLY_IMAGE", "PORT", "PROT"], "{error}");
     assert!(!error.to_string().contains("canary"), "{error}");
     std::fs::write(&path, "PORT = 1\nR2_SECRET_KEY = canary\n").unwrap();
     let error = source(&[]).with_file(&path, &Config::NAMES).err().unwrap();
@@ -229,7 +231,7 @@ fn a_file_stands_below_the_environment_and_unknown_names_are_told() {
 }
 
 #[test]
-fn every_setting_is_explained_to_operators_and_no_other() {
+fn operations_page_explains_exactly_these_settings() {
     let page = include_str!("../../../../docs/operations.md");
     let (_, section) = page.split_once("## Settings\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();

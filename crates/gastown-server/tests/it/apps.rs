@@ -1,4 +1,4 @@
-//! One app per user: made when it is needed, its private network the user's own.
+//! One app per user: created when needed, with a private network of its own.
 
 use fly_sim::{Call, Effect, Fault};
 use gastown_orchestrator::AppPlacement;
@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::stage::{ALICE, BOB, Setup, Stage, id_of};
 
 on_both! {
-    every_user_has_an_app_and_all_towns_of_hers_are_in_it,
-    an_app_whose_answer_got_lost_is_made_once,
-    an_app_that_cannot_be_asked_is_told_and_leaves_nothing,
+    every_user_has_one_app_for_all_towns,
+    app_is_created_once_after_a_lost_answer,
+    unreachable_app_is_reported_and_leaves_nothing,
 }
 
 fn app_of(user: &str) -> String {
@@ -21,8 +21,8 @@ fn per_user(setup: Setup) -> Setup {
     Setup { app_per_user: true, ..setup }
 }
 
-async fn every_user_has_an_app_and_all_towns_of_hers_are_in_it(setup: Setup) -> Stage {
-    let stage = per_user(setup).raise().await;
+async fn every_user_has_one_app_for_all_towns(setup: Setup) -> Stage {
+    let stage = per_user(setup).start().await;
     for (user, name) in [(ALICE, "mill"), (ALICE, "inn"), (BOB, "mill")] {
         let made = stage.call(user, "createTown", json!({ "townName": name })).await.unwrap();
         let row = stage.rows.town(id_of(&made)).await;
@@ -39,8 +39,8 @@ async fn every_user_has_an_app_and_all_towns_of_hers_are_in_it(setup: Setup) -> 
     stage
 }
 
-async fn an_app_whose_answer_got_lost_is_made_once(setup: Setup) -> Stage {
-    let stage = per_user(setup).raise().await;
+async fn app_is_created_once_after_a_lost_answer(setup: Setup) -> Stage {
+    let stage = per_user(setup).start().await;
     stage.sim.inject(Fault::at(Call::CreateApp, Effect::DropAnswer));
     let towns = ["mill", "inn"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
     for town in towns {
@@ -50,14 +50,14 @@ async fn an_app_whose_answer_got_lost_is_made_once(setup: Setup) -> Stage {
     stage
 }
 
-async fn an_app_that_cannot_be_asked_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = per_user(setup).raise().await;
+async fn unreachable_app_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = per_user(setup).start().await;
     stage.sim.inject(Fault::at(Call::GetApp, Effect::refusal(403, "forbidden")).always());
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
     assert_eq!((refused.code.as_str(), &refused.data["failure"]), ("BAD_GATEWAY", &json!("provider_misconfigured")));
-    // Nothing was asked for, so nothing is there, whatever Fly says or does not say.
+    // Nothing was created, so the tombstone is final, whatever Fly answers.
     assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
     assert_eq!(stage.rows.operations().await, []);
-    stage.replicas[0].log.take_only("Fly refuses our token, organization or app");
+    stage.replicas[0].log.take_only("provider rejects the token, organization or app");
     stage
 }

@@ -1,5 +1,5 @@
-//! Bad input names its field and changes nothing. The adapter's own tests have every value of every field; these show
-//! that the whole refuses them too.
+//! Bad input names its field and changes nothing. The tests of the adapter cover every value of every field. These cover
+//! the whole control plane.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ on_both! {
     all_bad_fields_are_named_at_once,
 }
 
-/// What no text field takes.
-fn never() -> Vec<Value> {
+/// Values that every text field rejects.
+fn always_bad() -> Vec<Value> {
     let texts = ["", "a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{feff}a", "--upload-pack=touch x"];
     let mut values: Vec<_> = texts.into_iter().map(Value::from).collect();
     values.extend([json!("a".repeat(10_000)), json!(5), json!(true), json!([]), json!({}), Value::Null]);
     values
 }
 
-/// What the field takes least of all.
-fn own(field: &str) -> &'static [&'static str] {
+/// Further bad values of a field.
+fn bad_values(field: &str) -> &'static [&'static str] {
     match field {
         "townName" => &["-b", "A", "a_b", "a b", "a-", "../a", "ä"],
         "townId" | "rigId" => &["-b", "nope", "0190a1b2c3d44e5f8a9b000000000001"],
@@ -50,9 +50,9 @@ fn own(field: &str) -> &'static [&'static str] {
 }
 
 async fn bad_input_names_its_field_and_changes_nothing(mut setup: Setup) -> Stage {
-    // No sweep asks the sandbox of its own accord.
+    // No sweep calls the sandbox.
     setup.policy.backoff.sweep_every = Duration::from_secs(60 * 60);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap()["rigId"].clone();
     let before = stage.rows.everything().await;
@@ -70,7 +70,7 @@ async fn bad_input_names_its_field_and_changes_nothing(mut setup: Setup) -> Stag
     let optional = ["region", "idempotencyKey", "branch"];
     for (procedure, input) in good {
         for field in input.as_object().unwrap().keys() {
-            let bad = never().into_iter().chain(own(field).iter().map(|text| json!(text)));
+            let bad = always_bad().into_iter().chain(bad_values(field).iter().map(|text| json!(text)));
             let mut inputs: Vec<_> = bad
                 .map(|bad| {
                     let mut input = input.clone();
@@ -94,12 +94,12 @@ async fn bad_input_names_its_field_and_changes_nothing(mut setup: Setup) -> Stag
         }
     }
     assert_eq!(stage.rows.everything().await, before);
-    assert_eq!(stage.sim.calls().len(), calls, "Fly or a sandbox was asked");
+    assert_eq!(stage.sim.calls().len(), calls, "Fly or a sandbox was called");
     stage
 }
 
 async fn all_bad_fields_are_named_at_once(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let input = json!({"townId": "nope", "rigName": "", "repoUrl": "file:///x", "branch": "-b", "config": "text"});
     let refused = stage.call(ALICE, "addRig", input).await.unwrap_err();
     let named: Vec<_> = refused.data["zodError"]["fieldErrors"].as_object().unwrap().keys().collect();

@@ -1,4 +1,4 @@
-//! No room, in each of Fly's ways to say so: elsewhere where there is an elsewhere, else a plain answer and nothing left.
+//! No capacity, in each of Fly's forms: the next region is tried. Without one, the create is rolled back and reported.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::stage::{ALICE, Setup, Stage, until};
 
-/// Every disguise, at each call that wears it.
-const FULL: [(Capacity, Call); 8] = [
+/// Every form of the refusal, at each call that can return it.
+const REFUSALS: [(Capacity, Call); 8] = [
     (Capacity::Region, Call::CreateVolume),
     (Capacity::Region, Call::CreateMachine),
     (Capacity::VolumeHost, Call::CreateMachine),
@@ -20,51 +20,51 @@ const FULL: [(Capacity, Call); 8] = [
 ];
 
 on_both! {
-    a_full_region_is_told_and_leaves_nothing,
-    a_full_region_is_left_for_the_next,
-    a_full_host_keeps_a_stopped_town_stopped_and_whole,
-    a_host_that_is_full_for_a_moment_only_delays_a_start,
+    full_region_is_reported_and_leaves_nothing,
+    full_region_is_replaced_by_the_next,
+    full_host_keeps_a_stopped_town_unchanged,
+    briefly_full_host_delays_a_start,
 }
 
-async fn a_full_region_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
-    for (disguise, call) in FULL {
-        stage.sim.inject(Fault::at(call, disguise.effect()).always());
+async fn full_region_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
+    for (refusal, call) in REFUSALS {
+        stage.sim.inject(Fault::at(call, refusal.effect()).always());
         let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
-        assert_eq!((refused.code.as_str(), refused.status), ("SERVICE_UNAVAILABLE", 503), "{disguise:?} {call:?}");
+        assert_eq!((refused.code.as_str(), refused.status), ("SERVICE_UNAVAILABLE", 503), "{refusal:?} {call:?}");
         assert_eq!(
             refused.message,
-            "The town could not be created: no region has room for the machine right now; try again later or name \
+            "The town could not be created: no region has capacity for the machine; try again later or choose \
              another region",
         );
         stage.idle().await;
-        assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{disguise:?} {call:?}");
+        assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{refusal:?} {call:?}");
         stage.sim.clear_faults();
     }
     let towns = stage.rows.towns().await;
-    assert_eq!(towns.len(), FULL.len());
+    assert_eq!(towns.len(), REFUSALS.len());
     assert!(towns.iter().all(|town| town.destroyed_at.is_some() && town.fly_volume_id.is_none()));
     stage
 }
 
-async fn a_full_region_is_left_for_the_next(setup: Setup) -> Stage {
-    let stage = Setup { regions: "iad,fra,lhr", ..setup }.raise().await;
-    for (at, (disguise, call)) in FULL.into_iter().enumerate() {
-        stage.sim.inject(Fault::at(call, disguise.effect()).in_region("iad").always());
+async fn full_region_is_replaced_by_the_next(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra,lhr", ..setup }.start().await;
+    for (at, (refusal, call)) in REFUSALS.into_iter().enumerate() {
+        stage.sim.inject(Fault::at(call, refusal.effect()).in_region("iad").always());
         let town = stage.running(&format!("mill-{at}")).await;
-        assert_eq!(town.fly_region.as_deref(), Some("fra"), "{disguise:?} {call:?}");
+        assert_eq!(town.fly_region.as_deref(), Some("fra"), "{refusal:?} {call:?}");
         stage.sim.clear_faults();
     }
     let regions: Vec<_> = stage.sim.volumes().into_iter().map(|volume| volume.region).collect();
-    assert_eq!(regions, vec!["fra"; FULL.len()]);
+    assert_eq!(regions, vec!["fra"; REFUSALS.len()]);
     assert!(stage.sim.machines().iter().all(|machine| machine.region == "fra"));
     stage
 }
 
-async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) -> Stage {
-    // A driver that waits reads the row anew afterwards.
+async fn full_host_keeps_a_stopped_town_unchanged(mut setup: Setup) -> Stage {
+    // An operation reads its row again after each pause.
     setup.policy.backoff.park_after = Duration::ZERO;
-    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+    let stage = Setup { regions: "iad,fra", ..setup }.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     for call in [Call::StartMachine, Call::UpdateMachine] {
@@ -75,7 +75,7 @@ async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) ->
         })
         .await;
         until("it is given up", async || {
-            stage.rows.run_out_of_patience().await;
+            stage.rows.expire_deadlines().await;
             start.is_finished()
         })
         .await;
@@ -88,8 +88,8 @@ async fn a_full_host_keeps_a_stopped_town_stopped_and_whole(mut setup: Setup) ->
     stage
 }
 
-async fn a_host_that_is_full_for_a_moment_only_delays_a_start(setup: Setup) -> Stage {
-    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+async fn briefly_full_host_delays_a_start(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra", ..setup }.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     stage.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));

@@ -1,4 +1,4 @@
-//! A small tRPC client on the real socket.
+//! A small tRPC client on a real socket.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,17 +8,18 @@ use serde_json::{Value, json};
 /// Procedures that only read.
 const QUERIES: [&str; 2] = ["getTownStatus", "listTowns"];
 
-/// An error envelope, its parts held against each other.
+/// An error envelope. Its parts were checked against each other.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) status: u16,
     pub(crate) message: String,
-    /// The whole `data`.
+    /// The member `data`.
     pub(crate) data: Value,
 }
 
-/// One for all tests, for it is dear to make. It keeps no connections: they would belong to the runtime of one test.
+/// The client of all tests, because its creation is expensive. It keeps no connections, which would belong to the runtime
+/// of one test.
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(60));
     client.build().unwrap()
@@ -28,18 +29,18 @@ pub(crate) fn http() -> &'static reqwest::Client {
     &CLIENT
 }
 
-/// One call with a bearer token; none where it is empty.
+/// Makes a call with a bearer token, or without one if it is empty.
 pub(crate) async fn call(url: &str, token: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
     let header = (!token.is_empty()).then(|| ("authorization", format!("Bearer {token}")));
     call_with(url, header, procedure, input).await
 }
 
-/// One call with the key of a sandbox.
+/// Makes a call with the key of a sandbox.
 pub(crate) async fn call_home(url: &str, key: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
     call_with(url, Some(("x-internal-api-key", key.to_owned())), procedure, input).await
 }
 
-/// One call with one header of credentials.
+/// Makes a call with this header of credentials.
 pub(crate) async fn call_with(
     url: &str,
     header: Option<(&str, String)>,

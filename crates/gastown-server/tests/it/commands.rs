@@ -13,7 +13,7 @@ fn pairs(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_schema_goes_up_and_down_and_up_again() {
+async fn schema_migrates_up_down_and_up_again() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let place = empty(engine).await;
         let settings = pairs(&[("DATABASE_URL", place.url())]);
@@ -34,7 +34,7 @@ async fn the_schema_goes_up_and_down_and_up_again() {
 }
 
 #[tokio::test]
-async fn what_a_migration_changed_is_said() {
+async fn migrate_reports_its_changes() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let place = empty(engine).await;
         let settings = pairs(&[("DATABASE_URL", place.url())]);
@@ -44,7 +44,7 @@ async fn what_a_migration_changed_is_said() {
         };
         let first = last_line(&["migrate", "up"]).await;
         assert!(first.ends_with(" migrations were applied."), "{engine:?}: {first}");
-        assert_eq!(last_line(&["migrate", "up"]).await, "Nothing was to be done.", "{engine:?}");
+        assert_eq!(last_line(&["migrate", "up"]).await, "The schema is up to date.", "{engine:?}");
         assert_eq!(last_line(&["migrate", "down", "--yes"]).await, "1 migration was undone.", "{engine:?}");
         assert_eq!(
             last_line(&["migrate", "down", "--yes", "--steps", "2"]).await,
@@ -56,7 +56,7 @@ async fn what_a_migration_changed_is_said() {
 }
 
 #[tokio::test]
-async fn no_migration_is_undone_unasked_or_while_anything_would_be_forgotten() {
+async fn migrate_down_requires_confirmation_and_an_unused_registry() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let place = empty(engine).await;
         let settings = pairs(&[("DATABASE_URL", place.url())]);
@@ -95,7 +95,7 @@ async fn no_migration_is_undone_unasked_or_while_anything_would_be_forgotten() {
 }
 
 #[tokio::test]
-async fn migrating_without_a_database_is_told() {
+async fn migrate_without_a_database_is_an_error() {
     let ended = Gastown::run(&["migrate", "up"], &[]).await;
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.err.contains("DATABASE_URL is missing"), "{}", ended.err);
@@ -106,7 +106,7 @@ async fn migrating_without_a_database_is_told() {
     }
 }
 
-/// An environment with one sealed value, and its key.
+/// Returns an environment with one sealed value, and its key.
 fn sealed(key: &SandboxKey) -> Vec<(String, String)> {
     let token = key.public_key().seal(&SecretString::from("it's $HOME")).unwrap().to_text();
     let private = key.to_secret();
@@ -114,18 +114,18 @@ fn sealed(key: &SandboxKey) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_program_gets_the_opened_values_and_not_the_key() {
+async fn unseal_passes_the_opened_values_but_not_the_key() {
     let settings = sealed(&SandboxKey::generate());
     let script = "printf '%s|%s|%s' \"$TOKEN\" \"$PLAIN\" \"${SANDBOX_PRIVATE_KEY-gone}\"";
     let ended = Gastown::run(&["unseal", "--", "sh", "-c", script], &settings).await;
     assert_eq!((ended.status.code(), ended.out.trim_end()), (Some(0), "it's $HOME|as it was|gone"));
-    // Its end is the program's.
+    // It ends with the status of the program.
     let ended = Gastown::run(&["unseal", "--", "sh", "-c", "exit 7"], &settings).await;
     assert_eq!(ended.status.code(), Some(7));
 }
 
 #[tokio::test]
-async fn a_program_without_the_two_dashes_is_told_where_they_go() {
+async fn unseal_without_the_two_dashes_explains_them() {
     let settings = sealed(&SandboxKey::generate());
     let ended = Gastown::run(&["unseal", "env"], &settings).await;
     assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""));
@@ -133,7 +133,7 @@ async fn a_program_without_the_two_dashes_is_told_where_they_go() {
 }
 
 #[tokio::test]
-async fn values_sealed_before_a_rotation_still_open() {
+async fn unseal_opens_values_from_before_a_rotation() {
     let (old, new) = (SandboxKey::generate(), SandboxKey::generate());
     let mut settings = sealed(&old);
     settings.retain(|(name, _)| name != "SANDBOX_PRIVATE_KEY");
@@ -147,7 +147,7 @@ async fn values_sealed_before_a_rotation_still_open() {
 }
 
 #[tokio::test]
-async fn without_a_program_a_shell_can_read_the_values() {
+async fn unseal_without_a_program_prints_shell_lines() {
     let settings = sealed(&SandboxKey::generate());
     let binary = env!("CARGO_BIN_EXE_gastown");
     let script = format!("eval \"$({binary} unseal)\" && printf '%s' \"$TOKEN\"");
@@ -157,7 +157,7 @@ async fn without_a_program_a_shell_can_read_the_values() {
 }
 
 #[tokio::test]
-async fn a_value_that_stays_closed_runs_nothing_and_is_named() {
+async fn unseal_names_a_value_that_cannot_be_opened_and_runs_nothing() {
     let (key, other) = (SandboxKey::generate(), SandboxKey::generate());
     let good = sealed(&key);
     let change = |name: &str, value: &str| {
@@ -179,15 +179,15 @@ async fn a_value_that_stays_closed_runs_nothing_and_is_named() {
 }
 
 #[tokio::test]
-async fn help_says_that_a_town_has_two_names_and_what_no_patience_means() {
-    // Wrapped to the width of a terminal.
+async fn help_explains_town_names_and_zero_grace() {
+    // The help is wrapped to the width of a terminal.
     let help = async |arguments: &[&str]| {
         let ended = Gastown::run(&[arguments, &["--help"]].concat(), &[]).await;
         ended.out.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     for command in ["show", "retry", "destroy"] {
         let help = help(&["town", command]).await;
-        assert!(help.contains("<TOWN>") && help.contains("or its machine's name"), "{help}");
+        assert!(help.contains("<TOWN>") && help.contains("or the name of its machine"), "{help}");
     }
     let help = help(&["orphans"]).await;
     assert!(help.contains("ORPHAN_GRACE_SECONDS") && help.contains("0 deletes at once"), "{help}");

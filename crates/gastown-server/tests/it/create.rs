@@ -1,4 +1,4 @@
-//! `createTown`: the row first, then volume and machine, then `running`.
+//! `createTown`: first the row, then volume and machine, then `running`.
 
 use fly_sim::{Call, Effect, Fault};
 use gastown_domain::SandboxId;
@@ -8,18 +8,18 @@ use crate::rows::Town;
 use crate::stage::{ALICE, APP, BOB, Setup, Stage, id_of, until};
 
 on_both! {
-    the_row_stands_before_anything_is_made,
-    a_created_town_runs_and_its_row_says_what_was_made,
-    a_name_is_taken_once_for_each_user,
-    a_wished_region_is_taken_where_it_is_offered,
-    a_slow_create_is_answered_in_time_and_goes_on,
+    row_is_written_before_any_resource_is_created,
+    created_town_runs_and_its_row_names_its_resources,
+    name_is_unique_for_each_user,
+    requested_region_is_used_if_available,
+    slow_create_is_answered_in_time_and_continues,
 }
 
-async fn the_row_stands_before_anything_is_made(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn row_is_written_before_any_resource_is_created(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    until("a volume is asked for", async || {
+    until("a volume is requested", async || {
         stage.rows.operations().await.iter().any(|operation| operation.last_error.as_deref() == Some("throttled"))
     })
     .await;
@@ -41,8 +41,8 @@ async fn the_row_stands_before_anything_is_made(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_created_town_runs_and_its_row_says_what_was_made(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn created_town_runs_and_its_row_names_its_resources(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let config = json!({"max_polecats": 3, "models": {"mayor": "large"}, "ours": {"kept": [1, null]}});
     let input = json!({"townName": "mill", "config": config});
     let made = stage.call(ALICE, "createTown", input).await.unwrap();
@@ -77,8 +77,8 @@ async fn a_created_town_runs_and_its_row_says_what_was_made(setup: Setup) -> Sta
     stage
 }
 
-async fn a_name_is_taken_once_for_each_user(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn name_is_unique_for_each_user(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let first = stage.running("mill").await;
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.status), ("CONFLICT", 409));
@@ -89,21 +89,21 @@ async fn a_name_is_taken_once_for_each_user(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_wished_region_is_taken_where_it_is_offered(setup: Setup) -> Stage {
-    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+async fn requested_region_is_used_if_available(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra", ..setup }.start().await;
     let made = stage.call(ALICE, "createTown", json!({"townName": "mill", "region": "fra"})).await.unwrap();
     assert_eq!(made["flyRegion"], "fra");
     assert_eq!(stage.sim.machines()[0].region, "fra");
     let refused = stage.call(ALICE, "createTown", json!({"townName": "inn", "region": "lhr"})).await.unwrap_err();
     assert_eq!(refused.code, "BAD_REQUEST");
-    assert_eq!(refused.data["zodError"]["fieldErrors"]["region"], json!(["is not offered"]));
+    assert_eq!(refused.data["zodError"]["fieldErrors"]["region"], json!(["is not available"]));
     assert_eq!(stage.rows.towns().await.len(), 1);
     stage
 }
 
-async fn a_slow_create_is_answered_in_time_and_goes_on(mut setup: Setup) -> Stage {
+async fn slow_create_is_answered_in_time_and_continues(mut setup: Setup) -> Stage {
     setup.policy.timeouts.caller = std::time::Duration::from_millis(50);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let made = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();
     assert_eq!(made["status"], "provisioning");

@@ -1,4 +1,4 @@
-//! `destroyTown`: synced, hidden, removed; the name is free, and a town of the same name is another town.
+//! `destroyTown`: sync, soft delete, removal. The name is free afterwards, and a town of the same name is a new town.
 
 use fly_sim::{Call, Effect, Fault};
 use gastown_secrets::EnvValue;
@@ -9,17 +9,17 @@ use crate::env::opened;
 use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
 on_both! {
-    a_destroyed_town_leaves_nothing_but_its_tombstone,
-    a_town_of_the_same_name_is_a_new_town,
-    a_stopped_town_is_destroyed_without_a_sync,
-    a_sandbox_that_cannot_sync_keeps_no_town_alive,
-    a_destroy_outlasts_a_fly_that_is_down,
-    a_volume_that_stays_bound_is_waited_for,
-    lists_that_still_show_what_is_gone_keep_no_town_alive,
+    destroyed_town_leaves_only_its_tombstone,
+    town_of_the_same_name_is_a_new_town,
+    stopped_town_is_destroyed_without_a_sync,
+    destroy_continues_after_a_failed_sync,
+    destroy_continues_after_an_outage_of_fly,
+    destroy_waits_for_an_attached_volume,
+    stale_lists_do_not_block_a_destroy,
 }
 
-async fn a_destroyed_town_leaves_nothing_but_its_tombstone(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn destroyed_town_leaves_only_its_tombstone(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();
     let answer = stage.on_town("destroyTown", town.id).await.unwrap();
@@ -43,8 +43,8 @@ async fn a_destroyed_town_leaves_nothing_but_its_tombstone(setup: Setup) -> Stag
     stage
 }
 
-async fn a_town_of_the_same_name_is_a_new_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn town_of_the_same_name_is_a_new_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let old = stage.running("mill").await;
     let old_env = opened(&stage, old.machine());
     stage.on_town("destroyTown", old.id).await.unwrap();
@@ -64,8 +64,8 @@ async fn a_town_of_the_same_name_is_a_new_town(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     let syncs = |stage: &Stage| stage.sim.calls().iter().filter(|record| record.call == Call::SandboxSync).count();
@@ -76,9 +76,9 @@ async fn a_stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_sandbox_that_cannot_sync_keeps_no_town_alive(mut setup: Setup) -> Stage {
+async fn destroy_continues_after_a_failed_sync(mut setup: Setup) -> Stage {
     setup.policy.timeouts.sync = std::time::Duration::from_millis(300);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     for (name, effect) in [
         ("answers", Effect::server_error()),
         ("hangs-up", Effect::DropRequest),
@@ -95,22 +95,22 @@ async fn a_sandbox_that_cannot_sync_keeps_no_town_alive(mut setup: Setup) -> Sta
     stage
 }
 
-async fn a_destroy_outlasts_a_fly_that_is_down(mut setup: Setup) -> Stage {
+async fn destroy_continues_after_an_outage_of_fly(mut setup: Setup) -> Stage {
     setup.policy.timeouts.caller = std::time::Duration::from_millis(400);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = id_of(&stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap());
     stage.idle().await;
     let ids = stage.rows.town(town).await;
     stage.sim.inject(Fault::at_any(Effect::refusal(503, "upstream connect error")).always());
     stage.on_town("destroyTown", town).await.unwrap();
-    until("it is tried in vain", async || {
+    until("an attempt has failed", async || {
         stage.rows.operations().await.iter().any(|op| op.last_error.as_deref() == Some("provider_unavailable"))
     })
     .await;
-    // The handle to what is paid for is kept, and so is the work.
+    // The ids of the paid resources and the operation are kept.
     let row = stage.rows.town(town).await;
     assert_eq!((row.fly_machine_id, row.fly_volume_id), (ids.fly_machine_id, ids.fly_volume_id));
-    until("the town is hidden", async || stage.rows.town(town).await.destroyed_at.is_some()).await;
+    until("the town is soft-deleted", async || stage.rows.town(town).await.destroyed_at.is_some()).await;
     assert_eq!(stage.on_town("getTownStatus", town).await.unwrap_err().code, "NOT_FOUND");
     assert_eq!(stage.sim.machines().len(), 1);
 
@@ -120,9 +120,9 @@ async fn a_destroy_outlasts_a_fly_that_is_down(mut setup: Setup) -> Stage {
     stage
 }
 
-async fn a_volume_that_stays_bound_is_waited_for(mut setup: Setup) -> Stage {
+async fn destroy_waits_for_an_attached_volume(mut setup: Setup) -> Stage {
     setup.sim.timing.volume_release = std::time::Duration::from_millis(1500);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let answer = stage.on_town("destroyTown", town.id).await.unwrap();
     assert_eq!(answer["status"], "destroyed");
@@ -132,8 +132,8 @@ async fn a_volume_that_stays_bound_is_waited_for(mut setup: Setup) -> Stage {
     stage
 }
 
-async fn lists_that_still_show_what_is_gone_keep_no_town_alive(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn stale_lists_do_not_block_a_destroy(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for call in [Call::ListMachines, Call::ListVolumes] {
         stage.sim.inject(Fault::at(call, Effect::ListsDeleted).times(6));

@@ -1,4 +1,4 @@
-//! `gastown dev`: one command, and a client can begin.
+//! `gastown dev`: one command, and a client can start.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::process::Gastown;
 use crate::replica::SHUTDOWN;
 use crate::stage::{Engine, database, id_of};
 
-/// Its temporary folder is ours, so that what it leaves can be seen.
+/// Returns settings with a temporary folder of the test, so that left-over files can be detected.
 fn settings(folder: &tempfile::TempDir) -> Vec<(String, String)> {
     vec![("TMPDIR".to_owned(), folder.path().to_str().unwrap().to_owned())]
 }
@@ -37,32 +37,32 @@ async fn lives(announced: &Value) {
 }
 
 #[tokio::test]
-async fn the_first_line_is_all_that_a_client_needs() {
+async fn first_line_is_enough_for_a_client() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Gastown::spawn(&ARGUMENTS, &settings(&folder));
     let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
     let users: Vec<_> = announced["users"].as_object().unwrap().keys().collect();
     assert_eq!(users, ["alice", "bob"]);
     lives(&announced).await;
-    let asked = Instant::now();
+    let signalled = Instant::now();
     process.signal(Signal::SIGTERM);
     let ended = process.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
-    assert!(asked.elapsed() < SHUTDOWN, "took {:?}", asked.elapsed());
+    assert!(signalled.elapsed() < SHUTDOWN, "took {:?}", signalled.elapsed());
     assert_eq!(ended.out.lines().count(), 1, "{}", ended.out);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]
-async fn it_works_on_postgres_when_told_to() {
+async fn dev_runs_on_a_given_postgres() {
     let (folder, place) = (tempfile::tempdir().unwrap(), database(Engine::Postgres).await);
     let mut settings = settings(&folder);
     settings.push(("DATABASE_URL".to_owned(), place.url().to_owned()));
     let mut process = Gastown::spawn(&ARGUMENTS, &settings);
     let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
     lives(&announced).await;
-    // It may hold a password.
+    // It may contain a password.
     assert_eq!(announced["databaseUrl"], Value::Null);
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.status.code(), Some(0));
@@ -71,7 +71,7 @@ async fn it_works_on_postgres_when_told_to() {
 }
 
 #[tokio::test]
-async fn an_interrupt_with_a_town_alive_leaves_nothing_behind() {
+async fn interrupt_with_a_running_town_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Gastown::spawn(&ARGUMENTS, &settings(&folder));
     let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
@@ -85,13 +85,13 @@ async fn an_interrupt_with_a_town_alive_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn people_are_shown_a_line_that_works() {
+async fn printed_curl_line_works() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Gastown::spawn(&["dev", "--timing", "fast"], &settings(&folder));
     process.first_line().await;
-    crate::stage::until("it has said everything", async || process.out().contains(" gastown operations\n")).await;
+    crate::stage::until("it has printed everything", async || process.out().contains(" gastown operations\n")).await;
     let out = process.out();
-    assert!(out.contains("@trpc/client") && out.contains("dev's token:"), "{out}");
+    assert!(out.contains("@trpc/client") && out.contains("Token of dev:"), "{out}");
     let curl: String = out.split_once("curl -s ").unwrap().1.split("\n\n").next().unwrap().replace("\\\n", " ");
     let url = curl.split_whitespace().next().unwrap();
     assert!(url.ends_with("/trpc/gastown.createTown"), "{curl}");

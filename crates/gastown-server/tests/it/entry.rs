@@ -1,4 +1,4 @@
-//! Whoever is not known gets in nowhere. Walks the list of procedures, so that a new one is included.
+//! Unauthenticated callers are rejected everywhere. The tests iterate over the list of procedures, which includes new ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::rows::Town;
 use crate::stage::{ALICE, Setup, Stage, minter, pepper, token_keys};
 
 on_both! {
-    no_bad_token_opens_anything,
-    no_wrong_key_speaks_for_a_sandbox,
+    bad_tokens_are_rejected_everywhere,
+    wrong_keys_are_rejected_for_sandboxes,
 }
 
 const HOME: [&str; 2] = ["heartbeat", "refreshToken"];
 
-/// Every procedure, without its prefix.
+/// Returns every procedure, without its prefix.
 fn all_procedures() -> Vec<&'static str> {
     let parts = HttpParts {
         towns: Arc::new(MockTowns::new()),
@@ -51,12 +51,12 @@ fn all_procedures() -> Vec<&'static str> {
     procedures(&parts).procedures().map(|(name, _)| name.strip_prefix("gastown.").unwrap()).collect()
 }
 
-/// Those that users call.
+/// Returns the procedures of users.
 pub(crate) fn user_procedures() -> impl Iterator<Item = &'static str> {
     all_procedures().into_iter().filter(|name| !HOME.contains(name))
 }
 
-/// A clock that stands somewhere else.
+/// A clock at another time.
 struct Standing(DateTime<Utc>);
 
 impl Clock for Standing {
@@ -69,20 +69,20 @@ fn text(token: &SecretString) -> String {
     token.expose_secret().to_owned()
 }
 
-/// The same header fields and claims as a good token has, with another header, and this signature.
+/// Returns a token with the claims of a valid one, another header and another signature.
 fn forged(good: &str, header: &Value, signature: &str) -> String {
     let claims = good.split('.').nth(1).unwrap();
     format!("{}.{claims}.{signature}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 
-/// Headers that must open nothing, and what is wrong with each.
+/// Returns headers that must be rejected, each with its fault.
 fn bad_headers(stage: &Stage, town: &Town) -> Vec<(&'static str, Option<(&'static str, String)>)> {
     let alice = ALICE.parse().unwrap();
     let good = stage.token(ALICE);
     let hour = TimeDelta::hours(1);
     let past = Standing("2020-01-01T00:00:00Z".parse().unwrap());
     let past = TokenMinter::new(token_keys(), Arc::new(past));
-    let other_keys = TokenKeys::new(&"the secret of somebody else".into()).unwrap();
+    let other_keys = TokenKeys::new(&"the secret of another host".into()).unwrap();
     let other_key = TokenMinter::new(other_keys, Arc::new(gastown_server::SystemClock));
     let grant = GatewayGrant {
         user: ALICE.parse().unwrap(),
@@ -117,10 +117,10 @@ fn bad_headers(stage: &Stage, town: &Town) -> Vec<(&'static str, Option<(&'stati
     headers
 }
 
-async fn no_bad_token_opens_anything(mut setup: Setup) -> Stage {
-    // No sweep asks the sandbox of its own accord.
+async fn bad_tokens_are_rejected_everywhere(mut setup: Setup) -> Stage {
+    // No sweep calls the sandbox.
     setup.policy.backoff.sweep_every = Duration::from_secs(60 * 60);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();
     let before = stage.rows.everything().await;
@@ -129,24 +129,24 @@ async fn no_bad_token_opens_anything(mut setup: Setup) -> Stage {
         "townId": town.id, "townName": "inn", "rigId": rig["rigId"], "rigName": "other",
         "repoUrl": "https://github.com/acme/other",
     });
-    let (mut asked, url) = (0, stage.url());
+    let (mut checked, url) = (0, stage.url());
     for (what, header) in bad_headers(&stage, &town) {
         for procedure in user_procedures() {
             let answer = call_with(url, header.clone(), procedure, input.clone()).await;
             let refused = answer.expect_err(&format!("{procedure} with {what}"));
             let got = (refused.code.as_str(), refused.status, refused.message.as_str());
             assert_eq!(got, ("UNAUTHORIZED", 401, "Missing or invalid bearer token"), "{procedure} with {what}");
-            asked += 1;
+            checked += 1;
         }
     }
-    assert!(asked >= 8 * 16, "{asked}");
+    assert!(checked >= 8 * 16, "{checked}");
     assert_eq!(stage.rows.everything().await, before);
-    assert_eq!(stage.sim.calls().len(), calls, "Fly or a sandbox was asked");
+    assert_eq!(stage.sim.calls().len(), calls, "Fly or a sandbox was called");
     stage
 }
 
-async fn no_wrong_key_speaks_for_a_sandbox(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn wrong_keys_are_rejected_for_sandboxes(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let (mill, inn) = (stage.running("mill").await, stage.running("inn").await);
     let before = stage.rows.everything().await;
     let others = secret(&stage, inn.machine(), "INTERNAL_API_KEY");
@@ -161,7 +161,7 @@ async fn no_wrong_key_speaks_for_a_sandbox(setup: Setup) -> Stage {
             let refused = call_with(stage.url(), header, procedure, input.clone()).await.unwrap_err();
             assert_eq!(refused.message, "Missing or invalid internal API key", "{procedure}");
         }
-        // A town that never was is told in the same words.
+        // A town that does not exist gets the same answer.
         let nowhere = json!({ "townId": "0190a1b2-c3d4-4e5f-8a9b-000000000001" });
         let refused = call_home(stage.url(), &others, procedure, nowhere).await.unwrap_err();
         assert_eq!(refused.message, "Missing or invalid internal API key", "{procedure}");

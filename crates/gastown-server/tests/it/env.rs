@@ -1,4 +1,4 @@
-//! What stands in a machine's configuration on Fly: the variables, the secret ones sealed, none readable.
+//! The environment of a machine at Fly: its variables, with sealed secrets.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 use crate::stage::{ALICE, R2_ACCESS_KEY, R2_SECRET_KEY, Setup, Stage, pepper, token_keys};
 
 on_both! {
-    the_machine_holds_its_variables_and_the_secret_ones_are_sealed,
-    nothing_that_fly_shows_holds_a_secret,
-    the_sandbox_has_a_token_that_the_gateway_takes,
-    a_started_town_has_a_fresh_token,
-    another_town_has_another_key,
+    machine_has_its_variables_and_secrets_are_sealed,
+    answers_of_fly_contain_no_secret,
+    token_of_the_sandbox_is_accepted_by_the_gateway,
+    started_town_has_a_new_token,
+    towns_have_different_keys,
 }
 
-/// The environment of a machine, as its sandbox opens it.
+/// Returns the environment of a machine, opened as its sandbox does.
 pub(crate) fn opened(stage: &Stage, machine: &str) -> BTreeMap<String, EnvValue> {
     let machine = stage.sim.all_machines().into_iter().find(|found| found.id == machine).unwrap();
     let key = SandboxKey::parse(&stage.sandbox_key.to_secret()).unwrap();
     open_env(&[key], machine.env).unwrap().into_iter().collect()
 }
 
-/// One secret variable of it.
+/// Returns one secret variable of it.
 pub(crate) fn secret(stage: &Stage, machine: &str, name: &str) -> String {
     match &opened(stage, machine)[name] {
         EnvValue::Opened(secret) => secret.expose_secret().to_owned(),
@@ -39,8 +39,8 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-async fn the_machine_holds_its_variables_and_the_secret_ones_are_sealed(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn machine_has_its_variables_and_secrets_are_sealed(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let machine = stage.fly_get(&format!("machines/{}", town.machine())).await;
     let env = machine["config"]["env"].as_object().unwrap();
@@ -56,13 +56,13 @@ async fn the_machine_holds_its_variables_and_the_secret_ones_are_sealed(setup: S
     assert_eq!(json!(plain), want);
     assert_eq!(secret(&stage, town.machine(), "R2_ACCESS_KEY"), R2_ACCESS_KEY);
     assert_eq!(secret(&stage, town.machine(), "R2_SECRET_KEY"), R2_SECRET_KEY);
-    // It could open them, else it would not serve.
+    // The sandbox has opened them, or it would not serve.
     assert!(stage.sim.machines()[0].serving);
     stage
 }
 
-async fn nothing_that_fly_shows_holds_a_secret(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn answers_of_fly_contain_no_secret(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     stage.on_town("startTown", town.id).await.unwrap();
@@ -85,8 +85,8 @@ async fn nothing_that_fly_shows_holds_a_secret(setup: Setup) -> Stage {
     stage
 }
 
-async fn the_sandbox_has_a_token_that_the_gateway_takes(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn token_of_the_sandbox_is_accepted_by_the_gateway(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let token = secret(&stage, town.machine(), "KILO_JWT");
     let grant = TokenVerifier::new(token_keys(), std::sync::Arc::new(SystemClock)).verify_gateway(&token).unwrap();
@@ -101,12 +101,12 @@ async fn the_sandbox_has_a_token_that_the_gateway_takes(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_started_town_has_a_fresh_token(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn started_town_has_a_new_token(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     let old = secret(&stage, town.machine(), "KILO_JWT");
-    // A rotated pepper makes every older token stale.
+    // A rotated pepper invalidates every older token.
     stage.rows.execute("UPDATE kilocode_users SET api_token_pepper = 'rotated' WHERE id = 'alice'").await;
     let token = crate::stage::minter()
         .mint_user_token(&ALICE.parse().unwrap(), Some(&"rotated".into()), chrono::TimeDelta::hours(1))
@@ -119,12 +119,12 @@ async fn a_started_town_has_a_fresh_token(setup: Setup) -> Stage {
     stage
 }
 
-async fn another_town_has_another_key(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn towns_have_different_keys(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let (mill, inn) = (stage.running("mill").await, stage.running("inn").await);
     let key_of = |town: &crate::rows::Town| secret(&stage, town.machine(), "INTERNAL_API_KEY");
     assert_ne!(key_of(&mill), key_of(&inn));
-    // One sandbox cannot speak for another.
+    // A sandbox cannot call for another town.
     let url = stage.url();
     let input = json!({ "townId": inn.id });
     let refused = crate::client::call_home(url, &key_of(&mill), "refreshToken", input.clone()).await.unwrap_err();

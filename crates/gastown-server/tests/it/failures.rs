@@ -1,4 +1,4 @@
-//! A create that cannot succeed: the caller is told why, the row is a tombstone, and nothing is left on Fly.
+//! Creates that cannot succeed: the answer has the reason, the row is a tombstone, and nothing is left at Fly.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use serde_json::json;
 use crate::stage::{ALICE, Setup, Stage};
 
 on_both! {
-    a_refused_volume_is_told_and_leaves_nothing,
-    a_refused_machine_is_told_and_leaves_nothing,
-    a_machine_that_never_starts_is_told_and_leaves_nothing,
-    a_machine_that_dies_at_once_is_told_and_leaves_nothing,
-    a_sandbox_that_cannot_open_its_secrets_never_runs,
-    a_fly_that_is_down_is_told_and_leaves_nothing,
-    a_roll_back_outlasts_a_fly_that_refuses_to_delete,
-    throttled_calls_cost_time_and_nothing_else,
-    within_flys_limits_towns_come_up,
-    a_failed_name_is_free_again,
+    refused_volume_is_reported_and_leaves_nothing,
+    refused_machine_is_reported_and_leaves_nothing,
+    machine_that_never_starts_is_reported_and_leaves_nothing,
+    machine_that_dies_at_once_is_reported_and_leaves_nothing,
+    sandbox_with_the_wrong_key_never_runs,
+    outage_of_fly_is_reported_and_leaves_nothing,
+    roll_back_continues_after_refused_deletions,
+    throttled_calls_only_delay,
+    towns_start_within_flys_limits,
+    name_of_a_failed_town_is_free,
 }
 
-/// Creates `mill`, which must fail so, and checks what is left.
+/// Creates `mill`, which must fail like this, and checks that nothing is left.
 async fn fails(stage: &Stage, code: &str, failure: &str, text: &str) {
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
     assert_eq!((refused.code.as_str(), &refused.data["failure"]), (code, &json!(failure)), "{refused:?}");
@@ -35,8 +35,8 @@ async fn fails(stage: &Stage, code: &str, failure: &str, text: &str) {
     assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
 }
 
-async fn a_refused_volume_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn refused_volume_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let no = Effect::refusal(422, "canary: invalid volume");
     stage.sim.inject(Fault::at(Call::CreateVolume, no).always());
     fails(&stage, "BAD_GATEWAY", "volume_refused", "the provider refused to create the volume").await;
@@ -44,8 +44,8 @@ async fn a_refused_volume_is_told_and_leaves_nothing(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_refused_machine_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn refused_machine_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let no = Effect::refusal(422, "canary: invalid machine");
     stage.sim.inject(Fault::at(Call::CreateMachine, no).always());
     fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
@@ -53,17 +53,17 @@ async fn a_refused_machine_is_told_and_leaves_nothing(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_machine_that_never_starts_is_told_and_leaves_nothing(mut setup: Setup) -> Stage {
+async fn machine_that_never_starts_is_reported_and_leaves_nothing(mut setup: Setup) -> Stage {
     setup.policy.timeouts.create = Duration::from_secs(3);
     setup.policy.timeouts.await_state = Duration::from_millis(100);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::never_starts()));
     fails(&stage, "GATEWAY_TIMEOUT", "machine_never_started", "the machine did not start in time").await;
     stage
 }
 
-async fn a_machine_that_dies_at_once_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn machine_that_dies_at_once_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for death in [Death::Destroyed, Death::LaunchFailed] {
         stage.sim.inject(Fault::at(Call::CreateMachine, Effect::KillMachine { death }));
         fails(&stage, "BAD_GATEWAY", "machine_failed", "the machine started and failed").await;
@@ -71,11 +71,11 @@ async fn a_machine_that_dies_at_once_is_told_and_leaves_nothing(setup: Setup) ->
     stage
 }
 
-async fn a_sandbox_that_cannot_open_its_secrets_never_runs(mut setup: Setup) -> Stage {
+async fn sandbox_with_the_wrong_key_never_runs(mut setup: Setup) -> Stage {
     setup.policy.timeouts.create = Duration::from_secs(3);
     setup.policy.timeouts.await_state = Duration::from_millis(100);
     setup.seal_for = Some(SandboxKey::generate());
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap_err();
     assert!(["BAD_GATEWAY", "GATEWAY_TIMEOUT"].contains(&refused.code.as_str()), "{refused:?}");
     assert!(stage.sim.all_machines().iter().all(|machine| !machine.serving));
@@ -85,29 +85,23 @@ async fn a_sandbox_that_cannot_open_its_secrets_never_runs(mut setup: Setup) -> 
     stage
 }
 
-async fn a_fly_that_is_down_is_told_and_leaves_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn outage_of_fly_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::server_error()).always());
-    fails(
-        &stage,
-        "SERVICE_UNAVAILABLE",
-        "provider_unavailable",
-        "the provider does not answer right now; try again later",
-    )
-    .await;
+    fails(&stage, "SERVICE_UNAVAILABLE", "provider_unavailable", "the provider is unavailable; try again later").await;
     stage
 }
 
-async fn a_roll_back_outlasts_a_fly_that_refuses_to_delete(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn roll_back_continues_after_refused_deletions(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
     stage.sim.inject(Fault::at(Call::DeleteVolume, Effect::server_error()).times(4));
     fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
     stage
 }
 
-async fn throttled_calls_cost_time_and_nothing_else(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn throttled_calls_only_delay(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for call in [Call::CreateVolume, Call::CreateMachine, Call::GetMachine, Call::Wait, Call::ListMachines] {
         stage.sim.inject(Fault::at(call, Effect::throttled()).times(8));
     }
@@ -116,23 +110,23 @@ async fn throttled_calls_cost_time_and_nothing_else(setup: Setup) -> Stage {
     stage
 }
 
-async fn within_flys_limits_towns_come_up(mut setup: Setup) -> Stage {
+async fn towns_start_within_flys_limits(mut setup: Setup) -> Stage {
     setup.sim.rates = RateLimits::Fly;
     setup.pacing = Pacing::On(Rates::default());
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let creates = ["a", "b"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
     for create in creates {
         assert_eq!(create.await.unwrap().unwrap()["status"], "running");
     }
-    // The client keeps the pace itself: what is still refused came a moment too early.
+    // The rate limiter of the client spaces the calls. A rare refusal is due to clock skew.
     let calls = stage.sim.calls();
     let limited = calls.iter().filter(|record| record.status == Some(429)).count();
     assert!(limited * 5 <= calls.len(), "{limited} of {} calls", calls.len());
     stage
 }
 
-async fn a_failed_name_is_free_again(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn name_of_a_failed_town_is_free(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(422, "invalid volume")));
     fails(&stage, "BAD_GATEWAY", "volume_refused", "the provider refused to create the volume").await;
     stage.running("mill").await;

@@ -1,10 +1,10 @@
-//! What was counted, for whoever reads the log of a run in which nothing failed.
+//! Figures of successful tests, for the log of a run.
 
 use std::io::Write as _;
 use std::path::Path;
 
-/// Says it past the capture of the test harness, and where `cargo xtask test` collects figures.
-pub(crate) fn say(line: &str) {
+/// Prints a figure past the capture of the test harness, and writes it where `cargo xtask test` collects figures.
+pub(crate) fn report(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
     if let Some(folder) = std::env::var_os("TEST_FIGURES") {

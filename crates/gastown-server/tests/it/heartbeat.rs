@@ -1,4 +1,4 @@
-//! Sandboxes call home: heartbeats, and fresh tokens.
+//! The calls of sandboxes: heartbeats and new tokens.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use crate::env::secret;
 use crate::stage::{Setup, Stage, token_keys, until};
 
 on_both! {
-    a_running_sandbox_is_heard,
-    a_sandbox_gets_a_fresh_token_for_its_town,
-    a_key_ends_with_its_town,
+    heartbeats_of_a_running_sandbox_are_recorded,
+    sandbox_gets_a_new_token_for_its_town,
+    key_of_a_destroyed_town_is_rejected,
 }
 
-async fn a_running_sandbox_is_heard(mut setup: Setup) -> Stage {
+async fn heartbeats_of_a_running_sandbox_are_recorded(mut setup: Setup) -> Stage {
     setup.sim.heartbeat = Some(Duration::from_millis(20));
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
-    until("it is heard", async || stage.rows.town(town.id).await.last_heartbeat_at.is_some()).await;
+    until("a heartbeat is recorded", async || stage.rows.town(town.id).await.last_heartbeat_at.is_some()).await;
     let first = stage.on_town("getTownStatus", town.id).await.unwrap()["lastHeartbeatAt"].clone();
     assert!(first.is_string(), "{first}");
-    until("it is heard again", async || {
+    until("another heartbeat is recorded", async || {
         stage.on_town("getTownStatus", town.id).await.unwrap()["lastHeartbeatAt"].as_str() > first.as_str()
     })
     .await;
     stage
 }
 
-async fn a_sandbox_gets_a_fresh_token_for_its_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn sandbox_gets_a_new_token_for_its_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let key = secret(&stage, town.machine(), "INTERNAL_API_KEY");
     let fresh = client::call_home(stage.url(), &key, "refreshToken", json!({ "townId": town.id })).await.unwrap();
@@ -41,8 +41,8 @@ async fn a_sandbox_gets_a_fresh_token_for_its_town(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_key_ends_with_its_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn key_of_a_destroyed_town_is_rejected(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let key = secret(&stage, town.machine(), "INTERNAL_API_KEY");
     let input = json!({ "townId": town.id });

@@ -1,4 +1,4 @@
-//! What happens behind our back: noticed, told to the row and to its owner, and put right by what she does next.
+//! External changes: detected, recorded, reported to the owner, and repaired by the owner's next start or stop.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use crate::rows::Town;
 use crate::stage::{DATA, Setup, Stage, until};
 
 on_both! {
-    a_machine_that_was_stopped_is_told,
-    a_machine_that_was_started_is_told,
-    a_machine_that_is_gone_is_told_and_made_anew_on_its_volume,
-    a_volume_that_was_moved_is_followed,
-    a_lost_volume_is_told_and_never_replaced,
-    what_cannot_be_seen_clearly_changes_nothing,
-    many_that_are_gone_at_once_are_believed_by_nobody,
-    replicas_share_the_looks,
+    externally_stopped_machine_is_reported,
+    externally_started_machine_is_reported,
+    missing_machine_is_reported_and_recreated_on_its_volume,
+    moved_volume_is_reported_and_adopted,
+    lost_volume_is_reported_and_never_replaced,
+    unclear_observations_change_nothing,
+    many_absences_at_once_raise_an_alarm_and_change_nothing,
+    replicas_share_drift_detection,
 }
 
-/// Settled towns are looked at again and again.
+/// Returns a setup with frequent drift detection.
 fn watched(mut setup: Setup) -> Setup {
     setup.policy.drift.every = Duration::from_millis(60);
     setup
 }
 
-/// What the owner is told of a town's drift.
+/// Returns the drift that the owner sees.
 async fn drift(stage: &Stage, town: &Town) -> Value {
     stage.on_town("getTownStatus", town.id).await.unwrap()["health"]["drift"]["code"].clone()
 }
 
-async fn is_told(stage: &Stage, town: &Town, code: &str) {
+async fn is_reported(stage: &Stage, town: &Town, code: &str) {
     until(code, async || drift(stage, town).await == code).await;
 }
 
-/// Waits until the town was looked at so often.
-async fn looked_at(stage: &Stage, town: &Town, times: usize) {
+/// Waits until the town was observed this many times.
+async fn observed(stage: &Stage, town: &Town, times: usize) {
     let mut last = Value::Null;
     for _ in 0..times {
-        until("it is looked at", async || {
+        until("it is observed", async || {
             let status = stage.on_town("getTownStatus", town.id).await.unwrap();
             let checked = status["health"]["checkedAt"].clone();
             let is_news = checked != last && !checked.is_null();
@@ -50,43 +50,43 @@ async fn looked_at(stage: &Stage, town: &Town, times: usize) {
     }
 }
 
-async fn a_machine_that_was_stopped_is_told(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn externally_stopped_machine_is_reported(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     assert!(stage.sim.kill_machine(town.machine(), Death::Stopped));
-    is_told(&stage, &town, "machine_stopped").await;
+    is_reported(&stage, &town, "machine_stopped").await;
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     assert_eq!((&status["status"], &status["health"]["degraded"]), (&json!("stopped"), &json!(false)));
     let message = status["health"]["drift"]["message"].as_str().unwrap();
     assert!(message.contains("start the town"), "{message}");
-    // Nobody fights whoever stopped it.
+    // It is not started again automatically.
     assert_eq!(stage.sim.machines()[0].state, State::Stopped);
     assert_eq!(stage.on_town("startTown", town.id).await.unwrap()["status"], "running");
     assert_eq!(drift(&stage, &town).await, Value::Null);
     let events = stage.rows.events().await;
-    let told: Vec<_> = events.iter().filter(|event| event.action == "drift").collect();
-    assert_eq!((told.len(), told[0].outcome.as_str()), (1, "machine_stopped"));
+    let recorded: Vec<_> = events.iter().filter(|event| event.action == "drift").collect();
+    assert_eq!((recorded.len(), recorded[0].outcome.as_str()), (1, "machine_stopped"));
     stage
 }
 
-async fn a_machine_that_was_started_is_told(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn externally_started_machine_is_reported(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     stage.at_fly(Method::POST, &format!("machines/{}/start", town.machine()), json!({})).await;
-    is_told(&stage, &town, "machine_started").await;
+    is_reported(&stage, &town, "machine_started").await;
     assert_eq!(stage.rows.town(town.id).await.status, "running");
     stage
 }
 
-async fn a_machine_that_is_gone_is_told_and_made_anew_on_its_volume(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn missing_machine_is_reported_and_recreated_on_its_volume(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
     for death in [Death::Destroyed, Death::Forgotten] {
         let before = stage.rows.town(town.id).await;
         assert!(stage.sim.kill_machine(before.machine(), death));
-        is_told(&stage, &town, "machine_missing").await;
+        is_reported(&stage, &town, "machine_missing").await;
         let row = stage.rows.town(town.id).await;
         assert_eq!((row.status.as_str(), &row.fly_machine_id), ("stopped", &None), "{death:?}");
         assert_eq!(row.volume(), town.volume());
@@ -99,12 +99,12 @@ async fn a_machine_that_is_gone_is_told_and_made_anew_on_its_volume(setup: Setup
     stage
 }
 
-async fn a_volume_that_was_moved_is_followed(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn moved_volume_is_reported_and_adopted(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
     let moved = stage.sim.migrate_volume(town.volume()).unwrap();
-    until("the row follows", async || stage.rows.town(town.id).await.volume() == moved).await;
+    until("the row has the new id", async || stage.rows.town(town.id).await.volume() == moved).await;
     let row = stage.rows.town(town.id).await;
     assert_eq!((row.status.as_str(), row.machine()), ("running", town.machine()));
     stage.on_town("stopTown", town.id).await.unwrap();
@@ -113,11 +113,11 @@ async fn a_volume_that_was_moved_is_followed(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_lost_volume_is_told_and_never_replaced(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn lost_volume_is_reported_and_never_replaced(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     assert!(stage.sim.lose_volume(town.volume()));
-    is_told(&stage, &town, "volume_lost").await;
+    is_reported(&stage, &town, "volume_lost").await;
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     assert_eq!((&status["health"]["degraded"], &status["status"]), (&json!(true), &json!("stopped")));
     assert_eq!(status["flyVolumeId"], town.volume());
@@ -125,21 +125,21 @@ async fn a_lost_volume_is_told_and_never_replaced(setup: Setup) -> Stage {
     assert_eq!((refused.code.as_str(), &refused.data["failure"]), ("BAD_GATEWAY", &json!("volume_lost")));
     stage.idle().await;
     assert_eq!(stage.sim.volumes(), []);
-    looked_at(&stage, &town, 4).await;
+    observed(&stage, &town, 4).await;
     assert_eq!(drift(&stage, &town).await, "volume_lost");
-    // Somebody has to act, and is told once.
+    // An operator must act, so an error is logged once.
     let errors = stage.replicas[0].log.take_errors();
-    assert_eq!(errors.iter().filter(|line| line.contains("a town's volume is lost")).count(), 1, "{errors:?}");
+    assert_eq!(errors.iter().filter(|line| line.contains("volume lost")).count(), 1, "{errors:?}");
     stage.on_town("destroyTown", town.id).await.unwrap();
     stage
 }
 
-async fn what_cannot_be_seen_clearly_changes_nothing(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn unclear_observations_change_nothing(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     let row = stage.rows.town(town.id).await;
     let unchanged = async |what: &str| {
-        looked_at(&stage, &town, 5).await;
+        observed(&stage, &town, 5).await;
         let now = stage.rows.town(town.id).await;
         assert_eq!((&now.status, &now.fly_machine_id), (&row.status, &row.fly_machine_id), "{what}");
         assert_eq!(now.fly_volume_id, row.fly_volume_id, "{what}");
@@ -151,9 +151,9 @@ async fn what_cannot_be_seen_clearly_changes_nothing(setup: Setup) -> Stage {
         unchanged(text).await;
         stage.sim.clear_faults();
     }
-    // Of the first two somebody is told, for no town can help it.
-    stage.replicas[0].log.take_only("Fly refuses our token, organization or app");
-    // Not there by its id, while its name is in the list.
+    // The first two are errors of the configuration, so they are logged.
+    stage.replicas[0].log.take_only("provider rejects the token, organization or app");
+    // Absent by its id, but its name is in the list.
     stage.sim.inject(Fault::at(Call::GetMachine, Effect::refusal(404, "machine not found")).always());
     stage.sim.inject(Fault::at(Call::ListMachines, Effect::server_error()).always());
     unchanged("a list that fails").await;
@@ -161,12 +161,12 @@ async fn what_cannot_be_seen_clearly_changes_nothing(setup: Setup) -> Stage {
     assert!(stage.sim.set_host_down(town.machine(), true));
     unchanged("a host that is down").await;
     stage.sim.set_host_down(town.machine(), false);
-    until("it serves again", async || stage.sim.machines()[0].serving).await;
+    until("the machine serves again", async || stage.sim.machines()[0].serving).await;
     stage
 }
 
-async fn many_that_are_gone_at_once_are_believed_by_nobody(setup: Setup) -> Stage {
-    let stage = watched(setup).raise().await;
+async fn many_absences_at_once_raise_an_alarm_and_change_nothing(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let mut towns = Vec::new();
     for at in 0..6 {
         towns.push(stage.running(&format!("mill-{at}")).await);
@@ -179,14 +179,14 @@ async fn many_that_are_gone_at_once_are_believed_by_nobody(setup: Setup) -> Stag
         let inspection = passes.as_array().unwrap().iter().find(|pass| pass["pass"] == "inspection");
         inspection.map_or(Value::Null, |pass| pass["alarm"].clone())
     };
-    until("somebody is alarmed", async || alarm(&passes().await) == "many_absent").await;
+    until("the alarm is raised", async || alarm(&passes().await) == "many_absent").await;
     let shown = stage.gastown(&["operations"]).await.out;
-    assert!(shown.contains("many_absent") && shown.contains("is it the right app"), "{shown}");
+    assert!(shown.contains("many_absent") && shown.contains("check the app"), "{shown}");
     for town in &towns {
-        looked_at(&stage, town, 4).await;
+        observed(&stage, town, 4).await;
         assert_eq!(stage.rows.town(town.id).await.fly_machine_id, town.fly_machine_id);
     }
-    assert!(stage.replicas[0].log.take_errors().iter().all(|line| line.contains("none of it is believed")));
+    assert!(stage.replicas[0].log.take_errors().iter().all(|line| line.contains("nothing recorded")));
     for town in &towns {
         stage.on_town("destroyTown", town.id).await.unwrap();
     }
@@ -195,15 +195,15 @@ async fn many_that_are_gone_at_once_are_believed_by_nobody(setup: Setup) -> Stag
     stage
 }
 
-async fn replicas_share_the_looks(setup: Setup) -> Stage {
-    let mut stage = watched(setup).raise().await;
+async fn replicas_share_drift_detection(setup: Setup) -> Stage {
+    let mut stage = watched(setup).start().await;
     stage.add_replica().await;
     let towns = [stage.running("mill").await, stage.running("inn").await];
     assert!(stage.sim.kill_machine(towns[0].machine(), Death::Stopped));
-    is_told(&stage, &towns[0], "machine_stopped").await;
-    looked_at(&stage, &towns[1], 5).await;
+    is_reported(&stage, &towns[0], "machine_stopped").await;
+    observed(&stage, &towns[1], 5).await;
     assert_eq!(drift(&stage, &towns[1]).await, Value::Null);
-    let told = stage.rows.events().await.into_iter().filter(|event| event.action == "drift").count();
-    assert_eq!(told, 1);
+    let recorded = stage.rows.events().await.into_iter().filter(|event| event.action == "drift").count();
+    assert_eq!(recorded, 1);
     stage
 }

@@ -1,4 +1,4 @@
-//! `createTown` with an idempotency key: a repeat answers the same town, whatever happened in between.
+//! `createTown` with an idempotency key: a repeat returns the same town, in every later state.
 
 use fly_sim::{Call, Effect, Fault};
 use futures::future::join_all;
@@ -7,15 +7,15 @@ use serde_json::json;
 use crate::stage::{ALICE, BOB, Setup, Stage, id_of, until};
 
 on_both! {
-    a_repeated_key_makes_one_town,
-    a_key_means_one_request,
-    a_repeated_key_is_told_the_same_failure,
-    a_key_outlives_the_process_that_took_it,
-    a_key_outlives_its_town,
+    repeated_key_creates_one_town,
+    key_belongs_to_one_request,
+    repeated_key_returns_the_same_failure,
+    key_survives_a_crash,
+    key_survives_its_town,
 }
 
-async fn a_repeated_key_makes_one_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn repeated_key_creates_one_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let input = json!({"townName": "mill", "idempotencyKey": "once"});
     let answers = join_all((0..8).map(|_| stage.call(ALICE, "createTown", input.clone()))).await;
     let ids: Vec<_> = answers.into_iter().map(|answer| id_of(&answer.unwrap())).collect();
@@ -26,8 +26,8 @@ async fn a_repeated_key_makes_one_town(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_key_means_one_request(setup: Setup) -> Stage {
-    let stage = Setup { regions: "iad,fra", ..setup }.raise().await;
+async fn key_belongs_to_one_request(setup: Setup) -> Stage {
+    let stage = Setup { regions: "iad,fra", ..setup }.start().await;
     let first = json!({"townName": "mill", "config": {"max_polecats": 2, "size": {"a": 1, "b": 2}}});
     let with_key = |mut input: serde_json::Value| {
         input["idempotencyKey"] = json!("once");
@@ -42,20 +42,20 @@ async fn a_key_means_one_request(setup: Setup) -> Stage {
     ] {
         let refused = stage.call(ALICE, "createTown", with_key(other.clone())).await.unwrap_err();
         assert_eq!(refused.code, "CONFLICT", "{other}");
-        assert_eq!(refused.message, "The idempotency key was used for another request", "{other}");
+        assert_eq!(refused.message, "The idempotency key was already used for a different request", "{other}");
     }
-    // The order of keys says nothing.
+    // The order of members is irrelevant.
     let same = json!({"config": {"size": {"b": 2, "a": 1}, "max_polecats": 2}, "townName": "mill"});
     assert_eq!(id_of(&stage.call(ALICE, "createTown", with_key(same)).await.unwrap()), id_of(&made));
-    // Another user's key is another key.
+    // Keys of different users are independent.
     let bobs = stage.call(BOB, "createTown", with_key(json!({ "townName": "inn" }))).await.unwrap();
     assert_ne!(id_of(&bobs), id_of(&made));
     assert_eq!(stage.rows.towns().await.len(), 2);
     stage
 }
 
-async fn a_repeated_key_is_told_the_same_failure(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn repeated_key_returns_the_same_failure(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(400, "invalid_argument: no")).always());
     let input = json!({"townName": "mill", "idempotencyKey": "once"});
     let first = stage.call(ALICE, "createTown", input.clone()).await.unwrap_err();
@@ -66,12 +66,12 @@ async fn a_repeated_key_is_told_the_same_failure(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_key_outlives_the_process_that_took_it(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+async fn key_survives_a_crash(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
     let input = json!({"townName": "mill", "idempotencyKey": "once"});
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let caller = stage.spawn_call(ALICE, "createTown", input.clone());
-    until("the machine is asked for", async || {
+    until("the machine is requested", async || {
         stage.sim.calls().iter().any(|record| record.call == Call::CreateMachine)
     })
     .await;
@@ -87,8 +87,8 @@ async fn a_key_outlives_the_process_that_took_it(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_key_outlives_its_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn key_survives_its_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let input = json!({"townName": "mill", "idempotencyKey": "once"});
     let made = stage.call(ALICE, "createTown", input.clone()).await.unwrap();
     stage.on_town("destroyTown", id_of(&made)).await.unwrap();

@@ -1,4 +1,4 @@
-//! `stopTown` and `startTown`: nothing on the volume is lost, and everything is where it was.
+//! `stopTown` and `startTown`: all data on the volume is kept.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use serde_json::json;
 use crate::stage::{ALICE, BOB, DATA, Setup, Stage, until};
 
 on_both! {
-    a_stopped_town_starts_with_rigs_and_files_as_before,
-    a_stop_syncs_first_and_the_row_says_when,
-    a_stop_goes_on_when_the_sandbox_cannot_sync,
-    stopping_and_starting_twice_changes_nothing,
-    only_the_callers_living_towns_are_listed,
-    a_start_that_fails_leaves_the_town_stopped_with_its_volume,
-    a_lost_volume_is_never_replaced_by_an_empty_one,
-    a_machine_that_was_killed_starts_again_on_its_volume,
+    stopped_town_starts_with_its_rigs_and_files,
+    stop_syncs_first_and_records_the_time,
+    stop_continues_after_a_failed_sync,
+    repeated_stop_and_start_change_nothing,
+    list_contains_only_the_callers_live_towns,
+    failed_start_leaves_the_town_stopped_with_its_volume,
+    lost_volume_is_never_replaced_by_an_empty_one,
+    deleted_machine_is_recreated_on_its_volume,
 }
 
-async fn a_stopped_town_starts_with_rigs_and_files_as_before(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn stopped_town_starts_with_its_rigs_and_files(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();
     stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
@@ -44,8 +44,8 @@ async fn a_stopped_town_starts_with_rigs_and_files_as_before(setup: Setup) -> St
     stage
 }
 
-async fn a_stop_syncs_first_and_the_row_says_when(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn stop_syncs_first_and_records_the_time(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     assert_eq!(town.last_r2_sync_at, None);
     stage.on_town("stopTown", town.id).await.unwrap();
@@ -60,8 +60,8 @@ async fn a_stop_syncs_first_and_the_row_says_when(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_stop_goes_on_when_the_sandbox_cannot_sync(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn stop_continues_after_a_failed_sync(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.sim.inject(Fault::at(Call::SandboxSync, Effect::server_error()).always());
     let stopped = stage.on_town("stopTown", town.id).await.unwrap();
@@ -69,8 +69,8 @@ async fn a_stop_goes_on_when_the_sandbox_cannot_sync(setup: Setup) -> Stage {
     stage
 }
 
-async fn stopping_and_starting_twice_changes_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn repeated_stop_and_start_change_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for (procedure, status) in
         [("startTown", "running"), ("stopTown", "stopped"), ("stopTown", "stopped"), ("startTown", "running")]
@@ -84,8 +84,8 @@ async fn stopping_and_starting_twice_changes_nothing(setup: Setup) -> Stage {
     stage
 }
 
-async fn only_the_callers_living_towns_are_listed(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn list_contains_only_the_callers_live_towns(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let gone = stage.running("gone").await;
     stage.on_town("destroyTown", gone.id).await.unwrap();
     for name in ["mill", "inn"] {
@@ -101,10 +101,10 @@ async fn only_the_callers_living_towns_are_listed(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_start_that_fails_leaves_the_town_stopped_with_its_volume(mut setup: Setup) -> Stage {
+async fn failed_start_leaves_the_town_stopped_with_its_volume(mut setup: Setup) -> Stage {
     setup.policy.timeouts.start = Duration::from_secs(3);
     setup.policy.timeouts.await_state = Duration::from_millis(100);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     stage.sim.inject(Fault::at(Call::StartMachine, Effect::never_starts()));
@@ -113,15 +113,15 @@ async fn a_start_that_fails_leaves_the_town_stopped_with_its_volume(mut setup: S
     assert_eq!(refused.message, "The town could not be started: the machine did not start in time");
     let row = stage.rows.town(town.id).await;
     assert_eq!((row.status.as_str(), row.volume()), ("stopped", town.volume()));
-    // Nothing runs that the row calls stopped, and the next start is a start like any other.
-    until("the machine is off again", async || stage.sim.machines()[0].state == State::Stopped).await;
+    // The machine of a stopped town does not run, and the next start succeeds.
+    until("the machine is stopped again", async || stage.sim.machines()[0].state == State::Stopped).await;
     let started = stage.on_town("startTown", town.id).await.unwrap();
     assert_eq!(started["status"], "running");
     stage
 }
 
-async fn a_lost_volume_is_never_replaced_by_an_empty_one(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn lost_volume_is_never_replaced_by_an_empty_one(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     assert!(stage.sim.lose_volume(town.volume()));
@@ -131,14 +131,14 @@ async fn a_lost_volume_is_never_replaced_by_an_empty_one(setup: Setup) -> Stage 
     assert_eq!(stage.sim.volumes(), []);
     let made = stage.sim.calls().iter().filter(|record| record.call == Call::CreateVolume).count();
     assert_eq!(made, 1);
-    // What is left of it can still be destroyed.
+    // The town can still be destroyed.
     stage.on_town("destroyTown", town.id).await.unwrap();
     assert_eq!(stage.sim.machines(), []);
     stage
 }
 
-async fn a_machine_that_was_killed_starts_again_on_its_volume(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn deleted_machine_is_recreated_on_its_volume(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
     assert!(stage.sim.kill_machine(town.machine(), Death::Destroyed));

@@ -1,4 +1,4 @@
-//! What a town goes through, from its create to its destroy, in tests that disturb each of it.
+//! The operations of a town from create to destroy, for tests that disturb each of them.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
@@ -10,6 +10,6 @@ pub(crate) enum Operation {
     Destroy,
 }
 
-/// A town's life.
+/// The operations of a town's life, in order.
 pub(crate) const LIFE: [Operation; 6] =
     [Operation::Create, Operation::AddRig, Operation::RemoveRig, Operation::Stop, Operation::Start, Operation::Destroy];

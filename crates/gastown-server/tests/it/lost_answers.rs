@@ -1,4 +1,4 @@
-//! Answers that get lost: whatever Fly did, there is one machine and one volume.
+//! Lost answers: whatever Fly did, there is one machine and one volume.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use crate::stage::{ALICE, Setup, Stage};
 
 on_both! {
-    a_lost_answer_makes_nothing_twice,
-    a_lost_answer_stops_and_starts_nothing_twice,
-    a_lost_answer_leaves_nothing_of_a_destroyed_town,
-    lists_that_lag_hide_nothing,
-    what_cannot_be_seen_at_once_is_made_once,
+    lost_answer_creates_nothing_twice,
+    lost_answer_stops_and_starts_nothing_twice,
+    lost_answer_leaves_nothing_of_a_destroyed_town,
+    lagging_lists_hide_nothing,
+    resource_that_appears_late_is_created_once,
 }
 
-/// Every way to lose an answer, or the call itself.
+/// Returns every kind of loss, of an answer or of the call.
 fn losses() -> [Effect; 4] {
     let applied = Effect::ApplyThenAnswer { status: 502, body: Value::Null };
     [Effect::DropAnswer, applied, Effect::DropRequest, Effect::server_error()]
 }
 
-/// Each of them at each call that makes or removes something; at calls that only look, two will do.
+/// Returns all losses at calls that change something, and two of them at reads.
 fn cases(acting: [Call; 2], looking: &[Call]) -> Vec<(Call, Effect)> {
     let acting = acting.into_iter().flat_map(|call| losses().map(|effect| (call, effect)));
     let looking =
@@ -29,8 +29,8 @@ fn cases(acting: [Call; 2], looking: &[Call]) -> Vec<(Call, Effect)> {
     acting.chain(looking).collect()
 }
 
-async fn a_lost_answer_makes_nothing_twice(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn lost_answer_creates_nothing_twice(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let mut made = 0;
     let looking = [Call::GetMachine, Call::Wait, Call::SandboxHealth];
     for (call, effect) in cases([Call::CreateVolume, Call::CreateMachine], &looking) {
@@ -41,7 +41,7 @@ async fn a_lost_answer_makes_nothing_twice(setup: Setup) -> Stage {
         assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (made, made), "{case}");
         stage.sim.clear_faults();
     }
-    // Both at once, and more than once.
+    // Both at once, and repeatedly.
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer).times(2));
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::DropAnswer).times(2));
     stage.running("both").await;
@@ -49,8 +49,8 @@ async fn a_lost_answer_makes_nothing_twice(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_lost_answer_stops_and_starts_nothing_twice(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn lost_answer_stops_and_starts_nothing_twice(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for effect in losses() {
         for (procedure, call) in [
@@ -70,8 +70,8 @@ async fn a_lost_answer_stops_and_starts_nothing_twice(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_lost_answer_leaves_nothing_of_a_destroyed_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn lost_answer_leaves_nothing_of_a_destroyed_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for (call, effect) in cases([Call::DeleteMachine, Call::DeleteVolume], &[Call::GetMachine, Call::Wait]) {
         let case = format!("{call:?} {effect:?}");
         let town = stage.running("mill").await;
@@ -84,8 +84,8 @@ async fn a_lost_answer_leaves_nothing_of_a_destroyed_town(setup: Setup) -> Stage
     stage
 }
 
-async fn lists_that_lag_hide_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn lagging_lists_hide_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for call in [Call::ListVolumes, Call::ListMachines] {
         stage.sim.inject(Fault::at(call, Effect::StaleList).times(2));
     }
@@ -97,17 +97,17 @@ async fn lists_that_lag_hide_nothing(setup: Setup) -> Stage {
     stage
 }
 
-async fn what_cannot_be_seen_at_once_is_made_once(mut setup: Setup) -> Stage {
-    // The looks that have to agree take longer than Fly hides what it made.
+async fn resource_that_appears_late_is_created_once(mut setup: Setup) -> Stage {
+    // The agreeing reads take longer than Fly hides a new resource.
     setup.policy.backoff.poll_interval = Duration::from_millis(150);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     let calls = [Call::CreateVolume, Call::CreateMachine];
     for (made, hidden) in [&calls[..1], &calls[1..], &calls].into_iter().enumerate() {
         for call in hidden {
             stage.sim.inject(Fault::at(*call, Effect::invisible_for(Duration::from_millis(300))));
         }
         stage.running(&format!("mill-{made}")).await;
-        // All that was ever made: a twin that was removed again would show here.
+        // Every resource ever created, so that a deleted duplicate is found too.
         let there = (stage.sim.all_machines().len(), stage.sim.all_volumes().len());
         assert_eq!(there, (made + 1, made + 1), "{hidden:?}");
     }

@@ -1,24 +1,23 @@
-//! The whole control plane on a real socket, a real database and a simulated Fly: what users, operators and sandboxes
-//! may rely on, each on SQLite and on Postgres.
+//! Tests of the whole control plane on a real socket, a real database and a simulated Fly, on SQLite and on Postgres.
 //!
-//! Start reading at `stage.rs`. A test gets a [`stage::Setup`], raises a stage from it and hands the stage back; then
-//! the stage is settled: every operation has ended, and every machine and volume belongs to exactly one town.
+//! Start reading at `stage.rs`. A test gets a [`stage::Setup`], starts a stage from it and returns the stage. Then the
+//! invariants are checked: every operation has ended, and every machine and volume belongs to exactly one town.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-/// Runs each of these tests on both databases, and settles their stages.
+/// Runs each of these tests on both databases, and checks the invariants afterwards.
 macro_rules! on_both {
     ($($test:ident,)+) => {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test($crate::stage::Setup::sqlite()).await.settle().await;
+                super::$test($crate::stage::Setup::sqlite()).await.check_invariants().await;
             })+
         }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test($crate::stage::Setup::postgres()).await.settle().await;
+                super::$test($crate::stage::Setup::postgres()).await.check_invariants().await;
             })+
         }
     };
@@ -42,6 +41,7 @@ mod figures;
 mod foreign;
 mod heartbeat;
 mod inspection;
+mod invariants;
 mod keys;
 mod life;
 mod life_of_a_town;
@@ -57,7 +57,7 @@ mod rigs;
 mod rows;
 mod secrecy;
 mod serve;
-mod settle;
+
 mod stage;
 mod storm;
 mod stranded;

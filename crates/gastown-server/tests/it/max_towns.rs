@@ -1,4 +1,4 @@
-//! How many towns a user may have: counted where they are accepted, so that no race exceeds it.
+//! The limit of towns per user. It is counted in the accepting transaction, so that no race exceeds it.
 
 use fly_sim::{Call, Effect, Fault};
 use futures::future::join_all;
@@ -8,8 +8,8 @@ use crate::client::Refusal;
 use crate::stage::{ALICE, BOB, Setup, Stage, id_of};
 
 on_both! {
-    so_many_towns_and_no_more,
-    parallel_creates_stay_within_it,
+    limit_of_towns_holds,
+    limit_of_towns_holds_for_parallel_creates,
 }
 
 const MOST: u32 = 2;
@@ -21,7 +21,7 @@ fn limited(mut setup: Setup) -> Setup {
 
 fn is_the_limit(refused: &Refusal) {
     assert_eq!((refused.code.as_str(), refused.status), ("PRECONDITION_FAILED", 412), "{refused:?}");
-    assert_eq!(refused.message, "No more than 2 towns are allowed; destroy one that is not needed any more");
+    assert_eq!(refused.message, "The limit of 2 towns is reached; destroy a town to create another one");
     assert_eq!(refused.data["limit"], MOST);
 }
 
@@ -29,16 +29,16 @@ async fn create(stage: &Stage, user: &str, name: &str) -> Result<Value, Refusal>
     stage.call(user, "createTown", json!({ "townName": name })).await
 }
 
-async fn so_many_towns_and_no_more(setup: Setup) -> Stage {
-    let stage = limited(setup).raise().await;
-    // One that never worked is not counted.
+async fn limit_of_towns_holds(setup: Setup) -> Stage {
+    let stage = limited(setup).start().await;
+    // A failed create does not count.
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(422, "invalid volume")));
     assert_eq!(create(&stage, ALICE, "mill").await.unwrap_err().code, "BAD_GATEWAY");
     let mill = stage.running("mill").await;
     stage.running("inn").await;
     is_the_limit(&create(&stage, ALICE, "forge").await.unwrap_err());
     assert_eq!(create(&stage, BOB, "forge").await.unwrap()["status"], "running");
-    // A stopped one counts, a destroyed one does not.
+    // A stopped town counts, a destroyed one does not.
     stage.on_town("stopTown", mill.id).await.unwrap();
     is_the_limit(&create(&stage, ALICE, "forge").await.unwrap_err());
     stage.on_town("destroyTown", mill.id).await.unwrap();
@@ -47,8 +47,8 @@ async fn so_many_towns_and_no_more(setup: Setup) -> Stage {
     stage
 }
 
-async fn parallel_creates_stay_within_it(setup: Setup) -> Stage {
-    let mut stage = limited(setup).raise().await;
+async fn limit_of_towns_holds_for_parallel_creates(setup: Setup) -> Stage {
+    let mut stage = limited(setup).start().await;
     stage.add_replica().await;
     let names: Vec<_> = (0..10).map(|at| format!("mill-{at}")).collect();
     let creates = names

@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`, also while the database is away.
+//! `/healthz` and `/readyz`, with and without a database.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ async fn probe(stage: &Stage, path: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-async fn takes_the_database_away(engine: Engine, away: &str, back: &str) {
-    let stage = Setup::on(engine).raise().await;
+async fn check_without_database(engine: Engine, away: &str, back: &str) {
+    let stage = Setup::on(engine).start().await;
     assert_eq!(probe(&stage, "readyz").await, (200, json!({ "status": "ready" })));
     stage.rows.execute(away).await;
     assert_eq!(probe(&stage, "readyz").await, (503, json!({ "status": "unavailable" })));
@@ -23,15 +23,15 @@ async fn takes_the_database_away(engine: Engine, away: &str, back: &str) {
 }
 
 #[tokio::test]
-async fn without_its_tables_it_is_alive_and_not_ready() {
+async fn process_without_tables_is_alive_but_not_ready() {
     let (away, back) = ("ALTER TABLE gastown_towns RENAME TO away", "ALTER TABLE away RENAME TO gastown_towns");
-    takes_the_database_away(Engine::Sqlite, away, back).await;
-    takes_the_database_away(Engine::Postgres, away, back).await;
+    check_without_database(Engine::Sqlite, away, back).await;
+    check_without_database(Engine::Postgres, away, back).await;
 }
 
 #[tokio::test]
-async fn without_a_server_it_is_alive_and_not_ready() {
-    let stage = Setup::postgres().raise().await;
+async fn process_without_a_database_is_alive_but_not_ready() {
+    let stage = Setup::postgres().start().await;
     let mut admin = url::Url::parse(stage.place.url()).unwrap();
     let name = admin.path().trim_start_matches('/').to_owned();
     admin.set_path("postgres");
@@ -41,5 +41,5 @@ async fn without_a_server_it_is_alive_and_not_ready() {
     assert_eq!(probe(&stage, "healthz").await, (200, json!({ "status": "ok" })));
     let refused = stage.call(ALICE, "listTowns", json!(null)).await.unwrap_err();
     assert_eq!(refused.code, "SERVICE_UNAVAILABLE");
-    assert_eq!(refused.message, "The registry is not available right now; try again later");
+    assert_eq!(refused.message, "The service is temporarily unavailable; try again later");
 }

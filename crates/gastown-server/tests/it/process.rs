@@ -1,4 +1,4 @@
-//! The binary as a process of its own, with an environment that holds nothing but what it is given.
+//! The binary as a process, with only the given environment.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::stage::{PATIENCE, until};
+use crate::stage::{TIMEOUT, until};
 
-/// A running `gastown`; it is killed when it is dropped.
+/// A running `gastown`, killed on drop.
 pub(crate) struct Gastown {
     child: Child,
     out: Lines,
@@ -22,7 +22,7 @@ pub(crate) struct Gastown {
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
-/// What a process printed and how it ended.
+/// The output and the status of a process.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -45,7 +45,7 @@ impl Gastown {
         Self { child, out, err, reading }
     }
 
-    /// Runs it to its end.
+    /// Runs a command to its end.
     pub(crate) async fn run(arguments: &[&str], settings: &[(String, String)]) -> Ended {
         Self::spawn(arguments, settings).ended().await
     }
@@ -55,14 +55,14 @@ impl Gastown {
         kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
-    /// SIGKILL: nothing can be tidied up.
+    /// Sends SIGKILL, so that the process cannot clean up.
     pub(crate) async fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().await.unwrap();
     }
 
     pub(crate) async fn ended(mut self) -> Ended {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let ended = tokio::time::timeout(TIMEOUT, self.child.wait()).await;
         let status = ended.unwrap_or_else(|_| panic!("it does not end:\n{}", text(&self.err))).unwrap();
         for reading in self.reading.drain(..) {
             reading.await.unwrap();
@@ -70,7 +70,7 @@ impl Gastown {
         Ended { status, out: text(&self.out), err: text(&self.err) }
     }
 
-    /// The first line on standard output.
+    /// Returns the first line of standard output.
     pub(crate) async fn first_line(&mut self) -> String {
         until("it prints a line", async || {
             let ended = self.child.try_wait().unwrap();
@@ -81,7 +81,7 @@ impl Gastown {
         self.out.lock().unwrap()[0].clone()
     }
 
-    /// Where `serve` listens, from its log.
+    /// Returns the address of `serve`, from its log.
     pub(crate) async fn served_url(&mut self) -> String {
         let mut url = None;
         until("it serves", async || {
@@ -89,7 +89,7 @@ impl Gastown {
             assert!(ended.is_none(), "it ended, {ended:?}:\n{}", text(&self.err));
             url = self.err.lock().unwrap().iter().find_map(|line| {
                 let event: Value = serde_json::from_str(line).ok()?;
-                (event["message"] == "serving").then(|| format!("http://{}", event["address"].as_str().unwrap()))
+                (event["message"] == "server started").then(|| format!("http://{}", event["address"].as_str().unwrap()))
             });
             url.is_some()
         })
@@ -97,12 +97,12 @@ impl Gastown {
         url.unwrap()
     }
 
-    /// Everything it has logged so far.
+    /// Returns the log so far.
     pub(crate) fn err(&self) -> String {
         text(&self.err)
     }
 
-    /// Everything on standard output so far.
+    /// Returns standard output so far.
     pub(crate) fn out(&self) -> String {
         text(&self.out)
     }

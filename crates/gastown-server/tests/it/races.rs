@@ -10,22 +10,22 @@ use crate::client::Refusal;
 use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
 on_both! {
-    of_twenty_creates_of_one_name_one_wins,
-    of_a_start_and_a_stop_at_once_none_is_lost,
-    a_destroy_preempts_a_create,
-    a_destroy_preempts_a_create_whose_machine_is_on_its_way,
-    a_caller_who_hangs_up_cancels_nothing,
+    one_of_twenty_creates_of_a_name_wins,
+    concurrent_start_and_stop_both_have_an_effect,
+    destroy_preempts_a_create,
+    destroy_preempts_a_create_with_an_unconfirmed_machine,
+    disconnected_caller_cancels_nothing,
     two_replicas_share_their_towns,
     two_replicas_never_make_two_machines,
 }
 
-/// How many calls went well, and the codes of the others.
+/// Returns the number of successful calls, and the codes of the others.
 fn tally(answers: &[Result<Value, Refusal>]) -> (usize, Vec<&str>) {
     let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
     (answers.len() - refused.len(), refused.iter().map(|refused| refused.code.as_str()).collect())
 }
 
-/// Waits until some operation has failed with this for now.
+/// Waits until an operation has failed with this error.
 async fn delayed_by(stage: &Stage, failure: &str) {
     until("an operation is delayed", async || {
         stage.rows.operations().await.iter().any(|operation| operation.last_error.as_deref() == Some(failure))
@@ -33,8 +33,8 @@ async fn delayed_by(stage: &Stage, failure: &str) {
     .await;
 }
 
-async fn of_twenty_creates_of_one_name_one_wins(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn one_of_twenty_creates_of_a_name_wins(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let creates = (0..20).map(|_| stage.call(ALICE, "createTown", json!({ "townName": "mill" })));
     let answers = join_all(creates).await;
     assert_eq!(tally(&answers), (1, vec!["CONFLICT"; 19]));
@@ -43,8 +43,8 @@ async fn of_twenty_creates_of_one_name_one_wins(setup: Setup) -> Stage {
     stage
 }
 
-async fn of_a_start_and_a_stop_at_once_none_is_lost(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn concurrent_start_and_stop_both_have_an_effect(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for round in 0..6 {
         let procedures = if round % 2 == 0 { ["stopTown", "startTown"] } else { ["startTown", "stopTown"] };
@@ -55,7 +55,7 @@ async fn of_a_start_and_a_stop_at_once_none_is_lost(setup: Setup) -> Stage {
             let named = refused.data["operation"].as_str().unwrap();
             assert!(["start", "stop"].contains(&named), "{refused:?}");
         }
-        // The accounts are checked at the end; the row says what is so at every turn.
+        // Resources are checked at the end, the row after each step.
         stage.idle().await;
         let running = stage.rows.town(town.id).await.status == "running";
         assert_eq!(stage.sim.machines()[0].serving, running, "round {round}: {answers:?}");
@@ -63,16 +63,16 @@ async fn of_a_start_and_a_stop_at_once_none_is_lost(setup: Setup) -> Stage {
     stage
 }
 
-/// A destroy that pre-empts looks for what may be on its way for as long as a lease.
+/// Returns a setup with a short lease. A pre-empting destroy waits one lease for unconfirmed creates.
 fn with_a_short_lease(mut setup: Setup) -> Setup {
     setup.policy.timeouts.lease = Duration::from_millis(1500);
     setup.policy.backoff.poll_interval = Duration::from_millis(50);
     setup
 }
 
-async fn a_destroy_preempts_a_create(setup: Setup) -> Stage {
+async fn destroy_preempts_a_create(setup: Setup) -> Stage {
     let setup = with_a_short_lease(setup);
-    let stage = setup.raise().await;
+    let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
     delayed_by(&stage, "throttled").await;
@@ -81,18 +81,18 @@ async fn a_destroy_preempts_a_create(setup: Setup) -> Stage {
     assert_eq!(destroyed["status"], "destroyed");
     let refused = create.await.unwrap().unwrap_err();
     assert_eq!(refused.code, "CONFLICT");
-    assert_eq!(refused.message, "The town could not be created: the town was destroyed meanwhile");
+    assert_eq!(refused.message, "The town could not be created: the town was destroyed during the operation");
     assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
 }
 
-async fn a_destroy_preempts_a_create_whose_machine_is_on_its_way(setup: Setup) -> Stage {
+async fn destroy_preempts_a_create_with_an_unconfirmed_machine(setup: Setup) -> Stage {
     let setup = with_a_short_lease(setup);
-    let stage = setup.raise().await;
-    // Longer than a destroy takes to be accepted, and shorter than a lease.
+    let stage = setup.start().await;
+    // Longer than the acceptance of a destroy, and shorter than a lease.
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::Delay { millis: 800 }));
     let create = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    until("the machine is asked for", async || {
+    until("the machine is requested", async || {
         stage.sim.calls().iter().any(|record| record.call == Call::CreateMachine)
     })
     .await;
@@ -102,8 +102,8 @@ async fn a_destroy_preempts_a_create_whose_machine_is_on_its_way(setup: Setup) -
     stage
 }
 
-async fn a_caller_who_hangs_up_cancels_nothing(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn disconnected_caller_cancels_nothing(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for (procedure, call, want) in [
         ("createTown", Call::CreateVolume, "running"),
         ("stopTown", Call::StopMachine, "stopped"),
@@ -126,7 +126,7 @@ async fn a_caller_who_hangs_up_cancels_nothing(setup: Setup) -> Stage {
 }
 
 async fn two_replicas_share_their_towns(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+    let mut stage = setup.start().await;
     stage.add_replica().await;
     let made = stage.call_at(0, ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();
     let input = json!({ "townId": id_of(&made) });
@@ -141,7 +141,7 @@ async fn two_replicas_share_their_towns(setup: Setup) -> Stage {
 }
 
 async fn two_replicas_never_make_two_machines(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+    let mut stage = setup.start().await;
     stage.add_replica().await;
     let creates = (0..12).map(|n| stage.call_at(n % 2, ALICE, "createTown", json!({ "townName": "mill" })));
     assert_eq!(tally(&join_all(creates).await), (1, vec!["CONFLICT"; 11]));

@@ -1,4 +1,4 @@
-//! A control plane of its own within the process: it can be stopped in good order, or crash.
+//! A control plane within the test process, which can shut down or crash.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,14 +12,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// A shutdown that waits for nothing takes less, however busy the machine is; one that does takes `SHUTDOWN_SECONDS`, 25.
+/// The time-out of a shutdown that has nothing to wait for. One that waits takes `SHUTDOWN_SECONDS`, 25.
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(20);
 
-/// Our own words in full, other crates' warnings.
+/// All logs of this workspace, and the warnings of other crates.
 const LOG_FILTER: &str = "warn,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
     gastown_sandbox=debug,gastown_persistence=debug,gastown_jwt=debug,gastown_secrets=debug";
 
-/// One replica with a runtime and a log of its own.
+/// A replica with its own runtime and log.
 pub(crate) struct Replica {
     pub(crate) url: String,
     pub(crate) log: Log,
@@ -28,7 +28,7 @@ pub(crate) struct Replica {
     stop: CancellationToken,
 }
 
-/// What a replica has logged.
+/// The log of a replica.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -37,22 +37,22 @@ impl Log {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
-    /// How much it is so far, for [`Log::since`].
+    /// Returns the length so far, for [`Log::since`].
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
-    /// What was logged since it was that much.
+    /// Returns the log after this length.
     pub(crate) fn since(&self, len: usize) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()[len..]).into_owned()
     }
 
-    /// What says that a human must act.
+    /// Returns the errors.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.text().lines().filter(|line| is_error(line)).map(str::to_owned).collect()
     }
 
-    /// The same, taken out of the log: a test that provokes them looks at them, and nobody is alarmed later.
+    /// Removes the errors from the log and returns them, so that expected errors do not fail the test later.
     pub(crate) fn take_errors(&self) -> Vec<String> {
         let mut log = self.0.lock().unwrap();
         let text = String::from_utf8_lossy(&log).into_owned();
@@ -61,10 +61,13 @@ impl Log {
         errors.into_iter().map(str::to_owned).collect()
     }
 
-    /// The errors were these, some at least, and no others.
-    pub(crate) fn take_only(&self, told: &str) {
+    /// Asserts that there are errors, and that all of them match.
+    pub(crate) fn take_only(&self, expected: &str) {
         let errors = self.take_errors();
-        assert!(!errors.is_empty() && errors.iter().all(|line| line.contains(told)), "not only {told:?}: {errors:?}");
+        assert!(
+            !errors.is_empty() && errors.iter().all(|line| line.contains(expected)),
+            "not only {expected:?}: {errors:?}"
+        );
     }
 }
 
@@ -101,14 +104,14 @@ impl Replica {
         Self { url, log, runtime: Some(runtime), serving, stop }
     }
 
-    /// Ends as a crash would: no task goes beyond where it stands.
+    /// Crashes the replica: its tasks are dropped.
     pub(crate) async fn crash(mut self) {
         let runtime = self.runtime.take();
         let ended = move || runtime.map(|runtime| runtime.shutdown_timeout(SHUTDOWN));
         tokio::task::spawn_blocking(ended).await.unwrap();
     }
 
-    /// Ends in good order.
+    /// Shuts the replica down.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let served = tokio::time::timeout(SHUTDOWN, &mut self.serving).await;
@@ -130,7 +133,7 @@ impl Drop for Replica {
     }
 }
 
-/// Every thread of it logs to `log`, and no other does.
+/// Returns a runtime whose threads log to `log`.
 fn runtime(log: &Log) -> Runtime {
     let writer = log.clone();
     let logs = tracing_subscriber::fmt()
@@ -142,7 +145,7 @@ fn runtime(log: &Log) -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        // The thread's end is the guard's.
+        // The guard lives until the thread ends.
         .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&logs)))
         .build()
         .unwrap()

@@ -1,4 +1,4 @@
-//! `addRig` and `removeRig`: table and sandbox are in line, whatever happens.
+//! `addRig` and `removeRig`: table and sandbox agree in the end.
 
 use fly_sim::{Call, Effect, Fault};
 use serde_json::{Value, json};
@@ -9,23 +9,23 @@ use crate::stage::{ALICE, Setup, Stage, id_of, until};
 const REPO: &str = "https://github.com/acme/app";
 
 on_both! {
-    a_rig_is_in_table_and_sandbox_until_it_is_removed,
-    a_stopped_town_takes_rigs_and_has_them_at_its_next_start,
-    a_stopped_town_gives_rigs_up_at_its_next_start,
-    a_rig_that_the_sandbox_refuses_is_not_kept,
-    work_that_is_not_pushed_is_not_lost_without_force,
-    the_first_rigs_come_with_the_town,
-    a_rigs_name_is_taken_without_regard_to_case,
-    a_rig_whose_answer_got_lost_is_settled_later,
-    a_removal_whose_answer_got_lost_is_settled_later,
+    rig_is_in_table_and_sandbox_until_it_is_removed,
+    rigs_added_to_a_stopped_town_exist_after_its_start,
+    rigs_removed_from_a_stopped_town_are_gone_after_its_start,
+    rig_that_the_sandbox_refuses_is_not_kept,
+    unpushed_work_is_removed_only_by_force,
+    rigs_of_a_create_exist_in_the_town,
+    rig_names_are_case_insensitive,
+    rig_with_a_lost_answer_is_reconciled_later,
+    removal_with_a_lost_answer_is_reconciled_later,
 }
 
-/// Names of the rigs in the table, with their statuses.
+/// Returns the names of the rigs in the table, with their statuses.
 async fn in_table(stage: &Stage) -> Vec<(String, String)> {
     stage.rows.rigs().await.into_iter().map(|rig| (rig.rig_name, rig.status)).collect()
 }
 
-/// Names of the rigs in the only sandbox.
+/// Returns the names of the rigs in the only sandbox.
 fn in_sandbox(stage: &Stage) -> Vec<String> {
     let Some(file) = stage.sim.volumes()[0].files.get("rigs.json").cloned() else { return Vec::new() };
     let rigs: Vec<Value> = serde_json::from_str(&file).unwrap();
@@ -40,8 +40,8 @@ fn status(name: &str, status: &str) -> Vec<(String, String)> {
     vec![(name.to_owned(), status.to_owned())]
 }
 
-async fn a_rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let input = json!({
         "townId": town.id, "rigName": "app", "repoUrl": REPO, "branch": "trunk", "config": {"depth": 1},
@@ -67,8 +67,8 @@ async fn a_rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stag
     stage
 }
 
-async fn a_stopped_town_takes_rigs_and_has_them_at_its_next_start(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rigs_added_to_a_stopped_town_exist_after_its_start(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
     let rig = stage.add_rig(town.id, "app", REPO).await.unwrap();
@@ -78,8 +78,8 @@ async fn a_stopped_town_takes_rigs_and_has_them_at_its_next_start(setup: Setup) 
     stage
 }
 
-async fn a_stopped_town_gives_rigs_up_at_its_next_start(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rigs_removed_from_a_stopped_town_are_gone_after_its_start(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", REPO).await.unwrap();
     stage.on_town("stopTown", town.id).await.unwrap();
@@ -90,14 +90,14 @@ async fn a_stopped_town_gives_rigs_up_at_its_next_start(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_rig_that_the_sandbox_refuses_is_not_kept(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rig_that_the_sandbox_refuses_is_not_kept(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let refused = stage.add_rig(town.id, "app", "https://github.com/refused/app").await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.status), ("UNPROCESSABLE_CONTENT", 422));
     assert!(refused.message.contains("the repository cannot be added as a rig"), "{}", refused.message);
     assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
-    // Nor one that was accepted while nobody could be asked.
+    // The same for a rig that was accepted while the sandbox did not answer.
     stage.on_town("stopTown", town.id).await.unwrap();
     stage.add_rig(town.id, "app", "https://github.com/refused/app").await.unwrap();
     stage.on_town("startTown", town.id).await.unwrap();
@@ -105,8 +105,8 @@ async fn a_rig_that_the_sandbox_refuses_is_not_kept(setup: Setup) -> Stage {
     stage
 }
 
-async fn work_that_is_not_pushed_is_not_lost_without_force(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn unpushed_work_is_removed_only_by_force(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     let rig = stage.add_rig(town.id, "app", "https://github.com/unpushed/app").await.unwrap();
     let refused = remove(&stage, town.id, &rig["rigId"], false).await.unwrap_err();
@@ -119,8 +119,8 @@ async fn work_that_is_not_pushed_is_not_lost_without_force(setup: Setup) -> Stag
     stage
 }
 
-async fn the_first_rigs_come_with_the_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rigs_of_a_create_exist_in_the_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let config = json!({"rigs": [{"rigName": "app", "repoUrl": REPO, "branch": "main"}]});
     let made = stage.call(ALICE, "createTown", json!({"townName": "mill", "config": config})).await.unwrap();
     assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
@@ -129,40 +129,40 @@ async fn the_first_rigs_come_with_the_town(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_rigs_name_is_taken_without_regard_to_case(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rig_names_are_case_insensitive(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.add_rig(town.id, "app", REPO).await.unwrap();
     let refused = stage.add_rig(town.id, "App", "https://github.com/acme/other").await.unwrap_err();
     assert_eq!(refused.code, "CONFLICT");
     assert_eq!(refused.message, "A rig with this name already exists in the town");
     assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (status("app", "active"), vec!["app".to_owned()]));
-    // In another town it is free.
+    // Another town can use the name.
     let inn = stage.running("inn").await;
     stage.add_rig(inn.id, "app", REPO).await.unwrap();
     stage
 }
 
-async fn a_rig_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn rig_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for (name, effect) in
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
     {
-        // For a sweep that comes between as well: it is the caller who must not be answered.
+        // Repeated, because a sweep may make the first call. The caller's call must fail.
         stage.sim.inject(Fault::at(Call::SandboxAddRig, effect).always());
         let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
         assert_eq!(rig["status"], "pending", "{name}");
         stage.sim.clear_faults();
-        until("the rig is settled", async || in_table(&stage).await.contains(&(name.to_owned(), "active".to_owned())))
+        until("the rig is active", async || in_table(&stage).await.contains(&(name.to_owned(), "active".to_owned())))
             .await;
     }
     assert_eq!(in_sandbox(&stage), ["applied", "dropped", "failed"]);
     stage
 }
 
-async fn a_removal_whose_answer_got_lost_is_settled_later(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn removal_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     for (name, effect) in
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]

@@ -1,4 +1,4 @@
-//! What stands in the database, read past the repositories.
+//! The rows of the database, read without the repositories.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, FromQueryResult, Statement};
@@ -73,7 +73,7 @@ pub(crate) struct Orphan {
     pub(crate) times_seen: i64,
 }
 
-/// Another way into the database.
+/// A separate connection to the database.
 pub(crate) struct Rows(DatabaseConnection);
 
 impl Rows {
@@ -87,7 +87,7 @@ impl Rows {
         self.0.execute_unprepared(sql).await.unwrap();
     }
 
-    /// Makes every claim of one replica run out, as time would.
+    /// Expires every claim of a replica.
     pub(crate) async fn expire_leases_of(&self, owner: &str) {
         let over = "'2000-01-01T00:00:00+00:00'";
         self.execute(&format!(
@@ -96,8 +96,8 @@ impl Rows {
         .await;
     }
 
-    /// Makes every operation's deadline pass, as time would. A driver that holds one in its hands may write its own again.
-    pub(crate) async fn run_out_of_patience(&self) {
+    /// Expires the deadline of every operation. A replica with a claim may overwrite it.
+    pub(crate) async fn expire_deadlines(&self) {
         self.execute("UPDATE gastown_operations SET deadline_at = '2000-01-01T00:00:00+00:00'").await;
     }
 
@@ -126,7 +126,7 @@ impl Rows {
         found.unwrap_or_else(|| panic!("no row of town {id}"))
     }
 
-    /// Everything that a refused call must not change.
+    /// Returns everything that a refused call must not change.
     pub(crate) async fn everything(&self) -> String {
         format!(
             "{:?}\n{:?}\n{:?}\n{:?}",

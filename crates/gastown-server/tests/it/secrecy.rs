@@ -1,4 +1,4 @@
-//! No secret is ever seen: not in an answer, not in a log, not in the database.
+//! No answer, no log and no row contains a secret.
 
 use std::fmt::Write as _;
 
@@ -9,15 +9,15 @@ use crate::env::secret;
 use crate::stage::{ALICE, BOB, FLY_TOKEN, Setup, Stage};
 
 on_both! {
-    no_answer_no_log_and_no_row_holds_a_secret,
+    answers_logs_and_rows_contain_no_secret,
 }
 
-async fn no_answer_no_log_and_no_row_holds_a_secret(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn answers_logs_and_rows_contain_no_secret(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let mut seen = String::new();
     let town = stage.running("mill").await;
     let secrets = ["KILO_JWT", "INTERNAL_API_KEY"].map(|name| secret(&stage, town.machine(), name));
-    // Fly's own words are for operators, and what they quote is for nobody.
+    // Fly's messages are logged for operators, without the values that they quote.
     let words = format!("peculiar words about Bearer {FLY_TOKEN}");
     let echo = json!({"error": words, "env": {"KILO_JWT": "nacl:v1:k:canary"}});
     let echo = Effect::Answer { status: 422, body: echo };

@@ -1,11 +1,11 @@
-//! `gastown serve`: it refuses to begin half-configured, and ends in good order.
+//! `gastown serve`: requires a complete configuration, and shuts down gracefully.
 
 use std::time::Instant;
 
 use ephemeral_db::TestDatabase;
 use fly_sim::{Call, Effect, Fault};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,41 +15,44 @@ use crate::replica::SHUTDOWN;
 use crate::stage::{ALICE, Engine, Setup, Stage, id_of, until};
 
 on_both! {
-    a_process_serves_and_ends_when_it_is_told_to,
-    a_shutdown_answers_the_request_in_flight_and_loses_nothing,
-    the_work_of_a_stopped_process_is_given_back_at_once,
-    a_call_that_took_too_long_is_answered_before_the_end,
+    process_serves_and_stops_on_a_signal,
+    shutdown_answers_the_request_in_flight,
+    stopped_process_releases_its_claims,
+    abandoned_call_is_answered_before_the_end,
 }
 
-/// Serves from now on instead of the stage's own replica.
-async fn alone(stage: &mut Stage) -> (Gastown, String) {
+/// Replaces the replica of the stage by a process.
+async fn replace_replica(stage: &mut Stage) -> (Gastown, String) {
     stage.replicas.pop().unwrap().stop().await;
     let mut process = Gastown::spawn(&["serve"], &stage.settings);
     let url = process.served_url().await;
     (process, url)
 }
 
-async fn a_process_serves_and_ends_when_it_is_told_to(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+async fn process_serves_and_stops_on_a_signal(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let (process, url) = alone(&mut stage).await;
+        let (process, url) = replace_replica(&mut stage).await;
         let name = format!("mill-{}", signal as i32);
         let made = client::call(&url, stage.token(ALICE), "createTown", json!({ "townName": name })).await.unwrap();
         assert_eq!(made["status"], "running");
-        let asked = Instant::now();
+        let signalled = Instant::now();
         process.signal(signal);
         let ended = process.ended().await;
         assert_eq!(ended.status.code(), Some(0), "{signal}:\n{}", ended.err);
-        assert!(asked.elapsed() < SHUTDOWN, "{signal}: took {:?}", asked.elapsed());
+        assert!(signalled.elapsed() < SHUTDOWN, "{signal}: took {:?}", signalled.elapsed());
         assert!(!ended.err.contains("canary") && !ended.err.contains(" ERROR "), "{}", ended.err);
+        let lines = ended.err.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let answered: Vec<_> = lines.filter(|line| line["message"] == "request answered").collect();
+        assert!(answered.len() == 1 && answered[0]["request_id"].is_string(), "{}", ended.err);
         stage.add_replica().await;
     }
     stage
 }
 
-async fn a_shutdown_answers_the_request_in_flight_and_loses_nothing(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
-    let (process, url) = alone(&mut stage).await;
+async fn shutdown_answers_the_request_in_flight(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
+    let (process, url) = replace_replica(&mut stage).await;
     stage.sim.inject(Fault::at(Call::CreateVolume, Effect::Delay { millis: 500 }));
     let token = stage.token(ALICE).to_owned();
     let create = {
@@ -60,12 +63,12 @@ async fn a_shutdown_answers_the_request_in_flight_and_loses_nothing(setup: Setup
         stage.sim.calls().iter().any(|record| record.call == Call::CreateVolume)
     })
     .await;
-    let asked = Instant::now();
+    let signalled = Instant::now();
     process.signal(Signal::SIGTERM);
     let made = create.await.expect("the connection was cut").unwrap();
     let ended = process.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
-    assert!(asked.elapsed() < SHUTDOWN, "took {:?}", asked.elapsed());
+    assert!(signalled.elapsed() < SHUTDOWN, "took {:?}", signalled.elapsed());
 
     stage.add_replica().await;
     stage.idle().await;
@@ -74,21 +77,21 @@ async fn a_shutdown_answers_the_request_in_flight_and_loses_nothing(setup: Setup
     stage
 }
 
-async fn the_work_of_a_stopped_process_is_given_back_at_once(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+async fn stopped_process_releases_its_claims(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
     stage.settings.push(("SHUTDOWN_SECONDS".to_owned(), "1".to_owned()));
-    let (process, url) = alone(&mut stage).await;
+    let (process, url) = replace_replica(&mut stage).await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let token = stage.token(ALICE).to_owned();
     let create =
         tokio::spawn(async move { client::call(&url, &token, "createTown", json!({ "townName": "mill" })).await });
     let held = |record: &fly_sim::CallRecord| record.call == Call::CreateMachine;
-    until("the work is held up", async || stage.sim.calls().iter().any(held)).await;
+    until("the operation is delayed", async || stage.sim.calls().iter().any(held)).await;
     process.signal(Signal::SIGTERM);
     let made = create.await.expect("the connection was cut").unwrap();
     assert_eq!(made["status"], "provisioning");
     assert_eq!(process.ended().await.status.code(), Some(0));
-    // No lease stands in the way of the next.
+    // The next process can claim the operation at once.
     assert_eq!(stage.rows.operations().await[0].owner, None);
     stage.sim.clear_faults();
     stage.add_replica().await;
@@ -97,8 +100,8 @@ async fn the_work_of_a_stopped_process_is_given_back_at_once(setup: Setup) -> St
     stage
 }
 
-/// A call whose input is still to come, and which the process has begun to read.
-async fn begun(url: &str, token: &str) -> TcpStream {
+/// Starts a call with an incomplete body, which the process has begun to read.
+async fn start_call(url: &str, token: &str) -> TcpStream {
     let mut call = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "POST /trpc/gastown.createTown HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
@@ -111,13 +114,13 @@ async fn begun(url: &str, token: &str) -> TcpStream {
     call
 }
 
-async fn a_call_that_took_too_long_is_answered_before_the_end(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+async fn abandoned_call_is_answered_before_the_end(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
     stage.settings.push(("SHUTDOWN_SECONDS".to_owned(), "1".to_owned()));
-    let (process, url) = alone(&mut stage).await;
-    let mut call = begun(&url, stage.token(ALICE)).await;
+    let (process, url) = replace_replica(&mut stage).await;
+    let mut call = start_call(&url, stage.token(ALICE)).await;
     process.signal(Signal::SIGTERM);
-    until("calls are let go", async || process.err().contains("calls under way")).await;
+    until("the grace period is over", async || process.err().contains("grace period over")).await;
     call.write_all(b"{}").await.expect("the connection was cut");
     let mut answer = String::new();
     call.read_to_string(&mut answer).await.expect("the connection was cut");
@@ -127,8 +130,8 @@ async fn a_call_that_took_too_long_is_answered_before_the_end(setup: Setup) -> S
     stage
 }
 
-/// Needed, and without a default.
-const NEEDED: [&str; 10] = [
+/// The required settings without a default.
+const REQUIRED: [&str; 10] = [
     "DATABASE_URL",
     "FLY_API_TOKEN",
     "FLY_APP_NAME",
@@ -142,43 +145,43 @@ const NEEDED: [&str; 10] = [
 ];
 
 #[tokio::test]
-async fn a_process_without_settings_names_all_that_are_missing() {
+async fn serve_names_all_missing_settings() {
     let ended = Gastown::run(&["serve"], &[]).await;
     assert_eq!(ended.status.code(), Some(1));
-    for name in NEEDED {
+    for name in REQUIRED {
         assert!(ended.err.contains(&format!("{name} is missing")), "{name}:\n{}", ended.err);
     }
-    assert_eq!(ended.err.matches(" is missing").count(), NEEDED.len(), "{}", ended.err);
+    assert_eq!(ended.err.matches(" is missing").count(), REQUIRED.len(), "{}", ended.err);
 }
 
 #[tokio::test]
-async fn a_process_with_wrong_settings_names_them_and_shows_no_value() {
+async fn serve_names_invalid_settings_without_values() {
     let wrong = ["DATABASE_URL", "SANDBOX_PUBLIC_KEY", "NEXTAUTH_SECRET", "FLY_REGIONS", "PORT", "FLY_API_BASE_URL"];
     let settings: Vec<_> = wrong.iter().map(|name| ((*name).to_owned(), "canary!".to_owned())).collect();
     let ended = Gastown::run(&["serve"], &settings).await;
     assert_eq!(ended.status.code(), Some(1));
     for name in wrong {
-        assert!(ended.err.contains(&format!("{name} is wrong")), "{name}:\n{}", ended.err);
+        assert!(ended.err.contains(&format!("{name} is invalid")), "{name}:\n{}", ended.err);
     }
     assert!(!ended.err.contains("canary") && ended.out.is_empty(), "{}{}", ended.err, ended.out);
 }
 
 #[tokio::test]
-async fn a_database_without_schema_is_told_with_what_to_do() {
+async fn database_without_schema_is_an_error_with_instructions() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let (stage, empty) = (Setup::on(engine).raise().await, empty(engine).await);
+        let (stage, empty) = (Setup::on(engine).start().await, empty(engine).await);
         let settings = with(&stage.settings, "DATABASE_URL", empty.url());
         let ended = Gastown::run(&["serve"], &settings).await;
         assert_eq!(ended.status.code(), Some(1), "{engine:?}");
         assert!(ended.err.contains("run `gastown migrate up`"), "{engine:?}:\n{}", ended.err);
-        stage.settle().await;
+        stage.check_invariants().await;
     }
 }
 
 #[tokio::test]
-async fn a_process_may_bring_the_schema_itself_and_read_a_file() {
+async fn serve_migrates_and_reads_a_file() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let (stage, empty) = (Setup::on(engine).raise().await, empty(engine).await);
+        let (stage, empty) = (Setup::on(engine).start().await, empty(engine).await);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gastown.toml");
         let settings = with(&stage.settings, "DATABASE_URL", empty.url());
@@ -191,16 +194,16 @@ async fn a_process_may_bring_the_schema_itself_and_read_a_file() {
             let answer = client::http().get(format!("{url}/{probe}")).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{engine:?} {probe}");
         }
-        // Its users are others than the stage's: its database is.
+        // It has its own database, without the users of the stage.
         let refused = client::call(&url, stage.token(ALICE), "listTowns", json!(null)).await.unwrap_err();
         assert_eq!(refused.code, "UNAUTHORIZED", "{engine:?}");
         process.signal(Signal::SIGTERM);
         assert_eq!(process.ended().await.status.code(), Some(0), "{engine:?}");
-        stage.settle().await;
+        stage.check_invariants().await;
     }
 }
 
-/// A database without any table.
+/// Returns a database without tables.
 pub(crate) async fn empty(engine: Engine) -> TestDatabase {
     match engine {
         Engine::Sqlite => TestDatabase::empty_sqlite().unwrap(),
@@ -208,7 +211,7 @@ pub(crate) async fn empty(engine: Engine) -> TestDatabase {
     }
 }
 
-/// The same settings but one.
+/// Returns the settings with one replaced.
 fn with(settings: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
     let others = settings.iter().filter(|(other, _)| other != name).cloned();
     others.chain([(name.to_owned(), value.to_owned())]).collect()

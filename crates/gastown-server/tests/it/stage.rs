@@ -1,4 +1,4 @@
-//! A whole control plane for one test: database, simulated Fly, one or more replicas, users with tokens.
+//! A complete control plane for one test: database, simulated Fly, one or more replicas, users with tokens.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -29,18 +29,18 @@ pub(crate) const ALICE: &str = "alice";
 pub(crate) const BOB: &str = "bob";
 /// The app in the simulated Fly.
 pub(crate) const APP: &str = "towns";
-/// Where a town's volume is mounted.
+/// The mount point of a town's volume.
 pub(crate) const DATA: &str = "/home/gt/data";
 
-/// Secrets that must never be seen where anybody can read.
+/// Secrets that must not occur in any readable output.
 pub(crate) const TOKEN_SECRET: &str = "canary-of-nextauth-0123456789abcdef";
 pub(crate) const TOWN_SECRET: &str = "canary-of-internal-0123456789abcdef";
 pub(crate) const FLY_TOKEN: &str = "fo1_canary-of-fly-0123456789";
 pub(crate) const R2_ACCESS_KEY: &str = "canary-of-r2-access";
 pub(crate) const R2_SECRET_KEY: &str = "canary-of-r2-secret";
 
-/// How long anything may take that a test waits for; what is in good order takes a fraction of it, on a slow machine too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The time-out of every wait. It is far longer than needed, even on a slow machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -48,7 +48,7 @@ pub(crate) enum Engine {
     Postgres,
 }
 
-/// What a stage is raised from; the smallest valid one, to be changed where a test needs it.
+/// The configuration of a stage. The default is minimal, and a test changes what it needs.
 pub(crate) struct Setup {
     pub(crate) engine: Engine,
     pub(crate) sim: SimConfig,
@@ -57,11 +57,11 @@ pub(crate) struct Setup {
     pub(crate) regions: &'static str,
     /// One app for each user instead of one for all.
     pub(crate) app_per_user: bool,
-    /// How fast the replicas call Fly.
+    /// The pacing of the replicas' calls to Fly.
     pub(crate) pacing: Pacing,
-    /// The key values are sealed with; the sandboxes' own where absent.
+    /// The key that seals values. By default that of the sandboxes.
     pub(crate) seal_for: Option<SandboxKey>,
-    /// The replicas reach their Postgres through a proxy that can lose commits; rows and operators do not.
+    /// True if the replicas reach Postgres through a proxy that can lose commits. `rows` and operators bypass it.
     pub(crate) through_proxy: bool,
 }
 
@@ -87,8 +87,8 @@ impl Setup {
         }
     }
 
-    /// Everything up, with one replica.
-    pub(crate) async fn raise(self) -> Stage {
+    /// Starts everything, with one replica.
+    pub(crate) async fn start(self) -> Stage {
         let place = database(self.engine).await;
         let rows = Rows::of(place.url()).await;
         let proxy =
@@ -118,7 +118,7 @@ impl Setup {
     }
 }
 
-/// An empty, migrated database.
+/// Returns an empty, migrated database.
 pub(crate) async fn database(engine: Engine) -> TestDatabase {
     async fn migrate(url: String) -> Result<(), MigrateError> {
         migration::at_url::up(&url).await
@@ -129,7 +129,7 @@ pub(crate) async fn database(engine: Engine) -> TestDatabase {
     }
 }
 
-/// As production decides, in milliseconds. The lease is long: no test waits for one to run out.
+/// Returns the policy of production, in milliseconds. The lease is long, because no test waits for its end.
 fn fast_policy() -> Policy {
     const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
     let usual = Policy::production();
@@ -141,7 +141,7 @@ fn fast_policy() -> Policy {
             stop: Duration::from_secs(20),
             sync: Duration::from_secs(2),
             lease: Duration::from_secs(30),
-            // No fault of these tests lets the provider apply something later.
+            // No fault of these tests delays the effect of a call.
             create_visibility: Duration::from_millis(1400),
             await_state: Duration::from_secs(1),
             ..usual.timeouts
@@ -149,7 +149,7 @@ fn fast_policy() -> Policy {
         limits: Limits {
             create_attempts: 6,
             sync_attempts: 3,
-            // A test that waits for an alert sets it.
+            // A test of alerts sets this value.
             alert_attempts: u32::MAX,
             ..usual.limits
         },
@@ -192,7 +192,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// Alice and bob, each with a pepper and a token that holds for an hour.
+/// Creates alice and bob, each with a pepper and a token that is valid for an hour.
 async fn make_users_known(url: &str) -> BTreeMap<&'static str, SecretString> {
     let database = Database::connect(&DatabaseSettings::at(url)).await.unwrap();
     let mut tokens = BTreeMap::new();
@@ -217,18 +217,18 @@ pub(crate) fn minter() -> TokenMinter {
     TokenMinter::new(token_keys(), Arc::new(SystemClock))
 }
 
-/// Everything a test can see and do. Fields are dropped in order: the database last.
+/// The interface of a test. Fields are dropped in order, the database last.
 pub(crate) struct Stage {
     pub(crate) sim: FlySim,
     pub(crate) rows: Rows,
     pub(crate) replicas: Vec<Replica>,
     config: Config,
     pacing: Pacing,
-    /// What the replicas were configured with, for processes of their own.
+    /// The settings of the replicas, for separate processes.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tokens: BTreeMap<&'static str, SecretString>,
     pub(crate) sandbox_key: SandboxKey,
-    /// Between the replicas and the database, where the setup wants it.
+    /// The proxy between the replicas and the database, if requested.
     pub(crate) proxy: Option<PostgresProxy>,
     pub(crate) place: TestDatabase,
 }
@@ -240,13 +240,13 @@ impl Stage {
         self.replicas.push(Replica::start(self.config.clone(), self.pacing, listener).await);
     }
 
-    /// Ends the last replica as a crash would: its tasks are dropped where they stand, its leases stay.
+    /// Crashes the last replica: its tasks are dropped, its leases stay.
     pub(crate) async fn crash(&mut self) {
         self.replicas.pop().unwrap().crash().await;
     }
 
-    /// Another replica comes up after all have crashed, and the leases of the dead run out, as they would in time. Their
-    /// last statement may still have been on its way to the database: so it is seen to until all is claimed anew.
+    /// Starts another replica after all have crashed, and expires the leases of the dead. Their last statement may still
+    /// arrive at the database, so the leases are expired until all operations are claimed again.
     pub(crate) async fn succeed(&mut self) {
         let dead: Vec<_> = self.rows.operations().await.into_iter().filter_map(|operation| operation.owner).collect();
         self.add_replica().await;
@@ -268,7 +268,7 @@ impl Stage {
         self.tokens[user].expose_secret()
     }
 
-    /// One call of a user to the first replica: its data, or why it was refused.
+    /// Makes a call as a user to the first replica. Returns the data or the refusal.
     pub(crate) async fn call(&self, user: &str, procedure: &str, input: Value) -> Result<Value, Refusal> {
         self.call_at(0, user, procedure, input).await
     }
@@ -283,7 +283,7 @@ impl Stage {
         client::call(&self.replicas[replica].url, self.token(user), procedure, input).await
     }
 
-    /// The same in a task of its own.
+    /// Makes a call in a separate task.
     pub(crate) fn spawn_call(
         &self,
         user: &str,
@@ -294,26 +294,26 @@ impl Stage {
         tokio::spawn(async move { client::call(&url, &token, procedure, input).await })
     }
 
-    /// Alice's town of this name, running.
+    /// Creates alice's town and asserts that it is running.
     pub(crate) async fn running(&self, name: &str) -> Town {
         let made = self.call(ALICE, "createTown", json!({ "townName": name })).await.unwrap();
         assert_eq!(made["status"], "running", "{made}");
         self.rows.town(id_of(&made)).await
     }
 
-    /// The same where callers are not waited for so long.
+    /// Creates alice's town and waits until it is running, for setups with a short wait of callers.
     pub(crate) async fn created(&self, name: &str) -> Town {
         let made = self.call(ALICE, "createTown", json!({ "townName": name })).await.unwrap();
         self.idle().await;
         self.rows.town(id_of(&made)).await
     }
 
-    /// Alice's call that names this town and nothing else.
+    /// Makes alice's call with only the town as input.
     pub(crate) async fn on_town(&self, procedure: &str, town: Uuid) -> Result<Value, Refusal> {
         self.call(ALICE, procedure, json!({ "townId": town })).await
     }
 
-    /// Alice's rig on a town.
+    /// Adds a rig to a town of alice.
     pub(crate) async fn add_rig(&self, town: Uuid, name: &str, repo: &str) -> Result<Value, Refusal> {
         self.call(ALICE, "addRig", json!({ "townId": town, "rigName": name, "repoUrl": repo })).await
     }
@@ -323,34 +323,34 @@ impl Stage {
         until("every operation has ended", async || self.rows.operations().await.is_empty()).await;
     }
 
-    /// Runs the binary as an operator does who has the database's address and nothing else.
+    /// Runs the binary with only the database's address.
     pub(crate) async fn gastown(&self, arguments: &[&str]) -> Ended {
         let settings = [("DATABASE_URL", self.place.url()), ("USER", "olga")].map(owned);
         Gastown::run(arguments, &settings).await
     }
 
-    /// The same for programs: it went well and answered one JSON value.
+    /// Runs the binary with `--json`, asserts success, and returns the JSON value.
     pub(crate) async fn gastown_json(&self, arguments: &[&str]) -> Value {
         let ended = self.gastown(&[arguments, &["--json"]].concat()).await;
         assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {}", ended.err);
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.out))
     }
 
-    /// What somebody else does at Fly.
+    /// Makes a call to Fly, as an external user.
     pub(crate) async fn at_fly(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}/v1/apps/{APP}/{path}", self.sim.url());
         let request = client::http().request(method, url).bearer_auth(FLY_TOKEN).json(&body);
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// What Fly answers to a read.
+    /// Makes a read at Fly, as an external user.
     pub(crate) async fn fly_get(&self, path: &str) -> Value {
         let url = format!("{}/v1/apps/{APP}/{path}", self.sim.url());
         let answer = client::http().get(url).bearer_auth(FLY_TOKEN).send().await.unwrap();
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// Runs a command on a machine and answers what it printed.
+    /// Runs a command on a machine and returns its output.
     pub(crate) async fn exec(&self, machine: &str, script: &str) -> String {
         let url = format!("{}/v1/apps/{APP}/machines/{machine}/exec", self.sim.url());
         let body = json!({ "command": ["sh", "-c", script] });
@@ -361,16 +361,16 @@ impl Stage {
     }
 }
 
-/// The town's id in an answer.
+/// Returns the town's id in an answer.
 pub(crate) fn id_of(answer: &Value) -> Uuid {
     answer["townId"].as_str().unwrap().parse().unwrap()
 }
 
-/// Looks until it holds.
+/// Polls until the condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not so after {PATIENCE:?}: {what}");
+        assert!(tokio::time::Instant::now() < deadline, "not so after {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Towns that nobody drives though somebody should: rows that others wrote, or an older version.
+//! Towns without an operation that need one, because of rows of another service or an older version.
 
 use fly_sim::{Call, Effect, Fault};
 use serde_json::json;
@@ -6,12 +6,12 @@ use serde_json::json;
 use crate::stage::{ALICE, Setup, Stage, until};
 
 on_both! {
-    a_tombstone_that_still_holds_ids_is_removed,
-    a_town_without_an_operation_comes_up,
+    tombstone_with_ids_is_removed,
+    provisioning_town_without_an_operation_is_created,
 }
 
-async fn a_tombstone_that_still_holds_ids_is_removed(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn tombstone_with_ids_is_removed(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     for stopped in [false, true] {
         let town = stage.running("mill").await;
         if stopped {
@@ -25,7 +25,7 @@ async fn a_tombstone_that_still_holds_ids_is_removed(setup: Setup) -> Stage {
                 town.sandbox_id, town.id
             ))
             .await;
-        until("nothing of it is left", async || {
+        until("its resources are deleted", async || {
             let row = stage.rows.town(town.id).await;
             row.fly_machine_id.is_none() && row.fly_volume_id.is_none()
         })
@@ -36,11 +36,11 @@ async fn a_tombstone_that_still_holds_ids_is_removed(setup: Setup) -> Stage {
     stage
 }
 
-async fn a_town_without_an_operation_comes_up(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
+async fn provisioning_town_without_an_operation_is_created(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
     let caller = stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" }));
-    until("the machine is asked for", async || {
+    until("the machine is requested", async || {
         stage.sim.calls().iter().any(|record| record.call == Call::CreateMachine)
     })
     .await;
@@ -49,7 +49,7 @@ async fn a_town_without_an_operation_comes_up(setup: Setup) -> Stage {
     stage.sim.clear_faults();
     stage.rows.execute("DELETE FROM gastown_operations").await;
     stage.add_replica().await;
-    until("it runs", async || stage.rows.towns().await[0].status == "running").await;
+    until("it is running", async || stage.rows.towns().await[0].status == "running").await;
     assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (1, 1));
     stage
 }

@@ -1,4 +1,4 @@
-//! The binary itself, killed in the middle by the system: another replica finishes its work.
+//! Kills the binary during an operation: another replica completes it.
 
 use fly_sim::{Call, Effect, Fault};
 use serde_json::json;
@@ -8,12 +8,12 @@ use crate::process::Gastown;
 use crate::stage::{ALICE, Setup, Stage, until};
 
 on_both! {
-    a_killed_process_loses_no_town_and_no_machine,
+    killed_process_loses_no_town_and_no_machine,
 }
 
-async fn a_killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
-    let mut stage = setup.raise().await;
-    // The stage's own replica must not help.
+async fn killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
+    // The replica of the stage must not take over yet.
     stage.crash().await;
     for (at, call) in [Call::CreateVolume, Call::CreateMachine, Call::SandboxHealth].into_iter().enumerate() {
         let mut process = Gastown::spawn(&["serve"], &stage.settings);
@@ -24,7 +24,7 @@ async fn a_killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
             client::call(&url, &token, "createTown", json!({ "townName": format!("mill-{at}") })).await
         });
         let held = |record: &fly_sim::CallRecord| record.call == call && record.faulted;
-        until("the process is in the middle", async || stage.sim.calls().iter().any(held)).await;
+        until("the operation has started", async || stage.sim.calls().iter().any(held)).await;
         process.kill().await;
         assert!(create.await.is_err(), "the caller was answered by a dead process");
         stage.sim.clear_faults();

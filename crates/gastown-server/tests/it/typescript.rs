@@ -1,4 +1,4 @@
-//! The official tRPC clients, versions 10 and 11, through every link, against the real thing.
+//! The official tRPC clients, versions 10 and 11, with every link, against the whole control plane.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use std::process::{Command, Output};
 use crate::stage::{ALICE, BOB, Setup, Stage};
 
 on_both! {
-    official_clients_live_the_life_of_a_town,
+    official_clients_complete_the_life_of_a_town,
 }
 
-/// The check belongs to the adapter's tests, which run it against doubles.
+/// Returns the folder of the check, which belongs to the tests of the adapter.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../gastown-http/tests/typescript")
 }
@@ -19,14 +19,14 @@ fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Installs the clients where they are missing or older than their lock file. Other tests may want the same at the same
-/// time, in this process or another: the lock file is what all of them lock.
+/// Installs the clients if they are missing or older than their lock file. Concurrent tests and processes wait for a lock
+/// on that file.
 fn install() {
     let lock_file = folder().join("package-lock.json");
     let held = File::open(&lock_file).unwrap();
     held.lock().unwrap();
     let age = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
-    // Written by npm when everything is there.
+    // npm writes this file at the end.
     if age(&folder().join("node_modules/.package-lock.json")) < age(&lock_file) {
         let output = Command::new("npm").args(["ci", "--no-progress"]).current_dir(folder()).output();
         let output = output.expect("npm is missing: `apt-get install nodejs npm`");
@@ -34,8 +34,8 @@ fn install() {
     }
 }
 
-async fn official_clients_live_the_life_of_a_town(setup: Setup) -> Stage {
-    let stage = setup.raise().await;
+async fn official_clients_complete_the_life_of_a_town(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     tokio::task::spawn_blocking(install).await.unwrap();
     let mut node = tokio::process::Command::new("node");
     node.arg("check.mjs").current_dir(folder()).kill_on_drop(true);

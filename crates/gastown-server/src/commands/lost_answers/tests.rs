@@ -1,4 +1,4 @@
-//! What is answered where the registry's answer got lost.
+//! Tests of lost answers from the registry.
 
 use gastown_domain::ports::{
     HeldOperation, MockOperations, MockOperator, Readable, TownDetails, TownEvent, TownHealth,
@@ -40,7 +40,7 @@ fn alice() -> UserId {
     "alice".parse().unwrap()
 }
 
-fn wish() -> NewOperation {
+fn request() -> NewOperation {
     let Operation { id, town, kind, requested_by, .. } = operation(1);
     NewOperation { id, town, kind, requested_by, at: noon(), timeout: None }
 }
@@ -49,23 +49,23 @@ fn lost<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable { cause: "the connection is gone".into() })
 }
 
-/// What comes of a destroy whose answer is lost, where this is in flight and this is how it ended.
+/// Returns the result of a destroy with a lost answer, for this operation in flight and this outcome.
 async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requested, StoreError> {
     let (mut operator, mut operations) = (MockOperator::new(), MockOperations::new());
     operator.expect_destroy().times(1).returning(|_, _| lost());
     operations.expect_current().returning(move |_| Ok(in_flight.clone()));
     operations.expect_outcome().returning(move |_| Ok(ended.then_some(Ok(()))));
-    destroy(&operator, &operations, &wish(), EVE).await
+    destroy(&operator, &operations, &request(), EVE).await
 }
 
 #[tokio::test]
-async fn a_destroy_that_was_written_is_accepted() {
+async fn written_destroy_is_accepted() {
     assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Accepted(operation(1)));
     assert_eq!(destroyed(None, true).await.unwrap(), Requested::NotFound, "it has ended already");
 }
 
 #[tokio::test]
-async fn a_destroy_that_was_not_written_is_told() {
+async fn unwritten_destroy_is_an_error() {
     for in_flight in [None, Some(operation(2))] {
         let answer = destroyed(in_flight, false).await;
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
@@ -73,14 +73,14 @@ async fn a_destroy_that_was_not_written_is_told() {
 }
 
 #[tokio::test]
-async fn any_other_answer_is_the_answer() {
+async fn other_errors_are_returned() {
     let mut operator = MockOperator::new();
     operator.expect_destroy().times(1).returning(|_, _| Err(StoreError::TownNotFound));
-    let answer = destroy(&operator, &MockOperations::new(), &wish(), EVE).await;
+    let answer = destroy(&operator, &MockOperations::new(), &request(), EVE).await;
     assert!(matches!(answer, Err(StoreError::TownNotFound)), "{answer:?}");
 }
 
-/// The town, with retries at these minutes past noon.
+/// Returns the town, with retries at these minutes past noon.
 fn town_details(retries: &[i64]) -> TownDetails {
     let name = "mill".parse().unwrap();
     let event = |minutes: &i64| TownEvent {
@@ -117,7 +117,7 @@ fn town_details(retries: &[i64]) -> TownDetails {
     }
 }
 
-/// What comes of a retry whose answer is lost, where these retries were there before and are there afterwards.
+/// Returns the result of a retry with a lost answer, for the retries before and after it.
 async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retried, StoreError> {
     let mut operator = MockOperator::new();
     operator.expect_town_details().times(1).returning(|_, _| Ok(Some(town_details(before))));
@@ -127,7 +127,7 @@ async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retrie
 }
 
 #[tokio::test]
-async fn a_retry_that_was_written_is_told_by_its_event() {
+async fn written_retry_is_known_by_its_event() {
     assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(Box::new(operation(1))));
     assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(Box::new(operation(1))));
     for before in [&[][..], &[1]] {

@@ -1,4 +1,4 @@
-//! The values as JSON: keys in camelCase and times in ISO 8601, as on the wire.
+//! JSON output: keys in camelCase and times in ISO 8601, as on the wire.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::ports::{
@@ -9,9 +9,9 @@ use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
 
 use super::needs_attention;
-use crate::commands::orphans::Attempt;
+use crate::commands::deletion::Deletion;
 
-/// Everything that is known of a town.
+/// Returns everything about a town.
 pub(in crate::commands) fn town_details(town_details: &TownDetails) -> Value {
     json!({
         "town": town(&town_details.town),
@@ -24,13 +24,13 @@ pub(in crate::commands) fn town_details(town_details: &TownDetails) -> Value {
     })
 }
 
-/// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> Value {
+/// Returns the operations in flight, and the state of the periodic jobs.
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> Value {
     let operations: Vec<_> = operations.iter().map(in_flight).collect();
-    json!({ "operations": operations, "passes": passes.iter().map(pass).collect::<Vec<_>>() })
+    json!({ "operations": operations, "passes": jobs.iter().map(job).collect::<Vec<_>>() })
 }
 
-/// An operation, as far as it can be read.
+/// Returns an operation, or the reason why it cannot be read.
 pub(in crate::commands) fn in_flight(operation: &Readable<HeldOperation>) -> Value {
     operation.as_ref().map_or_else(unreadable, held)
 }
@@ -39,7 +39,7 @@ fn unreadable(row: &Unreadable) -> Value {
     json!({ "townId": row.town, "unreadable": row.which })
 }
 
-/// An operation, and who drives it.
+/// Returns an operation with the worker that holds it.
 fn held(held: &HeldOperation) -> Value {
     let mut value = operation(&held.operation);
     value["userId"] = json!(held.owner);
@@ -48,7 +48,7 @@ fn held(held: &HeldOperation) -> Value {
     value
 }
 
-/// An operation.
+/// Returns an operation.
 pub(in crate::commands) fn operation(operation: &Operation) -> Value {
     json!({
         "operationId": operation.id,
@@ -69,7 +69,7 @@ pub(in crate::commands) fn operation(operation: &Operation) -> Value {
     })
 }
 
-/// An orphan of the book.
+/// Returns a recorded orphan.
 fn orphan(orphan: &Orphan) -> Value {
     json!({
         "app": orphan.app,
@@ -84,8 +84,8 @@ fn orphan(orphan: &Orphan) -> Value {
     })
 }
 
-/// Everything that no row accounts for, and what became of those that were to be deleted.
-pub(in crate::commands) fn survey(survey: &Survey, attempts: &[Attempt<'_>]) -> Value {
+/// Returns all orphans, and the outcome of the deletions.
+pub(in crate::commands) fn survey(survey: &Survey, deletions: &[Deletion<'_>]) -> Value {
     json!({
         "apps": survey.apps,
         "failedApps": survey.failed,
@@ -93,7 +93,7 @@ pub(in crate::commands) fn survey(survey: &Survey, attempts: &[Attempt<'_>]) -> 
         "alarm": survey.alarm.map(Alarm::as_str),
         "orphans": survey.orphans.iter().map(found).collect::<Vec<_>>(),
         "unseen": survey.unseen.iter().map(orphan).collect::<Vec<_>>(),
-        "removals": attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "removals": deletions.iter().map(deletion).collect::<Vec<_>>(),
     })
 }
 
@@ -114,9 +114,9 @@ fn found(found: &FoundOrphan) -> Value {
     })
 }
 
-fn attempt(attempt: &Attempt<'_>) -> Value {
-    let resource = &attempt.orphan.sighting.item.resource;
-    let (outcome, why) = match &attempt.result {
+fn deletion(deletion: &Deletion<'_>) -> Value {
+    let resource = &deletion.orphan.sighting.item.resource;
+    let (outcome, why) = match &deletion.result {
         Ok(Removal::Requested) => ("asked", Value::Null),
         Ok(Removal::Gone) => ("gone", Value::Null),
         Ok(Removal::Kept(kept)) => ("kept", verdict(kept)),
@@ -196,7 +196,7 @@ fn event(event: &TownEvent) -> Value {
     })
 }
 
-fn pass(state: &JobState) -> Value {
+fn job(state: &JobState) -> Value {
     json!({
         "pass": state.job.as_str(),
         "endedAt": moment(state.ended_at),

@@ -1,4 +1,4 @@
-//! The values as tables. Times are UTC.
+//! Table output. Times are UTC.
 
 use std::fmt::Write as _;
 
@@ -11,50 +11,49 @@ use gastown_domain::{Failure, Operation, Recorded, Rig};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
 use super::needs_attention;
-use crate::commands::orphans::Attempt;
+use crate::commands::deletion::Deletion;
 
-/// Everything that is known of a town.
+/// Returns everything about a town.
 pub(in crate::commands) fn town_details(town_details: &TownDetails) -> String {
     let town = &town_details.town;
     let mut text = format!("Town {} of {}: {}\n\n{}", town.name, town.owner, town.status, town_facts(town_details));
     let in_flight = |operation: &Readable<HeldOperation>| operation.as_ref().map_or_else(unreadable, operation_facts);
     section(&mut text, "In flight", town_details.operation.as_ref().map(in_flight));
     section(&mut text, "Rigs", some(&town_details.rigs, rigs));
-    section(&mut text, "At Fly, and no row accounts for it", some(&town_details.orphans, orphans));
-    section(&mut text, "What happened last", some(&town_details.events, events));
+    section(&mut text, "Orphans", some(&town_details.orphans, orphans));
+    section(&mut text, "Last events", some(&town_details.events, events));
     let others = |rows: &[Unreadable]| rows.iter().map(unreadable).collect::<Vec<_>>().join("\n");
-    section(&mut text, "Left out", some(&town_details.unreadable, others));
+    section(&mut text, "Unreadable", some(&town_details.unreadable, others));
     text
 }
 
-/// What is in flight, and how the passes stand.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], passes: &[JobState]) -> String {
+/// Returns the operations in flight, and the state of the periodic jobs.
+pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> String {
     let mut text = match some(operations, operation_rows) {
         Some(rows) => rows,
-        None => "Nothing is in flight.".to_owned(),
+        None => "No operations in flight.".to_owned(),
     };
     if operations.iter().flatten().any(|held| needs_attention(&held.operation)) {
-        text +=
-            "\n\n! failed many times in a row and goes on slowly: see `gastown town show`, then `gastown town retry`";
+        text += "\n\n! failed many times in a row and is retried slowly: see `gastown town show`, then `gastown town retry`";
     }
     if operations.iter().any(Result::is_err) {
-        text += "\n\n? cannot be read: mend its row, or `gastown town destroy` its town";
+        text += "\n\n? cannot be read: repair its row, or run `gastown town destroy`";
     }
-    section(&mut text, "SingletonJobs", some(passes, pass_rows));
+    section(&mut text, "Periodic jobs", some(jobs, job_rows));
     text
 }
 
-/// Everything that no row accounts for.
+/// Returns all orphans.
 pub(in crate::commands) fn survey(survey: &Survey) -> String {
     let mut text = match some(&survey.orphans, found) {
         Some(found) => found,
-        None => "Every machine and volume of ours belongs to a row.".to_owned(),
+        None => "No orphans.".to_owned(),
     };
-    section(&mut text, "In the book, and not seen this time", some(&survey.unseen, orphans));
-    let _ = write!(text, "\n\nLooked through {} app(s): {} machines and volumes of ours.", survey.apps, survey.seen);
+    section(&mut text, "Recorded, but not found this time", some(&survey.unseen, orphans));
+    let _ = write!(text, "\n\nChecked {} app(s): {} machines and volumes of ours.", survey.apps, survey.seen);
     if !survey.failed.is_empty() {
         let failed: Vec<_> = survey.failed.iter().map(ToString::to_string).collect();
-        let _ = write!(text, " Could not be looked through: {}.", failed.join(", "));
+        let _ = write!(text, " Failed to check: {}.", failed.join(", "));
     }
     if let Some(alarm) = survey.alarm {
         let _ = write!(text, "\n\n! {}: {}", alarm.as_str(), meaning(alarm));
@@ -62,25 +61,25 @@ pub(in crate::commands) fn survey(survey: &Survey) -> String {
     text
 }
 
-/// What became of those that were to be deleted.
-pub(in crate::commands) fn attempts(attempts: &[Attempt<'_>]) -> String {
-    let line = |attempt: &Attempt<'_>| {
-        let thing = &attempt.orphan.sighting.item.resource;
-        match &attempt.result {
-            Ok(Removal::Requested) => format!("{thing}: its deletion was asked for"),
-            Ok(Removal::Gone) => format!("{thing}: was gone already"),
-            Ok(Removal::Kept(verdict)) => format!("{thing}: kept, {verdict}"),
-            Err(error) => format!("{thing}: {}", plain(error)),
+/// Returns the outcome of the deletions.
+pub(in crate::commands) fn deletions(deletions: &[Deletion<'_>]) -> String {
+    let line = |deletion: &Deletion<'_>| {
+        let resource = &deletion.orphan.sighting.item.resource;
+        match &deletion.result {
+            Ok(Removal::Requested) => format!("{resource}: deletion requested"),
+            Ok(Removal::Gone) => format!("{resource}: already deleted"),
+            Ok(Removal::Kept(verdict)) => format!("{resource}: kept, {verdict}"),
+            Err(error) => format!("{resource}: {}", plain(error)),
         }
     };
-    match attempts {
-        [] => "\nNothing may be deleted now.".to_owned(),
-        attempts => format!("\n{}", attempts.iter().map(line).collect::<Vec<_>>().join("\n")),
+    match deletions {
+        [] => "\nNo orphan may be deleted now.".to_owned(),
+        deletions => format!("\n{}", deletions.iter().map(line).collect::<Vec<_>>().join("\n")),
     }
 }
 
 fn found(orphans: &[FoundOrphan]) -> String {
-    let mut table = headed(["what", "id", "name", "app", "why", "made", "first seen", "seen", "verdict"]);
+    let mut table = headed(["kind", "id", "name", "app", "reason", "created", "first seen", "times seen", "verdict"]);
     for orphan in orphans {
         let (ObservedOrphan { app, item, reason }, entry) = (&orphan.sighting, orphan.entry.as_ref());
         table.add_row([
@@ -99,7 +98,8 @@ fn found(orphans: &[FoundOrphan]) -> String {
 }
 
 fn orphans(orphans: &[Orphan]) -> String {
-    let mut table = headed(["what", "id", "name", "app", "why", "first seen", "last seen", "seen", "deletion asked"]);
+    let mut table =
+        headed(["kind", "id", "name", "app", "reason", "first seen", "last seen", "times seen", "deletion requested"]);
     for orphan in orphans {
         table.add_row([
             orphan.resource.kind().to_owned(),
@@ -135,7 +135,10 @@ fn town_facts(town_details: &TownDetails) -> String {
         Ok(health) => {
             fact("compared with Fly", maybe_time(health.checked_at));
             if let Some(suspicion) = health.suspicion {
-                fact("suspected", format!("{}, by {} looks", suspicion.drift.as_str(), suspicion.looks));
+                fact(
+                    "unconfirmed drift",
+                    format!("{}, {} agreeing observations", suspicion.drift.as_str(), suspicion.looks),
+                );
             }
             if let Some((drift, since)) = health.drift {
                 fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
@@ -160,13 +163,13 @@ fn operation_facts(held: &HeldOperation) -> String {
     fact("id", operation.id.to_string());
     fact(
         "step",
-        format!("{}, {}", operation.step.as_ref().map_or("not begun", Recorded::as_str), operation.phase.as_str()),
+        format!("{}, {}", operation.step.as_ref().map_or("not started", Recorded::as_str), operation.phase.as_str()),
     );
     fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
     fact("last error", operation.last_error.as_ref().map_or_else(none, failure));
-    fact("held up by Fly's limits", queued(operation).unwrap_or_else(|| "not at all".to_owned()));
+    fact("queued for Fly's limits", queued(operation).unwrap_or_else(none));
     if let Some(cause) = &operation.cause {
-        fact("undone because", failure(cause));
+        fact("rolled back because", failure(cause));
     }
     fact("requested by", operation.requested_by.to_string());
     fact("held by", held.held_by.as_ref().map_or_else(none, |worker| plain(&worker.0)));
@@ -175,12 +178,12 @@ fn operation_facts(held: &HeldOperation) -> String {
     if let Some(deadline) = operation.deadline_at {
         fact("deadline", time(deadline));
     }
-    fact("since", time(operation.created_at));
+    fact("started", time(operation.created_at));
     facts.trim_fmt()
 }
 
 fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
-    let heads = ["", "town", "user", "kind", "step", "attempt", "last error", "held by", "next attempt", "since"];
+    let heads = ["", "town", "user", "kind", "step", "attempt", "last error", "held by", "next attempt", "started"];
     let mut table = headed(heads);
     for held in operations {
         let held = match held {
@@ -198,8 +201,8 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
             operation.kind.to_string(),
             operation.step.as_ref().map_or_else(none, |step| step.to_string()),
             operation.attempt.to_string(),
-            waiting_for(operation),
-            held.held_by.as_ref().map_or_else(none, beginning),
+            delays(operation),
+            held.held_by.as_ref().map_or_else(none, short_id),
             time(operation.next_attempt_at),
             time(operation.created_at),
         ]);
@@ -207,15 +210,15 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
     table.trim_fmt()
 }
 
-/// Why an operation is not further: its last error, and how long Fly's limits have held it up.
-fn waiting_for(operation: &Operation) -> String {
+/// Returns the last error of an operation, and its time in queues for Fly's limits.
+fn delays(operation: &Operation) -> String {
     let error = operation.last_error.as_ref().map(|error| error.to_string());
     let queued = queued(operation).map(|queued| format!("queued {queued}"));
-    let told: Vec<_> = error.into_iter().chain(queued).collect();
-    if told.is_empty() { none() } else { told.join(", ") }
+    let delays: Vec<_> = error.into_iter().chain(queued).collect();
+    if delays.is_empty() { none() } else { delays.join(", ") }
 }
 
-/// In whole seconds; `None` where it is less than one.
+/// Returns the time in queues in whole seconds, or `None` below one second.
 fn queued(operation: &Operation) -> Option<String> {
     let seconds = operation.progress.queued_ms / 1000;
     (seconds > 0).then(|| format!("{} min {:02} s", seconds / 60, seconds % 60))
@@ -231,7 +234,7 @@ fn rigs(rigs: &[Rig]) -> String {
 }
 
 fn events(events: &[TownEvent]) -> String {
-    let mut table = headed(["when", "who", "what", "outcome", "error"]);
+    let mut table = headed(["time", "actor", "action", "outcome", "error"]);
     for event in events {
         let error = event.error.as_deref().map_or_else(none, plain);
         table.add_row([time(event.at), plain(&event.actor), plain(&event.action), plain(&event.outcome), error]);
@@ -239,31 +242,31 @@ fn events(events: &[TownEvent]) -> String {
     table.trim_fmt()
 }
 
-fn pass_rows(passes: &[JobState]) -> String {
-    let mut table = headed(["pass", "last ended", "alarm"]);
-    for state in passes {
+fn job_rows(jobs: &[JobState]) -> String {
+    let mut table = headed(["job", "last ended", "alarm"]);
+    for state in jobs {
         let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));
         table.add_row([state.job.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
     }
     table.trim_fmt()
 }
 
-/// What an operator should think of first.
+/// Returns the likely cause of an alarm.
 const fn meaning(alarm: Alarm) -> &'static str {
     match alarm {
         Alarm::ManyAbsent => {
-            "so many machines or volumes read as absent that none of it is believed; is it the right app and token?"
+            "too many machines or volumes read as absent, nothing was changed; check the app and the token"
         }
         Alarm::ManyOrphans => {
-            "so much at Fly belongs to no row that nothing is deleted; is it the right database, and up to date?"
+            "too many resources at Fly have no row, nothing was deleted; check that the database is the right one"
         }
-        Alarm::Refused => "Fly refuses everything that is asked; is it the right token, organization and app?",
+        Alarm::Refused => "Fly refuses every request; check the token, the organization and the app",
     }
 }
 
 fn section(text: &mut String, title: &str, content: Option<String>) {
     if let Some(content) = content {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "\n\n{title}\n\n{content}");
     }
 }
@@ -305,12 +308,12 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// Enough of a process's name to tell it from others'.
-fn beginning(worker: &WorkerId) -> String {
+/// Returns the first characters of a worker's id, enough to identify it.
+fn short_id(worker: &WorkerId) -> String {
     plain(&worker.0.chars().take(8).collect::<String>())
 }
 
-/// What others wrote moves no cursor.
+/// Replaces control characters, so that foreign text cannot control the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

@@ -1,12 +1,12 @@
-//! What can befall a call, as HTTP.
+//! The faults of a call, as HTTP.
 
 use fly_sim::{Call, Capacity, Effect};
 use serde_json::json;
 
-/// What is told of a call.
+/// Returns the faults of a call.
 pub(super) type Faults = fn(Call) -> Vec<Effect>;
 
-/// Every call that the towns of one shared app need. A fault that reaches none of a kind shows nothing.
+/// Every kind of call for towns in a shared app. Each must be reached by a fault.
 pub(super) const CALLS: [Call; 18] = [
     Call::GetApp,
     Call::ListVolumes,
@@ -28,7 +28,7 @@ pub(super) const CALLS: [Call; 18] = [
     Call::SandboxSync,
 ];
 
-/// Those of which it matters whether they were carried out.
+/// The calls with an effect.
 const CHANGES: [Call; 10] = [
     Call::CreateVolume,
     Call::DeleteVolume,
@@ -42,8 +42,8 @@ const CHANGES: [Call; 10] = [
     Call::SandboxSync,
 ];
 
-/// Lost on the way there or back; 408, 429, 500, 503, where it changes something also after it was applied; no room, in
-/// Fly's words; a list that misses its newest, or all.
+/// All faults: a lost request or answer, 408, 429, 500, 503, no capacity, stale and empty lists. Calls with an effect also
+/// fail after it was applied.
 pub(super) fn everything(call: Call) -> Vec<Effect> {
     let mut effects = vec![Effect::DropRequest, Effect::DropAnswer, Effect::throttled(), Effect::server_error()];
     effects.push(Effect::refusal(503, "service unavailable"));
@@ -52,29 +52,29 @@ pub(super) fn everything(call: Call) -> Vec<Effect> {
     } else {
         effects.push(Effect::refusal(408, "request timed out"));
     }
-    effects.extend(no_room(call).iter().map(|disguise| disguise.effect()));
+    effects.extend(no_room(call).iter().map(|refusal| refusal.effect()));
     if matches!(call, Call::ListMachines | Call::ListVolumes) {
         effects.extend([Effect::StaleList, Effect::EmptyList]);
     }
     effects
 }
 
-/// Where something changes: applied and not told, or told to have failed; failed; no room.
+/// The worst faults of calls with an effect: applied with a lost or failed answer, failed, no capacity.
 pub(super) fn the_worst(call: Call) -> Vec<Effect> {
     if !CHANGES.contains(&call) {
         return Vec::new();
     }
     let mut effects = vec![Effect::DropAnswer, applied(500), applied(503), Effect::server_error()];
-    effects.extend(no_room(call).first().map(|disguise| disguise.effect()));
+    effects.extend(no_room(call).first().map(|refusal| refusal.effect()));
     effects
 }
 
-/// Done, and told to have failed.
+/// The call is applied, and its answer is an error.
 fn applied(status: u16) -> Effect {
     Effect::ApplyThenAnswer { status, body: json!({ "error": "try again later" }) }
 }
 
-/// The ways in which Fly says to this call that there is no room.
+/// Returns the forms in which Fly refuses this call for lack of capacity.
 const fn no_room(call: Call) -> &'static [Capacity] {
     use Capacity::{
         Host, HostAddresses, HostDisabled, HostGoverned, HostResources, Quota, Region, VolumeAborted, VolumeHost,

@@ -1,4 +1,4 @@
-//! Towns that live on one stage, one after the other, and what must be so after each of their operations.
+//! Towns on one stage, one after the other, with the checks after each of their operations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,35 +11,35 @@ use super::{LIFE, Operation};
 use crate::rows::Rig;
 use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
-/// Undisturbed lives that say which calls are made each time.
+/// The number of undisturbed lives that determine the calls of each operation.
 const LIVES: usize = 3;
-/// What a machine takes for anything.
+/// The time of every transition of a machine.
 const SOON: Duration = Duration::from_millis(60);
-/// How long an operation may take. Far more than it does: a slow machine proves nothing against anybody.
-const PATIENCE: Duration = Duration::from_secs(50);
+/// The time-out of an operation. It is far longer than needed, even on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(50);
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 const REPO: &str = "https://github.com/acme/app";
-/// The rig that a town is made with.
+/// The rig in the create.
 const FIRST: &str = "first";
-/// The rig that comes and goes.
+/// The rig that is added and removed.
 pub(super) const SECOND: &str = "second";
 
-/// How often each operation made each call, for each life that made it; a life that did not counts as none.
+/// Returns how often each operation made each call, in each undisturbed life.
 pub(super) async fn undisturbed(setup: Setup) -> BTreeMap<(Operation, Call), [u32; LIVES]> {
-    // Nobody sweeps: what is called is called by the operation itself, however slow this machine is.
+    // Without sweeps, the operation itself makes all calls, even on a slow machine.
     let mut lives = Lives::begin(setup, NEVER).await;
     let mut made: BTreeMap<(Operation, Call), [u32; LIVES]> = BTreeMap::new();
     for life in 0..LIVES {
         let mut town = None;
         for operation in LIFE {
             let before = lives.stage.sim.calls().len();
-            lives.go_through(operation, &mut town).await;
+            lives.run_operation(operation, &mut town).await;
             for record in &lives.stage.sim.calls()[before..] {
                 made.entry((operation, record.call)).or_default()[life] += 1;
             }
         }
     }
-    lives.stage.settle().await;
+    lives.stage.check_invariants().await;
     made
 }
 
@@ -50,26 +50,25 @@ pub(super) struct Lives {
 }
 
 impl Lives {
-    /// Nobody has lived yet.
     pub(super) async fn begin(mut setup: Setup, sweep_every: Duration) -> Self {
         let policy = &mut setup.policy;
         policy.limits.towns_per_user = u32::MAX;
         policy.backoff.sweep_every = sweep_every;
-        for patience in [
+        for timeout in [
             &mut policy.timeouts.caller,
             &mut policy.timeouts.create,
             &mut policy.timeouts.start,
             &mut policy.timeouts.stop,
         ] {
-            *patience = PATIENCE;
+            *timeout = TIMEOUT;
         }
         let timing = &mut setup.sim.timing;
         (timing.boot, timing.stop, timing.destroy, timing.volume_release) = (SOON, SOON, SOON, SOON / 2);
-        Self { stage: Setup { regions: "iad,fra", ..setup }.raise().await, number: 0 }
+        Self { stage: Setup { regions: "iad,fra", ..setup }.start().await, number: 0 }
     }
 
-    /// Asks for it, waits until all is quiet, and looks at row and world.
-    pub(super) async fn go_through(&mut self, operation: Operation, town: &mut Option<Uuid>) {
+    /// Makes the call, waits until no operation is in flight, and checks row and Fly.
+    pub(super) async fn run_operation(&mut self, operation: Operation, town: &mut Option<Uuid>) {
         let what = format!("{operation:?} after {:?}", self.stage.sim.calls().last());
         match (operation, *town) {
             (Operation::Create, _) | (_, None) => *town = Some(self.create(&what).await),
@@ -87,49 +86,49 @@ impl Lives {
             (Operation::Destroy, Some(town)) => drop(self.stage.on_town("destroyTown", town).await.expect(&what)),
         }
         self.stage.idle().await;
-        self.look_at(operation, town.unwrap()).await;
+        self.check(operation, town.unwrap()).await;
     }
 
-    /// Asks twice with one key, as who has lost the answer does.
+    /// Creates a town twice with one key, as after a lost answer.
     async fn create(&mut self, what: &str) -> Uuid {
         self.number += 1;
         let number = self.number;
         let rig = json!({ "rigName": FIRST, "repoUrl": REPO, "branch": "main" });
         let (name, key) = (format!("mill-{number}"), format!("key-{number}"));
-        let wish = json!({ "townName": name, "idempotencyKey": key, "config": { "rigs": [rig] } });
-        let made = self.stage.call(ALICE, "createTown", wish.clone()).await.expect(what);
-        let again = self.stage.call(ALICE, "createTown", wish).await.expect(what);
+        let request = json!({ "townName": name, "idempotencyKey": key, "config": { "rigs": [rig] } });
+        let made = self.stage.call(ALICE, "createTown", request.clone()).await.expect(what);
+        let again = self.stage.call(ALICE, "createTown", request).await.expect(what);
         assert_eq!((id_of(&made), &made["status"]), (id_of(&again), &again["status"]), "{what}");
         let town = id_of(&made);
         self.until_rigs_are(town, &[FIRST]).await;
         town
     }
 
-    /// The town's rig of this name.
+    /// Returns the town's rig with this name.
     pub(super) async fn rig_of(&self, town: Uuid, name: &str) -> Option<Rig> {
         let rigs = self.stage.rows.rigs().await;
         rigs.into_iter().find(|rig| rig.town_id == town && rig.rig_name == name)
     }
 
-    /// Rigs that could not be settled when they were asked for are settled by the workers.
+    /// Waits until the workers have reconciled the rigs.
     async fn until_rigs_are(&self, town: Uuid, names: &[&str]) {
-        let wished: Vec<_> = names.iter().map(|name| (*name, "active")).collect();
-        until("the rigs are settled", async || {
+        let expected: Vec<_> = names.iter().map(|name| (*name, "active")).collect();
+        until("the rigs are active", async || {
             let mut rigs = self.stage.rows.rigs().await;
             rigs.retain(|rig| rig.town_id == town);
-            rigs.iter().map(|rig| (rig.rig_name.as_str(), rig.status.as_str())).collect::<Vec<_>>() == wished
+            rigs.iter().map(|rig| (rig.rig_name.as_str(), rig.status.as_str())).collect::<Vec<_>>() == expected
         })
         .await;
     }
 
-    /// One machine and one volume, in the state that the row tells; none of a town that is destroyed.
-    async fn look_at(&self, operation: Operation, town: Uuid) {
+    /// Checks that there is one machine and one volume, in the state of the row. A destroyed town has none.
+    async fn check(&self, operation: Operation, town: Uuid) {
         let row = self.stage.rows.town(town).await;
         let (machines, volumes) = (self.stage.sim.machines(), self.stage.sim.volumes());
         let machines: Vec<_> = machines.iter().map(|machine| (Some(machine.id.clone()), machine.state)).collect();
         let volumes: Vec<_> = volumes.into_iter().map(|volume| volume.id).collect();
         let last = self.stage.sim.calls().into_iter().rev().find(|record| record.faulted);
-        let what = format!("{operation:?}, struck last: {last:?}: {row:?}");
+        let what = format!("{operation:?}, last fault: {last:?}: {row:?}");
         let (status, state) = match operation {
             Operation::Stop => ("stopped", Some(State::Stopped)),
             Operation::Destroy => ("destroyed", None),

@@ -1,4 +1,4 @@
-//! What must hold after every test, whatever it did: nothing is paid for that no town accounts for.
+//! The invariants after every test: every machine and volume belongs to a town.
 
 use fly_sim::State;
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::rows::Town;
 use crate::stage::{APP, FLY_TOKEN, Setup, Stage, until};
 
 impl Stage {
-    /// Lets everything come to its end, checks the accounts and stops in good order.
-    pub(crate) async fn settle(mut self) {
-        assert!(!self.replicas.is_empty(), "nobody is left to settle");
+    /// Waits until all operations have ended, checks the invariants, and shuts down.
+    pub(crate) async fn check_invariants(mut self) {
+        assert!(!self.replicas.is_empty(), "no replica is left to finish the operations");
         self.idle().await;
-        // Nothing but what an operation that was taken over may still have to give back.
+        // An operation that was taken over may still have to delete a resource.
         until("every machine and volume belongs to a town", async || self.unaccounted().await.is_empty()).await;
         self.check_towns().await;
         assert_eq!(self.sim.violations(), [], "calls that do not agree with Fly's document");
@@ -22,7 +22,7 @@ impl Stage {
         }
     }
 
-    /// Machines and volumes that are not exactly one living town's.
+    /// Returns machines and volumes that do not belong to exactly one live town.
     async fn unaccounted(&self) -> Vec<String> {
         let towns = self.rows.towns().await;
         let living: Vec<_> = towns.iter().filter(|town| town.destroyed_at.is_none()).collect();
@@ -46,7 +46,7 @@ impl Stage {
         unaccounted
     }
 
-    /// Every row says what is so on Fly.
+    /// Checks that every row agrees with Fly.
     async fn check_towns(&self) {
         let (machines, volumes) = (self.sim.machines(), self.sim.volumes());
         for town in self.rows.towns().await {
@@ -72,14 +72,14 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_no_town_accounts_for_is_noticed() {
-    let stage = Setup::sqlite().raise().await;
+async fn unaccounted_resource_is_noticed() {
+    let stage = Setup::sqlite().start().await;
     stage.running("mill").await;
     assert_eq!(stage.unaccounted().await, Vec::<String>::new());
     let url = format!("{}/v1/apps/{APP}", stage.sim.url());
     for (path, body) in [
-        ("volumes", json!({"name": "nobodys", "region": "iad", "size_gb": 1})),
-        ("machines", json!({"name": "nobodys", "region": "iad", "config": {"image": "registry.example.com/other"}})),
+        ("volumes", json!({"name": "foreign", "region": "iad", "size_gb": 1})),
+        ("machines", json!({"name": "foreign", "region": "iad", "config": {"image": "registry.example.com/other"}})),
     ] {
         let made =
             client::http().post(format!("{url}/{path}")).bearer_auth(FLY_TOKEN).json(&body).send().await.unwrap();

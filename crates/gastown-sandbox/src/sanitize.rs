@@ -1,24 +1,24 @@
-//! Words of a sandbox that its town's owner may read: short, printable, without a secret.
+//! Sanitizes texts of a sandbox for the town's owner: short, printable, without secrets.
 
 /// The most characters of one text.
-const LONGEST: usize = 200;
+const MAX_CHARS: usize = 200;
 /// The most texts of a list.
-const MOST: usize = 10;
+const MAX_TEXTS: usize = 10;
 
-/// Cuts and cleans one text.
-pub(crate) fn clean(said: &str) -> String {
-    let printable = said.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c });
-    let words = printable.take(LONGEST * 4).collect::<String>();
+/// Sanitizes and truncates one text.
+pub(crate) fn sanitize(text: &str) -> String {
+    let printable = text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c });
+    let words = printable.take(MAX_CHARS * 4).collect::<String>();
     let words: Vec<String> = words.split_whitespace().map(without_secrets).collect();
-    words.join(" ").chars().take(LONGEST).collect()
+    words.join(" ").chars().take(MAX_CHARS).collect()
 }
 
-/// Cuts and cleans a list; what is empty then is left out.
-pub(crate) fn clean_all(said: &[String]) -> Vec<String> {
-    said.iter().map(|text| clean(text)).filter(|text| !text.is_empty()).take(MOST).collect()
+/// Sanitizes and truncates a list. Empty texts are dropped.
+pub(crate) fn sanitize_all(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| sanitize(text)).filter(|text| !text.is_empty()).take(MAX_TEXTS).collect()
 }
 
-/// Hides a word that is a sealed value or a token, and the credentials inside a URL.
+/// Replaces sealed values, tokens and the credentials of a URL.
 fn without_secrets(word: &str) -> String {
     const HIDDEN: &str = "***";
     if ["nacl:", "eyJ", "ghp_", "gho_", "github_pat_", "glpat-"].iter().any(|mark| word.contains(mark)) {
@@ -32,7 +32,7 @@ fn without_secrets(word: &str) -> String {
     }
 }
 
-/// Characters that reorder or hide text when shown.
+/// Returns true for characters that reorder or hide text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
 }
@@ -42,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sandbox_says_is_cleaned() {
-        for (said, want) in [
+    fn texts_are_sanitized() {
+        for (text, want) in [
             ("branch 'x' not found", "branch 'x' not found"),
             ("a\n\n b\u{202e}c\u{1b}[31m\0", "a b c [31m"),
             ("fatal: https://user:pw@github.com/a/b not found", "fatal: https://***@github.com/a/b not found"),
@@ -51,16 +51,16 @@ mod tests {
             ("KILO_JWT=nacl:v1:k:xx", "***"),
             ("", ""),
         ] {
-            assert_eq!(clean(said), want, "{said:?}");
+            assert_eq!(sanitize(text), want, "{text:?}");
         }
     }
 
     #[test]
-    fn what_a_sandbox_says_is_short() {
-        assert_eq!(clean(&"ü".repeat(10_000)).chars().count(), LONGEST);
+    fn texts_are_truncated() {
+        assert_eq!(sanitize(&"ü".repeat(10_000)).chars().count(), MAX_CHARS);
         let many = vec!["x".repeat(1000); 1000];
-        let cleaned = clean_all(&many);
-        assert_eq!((cleaned.len(), cleaned[0].len()), (MOST, LONGEST));
-        assert_eq!(clean_all(&[String::new(), " \n".to_owned()]), Vec::<String>::new());
+        let sanitized = sanitize_all(&many);
+        assert_eq!((sanitized.len(), sanitized[0].len()), (MAX_TEXTS, MAX_CHARS));
+        assert_eq!(sanitize_all(&[String::new(), " \n".to_owned()]), Vec::<String>::new());
     }
 }

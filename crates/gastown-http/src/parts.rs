@@ -1,0 +1,37 @@
+use std::{sync::Arc, time::Duration};
+
+use gastown_domain::ports::{HomeCalls, Readiness, Towns, UserTokens, Users};
+use http::HeaderValue;
+use tokio_util::task::TaskTracker;
+
+use crate::trpc;
+
+/// The ports and settings of the adapter.
+#[derive(Clone)]
+pub struct HttpParts {
+    /// The operations on towns.
+    pub towns: Arc<dyn Towns>,
+    /// The calls of sandboxes.
+    pub home: Arc<dyn HomeCalls>,
+    /// Verifies users' tokens.
+    pub tokens: Arc<dyn UserTokens>,
+    /// The known users with their peppers.
+    pub users: Arc<dyn Users>,
+    /// The check behind `/readyz`.
+    pub readiness: Arc<dyn Readiness>,
+    /// Owns the calls in progress. A shutdown closes it and waits for it, so that no mutation is cut off.
+    pub tasks: TaskTracker,
+    /// Limits and origins.
+    pub settings: HttpSettings,
+}
+
+/// The settings of the adapter.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The limits of a request.
+    pub trpc: trpc::Settings,
+    /// Origins whose pages may call from a browser, such as `https://app.example.com`. Empty: none.
+    pub allowed_origins: Vec<HeaderValue>,
+    /// The time-out of the database for `/readyz`.
+    pub readiness_limit: Duration,
+}

@@ -1,0 +1,34 @@
+//! The span of a request. Every line that is logged for the request carries its fields, so they contain no headers but
+//! the ids, no query string and no body.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tower_http::request_id::RequestId;
+use tracing::{Span, field::Empty};
+
+use crate::{headers::single, traceparent};
+
+/// Opens the span of a request. The protocol records the called procedures in `procedure`.
+///
+/// Its level is `error`, so that a filter never removes the ids from a line that it lets through.
+pub(crate) fn open(request: &Request<Body>) -> Span {
+    let request_id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+    let parent = single(request.headers(), "traceparent").and_then(traceparent::parse);
+    tracing::error_span!(
+        "request",
+        request_id,
+        trace_id = parent.map(|parent| parent.trace_id),
+        parent_span_id = parent.map(|parent| parent.parent_id),
+        http.method = %request.method(),
+        http.path = request.uri().path(),
+        procedure = Empty,
+    )
+}
+
+/// Logs the end of a request. For a stream this is its beginning.
+pub(crate) fn log_response<B>(response: &Response<B>, elapsed: Duration, _: &Span) {
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(http.status = response.status().as_u16(), elapsed_ms, "request answered");
+}

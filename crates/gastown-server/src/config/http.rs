@@ -1,0 +1,34 @@
+//! The settings of the HTTP server.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::http_url::HttpUrl;
+use super::list::List;
+use crate::settings_source::Reader;
+
+/// The settings of the HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `HOST`, by default `0.0.0.0`.
+    pub host: IpAddr,
+    /// `PORT`, by default 8080. 0 takes a free port.
+    pub port: u16,
+    /// `CORS_ALLOWED_ORIGINS`: origins whose pages may call from a browser, separated by commas.
+    pub allowed_origins: Vec<String>,
+    /// `MAX_BODY_BYTES`, by default 1 MiB.
+    pub max_body_bytes: usize,
+    /// `SHUTDOWN_SECONDS`, by default 25: the grace period of a shutdown for calls in progress.
+    pub shutdown: Duration,
+}
+
+pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
+    let origins: List<HttpUrl> = reader.or("CORS_ALLOWED_ORIGINS", List(Vec::new()));
+    HttpConfig {
+        host: reader.or("HOST", IpAddr::from([0, 0, 0, 0])),
+        port: reader.or("PORT", 8080),
+        allowed_origins: origins.0.iter().map(HttpUrl::origin).collect(),
+        max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", 1024 * 1024),
+        shutdown: Duration::from_secs(reader.or("SHUTDOWN_SECONDS", 25)),
+    }
+}

@@ -1,0 +1,23 @@
+//! The settings that are passed on to sandboxes.
+
+use gastown_orchestrator::SandboxEnv;
+
+use super::http_url::HttpUrl;
+use crate::settings_source::Reader;
+
+pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
+    let kilo_api_url: Option<HttpUrl> = reader.required("KILO_API_URL");
+    let r2_bucket = reader.required("R2_BUCKET");
+    let r2_access_key = reader.required_secret("R2_ACCESS_KEY");
+    let r2_secret_key = reader.secret("R2_SECRET_KEY");
+    let r2_endpoint: Option<HttpUrl> = reader.optional("R2_ENDPOINT");
+    let gastown_cloud_url: Option<HttpUrl> = reader.optional("GASTOWN_CLOUD_URL");
+    Some(SandboxEnv {
+        kilo_api_url: kilo_api_url.map(String::from)?,
+        r2_bucket: r2_bucket?,
+        r2_access_key: r2_access_key?,
+        r2_secret_key,
+        r2_endpoint: r2_endpoint.map(String::from),
+        gastown_cloud_url: gastown_cloud_url.map(String::from),
+    })
+}
