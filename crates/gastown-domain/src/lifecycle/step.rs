@@ -110,6 +110,31 @@ text_enum! {
 }
 
 impl Step {
+    /// Returns the region in which the step creates something, or `None` for a step that creates nothing.
+    pub const fn create_region(&self) -> Option<&Region> {
+        match self {
+            Self::CreateVolume(region) | Self::CreateMachine { region, .. } => Some(region),
+            Self::ObserveAgain
+            | Self::UpdateMachine { .. }
+            | Self::StartMachine(_)
+            | Self::AwaitStarted(_)
+            | Self::PrepareSandbox(_)
+            | Self::FinalSync(_)
+            | Self::StopMachine(_)
+            | Self::AwaitStopped(_)
+            | Self::SoftDelete
+            | Self::DeleteMachine(_)
+            | Self::AwaitDestroyed(_)
+            | Self::DeleteSurplusVolume(_)
+            | Self::DeleteVolume(_)
+            | Self::AwaitUnconfirmed
+            | Self::Finish
+            | Self::GiveUpVolumeLost
+            | Self::GiveUpMachineFailed
+            | Self::GiveUpNoCapacity => None,
+        }
+    }
+
     /// Returns the step's name.
     pub const fn name(&self) -> StepName {
         match self {

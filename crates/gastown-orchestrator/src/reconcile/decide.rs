@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{OperationUpdate, ProviderError, TownChange};
 use gastown_domain::{
-    Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Region, Seen, Step, StepName, Town,
-    TownStatus, plan,
+    Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Recorded, Region, Seen, Step, StepName,
+    Town, TownStatus, plan,
 };
 
 use super::deadline;
 use super::observe::Observed;
-use super::regions::Regions;
+use super::regions::{NextRegion, Regions};
 use super::update::update;
 use crate::settings::Policy;
 
@@ -83,10 +83,7 @@ impl Decision {
 
     /// Returns the region of the create, or `None` for every other action.
     pub(super) fn region(&self) -> Option<Region> {
-        match &self.action {
-            Action::Execute(Step::CreateVolume(region) | Step::CreateMachine { region, .. }) => Some(region.clone()),
-            Action::Execute(_) | Action::GiveUp(_) => None,
-        }
+        self.step().and_then(Step::create_region).cloned()
     }
 }
 
@@ -105,37 +102,19 @@ pub(super) struct Times {
 pub(super) fn decide(
     operation: &Operation,
     town: &Town,
-    observed: Observed,
+    mut observed: Observed,
     times: Times,
     policy: &Policy,
     regions: &[Region],
 ) -> Decision {
     let awaits_proof = observed.awaits_proof();
-    let mut next = Operation { progress: observed.progress.clone(), ..operation.clone() };
-    if skips_sync(operation, &observed, policy) {
-        next.phase = Phase::Prepared;
-        next.progress.synced = Some(false);
-    }
-    let regions = Regions { wished: town.region.as_ref(), offered: regions };
-    let region = regions.next(&next.progress);
-    let observation = Observation {
-        machine_lost: next.kind == OperationKind::Create
-            && next.progress.machine_made
-            && observed.machine == Seen::Absent,
-        machine: observed.machine,
-        volume: observed.volume,
-        create_pending: observed.create_pending,
-        next_region: region.as_ref().map(|next| next.region.clone()),
-    };
-    let step = plan(next.kind, next.phase, &observation);
-    let repeated = operation.step.as_ref().and_then(|last| last.known()) == Some(step.name());
-    next.step = Some(step.name().into());
-    next = deadline::extended(next, times.queued, policy);
     let is_news = observed.change != TownChange::default();
-    if is_news {
-        // What the provider shows is progress. A call that succeeded is not (FM-14).
-        next.attempt = 0;
-    }
+    let next = after_observation(operation, &observed, times.queued, policy);
+    let region = Regions { wished: town.region.as_ref(), offered: regions }.next(&next.progress);
+    let (town_change, error) = (observed.change.clone(), observed.error.take());
+    let step = plan(next.kind, next.phase, &observation(&next, observed, region.as_ref()));
+    let repeated = operation.step.as_ref().and_then(Recorded::known) == Some(step.name());
+    let mut next = Operation { step: Some(step.name().into()), ..next };
     let action = overdue(&next, times.before).map_or(Action::Execute(step), Action::GiveUp);
     if let (Action::Execute(Step::CreateVolume(_)), Some(region)) = (&action, region) {
         next.progress = region.progress;
@@ -144,19 +123,44 @@ pub(super) fn decide(
     if let Action::Execute(step) = &action {
         next.progress = with_create_recorded(next.progress, step.name(), times.now, policy);
     }
-    let intent = intent(&action, is_news || !repeated);
     Decision {
+        intent: intent(&action, is_news || !repeated),
         action,
-        intent,
         operation: next,
         before_create,
-        town: observed.change,
+        town: town_change,
         town_status: town.status,
         wished_region: town.region.clone(),
-        error: observed.error,
+        error,
         repeated,
         awaits_proof,
         now: times.before,
+    }
+}
+
+/// Returns the operation after an observation, before the next step is planned.
+fn after_observation(operation: &Operation, observed: &Observed, queued: Duration, policy: &Policy) -> Operation {
+    let mut next = Operation { progress: observed.progress.clone(), ..operation.clone() };
+    if skips_sync(operation, observed, policy) {
+        next.phase = Phase::Prepared;
+        next.progress.synced = Some(false);
+    }
+    if observed.change != TownChange::default() {
+        // What the provider shows is progress. A call that succeeded is not (FM-14).
+        next.attempt = 0;
+    }
+    deadline::extended(next, queued, policy)
+}
+
+/// Returns the input of the plan.
+fn observation(operation: &Operation, observed: Observed, region: Option<&NextRegion>) -> Observation {
+    let may_be_lost = operation.kind == OperationKind::Create && operation.progress.machine_made;
+    Observation {
+        machine_lost: may_be_lost && observed.machine == Seen::Absent,
+        machine: observed.machine,
+        volume: observed.volume,
+        create_pending: observed.create_pending,
+        next_region: region.map(|next| next.region.clone()),
     }
 }
 
