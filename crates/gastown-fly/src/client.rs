@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::Call,
-    classify::{Refusal, classify},
     error::FlyError,
-    excerpt::excerpt,
     https::{HttpsTransport, SetUpError},
-    pace::{Pace, Queue, Urgency},
+    rate_limit::{Pace, Queue, Urgency},
+    refusal::{Refusal, classify},
+    sanitize::sanitize,
     settings::{AnswerSizes, BaseUrl, Pacing, Timeouts},
     transport::{Reply, Transport},
 };
@@ -91,7 +91,7 @@ fn note(call: &Call, reply: &Reply, refusal: &Refusal) {
             fly.subject = call.identifier(),
             fly.status = reply.status,
             fly.request_id = reply.request_id,
-            fly.says = excerpt(&reply.body),
+            fly.says = sanitize(&reply.body),
             "Fly refused in words that are not known; no recovery is tried on a guess"
         );
         return;
@@ -102,7 +102,7 @@ fn note(call: &Call, reply: &Reply, refusal: &Refusal) {
         fly.status = reply.status,
         fly.request_id = reply.request_id,
         fly.refusal = %refusal,
-        fly.says = excerpt(&reply.body),
+        fly.says = sanitize(&reply.body),
         "fly refused"
     );
 }

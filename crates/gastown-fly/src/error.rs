@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     api::Action,
-    classify::Refusal,
+    refusal::Refusal,
     transport::{Cause, TransportError},
 };
 

@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, Call, Entry, Subject, apps::App},
-    classify::Refusal,
     client::FlyClient,
     error::FlyError,
-    port_error::port_error,
+    mapping::errors::port_error,
+    recently_created::YoungApps,
+    refusal::Refusal,
     rubbish::rubbish,
-    young::YoungApps,
 };
 
 /// Fly behind the domain's ports `Apps`, `Volumes`, `Machines`, `Inventory` and `Lines`. Tries each call once; the driver repeats.

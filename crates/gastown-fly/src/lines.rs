@@ -2,7 +2,7 @@
 
 use gastown_domain::ports::{Action, Line, Lines};
 
-use crate::{api, fly::Fly, pace::Queue};
+use crate::{api, fly::Fly, rate_limit::Queue};
 
 impl Lines for Fly {
     fn lines(&self) -> Vec<Line> {

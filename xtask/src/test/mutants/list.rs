@@ -273,7 +273,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "unknown-state-is-absence",
         about: "a machine in a state that this version does not know counts as absent",
-        file: "crates/gastown-fly/src/sight.rs",
+        file: "crates/gastown-fly/src/mapping/states.rs",
         sound: "        (Replaced | Migrated | Other, true) => Power::Changing,",
         broken: "        (Replaced | Migrated | Other, true) => return None,",
         suites: FLY,

@@ -7,7 +7,7 @@ const LONGEST: usize = 240;
 const MARKS: [&str; 8] = ["nacl:v1:", "fm1r_", "fm1a_", "fm2_", "fo1_", "eyJ", "Bearer ", "FlyV1 "];
 
 /// Cuts and scrubs the body of an error.
-pub(crate) fn excerpt(body: &[u8]) -> String {
+pub(crate) fn sanitize(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST * 4)]);
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let scrubbed = MARKS.iter().fold(line, |text, mark| hide_after(&text, mark));
@@ -43,13 +43,13 @@ mod tests {
             ("jwt eyJhbGciOi.x.y!", "jwt ***"),
             ("a\nb\tc\u{1b}[31m", "a b c [31m"),
         ] {
-            assert_eq!(excerpt(body.as_bytes()), want, "{body:?}");
+            assert_eq!(sanitize(body.as_bytes()), want, "{body:?}");
         }
     }
 
     #[test]
     fn it_is_cut_wherever_its_characters_begin() {
-        assert_eq!(excerpt("ü".repeat(5000).as_bytes()).chars().count(), LONGEST + 1);
-        assert_eq!(excerpt(&[0xff; 10_000]).chars().count(), LONGEST + 1);
+        assert_eq!(sanitize("ü".repeat(5000).as_bytes()).chars().count(), LONGEST + 1);
+        assert_eq!(sanitize(&[0xff; 10_000]).chars().count(), LONGEST + 1);
     }
 }

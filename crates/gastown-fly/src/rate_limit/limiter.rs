@@ -5,7 +5,6 @@
 //!
 //! governor keeps the limits; the lines are ours, for it lets all that wait race for the next place.
 
-mod bucket;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +16,10 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use self::bucket::{Bucket, Ticket, TokioClock, Turn, Waiter};
+use super::{
+    Urgency,
+    bucket::{Bucket, Ticket, TokioClock, Turn, Waiter},
+};
 use crate::{
     api::{Action, Call},
     settings::{Pacing, Rates},
@@ -33,15 +35,6 @@ const USUAL_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Whoever waits longer is spoken of.
 const LONG_WAIT: Duration = Duration::from_secs(5);
-
-/// Whether somebody waits for a call's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// An operation does.
-    Foreground,
-    /// Nobody does: goes only when no foreground call of its bucket waits.
-    Background,
-}
 
 /// Calls that wait for one of Fly's buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]

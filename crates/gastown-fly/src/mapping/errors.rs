@@ -4,8 +4,8 @@ use gastown_domain::ports::{Action, ProviderError};
 
 use crate::{
     api::Subject,
-    classify::{Refusal, Scope},
     error::FlyError,
+    refusal::{Refusal, Scope},
 };
 
 /// Statuses under which nothing was done, whatever the text.

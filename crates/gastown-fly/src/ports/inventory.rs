@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::{self, Call, Entry, apps::AppList, machines::Machine, volumes::Volume},
     fly::{AppPolicy, Fly, note_unreadable},
-    port_error::port_error,
-    sight::{self, Sighted},
-    spec::TOWN_TAG,
+    mapping::errors::port_error,
+    mapping::machine_config::TOWN_TAG,
+    mapping::states::{self, Sighted},
 };
 
 /// How many hex digits of a user's digest an app's name ends with.
@@ -103,7 +103,7 @@ fn machine(shown: &Machine) -> Told {
     if tags.is_empty() {
         return Told::Nothing;
     }
-    match sight::machine(shown) {
+    match states::machine(shown) {
         Sighted::There(sighting) => Told::Ours(InventoryItem {
             resource: ResourceId::Machine(sighting.id),
             name: shown.name.clone(),
@@ -119,7 +119,7 @@ fn machine(shown: &Machine) -> Told {
 
 fn volume(shown: &Volume) -> Told {
     let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Told::Nothing };
-    match sight::volume(shown) {
+    match states::volume(shown) {
         Sighted::There(sighting) => Told::Ours(InventoryItem {
             resource: ResourceId::Volume(sighting.id),
             name: shown.name.clone(),

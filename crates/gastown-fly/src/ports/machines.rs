@@ -13,12 +13,12 @@ use crate::{
         self, Subject,
         machines::{CreateMachine, Machine, UpdateMachine, WaitFor},
     },
-    classify::Refusal,
     error::FlyError,
     fly::Fly,
+    mapping::machine_config::{TOWN_TAG, machine_config},
+    mapping::states::{self, Sighted},
+    refusal::Refusal,
     rubbish::rubbish,
-    sight::{self, Sighted},
-    spec::{TOWN_TAG, machine_config},
 };
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl Machines for Fly {
         let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &ours).await?;
         let mut sightings: Vec<ObservedMachine> = Vec::new();
         for machine in tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str())) {
-            match sight::machine(machine) {
+            match states::machine(machine) {
                 Sighted::There(sighting) => sightings.push(sighting),
                 Sighted::Gone => {}
                 Sighted::Rubbish => return Err(rubbish(ACTION)),
@@ -73,7 +73,7 @@ impl Machines for Fly {
             skip_launch: false,
         };
         match self.client.ask::<Machine>(&api::machines::create(spec.app.as_str(), &wish)).await {
-            Ok(machine) => match sight::machine(&machine) {
+            Ok(machine) => match states::machine(&machine) {
                 Sighted::There(sighting) => Ok(sighting),
                 Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
             },
@@ -179,7 +179,7 @@ impl Fly {
     /// The machine, or the proof that there is none.
     async fn look(&self, app: &AppName, id: &MachineId, action: Action) -> Result<Option<Found>, ProviderError> {
         match self.client.ask::<Machine>(&api::machines::get(app.as_str(), id.as_str())).await {
-            Ok(machine) => match sight::machine(&machine) {
+            Ok(machine) => match states::machine(&machine) {
                 Sighted::There(sighting) if sighting.id == *id => Ok(Some(Found { machine, sighting })),
                 Sighted::Gone if machine.id == id.as_str() => Ok(None),
                 Sighted::There(_) | Sighted::Gone | Sighted::Rubbish => Err(rubbish(action)),

@@ -11,10 +11,10 @@ use crate::{
         self, Subject,
         apps::{App, CreateApp},
     },
-    classify::Refusal,
-    excerpt::excerpt,
     fly::{AppPolicy, Fly},
-    port_error::port_error,
+    mapping::errors::port_error,
+    refusal::Refusal,
+    sanitize::sanitize,
 };
 
 const ACTION: Action = Action::EnsureApp;
@@ -57,7 +57,7 @@ impl Fly {
         match &found.network {
             // In a network that others are in, one user's towns could reach another's.
             Some(network) if network != app.as_str() => {
-                let cause = Box::new(SharedNetwork { app: app.clone(), network: excerpt(network.as_bytes()) });
+                let cause = Box::new(SharedNetwork { app: app.clone(), network: sanitize(network.as_bytes()) });
                 Err(ProviderError::Misconfigured { action: ACTION, cause })
             }
             Some(_) | None => Ok(()),

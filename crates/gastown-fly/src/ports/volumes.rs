@@ -11,11 +11,11 @@ use crate::{
         self, Subject,
         volumes::{CreateVolume, Volume},
     },
-    classify::Refusal,
     fly::Fly,
+    mapping::machine_config::guest,
+    mapping::states::{self, Sighted},
+    refusal::Refusal,
     rubbish::rubbish,
-    sight::{self, Sighted},
-    spec::guest,
 };
 
 #[async_trait]
@@ -24,7 +24,7 @@ impl Volumes for Fly {
         const ACTION: Action = Action::ReadVolume;
         match self.client.ask::<Volume>(&api::volumes::get(app.as_str(), id.as_str())).await {
             Ok(volume) if volume.id != id.as_str() => Err(rubbish(ACTION)),
-            Ok(volume) => match sight::volume(&volume) {
+            Ok(volume) => match states::volume(&volume) {
                 Sighted::There(sighting) => Ok(Some(sighting)),
                 Sighted::Gone => Ok(None),
                 Sighted::Rubbish => Err(rubbish(ACTION)),
@@ -40,7 +40,7 @@ impl Volumes for Fly {
         let mut sightings = Vec::new();
         let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
         for volume in listed.iter().filter(|volume| volume.name == name) {
-            match sight::volume(volume) {
+            match states::volume(volume) {
                 Sighted::There(sighting) => sightings.push(sighting),
                 Sighted::Gone => {}
                 Sighted::Rubbish => return Err(rubbish(ACTION)),
@@ -63,7 +63,7 @@ impl Volumes for Fly {
             },
         );
         let volume: Volume = self.client.ask(&call).await.map_err(|error| self.failed(&spec.app, ACTION, error))?;
-        match sight::volume(&volume) {
+        match states::volume(&volume) {
             Sighted::There(sighting) => Ok(sighting),
             Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
         }
@@ -82,7 +82,7 @@ impl Fly {
     async fn unlisted<T>(&self, app: &AppName, id: &VolumeId) -> Result<Option<T>, ProviderError> {
         const ACTION: Action = Action::ReadVolume;
         let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
-        match listed.iter().find(|volume| volume.id == id.as_str()).map(sight::volume) {
+        match listed.iter().find(|volume| volume.id == id.as_str()).map(states::volume) {
             None | Some(Sighted::Gone) => Ok(None),
             Some(Sighted::There(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
             Some(Sighted::Rubbish) => Err(rubbish(ACTION)),

@@ -1,0 +1,5 @@
+//! Fly's words to the domain's, and back.
+
+pub(crate) mod errors;
+pub(crate) mod machine_config;
+pub(crate) mod states;
