@@ -18,8 +18,6 @@ use crate::{
     transport::{Reply, Transport, TransportError},
 };
 
-/// Names a lease on a change (Fly).
-const NONCE: &str = "fly-machine-lease-nonce";
 /// Fly's name for a request (fly-go reads it).
 const REQUEST_ID: &str = "fly-request-id";
 
@@ -74,11 +72,6 @@ impl HttpsTransport {
             Method::Delete => self.client.delete(url),
         };
         let mut request = request.timeout(self.timeouts.call + call.server_wait());
-        if let Some(nonce) = call.nonce() {
-            let mut nonce = HeaderValue::from_str(nonce).map_err(|_| TransportError::Malformed)?;
-            nonce.set_sensitive(true);
-            request = request.header(NONCE, nonce);
-        }
         if let Some(body) = call.body() {
             request = request.json(body);
         }
@@ -228,7 +221,7 @@ mod tests {
         let url = transport.url(&machines::get("mill", "a/../b?c#d")).unwrap();
         assert_eq!(url.path(), "/proxy/v1/apps/mill/machines/a%2F..%2Fb%3Fc%23d");
         for id in ["", ".", ".."] {
-            let refused = transport.url(&machines::destroy("mill", id, true));
+            let refused = transport.url(&machines::destroy("mill", id));
             assert!(matches!(refused, Err(TransportError::Malformed)), "{id:?}");
         }
     }

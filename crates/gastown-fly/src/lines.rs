@@ -30,12 +30,5 @@ fn in_the_domains_words(action: api::Action) -> Action {
         api::Action::GetVolume => Action::ReadVolume,
         api::Action::ListVolumes => Action::ListVolumes,
         api::Action::DestroyVolume => Action::DeleteVolume,
-        api::Action::GetMetadata
-        | api::Action::SetMetadata
-        | api::Action::AcquireLease
-        | api::Action::RefreshLease
-        | api::Action::ReleaseLease
-        | api::Action::SetSecrets
-        | api::Action::ListSecrets => Action::Other,
     }
 }

@@ -220,7 +220,7 @@ impl Default for Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{apps, machines, metadata, volumes};
+    use crate::api::{apps, machines, volumes};
 
     #[test]
     fn every_spelling_of_the_address_means_the_same() {
@@ -265,7 +265,7 @@ mod tests {
                 assert_eq!((rate.period(), rate.quota().burst_size().get()), (ms(period), burst), "{call:?}");
             }
             let whole = Rates::default();
-            for call in [machines::start("mill", "m1"), machines::get("mill", "m1"), metadata::get("mill", "m1")] {
+            for call in [machines::start("mill", "m1"), machines::get("mill", "m1"), machines::destroy("mill", "m1")] {
                 assert_eq!(rates.of(&call), whole.of(&call), "{call:?}");
             }
         }

@@ -62,7 +62,7 @@ pub enum TransportError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The call cannot be put into a request: an empty or dotted path segment, a nonce that fits no header.
+    /// The call cannot be put into a request: an empty or dotted path segment.
     #[error("the call does not make a request")]
     Malformed,
 }

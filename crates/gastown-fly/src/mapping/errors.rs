@@ -36,7 +36,7 @@ fn refused(action: Action, refusal: &Refusal, status: u16, error: FlyError) -> P
         | Refusal::ImageUnknown
         | Refusal::MachineLimit => ProviderError::Misconfigured { action, cause },
         Refusal::NotFound(Subject::Volume) => ProviderError::VolumeMissing { action, cause },
-        Refusal::NotFound(Subject::Machine | Subject::Lease) => ProviderError::NotNow { action, cause },
+        Refusal::NotFound(Subject::Machine) => ProviderError::NotNow { action, cause },
         Refusal::NoCapacity(Scope::Region) => ProviderError::NoCapacity { action, cause },
         Refusal::NoCapacity(Scope::VolumeHost | Scope::Host) => ProviderError::HostFull { action, cause },
         Refusal::VolumeBound | Refusal::VolumeClaimed => ProviderError::VolumeBound { action, cause },
@@ -75,7 +75,6 @@ mod tests {
             (Refusal::NotFound(Subject::App), 404),
             (Refusal::NotFound(Subject::Machine), 404),
             (Refusal::NotFound(Subject::Volume), 404),
-            (Refusal::NotFound(Subject::Lease), 404),
             (Refusal::NoSuchRoute, 404),
             (Refusal::AppNameTaken, 422),
             (Refusal::MachineNameTaken { holder: None }, 409),

@@ -2,7 +2,7 @@
 
 use gastown_domain::{CpuKind, Guest, ports::MachineSpec};
 
-use crate::api::config::{self, Autostop, MachineConfig, Mount, Port, Restart, Service, StopConfig};
+use crate::api::config::{self, MachineConfig, Mount, Port, Restart, Service, StopConfig};
 
 /// The tag that says whose a machine is.
 pub(crate) const TOWN_TAG: &str = "gastown_town_id";
@@ -29,7 +29,7 @@ pub(crate) fn machine_config(spec: &MachineSpec, stop_grace_secs: u64) -> Machin
             internal_port: SANDBOX_PORT,
             ports: vec![Port { port: 443, handlers: vec!["tls", "http"] }],
             autostart: false,
-            autostop: Autostop::Off,
+            autostop: "off",
         }],
         restart: Restart { policy: "on-failure", max_retries: Some(RESTARTS) },
         stop_config: StopConfig { signal: "SIGINT", timeout: format!("{stop_grace_secs}s") },
@@ -43,5 +43,5 @@ pub(crate) fn guest(guest: Guest) -> config::Guest {
         CpuKind::Shared => "shared",
         CpuKind::Performance => "performance",
     };
-    config::Guest { cpu_kind: cpu_kind.to_owned(), cpus: guest.cpus(), memory_mb: guest.memory_mb() }
+    config::Guest { cpu_kind, cpus: guest.cpus(), memory_mb: guest.memory_mb() }
 }

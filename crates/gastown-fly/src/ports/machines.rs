@@ -65,13 +65,7 @@ impl Machines for Fly {
         const ACTION: Action = Action::CreateMachine;
         let config = machine_config(spec, self.stop_grace.as_secs());
         let name = spec.town.machine_name();
-        let wish = CreateMachine {
-            name: &name,
-            region: spec.region.as_str(),
-            config: &config,
-            min_secrets_version: None,
-            skip_launch: false,
-        };
+        let wish = CreateMachine { name: &name, region: spec.region.as_str(), config: &config };
         match self.client.ask::<Machine>(&api::machines::create(spec.app.as_str(), &wish)).await {
             Ok(machine) => match states::machine(&machine) {
                 Sighted::There(sighting) => Ok(sighting),
@@ -85,12 +79,8 @@ impl Machines for Fly {
         const ACTION: Action = Action::UpdateMachine;
         let found = self.look(&spec.app, id, ACTION).await?.ok_or(ProviderError::MachineMissing { action: ACTION })?;
         let config = machine_config(spec, self.stop_grace.as_secs());
-        let update = UpdateMachine {
-            config: &config,
-            current_version: found.machine.instance_id.as_deref(),
-            min_secrets_version: None,
-            skip_launch: true,
-        };
+        let update =
+            UpdateMachine { config: &config, current_version: found.machine.instance_id.as_deref(), skip_launch: true };
         let call = api::machines::update(spec.app.as_str(), id.as_str(), &update);
         match self.client.tell(&call).await {
             Ok(()) => Ok(()),
@@ -142,7 +132,7 @@ impl Machines for Fly {
     }
 
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
-        match self.client.tell(&api::machines::destroy(app.as_str(), id.as_str(), true)).await {
+        match self.client.tell(&api::machines::destroy(app.as_str(), id.as_str())).await {
             Ok(()) => Ok(()),
             Err(error) => self.proven_absent(app, Subject::Machine, Action::DeleteMachine, error).await,
         }

@@ -204,7 +204,6 @@ const NO_ROOM: &[u16] = &[400, 403, 404, 409, 412, 422, UNAVAILABLE];
 const CONFLICT: &[u16] = &[409, 412];
 const FULL: &[u16] = &[409, 412, 422];
 const WAIT: &[Action] = &[Action::WaitMachine];
-const RELEASE: &[Action] = &[Action::ReleaseLease, Action::RefreshLease];
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -246,7 +245,6 @@ const TABLE: &[Row] = &[
     Row { statuses: &[400, 404], says: Says::Text("could not find app"), meaning: |_| Refusal::NotFound(Subject::App) },
     Row { statuses: &[400, 404], says: Says::Text("app not found"), meaning: |_| Refusal::NotFound(Subject::App) },
     Row { statuses: &[404], says: Says::Text("machine not found"), meaning: |_| Refusal::NotFound(Subject::Machine) },
-    Row { statuses: REFUSED, says: Says::Text("lease not found"), meaning: |_| Refusal::NotFound(Subject::Lease) },
     Row { statuses: &[404], says: Says::Text("404 page not found"), meaning: |_| Refusal::NoSuchRoute },
     Row { statuses: &[404], says: Says::Anything, meaning: |answer| Refusal::NotFound(answer.action.subject()) },
     Row { statuses: &[405], says: Says::Anything, meaning: |_| Refusal::NoSuchRoute },
@@ -260,7 +258,6 @@ const TABLE: &[Row] = &[
     Row { statuses: &[400], says: Says::Text("waitmachinerequest"), meaning: |_| Refusal::Invalid },
     Row { statuses: &[400, 409, 412], says: Says::On(WAIT), meaning: |_| Refusal::WrongState },
     Row { statuses: &[408], says: Says::On(WAIT), meaning: |_| Refusal::NotYet },
-    Row { statuses: CONFLICT, says: Says::On(RELEASE), meaning: |_| Refusal::LeaseHeld },
     // By status alone.
     Row { statuses: &[401, 403], says: Says::Anything, meaning: |_| Refusal::Unauthorized },
     Row { statuses: &[429], says: Says::Anything, meaning: |answer| Refusal::Throttled { retry_after: answer.retry_after } },

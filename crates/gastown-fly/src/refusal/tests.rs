@@ -2,7 +2,7 @@ use super::*;
 
 use Action::{
     CreateApp, CreateMachine, CreateVolume, DestroyMachine, DestroyVolume, GetApp, GetMachine, GetVolume, ListMachines,
-    ReleaseLease, SetMetadata, StartMachine, StopMachine, UpdateMachine, WaitMachine,
+    StartMachine, StopMachine, UpdateMachine, WaitMachine,
 };
 
 fn judge(action: Action, status: u16, body: &str) -> Refusal {
@@ -121,7 +121,7 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
         ),
         (UpdateMachine, 409, "aborted: machine update failed due to concurrent update", Refusal::ConcurrentUpdate),
         (UpdateMachine, 412, "precondition failed: current_version does not match", Refusal::ConcurrentUpdate),
-        (SetMetadata, 412, "machine_version mismatch: expected 5, got 4", Refusal::ConcurrentUpdate),
+        (UpdateMachine, 412, "machine_version mismatch: expected 5, got 4", Refusal::ConcurrentUpdate),
         (
             CreateMachine,
             412,
@@ -163,7 +163,6 @@ fn conflicts_and_preconditions_are_told_apart_by_text() {
             "failed_precondition: unable to stop machine from current state: 'destroyed'",
             Refusal::WrongState,
         ),
-        (ReleaseLease, 404, "lease not found", Refusal::NotFound(Subject::Lease)),
     ] {
         assert_eq!(judge(action, status, &error(text)), want, "{action:?} {status} {text:?}");
     }

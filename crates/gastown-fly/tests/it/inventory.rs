@@ -7,7 +7,7 @@ use gastown_domain::{
     AppName, InventoryItem, MachineId, ResourceId, TownTag,
     ports::{Inventory, Machines, ProviderError, Volumes},
 };
-use gastown_fly::api::{Action, metadata};
+use gastown_fly::api::Action;
 use serde_json::{Value, json};
 
 use crate::{
@@ -189,8 +189,7 @@ async fn the_stock_of_a_running_app() {
     assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
 
     // A machine that claims to be another town's is of both until its metadata is put right.
-    let claim = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
-    world.client.tell(&claim).await.unwrap();
+    world.set_town_tag(&made.id, OTHER_TOWN).await;
     let stock = world.fly.stock(&app()).await.unwrap();
     assert_eq!(stock.items[0].tags.len(), 2);
     assert!(world.sim.set_host_down(made.id.as_str(), true));

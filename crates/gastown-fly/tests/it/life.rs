@@ -1,23 +1,17 @@
 //! The ports against the simulator, which checks every request against Fly's own OpenAPI document.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use fly_sim::{Call, Capacity, Effect, Fault};
 use gastown_domain::{
     Power, VolumeId,
     ports::{Action, Apps, Awaited, Machines, ProviderError, Volumes},
 };
-use gastown_fly::{
-    Fly, FlyClient, Pacing, Timeouts,
-    api::{
-        config::{self, MachineConfig},
-        leases, machines, metadata, secrets,
-    },
-};
+use gastown_fly::{Fly, FlyClient, Pacing, Timeouts};
 use secrecy::SecretString;
 
 use crate::{
-    stage::{PATIENCE, World, spec},
+    stage::{TIMEOUT, World, spec},
     world::{OTHER_TOWN, app, own_apps, shared, town, volume_spec},
 };
 
@@ -48,20 +42,20 @@ async fn a_towns_whole_life() {
     let spec = spec(volume.id.clone());
     let made = fly.create_machine(&spec).await.unwrap();
     assert_eq!((made.power, &made.volume), (Power::Starting, &Some(volume.id.clone())));
-    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, TIMEOUT).await.unwrap());
     assert_eq!(fly.machine(&at, &made.id).await.unwrap().unwrap().power, Power::On);
     assert_eq!(fly.machines_of(&at, town()).await.unwrap().len(), 1);
     assert_eq!(fly.volume(&at, &volume.id).await.unwrap().unwrap().bound_to, Some(made.id.clone()));
 
     fly.stop_machine(&at, &made.id).await.unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Stopped, TIMEOUT).await.unwrap());
     fly.stop_machine(&at, &made.id).await.unwrap();
 
     let mut fresh = spec.clone();
     fresh.env.insert("KILO_JWT".to_owned(), "e30.e30.ZnJlc2g".to_owned());
     patiently!(fly.update_machine(&made.id, &fresh)).unwrap();
     patiently!(fly.start_machine(&at, &made.id)).unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, TIMEOUT).await.unwrap());
     fly.start_machine(&at, &made.id).await.unwrap();
     assert_eq!(world.sim.machines()[0].env["KILO_JWT"], "e30.e30.ZnJlc2g");
     assert_eq!(world.sim.machines()[0].volume.as_deref(), Some(volume.id.as_str()));
@@ -69,7 +63,7 @@ async fn a_towns_whole_life() {
     let bound = fly.delete_volume(&at, &volume.id).await.unwrap_err();
     assert!(matches!(bound, ProviderError::VolumeBound { .. }), "{bound:?}");
     fly.delete_machine(&at, &made.id).await.unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Destroyed, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Destroyed, TIMEOUT).await.unwrap());
     assert_eq!(fly.machine(&at, &made.id).await.unwrap(), None);
     fly.delete_machine(&at, &made.id).await.unwrap();
     patiently!(fly.delete_volume(&at, &volume.id)).unwrap();
@@ -99,7 +93,7 @@ async fn a_create_whose_answer_was_lost_is_adopted_by_the_next() {
         assert_eq!(world.sim.machines()[0].id, adopted.id.as_str());
         assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap().len(), 1);
         world.fly.delete_machine(&app(), &adopted.id).await.unwrap();
-        assert!(world.fly.await_machine(&app(), &adopted.id, Awaited::Destroyed, PATIENCE).await.unwrap());
+        assert!(world.fly.await_machine(&app(), &adopted.id, Awaited::Destroyed, TIMEOUT).await.unwrap());
         patiently!(async {
             match world.fly.volume(&app(), &spec.volume).await?.and_then(|volume| volume.bound_to) {
                 Some(_) => Err(ProviderError::VolumeBound { action: Action::ReadVolume, cause: "still bound".into() }),
@@ -126,14 +120,12 @@ async fn a_volume_whose_answer_was_lost_is_found_by_its_name() {
 async fn a_machine_of_another_town_is_neither_found_nor_adopted() {
     let world = World::new().await;
     let (_, made) = world.running().await;
-    let stolen = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
-    world.client.tell(&stolen).await.unwrap();
+    world.set_town_tag(&made.id, OTHER_TOWN).await;
     assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap(), []);
     let second = spec(world.fly.create_volume(&volume_spec()).await.unwrap().id);
     let error = world.fly.create_machine(&second).await.unwrap_err();
     assert!(matches!(&error, ProviderError::NameTaken { by, .. } if *by == made.id), "{error:?}");
-    let tags: BTreeMap<String, String> = world.client.ask(&metadata::get("mill", made.id.as_str())).await.unwrap();
-    assert_eq!(tags["gastown_town_id"], OTHER_TOWN);
+    assert_eq!(world.sim.machines()[0].metadata["gastown_town_id"], OTHER_TOWN);
     world.assert_lawful();
 }
 
@@ -187,7 +179,7 @@ async fn a_start_on_a_full_host_leaves_the_machine_off() {
     let world = World::new().await;
     let (_, made) = world.running().await;
     world.fly.stop_machine(&app(), &made.id).await.unwrap();
-    assert!(world.fly.await_machine(&app(), &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    assert!(world.fly.await_machine(&app(), &made.id, Awaited::Stopped, TIMEOUT).await.unwrap());
     world.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));
     let error = world.fly.start_machine(&app(), &made.id).await.unwrap_err();
     assert!(matches!(error, ProviderError::HostFull { .. }), "{error:?}");
@@ -259,67 +251,13 @@ async fn a_mount_that_moved_to_another_volume_is_seen_on_the_machine() {
 }
 
 #[tokio::test]
-async fn a_lease_of_another_stops_changes_for_now() {
+async fn machine_leased_by_another_client_refuses_changes_for_now() {
     let world = World::new().await;
     let (_, made) = world.running().await;
-    let id = made.id.as_str();
-    let held: leases::LeaseAnswer =
-        world.client.ask(&leases::acquire("mill", id, Duration::from_secs(60), "operator")).await.unwrap();
+    world.lease_machine(&made.id).await;
     let error = world.fly.stop_machine(&app(), &made.id).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
-
-    let nonce = held.data.nonce.as_str();
-    let again: leases::LeaseAnswer =
-        world.client.ask(&leases::refresh("mill", id, nonce, Duration::from_secs(60))).await.unwrap();
-    assert_eq!(again.data.nonce, held.data.nonce);
-    let under_it = machines::stop("mill", id, Duration::from_secs(5)).under_lease(nonce);
-    world.client.tell(&under_it).await.unwrap();
-    world.client.tell(&leases::release("mill", id, nonce)).await.unwrap();
-    world.fly.delete_machine(&app(), &made.id).await.unwrap();
     world.assert_lawful();
-}
-
-#[tokio::test]
-async fn a_machine_does_not_boot_from_older_secrets_than_it_asks_for() {
-    let world = World::new().await;
-    let set = async |name: &str| {
-        let secret = BTreeMap::from([(name.to_owned(), SecretString::from("x"))]);
-        world.client.ask::<secrets::SecretsSet>(&secrets::set("mill", &secret)).await.unwrap().version
-    };
-    let (first, second) = (set("ONE").await, set("TWO").await);
-    assert!(second > first, "{first} {second}");
-    let listed: secrets::Secrets = world.client.ask(&secrets::list("mill")).await.unwrap();
-    let names: Vec<&str> = listed.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    assert_eq!(names, ["ONE", "SANDBOX_PRIVATE_KEY", "TWO"]);
-
-    let config = plain_config();
-    let wish = |name, version| machines::CreateMachine {
-        name,
-        region: "iad",
-        config: &config,
-        min_secrets_version: Some(version),
-        skip_launch: false,
-    };
-    let made: machines::Machine = world.client.ask(&machines::create("mill", &wish("in-time", second))).await.unwrap();
-    assert_eq!(made.name, "in-time");
-    let refused = world.client.tell(&machines::create("mill", &wish("too-early", second + 1))).await;
-    assert!(refused.is_err());
-    world.assert_lawful();
-}
-
-/// A machine without a volume.
-fn plain_config() -> MachineConfig {
-    MachineConfig {
-        image: "registry.fly.io/gastown:1".to_owned(),
-        env: BTreeMap::new(),
-        guest: config::Guest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 },
-        mounts: Vec::new(),
-        services: Vec::new(),
-        restart: config::Restart { policy: "no", max_retries: None },
-        stop_config: config::StopConfig { signal: "SIGINT", timeout: "1s".to_owned() },
-        metadata: BTreeMap::new(),
-        auto_destroy: false,
-    }
 }
 
 #[tokio::test]

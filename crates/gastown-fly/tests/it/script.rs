@@ -67,7 +67,11 @@ impl Script {
     pub(crate) fn played(&self) -> String {
         let left = self.lines.lock().unwrap().iter().map(|(action, _)| *action).collect::<Vec<_>>();
         assert_eq!(left, [], "calls that were never made");
-        self.calls.lock().unwrap().iter().map(shown).collect::<Vec<_>>().join("\n")
+        self.calls().iter().map(shown).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
     }
 }
 
@@ -92,9 +96,6 @@ pub(crate) fn shown(call: &Call) -> String {
     write!(text, " /{}", call.path().join("/")).unwrap();
     for (at, (name, value)) in call.query().iter().enumerate() {
         write!(text, "{}{name}={value}", if at == 0 { "?" } else { "&" }).unwrap();
-    }
-    if let Some(nonce) = call.nonce() {
-        write!(text, "\nfly-machine-lease-nonce: {nonce}").unwrap();
     }
     if let Some(body) = call.body() {
         write!(text, "\n{}", serde_json::to_string_pretty(body).unwrap()).unwrap();
