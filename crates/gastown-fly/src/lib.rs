@@ -1,10 +1,10 @@
 //! Client of the Fly Machines API; implements the domain's ports for machines, volumes and apps.
 //!
-//! It speaks Fly's words inwards ([`api`], pure and snapshot-tested) and the domain's words outwards. It never retries
-//! (the driver does), never shows Fly's texts to users, and never lets the token out of its header.
+//! Requests and answers are in Fly's terms ([`api`], pure and snapshot-tested). The ports are in the domain's terms. The
+//! client never retries a call, never shows Fly's texts to users, and sends the token in its header only.
 //!
-//! Where to start: [`FlyClient`] makes every call; [`classify`](classify()) is the one table that says what a refusal
-//! means; `ports/` and `lines.rs` are the ports.
+//! Start reading at [`FlyClient`], which sends every call. [`classify`] is the one table of what a refusal means, and
+//! `ports/` implements the ports.
 
 pub mod api;
 mod client;
@@ -17,7 +17,6 @@ mod ports;
 mod rate_limit;
 mod recently_created;
 mod refusal;
-mod rubbish;
 mod sanitize;
 mod settings;
 mod transport;
@@ -26,7 +25,7 @@ pub use client::FlyClient;
 pub use error::FlyError;
 pub use fly::{AppPolicy, Fly};
 pub use https::{HttpsTransport, SetUpError};
-pub use rate_limit::Queue;
+pub use rate_limit::{QueueStats, Rate, RateLimiting, Rates};
 pub use refusal::{Refusal, Scope, classify};
-pub use settings::{AnswerSizes, BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Pacing, Rate, Rates, Timeouts};
+pub use settings::{AnswerSizes, BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Timeouts};
 pub use transport::{Cause, Reply, Transport, TransportError};

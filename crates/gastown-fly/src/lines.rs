@@ -2,17 +2,17 @@
 
 use gastown_domain::ports::{Action, Line, Lines};
 
-use crate::{api, fly::Fly, rate_limit::Queue};
+use crate::{QueueStats, api, fly::Fly};
 
 impl Lines for Fly {
     fn lines(&self) -> Vec<Line> {
-        self.client.queues().into_iter().map(line).collect()
+        self.client.queue_stats().into_iter().map(line).collect()
     }
 }
 
-fn line(queue: Queue) -> Line {
-    let Queue { action, subject, foreground, background, longest, ahead } = queue;
-    Line { action: in_the_domains_words(action), subject, foreground, background, waited: longest, ahead }
+fn line(queue: QueueStats) -> Line {
+    let QueueStats { action, subject, foreground, background, waited, remaining } = queue;
+    Line { action: in_the_domains_words(action), subject, foreground, background, waited, ahead: remaining }
 }
 
 fn in_the_domains_words(action: api::Action) -> Action {

@@ -1,24 +1,25 @@
-//! A piece of an answer that may be shown to operators: short, one line, without what looks like a secret.
+//! Texts of Fly's for operators: short, on one line, without secrets.
 
 /// The most characters that are shown.
-const LONGEST: usize = 240;
+const MAX_CHARS: usize = 240;
 
-/// What stands before a secret in texts of Fly's and ours: sealed values, tokens of each kind.
-const MARKS: [&str; 8] = ["nacl:v1:", "fm1r_", "fm1a_", "fm2_", "fo1_", "eyJ", "Bearer ", "FlyV1 "];
+/// The beginnings of secrets: sealed values, and tokens of each kind.
+const SECRET_PREFIXES: [&str; 8] = ["nacl:v1:", "fm1r_", "fm1a_", "fm2_", "fo1_", "eyJ", "Bearer ", "FlyV1 "];
 
-/// Cuts and scrubs the body of an error.
+/// Returns the beginning of an error's body, on one line and with secrets replaced by `***`.
 pub(crate) fn sanitize(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST * 4)]);
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_CHARS * 4)]);
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let scrubbed = MARKS.iter().fold(line, |text, mark| hide_after(&text, mark));
-    match scrubbed.char_indices().nth(LONGEST) {
+    let scrubbed = SECRET_PREFIXES.iter().fold(line, |text, prefix| hide_secrets(&text, prefix));
+    match scrubbed.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &scrubbed[..end]),
         None => scrubbed,
     }
 }
 
-fn hide_after(text: &str, mark: &str) -> String {
-    let mut pieces = text.split(mark);
+/// Replaces each word that begins with the prefix.
+fn hide_secrets(text: &str, prefix: &str) -> String {
+    let mut pieces = text.split(prefix);
     let mut shown = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let end =
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_and_the_words_around_them_kept() {
+    fn secrets_are_replaced_and_the_text_around_them_is_kept() {
         for (body, want) in [
             ("machine not found", "machine not found"),
             (r#"{"env":{"KILO_JWT":"nacl:v1:k1:c2VjcmV0"}}"#, r#"{"env":{"KILO_JWT":"***"}}"#),
@@ -48,8 +49,8 @@ mod tests {
     }
 
     #[test]
-    fn it_is_cut_wherever_its_characters_begin() {
-        assert_eq!(sanitize("ü".repeat(5000).as_bytes()).chars().count(), LONGEST + 1);
-        assert_eq!(sanitize(&[0xff; 10_000]).chars().count(), LONGEST + 1);
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(sanitize("ü".repeat(5000).as_bytes()).chars().count(), MAX_CHARS + 1);
+        assert_eq!(sanitize(&[0xff; 10_000]).chars().count(), MAX_CHARS + 1);
     }
 }

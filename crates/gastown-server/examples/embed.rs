@@ -11,7 +11,7 @@ use std::time::Duration;
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::ports::{CreateTown, TownError, Towns, WorkerId};
 use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
+use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
     AppPlacement, Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
@@ -85,7 +85,7 @@ async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Fail
 /// Every adapter, as the port it implements.
 fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
     let database = Arc::new(database.clone());
-    let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), Pacing::Off)?;
+    let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), RateLimiting::Off)?;
     let fly = Arc::new(Fly::new(client, AppPolicy::Shared(APP.parse()?)));
     let patience = gastown_sandbox::Timeouts::default();
     let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, patience)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use gastown_domain::ports::{Sandboxes, WorkerId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
+use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
@@ -96,7 +96,11 @@ impl ControlPlane {
 
     /// The same on a port that is bound already, for callers that must know it before the rest is configured, and with
     /// another pace of calls to Fly: none, for a simulator without limits.
-    pub async fn with_listener(config: Config, pacing: Pacing, listener: TcpListener) -> Result<Self, StartError> {
+    pub async fn with_listener(
+        config: Config,
+        pacing: RateLimiting,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen {
             address: SocketAddr::from((config.http.host, config.http.port)),
             cause,
@@ -228,7 +232,7 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
 
 /// Fly's limits, of which this process takes its share. Of an app that is one user's it takes all: operations of one user
 /// are seldom driven by two processes at once, and a share would make each of them wait for nobody.
-pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
+pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
     let sharers = match &config.app {
         AppConfig::Shared(_) => config.replicas,
         AppConfig::PerUser { .. } => NonZeroU32::MIN,
@@ -236,11 +240,11 @@ pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
     let rates = Rates::default().shared_by(sharers);
     // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it, whatever the
     // share: whoever takes a town over waits so long for what may still be made.
-    Pacing::On(rates.held_back_for(rates.longest_delay.min(config.timeouts.call / 2)))
+    RateLimiting::On(rates.with_max_wait(rates.max_wait.min(config.timeouts.call / 2)))
 }
 
 /// The ports on Fly.
-pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError> {
+pub(crate) fn fly(config: &FlyConfig, pacing: RateLimiting) -> Result<Fly, StartError> {
     let client = FlyClient::new(config.base_url.clone(), &config.token, config.timeouts, pacing);
     let apps = match &config.app {
         AppConfig::Shared(app) => AppPolicy::Shared(app.clone()),

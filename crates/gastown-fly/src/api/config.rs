@@ -27,7 +27,7 @@ pub struct MachineConfig {
     pub stop_config: StopConfig,
     /// Tags. Keys that begin with `fly_` belong to the platform.
     pub metadata: BTreeMap<String, String>,
-    /// Whether the machine destroys itself when its process ends.
+    /// True if the machine is destroyed when its process ends.
     pub auto_destroy: bool,
 }
 
@@ -62,9 +62,9 @@ pub struct Service {
     pub internal_port: u16,
     /// The public ports.
     pub ports: Vec<Port>,
-    /// Whether the proxy starts a stopped machine. Off, because only the control plane starts a town (FM-23).
+    /// True if the proxy starts a stopped machine. Off, because only the control plane starts a town (FM-23).
     pub autostart: bool,
-    /// What the proxy does with an idle machine: `off`, `stop` or `suspend`.
+    /// The proxy's action on an idle machine: `off`, `stop` or `suspend`.
     pub autostop: &'static str,
 }
 

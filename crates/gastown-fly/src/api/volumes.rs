@@ -15,9 +15,9 @@ pub struct CreateVolume<'a> {
     pub region: &'a str,
     /// Size in GiB, at most 500.
     pub size_gb: u32,
-    /// Whether the disk is encrypted at rest.
+    /// True if the disk is encrypted at rest.
     pub encrypted: bool,
-    /// Whether it must be in another zone than the volumes of the same name. Off, because a name belongs to one town.
+    /// True if it must be in another zone than the volumes of the same name. Off, because a name belongs to one town.
     /// A surplus volume that awaits its deletion must not make the next create fail.
     pub require_unique_zone: bool,
     /// The machine that will mount it. Fly chooses a host with room for both. A hint, not a reservation.

@@ -1,4 +1,4 @@
-//! What went wrong at Fly → what the domain can do about it. The only place where one becomes the other.
+//! Maps the client's errors to the port's errors. No other place does so.
 
 use gastown_domain::ports::{Action, ProviderError};
 
@@ -8,11 +8,11 @@ use crate::{
     refusal::{Refusal, Scope},
 };
 
-/// Statuses under which nothing was done, whatever the text.
-const CONFLICT: u16 = 409;
-const PRECONDITION: u16 = 412;
+/// The statuses that mean that nothing was done, whatever the text.
+const NOT_APPLIED: [u16; 2] = [409, 412];
 
-pub(crate) fn port_error(action: Action, error: FlyError) -> ProviderError {
+/// Returns the port's error for a failed call.
+pub(crate) fn provider_error(action: Action, error: FlyError) -> ProviderError {
     match error {
         FlyError::Refused { ref refusal, status, .. } => {
             let refusal = refusal.clone();
@@ -20,9 +20,20 @@ pub(crate) fn port_error(action: Action, error: FlyError) -> ProviderError {
         }
         FlyError::NotSent { .. } => ProviderError::NotSent { action, cause: Box::new(error) },
         FlyError::Lost { .. } => ProviderError::Unknown { action, cause: Box::new(error) },
-        FlyError::HeldBack { retry_after, .. } => ProviderError::Throttled { action, retry_after: Some(retry_after) },
+        FlyError::RateLimited { retry_after, .. } => {
+            ProviderError::Throttled { action, retry_after: Some(retry_after) }
+        }
     }
 }
+
+/// Returns the port's error for an answer that has a plausible shape and an impossible value. The call may have been applied.
+pub(crate) fn invalid_answer(action: Action) -> ProviderError {
+    ProviderError::Unknown { action, cause: Box::new(InvalidAnswer) }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("Fly's answer is invalid")]
+struct InvalidAnswer;
 
 fn refused(action: Action, refusal: &Refusal, status: u16, error: FlyError) -> ProviderError {
     let cause = Box::new(error);
@@ -32,7 +43,7 @@ fn refused(action: Action, refusal: &Refusal, status: u16, error: FlyError) -> P
         | Refusal::NoSuchRoute
         | Refusal::NotFound(Subject::App)
         | Refusal::AppNameTaken
-        // Image and organization come from the configuration: no town can help it.
+        // The configuration names image and organization, so no town is at fault.
         | Refusal::ImageUnknown
         | Refusal::MachineLimit => ProviderError::Misconfigured { action, cause },
         Refusal::NotFound(Subject::Volume) => ProviderError::VolumeMissing { action, cause },
@@ -46,9 +57,9 @@ fn refused(action: Action, refusal: &Refusal, status: u16, error: FlyError) -> P
         | Refusal::WrongState
         | Refusal::NotYet => ProviderError::NotNow { action, cause },
         Refusal::Throttled { retry_after } => ProviderError::Throttled { action, retry_after: *retry_after },
-        Refusal::ServerTrouble => ProviderError::Unknown { action, cause },
-        // Not applied, and no recovery on a guess: patience, and another look (FM-30).
-        Refusal::Unrecognised if matches!(status, CONFLICT | PRECONDITION) => ProviderError::NotNow { action, cause },
+        Refusal::ServerError => ProviderError::Unknown { action, cause },
+        // Not applied, and no recovery is tried: the caller waits and reads again (FM-30).
+        Refusal::Unrecognised if NOT_APPLIED.contains(&status) => ProviderError::NotNow { action, cause },
         Refusal::Unrecognised => ProviderError::Unknown { action, cause },
     }
 }
@@ -60,13 +71,13 @@ mod tests {
     use super::*;
     use crate::api::Action as Call;
 
-    fn of(refusal: Refusal, status: u16) -> ProviderError {
+    fn mapped(refusal: Refusal, status: u16) -> ProviderError {
         let error = FlyError::Refused { action: Call::CreateMachine, refusal, status, request_id: None };
-        port_error(Action::CreateMachine, error)
+        provider_error(Action::CreateMachine, error)
     }
 
     #[test]
-    fn every_refusal_becomes_what_the_domain_can_act_on() {
+    fn every_refusal_maps_to_a_provider_error() {
         let seven = Some(Duration::from_secs(7));
         let mut table = String::new();
         for (refusal, status) in [
@@ -90,12 +101,12 @@ mod tests {
             (Refusal::WrongState, 412),
             (Refusal::NotYet, 408),
             (Refusal::Throttled { retry_after: seven }, 429),
-            (Refusal::ServerTrouble, 500),
+            (Refusal::ServerError, 500),
             (Refusal::Unrecognised, 409),
             (Refusal::Unrecognised, 412),
             (Refusal::Unrecognised, 302),
         ] {
-            let shown = format!("{:?}", of(refusal.clone(), status));
+            let shown = format!("{:?}", mapped(refusal.clone(), status));
             let variant = shown.split([' ', '{']).next().unwrap_or_default();
             writeln!(table, "{:<44} {status} {variant}", format!("{refusal:?}")).unwrap();
         }
@@ -103,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn who_must_act_is_told_on_what() {
+    fn the_cause_of_a_misconfiguration_is_named() {
         use std::error::Error;
 
         for (refusal, status, names) in [
@@ -114,10 +125,9 @@ mod tests {
             (Refusal::AppNameTaken, 422, "app's name"),
             (Refusal::NoSuchRoute, 404, "address"),
         ] {
-            let error = of(refusal, status);
+            let error = mapped(refusal, status);
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             assert!(cause.contains(names), "{error}: {cause}");
-            // What stands before the cause blames nothing in particular.
             assert_eq!(
                 error.to_string(),
                 "the provider refuses until an operator acts, while trying to create the machine"
@@ -126,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_sent_or_not_answered_is_told_apart() {
+    fn lost_answers_may_be_applied_and_unsent_requests_not() {
         let cause = || "x".into();
         let not_sent = FlyError::NotSent { action: Call::CreateVolume, cause: cause() };
         let lost = FlyError::Lost { action: Call::CreateVolume, cause: cause() };
-        assert!(!port_error(Action::CreateVolume, not_sent).may_be_applied());
-        assert!(port_error(Action::CreateVolume, lost).may_be_applied());
-        let held = FlyError::HeldBack { action: Call::CreateVolume, retry_after: Duration::from_secs(2) };
-        let ProviderError::Throttled { retry_after, .. } = port_error(Action::CreateVolume, held) else {
-            panic!("held back is throttled");
+        assert!(!provider_error(Action::CreateVolume, not_sent).may_be_applied());
+        assert!(provider_error(Action::CreateVolume, lost).may_be_applied());
+        let limited = FlyError::RateLimited { action: Call::CreateVolume, retry_after: Duration::from_secs(2) };
+        let ProviderError::Throttled { retry_after, .. } = provider_error(Action::CreateVolume, limited) else {
+            panic!("not throttled");
         };
         assert_eq!(retry_after, Some(Duration::from_secs(2)));
     }

@@ -1,23 +1,23 @@
-//! The domain's wish → Fly's configuration.
+//! Maps the domain's machine to Fly's configuration.
 
 use gastown_domain::{CpuKind, Guest, ports::MachineSpec};
 
 use crate::api::config::{self, MachineConfig, Mount, Port, Restart, Service, StopConfig};
 
-/// The tag that says whose a machine is.
+/// The metadata key that names a machine's town.
 pub(crate) const TOWN_TAG: &str = "gastown_town_id";
 
-/// Where a town's data lies.
+/// The mount point of a town's volume.
 const DATA: &str = "/home/gt/data";
-/// The sandbox's API.
+/// The port of the sandbox's API.
 const SANDBOX_PORT: u16 = 8080;
-/// As often as the control plane lets a town fail before it stops trying (FM-24).
+/// Restarts after a failure, before the machine stays off (FM-24).
 const RESTARTS: u32 = 3;
 
-/// The whole configuration of a town's machine.
+/// Returns the whole configuration of a town's machine.
 pub(crate) fn machine_config(spec: &MachineSpec, stop_grace_secs: u64) -> MachineConfig {
     let mut metadata = spec.metadata.clone();
-    // Ours comes last: adoption and the search for orphans rest on it.
+    // Set last, because adoption and the search for orphans depend on it.
     metadata.insert(TOWN_TAG.to_owned(), spec.town.to_string());
     MachineConfig {
         image: spec.image.to_string(),

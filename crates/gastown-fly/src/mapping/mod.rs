@@ -1,4 +1,4 @@
-//! Fly's words to the domain's, and back.
+//! Maps Fly's terms to the domain's, and back.
 
 pub(crate) mod errors;
 pub(crate) mod machine_config;

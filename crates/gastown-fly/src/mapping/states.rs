@@ -1,36 +1,48 @@
-//! What Fly shows → what the domain sees. Unknown never means gone (FM-31).
+//! Maps Fly's machines and volumes to the domain's observations. An unknown state never means gone (FM-31).
 
 use gastown_domain::{
     Power, Region,
-    ports::{ObservedMachine, ObservedVolume},
+    ports::{Action, ObservedMachine, ObservedVolume, ProviderError},
 };
 
+use super::errors::invalid_answer;
 use crate::api::{
     machines::{Machine, MachineState},
     volumes::{Volume, VolumeState},
 };
 
-/// An object of Fly's, judged.
+/// An object as the domain observes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sighted<T> {
-    /// It is there.
-    There(T),
-    /// It is shown, and it is gone for good.
-    Gone,
-    /// An id or region that cannot be one: the answer is not believed.
-    Rubbish,
+pub(crate) enum Mapped<T> {
+    /// It exists.
+    Present(T),
+    /// Fly shows it, but it is destroyed.
+    Destroyed,
+    /// Its id or region is not valid, so the answer is not used.
+    Invalid,
 }
 
-pub(crate) fn machine(machine: &Machine) -> Sighted<ObservedMachine> {
-    let Ok(id) = machine.id.parse() else { return Sighted::Rubbish };
+impl<T> Mapped<T> {
+    /// Returns the object, `None` for a destroyed one, and an error for an invalid one.
+    pub(crate) fn present(self, action: Action) -> Result<Option<T>, ProviderError> {
+        match self {
+            Self::Present(observed) => Ok(Some(observed)),
+            Self::Destroyed => Ok(None),
+            Self::Invalid => Err(invalid_answer(action)),
+        }
+    }
+}
+
+pub(crate) fn machine(machine: &Machine) -> Mapped<ObservedMachine> {
+    let Ok(id) = machine.id.parse() else { return Mapped::Invalid };
     let Some(power) = power(&machine.state, machine.host_answers()) else {
-        return Sighted::Gone;
+        return Mapped::Destroyed;
     };
     let volume = machine.volume().and_then(|volume| volume.parse().ok());
-    Sighted::There(ObservedMachine { id, power, volume })
+    Mapped::Present(ObservedMachine { id, power, volume })
 }
 
-/// `None`: destroyed.
+/// Returns the power of a machine, or `None` for a destroyed one.
 fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
     use MachineState::{
         Created, Creating, Destroyed, Destroying, Failed, LaunchFailed, Migrated, Other, Replaced, Replacing,
@@ -38,7 +50,7 @@ fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
     };
     Some(match (state, host_answers) {
         (Destroyed, true) => return None,
-        // Only flagged: the host has not done it.
+        // Only flagged. The host has not destroyed it yet.
         (Destroyed, false) | (Destroying, _) => Power::Destroying,
         (_, false) => Power::Changing,
         (Creating | Created | Starting | Restarting, true) => Power::Starting,
@@ -46,40 +58,36 @@ fn power(state: &MachineState, host_answers: bool) -> Option<Power> {
         (Stopping | Suspending, true) => Power::Stopping,
         (Stopped | Suspended, true) => Power::Off,
         (Failed | LaunchFailed, true) => Power::Failed,
-        // Goes back to whatever it was, which the state does not tell: waiting for either would be a guess.
+        // It returns to its state from before, which is not known here.
         (Updating | Replacing, true) => Power::Changing,
         (Replaced | Migrated | Other, true) => Power::Changing,
     })
 }
 
-pub(crate) fn volume(volume: &Volume) -> Sighted<ObservedVolume> {
-    let host_answers = volume.host_answers();
-    let destroying = match (&volume.state, host_answers) {
-        (VolumeState::Destroyed | VolumeState::PendingDestroy, true) => return Sighted::Gone,
-        (VolumeState::Destroyed | VolumeState::PendingDestroy, false) => true,
-        (
-            VolumeState::SchedulingDestroy
-            | VolumeState::ForkCleanup
-            | VolumeState::WaitingForDetach
-            | VolumeState::Destroying,
-            _,
-        ) => true,
-        (
-            VolumeState::Creating
-            | VolumeState::Created
-            | VolumeState::Extending
-            | VolumeState::Restoring
-            | VolumeState::EnablingRemoteExport
-            | VolumeState::Hydrating
-            | VolumeState::Recovering
-            | VolumeState::Other,
-            _,
-        ) => false,
+pub(crate) fn volume(volume: &Volume) -> Mapped<ObservedVolume> {
+    let Some(destroying) = destroying(&volume.state, volume.host_answers()) else {
+        return Mapped::Destroyed;
     };
-    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<Region>()) else { return Sighted::Rubbish };
-    // A claim by a machine that is long gone was seen to be shown as NUL bytes: no id, so nobody.
+    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<Region>()) else { return Mapped::Invalid };
+    // The claim of a machine that is long gone was seen as NUL bytes, which are not an id.
     let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
-    Sighted::There(ObservedVolume { id, region, destroying, bound_to })
+    Mapped::Present(ObservedVolume { id, region, destroying, bound_to })
+}
+
+/// Returns whether a volume's deletion is under way, or `None` for a destroyed volume.
+fn destroying(state: &VolumeState, host_answers: bool) -> Option<bool> {
+    use VolumeState::{
+        Created, Creating, Destroyed, Destroying, EnablingRemoteExport, Extending, ForkCleanup, Hydrating, Other,
+        PendingDestroy, Recovering, Restoring, SchedulingDestroy, WaitingForDetach,
+    };
+    match (state, host_answers) {
+        (Destroyed | PendingDestroy, true) => None,
+        (Destroyed | PendingDestroy, false) => Some(true),
+        (SchedulingDestroy | ForkCleanup | WaitingForDetach | Destroying, _) => Some(true),
+        (Creating | Created | Extending | Restoring | EnablingRemoteExport | Hydrating | Recovering | Other, _) => {
+            Some(false)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,24 +116,24 @@ mod tests {
         "launch_failed",
         "destroying",
         "destroyed",
-        "a_word_of_tomorrow",
+        "a_future_state",
         "",
     ];
 
     #[test]
-    fn every_state_of_a_machine_has_its_power() {
+    fn every_machine_state_maps_to_a_power() {
         let mut table = String::new();
         for state in MACHINE_STATES {
             let mut row = format!("{state:<20}");
             for host in [json!("ok"), json!(null), json!("unreachable"), json!("unknown")] {
                 let shown: Machine =
                     serde_json::from_value(json!({ "id": "148e", "state": state, "host_status": host })).unwrap();
-                let seen = match machine(&shown) {
-                    Sighted::There(sighting) => format!("{:?}", sighting.power),
-                    Sighted::Gone => "gone".to_owned(),
-                    Sighted::Rubbish => "rubbish".to_owned(),
+                let power = match machine(&shown) {
+                    Mapped::Present(observed) => format!("{:?}", observed.power),
+                    Mapped::Destroyed => "(destroyed)".to_owned(),
+                    Mapped::Invalid => "(invalid)".to_owned(),
                 };
-                write!(row, " {host:<13} {seen:<9}", host = host.to_string()).unwrap();
+                write!(row, " {host:<13} {power:<11}", host = host.to_string()).unwrap();
             }
             writeln!(table, "{}", row.trim_end()).unwrap();
         }
@@ -133,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_volume_is_gone_once_its_deletion_is_accepted() {
+    fn a_volume_is_destroyed_once_its_deletion_is_accepted() {
         const OK: &str = "ok";
         const DOWN: &str = "unreachable";
         for (state, host, want) in [
@@ -145,8 +153,8 @@ mod tests {
             ("enabling_remote_export", OK, Some(false)),
             ("hydrating", OK, Some(false)),
             ("recovering", OK, Some(false)),
-            ("a_word_of_tomorrow", OK, Some(false)),
-            ("a_word_of_tomorrow", DOWN, Some(false)),
+            ("a_future_state", OK, Some(false)),
+            ("a_future_state", DOWN, Some(false)),
             ("", OK, Some(false)),
             ("scheduling_destroy", OK, Some(true)),
             ("fork_cleanup", OK, Some(true)),
@@ -154,32 +162,32 @@ mod tests {
             ("destroying", OK, Some(true)),
             ("pending_destroy", OK, None),
             ("destroyed", OK, None),
-            // Flagged, and its host has not done it.
+            // Flagged. The host has not deleted it yet.
             ("pending_destroy", DOWN, Some(true)),
             ("destroyed", DOWN, Some(true)),
         ] {
             let shown = json!({ "id": "vol_1", "state": state, "region": "iad", "host_status": host });
             let shown: Volume = serde_json::from_value(shown).unwrap();
             let destroying = match volume(&shown) {
-                Sighted::There(sighting) => Some(sighting.destroying),
-                Sighted::Gone => None,
-                Sighted::Rubbish => panic!("{state} {host} is believed"),
+                Mapped::Present(observed) => Some(observed.destroying),
+                Mapped::Destroyed => None,
+                Mapped::Invalid => panic!("{state} {host} is invalid"),
             };
             assert_eq!(destroying, want, "{state} {host}");
         }
     }
 
     #[test]
-    fn what_has_no_usable_id_is_not_believed() {
+    fn an_object_without_a_valid_id_or_region_is_invalid() {
         let nameless: Machine = serde_json::from_value(json!({ "id": "../x", "state": "started" })).unwrap();
-        assert_eq!(machine(&nameless), Sighted::Rubbish);
+        assert_eq!(machine(&nameless), Mapped::Invalid);
         let nowhere: Volume = serde_json::from_value(json!({ "id": "vol_1", "state": "created" })).unwrap();
-        assert_eq!(volume(&nowhere), Sighted::Rubbish);
+        assert_eq!(volume(&nowhere), Mapped::Invalid);
         let claimed: Volume = serde_json::from_value(
             json!({ "id": "vol_1", "state": "created", "region": "iad", "attached_machine_id": "\0\0\0" }),
         )
         .unwrap();
-        let Sighted::There(sighting) = volume(&claimed) else { panic!("there") };
-        assert_eq!(sighting.bound_to, None);
+        let Mapped::Present(observed) = volume(&claimed) else { panic!("not present") };
+        assert_eq!(observed.bound_to, None);
     }
 }

@@ -1,4 +1,4 @@
-//! `Apps` on Fly.
+//! The port `Apps`.
 
 use async_trait::async_trait;
 use gastown_domain::{
@@ -12,50 +12,54 @@ use crate::{
         apps::{App, CreateApp},
     },
     fly::{AppPolicy, Fly},
-    mapping::errors::port_error,
+    mapping::errors::provider_error,
     refusal::Refusal,
     sanitize::sanitize,
 };
 
 const ACTION: Action = Action::EnsureApp;
-/// Fly's alias for a person's own organization; reads show the real slug instead.
+/// Fly's alias for a person's own organization. Answers show the real slug instead.
 const PERSONAL: &str = "personal";
 
 #[async_trait]
 impl Apps for Fly {
     async fn ensure(&self, app: &AppName) -> Result<(), ProviderError> {
-        let look = api::apps::get(app.as_str());
-        let missing = match self.client.ask::<App>(&look).await {
-            Ok(found) => return self.is_ours(app, &found),
+        let missing = match self.client.fetch::<App>(&api::apps::get(app.as_str())).await {
+            Ok(found) => return self.check_ours(app, &found),
             Err(error) => error,
         };
-        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(port_error(ACTION, missing)) };
+        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(provider_error(ACTION, missing)) };
         if missing.refusal() != Some(&Refusal::NotFound(Subject::App)) {
-            return Err(self.failed(app, ACTION, missing));
+            return Err(self.app_error(app, ACTION, missing));
         }
-        let create = api::apps::create(&CreateApp { name: app.as_str(), org_slug, network: Some(app.as_str()) });
-        match self.client.tell(&create).await {
-            Ok(()) => {}
-            // Somebody was faster, perhaps ourselves in an earlier try: the look below says who.
-            Err(error) if error.refusal() == Some(&Refusal::AppNameTaken) => {}
-            Err(error) => return Err(port_error(ACTION, error)),
-        }
-        self.young.born(app);
-        match self.client.ask::<App>(&look).await {
-            Ok(found) => self.is_ours(app, &found),
-            Err(error) => Err(self.failed(app, ACTION, error)),
-        }
+        self.create_app(app, org_slug).await
     }
 }
 
 impl Fly {
-    fn is_ours(&self, app: &AppName, found: &App) -> Result<(), ProviderError> {
+    async fn create_app(&self, app: &AppName, org_slug: &str) -> Result<(), ProviderError> {
+        let create = api::apps::create(&CreateApp { name: app.as_str(), org_slug, network: Some(app.as_str()) });
+        match self.client.send(&create).await {
+            Ok(()) => {}
+            // Another client was faster, or an earlier try of ours. The read below shows whose app it is.
+            Err(error) if error.refusal() == Some(&Refusal::AppNameTaken) => {}
+            Err(error) => return Err(provider_error(ACTION, error)),
+        }
+        self.recently_created.insert(app);
+        match self.client.fetch::<App>(&api::apps::get(app.as_str())).await {
+            Ok(found) => self.check_ours(app, &found),
+            Err(error) => Err(self.app_error(app, ACTION, error)),
+        }
+    }
+
+    /// Checks that an app belongs to our organization and has a network of its own.
+    fn check_ours(&self, app: &AppName, found: &App) -> Result<(), ProviderError> {
         let AppPolicy::Created { org_slug, .. } = &self.apps else { return Ok(()) };
         if found.organization.as_ref().is_some_and(|owner| org_slug != PERSONAL && *org_slug != owner.slug) {
             return Err(ProviderError::Misconfigured { action: ACTION, cause: Box::new(ForeignApp) });
         }
         match &found.network {
-            // In a network that others are in, one user's towns could reach another's.
+            // In a shared network one user's towns could reach another's.
             Some(network) if network != app.as_str() => {
                 let cause = Box::new(SharedNetwork { app: app.clone(), network: sanitize(network.as_bytes()) });
                 Err(ProviderError::Misconfigured { action: ACTION, cause })
@@ -71,8 +75,8 @@ struct ForeignApp;
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the app {app} is in the network {network}, which is not its own: a network is fixed when an app is made, so delete \
-     the app and make it again with the network {app}"
+    "the app {app} is in the network {network}, which is not its own; a network is fixed when an app is created, so \
+     delete the app and create it again with the network {app}"
 )]
 struct SharedNetwork {
     app: AppName,

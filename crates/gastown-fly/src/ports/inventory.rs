@@ -1,6 +1,6 @@
-//! `Inventory` on Fly: everything of ours in an app, told by metadata and by name.
+//! The port `Inventory`: everything of ours in an app, by metadata and by name.
 //!
-//! The full list of machines is asked for, not its summary: a machine's metadata may name another town than its name.
+//! Machines are read from the full list, because their metadata may name another town than their name.
 
 use async_trait::async_trait;
 use gastown_domain::{
@@ -11,13 +11,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, Call, Entry, apps::AppList, machines::Machine, volumes::Volume},
-    fly::{AppPolicy, Fly, note_unreadable},
-    mapping::errors::port_error,
-    mapping::machine_config::TOWN_TAG,
-    mapping::states::{self, Sighted},
+    fly::{AppPolicy, Fly, log_unreadable},
+    mapping::{
+        errors::provider_error,
+        machine_config::TOWN_TAG,
+        states::{self, Mapped},
+    },
 };
 
-/// How many hex digits of a user's digest an app's name ends with.
+/// Number of hex digits of a user's digest at the end of an app's name.
 const USER_DIGITS: usize = 20;
 
 #[async_trait]
@@ -28,112 +30,112 @@ impl Inventory for Fly {
             AppPolicy::Created { org_slug, prefix } => (org_slug, prefix),
         };
         let call = api::apps::list(org_slug);
-        let listed = self.client.in_background().ask::<AppList>(&call).await;
-        let listed = listed.map_err(|error| port_error(Action::EnsureApp, error))?.apps;
+        let listed = self.client.in_background().fetch::<AppList>(&call).await;
+        let listed = listed.map_err(|error| provider_error(Action::EnsureApp, error))?.apps;
         let entries = listed.len();
         let read = listed.into_iter().filter_map(|entry| match entry {
             Entry::Read(app) => Some(app.name),
             Entry::Unreadable(_) => None,
         });
         let names: Vec<String> = read.collect();
-        // The port has no word for it; what such an app holds is found when its entry can be read again.
-        note_unreadable(&call, entries, entries - names.len());
+        // The port cannot report a partial list. The app is found once its entry can be read again.
+        log_unreadable(&call, entries, entries - names.len());
         let ours = names.into_iter().filter(|name| is_a_users(name, prefix));
         Ok(ours.filter_map(|name| name.parse().ok()).collect())
     }
 
     async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         let machines = api::machines::list(app.as_str(), None);
-        let mut stock = self.take_stock(app, &machines, Action::ListMachines, machine).await?;
+        let mut inventory = self.list_items(app, &machines, Action::ListMachines, machine).await?;
         let volumes = api::volumes::list(app.as_str());
-        let volumes = self.take_stock(app, &volumes, Action::ListVolumes, volume).await?;
-        stock.items.extend(volumes.items);
-        stock.is_whole &= volumes.is_whole;
-        Ok(stock)
+        let volumes = self.list_items(app, &volumes, Action::ListVolumes, volume).await?;
+        inventory.items.extend(volumes.items);
+        inventory.is_whole &= volumes.is_whole;
+        Ok(inventory)
     }
 }
 
-/// What an entry of a list is to us.
-enum Told {
+/// The kinds of list entries.
+enum Listed {
     Ours(InventoryItem),
-    /// Somebody else's, or gone for good.
-    Nothing,
-    /// Something that cannot be true, or with a tag of ours that names no town.
+    /// Another owner's, or destroyed.
+    NotOurs,
+    /// An invalid value, or a tag of ours that names no town.
     Unreadable,
 }
 
 impl Fly {
-    /// What of a list is ours.
-    async fn take_stock<T: DeserializeOwned>(
+    /// Fetches a list and returns the entries that are ours.
+    async fn list_items<T: DeserializeOwned>(
         &self,
         app: &AppName,
         call: &Call,
         action: Action,
-        judge: fn(&T) -> Told,
+        classify: fn(&T) -> Listed,
     ) -> Result<AppInventory, ProviderError> {
-        let listed = self.client.in_background().ask::<Vec<Entry<T>>>(call).await;
-        let listed = listed.map_err(|error| self.failed(app, action, error))?;
+        let entries = self.client.in_background().fetch::<Vec<Entry<T>>>(call).await;
+        let entries = entries.map_err(|error| self.app_error(app, action, error))?;
         let (mut items, mut unreadable) = (Vec::new(), 0_usize);
-        for entry in &listed {
-            let told = match entry {
-                Entry::Read(shown) => judge(shown),
-                Entry::Unreadable(_) => Told::Unreadable,
+        for entry in &entries {
+            let listed = match entry {
+                Entry::Read(shown) => classify(shown),
+                Entry::Unreadable(_) => Listed::Unreadable,
             };
-            match told {
-                Told::Ours(item) => items.push(item),
-                Told::Nothing => {}
-                Told::Unreadable => unreadable += 1,
+            match listed {
+                Listed::Ours(item) => items.push(item),
+                Listed::NotOurs => {}
+                Listed::Unreadable => unreadable += 1,
             }
         }
-        note_unreadable(call, listed.len(), unreadable);
+        log_unreadable(call, entries.len(), unreadable);
         Ok(AppInventory { items, is_whole: unreadable == 0 })
     }
 }
 
-fn machine(shown: &Machine) -> Told {
+fn machine(shown: &Machine) -> Listed {
     let by_name = TownTag::of_machine_name(&shown.name);
-    // A machine whose host is down may show no metadata: then its name decides.
+    // A machine on a host that does not answer may show no metadata. Then its name decides.
     let by_metadata = match shown.tag(TOWN_TAG).map(str::parse) {
-        Some(Err(_)) => return Told::Unreadable,
+        Some(Err(_)) => return Listed::Unreadable,
         Some(Ok(tag)) => Some(tag),
         None => None,
     };
     let mut tags: Vec<TownTag> = by_metadata.into_iter().chain(by_name).collect();
     tags.dedup();
     if tags.is_empty() {
-        return Told::Nothing;
+        return Listed::NotOurs;
     }
     match states::machine(shown) {
-        Sighted::There(sighting) => Told::Ours(InventoryItem {
-            resource: ResourceId::Machine(sighting.id),
+        Mapped::Present(observed) => Listed::Ours(InventoryItem {
+            resource: ResourceId::Machine(observed.id),
             name: shown.name.clone(),
             tags,
             made_at: shown.created_at,
             held_by: None,
-            destroying: sighting.power == Power::Destroying,
+            destroying: observed.power == Power::Destroying,
         }),
-        Sighted::Gone => Told::Nothing,
-        Sighted::Rubbish => Told::Unreadable,
+        Mapped::Destroyed => Listed::NotOurs,
+        Mapped::Invalid => Listed::Unreadable,
     }
 }
 
-fn volume(shown: &Volume) -> Told {
-    let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Told::Nothing };
+fn volume(shown: &Volume) -> Listed {
+    let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Listed::NotOurs };
     match states::volume(shown) {
-        Sighted::There(sighting) => Told::Ours(InventoryItem {
-            resource: ResourceId::Volume(sighting.id),
+        Mapped::Present(observed) => Listed::Ours(InventoryItem {
+            resource: ResourceId::Volume(observed.id),
             name: shown.name.clone(),
             tags: vec![tag],
             made_at: shown.created_at,
-            held_by: sighting.bound_to,
-            destroying: sighting.destroying,
+            held_by: observed.bound_to,
+            destroying: observed.destroying,
         }),
-        Sighted::Gone => Told::Nothing,
-        Sighted::Rubbish => Told::Unreadable,
+        Mapped::Destroyed => Listed::NotOurs,
+        Mapped::Invalid => Listed::Unreadable,
     }
 }
 
-/// Whether an app is one of a user's: the prefix alone also begins the names of another stage's apps, `gt-staging-…`.
+/// Returns true for the app of a user. The prefix alone also begins the names of another stage's apps: `gt-staging-…`.
 fn is_a_users(name: &str, prefix: &AppName) -> bool {
     let digits = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default();
     digits.len() == USER_DIGITS && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))

@@ -1,4 +1,4 @@
-//! `Machines` on Fly: look, adopt, create, prove absence.
+//! The port `Machines`: find, adopt, create, prove absence.
 
 use std::time::Duration;
 
@@ -15,74 +15,62 @@ use crate::{
     },
     error::FlyError,
     fly::Fly,
-    mapping::machine_config::{TOWN_TAG, machine_config},
-    mapping::states::{self, Sighted},
+    mapping::{
+        errors::invalid_answer,
+        machine_config::{TOWN_TAG, machine_config},
+        states::{self, Mapped},
+    },
     refusal::Refusal,
-    rubbish::rubbish,
 };
 
 #[async_trait]
 impl Machines for Fly {
     async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError> {
-        Ok(self.look(app, id, Action::ReadMachine).await?.map(|found| found.sighting))
+        Ok(self.fetch_machine(app, id, Action::ReadMachine).await?.map(|found| found.observed))
     }
 
     async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError> {
         const ACTION: Action = Action::ListMachines;
-        let tag = town.to_string();
-        let name = town.machine_name();
-        let ours = [tag.as_str(), name.as_str()];
-        // Two lists, for a whole one of thousands of machines, with 5 to 10 kB each, is too much for every look: the one
-        // that Fly filters is short, and a summary has some hundred bytes for each machine.
+        // Two short lists instead of the full one, which has 5 to 10 kB for each of thousands of machines. Fly's filter
+        // misses machines on a host that does not answer, because their configuration is not available. The summary has
+        // their names.
+        let (tag, name) = (town.to_string(), town.machine_name());
+        let wanted = [tag.as_str(), name.as_str()];
         let tagged = api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)));
-        let tagged: Vec<Machine> = self.list(app, &tagged, ACTION, &ours).await?;
-        // The filter misses machines whose host is down, for their configuration is not at hand; their name is.
-        let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &ours).await?;
-        let mut sightings: Vec<ObservedMachine> = Vec::new();
-        for machine in tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str())) {
-            match states::machine(machine) {
-                Sighted::There(sighting) => sightings.push(sighting),
-                Sighted::Gone => {}
-                Sighted::Rubbish => return Err(rubbish(ACTION)),
-            }
-        }
+        let tagged: Vec<Machine> = self.list(app, &tagged, ACTION, &wanted).await?;
+        let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &wanted).await?;
+        let tagged = tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str()));
+        let mut found = tagged
+            .filter_map(|machine| states::machine(machine).present(ACTION).transpose())
+            .collect::<Result<Vec<_>, _>>()?;
         for machine in named.iter().filter(|machine| machine.name == name) {
-            let id: MachineId = machine.id.parse().map_err(|_| rubbish(ACTION))?;
-            if sightings.iter().any(|sighting| sighting.id == id) {
-                continue;
-            }
-            // A list may show what is gone, and a summary tells no tags: the machine itself is asked.
-            if let Some(found) = self.look(app, &id, ACTION).await?
-                && found.owner(town) != Owner::Other
-            {
-                sightings.push(found.sighting);
+            let id: MachineId = machine.id.parse().map_err(|_| invalid_answer(ACTION))?;
+            if found.iter().all(|known| known.id != id) {
+                found.extend(self.fetch_unless_foreign(app, &id, town).await?);
             }
         }
-        Ok(sightings)
+        Ok(found)
     }
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let config = machine_config(spec, self.stop_grace.as_secs());
         let name = spec.town.machine_name();
-        let wish = CreateMachine { name: &name, region: spec.region.as_str(), config: &config };
-        match self.client.ask::<Machine>(&api::machines::create(spec.app.as_str(), &wish)).await {
-            Ok(machine) => match states::machine(&machine) {
-                Sighted::There(sighting) => Ok(sighting),
-                Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
-            },
+        let body = CreateMachine { name: &name, region: spec.region.as_str(), config: &config };
+        match self.client.fetch::<Machine>(&api::machines::create(spec.app.as_str(), &body)).await {
+            Ok(machine) => states::machine(&machine).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION)),
             Err(error) => self.adopt(spec, error).await,
         }
     }
 
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
-        let found = self.look(&spec.app, id, ACTION).await?.ok_or(ProviderError::MachineMissing { action: ACTION })?;
+        let found = self.fetch_machine(&spec.app, id, ACTION).await?;
+        let found = found.ok_or(ProviderError::MachineMissing { action: ACTION })?;
         let config = machine_config(spec, self.stop_grace.as_secs());
-        let update =
-            UpdateMachine { config: &config, current_version: found.machine.instance_id.as_deref(), skip_launch: true };
-        let call = api::machines::update(spec.app.as_str(), id.as_str(), &update);
-        match self.client.tell(&call).await {
+        let current_version = found.machine.instance_id.as_deref();
+        let body = UpdateMachine { config: &config, current_version, skip_launch: true };
+        match self.client.send(&api::machines::update(spec.app.as_str(), id.as_str(), &body)).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.missing_or(&spec.app, ACTION, error).await),
         }
@@ -90,12 +78,12 @@ impl Machines for Fly {
 
     async fn start_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         let call = api::machines::start(app.as_str(), id.as_str());
-        self.switch(app, id, &call, Action::StartMachine, &[Power::On, Power::Starting]).await
+        self.set_power(app, id, &call, Action::StartMachine, &[Power::On, Power::Starting]).await
     }
 
     async fn stop_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
         let call = api::machines::stop(app.as_str(), id.as_str(), self.stop_grace);
-        self.switch(app, id, &call, Action::StopMachine, &[Power::Off, Power::Stopping]).await
+        self.set_power(app, id, &call, Action::StopMachine, &[Power::Off, Power::Stopping]).await
     }
 
     async fn await_machine(
@@ -103,55 +91,57 @@ impl Machines for Fly {
         app: &AppName,
         id: &MachineId,
         state: Awaited,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, ProviderError> {
         const ACTION: Action = Action::AwaitMachine;
-        let found = match (self.look(app, id, ACTION).await?, state) {
-            (None, Awaited::Destroyed) => return Ok(true),
-            (None, Awaited::Started | Awaited::Stopped) => {
-                return Err(ProviderError::MachineMissing { action: ACTION });
-            }
-            (Some(found), _) => found,
-        };
-        let (target, version) = match (state, found.sighting.power) {
+        let Some(found) = self.fetch_machine(app, id, ACTION).await? else { return missing_while_awaited(state) };
+        let (target, version) = match (state, found.observed.power) {
             (Awaited::Started, Power::On) | (Awaited::Stopped, Power::Off) => return Ok(true),
             (Awaited::Started, _) => (WaitFor::Started, None),
-            // Fly's description wants the version for this one.
+            // Fly's description requires the version for this state.
             (Awaited::Stopped, _) => (WaitFor::Stopped, found.machine.instance_id.as_deref()),
             (Awaited::Destroyed, _) => (WaitFor::Destroyed, None),
         };
-        let call = api::machines::wait(app.as_str(), id.as_str(), target, version, patience);
-        match self.client.tell(&call).await {
+        let call = api::machines::wait(app.as_str(), id.as_str(), target, version, timeout);
+        match self.client.send(&call).await {
             Ok(()) => Ok(true),
             Err(error) if error.refusal() == Some(&Refusal::NotYet) => Ok(false),
-            Err(error) => match (self.missing_or(app, ACTION, error).await, state) {
-                (ProviderError::MachineMissing { .. }, Awaited::Destroyed) => Ok(true),
-                (error, _) => Err(error),
+            Err(error) => match self.missing_or(app, ACTION, error).await {
+                ProviderError::MachineMissing { .. } => missing_while_awaited(state),
+                error => Err(error),
             },
         }
     }
 
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
-        match self.client.tell(&api::machines::destroy(app.as_str(), id.as_str())).await {
+        match self.client.send(&api::machines::destroy(app.as_str(), id.as_str())).await {
             Ok(()) => Ok(()),
-            Err(error) => self.proven_absent(app, Subject::Machine, Action::DeleteMachine, error).await,
+            Err(error) => self.prove_absent(app, Subject::Machine, Action::DeleteMachine, error).await,
         }
     }
 }
 
-/// A machine that is there, as Fly and as the domain put it.
-struct Found {
-    machine: Machine,
-    sighting: ObservedMachine,
+/// Returns the result of a wait for a machine that does not exist.
+fn missing_while_awaited(state: Awaited) -> Result<bool, ProviderError> {
+    match state {
+        Awaited::Destroyed => Ok(true),
+        Awaited::Started | Awaited::Stopped => Err(ProviderError::MachineMissing { action: Action::AwaitMachine }),
+    }
 }
 
-/// Whose a machine is, by its tag.
+/// An existing machine, as Fly shows it and as the domain observes it.
+struct Found {
+    machine: Machine,
+    observed: ObservedMachine,
+}
+
+/// The owner of a machine, by its tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Town,
     Other,
-    /// Its configuration is not wholly at hand.
-    Untold,
+    /// Not all of its configuration is available.
+    Unknown,
 }
 
 impl Found {
@@ -160,74 +150,101 @@ impl Found {
             Some(tag) if tag == town.to_string() => Owner::Town,
             Some(_) => Owner::Other,
             None if self.machine.shows_all_tags() => Owner::Other,
-            None => Owner::Untold,
+            None => Owner::Unknown,
         }
     }
 }
 
 impl Fly {
-    /// The machine, or the proof that there is none.
-    async fn look(&self, app: &AppName, id: &MachineId, action: Action) -> Result<Option<Found>, ProviderError> {
-        match self.client.ask::<Machine>(&api::machines::get(app.as_str(), id.as_str())).await {
+    /// Fetches a machine, or proves that it does not exist.
+    async fn fetch_machine(
+        &self,
+        app: &AppName,
+        id: &MachineId,
+        action: Action,
+    ) -> Result<Option<Found>, ProviderError> {
+        match self.client.fetch::<Machine>(&api::machines::get(app.as_str(), id.as_str())).await {
             Ok(machine) => match states::machine(&machine) {
-                Sighted::There(sighting) if sighting.id == *id => Ok(Some(Found { machine, sighting })),
-                Sighted::Gone if machine.id == id.as_str() => Ok(None),
-                Sighted::There(_) | Sighted::Gone | Sighted::Rubbish => Err(rubbish(action)),
+                Mapped::Present(observed) if observed.id == *id => Ok(Some(Found { machine, observed })),
+                Mapped::Destroyed if machine.id == id.as_str() => Ok(None),
+                Mapped::Present(_) | Mapped::Destroyed | Mapped::Invalid => Err(invalid_answer(action)),
             },
-            Err(error) => self.proven_absent(app, Subject::Machine, action, error).await.map(|()| None),
+            Err(error) => self.prove_absent(app, Subject::Machine, action, error).await.map(|()| None),
         }
     }
 
-    /// A create that found its name taken: by the town's own machine, from an earlier try, or by another's.
+    /// Fetches a machine that a list names, unless it is gone or has another town's tag. A summary shows no tags.
+    async fn fetch_unless_foreign(
+        &self,
+        app: &AppName,
+        id: &MachineId,
+        town: TownId,
+    ) -> Result<Option<ObservedMachine>, ProviderError> {
+        let found = self.fetch_machine(app, id, Action::ListMachines).await?;
+        Ok(found.filter(|found| found.owner(town) != Owner::Other).map(|found| found.observed))
+    }
+
+    /// Returns the machine that has the town's name, if it is the town's own from an earlier try.
     async fn adopt(&self, spec: &MachineSpec, error: FlyError) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let Some(Refusal::MachineNameTaken { holder }) = error.refusal() else {
-            return Err(self.failed(&spec.app, ACTION, error));
+            return Err(self.app_error(&spec.app, ACTION, error));
         };
-        let Some(holder) = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok()) else {
-            let mut own = self.machines_of(&spec.app, spec.town).await?.into_iter();
-            return own
-                .find(|machine| machine.power != Power::Destroying)
-                .ok_or_else(|| self.failed(&spec.app, ACTION, error));
+        let holder = holder.as_deref().and_then(|id| id.parse::<MachineId>().ok());
+        let adopted = match holder {
+            Some(holder) => self.adopt_holder(spec, holder).await?,
+            None => self.machines_of(&spec.app, spec.town).await?.into_iter().find(is_staying),
         };
-        match self.look(&spec.app, &holder, ACTION).await? {
-            // It takes its name along.
-            Some(found) if found.sighting.power == Power::Destroying => Err(self.failed(&spec.app, ACTION, error)),
-            Some(found) => match found.owner(spec.town) {
-                Owner::Town => Ok(found.sighting),
-                Owner::Other => Err(ProviderError::NameTaken { action: ACTION, by: holder }),
-                Owner::Untold => Err(self.failed(&spec.app, ACTION, error)),
-            },
-            // Gone in between: the name will be free.
-            None => Err(self.failed(&spec.app, ACTION, error)),
+        adopted.ok_or_else(|| self.app_error(&spec.app, ACTION, error))
+    }
+
+    /// Returns the holder of the town's name if it may be adopted. `None` means that the name will be free, or that the
+    /// owner is not known.
+    async fn adopt_holder(
+        &self,
+        spec: &MachineSpec,
+        holder: MachineId,
+    ) -> Result<Option<ObservedMachine>, ProviderError> {
+        const ACTION: Action = Action::CreateMachine;
+        let found = self.fetch_machine(&spec.app, &holder, ACTION).await?;
+        let Some(found) = found.filter(|found| is_staying(&found.observed)) else { return Ok(None) };
+        match found.owner(spec.town) {
+            Owner::Town => Ok(Some(found.observed)),
+            Owner::Other => Err(ProviderError::NameTaken { action: ACTION, by: holder }),
+            Owner::Unknown => Ok(None),
         }
     }
 
-    /// Asks for a power; a refusal because it has that power already, or goes there, is success.
-    async fn switch(
+    /// Sends a start or stop. A refusal succeeds if the machine already has one of the `wanted` powers.
+    async fn set_power(
         &self,
         app: &AppName,
         id: &MachineId,
         call: &api::Call,
         action: Action,
-        wished: &[Power],
+        wanted: &[Power],
     ) -> Result<(), ProviderError> {
-        let Err(error) = self.client.tell(call).await else { return Ok(()) };
+        let Err(error) = self.client.send(call).await else { return Ok(()) };
         if error.refusal() != Some(&Refusal::WrongState) {
             return Err(self.missing_or(app, action, error).await);
         }
-        match self.look(app, id, action).await? {
-            Some(found) if wished.contains(&found.sighting.power) => Ok(()),
-            Some(_) => Err(self.failed(app, action, error)),
+        match self.fetch_machine(app, id, action).await? {
+            Some(found) if wanted.contains(&found.observed.power) => Ok(()),
+            Some(_) => Err(self.app_error(app, action, error)),
             None => Err(ProviderError::MachineMissing { action }),
         }
     }
 
-    /// The port's error, with "no such machine" proven first.
+    /// Returns `MachineMissing` if the error says so and that is proven, and otherwise the port's error.
     async fn missing_or(&self, app: &AppName, action: Action, error: FlyError) -> ProviderError {
-        match self.proven_absent(app, Subject::Machine, action, error).await {
+        match self.prove_absent(app, Subject::Machine, action, error).await {
             Ok(()) => ProviderError::MachineMissing { action },
             Err(error) => error,
         }
     }
+}
+
+/// Returns false for a machine whose destruction is under way. Its name will be free.
+fn is_staying(machine: &ObservedMachine) -> bool {
+    machine.power != Power::Destroying
 }

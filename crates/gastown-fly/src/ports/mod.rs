@@ -1,4 +1,4 @@
-//! The domain's ports on Fly, one file each.
+//! The domain's ports on Fly.
 
 mod apps;
 mod inventory;

@@ -1,4 +1,4 @@
-//! `Volumes` on Fly.
+//! The port `Volumes`.
 
 use async_trait::async_trait;
 use gastown_domain::{
@@ -12,41 +12,34 @@ use crate::{
         volumes::{CreateVolume, Volume},
     },
     fly::Fly,
-    mapping::machine_config::guest,
-    mapping::states::{self, Sighted},
+    mapping::{
+        errors::invalid_answer,
+        machine_config::guest,
+        states::{self, Mapped},
+    },
     refusal::Refusal,
-    rubbish::rubbish,
 };
 
 #[async_trait]
 impl Volumes for Fly {
     async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ReadVolume;
-        match self.client.ask::<Volume>(&api::volumes::get(app.as_str(), id.as_str())).await {
-            Ok(volume) if volume.id != id.as_str() => Err(rubbish(ACTION)),
-            Ok(volume) => match states::volume(&volume) {
-                Sighted::There(sighting) => Ok(Some(sighting)),
-                Sighted::Gone => Ok(None),
-                Sighted::Rubbish => Err(rubbish(ACTION)),
-            },
-            Err(error) if error.refusal() == Some(&Refusal::NotFound(Subject::Volume)) => self.unlisted(app, id).await,
-            Err(error) => Err(self.failed(app, ACTION, error)),
+        match self.client.fetch::<Volume>(&api::volumes::get(app.as_str(), id.as_str())).await {
+            Ok(volume) if volume.id != id.as_str() => Err(invalid_answer(ACTION)),
+            Ok(volume) => states::volume(&volume).present(ACTION),
+            Err(error) if error.refusal() == Some(&Refusal::NotFound(Subject::Volume)) => {
+                self.prove_unlisted(app, id).await.map(|()| None)
+            }
+            Err(error) => Err(self.app_error(app, ACTION, error)),
         }
     }
 
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ListVolumes;
         let name = town.volume_name();
-        let mut sightings = Vec::new();
         let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
-        for volume in listed.iter().filter(|volume| volume.name == name) {
-            match states::volume(volume) {
-                Sighted::There(sighting) => sightings.push(sighting),
-                Sighted::Gone => {}
-                Sighted::Rubbish => return Err(rubbish(ACTION)),
-            }
-        }
-        Ok(sightings)
+        let named = listed.iter().filter(|volume| volume.name == name);
+        named.filter_map(|volume| states::volume(volume).present(ACTION).transpose()).collect()
     }
 
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError> {
@@ -62,34 +55,32 @@ impl Volumes for Fly {
                 compute: Some(&guest(spec.guest)),
             },
         );
-        let volume: Volume = self.client.ask(&call).await.map_err(|error| self.failed(&spec.app, ACTION, error))?;
-        match states::volume(&volume) {
-            Sighted::There(sighting) => Ok(sighting),
-            Sighted::Gone | Sighted::Rubbish => Err(rubbish(ACTION)),
-        }
+        let volume: Volume =
+            self.client.fetch(&call).await.map_err(|error| self.app_error(&spec.app, ACTION, error))?;
+        states::volume(&volume).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION))
     }
 
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
-        match self.client.tell(&api::volumes::destroy(app.as_str(), id.as_str())).await {
+        match self.client.send(&api::volumes::destroy(app.as_str(), id.as_str())).await {
             Ok(()) => Ok(()),
-            Err(error) => self.proven_absent(app, Subject::Volume, Action::DeleteVolume, error).await,
+            Err(error) => self.prove_absent(app, Subject::Volume, Action::DeleteVolume, error).await,
         }
     }
 }
 
 impl Fly {
-    /// The second, different read that the loss of a volume needs (FM-22). It proves that the app answers, too (FM-33).
-    async fn unlisted<T>(&self, app: &AppName, id: &VolumeId) -> Result<Option<T>, ProviderError> {
+    /// Proves by a second, different read that a volume is lost (FM-22). The list also proves that the app answers (FM-33).
+    async fn prove_unlisted(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::ReadVolume;
         let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
         match listed.iter().find(|volume| volume.id == id.as_str()).map(states::volume) {
-            None | Some(Sighted::Gone) => Ok(None),
-            Some(Sighted::There(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
-            Some(Sighted::Rubbish) => Err(rubbish(ACTION)),
+            None | Some(Mapped::Destroyed) => Ok(()),
+            Some(Mapped::Present(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
+            Some(Mapped::Invalid) => Err(invalid_answer(ACTION)),
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("Fly does not know the volume and lists it")]
+#[error("Fly lists the volume and answers that it does not exist")]
 struct Contradiction;

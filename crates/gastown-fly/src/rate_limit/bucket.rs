@@ -1,4 +1,4 @@
-//! One of Fly's buckets: its limit, and who waits for it, in order. Decides, never waits.
+//! One of Fly's rate limits and the calls that wait for it, in order. Decides and never waits.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -10,10 +10,9 @@ use governor::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::Urgency;
-use crate::settings::Rate;
+use super::{Priority, rates::Rate};
 
-/// Tokio's clock, so that limits and sleeps agree, on paused time too.
+/// Tokio's clock, so that limits and sleeps agree on paused time too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokioClock(Instant);
 
@@ -31,134 +30,141 @@ impl Clock for TokioClock {
     }
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
+type Limit = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
 
-/// Names one that waits, in the bucket it waits for.
+/// Identifies a waiting call.
 pub(super) type Ticket = u64;
 
-/// One that waits.
+/// A waiting call.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) since: Instant,
-    /// Tells it that it has become the first.
-    pub(super) first: Arc<Notify>,
+    /// Signalled when the call becomes the first of its queue.
+    pub(super) is_first: Arc<Notify>,
 }
 
-/// What one that waits is to do.
+/// The answer to a waiting call that asks to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The call goes; it waits no more.
-    Go,
-    /// It is the first, and there is room then.
-    At(Instant),
-    /// Others come before it.
-    InLine,
+pub(super) enum Admission {
+    /// The call may be sent, and has left the queue.
+    Admitted,
+    /// The call is the first, and has to wait until then.
+    NotBefore(Instant),
+    /// Other calls come before it.
+    Queued,
 }
 
 #[derive(Debug)]
 pub(super) struct Bucket {
-    limiter: Limiter,
+    limit: Limit,
     clock: TokioClock,
     rate: Rate,
     foreground: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
-    /// No call goes earlier, as far as is known.
-    opens: Instant,
+    /// The earliest time of the next call, as far as is known.
+    opens_at: Instant,
 }
 
 impl Bucket {
     pub(super) fn new(rate: Rate, clock: TokioClock) -> Self {
-        let limiter = RateLimiter::direct_with_clock(rate.quota(), clock);
-        Self { limiter, clock, rate, foreground: VecDeque::new(), background: VecDeque::new(), opens: Instant::now() }
+        let limit = RateLimiter::direct_with_clock(rate.quota(), clock);
+        let (foreground, background) = (VecDeque::new(), VecDeque::new());
+        Self { limit, clock, rate, foreground, background, opens_at: Instant::now() }
     }
 
-    /// How many wait in a line.
-    pub(super) fn waiting(&self, urgency: Urgency) -> usize {
-        match urgency {
-            Urgency::Foreground => self.foreground.len(),
-            Urgency::Background => self.background.len(),
+    /// Returns the number of waiting calls of a priority.
+    pub(super) fn waiting(&self, priority: Priority) -> usize {
+        match priority {
+            Priority::Foreground => self.foreground.len(),
+            Priority::Background => self.background.len(),
         }
     }
 
-    /// Since when the one that waits longest does so.
-    pub(super) fn longest_since(&self) -> Option<Instant> {
+    /// Returns the number of waiting calls.
+    pub(super) fn len(&self) -> usize {
+        self.foreground.len() + self.background.len()
+    }
+
+    /// Returns the time at which the oldest waiting call arrived.
+    pub(super) fn oldest(&self) -> Option<Instant> {
         self.foreground.front().into_iter().chain(self.background.front()).map(|waiter| waiter.since).min()
     }
 
-    /// How long a newcomer would wait, if nobody more urgent came after it.
-    pub(super) fn wait_of_newcomer(&self, urgency: Urgency, now: Instant) -> Duration {
-        let before = match urgency {
-            Urgency::Foreground => self.foreground.len(),
-            Urgency::Background => self.foreground.len() + self.background.len(),
+    /// Returns how long a new call would wait, if no foreground call arrives after it.
+    pub(super) fn wait_of_new(&self, priority: Priority, now: Instant) -> Duration {
+        let before = match priority {
+            Priority::Foreground => self.foreground.len(),
+            Priority::Background => self.len(),
         };
         self.wait_behind(before, now)
     }
 
-    /// How long one that waits will still do so, if nobody more urgent comes after it.
+    /// Returns how long a waiting call will still wait, if no foreground call arrives.
     pub(super) fn wait_of(&self, ticket: Ticket, now: Instant) -> Duration {
-        let line = self.foreground.iter().chain(&self.background);
-        self.wait_behind(line.take_while(|waiter| waiter.ticket != ticket).count(), now)
+        let queue = self.foreground.iter().chain(&self.background);
+        self.wait_behind(queue.take_while(|waiter| waiter.ticket != ticket).count(), now)
     }
 
-    /// How long the last that waits will still do so.
+    /// Returns how long the last waiting call will still wait, if no foreground call arrives.
     pub(super) fn wait_of_last(&self, now: Instant) -> Duration {
-        self.wait_behind((self.foreground.len() + self.background.len()).saturating_sub(1), now)
+        self.wait_behind(self.len().saturating_sub(1), now)
     }
 
     fn wait_behind(&self, before: usize, now: Instant) -> Duration {
         let before = u32::try_from(before).unwrap_or(u32::MAX);
-        self.opens.saturating_duration_since(now) + self.rate.period().saturating_mul(before)
+        self.opens_at.saturating_duration_since(now) + self.rate.period().saturating_mul(before)
     }
 
-    pub(super) fn join(&mut self, waiter: Waiter, urgency: Urgency) {
-        match urgency {
-            Urgency::Foreground => self.foreground.push_back(waiter),
-            Urgency::Background => self.background.push_back(waiter),
+    /// Appends a call to its queue.
+    pub(super) fn push(&mut self, waiter: Waiter, priority: Priority) {
+        match priority {
+            Priority::Foreground => self.foreground.push_back(waiter),
+            Priority::Background => self.background.push_back(waiter),
         }
     }
 
-    /// One that waits asks whether it may go. Only the first may, and only when there is room.
-    pub(super) fn ask(&mut self, ticket: Ticket, now: Instant) -> Turn {
+    /// Admits a waiting call if it is the first and the limit has room.
+    pub(super) fn try_admit(&mut self, ticket: Ticket, now: Instant) -> Admission {
         if self.first().is_none_or(|first| first.ticket != ticket) {
-            return Turn::InLine;
+            return Admission::Queued;
         }
-        if now < self.opens {
-            return Turn::At(self.opens);
+        if now < self.opens_at {
+            return Admission::NotBefore(self.opens_at);
         }
-        match self.limiter.check() {
+        match self.limit.check() {
             Ok(()) => {
-                // What it took comes back only from now on.
-                self.opens = now;
-                self.leave(ticket);
-                Turn::Go
+                // The limit refills from now on.
+                self.opens_at = now;
+                self.remove(ticket);
+                Admission::Admitted
             }
             Err(not_yet) => {
-                self.opens = now + not_yet.wait_time_from(self.clock.now());
-                Turn::At(self.opens)
+                self.opens_at = now + not_yet.wait_time_from(self.clock.now());
+                Admission::NotBefore(self.opens_at)
             }
         }
     }
 
-    /// One that waits waits no more, by going or by giving up. Safe to repeat.
-    pub(super) fn leave(&mut self, ticket: Ticket) {
+    /// Removes a call that was admitted or gave up. Safe to repeat.
+    pub(super) fn remove(&mut self, ticket: Ticket) {
         let was_first = self.first().is_some_and(|first| first.ticket == ticket);
         self.foreground.retain(|waiter| waiter.ticket != ticket);
         self.background.retain(|waiter| waiter.ticket != ticket);
         if was_first && let Some(next) = self.first() {
-            next.first.notify_one();
+            next.is_first.notify_one();
         }
     }
 
-    /// Fly has counted more calls than we have: nobody goes for so long, and what we held for a burst is spent.
-    pub(super) fn close_for(&mut self, pause: Duration, now: Instant) {
-        while self.limiter.check().is_ok() {}
-        self.opens = self.opens.max(now + pause);
+    /// Admits no call for `pause` and spends the burst, because Fly has counted more calls than we have.
+    pub(super) fn block_for(&mut self, pause: Duration, now: Instant) {
+        while self.limit.check().is_ok() {}
+        self.opens_at = self.opens_at.max(now + pause);
     }
 
-    /// Whether it remembers anything: one that nobody waits for and whose limit is untouched is like a new one.
+    /// Returns true if the bucket is equal to a new one: no call waits and the limit is full.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.first().is_none() && self.opens + self.rate.refill() <= now
+        self.first().is_none() && self.opens_at + self.rate.refill() <= now
     }
 
     fn first(&self) -> Option<&Waiter> {

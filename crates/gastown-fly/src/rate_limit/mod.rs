@@ -1,9 +1,16 @@
-//! Holds calls back to Fly's limits, so that Fly need not refuse: per action and machine or app, as Fly counts.
+//! Queues calls for Fly's rate limits, so that Fly does not refuse them.
+//!
+//! Fly counts by action and by machine or app, and so do the queues here. Each queue is first in, first out. Background
+//! calls go after all foreground calls. Queues are bounded in length and in time, and a caller that stops waiting leaves
+//! at once.
 
 mod bucket;
 mod limiter;
-mod urgency;
+mod priority;
+mod queue_stats;
+mod rates;
 
-pub(crate) use limiter::Pace;
-pub use limiter::Queue;
-pub(crate) use urgency::Urgency;
+pub(crate) use limiter::RateLimiter;
+pub(crate) use priority::Priority;
+pub use queue_stats::QueueStats;
+pub use rates::{Rate, RateLimiting, Rates};

@@ -1,4 +1,4 @@
-//! What is ours at Fly, and what cannot be read of it.
+//! The inventory of an app, with entries that cannot be read.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn ids(items: &[InventoryItem]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn ours_is_what_carries_our_metadata_or_our_name() {
+async fn resources_with_our_metadata_or_name_are_listed() {
     let name = town().machine_name();
     let machines = json!([
         machine("tagged", "renamed", Some(TOWN)),
@@ -52,10 +52,10 @@ async fn ours_is_what_carries_our_metadata_or_our_name() {
     let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
     let (items, is_whole) = stock_of(&machines, &volumes).await;
     let ours = TownTag::Whole(town());
-    let told: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
+    let shown: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
     let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
     assert_eq!(
-        told,
+        shown,
         [
             ("tagged", [ours].as_slice()),
             ("named", &[ours]),
@@ -68,7 +68,7 @@ async fn ours_is_what_carries_our_metadata_or_our_name() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
+async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked() {
     let name = town().machine_name();
     let with = |mut thing: Value, field: &str, value: Value| {
         thing[field] = value;
@@ -86,14 +86,14 @@ async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
         with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
     let (items, _) = stock_of(&machines, &volumes).await;
-    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
-    assert_eq!(told, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
+    let shown: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
+    assert_eq!(shown, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
     assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
     assert!(items.iter().all(|item| item.made_at.is_some()));
 }
 
 #[tokio::test]
-async fn the_name_decides_where_a_host_that_is_down_shows_no_metadata() {
+async fn the_name_decides_when_a_host_is_down() {
     let mut away = machine("away", &town().machine_name(), None);
     away["config"] = json!(null);
     away["host_status"] = json!("unreachable");
@@ -103,16 +103,16 @@ async fn the_name_decides_where_a_host_that_is_down_shows_no_metadata() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_costs_the_whole_and_not_the_others() {
+async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others() {
     let name = town().machine_name();
     let whole = json!([machine("ours", &name, Some(TOWN))]);
     for odd in [
-        json!("a word"),
+        json!("text"),
         json!(null),
         json!({ "name": name }),
         json!({ "id": 7, "name": name }),
         json!({ "id": "../x", "name": name, "state": "started" }),
-        json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "a mill" } } }),
+        json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "mill" } } }),
     ] {
         let (items, is_whole) = stock_of(&json!([odd, whole[0]]), &json!([])).await;
         assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
@@ -123,7 +123,7 @@ async fn an_entry_that_cannot_be_read_costs_the_whole_and_not_the_others() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_is_no_stock() {
+async fn a_failed_list_is_an_error() {
     for (status, body, want) in [
         (404, r#"{"error":"app not found"}"#, "Misconfigured"),
         (404, "", "Misconfigured"),
@@ -148,14 +148,14 @@ async fn a_list_that_fails_is_no_stock() {
 }
 
 #[tokio::test]
-async fn a_shared_app_is_known_without_asking() {
+async fn a_shared_app_is_listed_without_a_call() {
     let (fly, script) = Script::new().fly(shared());
     assert_eq!(fly.apps().await.unwrap(), [app()]);
     script.played();
 }
 
 #[tokio::test]
-async fn apps_of_users_are_told_from_those_of_another_stage() {
+async fn only_the_apps_of_users_are_listed() {
     let user = format!("gt-{}", "0a".repeat(10));
     let apps = json!({ "total_apps": 7, "apps": [
         { "id": "1", "name": user, "machine_count": 1, "volume_count": 1, "network": user },
@@ -164,7 +164,7 @@ async fn apps_of_users_are_told_from_those_of_another_stage() {
         { "name": format!("gt-{}", "0A".repeat(10)) },
         { "name": format!("gt{}", "0a".repeat(10)) },
         { "name": null },
-        "a word",
+        "text",
     ] });
     let (fly, script) = Script::new().on_json(Action::ListApps, &apps).fly(own_apps());
     assert_eq!(fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
@@ -176,19 +176,19 @@ async fn apps_of_users_are_told_from_those_of_another_stage() {
 }
 
 #[tokio::test]
-async fn the_stock_of_a_running_app() {
+async fn the_inventory_of_a_running_app() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
-    let told: Vec<(&ResourceId, Option<&str>)> =
+    let shown: Vec<(&ResourceId, Option<&str>)> =
         stock.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
     let (held, free) = (ResourceId::Volume(spec.volume.clone()), ResourceId::Volume(surplus.id.clone()));
     let machine = ResourceId::Machine(made.id.clone());
-    assert_eq!(told, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
+    assert_eq!(shown, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
     assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
 
-    // A machine that claims to be another town's is of both until its metadata is put right.
+    // A machine with another town's metadata carries both tags.
     world.set_town_tag(&made.id, OTHER_TOWN).await;
     let stock = world.fly.stock(&app()).await.unwrap();
     assert_eq!(stock.items[0].tags.len(), 2);
@@ -206,7 +206,7 @@ async fn the_stock_of_a_running_app() {
 }
 
 #[tokio::test]
-async fn a_list_that_misses_the_newest_is_believed_for_what_it_shows() {
+async fn a_stale_list_shows_what_it_contains() {
     let world = World::new().await;
     let first = world.fly.create_volume(&volume_spec()).await.unwrap();
     world.fly.create_volume(&volume_spec()).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_list_that_misses_the_newest_is_believed_for_what_it_shows() {
 }
 
 #[tokio::test]
-async fn an_app_that_hides_is_never_an_empty_one() {
+async fn a_hidden_app_is_an_error_and_never_empty() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     for access in [AppAccess::NotFound, AppAccess::Forbidden] {
@@ -239,15 +239,14 @@ async fn an_app_that_hides_is_never_an_empty_one() {
 }
 
 #[tokio::test]
-async fn what_was_left_behind_says_whose_it_is_and_how_old() {
+async fn planted_resources_show_their_town_and_age() {
     let world = World::new().await;
     let age = Duration::from_secs(3600);
     let volume = world.sim.seed_volume(&VolumeSeed::new("mill", &town().volume_name()).with_age(age)).unwrap();
-    let tagged =
-        MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
+    let tagged = MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
     let tagged = world.sim.seed_machine(&tagged).unwrap();
     let named = world.sim.seed_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
-    world.sim.seed_machine(&MachineSeed::new("mill", "somebodys").with_metadata("gastown_user_id", "u")).unwrap();
+    world.sim.seed_machine(&MachineSeed::new("mill", "theirs").with_metadata("gastown_user_id", "u")).unwrap();
     let stock = world.fly.stock(&app()).await.unwrap();
     assert_eq!((ids(&stock.items), stock.is_whole), (vec![tagged.as_str(), named.as_str(), volume.as_str()], true));
     assert!(stock.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
@@ -257,12 +256,12 @@ async fn what_was_left_behind_says_whose_it_is_and_how_old() {
 
     world.sim.inject(Fault::at(Call::ListMachines, Effect::EmptyList));
     let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(ids(&stock.items), [volume.as_str()], "an empty list cannot be told from a true one");
+    assert_eq!(ids(&stock.items), [volume.as_str()], "an empty list looks like a correct one");
     world.assert_lawful();
 }
 
 #[tokio::test]
-async fn the_apps_of_users_are_found_and_no_others() {
+async fn the_apps_of_users_are_found_on_the_simulator() {
     let world = World::empty(own_apps()).await;
     let user = format!("gt-{}", "1f".repeat(10));
     for name in [user.as_str(), "gt-web", "mill"] {

@@ -1,4 +1,4 @@
-//! Lists in which a town's things are looked for, with entries that cannot be read.
+//! Lists of machines and volumes, with entries that cannot be read.
 
 use gastown_domain::ports::{Machines, ProviderError, Volumes};
 use gastown_fly::api::Action;
@@ -9,19 +9,19 @@ use crate::{
     world::{OTHER_TOWN, TOWN, app, shared, town, volume_id},
 };
 
-/// Entries that are no machine and no volume, and have nothing to do with the town.
+/// Returns entries that are neither a machine nor a volume, and are not related to the town.
 fn odd_ones() -> [Value; 5] {
     [
-        json!("a word"),
+        json!("text"),
         json!(null),
-        json!({ "id": 7, "name": "town-of-somebody" }),
-        json!({ "name": "nobody", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } } }),
+        json!({ "id": 7, "name": "town-of-another" }),
+        json!({ "name": "other", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } } }),
         json!({ "id": "m2", "name": ["a"], "config": [7, true] }),
     ]
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
+async fn an_unreadable_entry_does_not_hide_the_others() {
     for odd in odd_ones() {
         let tag = json!({ "gastown_town_id": TOWN });
         let ours =
@@ -41,7 +41,7 @@ async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
         let found = fly.volumes_of(&app(), town()).await.unwrap();
         assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["vol_1"], "{odd}");
 
-        // The second read that the loss of a volume needs.
+        // The second read that proves the loss of a volume.
         let (fly, _) = Script::new()
             .on_error(Action::GetVolume, 404, "volume not found")
             .on_json(Action::ListVolumes, &volumes)
@@ -51,7 +51,7 @@ async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
+async fn an_unreadable_entry_that_mentions_the_town_is_an_error() {
     let name = town().machine_name();
     for odd in [
         json!({ "id": 7, "name": name }),
@@ -80,7 +80,7 @@ async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_never_shown() {
+async fn an_unreadable_entry_is_never_printed() {
     let env = json!({ "env": { "KILO_JWT": "secret-canary" } });
     let odd = json!([{ "id": 7, "name": town().machine_name(), "config": env }]);
     let (fly, _) = Script::new().on_json(Action::ListMachines, &odd).fly(shared());

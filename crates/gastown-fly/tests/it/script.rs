@@ -1,4 +1,4 @@
-//! A transport that answers from a list and remembers what it was asked.
+//! A transport that answers from a list and records the calls.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_fly::{
-    AppPolicy, Fly, FlyClient, Pacing, Reply, Transport, TransportError,
+    AppPolicy, Fly, FlyClient, RateLimiting, Reply, Transport, TransportError,
     api::{Action, Call},
 };
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Lost,
 }
 
-/// Answers each call with the next line of the script, and fails the test when another call comes than was written.
+/// Answers each call with the next line of the script. Fails the test when another call arrives than was expected.
 #[derive(Default)]
 pub(crate) struct Script {
     lines: Mutex<VecDeque<(Action, Answer)>>,
@@ -51,19 +51,19 @@ impl Script {
         self
     }
 
-    /// The ports over this script.
+    /// Returns the ports over this script.
     pub(crate) fn fly(self, policy: AppPolicy) -> (Fly, Arc<Self>) {
-        let (client, script) = self.client(Pacing::Off);
+        let (client, script) = self.client(RateLimiting::Off);
         (Fly::new(client, policy), script)
     }
 
-    /// A client over this script.
-    pub(crate) fn client(self, pacing: Pacing) -> (FlyClient, Arc<Self>) {
+    /// Returns a client over this script.
+    pub(crate) fn client(self, limiting: RateLimiting) -> (FlyClient, Arc<Self>) {
         let script = Arc::new(self);
-        (FlyClient::over(script.clone(), pacing), script)
+        (FlyClient::over(script.clone(), limiting), script)
     }
 
-    /// Everything that was asked, as text; fails when lines are left.
+    /// Returns all calls as text. Fails when lines are left.
     pub(crate) fn played(&self) -> String {
         let left = self.lines.lock().unwrap().iter().map(|(action, _)| *action).collect::<Vec<_>>();
         assert_eq!(left, [], "calls that were never made");
@@ -90,7 +90,7 @@ impl Transport for Script {
     }
 }
 
-/// A call as a reviewer reads it.
+/// Returns a call as a reviewer reads it.
 pub(crate) fn shown(call: &Call) -> String {
     let mut text = serde_json::to_value(call.method()).unwrap().as_str().unwrap().to_owned();
     write!(text, " /{}", call.path().join("/")).unwrap();

@@ -7,7 +7,7 @@ use gastown_domain::{
     MachineId, VolumeId,
     ports::{Awaited, MachineSpec, Machines, ObservedMachine, Volumes},
 };
-use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
+use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Timeouts};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ impl World {
         let sim = FlySim::start(config).await.unwrap();
         let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_secs(2) };
         let token = SecretString::from(TOKEN);
-        let client = FlyClient::new(sim.url().parse().unwrap(), &token, timeouts, Pacing::Off).unwrap();
+        let client = FlyClient::new(sim.url().parse().unwrap(), &token, timeouts, RateLimiting::Off).unwrap();
         let fly = Fly::new(client, policy).with_stop_grace(Duration::from_secs(5));
         Self { sim, fly }
     }

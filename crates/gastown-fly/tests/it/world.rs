@@ -20,17 +20,17 @@ pub(crate) fn app() -> AppName {
     "mill".parse().unwrap()
 }
 
-/// The app, shared by all.
+/// Returns one app for all towns.
 pub(crate) fn shared() -> AppPolicy {
     AppPolicy::Shared(app())
 }
 
-/// An app for each user.
+/// Returns one app for each user.
 pub(crate) fn own_apps() -> AppPolicy {
     AppPolicy::Created { org_slug: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
 }
 
-/// The app as Fly shows it.
+/// Returns the app as Fly shows it.
 pub(crate) fn the_app() -> Value {
     json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
 }
@@ -64,7 +64,7 @@ pub(crate) fn machine_spec() -> MachineSpec {
             ("TOWN_ID".to_owned(), TOWN.to_owned()),
         ]),
         metadata: BTreeMap::from([
-            ("gastown_town_id".to_owned(), "somebody-else".to_owned()),
+            ("gastown_town_id".to_owned(), "other".to_owned()),
             ("gastown_user_id".to_owned(), "user_abc123".to_owned()),
         ]),
     }

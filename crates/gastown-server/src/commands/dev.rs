@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
 use gastown_domain::UserId;
-use gastown_fly::Pacing;
+use gastown_fly::RateLimiting;
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -91,7 +91,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let policy = &config.orchestrator.policy;
     config.orchestrator.policy = policy.changed(|policy| policy.backoff.poll_interval = poll_interval)?;
 
-    let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
+    let pacing = if simulator.is_some() { RateLimiting::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;
     let app = match &config.fly.app {
         AppConfig::Shared(app) => Some(app.to_string()),

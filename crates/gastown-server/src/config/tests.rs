@@ -1,4 +1,4 @@
-use gastown_fly::{Pacing, Timeouts};
+use gastown_fly::{RateLimiting, Timeouts};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
@@ -110,8 +110,8 @@ fn no_call_to_fly_outlasts_a_lease() {
             let told = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
             let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
             let config = Config::read(&source(&told)).unwrap();
-            let Pacing::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
-            let longest = rates.longest_delay + timeouts.call;
+            let RateLimiting::On(rates) = pacing(&config.fly) else { panic!("Fly's limits are kept") };
+            let longest = rates.max_wait + timeouts.call;
             assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, the wait in line included");
         }
     }
@@ -123,7 +123,7 @@ fn no_call_to_fly_outlasts_a_lease() {
 #[test]
 fn replicas_divide_what_fly_counts_of_an_app_for_all_and_not_of_one_users() {
     let rates = |settings: &[(&str, &str)]| {
-        let Pacing::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
+        let RateLimiting::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
             panic!("limits are kept")
         };
         format!("{rates:?}")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fly_sim::{Call, Death, Effect, Fault, RateLimits};
-use gastown_fly::{Pacing, Rates};
+use gastown_fly::{RateLimiting, Rates};
 use gastown_secrets::SandboxKey;
 use serde_json::json;
 
@@ -118,7 +118,7 @@ async fn throttled_calls_cost_time_and_nothing_else(setup: Setup) -> Stage {
 
 async fn within_flys_limits_towns_come_up(mut setup: Setup) -> Stage {
     setup.sim.rates = RateLimits::Fly;
-    setup.pacing = Pacing::On(Rates::default());
+    setup.pacing = RateLimiting::On(Rates::default());
     let stage = setup.raise().await;
     let creates = ["a", "b"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
     for create in creates {

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use ephemeral_db::{PostgresProxy, TestDatabase};
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
-use gastown_fly::Pacing;
+use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Timeouts};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
@@ -58,7 +58,7 @@ pub(crate) struct Setup {
     /// One app for each user instead of one for all.
     pub(crate) app_per_user: bool,
     /// How fast the replicas call Fly.
-    pub(crate) pacing: Pacing,
+    pub(crate) pacing: RateLimiting,
     /// The key values are sealed with; the sandboxes' own where absent.
     pub(crate) seal_for: Option<SandboxKey>,
     /// The replicas reach their Postgres through a proxy that can lose commits; rows and operators do not.
@@ -81,7 +81,7 @@ impl Setup {
             policy: fast_policy(),
             regions: "iad",
             app_per_user: false,
-            pacing: Pacing::Off,
+            pacing: RateLimiting::Off,
             seal_for: None,
             through_proxy: false,
         }
@@ -223,7 +223,7 @@ pub(crate) struct Stage {
     pub(crate) rows: Rows,
     pub(crate) replicas: Vec<Replica>,
     config: Config,
-    pacing: Pacing,
+    pacing: RateLimiting,
     /// What the replicas were configured with, for processes of their own.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tokens: BTreeMap<&'static str, SecretString>,
