@@ -11,7 +11,6 @@ mod client;
 mod error;
 mod fly;
 mod https;
-mod lines;
 mod mapping;
 mod ports;
 mod rate_limit;

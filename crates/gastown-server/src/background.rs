@@ -1,15 +1,16 @@
-//! What a process does unasked: finishes what others left behind, compares settled towns with Fly, looks for orphans,
-//! and tells who waits for Fly's limits.
+//! The background tasks: finish what others left behind, compare settled towns with Fly, look for orphans, and log the
+//! queues for Fly's rate limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::{Lines, WorkerId};
+use gastown_domain::ports::WorkerId;
+use gastown_fly::Fly;
 use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::lines;
+use crate::queue_stats;
 
 /// How long a task that panicked is left alone before it begins again: long enough not to fill a log with it.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
@@ -21,30 +22,24 @@ pub(crate) struct Background {
     unasked: Provider,
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
-    lines: Arc<dyn Lines>,
+    fly: Fly,
 }
 
 impl Background {
-    pub(crate) fn new(
-        service: &TownService,
-        ports: &Ports,
-        settings: Settings,
-        worker: &WorkerId,
-        lines: Arc<dyn Lines>,
-    ) -> Self {
+    pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId, fly: Fly) -> Self {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
             unasked: ports.provider.clone(),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
-            lines,
+            fly,
         }
     }
 
     /// Sets them to work, each in a task of its own, until `stop` is cancelled. The tracker is closed: it ends with them.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, unasked, drift_detector, orphans, lines: waiting } = self;
+        let Self { service, unasked, drift_detector, orphans, fly } = self;
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", AFTER_PANIC, stop.clone(), move |stop| {
@@ -59,8 +54,9 @@ impl Background {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
         }));
-        tasks.spawn(supervised("lines", AFTER_PANIC, stop.clone(), move |stop| {
-            lines::tell(Arc::clone(&waiting), lines::EVERY, stop)
+        tasks.spawn(supervised("queue stats", AFTER_PANIC, stop.clone(), move |stop| {
+            let fly = fly.clone();
+            queue_stats::log_queues(move || fly.queue_stats(), queue_stats::EVERY, stop)
         }));
         tasks.close();
         tasks

@@ -117,7 +117,7 @@ impl ControlPlane {
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // What nobody waits for lets those pass who do (FM-52).
         let unasked = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
-        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker, Arc::new(fly));
+        let background = Background::new(&service, &unasked, config.orchestrator.clone(), &worker, fly);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
