@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use gastown_domain::{
-    AppName,
+    AppName, AppPlacement,
     ports::{Action, ProviderError},
 };
-
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -23,23 +22,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Fly {
     pub(crate) client: FlyClient,
-    pub(crate) apps: AppPolicy,
+    pub(crate) apps: AppPlacement,
     pub(crate) stop_grace: Duration,
     pub(crate) recently_created: RecentlyCreatedApps,
-}
-
-/// The apps that towns are in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AppPolicy {
-    /// One app, created by an operator. It is only read.
-    Shared(AppName),
-    /// One app per user, created when needed, with a private network of its own.
-    Created {
-        /// The organization's slug.
-        org_slug: String,
-        /// The prefix of the names: `<prefix>-<20 hex>`.
-        prefix: AppName,
-    },
 }
 
 impl Fly {
@@ -47,7 +32,7 @@ impl Fly {
     const STOP_GRACE: Duration = Duration::from_secs(30);
 
     /// Returns the ports on this client.
-    pub fn new(client: FlyClient, apps: AppPolicy) -> Self {
+    pub fn new(client: FlyClient, apps: AppPlacement) -> Self {
         Self { client, apps, stop_grace: Self::STOP_GRACE, recently_created: RecentlyCreatedApps::default() }
     }
 

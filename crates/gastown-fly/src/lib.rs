@@ -22,7 +22,7 @@ mod transport;
 
 pub use client::FlyClient;
 pub use error::FlyError;
-pub use fly::{AppPolicy, Fly};
+pub use fly::Fly;
 pub use https::{HttpsTransport, SetUpError};
 pub use rate_limit::{QueueStats, Rate, RateLimiting, Rates};
 pub use refusal::{Refusal, Scope, classify};

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::ports::{CreateTown, TownError, Towns, WorkerId};
-use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Timeouts};
+use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    AppPlacement, Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
+    Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
     Secrets, Settings, Store, TownService, ValidPolicy, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
@@ -86,7 +86,7 @@ async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Fail
 fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
     let database = Arc::new(database.clone());
     let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), RateLimiting::Off)?;
-    let fly = Arc::new(Fly::new(client, AppPolicy::Shared(APP.parse()?)));
+    let fly = Arc::new(Fly::new(client, AppPlacement::Shared(APP.parse()?)));
     let patience = gastown_sandbox::Timeouts::default();
     let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, patience)?;
     let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;

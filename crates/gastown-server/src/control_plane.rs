@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use gastown_domain::AppPlacement;
 use gastown_domain::ports::{Sandboxes, WorkerId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Rates};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
-use crate::config::{AppConfig, Config, FlyConfig};
+use crate::config::{Config, FlyConfig};
 use crate::open_database;
 use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
@@ -234,8 +235,8 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
 /// are seldom driven by two processes at once, and a share would make each of them wait for nobody.
 pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
     let sharers = match &config.app {
-        AppConfig::Shared(_) => config.replicas,
-        AppConfig::PerUser { .. } => NonZeroU32::MIN,
+        AppPlacement::Shared(_) => config.replicas,
+        AppPlacement::PerUser { .. } => NonZeroU32::MIN,
     };
     let rates = Rates::default().shared_by(sharers);
     // A call takes two thirds of a lease at most. With its wait in line it is over within the whole of it, whatever the
@@ -246,13 +247,7 @@ pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
 /// The ports on Fly.
 pub(crate) fn fly(config: &FlyConfig, pacing: RateLimiting) -> Result<Fly, StartError> {
     let client = FlyClient::new(config.base_url.clone(), &config.token, config.timeouts, pacing);
-    let apps = match &config.app {
-        AppConfig::Shared(app) => AppPolicy::Shared(app.clone()),
-        AppConfig::PerUser { org_slug, prefix } => {
-            AppPolicy::Created { org_slug: org_slug.clone(), prefix: prefix.clone() }
-        }
-    };
-    Ok(Fly::new(client.map_err(set_up("the Fly client"))?, apps))
+    Ok(Fly::new(client.map_err(set_up("the Fly client"))?, config.app.clone()))
 }
 
 fn provider(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Provider {

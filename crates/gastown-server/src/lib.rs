@@ -13,7 +13,7 @@ mod settings_source;
 mod system_ports;
 mod telemetry;
 
-pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
+pub use config::{Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
 pub use control_plane::{ControlPlane, StartError};
 pub use settings_source::{Mistake, Source, SourceError};
 pub use system_ports::{RandomIds, SystemClock, ThreadJitter};

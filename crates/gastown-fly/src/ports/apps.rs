@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gastown_domain::{
-    AppName,
+    AppName, AppPlacement,
     ports::{Action, Apps, ProviderError},
 };
 
@@ -11,7 +11,7 @@ use crate::{
         self, Subject,
         apps::{App, CreateApp},
     },
-    fly::{AppPolicy, Fly},
+    fly::Fly,
     mapping::errors::provider_error,
     refusal::Refusal,
     sanitize::sanitize,
@@ -28,11 +28,13 @@ impl Apps for Fly {
             Ok(found) => return self.check_ours(app, &found),
             Err(error) => error,
         };
-        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Err(provider_error(ACTION, missing)) };
+        let AppPlacement::PerUser { organization, .. } = &self.apps else {
+            return Err(provider_error(ACTION, missing));
+        };
         if missing.refusal() != Some(&Refusal::NotFound(Subject::App)) {
             return Err(self.app_error(app, ACTION, missing));
         }
-        self.create_app(app, org_slug).await
+        self.create_app(app, organization).await
     }
 }
 
@@ -54,8 +56,8 @@ impl Fly {
 
     /// Checks that an app belongs to our organization and has a network of its own.
     fn check_ours(&self, app: &AppName, found: &App) -> Result<(), ProviderError> {
-        let AppPolicy::Created { org_slug, .. } = &self.apps else { return Ok(()) };
-        if found.organization.as_ref().is_some_and(|owner| org_slug != PERSONAL && *org_slug != owner.slug) {
+        let AppPlacement::PerUser { organization, .. } = &self.apps else { return Ok(()) };
+        if found.organization.as_ref().is_some_and(|owner| organization != PERSONAL && *organization != owner.slug) {
             return Err(ProviderError::Misconfigured { action: ACTION, cause: Box::new(ForeignApp) });
         }
         match &found.network {

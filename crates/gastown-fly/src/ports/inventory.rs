@@ -4,14 +4,14 @@
 
 use async_trait::async_trait;
 use gastown_domain::{
-    AppName, InventoryItem, Power, ResourceId, TownTag,
+    AppName, AppPlacement, InventoryItem, Power, ResourceId, TownTag,
     ports::{Action, AppInventory, Inventory, ProviderError},
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, Call, Entry, apps::AppList, machines::Machine, volumes::Volume},
-    fly::{AppPolicy, Fly, log_unreadable},
+    fly::{Fly, log_unreadable},
     mapping::{
         errors::provider_error,
         machine_config::TOWN_TAG,
@@ -19,17 +19,14 @@ use crate::{
     },
 };
 
-/// Number of hex digits of a user's digest at the end of an app's name.
-const USER_DIGITS: usize = 20;
-
 #[async_trait]
 impl Inventory for Fly {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
-        let (org_slug, prefix) = match &self.apps {
-            AppPolicy::Shared(app) => return Ok(vec![app.clone()]),
-            AppPolicy::Created { org_slug, prefix } => (org_slug, prefix),
+        let organization = match &self.apps {
+            AppPlacement::Shared(app) => return Ok(vec![app.clone()]),
+            AppPlacement::PerUser { organization, .. } => organization,
         };
-        let call = api::apps::list(org_slug);
+        let call = api::apps::list(organization);
         let listed = self.client.in_background().fetch::<AppList>(&call).await;
         let listed = listed.map_err(|error| provider_error(Action::EnsureApp, error))?.apps;
         let entries = listed.len();
@@ -40,8 +37,8 @@ impl Inventory for Fly {
         let names: Vec<String> = read.collect();
         // The port cannot report a partial list. The app is found once its entry can be read again.
         log_unreadable(&call, entries, entries - names.len());
-        let ours = names.into_iter().filter(|name| is_a_users(name, prefix));
-        Ok(ours.filter_map(|name| name.parse().ok()).collect())
+        let apps = names.iter().filter_map(|name| name.parse().ok());
+        Ok(apps.filter(|app| self.apps.includes(app)).collect())
     }
 
     async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
@@ -133,10 +130,4 @@ fn volume(shown: &Volume) -> Listed {
         Mapped::Destroyed => Listed::NotOurs,
         Mapped::Invalid => Listed::Unreadable,
     }
-}
-
-/// Returns true for the app of a user. The prefix alone also begins the names of another stage's apps: `gt-staging-…`.
-fn is_a_users(name: &str, prefix: &AppName) -> bool {
-    let digits = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default();
-    digits.len() == USER_DIGITS && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use gastown_domain::AppPlacement;
 use gastown_fly::{
-    AppPolicy, Fly, FlyClient, RateLimiting, Reply, Transport, TransportError,
+    Fly, FlyClient, RateLimiting, Reply, Transport, TransportError,
     api::{Action, Call},
 };
 use serde_json::Value;
@@ -52,9 +53,9 @@ impl Script {
     }
 
     /// Returns the ports over this script.
-    pub(crate) fn fly(self, policy: AppPolicy) -> (Fly, Arc<Self>) {
+    pub(crate) fn fly(self, apps: AppPlacement) -> (Fly, Arc<Self>) {
         let (client, script) = self.client(RateLimiting::Off);
-        (Fly::new(client, policy), script)
+        (Fly::new(client, apps), script)
     }
 
     /// Returns a client over this script.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{
-    MachineId, VolumeId,
+    AppPlacement, MachineId, VolumeId,
     ports::{Awaited, MachineSpec, Machines, ObservedMachine, Volumes},
 };
-use gastown_fly::{AppPolicy, Fly, FlyClient, RateLimiting, Timeouts};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -32,14 +32,14 @@ impl World {
         world
     }
 
-    pub(crate) async fn empty(policy: AppPolicy) -> Self {
+    pub(crate) async fn empty(apps: AppPlacement) -> Self {
         let config =
             SimConfig { token: Some(SecretString::from(TOKEN)), org_slug: "kilo".to_owned(), ..SimConfig::fast() };
         let sim = FlySim::start(config).await.unwrap();
         let timeouts = Timeouts { connect: Duration::from_secs(2), call: Duration::from_secs(2) };
         let token = SecretString::from(TOKEN);
         let client = FlyClient::new(sim.url().parse().unwrap(), &token, timeouts, RateLimiting::Off).unwrap();
-        let fly = Fly::new(client, policy).with_stop_grace(Duration::from_secs(5));
+        let fly = Fly::new(client, apps).with_stop_grace(Duration::from_secs(5));
         Self { sim, fly }
     }
 

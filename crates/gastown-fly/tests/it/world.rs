@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use gastown_domain::{
-    AppName, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
+    AppName, AppPlacement, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
     ports::{MachineSpec, VolumeSpec},
 };
-use gastown_fly::AppPolicy;
 use serde_json::{Value, json};
 
 pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
@@ -21,13 +20,13 @@ pub(crate) fn app() -> AppName {
 }
 
 /// Returns one app for all towns.
-pub(crate) fn shared() -> AppPolicy {
-    AppPolicy::Shared(app())
+pub(crate) fn shared() -> AppPlacement {
+    AppPlacement::Shared(app())
 }
 
 /// Returns one app for each user.
-pub(crate) fn own_apps() -> AppPolicy {
-    AppPolicy::Created { org_slug: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
+pub(crate) fn own_apps() -> AppPlacement {
+    AppPlacement::PerUser { organization: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
 }
 
 /// Returns the app as Fly shows it.

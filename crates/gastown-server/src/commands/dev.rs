@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
-use gastown_domain::UserId;
+use gastown_domain::{AppPlacement, UserId};
 use gastown_fly::RateLimiting;
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::config::{AppConfig, Config};
+use crate::config::Config;
 use crate::control_plane::{ControlPlane, minter, pacing};
 use crate::settings_source::Source;
 
@@ -94,8 +94,8 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let pacing = if simulator.is_some() { RateLimiting::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;
     let app = match &config.fly.app {
-        AppConfig::Shared(app) => Some(app.to_string()),
-        AppConfig::PerUser { .. } => None,
+        AppPlacement::Shared(app) => Some(app.to_string()),
+        AppPlacement::PerUser { .. } => None,
     };
     let plane = ControlPlane::with_listener(config, pacing, listener).await.context("cannot start")?;
     let mut tokens = BTreeMap::new();

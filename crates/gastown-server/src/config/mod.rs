@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tracing_subscriber::EnvFilter;
 
 use crate::settings_source::{Mistake, Reader, Source};
-pub use fly::{AppConfig, FlyConfig};
+pub use fly::FlyConfig;
 use http_url::HttpUrl;
 use list::List;
 pub use secrets::SecretsConfig;
@@ -146,7 +146,7 @@ impl Config {
         let env = sandbox_env(reader);
         logs(reader);
         let fly = fly?;
-        let apps = fly.placement();
+        let apps = fly.app.clone();
         let machine = MachineTemplate {
             image: image?,
             guest: gastown_domain::Guest::TOWN,

@@ -1,3 +1,4 @@
+use gastown_domain::AppPlacement;
 use gastown_fly::{RateLimiting, Timeouts};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
@@ -34,7 +35,7 @@ fn what_is_needed_is_enough() {
     let config = Config::read(&source(&[])).unwrap();
     assert_eq!(config.http.port, 8080);
     assert_eq!(config.orchestrator.regions, ["iad".parse().unwrap()]);
-    assert_eq!(config.fly.app, AppConfig::Shared("gastown".parse().unwrap()));
+    assert_eq!(config.fly.app, AppPlacement::Shared("gastown".parse().unwrap()));
     assert_eq!(*config.orchestrator.policy, Policy::production());
 }
 
@@ -204,7 +205,7 @@ fn one_app_or_one_per_user_but_not_both_and_not_half() {
     assert_eq!(mistakes(&[("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme")]), ["FLY_APP_PREFIX"]);
     let both = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
     let config = Config::read(&source(&both)).unwrap();
-    assert_eq!(config.fly.app, AppConfig::PerUser { org_slug: "acme".into(), prefix: "gt".parse().unwrap() });
+    assert_eq!(config.fly.app, AppPlacement::PerUser { organization: "acme".into(), prefix: "gt".parse().unwrap() });
 }
 
 #[test]
