@@ -1,6 +1,9 @@
 //! Maps the client's errors to the port's errors. No other place does so.
 
-use gastown_domain::ports::{Action, ProviderError};
+use gastown_domain::{
+    Invalid,
+    ports::{Action, ProviderError},
+};
 
 use crate::{
     api::Subject,
@@ -29,6 +32,11 @@ pub(crate) fn provider_error(action: Action, error: FlyError) -> ProviderError {
 /// Returns the port's error for an answer that has a plausible shape and an impossible value. The call may have been applied.
 pub(crate) fn invalid_answer(action: Action) -> ProviderError {
     ProviderError::Unknown { action, cause: Box::new(InvalidAnswer) }
+}
+
+/// Returns the port's error for a specification that Fly would refuse. Nothing was sent.
+pub(crate) fn invalid_spec(action: Action) -> impl FnOnce(Invalid) -> ProviderError {
+    move |cause| ProviderError::Refused { action, cause: Box::new(cause) }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,10 +136,7 @@ mod tests {
             let error = mapped(refusal, status);
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             assert!(cause.contains(names), "{error}: {cause}");
-            assert_eq!(
-                error.to_string(),
-                "the provider refuses until an operator acts, while trying to create the machine"
-            );
+            assert_eq!(error.to_string(), "failed to create the machine: the provider refuses until an operator acts");
         }
     }
 

@@ -1,8 +1,9 @@
 //! Maps the domain's machine to Fly's configuration.
 
-use gastown_domain::{CpuKind, Guest, ports::MachineSpec};
+use gastown_domain::{Invalid, ports::MachineSpec};
 
-use crate::api::config::{self, MachineConfig, Mount, Port, Restart, Service, StopConfig};
+use super::sizes::guest;
+use crate::api::config::{MachineConfig, Mount, Port, Restart, Service, StopConfig};
 
 /// The metadata key that names a machine's town.
 pub(crate) const TOWN_TAG: &str = "gastown_town_id";
@@ -15,33 +16,31 @@ const SANDBOX_PORT: u16 = 8080;
 const RESTARTS: u32 = 3;
 
 /// Returns the whole configuration of a town's machine.
-pub(crate) fn machine_config(spec: &MachineSpec, stop_grace_secs: u64) -> MachineConfig {
+///
+/// Errors: Fly does not offer the size.
+pub(crate) fn machine_config(spec: &MachineSpec, stop_grace_secs: u64) -> Result<MachineConfig, Invalid> {
     let mut metadata = spec.metadata.clone();
     // Set last, because adoption and the search for orphans depend on it.
     metadata.insert(TOWN_TAG.to_owned(), spec.town.to_string());
-    MachineConfig {
+    Ok(MachineConfig {
         image: spec.image.to_string(),
         env: spec.env.clone(),
-        guest: guest(spec.guest),
+        guest: guest(spec.guest)?,
         mounts: vec![Mount { volume: spec.volume.to_string(), path: DATA.to_owned() }],
-        services: vec![Service {
-            protocol: "tcp",
-            internal_port: SANDBOX_PORT,
-            ports: vec![Port { port: 443, handlers: vec!["tls", "http"] }],
-            autostart: false,
-            autostop: "off",
-        }],
+        services: vec![sandbox_service()],
         restart: Restart { policy: "on-failure", max_retries: Some(RESTARTS) },
         stop_config: StopConfig { signal: "SIGINT", timeout: format!("{stop_grace_secs}s") },
         metadata,
         auto_destroy: false,
-    }
+    })
 }
 
-pub(crate) fn guest(guest: Guest) -> config::Guest {
-    let cpu_kind = match guest.cpu_kind() {
-        CpuKind::Shared => "shared",
-        CpuKind::Performance => "performance",
-    };
-    config::Guest { cpu_kind, cpus: guest.cpus(), memory_mb: guest.memory_mb() }
+fn sandbox_service() -> Service {
+    Service {
+        protocol: "tcp",
+        internal_port: SANDBOX_PORT,
+        ports: vec![Port { port: 443, handlers: vec!["tls", "http"] }],
+        autostart: false,
+        autostop: "off",
+    }
 }

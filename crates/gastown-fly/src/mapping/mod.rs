@@ -2,4 +2,5 @@
 
 pub(crate) mod errors;
 pub(crate) mod machine_config;
+pub(crate) mod sizes;
 pub(crate) mod states;

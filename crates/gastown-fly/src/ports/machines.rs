@@ -16,7 +16,7 @@ use crate::{
     error::FlyError,
     fly::Fly,
     mapping::{
-        errors::invalid_answer,
+        errors::{invalid_answer, invalid_spec},
         machine_config::{TOWN_TAG, machine_config},
         states::{self, Mapped},
     },
@@ -37,8 +37,8 @@ impl Machines for Fly {
         let (tag, name) = (town.to_string(), town.machine_name());
         let wanted = [tag.as_str(), name.as_str()];
         let tagged = api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)));
-        let tagged: Vec<Machine> = self.list(app, &tagged, ACTION, &wanted).await?;
-        let named: Vec<Machine> = self.list(app, &api::machines::summary(app.as_str()), ACTION, &wanted).await?;
+        let tagged: Vec<Machine> = self.fetch_list(app, &tagged, ACTION, &wanted).await?;
+        let named: Vec<Machine> = self.fetch_list(app, &api::machines::summary(app.as_str()), ACTION, &wanted).await?;
         let tagged = tagged.iter().filter(|machine| machine.tag(TOWN_TAG) == Some(tag.as_str()));
         let mut found = tagged
             .filter_map(|machine| states::machine(machine).present(ACTION).transpose())
@@ -54,7 +54,7 @@ impl Machines for Fly {
 
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
-        let config = machine_config(spec, self.stop_grace.as_secs());
+        let config = machine_config(spec, self.stop_grace.as_secs()).map_err(invalid_spec(ACTION))?;
         let name = spec.town.machine_name();
         let body = CreateMachine { name: &name, region: spec.region.as_str(), config: &config };
         match self.client.fetch::<Machine>(&api::machines::create(spec.app.as_str(), &body)).await {
@@ -67,7 +67,7 @@ impl Machines for Fly {
         const ACTION: Action = Action::UpdateMachine;
         let found = self.fetch_machine(&spec.app, id, ACTION).await?;
         let found = found.ok_or(ProviderError::MachineMissing { action: ACTION })?;
-        let config = machine_config(spec, self.stop_grace.as_secs());
+        let config = machine_config(spec, self.stop_grace.as_secs()).map_err(invalid_spec(ACTION))?;
         let current_version = found.machine.instance_id.as_deref();
         let body = UpdateMachine { config: &config, current_version, skip_launch: true };
         match self.client.send(&api::machines::update(spec.app.as_str(), id.as_str(), &body)).await {

@@ -13,8 +13,8 @@ use crate::{
     },
     fly::Fly,
     mapping::{
-        errors::invalid_answer,
-        machine_config::guest,
+        errors::{invalid_answer, invalid_spec},
+        sizes::{guest, volume_size},
         states::{self, Mapped},
     },
     refusal::Refusal,
@@ -37,7 +37,7 @@ impl Volumes for Fly {
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ListVolumes;
         let name = town.volume_name();
-        let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
+        let listed: Vec<Volume> = self.fetch_list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
         let named = listed.iter().filter(|volume| volume.name == name);
         named.filter_map(|volume| states::volume(volume).present(ACTION).transpose()).collect()
     }
@@ -49,10 +49,10 @@ impl Volumes for Fly {
             &CreateVolume {
                 name: &spec.town.volume_name(),
                 region: spec.region.as_str(),
-                size_gb: spec.size.get(),
+                size_gb: volume_size(spec.size).map_err(invalid_spec(ACTION))?,
                 encrypted: true,
                 require_unique_zone: false,
-                compute: Some(&guest(spec.guest)),
+                compute: Some(&guest(spec.guest).map_err(invalid_spec(ACTION))?),
             },
         );
         let volume: Volume =
@@ -72,7 +72,8 @@ impl Fly {
     /// Proves by a second, different read that a volume is lost (FM-22). The list also proves that the app answers (FM-33).
     async fn prove_unlisted(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
         const ACTION: Action = Action::ReadVolume;
-        let listed: Vec<Volume> = self.list(app, &api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
+        let listed: Vec<Volume> =
+            self.fetch_list(app, &api::volumes::list(app.as_str()), ACTION, &[id.as_str()]).await?;
         match listed.iter().find(|volume| volume.id == id.as_str()).map(states::volume) {
             None | Some(Mapped::Destroyed) => Ok(()),
             Some(Mapped::Present(_)) => Err(ProviderError::Unknown { action: ACTION, cause: Box::new(Contradiction) }),
