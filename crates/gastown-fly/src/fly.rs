@@ -67,7 +67,7 @@ impl Fly {
     /// Fetches a list and skips entries that cannot be read, so that one bad entry does not affect other towns.
     ///
     /// An unreadable entry that mentions one of `wanted` makes the whole list unusable.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    pub(crate) async fn fetch_list<T: DeserializeOwned>(
         &self,
         app: &AppName,
         call: &Call,

@@ -28,7 +28,7 @@ impl Inventory for Fly {
         };
         let call = api::apps::list(organization);
         let listed = self.client.in_background().fetch::<AppList>(&call).await;
-        let listed = listed.map_err(|error| provider_error(Action::EnsureApp, error))?.apps;
+        let listed = listed.map_err(|error| provider_error(Action::ListApps, error))?.apps;
         let entries = listed.len();
         let read = listed.into_iter().filter_map(|entry| match entry {
             Entry::Read(app) => Some(app.name),
@@ -41,7 +41,7 @@ impl Inventory for Fly {
         Ok(apps.filter(|app| self.apps.includes(app)).collect())
     }
 
-    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
+    async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         let machines = api::machines::list(app.as_str(), None);
         let mut inventory = self.list_items(app, &machines, Action::ListMachines, machine).await?;
         let volumes = api::volumes::list(app.as_str());

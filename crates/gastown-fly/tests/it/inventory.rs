@@ -28,11 +28,11 @@ fn volume(id: &str, name: &str) -> Value {
     json!({ "id": id, "name": name, "state": "created", "region": "iad", "created_at": "2026-11-23T13:45:00Z" })
 }
 
-async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, bool) {
+async fn inventory_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, bool) {
     let (fly, _) =
         Script::new().on_json(Action::ListMachines, machines).on_json(Action::ListVolumes, volumes).fly(shared());
-    let stock = fly.stock(&app()).await.unwrap();
-    (stock.items, stock.is_whole)
+    let inventory = fly.list(&app()).await.unwrap();
+    (inventory.items, inventory.is_whole)
 }
 
 fn ids(items: &[InventoryItem]) -> Vec<&str> {
@@ -50,7 +50,7 @@ async fn resources_with_our_metadata_or_name_are_listed() {
         machine("theirs", "mill", None),
     ]);
     let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
-    let (items, is_whole) = stock_of(&machines, &volumes).await;
+    let (items, is_whole) = inventory_of(&machines, &volumes).await;
     let ours = TownTag::Whole(town());
     let shown: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
     let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
@@ -85,7 +85,7 @@ async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked()
         with(volume("vol_going", &volume_name), "state", json!("waiting_for_detach")),
         with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
-    let (items, _) = stock_of(&machines, &volumes).await;
+    let (items, _) = inventory_of(&machines, &volumes).await;
     let shown: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
     assert_eq!(shown, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
     assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
@@ -97,7 +97,7 @@ async fn the_name_decides_when_a_host_is_down() {
     let mut away = machine("away", &town().machine_name(), None);
     away["config"] = json!(null);
     away["host_status"] = json!("unreachable");
-    let (items, is_whole) = stock_of(&json!([away]), &json!([])).await;
+    let (items, is_whole) = inventory_of(&json!([away]), &json!([])).await;
     assert_eq!((ids(&items), is_whole), (vec!["away"], true));
     assert_eq!(items[0].tags, [TownTag::Whole(town())]);
 }
@@ -114,11 +114,11 @@ async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others
         json!({ "id": "../x", "name": name, "state": "started" }),
         json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "mill" } } }),
     ] {
-        let (items, is_whole) = stock_of(&json!([odd, whole[0]]), &json!([])).await;
+        let (items, is_whole) = inventory_of(&json!([odd, whole[0]]), &json!([])).await;
         assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
     }
     let nowhere = json!({ "id": "vol_1", "name": town().volume_name(), "state": "created" });
-    let (items, is_whole) = stock_of(&whole, &json!([nowhere])).await;
+    let (items, is_whole) = inventory_of(&whole, &json!([nowhere])).await;
     assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
 }
 
@@ -135,16 +135,16 @@ async fn a_failed_list_is_an_error() {
         (200, "", "Unknown"),
     ] {
         let (fly, script) = Script::new().on(Action::ListMachines, status, body).fly(shared());
-        let error = fly.stock(&app()).await.unwrap_err();
+        let error = fly.list(&app()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
         script.played();
         let (fly, _) =
             Script::new().on_json(Action::ListMachines, &json!([])).on(Action::ListVolumes, status, body).fly(shared());
-        let error = fly.stock(&app()).await.unwrap_err();
+        let error = fly.list(&app()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
     }
     let (fly, _) = Script::new().on_fault(Action::ListMachines, Cut::NotSent).fly(shared());
-    assert!(matches!(fly.stock(&app()).await, Err(ProviderError::NotSent { .. })));
+    assert!(matches!(fly.list(&app()).await, Err(ProviderError::NotSent { .. })));
 }
 
 #[tokio::test]
@@ -180,28 +180,28 @@ async fn the_inventory_of_a_running_app() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
+    let inventory = world.fly.list(&app()).await.unwrap();
     let shown: Vec<(&ResourceId, Option<&str>)> =
-        stock.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
+        inventory.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
     let (held, free) = (ResourceId::Volume(spec.volume.clone()), ResourceId::Volume(surplus.id.clone()));
     let machine = ResourceId::Machine(made.id.clone());
     assert_eq!(shown, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
-    assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
+    assert!(inventory.is_whole && inventory.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
 
     // A machine with another town's metadata carries both tags.
     world.set_town_tag(&made.id, OTHER_TOWN).await;
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(stock.items[0].tags.len(), 2);
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(inventory.items[0].tags.len(), 2);
     assert!(world.sim.set_host_down(made.id.as_str(), true));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!((&stock.items[0].resource, &stock.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!((&inventory.items[0].resource, &inventory.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
     assert!(world.sim.set_host_down(made.id.as_str(), false));
 
     world.fly.delete_machine(&app(), &made.id).await.unwrap();
     world.fly.delete_volume(&app(), &surplus.id).await.unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert!(!stock.items.iter().any(|item| item.resource == free), "{stock:?}");
-    assert!(stock.items.iter().all(|item| item.resource != machine || item.destroying), "{stock:?}");
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert!(!inventory.items.iter().any(|item| item.resource == free), "{inventory:?}");
+    assert!(inventory.items.iter().all(|item| item.resource != machine || item.destroying), "{inventory:?}");
     world.assert_lawful();
 }
 
@@ -211,8 +211,8 @@ async fn a_stale_list_shows_what_it_contains() {
     let first = world.fly.create_volume(&volume_spec()).await.unwrap();
     world.fly.create_volume(&volume_spec()).await.unwrap();
     world.sim.inject(Fault::at(Call::ListVolumes, Effect::StaleList));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(ids(&stock.items), [first.id.as_str()]);
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(ids(&inventory.items), [first.id.as_str()]);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn a_hidden_app_is_an_error_and_never_empty() {
     for access in [AppAccess::NotFound, AppAccess::Forbidden] {
         assert!(world.sim.set_app_access("mill", access));
         for error in [
-            world.fly.stock(&app()).await.map(drop).unwrap_err(),
+            world.fly.list(&app()).await.map(drop).unwrap_err(),
             world.fly.machine(&app(), &made.id).await.map(drop).unwrap_err(),
             world.fly.machines_of(&app(), town()).await.map(drop).unwrap_err(),
             world.fly.stop_machine(&app(), &made.id).await.unwrap_err(),
@@ -234,7 +234,7 @@ async fn a_hidden_app_is_an_error_and_never_empty() {
         }
     }
     assert!(world.sim.set_app_access("mill", AppAccess::Open));
-    assert_eq!(world.fly.stock(&app()).await.unwrap().items.len(), 2);
+    assert_eq!(world.fly.list(&app()).await.unwrap().items.len(), 2);
     world.assert_lawful();
 }
 
@@ -243,20 +243,24 @@ async fn planted_resources_show_their_town_and_age() {
     let world = World::new().await;
     let age = Duration::from_secs(3600);
     let volume = world.sim.seed_volume(&VolumeSeed::new("mill", &town().volume_name()).with_age(age)).unwrap();
-    let tagged = MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
+    let tagged =
+        MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
     let tagged = world.sim.seed_machine(&tagged).unwrap();
     let named = world.sim.seed_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
     world.sim.seed_machine(&MachineSeed::new("mill", "theirs").with_metadata("gastown_user_id", "u")).unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!((ids(&stock.items), stock.is_whole), (vec![tagged.as_str(), named.as_str(), volume.as_str()], true));
-    assert!(stock.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
-    let [old, new, disk] = stock.items.as_slice() else { panic!("three") };
-    assert!(new.made_at.unwrap() - old.made_at.unwrap() > chrono::TimeDelta::minutes(59), "{stock:?}");
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(
+        (ids(&inventory.items), inventory.is_whole),
+        (vec![tagged.as_str(), named.as_str(), volume.as_str()], true)
+    );
+    assert!(inventory.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
+    let [old, new, disk] = inventory.items.as_slice() else { panic!("three") };
+    assert!(new.made_at.unwrap() - old.made_at.unwrap() > chrono::TimeDelta::minutes(59), "{inventory:?}");
     assert_eq!(disk.held_by.as_ref().map(MachineId::as_str), Some(tagged.as_str()));
 
     world.sim.inject(Fault::at(Call::ListMachines, Effect::EmptyList));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(ids(&stock.items), [volume.as_str()], "an empty list looks like a correct one");
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(ids(&inventory.items), [volume.as_str()], "an empty list looks like a correct one");
     world.assert_lawful();
 }
 
@@ -269,7 +273,7 @@ async fn the_apps_of_users_are_found_on_the_simulator() {
     }
     world.sim.create_foreign_app(&format!("gt-{}", "2f".repeat(10))).unwrap();
     assert_eq!(world.fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
-    let missing = world.fly.stock(&"gone".parse().unwrap()).await.unwrap_err();
+    let missing = world.fly.list(&"gone".parse().unwrap()).await.unwrap_err();
     assert!(matches!(missing, ProviderError::Misconfigured { .. }), "{missing:?}");
     world.assert_lawful();
 }

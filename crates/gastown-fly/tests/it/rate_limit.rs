@@ -110,7 +110,7 @@ async fn a_sweep_waits_for_foreground_calls() {
         client.send(&machines::list("mill", None)).await.unwrap();
     }
     let sweep = fly.clone();
-    let sweep = tokio::spawn(async move { sweep.stock(&app()).await });
+    let sweep = tokio::spawn(async move { sweep.list(&app()).await });
     tokio::task::yield_now().await;
     assert_eq!(
         client.queue_stats().iter().map(|queue| (queue.foreground, queue.background)).collect::<Vec<_>>(),

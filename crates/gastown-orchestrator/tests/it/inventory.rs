@@ -35,10 +35,10 @@ pub(crate) fn the_app() -> AppName {
 #[async_trait]
 impl Inventory for FlyClient {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
-        self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
+        self.call(Call::Fly(Action::ListApps), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
-    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
+    async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         self.assert_app_matches(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
