@@ -14,8 +14,8 @@ use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
-    Secrets, Settings, Store, TownService, ValidPolicy, Workers,
+    Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
+    Store, TownService, ValidPolicy, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;

@@ -2,11 +2,8 @@
 
 use gastown_domain::{Invalid, ports::MachineSpec};
 
-use super::sizes::guest;
+use super::{names::TOWN_TAG, sizes::guest};
 use crate::api::config::{MachineConfig, Mount, Port, Restart, Service, StopConfig};
-
-/// The metadata key that names a machine's town.
-pub(crate) const TOWN_TAG: &str = "gastown_town_id";
 
 /// The mount point of a town's volume.
 const DATA: &str = "/home/gt/data";

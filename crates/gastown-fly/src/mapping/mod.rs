@@ -2,5 +2,6 @@
 
 pub(crate) mod errors;
 pub(crate) mod machine_config;
+pub(crate) mod names;
 pub(crate) mod sizes;
 pub(crate) mod states;

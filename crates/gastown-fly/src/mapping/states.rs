@@ -1,11 +1,11 @@
 //! Maps Fly's machines and volumes to the domain's observations. An unknown state never means gone (FM-31).
 
 use gastown_domain::{
-    Power, Region,
+    Power,
     ports::{Action, ObservedMachine, ObservedVolume, ProviderError},
 };
 
-use super::errors::invalid_answer;
+use super::{errors::invalid_answer, names::FlyRegion};
 use crate::api::{
     machines::{Machine, MachineState},
     volumes::{Volume, VolumeState},
@@ -68,10 +68,12 @@ pub(crate) fn volume(volume: &Volume) -> Mapped<ObservedVolume> {
     let Some(destroying) = destroying(&volume.state, volume.host_answers()) else {
         return Mapped::Destroyed;
     };
-    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<Region>()) else { return Mapped::Invalid };
+    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<FlyRegion>()) else {
+        return Mapped::Invalid;
+    };
     // The claim of a machine that is long gone was seen as NUL bytes, which are not an id.
     let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
-    Mapped::Present(ObservedVolume { id, region, destroying, bound_to })
+    Mapped::Present(ObservedVolume { id, region: region.into(), destroying, bound_to })
 }
 
 /// Returns whether a volume's deletion is under way, or `None` for a destroyed volume.

@@ -14,7 +14,7 @@ use crate::{
     fly::{Fly, log_unreadable},
     mapping::{
         errors::provider_error,
-        machine_config::TOWN_TAG,
+        names::{TOWN_TAG, tag_of_machine_name, tag_of_metadata, tag_of_volume_name},
         states::{self, Mapped},
     },
 };
@@ -90,9 +90,9 @@ impl Fly {
 }
 
 fn machine(shown: &Machine) -> Listed {
-    let by_name = TownTag::of_machine_name(&shown.name);
+    let by_name = tag_of_machine_name(&shown.name);
     // A machine on a host that does not answer may show no metadata. Then its name decides.
-    let by_metadata = match shown.tag(TOWN_TAG).map(str::parse) {
+    let by_metadata = match shown.tag(TOWN_TAG).map(tag_of_metadata) {
         Some(Err(_)) => return Listed::Unreadable,
         Some(Ok(tag)) => Some(tag),
         None => None,
@@ -117,7 +117,7 @@ fn machine(shown: &Machine) -> Listed {
 }
 
 fn volume(shown: &Volume) -> Listed {
-    let Some(tag) = TownTag::of_volume_name(&shown.name) else { return Listed::NotOurs };
+    let Some(tag) = tag_of_volume_name(&shown.name) else { return Listed::NotOurs };
     match states::volume(shown) {
         Mapped::Present(observed) => Listed::Ours(InventoryItem {
             resource: ResourceId::Volume(observed.id),

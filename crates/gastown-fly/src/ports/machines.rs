@@ -17,7 +17,8 @@ use crate::{
     fly::Fly,
     mapping::{
         errors::{invalid_answer, invalid_spec},
-        machine_config::{TOWN_TAG, machine_config},
+        machine_config::machine_config,
+        names::{TOWN_TAG, machine_name},
         states::{self, Mapped},
     },
     refusal::Refusal,
@@ -34,7 +35,7 @@ impl Machines for Fly {
         // Two short lists instead of the full one, which has 5 to 10 kB for each of thousands of machines. Fly's filter
         // misses machines on a host that does not answer, because their configuration is not available. The summary has
         // their names.
-        let (tag, name) = (town.to_string(), town.machine_name());
+        let (tag, name) = (town.to_string(), machine_name(town));
         let wanted = [tag.as_str(), name.as_str()];
         let tagged = api::machines::list(app.as_str(), Some((TOWN_TAG, &tag)));
         let tagged: Vec<Machine> = self.fetch_list(app, &tagged, ACTION, &wanted).await?;
@@ -55,7 +56,7 @@ impl Machines for Fly {
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::CreateMachine;
         let config = machine_config(spec, self.stop_grace.as_secs()).map_err(invalid_spec(ACTION))?;
-        let name = spec.town.machine_name();
+        let name = machine_name(spec.town);
         let body = CreateMachine { name: &name, region: spec.region.as_str(), config: &config };
         match self.client.fetch::<Machine>(&api::machines::create(spec.app.as_str(), &body)).await {
             Ok(machine) => states::machine(&machine).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION)),

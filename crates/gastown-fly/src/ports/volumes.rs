@@ -14,6 +14,7 @@ use crate::{
     fly::Fly,
     mapping::{
         errors::{invalid_answer, invalid_spec},
+        names::volume_name,
         sizes::{guest, volume_size},
         states::{self, Mapped},
     },
@@ -36,7 +37,7 @@ impl Volumes for Fly {
 
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError> {
         const ACTION: Action = Action::ListVolumes;
-        let name = town.volume_name();
+        let name = volume_name(town);
         let listed: Vec<Volume> = self.fetch_list(app, &api::volumes::list(app.as_str()), ACTION, &[&name]).await?;
         let named = listed.iter().filter(|volume| volume.name == name);
         named.filter_map(|volume| states::volume(volume).present(ACTION).transpose()).collect()
@@ -47,7 +48,7 @@ impl Volumes for Fly {
         let call = api::volumes::create(
             spec.app.as_str(),
             &CreateVolume {
-                name: &spec.town.volume_name(),
+                name: &volume_name(spec.town),
                 region: spec.region.as_str(),
                 size_gb: volume_size(spec.size).map_err(invalid_spec(ACTION))?,
                 encrypted: true,

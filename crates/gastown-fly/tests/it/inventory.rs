@@ -7,13 +7,13 @@ use gastown_domain::{
     AppName, InventoryItem, MachineId, ResourceId, TownTag,
     ports::{Inventory, Machines, ProviderError, Volumes},
 };
-use gastown_fly::api::Action;
+use gastown_fly::{api::Action, tag_of_volume_name};
 use serde_json::{Value, json};
 
 use crate::{
     script::{Fault as Cut, Script},
     stage::World,
-    world::{OTHER_TOWN, TOWN, app, own_apps, shared, town, volume_spec},
+    world::{MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, own_apps, shared, town, volume_spec},
 };
 
 fn machine(id: &str, name: &str, tag: Option<&str>) -> Value {
@@ -41,7 +41,7 @@ fn ids(items: &[InventoryItem]) -> Vec<&str> {
 
 #[tokio::test]
 async fn resources_with_our_metadata_or_name_are_listed() {
-    let name = town().machine_name();
+    let name = MACHINE_NAME;
     let machines = json!([
         machine("tagged", "renamed", Some(TOWN)),
         machine("named", &name, None),
@@ -49,11 +49,11 @@ async fn resources_with_our_metadata_or_name_are_listed() {
         machine("torn", &name, Some(OTHER_TOWN)),
         machine("theirs", "mill", None),
     ]);
-    let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
+    let volumes = json!([volume("vol_ours", VOLUME_NAME), volume("vol_theirs", "data")]);
     let (items, is_whole) = inventory_of(&machines, &volumes).await;
     let ours = TownTag::Whole(town());
     let shown: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
-    let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
+    let by_volume = tag_of_volume_name(VOLUME_NAME).unwrap();
     assert_eq!(
         shown,
         [
@@ -69,7 +69,7 @@ async fn resources_with_our_metadata_or_name_are_listed() {
 
 #[tokio::test]
 async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked() {
-    let name = town().machine_name();
+    let name = MACHINE_NAME;
     let with = |mut thing: Value, field: &str, value: Value| {
         thing[field] = value;
         thing
@@ -79,7 +79,7 @@ async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked()
         with(machine("going", &name, None), "state", json!("destroying")),
         with(with(machine("flagged", &name, None), "state", json!("destroyed")), "host_status", json!("unreachable")),
     ]);
-    let volume_name = town().volume_name();
+    let volume_name = VOLUME_NAME;
     let volumes = json!([
         with(volume("vol_deleted", &volume_name), "state", json!("pending_destroy")),
         with(volume("vol_going", &volume_name), "state", json!("waiting_for_detach")),
@@ -94,7 +94,7 @@ async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked()
 
 #[tokio::test]
 async fn the_name_decides_when_a_host_is_down() {
-    let mut away = machine("away", &town().machine_name(), None);
+    let mut away = machine("away", MACHINE_NAME, None);
     away["config"] = json!(null);
     away["host_status"] = json!("unreachable");
     let (items, is_whole) = inventory_of(&json!([away]), &json!([])).await;
@@ -104,7 +104,7 @@ async fn the_name_decides_when_a_host_is_down() {
 
 #[tokio::test]
 async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others() {
-    let name = town().machine_name();
+    let name = MACHINE_NAME;
     let whole = json!([machine("ours", &name, Some(TOWN))]);
     for odd in [
         json!("text"),
@@ -117,7 +117,7 @@ async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others
         let (items, is_whole) = inventory_of(&json!([odd, whole[0]]), &json!([])).await;
         assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
     }
-    let nowhere = json!({ "id": "vol_1", "name": town().volume_name(), "state": "created" });
+    let nowhere = json!({ "id": "vol_1", "name": VOLUME_NAME, "state": "created" });
     let (items, is_whole) = inventory_of(&whole, &json!([nowhere])).await;
     assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
 }
@@ -242,11 +242,11 @@ async fn a_hidden_app_is_an_error_and_never_empty() {
 async fn planted_resources_show_their_town_and_age() {
     let world = World::new().await;
     let age = Duration::from_secs(3600);
-    let volume = world.sim.seed_volume(&VolumeSeed::new("mill", &town().volume_name()).with_age(age)).unwrap();
+    let volume = world.sim.seed_volume(&VolumeSeed::new("mill", VOLUME_NAME).with_age(age)).unwrap();
     let tagged =
         MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
     let tagged = world.sim.seed_machine(&tagged).unwrap();
-    let named = world.sim.seed_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
+    let named = world.sim.seed_machine(&MachineSeed::new("mill", MACHINE_NAME)).unwrap();
     world.sim.seed_machine(&MachineSeed::new("mill", "theirs").with_metadata("gastown_user_id", "u")).unwrap();
     let inventory = world.fly.list(&app()).await.unwrap();
     assert_eq!(

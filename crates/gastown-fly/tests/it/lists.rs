@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     script::Script,
-    world::{OTHER_TOWN, TOWN, app, shared, town, volume_id},
+    world::{MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, shared, town, volume_id},
 };
 
 /// Returns entries that are neither a machine nor a volume, and are not related to the town.
@@ -24,8 +24,7 @@ fn odd_ones() -> [Value; 5] {
 async fn an_unreadable_entry_does_not_hide_the_others() {
     for odd in odd_ones() {
         let tag = json!({ "gastown_town_id": TOWN });
-        let ours =
-            json!({ "id": "148e", "name": town().machine_name(), "state": "started", "config": { "metadata": tag } });
+        let ours = json!({ "id": "148e", "name": MACHINE_NAME, "state": "started", "config": { "metadata": tag } });
         let machines = json!([odd, ours]);
         let (fly, script) = Script::new()
             .on_json(Action::ListMachines, &machines)
@@ -35,8 +34,7 @@ async fn an_unreadable_entry_does_not_hide_the_others() {
         assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["148e"], "{odd}");
         script.played();
 
-        let volumes =
-            json!([odd, { "id": "vol_1", "name": town().volume_name(), "state": "created", "region": "iad" }]);
+        let volumes = json!([odd, { "id": "vol_1", "name": VOLUME_NAME, "state": "created", "region": "iad" }]);
         let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
         let found = fly.volumes_of(&app(), town()).await.unwrap();
         assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["vol_1"], "{odd}");
@@ -52,7 +50,7 @@ async fn an_unreadable_entry_does_not_hide_the_others() {
 
 #[tokio::test]
 async fn an_unreadable_entry_that_mentions_the_town_is_an_error() {
-    let name = town().machine_name();
+    let name = MACHINE_NAME;
     for odd in [
         json!({ "id": 7, "name": name }),
         json!({ "name": name }),
@@ -65,7 +63,7 @@ async fn an_unreadable_entry_that_mentions_the_town_is_an_error() {
             assert!(matches!(error, ProviderError::Unknown { .. }), "{odd}: {error:?}");
         }
     }
-    let volumes = json!([{ "id": 7, "name": town().volume_name(), "state": "created" }]);
+    let volumes = json!([{ "id": 7, "name": VOLUME_NAME, "state": "created" }]);
     let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
     let error = fly.volumes_of(&app(), town()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
@@ -82,7 +80,7 @@ async fn an_unreadable_entry_that_mentions_the_town_is_an_error() {
 #[tokio::test]
 async fn an_unreadable_entry_is_never_printed() {
     let env = json!({ "env": { "KILO_JWT": "secret-canary" } });
-    let odd = json!([{ "id": 7, "name": town().machine_name(), "config": env }]);
+    let odd = json!([{ "id": 7, "name": MACHINE_NAME, "config": env }]);
     let (fly, _) = Script::new().on_json(Action::ListMachines, &odd).fly(shared());
     let printed = format!("{:?}", fly.machines_of(&app(), town()).await.unwrap_err());
     assert!(!printed.contains("canary"), "{printed}");

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     script::{Fault, Script},
-    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, shared, the_app, town, volume_id, volume_spec},
+    world::{
+        MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, machine_id, machine_spec, shared, the_app, town, volume_id,
+        volume_spec,
+    },
 };
 
 const TAKEN: &str = "already_exists: unique machine name violation, machine ID 148ed21a031189 already exists with name \
@@ -19,7 +22,7 @@ const TAKEN: &str = "already_exists: unique machine name violation, machine ID 1
 
 fn machine(state: &str) -> Value {
     json!({
-        "id": "148ed21a031189", "name": town().machine_name(), "state": state, "instance_id": "01HXYZ", "region": "iad",
+        "id": "148ed21a031189", "name": MACHINE_NAME, "state": state, "instance_id": "01HXYZ", "region": "iad",
         "config": { "image": "x", "metadata": { "gastown_town_id": TOWN }, "mounts": [{ "volume": "vol_9vlzpe8gk7zwx3x4", "path": "/home/gt/data" }],
                     "services": [{ "internal_port": 8080, "autostop": false }] },
         "host_status": "ok", "created_at": "2026-11-23T13:45:00Z", "updated_at": "0001-01-01T00:00:00Z", "events": null, "checks": null,
@@ -150,7 +153,7 @@ async fn a_404_is_an_absence_only_while_the_app_answers() {
 #[tokio::test]
 async fn a_volume_is_absent_only_when_two_different_reads_agree() {
     let missing = || Script::new().on_error(Action::GetVolume, 404, "volume not found");
-    let other = volume("vol_other", &town().volume_name(), "created");
+    let other = volume("vol_other", VOLUME_NAME, "created");
     let deleted = volume(volume_id().as_str(), "x", "pending_destroy");
     for listed in [json!([]), json!([other]), json!([deleted])] {
         let (fly, script) = missing().on_json(Action::ListVolumes, &listed).fly(shared());
@@ -200,10 +203,10 @@ async fn machines_of_a_town_are_found_by_tag_and_by_name() {
         "id": "foreign", "state": "started", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } }
     }]);
     let by_name = json!([
-        { "id": "148ed21a031189", "name": town().machine_name(), "state": "started" },
-        { "id": "away", "name": town().machine_name(), "state": "started" },
-        { "id": "impostor", "name": town().machine_name(), "state": "stopped" },
-        { "id": "gone", "name": town().machine_name(), "state": "destroyed" },
+        { "id": "148ed21a031189", "name": MACHINE_NAME, "state": "started" },
+        { "id": "away", "name": MACHINE_NAME, "state": "started" },
+        { "id": "impostor", "name": MACHINE_NAME, "state": "stopped" },
+        { "id": "gone", "name": MACHINE_NAME, "state": "destroyed" },
         { "id": "neighbour", "name": "town-x", "state": "started" },
     ]);
     let mut impostor = tagged(machine("stopped"), OTHER_TOWN);
@@ -225,7 +228,7 @@ async fn machines_of_a_town_are_found_by_tag_and_by_name() {
 
 #[tokio::test]
 async fn volumes_of_a_town_are_found_by_name_unless_deleted() {
-    let name = town().volume_name();
+    let name = VOLUME_NAME;
     let list = json!([
         volume("vol_1", &name, "created"),
         volume("vol_2", &name, "pending_destroy"),

@@ -9,6 +9,9 @@ use gastown_domain::{
 use serde_json::{Value, json};
 
 pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+/// The name of the town's machine, and the name of its volume.
+pub(crate) const MACHINE_NAME: &str = "town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+pub(crate) const VOLUME_NAME: &str = "town_0190a1b2c3d47e5f8a9b0c1d";
 pub(crate) const OTHER_TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff";
 
 pub(crate) fn town() -> TownId {

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gastown_domain::{AppName, AppPlacement};
-use gastown_fly::{BaseUrl, PUBLIC_BASE_URL, Timeouts};
+use gastown_domain::AppPlacement;
+use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, Timeouts};
 use secrecy::SecretString;
 
 use super::at_least_one;
@@ -42,15 +42,15 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
             reader.wrong("FLY_APP_NAME", "is missing (or FLY_ORG_SLUG and FLY_APP_PREFIX, for one app per user)");
             None
         }
-        (true, false) => reader.required("FLY_APP_NAME").map(AppPlacement::Shared),
+        (true, false) => reader.required::<FlyAppName>("FLY_APP_NAME").map(|app| AppPlacement::Shared(app.into())),
         (false, true) => {
-            let (organization, prefix) =
-                (reader.required("FLY_ORG_SLUG"), reader.required::<AppName>("FLY_APP_PREFIX"));
-            // 20 digits of the user and a dash follow it.
-            if prefix.as_ref().is_some_and(|prefix| prefix.as_str().len() > 40) {
-                reader.wrong("FLY_APP_PREFIX", "is wrong: is too long, at most 40 characters are allowed");
-            }
-            organization.zip(prefix).map(|(organization, prefix)| AppPlacement::PerUser { organization, prefix })
+            let organization = reader.required("FLY_ORG_SLUG");
+            let prefix = reader.required::<FlyAppPrefix>("FLY_APP_PREFIX");
+            let per_user = |(organization, prefix): (_, FlyAppPrefix)| AppPlacement::PerUser {
+                organization,
+                prefix: prefix.into(),
+            };
+            organization.zip(prefix).map(per_user)
         }
     };
     let replicas = at_least_one(reader, "REPLICAS", 1);

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use gastown_domain::{ImageRef, Region};
+use gastown_fly::FlyRegion;
 use gastown_orchestrator::{MachineTemplate, SandboxEnv, Settings, ValidPolicy};
 use gastown_sandbox::UrlTemplate;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -222,8 +223,8 @@ fn http(reader: &mut Reader<'_>) -> HttpConfig {
 }
 
 fn regions(reader: &mut Reader<'_>) -> Option<Vec<Region>> {
-    let regions = match reader.optional::<List<Region>>("FLY_REGIONS") {
-        Some(List(regions)) => regions,
+    let regions = match reader.optional::<List<FlyRegion>>("FLY_REGIONS") {
+        Some(List(regions)) => regions.into_iter().map(Region::from).collect(),
         None => vec!["iad".parse().ok()?],
     };
     if regions.is_empty() {
