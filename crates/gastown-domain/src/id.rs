@@ -1,4 +1,4 @@
-//! Identifiers. Our own are UUIDs. Those of Fly and of the host application are validated strings.
+//! Identifiers. Our own are UUIDs. Those of the provider and of the host application are validated strings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -107,38 +107,24 @@ uuid_id!(
     OperationId
 );
 
-impl TownId {
-    /// Returns the name of the machine, `town-<32 hex>`.
-    ///
-    /// Fly requires unique names among the live machines of an app, so a repeated create cannot make a second one.
-    pub fn machine_name(self) -> String {
-        format!("town-{}", self.0.simple())
-    }
-
-    /// Returns the name of the volume, `town_<24 hex>`. Fly accepts at most 30 characters of `a-z 0-9 _`.
-    pub fn volume_name(self) -> String {
-        let hex = self.0.simple().to_string();
-        format!("town_{}", hex.get(..24).unwrap_or(&hex))
-    }
-}
-
 text_newtype!(
     /// The id of a user in the host application: 1 to 255 printable characters without white space.
     UserId,
     parse_user_id
 );
 text_newtype!(
-    /// The provider's id of a machine: 1 to 64 characters of `a-z A-Z 0-9 _ -`, in practice 14 hex digits.
+    /// The provider's id of a machine: 1 to 64 characters of `a-z A-Z 0-9 _ -`.
     MachineId,
     parse_provider_id
 );
 text_newtype!(
-    /// The provider's id of a volume: 1 to 64 characters of `a-z A-Z 0-9 _ -`, in practice `vol_` and letters.
+    /// The provider's id of a volume: 1 to 64 characters of `a-z A-Z 0-9 _ -`.
     VolumeId,
     parse_provider_id
 );
 text_newtype!(
-    /// A Fly app: 1 to 62 of `a-z 0-9 -` (Fly: "under 63 chars using numbers, lowercase letters and dashes").
+    /// The name of an app, the provider's namespace for machines and volumes: 1 to 255 characters, without control
+    /// characters and slashes. The provider's adapter knows its format.
     AppName,
     parse_app_name
 );
@@ -166,10 +152,9 @@ fn parse_provider_id(raw: &str) -> Result<String, Invalid> {
 }
 
 fn parse_app_name(raw: &str) -> Result<String, Invalid> {
-    bounded(raw, 62)?;
-    match raw.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
-        Some(bad) => Err(Invalid::Character { bad, allowed: "a-z, 0-9 and '-'" }),
-        None if raw.starts_with('-') || raw.ends_with('-') => Err(Invalid::Edge),
+    bounded(raw, 255)?;
+    match raw.chars().find(|c| c.is_control() || matches!(c, '/' | '\\')) {
+        Some(bad) => Err(Invalid::Character { bad, allowed: "all but control characters and slashes" }),
         None => Ok(raw.to_owned()),
     }
 }
@@ -204,14 +189,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resource_names_are_derived_from_the_town_id() {
-        let town: TownId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b".parse().unwrap();
-        assert_eq!(town.machine_name(), "town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b");
-        assert_eq!(town.volume_name(), "town_0190a1b2c3d47e5f8a9b0c1d");
-        assert!(town.volume_name().len() <= 30);
-    }
-
-    #[test]
     fn id_accepts_only_the_hyphenated_form() {
         for raw in ["", "nope", "{0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b}", "0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"] {
             assert_eq!(raw.parse::<TownId>(), Err(Invalid::Shape { expected: "a UUID" }), "{raw:?}");
@@ -223,7 +200,7 @@ mod tests {
         for (raw, ok) in [("user_abc123", true), ("", false), ("a b", false), ("a\u{202e}b", false), ("ü", true)] {
             assert_eq!(raw.parse::<UserId>().is_ok(), ok, "{raw:?}");
         }
-        for (raw, ok) in [("kilo-dev", true), ("Kilo", false), ("-x", false), ("a_b", false)] {
+        for (raw, ok) in [("kilo-dev", true), ("Kilo_1", true), ("", false), ("a/b", false), ("a\0", false)] {
             assert_eq!(raw.parse::<AppName>().is_ok(), ok, "{raw:?}");
         }
         for (raw, ok) in [("148ed21a031189", true), ("../x", false), ("vol_9vlz", true)] {

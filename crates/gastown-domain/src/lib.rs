@@ -15,6 +15,7 @@ mod lifecycle;
 mod name;
 mod observe;
 mod operation;
+mod placement;
 pub mod ports;
 mod recorded;
 mod region;
@@ -39,6 +40,7 @@ pub use observe::{
     Ownership, Power, ResourceId, Seen, TownRecord, TownTag, VolumeComparison, VolumeState, compare, ownership,
 };
 pub use operation::{Fence, Operation, Progress, Rejection};
+pub use placement::AppPlacement;
 pub use recorded::Recorded;
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};

@@ -1,21 +1,20 @@
-//! Fly's regions.
+//! The provider's regions.
 
 use crate::Invalid;
 use crate::id::{bounded, text_newtype};
 
 text_newtype!(
-    /// A Fly region code: three of `a-z`, such as `iad`. Whether Fly has such a region is Fly's to say.
+    /// The code of a region: 1 to 32 of `a-z 0-9 -`, such as `iad`. Only the provider knows which regions exist.
     Region,
     parse_region
 );
 
 fn parse_region(raw: &str) -> Result<String, Invalid> {
-    bounded(raw, 3)?;
-    let shaped = raw.len() == 3 && raw.bytes().all(|b| b.is_ascii_lowercase());
-    if shaped {
-        Ok(raw.to_owned())
-    } else {
-        Err(Invalid::Shape { expected: "a region code of three letters, such as 'iad'" })
+    bounded(raw, 32)?;
+    match raw.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+        Some(bad) => Err(Invalid::Character { bad, allowed: "a-z, 0-9 and '-'" }),
+        None if raw.starts_with('-') || raw.ends_with('-') => Err(Invalid::Edge),
+        None => Ok(raw.to_owned()),
     }
 }
 
@@ -24,8 +23,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_three_lower_case_letters() {
-        for (raw, ok) in [("iad", true), ("IAD", false), ("ia", false), ("iads", false), ("", false), ("i-d", false)] {
+    fn region_codes_are_validated() {
+        let long = "a".repeat(33);
+        for (raw, ok) in [
+            ("iad", true),
+            ("us-east-1", true),
+            ("IAD", false),
+            ("", false),
+            ("i_d", false),
+            ("i d", false),
+            ("-b", false),
+            ("b-", false),
+            (&long, false),
+        ] {
             assert_eq!(raw.parse::<Region>().is_ok(), ok, "{raw:?}");
         }
     }

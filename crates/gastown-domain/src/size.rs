@@ -1,19 +1,16 @@
-//! Sizes, each with its unit in the type.
-
-use serde::{Deserialize, Serialize};
+//! Sizes, each with its unit in the type. The provider's adapter knows the sizes that the provider offers.
 
 use crate::Invalid;
 
-/// A volume's size in GB: 1 to 500 (Fly).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+/// The size of a volume in GB, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gigabytes(u32);
 
 impl Gigabytes {
-    /// What a town's volume has where nothing else is configured.
+    /// The default size of a town's volume.
     pub const TOWN: Self = Self(50);
 
-    /// The number of GB.
+    /// Returns the number of GB.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -23,28 +20,21 @@ impl TryFrom<u32> for Gigabytes {
     type Error = Invalid;
 
     fn try_from(raw: u32) -> Result<Self, Invalid> {
-        if (1..=500).contains(&raw) { Ok(Self(raw)) } else { Err(Invalid::Range { min: 1, max: 500 }) }
+        at_least_one(raw).map(Self)
     }
 }
 
-impl From<Gigabytes> for u32 {
-    fn from(size: Gigabytes) -> u32 {
-        size.0
-    }
-}
-
-/// How a machine's CPUs are shared (Fly: `cpu_kind`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// The way in which a machine has its CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuKind {
-    /// Shared CPUs.
+    /// Shared with other machines.
     Shared,
-    /// Dedicated CPUs.
-    Performance,
+    /// Dedicated to the machine.
+    Dedicated,
 }
 
-/// What a machine has: CPUs and memory, in a combination that Fly accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The CPUs and the memory of a machine, at least one CPU and 1 MB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guest {
     cpu_kind: CpuKind,
     cpus: u32,
@@ -52,43 +42,32 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// What a town has where nothing else is configured: two shared CPUs, 4096 MB.
+    /// The default size of a town's machine: two shared CPUs, 4096 MB.
     pub const TOWN: Self = Self { cpu_kind: CpuKind::Shared, cpus: 2, memory_mb: 4096 };
 
-    /// Checks the combination against Fly's rules (machines-api, `guest`).
+    /// Returns this combination. The adapter checks whether the provider offers it.
     pub fn new(cpu_kind: CpuKind, cpus: u32, memory_mb: u32) -> Result<Self, Invalid> {
-        let (counts, step, least, most): (&[u32], u32, u32, u32) = match cpu_kind {
-            CpuKind::Shared => (&[1, 2, 4, 6, 8], 256, 256, 2048),
-            CpuKind::Performance => (&[1, 2, 4, 6, 8, 10, 12, 14, 16, 32, 64, 128], 1024, 2048, 8192),
-        };
-        if !counts.contains(&cpus) {
-            return Err(Invalid::Shape { expected: "a number of CPUs that Fly offers for this kind" });
-        }
-        let (min, max) = (least * cpus, most * cpus);
-        if !(min..=max).contains(&memory_mb) {
-            return Err(Invalid::Range { min: min.into(), max: max.into() });
-        }
-        if memory_mb.is_multiple_of(step) {
-            Ok(Self { cpu_kind, cpus, memory_mb })
-        } else {
-            Err(Invalid::Shape { expected: "a multiple of Fly's memory step (256 MB shared, 1024 MB performance)" })
-        }
+        Ok(Self { cpu_kind, cpus: at_least_one(cpus)?, memory_mb: at_least_one(memory_mb)? })
     }
 
-    /// How the CPUs are shared.
+    /// Returns the kind of the CPUs.
     pub const fn cpu_kind(self) -> CpuKind {
         self.cpu_kind
     }
 
-    /// Number of CPUs.
+    /// Returns the number of CPUs.
     pub const fn cpus(self) -> u32 {
         self.cpus
     }
 
-    /// Memory in MB.
+    /// Returns the memory in MB.
     pub const fn memory_mb(self) -> u32 {
         self.memory_mb
     }
+}
+
+fn at_least_one(raw: u32) -> Result<u32, Invalid> {
+    if raw == 0 { Err(Invalid::Range { min: 1, max: u32::MAX.into() }) } else { Ok(raw) }
 }
 
 #[cfg(test)]
@@ -96,19 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_keep_flys_limits() {
-        for (gb, ok) in [(0, false), (1, true), (50, true), (500, true), (501, false)] {
+    fn sizes_are_at_least_one() {
+        for (gb, ok) in [(0, false), (1, true), (501, true)] {
             assert_eq!(Gigabytes::try_from(gb).is_ok(), ok, "{gb}");
         }
-        for (kind, cpus, memory, ok) in [
-            (CpuKind::Shared, 2, 4096, true),
-            (CpuKind::Shared, 3, 1024, false),
-            (CpuKind::Shared, 1, 4096, false),
-            (CpuKind::Shared, 1, 300, false),
-            (CpuKind::Performance, 2, 4096, true),
-            (CpuKind::Performance, 2, 2048, false),
-        ] {
-            assert_eq!(Guest::new(kind, cpus, memory).is_ok(), ok, "{kind:?} {cpus} {memory}");
+        for (cpus, memory, ok) in [(2, 4096, true), (0, 4096, false), (2, 0, false)] {
+            assert_eq!(Guest::new(CpuKind::Shared, cpus, memory).is_ok(), ok, "{cpus} {memory}");
         }
         assert_eq!(Guest::new(CpuKind::Shared, 2, 4096), Ok(Guest::TOWN));
     }

@@ -1,4 +1,4 @@
-//! One client for all calls: paces them, sends them once, judges and reads the answers.
+//! The client of all calls: queues them, sends them once, classifies and reads the answers.
 
 use std::{fmt, sync::Arc};
 
@@ -7,92 +7,101 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::Call,
-    classify::{Refusal, classify},
     error::FlyError,
-    excerpt::excerpt,
     https::{HttpsTransport, SetUpError},
-    pace::{Pace, Queue, Urgency},
-    settings::{AnswerSizes, BaseUrl, Pacing, Timeouts},
+    rate_limit::{Priority, QueueStats, RateLimiter, RateLimiting},
+    refusal::{Refusal, classify},
+    sanitize::sanitize,
+    settings::{AnswerSizes, BaseUrl, Timeouts},
     transport::{Reply, Transport},
 };
 
-/// A client of the Machines API for one token. Cheap to clone; clones share connections and pace.
+/// A client of the Machines API for one token. Cheap to clone. Clones share connections and rate limits.
 #[derive(Clone)]
 pub struct FlyClient {
     transport: Arc<dyn Transport>,
-    pace: Arc<Pace>,
-    urgency: Urgency,
+    limiter: Arc<RateLimiter>,
+    priority: Priority,
 }
 
 impl FlyClient {
-    /// A client that speaks HTTP.
-    pub fn new(base: BaseUrl, token: &SecretString, timeouts: Timeouts, pacing: Pacing) -> Result<Self, SetUpError> {
+    /// Returns a client over HTTP.
+    pub fn new(
+        base: BaseUrl,
+        token: &SecretString,
+        timeouts: Timeouts,
+        limiting: RateLimiting,
+    ) -> Result<Self, SetUpError> {
         let transport = HttpsTransport::new(base, token, timeouts, AnswerSizes::default())?;
-        Ok(Self::over(Arc::new(transport), pacing))
+        Ok(Self::over(Arc::new(transport), limiting))
     }
 
-    /// A client over another transport.
-    pub fn over(transport: Arc<dyn Transport>, pacing: Pacing) -> Self {
-        Self { transport, pace: Arc::new(Pace::new(pacing)), urgency: Urgency::Foreground }
+    /// Returns a client over another transport.
+    pub fn over(transport: Arc<dyn Transport>, limiting: RateLimiting) -> Self {
+        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority: Priority::Foreground }
     }
 
-    /// The same client for what nobody waits for: its calls go when no other of their kind waits.
+    /// Returns the same client with background priority. Its calls go when no foreground call of their kind waits.
     #[must_use]
     pub fn in_background(&self) -> Self {
-        Self { urgency: Urgency::Background, ..self.clone() }
+        Self { priority: Priority::Background, ..self.clone() }
     }
 
-    /// The calls that wait for their turn, by what Fly counts them against, those that wait longest first.
-    pub fn queues(&self) -> Vec<Queue> {
-        self.pace.queues()
+    /// Returns the queues in which a call waits, the longest wait first.
+    pub fn queue_stats(&self) -> Vec<QueueStats> {
+        self.limiter.queue_stats()
     }
 
-    /// Sends the call and reads its answer. Tries once. A success that cannot be read counts as a lost answer.
-    pub async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, FlyError> {
-        let reply = self.send(call).await?;
+    /// Sends the call once and reads its answer. A success that cannot be read counts as a lost answer.
+    pub async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, FlyError> {
+        let reply = self.exchange(call).await?;
         serde_json::from_slice(&reply.body)
             .map_err(|cause| FlyError::Lost { action: call.action(), cause: Box::new(without_values(&cause)) })
     }
 
-    /// Sends the call, for those whose success has no answer worth reading. Tries once.
-    pub async fn tell(&self, call: &Call) -> Result<(), FlyError> {
-        self.send(call).await.map(drop)
+    /// Sends the call once, and ignores the body of a success.
+    pub async fn send(&self, call: &Call) -> Result<(), FlyError> {
+        self.exchange(call).await.map(drop)
     }
 
-    async fn send(&self, call: &Call) -> Result<Reply, FlyError> {
+    async fn exchange(&self, call: &Call) -> Result<Reply, FlyError> {
         let action = call.action();
-        let turn = self.pace.turn(call, self.urgency).await;
-        turn.map_err(|held| FlyError::HeldBack { action, retry_after: held.retry_after })?;
+        let admitted = self.limiter.acquire(call, self.priority).await;
+        admitted.map_err(|limited| FlyError::RateLimited { action, retry_after: limited.retry_after })?;
         let reply = self.transport.send(call).await.map_err(|error| FlyError::from_transport(action, error))?;
         if (200..300).contains(&reply.status) {
-            tracing::debug!(
-                fly.action = ?action,
-                fly.subject = call.identifier(),
-                fly.status = reply.status,
-                fly.request_id = reply.request_id,
-                "fly answered"
-            );
+            log_success(call, &reply);
             return Ok(reply);
         }
         let refusal = classify(action, reply.status, &reply.body, reply.retry_after);
-        note(call, &reply, &refusal);
+        log_refusal(call, &reply, &refusal);
         if let Refusal::Throttled { retry_after } = refusal {
-            self.pace.throttled(call, retry_after);
+            self.limiter.throttle(call, retry_after);
         }
         Err(FlyError::Refused { action, refusal, status: reply.status, request_id: reply.request_id })
     }
 }
 
-/// The one place where words of Fly's reach anybody, and these are operators: cut, scrubbed, on one line.
-fn note(call: &Call, reply: &Reply, refusal: &Refusal) {
+fn log_success(call: &Call, reply: &Reply) {
+    tracing::debug!(
+        fly.action = ?call.action(),
+        fly.subject = call.identifier(),
+        fly.status = reply.status,
+        fly.request_id = reply.request_id,
+        "call to Fly succeeded"
+    );
+}
+
+/// Logs a refusal with Fly's own text, sanitized. No other place shows Fly's texts.
+fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal) {
     if *refusal == Refusal::Unrecognised {
         tracing::warn!(
             fly.action = ?call.action(),
             fly.subject = call.identifier(),
             fly.status = reply.status,
             fly.request_id = reply.request_id,
-            fly.says = excerpt(&reply.body),
-            "Fly refused in words that are not known; no recovery is tried on a guess"
+            fly.message = sanitize(&reply.body),
+            "call to Fly refused for an unknown reason"
         );
         return;
     }
@@ -102,22 +111,22 @@ fn note(call: &Call, reply: &Reply, refusal: &Refusal) {
         fly.status = reply.status,
         fly.request_id = reply.request_id,
         fly.refusal = %refusal,
-        fly.says = excerpt(&reply.body),
-        "fly refused"
+        fly.message = sanitize(&reply.body),
+        "call to Fly refused"
     );
 }
 
-/// Where an answer cannot be read, without the piece that serde quotes.
+/// The place at which an answer cannot be read, without the piece that serde quotes.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer is not what it should be ({category:?} at line {line}, column {column})")]
-struct Unreadable {
+#[error("the answer has an unexpected shape ({category:?} at line {line}, column {column})")]
+struct UnreadableAnswer {
     category: serde_json::error::Category,
     line: usize,
     column: usize,
 }
 
-fn without_values(error: &serde_json::Error) -> Unreadable {
-    Unreadable { category: error.classify(), line: error.line(), column: error.column() }
+fn without_values(error: &serde_json::Error) -> UnreadableAnswer {
+    UnreadableAnswer { category: error.classify(), line: error.line(), column: error.column() }
 }
 
 impl fmt::Debug for FlyClient {
@@ -135,14 +144,14 @@ mod tests {
     use super::*;
     use crate::{
         api::{Action, machines},
-        settings::Rates,
+        rate_limit::Rates,
         transport::{MockTransport, TransportError},
     };
 
     fn client(answer: impl Fn() -> Result<Reply, TransportError> + Send + Sync + 'static) -> FlyClient {
         let mut transport = MockTransport::new();
         transport.expect_send().times(1).returning(move |_| answer());
-        FlyClient::over(Arc::new(transport), Pacing::Off)
+        FlyClient::over(Arc::new(transport), RateLimiting::Off)
     }
 
     fn reply(status: u16, body: &str) -> Reply {
@@ -150,20 +159,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_tried_once_and_says_no_word_of_flys() {
+    async fn a_refused_call_is_tried_once_and_its_error_hides_flys_text() {
         let client = client(|| Ok(reply(503, "secret-canary")));
-        let error = client.tell(&machines::get("mill", "m1")).await.unwrap_err();
-        assert_eq!(error.refusal(), Some(&Refusal::ServerTrouble));
+        let error = client.send(&machines::get("mill", "m1")).await.unwrap_err();
+        assert_eq!(error.refusal(), Some(&Refusal::ServerError));
         let printed = format!("{error} {error:?}");
-        assert_eq!(error.to_string(), "Fly did not read the machine: Fly failed (status 503, request 01REQ)");
+        assert_eq!(error.to_string(), "failed to read the machine: server error (status 503, request 01REQ)");
         assert!(!printed.contains("secret-canary"), "{printed}");
     }
 
     #[tokio::test]
-    async fn a_success_that_is_no_json_counts_as_a_lost_answer() {
+    async fn a_success_without_json_counts_as_a_lost_answer() {
         for body in ["", "<html>secret-canary</html>", r#"{"id":7,"x":"secret-canary"}"#, "null", "[]"] {
             let client = client(move || Ok(reply(200, body)));
-            let error = client.ask::<machines::Machine>(&machines::get("mill", "m1")).await.unwrap_err();
+            let error = client.fetch::<machines::Machine>(&machines::get("mill", "m1")).await.unwrap_err();
             assert!(matches!(error, FlyError::Lost { action: Action::GetMachine, .. }), "{body:?}: {error:?}");
             let printed = format!("{error} {error:?} {:?}", error.source().map(ToString::to_string));
             assert!(!printed.contains("secret-canary"), "{printed}");
@@ -171,18 +180,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_sent_is_told_from_what_was_lost() {
+    async fn transport_errors_are_not_sent_or_lost() {
         let not_sent = client(|| Err(TransportError::NotSent { cause: "refused".into() }));
         let lost = client(|| Err(TransportError::Lost { cause: "reset".into() }));
         let large = client(|| Err(TransportError::TooLarge { limit: 1 }));
         let call = machines::start("mill", "m1");
-        assert!(matches!(not_sent.tell(&call).await, Err(FlyError::NotSent { .. })));
-        assert!(matches!(lost.tell(&call).await, Err(FlyError::Lost { .. })));
-        assert!(matches!(large.tell(&call).await, Err(FlyError::Lost { .. })));
+        assert!(matches!(not_sent.send(&call).await, Err(FlyError::NotSent { .. })));
+        assert!(matches!(lost.send(&call).await, Err(FlyError::Lost { .. })));
+        assert!(matches!(large.send(&call).await, Err(FlyError::Lost { .. })));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_429_holds_back_all_calls_of_its_kind_for_as_long_as_fly_asks() {
+    async fn a_429_pauses_all_calls_of_its_kind_for_the_time_that_fly_asks() {
         let mut transport = MockTransport::new();
         let mut refusals = 1;
         transport.expect_send().returning(move |_| {
@@ -191,13 +200,13 @@ mod tests {
             let retry_after = refused.then_some(Duration::from_secs(7));
             Ok(Reply { retry_after, ..reply(if refused { 429 } else { 200 }, "{}") })
         });
-        let client = FlyClient::over(Arc::new(transport), Pacing::On(Rates::default()));
+        let client = FlyClient::over(Arc::new(transport), RateLimiting::On(Rates::default()));
         let (call, other) = (machines::start("mill", "m1"), machines::start("mill", "m2"));
-        assert!(client.tell(&call).await.is_err());
+        assert!(client.send(&call).await.is_err());
         let start = Instant::now();
-        client.tell(&other).await.unwrap();
+        client.send(&other).await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO, "another machine has a bucket of its own");
-        client.in_background().tell(&call).await.unwrap();
+        client.in_background().send(&call).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(7));
     }
 }

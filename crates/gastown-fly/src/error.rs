@@ -1,72 +1,75 @@
-//! What a call to Fly can end in. Never holds the token or a body of Fly's.
+//! The error of a call to Fly. Never holds the token or the body of an answer.
 
 use std::time::Duration;
 
 use crate::{
     api::Action,
-    classify::Refusal,
+    refusal::Refusal,
     transport::{Cause, TransportError},
 };
 
 /// A call that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum FlyError {
-    /// Fly answered no.
-    #[error("Fly did not {action}: {refusal} (status {status}, request {})", request_id.as_deref().unwrap_or("unnamed"))]
+    /// Fly refused the call.
+    #[error(
+        "failed to {action}: {refusal} (status {status}, request {})",
+        request_id.as_deref().unwrap_or("unknown")
+    )]
     Refused {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Why, as far as a caller can act on it.
+        /// The reason, as far as a caller can act on it.
         refusal: Refusal,
         /// The HTTP status.
         status: u16,
-        /// Fly's name for the request.
+        /// Fly's id of the request.
         request_id: Option<String>,
     },
-    /// Fly could not be reached: nothing was done.
-    #[error("could not {action}")]
+    /// Fly could not be reached. Nothing was done.
+    #[error("failed to {action}: the request was not sent")]
     NotSent {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Why.
+        /// The cause.
         #[source]
         cause: Cause,
     },
-    /// The answer was lost or cannot be read: a write may have been done.
-    #[error("cannot tell whether Fly did {action}")]
+    /// The answer was lost or cannot be read. A write may have been applied.
+    #[error("failed to {action}: no usable answer, the request may have been applied")]
     Lost {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Why.
+        /// The cause.
         #[source]
         cause: Cause,
     },
-    /// The client's own limiter would hold the call back for too long: nothing was sent.
-    #[error("held back by the client's own rate limit, did not {action}")]
-    HeldBack {
-        /// What was tried.
+    /// The client's own rate limiter would delay the call for too long. Nothing was sent.
+    #[error("failed to {action}: held back by the client's rate limiter")]
+    RateLimited {
+        /// The attempted action.
         action: Action,
-        /// When there is room again.
+        /// The expected wait.
         retry_after: Duration,
     },
 }
 
 impl FlyError {
-    /// What was tried.
+    /// Returns the attempted action.
     pub fn action(&self) -> Action {
         match self {
             Self::Refused { action, .. }
             | Self::NotSent { action, .. }
             | Self::Lost { action, .. }
-            | Self::HeldBack { action, .. } => *action,
+            | Self::RateLimited { action, .. } => *action,
         }
     }
 
-    /// Why Fly said no, where it did.
+    /// Returns the reason of a refusal, or `None` where Fly did not answer.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused { refusal, .. } => Some(refusal),
-            Self::NotSent { .. } | Self::Lost { .. } | Self::HeldBack { .. } => None,
+            Self::NotSent { .. } | Self::Lost { .. } | Self::RateLimited { .. } => None,
         }
     }
 

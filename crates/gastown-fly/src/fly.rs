@@ -1,110 +1,97 @@
-//! The ports on one client: what apps, machines and volumes share.
+//! The adapter: one client behind the domain's ports, and what the ports share.
 
 use std::time::Duration;
 
 use gastown_domain::{
-    AppName,
+    AppName, AppPlacement,
     ports::{Action, ProviderError},
 };
-
 use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, Call, Entry, Subject, apps::App},
-    classify::Refusal,
     client::FlyClient,
     error::FlyError,
-    port_error::port_error,
-    rubbish::rubbish,
-    young::YoungApps,
+    mapping::errors::{invalid_answer, provider_error},
+    rate_limit::QueueStats,
+    recently_created::RecentlyCreatedApps,
+    refusal::Refusal,
 };
 
-/// Fly behind the domain's ports `Apps`, `Volumes`, `Machines`, `Inventory` and `Lines`. Tries each call once; the driver repeats.
+/// Fly behind the domain's ports `Apps`, `Volumes`, `Machines` and `Inventory`. Tries each call once.
 #[derive(Clone, Debug)]
 pub struct Fly {
     pub(crate) client: FlyClient,
-    pub(crate) apps: AppPolicy,
+    pub(crate) apps: AppPlacement,
     pub(crate) stop_grace: Duration,
-    pub(crate) young: YoungApps,
-}
-
-/// Whose apps the towns live in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AppPolicy {
-    /// One app, made by an operator: it is only looked at.
-    Shared(AppName),
-    /// Apps made as they are needed, in this organization, one per user, each with a private network of its own.
-    Created {
-        /// The organization's slug.
-        org_slug: String,
-        /// What their names begin with: `<prefix>-<20 hex>`.
-        prefix: AppName,
-    },
+    pub(crate) recently_created: RecentlyCreatedApps,
 }
 
 impl Fly {
-    /// How long a sandbox has to end before it is killed.
+    /// The default time between the stop signal and the kill.
     const STOP_GRACE: Duration = Duration::from_secs(30);
 
-    /// The ports on this client.
-    pub fn new(client: FlyClient, apps: AppPolicy) -> Self {
-        Self { client, apps, stop_grace: Self::STOP_GRACE, young: YoungApps::default() }
+    /// Returns the ports on this client.
+    pub fn new(client: FlyClient, apps: AppPlacement) -> Self {
+        Self { client, apps, stop_grace: Self::STOP_GRACE, recently_created: RecentlyCreatedApps::default() }
     }
 
-    /// The same with another time between the stop signal and the kill.
+    /// Returns the same ports with another time between the stop signal and the kill.
     #[must_use]
     pub fn with_stop_grace(self, stop_grace: Duration) -> Self {
         Self { stop_grace, ..self }
     }
 
-    /// The same for what nobody waits for: sweeps, inspections. Connections and limits are shared.
+    /// Returns the same ports with background priority, for sweeps and inspections. Connections and rate limits are
+    /// shared.
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self { client: self.client.in_background(), ..self.clone() }
     }
 
-    /// The port's error for a call on an app. What reads as a wrong token or app is a matter of patience while the app is
-    /// young.
-    pub(crate) fn failed(&self, app: &AppName, action: Action, error: FlyError) -> ProviderError {
-        let unsettled = matches!(error.refusal(), Some(Refusal::NotFound(Subject::App) | Refusal::Unauthorized));
-        if unsettled && self.young.has(app) {
-            return ProviderError::NotNow { action, cause: Box::new(error) };
-        }
-        port_error(action, error)
+    /// Returns the queues in which a call of this process waits, the longest wait first.
+    pub fn queue_stats(&self) -> Vec<QueueStats> {
+        self.client.queue_stats()
     }
 
-    /// A list in which things of ours are looked for. An entry that cannot be read is passed over, or one would fail the
-    /// looks of every town of the app; but where it mentions what is looked for, the list answers nothing.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    /// Returns the port's error for a call on an app. While the app is recently created, a refused token or a missing app
+    /// is temporary.
+    pub(crate) fn app_error(&self, app: &AppName, action: Action, error: FlyError) -> ProviderError {
+        let may_be_new = matches!(error.refusal(), Some(Refusal::NotFound(Subject::App) | Refusal::Unauthorized));
+        if may_be_new && self.recently_created.contains(app) {
+            return ProviderError::NotNow { action, cause: Box::new(error) };
+        }
+        provider_error(action, error)
+    }
+
+    /// Fetches a list and skips entries that cannot be read, so that one bad entry does not affect other towns.
+    ///
+    /// An unreadable entry that mentions one of `wanted` makes the whole list unusable.
+    pub(crate) async fn fetch_list<T: DeserializeOwned>(
         &self,
         app: &AppName,
         call: &Call,
         action: Action,
-        ours: &[&str],
+        wanted: &[&str],
     ) -> Result<Vec<T>, ProviderError> {
-        let listed: Vec<Entry<T>> = self.client.ask(call).await.map_err(|error| self.failed(app, action, error))?;
-        let (entries, mut read, mut unreadable) = (listed.len(), Vec::new(), 0_usize);
-        for entry in listed {
+        let entries: Vec<Entry<T>> =
+            self.client.fetch(call).await.map_err(|error| self.app_error(app, action, error))?;
+        let (listed, mut read, mut unreadable) = (entries.len(), Vec::new(), 0_usize);
+        for entry in entries {
             match entry {
                 Entry::Read(shown) => read.push(shown),
-                Entry::Unreadable(odd) if odd.mentions(ours) => return Err(rubbish(action)),
+                Entry::Unreadable(entry) if entry.mentions(wanted) => return Err(invalid_answer(action)),
                 Entry::Unreadable(_) => unreadable += 1,
             }
         }
-        note_unreadable(call, entries, unreadable);
+        log_unreadable(call, listed, unreadable);
         Ok(read)
     }
 
-    /// Proves that the app itself answers, without which no 404 below it means anything (FM-33).
-    async fn app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
-        match self.client.ask::<App>(&api::apps::get(app.as_str())).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed(app, action, error)),
-        }
-    }
-
-    /// Turns "no such machine / volume" into a proven absence, and everything else into the port's error.
-    pub(crate) async fn proven_absent(
+    /// Proves that an object is absent, where the error says that it does not exist. Any other error is returned.
+    ///
+    /// A 404 below an app is a proof only while the app itself answers (FM-33).
+    pub(crate) async fn prove_absent(
         &self,
         app: &AppName,
         subject: Subject,
@@ -112,22 +99,29 @@ impl Fly {
         error: FlyError,
     ) -> Result<(), ProviderError> {
         if error.refusal() == Some(&Refusal::NotFound(subject)) {
-            self.app_answers(app, action).await
+            self.check_app_answers(app, action).await
         } else {
-            Err(self.failed(app, action, error))
+            Err(self.app_error(app, action, error))
+        }
+    }
+
+    async fn check_app_answers(&self, app: &AppName, action: Action) -> Result<(), ProviderError> {
+        match self.client.fetch::<App>(&api::apps::get(app.as_str())).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.app_error(app, action, error)),
         }
     }
 }
 
-/// Tells operators of entries that were passed over.
-pub(crate) fn note_unreadable(call: &Call, listed: usize, unreadable: usize) {
+/// Logs the number of list entries that were skipped.
+pub(crate) fn log_unreadable(call: &Call, listed: usize, unreadable: usize) {
     if unreadable > 0 {
         tracing::warn!(
             fly.subject = call.identifier(),
             fly.action = ?call.action(),
             listed,
             unreadable,
-            "not every entry of Fly's list can be read"
+            "unreadable list entries skipped"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The real transport: reqwest with deadlines, no redirects, bounded answers and a header nobody prints.
+//! The HTTP transport: reqwest with deadlines, without redirects, with bounded answers and a token that is not printed.
 
 use std::{fmt, time::Duration};
 
@@ -18,12 +18,10 @@ use crate::{
     transport::{Reply, Transport, TransportError},
 };
 
-/// Names a lease on a change (Fly).
-const NONCE: &str = "fly-machine-lease-nonce";
-/// Fly's name for a request (fly-go reads it).
+/// Fly's id of a request (fly-go reads it).
 const REQUEST_ID: &str = "fly-request-id";
 
-/// Speaks to the Machines API over HTTP.
+/// The Machines API over HTTP.
 pub struct HttpsTransport {
     client: Client,
     base: BaseUrl,
@@ -31,10 +29,10 @@ pub struct HttpsTransport {
     sizes: AnswerSizes,
 }
 
-/// The client cannot be set up: the token fits no header, or TLS cannot be initialised.
+/// The client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The token has characters no header can carry, or is empty.
+    /// The token is empty, or has characters that are not allowed in a header.
     #[error("the Fly API token cannot be used in a header")]
     Token,
     /// TLS or the resolver cannot be initialised.
@@ -43,7 +41,7 @@ pub enum SetUpError {
 }
 
 impl HttpsTransport {
-    /// A transport for one organization's token.
+    /// Returns a transport with one organization's token.
     pub fn new(
         base: BaseUrl,
         token: &SecretString,
@@ -53,13 +51,13 @@ impl HttpsTransport {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization(token)?);
         let builder = Client::builder();
-        // A proxy of the environment is for the world outside, not for a simulator beside us.
+        // A proxy from the environment is not meant for a simulator on this machine.
         let builder = if base.is_loopback() { builder.no_proxy() } else { builder };
         let client = builder
             .default_headers(headers)
             .user_agent(concat!("gastown-cloud/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timeouts.connect)
-            // A redirect would carry the token to whatever host it names.
+            // A redirect would carry the token to another host.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(SetUpError::Client)?;
@@ -74,11 +72,6 @@ impl HttpsTransport {
             Method::Delete => self.client.delete(url),
         };
         let mut request = request.timeout(self.timeouts.call + call.server_wait());
-        if let Some(nonce) = call.nonce() {
-            let mut nonce = HeaderValue::from_str(nonce).map_err(|_| TransportError::Malformed)?;
-            nonce.set_sensitive(true);
-            request = request.header(NONCE, nonce);
-        }
         if let Some(body) = call.body() {
             request = request.json(body);
         }
@@ -122,7 +115,8 @@ async fn read(mut answer: reqwest::Response, limit: usize) -> Result<Vec<u8>, Tr
     Ok(body)
 }
 
-/// What `Retry-After` asks for, in seconds or as a date. A date counts from the answer's own, for our clock is not Fly's.
+/// Returns the pause that `Retry-After` asks for, in seconds or as a date. A date is compared with the answer's `Date`,
+/// because our clock may differ from Fly's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER.as_str())?.trim();
     if let Ok(seconds) = asked.parse() {
@@ -130,7 +124,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let until = DateTime::parse_from_rfc2822(asked).ok()?;
     let now = DateTime::parse_from_rfc2822(text(headers, DATE.as_str())?.trim()).ok()?;
-    // A date that has passed asks for no pause.
+    // A date in the past asks for no pause.
     Some((until - now).to_std().unwrap_or_default())
 }
 
@@ -138,7 +132,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Macaroons go under their own scheme, as Fly's own client does it; every other token is a bearer's.
+/// Returns the header's value. Macaroons have a scheme of their own, as in Fly's client; other tokens are bearer tokens.
 fn authorization(token: &SecretString) -> Result<HeaderValue, SetUpError> {
     let token = token.expose_secret().trim();
     if token.is_empty() {
@@ -192,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn macaroons_are_sent_under_their_own_scheme() {
+    fn macaroons_have_their_own_scheme() {
         for (token, want) in [
             ("fo1_abc", "Bearer fo1_abc"),
             ("Bearer abc", "Bearer abc"),
@@ -207,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_fits_no_header_is_refused_at_set_up() {
+    fn a_token_that_is_not_a_header_value_is_refused() {
         for token in ["", "  ", "a\nb", "a\0b"] {
             let refused = authorization(&SecretString::from(token));
             assert!(matches!(refused, Err(SetUpError::Token)), "{token:?}");
@@ -215,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_transport_nor_its_requests_print_the_token() {
+    fn debug_output_does_not_contain_the_token() {
         let transport = transport("http://127.0.0.1:1", CANARY);
         let request = transport.request(&machines::get("mill", "e28650")).unwrap();
         let printed = format!("{transport:?} {transport:#?} {:?} {request:?} {:?}", transport.client, request);
@@ -223,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_encoded_into_the_path_and_cannot_leave_it() {
+    fn ids_are_encoded_in_the_path() {
         let transport = transport("http://127.0.0.1:1/proxy/v1/", CANARY);
         let url = transport.url(&machines::get("mill", "a/../b?c#d")).unwrap();
         assert_eq!(url.path(), "/proxy/v1/apps/mill/machines/a%2F..%2Fb%3Fc%23d");
         for id in ["", ".", ".."] {
-            let refused = transport.url(&machines::destroy("mill", id, true));
+            let refused = transport.url(&machines::destroy("mill", id));
             assert!(matches!(refused, Err(TransportError::Malformed)), "{id:?}");
         }
     }

@@ -1,40 +1,39 @@
-//! How the client is set: address, deadlines, pace.
+//! Settings of the client: address, deadlines, sizes.
 
-use std::{num::NonZeroU32, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
-use governor::Quota;
 use url::{Host, Url};
 
-use crate::api::{Action, Call};
+use crate::api::Action;
 
 /// Fly's public address of the Machines API. Inside a Fly private network it is `http://_api.internal:4280`.
 pub const PUBLIC_BASE_URL: &str = "https://api.machines.dev";
 
-/// Where the Machines API is. Parsed from an http(s) URL with or without the trailing `/` and `/v1`.
+/// The address of the Machines API. Parsed from an http(s) URL with or without the trailing `/` and `/v1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// The text is no address of a Machines API.
+/// The text is not an address of a Machines API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBaseUrl {
-    /// It is no URL.
+    /// Not a URL.
     #[error("not a URL")]
     Url,
     /// The scheme is neither http nor https, or there is no host.
     #[error("not an http or https address")]
     Scheme,
-    /// It holds a user, a password, a query or a fragment, which would be lost or leak.
+    /// A user, a password, a query or a fragment, which would be lost or leak.
     #[error("an address with credentials, query or fragment")]
     Extra,
 }
 
 impl BaseUrl {
-    /// The address, ending in `/v1`.
+    /// Returns the address, which ends in `/v1`.
     pub fn as_url(&self) -> &Url {
         &self.0
     }
 
-    /// Whether the address is on this very machine.
+    /// Returns true if the address is on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -68,162 +67,49 @@ impl FromStr for BaseUrl {
 /// Deadlines of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To have a connection, TLS included.
+    /// Time to connect, with TLS.
     pub connect: Duration,
-    /// From the start to the last byte of the answer. A wait gets the time the server waits on top.
+    /// Time from the start to the last byte of the answer. The server's own wait is added to it.
     pub call: Duration,
 }
 
 impl Default for Timeouts {
-    /// 5 s to connect, 30 s in all: creates were seen to take 1 to 3 s.
+    /// 5 s to connect, 30 s in all. Creates were seen to take 1 to 3 s.
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), call: Duration::from_secs(30) }
     }
 }
 
-/// The largest answers that are read, in bytes. Fly has no pages: a list of an app's machines holds them all.
+/// The largest answers that are read, in bytes. Fly has no pages, so a list of an app's machines holds them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerSizes {
-    /// Of a call about one thing.
+    /// The limit for an answer about one object.
     pub one: usize,
-    /// Of a list.
+    /// The limit for a list.
     pub list: usize,
 }
 
 impl AnswerSizes {
-    /// What holds for an action.
+    /// Returns the limit for an action.
     pub(crate) const fn of(self, action: Action) -> usize {
         if action.lists() { self.list } else { self.one }
     }
 }
 
 impl Default for AnswerSizes {
-    /// 1 MiB and 64 MiB: with sealed environments and their last events, machines take 5 to 10 kB each, so that several
-    /// thousand in one app can be listed.
+    /// 1 MiB and 64 MiB. A machine with its sealed environment and last events takes 5 to 10 kB, so a list holds several
+    /// thousand.
     fn default() -> Self {
         Self { one: 1024 * 1024, list: 64 * 1024 * 1024 }
-    }
-}
-
-/// How fast the client itself calls, so that Fly need not refuse. Per action and machine or app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pacing {
-    /// Not at all: for a simulator, or where a proxy paces.
-    Off,
-    /// At these rates.
-    On(Rates),
-}
-
-/// The rates of [`Pacing::On`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// Most actions on one machine. Replicas do not share it: a machine has one driver.
-    pub machine: Rate,
-    /// Reading one machine.
-    pub get_machine: Rate,
-    /// Actions on an app, or on none.
-    pub app: Rate,
-    /// The longest a call may be held back before it is refused instead.
-    pub longest_delay: Duration,
-    /// How many calls of one kind may wait; those that somebody waits for and those that nobody does, each.
-    pub max_waiting: usize,
-}
-
-impl Rates {
-    /// The share of one replica of so many. Fly counts by organization, and replicas do not know each other.
-    #[must_use]
-    pub fn shared_by(self, replicas: NonZeroU32) -> Self {
-        Self { app: self.app.shared_by(replicas), ..self }.held_back_for(self.longest_delay)
-    }
-
-    /// The same where a call is held back for so long at most.
-    ///
-    /// A share is never less than one call in that time, or whoever makes two in a row, as a look for a town's machines
-    /// does, would never get to the second. What very many replicas call beyond Fly's limits, Fly refuses.
-    #[must_use]
-    pub fn held_back_for(self, longest: Duration) -> Self {
-        let app = self.app.at_least_every(longest.max(self.machine.period()));
-        Self { longest_delay: longest, app, ..self }
-    }
-
-    /// What holds for a call.
-    pub(crate) fn of(&self, call: &Call) -> Rate {
-        match (call.action(), call.machine()) {
-            (Action::GetMachine, _) => self.get_machine,
-            (_, Some(_)) => self.machine,
-            (_, None) => self.app,
-        }
-    }
-}
-
-/// A sustained rate with a burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate(Quota);
-
-impl Rate {
-    /// So many calls a second, and so many at once after a rest.
-    pub const fn per_second(calls: NonZeroU32, burst: NonZeroU32) -> Self {
-        Self(Quota::per_second(calls).allow_burst(burst))
-    }
-
-    /// One part of so many; the burst is rounded down, to one at least.
-    fn shared_by(self, parts: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(self.0.burst_size().get() / parts).unwrap_or(NonZeroU32::MIN);
-        let shared = Quota::with_period(self.period().saturating_mul(parts.get()));
-        Self(shared.unwrap_or(self.0).allow_burst(burst))
-    }
-
-    /// The same, or one call in so much time where it is slower.
-    fn at_least_every(self, period: Duration) -> Self {
-        let faster = Quota::with_period(period).filter(|_| self.period() > period);
-        Self(faster.map_or(self.0, |quota| quota.allow_burst(self.0.burst_size())))
-    }
-
-    /// The time between two calls at the sustained rate.
-    pub(crate) fn period(self) -> Duration {
-        self.0.replenish_interval()
-    }
-
-    /// How long an emptied bucket takes to be full again.
-    pub(crate) fn refill(self) -> Duration {
-        self.period().saturating_mul(self.0.burst_size().get())
-    }
-
-    pub(crate) const fn quota(self) -> Quota {
-        self.0
-    }
-
-    const fn of(calls: u32, burst: u32) -> Self {
-        let (Some(calls), Some(burst)) = (NonZeroU32::new(calls), NonZeroU32::new(burst)) else {
-            panic!("a rate of nothing");
-        };
-        Self::per_second(calls, burst)
-    }
-}
-
-impl Default for Rates {
-    /// Fly's own limits: 1/s with a burst of 3, reading a machine 5/s with a burst of 10. Held back for 20 s at most, and
-    /// 200 of a kind at most.
-    fn default() -> Self {
-        const USUAL: Rate = Rate::of(1, 3);
-        const GET_MACHINE: Rate = Rate::of(5, 10);
-        Self {
-            machine: USUAL,
-            get_machine: GET_MACHINE,
-            app: USUAL,
-            longest_delay: Duration::from_secs(20),
-            max_waiting: 200,
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{apps, machines, metadata, volumes};
 
     #[test]
-    fn every_spelling_of_the_address_means_the_same() {
+    fn spellings_of_an_address_are_equal() {
         for (raw, want) in [
             ("https://api.machines.dev", "https://api.machines.dev/v1"),
             ("https://api.machines.dev/", "https://api.machines.dev/v1"),
@@ -237,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_would_lose_or_leak_a_part_is_refused() {
+    fn an_address_with_credentials_query_or_fragment_is_refused() {
         for (raw, why) in [
             ("api.machines.dev", InvalidBaseUrl::Url),
             ("", InvalidBaseUrl::Url),
@@ -249,41 +135,5 @@ mod tests {
         ] {
             assert_eq!(raw.parse::<BaseUrl>(), Err(why), "{raw:?}");
         }
-    }
-
-    fn shared_by(replicas: u32) -> Rates {
-        Rates::default().shared_by(NonZeroU32::new(replicas).unwrap())
-    }
-
-    #[test]
-    fn replicas_share_what_is_counted_by_app_and_nothing_else() {
-        let ms = Duration::from_millis;
-        for (replicas, period, burst) in [(1, 1_000, 3), (2, 2_000, 1), (3, 3_000, 1), (20, 20_000, 1)] {
-            let rates = shared_by(replicas);
-            for call in [volumes::list("mill"), machines::list("mill", None), apps::get("mill"), apps::list("kilo")] {
-                let rate = rates.of(&call);
-                assert_eq!((rate.period(), rate.quota().burst_size().get()), (ms(period), burst), "{call:?}");
-            }
-            let whole = Rates::default();
-            for call in [machines::start("mill", "m1"), machines::get("mill", "m1"), metadata::get("mill", "m1")] {
-                assert_eq!(rates.of(&call), whole.of(&call), "{call:?}");
-            }
-        }
-        assert_eq!(shared_by(1), Rates::default());
-        assert_eq!(Rates::default().of(&machines::get("mill", "m1")).period(), ms(200));
-    }
-
-    #[test]
-    fn two_calls_in_a_row_get_through_however_many_replicas_share_and_nobody_waits_longer_than_said() {
-        for replicas in 1..=100 {
-            for longest in [5, 15, 20].map(Duration::from_secs) {
-                let rates = shared_by(replicas).held_back_for(longest);
-                assert_eq!(rates.longest_delay, longest);
-                assert!(rates.app.period() <= longest, "{replicas}: {rates:?}");
-                assert!(rates.app.period() >= Rates::default().app.period(), "{replicas}: {rates:?}");
-            }
-        }
-        let no_wait = shared_by(20).held_back_for(Duration::ZERO);
-        assert_eq!((no_wait.longest_delay, no_wait.app.period()), (Duration::ZERO, Duration::from_secs(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! The seam to the network: one method, so that everything above it is tested without a socket.
+//! The interface to the network: one method, so that the rest of the crate is tested without a socket.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::api::Call;
 
-/// Carries one call to Fly and back. Tries once; time-outs and size limits are its duty.
+/// Sends one call to Fly and returns its answer. Tries once, and enforces deadlines and size limits.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Transport: Send + Sync {
@@ -14,21 +14,21 @@ pub trait Transport: Send + Sync {
     async fn send(&self, call: &Call) -> Result<Reply, TransportError>;
 }
 
-/// An answer of Fly, unjudged.
+/// An answer of Fly, not yet classified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// What `Retry-After` asks for: in seconds, or as a date beside the answer's own.
+    /// The pause that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
-    /// Fly's name for the request (`fly-request-id`): what its support asks for.
+    /// Fly's id of the request (`fly-request-id`), which Fly's support asks for.
     pub request_id: Option<String>,
-    /// The body, bounded by the transport.
+    /// The body. The transport limits its size.
     pub body: Vec<u8>,
 }
 
 impl std::fmt::Debug for Reply {
-    /// Leaves the body out: it may echo an environment.
+    /// Leaves the body out, because it may echo an environment.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reply")
             .field("status", &self.status)
@@ -39,33 +39,33 @@ impl std::fmt::Debug for Reply {
     }
 }
 
-/// What keeps an answer from arriving. The causes never hold the token or a body.
+/// A call without an answer. The causes never hold the token or a body.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// No connection came about: the request cannot have been applied.
+    /// No connection was made. The request cannot have been applied.
     #[error("Fly cannot be reached")]
     NotSent {
-        /// What the connector says.
+        /// The connector's error.
         #[source]
         cause: Cause,
     },
-    /// The request went out and no whole answer came back: it may or may not have been applied.
+    /// The request was sent and no complete answer came back. It may have been applied.
     #[error("Fly's answer was lost")]
     Lost {
-        /// What the connection says.
+        /// The connection's error.
         #[source]
         cause: Cause,
     },
-    /// The answer is larger than what is read; the request may have been applied.
+    /// The answer exceeds the size limit. The request may have been applied.
     #[error("Fly's answer is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The call cannot be put into a request: an empty or dotted path segment, a nonce that fits no header.
+    /// The call cannot be made into a request, because a segment of its path is empty or dotted.
     #[error("the call does not make a request")]
     Malformed,
 }
 
-/// The cause below a transport error.
+/// The cause of a transport error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -29,8 +29,8 @@ pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Surv
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
 pub use settings::{
-    AppPlacement, Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, SandboxEnv,
-    Settings, Timeouts, ValidPolicy,
+    Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings, Timeouts,
+    ValidPolicy,
 };
 pub use town_service::TownService;
 pub use workers::Workers;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use gastown_domain::{AppName, Backoff, Gigabytes, Guest, ImageRef, Invalid, Region, UserId};
+use gastown_domain::{AppPlacement, Backoff, Gigabytes, Guest, ImageRef, Region};
 use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
 
 /// The settings of the service, read once at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The app of each town.
+    /// The apps that towns are in.
     pub apps: AppPlacement,
     /// Regions in order of preference. Not empty.
     pub regions: Vec<Region>,
@@ -19,35 +18,6 @@ pub struct Settings {
     pub env: SandboxEnv,
     /// Time limits, limits and delays.
     pub policy: ValidPolicy,
-}
-
-/// Which Fly app a town lives in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppPlacement {
-    /// One app for all.
-    Shared(AppName),
-    /// One app per user, with a private network of its own; the name is `<prefix>-<20 hex of the user id's SHA-256>`.
-    PerUser {
-        /// At most 40 of `a-z 0-9 -`.
-        prefix: AppName,
-    },
-}
-
-impl AppPlacement {
-    /// The app of a user's towns.
-    ///
-    /// Errors: the prefix makes the name longer than Fly takes.
-    pub fn app_of(&self, user: &UserId) -> Result<AppName, Invalid> {
-        match self {
-            Self::Shared(app) => Ok(app.clone()),
-            Self::PerUser { prefix } => {
-                let digest = Sha256::digest(user.as_str().as_bytes());
-                let name =
-                    digest.iter().take(10).fold(prefix.to_string() + "-", |name, byte| name + &format!("{byte:02x}"));
-                name.parse()
-            }
-        }
-    }
 }
 
 /// The machine and volume of every town.
@@ -308,16 +278,6 @@ impl Delays {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn apps_per_user_have_names_that_fly_takes() {
-        let placement = AppPlacement::PerUser { prefix: "gastown".parse().unwrap() };
-        let app = placement.app_of(&"user_abc123".parse().unwrap()).unwrap();
-        assert_eq!(app.as_str(), "gastown-5a2e084061eae2209d14");
-        assert_ne!(app, placement.app_of(&"user_abc124".parse().unwrap()).unwrap());
-        let shared = AppPlacement::Shared("one".parse().unwrap());
-        assert_eq!(shared.app_of(&"user_abc123".parse().unwrap()).unwrap().as_str(), "one");
-    }
 
     #[test]
     fn rules_between_values_are_checked() {

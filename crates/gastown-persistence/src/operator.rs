@@ -38,9 +38,14 @@ impl Operator for Database {
         Ok(rows.iter().zip(towns).map(|(row, town)| held(row).map_err(unreadable(town))).collect())
     }
 
-    async fn town_details(&self, town: TownId, events: u32) -> Result<Option<TownDetails>, StoreError> {
+    async fn town_details(
+        &self,
+        town: TownId,
+        names: &[String],
+        events: u32,
+    ) -> Result<Option<TownDetails>, StoreError> {
         let Some(found) = self.load(town).await? else { return Ok(None) };
-        Ok(Some(self.rows_of(town, events).await?.into_details(town, found)))
+        Ok(Some(self.rows_of(town, names, events).await?.into_details(town, found)))
     }
 
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError> {
@@ -62,14 +67,14 @@ struct TownRows {
 }
 
 impl Database {
-    async fn rows_of(&self, town: TownId, events: u32) -> Result<TownRows, StoreError> {
+    async fn rows_of(&self, town: TownId, names: &[String], events: u32) -> Result<TownRows, StoreError> {
         let operation = with_owner().filter(operations::Column::TownId.eq(town.as_uuid())).into_query();
         let health = health::Entity::find_by_id(town.as_uuid()).into_query();
         let rigs = crate::rigs::of_town(town).into_query();
         Ok(TownRows {
             operation: self.read(self.connection.query_one(&operation)).await?,
             events: self.read(self.connection.query_all(&latest_events(town, events))).await?,
-            orphans: self.read(self.connection.query_all(&orphans_of(town))).await?,
+            orphans: self.read(self.connection.query_all(&orphans_of(town, names))).await?,
             rigs: self.read(self.connection.query_all(&rigs)).await?,
             health: self.read(self.connection.query_one(&health)).await?,
         })
@@ -104,10 +109,10 @@ fn latest_events(town: TownId, limit: u32) -> SelectStatement {
 /// Selects the orphans of a town, by its id or by its resource names.
 ///
 /// A volume that was observed while its town was not registered, as after a restored backup, has only its name.
-fn orphans_of(town: TownId) -> SelectStatement {
+fn orphans_of(town: TownId, names: &[String]) -> SelectStatement {
     let is_of_town = Condition::any()
         .add(orphans::Column::TownId.eq(town.as_uuid()))
-        .add(orphans::Column::Name.is_in([town.machine_name(), town.volume_name()]));
+        .add(orphans::Column::Name.is_in(names.iter().map(String::as_str)));
     orphans::Entity::find().filter(is_of_town).order_by_asc(orphans::Column::FirstSeenAt).into_query()
 }
 

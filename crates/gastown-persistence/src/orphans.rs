@@ -158,7 +158,7 @@ fn town_of(tags: &[TownTag], registered: &BTreeSet<Uuid>) -> Option<Uuid> {
     };
     let named = |tag: &TownTag| match tag {
         TownTag::Whole(town) => Some(town.as_uuid()),
-        TownTag::Prefix(_) => None,
+        TownTag::Range { .. } => None,
     };
     tags.iter().find_map(matching).or_else(|| tags.iter().find_map(named))
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::ports::{CreateTown, TownError, Towns, WorkerId};
-use gastown_domain::{Gigabytes, Guest, TownConfig, UserId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Timeouts};
+use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    AppPlacement, Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv,
-    Secrets, Settings, Store, TownService, ValidPolicy, Workers,
+    Delays, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
+    Store, TownService, ValidPolicy, Workers,
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
@@ -85,8 +85,8 @@ async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Fail
 /// Creates the adapters, as the ports that they implement.
 fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey) -> Result<Ports, Failed> {
     let database = Arc::new(database.clone());
-    let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), Pacing::Off)?;
-    let fly = Arc::new(Fly::new(client, AppPolicy::Shared(APP.parse()?)));
+    let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), RateLimiting::Off)?;
+    let fly = Arc::new(Fly::new(client, AppPlacement::Shared(APP.parse()?)));
     let timeouts = gastown_sandbox::Timeouts::default();
     let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, timeouts)?;
     let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;

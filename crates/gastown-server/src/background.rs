@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::{Lines, WorkerId};
+use gastown_domain::ports::WorkerId;
+use gastown_fly::Fly;
 use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::lines;
+use crate::queue_stats;
 
 /// The pause before a panicked task restarts, long enough not to flood the log.
 const RESTART_DELAY: Duration = Duration::from_secs(5);
@@ -21,30 +22,24 @@ pub(crate) struct Background {
     yielding: Provider,
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
-    lines: Arc<dyn Lines>,
+    fly: Fly,
 }
 
 impl Background {
-    pub(crate) fn new(
-        service: &TownService,
-        ports: &Ports,
-        settings: Settings,
-        worker: &WorkerId,
-        lines: Arc<dyn Lines>,
-    ) -> Self {
+    pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId, fly: Fly) -> Self {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
             yielding: ports.provider.clone(),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
-            lines,
+            fly,
         }
     }
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, orphans, lines: waiting } = self;
+        let Self { service, yielding, drift_detector, orphans, fly } = self;
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
@@ -59,8 +54,9 @@ impl Background {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
         }));
-        tasks.spawn(supervised("lines", RESTART_DELAY, stop.clone(), move |stop| {
-            lines::tell(Arc::clone(&waiting), lines::EVERY, stop)
+        tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {
+            let fly = fly.clone();
+            queue_stats::log_queues(move || fly.queue_stats(), queue_stats::EVERY, stop)
         }));
         tasks.close();
         tasks

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use gastown_domain::AppPlacement;
 use gastown_domain::ports::{Sandboxes, WorkerId};
-use gastown_fly::{AppPolicy, Fly, FlyClient, Pacing, Rates};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Rates};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
-use crate::config::{AppConfig, Config, FlyConfig};
+use crate::config::{Config, FlyConfig};
 use crate::open_database;
 use crate::start_error::StartError;
 use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
@@ -55,7 +56,11 @@ impl ControlPlane {
 
     /// Like [`Self::bind`], with a bound port and a given pacing of the calls to Fly. Callers may need the port for the
     /// rest of the configuration. A simulator without limits needs no pacing.
-    pub async fn with_listener(config: Config, pacing: Pacing, listener: TcpListener) -> Result<Self, StartError> {
+    pub async fn with_listener(
+        config: Config,
+        pacing: RateLimiting,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen {
             address: SocketAddr::from((config.http.host, config.http.port)),
             cause,
@@ -72,7 +77,7 @@ impl ControlPlane {
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // Background calls yield to calls with a waiting caller (FM-52).
         let background = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
-        let background = Background::new(&service, &background, config.orchestrator.clone(), &worker, Arc::new(fly));
+        let background = Background::new(&service, &background, config.orchestrator.clone(), &worker, fly);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
@@ -187,27 +192,21 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
 
 /// Returns this process's share of Fly's rate limits. With one app per user it is the whole, because operations of one user
 /// rarely run in two processes at once.
-pub(crate) fn pacing(config: &FlyConfig) -> Pacing {
+pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
     let sharers = match &config.app {
-        AppConfig::Shared(_) => config.replicas,
-        AppConfig::PerUser { .. } => NonZeroU32::MIN,
+        AppPlacement::Shared(_) => config.replicas,
+        AppPlacement::PerUser { .. } => NonZeroU32::MIN,
     };
     let rates = Rates::default().shared_by(sharers);
     // A call takes at most two thirds of a lease, and with its time in the queue at most one lease, for every share. After
     // a takeover, a lost create may appear for as long as that.
-    Pacing::On(rates.held_back_for(rates.longest_delay.min(config.timeouts.call / 2)))
+    RateLimiting::On(rates.with_max_wait(rates.max_wait.min(config.timeouts.call / 2)))
 }
 
 /// Creates the adapter of Fly.
-pub(crate) fn fly(config: &FlyConfig, pacing: Pacing) -> Result<Fly, StartError> {
+pub(crate) fn fly(config: &FlyConfig, pacing: RateLimiting) -> Result<Fly, StartError> {
     let client = FlyClient::new(config.base_url.clone(), &config.token, config.timeouts, pacing);
-    let apps = match &config.app {
-        AppConfig::Shared(app) => AppPolicy::Shared(app.clone()),
-        AppConfig::PerUser { org_slug, prefix } => {
-            AppPolicy::Created { org_slug: org_slug.clone(), prefix: prefix.clone() }
-        }
-    };
-    Ok(Fly::new(client.map_err(set_up("the Fly client"))?, apps))
+    Ok(Fly::new(client.map_err(set_up("the Fly client"))?, config.app.clone()))
 }
 
 fn provider(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Provider {

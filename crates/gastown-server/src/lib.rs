@@ -7,14 +7,14 @@ mod background;
 pub mod commands;
 mod config;
 mod control_plane;
-mod lines;
 mod open_database;
+mod queue_stats;
 mod settings_source;
 mod start_error;
 mod system_ports;
 mod telemetry;
 
-pub use config::{AppConfig, Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
+pub use config::{Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
 pub use start_error::StartError;

@@ -113,11 +113,17 @@ async fn towns(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<TownRow>> {
     .fetch_all(pool)
     .await?;
     let town = |(id, user, name, status, machine, volume, gone, drift): Row| {
-        let names = id.parse::<TownId>().map(|id| (id.machine_name(), id.volume_name()));
+        let names = id.parse().map(names_of);
         let (machine_name, volume_name) = names.unwrap_or_default();
         TownRow { id, user, name, status, machine, volume, gone, drift, machine_name, volume_name }
     };
     Ok(rows.into_iter().map(town).collect())
+}
+
+/// Returns the names that a town's machine and volume must have. Written out here, to check the product's rule.
+fn names_of(town: TownId) -> (String, String) {
+    let digits = town.as_uuid().simple().to_string();
+    (format!("town-{digits}"), format!("town_{}", digits.get(..24).unwrap_or_default()))
 }
 
 async fn operations(pool: &PgPool, users: &[String]) -> sqlx::Result<Vec<OperationRow>> {

@@ -3,13 +3,11 @@
 //! The rule is pure. No single sign makes a resource an orphan, and resources of a town with an operation in flight are
 //! never orphans (FM-55).
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::text_enum::text_enum;
-use crate::{Invalid, MachineId, TownId, TownStatus, VolumeId};
+use crate::{MachineId, TownId, TownStatus, VolumeId};
 
 /// The id of a machine or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,28 +44,21 @@ impl std::fmt::Display for ResourceId {
 
 /// A reference from a resource to its town, read from its metadata or name.
 ///
-/// A volume's name has room for only the first 24 of the id's 32 hex digits.
+/// A name may be too short for a whole id. It then refers to a range of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TownTag {
-    /// The whole id, from a machine's metadata or name.
+    /// The whole id, from metadata or a name.
     Whole(TownId),
-    /// The lowest town id that the volume's name matches.
-    Prefix(TownId),
+    /// The first and the last id that a shortened name matches.
+    Range {
+        /// The first id.
+        first: TownId,
+        /// The last id.
+        last: TownId,
+    },
 }
 
 impl TownTag {
-    /// Reads the tag from a machine's name, `town-<32 hex>`.
-    pub fn of_machine_name(name: &str) -> Option<Self> {
-        let digits = hex(name.strip_prefix("town-")?, 32)?;
-        Uuid::from_str(digits).ok().map(TownId::new).map(Self::Whole)
-    }
-
-    /// Reads the tag from a volume's name, `town_<24 hex>`.
-    pub fn of_volume_name(name: &str) -> Option<Self> {
-        let digits = hex(name.strip_prefix("town_")?, 24)?;
-        Uuid::from_str(&format!("{digits}00000000")).ok().map(TownId::new).map(Self::Prefix)
-    }
-
     /// Returns true if the tag matches this town.
     pub fn names(self, town: TownId) -> bool {
         let (first, last) = self.range();
@@ -78,26 +69,8 @@ impl TownTag {
     pub fn range(self) -> (Uuid, Uuid) {
         match self {
             Self::Whole(town) => (town.as_uuid(), town.as_uuid()),
-            Self::Prefix(first) => {
-                let first = first.as_uuid();
-                (first, Uuid::from_u128(first.as_u128() | u128::from(u32::MAX)))
-            }
+            Self::Range { first, last } => (first.as_uuid(), last.as_uuid()),
         }
-    }
-}
-
-/// Returns `digits` if they are exactly `count` lower-case hex digits.
-fn hex(digits: &str, count: usize) -> Option<&str> {
-    let fits = digits.len() == count && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    fits.then_some(digits)
-}
-
-impl FromStr for TownTag {
-    type Err = Invalid;
-
-    /// Reads the tag from the metadata `gastown_town_id`.
-    fn from_str(raw: &str) -> Result<Self, Invalid> {
-        raw.parse().map(Self::Whole)
     }
 }
 
@@ -211,13 +184,14 @@ mod tests {
     fn machine(id: &str) -> InventoryItem {
         let tags = vec![TownTag::Whole(town())];
         let resource = ResourceId::Machine(id.parse().unwrap());
-        InventoryItem { resource, name: town().machine_name(), tags, made_at: None, held_by: None, destroying: false }
+        InventoryItem { resource, name: "machine".to_owned(), tags, made_at: None, held_by: None, destroying: false }
     }
 
     fn volume(id: &str) -> InventoryItem {
-        let tags = vec![TownTag::of_volume_name(&town().volume_name()).unwrap()];
+        let [first, last] = ["00000000", "ffffffff"].map(|end| format!("0190a1b2-c3d4-7e5f-8a9b-0c1d{end}"));
+        let tags = vec![TownTag::Range { first: first.parse().unwrap(), last: last.parse().unwrap() }];
         let resource = ResourceId::Volume(id.parse().unwrap());
-        InventoryItem { resource, name: town().volume_name(), tags, made_at: None, held_by: None, destroying: false }
+        InventoryItem { resource, name: "volume".to_owned(), tags, made_at: None, held_by: None, destroying: false }
     }
 
     fn record(status: TownStatus, machine: Option<&str>, volume: Option<&str>) -> TownRecord {
@@ -227,19 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_read_from_resource_names() {
-        assert_eq!(TownTag::of_machine_name(&town().machine_name()), Some(TownTag::Whole(town())));
-        let tag = TownTag::of_volume_name(&town().volume_name()).unwrap();
+    fn tag_of_a_shortened_name_matches_every_town_in_its_range() {
+        let tag = volume("vol_1").tags[0];
         assert!(tag.names(town()));
         let neighbour: TownId = "0190a1b2-c3d4-7e5f-8a9b-0c1e00000000".parse().unwrap();
         assert!(!tag.names(neighbour));
-        for foreign in ["town-", "town-xyz", "townhall", "town_0190", "TOWN_0190a1b2c3d47e5f8a9b0c1d", "mill"] {
-            assert_eq!(
-                (TownTag::of_machine_name(foreign), TownTag::of_volume_name(foreign)),
-                (None, None),
-                "{foreign}"
-            );
-        }
     }
 
     #[test]

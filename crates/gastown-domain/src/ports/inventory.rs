@@ -1,26 +1,26 @@
-//! Everything at Fly that carries our names or metadata, for whoever looks for what no row accounts for.
+//! The inventory: everything at the provider that carries our names or metadata. The search for orphans reads it.
 
 use async_trait::async_trait;
 
 use super::ProviderError;
 use crate::{AppName, InventoryItem};
 
-/// What an app holds of ours.
+/// Our machines and volumes in one app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppInventory {
-    /// Machines and volumes with our names or metadata; those that are gone for good are left out.
+    /// Machines and volumes with our names or metadata. Destroyed ones are left out.
     pub items: Vec<InventoryItem>,
-    /// Whether the lists were whole. Absence from a list proves nothing either way.
+    /// True if every entry of the lists could be read. Absence from a list proves nothing in either case.
     pub is_whole: bool,
 }
 
-/// The inventory. Its calls wait behind those that somebody waits for.
+/// The inventory. Its calls have background priority.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Inventory: Send + Sync {
-    /// The apps that towns may live in: the shared one, or those of the organization that carry our prefix.
+    /// Returns the apps that towns may be in: the shared one, or those of users in the organization.
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError>;
 
-    /// What an app holds of ours. What cannot be read in it is left out and makes it not whole.
-    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError>;
+    /// Returns our machines and volumes in an app. An entry that cannot be read is left out, and the result is not whole.
+    async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError>;
 }

@@ -7,7 +7,7 @@
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
 //!   [`Users`], [`Readiness`]
-//! - fly: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`Lines`]
+//! - fly: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
 //! - secrets: [`Sealer`], [`TownKeys`]
@@ -19,7 +19,6 @@ mod drift_checks;
 mod home;
 mod idempotency;
 mod inventory;
-mod lines;
 mod operations;
 mod operator;
 mod orphans;
@@ -38,7 +37,6 @@ pub use drift_checks::{DriftChecks, DriftRecord};
 pub use home::{HomeCalls, HomeError};
 pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, Inventory};
-pub use lines::{Line, Lines};
 pub use operations::{NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId};
 pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
@@ -62,8 +60,6 @@ pub use drift_checks::MockDriftChecks;
 pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
-#[cfg(any(test, feature = "mock"))]
-pub use lines::MockLines;
 #[cfg(any(test, feature = "mock"))]
 pub use operations::MockOperations;
 #[cfg(any(test, feature = "mock"))]

@@ -87,7 +87,15 @@ pub trait Operator: Send + Sync {
     async fn operations(&self, limit: u32) -> Result<Vec<Readable<HeldOperation>>, StoreError>;
 
     /// Returns all rows of one town, with at most `events` events. Only the town's own row must be readable.
-    async fn town_details(&self, town: TownId, events: u32) -> Result<Option<TownDetails>, StoreError>;
+    ///
+    /// `names` are the names of the town's resources at the provider. An orphan with one of them counts as the town's, even
+    /// if the town was not registered when the orphan was seen.
+    async fn town_details(
+        &self,
+        town: TownId,
+        names: &[String],
+        events: u32,
+    ) -> Result<Option<TownDetails>, StoreError>;
 
     /// Makes the town's operation due now, resets its failed attempts, and records an event with the operator `actor`.
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError>;

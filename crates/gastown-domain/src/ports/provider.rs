@@ -1,4 +1,4 @@
-//! Fly, in the domain's words: apps, volumes, machines. Adapters try once; the driver alone repeats.
+//! The provider of machines: apps, volumes, machines. An adapter tries each call once. Only the reconciler repeats it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use super::BoxError;
 use crate::{AppName, Gigabytes, Guest, ImageRef, MachineId, Power, Region, TownId, VolumeId};
 
-/// What was being tried, for errors and logs.
+/// The action of a call, for errors and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Look at or create an app.
+    /// Read or create an app.
     EnsureApp,
-    /// Look at a volume.
+    /// List apps.
+    ListApps,
+    /// Read a volume.
     ReadVolume,
     /// List volumes.
     ListVolumes,
@@ -21,7 +23,7 @@ pub enum Action {
     CreateVolume,
     /// Delete a volume.
     DeleteVolume,
-    /// Look at a machine.
+    /// Read a machine.
     ReadMachine,
     /// List machines.
     ListMachines,
@@ -37,14 +39,13 @@ pub enum Action {
     AwaitMachine,
     /// Delete a machine.
     DeleteMachine,
-    /// Anything else: leases, metadata, secrets.
-    Other,
 }
 
 impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::EnsureApp => "ensure the app",
+            Self::ListApps => "list apps",
             Self::ReadVolume => "read the volume",
             Self::ListVolumes => "list volumes",
             Self::CreateVolume => "create the volume",
@@ -57,160 +58,162 @@ impl std::fmt::Display for Action {
             Self::StopMachine => "stop the machine",
             Self::AwaitMachine => "wait for the machine",
             Self::DeleteMachine => "delete the machine",
-            Self::Other => "call the provider",
         })
     }
 }
 
-/// A failed call to Fly, classified by what the caller can do. The source never reaches a user.
+/// A failed call to the provider, classified by what the caller can do. The source is never shown to a user.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// The region has no room, or the organization's quota there is used up: another region.
-    #[error("no capacity in the region while trying to {action}")]
+    /// The region has no capacity, or the organization's quota there is used up. Another region may have some.
+    #[error("failed to {action}: no capacity in the region")]
     NoCapacity {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// The host of an existing volume or machine has no room: wait, or (without data) another volume.
-    #[error("no capacity on the host while trying to {action}")]
+    /// The host of an existing volume or machine has no capacity. The caller waits or, without data, uses another volume.
+    #[error("failed to {action}: no capacity on the host")]
     HostFull {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// The machine's name is held by a machine that is not the town's.
-    #[error("the name is taken by machine {by} while trying to {action}")]
+    /// A machine that is not the town's has the machine's name.
+    #[error("failed to {action}: the name is taken by machine {by}")]
     NameTaken {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// The holder.
+        /// The machine with the name.
         by: MachineId,
     },
-    /// The volume is bound to a machine, perhaps to one that is still being torn down: patience.
-    #[error("the volume is bound while trying to {action}")]
+    /// The volume is attached to a machine, which may be in destruction. The caller waits.
+    #[error("failed to {action}: the volume is attached to a machine")]
     VolumeBound {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// A machine was to mount a volume that does not exist.
-    #[error("the volume does not exist while trying to {action}")]
+    /// The volume that a machine should mount does not exist.
+    #[error("failed to {action}: the volume does not exist")]
     VolumeMissing {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// The machine to be changed does not exist (any more); the app answers.
-    #[error("the machine does not exist while trying to {action}")]
+    /// The machine does not exist. This is proven: the app itself answers.
+    #[error("failed to {action}: the machine does not exist")]
     MachineMissing {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
     },
-    /// The machine's state does not allow it now, or somebody holds its lease: wait, look again.
-    #[error("not now while trying to {action}")]
+    /// The machine's state does not allow it now, or another client holds its lease. The caller waits and reads again.
+    #[error("failed to {action}: not possible now")]
     NotNow {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// Fly limits our calls (429). Nothing was done.
-    #[error("throttled while trying to {action}")]
+    /// The rate limit is exceeded (429). Nothing was done.
+    #[error("failed to {action}: throttled")]
     Throttled {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// What Fly asks to wait, where it says so.
+        /// The pause that the provider asks for, where it names one.
         retry_after: Option<Duration>,
     },
-    /// Fly refuses the request for good (400, 422): repeating it changes nothing.
-    #[error("refused for good while trying to {action}")]
+    /// The provider refuses the request permanently (400, 422). A repetition changes nothing.
+    #[error("failed to {action}: permanently refused")]
     Refused {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
+    /// An operator must act, and no town is at fault (FM-33). The cause names the reason.
+    ///
     /// Our token, organization or app is refused or missing, the image is not known, or the organization's limit of
-    /// machines is reached: an operator must act, no town is to blame (FM-33). The cause says which.
-    #[error("the provider refuses until an operator acts, while trying to {action}")]
+    /// machines is reached.
+    #[error("failed to {action}: the provider refuses until an operator acts")]
     Misconfigured {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// Fly's answer.
+        /// The provider's answer.
         #[source]
         cause: BoxError,
     },
-    /// It never reached Fly: nothing was done.
-    #[error("the provider could not be reached while trying to {action}")]
+    /// The request was not sent. Nothing was done.
+    #[error("failed to {action}: the provider could not be reached")]
     NotSent {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
         /// The transport's error.
         #[source]
         cause: BoxError,
     },
-    /// No answer, or one that says nothing (408, 5xx, rubbish): it may or may not have been done. Look before repeating.
-    #[error("no clear answer while trying to {action}")]
+    /// No answer, or an unclear one (408, 5xx, invalid). The request may have been applied. The caller reads before it
+    /// repeats.
+    #[error("failed to {action}: no clear answer")]
     Unknown {
-        /// What was tried.
+        /// The attempted action.
         action: Action,
-        /// The transport's error or Fly's answer.
+        /// The transport's error or the provider's answer.
         #[source]
         cause: BoxError,
     },
 }
 
 impl ProviderError {
-    /// Whether the request may have been applied.
+    /// Returns true if the request may have been applied.
     pub const fn may_be_applied(&self) -> bool {
         matches!(self, Self::Unknown { .. })
     }
 }
 
-/// The app a town's machine and volume live in.
+/// The apps of towns.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Apps: Send + Sync {
-    /// Makes sure that the app exists and is ours. Safe to repeat. Where one shared app is configured, it is only looked at.
+    /// Makes sure that the app exists and is ours. Safe to repeat. A shared app is only read.
     async fn ensure(&self, app: &AppName) -> Result<(), ProviderError>;
 }
 
-/// A volume, as seen.
+/// A volume, as observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedVolume {
-    /// Fly's id.
+    /// The provider's id.
     pub id: VolumeId,
-    /// Where it is.
+    /// The region it is in.
     pub region: Region,
-    /// Its deletion is under way, but not yet accepted for good.
+    /// Its deletion has begun and is not yet final.
     pub destroying: bool,
-    /// The machine that holds it, as far as Fly says.
+    /// The machine it is attached to, as far as the provider shows it.
     pub bound_to: Option<MachineId>,
 }
 
-/// A volume to be made.
+/// The specification of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeSpec {
     /// The app.
     pub app: AppName,
-    /// The town: gives the name, [`TownId::volume_name`].
+    /// The town. The volume's name is derived from its id.
     pub town: TownId,
-    /// Where.
+    /// The region.
     pub region: Region,
-    /// How large, in GB. Always encrypted.
+    /// The size in GB. The volume is encrypted.
     pub size: Gigabytes,
-    /// The machine that will mount it, so that Fly picks a host with room.
+    /// The machine that will mount it, so that the provider chooses a host with capacity for both.
     pub guest: Guest,
 }
 
@@ -218,47 +221,49 @@ pub struct VolumeSpec {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Volumes: Send + Sync {
-    /// The volume of this id. `None` is a proof: never known, or its deletion is accepted (soft-deleted volumes stay
-    /// readable for a day), and the app itself answers. Of what was just made it proves nothing: Fly may show it a moment later.
+    /// Returns the volume with this id. `None` proves that it does not exist, while the app itself answers. A deleted volume
+    /// counts as absent once its deletion is accepted.
+    ///
+    /// Exception: a volume that was created a moment ago may not be visible yet.
     async fn volume(&self, app: &AppName, id: &VolumeId) -> Result<Option<ObservedVolume>, ProviderError>;
 
-    /// Every volume that carries the town's name and whose deletion is not accepted. An empty list alone proves nothing.
+    /// Returns every volume with the town's name whose deletion is not accepted. An empty list alone proves nothing.
     async fn volumes_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedVolume>, ProviderError>;
 
-    /// Makes a volume. **Not** safe to repeat: volume names are not unique on Fly.
+    /// Creates a volume. **Not** safe to repeat, because a name may have several volumes.
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError>;
 
-    /// Asks for a volume's deletion; one that is gone is success. Safe to repeat.
+    /// Requests a volume's deletion. A volume that is gone is a success. Safe to repeat.
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError>;
 }
 
-/// A machine, as seen.
+/// A machine, as observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedMachine {
-    /// Fly's id.
+    /// The provider's id.
     pub id: MachineId,
     /// Its power.
     pub power: Power,
-    /// The volume it mounts, as far as Fly says.
+    /// The volume it mounts, as far as the provider shows it.
     pub volume: Option<VolumeId>,
 }
 
-/// A machine to be made, or the whole of what an existing one shall be.
+/// The complete specification of a machine, for a create or an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineSpec {
     /// The app.
     pub app: AppName,
-    /// The town: gives the name, [`TownId::machine_name`], and the metadata `gastown_town_id`.
+    /// The town. The machine's name and a tag in its metadata are derived from its id.
     pub town: TownId,
-    /// Where: its volume's region.
+    /// The region of its volume.
     pub region: Region,
-    /// What it boots.
+    /// The image it boots.
     pub image: ImageRef,
-    /// What it has.
+    /// Its CPUs and memory.
     pub guest: Guest,
     /// The volume mounted at `/home/gt/data`.
     pub volume: VolumeId,
-    /// Its environment; secret values are sealed already.
+    /// Its environment. Secret values are sealed.
     pub env: BTreeMap<String, String>,
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
@@ -279,36 +284,37 @@ pub enum Awaited {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// The machine of this id. `None` is a proof: destroyed, or never known while the app itself answers (FM-33). Of what was
-    /// just made it proves nothing: Fly may show it a moment later.
+    /// Returns the machine with this id. `None` proves that it does not exist or is destroyed, while the app itself answers
+    /// (FM-33).
+    ///
+    /// Exception: a machine that was created a moment ago may not be visible yet.
     async fn machine(&self, app: &AppName, id: &MachineId) -> Result<Option<ObservedMachine>, ProviderError>;
 
-    /// Every machine that carries the town's name or metadata and is not destroyed. An empty list alone proves nothing.
+    /// Returns every machine with the town's name or metadata that is not destroyed. An empty list alone proves nothing.
     async fn machines_of(&self, app: &AppName, town: TownId) -> Result<Vec<ObservedMachine>, ProviderError>;
 
-    /// Makes the town's machine, which starts by itself. Safe to repeat: the name is unique, and a holder of the name
-    /// that is the town's own is adopted.
+    /// Creates the town's machine, which then starts. Safe to repeat: the name is unique, and the town's own machine with
+    /// that name is adopted.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError>;
 
-    /// Replaces the configuration of a machine that is off, without starting it; all of it but what it mounts, which Fly never
-    /// changes.
+    /// Replaces the configuration of a machine that is off, without starting it. The mounted volume stays as it is.
     async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError>;
 
-    /// Asks a machine to start; one that is started is success.
+    /// Requests a machine's start. A started machine is a success.
     async fn start_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError>;
 
-    /// Asks a machine to stop; one that is stopped is success.
+    /// Requests a machine's stop. A stopped machine is a success.
     async fn stop_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError>;
 
-    /// Waits at most `patience` (up to 60 s: Fly) for a state and answers whether it was reached.
+    /// Waits for a state and returns whether it was reached within `timeout`. The provider may end the wait earlier.
     async fn await_machine(
         &self,
         app: &AppName,
         id: &MachineId,
         state: Awaited,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<bool, ProviderError>;
 
-    /// Asks for a machine's destruction, running or not; one that is gone is success. Safe to repeat.
+    /// Requests a machine's destruction, running or not. A machine that is gone is a success. Safe to repeat.
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError>;
 }

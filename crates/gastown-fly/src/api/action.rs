@@ -1,4 +1,4 @@
-//! What a call is about to do: names its rate bucket, its words in an error, and whether it changes anything.
+//! The kinds of calls. Each names its rate limit, its words in an error, and whether it changes anything.
 
 use std::fmt;
 
@@ -27,16 +27,6 @@ pub enum Action {
     StopMachine,
     /// `GET …/machines/{id}/wait`.
     WaitMachine,
-    /// `GET …/machines/{id}/metadata`.
-    GetMetadata,
-    /// `POST …/machines/{id}/metadata/{key}`.
-    SetMetadata,
-    /// `POST …/machines/{id}/lease` without a nonce.
-    AcquireLease,
-    /// `POST …/machines/{id}/lease` with the nonce.
-    RefreshLease,
-    /// `DELETE …/machines/{id}/lease`.
-    ReleaseLease,
     /// `POST …/volumes`.
     CreateVolume,
     /// `GET …/volumes/{id}`.
@@ -45,13 +35,9 @@ pub enum Action {
     ListVolumes,
     /// `DELETE …/volumes/{id}`.
     DestroyVolume,
-    /// `POST …/secrets`.
-    SetSecrets,
-    /// `GET …/secrets`.
-    ListSecrets,
 }
 
-/// The kind of object a call is addressed to; what a 404 without words speaks of.
+/// The kind of object a call is addressed to. A 404 without text is about this object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The Fly app.
@@ -60,13 +46,11 @@ pub enum Subject {
     Machine,
     /// A volume.
     Volume,
-    /// A lease on a machine.
-    Lease,
 }
 
 impl Action {
     /// Every action, for tests that walk them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 15] = [
         Self::CreateApp,
         Self::GetApp,
         Self::ListApps,
@@ -78,20 +62,13 @@ impl Action {
         Self::StartMachine,
         Self::StopMachine,
         Self::WaitMachine,
-        Self::GetMetadata,
-        Self::SetMetadata,
-        Self::AcquireLease,
-        Self::RefreshLease,
-        Self::ReleaseLease,
         Self::CreateVolume,
         Self::GetVolume,
         Self::ListVolumes,
         Self::DestroyVolume,
-        Self::SetSecrets,
-        Self::ListSecrets,
     ];
 
-    /// Whether the call only reads: after a lost answer nothing can have changed.
+    /// Returns true if the call only reads. After a lost answer nothing can have changed.
     pub const fn reads(self) -> bool {
         match self {
             Self::GetApp
@@ -99,32 +76,25 @@ impl Action {
             | Self::GetMachine
             | Self::ListMachines
             | Self::WaitMachine
-            | Self::GetMetadata
             | Self::GetVolume
-            | Self::ListVolumes
-            | Self::ListSecrets => true,
+            | Self::ListVolumes => true,
             Self::CreateApp
             | Self::CreateMachine
             | Self::UpdateMachine
             | Self::DestroyMachine
             | Self::StartMachine
             | Self::StopMachine
-            | Self::SetMetadata
-            | Self::AcquireLease
-            | Self::RefreshLease
-            | Self::ReleaseLease
             | Self::CreateVolume
-            | Self::DestroyVolume
-            | Self::SetSecrets => false,
+            | Self::DestroyVolume => false,
         }
     }
 
-    /// Whether the answer grows with what there is.
+    /// Returns true if the answer grows with the number of objects.
     pub const fn lists(self) -> bool {
-        matches!(self, Self::ListApps | Self::ListMachines | Self::ListVolumes | Self::ListSecrets)
+        matches!(self, Self::ListApps | Self::ListMachines | Self::ListVolumes)
     }
 
-    /// What the call is addressed to.
+    /// Returns the kind of object the call is addressed to.
     pub const fn subject(self) -> Subject {
         match self {
             Self::CreateApp
@@ -133,25 +103,21 @@ impl Action {
             | Self::CreateMachine
             | Self::ListMachines
             | Self::CreateVolume
-            | Self::ListVolumes
-            | Self::SetSecrets
-            | Self::ListSecrets => Subject::App,
+            | Self::ListVolumes => Subject::App,
             Self::GetMachine
             | Self::UpdateMachine
             | Self::DestroyMachine
             | Self::StartMachine
             | Self::StopMachine
-            | Self::WaitMachine
-            | Self::GetMetadata
-            | Self::SetMetadata
-            | Self::AcquireLease => Subject::Machine,
-            Self::RefreshLease | Self::ReleaseLease => Subject::Lease,
+            | Self::WaitMachine => Subject::Machine,
             Self::GetVolume | Self::DestroyVolume => Subject::Volume,
         }
     }
+}
 
-    const fn words(self) -> &'static str {
-        match self {
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::CreateApp => "create the app",
             Self::GetApp => "read the app",
             Self::ListApps => "list the apps",
@@ -163,24 +129,11 @@ impl Action {
             Self::StartMachine => "start the machine",
             Self::StopMachine => "stop the machine",
             Self::WaitMachine => "wait for the machine",
-            Self::GetMetadata => "read the machine's metadata",
-            Self::SetMetadata => "set the machine's metadata",
-            Self::AcquireLease => "lease the machine",
-            Self::RefreshLease => "refresh the machine's lease",
-            Self::ReleaseLease => "release the machine's lease",
             Self::CreateVolume => "create the volume",
             Self::GetVolume => "read the volume",
             Self::ListVolumes => "list the volumes",
             Self::DestroyVolume => "destroy the volume",
-            Self::SetSecrets => "set the app's secrets",
-            Self::ListSecrets => "list the app's secrets",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
+        })
     }
 }
 
@@ -190,7 +143,6 @@ impl fmt::Display for Subject {
             Self::App => "app",
             Self::Machine => "machine",
             Self::Volume => "volume",
-            Self::Lease => "lease",
         })
     }
 }

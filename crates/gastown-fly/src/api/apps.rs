@@ -1,18 +1,18 @@
-//! Apps: the namespace machines, volumes and secrets live in. Names are unique across all of Fly.
+//! Apps: the namespace of machines and volumes. Names are unique across all of Fly.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Action, Call, Entry, Method, lenient};
 
-/// What an app is made from.
+/// The body of a create.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateApp<'a> {
     /// Lowercase letters, digits and dashes, under 63 characters, unique on Fly.
     pub name: &'a str,
     /// The organization's slug.
     pub org_slug: &'a str,
-    /// A private network of the app's own; apps in different networks cannot reach each other. Fixed at creation.
+    /// A private network of the app's own. Apps in different networks cannot reach each other. Fixed at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<&'a str>,
 }
@@ -22,10 +22,7 @@ pub struct CreateApp<'a> {
 pub struct App {
     /// The app's name.
     pub name: String,
-    /// `pending`, `deployed` or `suspended`.
-    #[serde(default, deserialize_with = "lenient::filled")]
-    pub status: Option<String>,
-    /// Who owns it.
+    /// The owner.
     #[serde(default)]
     pub organization: Option<Organization>,
     /// The private network, where it is not the default one.
@@ -36,7 +33,7 @@ pub struct App {
 /// The owner of an app.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Organization {
-    /// The real slug; Fly reads `personal` on write but never shows it.
+    /// The real slug. Fly accepts the alias `personal` in requests and never shows it.
     pub slug: String,
 }
 
@@ -47,25 +44,24 @@ pub struct AppList {
     pub apps: Vec<Entry<AppEntry>>,
 }
 
-/// An app as the list shows it: without status and owner.
+/// An app as the list shows it, without its owner.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct AppEntry {
     /// The app's name.
     pub name: String,
 }
 
-/// Creates an app; answers when it can be read, as far as Fly can tell (fly-go asks for it, too). Answer: 201, body
-/// without interest.
+/// Creates an app. Fly answers 201 once the app can be read, as far as Fly knows. The answer's body is not used.
 pub fn create(app: &CreateApp<'_>) -> Call {
     Call::new(Action::CreateApp, Method::Post, ["apps"]).with_query("wait", "true").with_body(json!(app))
 }
 
-/// Reads an app. 403 means that the name belongs to somebody else. Answer: [`App`].
+/// Reads an app. 403 means that the name belongs to another organization. Answer: [`App`].
 pub fn get(app: &str) -> Call {
     Call::new(Action::GetApp, Method::Get, ["apps", app])
 }
 
-/// Lists the apps of an organization; takes the alias `personal`, too. Answer: [`AppList`].
+/// Lists the apps of an organization. The alias `personal` is accepted. Answer: [`AppList`].
 pub fn list(org_slug: &str) -> Call {
     Call::new(Action::ListApps, Method::Get, ["apps"]).with_query("org_slug", org_slug)
 }

@@ -1,4 +1,4 @@
-//! One request to the Machines API as data: what the transport sends and what snapshots show.
+//! One request to the Machines API as data: the input of the transport and of the snapshots.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Action;
 
-/// The verbs this client uses.
+/// The HTTP methods this client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -19,16 +19,15 @@ pub enum Method {
     Delete,
 }
 
-/// One request, complete but for the base URL and the token.
+/// One request, complete except for the base URL and the token.
 ///
-/// `Debug` leaves the body and the nonce out: a body may hold an app secret's value.
+/// `Debug` leaves the body out, because it may hold an environment.
 #[derive(Clone, PartialEq)]
 pub struct Call {
     action: Action,
     method: Method,
     path: Vec<String>,
     query: Vec<(String, String)>,
-    nonce: Option<String>,
     body: Option<Value>,
     server_wait: Duration,
 }
@@ -40,7 +39,6 @@ impl Call {
             method,
             path: path.into_iter().map(str::to_owned).collect(),
             query: Vec::new(),
-            nonce: None,
             body: None,
             server_wait: Duration::ZERO,
         }
@@ -61,55 +59,44 @@ impl Call {
         self
     }
 
-    /// The same call made under a lease: Fly wants its nonce in the header `fly-machine-lease-nonce`.
-    #[must_use]
-    pub fn under_lease(mut self, nonce: impl Into<String>) -> Self {
-        self.nonce = Some(nonce.into());
-        self
-    }
-
-    /// What the call does.
+    /// Returns the kind of the call.
     pub fn action(&self) -> Action {
         self.action
     }
 
-    /// The HTTP verb.
+    /// Returns the HTTP method.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// The segments of the path below `/v1`, not yet percent-encoded.
+    /// Returns the segments of the path below `/v1`, not yet percent-encoded.
     pub fn path(&self) -> &[String] {
         &self.path
     }
 
-    /// The query, in order.
+    /// Returns the query, in order.
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
-    /// The lease's nonce, where the call is made under one.
-    pub fn nonce(&self) -> Option<&str> {
-        self.nonce.as_deref()
-    }
-
-    /// The JSON body.
+    /// Returns the JSON body.
     pub fn body(&self) -> Option<&Value> {
         self.body.as_ref()
     }
 
-    /// How long the server may sit on the call by itself (a long-poll); the client's deadline must exceed it.
+    /// Returns how long the server may hold the call (a long-poll). The client's deadline must exceed it.
     pub fn server_wait(&self) -> Duration {
         self.server_wait
     }
 
-    /// What Fly counts the call against besides its action: the machine or, where it names none, the app ("machine ID or
-    /// app ID": volumes have no bucket of their own).
+    /// Returns the machine or, where the call names none, the app that Fly counts the call against.
+    ///
+    /// Fly: "machine ID or app ID". Volumes have no rate limit of their own.
     pub fn identifier(&self) -> &str {
         self.machine().or(self.path.get(1).map(String::as_str)).unwrap_or_default()
     }
 
-    /// The machine the call names, where it names one.
+    /// Returns the machine the call names, where it names one.
     pub fn machine(&self) -> Option<&str> {
         self.path.get(3).filter(|_| self.path.get(2).is_some_and(|kind| kind == "machines")).map(String::as_str)
     }
@@ -122,7 +109,6 @@ impl fmt::Debug for Call {
             .field("method", &self.method)
             .field("path", &self.path)
             .field("query", &self.query)
-            .field("leased", &self.nonce.is_some())
             .field("has_body", &self.body.is_some())
             .finish_non_exhaustive()
     }

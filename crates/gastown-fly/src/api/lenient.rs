@@ -1,4 +1,4 @@
-//! Readers for what Fly's answers do beyond their description.
+//! Deserializers for answers that differ from Fly's description.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// `null` reads as the type's default, as an absent field does.
+/// Reads `null` as the type's default, as an absent field is read.
 pub(super) fn null_as_default<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -15,7 +15,8 @@ where
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
-/// A date, where it is one. Fly writes `0001-01-01T00:00:00Z` for "not yet", seen right after a create.
+/// Reads a date, or `None` for a text that is not one. Fly writes `0001-01-01T00:00:00Z` for "not yet", right after a
+/// create.
 pub(super) fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     Ok(text
@@ -24,28 +25,28 @@ pub(super) fn date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime
         .filter(|date| date.year() > 1))
 }
 
-/// A text that is left out, `null` or empty when there is none.
+/// Reads a text, and `null` and the empty text as `None`.
 pub(super) fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
 }
 
-/// An entry of a list, read as far as that goes: one that cannot be read does not cost the others.
+/// An entry of a list. An entry that cannot be read does not make the others unreadable.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
 pub enum Entry<T> {
-    /// What it says.
+    /// An entry of the expected shape.
     Read(T),
-    /// Something else than it should be.
+    /// An entry of another shape.
     Unreadable(Unread),
 }
 
-/// What cannot be read, kept to be searched. Never printed: it may hold an environment.
+/// An entry that cannot be read, kept so that it can be searched. Never printed, because it may hold an environment.
 #[derive(Clone, Deserialize, PartialEq)]
 #[serde(transparent)]
 pub struct Unread(Value);
 
 impl Unread {
-    /// Whether one of these texts stands in it, wherever that is.
+    /// Returns true if one of these texts is a value anywhere in the entry.
     pub fn mentions(&self, texts: &[&str]) -> bool {
         mentions(&self.0, texts)
     }

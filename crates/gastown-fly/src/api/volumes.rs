@@ -1,4 +1,4 @@
-//! Volumes: create, read, list, destroy. There is no attach call; a machine's mount binds a volume.
+//! Volumes: create, read, list, destroy. A machine's mount attaches a volume; there is no call for it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use serde_json::json;
 
 use super::{Action, Call, Method, config::Guest, lenient, machines::HOST_OK};
 
-/// What a volume is made from. Nothing here is idempotent: the same request again makes a second volume.
+/// The body of a create. A create is not idempotent: the same request again makes a second volume.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateVolume<'a> {
     /// Not unique on Fly. At most 30 of `a-z 0-9 _`.
     pub name: &'a str,
-    /// One region's code; lists and aliases are not taken here.
+    /// The code of one region. Lists and aliases are not accepted.
     pub region: &'a str,
     /// Size in GiB, at most 500.
     pub size_gb: u32,
-    /// Whether the disk is encrypted at rest.
+    /// True if the disk is encrypted at rest.
     pub encrypted: bool,
-    /// Whether it must lie in another zone than the volumes of the same name. Our names are one town's: nothing to
-    /// spread, and a surplus twin that awaits its deletion must not make the next create fail.
+    /// True if it must be in another zone than the volumes of the same name. Off, because a name belongs to one town.
+    /// A surplus volume that awaits its deletion must not make the next create fail.
     pub require_unique_zone: bool,
-    /// The machine that will mount it: Fly chooses a host with room for both. A hint, no reservation.
+    /// The machine that will mount it. Fly chooses a host with room for both. A hint, not a reservation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute: Option<&'a Guest>,
 }
@@ -36,37 +36,31 @@ pub struct Volume {
     /// The state.
     #[serde(default, deserialize_with = "lenient::null_as_default")]
     pub state: VolumeState,
-    /// Where it is.
+    /// The region it is in.
     #[serde(default, deserialize_with = "lenient::null_as_default")]
     pub region: String,
-    /// Size in GiB.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
-    pub size_gb: u32,
-    /// Whether it is encrypted at rest.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
-    pub encrypted: bool,
-    /// The machine that mounts it; may name one that is gone.
+    /// The machine that mounts it. It may name one that is gone.
     #[serde(default, deserialize_with = "lenient::filled")]
     pub attached_machine_id: Option<String>,
-    /// When it was made.
+    /// The time of its creation.
     #[serde(default, deserialize_with = "lenient::date")]
     pub created_at: Option<DateTime<Utc>>,
-    /// `ok`, `unknown`, `unreachable`.
+    /// `ok`, `unknown` or `unreachable`.
     #[serde(default, deserialize_with = "lenient::filled")]
     pub host_status: Option<String>,
 }
 
 impl Volume {
-    /// Whether the host can be asked. If not, the state is the last known one.
+    /// Returns true if the host answers. If not, the state is the last known one.
     pub fn host_answers(&self) -> bool {
         self.host_status.as_deref().is_none_or(|status| status == HOST_OK)
     }
 }
 
-/// The states of a volume (Fly: "Volume states", and those its own client hides), and what is none of them.
+/// The states of a volume (Fly: "Volume states"), those that Fly's own client hides, and any other text.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is the word Fly documents, nothing more")]
+#[expect(missing_docs, reason = "each is the state that Fly documents, nothing more")]
 pub enum VolumeState {
     Creating,
     Created,
@@ -81,7 +75,7 @@ pub enum VolumeState {
     PendingDestroy,
     Destroying,
     Destroyed,
-    /// A word this client does not know, or none. Never read as gone (FM-31).
+    /// A state that this client does not know, or none. Never read as gone (FM-31).
     #[default]
     #[serde(other)]
     Other,
@@ -92,7 +86,7 @@ pub fn create(app: &str, volume: &CreateVolume<'_>) -> Call {
     Call::new(Action::CreateVolume, Method::Post, ["apps", app, "volumes"]).with_body(json!(volume))
 }
 
-/// Reads a volume. Answer: [`Volume`]; a deleted one is shown for a day.
+/// Reads a volume. Answer: [`Volume`]. A deleted one is shown for a day.
 pub fn get(app: &str, volume: &str) -> Call {
     Call::new(Action::GetVolume, Method::Get, ["apps", app, "volumes", volume])
 }
@@ -102,7 +96,7 @@ pub fn list(app: &str) -> Call {
     Call::new(Action::ListVolumes, Method::Get, ["apps", app, "volumes"])
 }
 
-/// Deletes a volume. Answer: [`Volume`] on its way out; 412 while a machine holds it.
+/// Deletes a volume. 412 while a machine holds it. Answer: [`Volume`] in a state of deletion.
 pub fn destroy(app: &str, volume: &str) -> Call {
     Call::new(Action::DestroyVolume, Method::Delete, ["apps", app, "volumes", volume])
 }

@@ -1,4 +1,4 @@
-//! Apps: the shared one is looked at, those of users are made, those of others are left alone.
+//! Apps: the shared one is read, those of users are created, those of other organizations are not used.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_shared_app_is_looked_at_and_never_made() {
+async fn a_shared_app_is_read_and_never_created() {
     let (fly, script) = Script::new().on_json(Action::GetApp, &the_app()).fly(shared());
     fly.ensure(&app()).await.unwrap();
     script.played();
@@ -22,7 +22,7 @@ async fn a_shared_app_is_looked_at_and_never_made() {
 }
 
 #[tokio::test]
-async fn an_app_of_its_own_is_made_once_with_its_own_network() {
+async fn a_users_app_is_created_once_with_its_own_network() {
     let (fly, script) = Script::new()
         .on_error(Action::GetApp, 404, "app not found")
         .on(Action::CreateApp, 201, "")
@@ -33,7 +33,7 @@ async fn an_app_of_its_own_is_made_once_with_its_own_network() {
 }
 
 #[tokio::test]
-async fn an_app_that_somebody_else_has_is_not_used() {
+async fn an_app_of_another_organization_is_not_used() {
     let taken = "Validation failed: Name has already been taken";
     let (fly, _) = Script::new()
         .on_error(Action::GetApp, 404, "app not found")
@@ -43,7 +43,7 @@ async fn an_app_that_somebody_else_has_is_not_used() {
     fly.ensure(&app()).await.unwrap();
 
     let mut foreign = the_app();
-    foreign["organization"]["slug"] = json!("somebody");
+    foreign["organization"]["slug"] = json!("theirs");
     let (fly, _) = Script::new().on_json(Action::GetApp, &foreign).fly(own_apps());
     let error = fly.ensure(&app()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
@@ -54,7 +54,7 @@ async fn an_app_that_somebody_else_has_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
+async fn a_new_app_that_is_not_visible_yet_is_retried() {
     let (fly, _) = Script::new()
         .on_error(Action::GetApp, 404, "app not found")
         .on(Action::CreateApp, 201, "")
@@ -65,7 +65,7 @@ async fn a_new_app_that_is_not_known_everywhere_yet_is_a_matter_of_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_a_minute_calls_on_a_new_app_may_be_refused_as_if_it_were_wrong() {
+async fn refusals_on_a_new_app_are_temporary_for_a_minute() {
     let refusals = [(404, "app not found"), (404, ""), (401, "Authenticate: token validation error")];
     let twice = || refusals.into_iter().chain(refusals);
     let new = Script::new()
@@ -103,7 +103,7 @@ async fn for_a_minute_calls_on_a_new_app_may_be_refused_as_if_it_were_wrong() {
 }
 
 #[tokio::test]
-async fn an_app_in_a_network_that_others_are_in_is_not_used() {
+async fn an_app_in_a_shared_network_is_not_used() {
     let in_network = |network: serde_json::Value| {
         let mut shown = the_app();
         shown["network"] = network;
@@ -117,11 +117,11 @@ async fn an_app_in_a_network_that_others_are_in_is_not_used() {
     let (fly, _) = Script::new().on_json(Action::GetApp, &others).fly(own_apps());
     let error = fly.ensure(&app()).await.unwrap_err();
     let ProviderError::Misconfigured { cause, .. } = &error else { panic!("{error:?}") };
-    let told = cause.to_string();
-    for word in ["mill", "default", "make it again"] {
-        assert!(told.contains(word), "{told}");
+    let text = cause.to_string();
+    for word in ["mill", "default", "create it again"] {
+        assert!(text.contains(word), "{text}");
     }
-    // All towns share the operator's one app, and whatever network that is in.
+    // The operator chose the network of the shared app.
     let (fly, _) = Script::new().on_json(Action::GetApp, &others).fly(shared());
     fly.ensure(&app()).await.unwrap();
 }

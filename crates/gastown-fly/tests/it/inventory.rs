@@ -1,4 +1,4 @@
-//! What is ours at Fly, and what cannot be read of it.
+//! The inventory of an app, with entries that cannot be read.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use gastown_domain::{
     AppName, InventoryItem, MachineId, ResourceId, TownTag,
     ports::{Inventory, Machines, ProviderError, Volumes},
 };
-use gastown_fly::api::{Action, metadata};
+use gastown_fly::{api::Action, tag_of_volume_name};
 use serde_json::{Value, json};
 
 use crate::{
     script::{Fault as Cut, Script},
     stage::World,
-    world::{OTHER_TOWN, TOWN, app, own_apps, shared, town, volume_spec},
+    world::{MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, own_apps, shared, town, volume_spec},
 };
 
 fn machine(id: &str, name: &str, tag: Option<&str>) -> Value {
@@ -28,11 +28,11 @@ fn volume(id: &str, name: &str) -> Value {
     json!({ "id": id, "name": name, "state": "created", "region": "iad", "created_at": "2026-11-23T13:45:00Z" })
 }
 
-async fn stock_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, bool) {
+async fn inventory_of(machines: &Value, volumes: &Value) -> (Vec<InventoryItem>, bool) {
     let (fly, _) =
         Script::new().on_json(Action::ListMachines, machines).on_json(Action::ListVolumes, volumes).fly(shared());
-    let stock = fly.stock(&app()).await.unwrap();
-    (stock.items, stock.is_whole)
+    let inventory = fly.list(&app()).await.unwrap();
+    (inventory.items, inventory.is_whole)
 }
 
 fn ids(items: &[InventoryItem]) -> Vec<&str> {
@@ -40,8 +40,8 @@ fn ids(items: &[InventoryItem]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn ours_is_what_carries_our_metadata_or_our_name() {
-    let name = town().machine_name();
+async fn resources_with_our_metadata_or_name_are_listed() {
+    let name = MACHINE_NAME;
     let machines = json!([
         machine("tagged", "renamed", Some(TOWN)),
         machine("named", &name, None),
@@ -49,13 +49,13 @@ async fn ours_is_what_carries_our_metadata_or_our_name() {
         machine("torn", &name, Some(OTHER_TOWN)),
         machine("theirs", "mill", None),
     ]);
-    let volumes = json!([volume("vol_ours", &town().volume_name()), volume("vol_theirs", "data")]);
-    let (items, is_whole) = stock_of(&machines, &volumes).await;
+    let volumes = json!([volume("vol_ours", VOLUME_NAME), volume("vol_theirs", "data")]);
+    let (items, is_whole) = inventory_of(&machines, &volumes).await;
     let ours = TownTag::Whole(town());
-    let told: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
-    let by_volume = TownTag::of_volume_name(&town().volume_name()).unwrap();
+    let shown: Vec<(&str, &[TownTag])> = items.iter().map(|item| (item.resource.id(), item.tags.as_slice())).collect();
+    let by_volume = tag_of_volume_name(VOLUME_NAME).unwrap();
     assert_eq!(
-        told,
+        shown,
         [
             ("tagged", [ours].as_slice()),
             ("named", &[ours]),
@@ -68,8 +68,8 @@ async fn ours_is_what_carries_our_metadata_or_our_name() {
 }
 
 #[tokio::test]
-async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
-    let name = town().machine_name();
+async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked() {
+    let name = MACHINE_NAME;
     let with = |mut thing: Value, field: &str, value: Value| {
         thing[field] = value;
         thing
@@ -79,51 +79,51 @@ async fn what_is_gone_is_left_out_and_what_is_going_says_so() {
         with(machine("going", &name, None), "state", json!("destroying")),
         with(with(machine("flagged", &name, None), "state", json!("destroyed")), "host_status", json!("unreachable")),
     ]);
-    let volume_name = town().volume_name();
+    let volume_name = VOLUME_NAME;
     let volumes = json!([
         with(volume("vol_deleted", &volume_name), "state", json!("pending_destroy")),
         with(volume("vol_going", &volume_name), "state", json!("waiting_for_detach")),
         with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
-    let (items, _) = stock_of(&machines, &volumes).await;
-    let told: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
-    assert_eq!(told, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
+    let (items, _) = inventory_of(&machines, &volumes).await;
+    let shown: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
+    assert_eq!(shown, [("going", true), ("flagged", true), ("vol_going", true), ("vol_held", false)]);
     assert_eq!(items[3].held_by.as_ref().map(MachineId::as_str), Some("148ed21a031189"));
     assert!(items.iter().all(|item| item.made_at.is_some()));
 }
 
 #[tokio::test]
-async fn the_name_decides_where_a_host_that_is_down_shows_no_metadata() {
-    let mut away = machine("away", &town().machine_name(), None);
+async fn the_name_decides_when_a_host_is_down() {
+    let mut away = machine("away", MACHINE_NAME, None);
     away["config"] = json!(null);
     away["host_status"] = json!("unreachable");
-    let (items, is_whole) = stock_of(&json!([away]), &json!([])).await;
+    let (items, is_whole) = inventory_of(&json!([away]), &json!([])).await;
     assert_eq!((ids(&items), is_whole), (vec!["away"], true));
     assert_eq!(items[0].tags, [TownTag::Whole(town())]);
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_costs_the_whole_and_not_the_others() {
-    let name = town().machine_name();
+async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others() {
+    let name = MACHINE_NAME;
     let whole = json!([machine("ours", &name, Some(TOWN))]);
     for odd in [
-        json!("a word"),
+        json!("text"),
         json!(null),
         json!({ "name": name }),
         json!({ "id": 7, "name": name }),
         json!({ "id": "../x", "name": name, "state": "started" }),
-        json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "a mill" } } }),
+        json!({ "id": "m2", "name": name, "config": { "metadata": { "gastown_town_id": "mill" } } }),
     ] {
-        let (items, is_whole) = stock_of(&json!([odd, whole[0]]), &json!([])).await;
+        let (items, is_whole) = inventory_of(&json!([odd, whole[0]]), &json!([])).await;
         assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
     }
-    let nowhere = json!({ "id": "vol_1", "name": town().volume_name(), "state": "created" });
-    let (items, is_whole) = stock_of(&whole, &json!([nowhere])).await;
+    let nowhere = json!({ "id": "vol_1", "name": VOLUME_NAME, "state": "created" });
+    let (items, is_whole) = inventory_of(&whole, &json!([nowhere])).await;
     assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
 }
 
 #[tokio::test]
-async fn a_list_that_fails_is_no_stock() {
+async fn a_failed_list_is_an_error() {
     for (status, body, want) in [
         (404, r#"{"error":"app not found"}"#, "Misconfigured"),
         (404, "", "Misconfigured"),
@@ -135,27 +135,27 @@ async fn a_list_that_fails_is_no_stock() {
         (200, "", "Unknown"),
     ] {
         let (fly, script) = Script::new().on(Action::ListMachines, status, body).fly(shared());
-        let error = fly.stock(&app()).await.unwrap_err();
+        let error = fly.list(&app()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
         script.played();
         let (fly, _) =
             Script::new().on_json(Action::ListMachines, &json!([])).on(Action::ListVolumes, status, body).fly(shared());
-        let error = fly.stock(&app()).await.unwrap_err();
+        let error = fly.list(&app()).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(want), "{status} {body:?}: {error:?}");
     }
     let (fly, _) = Script::new().on_fault(Action::ListMachines, Cut::NotSent).fly(shared());
-    assert!(matches!(fly.stock(&app()).await, Err(ProviderError::NotSent { .. })));
+    assert!(matches!(fly.list(&app()).await, Err(ProviderError::NotSent { .. })));
 }
 
 #[tokio::test]
-async fn a_shared_app_is_known_without_asking() {
+async fn a_shared_app_is_listed_without_a_call() {
     let (fly, script) = Script::new().fly(shared());
     assert_eq!(fly.apps().await.unwrap(), [app()]);
     script.played();
 }
 
 #[tokio::test]
-async fn apps_of_users_are_told_from_those_of_another_stage() {
+async fn only_the_apps_of_users_are_listed() {
     let user = format!("gt-{}", "0a".repeat(10));
     let apps = json!({ "total_apps": 7, "apps": [
         { "id": "1", "name": user, "machine_count": 1, "volume_count": 1, "network": user },
@@ -164,7 +164,7 @@ async fn apps_of_users_are_told_from_those_of_another_stage() {
         { "name": format!("gt-{}", "0A".repeat(10)) },
         { "name": format!("gt{}", "0a".repeat(10)) },
         { "name": null },
-        "a word",
+        "text",
     ] });
     let (fly, script) = Script::new().on_json(Action::ListApps, &apps).fly(own_apps());
     assert_eq!(fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
@@ -176,54 +176,53 @@ async fn apps_of_users_are_told_from_those_of_another_stage() {
 }
 
 #[tokio::test]
-async fn the_stock_of_a_running_app() {
+async fn the_inventory_of_a_running_app() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     let surplus = world.fly.create_volume(&volume_spec()).await.unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    let told: Vec<(&ResourceId, Option<&str>)> =
-        stock.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
+    let inventory = world.fly.list(&app()).await.unwrap();
+    let shown: Vec<(&ResourceId, Option<&str>)> =
+        inventory.items.iter().map(|item| (&item.resource, item.held_by.as_ref().map(MachineId::as_str))).collect();
     let (held, free) = (ResourceId::Volume(spec.volume.clone()), ResourceId::Volume(surplus.id.clone()));
     let machine = ResourceId::Machine(made.id.clone());
-    assert_eq!(told, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
-    assert!(stock.is_whole && stock.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
+    assert_eq!(shown, [(&machine, None), (&held, Some(made.id.as_str())), (&free, None)]);
+    assert!(inventory.is_whole && inventory.items.iter().all(|item| item.made_at.is_some() && !item.destroying));
 
-    // A machine that claims to be another town's is of both until its metadata is put right.
-    let claim = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
-    world.client.tell(&claim).await.unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(stock.items[0].tags.len(), 2);
+    // A machine with another town's metadata carries both tags.
+    world.set_town_tag(&made.id, OTHER_TOWN).await;
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(inventory.items[0].tags.len(), 2);
     assert!(world.sim.set_host_down(made.id.as_str(), true));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!((&stock.items[0].resource, &stock.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!((&inventory.items[0].resource, &inventory.items[0].tags), (&machine, &vec![TownTag::Whole(town())]));
     assert!(world.sim.set_host_down(made.id.as_str(), false));
 
     world.fly.delete_machine(&app(), &made.id).await.unwrap();
     world.fly.delete_volume(&app(), &surplus.id).await.unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert!(!stock.items.iter().any(|item| item.resource == free), "{stock:?}");
-    assert!(stock.items.iter().all(|item| item.resource != machine || item.destroying), "{stock:?}");
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert!(!inventory.items.iter().any(|item| item.resource == free), "{inventory:?}");
+    assert!(inventory.items.iter().all(|item| item.resource != machine || item.destroying), "{inventory:?}");
     world.assert_lawful();
 }
 
 #[tokio::test]
-async fn a_list_that_misses_the_newest_is_believed_for_what_it_shows() {
+async fn a_stale_list_shows_what_it_contains() {
     let world = World::new().await;
     let first = world.fly.create_volume(&volume_spec()).await.unwrap();
     world.fly.create_volume(&volume_spec()).await.unwrap();
     world.sim.inject(Fault::at(Call::ListVolumes, Effect::StaleList));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(ids(&stock.items), [first.id.as_str()]);
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(ids(&inventory.items), [first.id.as_str()]);
 }
 
 #[tokio::test]
-async fn an_app_that_hides_is_never_an_empty_one() {
+async fn a_hidden_app_is_an_error_and_never_empty() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     for access in [AppAccess::NotFound, AppAccess::Forbidden] {
         assert!(world.sim.set_app_access("mill", access));
         for error in [
-            world.fly.stock(&app()).await.map(drop).unwrap_err(),
+            world.fly.list(&app()).await.map(drop).unwrap_err(),
             world.fly.machine(&app(), &made.id).await.map(drop).unwrap_err(),
             world.fly.machines_of(&app(), town()).await.map(drop).unwrap_err(),
             world.fly.stop_machine(&app(), &made.id).await.unwrap_err(),
@@ -235,35 +234,38 @@ async fn an_app_that_hides_is_never_an_empty_one() {
         }
     }
     assert!(world.sim.set_app_access("mill", AppAccess::Open));
-    assert_eq!(world.fly.stock(&app()).await.unwrap().items.len(), 2);
+    assert_eq!(world.fly.list(&app()).await.unwrap().items.len(), 2);
     world.assert_lawful();
 }
 
 #[tokio::test]
-async fn what_was_left_behind_says_whose_it_is_and_how_old() {
+async fn planted_resources_show_their_town_and_age() {
     let world = World::new().await;
     let age = Duration::from_secs(3600);
-    let volume = world.sim.seed_volume(&VolumeSeed::new("mill", &town().volume_name()).with_age(age)).unwrap();
+    let volume = world.sim.seed_volume(&VolumeSeed::new("mill", VOLUME_NAME).with_age(age)).unwrap();
     let tagged =
         MachineSeed::new("mill", "renamed").with_metadata("gastown_town_id", TOWN).with_volume(&volume).with_age(age);
     let tagged = world.sim.seed_machine(&tagged).unwrap();
-    let named = world.sim.seed_machine(&MachineSeed::new("mill", &town().machine_name())).unwrap();
-    world.sim.seed_machine(&MachineSeed::new("mill", "somebodys").with_metadata("gastown_user_id", "u")).unwrap();
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!((ids(&stock.items), stock.is_whole), (vec![tagged.as_str(), named.as_str(), volume.as_str()], true));
-    assert!(stock.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
-    let [old, new, disk] = stock.items.as_slice() else { panic!("three") };
-    assert!(new.made_at.unwrap() - old.made_at.unwrap() > chrono::TimeDelta::minutes(59), "{stock:?}");
+    let named = world.sim.seed_machine(&MachineSeed::new("mill", MACHINE_NAME)).unwrap();
+    world.sim.seed_machine(&MachineSeed::new("mill", "theirs").with_metadata("gastown_user_id", "u")).unwrap();
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(
+        (ids(&inventory.items), inventory.is_whole),
+        (vec![tagged.as_str(), named.as_str(), volume.as_str()], true)
+    );
+    assert!(inventory.items.iter().all(|item| item.tags.iter().all(|tag| tag.names(town()))));
+    let [old, new, disk] = inventory.items.as_slice() else { panic!("three") };
+    assert!(new.made_at.unwrap() - old.made_at.unwrap() > chrono::TimeDelta::minutes(59), "{inventory:?}");
     assert_eq!(disk.held_by.as_ref().map(MachineId::as_str), Some(tagged.as_str()));
 
     world.sim.inject(Fault::at(Call::ListMachines, Effect::EmptyList));
-    let stock = world.fly.stock(&app()).await.unwrap();
-    assert_eq!(ids(&stock.items), [volume.as_str()], "an empty list cannot be told from a true one");
+    let inventory = world.fly.list(&app()).await.unwrap();
+    assert_eq!(ids(&inventory.items), [volume.as_str()], "an empty list looks like a correct one");
     world.assert_lawful();
 }
 
 #[tokio::test]
-async fn the_apps_of_users_are_found_and_no_others() {
+async fn the_apps_of_users_are_found_on_the_simulator() {
     let world = World::empty(own_apps()).await;
     let user = format!("gt-{}", "1f".repeat(10));
     for name in [user.as_str(), "gt-web", "mill"] {
@@ -271,7 +273,7 @@ async fn the_apps_of_users_are_found_and_no_others() {
     }
     world.sim.create_foreign_app(&format!("gt-{}", "2f".repeat(10))).unwrap();
     assert_eq!(world.fly.apps().await.unwrap().iter().map(AppName::as_str).collect::<Vec<_>>(), [user]);
-    let missing = world.fly.stock(&"gone".parse().unwrap()).await.unwrap_err();
+    let missing = world.fly.list(&"gone".parse().unwrap()).await.unwrap_err();
     assert!(matches!(missing, ProviderError::Misconfigured { .. }), "{missing:?}");
     world.assert_lawful();
 }

@@ -1,28 +1,22 @@
 //! The ports against the simulator, which checks every request against Fly's own OpenAPI document.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use fly_sim::{Call, Capacity, Effect, Fault};
 use gastown_domain::{
     Power, VolumeId,
     ports::{Action, Apps, Awaited, Machines, ProviderError, Volumes},
 };
-use gastown_fly::{
-    Fly, FlyClient, Pacing, Timeouts,
-    api::{
-        config::{self, MachineConfig},
-        leases, machines, metadata, secrets,
-    },
-};
+use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use secrecy::SecretString;
 
 use crate::{
-    stage::{PATIENCE, World, spec},
+    stage::{TIMEOUT, World, spec},
     world::{OTHER_TOWN, app, own_apps, shared, town, volume_spec},
 };
 
-/// Repeats what is refused for now, as the driver would.
-macro_rules! patiently {
+/// Repeats a call that is refused for now, as the reconciler does.
+macro_rules! retried {
     ($call:expr) => {{
         let mut tries = 0;
         loop {
@@ -38,7 +32,7 @@ macro_rules! patiently {
 }
 
 #[tokio::test]
-async fn a_towns_whole_life() {
+async fn a_town_is_created_stopped_updated_started_and_deleted() {
     let world = World::new().await;
     let (fly, at) = (&world.fly, app());
     fly.ensure(&at).await.unwrap();
@@ -48,20 +42,20 @@ async fn a_towns_whole_life() {
     let spec = spec(volume.id.clone());
     let made = fly.create_machine(&spec).await.unwrap();
     assert_eq!((made.power, &made.volume), (Power::Starting, &Some(volume.id.clone())));
-    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, TIMEOUT).await.unwrap());
     assert_eq!(fly.machine(&at, &made.id).await.unwrap().unwrap().power, Power::On);
     assert_eq!(fly.machines_of(&at, town()).await.unwrap().len(), 1);
     assert_eq!(fly.volume(&at, &volume.id).await.unwrap().unwrap().bound_to, Some(made.id.clone()));
 
     fly.stop_machine(&at, &made.id).await.unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Stopped, TIMEOUT).await.unwrap());
     fly.stop_machine(&at, &made.id).await.unwrap();
 
     let mut fresh = spec.clone();
     fresh.env.insert("KILO_JWT".to_owned(), "e30.e30.ZnJlc2g".to_owned());
-    patiently!(fly.update_machine(&made.id, &fresh)).unwrap();
-    patiently!(fly.start_machine(&at, &made.id)).unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Started, PATIENCE).await.unwrap());
+    retried!(fly.update_machine(&made.id, &fresh)).unwrap();
+    retried!(fly.start_machine(&at, &made.id)).unwrap();
+    assert!(fly.await_machine(&at, &made.id, Awaited::Started, TIMEOUT).await.unwrap());
     fly.start_machine(&at, &made.id).await.unwrap();
     assert_eq!(world.sim.machines()[0].env["KILO_JWT"], "e30.e30.ZnJlc2g");
     assert_eq!(world.sim.machines()[0].volume.as_deref(), Some(volume.id.as_str()));
@@ -69,10 +63,10 @@ async fn a_towns_whole_life() {
     let bound = fly.delete_volume(&at, &volume.id).await.unwrap_err();
     assert!(matches!(bound, ProviderError::VolumeBound { .. }), "{bound:?}");
     fly.delete_machine(&at, &made.id).await.unwrap();
-    assert!(fly.await_machine(&at, &made.id, Awaited::Destroyed, PATIENCE).await.unwrap());
+    assert!(fly.await_machine(&at, &made.id, Awaited::Destroyed, TIMEOUT).await.unwrap());
     assert_eq!(fly.machine(&at, &made.id).await.unwrap(), None);
     fly.delete_machine(&at, &made.id).await.unwrap();
-    patiently!(fly.delete_volume(&at, &volume.id)).unwrap();
+    retried!(fly.delete_volume(&at, &volume.id)).unwrap();
     fly.delete_volume(&at, &volume.id).await.unwrap();
     assert_eq!(fly.volume(&at, &volume.id).await.unwrap(), None);
     assert_eq!(fly.volumes_of(&at, town()).await.unwrap(), []);
@@ -82,7 +76,7 @@ async fn a_towns_whole_life() {
 }
 
 #[tokio::test]
-async fn a_create_whose_answer_was_lost_is_adopted_by_the_next() {
+async fn a_create_with_a_lost_answer_is_adopted_by_the_next() {
     let world = World::new().await;
     let spec = world.spec().await;
     for effect in [
@@ -99,8 +93,8 @@ async fn a_create_whose_answer_was_lost_is_adopted_by_the_next() {
         assert_eq!(world.sim.machines()[0].id, adopted.id.as_str());
         assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap().len(), 1);
         world.fly.delete_machine(&app(), &adopted.id).await.unwrap();
-        assert!(world.fly.await_machine(&app(), &adopted.id, Awaited::Destroyed, PATIENCE).await.unwrap());
-        patiently!(async {
+        assert!(world.fly.await_machine(&app(), &adopted.id, Awaited::Destroyed, TIMEOUT).await.unwrap());
+        retried!(async {
             match world.fly.volume(&app(), &spec.volume).await?.and_then(|volume| volume.bound_to) {
                 Some(_) => Err(ProviderError::VolumeBound { action: Action::ReadVolume, cause: "still bound".into() }),
                 None => Ok(()),
@@ -111,7 +105,7 @@ async fn a_create_whose_answer_was_lost_is_adopted_by_the_next() {
 }
 
 #[tokio::test]
-async fn a_volume_whose_answer_was_lost_is_found_by_its_name() {
+async fn a_volume_with_a_lost_answer_is_found_by_its_name() {
     let world = World::new().await;
     world.sim.inject(Fault::at(Call::CreateVolume, Effect::DropAnswer));
     let lost = world.fly.create_volume(&volume_spec()).await.unwrap_err();
@@ -126,14 +120,12 @@ async fn a_volume_whose_answer_was_lost_is_found_by_its_name() {
 async fn a_machine_of_another_town_is_neither_found_nor_adopted() {
     let world = World::new().await;
     let (_, made) = world.running().await;
-    let stolen = metadata::set("mill", made.id.as_str(), "gastown_town_id", OTHER_TOWN);
-    world.client.tell(&stolen).await.unwrap();
+    world.set_town_tag(&made.id, OTHER_TOWN).await;
     assert_eq!(world.fly.machines_of(&app(), town()).await.unwrap(), []);
     let second = spec(world.fly.create_volume(&volume_spec()).await.unwrap().id);
     let error = world.fly.create_machine(&second).await.unwrap_err();
     assert!(matches!(&error, ProviderError::NameTaken { by, .. } if *by == made.id), "{error:?}");
-    let tags: BTreeMap<String, String> = world.client.ask(&metadata::get("mill", made.id.as_str())).await.unwrap();
-    assert_eq!(tags["gastown_town_id"], OTHER_TOWN);
+    assert_eq!(world.sim.machines()[0].metadata["gastown_town_id"], OTHER_TOWN);
     world.assert_lawful();
 }
 
@@ -153,7 +145,7 @@ async fn a_volume_in_use_cannot_be_mounted_twice() {
 }
 
 #[tokio::test]
-async fn every_disguise_of_a_lack_of_room_is_seen_through() {
+async fn every_answer_for_a_lack_of_capacity_is_recognised() {
     let world = World::new().await;
     let spec = world.spec().await;
     for capacity in Capacity::ALL {
@@ -172,12 +164,12 @@ async fn every_disguise_of_a_lack_of_room_is_seen_through() {
             Call::CreateVolume => world.fly.create_volume(&volume_spec()).await.map(drop).unwrap_err(),
             _ => world.fly.create_machine(&spec).await.map(drop).unwrap_err(),
         };
-        let seen = match error {
+        let host_full = match error {
             ProviderError::HostFull { .. } => true,
             ProviderError::NoCapacity { .. } => false,
             other => panic!("{capacity:?}: {other:?}"),
         };
-        assert_eq!(seen, host, "{capacity:?}");
+        assert_eq!(host_full, host, "{capacity:?}");
         assert!(world.sim.machines().is_empty(), "{capacity:?}");
     }
 }
@@ -187,7 +179,7 @@ async fn a_start_on_a_full_host_leaves_the_machine_off() {
     let world = World::new().await;
     let (_, made) = world.running().await;
     world.fly.stop_machine(&app(), &made.id).await.unwrap();
-    assert!(world.fly.await_machine(&app(), &made.id, Awaited::Stopped, PATIENCE).await.unwrap());
+    assert!(world.fly.await_machine(&app(), &made.id, Awaited::Stopped, TIMEOUT).await.unwrap());
     world.sim.inject(Fault::at(Call::StartMachine, Capacity::Host.effect()));
     let error = world.fly.start_machine(&app(), &made.id).await.unwrap_err();
     assert!(matches!(error, ProviderError::HostFull { .. }), "{error:?}");
@@ -195,7 +187,7 @@ async fn a_start_on_a_full_host_leaves_the_machine_off() {
 }
 
 #[tokio::test]
-async fn trouble_is_told_apart() {
+async fn failures_are_distinguished() {
     let world = World::new().await;
     let (_, made) = world.running().await;
     for (effect, want) in [
@@ -215,7 +207,7 @@ async fn trouble_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_machine_that_does_not_start_is_waited_for_and_not_called_running() {
+async fn a_wait_for_a_machine_that_does_not_start_returns_false() {
     let world = World::new().await;
     let spec = world.spec().await;
     world.sim.inject(Fault::at(Call::CreateMachine, Effect::never_starts()));
@@ -226,13 +218,13 @@ async fn a_machine_that_does_not_start_is_waited_for_and_not_called_running() {
 }
 
 #[tokio::test]
-async fn a_machine_whose_host_is_down_is_found_and_no_decision_is_made_on_it() {
+async fn a_machine_on_a_host_that_is_down_is_found_in_state_changing() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     assert!(world.sim.set_host_down(made.id.as_str(), true));
     let seen = world.fly.machine(&app(), &made.id).await.unwrap().unwrap();
     assert_eq!(seen.power, Power::Changing);
-    // Its tags are not at hand, its name is: neither a second machine nor an absence.
+    // Its tags are not available, but its name is. So it is not absent, and no second machine is created.
     let found = world.fly.machines_of(&app(), town()).await.unwrap();
     assert_eq!(found.iter().map(|machine| machine.id.as_str()).collect::<Vec<_>>(), [made.id.as_str()]);
     let error = world.fly.create_machine(&spec).await.unwrap_err();
@@ -246,7 +238,7 @@ async fn a_machine_whose_host_is_down_is_found_and_no_decision_is_made_on_it() {
 }
 
 #[tokio::test]
-async fn a_mount_that_moved_to_another_volume_is_seen_on_the_machine() {
+async fn a_mount_that_moved_to_another_volume_is_observed() {
     let world = World::new().await;
     let (spec, made) = world.running().await;
     let moved = world.sim.migrate_volume(spec.volume.as_str()).unwrap();
@@ -259,71 +251,17 @@ async fn a_mount_that_moved_to_another_volume_is_seen_on_the_machine() {
 }
 
 #[tokio::test]
-async fn a_lease_of_another_stops_changes_for_now() {
+async fn a_machine_leased_by_another_client_cannot_be_stopped_now() {
     let world = World::new().await;
     let (_, made) = world.running().await;
-    let id = made.id.as_str();
-    let held: leases::LeaseAnswer =
-        world.client.ask(&leases::acquire("mill", id, Duration::from_secs(60), "operator")).await.unwrap();
+    world.lease_machine(&made.id).await;
     let error = world.fly.stop_machine(&app(), &made.id).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotNow { .. }), "{error:?}");
-
-    let nonce = held.data.nonce.as_str();
-    let again: leases::LeaseAnswer =
-        world.client.ask(&leases::refresh("mill", id, nonce, Duration::from_secs(60))).await.unwrap();
-    assert_eq!(again.data.nonce, held.data.nonce);
-    let under_it = machines::stop("mill", id, Duration::from_secs(5)).under_lease(nonce);
-    world.client.tell(&under_it).await.unwrap();
-    world.client.tell(&leases::release("mill", id, nonce)).await.unwrap();
-    world.fly.delete_machine(&app(), &made.id).await.unwrap();
     world.assert_lawful();
 }
 
 #[tokio::test]
-async fn a_machine_does_not_boot_from_older_secrets_than_it_asks_for() {
-    let world = World::new().await;
-    let set = async |name: &str| {
-        let secret = BTreeMap::from([(name.to_owned(), SecretString::from("x"))]);
-        world.client.ask::<secrets::SecretsSet>(&secrets::set("mill", &secret)).await.unwrap().version
-    };
-    let (first, second) = (set("ONE").await, set("TWO").await);
-    assert!(second > first, "{first} {second}");
-    let listed: secrets::Secrets = world.client.ask(&secrets::list("mill")).await.unwrap();
-    let names: Vec<&str> = listed.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    assert_eq!(names, ["ONE", "SANDBOX_PRIVATE_KEY", "TWO"]);
-
-    let config = plain_config();
-    let wish = |name, version| machines::CreateMachine {
-        name,
-        region: "iad",
-        config: &config,
-        min_secrets_version: Some(version),
-        skip_launch: false,
-    };
-    let made: machines::Machine = world.client.ask(&machines::create("mill", &wish("in-time", second))).await.unwrap();
-    assert_eq!(made.name, "in-time");
-    let refused = world.client.tell(&machines::create("mill", &wish("too-early", second + 1))).await;
-    assert!(refused.is_err());
-    world.assert_lawful();
-}
-
-/// A machine without a volume.
-fn plain_config() -> MachineConfig {
-    MachineConfig {
-        image: "registry.fly.io/gastown:1".to_owned(),
-        env: BTreeMap::new(),
-        guest: config::Guest { cpu_kind: "shared".to_owned(), cpus: 1, memory_mb: 256 },
-        mounts: Vec::new(),
-        services: Vec::new(),
-        restart: config::Restart { policy: "no", max_retries: None },
-        stop_config: config::StopConfig { signal: "SIGINT", timeout: "1s".to_owned() },
-        metadata: BTreeMap::new(),
-        auto_destroy: false,
-    }
-}
-
-#[tokio::test]
-async fn without_the_app_no_answer_proves_an_absence() {
+async fn no_answer_proves_an_absence_without_the_app() {
     let world = World::empty(shared()).await;
     let id = "148ed21a031189".parse().unwrap();
     for error in [
@@ -340,7 +278,7 @@ async fn without_the_app_no_answer_proves_an_absence() {
 }
 
 #[tokio::test]
-async fn an_app_of_ones_own_is_made_and_one_of_somebody_else_is_refused() {
+async fn a_users_app_is_created_and_a_foreign_app_is_refused() {
     let world = World::empty(own_apps()).await;
     world.fly.ensure(&app()).await.unwrap();
     world.fly.ensure(&app()).await.unwrap();
@@ -353,10 +291,11 @@ async fn an_app_of_ones_own_is_made_and_one_of_somebody_else_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_a_matter_for_an_operator() {
+async fn a_wrong_token_is_a_misconfiguration() {
     let world = World::new().await;
     let token = SecretString::from("fo1_wrong");
-    let client = FlyClient::new(world.sim.url().parse().unwrap(), &token, Timeouts::default(), Pacing::Off).unwrap();
+    let client =
+        FlyClient::new(world.sim.url().parse().unwrap(), &token, Timeouts::default(), RateLimiting::Off).unwrap();
     let error = Fly::new(client, shared()).create_volume(&volume_spec()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Misconfigured { .. }), "{error:?}");
 }

@@ -1,4 +1,4 @@
-//! Lists in which a town's things are looked for, with entries that cannot be read.
+//! Lists of machines and volumes, with entries that cannot be read.
 
 use gastown_domain::ports::{Machines, ProviderError, Volumes};
 use gastown_fly::api::Action;
@@ -6,26 +6,25 @@ use serde_json::{Value, json};
 
 use crate::{
     script::Script,
-    world::{OTHER_TOWN, TOWN, app, shared, town, volume_id},
+    world::{MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, shared, town, volume_id},
 };
 
-/// Entries that are no machine and no volume, and have nothing to do with the town.
+/// Returns entries that are neither a machine nor a volume, and are not related to the town.
 fn odd_ones() -> [Value; 5] {
     [
-        json!("a word"),
+        json!("text"),
         json!(null),
-        json!({ "id": 7, "name": "town-of-somebody" }),
-        json!({ "name": "nobody", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } } }),
+        json!({ "id": 7, "name": "town-of-another" }),
+        json!({ "name": "other", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } } }),
         json!({ "id": "m2", "name": ["a"], "config": [7, true] }),
     ]
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
+async fn an_unreadable_entry_does_not_hide_the_others() {
     for odd in odd_ones() {
         let tag = json!({ "gastown_town_id": TOWN });
-        let ours =
-            json!({ "id": "148e", "name": town().machine_name(), "state": "started", "config": { "metadata": tag } });
+        let ours = json!({ "id": "148e", "name": MACHINE_NAME, "state": "started", "config": { "metadata": tag } });
         let machines = json!([odd, ours]);
         let (fly, script) = Script::new()
             .on_json(Action::ListMachines, &machines)
@@ -35,13 +34,12 @@ async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
         assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["148e"], "{odd}");
         script.played();
 
-        let volumes =
-            json!([odd, { "id": "vol_1", "name": town().volume_name(), "state": "created", "region": "iad" }]);
+        let volumes = json!([odd, { "id": "vol_1", "name": VOLUME_NAME, "state": "created", "region": "iad" }]);
         let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
         let found = fly.volumes_of(&app(), town()).await.unwrap();
         assert_eq!(found.iter().map(|seen| seen.id.as_str()).collect::<Vec<_>>(), ["vol_1"], "{odd}");
 
-        // The second read that the loss of a volume needs.
+        // The second read that proves the loss of a volume.
         let (fly, _) = Script::new()
             .on_error(Action::GetVolume, 404, "volume not found")
             .on_json(Action::ListVolumes, &volumes)
@@ -51,8 +49,8 @@ async fn an_entry_that_cannot_be_read_does_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
-    let name = town().machine_name();
+async fn an_unreadable_entry_that_mentions_the_town_is_an_error() {
+    let name = MACHINE_NAME;
     for odd in [
         json!({ "id": 7, "name": name }),
         json!({ "name": name }),
@@ -65,7 +63,7 @@ async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
             assert!(matches!(error, ProviderError::Unknown { .. }), "{odd}: {error:?}");
         }
     }
-    let volumes = json!([{ "id": 7, "name": town().volume_name(), "state": "created" }]);
+    let volumes = json!([{ "id": 7, "name": VOLUME_NAME, "state": "created" }]);
     let (fly, _) = Script::new().on_json(Action::ListVolumes, &volumes).fly(shared());
     let error = fly.volumes_of(&app(), town()).await.unwrap_err();
     assert!(matches!(error, ProviderError::Unknown { .. }), "{error:?}");
@@ -80,9 +78,9 @@ async fn an_entry_that_cannot_be_read_and_is_ours_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_never_shown() {
+async fn an_unreadable_entry_is_never_printed() {
     let env = json!({ "env": { "KILO_JWT": "secret-canary" } });
-    let odd = json!([{ "id": 7, "name": town().machine_name(), "config": env }]);
+    let odd = json!([{ "id": 7, "name": MACHINE_NAME, "config": env }]);
     let (fly, _) = Script::new().on_json(Action::ListMachines, &odd).fly(shared());
     let printed = format!("{:?}", fly.machines_of(&app(), town()).await.unwrap_err());
     assert!(!printed.contains("canary"), "{printed}");

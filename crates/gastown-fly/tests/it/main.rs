@@ -1,5 +1,5 @@
-//! The client of the Machines API: its requests, its judgement, its manners on the network, and its life against the
-//! simulator.
+//! Tests of the client: its requests, its classification of answers, its behaviour on the network, and the ports against
+//! the simulator.
 
 #![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
 
@@ -8,8 +8,8 @@ mod inventory;
 mod life;
 mod lists;
 mod network;
-mod pacing;
 mod ports;
+mod rate_limit;
 mod requests;
 mod script;
 mod stage;

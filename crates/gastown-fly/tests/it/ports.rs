@@ -1,4 +1,4 @@
-//! The ports, answer by answer: adoption, proofs of absence, what counts as done.
+//! The ports, answer by answer: adoption, proofs of absence, repeated calls.
 
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     script::{Fault, Script},
-    world::{OTHER_TOWN, TOWN, app, machine_id, machine_spec, shared, the_app, town, volume_id, volume_spec},
+    world::{
+        MACHINE_NAME, OTHER_TOWN, TOWN, VOLUME_NAME, app, machine_id, machine_spec, shared, the_app, town, volume_id,
+        volume_spec,
+    },
 };
 
 const TAKEN: &str = "already_exists: unique machine name violation, machine ID 148ed21a031189 already exists with name \
@@ -19,7 +22,7 @@ const TAKEN: &str = "already_exists: unique machine name violation, machine ID 1
 
 fn machine(state: &str) -> Value {
     json!({
-        "id": "148ed21a031189", "name": town().machine_name(), "state": state, "instance_id": "01HXYZ", "region": "iad",
+        "id": "148ed21a031189", "name": MACHINE_NAME, "state": state, "instance_id": "01HXYZ", "region": "iad",
         "config": { "image": "x", "metadata": { "gastown_town_id": TOWN }, "mounts": [{ "volume": "vol_9vlzpe8gk7zwx3x4", "path": "/home/gt/data" }],
                     "services": [{ "internal_port": 8080, "autostop": false }] },
         "host_status": "ok", "created_at": "2026-11-23T13:45:00Z", "updated_at": "0001-01-01T00:00:00Z", "events": null, "checks": null,
@@ -48,7 +51,7 @@ async fn a_taken_name_that_is_the_towns_own_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_taken_name_whose_holder_is_on_its_way_out_will_be_free() {
+async fn a_taken_name_is_retried_while_its_holder_is_being_destroyed() {
     let (fly, _) = Script::new()
         .on_error(Action::CreateMachine, 409, TAKEN)
         .on_json(Action::GetMachine, &machine("destroying"))
@@ -66,7 +69,7 @@ async fn a_taken_name_whose_holder_is_on_its_way_out_will_be_free() {
 }
 
 #[tokio::test]
-async fn a_taken_name_of_another_is_not_adopted() {
+async fn a_machine_of_another_owner_is_not_adopted() {
     for foreign in [tagged(machine("started"), OTHER_TOWN), {
         let mut untagged = machine("started");
         untagged["config"]["metadata"] = json!({});
@@ -82,7 +85,7 @@ async fn a_taken_name_of_another_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn a_holder_whose_tags_cannot_all_be_seen_is_neither_adopted_nor_blamed() {
+async fn a_holder_with_unknown_tags_is_neither_adopted_nor_reported() {
     for (field, partial) in [
         ("config", json!(null)),
         ("config", json!({ "image": "x" })),
@@ -101,7 +104,7 @@ async fn a_holder_whose_tags_cannot_all_be_seen_is_neither_adopted_nor_blamed() 
 }
 
 #[tokio::test]
-async fn what_is_left_of_an_unreachable_machines_configuration_still_shows_the_tag() {
+async fn the_tag_is_read_from_the_incomplete_configuration() {
     let mut away = machine("started");
     away["incomplete_config"] = away["config"].take();
     away["host_status"] = json!("unreachable");
@@ -112,7 +115,7 @@ async fn what_is_left_of_an_unreachable_machines_configuration_still_shows_the_t
 }
 
 #[tokio::test]
-async fn a_lost_create_is_unknown_and_is_not_repeated() {
+async fn a_lost_create_is_unknown_and_not_repeated() {
     for fault in [Fault::Lost, Fault::NotSent] {
         let (fly, script) = Script::new().on_fault(Action::CreateMachine, fault).fly(shared());
         let error = fly.create_machine(&machine_spec()).await.unwrap_err();
@@ -148,9 +151,9 @@ async fn a_404_is_an_absence_only_while_the_app_answers() {
 }
 
 #[tokio::test]
-async fn a_lost_volume_is_believed_only_when_two_different_reads_agree() {
+async fn a_volume_is_absent_only_when_two_different_reads_agree() {
     let missing = || Script::new().on_error(Action::GetVolume, 404, "volume not found");
-    let other = volume("vol_other", &town().volume_name(), "created");
+    let other = volume("vol_other", VOLUME_NAME, "created");
     let deleted = volume(volume_id().as_str(), "x", "pending_destroy");
     for listed in [json!([]), json!([other]), json!([deleted])] {
         let (fly, script) = missing().on_json(Action::ListVolumes, &listed).fly(shared());
@@ -174,7 +177,7 @@ async fn a_lost_volume_is_believed_only_when_two_different_reads_agree() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_object_is_not_believed() {
+async fn an_answer_about_another_object_is_unknown() {
     let mut other = machine("destroyed");
     other["id"] = json!("9080e6f3");
     let (fly, _) = Script::new().on_json(Action::GetMachine, &other).fly(shared());
@@ -186,7 +189,7 @@ async fn an_answer_about_another_object_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_destroyed_machine_that_is_still_shown_is_absent_and_a_destroying_one_is_not() {
+async fn a_destroyed_machine_is_absent_and_a_destroying_one_is_not() {
     let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroyed")).fly(shared());
     assert_eq!(fly.machine(&app(), &machine_id()).await.unwrap(), None);
     let (fly, _) = Script::new().on_json(Action::GetMachine, &machine("destroying")).fly(shared());
@@ -195,15 +198,15 @@ async fn a_destroyed_machine_that_is_still_shown_is_absent_and_a_destroying_one_
 }
 
 #[tokio::test]
-async fn a_towns_machines_are_found_by_tag_and_by_name_and_never_those_of_others() {
+async fn machines_of_a_town_are_found_by_tag_and_by_name() {
     let by_tag = json!([machine("started"), { "id": "stray", "state": "started" }, {
         "id": "foreign", "state": "started", "config": { "metadata": { "gastown_town_id": OTHER_TOWN } }
     }]);
     let by_name = json!([
-        { "id": "148ed21a031189", "name": town().machine_name(), "state": "started" },
-        { "id": "away", "name": town().machine_name(), "state": "started" },
-        { "id": "impostor", "name": town().machine_name(), "state": "stopped" },
-        { "id": "gone", "name": town().machine_name(), "state": "destroyed" },
+        { "id": "148ed21a031189", "name": MACHINE_NAME, "state": "started" },
+        { "id": "away", "name": MACHINE_NAME, "state": "started" },
+        { "id": "impostor", "name": MACHINE_NAME, "state": "stopped" },
+        { "id": "gone", "name": MACHINE_NAME, "state": "destroyed" },
         { "id": "neighbour", "name": "town-x", "state": "started" },
     ]);
     let mut impostor = tagged(machine("stopped"), OTHER_TOWN);
@@ -224,8 +227,8 @@ async fn a_towns_machines_are_found_by_tag_and_by_name_and_never_those_of_others
 }
 
 #[tokio::test]
-async fn a_towns_volumes_are_those_of_its_name_that_are_not_deleted() {
-    let name = town().volume_name();
+async fn volumes_of_a_town_are_found_by_name_unless_deleted() {
+    let name = VOLUME_NAME;
     let list = json!([
         volume("vol_1", &name, "created"),
         volume("vol_2", &name, "pending_destroy"),
@@ -239,7 +242,7 @@ async fn a_towns_volumes_are_those_of_its_name_that_are_not_deleted() {
 }
 
 #[tokio::test]
-async fn starting_what_runs_and_stopping_what_is_off_are_successes() {
+async fn start_and_stop_succeed_when_the_machine_is_already_there() {
     let refused = "failed_precondition: unable to start machine from current state: 'started'";
     let (fly, _) = Script::new()
         .on_error(Action::StartMachine, 412, refused)
@@ -256,7 +259,7 @@ async fn starting_what_runs_and_stopping_what_is_off_are_successes() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_refused_for_now_says_so() {
+async fn a_start_in_the_wrong_state_is_not_now() {
     for (text, state) in [
         ("failed_precondition: machine still active, refusing to start", "stopped"),
         ("failed_precondition: machine getting replaced, refusing to start", "replacing"),
@@ -271,7 +274,7 @@ async fn a_start_that_is_refused_for_now_says_so() {
 }
 
 #[tokio::test]
-async fn changing_a_machine_that_is_gone_says_that_it_is_missing() {
+async fn start_and_update_report_a_missing_machine() {
     let (fly, _) = Script::new()
         .on_error(Action::StartMachine, 404, "machine not found")
         .on_json(Action::GetApp, &the_app())
@@ -285,7 +288,7 @@ async fn changing_a_machine_that_is_gone_says_that_it_is_missing() {
 }
 
 #[tokio::test]
-async fn stopping_a_machine_that_is_gone_says_so_and_is_never_a_stop() {
+async fn stop_reports_a_missing_machine() {
     let gone = || Script::new().on_error(Action::StopMachine, 404, "machine not found");
     let (fly, _) = gone().on_json(Action::GetApp, &the_app()).fly(shared());
     let error = fly.stop_machine(&app(), &machine_id()).await.unwrap_err();
@@ -312,7 +315,7 @@ async fn stopping_a_machine_that_is_gone_says_so_and_is_never_a_stop() {
 }
 
 #[tokio::test]
-async fn an_unknown_conflict_sets_nothing_in_motion() {
+async fn an_unknown_conflict_is_not_now_and_makes_no_further_call() {
     for status in [409, 412] {
         let new = "aborted: something new";
         let (fly, script) = Script::new()
@@ -336,7 +339,7 @@ async fn an_unknown_conflict_sets_nothing_in_motion() {
 }
 
 #[tokio::test]
-async fn deleting_what_is_gone_is_done_and_deleting_what_is_bound_is_not() {
+async fn delete_succeeds_when_the_resource_is_gone_and_fails_when_the_volume_is_attached() {
     let (fly, _) = Script::new()
         .on_error(Action::DestroyMachine, 404, "machine not found")
         .on_json(Action::GetApp, &the_app())
@@ -356,37 +359,37 @@ async fn deleting_what_is_gone_is_done_and_deleting_what_is_bound_is_not() {
 }
 
 #[tokio::test]
-async fn a_wait_answers_whether_the_state_was_reached() {
-    let patience = Duration::from_secs(5);
+async fn a_wait_returns_whether_the_state_was_reached() {
+    let timeout = Duration::from_secs(5);
     let not_yet = "deadline_exceeded: machine failed to reach desired state, started, currently starting";
     let (fly, _) = Script::new()
         .on_json(Action::GetMachine, &machine("starting"))
         .on_error(Action::WaitMachine, 408, not_yet)
         .fly(shared());
-    assert!(!fly.await_machine(&app(), &machine_id(), Awaited::Started, patience).await.unwrap());
+    assert!(!fly.await_machine(&app(), &machine_id(), Awaited::Started, timeout).await.unwrap());
 
     let (fly, script) = Script::new()
         .on_json(Action::GetMachine, &machine("stopping"))
         .on_json(Action::WaitMachine, &json!({ "ok": true }))
         .fly(shared());
-    assert!(fly.await_machine(&app(), &machine_id(), Awaited::Stopped, patience).await.unwrap());
+    assert!(fly.await_machine(&app(), &machine_id(), Awaited::Stopped, timeout).await.unwrap());
     assert!(script.played().contains("wait?state=stopped&timeout=5&instance_id=01HXYZ"));
 }
 
 #[tokio::test]
-async fn a_state_that_is_there_already_is_not_waited_for() {
-    let patience = Duration::from_secs(5);
+async fn a_wait_for_the_current_state_makes_no_wait_call() {
+    let timeout = Duration::from_secs(5);
     for (state, awaited) in
         [("started", Awaited::Started), ("stopped", Awaited::Stopped), ("destroyed", Awaited::Destroyed)]
     {
         let (fly, script) = Script::new().on_json(Action::GetMachine, &machine(state)).fly(shared());
-        assert!(fly.await_machine(&app(), &machine_id(), awaited, patience).await.unwrap(), "{state}");
+        assert!(fly.await_machine(&app(), &machine_id(), awaited, timeout).await.unwrap(), "{state}");
         script.played();
     }
 }
 
 #[tokio::test]
-async fn waiting_for_the_end_of_a_machine_that_vanishes_ends_well() {
+async fn a_wait_for_destruction_succeeds_when_the_machine_is_gone() {
     let (fly, _) = Script::new()
         .on_json(Action::GetMachine, &machine("destroying"))
         .on_error(Action::WaitMachine, 404, "machine not found")

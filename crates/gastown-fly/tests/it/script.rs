@@ -1,4 +1,4 @@
-//! A transport that answers from a list and remembers what it was asked.
+//! A transport that answers from a list and records the calls.
 
 use std::{
     collections::VecDeque,
@@ -7,8 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use gastown_domain::AppPlacement;
 use gastown_fly::{
-    AppPolicy, Fly, FlyClient, Pacing, Reply, Transport, TransportError,
+    Fly, FlyClient, RateLimiting, Reply, Transport, TransportError,
     api::{Action, Call},
 };
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub(crate) enum Fault {
     Lost,
 }
 
-/// Answers each call with the next line of the script, and fails the test when another call comes than was written.
+/// Answers each call with the next line of the script. Fails the test when another call arrives than was expected.
 #[derive(Default)]
 pub(crate) struct Script {
     lines: Mutex<VecDeque<(Action, Answer)>>,
@@ -51,23 +52,27 @@ impl Script {
         self
     }
 
-    /// The ports over this script.
-    pub(crate) fn fly(self, policy: AppPolicy) -> (Fly, Arc<Self>) {
-        let (client, script) = self.client(Pacing::Off);
-        (Fly::new(client, policy), script)
+    /// Returns the ports over this script.
+    pub(crate) fn fly(self, apps: AppPlacement) -> (Fly, Arc<Self>) {
+        let (client, script) = self.client(RateLimiting::Off);
+        (Fly::new(client, apps), script)
     }
 
-    /// A client over this script.
-    pub(crate) fn client(self, pacing: Pacing) -> (FlyClient, Arc<Self>) {
+    /// Returns a client over this script.
+    pub(crate) fn client(self, limiting: RateLimiting) -> (FlyClient, Arc<Self>) {
         let script = Arc::new(self);
-        (FlyClient::over(script.clone(), pacing), script)
+        (FlyClient::over(script.clone(), limiting), script)
     }
 
-    /// Everything that was asked, as text; fails when lines are left.
+    /// Returns all calls as text. Fails when lines are left.
     pub(crate) fn played(&self) -> String {
         let left = self.lines.lock().unwrap().iter().map(|(action, _)| *action).collect::<Vec<_>>();
         assert_eq!(left, [], "calls that were never made");
-        self.calls.lock().unwrap().iter().map(shown).collect::<Vec<_>>().join("\n")
+        self.calls().iter().map(shown).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
     }
 }
 
@@ -86,15 +91,12 @@ impl Transport for Script {
     }
 }
 
-/// A call as a reviewer reads it.
+/// Returns a call as a reviewer reads it.
 pub(crate) fn shown(call: &Call) -> String {
     let mut text = serde_json::to_value(call.method()).unwrap().as_str().unwrap().to_owned();
     write!(text, " /{}", call.path().join("/")).unwrap();
     for (at, (name, value)) in call.query().iter().enumerate() {
         write!(text, "{}{name}={value}", if at == 0 { "?" } else { "&" }).unwrap();
-    }
-    if let Some(nonce) = call.nonce() {
-        write!(text, "\nfly-machine-lease-nonce: {nonce}").unwrap();
     }
     if let Some(body) = call.body() {
         write!(text, "\n{}", serde_json::to_string_pretty(body).unwrap()).unwrap();

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use gastown_domain::{
-    AppName, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
+    AppName, AppPlacement, Gigabytes, Guest, MachineId, Region, TownId, VolumeId,
     ports::{MachineSpec, VolumeSpec},
 };
-use gastown_fly::AppPolicy;
 use serde_json::{Value, json};
 
 pub(crate) const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+/// The name of the town's machine, and the name of its volume.
+pub(crate) const MACHINE_NAME: &str = "town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+pub(crate) const VOLUME_NAME: &str = "town_0190a1b2c3d47e5f8a9b0c1d";
 pub(crate) const OTHER_TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-ffffffffffff";
 
 pub(crate) fn town() -> TownId {
@@ -20,17 +22,17 @@ pub(crate) fn app() -> AppName {
     "mill".parse().unwrap()
 }
 
-/// The app, shared by all.
-pub(crate) fn shared() -> AppPolicy {
-    AppPolicy::Shared(app())
+/// Returns one app for all towns.
+pub(crate) fn shared() -> AppPlacement {
+    AppPlacement::Shared(app())
 }
 
-/// An app for each user.
-pub(crate) fn own_apps() -> AppPolicy {
-    AppPolicy::Created { org_slug: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
+/// Returns one app for each user.
+pub(crate) fn own_apps() -> AppPlacement {
+    AppPlacement::PerUser { organization: "kilo".to_owned(), prefix: "gt".parse().unwrap() }
 }
 
-/// The app as Fly shows it.
+/// Returns the app as Fly shows it.
 pub(crate) fn the_app() -> Value {
     json!({ "id": "x", "name": "mill", "status": "deployed", "organization": { "slug": "kilo", "name": "Kilo" } })
 }
@@ -64,7 +66,7 @@ pub(crate) fn machine_spec() -> MachineSpec {
             ("TOWN_ID".to_owned(), TOWN.to_owned()),
         ]),
         metadata: BTreeMap::from([
-            ("gastown_town_id".to_owned(), "somebody-else".to_owned()),
+            ("gastown_town_id".to_owned(), "other".to_owned()),
             ("gastown_user_id".to_owned(), "user_abc123".to_owned()),
         ]),
     }

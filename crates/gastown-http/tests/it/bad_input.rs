@@ -48,7 +48,7 @@ fn bad_values(field: &str) -> Vec<Value> {
         "townId" | "rigId" => {
             texts(&["nope", "0190a1b2c3d47e5f8a9b000000000001", "{0190a1b2-c3d4-7e5f-8a9b-000000000001}"])
         }
-        "region" => texts(&["IAD", "ia", "iads", "-b"]),
+        "region" => texts(&["IAD", "i d", "i_d", "b-", "-b"]),
         "idempotencyKey" => texts(&["a b", "ü"]),
         "rigName" => texts(&["a-b", "a b", "../x", "hq", "Mayor", "-b", "--upload-pack=x", "a.b"]),
         "repoUrl" => texts(&[

@@ -44,7 +44,7 @@ impl VolumeListCache {
 
 /// Lists the volumes of an app that stay. Returns an empty set if the list fails; then each volume is read by its id.
 async fn list(inventory: &dyn Inventory, app: &AppName) -> HashSet<VolumeId> {
-    let items = match timeout(LIST_TIMEOUT, inventory.stock(app)).await {
+    let items = match timeout(LIST_TIMEOUT, inventory.list(app)).await {
         Ok(Ok(stock)) => stock.items,
         Ok(Err(error)) => {
             tracing::debug!(%app, error = &error as &dyn Error, "failed to list volumes");

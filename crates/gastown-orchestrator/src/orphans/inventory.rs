@@ -98,7 +98,7 @@ impl OrphanSweeper {
 
     /// Reads the provider first and the registry second. What is created in between has its row by then.
     async fn read_app(&self, app: &AppName) -> Result<SortedInventory, SweepError> {
-        let AppInventory { items, is_whole } = self.ports.inventory.stock(app).await?;
+        let AppInventory { items, is_whole } = self.ports.inventory.list(app).await?;
         let mut stock = SortedInventory { app: app.clone(), is_whole, orphans: Vec::new(), others: HashSet::new() };
         for some in items.chunks(READ_AT_ONCE) {
             self.sort(some, &mut stock).await?;

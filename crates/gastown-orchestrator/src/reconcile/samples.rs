@@ -78,7 +78,7 @@ pub(super) fn region() -> Region {
 
 /// Returns every error of the provider, with a name.
 pub(super) fn every_error() -> Vec<(&'static str, ProviderError)> {
-    let action = ProviderAction::Other;
+    let action = ProviderAction::UpdateMachine;
     let cause = || "cause".into();
     vec![
         ("no_capacity", ProviderError::NoCapacity { action, cause: cause() }),

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gastown_domain::ports::{Clock as _, CreateTown, Jitter, TownError, Towns as _, WorkerId};
-use gastown_domain::{Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus, UserId};
+use gastown_domain::{
+    AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus, UserId,
+};
 use gastown_orchestrator::{
-    AppPlacement, DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
-    Settings, Store as StorePorts, TownService, Workers,
+    DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
+    Store as StorePorts, TownService, Workers,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -121,7 +123,7 @@ impl Bench {
     }
 
     pub(crate) fn give_each_user_an_app(&mut self) {
-        self.settings.apps = AppPlacement::PerUser { prefix: the_app() };
+        self.settings.apps = AppPlacement::PerUser { organization: "acme".to_owned(), prefix: the_app() };
         let app_of = |user: &str| self.settings.apps.app_of(&user.parse().unwrap()).unwrap();
         self.fly.world().apps = USERS.into_iter().map(app_of).collect();
     }

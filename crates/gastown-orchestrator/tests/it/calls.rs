@@ -93,8 +93,8 @@ impl Call {
     /// Returns every call that the ports have.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let actions = all_of!(Action:
-            EnsureApp ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
-            UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine Other
+            EnsureApp ListApps ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
+            UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine
         );
         let sandbox_calls = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
         let queries = Query::ALL.iter().copied().map(Self::Store);

@@ -1,8 +1,9 @@
 //! The resources that calls of the control plane deleted at Fly.
 
-use gastown_domain::{MachineId, Power, TownId, VolumeId};
+use gastown_domain::{MachineId, Power, VolumeId};
 use tokio::time::Instant;
 
+use crate::names::machine_name;
 use crate::world::{DELETION, Phase, World};
 
 /// A deletion that was sent to Fly, and when.
@@ -41,7 +42,7 @@ impl World {
         machine.phase = Phase::Destroying(now + DELETION);
         // A copy has its own name, and its metadata names the town.
         let town = machine.metadata.get("gastown_town_id").and_then(|town| town.parse().ok());
-        let name = town.map_or_else(|| machine.name.clone(), TownId::machine_name);
+        let name = town.map_or_else(|| machine.name.clone(), machine_name);
         let lists_were_incomplete = self.lists_are_incomplete(now);
         self.deletions.push(Deletion {
             id: id.as_str().to_owned(),

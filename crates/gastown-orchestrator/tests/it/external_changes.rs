@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gastown_domain::{MachineId, Power, Region, TownId, VolumeId};
 use tokio::time::Instant;
 
+use crate::names::machine_name;
 use crate::world::{Machine, Phase, Volume, World};
 
 impl World {
@@ -52,7 +53,7 @@ impl World {
         self.machines.push(Machine {
             app: self.apps.first().cloned().unwrap(),
             id: id.clone(),
-            name: town.machine_name(),
+            name: machine_name(town),
             region,
             volume: volume.clone(),
             env: BTreeMap::new(),

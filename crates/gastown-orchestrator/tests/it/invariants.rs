@@ -6,6 +6,7 @@ use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownS
 
 use crate::bench::Bench;
 use crate::deletions::{DeletedResource, Deletion};
+use crate::names::{machine_name, volume_name};
 use crate::store::Rows;
 use crate::world::{Machine, Volume, World};
 
@@ -32,7 +33,7 @@ impl Bench {
             rows.operations.values().map(|row| format!("operation still in flight: {row:?}")).collect();
         for town in rows.towns.values() {
             let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
-            let found = if world.lost_volumes.contains(&town.id.volume_name()) && !town.is_tombstone() {
+            let found = if world.lost_volumes.contains(&volume_name(town.id)) && !town.is_tombstone() {
                 row.violations_without_volume(&rows, &world)
             } else {
                 row.violations(&rows)
@@ -138,7 +139,7 @@ impl Row<'_> {
     fn violations_without_volume(&self, rows: &Rows, world: &World) -> Vec<&'static str> {
         let (town, machine) = (self.town, self.machines.first());
         // A volume that was moved before it was lost has had two ids.
-        let was_the_towns = |volume: &Volume| volume.gone && volume.name == town.id.volume_name();
+        let was_the_towns = |volume: &Volume| volume.gone && volume.name == volume_name(town.id);
         let named = world.volumes.iter().find(|volume| town.volume_id.as_ref() == Some(&volume.id));
         let known = rows.records.health_of(town.id).drift.map(|(drift, _)| drift);
         [
@@ -163,7 +164,7 @@ fn has_its_rigs(rows: &Rows, town: &Town, volume: &Volume) -> bool {
 
 /// Returns the machines and volumes that belong to no town.
 fn unowned_resources(rows: &Rows, world: &World) -> Vec<String> {
-    let is_owned = |name: &str| rows.towns.keys().any(|id| name == id.machine_name() || name == id.volume_name());
+    let is_owned = |name: &str| rows.towns.keys().any(|id| name == machine_name(*id) || name == volume_name(*id));
     let machines = world.machines.iter().filter(|machine| !machine.is_gone() && !is_owned(&machine.name));
     let volumes = world.volumes.iter().filter(|volume| !volume.gone && !is_owned(&volume.name));
     let machines = machines.map(|machine| format!("machine without a town: {machine:?}"));
@@ -179,5 +180,5 @@ fn was_destroyed_or_rolled_back(rows: &Rows, town: TownId) -> bool {
 }
 
 fn owner_of(rows: &Rows, deletion: &Deletion) -> Option<TownId> {
-    rows.towns.keys().copied().find(|id| deletion.name == id.machine_name() || deletion.name == id.volume_name())
+    rows.towns.keys().copied().find(|id| deletion.name == machine_name(*id) || deletion.name == volume_name(*id))
 }

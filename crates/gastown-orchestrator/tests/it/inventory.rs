@@ -6,6 +6,7 @@ use gastown_domain::{AppName, InventoryItem, ResourceId, TownId, TownTag};
 
 use crate::faults::Call;
 use crate::fly::FlyClient;
+use crate::names::{tag_of_machine_name, tag_of_volume_name, volume_name};
 use crate::world::{Machine, Volume, World};
 
 impl FlyClient {
@@ -15,7 +16,7 @@ impl FlyClient {
         let (world, of) = (self.fly.world(), of.to_string());
         assert!(world.apps.contains(app), "unknown app: {app}");
         let town: Option<TownId> = of.parse().ok();
-        let name = town.map(TownId::volume_name);
+        let name = town.map(volume_name);
         let matches_id =
             |machine: &&Machine| machine.id.as_str() == of || town.is_some_and(|town| machine.belongs_to(town));
         let machines = world.machines.iter().filter(matches_id).map(|machine| &machine.app);
@@ -35,10 +36,10 @@ pub(crate) fn the_app() -> AppName {
 #[async_trait]
 impl Inventory for FlyClient {
     async fn apps(&self) -> Result<Vec<AppName>, ProviderError> {
-        self.call(Call::Fly(Action::Other), |world| Ok(world.apps.iter().cloned().collect())).await
+        self.call(Call::Fly(Action::ListApps), |world| Ok(world.apps.iter().cloned().collect())).await
     }
 
-    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
+    async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         self.assert_app_matches(app, &"");
         let here = app.clone();
         let list_machines = move |world: &mut World| {
@@ -60,8 +61,8 @@ impl Inventory for FlyClient {
 }
 
 fn machine_item(machine: &Machine, world: &World) -> Option<InventoryItem> {
-    let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok());
-    let tags: Vec<_> = by_metadata.into_iter().chain(TownTag::of_machine_name(&machine.name)).collect();
+    let by_metadata = machine.metadata.get("gastown_town_id").and_then(|id| id.parse().ok()).map(TownTag::Whole);
+    let tags: Vec<_> = by_metadata.into_iter().chain(tag_of_machine_name(&machine.name)).collect();
     (!tags.is_empty()).then(|| InventoryItem {
         resource: ResourceId::Machine(machine.id.clone()),
         name: machine.name.clone(),
@@ -76,7 +77,7 @@ fn volume_item(volume: &Volume, world: &World) -> Option<InventoryItem> {
     Some(InventoryItem {
         resource: ResourceId::Volume(volume.id.clone()),
         name: volume.name.clone(),
-        tags: vec![TownTag::of_volume_name(&volume.name)?],
+        tags: vec![tag_of_volume_name(&volume.name)?],
         made_at: Some(world.date(volume.made_at)),
         held_by: volume.held_by.clone(),
         destroying: volume.destroying.is_some(),

@@ -21,6 +21,7 @@ mod inventory;
 mod ledger;
 mod lifecycle;
 mod list_lag;
+mod names;
 mod operations_after_drift;
 mod orphan_sweeper;
 mod port_calls;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::deletions::Deletion;
 use crate::env::PausedClock;
 use crate::list_lag::ListLag;
+use crate::names::{machine_name, volume_name};
 
 pub(crate) const BOOT: Duration = Duration::from_secs(2);
 pub(crate) const SANDBOX_BOOT: Duration = Duration::from_secs(2);
@@ -67,7 +68,7 @@ impl Machine {
     }
 
     pub(crate) fn belongs_to(&self, town: TownId) -> bool {
-        self.name == town.machine_name() || self.metadata.get("gastown_town_id") == Some(&town.to_string())
+        self.name == machine_name(town) || self.metadata.get("gastown_town_id") == Some(&town.to_string())
     }
 
     fn observed(&self, unreachable_host: bool) -> ObservedMachine {
@@ -223,7 +224,7 @@ impl World {
     /// Returns the volumes of a town. Also counts whether the current list lags.
     pub(crate) fn volumes_of(&self, town: TownId) -> Vec<&Volume> {
         let volumes: Vec<_> =
-            self.volumes.iter().filter(|volume| !volume.gone && volume.name == town.volume_name()).collect();
+            self.volumes.iter().filter(|volume| !volume.gone && volume.name == volume_name(town)).collect();
         let lags = self.list_view != ListView::Complete;
         self.list_lags.borrow_mut().entry(town).or_default().observe_list(lags, volumes.is_empty());
         volumes
@@ -278,7 +279,7 @@ impl World {
         self.machines.push(Machine {
             app: spec.app.clone(),
             id: id.clone(),
-            name: spec.town.machine_name(),
+            name: machine_name(spec.town),
             region: spec.region.clone(),
             volume: spec.volume.clone(),
             env: spec.env.clone(),
@@ -302,7 +303,7 @@ impl World {
         let volume = Volume {
             app,
             id: format!("vol_{}", self.next()).parse().unwrap(),
-            name: town.volume_name(),
+            name: volume_name(town),
             region: region.clone(),
             held_by: None,
             destroying: None,

@@ -140,7 +140,7 @@ async fn finding_is_recorded_completely(bed: Bed) {
     assert_eq!(drift, Drift::MachineStopped);
     assert!(since >= taken_at - chrono::TimeDelta::milliseconds(1), "{since} {taken_at}");
 
-    let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    let event = bed.database.town_details(town.id, &[], 1).await.unwrap().unwrap().events.remove(0);
     let said = (event.actor.as_str(), event.action.as_str(), event.outcome.as_str(), event.operation);
     assert_eq!(said, ("control-plane", "drift", "machine_stopped", None));
     let what = "SELECT count(*) FROM gastown_town_events WHERE CAST(detail AS text) LIKE '%148ed21a031189%' \

@@ -28,7 +28,7 @@ fn nowhere() -> TownId {
 
 /// Actor, action and outcome of each event, newest first.
 async fn history(bed: &Bed, town: TownId) -> Vec<(String, String, String)> {
-    let town_details = bed.database.town_details(town, 100).await.unwrap().unwrap();
+    let town_details = bed.database.town_details(town, &[], 100).await.unwrap().unwrap();
     town_details.events.into_iter().map(|event| (event.actor, event.action, event.outcome)).collect()
 }
 
@@ -120,7 +120,7 @@ async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
     assert_eq!(readable.as_ref().unwrap().operation.town, good.id);
     let unreadable = unreadable.clone().unwrap_err();
     assert_eq!((unreadable.town, unreadable.which.contains("gastown_operations.requested_by")), (bad.id, true));
-    let town_details = bed.database.town_details(bad.id, 10).await.unwrap().unwrap();
+    let town_details = bed.database.town_details(bad.id, &[], 10).await.unwrap().unwrap();
     assert_eq!(town_details.operation, Some(Err(unreadable)));
     let health = town_details.health.unwrap_err();
     assert!(health.which.contains("gastown_town_health.drift"), "{health}");
@@ -141,18 +141,18 @@ async fn town_details_list_the_newest_events_first(bed: Bed) {
     Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
     assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
     bed.request(&town, OperationKind::Stop).await;
-    let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
+    let town_details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
     assert_eq!(town_details.town, bed.database.load(town.id).await.unwrap().unwrap());
     assert_eq!((town_details.rigs, town_details.health.unwrap().last_report_at), (vec![app], Some(noon())));
     assert_eq!(town_details.operation.unwrap().unwrap().operation.kind, OperationKind::Stop);
     assert_eq!(town_details.unreadable, []);
     assert_eq!((town_details.events.len(), town_details.orphans), (4, Vec::new()));
     assert!(town_details.events.is_sorted_by(|newer, older| newer.at >= older.at));
-    assert_eq!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().events, town_details.events[..2]);
+    assert_eq!(bed.database.town_details(town.id, &[], 2).await.unwrap().unwrap().events, town_details.events[..2]);
 
     bed.destroy(&town).await;
-    assert!(bed.database.town_details(town.id, 2).await.unwrap().unwrap().town.is_tombstone());
-    assert_eq!(bed.database.town_details(nowhere(), 2).await.unwrap(), None);
+    assert!(bed.database.town_details(town.id, &[], 2).await.unwrap().unwrap().town.is_tombstone());
+    assert_eq!(bed.database.town_details(nowhere(), &[], 2).await.unwrap(), None);
 }
 
 async fn retry_makes_a_waiting_operation_due(bed: Bed) {

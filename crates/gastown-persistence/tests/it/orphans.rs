@@ -18,6 +18,7 @@ on_both! {
     deletion_without_an_orphan_record_is_refused,
     closed_record_is_deleted_and_recorded_as_an_event,
     volume_is_found_by_its_towns_name,
+    town_details_include_orphans_with_a_name_of_the_town,
     unreadable_record_is_left_out,
 }
 
@@ -29,11 +30,23 @@ fn machine(id: &str) -> ResourceId {
     ResourceId::Machine(id.parse().unwrap())
 }
 
+/// Returns a name that the provider's adapter could derive from the town's id.
+fn name_of(town: TownId) -> String {
+    format!("town-{}", town.as_uuid().simple())
+}
+
+/// Returns the tag of a shortened name, which matches the town and its neighbours.
+fn range_around(town: TownId) -> TownTag {
+    let high = town.as_uuid().as_u128() & !u128::from(u32::MAX);
+    let id = |low: u32| TownId::new(uuid::Uuid::from_u128(high | u128::from(low)));
+    TownTag::Range { first: id(0), last: id(u32::MAX) }
+}
+
 /// An orphaned machine with its town's name.
 fn seen(town: TownId, id: &str, reason: OrphanReason) -> ObservedOrphan {
     let item = InventoryItem {
         resource: machine(id),
-        name: town.machine_name(),
+        name: name_of(town),
         tags: vec![TownTag::Whole(town)],
         made_at: None,
         held_by: None,
@@ -65,7 +78,7 @@ async fn town_records_match_their_tags(bed: Bed) {
     bed.destroy(&gone).await;
 
     let tags = [
-        TownTag::of_volume_name(&running.id.volume_name()).unwrap(),
+        range_around(running.id),
         TownTag::Whole(running.id),
         TownTag::Whole(busy.id),
         TownTag::Whole(gone.id),
@@ -114,7 +127,7 @@ async fn repeated_observation_counts_and_new_reason_starts_anew(bed: Bed) {
     let expected = Orphan {
         app: app(),
         resource: machine("m1"),
-        name: town.machine_name(),
+        name: name_of(town),
         reason: OrphanReason::NoTown,
         last_seen_at: first.first_seen_at,
         times_seen: 1,
@@ -161,7 +174,7 @@ async fn deletion_is_logged_once(bed: Bed) {
         }
     }
     assert!(list(&bed).await.iter().all(|orphan| orphan.deletion_asked_at.is_some()));
-    let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
+    let event = bed.database.town_details(town.id, &[], 1).await.unwrap().unwrap().events.remove(0);
     assert_eq!((event.actor.as_str(), event.action.as_str()), ("operator:eve", "orphan_deleted"));
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
 }
@@ -178,7 +191,7 @@ async fn closed_record_is_deleted_and_recorded_as_an_event(bed: Bed) {
         record(&bed, &seen(town.id, id, OrphanReason::Second)).await;
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
         Orphans::close(&bed.database, &app(), &machine(id), end).await.unwrap();
-        let event = bed.database.town_details(town.id, 1).await.unwrap().unwrap().events.remove(0);
+        let event = bed.database.town_details(town.id, &[], 1).await.unwrap().unwrap().events.remove(0);
         assert_eq!((event.action.as_str(), event.outcome.as_str()), ("orphan_closed", end.as_str()));
     }
     assert_eq!(list(&bed).await, []);
@@ -187,10 +200,10 @@ async fn closed_record_is_deleted_and_recorded_as_an_event(bed: Bed) {
 
 async fn volume_is_found_by_its_towns_name(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let name = town.id.volume_name();
+    let name = name_of(town.id);
     let volume = InventoryItem {
         resource: ResourceId::Volume("vol_2".parse().unwrap()),
-        tags: vec![TownTag::of_volume_name(&name).unwrap()],
+        tags: vec![range_around(town.id)],
         name,
         made_at: None,
         held_by: Some("m9".parse::<MachineId>().unwrap()),
@@ -198,10 +211,20 @@ async fn volume_is_found_by_its_towns_name(bed: Bed) {
     };
     // Only one of the towns whose ids begin alike is registered.
     let noted = record(&bed, &ObservedOrphan { app: app(), item: volume, reason: OrphanReason::Second }).await;
-    let town_details = bed.database.town_details(town.id, 10).await.unwrap().unwrap();
+    let town_details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
     assert_eq!(town_details.orphans, [noted]);
     bed.database.log_deletion(&app(), &ResourceId::Volume("vol_2".parse().unwrap()), "operator:eve").await.unwrap();
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'orphan_deleted'").await, 1);
+}
+
+async fn town_details_include_orphans_with_a_name_of_the_town(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let orphan = record(&bed, &seen(nowhere(), "m1", OrphanReason::NoTown)).await;
+    let unnamed = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
+    assert_eq!(unnamed.orphans, []);
+    let names = ["another".to_owned(), orphan.name.clone()];
+    let named = bed.database.town_details(town.id, &names, 10).await.unwrap().unwrap();
+    assert_eq!(named.orphans, [orphan]);
 }
 
 async fn unreadable_record_is_left_out(bed: Bed) {

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
-use gastown_domain::UserId;
-use gastown_fly::Pacing;
+use gastown_domain::{AppPlacement, UserId};
+use gastown_fly::RateLimiting;
 use gastown_jwt::TokenMinter;
 use gastown_persistence::Database;
 use gastown_secrets::SandboxKey;
@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::config::{AppConfig, Config};
+use crate::config::Config;
 use crate::control_plane::{ControlPlane, minter, pacing};
 use crate::settings_source::Source;
 
@@ -67,11 +67,11 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     fill_the_rest(&mut source);
 
     let config = development_config(&source)?;
-    let pacing = if simulator.is_some() { Pacing::Off } else { pacing(&config.fly) };
+    let pacing = if simulator.is_some() { RateLimiting::Off } else { pacing(&config.fly) };
     let minter = minter(&config)?;
     let app = match &config.fly.app {
-        AppConfig::Shared(app) => Some(app.to_string()),
-        AppConfig::PerUser { .. } => None,
+        AppPlacement::Shared(app) => Some(app.to_string()),
+        AppPlacement::PerUser { .. } => None,
     };
     let plane = ControlPlane::with_listener(config, pacing, listener).await.context("failed to start")?;
     let backends = Backends {

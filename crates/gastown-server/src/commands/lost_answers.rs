@@ -40,7 +40,7 @@ pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) ->
     };
     let after = last_retry(operator, town, actor).await;
     let written = before.is_ok_and(|before| after.is_ok_and(|after| after > before));
-    let in_flight = operator.town_details(town, 0).await.ok().flatten().and_then(|found| found.operation);
+    let in_flight = operator.town_details(town, &[], 0).await.ok().flatten().and_then(|found| found.operation);
     match in_flight {
         Some(Ok(held)) if written => Ok(Retried::Due(Box::new(held.operation))),
         _ => Err(error),
@@ -49,7 +49,7 @@ pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) ->
 
 /// Returns the time of the operator's last retry.
 async fn last_retry(operator: &dyn Operator, town: TownId, actor: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let found = operator.town_details(town, EVENTS).await?;
+    let found = operator.town_details(town, &[], EVENTS).await?;
     let events = found.map(|found| found.events).unwrap_or_default();
     Ok(events.iter().filter(|event| event.action == "retry" && event.actor == actor).map(|event| event.at).max())
 }

@@ -8,6 +8,7 @@ use gastown_domain::ports::{
     Clock as _, HeldOperation, Ids as _, NewOperation, Operator as _, Requested, Retried, TownDetails,
 };
 use gastown_domain::{Failure, OperationKind, Recorded, Town, TownId, TownStatus, TownTag};
+use gastown_fly::{machine_name, tag_of_machine_name, volume_name};
 use gastown_persistence::Database;
 use serde_json::json;
 use tokio::time::Instant;
@@ -64,7 +65,7 @@ pub struct Which {
 }
 
 fn town_id(raw: &str) -> Result<TownId, &'static str> {
-    match (raw.parse(), TownTag::of_machine_name(raw)) {
+    match (raw.parse(), tag_of_machine_name(raw)) {
         (Ok(town), _) | (_, Some(TownTag::Whole(town))) => Ok(town),
         _ => {
             Err("must be the id of a town, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b, or the name of its machine, \
@@ -95,7 +96,8 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
 }
 
 async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownDetails> {
-    let found = database.town_details(town, EVENTS).await.context("failed to read the registry")?;
+    let names = [machine_name(town), volume_name(town)];
+    let found = database.town_details(town, &names, EVENTS).await.context("failed to read the registry")?;
     found.with_context(|| format!("no such town: {town}"))
 }
 

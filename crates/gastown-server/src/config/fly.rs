@@ -3,9 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gastown_domain::AppName;
-use gastown_fly::{BaseUrl, PUBLIC_BASE_URL, Timeouts};
-use gastown_orchestrator::AppPlacement;
+use gastown_domain::AppPlacement;
+use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, Timeouts};
 use secrecy::SecretString;
 
 use crate::settings_source::Reader;
@@ -17,36 +16,12 @@ pub struct FlyConfig {
     pub base_url: BaseUrl,
     /// `FLY_API_TOKEN`.
     pub token: SecretString,
-    /// One app, or one per user.
-    pub app: AppConfig,
+    /// `FLY_APP_NAME`, or `FLY_ORG_SLUG` and `FLY_APP_PREFIX`.
+    pub app: AppPlacement,
     /// `REPLICAS`, 1 where absent: how many processes share Fly's limits.
     pub replicas: NonZeroU32,
     /// How long a call may take; follows from `LEASE_SECONDS`.
     pub timeouts: Timeouts,
-}
-
-impl FlyConfig {
-    /// Where the orchestrator looks for a user's towns.
-    pub fn placement(&self) -> AppPlacement {
-        match &self.app {
-            AppConfig::Shared(app) => AppPlacement::Shared(app.clone()),
-            AppConfig::PerUser { prefix, .. } => AppPlacement::PerUser { prefix: prefix.clone() },
-        }
-    }
-}
-
-/// `FLY_APP_NAME`, or `FLY_ORG_SLUG` and `FLY_APP_PREFIX`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppConfig {
-    /// One app for all, made by an operator.
-    Shared(AppName),
-    /// One app per user, made as needed.
-    PerUser {
-        /// The organization.
-        org_slug: String,
-        /// What their names begin with.
-        prefix: AppName,
-    },
 }
 
 /// `lease` is how long a claim holds: no call to Fly may outlast it, or its driver would not know what it made.
@@ -66,14 +41,15 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
             reader.wrong("FLY_APP_NAME", "is missing (or FLY_ORG_SLUG and FLY_APP_PREFIX, for one app per user)");
             None
         }
-        (true, false) => reader.required("FLY_APP_NAME").map(AppConfig::Shared),
+        (true, false) => reader.required::<FlyAppName>("FLY_APP_NAME").map(|app| AppPlacement::Shared(app.into())),
         (false, true) => {
-            let (org_slug, prefix) = (reader.required("FLY_ORG_SLUG"), reader.required::<AppName>("FLY_APP_PREFIX"));
-            // 20 digits of the user and a dash follow it.
-            if prefix.as_ref().is_some_and(|prefix| prefix.as_str().len() > 40) {
-                reader.wrong("FLY_APP_PREFIX", "is invalid: is too long, at most 40 characters are allowed");
-            }
-            org_slug.zip(prefix).map(|(org_slug, prefix)| AppConfig::PerUser { org_slug, prefix })
+            let organization = reader.required("FLY_ORG_SLUG");
+            let prefix = reader.required::<FlyAppPrefix>("FLY_APP_PREFIX");
+            let per_user = |(organization, prefix): (_, FlyAppPrefix)| AppPlacement::PerUser {
+                organization,
+                prefix: prefix.into(),
+            };
+            organization.zip(prefix).map(per_user)
         }
     };
     let replicas = reader.at_least_one("REPLICAS", 1);

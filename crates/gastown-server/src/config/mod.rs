@@ -12,12 +12,13 @@ mod secrets;
 mod tests;
 
 use gastown_domain::{ImageRef, Region};
+use gastown_fly::FlyRegion;
 use gastown_orchestrator::{MachineTemplate, Settings, ValidPolicy};
 use gastown_sandbox::UrlTemplate;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
-pub use fly::{AppConfig, FlyConfig};
+pub use fly::FlyConfig;
 pub use http::HttpConfig;
 use list::List;
 pub use logs::LogFormat;
@@ -129,7 +130,7 @@ impl Config {
         let env = sandbox::sandbox_env(reader);
         logs::check(reader);
         let fly = fly?;
-        let apps = fly.placement();
+        let apps = fly.app.clone();
         let machine = MachineTemplate {
             image: image?,
             guest: gastown_domain::Guest::TOWN,
@@ -194,8 +195,8 @@ fn database_url(reader: &mut Reader<'_>) -> Option<SecretString> {
 }
 
 fn regions(reader: &mut Reader<'_>) -> Option<Vec<Region>> {
-    let regions = match reader.optional::<List<Region>>("FLY_REGIONS") {
-        Some(List(regions)) => regions,
+    let regions = match reader.optional::<List<FlyRegion>>("FLY_REGIONS") {
+        Some(List(regions)) => regions.into_iter().map(Region::from).collect(),
         None => vec!["iad".parse().ok()?],
     };
     if regions.is_empty() {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use gastown_fly::{Pacing, Timeouts};
+use gastown_domain::AppPlacement;
+use gastown_fly::{RateLimiting, Timeouts};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
@@ -36,7 +37,7 @@ fn required_settings_are_enough() {
     let config = Config::read(&source(&[])).unwrap();
     assert_eq!(config.http.port, 8080);
     assert_eq!(config.orchestrator.regions, ["iad".parse().unwrap()]);
-    assert_eq!(config.fly.app, AppConfig::Shared("gastown".parse().unwrap()));
+    assert_eq!(config.fly.app, AppPlacement::Shared("gastown".parse().unwrap()));
     assert_eq!(*config.orchestrator.policy, Policy::production());
 }
 
@@ -112,8 +113,8 @@ fn call_to_fly_is_shorter_than_a_lease() {
             let settings = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
             let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
             let config = Config::read(&source(&settings)).unwrap();
-            let Pacing::On(rates) = pacing(&config.fly) else { panic!("the rate limiter is on") };
-            let longest = rates.longest_delay + timeouts.call;
+            let RateLimiting::On(rates) = pacing(&config.fly) else { panic!("the rate limiter is on") };
+            let longest = rates.max_wait + timeouts.call;
             assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, including the time in the queue");
         }
     }
@@ -125,7 +126,7 @@ fn call_to_fly_is_shorter_than_a_lease() {
 #[test]
 fn replicas_share_the_limits_of_a_shared_app_only() {
     let rates = |settings: &[(&str, &str)]| {
-        let Pacing::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
+        let RateLimiting::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
             panic!("the rate limiter is on")
         };
         format!("{rates:?}")
@@ -206,7 +207,7 @@ fn app_settings_are_complete_and_exclusive() {
     assert_eq!(mistakes(&[("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme")]), ["FLY_APP_PREFIX"]);
     let both = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
     let config = Config::read(&source(&both)).unwrap();
-    assert_eq!(config.fly.app, AppConfig::PerUser { org_slug: "acme".into(), prefix: "gt".parse().unwrap() });
+    assert_eq!(config.fly.app, AppPlacement::PerUser { organization: "acme".into(), prefix: "gt".parse().unwrap() });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One app per user: created when needed, with a private network of its own.
 
 use fly_sim::{Call, Effect, Fault};
-use gastown_orchestrator::AppPlacement;
+use gastown_domain::AppPlacement;
 use serde_json::json;
 
 use crate::stage::{ALICE, BOB, Setup, Stage, id_of};
@@ -13,7 +13,7 @@ on_both! {
 }
 
 fn app_of(user: &str) -> String {
-    let placement = AppPlacement::PerUser { prefix: "gt".parse().unwrap() };
+    let placement = AppPlacement::PerUser { organization: "personal".to_owned(), prefix: "gt".parse().unwrap() };
     placement.app_of(&user.parse().unwrap()).unwrap().to_string()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fly_sim::{Call, Death, Effect, Fault, RateLimits};
-use gastown_fly::{Pacing, Rates};
+use gastown_fly::{RateLimiting, Rates};
 use gastown_secrets::SandboxKey;
 use serde_json::json;
 
@@ -112,7 +112,7 @@ async fn throttled_calls_only_delay(setup: Setup) -> Stage {
 
 async fn towns_start_within_flys_limits(mut setup: Setup) -> Stage {
     setup.sim.rates = RateLimits::Fly;
-    setup.pacing = Pacing::On(Rates::default());
+    setup.pacing = RateLimiting::On(Rates::default());
     let stage = setup.start().await;
     let creates = ["a", "b"].map(|name| stage.spawn_call(ALICE, "createTown", json!({ "townName": name })));
     for create in creates {

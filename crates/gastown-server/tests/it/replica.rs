@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gastown_fly::Pacing;
+use gastown_fly::RateLimiting;
 use gastown_server::{Config, ControlPlane};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -87,7 +87,7 @@ impl io::Write for Log {
 }
 
 impl Replica {
-    pub(crate) async fn start(config: Config, pacing: Pacing, listener: TcpListener) -> Self {
+    pub(crate) async fn start(config: Config, pacing: RateLimiting, listener: TcpListener) -> Self {
         let log = Log::default();
         let runtime = runtime(&log);
         let stop = CancellationToken::new();

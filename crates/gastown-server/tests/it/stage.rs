@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use ephemeral_db::{PostgresProxy, TestDatabase};
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
-use gastown_fly::Pacing;
+use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Timeouts};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
@@ -58,7 +58,7 @@ pub(crate) struct Setup {
     /// One app for each user instead of one for all.
     pub(crate) app_per_user: bool,
     /// The pacing of the replicas' calls to Fly.
-    pub(crate) pacing: Pacing,
+    pub(crate) pacing: RateLimiting,
     /// The key that seals values. By default that of the sandboxes.
     pub(crate) seal_for: Option<SandboxKey>,
     /// True if the replicas reach Postgres through a proxy that can lose commits. `rows` and operators bypass it.
@@ -81,7 +81,7 @@ impl Setup {
             policy: fast_policy(),
             regions: "iad",
             app_per_user: false,
-            pacing: Pacing::Off,
+            pacing: RateLimiting::Off,
             seal_for: None,
             through_proxy: false,
         }
@@ -223,7 +223,7 @@ pub(crate) struct Stage {
     pub(crate) rows: Rows,
     pub(crate) replicas: Vec<Replica>,
     config: Config,
-    pacing: Pacing,
+    pacing: RateLimiting,
     /// The settings of the replicas, for separate processes.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tokens: BTreeMap<&'static str, SecretString>,

@@ -170,7 +170,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "any-404-is-absence",
         about: "a 404 proves an absence although the app itself does not answer",
         file: "crates/gastown-fly/src/fly.rs",
-        sound: "            self.app_answers(app, action).await\n",
+        sound: "            self.check_app_answers(app, action).await\n",
         broken: "            let _ = (app, action);\n            Ok(())\n",
         suites: FLY,
     },
@@ -273,7 +273,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "unknown-state-is-absence",
         about: "a machine in a state that this version does not know counts as absent",
-        file: "crates/gastown-fly/src/sight.rs",
+        file: "crates/gastown-fly/src/mapping/states.rs",
         sound: "        (Replaced | Migrated | Other, true) => Power::Changing,",
         broken: "        (Replaced | Migrated | Other, true) => return None,",
         suites: FLY,
@@ -306,8 +306,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "retry-after-ignored",
         about: "the delay that the provider asks for is ignored",
         file: "crates/gastown-fly/src/client.rs",
-        sound: "self.pace.throttled(call, retry_after);",
-        broken: "self.pace.throttled(call, retry_after.filter(|_| false));",
+        sound: "self.limiter.throttle(call, retry_after);",
+        broken: "self.limiter.throttle(call, retry_after.filter(|_| false));",
         suites: FLY,
     },
     Mutant {

@@ -86,7 +86,7 @@ fn decisions_past_the_deadline_match_the_reviewed_table() {
 fn decisions_after_failed_observations_match_the_reviewed_table() {
     let attempt = Policy::production().limits.sync_attempts;
     insta::assert_snapshot!(table(|operation, observed| {
-        let error = Some(ProviderError::MachineMissing { action: ProviderAction::Other });
+        let error = Some(ProviderError::MachineMissing { action: ProviderAction::UpdateMachine });
         let operation = Operation { attempt, ..operation.clone() };
         decided_at(&operation, Observed { error, ..observed }, now())
     }));

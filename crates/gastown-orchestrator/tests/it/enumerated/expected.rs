@@ -19,8 +19,8 @@ type Kinds = (&'static [Action], &'static [Call], &'static [Query]);
 #[expect(clippy::too_many_lines, reason = "a table with three lines for each scenario")]
 const fn expected(scenario: Scenario) -> Kinds {
     use Action::{
-        AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, Other,
-        ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
+        AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListApps, ListMachines,
+        ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Health, Heartbeat,
@@ -135,13 +135,13 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
         Scenario::SweepOrphans => (
-            &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
+            &[DeleteMachine, DeleteVolume, ListApps, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
         Scenario::SweepIncompleteLists => (
-            &[DeleteMachine, DeleteVolume, ListMachines, ListVolumes, Other, ReadMachine, ReadVolume], &[],
+            &[DeleteMachine, DeleteVolume, ListApps, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),
         Scenario::SweepSecondMachine => (
-            &[DeleteMachine, ListMachines, ListVolumes, Other, ReadMachine], &[],
+            &[DeleteMachine, ListApps, ListMachines, ListVolumes, ReadMachine], &[],
             &[TownRecords, OrphanRecords, ClaimJob, CloseOrphan, RecordDeletion, EndJob, RecordOrphans]),
     }
 }

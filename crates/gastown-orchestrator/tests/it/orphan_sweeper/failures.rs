@@ -112,7 +112,7 @@ async fn job_continues_after_failures_until_stopped() {
     add_orphans(&bench, 1);
     bench.store.schedule().next(Call::Store(Query::ClaimJob), 1, Fault::NotSent);
     bench.store.schedule().next(Call::Store(Query::OrphanRecords), 1, Fault::NotSent);
-    bench.fly.schedule().next(Call::Fly(Action::Other), 1, Fault::ServerError);
+    bench.fly.schedule().next(Call::Fly(Action::ListApps), 1, Fault::ServerError);
     let (stop, sweeper) = (CancellationToken::new(), sweeper(&bench));
     let running = tokio::spawn({
         let stop = stop.clone();

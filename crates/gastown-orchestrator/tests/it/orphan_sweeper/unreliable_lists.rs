@@ -98,8 +98,8 @@ impl Inventory for ModifiedInventory {
         Ok(self.apps.iter().map(|app| app.parse().unwrap()).collect())
     }
 
-    async fn stock(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
-        let stock = self.client.stock(&the_app()).await?;
+    async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
+        let stock = self.client.list(&the_app()).await?;
         (self.modify)(app, stock).map_err(|cause| ProviderError::Unknown { action: Action::ListMachines, cause })
     }
 }

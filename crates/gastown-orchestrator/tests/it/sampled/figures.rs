@@ -6,6 +6,7 @@ use gastown_domain::{ResourceId, TownId};
 
 use crate::bench::Bench;
 use crate::faults::Fault;
+use crate::names::{machine_name, volume_name};
 use crate::runner::grouped;
 
 /// The figures of one run, or of many.
@@ -101,7 +102,7 @@ pub(super) fn left_to_sweeper(bench: &Bench) -> BTreeMap<ResourceId, TownId> {
     let (rows, world) = (bench.store.rows(), bench.fly.world());
     let of = |name: &str| {
         let mut towns = rows.towns.keys().copied();
-        towns.find(|town| name == town.machine_name() || name == town.volume_name())
+        towns.find(|town| name == machine_name(*town) || name == volume_name(*town))
     };
     let owner = |thing: &ResourceId| match thing {
         ResourceId::Machine(id) => of(&world.machines.iter().find(|machine| machine.id == *id)?.name),

@@ -18,6 +18,7 @@ use super::figures::{Figures, left_to_sweeper};
 use super::steps::{REPLICAS, Step};
 use crate::bench::{Bench, Replica};
 use crate::faults::Call;
+use crate::names::volume_name;
 use crate::world::Volume;
 
 /// Every hang, response and late call is over after this time.
@@ -200,7 +201,7 @@ impl Run {
     fn delete_reported_volumes(&self) -> usize {
         // Each process that died may have left one.
         let mut left_by_crashes = if self.was_hung() { self.figures.deaths } else { 0 };
-        let hidden: Vec<_> = self.hidden_from_lists().into_iter().map(TownId::volume_name).collect();
+        let hidden: Vec<_> = self.hidden_from_lists().into_iter().map(volume_name).collect();
         let (rows, mut world) = (self.bench.store.rows(), self.bench.fly.world());
         let reported = |volume: &Volume| {
             let thing = ResourceId::Volume(volume.id.clone());

@@ -120,9 +120,9 @@ fn town_details(retries: &[i64]) -> TownDetails {
 /// Returns the result of a retry with a lost answer, for the retries before and after it.
 async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retried, StoreError> {
     let mut operator = MockOperator::new();
-    operator.expect_town_details().times(1).returning(|_, _| Ok(Some(town_details(before))));
+    operator.expect_town_details().times(1).returning(|_, _, _| Ok(Some(town_details(before))));
     operator.expect_retry().times(1).returning(|_, _| lost());
-    operator.expect_town_details().returning(|_, _| Ok(Some(town_details(after))));
+    operator.expect_town_details().returning(|_, _, _| Ok(Some(town_details(after))));
     retry(&operator, operation(1).town, EVE).await
 }
 

@@ -1,0 +1,6 @@
+//! The domain's ports on Fly.
+
+mod apps;
+mod inventory;
+mod machines;
+mod volumes;
