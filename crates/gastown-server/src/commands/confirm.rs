@@ -38,10 +38,10 @@ mod tests {
         for (answer, confirmed) in
             [("mill\n", true), (" mill ", true), ("yes\n", false), ("Mill\n", false), ("", false)]
         {
-            let mut asked = Vec::new();
-            let typed = typed("Destroy town mill?", "mill", answer.as_bytes(), &mut asked).unwrap();
+            let mut printed = Vec::new();
+            let typed = typed("Destroy town mill?", "mill", answer.as_bytes(), &mut printed).unwrap();
             assert_eq!(typed, confirmed, "{answer:?}");
-            assert_eq!(String::from_utf8(asked).unwrap(), "Destroy town mill?\nType mill to continue: ");
+            assert_eq!(String::from_utf8(printed).unwrap(), "Destroy town mill?\nType mill to continue: ");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the missing ones: SQLite in a temporary folder, the simulator, new keys, users with tokens.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
@@ -204,32 +204,37 @@ fn announce(
         let all = json!({"url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database});
         writeln!(out, "{all}")?;
     } else {
-        write!(out, "{}", instructions(url, tokens, backends))?;
+        print_instructions(&mut out, url, tokens, backends)?;
     }
     Ok(out.flush()?)
 }
 
-/// Returns the address, the tokens, and examples of calls.
-fn instructions(url: &str, tokens: &BTreeMap<String, SecretString>, backends: &Backends<'_>) -> String {
-    let Backends { fly, fly_url, .. } = backends;
-    let mut text = format!("Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n\n");
+/// Prints the address, the tokens, and examples of calls.
+fn print_instructions(
+    out: &mut impl Write,
+    url: &str,
+    tokens: &BTreeMap<String, SecretString>,
+    Backends { fly, fly_url, database, .. }: &Backends<'_>,
+) -> std::io::Result<()> {
+    writeln!(out, "Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n")?;
     for (user, token) in tokens {
-        text += &format!("Token of {user}:\n  {}\n\n", token.expose_secret());
+        writeln!(out, "Token of {user}:\n  {}\n", token.expose_secret())?;
     }
     if let Some((_, token)) = tokens.first_key_value() {
         let token = token.expose_secret();
-        text += &format!(
+        writeln!(
+            out,
             "curl -s {url}/trpc/gastown.createTown -H 'authorization: Bearer {token}' \\\n  \
              -H 'content-type: application/json' -d '{{\"townName\":\"mill\"}}'\n\n\
              // npm install @trpc/client\n\
              import {{ createTRPCClient, httpBatchLink }} from '@trpc/client';\n\
              const client = createTRPCClient({{ links: [httpBatchLink({{\n  \
                url: '{url}/trpc', headers: {{ authorization: 'Bearer {token}' }} }})] }});\n\
-             console.log(await client.gastown.listTowns.query());\n\n"
-        );
+             console.log(await client.gastown.listTowns.query());\n"
+        )?;
     }
-    if let Some(database) = backends.database {
-        text += &format!("# for operators\nDATABASE_URL={database} gastown operations\n\n");
+    if let Some(database) = database {
+        writeln!(out, "# for operators\nDATABASE_URL={database} gastown operations\n")?;
     }
-    text
+    Ok(())
 }

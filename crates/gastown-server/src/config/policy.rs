@@ -12,7 +12,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// Reads the policy. Returns `None`, and reports the mistake, if its values contradict each other.
 pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let default = Policy::production();
-    let timeouts = timeouts(reader, default.timeouts);
+    let timeouts = timeouts(reader, &default.timeouts);
     let sweep_every = up_to(reader, "SWEEP_SECONDS", default.backoff.sweep_every, DAY);
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
     let towns_per_user = reader.at_least_one("MAX_TOWNS_PER_USER", default.limits.towns_per_user);
@@ -36,7 +36,7 @@ pub(super) fn lease(policy: Option<&ValidPolicy>) -> Duration {
     policy.map_or(Policy::production().timeouts.lease, |policy| policy.timeouts.lease)
 }
 
-fn timeouts(reader: &mut Reader<'_>, default: Timeouts) -> Timeouts {
+fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
     // A shorter lease would be lost to a slow answer of the provider. A longer one would delay the takeover of a dead
     // process's towns.
     let lease = seconds(reader, "LEASE_SECONDS", default.lease, 10..=3600);
@@ -49,7 +49,7 @@ fn timeouts(reader: &mut Reader<'_>, default: Timeouts) -> Timeouts {
         // No call takes longer, with its wait in rate limits, because its time-outs follow from the lease.
         create_visibility: lease,
         await_state: default.await_state.min(lease / 3),
-        ..default
+        ..default.clone()
     }
 }
 

@@ -199,7 +199,7 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
             operation.town.to_string(),
             held.owner.to_string(),
             operation.kind.to_string(),
-            operation.step.as_ref().map_or_else(none, |step| step.to_string()),
+            operation.step.as_ref().map_or_else(none, ToString::to_string),
             operation.attempt.to_string(),
             delays(operation),
             held.held_by.as_ref().map_or_else(none, short_id),
@@ -212,7 +212,7 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
 
 /// Returns the last error of an operation, and its time in queues for Fly's limits.
 fn delays(operation: &Operation) -> String {
-    let error = operation.last_error.as_ref().map(|error| error.to_string());
+    let error = operation.last_error.as_ref().map(ToString::to_string);
     let queued = queued(operation).map(|queued| format!("queued {queued}"));
     let delays: Vec<_> = error.into_iter().chain(queued).collect();
     if delays.is_empty() { none() } else { delays.join(", ") }
