@@ -35,13 +35,11 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     let (parsed, unparsed) = syntax::parse(&files);
     offences.extend(unparsed);
     let functions = Functions::of(&parsed);
-    if files.iter().any(|file| file.path == "CHANGELOG.md") {
-        offences.extend(prose::offences(&files));
-        offences.extend(exhaustive::offences(&parsed));
-        offences.extend(log_messages::offences(&files, &parsed));
-        offences.extend(provider_names::offences(&files));
-        offences.extend(functions.offences());
-    }
+    offences.extend(prose::offences(&files));
+    offences.extend(exhaustive::offences(&parsed));
+    offences.extend(log_messages::offences(&files, &parsed));
+    offences.extend(provider_names::offences(&files));
+    offences.extend(functions.offences());
     let remarks = sizes::longest(&files).into_iter().chain(functions.summary()).collect();
     Ok(Findings { offences, remarks })
 }

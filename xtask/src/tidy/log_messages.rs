@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
+use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{ImplItem, Item, Macro};
 
@@ -61,10 +62,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn add(&mut self, level: &str, call: &Macro) {
-        let line = call.path.segments.first().map_or(0, |name| name.ident.span().start().line);
+    fn add(&mut self, level: &str, line: usize, arguments: &TokenStream) {
         let place = format!("{}:{line}", self.path);
-        let Some(message) = message(&call.tokens) else {
+        let Some(message) = message(arguments) else {
             self.offences.push(format!("logs: {place}: this log call has no constant message"));
             return;
         };
@@ -74,6 +74,25 @@ impl Search<'_> {
                 .push(format!("logs: {place}: write `{message}` in lower case, without a full stop and values"));
         }
         self.logged.entry((message, level.to_owned())).or_insert(place);
+    }
+}
+
+impl Search<'_> {
+    /// Searches the arguments of a macro such as `select!`, which the parser leaves as tokens.
+    fn search_tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for (at, token) in tokens.iter().enumerate() {
+            if let TokenTree::Group(group) = token {
+                self.search_tokens(group.stream());
+            }
+            if let (TokenTree::Ident(from), [_, _, TokenTree::Ident(level), _, TokenTree::Group(arguments), ..]) =
+                (token, &tokens[at + 1..])
+                && from == "tracing"
+                && LEVELS.iter().any(|known| level == known)
+            {
+                self.add(&level.to_string(), from.span().start().line, &arguments.stream());
+            }
+        }
     }
 }
 
@@ -96,9 +115,9 @@ impl<'tree> Visit<'tree> for Search<'_> {
             && from == "tracing"
             && LEVELS.contains(&level.as_str())
         {
-            self.add(level, call);
+            self.add(level, call.path.span().start().line, &call.tokens);
         }
-        visit::visit_macro(self, call);
+        self.search_tokens(call.tokens.clone());
     }
 }
 
@@ -138,6 +157,7 @@ mod tests {
         for ok in [
             r#"tracing::info!("town created");"#,
             r#"tracing::info!(town.id = %id, name = "x", error = &error as &dyn Error, "town created");"#,
+            r#"tokio::select! { () = a => { tracing::info!(%id, "town created"); } }"#,
         ] {
             assert_eq!(found(ok), Vec::<String>::new(), "{ok}");
         }

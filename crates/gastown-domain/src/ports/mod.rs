@@ -7,7 +7,7 @@
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
 //!   [`Users`], [`Readiness`]
-//! - fly: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]
+//! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
 //! - secrets: [`Sealer`], [`TownKeys`]

@@ -144,8 +144,8 @@ pub trait Operations: Send + Sync {
     /// Writes an update. Error `Fenced` if the claim was lost; then nothing is written.
     async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError>;
 
-    /// Returns up to `limit` towns that need an operation and have none in flight: tombstones that still hold a provider id
-    /// (FM-11), and towns that are `provisioning` (FM-01).
+    /// Returns up to `limit` towns that need an operation and have none in flight. These are tombstones that still hold a
+    /// provider id (FM-11), and towns that are `provisioning` (FM-01).
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError>;
 
     /// Inserts a new operation for a stranded town. A tombstone that still holds an id gets a destroy at

@@ -1,7 +1,11 @@
-// The operations of the crate, done by libsodium. Reads one JSON array of jobs from stdin, writes one array of answers:
-//   {"do": "key pair"}                                  -> {"publicKey", "privateKey"}
-//   {"do": "seal", "publicKey", "text"}                 -> {"sealed"}
-//   {"do": "open", "publicKey", "privateKey", "sealed"} -> {"text"} or {"refused": true}
+// The operations of the crate, done by libsodium. Reads one JSON array of jobs from stdin and writes one array of answers.
+//
+// ```
+// {"do": "key pair"}                                  -> {"publicKey", "privateKey"}
+// {"do": "seal", "publicKey", "text"}                 -> {"sealed"}
+// {"do": "open", "publicKey", "privateKey", "sealed"} -> {"text"} or {"refused": true}
+// ```
+//
 // Keys and ciphertexts are standard base64 with padding. "sealed" is the bare box, without the prefix of the format.
 import sodium from "libsodium-wrappers";
 import { readFileSync } from "node:fs";

@@ -62,7 +62,7 @@ fn judged(sighting: &ObservedOrphan, app: &SortedInventory) -> Verdict {
 }
 
 #[test]
-fn only_what_no_row_may_ever_name_again_is_deleted_without_a_word() {
+fn only_orphans_without_a_living_town_are_deleted_without_an_operator() {
     for (thing, reason, want) in [
         (machine(), OrphanReason::NoTown, Verdict::Deletable),
         (machine(), OrphanReason::TownDestroyed, Verdict::Deletable),
@@ -94,7 +94,7 @@ fn grace_counts_the_record_the_passes_and_the_age_at_the_provider() {
         (ago(60), 3, old, Verdict::Deletable),
         (ago(59), 9, old, Verdict::SeenTooShort { until: ago(-1) }),
         (ago(90), 2, old, Verdict::SeenTooSeldom { times: 2, of: 3 }),
-        // Made an hour ago by Fly's clock, which may be ahead of ours.
+        // Created an hour ago by the provider's clock, which may be ahead of ours.
         (ago(60), 3, Some(ago(61)), Verdict::TooYoung { until: ago(-4) }),
     ] {
         let mut sighting = sighting(machine(), OrphanReason::NoTown);
@@ -106,7 +106,7 @@ fn grace_counts_the_record_the_passes_and_the_age_at_the_provider() {
 }
 
 #[test]
-fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
+fn an_unrecorded_orphan_waits_unless_there_is_no_grace() {
     let sighting = sighting(machine(), OrphanReason::NoTown);
     let times = Times { database: now(), ours: now() };
     for (grace, want) in [(GRACE, Verdict::SeenTooShort { until: ago(-60) }), (Grace::NONE, Verdict::Deletable)] {
@@ -115,7 +115,7 @@ fn what_no_pass_has_seen_yet_waits_unless_nobody_has_patience() {
 }
 
 #[test]
-fn what_leaves_is_held_or_was_read_in_part_stays() {
+fn a_destroying_attached_or_incompletely_listed_orphan_is_kept() {
     let mut destroying = sighting(machine(), OrphanReason::NoTown);
     destroying.item.destroying = true;
     assert_eq!(judged(&destroying, &inventory([])), Verdict::Destroying);
