@@ -47,12 +47,29 @@ impl Call {
     }
 }
 
+/// An action without a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoCall {
+    /// Observe again.
+    ObserveAgain,
+    /// Wait for an unconfirmed create.
+    AwaitUnconfirmed,
+    /// Soft-delete the row.
+    SoftDelete,
+    /// End the operation at its goal.
+    Finish,
+    /// React to a lost volume.
+    VolumeLost,
+    /// Give up.
+    GiveUp(Failure),
+}
+
 /// A step, prepared.
 pub(super) enum Prepared {
     /// Send this call.
     Call(Box<Call>),
     /// The step makes no call.
-    NoCall,
+    NoCall(NoCall),
     /// The call cannot be prepared.
     Failed(Failure),
 }
@@ -90,13 +107,13 @@ impl Preparation<'_> {
             Step::DeleteSurplusVolume(volume) | Step::DeleteVolume(volume) => Call::DeleteVolume(volume.clone()),
             Step::PrepareSandbox(machine) => Call::PrepareSandbox(self.address(machine)),
             Step::FinalSync(machine) => Call::FinalSync(self.address(machine)),
-            Step::ObserveAgain
-            | Step::SoftDelete
-            | Step::AwaitUnconfirmed
-            | Step::Finish
-            | Step::GiveUpVolumeLost
-            | Step::GiveUpMachineFailed
-            | Step::GiveUpNoCapacity => return Ok(Prepared::NoCall),
+            Step::ObserveAgain => return Ok(Prepared::NoCall(NoCall::ObserveAgain)),
+            Step::AwaitUnconfirmed => return Ok(Prepared::NoCall(NoCall::AwaitUnconfirmed)),
+            Step::SoftDelete => return Ok(Prepared::NoCall(NoCall::SoftDelete)),
+            Step::Finish => return Ok(Prepared::NoCall(NoCall::Finish)),
+            Step::GiveUpVolumeLost => return Ok(Prepared::NoCall(NoCall::VolumeLost)),
+            Step::GiveUpMachineFailed => return Ok(Prepared::NoCall(NoCall::GiveUp(Failure::MachineFailed))),
+            Step::GiveUpNoCapacity => return Ok(Prepared::NoCall(NoCall::GiveUp(Failure::NoCapacity))),
         })))
     }
 

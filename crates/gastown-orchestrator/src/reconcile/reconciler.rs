@@ -11,12 +11,12 @@ use tracing::Instrument as _;
 use super::apply::{Applied, Context, Next, Notice, apply};
 use super::cleanup::clean_up;
 use super::database_time::DatabaseTime;
-use super::decide::{Decision, Intent, Times, decide, give_up_unobserved};
+use super::decide::{Action, Decision, Intent, Times, decide, give_up_unobserved};
 use super::execute::{Executor, outcome_without_call};
 use super::lease::{LeaseGuard, OnLoss};
 use super::observe::Subject;
 use super::outcome::Outcome;
-use super::prepare::{Call, Preparation, Prepared};
+use super::prepare::{Call, NoCall, Preparation, Prepared};
 use super::update::updated;
 use super::{ReconcileReport, Reconciler, queued_since};
 
@@ -83,9 +83,8 @@ impl Reconciler {
         let mut decision = self.observe_and_decide(operation, &target, &lease, time).await?;
         match self.prepare(&decision, &target, &lease).await? {
             Prepared::Call(call) => self.send(*call, decision, &target, &mut lease).await,
-            Prepared::NoCall => {
-                let error = decision.error.take();
-                let outcome = outcome_without_call(&decision.action, error, self.ports.env.clock.as_ref());
+            Prepared::NoCall(action) => {
+                let outcome = outcome_without_call(action, decision.error.take(), self.ports.env.clock.as_ref());
                 self.conclude(&decision, outcome, None).await
             }
             Prepared::Failed(failure) => {
@@ -125,7 +124,10 @@ impl Reconciler {
         target: &Target,
         lease: &LeaseGuard<'_>,
     ) -> Result<Prepared, StoreError> {
-        let Some(step) = decision.step() else { return Ok(Prepared::NoCall) };
+        let step = match &decision.action {
+            Action::Execute(step) => step,
+            Action::GiveUp(failure) => return Ok(Prepared::NoCall(NoCall::GiveUp(*failure))),
+        };
         let preparation =
             Preparation { ports: &self.ports, settings: &self.settings, app: &target.app, town: &target.town };
         lease.run(OnLoss::Abandon, preparation.prepare(step)).await

@@ -8,11 +8,10 @@ mod sandbox;
 use std::time::Duration;
 
 use gastown_domain::ports::{Clock, ProviderError, StoreError};
-use gastown_domain::{AppName, Failure, Step, StepName};
+use gastown_domain::{AppName, Failure, StepName};
 
-use super::decide::Action;
 use super::outcome::Outcome;
-use super::prepare::Call;
+use super::prepare::{Call, NoCall};
 use crate::ports::Ports;
 use crate::settings::Policy;
 
@@ -47,20 +46,17 @@ impl Executor<'_> {
 }
 
 /// Returns the outcome of an action that makes no call.
-pub(super) fn outcome_without_call(action: &Action, error: Option<ProviderError>, clock: &dyn Clock) -> Outcome {
-    let step = match action {
-        Action::Execute(step) => step,
-        Action::GiveUp(failure) => return Outcome::GaveUp(*failure),
-    };
-    match (step, error) {
-        (Step::SoftDelete, _) => Outcome::SoftDeleted { at: clock.now() },
-        (Step::Finish, _) => Outcome::Finished,
-        (Step::GiveUpVolumeLost, _) => Outcome::VolumeLost,
-        (Step::GiveUpMachineFailed, _) => Outcome::GaveUp(Failure::MachineFailed),
-        (Step::GiveUpNoCapacity, _) => Outcome::GaveUp(Failure::NoCapacity),
-        (Step::AwaitUnconfirmed, _) => Outcome::Waiting(Failure::ProviderUnavailable),
-        (step, Some(error)) => failed(step.name(), error),
-        (_, None) => Outcome::Waiting(Failure::MachineBusy),
+pub(super) fn outcome_without_call(action: NoCall, error: Option<ProviderError>, clock: &dyn Clock) -> Outcome {
+    match action {
+        NoCall::ObserveAgain => match error {
+            Some(error) => failed(StepName::ObserveAgain, error),
+            None => Outcome::Waiting(Failure::MachineBusy),
+        },
+        NoCall::AwaitUnconfirmed => Outcome::Waiting(Failure::ProviderUnavailable),
+        NoCall::SoftDelete => Outcome::SoftDeleted { at: clock.now() },
+        NoCall::Finish => Outcome::Finished,
+        NoCall::VolumeLost => Outcome::VolumeLost,
+        NoCall::GiveUp(failure) => Outcome::GaveUp(failure),
     }
 }
 
