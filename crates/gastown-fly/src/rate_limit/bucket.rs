@@ -10,7 +10,7 @@ use governor::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Priority, rates::Rate};
+use super::{priority::Priority, rates::Rate};
 
 /// Tokio's clock, so that limits and sleeps agree on paused time too.
 #[derive(Clone, Copy, Debug)]

@@ -14,8 +14,10 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Priority, QueueStats, RateLimiting, Rates,
     bucket::{Admission, Bucket, Ticket, TokioClock, Waiter},
+    priority::Priority,
+    queue_stats::QueueStats,
+    rates::{RateLimiting, Rates},
 };
 use crate::api::{Action, Call};
 

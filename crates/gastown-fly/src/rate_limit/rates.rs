@@ -44,7 +44,7 @@ impl Rates {
     #[must_use]
     pub fn with_max_wait(self, max_wait: Duration) -> Self {
         let app = self.app.at_least_every(max_wait.max(self.machine.period()));
-        Self { max_wait, app, ..self }
+        Self { app, max_wait, ..self }
     }
 
     /// Returns the rate of a call.

@@ -220,11 +220,11 @@ async fn volume_is_found_by_its_towns_name(bed: Bed) {
 async fn town_details_include_orphans_with_a_name_of_the_town(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let orphan = record(&bed, &seen(nowhere(), "m1", OrphanReason::NoTown)).await;
-    let unnamed = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
-    assert_eq!(unnamed.orphans, []);
+    let by_id = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
+    assert_eq!(by_id.orphans, []);
     let names = ["another".to_owned(), orphan.name.clone()];
-    let named = bed.database.town_details(town.id, &names, 10).await.unwrap().unwrap();
-    assert_eq!(named.orphans, [orphan]);
+    let by_name = bed.database.town_details(town.id, &names, 10).await.unwrap().unwrap();
+    assert_eq!(by_name.orphans, [orphan]);
 }
 
 async fn unreadable_record_is_left_out(bed: Bed) {
