@@ -1,4 +1,4 @@
-//! KeyedBackoff between attempts at work that no operation's row counts.
+//! Backoff per key, for work whose attempts no row counts.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -176,7 +176,7 @@ fn log_alarm(alarm: Alarm, report: &OrphanReport) {
     let OrphanReport { failed, seen, orphans, .. } = report;
     match alarm {
         Alarm::Refused => {
-            tracing::error!(failed, "provider rejects the token, organization or app; no orphan can be found")
+            tracing::error!(failed, "provider rejects the token, organization or app; no orphan can be found");
         }
         Alarm::ManyOrphans | Alarm::ManyAbsent => tracing::error!(
             seen,

@@ -144,9 +144,11 @@ impl Reconciler {
         let asked = Instant::now();
         match decision.intent {
             Intent::Write => {
-                self.write(&decision.intent_update(self.settings.policy.timeouts.lease), &decision).await?
+                self.write(&decision.intent_update(self.settings.policy.timeouts.lease), &decision).await?;
             }
-            Intent::Renew | Intent::Skip => lease.renew().await.map(drop)?,
+            Intent::Renew | Intent::Skip => {
+                lease.renew().await?;
+            }
         }
         lease.renewed_by_write(asked);
         let Some(step) = decision.step().filter(|_| lease.still_valid()) else {

@@ -304,11 +304,11 @@ impl Operations for Connection {
             let operation = &mut row.operation;
             operation.kind = record.kind;
             operation.phase = record.phase;
-            operation.step = record.step.clone();
+            operation.step.clone_from(&record.step);
             operation.attempt = record.attempt;
-            operation.last_error = record.last_error.clone();
-            operation.cause = record.cause.clone();
-            operation.progress = record.progress.clone();
+            operation.last_error.clone_from(&record.last_error);
+            operation.cause.clone_from(&record.cause);
+            operation.progress.clone_from(&record.progress);
             operation.deadline_at = record.deadline_at;
             operation.next_attempt_at = later(now, record.wait);
             operation.updated_at = now;
