@@ -44,9 +44,9 @@ async fn resources_with_our_metadata_or_name_are_listed() {
     let name = MACHINE_NAME;
     let machines = json!([
         machine("tagged", "renamed", Some(TOWN)),
-        machine("named", &name, None),
-        machine("both", &name, Some(TOWN)),
-        machine("torn", &name, Some(OTHER_TOWN)),
+        machine("named", name, None),
+        machine("both", name, Some(TOWN)),
+        machine("torn", name, Some(OTHER_TOWN)),
         machine("theirs", "mill", None),
     ]);
     let volumes = json!([volume("vol_ours", VOLUME_NAME), volume("vol_theirs", "data")]);
@@ -75,15 +75,15 @@ async fn destroyed_resources_are_left_out_and_those_being_destroyed_are_marked()
         thing
     };
     let machines = json!([
-        with(machine("gone", &name, None), "state", json!("destroyed")),
-        with(machine("going", &name, None), "state", json!("destroying")),
-        with(with(machine("flagged", &name, None), "state", json!("destroyed")), "host_status", json!("unreachable")),
+        with(machine("gone", name, None), "state", json!("destroyed")),
+        with(machine("going", name, None), "state", json!("destroying")),
+        with(with(machine("flagged", name, None), "state", json!("destroyed")), "host_status", json!("unreachable")),
     ]);
     let volume_name = VOLUME_NAME;
     let volumes = json!([
-        with(volume("vol_deleted", &volume_name), "state", json!("pending_destroy")),
-        with(volume("vol_going", &volume_name), "state", json!("waiting_for_detach")),
-        with(volume("vol_held", &volume_name), "attached_machine_id", json!("148ed21a031189")),
+        with(volume("vol_deleted", volume_name), "state", json!("pending_destroy")),
+        with(volume("vol_going", volume_name), "state", json!("waiting_for_detach")),
+        with(volume("vol_held", volume_name), "attached_machine_id", json!("148ed21a031189")),
     ]);
     let (items, _) = inventory_of(&machines, &volumes).await;
     let shown: Vec<(&str, bool)> = items.iter().map(|item| (item.resource.id(), item.destroying)).collect();
@@ -105,7 +105,7 @@ async fn the_name_decides_when_a_host_is_down() {
 #[tokio::test]
 async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others() {
     let name = MACHINE_NAME;
-    let whole = json!([machine("ours", &name, Some(TOWN))]);
+    let whole = json!([machine("ours", name, Some(TOWN))]);
     for odd in [
         json!("text"),
         json!(null),

@@ -230,9 +230,9 @@ async fn machines_of_a_town_are_found_by_tag_and_by_name() {
 async fn volumes_of_a_town_are_found_by_name_unless_deleted() {
     let name = VOLUME_NAME;
     let list = json!([
-        volume("vol_1", &name, "created"),
-        volume("vol_2", &name, "pending_destroy"),
-        volume("vol_3", &name, "waiting_for_detach"),
+        volume("vol_1", name, "created"),
+        volume("vol_2", name, "pending_destroy"),
+        volume("vol_3", name, "waiting_for_detach"),
         volume("vol_4", "town_other", "created"),
     ]);
     let (fly, _) = Script::new().on_json(Action::ListVolumes, &list).fly(shared());
