@@ -1,10 +1,12 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm_migration::sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IntoDatabaseExecutor, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::{DbErr, MigrationStatus, MigratorTrait};
+use sea_orm_migration::sea_query::Query;
+use sea_orm_migration::{DbErr, MigratorTrait, SchemaManager};
 
 use crate::{MigrateError, Migrator};
 
@@ -24,9 +26,14 @@ pub struct MigrationState {
 }
 
 /// Applies all missing migrations, or none if one fails. Safe to repeat, also by several processes at once.
+///
+/// Does nothing on the schema of a newer version that has all of ours, as after a roll back of a deployment (FM-59).
 pub async fn up(db: &DatabaseConnection) -> Result<(), MigrateError> {
     let alone = begin_alone(db).await?;
-    Migrator::up(&alone, None).await.map_err(MigrateError::Failed)?;
+    let applied = applied(&alone).await?;
+    if !known().iter().all(|name| applied.contains(name)) {
+        Migrator::up(&alone, None).await.map_err(MigrateError::Failed)?;
+    }
     alone.commit().await.map_err(MigrateError::Failed)
 }
 
@@ -37,14 +44,34 @@ pub async fn down(db: &DatabaseConnection, steps: Option<u32>) -> Result<(), Mig
     alone.commit().await.map_err(MigrateError::Failed)
 }
 
-/// Returns all known migrations, oldest first. Changes nothing.
+/// Returns all known migrations, oldest first, then those that a newer version has applied. Changes nothing.
 pub async fn status(db: &DatabaseConnection) -> Result<Vec<MigrationState>, MigrateError> {
-    let known = Migrator::get_migration_with_status_read_only(db).await.map_err(MigrateError::Status)?;
-    let state = |migration: &sea_orm_migration::Migration| MigrationState {
-        name: migration.name().to_owned(),
-        applied: migration.status() == MigrationStatus::Applied,
-    };
-    Ok(known.iter().map(state).collect())
+    let (known, applied) = (known(), applied(db).await?);
+    let newer = applied.iter().filter(|name| !known.contains(name)).cloned();
+    let newer = newer.map(|name| MigrationState { name, applied: true }).collect::<Vec<_>>();
+    let state = |name: String| MigrationState { applied: applied.contains(&name), name };
+    Ok(known.into_iter().map(state).chain(newer).collect())
+}
+
+/// Returns the names of this version's migrations, oldest first.
+fn known() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// Returns the names of the migrations that the database records, also those of a newer version.
+async fn applied<'db, C>(db: &'db C) -> Result<BTreeSet<String>, MigrateError>
+where
+    C: ConnectionTrait,
+    &'db C: IntoDatabaseExecutor<'db>,
+{
+    let table = Migrator::migration_table_name();
+    if !SchemaManager::new(db).has_table(table.to_string()).await.map_err(MigrateError::Status)? {
+        return Ok(BTreeSet::new());
+    }
+    let names = Query::select().column("version").from(table).take();
+    let rows = db.query_all(&names).await.map_err(MigrateError::Status)?;
+    let names = rows.iter().map(|row| row.try_get::<String>("", "version")).collect::<Result<_, _>>();
+    names.map_err(MigrateError::Status)
 }
 
 /// Begins the transaction of a run, in which no other process can migrate.

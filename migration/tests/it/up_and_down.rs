@@ -1,6 +1,6 @@
 use migration::{at_url, status};
 
-use crate::database::{catalogue, connect, each_empty, execute, texts};
+use crate::database::{catalogue, connect, each_empty, each_migrated, execute, texts};
 
 #[tokio::test]
 async fn up_down_up_restores_the_schema() {
@@ -129,4 +129,23 @@ async fn unknown_database_url_is_refused_without_showing_it() {
     let error = at_url::up("mysql://root:canary@localhost/db").await.unwrap_err();
     assert!(matches!(error, migration::MigrateError::UnknownDatabase));
     assert!(!format!("{error:?} {error}").contains("canary"));
+}
+
+#[tokio::test]
+async fn schema_of_a_newer_version_is_accepted_and_not_changed() {
+    for (name, database) in each_migrated().await {
+        let db = connect(database.url()).await;
+        let columns = "INSERT INTO gastown_migrations (version, applied_at) VALUES";
+        execute(&db, &format!("{columns} ('m29991231_000099_newer', 1)")).await.unwrap();
+        let before = catalogue(&db).await;
+
+        migration::up(&db).await.unwrap();
+        assert_eq!(catalogue(&db).await, before, "{name}");
+        let states = status(&db).await.unwrap();
+        assert!(states.iter().all(|state| state.applied), "{name}: {states:?}");
+        assert_eq!(states.last().unwrap().name, "m29991231_000099_newer", "{name}");
+        let refused = migration::down(&db, Some(1)).await.unwrap_err();
+        assert!(matches!(refused, migration::MigrateError::Failed(_)), "{name}: {refused:?}");
+        assert_eq!(catalogue(&db).await, before, "{name}");
+    }
 }
