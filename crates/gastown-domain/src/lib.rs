@@ -39,7 +39,7 @@ pub use observe::{
     AgreeingObservations, Drift, DriftVerdict, InventoryItem, LocatedVolume, MachineComparison, OrphanReason,
     Ownership, Power, ResourceId, Seen, TownRecord, TownTag, VolumeComparison, VolumeState, compare, ownership,
 };
-pub use operation::{Fence, Operation, Progress, Rejection};
+pub use operation::{Fence, Operation, Progress, RecordedOperation, Rejection};
 pub use placement::AppPlacement;
 pub use recorded::Recorded;
 pub use region::Region;

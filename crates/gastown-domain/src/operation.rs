@@ -10,7 +10,8 @@ use crate::{
 
 /// The reconciler's memory between steps, which cannot be observed. The JSON column `progress`.
 ///
-/// Fields of a newer version are kept when the row is written back (FM-59).
+/// Fields of a newer version are kept when the row is written back (FM-59). A new field is one of this struct, because those
+/// inside its fields are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -40,16 +41,18 @@ pub struct Progress {
 }
 
 /// A row of `gastown_operations`. A town without a row has nothing in flight.
+///
+/// Only an operation whose kind and phase this version knows is driven. [`RecordedOperation`] is one of any version.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Operation {
+pub struct Operation<K = OperationKind, P = Phase> {
     /// The operation's id.
     pub id: OperationId,
     /// The town. Primary key: one operation per town.
     pub town: TownId,
     /// The goal.
-    pub kind: OperationKind,
+    pub kind: K,
     /// The phase.
-    pub phase: Phase,
+    pub phase: P,
     /// The last step that was begun.
     pub step: Option<Recorded<StepName>>,
     /// Failed attempts since the last progress.
@@ -75,10 +78,56 @@ pub struct Operation {
     pub updated_at: DateTime<Utc>,
 }
 
+/// An operation in flight as it is recorded. Its kind or its phase may be of a newer version, which alone drives it then
+/// (FM-59).
+pub type RecordedOperation = Operation<Recorded<OperationKind>, Recorded<Phase>>;
+
 impl Operation {
     /// Returns the fencing token of the present claim.
     pub const fn fence(&self) -> Fence {
         Fence { town: self.town, operation: self.id, number: self.fence }
+    }
+}
+
+impl RecordedOperation {
+    /// Returns true if this version does not know the kind or the phase. Then it leaves the operation alone.
+    pub const fn is_newer(&self) -> bool {
+        self.kind.known().is_none() || self.phase.known().is_none()
+    }
+
+    /// Returns the operation if this version knows its kind and its phase.
+    pub fn into_known(self) -> Option<Operation> {
+        let (kind, phase) = (self.kind.known()?, self.phase.known()?);
+        Some(self.with(kind, phase))
+    }
+}
+
+impl From<Operation> for RecordedOperation {
+    fn from(operation: Operation) -> Self {
+        let (kind, phase) = (operation.kind.into(), operation.phase.into());
+        operation.with(kind, phase)
+    }
+}
+
+impl<K, P> Operation<K, P> {
+    fn with<K2, P2>(self, kind: K2, phase: P2) -> Operation<K2, P2> {
+        Operation {
+            id: self.id,
+            town: self.town,
+            kind,
+            phase,
+            step: self.step,
+            attempt: self.attempt,
+            last_error: self.last_error,
+            cause: self.cause,
+            requested_by: self.requested_by,
+            fence: self.fence,
+            next_attempt_at: self.next_attempt_at,
+            deadline_at: self.deadline_at,
+            progress: self.progress,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A stored text for display: a value that this version knows, or the text of a newer version (FM-59).
+/// A stored text: a value that this version knows, or the text of a newer version (FM-59).
 ///
-/// Nothing is decided by a value that is not known. It is shown and written back as it is.
+/// Nothing is decided by a text that is not known. It is shown and written back as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Recorded<T> {
     /// A value of this version.
@@ -50,6 +50,15 @@ impl<T: Copy + Into<&'static str>> Recorded<T> {
 impl<T: Copy + Into<&'static str>> fmt::Display for Recorded<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl<T: PartialEq> PartialEq<T> for Recorded<T> {
+    fn eq(&self, other: &T) -> bool {
+        match self {
+            Self::Known(value) => value == other,
+            Self::Newer(_) => false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, Operation, Recorded, Rig, RigId, Town, TownConfig, TownId,
+    Drift, Failure, Recorded, RecordedOperation, Rig, RigId, Town, TownConfig, TownId,
     ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
 };
 use secrecy::ExposeSecret as _;
@@ -150,7 +150,7 @@ impl From<TownHealth> for HealthView {
             restarts: health.restarts,
             last_report_at: health.last_report_at.map(Moment),
             checked_at: health.checked_at.map(Moment),
-            degraded: health.drift.is_some_and(|(drift, _)| degrades(drift)),
+            degraded: health.drift.as_ref().and_then(|(drift, _)| drift.known()).is_some_and(degrades),
             drift: health.drift.map(DriftView::from),
         }
     }
@@ -170,21 +170,21 @@ const fn degrades(drift: Drift) -> bool {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DriftView {
-    code: &'static str,
+    code: String,
     message: &'static str,
     since: Moment,
 }
 
-impl From<(Drift, DateTime<Utc>)> for DriftView {
-    fn from((drift, since): (Drift, DateTime<Utc>)) -> Self {
-        Self { code: drift.as_str(), message: drift.message(), since: Moment(since) }
+impl From<(Recorded<Drift>, DateTime<Utc>)> for DriftView {
+    fn from((drift, since): (Recorded<Drift>, DateTime<Utc>)) -> Self {
+        Self { code: drift.to_string(), message: drift.message(), since: Moment(since) }
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OperationView {
-    kind: &'static str,
+    kind: String,
     step: Option<String>,
     attempt: u32,
     last_error: Option<FailureView>,
@@ -197,10 +197,10 @@ struct OperationView {
     updated_at: Moment,
 }
 
-impl From<Operation> for OperationView {
-    fn from(operation: Operation) -> Self {
+impl From<RecordedOperation> for OperationView {
+    fn from(operation: RecordedOperation) -> Self {
         Self {
-            kind: operation.kind.as_str(),
+            kind: operation.kind.to_string(),
             step: operation.step.map(|step| step.to_string()),
             attempt: operation.attempt,
             last_error: operation.last_error.map(FailureView::from),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use gastown_domain::ports::{NewOperation, StoreError};
-use gastown_domain::{Backoff, OperationKind, Progress, Town, TownId, UnconfirmedCreate};
+use gastown_domain::{Backoff, OperationKind, Progress, Recorded, Town, TownId, UnconfirmedCreate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,8 @@ use crate::town_service::TownService;
 
 /// The most stranded towns that one sweep reinstates.
 const MAX_REINSTATED: u32 = 16;
+/// The most operations of a newer version that one sweep logs.
+const MAX_LOGGED: u32 = 32;
 /// The most towns with unapplied rigs that one sweep reads.
 const MAX_UNAPPLIED: usize = 1000;
 
@@ -83,6 +85,9 @@ impl Workers {
             Ok(_) => started = self.drive_due().await.and_then(|more| started.map(|before| before + more)),
             Err(error) => tracing::warn!(error = &error as &dyn Error, "failed to find stranded towns"),
         }
+        if let Err(error) = self.log_left_to_newer().await {
+            tracing::warn!(error = &error as &dyn Error, "failed to find operations of a newer version");
+        }
         if let Err(error) = self.apply_rigs().await {
             tracing::warn!(error = &error as &dyn Error, "failed to find unapplied rigs");
         }
@@ -107,6 +112,22 @@ impl Workers {
             });
         }
         Ok(started)
+    }
+
+    /// Logs the operations that wait for a newer version (FM-59). During a deployment a newer replica takes them soon. After
+    /// a roll back they wait for the next deployment, or for a destroy.
+    async fn log_left_to_newer(&self) -> Result<(), StoreError> {
+        for operation in self.service.ports.store.operations.left_to_newer(MAX_LOGGED).await? {
+            tracing::warn!(
+                town.id = %operation.town,
+                op.id = %operation.id,
+                op.kind = %operation.kind,
+                op.phase = %operation.phase,
+                op.step = operation.step.as_ref().map(Recorded::as_str),
+                "operation of a newer version left alone"
+            );
+        }
+        Ok(())
     }
 
     /// Inserts an operation for each stranded town: a tombstone that still holds an id, or a town that is provisioning. An

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, WorkerId};
-use gastown_domain::{Fence, Operation, TownId};
+use gastown_domain::{Fence, Operation, OperationKind, Phase, RecordedOperation, TownId};
 use sea_orm::sea_query::{
     Expr, ExprTrait as _, Func, JoinType, LockType, Order, Query, SelectStatement, WindowStatement,
 };
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter, QueryResult,
-    QueryTrait as _, UpdateMany,
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter, QueryOrder as _,
+    QueryResult, QuerySelect as _, QueryTrait as _, UpdateMany,
 };
 use uuid::Uuid;
 
 use crate::calendar::after;
 use crate::dialect::{self, skip_locked};
 use crate::entity::gastown_operations::{self as operations, Column};
-use crate::error::TxError;
-use crate::row::operation_of;
+use crate::error::{TxError, store_error};
+use crate::row::{each_readable, operation_of};
 
 /// The time until an unreadable operation is read, and reported, again.
 const POSTPONEMENT: Duration = Duration::from_secs(60);
@@ -36,10 +36,11 @@ pub(crate) async fn take_one(
     let now = dialect::now(tx).await?;
     let claim = claim(worker, after(now, lease))
         .filter(Column::TownId.eq(town.as_uuid()))
+        .filter(is_known())
         .filter(is_due(now))
         .filter(is_free(now));
     let claimed = claim.exec_with_returning(tx).await?;
-    Ok(claimed.into_iter().next().map(operations::Model::into_operation).transpose()?)
+    Ok(claimed.into_iter().next().map(operations::Model::into_known).transpose()?)
 }
 
 /// Claims up to `limit` operations that are due and free, in the order of [`fair_order`].
@@ -66,7 +67,7 @@ async fn readable_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32) 
         readable.clear();
         let mut unreadable = Vec::new();
         for row in tx.query_all(&fair_order(now, limit)).await? {
-            match operation_of(&row) {
+            match operation_of(&row, operations::Model::into_known) {
                 Ok(operation) => readable.push(operation),
                 Err(error) => unreadable.push(log_unreadable(&row, &error)?),
             }
@@ -95,11 +96,26 @@ async fn postpone(tx: &DatabaseTransaction, towns: Vec<Uuid>, until: DateTime<Ut
     Ok(())
 }
 
+/// Lists operations of a newer version that are due and free. Writes nothing.
+pub(crate) async fn left_to_newer(db: &impl ConnectionTrait, limit: u32) -> Result<Vec<RecordedOperation>, StoreError> {
+    let now = dialect::now_plus(db.get_database_backend(), 0);
+    let newer = operations::Entity::find()
+        .filter(is_known().not())
+        .filter(is_due(now.clone()))
+        .filter(is_free(now))
+        .order_by_asc(Column::NextAttemptAt)
+        .limit(u64::from(limit))
+        .into_query();
+    let rows = db.query_all(&newer).await.map_err(store_error)?;
+    Ok(each_readable::<operations::Entity, _, _>(&rows, operations::Model::into_operation))
+}
+
 /// Selects and locks operations that are due and free, skipping rows that another transaction has locked.
 ///
 /// Users take turns, and operations already claimed for a user count as turns. Within a turn the longest due comes first.
 fn fair_order(now: DateTime<Utc>, limit: u32) -> SelectStatement {
-    let mut due = operations::Entity::find().filter(is_due(now)).filter(is_free(now)).into_query();
+    let due = operations::Entity::find().filter(is_known()).filter(is_due(now)).filter(is_free(now));
+    let mut due = due.into_query();
     let same_town = Expr::col((operations::Entity, Column::TownId)).equals(("turns", Column::TownId));
     // Postgres cannot lock rows of a query with window functions, so the turns are a subquery.
     due.join_subquery(JoinType::InnerJoin, turns(now), "turns", same_town)
@@ -122,17 +138,24 @@ fn turns(now: DateTime<Utc>) -> SelectStatement {
         .column(Column::TownId)
         .expr_window_as(Func::cust("row_number"), window, "turn")
         .from(operations::Entity)
-        .cond_where(Condition::any().add(is_due(now)).add(is_free(now).not()))
+        .cond_where(Condition::any().add(is_due(now).add(is_known())).add(is_free(now).not()))
         .take()
 }
 
-fn is_due(now: DateTime<Utc>) -> Condition {
-    Condition::all().add(Column::NextAttemptAt.lte(now))
+/// Matches operations whose kind and phase this version knows. The others are left to a newer version (FM-59).
+fn is_known() -> Condition {
+    Condition::all()
+        .add(Column::Kind.is_in(OperationKind::ALL.map(OperationKind::as_str)))
+        .add(Column::Mark.is_in(Phase::ALL.map(Phase::as_str)))
+}
+
+fn is_due(now: impl Into<Expr>) -> Condition {
+    Condition::all().add(Expr::col(Column::NextAttemptAt).lte(now))
 }
 
 /// Matches operations without a lease, or with an expired one.
-fn is_free(now: DateTime<Utc>) -> Condition {
-    Condition::any().add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.lte(now))
+fn is_free(now: impl Into<Expr>) -> Condition {
+    Condition::any().add(Column::LeaseExpiresAt.is_null()).add(Expr::col(Column::LeaseExpiresAt).lte(now))
 }
 
 fn claim(worker: &WorkerId, expiry: DateTime<Utc>) -> UpdateMany<operations::Entity> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{DriftChecks, DriftRecord, StoreError, TownHealth};
-use gastown_domain::{Drift, Town, TownId, TownStatus};
+use gastown_domain::{Recorded, Town, TownId, TownStatus};
 use sea_orm::sea_query::{LockType, NullOrdering, Order};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
@@ -147,8 +147,8 @@ fn event_of<'a>(
 }
 
 /// Returns the text of a drift that was not known before.
-fn new_drift(known: &health::Model, finding: &DriftRecord) -> Option<&'static str> {
-    finding.drift.map(Drift::as_str).filter(|drift| known.drift.as_deref() != Some(*drift))
+fn new_drift<'a>(known: &health::Model, finding: &'a DriftRecord) -> Option<&'a str> {
+    finding.drift.as_ref().map(Recorded::as_str).filter(|drift| known.drift.as_deref() != Some(*drift))
 }
 
 async fn update_health(
@@ -161,7 +161,7 @@ async fn update_health(
     let mut known = known.into_active_model();
     known.suspicion = Set(finding.suspicion.map(|suspicion| suspicion.drift.as_str().to_owned()));
     known.suspicion_looks = Set(finding.suspicion.map_or(0, |suspicion| i64::from(suspicion.looks)));
-    known.drift = Set(finding.drift.map(|drift| drift.as_str().to_owned()));
+    known.drift = Set(finding.drift.as_ref().map(Recorded::to_string));
     known.drift_since = Set(since.filter(|_| finding.drift.is_some()));
     known.update(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_health"))
 }

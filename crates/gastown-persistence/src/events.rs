@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
-use gastown_domain::{Operation, OperationId, Recorded, Rejection, TownId, UserId};
+use gastown_domain::{OperationId, Recorded, RecordedOperation, Rejection, TownId, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
@@ -57,7 +57,7 @@ impl<'a> Event<'a> {
     }
 
     /// Creates the event of an accepted operation.
-    pub(crate) fn accepted(operation: &'a Operation) -> Self {
+    pub(crate) fn accepted(operation: &'a RecordedOperation) -> Self {
         let (actor, action) = (operation.requested_by.as_str(), operation.kind.as_str());
         Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
     }
@@ -65,7 +65,7 @@ impl<'a> Event<'a> {
     /// Creates the event of an ended operation. [`outcome_of`] reads it.
     ///
     /// Afterwards it is the only record of the last sync's success (FM-12).
-    pub(crate) fn ended(operation: &'a Operation, outcome: &'a OperationResult, at: DateTime<Utc>) -> Self {
+    pub(crate) fn ended(operation: &'a RecordedOperation, outcome: &'a OperationResult, at: DateTime<Utc>) -> Self {
         let (outcome, error) = match outcome {
             Ok(()) => (DONE, None),
             Err(Rejection::Failed(failure)) => (FAILED, Some(failure.as_str())),
@@ -82,7 +82,7 @@ impl<'a> Event<'a> {
     }
 
     /// Sets the operation.
-    pub(crate) fn on(self, operation: &Operation) -> Self {
+    pub(crate) fn on(self, operation: &RecordedOperation) -> Self {
         self.of_operation(operation.id)
     }
 
@@ -151,7 +151,8 @@ fn keyed_create(event: &events::Model) -> Option<KeyedCreate> {
     Some(KeyedCreate { town: TownId::new(event.town_id), operation, fingerprint })
 }
 
-/// Returns the outcome of an operation, or `None` if no end is recorded.
+/// Returns the outcome of an operation, or `None` if no end is recorded. An outcome of a newer version is not understood, and
+/// counts as none.
 pub(crate) async fn outcome_of(
     db: &impl ConnectionTrait,
     operation: OperationId,

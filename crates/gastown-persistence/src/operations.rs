@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
     NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, WorkerId,
 };
-use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, Town, TownId};
+use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, RecordedOperation, Town, TownId};
 use sea_orm::sea_query::{Expr, Query, UpdateStatement};
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use crate::calendar::{after, lease_millis, storable_deadline};
-use crate::claims::{claimed, fenced_unless, holds, released, take_due, take_one, write};
+use crate::claims::{claimed, fenced_unless, holds, left_to_newer, released, take_due, take_one, write};
 use crate::entity::gastown_operations::{self as operations, Column};
 use crate::error::{TxError, store_error, unwritable};
 use crate::events::{CONTROL_PLANE, Event, outcome_of};
@@ -26,7 +26,7 @@ impl Operations for Database {
         self.in_tx("request_operation", move |tx| async move { request::of_owner(&tx, operation).await }).await
     }
 
-    async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError> {
+    async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError> {
         let row = self.read(operations::Entity::find_by_id(town.as_uuid()).one(&self.connection)).await?;
         row.map(operations::Model::into_operation).transpose()
     }
@@ -37,6 +37,10 @@ impl Operations for Database {
 
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError> {
         self.in_tx("claim_due", move |tx| async move { take_due(&tx, worker, lease, limit).await }).await
+    }
+
+    async fn left_to_newer(&self, limit: u32) -> Result<Vec<RecordedOperation>, StoreError> {
+        self.in_time(left_to_newer(&self.connection, limit)).await
     }
 
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError> {

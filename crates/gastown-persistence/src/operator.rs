@@ -3,7 +3,7 @@ use gastown_domain::ports::{
     HeldOperation, NewOperation, Operator, Readable, Registry as _, Requested, Retried, StoreError, TownDetails,
     TownHealth, Unreadable,
 };
-use gastown_domain::{Operation, TownId};
+use gastown_domain::{RecordedOperation, TownId};
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
@@ -148,13 +148,19 @@ async fn retry(tx: &DatabaseTransaction, town: TownId, actor: &str) -> Result<Re
     if locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?.is_none() {
         return Ok(Retried::NotFound);
     }
+    let current = locked(operations::Entity::find_by_id(town.as_uuid())).one(tx).await?;
+    let Some(current) = current else { return Ok(Retried::NothingInFlight) };
+    let current = current.into_operation()?;
+    if current.is_newer() {
+        return Ok(Retried::Newer(Box::new(current)));
+    }
     let Some(operation) = make_due(tx, town).await? else { return Ok(Retried::NothingInFlight) };
     Event::of(town, actor, "retry", ACCEPTED, operation.next_attempt_at).on(&operation).record(tx).await?;
     Ok(Retried::Due(Box::new(operation)))
 }
 
 /// Makes the operation of a town due now and resets its failures. The claim stays with its holder.
-async fn make_due(tx: &DatabaseTransaction, town: TownId) -> Result<Option<Operation>, TxError> {
+async fn make_due(tx: &DatabaseTransaction, town: TownId) -> Result<Option<RecordedOperation>, TxError> {
     let due = operations::Entity::update_many()
         .col_expr(operations::Column::NextAttemptAt, Expr::value(dialect::now(tx).await?))
         .col_expr(operations::Column::Attempt, Expr::value(0i64))

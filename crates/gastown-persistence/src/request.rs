@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{NewOperation, Requested, StoreError};
-use gastown_domain::{Operation, OperationId, OperationKind, Phase, Progress, Rejection, TownId, UnconfirmedCreate};
+use gastown_domain::{
+    OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, TownId, UnconfirmedCreate,
+};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
     QueryFilter as _, QueryResult, QueryTrait as _, Set,
@@ -16,7 +18,7 @@ use crate::error::{TxError, unwritable};
 use crate::events::{Event, PREEMPTED};
 use crate::row::operation_of;
 
-/// The number of agreeing observations after which a resource of an unreadable operation counts as absent.
+/// The number of agreeing observations after which a resource of an operation of unknown progress counts as absent.
 const OBSERVATIONS: u8 = 5;
 
 /// Inserts the row of an accepted operation, due at once by the database's clock.
@@ -25,7 +27,7 @@ pub(crate) async fn insert(
     request: &NewOperation,
     phase: Phase,
     progress: &Progress,
-) -> Result<Operation, TxError> {
+) -> Result<RecordedOperation, TxError> {
     let row = unclaimed(request, dialect::now(tx).await?, 0, phase, progress)?;
     let row = row.insert(tx).await.map_err(TxError::writing("gastown_operations"))?;
     Ok(row.into_operation()?)
@@ -53,7 +55,7 @@ pub(crate) async fn of_operator(
     let found = towns::Entity::find_by_id(request.town.as_uuid());
     let Some(town) = locked(found).one(tx).await? else { return Ok(Requested::NotFound) };
     let row = tx.query_one(&locked(operations::Entity::find_by_id(request.town.as_uuid())).into_query()).await?;
-    match row.map(|row| (operation_of(&row), row)) {
+    match row.map(|row| (operation_of(&row, operations::Model::into_operation), row)) {
         Some((Ok(current), _)) => resolve(tx, &town, current, request, actor).await,
         Some((Err(unreadable), row)) => replace(tx, &town, (&row, &unreadable), request, actor).await,
         None if town.destroyed_at.is_none() => accept(tx, request, Phase::Begun, actor).await,
@@ -79,12 +81,16 @@ async fn accept(
 async fn resolve(
     tx: &DatabaseTransaction,
     town: &towns::Model,
-    current: Operation,
+    current: RecordedOperation,
     request: &NewOperation,
     actor: &str,
 ) -> Result<Requested, TxError> {
     let destroys = request.kind == OperationKind::Destroy;
-    if destroys && current.kind.removes() {
+    if destroys && current.is_newer() {
+        log_newer_replaced(&current);
+        return preempt(tx, town, &current, &all_unconfirmed(current.progress.clone()), request, actor).await;
+    }
+    if destroys && current.kind.known().is_some_and(OperationKind::removes) {
         return Ok(Requested::Joined(current));
     }
     if town.destroyed_at.is_some() {
@@ -93,18 +99,23 @@ async fn resolve(
     if current.kind == request.kind {
         return Ok(Requested::Joined(current));
     }
-    if destroys { preempt(tx, &current, request, actor).await } else { Ok(Requested::Busy(current)) }
+    if !destroys {
+        return Ok(Requested::Busy(current));
+    }
+    preempt(tx, town, &current, &current.progress, request, actor).await
 }
 
 /// Turns the row into that of a destroy. The progress stays, because it tells which resources may exist.
 async fn preempt(
     tx: &DatabaseTransaction,
-    current: &Operation,
+    town: &towns::Model,
+    current: &RecordedOperation,
+    progress: &Progress,
     request: &NewOperation,
     actor: &str,
 ) -> Result<Requested, TxError> {
     let now = dialect::now(tx).await?;
-    let row = unclaimed(request, now, current.fence + 1, Phase::Begun, &current.progress)?;
+    let row = unclaimed(request, now, current.fence.saturating_add(1), first_phase(town), progress)?;
     let preempted = Err(Rejection::Preempted);
     let ended = Event::ended(current, &preempted, now);
     supersede(tx, row, ended, actor).await
@@ -119,11 +130,11 @@ async fn replace(
     actor: &str,
 ) -> Result<Requested, TxError> {
     log_replaced(request.town, unreadable);
-    let phase = if town.destroyed_at.is_some() { Phase::Settled } else { Phase::Begun };
     let (fence, id): (i64, Uuid) = (before.try_get("", "fence")?, before.try_get("", "id")?);
     let (kind, owner): (String, String) = (before.try_get("", "kind")?, before.try_get("", "requested_by")?);
     let now = dialect::now(tx).await?;
-    let row = unclaimed(request, now, fence.saturating_add(1), phase, &unknown_progress())?;
+    let progress = all_unconfirmed(Progress::default());
+    let row = unclaimed(request, now, fence.saturating_add(1), first_phase(town), &progress)?;
     let ended = Event::of(request.town, &owner, &kind, PREEMPTED, now).of_operation(OperationId::new(id));
     supersede(tx, row, ended, actor).await
 }
@@ -133,10 +144,25 @@ fn log_replaced(town: TownId, error: &StoreError) {
     tracing::warn!(town.id = %town, error, "unreadable operation replaced by destroy");
 }
 
+fn log_newer_replaced(operation: &RecordedOperation) {
+    tracing::warn!(
+        town.id = %operation.town,
+        op.id = %operation.id,
+        op.kind = %operation.kind,
+        op.phase = %operation.phase,
+        "operation of a newer version replaced by destroy"
+    );
+}
+
+/// Returns the phase of a destroy that replaces another operation.
+const fn first_phase(town: &towns::Model) -> Phase {
+    if town.destroyed_at.is_some() { Phase::Settled } else { Phase::Begun }
+}
+
 /// Returns the progress of an operation that may have sent any create.
-fn unknown_progress() -> Progress {
+fn all_unconfirmed(progress: Progress) -> Progress {
     let unconfirmed = UnconfirmedCreate::of_the_past(OBSERVATIONS);
-    Progress { unconfirmed_volume: unconfirmed, unconfirmed_machine: unconfirmed, ..Progress::default() }
+    Progress { unconfirmed_volume: unconfirmed, unconfirmed_machine: unconfirmed, ..progress }
 }
 
 /// Writes a destroy over the row of another operation, and records the end of that one.

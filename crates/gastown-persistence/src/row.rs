@@ -2,6 +2,11 @@
 //!
 //! Other services write to these tables too. A row that breaks a rule is logged with its table, column and id, and does
 //! not affect other rows.
+//!
+//! A newer version writes to them during a deployment (FM-59). A text that is only shown is read by [`Recorded::read`],
+//! which accepts every text. A text that decides is parsed: unknown, it fails its row, and nothing is done with what the
+//! row describes. The kind and phase of an operation decide and are shown, so they are recorded, and claims select only
+//! known ones.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +17,8 @@ use gastown_domain::ports::{
     BoxError, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth, User, WorkerId,
 };
 use gastown_domain::{
-    AgreeingObservations, Branch, Invalid, Operation, OperationId, Recorded, ResourceId, Rig, RigId, Town, TownId,
-    TownRecord, TownStatus,
+    AgreeingObservations, Branch, Drift, Invalid, Operation, OperationId, Recorded, RecordedOperation, ResourceId, Rig,
+    RigId, Town, TownId, TownRecord, TownStatus,
 };
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -56,8 +61,9 @@ impl<Id: Display> RowReader<Id> {
         at.ok_or_else(|| self.corrupt(column, Invalid::Shape { expected: "a time" }))
     }
 
+    /// Returns the agreeing observations. Those of a newer version's drift count for nothing here, and are not an error.
     fn suspicion(&self, drift: Option<&str>, looks: i64) -> Result<Option<AgreeingObservations>, StoreError> {
-        let Some(drift) = self.parsed_optional("suspicion", drift)? else { return Ok(None) };
+        let Some(drift) = drift.map(Recorded::<Drift>::read).and_then(|drift| drift.known()) else { return Ok(None) };
         Ok(Some(AgreeingObservations { drift, looks: self.counted("suspicion_looks", looks)? }))
     }
 
@@ -108,13 +114,13 @@ impl gastown_rigs::Model {
 }
 
 impl gastown_operations::Model {
-    pub(crate) fn into_operation(self) -> Result<Operation, StoreError> {
+    pub(crate) fn into_operation(self) -> Result<RecordedOperation, StoreError> {
         let row = RowReader { table: "gastown_operations", id: self.town_id };
         Ok(Operation {
             id: OperationId::new(self.id),
             town: TownId::new(self.town_id),
-            kind: row.parsed("kind", &self.kind)?,
-            phase: row.parsed("mark", &self.mark)?,
+            kind: Recorded::read(&self.kind),
+            phase: Recorded::read(&self.mark),
             step: self.step.as_deref().map(Recorded::read),
             attempt: row.counted("attempt", self.attempt)?,
             last_error: self.last_error.as_deref().map(Recorded::read),
@@ -127,6 +133,13 @@ impl gastown_operations::Model {
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
+    }
+
+    /// Returns the operation for a claim, which selects only rows with a known kind and phase.
+    pub(crate) fn into_known(self) -> Result<Operation, StoreError> {
+        let row = RowReader { table: "gastown_operations", id: self.town_id };
+        let unknown = Invalid::Shape { expected: "a known kind and phase" };
+        self.into_operation()?.into_known().ok_or_else(|| row.corrupt("kind", unknown))
     }
 
     /// Returns the operation with its lease. `owner` is the column of its town.
@@ -152,7 +165,7 @@ impl gastown_town_health::Model {
             checked_at: self.checked_at,
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
             drift: match self.drift.as_deref() {
-                Some(drift) => Some((row.parsed("drift", drift)?, row.present("drift_since", self.drift_since)?)),
+                Some(drift) => Some((Recorded::read(drift), row.present("drift_since", self.drift_since)?)),
                 None => None,
             },
         })
@@ -184,7 +197,7 @@ impl gastown_orphans::Model {
             app: row.parsed("app", &self.app)?,
             resource,
             name: self.name,
-            reason: row.parsed("reason", &self.reason)?,
+            reason: Recorded::read(&self.reason),
             first_seen_at: self.first_seen_at,
             last_seen_at: self.last_seen_at,
             times_seen: row.counted("times_seen", self.times_seen)?,
@@ -194,10 +207,8 @@ impl gastown_orphans::Model {
 }
 
 impl gastown_passes::Model {
-    pub(crate) fn into_state(self, job: SingletonJob) -> Result<JobState, StoreError> {
-        let row = RowReader { table: "gastown_passes", id: &self.pass };
-        let alarm = row.parsed_optional("alarm", self.alarm.as_deref())?;
-        Ok(JobState { job, ended_at: self.ended_at, alarm })
+    pub(crate) fn into_state(self, job: SingletonJob) -> JobState {
+        JobState { job, ended_at: self.ended_at, alarm: self.alarm.as_deref().map(Recorded::read) }
     }
 }
 
@@ -260,8 +271,11 @@ fn key_of(row: &QueryResult, prefix: &str, column: &str) -> String {
 }
 
 /// Decodes an operation.
-pub(crate) fn operation_of(row: &QueryResult) -> Result<Operation, StoreError> {
-    decoded::<gastown_operations::Entity, gastown_operations::Model>(row, "")?.into_operation()
+pub(crate) fn operation_of<T>(
+    row: &QueryResult,
+    read: impl Fn(gastown_operations::Model) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    read(decoded::<gastown_operations::Entity, _>(row, "")?)
 }
 
 /// Decodes rows one at a time.

@@ -9,7 +9,6 @@ use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _
 use crate::calendar::{after, before, lease_millis};
 use crate::entity::gastown_passes::{self as jobs, ActiveModel, Column};
 use crate::error::TxError;
-use crate::row::readable;
 use crate::{Database, dialect};
 
 #[async_trait]
@@ -49,9 +48,9 @@ impl SingletonJobs for Database {
         let mut rows = self.read(jobs::Entity::find().all(&self.connection)).await?;
         let state = |job: SingletonJob| match rows.iter().position(|row| row.pass == job.as_str()) {
             Some(found) => rows.swap_remove(found).into_state(job),
-            None => Ok(JobState { job, ended_at: None, alarm: None }),
+            None => JobState { job, ended_at: None, alarm: None },
         };
-        Ok(readable(SingletonJob::ALL.into_iter().map(state)))
+        Ok(SingletonJob::ALL.into_iter().map(state).collect())
     }
 }
 

@@ -4,7 +4,7 @@
 //! (FM-23).
 
 use crate::text_enum::text_enum;
-use crate::{Power, Seen, TownStatus};
+use crate::{Power, Recorded, Seen, TownStatus};
 
 text_enum! {
     expected "a known drift";
@@ -38,6 +38,16 @@ impl Drift {
             Self::MachineReplaced => "the machine was replaced from outside",
             Self::VolumeMoved => "the volume was moved to another host",
             Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
+        }
+    }
+}
+
+impl Recorded<Drift> {
+    /// Returns the text for the town's owner.
+    pub const fn message(&self) -> &'static str {
+        match self {
+            Self::Known(drift) => drift.message(),
+            Self::Newer(_) => "the town was changed from outside; look at the town's events for the change",
         }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{StoreError, TownChange};
-use crate::{AgreeingObservations, Drift, Town};
+use crate::{AgreeingObservations, Drift, Recorded, Town};
 
 /// The result of one drift check of a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct DriftRecord {
     /// The observations that agree so far, but are too few to be confirmed.
     pub suspicion: Option<AgreeingObservations>,
     /// The confirmed drift. A new one is recorded as an event.
-    pub drift: Option<Drift>,
+    pub drift: Option<Recorded<Drift>>,
     /// The changes to the town's row.
     pub change: TownChange,
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::{
-    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded, Region,
-    Rejection, StepName, Town, TownId, TownStatus, UserId, VolumeId,
+    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded,
+    RecordedOperation, Region, Rejection, StepName, Town, TownId, TownStatus, UserId, VolumeId,
 };
 
 /// An operation to be accepted. Its row starts at [`Phase::Begun`], due at once.
@@ -32,11 +32,11 @@ pub struct NewOperation {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Requested {
     /// The operation was written. A reconciler drives it to its end.
-    Accepted(Operation),
+    Accepted(RecordedOperation),
     /// An operation of the same kind is in flight.
-    Joined(Operation),
-    /// An operation of another kind is in flight.
-    Busy(Operation),
+    Joined(RecordedOperation),
+    /// An operation of another kind is in flight, perhaps of a kind of a newer version.
+    Busy(RecordedOperation),
     /// The owner has no such town.
     NotFound,
 }
@@ -122,14 +122,18 @@ pub trait Operations: Send + Sync {
     /// same kind joins the operation in flight. A destroy pre-empts a create, start or stop: the row becomes the destroy's,
     /// with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as `Preempted`. A
     /// destroy joins a roll back. Anything else is busy.
+    ///
+    /// A destroy also pre-empts an operation of a newer version, whatever it is, so that a roll back of a deployment leaves no
+    /// town stuck. Its creates count as unconfirmed (FM-59).
     async fn request(&self, operation: &NewOperation) -> Result<Requested, StoreError>;
 
     /// Returns the town's operation in flight.
-    async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError>;
+    async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError>;
 
     /// Claims the town's operation for `lease`, by the database's clock, and raises its fence. Returns `None` when nothing
     /// is in flight, when a lease still holds, or when the next attempt is not due. A lease of the same worker counts too,
-    /// because one process drives a town only once.
+    /// because one process drives a town only once. An operation of a newer version is left alone: never claimed, and never
+    /// written (FM-59).
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError>;
 
     /// Claims up to `limit` operations that are due and whose lease is free or expired, as [`Operations::claim`] does.
@@ -137,6 +141,9 @@ pub trait Operations: Send + Sync {
     /// the second of any user (FM-52), then the longest due. A row that cannot be read is logged and postponed, and delays
     /// no other.
     async fn claim_due(&self, worker: &WorkerId, lease: Duration, limit: u32) -> Result<Vec<Operation>, StoreError>;
+
+    /// Returns up to `limit` operations of a newer version that are due and that no worker holds, the longest due first.
+    async fn left_to_newer(&self, limit: u32) -> Result<Vec<RecordedOperation>, StoreError>;
 
     /// Renews a claim and returns the database's time, by which deadlines are judged. Error `Fenced` if it was lost.
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError>;

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{NewOperation, Orphan, Requested, StoreError, TownHealth, WorkerId};
-use crate::{Operation, OperationId, Rig, Town, TownId, UserId};
+use crate::{OperationId, RecordedOperation, Rig, Town, TownId, UserId};
 
 /// An operation in flight, with its town's owner and its lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldOperation {
     /// The operation.
-    pub operation: Operation,
+    pub operation: RecordedOperation,
     /// The owner of the town.
     pub owner: UserId,
     /// The worker that holds the lease.
@@ -72,7 +72,9 @@ pub struct TownDetails {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Retried {
     /// The operation is due now and its failures are reset. A current holder continues, otherwise the next sweep takes it.
-    Due(Box<Operation>),
+    Due(Box<RecordedOperation>),
+    /// The operation is of a newer version, which alone retries it. Nothing was written.
+    Newer(Box<RecordedOperation>),
     /// The town has no operation in flight.
     NothingInFlight,
     /// There is no such town.
@@ -104,6 +106,6 @@ pub trait Operator: Send + Sync {
     ///
     /// [`NewOperation::requested_by`] is the town's owner, and the event names the operator `actor`. A tombstone that still
     /// holds a resource id and has no operation in flight is destroyed again. An operation that cannot be read is replaced
-    /// and counts as pre-empted.
+    /// as one of a newer version is, and counts as pre-empted.
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
 }

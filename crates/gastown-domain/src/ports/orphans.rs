@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::StoreError;
 use crate::text_enum::text_enum;
-use crate::{AppName, InventoryItem, OrphanReason, ResourceId, TownRecord, TownTag};
+use crate::{AppName, InventoryItem, OrphanReason, Recorded, ResourceId, TownRecord, TownTag};
 
 /// An orphan, as one sweep observed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Orphan {
     /// The name at the provider.
     pub name: String,
     /// The reason why no row accounts for it.
-    pub reason: OrphanReason,
+    pub reason: Recorded<OrphanReason>,
     /// The first sweep that observed it with this reason, by the database's clock. A new reason starts anew.
     pub first_seen_at: DateTime<Utc>,
     /// The last sweep that observed it.

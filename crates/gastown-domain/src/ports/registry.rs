@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{IdempotencyKey, NewOperation, RequestFingerprint, StoreError};
-use crate::{AgreeingObservations, Drift, NewTown, OperationId, Rig, RigId, RigStatus, Town, TownId, UserId};
+use crate::{AgreeingObservations, Drift, NewTown, OperationId, Recorded, Rig, RigId, RigStatus, Town, TownId, UserId};
 
 /// A town to be accepted, with everything that is written in the same transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,10 +55,10 @@ pub struct TownHealth {
     pub last_report_at: Option<DateTime<Utc>>,
     /// The last drift check, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
-    /// Observations that differ from the row, but are too few to be confirmed.
+    /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.
     pub suspicion: Option<AgreeingObservations>,
     /// A confirmed external change and the time of its confirmation. An operation or a drift check clears it.
-    pub drift: Option<(Drift, DateTime<Utc>)>,
+    pub drift: Option<(Recorded<Drift>, DateTime<Utc>)>,
 }
 
 /// The towns. Queries for users are restricted to the owner and never return tombstones.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{StoreError, WorkerId};
+use crate::Recorded;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -42,14 +43,14 @@ pub struct LeaderLease {
 }
 
 /// The last run of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobState {
     /// The job.
     pub job: SingletonJob,
     /// The end of the last run.
     pub ended_at: Option<DateTime<Utc>>,
     /// The alarm of the last run.
-    pub alarm: Option<Alarm>,
+    pub alarm: Option<Recorded<Alarm>>,
 }
 
 /// Leader election and schedule of singleton jobs, by the database's clock.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::{IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    Branch, Failure, Operation, OperationKind, Region, RepoUrl, Rig, RigId, RigName, Town, TownConfig, TownId,
-    TownName, UserId,
+    Branch, Failure, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town,
+    TownConfig, TownId, TownName, UserId,
 };
 
 /// A town to be created.
@@ -80,7 +80,7 @@ pub struct TownReport {
     /// The health.
     pub health: TownHealth,
     /// The operation in flight.
-    pub operation: Option<Operation>,
+    pub operation: Option<RecordedOperation>,
 }
 
 /// The reason why an operation was refused or failed.
@@ -111,7 +111,7 @@ pub enum TownError {
     #[error("another operation is in progress: {kind}")]
     InFlight {
         /// The kind of that operation.
-        kind: OperationKind,
+        kind: Recorded<OperationKind>,
     },
     /// The sandbox permanently refused the rig. Its row is deleted.
     #[error("town refused the rig: {reason}")]

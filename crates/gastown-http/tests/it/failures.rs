@@ -66,7 +66,7 @@ fn cases() -> Vec<Make> {
         Box::new(move || TownError::Store(refused())),
     ];
     for kind in OperationKind::ALL {
-        cases.push(Box::new(move || TownError::InFlight { kind }));
+        cases.push(Box::new(move || TownError::InFlight { kind: kind.into() }));
     }
     for failure in Failure::ALL {
         cases.push(Box::new(move || TownError::Failed { kind: OperationKind::Create, failure }));

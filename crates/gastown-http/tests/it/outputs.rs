@@ -1,7 +1,8 @@
 //! The outputs that users receive.
 
 use gastown_domain::{
-    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, RigStatus, StepName, TownStatus,
+    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation,
+    RigStatus, StepName, TownStatus,
     ports::{CreateTown, MockTowns, TownHealth, TownReport},
 };
 use http::Method;
@@ -60,9 +61,9 @@ async fn town_status_has_all_fields() {
             last_report_at: Some(moment()),
             checked_at: Some(moment()),
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
-            drift: Some((Drift::VolumeMoved, moment())),
+            drift: Some((Drift::VolumeMoved.into(), moment())),
         };
-        Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation()) })
+        Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation().into()) })
     });
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
@@ -75,7 +76,7 @@ async fn drift_has_a_message_and_only_a_lost_volume_degrades() {
     for drift in Drift::ALL {
         let mut towns = MockTowns::new();
         towns.expect_town_status().times(1).returning(move |caller, id| {
-            let health = TownHealth { drift: Some((drift, moment())), ..TownHealth::default() };
+            let health = TownHealth { drift: Some((drift.into(), moment())), ..TownHealth::default() };
             Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
         });
         let server = serve(parts(towns)).await;
@@ -84,6 +85,44 @@ async fn drift_has_a_message_and_only_a_lost_volume_degrades() {
         let told = json!({"code": drift.as_str(), "message": drift.message(), "since": "2026-02-03T04:05:06.789Z"});
         assert_eq!((&health["drift"], &health["degraded"]), (&told, &json!(drift == Drift::VolumeLost)));
     }
+}
+
+#[tokio::test]
+async fn texts_of_a_newer_version_are_shown() {
+    let mut towns = MockTowns::new();
+    towns.expect_town_status().times(1).returning(|caller, id| {
+        let newer = |text: &str| text.to_owned();
+        let mut operation = RecordedOperation::from(operation());
+        operation.kind = Recorded::Newer(newer("restart"));
+        operation.phase = Recorded::Newer(newer("draining"));
+        operation.step = Some(Recorded::Newer(newer("warm_up")));
+        operation.last_error = Some(Recorded::Newer(newer("too_hot")));
+        let drift = Some((Recorded::Newer(newer("levitating")), moment()));
+        let health = TownHealth { drift, ..TownHealth::default() };
+        Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: Some(operation) })
+    });
+    towns.expect_start_town().times(1).returning(|_, _| {
+        let kind = Recorded::Newer("restart".to_owned());
+        Err(gastown_domain::ports::TownError::InFlight { kind })
+    });
+    let server = serve(parts(towns)).await;
+    let id = json!({ "townId": ID });
+    let (_, shown) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &id).await;
+    let shown = &shown["result"]["data"];
+    let operation = &shown["operation"];
+    assert_eq!((&operation["kind"], &operation["step"]), (&json!("restart"), &json!("warm_up")));
+    let message = "the operation failed; look at the town's events for the cause";
+    assert_eq!(operation["lastError"], json!({ "code": "too_hot", "message": message }));
+    let health = &shown["health"];
+    assert_eq!((&health["drift"]["code"], &health["degraded"]), (&json!("levitating"), &json!(false)));
+
+    let (status, refused) = call(&server, Method::POST, "gastown.startTown", ALICE, &id).await;
+    let error = &refused["error"];
+    assert_eq!(
+        (status, &error["data"]["code"], &error["data"]["operation"]),
+        (409, &json!("CONFLICT"), &json!("restart"))
+    );
+    assert_eq!(error["message"], "Another operation is in progress on this town: restart");
 }
 
 #[tokio::test]

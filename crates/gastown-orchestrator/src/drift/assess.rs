@@ -1,7 +1,7 @@
 //! Assessing a comparison: what to record, and what to change in the row. Pure.
 
 use gastown_domain::ports::{TownChange, TownHealth};
-use gastown_domain::{AgreeingObservations, Drift, DriftVerdict, Town, TownStatus, compare};
+use gastown_domain::{AgreeingObservations, Drift, DriftVerdict, Recorded, Town, TownStatus, compare};
 
 use super::compare_town::TownComparison;
 
@@ -11,7 +11,7 @@ pub(super) struct Changes {
     /// The agreeing observations so far.
     pub(super) agreeing: Option<AgreeingObservations>,
     /// The drift that the owner reads.
-    pub(super) drift: Option<Drift>,
+    pub(super) drift: Option<Recorded<Drift>>,
     /// The correction of the row.
     pub(super) town: TownChange,
 }
@@ -48,39 +48,50 @@ pub(super) fn assess(
     compared: &TownComparison,
     agreeing_observations: u32,
 ) -> Assessment {
-    let known = health.drift.map(|(drift, _)| drift);
+    let known = health.drift.as_ref().map(|(drift, _)| drift);
+    let is_lost = known.and_then(Recorded::known) == Some(Drift::VolumeLost);
     let verdict = compare(town.status, compared.machine, compared.volume);
     let drift = match verdict {
         DriftVerdict::Undecided => return Assessment { verdict, confirmed: false, changes: None },
-        // The volume was observed. Other drifts stay for the owner to read until an operation ends.
-        DriftVerdict::Agrees => return as_known(health, known.filter(|drift| *drift != Drift::VolumeLost)),
+        // The volume was observed. Other drifts, also of a newer version, stay for the owner to read until an operation ends.
+        DriftVerdict::Agrees => return as_known(health, known.filter(|_| !is_lost)),
         // Nothing in the row is wrong.
-        DriftVerdict::Differs(Drift::VolumeLost) if known == Some(Drift::VolumeLost) => return as_known(health, known),
+        DriftVerdict::Differs(Drift::VolumeLost) if is_lost => return as_known(health, known),
         DriftVerdict::Differs(drift) => drift,
     };
     let agreeing = AgreeingObservations::after(health.suspicion, verdict);
     let confirmed = agreeing.is_some_and(|agreeing| agreeing.is_certain(agreeing_observations));
     let changes = if confirmed {
-        Changes { agreeing: None, drift: Some(worse(known, drift)), town: correction(drift, compared) }
+        let worst = worse(is_lost, drift);
+        Changes { agreeing: None, drift: Some(worst.into()), town: correction(drift, compared) }
     } else {
-        Changes { agreeing, drift: known, town: TownChange::default() }
+        Changes { agreeing, drift: known.cloned(), town: TownChange::default() }
     };
     Assessment { verdict, confirmed, changes: Some(changes) }
 }
 
 /// Returns the assessment of a town without news. Something is recorded only if an earlier observation or drift is over.
-fn as_known(health: &TownHealth, drift: Option<Drift>) -> Assessment {
-    let is_news = health.suspicion.is_some() || health.drift.map(|(known, _)| known) != drift;
-    let changes = is_news.then(|| Changes { agreeing: None, drift, town: TownChange::default() });
+fn as_known(health: &TownHealth, drift: Option<&Recorded<Drift>>) -> Assessment {
+    let is_news = health.suspicion.is_some() || health.drift.as_ref().map(|(known, _)| known) != drift;
+    let changes = is_news.then(|| Changes { agreeing: None, drift: drift.cloned(), town: TownChange::default() });
     Assessment { verdict: DriftVerdict::Agrees, confirmed: false, changes }
 }
 
 /// A lost volume stays the worst drift, whatever happens to the machine. Only a move of the volume replaces it.
-const fn worse(known: Option<Drift>, news: Drift) -> Drift {
-    match (known, news) {
-        (Some(Drift::VolumeLost), Drift::VolumeMoved) => news,
-        (Some(Drift::VolumeLost), _) => Drift::VolumeLost,
-        (_, news) => news,
+const fn worse(is_lost: bool, news: Drift) -> Drift {
+    match news {
+        Drift::VolumeMoved => news,
+        Drift::MachineStopped
+        | Drift::MachineStarted
+        | Drift::MachineMissing
+        | Drift::MachineReplaced
+        | Drift::VolumeLost => {
+            if is_lost {
+                Drift::VolumeLost
+            } else {
+                news
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{NewOperation, Requested, TownError};
-use gastown_domain::{Failure, Operation, OperationId, OperationKind, Recorded, Rejection, TownId, UserId};
+use gastown_domain::{Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId};
 
 use super::unless_written;
 use crate::town_service::TownService;
@@ -16,7 +16,7 @@ impl TownService {
         town: TownId,
         kind: OperationKind,
         timeout: Option<Duration>,
-    ) -> Result<Operation, TownError> {
+    ) -> Result<RecordedOperation, TownError> {
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
         let operation = NewOperation { id, town, kind, requested_by: caller.clone(), at, timeout };

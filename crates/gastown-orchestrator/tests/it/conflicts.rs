@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, TownError, Towns as _};
-use gastown_domain::{Failure, OperationKind, Power, TownId, TownStatus};
+use gastown_domain::{Failure, OperationKind, Power, Recorded, TownId, TownStatus};
 use tokio::time::{Instant, sleep};
 
 use crate::bench::{Bench, alice, request};
@@ -44,7 +44,7 @@ async fn second_operation_is_refused_with_the_kind_in_flight() {
     let (stopped, refused) = tokio::join!(towns.stop_town(&alice, town), start);
 
     assert_eq!(stopped.unwrap().status, TownStatus::Stopped);
-    assert!(matches!(refused, Err(TownError::InFlight { kind: OperationKind::Stop })), "{refused:?}");
+    assert!(matches!(refused, Err(TownError::InFlight { kind: Recorded::Known(OperationKind::Stop) })), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

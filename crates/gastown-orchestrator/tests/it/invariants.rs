@@ -141,7 +141,7 @@ impl Row<'_> {
         // A volume that was moved before it was lost has had two ids.
         let was_the_towns = |volume: &Volume| volume.gone && volume.name == volume_name(town.id);
         let named = world.volumes.iter().find(|volume| town.volume_id.as_ref() == Some(&volume.id));
-        let known = rows.records.health_of(town.id).drift.map(|(drift, _)| drift);
+        let known = rows.records.health_of(town.id).drift.and_then(|(drift, _)| drift.known());
         [
             (self.machines.len() <= 1, "two machines of one town"),
             (town.machine_id.as_ref() == machine.map(|it| &it.id), "the row names another machine"),

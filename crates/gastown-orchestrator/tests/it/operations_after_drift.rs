@@ -33,7 +33,7 @@ async fn stop_of_town_with_missing_machine_reports_it() {
         let town = bench.store.town(before.id);
         assert_eq!((town.status, town.machine_id), (TownStatus::Stopped, None));
         assert_eq!(town.volume_id, before.volume_id);
-        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing), "crash: {crashes}");
+        assert_eq!(health.drift.map(|(drift, _)| drift), Some(Drift::MachineMissing.into()), "crash: {crashes}");
         bench.assert_invariants("stopped without its machine");
     }
 }

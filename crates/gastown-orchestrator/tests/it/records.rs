@@ -9,7 +9,7 @@ use gastown_domain::ports::{
     Alarm, DriftChecks, DriftRecord, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd, Orphans, SingletonJob,
     SingletonJobs, StoreError, TownHealth, WorkerId,
 };
-use gastown_domain::{AppName, Drift, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
+use gastown_domain::{AppName, Drift, Recorded, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
 
 use crate::faults::Query;
 use crate::store::{Connection, Rows};
@@ -51,9 +51,9 @@ impl Records {
         match drift {
             DriftUpdate::Kept => {}
             DriftUpdate::Cleared => health.drift = None,
-            DriftUpdate::Found(found) if health.drift.is_some_and(|(known, _)| known == found) => {}
+            DriftUpdate::Found(found) if health.drift.as_ref().is_some_and(|(known, _)| *known == found) => {}
             DriftUpdate::Found(found) => {
-                health.drift = Some((found, now));
+                health.drift = Some((found.into(), now));
                 self.drifts.push((town, found));
             }
         }
@@ -113,13 +113,13 @@ impl DriftChecks for Connection {
             if let Some(status) = finding.change.status {
                 rows.ledger.drift_recorded(town.id, status);
             }
-            let known = before.drift.filter(|(drift, _)| Some(*drift) == finding.drift);
-            if let (None, Some(drift)) = (known, finding.drift) {
+            let known = before.drift.filter(|(drift, _)| Some(drift) == finding.drift.as_ref());
+            if let (None, Some(drift)) = (&known, finding.drift.as_ref().and_then(Recorded::known)) {
                 rows.records.drifts.push((town.id, drift));
             }
             let health = rows.records.health.entry(town.id).or_default();
             health.suspicion = finding.suspicion;
-            health.drift = known.or_else(|| finding.drift.map(|drift| (drift, now)));
+            health.drift = known.or_else(|| finding.drift.clone().map(|drift| (drift, now)));
             Ok(true)
         })
         .await
@@ -154,7 +154,7 @@ impl Orphans for Connection {
                     app: app.clone(),
                     resource: item.resource.clone(),
                     name: item.name.clone(),
-                    reason: *reason,
+                    reason: (*reason).into(),
                     first_seen_at: now,
                     last_seen_at: now,
                     times_seen: 0,
@@ -248,7 +248,7 @@ impl SingletonJobs for Connection {
         self.query(Query::JobStates, |rows, _| {
             let state = |pass: SingletonJob| {
                 let row = rows.records.jobs.get(pass.as_str()).cloned().unwrap_or_default();
-                JobState { job: pass, ended_at: row.ended_at, alarm: row.alarm }
+                JobState { job: pass, ended_at: row.ended_at, alarm: row.alarm.map(Recorded::Known) }
             };
             Ok(SingletonJob::ALL.into_iter().map(state).collect())
         })

@@ -11,8 +11,8 @@ use gastown_domain::ports::{
     TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Fence, Operation, OperationId, OperationKind, Phase, Progress, Rejection, Rig, SandboxId, Town, TownId, TownStatus,
-    UserId,
+    Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, SandboxId, Town,
+    TownId, TownStatus, UserId,
 };
 use tokio::time::Instant;
 
@@ -215,15 +215,15 @@ impl Operations for Connection {
             let destroys = request.kind == OperationKind::Destroy;
             if town.is_tombstone() {
                 return Ok(match current {
-                    Some(removal) if destroys && removal.kind.removes() => Requested::Joined(removal),
+                    Some(removal) if destroys && removal.kind.removes() => Requested::Joined(removal.into()),
                     _ => Requested::NotFound,
                 });
             }
             let (fence, progress) = match current {
                 Some(current) if current.kind == request.kind || (destroys && current.kind.removes()) => {
-                    return Ok(Requested::Joined(current));
+                    return Ok(Requested::Joined(current.into()));
                 }
-                Some(current) if !destroys => return Ok(Requested::Busy(current)),
+                Some(current) if !destroys => return Ok(Requested::Busy(current.into())),
                 Some(current) => {
                     rows.end(current.id, Err(Rejection::Preempted));
                     (current.fence + 1, current.progress)
@@ -231,13 +231,14 @@ impl Operations for Connection {
                 None => (0, Progress::default()),
             };
             rows.insert_operation(request, fence, progress, now);
-            Ok(Requested::Accepted(rows.operations[&request.town].operation.clone()))
+            Ok(Requested::Accepted(rows.operations[&request.town].operation.clone().into()))
         })
         .await
     }
 
-    async fn current(&self, town: TownId) -> Result<Option<Operation>, StoreError> {
-        self.query(Query::Current, |rows, _| Ok(rows.operations.get(&town).map(|row| row.operation.clone()))).await
+    async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError> {
+        let read = |row: &Row| row.operation.clone().into();
+        self.query(Query::Current, |rows, _| Ok(rows.operations.get(&town).map(read))).await
     }
 
     async fn claim(&self, town: TownId, worker: &WorkerId, lease: Duration) -> Result<Option<Operation>, StoreError> {
@@ -259,6 +260,11 @@ impl Operations for Connection {
             Ok(due.filter_map(claim).collect())
         })
         .await
+    }
+
+    /// These rows are all of this version.
+    async fn left_to_newer(&self, _limit: u32) -> Result<Vec<RecordedOperation>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError> {

@@ -45,7 +45,7 @@ fn stopped(taken_at: DateTime<Utc>) -> DriftRecord {
     DriftRecord {
         taken_at,
         suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 3 }),
-        drift: Some(Drift::MachineStopped),
+        drift: Some(Drift::MachineStopped.into()),
         change: TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() },
     }
 }
@@ -115,7 +115,11 @@ async fn unreadable_towns_are_skipped_and_do_not_delay_others(bed: Bed) {
     bed.running("alice", "worse").await;
     bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
     let of = |name: &str| format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
-    bed.sql(&format!("UPDATE gastown_town_health SET drift = 'levitating' WHERE town_id = {}", of("worse"))).await;
+    bed.sql(&format!(
+        "UPDATE gastown_town_health SET drift = 'volume_lost', drift_since = NULL WHERE town_id = {}",
+        of("worse")
+    ))
+    .await;
     bed.sql("UPDATE gastown_towns SET fly_machine_id = '../x' WHERE town_name = 'bad'").await;
     let mut found = Vec::new();
     for _ in 0..3 {
@@ -164,7 +168,7 @@ async fn only_new_drift_is_recorded_as_an_event(bed: Bed) {
     assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "the time of the first confirmation");
     assert_eq!(drift_events(&bed).await, 1);
 
-    let other = DriftRecord { drift: Some(Drift::MachineMissing), ..agreeing(taken(&bed, &town).await) };
+    let other = DriftRecord { drift: Some(Drift::MachineMissing.into()), ..agreeing(taken(&bed, &town).await) };
     assert!(DriftChecks::record(&bed.database, &town, &other).await.unwrap());
     assert_eq!(drift_events(&bed).await, 2);
     assert!(DriftChecks::record(&bed.database, &town, &agreeing(taken(&bed, &town).await)).await.unwrap());
@@ -235,7 +239,7 @@ async fn successful_operation_clears_the_drift(bed: Bed) {
     let start = bed.claimed(town.id, "driver").await;
     bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
     let after = bed.database.health(town.id).await.unwrap();
-    assert_eq!((after.suspicion, after.drift), (None, None));
+    assert_eq!((after.suspicion, &after.drift), (None, &None));
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
 
@@ -247,7 +251,7 @@ async fn failed_operation_keeps_the_drift_and_clears_the_suspicion(bed: Bed) {
     let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy.into()));
     bed.database.finish(start.fence(), failed, &TownChange::default()).await.unwrap();
     let after = bed.database.health(town.id).await.unwrap();
-    assert_eq!((after.suspicion, after.drift), (None, before.drift));
+    assert_eq!((after.suspicion, &after.drift), (None, &before.drift));
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
 
@@ -261,7 +265,7 @@ async fn drift_found_by_an_operation_is_recorded_once(bed: Bed) {
         bed.database.finish(stop.fence(), outcome, &found).await.unwrap();
         let health = bed.database.health(town.id).await.unwrap();
         let (drift, believed_since) = health.drift.unwrap();
-        assert_eq!((drift, health.suspicion), (Drift::MachineMissing, None));
+        assert_eq!((drift, health.suspicion), (Drift::MachineMissing.into(), None));
         assert_eq!(*since.get_or_insert(believed_since), believed_since, "the second one is not new");
     }
     let said = "SELECT count(*) FROM gastown_town_events \

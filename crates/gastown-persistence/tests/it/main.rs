@@ -6,6 +6,8 @@ mod claims;
 mod corrupt_rows;
 mod creates;
 mod drift_checks;
+mod newer_operations;
+mod newer_texts;
 mod operator;
 mod orphans;
 mod outages;

@@ -83,7 +83,7 @@ async fn step_and_town_are_recorded_together(bed: Bed) {
     (expected.progress, expected.deadline_at) = (step.progress.clone(), step.deadline_at);
     let found = bed.database.current(town.id).await.unwrap().unwrap();
     (expected.next_attempt_at, expected.updated_at) = (found.next_attempt_at, found.updated_at);
-    assert_eq!(found, expected);
+    assert_eq!(found, expected.into());
 
     let mut moved = town.clone();
     moved.machine_id = Some("148ed21a031189".parse().unwrap());

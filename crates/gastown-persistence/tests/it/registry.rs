@@ -45,7 +45,10 @@ async fn accepted_town_is_stored_completely(bed: Bed) {
     assert_eq!(bed.database.load(new.id).await.unwrap(), Some(expected));
     assert_eq!(Rigs::list(&bed.database, new.id).await.unwrap(), new.rigs);
     let in_flight = bed.database.current(new.id).await.unwrap().unwrap();
-    assert_eq!((in_flight.id, in_flight.kind, in_flight.phase), (operation.id, OperationKind::Create, Phase::Begun));
+    assert_eq!(
+        (in_flight.id, in_flight.kind, in_flight.phase),
+        (operation.id, OperationKind::Create.into(), Phase::Begun.into())
+    );
     assert_eq!((in_flight.created_at, in_flight.progress), (operation.at, Progress::default()));
     assert_eq!(
         bed.number("SELECT count(*) FROM gastown_town_events WHERE actor = 'alice' AND action = 'create'").await,

@@ -80,7 +80,7 @@ async fn states_lists_every_job(bed: Bed) {
     let claim = claim_as(&bed, "one", Duration::ZERO).await.unwrap();
     bed.database.finish(claim, Some(Alarm::ManyOrphans)).await.unwrap();
     let ended = state(&bed).await;
-    assert_eq!(ended.alarm, Some(Alarm::ManyOrphans));
+    assert_eq!(ended.alarm, Some(Alarm::ManyOrphans.into()));
     assert!(ended.ended_at.is_some());
 
     let claim = claim_as(&bed, "one", Duration::ZERO).await.unwrap();

@@ -118,7 +118,7 @@ async fn concurrent_destroy_wins_in_either_order(bed: Bed) {
             tokio::join!(bed.database.reinstate(&create, &progress), bed.database.request(&destroy));
         assert!(matches!(destroyed.unwrap(), Requested::Accepted(_)));
         let in_flight = bed.database.current(town.id).await.unwrap().unwrap();
-        assert_eq!((in_flight.id, in_flight.kind), (destroy.id, OperationKind::Destroy));
+        assert_eq!((in_flight.id, in_flight.kind), (destroy.id, OperationKind::Destroy.into()));
         // The reinstatement either came first and was pre-empted, or it wrote nothing.
         assert_eq!(bed.database.outcome(create.id).await.unwrap().is_some(), reinstated.unwrap());
     }

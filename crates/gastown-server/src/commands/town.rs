@@ -17,6 +17,7 @@ use super::actor::actor;
 use super::confirm::confirm;
 use super::database;
 use super::lost_answers;
+use super::render::table::plain;
 use super::render::{json, table};
 use super::say::say;
 use crate::settings_source::Source;
@@ -117,6 +118,10 @@ async fn retry(database: &Database, of: Which, actor: &str) -> anyhow::Result<()
              `gastown town show {town}`.",
             operation.kind
         ))?,
+        Retried::Newer(operation) => bail!(
+            "the {} of town {town} is of a newer version of gastown and was left alone; use that version to retry it",
+            plain(operation.kind.as_str())
+        ),
         Retried::NothingInFlight => bail!("town {town} has no operation in flight, there is nothing to retry"),
         Retried::NotFound => bail!("no such town: {town}"),
     }
@@ -155,7 +160,7 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
         .context("failed to write to the registry")?
     {
         Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
-        Requested::Busy(other) => bail!("another operation is in flight: {}", other.kind),
+        Requested::Busy(other) => bail!("another operation is in flight: {}", plain(other.kind.as_str())),
         // It was destroyed since it was read.
         Requested::NotFound => Ok(()),
     }
@@ -206,12 +211,12 @@ async fn follow(database: &Database, of: Which, timeout: Duration) -> anyhow::Re
 }
 
 fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String {
-    let kind = operation.kind;
+    let kind = plain(operation.kind.as_str());
+    let step = plain(operation.step.as_ref().map_or("started", Recorded::as_str));
     match (&operation.step, &operation.last_error) {
         (None, None) if held_by.is_none() => format!("{kind}: waiting for a worker"),
-        (step, None) => format!("{kind}: {}", step.as_ref().map_or("started", Recorded::as_str)),
-        (step, Some(error)) => {
-            let step = step.as_ref().map_or("started", Recorded::as_str);
+        (_, None) => format!("{kind}: {step}"),
+        (_, Some(error)) => {
             let error = error.known().unwrap_or(Failure::Unrecognized);
             format!("{kind}: {step}, attempt {} failed: {}", operation.attempt, error.message())
         }

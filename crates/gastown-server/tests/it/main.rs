@@ -47,6 +47,7 @@ mod life;
 mod life_of_a_town;
 mod lost_answers;
 mod max_towns;
+mod newer_versions;
 mod operator;
 mod orphans;
 mod probes;

@@ -211,19 +211,19 @@ async fn town_with_unreadable_rows_is_shown_and_destroyed(setup: Setup) -> Stage
     assert!(stop.await.is_err());
     stage.sim.clear_faults();
     stage.rows.execute("UPDATE gastown_operations SET progress = '\"invalid\"'").await;
-    stage.rows.execute("UPDATE gastown_town_health SET drift = 'invalid'").await;
+    stage.rows.execute("UPDATE gastown_town_health SET failures = -1").await;
 
     let shown = stage.gastown(&["town", "show", &id]).await;
     assert_eq!(shown.status.code(), Some(0), "{}", shown.err);
     for text in
-        ["Town mill of alice: running", town.machine(), "gastown_operations.progress", "gastown_town_health.drift"]
+        ["Town mill of alice: running", town.machine(), "gastown_operations.progress", "gastown_town_health.failures"]
     {
         assert!(shown.out.contains(text), "{text}:\n{}", shown.out);
     }
     let answer = stage.gastown_json(&["town", "show", &id]).await;
     assert_eq!((&answer["town"]["flyVolumeId"], &answer["operation"]["townId"]), (&json!(town.volume()), &json!(id)));
     assert!(answer["operation"]["unreadable"].as_str().unwrap().contains("gastown_operations.progress"), "{answer}");
-    assert!(answer["health"]["unreadable"].as_str().unwrap().contains("gastown_town_health.drift"), "{answer}");
+    assert!(answer["health"]["unreadable"].as_str().unwrap().contains("gastown_town_health.failures"), "{answer}");
     for arguments in [&["operations"][..], &["operations", "--attention"]] {
         let listed = stage.gastown(arguments).await.out;
         assert!(listed.contains(&id) && listed.contains("? cannot be read"), "{listed}");

@@ -43,7 +43,7 @@ fn entry(of: &ObservedOrphan, first_seen_at: DateTime<Utc>, times_seen: u32) -> 
         app: of.app.clone(),
         resource: of.item.resource.clone(),
         name: of.item.name.clone(),
-        reason: of.reason,
+        reason: of.reason.into(),
         first_seen_at,
         last_seen_at: now(),
         times_seen,

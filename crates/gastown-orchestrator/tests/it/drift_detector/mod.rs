@@ -32,7 +32,7 @@ async fn pass(bench: &Bench) -> DriftReport {
 }
 
 fn drift_of(bench: &Bench, town: TownId) -> Option<Drift> {
-    bench.store.rows().records.health_of(town).drift.map(|(drift, _)| drift)
+    bench.store.rows().records.health_of(town).drift.and_then(|(drift, _)| drift.known())
 }
 
 fn taken(towns: usize) -> DriftReport {

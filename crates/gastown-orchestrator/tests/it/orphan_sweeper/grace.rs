@@ -53,7 +53,7 @@ async fn resource_of_unknown_or_destroyed_town_is_deleted_after_grace_period() {
 
         pass_grace_period(&bench).await;
         let noted: Vec<_> = orphan_records(&bench).into_iter().map(|entry| (entry.resource, entry.reason)).collect();
-        assert_eq!(noted, [(machine.clone(), reason), (volume.clone(), reason)]);
+        assert_eq!(noted, [(machine.clone(), reason.into()), (volume.clone(), reason.into())]);
         assert_eq!(deletions_sent(&bench), before);
 
         // The machine is deleted before its volume, and each record is closed only once its resource is proven gone.
@@ -87,8 +87,8 @@ async fn second_machine_or_volume_of_living_town_is_reported_and_kept() {
     for _ in 0..20 {
         assert_eq!(pass(&bench).await, found(4, 2));
     }
-    let reasons: Vec<_> = orphan_records(&bench).iter().map(|entry| (entry.reason, entry.times_seen)).collect();
-    assert_eq!(reasons, [(OrphanReason::Second, 20), (OrphanReason::Second, 20)]);
+    let reasons: Vec<_> = orphan_records(&bench).into_iter().map(|entry| (entry.reason, entry.times_seen)).collect();
+    assert_eq!(reasons, [(OrphanReason::Second.into(), 20), (OrphanReason::Second.into(), 20)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -138,7 +138,7 @@ async fn a_drift_check_counts_once() {
         not_seen(bed).await;
         let (town, _, taken_at) = bed.database.take_due(1, EVERY).await.unwrap().remove(0);
         let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
-        (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped), change })
+        (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped.into()), change })
     };
     Write::once("record of a drift check", "Ok(true)", "Ok(true)")
         .check(bench, off, async |database, (town, finding)| DriftChecks::record(database, town, finding).await)

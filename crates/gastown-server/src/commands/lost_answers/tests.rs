@@ -4,7 +4,8 @@ use gastown_domain::ports::{
     HeldOperation, MockOperations, MockOperator, Readable, TownDetails, TownEvent, TownHealth,
 };
 use gastown_domain::{
-    Operation, OperationId, OperationKind, Phase, Progress, SandboxId, Town, TownConfig, TownStatus, UserId,
+    Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, SandboxId, Town, TownConfig, TownStatus,
+    UserId,
 };
 use uuid::Uuid;
 
@@ -51,6 +52,7 @@ fn lost<T>() -> Result<T, StoreError> {
 
 /// Returns the result of a destroy with a lost answer, for this operation in flight and this outcome.
 async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requested, StoreError> {
+    let in_flight = in_flight.map(RecordedOperation::from);
     let (mut operator, mut operations) = (MockOperator::new(), MockOperations::new());
     operator.expect_destroy().times(1).returning(|_, _| lost());
     operations.expect_current().returning(move |_| Ok(in_flight.clone()));
@@ -60,7 +62,7 @@ async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requeste
 
 #[tokio::test]
 async fn written_destroy_is_accepted() {
-    assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Accepted(operation(1)));
+    assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Accepted(operation(1).into()));
     assert_eq!(destroyed(None, true).await.unwrap(), Requested::NotFound, "it has ended already");
 }
 
@@ -91,7 +93,7 @@ fn town_details(retries: &[i64]) -> TownDetails {
         error: None,
         operation: Some(operation(1).id),
     };
-    let held = HeldOperation { operation: operation(1), owner: alice(), held_by: None, lease_expires_at: None };
+    let held = HeldOperation { operation: operation(1).into(), owner: alice(), held_by: None, lease_expires_at: None };
     TownDetails {
         town: Town {
             id: operation(1).town,
@@ -128,8 +130,8 @@ async fn retried(before: &'static [i64], after: &'static [i64]) -> Result<Retrie
 
 #[tokio::test]
 async fn written_retry_is_known_by_its_event() {
-    assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(Box::new(operation(1))));
-    assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(Box::new(operation(1))));
+    assert_eq!(retried(&[], &[1]).await.unwrap(), Retried::Due(Box::new(operation(1).into())));
+    assert_eq!(retried(&[1], &[1, 2]).await.unwrap(), Retried::Due(Box::new(operation(1).into())));
     for before in [&[][..], &[1]] {
         let answer = retried(before, before).await;
         assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");

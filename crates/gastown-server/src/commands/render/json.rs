@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::ports::{
     Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, TownHealth, Unreadable,
 };
-use gastown_domain::{Drift, Failure, Operation, Recorded, Rig, Town};
+use gastown_domain::{Drift, Failure, Recorded, RecordedOperation, Rig, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn held(held: &HeldOperation) -> Value {
 }
 
 /// Returns an operation.
-pub(in crate::commands) fn operation(operation: &Operation) -> Value {
+pub(in crate::commands) fn operation(operation: &RecordedOperation) -> Value {
     json!({
         "operationId": operation.id,
         "townId": operation.town,
@@ -177,11 +177,11 @@ fn health(health: &TownHealth) -> Value {
         "lastReportAt": moment(health.last_report_at),
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,
-        "drift": health.drift.map(|(found, since)| drift(found, since)),
+        "drift": health.drift.as_ref().map(|(found, since)| drift(found, *since)),
     })
 }
 
-fn drift(drift: Drift, since: DateTime<Utc>) -> Value {
+fn drift(drift: &Recorded<Drift>, since: DateTime<Utc>) -> Value {
     json!({ "code": drift.as_str(), "message": drift.message(), "since": moment(Some(since)) })
 }
 
@@ -200,7 +200,7 @@ fn job(state: &JobState) -> Value {
     json!({
         "pass": state.job.as_str(),
         "endedAt": moment(state.ended_at),
-        "alarm": state.alarm.map(Alarm::as_str),
+        "alarm": state.alarm.as_ref().map(Recorded::as_str),
     })
 }
 

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use gastown_domain::ports::{
     Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, Unreadable, WorkerId,
 };
-use gastown_domain::{Failure, Operation, Recorded, Rig};
+use gastown_domain::{Failure, Recorded, RecordedOperation, Rig};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
 use super::needs_attention;
@@ -106,7 +106,7 @@ fn orphans(orphans: &[Orphan]) -> String {
             orphan.resource.id().to_owned(),
             plain(&orphan.name),
             orphan.app.to_string(),
-            orphan.reason.as_str().to_owned(),
+            plain(orphan.reason.as_str()),
             time(orphan.first_seen_at),
             time(orphan.last_seen_at),
             orphan.times_seen.to_string(),
@@ -140,8 +140,8 @@ fn town_facts(town_details: &TownDetails) -> String {
                     format!("{}, {} agreeing observations", suspicion.drift.as_str(), suspicion.looks),
                 );
             }
-            if let Some((drift, since)) = health.drift {
-                fact("drift", format!("{} since {}: {}", drift.as_str(), time(since), drift.message()));
+            if let Some((drift, since)) = &health.drift {
+                fact("drift", format!("{} since {}: {}", plain(drift.as_str()), time(*since), drift.message()));
             }
         }
         Err(row) => fact("health", unreadable(row)),
@@ -159,12 +159,10 @@ fn operation_facts(held: &HeldOperation) -> String {
     let mut fact = |name: &str, value: String| {
         facts.add_row([name.to_owned(), value]);
     };
-    fact("kind", operation.kind.to_string());
+    fact("kind", plain(operation.kind.as_str()));
     fact("id", operation.id.to_string());
-    fact(
-        "step",
-        format!("{}, {}", operation.step.as_ref().map_or("not started", Recorded::as_str), operation.phase.as_str()),
-    );
+    let step = operation.step.as_ref().map_or("not started", Recorded::as_str);
+    fact("step", format!("{}, {}", plain(step), plain(operation.phase.as_str())));
     fact("attempt", format!("{}{}", operation.attempt, if needs_attention(operation) { " (!)" } else { "" }));
     fact("last error", operation.last_error.as_ref().map_or_else(none, failure));
     fact("queued for Fly's limits", queued(operation).unwrap_or_else(none));
@@ -198,8 +196,8 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
             if needs_attention(operation) { "!" } else { "" }.to_owned(),
             operation.town.to_string(),
             held.owner.to_string(),
-            operation.kind.to_string(),
-            operation.step.as_ref().map_or_else(none, ToString::to_string),
+            plain(operation.kind.as_str()),
+            operation.step.as_ref().map_or_else(none, |step| plain(step.as_str())),
             operation.attempt.to_string(),
             delays(operation),
             held.held_by.as_ref().map_or_else(none, short_id),
@@ -211,15 +209,15 @@ fn operation_rows(operations: &[Readable<HeldOperation>]) -> String {
 }
 
 /// Returns the last error of an operation, and its time in queues for Fly's limits.
-fn delays(operation: &Operation) -> String {
-    let error = operation.last_error.as_ref().map(ToString::to_string);
+fn delays(operation: &RecordedOperation) -> String {
+    let error = operation.last_error.as_ref().map(|error| plain(error.as_str()));
     let queued = queued(operation).map(|queued| format!("queued {queued}"));
     let delays: Vec<_> = error.into_iter().chain(queued).collect();
     if delays.is_empty() { none() } else { delays.join(", ") }
 }
 
 /// Returns the time in queues in whole seconds, or `None` below one second.
-fn queued(operation: &Operation) -> Option<String> {
+fn queued(operation: &RecordedOperation) -> Option<String> {
     let seconds = operation.progress.queued_ms / 1000;
     (seconds > 0).then(|| format!("{} min {:02} s", seconds / 60, seconds % 60))
 }
@@ -245,10 +243,18 @@ fn events(events: &[TownEvent]) -> String {
 fn job_rows(jobs: &[JobState]) -> String {
     let mut table = headed(["job", "last ended", "alarm"]);
     for state in jobs {
-        let alarm = state.alarm.map_or_else(none, |alarm| format!("{}: {}", alarm.as_str(), meaning(alarm)));
+        let alarm = state.alarm.as_ref().map_or_else(none, alarm);
         table.add_row([state.job.as_str().to_owned(), maybe_time(state.ended_at), alarm]);
     }
     table.trim_fmt()
+}
+
+/// Returns the code of an alarm, with its likely cause if this version knows it.
+fn alarm(alarm: &Recorded<Alarm>) -> String {
+    match alarm {
+        Recorded::Known(known) => format!("{}: {}", known.as_str(), meaning(*known)),
+        Recorded::Newer(code) => plain(code),
+    }
 }
 
 /// Returns the likely cause of an alarm.
@@ -289,7 +295,7 @@ fn facts() -> Table {
 }
 
 fn failure(failure: &Recorded<Failure>) -> String {
-    format!("{failure}: {}", failure.known().unwrap_or(Failure::Unrecognized).message())
+    format!("{}: {}", plain(failure.as_str()), failure.known().unwrap_or(Failure::Unrecognized).message())
 }
 
 fn time(at: DateTime<Utc>) -> String {
@@ -314,6 +320,6 @@ fn short_id(worker: &WorkerId) -> String {
 }
 
 /// Replaces control characters, so that foreign text cannot control the terminal.
-fn plain(text: &str) -> String {
+pub(in crate::commands) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
