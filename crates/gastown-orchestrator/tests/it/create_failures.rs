@@ -1,5 +1,7 @@
 //! Creates that cannot succeed. They leave a tombstone and nothing at Fly, and return the cause to the caller.
 
+use std::time::Duration;
+
 use gastown_domain::ports::{Action, TownError};
 use gastown_domain::{Failure, OperationKind, Region, TownStatus};
 
@@ -169,5 +171,19 @@ async fn vanished_adopted_machine_is_not_recreated() {
 
     assert!(matches!(error, TownError::Failed { failure: Failure::MachineFailed, .. }), "{error:?}");
     assert_eq!(bench.fly.count(Action::CreateMachine), 1);
+    bench.assert_nothing_left(bench.only_town());
+}
+
+/// Only the last attempt is applied, and its reply is lost.
+#[tokio::test(start_paused = true)]
+async fn create_that_gives_up_deletes_volume_of_its_last_attempt() {
+    let bench = Bench::new();
+    let earlier = bench.settings.policy.limits.create_attempts as usize - 1;
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), earlier, Fault::NotSent);
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::AppliedMuchLater);
+    let _ = bench.create("mill").await;
+    bench.recover().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.fly.world().volumes.len(), 1, "the volume was created late");
     bench.assert_nothing_left(bench.only_town());
 }

@@ -243,3 +243,68 @@ async fn failed_renewal_does_not_lose_volume_of_slow_create() {
     assert_eq!(bench.store.town(bench.only_town()).status, TownStatus::Running);
     bench.assert_invariants("failed renewal");
 }
+
+/// The create repeats a step that failed, so that only the create itself is new.
+#[tokio::test(start_paused = true)]
+async fn destroy_waits_for_repeated_create_of_dead_process() {
+    let bench = Bench::new();
+    let (replica, alice) = (bench.replica(), alice());
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::NotSent);
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::Slow);
+    let death = async {
+        volume_creates(&bench, 2).await;
+        sleep(ONE_SECOND).await;
+        replica.process.kill();
+    };
+    tokio::join!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))), death);
+
+    let town = bench.only_town();
+    bench.replica().towns.destroy_town(&alice, town).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    bench.recover().await;
+    bench.assert_nothing_left(town);
+}
+
+/// The process is suspended after it wrote the create. It sends it after the destroy has taken over.
+#[tokio::test(start_paused = true)]
+async fn destroy_waits_for_create_that_was_sent_after_takeover() {
+    let bench = Bench::new();
+    let (replica, alice) = (bench.replica(), alice());
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::AppliedMuchLater);
+    let destroy = async {
+        volume_creates(&bench, 1).await;
+        replica.process.hang(Duration::from_secs(15));
+        sleep(Duration::from_secs(14)).await;
+        bench.replica().towns.destroy_town(&alice, bench.only_town()).await.unwrap()
+    };
+    let (_, town) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
+
+    sleep(Duration::from_secs(60)).await;
+    bench.recover().await;
+    assert_eq!(bench.fly.world().volumes.len(), 1, "the volume was created late");
+    bench.assert_nothing_left(town.id);
+}
+
+/// The write before the create takes longer than the lease. Another process creates the town meanwhile.
+#[tokio::test(start_paused = true)]
+async fn process_that_was_suspended_past_its_lease_sends_no_create() {
+    let bench = Bench::new();
+    let (replica, alice) = (bench.replica(), alice());
+    bench.store.schedule().next(Call::Store(Query::Record), 1, Fault::HangAfter);
+    let takeover = async {
+        sleep(Policy::production().timeouts.lease + ONE_SECOND).await;
+        bench.recover().await;
+    };
+    let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), takeover);
+
+    assert_eq!(created.unwrap().status, TownStatus::Running);
+    assert_eq!(bench.fly.count(Action::CreateVolume), 1);
+    bench.assert_invariants("suspended");
+}
+
+/// Waits until this many creates of volumes were begun.
+async fn volume_creates(bench: &Bench, number: usize) {
+    while bench.fly.count(Action::CreateVolume) < number {
+        sleep(Duration::from_millis(1)).await;
+    }
+}

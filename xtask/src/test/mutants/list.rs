@@ -6,25 +6,26 @@ const ORCHESTRATOR: &[Suite] = &[Suite::Orchestrator];
 const PERSISTENCE: &[Suite] = &[Suite::Persistence];
 const FLY: &[Suite] = &[Suite::Fly];
 
-const PLAN: &str = "crates/gastown-domain/src/plan.rs";
-const ACT: &str = "crates/gastown-orchestrator/src/driver/act.rs";
-const MAKE: &str = "crates/gastown-orchestrator/src/driver/make.rs";
-const OBSERVE: &str = "crates/gastown-orchestrator/src/driver/observe.rs";
-const PASS: &str = "crates/gastown-orchestrator/src/driver/pass.rs";
+const PLAN: &str = "crates/gastown-domain/src/lifecycle/plan.rs";
+const UNCONFIRMED: &str = "crates/gastown-domain/src/lifecycle/unconfirmed.rs";
+const APPLY: &str = "crates/gastown-orchestrator/src/reconcile/apply.rs";
+const DECIDE: &str = "crates/gastown-orchestrator/src/reconcile/decide.rs";
+const LEASE: &str = "crates/gastown-orchestrator/src/reconcile/lease.rs";
+const OBSERVE: &str = "crates/gastown-orchestrator/src/reconcile/observe.rs";
 const CLAIMS: &str = "crates/gastown-persistence/src/claims.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "id-stored-after-wait",
         about: "the id of a new machine is stored only after the wait for it",
-        file: MAKE,
-        sound: "let change = TownChange { machine: Some(Some(id)), ..TownChange::default() };",
-        broken: "let _ = id;\n                let change = TownChange::default();",
+        file: APPLY,
+        sound: "let change = TownChange { machine: Some(Some(machine.id)), ..TownChange::default() };",
+        broken: "let _ = machine;\n            let change = TownChange::default();",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "no-fence",
-        about: "a driver that lost its claim still writes",
+        about: "a worker that lost its claim still writes",
         file: CLAIMS,
         sound: "        .add(Column::Fence.eq(fence.number))\n",
         broken: "",
@@ -34,125 +35,169 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "volume-first",
         about: "a volume is deleted before its machine is gone",
         file: PLAN,
-        sound: "        (Present(_), _) => Step::DeleteMachine,\n",
-        broken: "        (Present(_), Present(_)) => Step::DeleteVolume,\n        (Present(_), _) => Step::DeleteMachine,\n",
+        sound: "        (Present(machine), _) => Step::DeleteMachine(machine.id.clone()),\n",
+        broken: "        (Present(_), Present(volume)) => Step::DeleteVolume(volume.id.clone()),\n        (Present(machine), _) => Step::DeleteMachine(machine.id.clone()),\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "lost-create-is-repeated",
-        about: "a create without an answer is not recorded as unconfirmed",
-        file: MAKE,
-        sound: "Err(error) if error.may_be_applied() => {}",
-        broken: "Err(error) if error.may_be_applied() && before.exists() => {}",
+        about: "a create without an answer is taken back, as if it was certainly not applied",
+        file: APPLY,
+        sound: "let applying = if error.may_be_applied() { self } else { self.without_create() };",
+        broken: "let earlier = &self.decision.before_create;
+        let is_second = earlier.unconfirmed_volume.exists() || earlier.unconfirmed_machine.exists();
+        let applying = if error.may_be_applied() && is_second { self } else { self.without_create() };",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "applied-create-taken-back",
+        about: "giving up takes back a create that may be applied",
+        file: APPLY,
+        sound: "self.attempts_are_exhausted() {\n                    self.give_up(failure)\n",
+        broken: "self.attempts_are_exhausted() {\n                    self.without_create().give_up(failure)\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "machine-id-forgotten",
         about: "the id of a machine is removed when its deletion fails",
-        file: ACT,
-        sound: "Some(there) => outside.machines.delete_machine(app, &there.id).await.map(|()| done()),",
-        broken: "Some(there) => {
-                    let asked = outside.machines.delete_machine(app, &there.id).await;
-                    let change = TownChange { machine: asked.is_err().then_some(None), ..TownChange::default() };
-                    Ok(Done::Learned(Learned { phase: None, change }))
-                }",
+        file: APPLY,
+        sound: "        Outcome::Failed { step, error, queued } => applying",
+        broken: "        Outcome::Failed { step: StepName::DeleteMachine, .. } => {
+            applying.succeeded(None, TownChange { machine: Some(None), ..TownChange::default() })
+        }
+        Outcome::Failed { step, error, queued } => applying",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "volume-id-forgotten",
         about: "the id of a volume is removed when its deletion fails",
-        file: ACT,
-        sound: "Some(there) => outside.volumes.delete_volume(app, &there.id).await.map(|()| done()),",
-        broken: "Some(there) => {
-                    let asked = outside.volumes.delete_volume(app, &there.id).await;
-                    let change = TownChange { volume: asked.is_err().then_some(None), ..TownChange::default() };
-                    Ok(Done::Learned(Learned { phase: None, change }))
-                }",
+        file: APPLY,
+        sound: "        Outcome::Failed { step, error, queued } => applying",
+        broken: "        Outcome::Failed { step: StepName::DeleteVolume, .. } => {
+            applying.succeeded(None, TownChange { volume: Some(None), ..TownChange::default() })
+        }
+        Outcome::Failed { step, error, queued } => applying",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "one-empty-list-is-proof",
         about: "one empty list proves an absence despite an unconfirmed create",
-        file: "crates/gastown-domain/src/doubt.rs",
-        sound: "match self.looks.checked_sub(1) {",
-        broken: "match self.looks.checked_sub(u8::MAX) {",
+        file: UNCONFIRMED,
+        sound: "if self.looks == 0 { Seen::Absent }",
+        broken: "if self.looks < u8::MAX { Seen::Absent }",
         suites: ORCHESTRATOR,
     },
     Mutant {
-        name: "unclear-is-absent",
+        name: "failed-read-is-absence",
         about: "a machine whose state could not be read counts as absent",
-        file: PLAN,
-        sound: "        (Unknown, _) => Step::ObserveAgain,\n        (Absent, Unknown) => Step::ObserveAgain,\n        (Absent, Absent | Present(VolumeState::Destroying)) => Step::EnsureVolume,",
-        broken: "        (Unknown, _) => Step::EnsureMachine,\n        (Absent, Unknown) => Step::ObserveAgain,\n        (Absent, Absent | Present(VolumeState::Destroying)) => Step::EnsureVolume,",
+        file: OBSERVE,
+        sound: "        self.observe_machine(observed).await?;\n",
+        broken: "        if self.observe_machine(observed).await.is_err() {
+            observed.machine = Seen::Absent;
+        }\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "start-with-empty-volume",
         about: "a start whose volume is lost creates a new one",
         file: PLAN,
-        sound: "        (Absent | Present(VolumeState::Destroying), _) => Step::GiveUpVolumeLost,\n        (Present(Ready",
-        broken: "        (Absent | Present(VolumeState::Destroying), _) => Step::EnsureVolume,\n        (Present(Ready",
+        sound: "{ state: VolumeState::Destroying, .. }) => {\n            return Step::GiveUpVolumeLost;\n",
+        broken: "{ state: VolumeState::Destroying, .. }) => {\n            return create_volume(observed);\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "answer-confirms-create",
         about: "an answer confirms a create before the provider shows the resource",
-        file: MAKE,
-        sound: "Ok(_) => doubt_of(&mut operation.progress).answered(),",
-        broken: "Ok(_) => *doubt_of(&mut operation.progress) = before,",
+        file: UNCONFIRMED,
+        sound: "Self { named: true, ..self }",
+        broken: "self.found()",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "any-volume-of-the-name",
         about: "a start uses any other volume with the town's name for a lost one",
         file: OBSERVE,
-        sound: "moved_to(&named, mounted).cloned().or(stored),",
-        broken: "first_choice(&named).or(moved_to(&named, mounted)).cloned().or(stored),",
+        sound: "locate::volume::mounted(named, mounted).cloned().or(recorded)",
+        broken: "locate::volume::preferred(named).or(locate::volume::mounted(named, mounted)).cloned().or(recorded)",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "create-without-record",
         about: "a create is sent before it is recorded as unconfirmed",
-        file: MAKE,
-        sound: "let prolonged = Instant::now();\n        self.remember(operation).await?;",
-        broken: "let prolonged = Instant::now();",
+        file: DECIDE,
+        sound: "        update(self.operation.clone(), self.town.clone(), Duration::ZERO, Some(lease))\n",
+        broken: "        let operation = Operation { progress: self.before_create.clone(), ..self.operation.clone() };\n        update(operation, self.town.clone(), Duration::ZERO, Some(lease))\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "no-intent-before-create",
+        about: "a repeated create is sent without a write before it",
+        file: DECIDE,
+        sound: "        StepName::CreateVolume | StepName::CreateMachine => Intent::Write,\n        StepName::UpdateMachine\n",
+        broken: "        StepName::CreateVolume
+        | StepName::CreateMachine
+        | StepName::UpdateMachine\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "unwritten-change-lost",
+        about: "a change to the town's row is lost if no intent is written",
+        file: DECIDE,
+        sound: "Intent::Renew | Intent::Skip => self.town.clone(),",
+        broken: "Intent::Renew | Intent::Skip => TownChange::default(),",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "takeover-keeps-expiry",
+        about: "a takeover keeps the expiry of a create that the previous process may still send",
+        file: UNCONFIRMED,
+        sound: "Self { until: None, ..self }",
+        broken: "self",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "finish-with-create-pending",
         about: "an operation ends although a create may still appear",
         file: PLAN,
-        sound: "Step::Finish if world.late => Step::AwaitUnconfirmed,",
-        broken: "Step::Finish if world.late => Step::Finish,",
+        sound: "if step == Step::Finish && observation.create_pending { Step::AwaitUnconfirmed } else { step }",
+        broken: "step",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "lease-not-renewed",
         about: "a lease is not renewed during a long call",
-        file: "crates/gastown-orchestrator/src/driver/holding.rs",
-        sound: "tokio::time::sleep(lease / 3).await;",
-        broken: "tokio::time::sleep(lease * 300).await;",
+        file: LEASE,
+        sound: "sleep(self.lease / 3).await;",
+        broken: "sleep(self.lease * 300).await;",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "act-after-lost-lease",
-        about: "a driver that was suspended past its lease acts without a renewal",
-        file: "crates/gastown-orchestrator/src/driver/holding.rs",
-        sound: "prolonged.elapsed() < self.settings.policy.timeouts.lease\n",
-        broken: "prolonged.elapsed() < self.settings.policy.timeouts.lease * 1000\n",
+        about: "a worker that was suspended past its lease acts without a renewal",
+        file: LEASE,
+        sound: "self.renewed.elapsed() < self.lease\n",
+        broken: "self.renewed.elapsed() < self.lease * 1000\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "lease-not-checked-after-intent",
+        about: "a call is sent although the write before it outlasted the lease",
+        file: "crates/gastown-orchestrator/src/reconcile/reconciler.rs",
+        sound: "decision.step().filter(|_| lease.still_valid())",
+        broken: "decision.step()",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "machine-left-running",
         about: "a failed start leaves its machine running while the row says stopped",
-        file: PASS,
-        sound: "            OperationKind::Start if town.status == TownStatus::Stopped => Some((OperationKind::Stop, Phase::Prepared)),",
-        broken: "            OperationKind::Start if town.status == TownStatus::Destroyed => Some((OperationKind::Stop, Phase::Prepared)),",
+        file: "crates/gastown-orchestrator/src/reconcile/ending.rs",
+        sound: "(OperationKind::Start, TownStatus::Stopped) => Undo::By(OperationKind::Stop, Phase::Prepared),",
+        broken: "(OperationKind::Start, TownStatus::Stopped) => Undo::Nothing,",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "claimed-twice",
-        about: "an operation is claimed under the valid lease of another driver",
+        about: "an operation is claimed under the valid lease of another worker",
         file: CLAIMS,
         sound: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.lte(now))",
         broken: ".add(Column::LeaseExpiresAt.is_null()).add(Column::LeaseExpiresAt.gte(now))",
@@ -177,7 +222,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "one-observation-is-proof",
         about: "one observation is enough to change the row",
-        file: "crates/gastown-domain/src/drift.rs",
+        file: "crates/gastown-domain/src/observe/drift.rs",
         sound: "        self.looks >= agreeing_observations\n",
         broken: "        self.looks >= 1 && agreeing_observations > 0\n",
         suites: ORCHESTRATOR,
@@ -185,7 +230,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no-circuit-breaker",
         about: "absences are accepted however many there are",
-        file: "crates/gastown-orchestrator/src/passes.rs",
+        file: "crates/gastown-orchestrator/src/singleton_jobs.rs",
         sound: "    wrong >= least as usize && wrong.saturating_mul(3) > seen\n",
         broken: "    wrong >= least as usize && wrong > seen\n",
         suites: ORCHESTRATOR,
@@ -194,7 +239,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-grace-period",
         about: "an orphan is deleted as soon as it is found",
         file: "crates/gastown-orchestrator/src/orphans/verdict.rs",
-        sound: "    by_patience(entry, item.made_at, grace.of(sighting), times)\n",
+        sound: "    by_age(entry, item.made_at, grace.of(sighting), times)\n",
         broken: "    let _ = (entry, grace, times);\n    Verdict::Deletable\n",
         suites: ORCHESTRATOR,
     },
@@ -202,14 +247,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-final-check",
         about: "an orphan is deleted without another check of the registry",
         file: "crates/gastown-orchestrator/src/orphans/removal.rs",
-        sound: "        if ownership(item, &accounts) != Ownership::Orphan(*reason) {",
-        broken: "        if accounts.len() > 1000 && ownership(item, &accounts) != Ownership::Orphan(*reason) {",
+        sound: "        if ownership(item, &rows) != Ownership::Orphan(*reason) {",
+        broken: "        if rows.len() > 1000 && ownership(item, &rows) != Ownership::Orphan(*reason) {",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "second-volume-deleted",
         about: "a second volume of an existing town is deleted like any orphan",
-        file: "crates/gastown-domain/src/orphan.rs",
+        file: "crates/gastown-domain/src/observe/orphan.rs",
         sound: "        TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::Second),",
         broken: "        TownStatus::Running | TownStatus::Stopped if names_another => Ownership::Orphan(OrphanReason::NoTown),",
         suites: ORCHESTRATOR,
@@ -217,39 +262,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "claims-never-released",
         about: "an operation with a long wait keeps its claim and its permit",
-        file: PASS,
-        sound: "        let parked = wait > self.settings.policy.backoff.park_after;",
-        broken: "        let parked = wait > self.settings.policy.backoff.park_after * 100_000;",
+        file: APPLY,
+        sound: "(wait <= policy.backoff.park_after).then",
+        broken: "(wait <= policy.backoff.park_after * 100_000).then",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "no-slow-backoff",
         about: "an operation that has failed for long is retried as often as a new one",
-        file: "crates/gastown-orchestrator/src/driver/pace.rs",
-        sound: "        let Some(beyond) = operation.attempt.checked_sub(policy.limits.alert_attempts) else {",
-        broken: "        let Some(beyond) = operation.attempt.checked_sub(u32::MAX) else {",
+        file: "crates/gastown-orchestrator/src/reconcile/attempts.rs",
+        sound: "operation.attempt.checked_sub(policy.limits.alert_attempts)",
+        broken: "operation.attempt.checked_sub(u32::MAX)",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "wrong-volume-accepted",
         about: "a start succeeds although the machine mounts another volume than the town's",
-        file: ACT,
-        sound: "machine.volume.as_ref() == Some(&volume.id)",
-        broken: "machine.volume.as_ref() == Some(&volume.id) || machine.volume.is_some()",
+        file: PLAN,
+        sound: "Seen::Present(volume) if machine.volume.as_ref() != Some(&volume.id) => Step::ObserveAgain,",
+        broken: "Seen::Present(_) if machine.volume.is_none() => Step::ObserveAgain,",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "missing-machine-not-reported",
         about: "a stop that finds no machine does not report that it is missing",
         file: OBSERVE,
-        sound: "                sight.progress.machine_missing = true;\n",
+        sound: "                observed.progress.machine_missing = true;\n",
         broken: "",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "lost-answer-is-failure",
         about: "a request that was committed is reported as failed when its answer is lost",
-        file: "crates/gastown-orchestrator/src/accept/mod.rs",
+        file: "crates/gastown-orchestrator/src/service/mod.rs",
         sound: "            Ok(Some(found)) => Ok(found),\n            Ok(None) | Err(_) => Err(error),",
         broken: "            Ok(_) | Err(_) => Err(error),",
         suites: ORCHESTRATOR,
@@ -265,7 +310,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "stale-observation-is-written",
         about: "an observation from before an operation is written after it",
-        file: "crates/gastown-persistence/src/inspections.rs",
+        file: "crates/gastown-persistence/src/drift_checks.rs",
         sound: ".filter(health::Column::CheckedAt.eq(finding.taken_at))",
         broken: ".filter(health::Column::CheckedAt.gte(finding.taken_at))",
         suites: PERSISTENCE,
@@ -298,8 +343,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "partial-list-is-enough",
         about: "an orphan is deleted although the app was only partly read",
         file: "crates/gastown-orchestrator/src/orphans/verdict.rs",
-        sound: "if !stock.is_whole {",
-        broken: "if !stock.is_whole && stock.seen() > 1000 {",
+        sound: "if !app.is_whole {",
+        broken: "if !app.is_whole && app.seen() > 1000 {",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -312,7 +357,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "foreign-claim-released",
-        about: "a driver that lost its claim releases the claim of its successor",
+        about: "a worker that lost its claim releases the claim of its successor",
         file: "crates/gastown-persistence/src/operations.rs",
         sound: "released(claimed(fence)).exec(&self.connection)",
         broken: "{
@@ -324,9 +369,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "one-read-is-proof",
         about: "a volume counts as lost after the first read, without the second, different one",
-        file: "crates/gastown-orchestrator/src/inspection/look.rs",
-        sound: "if named.is_empty() && there.is_none() {",
-        broken: "if town.volume_id.is_some() && there.is_none() {",
+        file: "crates/gastown-orchestrator/src/drift/compare_town.rs",
+        sound: "if named.is_empty() && recorded.is_none() {",
+        broken: "if town.volume_id.is_some() && recorded.is_none() {",
         suites: ORCHESTRATOR,
     },
 ];
