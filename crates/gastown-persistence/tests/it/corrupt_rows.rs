@@ -24,7 +24,7 @@ async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
     let cases = [
         ("town_name", "town_name = 'Bad Name'"),
         ("fly_machine_id", "fly_machine_id = '../x'"),
-        ("fly_region", "fly_region = 'nowhere'"),
+        ("fly_region", "fly_region = 'No Where'"),
         ("config", "config = '[1]'"),
         ("config", "config = '{\"rigs\": [{\"rigName\": \"app\", \"repoUrl\": \"file:///x\"}]}'"),
     ];

@@ -55,6 +55,7 @@ mod process;
 mod races;
 mod replica;
 mod rigs;
+mod rolling_upgrade;
 mod rows;
 mod secrecy;
 mod serve;

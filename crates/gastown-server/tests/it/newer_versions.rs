@@ -1,5 +1,5 @@
-//! A replica of this version beside an operation of a newer version (FM-59). The newer version is played by SQL. The step
-//! `upgrade` of `cargo xtask test` plays two binaries.
+//! A replica of this version beside an operation of a newer version (FM-59). The newer version is played by SQL. The tests
+//! in `rolling_upgrade` play two versions at work.
 
 use serde_json::json;
 

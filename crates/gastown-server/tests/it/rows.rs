@@ -50,6 +50,7 @@ pub(crate) struct Rig {
 pub(crate) struct Operation {
     pub(crate) town_id: Uuid,
     pub(crate) kind: String,
+    pub(crate) mark: String,
     pub(crate) step: Option<String>,
     pub(crate) last_error: Option<String>,
     pub(crate) owner: Option<String>,
@@ -111,6 +112,16 @@ impl Rows {
 
     pub(crate) async fn operations(&self) -> Vec<Operation> {
         self.all("SELECT * FROM gastown_operations ORDER BY created_at, id").await
+    }
+
+    /// Returns the progress of each operation as text.
+    pub(crate) async fn progress(&self) -> Vec<String> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            progress: String,
+        }
+        let rows: Vec<Row> = self.all("SELECT CAST(progress AS TEXT) AS progress FROM gastown_operations").await;
+        rows.into_iter().map(|row| row.progress).collect()
     }
 
     pub(crate) async fn events(&self) -> Vec<Event> {

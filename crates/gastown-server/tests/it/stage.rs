@@ -114,7 +114,19 @@ impl Setup {
         config.orchestrator.policy = self.policy.validated().unwrap();
         let tokens = make_users_known(place.url()).await;
         let replicas = vec![Replica::start(config.clone(), self.pacing, listener).await];
-        Stage { sim, rows, replicas, config, pacing: self.pacing, settings, tokens, sandbox_key, proxy, place }
+        Stage {
+            engine: self.engine,
+            sim,
+            rows,
+            replicas,
+            config,
+            pacing: self.pacing,
+            settings,
+            tokens,
+            sandbox_key,
+            proxy,
+            place,
+        }
     }
 }
 
@@ -219,6 +231,7 @@ pub(crate) fn minter() -> TokenMinter {
 
 /// The interface of a test. Fields are dropped in order, the database last.
 pub(crate) struct Stage {
+    pub(crate) engine: Engine,
     pub(crate) sim: FlySim,
     pub(crate) rows: Rows,
     pub(crate) replicas: Vec<Replica>,
@@ -238,6 +251,11 @@ impl Stage {
     pub(crate) async fn add_replica(&mut self) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         self.replicas.push(Replica::start(self.config.clone(), self.pacing, listener).await);
+    }
+
+    /// Returns the settings of the replicas' orchestrator.
+    pub(crate) fn orchestrator(&self) -> gastown_orchestrator::Settings {
+        self.config.orchestrator.clone()
     }
 
     /// Crashes the last replica: its tasks are dropped, its leases stay.
