@@ -159,13 +159,16 @@ async fn prepared(stage: &Stage, kind: OperationKind) -> Option<uuid::Uuid> {
 async fn only_known_operations_end(stage: &Stage, dead: &str) -> bool {
     let of_next = |rows: Vec<Operation>| rows.into_iter().filter(is_of_next_version).collect::<Vec<_>>();
     let has_field = |progress: &String| progress.contains("checksum");
-    let had_field = stage.rows.progress().await.iter().any(has_field);
+    let was_written = stage.rows.progress().await.iter().any(has_field);
     stage.rows.expire_leases_of(dead).await;
     let before = of_next(stage.rows.operations().await);
     until("the present version has finished what it knows", async || {
         stage.rows.expire_leases_of(dead).await;
         let progress = stage.rows.progress().await;
-        assert!(!had_field || progress.iter().all(has_field), "a field of the next version was dropped: {progress:?}");
+        assert!(
+            !was_written || progress.iter().all(has_field),
+            "a field of the next version was dropped: {progress:?}"
+        );
         stage.rows.operations().await.iter().all(is_of_next_version)
     })
     .await;
