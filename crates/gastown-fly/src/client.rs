@@ -64,6 +64,12 @@ impl FlyClient {
         self.exchange(call).await.map(drop)
     }
 
+    #[tracing::instrument(
+        name = "provider_call",
+        level = "debug",
+        skip_all,
+        fields(fly.action = ?call.action(), fly.subject = call.identifier())
+    )]
     async fn exchange(&self, call: &Call) -> Result<Reply, FlyError> {
         let action = call.action();
         let admitted = self.limiter.acquire(call, self.priority).await;
