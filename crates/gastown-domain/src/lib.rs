@@ -33,7 +33,7 @@ pub use config::{FirstRig, Models, TownConfig};
 pub use failure::Failure;
 pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
-pub use lifecycle::{Observation, OperationKind, Phase, Step, StepName, UnconfirmedCreate, plan};
+pub use lifecycle::{Observation, OperationKind, Phase, Step, StepEffect, StepName, UnconfirmedCreate, plan};
 pub use name::{RigName, TownName};
 pub use observe::{
     AgreeingObservations, Drift, DriftVerdict, InventoryItem, LocatedVolume, MachineComparison, OrphanReason,

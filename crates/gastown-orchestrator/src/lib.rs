@@ -4,7 +4,7 @@
 //! store. This crate sees ports only: no SQL, no HTTP, no provider. It never holds a transaction across a call. It never
 //! creates a second machine before the first is proven absent, and never drops an id before its deletion is proven.
 //!
-//! Where to start: [`TownService`] takes requests (`service/`), and [`Reconciler`] executes them (`reconcile/`). [`Workers`]
+//! Start with [`TownService`], which takes requests (`service/`). [`Reconciler`] executes them (`reconcile/`). [`Workers`]
 //! finds what other processes left unfinished. [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
 
 mod completion_notifier;

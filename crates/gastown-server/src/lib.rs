@@ -4,6 +4,8 @@
 //! them on as ports ([`ControlPlane`]), and serves until it is stopped. It decides nothing about towns.
 
 mod background;
+#[cfg(test)]
+mod captured_log;
 pub mod commands;
 mod config;
 mod control_plane;

@@ -49,42 +49,10 @@ fn log(queues: &[QueueStats]) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use gastown_fly::api::Action;
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Log {
-        fn lines(&self) -> Vec<String> {
-            let text = std::mem::take(&mut *self.0.lock().unwrap());
-            String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
-        }
-    }
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Log {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::captured_log::CapturedLog;
 
     fn queue(subject: &str) -> QueueStats {
         QueueStats {
@@ -99,7 +67,7 @@ mod tests {
 
     /// Returns the log of these queues after at least `reads` reads.
     async fn logged(queues: Vec<QueueStats>, reads: usize) -> Vec<String> {
-        let log = Log::default();
+        let log = CapturedLog::default();
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone()).finish();
         let _here = tracing::subscriber::set_default(subscriber);
         let (read, mut reads_done) = tokio::sync::mpsc::unbounded_channel();
@@ -114,7 +82,7 @@ mod tests {
         }
         stop.cancel();
         logging.await.unwrap();
-        log.lines()
+        log.take_lines()
     }
 
     #[tokio::test]

@@ -73,43 +73,16 @@ fn ids<S: Subscriber + for<'a> LookupSpan<'a>>(
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Log {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::captured_log::CapturedLog;
 
     /// Returns the lines that `write` logs, as JSON.
     fn logged(write: impl FnOnce()) -> Vec<Value> {
-        let log = Log::default();
+        let log = CapturedLog::default();
         let logs = tracing_subscriber::fmt().json().flatten_event(true).map_event_format(WithIds);
         let logs = logs.with_writer(log.clone()).finish();
         tracing::subscriber::with_default(logs, write);
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        log.take_lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]

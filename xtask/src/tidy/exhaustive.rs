@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{ExprMatch, ImplItem, Item, ItemImpl, Macro, Pat};
+use syn::{ExprMatch, ItemImpl, Macro, Pat};
 
-use super::syntax::{Parsed, is_test_item, is_test_method};
+use super::syntax::Parsed;
 use names::{Names, Variants};
 
 /// The enums whose variants are spelled out.
-const ENUMS: &[&str] = &["Step", "StepName", "OperationKind", "Failure", "Phase"];
+const ENUMS: &[&str] = &["Step", "StepName", "StepEffect", "OperationKind", "Failure", "Phase"];
 /// The code that matches them.
 const FOLDERS: &[&str] = &["crates/gastown-domain/src/", "crates/gastown-orchestrator/src/"];
 
@@ -49,18 +49,6 @@ impl Search {
 }
 
 impl<'tree> Visit<'tree> for Search {
-    fn visit_item(&mut self, item: &'tree Item) {
-        if !is_test_item(item) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item(&mut self, item: &'tree ImplItem) {
-        if !is_test_method(item) {
-            visit::visit_impl_item(self, item);
-        }
-    }
-
     fn visit_item_impl(&mut self, item: &'tree ItemImpl) {
         let outer = self.names.enter(&item.self_ty);
         visit::visit_item_impl(self, item);

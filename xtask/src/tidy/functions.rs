@@ -2,9 +2,9 @@
 
 use proc_macro2::Span;
 use syn::visit::{self, Visit};
-use syn::{Block, ImplItem, ImplItemFn, Item, ItemFn, Signature, TraitItemFn};
+use syn::{Block, ImplItemFn, ItemFn, Signature, TraitItemFn};
 
-use super::syntax::{Parsed, is_test_item, is_test_method};
+use super::syntax::Parsed;
 
 /// The longest function that is allowed, in lines.
 const MAX_LINES: usize = 50;
@@ -80,18 +80,6 @@ impl Search<'_> {
 }
 
 impl<'tree> Visit<'tree> for Search<'_> {
-    fn visit_item(&mut self, item: &'tree Item) {
-        if !is_test_item(item) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item(&mut self, item: &'tree ImplItem) {
-        if !is_test_method(item) {
-            visit::visit_impl_item(self, item);
-        }
-    }
-
     fn visit_item_fn(&mut self, function: &'tree ItemFn) {
         self.add(&function.sig, &function.block);
         visit::visit_item_fn(self, function);

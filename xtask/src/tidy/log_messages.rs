@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
+use syn::Macro;
 use syn::spanned::Spanned as _;
-use syn::visit::{self, Visit};
-use syn::{ImplItem, Item, Macro};
+use syn::visit::Visit;
 
-use super::syntax::{Parsed, is_test_item, is_test_method};
+use super::syntax::Parsed;
 use crate::workspace::SourceFile;
 
 const PAGE: &str = "docs/operations.md";
@@ -97,18 +97,6 @@ impl Search<'_> {
 }
 
 impl<'tree> Visit<'tree> for Search<'_> {
-    fn visit_item(&mut self, item: &'tree Item) {
-        if !is_test_item(item) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item(&mut self, item: &'tree ImplItem) {
-        if !is_test_method(item) {
-            visit::visit_impl_item(self, item);
-        }
-    }
-
     fn visit_macro(&mut self, call: &'tree Macro) {
         let names: Vec<String> = call.path.segments.iter().map(|name| name.ident.to_string()).collect();
         if let [from, level] = names.as_slice()

@@ -1,11 +1,12 @@
 //! Product code as syntax trees, for the rules that a search for text cannot check.
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, ImplItem, Item};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, Block, ImplItem, Item, ItemImpl, ItemMod, Stmt};
 
 use crate::workspace::SourceFile;
 
-/// A file of product code, parsed.
+/// A file of product code, parsed. The tree has no items that only test builds have.
 pub(super) struct Parsed<'file> {
     pub(super) file: &'file SourceFile,
     pub(super) tree: syn::File,
@@ -17,7 +18,10 @@ pub(super) fn parse(files: &[SourceFile]) -> (Vec<Parsed<'_>>, Vec<String>) {
     let (mut parsed, mut offences) = (Vec::new(), Vec::new());
     for file in files.iter().filter(|file| is_product(file)) {
         match syn::parse_file(&file.text) {
-            Ok(tree) => parsed.push(Parsed { file, tree }),
+            Ok(mut tree) => {
+                TestRemover.visit_file_mut(&mut tree);
+                parsed.push(Parsed { file, tree });
+            }
             Err(error) => offences.push(format!("syntax: {}:{}: {error}", file.path, error.span().start().line)),
         }
     }
@@ -29,8 +33,35 @@ fn is_product(file: &SourceFile) -> bool {
     file.is_rust() && file.path.contains("/src/") && !is_test
 }
 
+/// Removes the items and methods that only test builds have.
+struct TestRemover;
+
+impl VisitMut for TestRemover {
+    fn visit_file_mut(&mut self, file: &mut syn::File) {
+        file.items.retain(|item| !is_test_item(item));
+        visit_mut::visit_file_mut(self, file);
+    }
+
+    fn visit_item_mod_mut(&mut self, module: &mut ItemMod) {
+        if let Some((_, items)) = &mut module.content {
+            items.retain(|item| !is_test_item(item));
+        }
+        visit_mut::visit_item_mod_mut(self, module);
+    }
+
+    fn visit_item_impl_mut(&mut self, item: &mut ItemImpl) {
+        item.items.retain(|item| !is_test_method(item));
+        visit_mut::visit_item_impl_mut(self, item);
+    }
+
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        block.stmts.retain(|statement| !matches!(statement, Stmt::Item(item) if is_test_item(item)));
+        visit_mut::visit_block_mut(self, block);
+    }
+}
+
 /// Returns true for an item that only test builds have.
-pub(super) fn is_test_item(item: &Item) -> bool {
+fn is_test_item(item: &Item) -> bool {
     let attributes = match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,
@@ -48,7 +79,7 @@ pub(super) fn is_test_item(item: &Item) -> bool {
 }
 
 /// Returns true for a method that only test builds have.
-pub(super) fn is_test_method(item: &ImplItem) -> bool {
+fn is_test_method(item: &ImplItem) -> bool {
     matches!(item, ImplItem::Fn(method) if is_for_tests(&method.attrs))
 }
 
@@ -86,6 +117,16 @@ mod tests {
         let files = [SourceFile::new("xtask/src/a.rs", "\nfn fn")];
         let (_, offences) = parse(&files);
         assert!(matches!(&offences[..], [one] if one.starts_with("syntax: xtask/src/a.rs:2: ")), "{offences:?}");
+    }
+
+    #[test]
+    fn trees_have_no_tests_at_any_depth() {
+        let tests = "#[cfg(test)] mod tests {} #[cfg(test)] fn for_tests() {}";
+        let code =
+            format!("{tests} mod a {{ {tests} fn b() {{ {tests} }} }} impl A {{ #[cfg(test)] fn for_tests() {{}} }}");
+        let files = [SourceFile::new("xtask/src/a.rs", code.as_str())];
+        let want: syn::File = syn::parse_str("mod a { fn b() {} } impl A {}").unwrap();
+        assert!(parse(&files).0[0].tree == want);
     }
 
     #[test]

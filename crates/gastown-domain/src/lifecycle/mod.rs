@@ -9,5 +9,5 @@ mod unconfirmed;
 pub use kind::OperationKind;
 pub use phase::Phase;
 pub use plan::{Observation, plan};
-pub use step::{Step, StepName};
+pub use step::{Step, StepEffect, StepName};
 pub use unconfirmed::UnconfirmedCreate;

@@ -109,6 +109,47 @@ text_enum! {
     }
 }
 
+/// The kind of calls that a step makes to the provider or the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepEffect {
+    /// Makes no call.
+    NoCall,
+    /// Creates a volume.
+    CreatesVolume,
+    /// Creates a machine.
+    CreatesMachine,
+    /// Makes calls, and creates neither a volume nor a machine.
+    CreatesNothing,
+}
+
+impl StepName {
+    /// Returns the kind of calls that the step makes to the provider or the sandbox.
+    pub const fn effect(self) -> StepEffect {
+        match self {
+            Self::CreateVolume => StepEffect::CreatesVolume,
+            Self::CreateMachine => StepEffect::CreatesMachine,
+            Self::UpdateMachine
+            | Self::StartMachine
+            | Self::AwaitStarted
+            | Self::PrepareSandbox
+            | Self::FinalSync
+            | Self::StopMachine
+            | Self::AwaitStopped
+            | Self::DeleteMachine
+            | Self::AwaitDestroyed
+            | Self::DeleteSurplusVolume
+            | Self::DeleteVolume => StepEffect::CreatesNothing,
+            Self::ObserveAgain
+            | Self::SoftDelete
+            | Self::AwaitUnconfirmed
+            | Self::Finish
+            | Self::GiveUpVolumeLost
+            | Self::GiveUpMachineFailed
+            | Self::GiveUpNoCapacity => StepEffect::NoCall,
+        }
+    }
+}
+
 impl Step {
     /// Returns the region in which the step creates something, or `None` for a step that creates nothing.
     pub const fn create_region(&self) -> Option<&Region> {

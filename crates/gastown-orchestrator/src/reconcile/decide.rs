@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{OperationUpdate, ProviderError, TownChange};
 use gastown_domain::{
-    Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Recorded, Region, Seen, Step, StepName,
-    Town, TownStatus, plan,
+    Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Recorded, Region, Seen, Step, StepEffect,
+    StepName, Town, TownStatus, plan,
 };
 
 use super::deadline;
@@ -194,31 +194,14 @@ fn skips_sync(operation: &Operation, observed: &Observed, policy: &Policy) -> bo
 /// Records a create before it is sent. Every other step leaves the progress as it is.
 fn with_create_recorded(progress: Progress, step: StepName, now: DateTime<Utc>, policy: &Policy) -> Progress {
     let (looks, until) = (policy.limits.agreeing_observations, now + policy.timeouts.create_visibility);
-    match step {
-        StepName::CreateVolume => {
+    match step.effect() {
+        StepEffect::CreatesVolume => {
             Progress { unconfirmed_volume: progress.unconfirmed_volume.sent(looks, until), ..progress }
         }
-        StepName::CreateMachine => {
+        StepEffect::CreatesMachine => {
             Progress { unconfirmed_machine: progress.unconfirmed_machine.sent(looks, until), ..progress }
         }
-        StepName::ObserveAgain
-        | StepName::UpdateMachine
-        | StepName::StartMachine
-        | StepName::AwaitStarted
-        | StepName::PrepareSandbox
-        | StepName::FinalSync
-        | StepName::StopMachine
-        | StepName::AwaitStopped
-        | StepName::SoftDelete
-        | StepName::DeleteMachine
-        | StepName::AwaitDestroyed
-        | StepName::DeleteSurplusVolume
-        | StepName::DeleteVolume
-        | StepName::AwaitUnconfirmed
-        | StepName::Finish
-        | StepName::GiveUpVolumeLost
-        | StepName::GiveUpMachineFailed
-        | StepName::GiveUpNoCapacity => progress,
+        StepEffect::NoCall | StepEffect::CreatesNothing => progress,
     }
 }
 
@@ -226,32 +209,11 @@ fn with_create_recorded(progress: Progress, step: StepName, now: DateTime<Utc>, 
 /// it is sent.
 fn intent(action: &Action, is_news: bool) -> Intent {
     let Action::Execute(step) = action else { return Intent::Skip };
-    match step.name() {
-        StepName::ObserveAgain
-        | StepName::SoftDelete
-        | StepName::AwaitUnconfirmed
-        | StepName::Finish
-        | StepName::GiveUpVolumeLost
-        | StepName::GiveUpMachineFailed
-        | StepName::GiveUpNoCapacity => Intent::Skip,
-        StepName::CreateVolume | StepName::CreateMachine => Intent::Write,
-        StepName::UpdateMachine
-        | StepName::StartMachine
-        | StepName::AwaitStarted
-        | StepName::PrepareSandbox
-        | StepName::FinalSync
-        | StepName::StopMachine
-        | StepName::AwaitStopped
-        | StepName::DeleteMachine
-        | StepName::AwaitDestroyed
-        | StepName::DeleteSurplusVolume
-        | StepName::DeleteVolume => {
-            if is_news {
-                Intent::Write
-            } else {
-                Intent::Renew
-            }
-        }
+    match step.name().effect() {
+        StepEffect::NoCall => Intent::Skip,
+        StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Write,
+        StepEffect::CreatesNothing if is_news => Intent::Write,
+        StepEffect::CreatesNothing => Intent::Renew,
     }
 }
 

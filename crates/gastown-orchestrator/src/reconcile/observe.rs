@@ -238,18 +238,9 @@ impl Subject<'_> {
 }
 
 impl Observed {
-    const fn of(progress: Progress) -> Self {
-        let change = TownChange {
-            machine: None,
-            volume: None,
-            region: None,
-            status: None,
-            soft_deleted_at: None,
-            synced_at: None,
-            drift: None,
-        };
+    fn of(progress: Progress) -> Self {
         let (machine, volume) = (Seen::Unknown, Seen::Unknown);
-        Self { machine, volume, create_pending: false, change, progress, error: None }
+        Self { machine, volume, create_pending: false, change: TownChange::default(), progress, error: None }
     }
 
     /// Returns true when the operation waits only for the proof that nothing is there, or that nothing more appears.

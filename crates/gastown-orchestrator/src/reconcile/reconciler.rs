@@ -141,16 +141,16 @@ impl Reconciler {
         target: &Target,
         lease: &mut LeaseGuard<'_>,
     ) -> Result<Pass, StoreError> {
-        let asked = Instant::now();
         match decision.intent {
             Intent::Write => {
+                let asked = Instant::now();
                 self.write(&decision.intent_update(self.settings.policy.timeouts.lease), &decision).await?;
+                lease.renewed_by_write(asked);
             }
             Intent::Renew | Intent::Skip => {
                 lease.renew().await?;
             }
         }
-        lease.renewed_by_write(asked);
         let Some(step) = decision.step().filter(|_| lease.still_valid()) else {
             return Ok(Pass::Again(Box::new(decision.operation), Duration::ZERO));
         };

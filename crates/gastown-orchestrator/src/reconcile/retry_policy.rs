@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::ProviderError;
-use gastown_domain::{Failure, OperationKind, StepName};
+use gastown_domain::{Failure, OperationKind, StepEffect, StepName};
 
 /// The longest wait that a provider may ask for. An operation that sleeps longer would miss its deadline.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -113,26 +113,9 @@ const fn refused(kind: OperationKind, step: StepName) -> Reaction {
 }
 
 const fn creates(step: StepName) -> bool {
-    match step {
-        StepName::CreateVolume | StepName::CreateMachine => true,
-        StepName::ObserveAgain
-        | StepName::UpdateMachine
-        | StepName::StartMachine
-        | StepName::AwaitStarted
-        | StepName::PrepareSandbox
-        | StepName::FinalSync
-        | StepName::StopMachine
-        | StepName::AwaitStopped
-        | StepName::SoftDelete
-        | StepName::DeleteMachine
-        | StepName::AwaitDestroyed
-        | StepName::DeleteSurplusVolume
-        | StepName::DeleteVolume
-        | StepName::AwaitUnconfirmed
-        | StepName::Finish
-        | StepName::GiveUpVolumeLost
-        | StepName::GiveUpMachineFailed
-        | StepName::GiveUpNoCapacity => false,
+    match step.effect() {
+        StepEffect::CreatesVolume | StepEffect::CreatesMachine => true,
+        StepEffect::NoCall | StepEffect::CreatesNothing => false,
     }
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use gastown_domain::Invalid;
 use url::Url;
 
-/// An address with the scheme http or https. Without this check, `host:port` would parse as a URL with the scheme `host`,
-/// whose origin is `null`. Every sandboxed frame has that origin.
+/// An address with the scheme http or https. Without this check, `host:port` would parse as a URL with the scheme `host`.
+/// Its origin would be `null`, which is the origin of every sandboxed frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpUrl(Url);
 

@@ -133,10 +133,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no-intent-before-create",
         about: "a repeated create is sent without a write before it",
         file: DECIDE,
-        sound: "        StepName::CreateVolume | StepName::CreateMachine => Intent::Write,\n        StepName::UpdateMachine\n",
-        broken: "        StepName::CreateVolume
-        | StepName::CreateMachine
-        | StepName::UpdateMachine\n",
+        sound: "StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Write,\n",
+        broken: "StepEffect::CreatesVolume | StepEffect::CreatesMachine if is_news => Intent::Write,
+        StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Renew,\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
