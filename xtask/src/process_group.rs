@@ -3,57 +3,50 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use nix::sys::signal::Signal;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup as Leader};
+use tokio::process::Command;
 
 /// A running program in its own process group, so that Ctrl-C on the terminal reaches only us.
 ///
-/// Dropping it kills what is left of the group.
-pub(crate) struct ProcessGroup {
-    leader: Child,
-    group: Option<Pid>,
-}
+/// Dropping it kills what is left of the group. The crate's own kill on drop reaches only the leader.
+pub(crate) struct ProcessGroup(Box<dyn ChildWrapper>);
 
 impl ProcessGroup {
-    pub(crate) fn start(mut command: Command) -> std::io::Result<Self> {
-        let leader = command.process_group(0).kill_on_drop(true).spawn()?;
-        let group = leader.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok(Self { leader, group })
+    pub(crate) fn start(command: Command) -> std::io::Result<Self> {
+        CommandWrap::from(command).wrap(Leader::leader()).spawn().map(Self)
     }
 
     /// Takes the standard output of the program, if it is piped and was not taken before.
     pub(crate) fn take_stdout(&mut self) -> Option<tokio::process::ChildStdout> {
-        self.leader.stdout.take()
+        self.0.stdout().take()
     }
 
     /// Waits until the program ends.
     pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.leader.wait().await
+        self.0.wait().await
     }
 
     /// Returns the exit status of the program, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.leader.try_wait().ok().flatten()
+        self.0.try_wait().ok().flatten()
     }
 
     /// Sends SIGTERM to the group and waits for its leader. After the timeout the group is killed.
     pub(crate) async fn stop(mut self, timeout: Duration) {
         self.send(Signal::SIGTERM);
-        let _ended = tokio::time::timeout(timeout, self.leader.wait()).await;
+        let _ended = tokio::time::timeout(timeout, self.0.wait()).await;
     }
 
     /// Kills the group with SIGKILL and waits for its leader.
     pub(crate) async fn kill(mut self) {
         self.send(Signal::SIGKILL);
-        let _ended = self.leader.wait().await;
+        let _ended = self.0.wait().await;
     }
 
     fn send(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It fails if no process of the group is left.
-            let _sent = killpg(group, signal);
-        }
+        // It fails if no process of the group is left.
+        let _sent = self.0.signal(signal as i32);
     }
 }
 
