@@ -19,6 +19,7 @@ pub(super) struct LeftOut {
 pub(super) const LEFT_OUT: &[LeftOut] = &[
     LeftOut { about: "every fault at every call, in the orchestrator and over HTTP", tests: &["enumerated"] },
     LeftOut { about: "sampled seeds and storms", tests: &["sampled", "storm"] },
+    LeftOut { about: "rolling upgrades", tests: &["rolling_upgrade"] },
     LeftOut {
         about: "Postgres: all tests that need one, the crates ephemeral-db and migration",
         tests: &[
