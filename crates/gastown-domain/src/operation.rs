@@ -29,6 +29,8 @@ pub struct Progress {
     pub unconfirmed_machine: UnconfirmedCreate,
     /// The result of the final sync before a stop or destroy. `Some(false)` when it failed or was skipped (FM-12).
     pub synced: Option<bool>,
+    /// True once a volume of this operation was observed or acknowledged. From then on it is looked for.
+    pub volume_made: bool,
     /// True once a machine of this operation was observed or acknowledged. From then on its absence is a loss.
     pub machine_made: bool,
     /// True when the recorded machine is proven absent and no other was found (FM-19).

@@ -65,3 +65,24 @@ pub struct NewTown {
     /// The time at which the town was accepted.
     pub created_at: DateTime<Utc>,
 }
+
+impl NewTown {
+    /// Returns the town's row as it is inserted.
+    pub fn row(&self) -> Town {
+        Town {
+            id: self.id,
+            sandbox_id: SandboxId::derive(&self.owner, &self.name),
+            owner: self.owner.clone(),
+            name: self.name.clone(),
+            machine_id: None,
+            volume_id: None,
+            region: Some(self.region.clone()),
+            status: TownStatus::Provisioning,
+            last_r2_sync_at: None,
+            last_heartbeat_at: None,
+            config: self.config.clone(),
+            created_at: self.created_at,
+            destroyed_at: None,
+        }
+    }
+}

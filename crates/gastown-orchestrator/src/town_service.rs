@@ -4,15 +4,18 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gastown_domain::ports::{AddRig, CreateTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns};
+use gastown_domain::ports::{
+    Accepted, AddRig, CreateTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
+};
 use gastown_domain::{Rig, Town, TownId, UserId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use crate::completion_notifier::CompletionNotifier;
 use crate::ports::Ports;
-use crate::reconcile::Reconciler;
+use crate::reconcile::{DriverSlot, Reconciler};
 use crate::settings::Settings;
 
 /// The eight operations. Cheap to clone; clones share their tasks.
@@ -61,6 +64,14 @@ impl TownService {
             Ok(result) => result,
             Err(cause) => Err(TownError::Store(StoreError::Unavailable { cause: Box::new(cause) })),
         }
+    }
+
+    /// Drives an accepted operation in a task of its own. Without a slot any worker takes it.
+    pub(crate) fn drive_accepted(&self, slot: Option<DriverSlot>, accepted: Accepted, asked: Instant) {
+        let Some(slot) = slot else { return self.nudge(accepted.town.id) };
+        let reconciler = self.reconciler.clone();
+        let drive = async move { reconciler.reconcile_accepted(slot, accepted, asked).await };
+        self.tasks.spawn(drive.instrument(Span::current()));
     }
 
     /// Starts to drive the town's operation in a task of its own.

@@ -166,6 +166,7 @@ impl Workers {
             requested_by: town.owner.clone(),
             at: env.clock.now(),
             timeout,
+            claim: None,
         };
         let create = UnconfirmedCreate::of_the_past(policy.limits.agreeing_observations);
         (operation, Progress { unconfirmed_volume: create, unconfirmed_machine: create, ..Progress::default() })

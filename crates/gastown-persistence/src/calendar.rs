@@ -63,6 +63,12 @@ pub(crate) fn lease_millis(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(0)
 }
 
+/// Returns a timeout in whole milliseconds, or `None` if there is none or it is longer than a century.
+pub(crate) fn timeout_millis(timeout: Option<Duration>) -> Option<i64> {
+    let timeout = timeout.filter(|timeout| *timeout <= MAX_LEASE)?;
+    i64::try_from(timeout.as_millis()).ok()
+}
+
 fn sum(now: DateTime<Utc>, wait: Duration) -> Option<DateTime<Utc>> {
     let then = now.checked_add_signed(TimeDelta::from_std(wait).ok()?)?;
     (then.timestamp() <= LAST_SECOND).then_some(truncated(then))

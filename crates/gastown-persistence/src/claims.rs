@@ -189,13 +189,3 @@ pub(crate) fn claimed(fence: Fence) -> UpdateMany<operations::Entity> {
 pub(crate) fn fenced_unless(fence: Fence, is_held: bool) -> Result<(), StoreError> {
     if is_held { Ok(()) } else { Err(StoreError::Fenced { town: fence.town }) }
 }
-
-/// Executes an update of [`claimed`] in a transaction.
-pub(crate) async fn write(
-    fence: Fence,
-    update: UpdateMany<operations::Entity>,
-    tx: &DatabaseTransaction,
-) -> Result<(), TxError> {
-    let written = update.exec(tx).await?;
-    Ok(fenced_unless(fence, written.rows_affected > 0)?)
-}

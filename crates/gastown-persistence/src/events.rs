@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
 use gastown_domain::{OperationId, Recorded, RecordedOperation, Rejection, TownId, UserId};
-use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -105,9 +103,13 @@ impl<'a> Event<'a> {
 
     /// Inserts the event.
     pub(crate) async fn record(self, tx: &impl ConnectionTrait) -> Result<(), TxError> {
+        record_all(tx, [self]).await
+    }
+
+    fn into_row(self) -> events::ActiveModel {
         #[expect(clippy::disallowed_methods, reason = "nothing refers to an event by its id")]
         let id = Uuid::now_v7();
-        let row = events::ActiveModel {
+        events::ActiveModel {
             id: Set(id),
             town_id: Set(self.town.as_uuid()),
             operation_id: Set(self.operation.map(OperationId::as_uuid)),
@@ -118,9 +120,18 @@ impl<'a> Event<'a> {
             detail: Set(self.detail),
             idempotency_key: Set(self.key.map(|key| key.as_str().to_owned())),
             at: Set(truncated(self.at)),
-        };
-        row.insert(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_events"))
+        }
     }
+}
+
+/// Inserts events with one statement.
+pub(crate) async fn record_all<'a>(
+    tx: &impl ConnectionTrait,
+    all: impl IntoIterator<Item = Event<'a>>,
+) -> Result<(), TxError> {
+    let rows: Vec<_> = all.into_iter().map(Event::into_row).collect();
+    let insert = events::Entity::insert_many(rows);
+    insert.exec_without_returning(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_events"))
 }
 
 /// The create of an earlier request with the same key.

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::{Drift, TownId};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
 use uuid::Uuid;
 
 use crate::calendar::later_than;
@@ -37,6 +37,10 @@ pub(crate) async fn operated_on(
     now: DateTime<Utc>,
     effect: DriftEffect,
 ) -> Result<bool, TxError> {
+    match effect {
+        DriftEffect::Keep | DriftEffect::Clear if mark(tx, town, now, effect).await? => return Ok(false),
+        DriftEffect::Keep | DriftEffect::Clear | DriftEffect::Confirm(_) => {}
+    }
     let before = stored(tx, town).await?;
     let found = match effect {
         DriftEffect::Confirm(drift) => Some(drift.as_str()),
@@ -55,6 +59,31 @@ pub(crate) async fn operated_on(
     };
     upsert(tx, [row], columns_of(effect)).await?;
     Ok(found.is_some() && known.is_none())
+}
+
+/// Marks a town with one statement. Returns false, and writes nothing, if its last mark is not earlier.
+async fn mark(
+    tx: &DatabaseTransaction,
+    town: TownId,
+    now: DateTime<Utc>,
+    effect: DriftEffect,
+) -> Result<bool, TxError> {
+    let row = ActiveModel {
+        town_id: Set(town.as_uuid()),
+        checked_at: Set(Some(now)),
+        suspicion: Set(None),
+        suspicion_looks: Set(0),
+        drift: Set(None),
+        drift_since: Set(None),
+        ..ActiveModel::default()
+    };
+    let last = || Expr::col((health::Entity, Column::CheckedAt));
+    let is_earlier = Condition::any().add(last().is_null()).add(last().lt(now));
+    let mut known = OnConflict::column(Column::TownId);
+    known.update_columns(columns_of(effect).iter().copied()).action_cond_where(is_earlier);
+    let insert = health::Entity::insert(row).on_conflict(known);
+    let marked = insert.exec_without_returning(tx).await.map_err(TxError::writing("gastown_town_health"))?;
+    Ok(marked > 0)
 }
 
 /// Returns the health of a town. A row that cannot be read must not keep an operation from ending.

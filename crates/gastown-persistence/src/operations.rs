@@ -8,16 +8,17 @@ use gastown_domain::ports::{
 use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, RecordedOperation, Town, TownId};
 use sea_orm::sea_query::{Expr, Query, UpdateStatement};
 use sea_orm::{
-    ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
+    ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
     QueryTrait as _, UpdateMany,
 };
 
-use crate::calendar::{after, lease_millis, storable_deadline};
-use crate::claims::{claimed, fenced_unless, holds, left_to_newer, released, take_due, take_one, write};
+use crate::calendar::{lease_millis, storable_deadline};
+use crate::claims::{claimed, fenced_unless, holds, left_to_newer, released, take_due, take_one};
 use crate::entity::gastown_operations::{self as operations, Column};
 use crate::error::{TxError, store_error, unwritable};
-use crate::events::{CONTROL_PLANE, Event, outcome_of};
+use crate::events::{CONTROL_PLANE, Event, outcome_of, record_all};
 use crate::health::DriftEffect;
+use crate::town_change::LostIds;
 use crate::{Database, dialect, health, request, stranded, town_change};
 
 #[async_trait]
@@ -55,7 +56,7 @@ impl Operations for Database {
         now.ok_or(StoreError::Fenced { town: fence.town })
     }
 
-    async fn record(&self, fence: Fence, update: &OperationUpdate) -> Result<(), StoreError> {
+    async fn record(&self, fence: Fence, update: &OperationUpdate) -> Result<DateTime<Utc>, StoreError> {
         self.in_tx("record_step", move |tx| async move { record(&tx, fence, update).await }).await
     }
 
@@ -73,9 +74,14 @@ impl Operations for Database {
         fenced_unless(fence, released.rows_affected > 0)
     }
 
-    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
+    async fn finish(
+        &self,
+        operation: &Operation,
+        outcome: OperationResult,
+        town: &TownChange,
+    ) -> Result<Town, StoreError> {
         let outcome = &outcome;
-        self.in_tx("finish_operation", move |tx| async move { finish(&tx, fence, outcome, town).await }).await
+        self.in_tx("finish_operation", move |tx| async move { finish(&tx, operation, outcome, town).await }).await
     }
 
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
@@ -90,27 +96,34 @@ fn renewal(fence: Fence, expiry: Expr) -> UpdateStatement {
     renewal
 }
 
-async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate) -> Result<(), TxError> {
-    let changes_town = update.town != TownChange::default();
-    let town = if changes_town { Some(town_change::lock(tx, fence.town).await?) } else { None };
-    let now = dialect::now(tx).await?;
-    write(fence, leased(written(fence, update, now)?, update.hold, now), tx).await?;
+/// Writes an update. The town's row is locked or changed first, as everywhere.
+async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate) -> Result<DateTime<Utc>, TxError> {
+    let change = &update.town;
+    let is_changed = *change == TownChange::default() || town_change::adopt(tx, fence.town, change).await?.is_some();
+    let town = if is_changed { None } else { Some(town_change::lock(tx, fence.town).await?) };
+    let mut written = written(tx.get_database_backend(), fence, update)?.into_query();
+    written.returning(Query::returning().column(Column::UpdatedAt));
+    let row = tx.query_all(&written).await?.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?;
+    let now: DateTime<Utc> = row.try_get("", Column::UpdatedAt.as_str())?;
     if let Some(row) = town {
-        town_change::by_holder(tx, fence, row, &update.town, now).await?;
+        let lost = town_change::by_holder(tx, row, change).await?;
+        record_all(tx, lost.events(fence, now)).await?;
     }
-    if update.town.soft_deleted_at.is_some() {
+    if change.soft_deleted_at.is_some() {
         health::operated_on(tx, fence.town, now, DriftEffect::Clear).await?;
     }
-    Ok(())
+    Ok(now)
 }
 
+/// Returns the update of the operation's row. Its times are those of the database.
 fn written(
+    backend: DbBackend,
     fence: Fence,
     update: &OperationUpdate,
-    now: DateTime<Utc>,
 ) -> Result<UpdateMany<operations::Entity>, TxError> {
     let progress = serde_json::to_value(&update.progress).map_err(unwritable)?;
-    Ok(claimed(fence)
+    let after = |wait| dialect::now_plus(backend, lease_millis(wait));
+    let written = claimed(fence)
         .col_expr(Column::Kind, Expr::value(update.kind.as_str()))
         .col_expr(Column::Mark, Expr::value(update.phase.as_str()))
         .col_expr(Column::Step, Expr::value(update.step.as_ref().map(Recorded::as_str)))
@@ -118,39 +131,53 @@ fn written(
         .col_expr(Column::LastError, Expr::value(update.last_error.as_ref().map(Recorded::as_str)))
         .col_expr(Column::Cause, Expr::value(update.cause.as_ref().map(Recorded::as_str)))
         .col_expr(Column::Progress, Expr::value(progress))
-        .col_expr(Column::NextAttemptAt, Expr::value(after(now, update.wait)))
+        .col_expr(Column::NextAttemptAt, after(update.wait))
         .col_expr(Column::DeadlineAt, Expr::value(storable_deadline(update.deadline_at)))
-        .col_expr(Column::UpdatedAt, Expr::value(now)))
-}
-
-/// Adds the renewal of the lease to an update, or its release.
-fn leased(
-    update: UpdateMany<operations::Entity>,
-    hold: Option<Duration>,
-    now: DateTime<Utc>,
-) -> UpdateMany<operations::Entity> {
-    match hold {
-        Some(hold) => update.col_expr(Column::LeaseExpiresAt, Expr::value(after(now, hold))),
-        None => released(update),
-    }
+        .col_expr(Column::UpdatedAt, after(Duration::ZERO));
+    Ok(match update.hold {
+        Some(hold) => written.col_expr(Column::LeaseExpiresAt, after(hold)),
+        None => released(written),
+    })
 }
 
 async fn finish(
     tx: &DatabaseTransaction,
-    fence: Fence,
+    operation: &Operation,
     outcome: &OperationResult,
-    town: &TownChange,
-) -> Result<(), TxError> {
-    let row = town_change::lock(tx, fence.town).await?;
-    let now = dialect::now(tx).await?;
-    let ended = operations::Entity::delete_many().filter(holds(fence)).exec_with_returning(tx).await?;
-    let ended = ended.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?.into_operation()?;
-    town_change::by_holder(tx, fence, row, town, now).await?;
-    let is_new = health::operated_on(tx, fence.town, now, drift_effect(outcome, town)).await?;
-    if let Some(drift) = town.drift.filter(|_| is_new) {
-        Event::of(fence.town, CONTROL_PLANE, "drift", drift.as_str(), now).on(&ended).record(tx).await?;
-    }
-    Event::ended(&ended, outcome, now).record(tx).await
+    change: &TownChange,
+) -> Result<Town, TxError> {
+    let fence = operation.fence();
+    let adopted = town_change::adopt(tx, fence.town, change).await?;
+    let locked = if adopted.is_some() { None } else { Some(town_change::lock(tx, fence.town).await?) };
+    let now = delete(tx, fence).await?;
+    let was_tombstone = locked.as_ref().is_some_and(|row| row.destroyed_at.is_some());
+    let (town, lost) = match (adopted, locked) {
+        (Some(town), _) => (town, LostIds::default()),
+        (None, Some(row)) => {
+            let after = change.applied_to(row.clone().into_town()?);
+            (after, town_change::by_holder(tx, row, change).await?)
+        }
+        (None, None) => return Err(StoreError::TownNotFound.into()),
+    };
+    // The health of a tombstone was cleared when it became one.
+    let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, drift_effect(outcome, change)).await?;
+    let ended = RecordedOperation::from(operation.clone());
+    let drift = change
+        .drift
+        .filter(|_| is_new)
+        .map(|drift| Event::of(fence.town, CONTROL_PLANE, "drift", drift.as_str(), now).on(&ended));
+    record_all(tx, lost.events(fence, now).chain(drift).chain([Event::ended(&ended, outcome, now)])).await?;
+    Ok(town)
+}
+
+/// Deletes the row of a claimed operation and returns the database's time.
+async fn delete(tx: &DatabaseTransaction, fence: Fence) -> Result<DateTime<Utc>, TxError> {
+    let now = dialect::now_plus(tx.get_database_backend(), 0);
+    let mut delete = operations::Entity::delete_many().filter(holds(fence)).into_query();
+    delete.returning(Query::returning().exprs([now]));
+    let deleted = tx.query_all(&delete).await?;
+    let row = deleted.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?;
+    Ok(row.try_get_by_index(0)?)
 }
 
 fn drift_effect(outcome: &OperationResult, town: &TownChange) -> DriftEffect {

@@ -66,12 +66,10 @@ async fn accept(tx: &DatabaseTransaction, create: &NewCreate) -> Result<Accepted
         return Err(StoreError::TooManyTowns { limit: *max_towns }.into());
     }
     insert_town(tx, town).await?;
-    for rig in &town.rigs {
-        rigs::insert(tx, rig).await?;
-    }
+    rigs::insert(tx, &town.rigs).await?;
     let operation = request::insert(tx, operation, Phase::Begun, &Progress::default()).await?;
     Event::accepted(&operation).keyed(keyed.as_ref()).record(tx).await?;
-    Ok(AcceptedCreate::Inserted)
+    Ok(AcceptedCreate::Inserted(Box::new(operation)))
 }
 
 /// Returns the create of an earlier request with the same key, or `KeyReused` if that request was a different one.

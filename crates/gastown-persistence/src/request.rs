@@ -1,17 +1,18 @@
 //! Requests: inserts an operation, or resolves the conflict with the one in flight.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{NewOperation, Requested, StoreError};
+use gastown_domain::ports::{Accepted, NewOperation, Requested, StoreError};
 use gastown_domain::{
-    OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, TownId, UnconfirmedCreate,
+    OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, StepName, TownId, UnconfirmedCreate,
 };
+use sea_orm::sea_query::{Expr, InsertStatement, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, QueryResult, QueryTrait as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait as _, QueryFilter as _, QueryResult, QueryTrait as _, Set,
 };
 use uuid::Uuid;
 
-use crate::calendar::{deadline, truncated};
+use crate::calendar::{after, deadline, lease_millis, storable_deadline, timeout_millis, truncated};
 use crate::dialect::{self, locked};
 use crate::entity::{gastown_operations as operations, gastown_towns as towns};
 use crate::error::{TxError, unwritable};
@@ -21,16 +22,60 @@ use crate::row::operation_of;
 /// The number of agreeing observations after which a resource of an operation of unknown progress counts as absent.
 const OBSERVATIONS: u8 = 5;
 
-/// Inserts the row of an accepted operation, due at once by the database's clock.
+/// Inserts the row of an accepted operation, due at once by the database's clock. One statement, which sets the times.
 pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     request: &NewOperation,
     phase: Phase,
     progress: &Progress,
 ) -> Result<RecordedOperation, TxError> {
-    let row = unclaimed(request, dialect::now(tx).await?, 0, phase, progress)?;
-    let row = row.insert(tx).await.map_err(TxError::writing("gastown_operations"))?;
-    Ok(row.into_operation()?)
+    let statement = insertion(tx.get_database_backend(), request, phase, progress)?;
+    let row = tx.query_one(&statement).await.map_err(TxError::writing("gastown_operations"))?;
+    let row = row.ok_or_else(|| DbErr::RecordNotInserted)?;
+    Ok(operation_of(&row, operations::Model::into_operation)?)
+}
+
+fn insertion(
+    backend: DbBackend,
+    request: &NewOperation,
+    phase: Phase,
+    progress: &Progress,
+) -> Result<InsertStatement, StoreError> {
+    let claim = request.claim.as_ref();
+    let progress = claim.map_or(progress, |claim| &claim.progress);
+    let after = |millis| dialect::now_plus(backend, millis);
+    let lease = claim.map_or_else(no_time, |claim| after(lease_millis(claim.lease)));
+    let values: [(operations::Column, Expr); 17] = [
+        (operations::Column::TownId, Expr::value(request.town.as_uuid())),
+        (operations::Column::Id, Expr::value(request.id.as_uuid())),
+        (operations::Column::Kind, Expr::value(request.kind.as_str())),
+        (operations::Column::Mark, Expr::value(phase.as_str())),
+        (operations::Column::Step, Expr::value(claim.and_then(|claim| claim.step).map(StepName::as_str))),
+        (operations::Column::Attempt, Expr::value(0)),
+        (operations::Column::LastError, Expr::value(Option::<String>::None)),
+        (operations::Column::Cause, Expr::value(Option::<String>::None)),
+        (operations::Column::RequestedBy, Expr::value(request.requested_by.as_str())),
+        (operations::Column::Owner, Expr::value(claim.map(|claim| claim.worker.0.as_str()))),
+        (operations::Column::LeaseExpiresAt, lease),
+        (operations::Column::Fence, Expr::value(i64::from(claim.is_some()))),
+        (operations::Column::NextAttemptAt, after(0)),
+        (operations::Column::DeadlineAt, timeout_millis(request.timeout).map_or_else(no_deadline, after)),
+        (operations::Column::Progress, Expr::value(serde_json::to_value(progress).map_err(unwritable)?)),
+        (operations::Column::CreatedAt, Expr::value(truncated(request.at))),
+        (operations::Column::UpdatedAt, after(0)),
+    ];
+    let (columns, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+    let mut insert = Query::insert();
+    insert.into_table(operations::Entity).columns(columns).values_panic(values).returning_all();
+    Ok(insert)
+}
+
+fn no_time() -> Expr {
+    Expr::value(Option::<DateTime<Utc>>::None)
+}
+
+fn no_deadline() -> Expr {
+    Expr::value(storable_deadline(None))
 }
 
 /// Requests an owner's start, stop or destroy. A tombstone is visible to its owner only while its destroy is in flight.
@@ -42,7 +87,7 @@ pub(crate) async fn of_owner(tx: &DatabaseTransaction, request: &NewOperation) -
     match current.map(operations::Model::into_operation).transpose()? {
         Some(current) => resolve(tx, &town, current, request, owner).await,
         None if town.destroyed_at.is_some() => Ok(Requested::NotFound),
-        None => accept(tx, request, Phase::Begun, owner).await,
+        None => accept(tx, town, request, Phase::Begun, owner).await,
     }
 }
 
@@ -58,9 +103,9 @@ pub(crate) async fn of_operator(
     match row.map(|row| (operation_of(&row, operations::Model::into_operation), row)) {
         Some((Ok(current), _)) => resolve(tx, &town, current, request, actor).await,
         Some((Err(unreadable), row)) => replace(tx, &town, (&row, &unreadable), request, actor).await,
-        None if town.destroyed_at.is_none() => accept(tx, request, Phase::Begun, actor).await,
+        None if town.destroyed_at.is_none() => accept(tx, town, request, Phase::Begun, actor).await,
         None if town.fly_machine_id.is_some() || town.fly_volume_id.is_some() => {
-            accept(tx, request, Phase::Settled, actor).await
+            accept(tx, town, request, Phase::Settled, actor).await
         }
         None => Ok(Requested::NotFound),
     }
@@ -68,13 +113,14 @@ pub(crate) async fn of_operator(
 
 async fn accept(
     tx: &DatabaseTransaction,
+    town: towns::Model,
     request: &NewOperation,
     phase: Phase,
     actor: &str,
 ) -> Result<Requested, TxError> {
-    let accepted = insert(tx, request, phase, &Progress::default()).await?;
-    Event::accepted(&accepted).by(actor).record(tx).await?;
-    Ok(Requested::Accepted(accepted))
+    let operation = insert(tx, request, phase, &Progress::default()).await?;
+    Event::accepted(&operation).by(actor).record(tx).await?;
+    Ok(Requested::Accepted(Box::new(Accepted { operation, town: town.into_town()?, replaced: false })))
 }
 
 /// Resolves a request against the operation in flight.
@@ -115,10 +161,10 @@ async fn preempt(
     actor: &str,
 ) -> Result<Requested, TxError> {
     let now = dialect::now(tx).await?;
-    let row = unclaimed(request, now, current.fence.saturating_add(1), first_phase(town), progress)?;
+    let row = replacement(request, now, current.fence.saturating_add(1), first_phase(town), progress)?;
     let preempted = Err(Rejection::Preempted);
     let ended = Event::ended(current, &preempted, now);
-    supersede(tx, row, ended, actor).await
+    supersede(tx, town, row, ended, actor).await
 }
 
 /// Replaces an unreadable operation by an operator's destroy, and records it as pre-empted.
@@ -134,9 +180,9 @@ async fn replace(
     let (kind, owner): (String, String) = (before.try_get("", "kind")?, before.try_get("", "requested_by")?);
     let now = dialect::now(tx).await?;
     let progress = all_unconfirmed(Progress::default());
-    let row = unclaimed(request, now, fence.saturating_add(1), first_phase(town), &progress)?;
+    let row = replacement(request, now, fence.saturating_add(1), first_phase(town), &progress)?;
     let ended = Event::of(request.town, &owner, &kind, PREEMPTED, now).of_operation(OperationId::new(id));
-    supersede(tx, row, ended, actor).await
+    supersede(tx, town, row, ended, actor).await
 }
 
 fn log_replaced(town: TownId, error: &StoreError) {
@@ -168,6 +214,7 @@ fn all_unconfirmed(progress: Progress) -> Progress {
 /// Writes a destroy over the row of another operation, and records the end of that one.
 async fn supersede(
     tx: &DatabaseTransaction,
+    town: &towns::Model,
     row: operations::ActiveModel,
     ended: Event<'_>,
     actor: &str,
@@ -176,17 +223,19 @@ async fn supersede(
     ended.record(tx).await?;
     let destroy = row.into_operation()?;
     Event::accepted(&destroy).by(actor).record(tx).await?;
-    Ok(Requested::Accepted(destroy))
+    let town = town.clone().into_town()?;
+    Ok(Requested::Accepted(Box::new(Accepted { operation: destroy, town, replaced: true })))
 }
 
-/// Returns the row of an operation without a claim.
-fn unclaimed(
+/// Returns the row of an operation that replaces another one, claimed if the request says so.
+fn replacement(
     request: &NewOperation,
     now: DateTime<Utc>,
     fence: i64,
     phase: Phase,
     progress: &Progress,
 ) -> Result<operations::ActiveModel, StoreError> {
+    let claim = request.claim.as_ref();
     Ok(operations::ActiveModel {
         town_id: Set(request.town.as_uuid()),
         id: Set(request.id.as_uuid()),
@@ -197,8 +246,8 @@ fn unclaimed(
         last_error: Set(None),
         cause: Set(None),
         requested_by: Set(request.requested_by.as_str().to_owned()),
-        owner: Set(None),
-        lease_expires_at: Set(None),
+        owner: Set(claim.map(|claim| claim.worker.0.clone())),
+        lease_expires_at: Set(claim.map(|claim| after(now, claim.lease))),
         fence: Set(fence),
         next_attempt_at: Set(now),
         deadline_at: Set(deadline(now, request.timeout)),

@@ -3,8 +3,8 @@ use gastown_domain::ports::{Rigs, StoreError};
 use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use serde_json::{Value, json};
 
@@ -25,9 +25,17 @@ pub(crate) fn of_town(town: TownId) -> Select<rigs::Entity> {
         .order_by_asc(rigs::Column::Id)
 }
 
-/// Inserts a rig. The caller has compared its name with those of the town's other rigs.
-pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), TxError> {
-    let row = rigs::ActiveModel {
+/// Inserts rigs with one statement. The caller has compared their names with those of the town's other rigs.
+pub(crate) async fn insert(tx: &impl ConnectionTrait, rigs: &[Rig]) -> Result<(), TxError> {
+    if rigs.is_empty() {
+        return Ok(());
+    }
+    let insert = rigs::Entity::insert_many(rigs.iter().map(row_of));
+    insert.exec_without_returning(tx).await.map(|_| ()).map_err(TxError::writing("gastown_rigs"))
+}
+
+fn row_of(rig: &Rig) -> rigs::ActiveModel {
+    rigs::ActiveModel {
         id: Set(rig.id.as_uuid()),
         town_id: Set(rig.town.as_uuid()),
         rig_name: Set(rig.name.as_str().to_owned()),
@@ -36,8 +44,7 @@ pub(crate) async fn insert(tx: &impl ConnectionTrait, rig: &Rig) -> Result<(), T
         status: Set(rig.status.as_str().to_owned()),
         config: Set(Some(Value::Object(rig.config.clone()))),
         created_at: Set(truncated(rig.created_at)),
-    };
-    row.insert(tx).await.map(|_| ()).map_err(TxError::writing("gastown_rigs"))
+    }
 }
 
 #[async_trait]
@@ -85,7 +92,7 @@ async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig) -> Result<(), 
     if names_of(tx, rig.town).await?.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
         return Err(StoreError::RigNameTaken.into());
     }
-    insert(tx, rig).await?;
+    insert(tx, std::slice::from_ref(rig)).await?;
     let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);
     event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await
 }

@@ -1,12 +1,16 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, TownChange};
 use gastown_domain::{Fence, MachineId, Town, TownId, TownStatus, VolumeId};
-use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, Set};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _, Set, UpdateMany,
+};
 use serde_json::{Map, Value, json};
 
 use crate::calendar::truncated;
 use crate::dialect::locked;
-use crate::entity::gastown_towns as towns;
+use crate::entity::gastown_towns::{self as towns, Column};
 use crate::error::{TxError, unwritable};
 use crate::events::{CONTROL_PLANE, Event};
 
@@ -71,19 +75,67 @@ pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns
     Ok(row.ok_or(StoreError::TownNotFound)?)
 }
 
-/// Applies a change by the holder of a claim to a locked row. Records an event if the row loses a resource id.
+/// Applies a change that gives a row its ids, its region or its next status, with one statement and no lock before it.
+///
+/// Returns the row after it, or `None` if the change does more, or contradicts the row. Then nothing was written.
+pub(crate) async fn adopt(
+    tx: &DatabaseTransaction,
+    town: TownId,
+    change: &TownChange,
+) -> Result<Option<Town>, TxError> {
+    let Some(update) = adoption(town, change) else { return Ok(None) };
+    let row = update.exec_with_returning(tx).await?.into_iter().next();
+    Ok(row.map(towns::Model::into_town).transpose()?)
+}
+
+/// Returns the statement of [`adopt`]. It matches no row that would lose an id or may not take the status.
+fn adoption(town: TownId, change: &TownChange) -> Option<UpdateMany<towns::Entity>> {
+    let TownChange { machine, volume, region, status, soft_deleted_at: None, synced_at: None, drift: None } = change
+    else {
+        return None;
+    };
+    let mut update = towns::Entity::update_many().filter(Column::Id.eq(town.as_uuid()));
+    let machine = machine.as_ref().map(|id| id.as_ref().map(MachineId::as_str));
+    let volume = volume.as_ref().map(|id| id.as_ref().map(VolumeId::as_str));
+    for (column, id) in [(Column::FlyMachineId, machine), (Column::FlyVolumeId, volume)] {
+        if let Some(id) = id {
+            let is_new = Condition::any().add(column.is_null()).add(column.eq(id?));
+            update = update.col_expr(column, Expr::value(id)).filter(is_new);
+        }
+    }
+    if let Some(region) = region {
+        update = update.col_expr(Column::FlyRegion, Expr::value(region.as_str()));
+    }
+    if let Some(status) = status {
+        let before = TownStatus::ALL.into_iter().filter(|before| before.may_become(*status));
+        update = update
+            .col_expr(Column::Status, Expr::value(status.as_str()))
+            .filter(Column::Status.is_in(before.map(TownStatus::as_str)));
+    }
+    Some(update)
+}
+
+/// The resource ids that a row lost.
+#[derive(Debug, Default)]
+pub(crate) struct LostIds(Option<Value>);
+
+impl LostIds {
+    /// Returns the event that keeps the ids in the town's history.
+    pub(crate) fn events<'a>(self, fence: Fence, now: DateTime<Utc>) -> impl Iterator<Item = Event<'a>> {
+        let event = Event::of(fence.town, CONTROL_PLANE, IDS, "changed", now).of_operation(fence.operation);
+        self.0.map(|lost| event.detailed(lost)).into_iter()
+    }
+}
+
+/// Applies a change by the holder of a claim to a locked row. Returns the ids that the row loses.
 pub(crate) async fn by_holder(
     tx: &DatabaseTransaction,
-    fence: Fence,
     row: towns::Model,
     change: &TownChange,
-    now: DateTime<Utc>,
-) -> Result<(), TxError> {
-    if let Some(lost) = lost_ids(&row, change) {
-        let event = Event::of(fence.town, CONTROL_PLANE, IDS, "changed", now).of_operation(fence.operation);
-        event.detailed(lost).record(tx).await?;
-    }
-    apply(tx, row, change).await
+) -> Result<LostIds, TxError> {
+    let lost = LostIds(lost_ids(&row, change));
+    apply(tx, row, change).await?;
+    Ok(lost)
 }
 
 /// Returns the resource ids that the row loses by this change, with their replacements.

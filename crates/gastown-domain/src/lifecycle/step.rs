@@ -118,8 +118,10 @@ pub enum StepEffect {
     CreatesVolume,
     /// Creates a machine.
     CreatesMachine,
-    /// Makes calls, and creates neither a volume nor a machine.
-    CreatesNothing,
+    /// Changes a machine, a volume or a sandbox, and creates nothing.
+    Changes,
+    /// Waits for a machine or its sandbox. Repeating it at any time harms nothing.
+    Waits,
 }
 
 impl StepName {
@@ -130,15 +132,12 @@ impl StepName {
             Self::CreateMachine => StepEffect::CreatesMachine,
             Self::UpdateMachine
             | Self::StartMachine
-            | Self::AwaitStarted
-            | Self::PrepareSandbox
             | Self::FinalSync
             | Self::StopMachine
-            | Self::AwaitStopped
             | Self::DeleteMachine
-            | Self::AwaitDestroyed
             | Self::DeleteSurplusVolume
-            | Self::DeleteVolume => StepEffect::CreatesNothing,
+            | Self::DeleteVolume => StepEffect::Changes,
+            Self::AwaitStarted | Self::PrepareSandbox | Self::AwaitStopped | Self::AwaitDestroyed => StepEffect::Waits,
             Self::ObserveAgain
             | Self::SoftDelete
             | Self::AwaitUnconfirmed

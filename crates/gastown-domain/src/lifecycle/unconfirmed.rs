@@ -69,10 +69,33 @@ impl UnconfirmedCreate {
         self.named && self.looks > 0
     }
 
+    /// Returns the state without an expiry. The next observation sets one.
+    #[must_use]
+    pub const fn without_expiry(self) -> Self {
+        Self { until: None, ..self }
+    }
+
+    /// Returns the state after the provider denied the resource that the row records. Its create may be too recent to be
+    /// shown, so the absence needs the same proof as that of a create that was answered.
+    #[must_use]
+    pub const fn contradicted(self, looks: u8) -> Self {
+        if self.exists() { self } else { Self { creates: 1, looks, until: None, after: looks, named: true } }
+    }
+
+    /// Returns true if a create is not accounted for by the id that the row records.
+    pub const fn has_unaccounted(&self) -> bool {
+        self.creates > if self.named { 1 } else { 0 }
+    }
+
+    /// Returns true if there is one create and no other.
+    pub const fn is_only_one(&self) -> bool {
+        self.creates == 1
+    }
+
     /// Returns the state after a takeover. The previous process may still send the create that is recorded here.
     #[must_use]
     pub const fn taken_over(self) -> Self {
-        Self { until: None, ..self }
+        self.without_expiry()
     }
 
     /// Returns the state with the expiry set where none is set.

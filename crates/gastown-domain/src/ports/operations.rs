@@ -26,13 +26,39 @@ pub struct NewOperation {
     pub at: DateTime<Utc>,
     /// Time until the deadline, by the database's clock (FM-51). `None` for an operation that is never given up.
     pub timeout: Option<Duration>,
+    /// The claim of the accepting process, which then drives the operation at once. `None` leaves it to any worker.
+    pub claim: Option<FirstClaim>,
+}
+
+/// The claim that is inserted together with its operation, and the intent of the first call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirstClaim {
+    /// The accepting process.
+    pub worker: WorkerId,
+    /// Time until the claim expires, by the database's clock.
+    pub lease: Duration,
+    /// The first step, or `None` if it is decided later.
+    pub step: Option<StepName>,
+    /// The progress with the first call recorded. An operation that replaces another one keeps that one's progress instead.
+    pub progress: Progress,
+}
+
+/// An accepted operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The operation, as it was written.
+    pub operation: RecordedOperation,
+    /// The town, as it was read in the same transaction.
+    pub town: Town,
+    /// True if it replaced another operation, whose calls may still have an effect.
+    pub replaced: bool,
 }
 
 /// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Requested {
     /// The operation was written. A reconciler drives it to its end.
-    Accepted(RecordedOperation),
+    Accepted(Box<Accepted>),
     /// An operation of the same kind is in flight.
     Joined(RecordedOperation),
     /// An operation of another kind is in flight, perhaps of a kind of a newer version.
@@ -77,6 +103,22 @@ impl TownChange {
             soft_deleted_at: later.soft_deleted_at.or(self.soft_deleted_at),
             synced_at: later.synced_at.or(self.synced_at),
             drift: later.drift.or(self.drift),
+        }
+    }
+
+    /// Returns the town's row after this change.
+    #[must_use]
+    pub fn applied_to(&self, town: Town) -> Town {
+        let deleted = self.soft_deleted_at.map(|at| town.destroyed_at.unwrap_or(at));
+        Town {
+            sandbox_id: if deleted.is_some() { town.sandbox_id.tombstone(town.id) } else { town.sandbox_id },
+            machine_id: self.machine.clone().unwrap_or(town.machine_id),
+            volume_id: self.volume.clone().unwrap_or(town.volume_id),
+            region: self.region.clone().or(town.region),
+            status: if deleted.is_some() { TownStatus::Destroyed } else { self.status.unwrap_or(town.status) },
+            last_r2_sync_at: town.last_r2_sync_at.max(self.synced_at),
+            destroyed_at: deleted.or(town.destroyed_at),
+            ..town
         }
     }
 }
@@ -148,8 +190,8 @@ pub trait Operations: Send + Sync {
     /// Renews a claim and returns the database's time, by which deadlines are judged. Error `Fenced` if it was lost.
     async fn renew(&self, fence: Fence, lease: Duration) -> Result<DateTime<Utc>, StoreError>;
 
-    /// Writes an update. Error `Fenced` if the claim was lost; then nothing is written.
-    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError>;
+    /// Writes an update and returns the database's time. Error `Fenced` if the claim was lost; then nothing is written.
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<DateTime<Utc>, StoreError>;
 
     /// Returns up to `limit` towns that need an operation and have none in flight. These are tombstones that still hold a
     /// provider id (FM-11), and towns that are `provisioning` (FM-01).
@@ -163,9 +205,14 @@ pub trait Operations: Send + Sync {
     /// Releases a claim. Any worker may take the operation once it is due. Error `Fenced` if the claim was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;
 
-    /// Ends the operation: deletes its row, changes the town's row, and records the result. Error `Fenced` if the claim was
-    /// lost; then nothing is written.
-    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError>;
+    /// Ends the operation: deletes its row, changes the town's row, and records the result. Returns the town. `operation` is
+    /// its last state, which may be ahead of the row. Error `Fenced` if the claim was lost; then nothing is written.
+    async fn finish(
+        &self,
+        operation: &Operation,
+        outcome: OperationResult,
+        town: &TownChange,
+    ) -> Result<Town, StoreError>;
 
     /// Returns the result of an operation. `None` while it is in flight, or if it never existed.
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError>;

@@ -217,6 +217,15 @@ pub struct VolumeSpec {
     pub guest: Guest,
 }
 
+/// The answer to a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    /// The provider accepted it.
+    Accepted,
+    /// There was nothing to delete. The row that records the resource is contradicted.
+    AlreadyAbsent,
+}
+
 /// The volumes.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
@@ -234,7 +243,7 @@ pub trait Volumes: Send + Sync {
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<ObservedVolume, ProviderError>;
 
     /// Requests a volume's deletion. A volume that is gone is a success. Safe to repeat.
-    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError>;
+    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<Deletion, ProviderError>;
 }
 
 /// A machine, as observed.
@@ -297,8 +306,9 @@ pub trait Machines: Send + Sync {
     /// that name is adopted.
     async fn create_machine(&self, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError>;
 
-    /// Replaces the configuration of a machine that is off, without starting it. The mounted volume stays as it is.
-    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError>;
+    /// Replaces the configuration of a machine that is off, without starting it. The mounted volume stays as it is. Returns
+    /// the machine after the update.
+    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError>;
 
     /// Requests a machine's start. A started machine is a success.
     async fn start_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError>;
@@ -316,5 +326,5 @@ pub trait Machines: Send + Sync {
     ) -> Result<bool, ProviderError>;
 
     /// Requests a machine's destruction, running or not. A machine that is gone is a success. Safe to repeat.
-    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError>;
+    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<Deletion, ProviderError>;
 }

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{IdempotencyKey, NewOperation, RequestFingerprint, StoreError};
-use crate::{AgreeingObservations, Drift, NewTown, OperationId, Recorded, Rig, RigId, RigStatus, Town, TownId, UserId};
+use crate::{
+    AgreeingObservations, Drift, NewTown, OperationId, Recorded, RecordedOperation, Rig, RigId, RigStatus, Town,
+    TownId, UserId,
+};
 
 /// A town to be accepted, with everything that is written in the same transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +32,10 @@ pub struct KeyedRequest {
 }
 
 /// The result of an accepted create.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum AcceptedCreate {
-    /// Town, rigs and operation were inserted in one transaction.
-    Inserted,
+    /// Town, rigs and operation were inserted in one transaction. This is the operation, as it was written.
+    Inserted(Box<RecordedOperation>),
     /// The same owner already used the idempotency key for the same request.
     Known {
         /// The town of the first request, live or not.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gastown_domain::{
     AppName, MachineId, Power, TownId,
-    ports::{Action, Awaited, MachineSpec, Machines, ObservedMachine, ProviderError},
+    ports::{Action, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ProviderError},
 };
 
 use crate::{
@@ -64,15 +64,15 @@ impl Machines for Fly {
         }
     }
 
-    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
+    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
         let found = self.fetch_machine(&spec.app, id, ACTION).await?;
         let found = found.ok_or(ProviderError::MachineMissing { action: ACTION })?;
         let config = machine_config(spec, self.stop_grace.as_secs()).map_err(invalid_spec(ACTION))?;
         let current_version = found.machine.instance_id.as_deref();
         let body = UpdateMachine { config: &config, current_version, skip_launch: true };
-        match self.client.send(&api::machines::update(spec.app.as_str(), id.as_str(), &body)).await {
-            Ok(()) => Ok(()),
+        match self.client.fetch::<Machine>(&api::machines::update(spec.app.as_str(), id.as_str(), &body)).await {
+            Ok(machine) => states::machine(&machine).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION)),
             Err(error) => Err(self.missing_or(&spec.app, ACTION, error).await),
         }
     }
@@ -95,15 +95,17 @@ impl Machines for Fly {
         timeout: Duration,
     ) -> Result<bool, ProviderError> {
         const ACTION: Action = Action::AwaitMachine;
-        let Some(found) = self.fetch_machine(app, id, ACTION).await? else { return missing_while_awaited(state) };
-        let (target, version) = match (state, found.observed.power) {
-            (Awaited::Started, Power::On) | (Awaited::Stopped, Power::Off) => return Ok(true),
-            (Awaited::Started, _) => (WaitFor::Started, None),
-            // Fly's description requires the version for this state.
-            (Awaited::Stopped, _) => (WaitFor::Stopped, found.machine.instance_id.as_deref()),
-            (Awaited::Destroyed, _) => (WaitFor::Destroyed, None),
+        let (target, version) = match state {
+            Awaited::Started => (WaitFor::Started, None),
+            Awaited::Destroyed => (WaitFor::Destroyed, None),
+            // Fly requires the version for this state.
+            Awaited::Stopped => match self.fetch_machine(app, id, ACTION).await? {
+                None => return missing_while_awaited(state),
+                Some(found) if found.observed.power == Power::Off => return Ok(true),
+                Some(found) => (WaitFor::Stopped, found.machine.instance_id),
+            },
         };
-        let call = api::machines::wait(app.as_str(), id.as_str(), target, version, timeout);
+        let call = api::machines::wait(app.as_str(), id.as_str(), target, version.as_deref(), timeout);
         match self.client.send(&call).await {
             Ok(()) => Ok(true),
             Err(error) if error.refusal() == Some(&Refusal::NotYet) => Ok(false),
@@ -114,10 +116,13 @@ impl Machines for Fly {
         }
     }
 
-    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
+    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<Deletion, ProviderError> {
         match self.client.send(&api::machines::destroy(app.as_str(), id.as_str())).await {
-            Ok(()) => Ok(()),
-            Err(error) => self.prove_absent(app, Subject::Machine, Action::DeleteMachine, error).await,
+            Ok(()) => Ok(Deletion::Accepted),
+            Err(error) => {
+                self.prove_absent(app, Subject::Machine, Action::DeleteMachine, error).await?;
+                Ok(Deletion::AlreadyAbsent)
+            }
         }
     }
 }

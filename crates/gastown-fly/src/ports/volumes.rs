@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gastown_domain::{
     AppName, TownId, VolumeId,
-    ports::{Action, ObservedVolume, ProviderError, VolumeSpec, Volumes},
+    ports::{Action, Deletion, ObservedVolume, ProviderError, VolumeSpec, Volumes},
 };
 
 use crate::{
@@ -61,10 +61,13 @@ impl Volumes for Fly {
         states::volume(&volume).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION))
     }
 
-    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
+    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<Deletion, ProviderError> {
         match self.client.send(&api::volumes::destroy(app.as_str(), id.as_str())).await {
-            Ok(()) => Ok(()),
-            Err(error) => self.prove_absent(app, Subject::Volume, Action::DeleteVolume, error).await,
+            Ok(()) => Ok(Deletion::Accepted),
+            Err(error) => {
+                self.prove_absent(app, Subject::Volume, Action::DeleteVolume, error).await?;
+                Ok(Deletion::AlreadyAbsent)
+            }
         }
     }
 }

@@ -66,10 +66,10 @@ impl OrphanSweeper {
         }
         orphans.log_deletion(app, &item.resource, actor).await?;
         tracing::info!(%app, resource = %item.resource, reason = reason.as_str(), actor, "orphan deletion requested");
-        match &item.resource {
+        let _answer = match &item.resource {
             ResourceId::Machine(id) => self.ports.machines.delete_machine(app, id).await?,
             ResourceId::Volume(id) => self.ports.volumes.delete_volume(app, id).await?,
-        }
+        };
         Ok(Removal::Requested)
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{OperationResult, OperationUpdate, ProviderError, TownChange};
+use gastown_domain::ports::{Awaited, Deletion, OperationResult, OperationUpdate, ProviderError, TownChange};
 use gastown_domain::{Failure, Operation, OperationKind, Phase, Progress, Recorded, Region, Rejection, StepName};
 
 use super::attempts::{Alert, failures_after, pause_after_failure};
@@ -23,6 +23,8 @@ pub(super) enum Next {
     Update(Box<OperationUpdate>),
     /// End the operation.
     Finish {
+        /// Its last state.
+        operation: Box<Operation>,
         /// The result.
         result: OperationResult,
         /// Changes to the town's row.
@@ -63,7 +65,17 @@ pub(super) struct Context<'a> {
 pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>) -> Applied {
     let applying = Applying { decision, context, operation: decision.operation.clone() };
     match outcome {
-        Outcome::Succeeded => applying.succeeded(None, TownChange::default()),
+        Outcome::Starting
+        | Outcome::Stopping
+        | Outcome::Reached(Awaited::Started | Awaited::Stopped | Awaited::Destroyed)
+        | Outcome::MachineDeleted(Deletion::Accepted)
+        | Outcome::VolumeDeleted(Deletion::Accepted) => applying.succeeded(None, TownChange::default()),
+        Outcome::MachineDeleted(Deletion::AlreadyAbsent) => {
+            applying.machine_contradicted().succeeded(None, TownChange::default())
+        }
+        Outcome::VolumeDeleted(Deletion::AlreadyAbsent) => {
+            applying.volume_contradicted().succeeded(None, TownChange::default())
+        }
         Outcome::VolumeCreated { volume, queued } => {
             let change =
                 TownChange { volume: Some(Some(volume.id)), region: Some(volume.region), ..TownChange::default() };
@@ -73,7 +85,7 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
             let change = TownChange { machine: Some(Some(machine.id)), ..TownChange::default() };
             applying.queued(queued).machine_answered().succeeded(None, change)
         }
-        Outcome::MachineUpdated => applying.succeeded(Some(Phase::Prepared), TownChange::default()),
+        Outcome::MachineUpdated(_) => applying.succeeded(Some(Phase::Prepared), TownChange::default()),
         Outcome::Synced { at } => {
             let change = TownChange { synced_at: at, ..TownChange::default() };
             applying.synced(at.is_some()).succeeded(Some(Phase::Prepared), change)
@@ -113,12 +125,27 @@ impl Applying<'_> {
 
     fn volume_answered(mut self) -> Self {
         self.operation.progress.unconfirmed_volume = self.operation.progress.unconfirmed_volume.answered();
+        self.operation.progress.volume_made = true;
         self
     }
 
     fn machine_answered(mut self) -> Self {
         self.operation.progress.unconfirmed_machine = self.operation.progress.unconfirmed_machine.answered();
         self.operation.progress.machine_made = true;
+        self
+    }
+
+    /// The recorded machine does not exist, or the provider does not show it yet. Its absence needs a proof.
+    fn machine_contradicted(mut self) -> Self {
+        let looks = self.context.policy.limits.agreeing_observations;
+        self.operation.progress.unconfirmed_machine = self.operation.progress.unconfirmed_machine.contradicted(looks);
+        self
+    }
+
+    /// The recorded volume does not exist, or the provider does not show it yet. Its absence needs a proof.
+    fn volume_contradicted(mut self) -> Self {
+        let looks = self.context.policy.limits.agreeing_observations;
+        self.operation.progress.unconfirmed_volume = self.operation.progress.unconfirmed_volume.contradicted(looks);
         self
     }
 
@@ -267,16 +294,14 @@ impl Applying<'_> {
     }
 
     fn finish(self, result: OperationResult, change: TownChange, notice: Option<Notice>) -> Applied {
-        let town = self.decision.unwritten().merged(change);
-        Applied { next: Next::Finish { result, town }, notice }
+        Applied { next: Next::Finish { operation: Box::new(self.operation), result, town: change }, notice }
     }
 
     /// Writes the operation. A long wait holds neither claim nor permit.
     fn update(self, change: TownChange, wait: Duration, notice: Option<Notice>) -> Applied {
         let policy = self.context.policy;
         let hold = (wait <= policy.backoff.park_after).then(|| policy.timeouts.lease + wait);
-        let town = self.decision.unwritten().merged(change);
-        Applied { next: Next::Update(Box::new(update(self.operation, town, wait, hold))), notice }
+        Applied { next: Next::Update(Box::new(update(self.operation, change, wait, hold))), notice }
     }
 }
 

@@ -34,13 +34,13 @@ async fn delete_unreferenced(ports: &Ports, app: &AppName, town: TownId, created
     if let Some(Some(machine)) = &created.machine
         && row.is_tombstone()
     {
-        ports.provider.machines.delete_machine(app, machine).await?;
+        let _answer = ports.provider.machines.delete_machine(app, machine).await?;
     }
     let has_another = |created| row.volume_id.as_ref().is_some_and(|recorded| recorded != created);
     if let Some(Some(volume)) = &created.volume
         && (row.is_tombstone() || has_another(volume))
     {
-        ports.provider.volumes.delete_volume(app, volume).await?;
+        let _answer = ports.provider.volumes.delete_volume(app, volume).await?;
     }
     Ok(())
 }

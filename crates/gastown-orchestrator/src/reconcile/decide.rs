@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{OperationUpdate, ProviderError, TownChange};
+use gastown_domain::ports::{ProviderError, TownChange};
 use gastown_domain::{
     Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Recorded, Region, Seen, Step, StepEffect,
     StepName, Town, TownStatus, plan,
@@ -12,7 +12,6 @@ use gastown_domain::{
 use super::deadline;
 use super::observe::Observed;
 use super::regions::{NextRegion, Regions};
-use super::update::update;
 use crate::settings::Policy;
 
 /// The next action.
@@ -31,7 +30,7 @@ pub(super) enum Intent {
     Write,
     /// Renew the lease only. Nothing has changed.
     Renew,
-    /// Write nothing. The action makes no call, and its result is one write.
+    /// Write nothing. The action makes no call, or waits for a machine of which the row knows everything.
     Skip,
 }
 
@@ -60,25 +59,12 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    /// Returns the change to the town's row that is not written before the action.
-    pub(super) fn unwritten(&self) -> TownChange {
-        match self.intent {
-            Intent::Write => TownChange::default(),
-            Intent::Renew | Intent::Skip => self.town.clone(),
-        }
-    }
-
     /// Returns the step to execute, or `None` to give up.
     pub(super) const fn step(&self) -> Option<&Step> {
         match &self.action {
             Action::Execute(step) => Some(step),
             Action::GiveUp(_) => None,
         }
-    }
-
-    /// Returns the update that writes the intent of the action.
-    pub(super) fn intent_update(&self, lease: Duration) -> OperationUpdate {
-        update(self.operation.clone(), self.town.clone(), Duration::ZERO, Some(lease))
     }
 
     /// Returns the region of the create, or `None` for every other action.
@@ -98,17 +84,29 @@ pub(super) struct Times {
     pub(super) queued: Duration,
 }
 
+/// An operation and its row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Driven<'a> {
+    /// The operation as it stands, which may be ahead of the row.
+    pub(super) operation: &'a Operation,
+    /// The operation as the row records it.
+    pub(super) row: &'a Operation,
+    /// True if changes of the town's row are not written yet.
+    pub(super) town_unwritten: bool,
+}
+
 /// Decides the next action of an operation.
 pub(super) fn decide(
-    operation: &Operation,
+    driven: Driven<'_>,
     town: &Town,
     mut observed: Observed,
     times: Times,
     policy: &Policy,
     regions: &[Region],
 ) -> Decision {
+    let Driven { operation, row, town_unwritten } = driven;
     let awaits_proof = observed.awaits_proof();
-    let is_news = observed.change != TownChange::default();
+    let town_unwritten = town_unwritten || observed.change != TownChange::default();
     let next = after_observation(operation, &observed, times.queued, policy);
     let region = Regions { wished: town.region.as_ref(), offered: regions }.next(&next.progress);
     let (town_change, error) = (observed.change.clone(), observed.error.take());
@@ -123,8 +121,9 @@ pub(super) fn decide(
     if let Action::Execute(step) = &action {
         next.progress = with_create_recorded(next.progress, step.name(), times.now, policy);
     }
+    let unwritten = town_unwritten || !records_the_same(row, &next);
     Decision {
-        intent: intent(&action, is_news || !repeated),
+        intent: intent(&action, unwritten, repeated),
         action,
         operation: next,
         before_create,
@@ -201,20 +200,33 @@ fn with_create_recorded(progress: Progress, step: StepName, now: DateTime<Utc>, 
         StepEffect::CreatesMachine => {
             Progress { unconfirmed_machine: progress.unconfirmed_machine.sent(looks, until), ..progress }
         }
-        StepEffect::NoCall | StepEffect::CreatesNothing => progress,
+        StepEffect::NoCall | StepEffect::Changes | StepEffect::Waits => progress,
     }
 }
 
 /// Returns the write that comes before the action. A step that makes no call needs none. A create is always recorded before
-/// it is sent.
-fn intent(action: &Action, is_news: bool) -> Intent {
+/// it is sent. `unwritten` is true when the row lacks something that was learned.
+fn intent(action: &Action, unwritten: bool, repeated: bool) -> Intent {
     let Action::Execute(step) = action else { return Intent::Skip };
     match step.name().effect() {
         StepEffect::NoCall => Intent::Skip,
         StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Write,
-        StepEffect::CreatesNothing if is_news => Intent::Write,
-        StepEffect::CreatesNothing => Intent::Renew,
+        StepEffect::Changes if unwritten || !repeated => Intent::Write,
+        StepEffect::Changes => Intent::Renew,
+        StepEffect::Waits if unwritten => Intent::Write,
+        StepEffect::Waits => Intent::Skip,
     }
+}
+
+/// Returns true if both rows record the same, apart from the step.
+fn records_the_same(one: &Operation, other: &Operation) -> bool {
+    one.kind == other.kind
+        && one.phase == other.phase
+        && one.attempt == other.attempt
+        && one.last_error == other.last_error
+        && one.cause == other.cause
+        && one.deadline_at == other.deadline_at
+        && one.progress == other.progress
 }
 
 /// Returns the failure of an operation past its deadline, judged by what the last observation showed: it may have been idle

@@ -27,9 +27,14 @@ pub(super) struct LeaseGuard<'a> {
 }
 
 impl<'a> LeaseGuard<'a> {
-    /// Returns a guard for a claim that was renewed just now.
-    pub(super) fn new(operations: &'a dyn Operations, fence: Fence, lease: Duration) -> Self {
-        Self { operations, fence, lease, renewed: Instant::now() }
+    /// Returns a guard for a claim that was last renewed by a write before which it was `asked`.
+    pub(super) fn new(operations: &'a dyn Operations, fence: Fence, lease: Duration, asked: Instant) -> Self {
+        Self { operations, fence, lease, renewed: asked }
+    }
+
+    /// Returns true once a third of the lease has passed since the last renewal.
+    pub(super) fn is_due(&self) -> bool {
+        self.renewed.elapsed() >= self.lease / 3
     }
 
     /// Renews the lease and returns the database's time.

@@ -1,15 +1,19 @@
 //! Driving one operation to its end: claim, then observe, decide, execute, apply and store until it ends.
 //!
-//! `observe` reads the provider, `decide` and `apply` are pure, `execute` makes one call. Start with `reconciler`.
+//! `observe` reads the provider in doubt, `decide` and `apply` are pure, `execute` makes one call. Start with `reconciler`.
 
+mod accepted;
 mod apply;
 mod attempts;
 mod cleanup;
 mod database_time;
 mod deadline;
 mod decide;
+mod drive;
 mod ending;
 mod execute;
+mod knowledge;
+mod known_apps;
 mod lease;
 mod observe;
 mod outcome;
@@ -30,6 +34,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::accepted::DriverSlot;
+use self::known_apps::KnownApps;
 use self::reconciler::log_drive;
 use crate::completion_notifier::CompletionNotifier;
 use crate::ports::{Ports, Provider};
@@ -48,6 +54,7 @@ pub struct Reconciler {
     stop: CancellationToken,
     callers: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    apps: KnownApps,
 }
 
 /// The end of one drive.
@@ -78,7 +85,7 @@ impl Reconciler {
     ) -> Self {
         let callers = Arc::new(Semaphore::new(settings.policy.limits.user_permits));
         let waiting = Arc::new(Semaphore::new(settings.policy.limits.waiting));
-        Self { ports, settings, worker, completions, stop, callers, waiting }
+        Self { ports, settings, worker, completions, stop, callers, waiting, apps: KnownApps::default() }
     }
 
     /// Returns the same reconciler with other ports to the provider.

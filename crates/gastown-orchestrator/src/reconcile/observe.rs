@@ -1,9 +1,12 @@
-//! Observing a town at the provider: by recorded id, else by name and metadata. Writes nothing.
+//! Observing a town: what the claim knows serves, and the rest is looked up at the provider by recorded id, else by name and
+//! metadata. Writes nothing.
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
 use gastown_domain::{AppName, LocatedVolume, Operation, OperationKind, Power, Progress, Seen, Town, VolumeState};
 
+use super::knowledge::{Knowledge, Known};
+use super::known_apps::KnownApps;
 use crate::locate;
 use crate::ports::Provider;
 
@@ -22,15 +25,21 @@ pub(super) struct Observed {
     pub(super) progress: Progress,
     /// The first failed call, which leaves its resource unknown.
     pub(super) error: Option<ProviderError>,
+    /// True if the machine was looked up.
+    pub(super) looked_at_machine: bool,
+    /// True if the volume was looked up.
+    pub(super) looked_at_volume: bool,
 }
 
 /// One operation to observe.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) provider: &'a Provider,
+    pub(super) apps: &'a KnownApps,
     pub(super) app: &'a AppName,
     pub(super) operation: &'a Operation,
     pub(super) town: &'a Town,
+    pub(super) knowledge: &'a Knowledge,
 }
 
 impl Subject<'_> {
@@ -44,40 +53,110 @@ impl Subject<'_> {
             return observed;
         }
         observed.error = self.observe_resources(&mut observed).await.err();
-        observed.confirm_creates(now, latest);
+        observed.confirm_creates(self.operation.kind, now, latest);
         observed
     }
 
-    /// Returns true for the roll back of a create that never sent a call. Every create is recorded before it is sent, and
-    /// no other operation comes before a town's create. So nothing exists, and the provider need not be asked.
+    /// Returns the observation that needs no call, or `None` where one is needed.
+    pub(super) fn known(self) -> Option<Observed> {
+        if self.needs_a_look() || !self.is_app_known() {
+            return None;
+        }
+        let mut observed = Observed::of(self.operation.progress.clone());
+        observed.machine = self.known_machine()?;
+        observed.volume = self.known_volume().unwrap_or_default();
+        Some(observed)
+    }
+
+    /// Returns true if an observation looks at machine or volume.
+    pub(super) fn needs_a_look(self) -> bool {
+        let machine = self.known_machine();
+        let volume_matters = self.volume_matters(machine.as_ref().unwrap_or(&Seen::Absent));
+        machine.is_none() || (volume_matters && self.known_volume().is_none())
+    }
+
+    /// Returns true for the roll back of a create that never sent a call. The provider need not be asked.
     fn requested_nothing(self) -> bool {
+        self.operation.kind == OperationKind::RollBack && self.never_requested_volume()
+    }
+
+    /// Returns true if no machine of the town was ever requested. Every create is recorded before it is sent, and no other
+    /// operation comes before a town's create.
+    fn never_requested_machine(self) -> bool {
         let progress = &self.operation.progress;
-        let unconfirmed = progress.unconfirmed_volume.exists() || progress.unconfirmed_machine.exists();
-        self.operation.kind == OperationKind::RollBack
-            && !self.town.holds_provider_id()
+        self.is_of_a_create()
+            && self.town.machine_id.is_none()
             && !progress.machine_made
-            && !unconfirmed
+            && !progress.unconfirmed_machine.exists()
+    }
+
+    /// Returns true if no volume of the town was ever requested. A machine is requested after its volume.
+    fn never_requested_volume(self) -> bool {
+        let progress = &self.operation.progress;
+        self.never_requested_machine()
+            && self.town.volume_id.is_none()
+            && !progress.volume_made
+            && !progress.unconfirmed_volume.exists()
+    }
+
+    fn is_of_a_create(self) -> bool {
+        match self.operation.kind {
+            OperationKind::Create | OperationKind::RollBack => true,
+            OperationKind::Start | OperationKind::Stop | OperationKind::Destroy => false,
+        }
+    }
+
+    fn known_machine(self) -> Option<Seen<ObservedMachine>> {
+        match &self.knowledge.machine {
+            Known::Answered(seen) => Some(seen.clone()),
+            Known::Stale | Known::Deleted => self.never_requested_machine().then_some(Seen::Absent),
+        }
+    }
+
+    fn known_volume(self) -> Option<Seen<LocatedVolume>> {
+        match &self.knowledge.volume {
+            Known::Answered(seen) => Some(seen.clone()),
+            Known::Stale | Known::Deleted => self.never_requested_volume().then_some(Seen::Absent),
+        }
     }
 
     async fn observe_resources(self, observed: &mut Observed) -> Result<(), ProviderError> {
-        // A list that answers "no such app" may come from a token that lost its scope. Only the app itself proves that it
-        // is absent (FM-33).
-        if !self.town.holds_provider_id() {
-            self.provider.apps.ensure(self.app).await?;
-        }
+        self.ensure_app().await?;
         self.observe_machine(observed).await?;
         if !self.volume_matters(&observed.machine) {
             return Ok(());
         }
         let volume = self.observe_volume(observed).await?;
-        if self.operation.kind.removes() && observed.machine == Seen::Absent {
+        if self.operation.kind.removes() && observed.looked_at_machine && observed.machine == Seen::Absent {
             observed.machine = Seen::Unknown;
             self.observe_holder(volume.as_ref(), observed).await?;
         }
         Ok(())
     }
 
+    /// Makes sure that the app exists. A town of which nothing was requested trusts an earlier answer.
+    ///
+    /// A list that answers "no such app" may come from a token that lost its scope. Only the app itself proves that it is
+    /// absent (FM-33).
+    async fn ensure_app(self) -> Result<(), ProviderError> {
+        if self.is_app_known() {
+            return Ok(());
+        }
+        self.provider.apps.ensure(self.app).await?;
+        self.apps.insert(self.app);
+        Ok(())
+    }
+
+    fn is_app_known(self) -> bool {
+        self.town.holds_provider_id() || (self.never_requested_volume() && self.apps.contains(self.app))
+    }
+
     async fn observe_machine(self, observed: &mut Observed) -> Result<(), ProviderError> {
+        if let Some(known) = self.known_machine() {
+            observed.machine = known;
+            return Ok(());
+        }
+        observed.looked_at_machine = true;
         let machines = self.provider.machines.as_ref();
         if let Some(machine) = locate::machine::recorded(machines, self.app, self.town).await? {
             let create = observed.progress.unconfirmed_machine;
@@ -126,9 +205,18 @@ impl Subject<'_> {
     }
 
     async fn observe_volume(self, observed: &mut Observed) -> Result<Option<ObservedVolume>, ProviderError> {
+        if let Some(known) = self.known_volume() {
+            observed.volume = known;
+            return Ok(None);
+        }
+        observed.looked_at_volume = true;
         let recorded = locate::volume::recorded(self.provider.volumes.as_ref(), self.app, self.town).await?;
         if recorded.is_none() && observed.progress.unconfirmed_volume.awaits_recorded() {
             observed.missed_volume();
+            return Ok(None);
+        }
+        if recorded.is_none() && self.knowledge.volume == Known::Deleted {
+            observed.volume = Seen::Absent;
             return Ok(None);
         }
         let is_lost = self.town.volume_id.is_some() && recorded.is_none();
@@ -142,6 +230,7 @@ impl Subject<'_> {
             }
             return Ok(None);
         };
+        observed.progress.volume_made = true;
         self.adopt_volume(&in_use, observed);
         let state = self.volume_state(&in_use, &named, &observed.progress);
         observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region: in_use.region.clone(), state });
@@ -240,7 +329,16 @@ impl Subject<'_> {
 impl Observed {
     fn of(progress: Progress) -> Self {
         let (machine, volume) = (Seen::Unknown, Seen::Unknown);
-        Self { machine, volume, create_pending: false, change: TownChange::default(), progress, error: None }
+        Self {
+            machine,
+            volume,
+            create_pending: false,
+            change: TownChange::default(),
+            progress,
+            error: None,
+            looked_at_machine: false,
+            looked_at_volume: false,
+        }
     }
 
     /// Returns true when the operation waits only for the proof that nothing is there, or that nothing more appears.
@@ -268,14 +366,19 @@ impl Observed {
         self.progress.unconfirmed_volume = create.after_absence();
     }
 
-    /// Judges the unconfirmed creates by this observation. One that was cut short proves nothing.
-    fn confirm_creates(&mut self, now: DateTime<Utc>, latest: DateTime<Utc>) {
+    /// Judges the unconfirmed creates by this observation. One that was cut short proves nothing. The row of a town that stays
+    /// accounts for a create that was answered.
+    fn confirm_creates(&mut self, kind: OperationKind, now: DateTime<Utc>, latest: DateTime<Utc>) {
         let is_whole = self.error.is_none();
         let mut pending = false;
-        for create in [&mut self.progress.unconfirmed_volume, &mut self.progress.unconfirmed_machine] {
+        for (create, looked) in [
+            (&mut self.progress.unconfirmed_volume, self.looked_at_volume),
+            (&mut self.progress.unconfirmed_machine, self.looked_at_machine),
+        ] {
             *create = create.bounded(latest);
-            pending |= if is_whole { create.may_still_appear(now) } else { create.exists() };
-            if is_whole {
+            let is_open = kind.removes() || create.has_unaccounted();
+            pending |= is_open && if is_whole { create.may_still_appear(now) } else { create.exists() };
+            if is_whole && looked {
                 *create = create.after_observation(now);
             }
         }

@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
+use gastown_domain::ports::{Awaited, Deletion, ObservedMachine, ObservedVolume, ProviderError, TownChange};
 use gastown_domain::{Failure, StepName};
 
 /// The outcome of a step.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The call succeeded. The next observation shows its effect.
-    Succeeded,
+    /// The machine's start was accepted.
+    Starting,
+    /// The machine's stop was accepted.
+    Stopping,
+    /// The machine reached the state that was waited for.
+    Reached(Awaited),
+    /// The machine's deletion was answered.
+    MachineDeleted(Deletion),
+    /// The volume's deletion was answered.
+    VolumeDeleted(Deletion),
     /// The volume was created.
     VolumeCreated {
         /// The volume.
@@ -26,7 +34,7 @@ pub(super) enum Outcome {
         queued: Duration,
     },
     /// The machine has its new configuration.
-    MachineUpdated,
+    MachineUpdated(ObservedMachine),
     /// The final sync was tried.
     Synced {
         /// The time of its success, by our clock (FM-36). `None` if it failed.
@@ -65,6 +73,11 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// Returns true if the provider has accepted the deletion of a machine or a volume.
+    pub(super) const fn is_accepted_deletion(&self) -> bool {
+        matches!(self, Self::MachineDeleted(Deletion::Accepted) | Self::VolumeDeleted(Deletion::Accepted))
+    }
+
     /// Returns what the step created, as the row would record it.
     pub(super) fn created(&self) -> TownChange {
         match self {
@@ -74,8 +87,12 @@ impl Outcome {
             Self::MachineCreated { machine, .. } => {
                 TownChange { machine: Some(Some(machine.id.clone())), ..TownChange::default() }
             }
-            Self::Succeeded
-            | Self::MachineUpdated
+            Self::Starting
+            | Self::Stopping
+            | Self::Reached(_)
+            | Self::MachineDeleted(_)
+            | Self::VolumeDeleted(_)
+            | Self::MachineUpdated(_)
             | Self::Synced { .. }
             | Self::SandboxReady
             | Self::SandboxNotReady

@@ -1,180 +1,208 @@
-//! The reconcile loop: observe, decide, execute, apply, store.
+//! The reconcile loop: observe, decide, write the intent, execute, apply.
+//!
+//! The result of a call is written together with the intent of the next one, or before a wait.
 
 use std::error::Error;
 use std::time::Duration;
 
-use gastown_domain::ports::{OperationUpdate, StoreError, TownChange};
-use gastown_domain::{AppName, Failure, Operation, Town};
+use gastown_domain::ports::{StoreError, TownChange};
+use gastown_domain::{AppName, Failure, Operation, OperationKind};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::apply::{Applied, Context, Next, Notice, apply};
 use super::cleanup::clean_up;
-use super::database_time::DatabaseTime;
 use super::decide::{Action, Decision, Intent, Times, decide, give_up_unobserved};
+use super::drive::Drive;
 use super::execute::{Executor, outcome_without_call};
+use super::knowledge::Knowledge;
 use super::lease::{LeaseGuard, OnLoss};
 use super::observe::Subject;
 use super::outcome::Outcome;
 use super::prepare::{Call, NoCall, Preparation, Prepared};
-use super::update::updated;
 use super::{ReconcileReport, Reconciler, queued_since};
 
 /// The end of one pass.
 enum Pass {
-    /// Make another pass on this state, after this long.
-    Again(Box<Operation>, Duration),
+    /// Make another pass, after this long.
+    Again(Duration),
     /// The claim was released. Any worker makes the next pass, after this long.
     Parked(Duration),
+    /// The process is stopping, and the claim was released.
+    Released,
     /// The operation ended.
     Ended,
 }
 
-/// A town in one pass.
-struct Target {
-    town: Town,
-    app: AppName,
-}
-
 impl Reconciler {
-    /// Drives a claimed operation until it ends, has to wait for long, or is lost.
+    /// Drives a claimed operation of which nothing is known but its row.
     #[tracing::instrument(name = "reconcile", skip_all, fields(town.id = %claimed.town, op.id = %claimed.id, op.kind = %claimed.kind))]
     pub(super) async fn run(&self, claimed: Operation) -> Result<ReconcileReport, StoreError> {
-        let mut operation = taken_over(claimed);
+        let operations = self.ports.store.operations.as_ref();
+        let lease = self.settings.policy.timeouts.lease;
+        let mut lease = LeaseGuard::new(operations, claimed.fence(), lease, Instant::now());
+        let Some(town) = self.ports.store.registry.load(claimed.town).await? else {
+            // The foreign key forbids it.
+            tracing::error!("operation without a town found");
+            return Ok(ReconcileReport::Ended);
+        };
+        // Also the check before the first call that the claim still holds (FM-49).
+        let time = match lease.renew().await {
+            Err(StoreError::Fenced { .. }) => return Ok(ReconcileReport::TakenOver),
+            renewed => renewed?,
+        };
+        let knowledge = Knowledge::stale(Instant::now());
+        let app = self.settings.apps.app_of(&town.owner).ok();
+        let parts = (taken_over(claimed), town, app);
+        self.drive(Drive::new(operations, lease, parts, knowledge, time.read()), None).await
+    }
+
+    /// Drives the operation until it ends, has to wait for long, or is lost. `first` is a decision whose intent the row
+    /// records already.
+    pub(super) async fn drive(
+        &self,
+        mut drive: Drive<'_>,
+        mut first: Option<Decision>,
+    ) -> Result<ReconcileReport, StoreError> {
         loop {
-            if self.stop.is_cancelled() {
-                return self.release(&operation).await;
-            }
-            match self.pass(&operation).await {
-                Ok(Pass::Again(next, wait)) => {
-                    operation = *next;
+            let passed = if self.stop.is_cancelled() {
+                drive.release().await.map(|()| Pass::Released)
+            } else {
+                self.pass(&mut drive, first.take()).await
+            };
+            match passed {
+                Ok(Pass::Again(wait)) if wait.is_zero() => {}
+                Ok(Pass::Again(wait)) => {
                     // A shutdown ends the wait. The head of the loop then releases the claim.
                     let _ = timeout(wait, self.stop.cancelled()).await;
                 }
                 Ok(Pass::Parked(due_in)) => return Ok(ReconcileReport::Parked { due_in }),
-                Ok(Pass::Ended) => {
-                    self.completions.notify();
-                    return Ok(ReconcileReport::Ended);
+                Ok(Pass::Released) => return Ok(ReconcileReport::Released),
+                Ok(Pass::Ended) => return Ok(ReconcileReport::Ended),
+                Err(StoreError::Fenced { .. }) => {
+                    self.clean_up_after(&drive).await;
+                    return Ok(ReconcileReport::TakenOver);
                 }
-                Err(StoreError::Fenced { .. }) => return Ok(ReconcileReport::TakenOver),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn pass(&self, operation: &Operation) -> Result<Pass, StoreError> {
-        let Some(town) = self.ports.store.registry.load(operation.town).await? else {
-            // The foreign key forbids it.
-            tracing::error!("operation without a town found");
-            return Ok(Pass::Ended);
+    async fn pass(&self, drive: &mut Drive<'_>, first: Option<Decision>) -> Result<Pass, StoreError> {
+        let Some(app) = drive.app.clone() else {
+            let failure = Failure::ProviderMisconfigured;
+            let decision = give_up_unobserved(&drive.operation, &drive.town, failure, drive.now());
+            return self.conclude(&decision, Outcome::GaveUp(failure), drive).await;
         };
-        let mut lease = LeaseGuard::new(
-            self.ports.store.operations.as_ref(),
-            operation.fence(),
-            self.settings.policy.timeouts.lease,
-        );
-        // Also the check before the first call that the claim still holds (FM-49).
-        let time = lease.renew().await?;
-        let Ok(app) = self.settings.apps.app_of(&town.owner) else {
-            let decision = give_up_unobserved(operation, &town, Failure::ProviderMisconfigured, time.read());
-            return self.conclude(&decision, Outcome::GaveUp(Failure::ProviderMisconfigured), None).await;
+        let mut decision = match first {
+            Some(first) => first,
+            None => self.observe_and_decide(drive, &app).await?,
         };
-        let target = Target { town, app };
-        let mut decision = self.observe_and_decide(operation, &target, &lease, time).await?;
-        match self.prepare(&decision, &target, &lease).await? {
-            Prepared::Call(call) => self.send(*call, decision, &target, &mut lease).await,
+        drive.operation = decision.operation.clone();
+        match self.prepare(&decision, drive, &app).await? {
+            Prepared::Call(call) => self.send(*call, decision, drive, &app).await,
             Prepared::NoCall(action) => {
                 let outcome = outcome_without_call(action, decision.error.take(), self.ports.env.clock.as_ref());
-                self.conclude(&decision, outcome, None).await
+                self.conclude(&decision, outcome, drive).await
             }
-            Prepared::Failed(failure) => {
-                let decision = Decision { intent: Intent::Skip, ..decision };
-                self.conclude(&decision, Outcome::NotPrepared(failure), None).await
-            }
+            Prepared::Failed(failure) => self.conclude(&decision, Outcome::NotPrepared(failure), drive).await,
         }
     }
 
-    async fn observe_and_decide(
-        &self,
-        operation: &Operation,
-        target: &Target,
-        lease: &LeaseGuard<'_>,
-        time: DatabaseTime,
-    ) -> Result<Decision, StoreError> {
+    async fn observe_and_decide(&self, drive: &mut Drive<'_>, app: &AppName) -> Result<Decision, StoreError> {
         let policy = &self.settings.policy;
-        let subject = Subject { provider: &self.ports.provider, app: &target.app, operation, town: &target.town };
-        let began = Instant::now();
-        let latest = time.read() + policy.timeouts.create_visibility;
-        let observe = async { Ok(subject.observe(time.read(), latest).await) };
-        let observed = lease.run(OnLoss::Abandon, observe).await?;
+        if self.subject(drive, app).needs_a_look() {
+            // An id must not wait for a look.
+            drive.write_town(policy.timeouts.lease).await?;
+        }
+        let (began, now) = (Instant::now(), drive.now());
+        let latest = now + policy.timeouts.create_visibility;
+        let observe = async { Ok(self.subject(drive, app).observe(now, latest).await) };
+        let observed = drive.lease.run(OnLoss::Abandon, observe).await?;
         tracing::debug!(
             machine = ?observed.machine,
             volume = ?observed.volume,
             create_pending = observed.create_pending,
+            looked = observed.looked_at_machine || observed.looked_at_volume,
             elapsed_ms = began.elapsed().as_millis(),
             "town observed"
         );
-        let times = Times { before: time.read(), now: time.now(), queued: queued_since(began) };
-        Ok(decide(operation, &target.town, observed, times, policy, &self.settings.regions))
+        drive.knowledge = drive.knowledge.clone().after_look(
+            observed.looked_at_machine.then_some(&observed.machine),
+            observed.looked_at_volume.then_some(&observed.volume),
+            &observed.progress,
+            Instant::now(),
+        );
+        let times = Times { before: now, now: drive.now(), queued: queued_since(began) };
+        let decision = decide(drive.driven(), &drive.town, observed, times, policy, &self.settings.regions);
+        drive.change_town(decision.town.clone());
+        Ok(decision)
     }
 
-    async fn prepare(
-        &self,
-        decision: &Decision,
-        target: &Target,
-        lease: &LeaseGuard<'_>,
-    ) -> Result<Prepared, StoreError> {
+    fn subject<'a>(&'a self, drive: &'a Drive<'_>, app: &'a AppName) -> Subject<'a> {
+        Subject {
+            provider: &self.ports.provider,
+            apps: &self.apps,
+            app,
+            operation: &drive.operation,
+            town: &drive.town,
+            knowledge: &drive.knowledge,
+        }
+    }
+
+    /// Prepares the action. Where that fails, what was learned is written first.
+    async fn prepare(&self, decision: &Decision, drive: &mut Drive<'_>, app: &AppName) -> Result<Prepared, StoreError> {
         let step = match &decision.action {
             Action::Execute(step) => step,
             Action::GiveUp(failure) => return Ok(Prepared::NoCall(NoCall::GiveUp(*failure))),
         };
-        let preparation =
-            Preparation { ports: &self.ports, settings: &self.settings, app: &target.app, town: &target.town };
-        lease.run(OnLoss::Abandon, preparation.prepare(step)).await
+        let preparation = Preparation { ports: &self.ports, settings: &self.settings, app, town: &drive.town };
+        match drive.lease.run(OnLoss::Abandon, preparation.prepare(step)).await {
+            Ok(prepared) => Ok(prepared),
+            Err(error) => {
+                drive.write_town(self.settings.policy.timeouts.lease).await?;
+                Err(error)
+            }
+        }
     }
 
-    /// Writes the intent, then sends the call and stores its outcome.
+    /// Writes the intent, then sends the call.
     async fn send(
         &self,
         call: Call,
         decision: Decision,
-        target: &Target,
-        lease: &mut LeaseGuard<'_>,
+        drive: &mut Drive<'_>,
+        app: &AppName,
     ) -> Result<Pass, StoreError> {
+        let Some(step) = decision.step() else { return Ok(Pass::Again(Duration::ZERO)) };
         match decision.intent {
-            Intent::Write => {
-                let asked = Instant::now();
-                self.write(&decision.intent_update(self.settings.policy.timeouts.lease), &decision).await?;
-                lease.renewed_by_write(asked);
-            }
-            Intent::Renew | Intent::Skip => {
-                lease.renew().await?;
-            }
+            Intent::Write => drive.write(Duration::ZERO, Some(self.settings.policy.timeouts.lease)).await?,
+            Intent::Renew => drive.renew().await?,
+            Intent::Skip if drive.lease.is_due() => drive.renew().await?,
+            Intent::Skip => {}
         }
-        let Some(step) = decision.step().filter(|_| lease.still_valid()) else {
-            return Ok(Pass::Again(Box::new(decision.operation), Duration::ZERO));
-        };
+        if !drive.lease.still_valid() {
+            return Ok(Pass::Again(Duration::ZERO));
+        }
         let span = tracing::debug_span!("step", op.step = step.name().as_str());
-        let executor = Executor { ports: &self.ports, policy: &self.settings.policy, app: &target.app };
+        let executor = Executor { ports: &self.ports, policy: &self.settings.policy, app };
         let began = Instant::now();
-        let outcome = lease.run(call.on_loss(), executor.execute(step.name(), call).instrument(span)).await?;
+        let outcome = drive.lease.run(call.on_loss(), executor.execute(step.name(), call).instrument(span)).await?;
         tracing::debug!(
             op.step = step.name().as_str(),
             ?outcome,
             elapsed_ms = began.elapsed().as_millis(),
             "step executed"
         );
-        self.conclude(&decision, outcome, Some(target)).await
+        self.conclude(&decision, outcome, drive).await
     }
 
-    /// Applies an outcome and stores the result. What was created is cleaned up if the claim was lost meanwhile.
-    async fn conclude(
-        &self,
-        decision: &Decision,
-        outcome: Outcome,
-        target: Option<&Target>,
-    ) -> Result<Pass, StoreError> {
-        let created = outcome.created();
+    /// Applies an outcome. It is written with the next intent, or now if the operation waits or ends.
+    async fn conclude(&self, decision: &Decision, outcome: Outcome, drive: &mut Drive<'_>) -> Result<Pass, StoreError> {
+        drive.add_created(outcome.created());
+        let is_certain = outcome.is_accepted_deletion() && decision.operation.kind == OperationKind::Destroy;
+        let (kind, progress) = (decision.operation.kind, &decision.operation.progress);
+        drive.knowledge = drive.knowledge.clone().after(&outcome, kind, progress, Instant::now());
         let context = Context {
             policy: &self.settings.policy,
             regions: &self.settings.regions,
@@ -184,48 +212,40 @@ impl Reconciler {
         if let Some(notice) = notice {
             notice.log(decision);
         }
-        let stored = self.store(next, decision).await;
-        if let (Err(StoreError::Fenced { .. }), Some(target)) = (&stored, target)
-            && created != TownChange::default()
-        {
-            clean_up(&self.ports, &self.settings.policy, &target.app, target.town.id, &created).await;
-        }
-        stored
-    }
-
-    async fn store(&self, next: Next, decision: &Decision) -> Result<Pass, StoreError> {
         match next {
             Next::Update(update) => {
-                self.write(&update, decision).await?;
-                Ok(match update.hold {
-                    Some(_) => Pass::Again(Box::new(updated(decision.operation.clone(), &update)), update.wait),
-                    None => Pass::Parked(update.wait),
-                })
+                drive.advance(&update);
+                if is_certain {
+                    self.completions.removal_certain(drive.operation.id, &drive.town);
+                }
+                if update.wait.is_zero() {
+                    return Ok(Pass::Again(Duration::ZERO));
+                }
+                drive.write(update.wait, update.hold).await?;
+                Ok(if update.hold.is_some() { Pass::Again(update.wait) } else { Pass::Parked(update.wait) })
             }
-            Next::Finish { result, town } => {
-                let fence = decision.operation.fence();
-                self.ports.store.operations.finish(fence, result.clone(), &town).await?;
+            Next::Finish { operation, result, town } => {
+                drive.operation = *operation;
+                let ended = drive.finish(result.clone(), town).await?;
                 tracing::info!(?result, "operation finished");
+                self.completions.complete(drive.operation.id, result, ended);
                 Ok(Pass::Ended)
             }
         }
     }
 
-    async fn write(&self, update: &OperationUpdate, decision: &Decision) -> Result<(), StoreError> {
-        self.ports.store.operations.record(decision.operation.fence(), update).await
-    }
-
-    async fn release(&self, operation: &Operation) -> Result<ReconcileReport, StoreError> {
-        match self.ports.store.operations.release(operation.fence()).await {
-            Ok(()) => Ok(ReconcileReport::Released),
-            Err(StoreError::Fenced { .. }) => Ok(ReconcileReport::TakenOver),
-            Err(error) => Err(error),
+    /// Cleans up what was created under a claim that is lost.
+    async fn clean_up_after(&self, drive: &Drive<'_>) {
+        if let Some(app) = &drive.app
+            && *drive.created() != TownChange::default()
+        {
+            clean_up(&self.ports, &self.settings.policy, app, drive.town.id, drive.created()).await;
         }
     }
 }
 
 /// Returns the operation as a new claim starts with it: the previous process may still send a create that it recorded.
-fn taken_over(operation: Operation) -> Operation {
+pub(super) fn taken_over(operation: Operation) -> Operation {
     let mut operation = operation;
     operation.progress.unconfirmed_volume = operation.progress.unconfirmed_volume.taken_over();
     operation.progress.unconfirmed_machine = operation.progress.unconfirmed_machine.taken_over();

@@ -115,7 +115,7 @@ const fn refused(kind: OperationKind, step: StepName) -> Reaction {
 const fn creates(step: StepName) -> bool {
     match step.effect() {
         StepEffect::CreatesVolume | StepEffect::CreatesMachine => true,
-        StepEffect::NoCall | StepEffect::CreatesNothing => false,
+        StepEffect::NoCall | StepEffect::Changes | StepEffect::Waits => false,
     }
 }
 

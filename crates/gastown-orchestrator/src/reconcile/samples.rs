@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gastown_domain::ports::{Action as ProviderAction, ProviderError};
+use gastown_domain::ports::{
+    Action as ProviderAction, Awaited, Deletion, ObservedMachine, ObservedVolume, ProviderError,
+};
 use gastown_domain::{
-    Failure, Operation, OperationId, OperationKind, Phase, Progress, Recorded, Region, StepName, Town, TownConfig,
-    TownId, TownStatus,
+    Failure, MachineId, Operation, OperationId, OperationKind, Phase, Power, Progress, Recorded, Region, StepName,
+    Town, TownConfig, TownId, TownStatus, VolumeId,
 };
 use uuid::Uuid;
+
+use super::outcome::Outcome;
 
 pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -94,4 +98,44 @@ pub(super) fn every_error() -> Vec<(&'static str, ProviderError)> {
         ("not_sent", ProviderError::NotSent { action, cause: cause() }),
         ("unknown", ProviderError::Unknown { action, cause: cause() }),
     ]
+}
+
+/// Returns every outcome, with a name. A failed call is shown at the step that creates a machine.
+pub(super) fn every_outcome() -> Vec<(String, Outcome)> {
+    let (machine, volume): (MachineId, VolumeId) = ("machine".parse().unwrap(), "volume".parse().unwrap());
+    let observed_volume = ObservedVolume { id: volume, region: region(), destroying: false, bound_to: None };
+    let observed_machine = ObservedMachine { id: machine, power: Power::Starting, volume: None };
+    let mut outcomes = vec![
+        ("starting", Outcome::Starting),
+        ("stopping", Outcome::Stopping),
+        ("started", Outcome::Reached(Awaited::Started)),
+        ("stopped", Outcome::Reached(Awaited::Stopped)),
+        ("destroyed", Outcome::Reached(Awaited::Destroyed)),
+        ("machine deleted", Outcome::MachineDeleted(Deletion::Accepted)),
+        ("machine already absent", Outcome::MachineDeleted(Deletion::AlreadyAbsent)),
+        ("volume deleted", Outcome::VolumeDeleted(Deletion::Accepted)),
+        ("volume already absent", Outcome::VolumeDeleted(Deletion::AlreadyAbsent)),
+        ("volume created", Outcome::VolumeCreated { volume: observed_volume, queued: Duration::ZERO }),
+        ("machine created", Outcome::MachineCreated { machine: observed_machine.clone(), queued: Duration::ZERO }),
+        ("machine updated", Outcome::MachineUpdated(observed_machine)),
+        ("synced", Outcome::Synced { at: Some(now()) }),
+        ("not synced", Outcome::Synced { at: None }),
+        ("sandbox ready", Outcome::SandboxReady),
+        ("sandbox not ready", Outcome::SandboxNotReady),
+        ("soft-deleted", Outcome::SoftDeleted { at: now() }),
+        ("state not reached", Outcome::StateNotReached(Failure::MachineBusy)),
+        ("waiting", Outcome::Waiting(Failure::MachineBusy)),
+        ("finished", Outcome::Finished),
+        ("volume lost", Outcome::VolumeLost),
+        ("gave up", Outcome::GaveUp(Failure::MachineFailed)),
+        ("not prepared", Outcome::NotPrepared(Failure::SecretsUnavailable)),
+    ]
+    .into_iter()
+    .map(|(name, outcome)| (name.to_owned(), outcome))
+    .collect::<Vec<_>>();
+    for (name, error) in every_error() {
+        let failed = Outcome::Failed { step: StepName::CreateMachine, error, queued: Duration::ZERO };
+        outcomes.push((format!("failed: {name}"), failed));
+    }
+    outcomes
 }

@@ -1,27 +1,45 @@
 //! Creating a town: one transaction inserts the town, its first rigs and its create operation.
 
-use gastown_domain::ports::{AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, TownError};
-use gastown_domain::{NewTown, OperationId, OperationKind, Region, Rig, RigStatus, Town, TownConfig, TownId, UserId};
+use gastown_domain::ports::{
+    Accepted, AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, StoreError, TownError,
+};
+use gastown_domain::{NewTown, OperationKind, Region, Rig, RigStatus, Town, TownConfig, TownId, UserId};
+use tokio::time::Instant;
 
 use super::request::{failure_of, known};
 use super::unless_written;
+use crate::completion_notifier::{Completion, Until, Waiter};
 use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
-        let create = self.new_create(caller, request)?;
+        let mut create = self.new_create(caller, request)?;
+        let slot = self.reconciler.reserve_driver();
+        if slot.is_some() {
+            create.operation.claim = Some(self.reconciler.first_claim(&create.operation, Some(&create.town.row())));
+        }
         let (town, operation) = (create.town.id, create.operation.id);
-        let registry = &self.ports.store.registry;
-        let inserted = async { Ok(registry.load(town).await?.map(|_| AcceptedCreate::Inserted)) };
-        match unless_written(registry.accept_create(&create).await, inserted).await? {
-            AcceptedCreate::Inserted => {
+        let (waiter, asked) = (self.completions.expect(operation), Instant::now());
+        let written = self.ports.store.registry.accept_create(&create).await;
+        match unless_written(written, self.inserted(town)).await? {
+            AcceptedCreate::Inserted(accepted) => {
                 tracing::info!(town.id = %town, op.id = %operation, "create accepted");
-                self.nudge(town);
-                self.created(town, operation).await
+                let is_driven_here = slot.is_some();
+                let accepted = Accepted { operation: *accepted, town: create.town.row(), replaced: false };
+                self.drive_accepted(slot, accepted, asked);
+                self.created(town, &waiter, is_driven_here).await
             }
             // A repeat gets the answer of the first call, or waits with it.
-            AcceptedCreate::Known { town, operation } => self.created(town, operation).await,
+            AcceptedCreate::Known { town, operation } => {
+                self.created(town, &self.completions.expect(operation), false).await
+            }
         }
+    }
+
+    /// Returns the create that was inserted although its answer was lost.
+    async fn inserted(&self, town: TownId) -> Result<Option<AcceptedCreate>, StoreError> {
+        let operation = self.ports.store.operations.current(town).await?;
+        Ok(operation.map(|operation| AcceptedCreate::Inserted(Box::new(operation))))
     }
 
     fn new_create(&self, caller: UserId, request: CreateTown) -> Result<NewCreate, TownError> {
@@ -35,6 +53,7 @@ impl TownService {
             requested_by: caller.clone(),
             at,
             timeout: Some(self.settings.policy.timeouts.create),
+            claim: None,
         };
         let rigs = self.first_rigs(id, &request.config, at);
         let town =
@@ -67,13 +86,14 @@ impl TownService {
     }
 
     /// Waits for a create. Returns its town, or the cause of its roll back.
-    async fn created(&self, town: TownId, operation: OperationId) -> Result<Town, TownError> {
+    async fn created(&self, town: TownId, waiter: &Waiter, is_driven_here: bool) -> Result<Town, TownError> {
         let store = &self.ports.store;
         let failed = |failure| Err(TownError::Failed { kind: OperationKind::Create, failure });
         let timeout = self.settings.policy.timeouts.caller;
-        match self.completions.result_of(store.operations.as_ref(), operation, timeout).await? {
-            Some(Err(rejection)) => return failed(failure_of(&rejection)),
-            Some(Ok(())) => {}
+        match waiter.completion(store.operations.as_ref(), timeout, (is_driven_here, Until::Ended)).await? {
+            Some(Completion { result: Err(rejection), .. }) => return failed(failure_of(&rejection)),
+            Some(Completion { result: Ok(()), town: Some(town) }) => return Ok(town),
+            Some(Completion { result: Ok(()), town: None }) => {}
             None => {
                 let in_flight = store.operations.current(town).await?;
                 let rolls_back = in_flight.filter(|operation| operation.kind == OperationKind::RollBack);

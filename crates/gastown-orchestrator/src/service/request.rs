@@ -2,35 +2,55 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{NewOperation, Requested, TownError};
-use gastown_domain::{Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId};
+use gastown_domain::ports::{Accepted, NewOperation, Requested, StoreError, TownError};
+use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, Town, TownId, UserId};
+use tokio::time::Instant;
 
 use super::unless_written;
+use crate::completion_notifier::{Completion, Until, Waiter};
 use crate::town_service::TownService;
 
+/// An operation whose result a caller waits for.
+pub(super) struct Awaited {
+    pub(super) operation: RecordedOperation,
+    waiter: Waiter,
+    is_driven_here: bool,
+}
+
 impl TownService {
-    /// Writes the operation, or joins the one of the same kind, and nudges the reconciler.
+    /// Writes the operation, or joins the one of the same kind, and drives it or nudges the reconciler.
     pub(super) async fn request(
         &self,
         caller: &UserId,
         town: TownId,
         kind: OperationKind,
         timeout: Option<Duration>,
-    ) -> Result<RecordedOperation, TownError> {
+    ) -> Result<Awaited, TownError> {
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
-        let operation = NewOperation { id, town, kind, requested_by: caller.clone(), at, timeout };
+        let mut operation = NewOperation { id, town, kind, requested_by: caller.clone(), at, timeout, claim: None };
+        let slot = self.reconciler.reserve_driver();
+        if slot.is_some() {
+            // A tombstone is not found, and its removal is joined.
+            let row = self.ports.store.registry.find(caller, town).await?;
+            operation.claim = Some(self.reconciler.first_claim(&operation, row.as_ref()));
+        }
+        let (waiter, asked) = (self.completions.expect(id), Instant::now());
         match self.write_request(&operation).await? {
             Requested::Accepted(accepted) => {
-                tracing::info!(town.id = %town, op.id = %accepted.id, op.kind = %kind, "operation accepted");
-                // Callers of a pre-empted operation get their answer now, not at their next poll.
-                self.completions.notify();
-                self.nudge(town);
-                Ok(accepted)
+                tracing::info!(town.id = %town, op.id = %id, op.kind = %kind, "operation accepted");
+                if accepted.replaced {
+                    // Callers of a pre-empted operation get their answer now, not at their next poll.
+                    self.completions.notify();
+                }
+                let (operation, is_driven_here) = (accepted.operation.clone(), slot.is_some());
+                self.drive_accepted(slot, *accepted, asked);
+                Ok(Awaited { operation, waiter, is_driven_here })
             }
-            Requested::Joined(in_flight) => {
+            Requested::Joined(operation) => {
                 self.nudge(town);
-                Ok(in_flight)
+                let waiter = self.completions.expect(operation.id);
+                Ok(Awaited { operation, waiter, is_driven_here: false })
             }
             Requested::Busy(in_flight) => Err(TownError::InFlight { kind: in_flight.kind }),
             Requested::NotFound => Err(TownError::NotFound),
@@ -38,21 +58,35 @@ impl TownService {
     }
 
     async fn write_request(&self, operation: &NewOperation) -> Result<Requested, TownError> {
-        let operations = &self.ports.store.operations;
-        let accepted = async {
-            let in_flight = operations.current(operation.town).await?;
-            Ok(in_flight.filter(|current| current.id == operation.id).map(Requested::Accepted))
-        };
-        Ok(unless_written(operations.request(operation).await, accepted).await?)
+        let written = self.ports.store.operations.request(operation).await;
+        Ok(unless_written(written, self.requested(operation)).await?)
+    }
+
+    /// Returns the operation that was accepted although its answer was lost. It may have replaced another one.
+    async fn requested(&self, operation: &NewOperation) -> Result<Option<Requested>, StoreError> {
+        let store = &self.ports.store;
+        let current = store.operations.current(operation.town).await?;
+        let Some(operation) = current.filter(|current| current.id == operation.id) else { return Ok(None) };
+        let town = store.registry.load(operation.town).await?;
+        Ok(town.map(|town| Requested::Accepted(Box::new(Accepted { operation, town, replaced: true }))))
     }
 
     /// Waits for the result of an operation. A time-out is no error: the work goes on, and the town shows its state.
-    pub(super) async fn wait_for_result(&self, operation: OperationId, kind: OperationKind) -> Result<(), TownError> {
+    /// Returns the town, if this process drove the operation that far.
+    pub(super) async fn wait_for_result(
+        &self,
+        awaited: &Awaited,
+        kind: OperationKind,
+        until: Until,
+    ) -> Result<Option<Town>, TownError> {
         let operations = self.ports.store.operations.as_ref();
         let timeout = self.settings.policy.timeouts.caller;
-        match self.completions.result_of(operations, operation, timeout).await? {
-            None | Some(Ok(())) => Ok(()),
-            Some(Err(rejection)) => Err(TownError::Failed { kind, failure: failure_of(&rejection) }),
+        match awaited.waiter.completion(operations, timeout, (awaited.is_driven_here, until)).await? {
+            None => Ok(None),
+            Some(Completion { result: Ok(()), town }) => Ok(town),
+            Some(Completion { result: Err(rejection), .. }) => {
+                Err(TownError::Failed { kind, failure: failure_of(&rejection) })
+            }
         }
     }
 }

@@ -3,13 +3,16 @@
 use gastown_domain::ports::TownError;
 use gastown_domain::{OperationKind, Town, TownId, UserId};
 
+use crate::completion_notifier::Until;
 use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_start(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
         let timeout = self.settings.policy.timeouts.start;
         let operation = self.request(&caller, town, OperationKind::Start, Some(timeout)).await?;
-        self.wait_for_result(operation.id, OperationKind::Start).await?;
-        self.living(&caller, town).await
+        match self.wait_for_result(&operation, OperationKind::Start, Until::Ended).await? {
+            Some(town) => Ok(town),
+            None => self.living(&caller, town).await,
+        }
     }
 }

@@ -4,17 +4,23 @@ use gastown_domain::ports::TownError;
 use gastown_domain::{OperationKind, Town, TownId, UserId};
 
 use super::request::known;
+use crate::completion_notifier::Until;
 use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
         let timeout = self.settings.policy.timeouts.stop;
         let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
-        match self.wait_for_result(operation.id, OperationKind::Stop).await {
+        match self.wait_for_result(&operation, OperationKind::Stop, Until::Ended).await {
+            Ok(Some(town)) => Ok(town),
             // The call joined the undo of a failed start, which ends with the town stopped, as requested.
-            Err(TownError::Failed { failure, .. }) if operation.cause.as_ref().map(known) == Some(failure) => {}
-            result => result?,
+            Err(TownError::Failed { failure, .. })
+                if operation.operation.cause.as_ref().map(known) == Some(failure) =>
+            {
+                self.living(&caller, town).await
+            }
+            Ok(None) => self.living(&caller, town).await,
+            Err(error) => Err(error),
         }
-        self.living(&caller, town).await
     }
 }

@@ -97,7 +97,7 @@ async fn operation_of_another_request_is_not_taken_for_own() {
 async fn workers_continue_create_when_registry_fails_for_the_caller() {
     let bench = Bench::new();
     bench.store.schedule().next(Call::Store(Query::AcceptCreate), 1, Fault::ReplyLost);
-    bench.store.schedule().next(Call::Store(Query::LoadTown), 1, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::Current), 1, Fault::NotSent);
 
     assert!(is_unavailable(&bench.create("mill").await));
 

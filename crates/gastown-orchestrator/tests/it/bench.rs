@@ -21,7 +21,7 @@ use crate::faults::{InjectedFault, Process};
 use crate::fly::{Fly, FlyClient};
 use crate::inventory::the_app;
 use crate::process::SkewedClock;
-use crate::store::{Connection, Store, town_row};
+use crate::store::{Connection, Store};
 
 /// The interval at which the workers sweep.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -261,7 +261,7 @@ impl Bench {
     /// Inserts a tombstone without machine and volume ids.
     pub(crate) fn add_tombstone(&self, town: TownId) {
         let created_at = self.store.clock.now();
-        let living = town_row(&NewTown {
+        let living = NewTown {
             id: town,
             owner: alice(),
             name: "barn".parse().unwrap(),
@@ -269,7 +269,8 @@ impl Bench {
             config: TownConfig::default(),
             rigs: Vec::new(),
             created_at,
-        });
+        }
+        .row();
         let sandbox_id = living.sandbox_id.tombstone(town);
         let destroyed_at = Some(created_at);
         let tombstone = Town { sandbox_id, status: TownStatus::Destroyed, destroyed_at, ..living };

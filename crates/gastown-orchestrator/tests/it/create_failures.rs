@@ -98,6 +98,7 @@ async fn refused_credentials_roll_back_at_once_create_that_made_no_calls() {
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_do_not_prove_absence() {
     let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 1, Fault::NotSent);
     bench.fly.schedule().always(Call::Fly(Action::ReadVolume), Fault::Misconfigured);
 
     let error = bench.create("mill").await.unwrap_err();

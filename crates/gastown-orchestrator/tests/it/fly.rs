@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Action, Apps, Awaited, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec, Volumes,
+    Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec,
+    Volumes,
 };
 use gastown_domain::{AppName, MachineId, Power, TownId, VolumeId};
 use tokio::time::{Instant, sleep};
@@ -152,6 +153,10 @@ impl FlyClient {
     }
 }
 
+fn deletion_of(was_there: bool) -> Deletion {
+    if was_there { Deletion::Accepted } else { Deletion::AlreadyAbsent }
+}
+
 fn not_now(action: Action) -> ProviderError {
     ProviderError::NotNow { action, cause: "the machine's state forbids it".into() }
 }
@@ -190,15 +195,16 @@ impl Volumes for FlyClient {
         self.fly(Action::CreateVolume, move |world| Ok(world.add_volume_in(spec.app, spec.town, &spec.region))).await
     }
 
-    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<(), ProviderError> {
+    async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<Deletion, ProviderError> {
         self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::DeleteVolume, move |world| {
             if world.volume(&id).is_some_and(|volume| volume.held_by.is_some()) {
                 return Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() });
             }
+            let deletion = deletion_of(world.volume(&id).is_some());
             world.delete_volume(&id, Instant::now());
-            Ok(())
+            Ok(deletion)
         })
         .await
     }
@@ -256,7 +262,7 @@ impl Machines for FlyClient {
         .await
     }
 
-    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<(), ProviderError> {
+    async fn update_machine(&self, id: &MachineId, spec: &MachineSpec) -> Result<ObservedMachine, ProviderError> {
         const ACTION: Action = Action::UpdateMachine;
         self.assert_app_matches(&spec.app, &spec.town);
         let (id, spec) = (id.clone(), spec.clone());
@@ -271,7 +277,8 @@ impl Machines for FlyClient {
                     machine.env = spec.env;
                     machine.metadata = spec.metadata;
                     // Fly ignores a changed mount.
-                    Ok(())
+                    let machine = machine.clone();
+                    Ok(world.observe_machine(&machine))
                 }
                 Some(_) => Err(not_now(ACTION)),
             }
@@ -338,14 +345,15 @@ impl Machines for FlyClient {
         }
     }
 
-    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<(), ProviderError> {
+    async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<Deletion, ProviderError> {
         self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::DeleteMachine, move |world| {
+            let deletion = deletion_of(world.machine(&id).is_some());
             if !world.deletes_are_ignored {
                 world.delete_machine(&id, Instant::now());
             }
-            Ok(())
+            Ok(deletion)
         })
         .await
     }

@@ -39,7 +39,6 @@ async fn create_ensures_app_then_creates_one_volume_of_configured_size() {
     let mut apps = MockApps::new();
     apps.expect_ensure().withf(|app| app.as_str() == "gastown").times(1).in_sequence(&mut order).returning(|_| Ok(()));
     let mut volumes = MockVolumes::new();
-    volumes.expect_volumes_of().times(1).returning(|_, _| Ok(Vec::new()));
     volumes
         .expect_create_volume()
         .withf(|spec| spec.size == Gigabytes::TOWN && spec.region.as_str() == "iad" && spec.app.as_str() == "gastown")
@@ -118,6 +117,7 @@ async fn failed_sealing_creates_no_machine() {
 async fn lost_volume_is_confirmed_by_two_reads_and_never_recreated() {
     let bench = Bench::new();
     let town = bench.stopped("mill").await;
+    bench.fly.world().volumes[0].gone = true;
     let mut ports = bench.ports(&Process::default());
     let mut volumes = MockVolumes::new();
     let lost = town.volume_id.clone().unwrap();
@@ -200,6 +200,7 @@ async fn failed_read_creates_nothing() {
     let mut ports = bench.ports(&Process::default());
     let mut machines = MockMachines::new();
     let unknown = || ProviderError::Unknown { action: Action::ReadMachine, cause: "504".into() };
+    machines.expect_update_machine().times(1).returning(move |_, _| Err(unknown()));
     machines.expect_machine().times(2..).returning(move |_, _| Err(unknown()));
     machines.expect_create_machine().never();
     machines.expect_start_machine().never();

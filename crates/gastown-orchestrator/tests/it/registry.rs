@@ -6,7 +6,7 @@ use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry, Rigs, StoreErro
 use gastown_domain::{Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
 
 use crate::faults::Query;
-use crate::store::{Connection, town_row};
+use crate::store::Connection;
 
 #[async_trait]
 impl Registry for Connection {
@@ -34,7 +34,7 @@ impl Registry for Connection {
             if rows.towns.values().any(twin) {
                 return Err(StoreError::TownNameTaken);
             }
-            rows.towns.insert(town.id, town_row(town));
+            rows.towns.insert(town.id, town.row());
             for rig in &town.rigs {
                 rows.insert_rig(rig);
             }
@@ -42,7 +42,8 @@ impl Registry for Connection {
             if let Some((key, fingerprint)) = keyed {
                 rows.keys.insert(key, (fingerprint, town.id, operation.id));
             }
-            Ok(AcceptedCreate::Inserted)
+            let inserted = rows.operations[&town.id].operation.clone().into();
+            Ok(AcceptedCreate::Inserted(Box::new(inserted)))
         })
         .await
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Clock, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested, StoreError,
-    TownChange, User, Users, WorkerId,
+    Accepted, Clock, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested,
+    StoreError, TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, SandboxId, Town,
-    TownId, TownStatus, UserId,
+    Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town, TownId,
+    TownStatus, UserId,
 };
 use tokio::time::Instant;
 
@@ -134,12 +134,19 @@ impl Rows {
         progress: Progress,
         now: DateTime<Utc>,
     ) {
+        let claim = request.claim.clone();
+        // An operation that replaces another one keeps its progress.
+        let is_new = fence == 0;
+        let (step, progress, fence) = match &claim {
+            Some(claim) if is_new => (claim.step.map(Into::into), claim.progress.clone(), 1),
+            Some(_) | None => (None, progress, fence),
+        };
         let operation = Operation {
             id: request.id,
             town: request.town,
             kind: request.kind,
             phase: Phase::Begun,
-            step: None,
+            step,
             attempt: 0,
             last_error: None,
             cause: None,
@@ -151,7 +158,8 @@ impl Rows {
             created_at: request.at,
             updated_at: now,
         };
-        self.operations.insert(request.town, Row { operation, owner: None, lease_until: None });
+        let (owner, lease_until) = claim.map(|claim| (claim.worker, later(now, claim.lease))).unzip();
+        self.operations.insert(request.town, Row { operation, owner, lease_until });
         self.accepted.insert(request.id, (request.town, request.kind, request.requested_by.clone()));
     }
 
@@ -219,6 +227,7 @@ impl Operations for Connection {
                     _ => Requested::NotFound,
                 });
             }
+            let (town, replaced) = (town.clone(), current.is_some());
             let (fence, progress) = match current {
                 Some(current) if current.kind == request.kind || (destroys && current.kind.removes()) => {
                     return Ok(Requested::Joined(current.into()));
@@ -231,7 +240,8 @@ impl Operations for Connection {
                 None => (0, Progress::default()),
             };
             rows.insert_operation(request, fence, progress, now);
-            Ok(Requested::Accepted(rows.operations[&request.town].operation.clone().into()))
+            let operation = rows.operations[&request.town].operation.clone().into();
+            Ok(Requested::Accepted(Box::new(Accepted { operation, town, replaced })))
         })
         .await
     }
@@ -298,7 +308,7 @@ impl Operations for Connection {
         .await
     }
 
-    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError> {
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<DateTime<Utc>, StoreError> {
         self.query(Query::Record, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, &record.town)?;
@@ -321,7 +331,7 @@ impl Operations for Connection {
             if record.town.soft_deleted_at.is_some() {
                 rows.records.record_operation(fence.town, now, DriftUpdate::Cleared);
             }
-            Ok(())
+            Ok(now)
         })
         .await
     }
@@ -335,7 +345,13 @@ impl Operations for Connection {
         .await
     }
 
-    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
+    async fn finish(
+        &self,
+        operation: &Operation,
+        outcome: OperationResult,
+        town: &TownChange,
+    ) -> Result<Town, StoreError> {
+        let fence = operation.fence();
         self.query(Query::Finish, |rows, now| {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
@@ -347,7 +363,7 @@ impl Operations for Connection {
                 None => DriftUpdate::Kept,
             };
             rows.records.record_operation(fence.town, now, drift);
-            Ok(())
+            Ok(rows.towns[&fence.town].clone())
         })
         .await
     }
@@ -365,24 +381,5 @@ impl Users for Connection {
             Ok(known.then(|| User { id: id.clone(), pepper: Some(format!("pepper of {id}").into()) }))
         })
         .await
-    }
-}
-
-/// Returns a row as `accept_create` inserts it.
-pub(crate) fn town_row(town: &gastown_domain::NewTown) -> Town {
-    Town {
-        id: town.id,
-        owner: town.owner.clone(),
-        name: town.name.clone(),
-        sandbox_id: SandboxId::derive(&town.owner, &town.name),
-        machine_id: None,
-        volume_id: None,
-        region: Some(town.region.clone()),
-        status: TownStatus::Provisioning,
-        last_r2_sync_at: None,
-        last_heartbeat_at: None,
-        config: town.config.clone(),
-        created_at: town.created_at,
-        destroyed_at: None,
     }
 }

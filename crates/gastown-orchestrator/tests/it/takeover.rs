@@ -42,7 +42,7 @@ async fn shutdown_releases_claim_and_answers_callers() {
 async fn workers_send_removals_through_their_own_provider() {
     let (bench, elsewhere) = (Bench::new(), Bench::new());
     let town = bench.running("mill").await.id;
-    bench.store.schedule().next(Call::Store(Query::Renew), 1, Fault::CrashBefore);
+    bench.store.schedule().next(Call::Store(Query::Record), 1, Fault::CrashBefore);
     let (crashing, alice) = (bench.replica(), alice());
     assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, town)).await.is_none());
     sleep(Policy::production().timeouts.lease).await;

@@ -10,8 +10,8 @@ use gastown_domain::ports::{
     Operations as _, Registry as _, Requested, StoreError, TownChange, WorkerId,
 };
 use gastown_domain::{
-    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, Rig, RigId, RigStatus, StepName, Town,
-    TownConfig, TownId, UserId,
+    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
+    StepName, Town, TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
@@ -88,7 +88,7 @@ impl Bed {
 
     pub(crate) async fn create(&self, owner: &str, name: &str) -> Town {
         let create = create_of(new_town(owner, name));
-        assert_eq!(self.database.accept_create(&create).await.unwrap(), AcceptedCreate::Inserted);
+        assert_inserted(self.database.accept_create(&create).await);
         self.database.load(create.town.id).await.unwrap().unwrap()
     }
 
@@ -97,7 +97,7 @@ impl Bed {
         let town = self.create(owner, name).await;
         let operation = self.claimed(town.id, "setup").await;
         let change = TownChange { status: Some(gastown_domain::TownStatus::Running), ..TownChange::default() };
-        self.database.finish(operation.fence(), Ok(()), &change).await.unwrap();
+        self.database.finish(&operation, Ok(()), &change).await.unwrap();
         self.database.load(town.id).await.unwrap().unwrap()
     }
 
@@ -124,7 +124,7 @@ impl Bed {
         self.request(town, OperationKind::Destroy).await;
         let destroy = self.claimed(town.id, "driver").await;
         let change = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
-        self.database.finish(destroy.fence(), Ok(()), &change).await.unwrap();
+        self.database.finish(&destroy, Ok(()), &change).await.unwrap();
     }
 
     /// Expires all leases.
@@ -175,6 +175,7 @@ pub(crate) fn create_of(town: NewTown) -> NewCreate {
         requested_by: town.owner.clone(),
         at: town.created_at,
         timeout: Some(TIMEOUT),
+        claim: None,
     };
     NewCreate { town, operation, keyed: None, max_towns: u32::MAX }
 }
@@ -196,7 +197,19 @@ pub(crate) fn request(town: &Town, kind: OperationKind) -> NewOperation {
         requested_by: town.owner.clone(),
         at: noon(),
         timeout: Some(TIMEOUT),
+        claim: None,
     }
+}
+
+/// Returns the operation of an accepted request.
+pub(crate) fn accepted(requested: Requested) -> RecordedOperation {
+    let Requested::Accepted(accepted) = requested else { panic!("not accepted: {requested:?}") };
+    accepted.operation
+}
+
+/// Asserts that a create was inserted.
+pub(crate) fn assert_inserted(answer: Result<AcceptedCreate, StoreError>) {
+    assert!(matches!(answer, Ok(AcceptedCreate::Inserted(_))), "{answer:?}");
 }
 
 pub(crate) fn rig(town: TownId, name: &str) -> Rig {

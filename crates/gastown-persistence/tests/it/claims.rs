@@ -71,7 +71,7 @@ async fn expired_lease_is_taken_over_and_the_old_holder_writes_nothing(bed: Bed)
     assert!(is_fenced(&bed.database.record(old.fence(), &late).await));
     assert!(is_fenced(&bed.database.renew(old.fence(), LEASE).await));
     assert!(is_fenced(&bed.database.release(old.fence()).await));
-    assert!(is_fenced(&bed.database.finish(old.fence(), Ok(()), &late.town).await));
+    assert!(is_fenced(&bed.database.finish(&old, Ok(()), &late.town).await));
 
     let after = (bed.database.current(town.id).await.unwrap(), bed.database.load(town.id).await.unwrap());
     assert_eq!(after, before);
@@ -123,6 +123,6 @@ async fn claim_without_an_operation_returns_none(bed: Bed) {
     assert_eq!(bed.database.current(town.id).await.unwrap(), None);
     bed.request(&town, OperationKind::Stop).await;
     let claim = bed.claimed(town.id, "one").await;
-    bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    bed.database.finish(&claim, Ok(()), &TownChange::default()).await.unwrap();
     assert!(is_fenced(&bed.database.renew(claim.fence(), LEASE).await));
 }

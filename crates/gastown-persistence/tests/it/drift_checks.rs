@@ -200,7 +200,7 @@ async fn finding_is_discarded_after_an_operation(bed: Bed) {
     bed.request(&town, OperationKind::Start).await;
     is_refused(&bed, &town, &stopped(taken_at)).await;
     let start = bed.claimed(town.id, "driver").await;
-    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    bed.database.finish(&start, Ok(()), &TownChange::default()).await.unwrap();
     is_refused(&bed, &town, &stopped(taken_at)).await;
 }
 
@@ -210,7 +210,7 @@ async fn operation_leaves_a_new_mark_even_if_the_clock_goes_back(bed: Bed) {
     let taken_at = bed.database.health(town.id).await.unwrap().checked_at.unwrap();
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
-    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    bed.database.finish(&start, Ok(()), &TownChange::default()).await.unwrap();
     is_refused(&bed, &town, &stopped(taken_at)).await;
 }
 
@@ -237,7 +237,7 @@ async fn successful_operation_clears_the_drift(bed: Bed) {
     let before = bed.database.health(town.id).await.unwrap();
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
-    bed.database.finish(start.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    bed.database.finish(&start, Ok(()), &TownChange::default()).await.unwrap();
     let after = bed.database.health(town.id).await.unwrap();
     assert_eq!((after.suspicion, &after.drift), (None, &None));
     assert!(after.checked_at > before.checked_at, "{after:?}");
@@ -249,7 +249,7 @@ async fn failed_operation_keeps_the_drift_and_clears_the_suspicion(bed: Bed) {
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
     let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy.into()));
-    bed.database.finish(start.fence(), failed, &TownChange::default()).await.unwrap();
+    bed.database.finish(&start, failed, &TownChange::default()).await.unwrap();
     let after = bed.database.health(town.id).await.unwrap();
     assert_eq!((after.suspicion, &after.drift), (None, &before.drift));
     assert!(after.checked_at > before.checked_at, "{after:?}");
@@ -262,7 +262,7 @@ async fn drift_found_by_an_operation_is_recorded_once(bed: Bed) {
     for outcome in [Ok(()), Err(Rejection::Failed(Failure::SandboxUnhealthy.into()))] {
         bed.request(&town, OperationKind::Stop).await;
         let stop = bed.claimed(town.id, "driver").await;
-        bed.database.finish(stop.fence(), outcome, &found).await.unwrap();
+        bed.database.finish(&stop, outcome, &found).await.unwrap();
         let health = bed.database.health(town.id).await.unwrap();
         let (drift, believed_since) = health.drift.unwrap();
         assert_eq!((drift, health.suspicion), (Drift::MachineMissing.into(), None));

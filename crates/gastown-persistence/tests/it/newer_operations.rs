@@ -1,7 +1,7 @@
 //! Operations of a newer version: this version shows them, leaves them alone, and lets a destroy replace them (FM-59).
 
 use gastown_domain::ports::{
-    Operations as _, Operator as _, Orphans as _, Registry as _, Requested, Retried, StoreError, TownChange,
+    Operations as _, Operator as _, Orphans as _, Registry as _, Requested, Retried, TownChange,
 };
 use gastown_domain::{
     Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation, Rejection, StepName, Town, TownTag,
@@ -9,7 +9,7 @@ use gastown_domain::{
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
-use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, request, worker};
+use crate::bed::{Bed, LEASE, accepted, is_fenced, noon, on_both, record, request, worker};
 
 on_both! {
     newer_operation_is_never_claimed_and_hides_no_other,
@@ -222,14 +222,14 @@ async fn held_by_newer(bed: &Bed, number: usize, change: &str) -> (Town, Operati
 }
 
 /// Checks that a destroy has taken the place of the operation of a newer version.
-async fn replaced(bed: &Bed, town: &Town, holder: &Operation, accepted: Requested, phase: Phase) {
-    let Requested::Accepted(destroy) = accepted else { panic!("not accepted: {accepted:?}") };
+async fn replaced(bed: &Bed, town: &Town, holder: &Operation, requested: Requested, phase: Phase) {
+    let destroy = accepted(requested);
     assert_eq!((destroy.kind.known(), destroy.phase.known()), (Some(OperationKind::Destroy), Some(phase)));
     assert_eq!(destroy.fence, holder.fence + 1);
     for fenced in [
         bed.database.renew(holder.fence(), LEASE).await.map(drop),
-        bed.database.record(holder.fence(), &record(StepName::CreateVolume)).await,
-        bed.database.finish(holder.fence(), Ok(()), &TownChange::default()).await,
+        bed.database.record(holder.fence(), &record(StepName::CreateVolume)).await.map(drop),
+        bed.database.finish(holder, Ok(()), &TownChange::default()).await.map(drop),
     ] {
         assert!(is_fenced(&fenced), "{fenced:?}");
     }
@@ -311,8 +311,7 @@ async fn unknown_cause_is_recorded_as_the_failure_of_the_operation(bed: Bed) {
     let cause = claimed.cause.clone().unwrap();
     let gone = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
     let rolled_back = Rejection::RolledBack(cause);
-    let finished: Result<(), StoreError> = bed.database.finish(claimed.fence(), Err(rolled_back.clone()), &gone).await;
-    finished.unwrap();
+    bed.database.finish(&claimed, Err(rolled_back.clone()), &gone).await.unwrap();
     assert_eq!(bed.database.outcome(claimed.id).await.unwrap(), Some(Err(rolled_back)));
     let events = bed.database.town_details(claimed.town, &[], 10).await.unwrap().unwrap().events;
     assert!(events.iter().any(|event| event.error.as_deref() == Some("too_cold")), "{events:?}");

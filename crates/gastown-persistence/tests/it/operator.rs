@@ -5,7 +5,7 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, StepName, Town, TownId};
 
-use crate::bed::{Bed, LEASE, fresh_uuid, is_fenced, noon, on_both, record, request, rig, user};
+use crate::bed::{Bed, LEASE, accepted, fresh_uuid, is_fenced, noon, on_both, record, request, rig, user};
 
 on_both! {
     operations_come_most_failed_first_with_owner_and_holder,
@@ -70,15 +70,15 @@ async fn destroyed_by_operator(bed: &Bed, town: &Town, stale: &Operation) {
     assert!(asked.is_err(), "its owner cannot request it: {asked:?}");
 
     let destroy = request(town, OperationKind::Destroy);
-    let Requested::Accepted(accepted) = bed.database.destroy(&destroy, EVE).await.unwrap() else { panic!("accepted") };
+    let destroyed = accepted(bed.database.destroy(&destroy, EVE).await.unwrap());
 
     assert_eq!(bed.database.outcome(stale.id).await.unwrap(), Some(Err(Rejection::Preempted)), "its end is recorded");
     assert_eq!(
-        (accepted.id, accepted.kind, accepted.phase),
+        (destroyed.id, destroyed.kind, destroyed.phase),
         (destroy.id, OperationKind::Destroy.into(), Phase::Begun.into())
     );
-    assert!(accepted.fence > stale.fence, "the old holder is fenced");
-    assert!(accepted.progress.unconfirmed_volume.exists() && accepted.progress.unconfirmed_machine.exists());
+    assert!(destroyed.fence > stale.fence, "the old holder is fenced");
+    assert!(destroyed.progress.unconfirmed_volume.exists() && destroyed.progress.unconfirmed_machine.exists());
     assert!(is_fenced(&bed.database.renew(stale.fence(), LEASE).await));
     let history = history(bed, town.id).await;
     for told in [said(EVE, "destroy", "accepted"), said("alice", "create", "preempted")] {
@@ -190,9 +190,7 @@ async fn operator_destroys_any_owners_town(bed: Bed) {
     for owner in ["alice", "bob"] {
         let town = bed.running(owner, "mill").await;
         let destroy = request(&town, OperationKind::Destroy);
-        let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
-            panic!("not accepted")
-        };
+        let operation = accepted(bed.database.destroy(&destroy, EVE).await.unwrap());
         assert_eq!(
             (operation.id, operation.phase, &operation.requested_by),
             (destroy.id, Phase::Begun.into(), &town.owner)
@@ -207,11 +205,7 @@ async fn operator_destroys_any_owners_town(bed: Bed) {
 async fn operators_destroy_preempts_and_joins_like_an_owners(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "one").await;
-    let Requested::Accepted(destroy) =
-        bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap()
-    else {
-        panic!("not accepted")
-    };
+    let destroy = accepted(bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap());
     assert_eq!(bed.database.outcome(create.id).await.unwrap(), Some(Err(Rejection::Preempted)));
     assert!(is_fenced(&bed.database.renew(create.fence(), LEASE).await));
     let again = bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap();
@@ -226,9 +220,7 @@ async fn tombstone_with_resources_is_destroyed_again(bed: Bed) {
     for id in ["fly_machine_id", "fly_volume_id"] {
         bed.sql(&format!("UPDATE gastown_towns SET {id} = 'x1'")).await;
         let destroy = request(&town, OperationKind::Destroy);
-        let Requested::Accepted(operation) = bed.database.destroy(&destroy, EVE).await.unwrap() else {
-            panic!("not accepted: {id}")
-        };
+        let operation = accepted(bed.database.destroy(&destroy, EVE).await.unwrap());
         assert_eq!((operation.id, operation.phase.known()), (destroy.id, Some(Phase::Settled)));
         let again = bed.database.destroy(&request(&town, OperationKind::Destroy), EVE).await.unwrap();
         assert_eq!(again, Requested::Joined(operation));

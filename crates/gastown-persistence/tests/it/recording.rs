@@ -46,7 +46,7 @@ async fn history_keeps_every_resource_id(bed: Bed) {
         assert_eq!(told("").await, all, "{:?}", step.town);
     }
     let end = TownChange { machine: Some(None), soft_deleted_at: Some(noon()), ..TownChange::default() };
-    bed.database.finish(claim.fence(), Err(Rejection::RolledBack(Failure::MachineRefused.into())), &end).await.unwrap();
+    bed.database.finish(&claim, Err(Rejection::RolledBack(Failure::MachineRefused.into())), &end).await.unwrap();
 
     for id in ["m1", "m2", "vol_1"] {
         assert_eq!(told(&format!("\"from\":\"{id}\"")).await, 1, "{id}");
@@ -170,8 +170,10 @@ async fn forbidden_status_is_refused_and_nothing_is_written(bed: Bed) {
     let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
     let mut step = record(StepName::AwaitStopped);
     step.town = change.clone();
-    let refusals =
-        [bed.database.record(claim.fence(), &step).await, bed.database.finish(claim.fence(), Ok(()), &change).await];
+    let refusals = [
+        bed.database.record(claim.fence(), &step).await.map(drop),
+        bed.database.finish(&claim, Ok(()), &change).await.map(drop),
+    ];
     for refused in refusals {
         assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     }
@@ -206,7 +208,7 @@ async fn outcome_is_available_after_the_end(bed: Bed) {
         bed.request(&town, OperationKind::Stop).await;
         let claim = bed.claimed(town.id, "one").await;
         assert_eq!(bed.database.outcome(claim.id).await.unwrap(), None);
-        bed.database.finish(claim.fence(), outcome.clone(), &TownChange::default()).await.unwrap();
+        bed.database.finish(&claim, outcome.clone(), &TownChange::default()).await.unwrap();
         assert_eq!(bed.database.outcome(claim.id).await.unwrap(), Some(outcome));
         assert_eq!(bed.database.current(town.id).await.unwrap(), None);
     }
@@ -221,7 +223,7 @@ async fn result_of_the_last_sync_is_kept_in_the_history(bed: Bed) {
         let mut step = record(StepName::StopMachine);
         (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
         bed.database.record(claim.fence(), &step).await.unwrap();
-        bed.database.finish(claim.fence(), Ok(()), &TownChange::default()).await.unwrap();
+        bed.database.finish(&claim, Ok(()), &TownChange::default()).await.unwrap();
         let told_so_far = "SELECT count(*) FROM gastown_town_events WHERE action = 'stop' AND outcome = 'done' \
                            AND CAST(detail AS TEXT) LIKE '%synced%'";
         assert_eq!(bed.number(told_so_far).await, told, "{synced:?}");

@@ -1,11 +1,11 @@
 use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
-    AcceptedCreate, NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _,
+    NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _,
 };
 use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
 
-use crate::bed::{Bed, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
+use crate::bed::{Bed, assert_inserted, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
 
 on_both! {
     accepted_town_is_stored_completely,
@@ -24,7 +24,7 @@ async fn accepted_town_is_stored_completely(bed: Bed) {
     new.config = serde_json::from_value(given).unwrap();
     new.rigs = vec![rig(new.id, "app"), rig(new.id, "lib")];
     let create = create_of(new);
-    assert_eq!(bed.database.accept_create(&create).await.unwrap(), AcceptedCreate::Inserted);
+    assert_inserted(bed.database.accept_create(&create).await);
     let NewCreate { town: new, operation, .. } = create;
 
     let expected = Town {
@@ -138,7 +138,7 @@ async fn one_connection_is_enough(bed: Bed) {
     narrow.accept_create(&create).await.unwrap();
     let claim = narrow.claim(town.id, &crate::bed::worker("driver"), crate::bed::LEASE).await.unwrap().unwrap();
     let change = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
-    narrow.finish(claim.fence(), Ok(()), &change).await.unwrap();
+    narrow.finish(&claim, Ok(()), &change).await.unwrap();
     Rigs::insert(&narrow, &user("alice"), &rig(town.id, "app")).await.unwrap();
     let rig = Rigs::list(&narrow, town.id).await.unwrap().remove(0);
     assert!(narrow.remove(town.id, rig.id, rig.status).await.unwrap());

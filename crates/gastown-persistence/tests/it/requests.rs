@@ -4,7 +4,7 @@ use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChan
 use gastown_domain::{Failure, OperationKind, Progress, Rejection, StepName, UnconfirmedCreate};
 use tokio::sync::Barrier;
 
-use crate::bed::{Bed, is_fenced, noon, on_both, record, request, user};
+use crate::bed::{Bed, accepted, is_fenced, noon, on_both, record, request, user};
 
 on_both! {
     same_kind_joins_and_other_kinds_are_busy,
@@ -16,7 +16,7 @@ on_both! {
 
 fn kind_of(requested: &Requested) -> (&'static str, Option<OperationKind>) {
     match requested {
-        Requested::Accepted(operation) => ("accepted", operation.kind.known()),
+        Requested::Accepted(accepted) => ("accepted", accepted.operation.kind.known()),
         Requested::Joined(operation) => ("joined", operation.kind.known()),
         Requested::Busy(operation) => ("busy", operation.kind.known()),
         Requested::NotFound => ("not found", None),
@@ -29,7 +29,7 @@ async fn same_kind_joins_and_other_kinds_are_busy(bed: Bed) {
     let first = bed.request(&town, Stop).await;
     assert_eq!(kind_of(&first), ("accepted", Some(Stop)));
     let in_flight = bed.database.current(town.id).await.unwrap().unwrap();
-    assert_eq!(first, Requested::Accepted(in_flight.clone()));
+    assert_eq!(accepted(first), in_flight);
     assert_eq!(bed.request(&town, Stop).await, Requested::Joined(in_flight.clone()));
     assert_eq!(bed.request(&town, Start).await, Requested::Busy(in_flight));
 }
@@ -49,7 +49,7 @@ async fn foreign_towns_and_tombstones_are_not_found(bed: Bed) {
     assert_eq!(kind_of(&bed.request(&town, OperationKind::Destroy).await), ("joined", Some(OperationKind::Destroy)));
     assert_eq!(bed.request(&town, OperationKind::Start).await, Requested::NotFound);
 
-    bed.database.finish(destroy.fence(), Ok(()), &TownChange::default()).await.unwrap();
+    bed.database.finish(&destroy, Ok(()), &TownChange::default()).await.unwrap();
     assert_eq!(bed.request(&town, OperationKind::Destroy).await, Requested::NotFound);
 }
 
@@ -63,7 +63,7 @@ async fn destroy_preempts_and_keeps_the_progress(bed: Bed) {
     (step.attempt, step.last_error) = (3, Some(Failure::Throttled.into()));
     bed.database.record(create.fence(), &step).await.unwrap();
 
-    let Requested::Accepted(destroy) = bed.request(&town, OperationKind::Destroy).await else { panic!("not accepted") };
+    let destroy = accepted(bed.request(&town, OperationKind::Destroy).await);
     assert_ne!(destroy.id, create.id);
     assert_eq!((destroy.kind, destroy.progress), (OperationKind::Destroy.into(), progress));
     assert_eq!((destroy.step, destroy.attempt, destroy.last_error), (None, 0, None));
@@ -72,7 +72,7 @@ async fn destroy_preempts_and_keeps_the_progress(bed: Bed) {
     assert_eq!(bed.database.outcome(destroy.id).await.unwrap(), None);
 
     assert!(is_fenced(&bed.database.record(create.fence(), &step).await));
-    assert!(is_fenced(&bed.database.finish(create.fence(), Ok(()), &TownChange::default()).await));
+    assert!(is_fenced(&bed.database.finish(&create, Ok(()), &TownChange::default()).await));
     assert!(bed.claim(town.id, "another").await.is_some(), "the lease of the pre-empted driver is void");
 }
 
@@ -102,11 +102,14 @@ async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {
     }
     let answers = running.join_all().await;
     let winner = bed.database.current(town.id).await.unwrap().unwrap();
-    let accepted = answers.iter().filter(|(_, answer)| matches!(answer, Requested::Accepted(_))).count();
-    assert_eq!(accepted, 1);
+    let accepted_answers = answers.iter().filter(|(_, answer)| matches!(answer, Requested::Accepted(_))).count();
+    assert_eq!(accepted_answers, 1);
     for (kind, answer) in answers {
         match answer {
-            Requested::Accepted(operation) | Requested::Joined(operation) => {
+            Requested::Accepted(accepted) => {
+                assert_eq!((accepted.operation.id, Some(kind)), (winner.id, winner.kind.known()));
+            }
+            Requested::Joined(operation) => {
                 assert_eq!((operation.id, Some(kind)), (winner.id, winner.kind.known()));
             }
             Requested::Busy(operation) => assert!(operation.id == winner.id && winner.kind != kind),

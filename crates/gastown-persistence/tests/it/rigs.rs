@@ -93,7 +93,7 @@ async fn only_the_owner_of_a_live_town_adds_rigs(bed: Bed) {
     bed.request(&tombstone, OperationKind::Destroy).await;
     let destroy = bed.claimed(tombstone.id, "driver").await;
     let hide = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
-    bed.database.finish(destroy.fence(), Ok(()), &hide).await.unwrap();
+    bed.database.finish(&destroy, Ok(()), &hide).await.unwrap();
     let refused = Rigs::insert(&bed.database, &alice, &rig(tombstone.id, "app")).await;
     assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
 }

@@ -9,7 +9,7 @@ use gastown_domain::ports::{NewOperation, Operations, Operator, Requested, Retri
 const EVENTS: u32 = 20;
 
 /// Calls [`Operator::destroy`]. The operation has a new id. After a lost answer, an operation in flight with this id was
-/// accepted, and one that has ended has destroyed the town.
+/// accepted, and one that has ended has destroyed the town. The first is returned as `Joined`.
 pub(super) async fn destroy(
     operator: &dyn Operator,
     operations: &dyn Operations,
@@ -23,7 +23,7 @@ pub(super) async fn destroy(
     if let Ok(Some(current)) = operations.current(request.town).await
         && current.id == request.id
     {
-        return Ok(Requested::Accepted(current));
+        return Ok(Requested::Joined(current));
     }
     match operations.outcome(request.id).await {
         Ok(Some(_)) => Ok(Requested::NotFound),

@@ -11,6 +11,7 @@ const UNCONFIRMED: &str = "crates/gastown-domain/src/lifecycle/unconfirmed.rs";
 const APPLY: &str = "crates/gastown-orchestrator/src/reconcile/apply.rs";
 const DECIDE: &str = "crates/gastown-orchestrator/src/reconcile/decide.rs";
 const LEASE: &str = "crates/gastown-orchestrator/src/reconcile/lease.rs";
+const RECONCILER: &str = "crates/gastown-orchestrator/src/reconcile/reconciler.rs";
 const OBSERVE: &str = "crates/gastown-orchestrator/src/reconcile/observe.rs";
 const CLAIMS: &str = "crates/gastown-persistence/src/claims.rs";
 
@@ -125,8 +126,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "create-without-record",
         about: "a create is sent before it is recorded as unconfirmed",
         file: DECIDE,
-        sound: "        update(self.operation.clone(), self.town.clone(), Duration::ZERO, Some(lease))\n",
-        broken: "        let operation = Operation { progress: self.before_create.clone(), ..self.operation.clone() };\n        update(operation, self.town.clone(), Duration::ZERO, Some(lease))\n",
+        sound: "        next.progress = with_create_recorded(next.progress, step.name(), times.now, policy);\n",
+        broken: "        let recorded = with_create_recorded(next.progress.clone(), step.name(), times.now, policy);
+        next.progress = if recorded.queued_ms > 0 { recorded } else { next.progress };\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -134,24 +136,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         about: "a repeated create is sent without a write before it",
         file: DECIDE,
         sound: "StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Write,\n",
-        broken: "StepEffect::CreatesVolume | StepEffect::CreatesMachine if is_news => Intent::Write,
+        broken: "StepEffect::CreatesVolume | StepEffect::CreatesMachine if unwritten || !repeated => Intent::Write,
         StepEffect::CreatesVolume | StepEffect::CreatesMachine => Intent::Renew,\n",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "unwritten-change-lost",
         about: "a change to the town's row is lost if no intent is written",
-        file: DECIDE,
-        sound: "Intent::Renew | Intent::Skip => self.town.clone(),",
-        broken: "Intent::Renew | Intent::Skip => TownChange::default(),",
+        file: "crates/gastown-orchestrator/src/reconcile/drive.rs",
+        sound: "&self.unwritten.clone().merged(change)",
+        broken: "&change",
         suites: ORCHESTRATOR,
     },
     Mutant {
         name: "takeover-keeps-expiry",
         about: "a takeover keeps the expiry of a create that the previous process may still send",
         file: UNCONFIRMED,
-        sound: "Self { until: None, ..self }",
-        broken: "self",
+        sound: "pub const fn taken_over(self) -> Self {\n        self.without_expiry()",
+        broken: "pub const fn taken_over(self) -> Self {\n        self",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -181,9 +183,33 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lease-not-checked-after-intent",
         about: "a call is sent although the write before it outlasted the lease",
-        file: "crates/gastown-orchestrator/src/reconcile/reconciler.rs",
-        sound: "decision.step().filter(|_| lease.still_valid())",
-        broken: "decision.step()",
+        file: RECONCILER,
+        sound: "if !drive.lease.still_valid() {",
+        broken: "if !drive.lease.still_valid() && self.stop.is_cancelled() {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "stale-is-absence",
+        about: "a takeover takes a volume whose create is unconfirmed for absent, without a look",
+        file: OBSERVE,
+        sound: "self.never_requested_volume().then_some(Seen::Absent)",
+        broken: "self.town.volume_id.is_none().then_some(Seen::Absent)",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "earlier-create-forgotten",
+        about: "the answer to a create is trusted although another process may have sent one before",
+        file: "crates/gastown-orchestrator/src/reconcile/knowledge.rs",
+        sound: "progress.unconfirmed_volume.is_only_one() && !volume.destroying",
+        broken: "!volume.destroying",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "sent-before-intent",
+        about: "a call is sent before its intent is written",
+        file: RECONCILER,
+        sound: "Intent::Write => drive.write(Duration::ZERO, Some(self.settings.policy.timeouts.lease)).await?,",
+        broken: "Intent::Write => {}",
         suites: ORCHESTRATOR,
     },
     Mutant {
@@ -206,8 +232,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "destroy-drops-progress",
         about: "a destroy that preempts a create drops the record of what it may have created",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "unclaimed(request, now, current.fence.saturating_add(1), first_phase(town), progress)?",
-        broken: "unclaimed(request, now, current.fence.saturating_add(1), first_phase(town), &Progress::default())?",
+        sound: "replacement(request, now, current.fence.saturating_add(1), first_phase(town), progress)?",
+        broken: "replacement(request, now, current.fence.saturating_add(1), first_phase(town), &Progress::default())?",
         suites: PERSISTENCE,
     },
     Mutant {

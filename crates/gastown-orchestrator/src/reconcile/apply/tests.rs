@@ -1,44 +1,10 @@
 use std::fmt::Write as _;
 
-use gastown_domain::ports::{ObservedMachine, ObservedVolume};
-use gastown_domain::{Power, Step, TownStatus};
+use gastown_domain::{Step, TownStatus};
 
 use super::*;
 use crate::reconcile::decide::{Action, Intent};
-use crate::reconcile::samples::{after, every_error, every_kind, now, region};
-
-/// Returns every outcome, with a name. A failed call is shown at the step that creates a machine.
-fn every_outcome() -> Vec<(String, Outcome)> {
-    let (machine, volume): (gastown_domain::MachineId, gastown_domain::VolumeId) =
-        ("machine".parse().unwrap(), "volume".parse().unwrap());
-    let observed_volume = ObservedVolume { id: volume, region: region(), destroying: false, bound_to: None };
-    let observed_machine = ObservedMachine { id: machine, power: Power::Starting, volume: None };
-    let mut outcomes = vec![
-        ("succeeded", Outcome::Succeeded),
-        ("volume created", Outcome::VolumeCreated { volume: observed_volume, queued: Duration::ZERO }),
-        ("machine created", Outcome::MachineCreated { machine: observed_machine, queued: Duration::ZERO }),
-        ("machine updated", Outcome::MachineUpdated),
-        ("synced", Outcome::Synced { at: Some(now()) }),
-        ("not synced", Outcome::Synced { at: None }),
-        ("sandbox ready", Outcome::SandboxReady),
-        ("sandbox not ready", Outcome::SandboxNotReady),
-        ("soft-deleted", Outcome::SoftDeleted { at: now() }),
-        ("state not reached", Outcome::StateNotReached(Failure::MachineBusy)),
-        ("waiting", Outcome::Waiting(Failure::MachineBusy)),
-        ("finished", Outcome::Finished),
-        ("volume lost", Outcome::VolumeLost),
-        ("gave up", Outcome::GaveUp(Failure::MachineFailed)),
-        ("not prepared", Outcome::NotPrepared(Failure::SecretsUnavailable)),
-    ]
-    .into_iter()
-    .map(|(name, outcome)| (name.to_owned(), outcome))
-    .collect::<Vec<_>>();
-    for (name, error) in every_error() {
-        let failed = Outcome::Failed { step: StepName::CreateMachine, error, queued: Duration::ZERO };
-        outcomes.push((format!("failed: {name}"), failed));
-    }
-    outcomes
-}
+use crate::reconcile::samples::{after, every_error, every_kind, every_outcome, now, region};
 
 fn decision(operation: Operation, town_status: TownStatus, repeated: bool) -> Decision {
     let volume = "volume".parse().unwrap();
@@ -73,8 +39,8 @@ fn shown(applied: &Applied) -> String {
         Some(Notice::NextRegion(_)) => " (next region)".to_owned(),
     };
     match &applied.next {
-        Next::Finish { result: Ok(()), town } => format!("done{}{notice}", columns(town)),
-        Next::Finish { result: Err(rejection), town } => {
+        Next::Finish { result: Ok(()), town, .. } => format!("done{}{notice}", columns(town)),
+        Next::Finish { result: Err(rejection), town, .. } => {
             let why = match rejection {
                 Rejection::Failed(failure) => format!("failed {failure}"),
                 Rejection::RolledBack(failure) => format!("rolled back {failure}"),
@@ -146,18 +112,6 @@ fn next_states_match_the_reviewed_table() {
 #[test]
 fn next_states_of_a_repeated_step_match_the_reviewed_table() {
     insta::assert_snapshot!(table(Phase::Settled, TownStatus::Running, true));
-}
-
-#[test]
-fn what_was_not_written_before_the_call_is_written_after_it() {
-    let (_, operation) = every_kind(Phase::Begun).remove(0);
-    let found = TownChange { machine: Some(Some("machine".parse().unwrap())), ..TownChange::default() };
-    for (intent, is_written) in [(Intent::Write, false), (Intent::Renew, true), (Intent::Skip, true)] {
-        let decision =
-            Decision { intent, town: found.clone(), ..decision(operation.clone(), TownStatus::Stopped, false) };
-        let Next::Update(update) = applied(&decision, Outcome::Waiting(Failure::MachineBusy)).next else { panic!() };
-        assert_eq!(update.town.machine.is_some(), is_written, "{intent:?}");
-    }
 }
 
 #[test]

@@ -37,12 +37,18 @@ fn observed(machine: Seen<ObservedMachine>, volume: Seen<LocatedVolume>) -> Obse
         change: TownChange::default(),
         progress: Progress::default(),
         error: None,
+        looked_at_machine: true,
+        looked_at_volume: true,
     }
+}
+
+fn driven(operation: &Operation) -> Driven<'_> {
+    Driven { operation, row: operation, town_unwritten: false }
 }
 
 fn decided_at(operation: &Operation, observed: Observed, at: DateTime<Utc>) -> Decision {
     let times = Times { before: at, now: at, queued: Duration::ZERO };
-    decide(operation, &town(TownStatus::Running), observed, times, &Policy::production(), &[region()])
+    decide(driven(operation), &town(TownStatus::Running), observed, times, &Policy::production(), &[region()])
 }
 
 fn shown(decision: &Decision) -> String {
@@ -122,8 +128,11 @@ fn intents_match_the_reviewed_table() {
     assert_eq!(steps.each_ref().map(Step::name), StepName::ALL);
     for step in steps {
         let action = Action::Execute(step.clone());
-        let [with_news, without] = [true, false].map(|is_news| format!("{:?}", intent(&action, is_news)));
-        writeln!(table, "{:<24} with news {with_news:<6} without {without}", step.name().as_str()).unwrap();
+        let [unwritten, new, repeated] = [(true, true), (false, false), (false, true)]
+            .map(|(unwritten, repeated)| format!("{:?}", intent(&action, unwritten, repeated)));
+        let name = step.name().as_str();
+        writeln!(table, "{name:<24} unwritten facts {unwritten:<6} new step {new:<6} repeated step {repeated}")
+            .unwrap();
     }
     insta::assert_snapshot!(table);
 }
@@ -149,7 +158,7 @@ fn time_in_rate_limits_moves_the_deadline() {
     let times = Times { before: now(), now: now(), queued: Duration::from_secs(30) };
     let observed = observed(Seen::Unknown, Seen::Unknown);
     let decision =
-        decide(&create, &town(TownStatus::Provisioning), observed, times, &Policy::production(), &[region()]);
+        decide(driven(&create), &town(TownStatus::Provisioning), observed, times, &Policy::production(), &[region()]);
     assert_eq!(decision.operation.deadline_at, create.deadline_at.map(|deadline| deadline + Duration::from_secs(30)));
     assert_eq!(decision.operation.progress.queued_ms, 30_000);
 }

@@ -60,6 +60,14 @@ pub(super) fn outcome_without_call(action: NoCall, error: Option<ProviderError>,
     }
 }
 
+/// Returns the outcome of an answer, or of the failure to get one.
+fn answered<T>(step: StepName, answer: Result<T, ProviderError>, outcome: impl FnOnce(T) -> Outcome) -> Outcome {
+    match answer {
+        Ok(answer) => outcome(answer),
+        Err(error) => failed(step, error),
+    }
+}
+
 /// Returns the outcome of a failed call, and logs it. A wait that is expected is no warning.
 pub(super) fn failed(step: StepName, error: ProviderError) -> Outcome {
     failed_after(step, error, Duration::ZERO)

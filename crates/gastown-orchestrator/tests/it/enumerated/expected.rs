@@ -30,11 +30,11 @@ const fn expected(scenario: Scenario) -> Kinds {
     };
     match scenario {
         Scenario::Create => (
-            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
+            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[Call::Health],
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
         Scenario::CreateWithRig => (
-            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, SetRigStatus, User]),
+            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[Call::Health, Call::Rigs, Call::AddRig],
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, SetRigStatus, User]),
         Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
             &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, TownsWithPendingRigs]),
@@ -42,17 +42,17 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[], &[],
             &[AcceptCreate, LoadTown, Outcome]),
         Scenario::RepeatCreateAfterCrash => (
-            &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
+            &[ListMachines, ReadVolume], &[Call::Health],
             &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::CreateInSecondRegion => (
-            &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ReadVolume], &[Call::Health],
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
         Scenario::CreateWithSurplusVolume => (
-            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, User]),
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
         Scenario::RollBack => (
-            &[CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadVolume], &[],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
+            &[CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadVolume], &[],
+            &[AcceptCreate, Finish, Outcome, Record, User]),
         Scenario::RollBackMachine => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
@@ -60,44 +60,44 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
         Scenario::Start => (
-            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health],
-            &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health],
+            &[FindTown, Finish, ListRigs, Outcome, Record, Request, User]),
         Scenario::StartUnhealthy => (
-            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[AwaitMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
+            &[FindTown, Finish, Outcome, Record, Request, User]),
         Scenario::StartWithoutVolume => (
-            &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[ListVolumes, ReadMachine, ReadVolume, UpdateMachine], &[],
+            &[FindTown, Finish, Record, Request, User]),
         Scenario::StartWithNewRig => (
-            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[Claim, FindTown, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, Renew, Request, SetRigStatus, User]),
+            &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
+            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, Request, SetRigStatus, User]),
         Scenario::StartWithNewMachine => (
-            &[AwaitMachine, CreateMachine, ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
+            &[FindTown, Finish, ListRigs, Outcome, Record, Request, User]),
         Scenario::StartRunning => (
-            &[ReadMachine, ReadVolume], &[Call::Health],
-            &[Claim, FindTown, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request]),
+            &[], &[Call::Health],
+            &[FindTown, Finish, ListRigs, Request]),
         Scenario::Stop => (
-            &[AwaitMachine, ReadMachine, StopMachine], &[Call::Sync],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[AwaitMachine, StopMachine], &[Call::Sync],
+            &[FindTown, Finish, Outcome, Record, Request]),
         Scenario::StopWithoutMachine => (
-            &[ListMachines, ReadMachine], &[],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Renew, Request]),
+            &[ListMachines, ReadMachine], &[Call::Sync],
+            &[FindTown, Finish, Request]),
         Scenario::Destroy => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Sync],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
         Scenario::DestroyStopped => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
         Scenario::DestroyCreating => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[AcceptCreate, Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::DestroyStarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::DestroyStopping => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
             &[Current, FindTown, InsertRig, ListRigs, SetRigStatus]),
@@ -111,10 +111,10 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[], &[],
             &[Current, FindTown, Health, Heartbeat, ListRigs, ListTowns, LoadTown, User]),
         Scenario::ShutDown => (
-            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, Current, LoadTown, Outcome, Record, Release, Renew, User]),
+            &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
+            &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),
         Scenario::TakeOver => (
-            &[ListMachines, ReadMachine, ReadVolume], &[Call::Health],
+            &[ListMachines, ReadVolume], &[Call::Health],
             &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::Reinstate => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],

@@ -126,6 +126,8 @@ impl Scenario {
         bench.change_policy(|policy| match self {
             Self::RollBackUnhealthy => policy.timeouts.create = SHORT_TIMEOUT,
             Self::StartUnhealthy => policy.timeouts.start = SHORT_TIMEOUT,
+            // The lost create may still make a volume until it expires.
+            Self::CreateWithSurplusVolume => policy.timeouts.caller *= 2,
             _ => {}
         });
         let town = match self {

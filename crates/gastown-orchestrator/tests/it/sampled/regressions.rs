@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, Towns as _};
-use gastown_domain::{Phase, TownStatus};
+use gastown_domain::{Power, TownStatus};
 use tokio::time::sleep;
 
 use crate::bench::{Bench, alice, request};
@@ -21,8 +21,8 @@ async fn volume_moved_while_create_ends_is_not_forgotten() {
             bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, fault);
         }
         let move_it = async {
-            // The sandbox is healthy. Only the last observation remains.
-            while !bench.store.rows().operations.values().any(|row| row.operation.phase == Phase::Settled) {
+            // The machine runs. Only the sandbox is waited for.
+            while !bench.fly.world().machines.iter().any(|machine| machine.power() == Power::On) {
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(bench.fly.world().move_volume(bench.only_town()));
@@ -30,7 +30,8 @@ async fn volume_moved_while_create_ends_is_not_forgotten() {
         };
         let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), move_it);
         assert_eq!(created.unwrap().status, TownStatus::Running, "{list:?}");
-        for _ in 0..3 {
+        // The first pass gets the list that fails. Three agree after it.
+        for _ in 0..4 {
             sleep(Duration::from_secs(61)).await;
             bench.replica().drift_detector.pass().await.unwrap();
         }

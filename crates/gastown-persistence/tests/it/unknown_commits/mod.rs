@@ -14,8 +14,8 @@ use gastown_domain::ports::{
     TownChange,
 };
 use gastown_domain::{
-    AppName, Drift, Failure, Fence, InventoryItem, OperationKind, OrphanReason, Progress, ResourceId, Rig, RigStatus,
-    StepName, Town, TownStatus, TownTag,
+    AppName, Drift, Failure, Fence, InventoryItem, Operation, OperationKind, OrphanReason, Progress, ResourceId, Rig,
+    RigStatus, StepName, Town, TownStatus, TownTag,
 };
 use gastown_persistence::DatabaseSettings;
 
@@ -28,10 +28,10 @@ const EVERY: Duration = Duration::from_secs(60);
 async fn a_create_counts_once() {
     let bench = &Bench::new(|_| {}).await;
     // Each request of a client has new ids.
-    Write::once("accept_create", "Ok(Inserted)", "Err(TownNameTaken)")
+    Write::once("accept_create", "Ok(Inserted", "Err(TownNameTaken)")
         .check(bench, async |_| (), async |database, ()| database.accept_create(&with_rigs()).await)
         .await;
-    Write::once("accept_create with a key", "Ok(Inserted)", "Ok(Known")
+    Write::once("accept_create with a key", "Ok(Inserted", "Ok(Known")
         .check(bench, async |_| (), async |database, ()| database.accept_create(&keyed(with_rigs(), "k1")).await)
         .await;
 }
@@ -99,12 +99,16 @@ async fn writes_of_a_claim_count_once() {
     let hiding = OperationUpdate { kind: OperationKind::RollBack, town: hidden, ..record(StepName::SoftDelete) };
     for record in [kept, given_back, hiding] {
         Write::once("record", "Ok(())", "Ok(())")
-            .check(bench, expired, async |database, fence| Operations::record(database, *fence, &record).await)
+            .check(bench, expired, async |database, fence| {
+                Operations::record(database, *fence, &record).await.map(drop)
+            })
             .await;
     }
     let runs = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     Write::once("finish", "Ok(())", "Err(Fenced")
-        .check(bench, expired, async |database, fence| Operations::finish(database, *fence, Ok(()), &runs).await)
+        .check(bench, expired_operation, async |database, operation| {
+            Operations::finish(database, operation, Ok(()), &runs).await.map(drop)
+        })
         .await;
 }
 
@@ -226,20 +230,24 @@ async fn accepted(bed: &Bed) -> Town {
 }
 
 /// A claimed create that has failed before.
-async fn in_flight(bed: &Bed) -> (Town, Fence) {
+async fn in_flight(bed: &Bed) -> (Town, Operation) {
     let town = accepted(bed).await;
-    let fence = bed.claimed(town.id, "one").await.fence();
+    let operation = bed.claimed(town.id, "one").await;
     let failed =
         OperationUpdate { attempt: 3, last_error: Some(Failure::Throttled.into()), ..record(StepName::CreateVolume) };
-    Operations::record(&bed.database, fence, &failed).await.unwrap();
-    (town, fence)
+    Operations::record(&bed.database, operation.fence(), &failed).await.unwrap();
+    (town, operation)
 }
 
 /// The claim of such a create, with an expired lease.
 async fn expired(bed: &Bed) -> Fence {
-    let (_, fence) = in_flight(bed).await;
+    expired_operation(bed).await.fence()
+}
+
+async fn expired_operation(bed: &Bed) -> Operation {
+    let (_, operation) = in_flight(bed).await;
     bed.expire_leases().await;
-    fence
+    operation
 }
 
 async fn stranded(bed: &Bed) -> Town {

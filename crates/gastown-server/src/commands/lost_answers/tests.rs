@@ -43,7 +43,7 @@ fn alice() -> UserId {
 
 fn request() -> NewOperation {
     let Operation { id, town, kind, requested_by, .. } = operation(1);
-    NewOperation { id, town, kind, requested_by, at: noon(), timeout: None }
+    NewOperation { id, town, kind, requested_by, at: noon(), timeout: None, claim: None }
 }
 
 fn lost<T>() -> Result<T, StoreError> {
@@ -62,7 +62,7 @@ async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requeste
 
 #[tokio::test]
 async fn written_destroy_is_accepted() {
-    assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Accepted(operation(1).into()));
+    assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Joined(operation(1).into()));
     assert_eq!(destroyed(None, true).await.unwrap(), Requested::NotFound, "it has ended already");
 }
 

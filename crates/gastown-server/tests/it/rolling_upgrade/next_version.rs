@@ -137,12 +137,12 @@ impl Operations for NextRegistry {
         Ok(time)
     }
 
-    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<(), StoreError> {
+    async fn record(&self, fence: Fence, record: &OperationUpdate) -> Result<DateTime<Utc>, StoreError> {
         let mut record = record.clone();
         record.progress.newer.insert("checksum".to_owned(), json!(7));
-        self.database.record(fence, &record).await?;
+        let time = self.database.record(fence, &record).await?;
         self.write_next(fence.town, fence.number).await;
-        Ok(())
+        Ok(time)
     }
 
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError> {
@@ -157,10 +157,13 @@ impl Operations for NextRegistry {
         self.database.release(fence).await
     }
 
-    async fn finish(&self, fence: Fence, outcome: OperationResult, town: &TownChange) -> Result<(), StoreError> {
-        // The code of this version reads the row that it ends.
-        self.read_next().await;
-        self.database.finish(fence, outcome, town).await
+    async fn finish(
+        &self,
+        operation: &Operation,
+        outcome: OperationResult,
+        town: &TownChange,
+    ) -> Result<Town, StoreError> {
+        self.database.finish(operation, outcome, town).await
     }
 
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {
