@@ -68,7 +68,8 @@ pub(crate) fn now_plus(backend: DbBackend, millis: i64) -> Expr {
             // Stored times have no fraction of zero, and SQLite compares them as text.
             Expr::cust(format!("replace({sum}, '.000+', '+')"))
         }
-        _ => Expr::cust(format!("clock_timestamp() + interval '{millis} milliseconds'")),
+        // The same in all of a statement. A wait for a lock in it shortens a lease, which is safe.
+        _ => Expr::cust(format!("statement_timestamp() + interval '{millis} milliseconds'")),
     }
 }
 

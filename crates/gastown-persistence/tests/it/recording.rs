@@ -223,7 +223,8 @@ async fn result_of_the_last_sync_is_kept_in_the_history(bed: Bed) {
         let mut step = record(StepName::StopMachine);
         (step.kind, step.progress.synced) = (OperationKind::Stop, synced);
         bed.database.record(claim.fence(), &step).await.unwrap();
-        bed.database.finish(&claim, Ok(()), &TownChange::default()).await.unwrap();
+        let ended = Operation { progress: step.progress, ..claim };
+        bed.database.finish(&ended, Ok(()), &TownChange::default()).await.unwrap();
         let told_so_far = "SELECT count(*) FROM gastown_town_events WHERE action = 'stop' AND outcome = 'done' \
                            AND CAST(detail AS TEXT) LIKE '%synced%'";
         assert_eq!(bed.number(told_so_far).await, told, "{synced:?}");
