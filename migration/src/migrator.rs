@@ -25,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261123_000008_orphans::Migration),
             Box::new(crate::m20261123_000009_passes::Migration),
             Box::new(crate::m20261125_000010_lookups::Migration),
+            Box::new(crate::m20261130_000011_drift_rounds::Migration),
         ]
     }
 

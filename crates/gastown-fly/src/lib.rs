@@ -27,7 +27,7 @@ pub use https::{HttpsTransport, SetUpError};
 pub use mapping::names::{
     FlyAppName, FlyAppPrefix, FlyRegion, machine_name, tag_of_machine_name, tag_of_volume_name, volume_name,
 };
-pub use rate_limit::{QueueStats, Rate, RateLimiting, Rates};
+pub use rate_limit::{InvalidRateLimits, QueueStats, Rate, RateLimiting, Rates};
 pub use refusal::{Refusal, Scope, classify};
 pub use settings::{AnswerSizes, BaseUrl, InvalidBaseUrl, PUBLIC_BASE_URL, Timeouts};
 pub use transport::{Cause, Reply, Transport, TransportError};

@@ -1,4 +1,5 @@
-//! Singleton jobs: periodic passes that one replica at a time makes, under a leader lease, with a circuit breaker.
+//! Singleton jobs: periodic passes that one replica at a time makes, under a leader lease, with a circuit breaker. The drift
+//! checks, which all replicas share, use the same leases and the same breaker.
 
 use std::error::Error;
 use std::future::Future;
@@ -31,7 +32,7 @@ impl JobRun<'_> {
         let Some(lease) = claimed else { return Ok(None) };
         let result = tokio::select! {
             biased;
-            () = self.keep(lease, asked_at + self.lease) => {
+            () = renewed_until_lost(self.jobs, lease, self.lease, asked_at) => {
                 tracing::warn!(job = self.job.as_str(), "leader lease lost; job abandoned");
                 return Ok(None);
             }
@@ -41,19 +42,26 @@ impl JobRun<'_> {
         self.jobs.finish(lease, alarm).await?;
         Ok(Some(report))
     }
+}
 
-    /// Renews the lease until it is lost: taken by another worker, or expired before the registry answered.
-    async fn keep(&self, lease: LeaderLease, mut held_until: Instant) {
-        loop {
-            sleep(self.lease / 3).await;
-            let asked_at = Instant::now();
-            match timeout_at(held_until, self.jobs.renew(lease, self.lease)).await {
-                Ok(Ok(true)) => held_until = asked_at + self.lease,
-                Ok(Ok(false)) | Err(_) => return,
-                Ok(Err(error)) => {
-                    let error: &dyn Error = &error;
-                    tracing::warn!(job = self.job.as_str(), error, "failed to renew leader lease");
-                }
+/// Renews a lease until it is lost: taken by another worker, or expired before the registry answered. `asked_at` is the time
+/// of the request that granted it for `duration`.
+pub(crate) async fn renewed_until_lost(
+    jobs: &dyn SingletonJobs,
+    lease: LeaderLease,
+    duration: Duration,
+    asked_at: Instant,
+) {
+    let mut held_until = asked_at + duration;
+    loop {
+        sleep(duration / 3).await;
+        let asked_at = Instant::now();
+        match timeout_at(held_until, jobs.renew(lease, duration)).await {
+            Ok(Ok(true)) => held_until = asked_at + duration,
+            Ok(Ok(false)) | Err(_) => return,
+            Ok(Err(error)) => {
+                let error: &dyn Error = &error;
+                tracing::warn!(job = lease.job.as_str(), error, "failed to renew leader lease");
             }
         }
     }

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{DriftChecks, DriftRecord, StoreError, TownHealth};
+use gastown_domain::ports::{
+    Alarm, DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundState, StoreError, TownHealth,
+};
 use gastown_domain::{Recorded, Town, TownId, TownStatus};
 use sea_orm::sea_query::{LockType, NullOrdering, Order};
 use sea_orm::{
@@ -11,14 +13,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::calendar::{before, later_than};
+use crate::calendar::{after, before, later_than};
 use crate::dialect::{self, locked, skip_locked};
 use crate::entity::{gastown_town_health as health, gastown_towns as towns};
 use crate::error::TxError;
 use crate::events::{CONTROL_PLANE, Event};
 use crate::row::{decoded, readable};
 use crate::town_queries::{has_operation, is_idle};
-use crate::{Database, town_change};
+use crate::{Database, drift_rounds, town_change};
 
 /// A town, its health, and the time at which it was taken.
 type Taken = (Town, TownHealth, DateTime<Utc>);
@@ -27,8 +29,27 @@ type TownAndHealth = (towns::Model, Option<health::Model>);
 
 #[async_trait]
 impl DriftChecks for Database {
-    async fn take_due(&self, limit: u32, every: Duration) -> Result<Vec<Taken>, StoreError> {
-        self.in_tx("take_drift_checks", move |tx| async move { take_due(&tx, limit, every).await }).await
+    async fn join_round(&self, every: Duration) -> Result<Option<DriftRound>, StoreError> {
+        self.in_tx("join_drift_round", move |tx| async move { drift_rounds::join(&tx, every).await }).await
+    }
+
+    async fn take_due(
+        &self,
+        round: i64,
+        limit: u32,
+        unseen_for: Duration,
+        lease: Duration,
+    ) -> Result<Vec<Taken>, StoreError> {
+        self.in_tx("take_drift_checks", move |tx| async move { take_due(&tx, round, limit, unseen_for, lease).await })
+            .await
+    }
+
+    async fn report(&self, round: i64, batch: RoundFigures) -> Result<Option<RoundState>, StoreError> {
+        self.in_tx("report_drift_checks", move |tx| async move { drift_rounds::report(&tx, round, batch).await }).await
+    }
+
+    async fn end_round(&self, round: i64, alarm: Option<Alarm>) -> Result<bool, StoreError> {
+        self.in_tx("end_drift_round", move |tx| async move { drift_rounds::end(&tx, round, alarm).await }).await
     }
 
     async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
@@ -36,9 +57,32 @@ impl DriftChecks for Database {
     }
 }
 
-async fn take_due(tx: &DatabaseTransaction, limit: u32, every: Duration) -> Result<Vec<Taken>, TxError> {
+/// Takes towns under the lock of the round, so that its figures count them from the moment at which others cannot take them.
+async fn take_due(
+    tx: &DatabaseTransaction,
+    round: i64,
+    limit: u32,
+    unseen_for: Duration,
+    lease: Duration,
+) -> Result<Vec<Taken>, TxError> {
+    if !drift_rounds::lock_open(tx, round).await? {
+        return Ok(Vec::new());
+    }
     let now = dialect::now(tx).await?;
-    let unseen_since = before(now, every);
+    let due = mark_due(tx, now, before(now, unseen_for), limit).await?;
+    if !due.is_empty() {
+        drift_rounds::add_taken(tx, round, due.len(), after(now, lease)).await?;
+    }
+    Ok(due)
+}
+
+/// Marks up to `limit` towns as taken and returns them.
+async fn mark_due(
+    tx: &DatabaseTransaction,
+    now: DateTime<Utc>,
+    unseen_since: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Taken>, TxError> {
     let candidates = lock_candidates(tx, unseen_since, limit).await?;
     let due = still_due(tx, candidates, unseen_since).await?;
     if due.is_empty() {

@@ -16,6 +16,7 @@ mod claims;
 mod connect;
 mod dialect;
 mod drift_checks;
+mod drift_rounds;
 #[expect(unreachable_pub, reason = "generated")]
 mod entity;
 mod error;

@@ -50,7 +50,7 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
     let (ports, settings) = (ports(&database, &simulator, sealing_key)?, Arc::new(settings()?));
     let towns = TownService::new(ports.clone(), Settings::clone(&settings), worker.clone(), stop.clone());
     let workers = Workers::new(towns.clone()).run(stop.clone());
-    let drift_detector = DriftDetector::new(ports.clone(), settings.clone(), worker.clone());
+    let drift_detector = DriftDetector::new(ports.clone(), settings.clone());
     let orphans = OrphanSweeper::new(ports, settings, worker);
     let ending = stop.clone();
     let background =

@@ -31,7 +31,7 @@ impl Background {
         Self {
             service: service.clone(),
             yielding: ports.provider.clone(),
-            drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings), worker.clone()),
+            drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings)),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
             fly,
         }

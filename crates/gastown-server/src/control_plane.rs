@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use gastown_domain::AppPlacement;
 use gastown_domain::ports::{Sandboxes, WorkerId};
-use gastown_fly::{Fly, FlyClient, RateLimiting, Rates};
+use gastown_fly::{Fly, FlyClient, RateLimiting};
 use gastown_http::{HttpParts, HttpSettings, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
@@ -190,14 +190,15 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
     })
 }
 
-/// Returns this process's share of Fly's rate limits. With one app per user it is the whole, because operations of one user
+/// Returns this process's share of the configured rate limits. With one app per user it is the whole, because operations of one user
 /// rarely run in two processes at once.
 pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
     let sharers = match &config.app {
         AppPlacement::Shared(_) => config.replicas,
         AppPlacement::PerUser { .. } => NonZeroU32::MIN,
     };
-    let rates = Rates::default().shared_by(sharers);
+    let RateLimiting::On(rates) = config.rate_limits else { return RateLimiting::Off };
+    let rates = rates.shared_by(sharers);
     // A call takes at most two thirds of a lease, and with its time in the queue at most one lease, for every share. After
     // a takeover, a lost create may appear for as long as that.
     RateLimiting::On(rates.with_max_wait(rates.max_wait.min(config.timeouts.call / 2)))

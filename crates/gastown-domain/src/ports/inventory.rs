@@ -1,8 +1,8 @@
-//! The inventory: everything at the provider that carries our names or metadata. The search for orphans reads it.
+//! The inventory: everything in an app at the provider, in few calls. The search for orphans and the drift checks read it.
 
 use async_trait::async_trait;
 
-use super::ProviderError;
+use super::{ObservedMachine, ObservedVolume, ProviderError};
 use crate::{AppName, InventoryItem};
 
 /// Our machines and volumes in one app.
@@ -14,6 +14,18 @@ pub struct AppInventory {
     pub is_whole: bool,
 }
 
+/// The machines and volumes of one app whose state its lists show for certain.
+///
+/// Everything else is left out: entries that cannot be read, and machines and volumes on hosts that may not answer. A list
+/// may be stale, too. So absence from it proves nothing (FM-32).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppLists {
+    /// The machines, each with the volume it mounts.
+    pub machines: Vec<ObservedMachine>,
+    /// The volumes.
+    pub volumes: Vec<ObservedVolume>,
+}
+
 /// The inventory. Its calls have background priority.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
@@ -23,4 +35,7 @@ pub trait Inventory: Send + Sync {
 
     /// Returns our machines and volumes in an app. An entry that cannot be read is left out, and the result is not whole.
     async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError>;
+
+    /// Returns the machines and volumes of an app as its lists show them, with one short list of each.
+    async fn lists(&self, app: &AppName) -> Result<AppLists, ProviderError>;
 }

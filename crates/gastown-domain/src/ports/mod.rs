@@ -33,10 +33,10 @@ mod towns;
 mod users;
 
 pub use clock::{Clock, Ids, Jitter};
-pub use drift_checks::{DriftChecks, DriftRecord};
+pub use drift_checks::{DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundProgress, RoundState};
 pub use home::{HomeCalls, HomeError};
 pub use idempotency::{IdempotencyKey, RequestFingerprint};
-pub use inventory::{AppInventory, Inventory};
+pub use inventory::{AppInventory, AppLists, Inventory};
 pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
 };

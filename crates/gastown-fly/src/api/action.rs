@@ -49,7 +49,7 @@ pub enum Subject {
 }
 
 impl Action {
-    /// Every action, for tests that walk them.
+    /// Every action, in the order of their declaration.
     pub const ALL: [Self; 15] = [
         Self::CreateApp,
         Self::GetApp,
@@ -92,6 +92,27 @@ impl Action {
     /// Returns true if the answer grows with the number of objects.
     pub const fn lists(self) -> bool {
         matches!(self, Self::ListApps | Self::ListMachines | Self::ListVolumes)
+    }
+
+    /// Returns the name of the action in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateApp => "create_app",
+            Self::GetApp => "get_app",
+            Self::ListApps => "list_apps",
+            Self::CreateMachine => "create_machine",
+            Self::GetMachine => "get_machine",
+            Self::ListMachines => "list_machines",
+            Self::UpdateMachine => "update_machine",
+            Self::DestroyMachine => "destroy_machine",
+            Self::StartMachine => "start_machine",
+            Self::StopMachine => "stop_machine",
+            Self::WaitMachine => "wait_machine",
+            Self::CreateVolume => "create_volume",
+            Self::GetVolume => "get_volume",
+            Self::ListVolumes => "list_volumes",
+            Self::DestroyVolume => "destroy_volume",
+        }
     }
 
     /// Returns the kind of object the call is addressed to.

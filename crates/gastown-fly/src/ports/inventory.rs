@@ -1,11 +1,14 @@
 //! The port `Inventory`: everything of ours in an app, by metadata and by name.
 //!
-//! Machines are read from the full list, because their metadata may name another town than their name.
+//! The search for orphans reads machines from the full list, because their metadata may name another town than their name.
+//! The drift checks know the ids, so the summary is enough for them.
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use gastown_domain::{
-    AppName, AppPlacement, InventoryItem, Power, ResourceId, TownTag,
-    ports::{Action, AppInventory, Inventory, ProviderError},
+    AppName, AppPlacement, InventoryItem, MachineId, Power, ResourceId, TownTag,
+    ports::{Action, AppInventory, AppLists, Inventory, ObservedMachine, ObservedVolume, ProviderError},
 };
 use serde::de::DeserializeOwned;
 
@@ -50,6 +53,52 @@ impl Inventory for Fly {
         inventory.is_whole &= volumes.is_whole;
         Ok(inventory)
     }
+
+    async fn lists(&self, app: &AppName) -> Result<AppLists, ProviderError> {
+        let fly = self.in_background();
+        let volumes = api::volumes::list(app.as_str());
+        let volumes: Vec<Volume> = fly.fetch_list(app, &volumes, Action::ListVolumes, &[]).await?;
+        let volumes: Vec<ObservedVolume> = volumes.iter().filter_map(certain_volume).collect();
+        let machines = api::machines::summary(app.as_str());
+        let machines: Vec<Machine> = fly.fetch_list(app, &machines, Action::ListMachines, &[]).await?;
+        let mounted = mounted(&volumes);
+        Ok(AppLists {
+            machines: machines.iter().filter_map(|shown| certain_machine(shown, &mounted)).collect(),
+            volumes,
+        })
+    }
+}
+
+/// Returns the volume, unless it is destroyed or its host may not answer.
+fn certain_volume(shown: &Volume) -> Option<ObservedVolume> {
+    match states::volume(shown) {
+        Mapped::Present(observed) if shown.host_answers() => Some(observed),
+        Mapped::Present(_) | Mapped::Destroyed | Mapped::Invalid => None,
+    }
+}
+
+/// Returns the volume that each machine mounts, or `None` where several volumes name the machine.
+fn mounted(volumes: &[ObservedVolume]) -> HashMap<&MachineId, Option<&ObservedVolume>> {
+    let mut mounted = HashMap::new();
+    for volume in volumes.iter().filter(|volume| !volume.destroying) {
+        if let Some(machine) = &volume.bound_to {
+            mounted.entry(machine).and_modify(|first| *first = None).or_insert(Some(volume));
+        }
+    }
+    mounted
+}
+
+/// Returns the machine, unless it is destroyed or its host may not answer.
+///
+/// The summary shows neither the mount nor the host. A machine runs on the host of its volume, so the volume's entry tells if
+/// that host answers. If it does not, the state is only the last known one.
+fn certain_machine(shown: &Machine, mounted: &HashMap<&MachineId, Option<&ObservedVolume>>) -> Option<ObservedMachine> {
+    let observed = match states::machine(shown) {
+        Mapped::Present(observed) => observed,
+        Mapped::Destroyed | Mapped::Invalid => return None,
+    };
+    let volume = mounted.get(&observed.id).copied().flatten()?;
+    Some(ObservedMachine { volume: Some(volume.id.clone()), ..observed })
 }
 
 /// The kinds of list entries.

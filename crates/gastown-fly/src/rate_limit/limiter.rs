@@ -117,7 +117,7 @@ impl Limits {
     }
 
     fn bucket<'s>(&self, state: &'s mut State, call: &Call) -> &'s mut Bucket {
-        let rate = self.rates.of(call);
+        let rate = self.rates.of(call.action());
         state.buckets.entry(key(call)).or_insert_with(|| Bucket::new(rate, self.clock))
     }
 

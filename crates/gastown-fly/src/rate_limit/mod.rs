@@ -9,8 +9,10 @@ mod limiter;
 mod priority;
 mod queue_stats;
 mod rates;
+mod setting;
 
 pub(crate) use limiter::RateLimiter;
 pub(crate) use priority::Priority;
 pub use queue_stats::QueueStats;
 pub use rates::{Rate, RateLimiting, Rates};
+pub use setting::InvalidRateLimits;

@@ -277,3 +277,57 @@ async fn the_apps_of_users_are_found_on_the_simulator() {
     assert!(matches!(missing, ProviderError::Misconfigured { .. }), "{missing:?}");
     world.assert_lawful();
 }
+
+#[tokio::test]
+async fn short_lists_show_machines_on_their_volumes_like_single_reads() {
+    let world = World::new().await;
+    let (spec, made) = world.running().await;
+    let spare = world.fly.create_volume(&volume_spec()).await.unwrap();
+    let before = world.sim.calls().len();
+    let lists = world.fly.lists(&app()).await.unwrap();
+    assert_eq!(world.sim.calls().len() - before, 2, "one list of each");
+    let [machine] = lists.machines.as_slice() else { panic!("{lists:?}") };
+    assert_eq!(Some(machine), world.fly.machine(&app(), &made.id).await.unwrap().as_ref());
+    assert_eq!(machine.volume.as_ref(), Some(&spec.volume));
+    assert_eq!(lists.volumes.iter().map(|volume| &volume.id).collect::<Vec<_>>(), [&spec.volume, &spare.id]);
+
+    // The summary shows the last known state and not the host.
+    assert!(world.sim.set_host_down(made.id.as_str(), true));
+    let lists = world.fly.lists(&app()).await.unwrap();
+    assert_eq!((lists.machines.len(), lists.volumes.len()), (0, 1), "{lists:?}");
+    assert!(world.sim.set_host_down(made.id.as_str(), false));
+    world.assert_lawful();
+}
+
+#[tokio::test]
+async fn short_lists_leave_out_what_is_not_certain() {
+    let attached = |id: &str, machine: &str, host: &str| {
+        let mut volume = volume(id, VOLUME_NAME);
+        volume["attached_machine_id"] = json!(machine);
+        volume["host_status"] = json!(host);
+        volume
+    };
+    let mut destroying = attached("vol_leaving", "leaving", "ok");
+    destroying["state"] = json!("scheduling_destroy");
+    let volumes = json!([
+        attached("vol_certain", "certain", "ok"),
+        attached("vol_down", "down", "unreachable"),
+        attached("vol_one", "twice", "ok"),
+        attached("vol_two", "twice", "ok"),
+        destroying,
+        { "id": "vol_odd" },
+        "text",
+    ]);
+    let shown = |id: &str| json!({ "id": id, "name": "mill", "state": "started", "region": "iad" });
+    let machines = json!([shown("certain"), shown("down"), shown("twice"), shown("leaving"), shown("alone"), null, { "id": "../x" }]);
+    let (fly, script) =
+        Script::new().on_json(Action::ListVolumes, &volumes).on_json(Action::ListMachines, &machines).fly(shared());
+    let lists = fly.lists(&app()).await.unwrap();
+    assert_eq!(lists.machines.iter().map(|machine| machine.id.as_str()).collect::<Vec<_>>(), ["certain"]);
+    let staying: Vec<_> = lists.volumes.iter().filter(|volume| !volume.destroying).collect();
+    assert_eq!(
+        staying.iter().map(|volume| volume.id.as_str()).collect::<Vec<_>>(),
+        ["vol_certain", "vol_one", "vol_two"]
+    );
+    assert_eq!(script.played(), "GET /apps/mill/volumes\nGET /apps/mill/machines?summary=true");
+}

@@ -53,7 +53,7 @@ async fn queued_calls_are_not_throttled() {
     let sim = limited().await;
     // Far fewer at once than Fly accepts, because calls that leave in order may arrive a second late and together.
     let [five, three] = [5, 3].map(|count| NonZeroU32::new(count).unwrap());
-    let rates = Rates { get_machine: Rate::per_second(five, three), ..Rates::default() };
+    let rates = Rates::default().with(Action::GetMachine, Rate::per_second(five, three));
     let limited_client = client(&sim, RateLimiting::On(rates));
     let watched = limited_client.clone();
     let watching = tokio::spawn(async move {

@@ -1,8 +1,10 @@
-//! Comparing one idle town with the provider: its machine and volume by recorded id, by name only if those are gone.
+//! Comparing one idle town with the provider: its machine and volume by recorded id, by name only if those are gone. A town
+//! that agrees with the lists of its app needs no call.
 
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError};
 use gastown_domain::{AppName, DriftVerdict, MachineComparison, Power, Seen, Town, VolumeComparison, compare};
 
+use super::app_lists::ListedTown;
 use crate::locate;
 use crate::ports::Provider;
 
@@ -29,15 +31,19 @@ impl TownComparison {
     }
 }
 
-/// Observes a town, whose volume may have been seen in its app's list already.
+/// Observes a town, of which the lists of its app may have shown something.
 ///
 /// Errors: those of any call. A part of an observation decides nothing.
 pub(super) async fn compare_town(
     provider: &Provider,
     app: &AppName,
     town: &Town,
-    volume_is_listed: bool,
+    listed: ListedTown,
 ) -> Result<TownComparison, ProviderError> {
+    let volume_is_listed = listed.has_volume;
+    if let Some(agreeing) = agreeing_with_lists(town, listed) {
+        return Ok(agreeing);
+    }
     let mut compared = compare_machine(provider, app, town).await?;
     let volume_decides = compare(town.status, compared.machine, VolumeComparison::There) == DriftVerdict::Agrees;
     if volume_decides && (volume_is_listed || is_running_on_its_volume(town, compared.found.as_ref())) {
@@ -46,6 +52,15 @@ pub(super) async fn compare_town(
         (compared.volume, compared.moved_to) = compare_volume(provider, app, town, compared.found.as_ref()).await?;
     }
     Ok(compared)
+}
+
+/// Returns the comparison if the lists show the recorded machine on the recorded volume, in the state of the row. Lists
+/// decide nothing else (FM-32).
+fn agreeing_with_lists(town: &Town, listed: ListedTown) -> Option<TownComparison> {
+    let machine = listed.machine.filter(|machine| listed.has_volume && machine.volume == town.volume_id)?;
+    let mut compared = TownComparison::of(Seen::Present(machine.power), true, Some(machine));
+    compared.volume = VolumeComparison::There;
+    (compare(town.status, compared.machine, compared.volume) == DriftVerdict::Agrees).then_some(compared)
 }
 
 /// A provider deletes no volume under a machine that runs on it, and a host that loses a volume stops the machine.

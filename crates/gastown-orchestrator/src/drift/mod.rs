@@ -3,31 +3,37 @@
 //! A pass observes each town (`compare_town`), assesses what it saw (`assess`, pure) and records the result. A single
 //! observation changes nothing, and no absence is recorded when too much is absent at once (FM-33). Only rows change, never
 //! the provider.
+//!
+//! All replicas share the round of a period (`shared_round`): each takes batches of its towns. Towns that agree with the
+//! lists of their app (`app_lists`) need no call of their own.
 
+mod app_lists;
 mod assess;
 mod compare_town;
 mod pass;
-mod volume_list_cache;
+mod shared_round;
 
 use std::error::Error;
 use std::sync::Arc;
 
-use gastown_domain::ports::{Alarm, SingletonJob, StoreError, WorkerId};
+use gastown_domain::ports::{Alarm, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use self::app_lists::LargeApps;
+use self::shared_round::SharedRound;
 use crate::ports::Ports;
 use crate::settings::Settings;
-use crate::singleton_jobs::{JobRun, until_stopped};
+use crate::singleton_jobs::until_stopped;
 
 /// Compares idle towns with the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct DriftDetector {
     ports: Ports,
     settings: Arc<Settings>,
-    worker: WorkerId,
+    large_apps: LargeApps,
 }
 
-/// The result of one pass. The counts after `taken` add up to it.
+/// The part of one replica in a pass. The counts after `taken` add up to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DriftReport {
     /// Towns that were taken.
@@ -46,11 +52,11 @@ pub struct DriftReport {
 
 impl DriftDetector {
     /// Returns a detector on these ports.
-    pub fn new(ports: Ports, settings: Arc<Settings>, worker: WorkerId) -> Self {
-        Self { ports, settings, worker }
+    pub fn new(ports: Ports, settings: Arc<Settings>) -> Self {
+        Self { ports, settings, large_apps: LargeApps::default() }
     }
 
-    /// Makes a pass whenever one is due and no other replica makes it, until `stop` is cancelled.
+    /// Takes part in every pass, with all other replicas, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let every = self.settings.policy.drift.every;
         until_stopped(&stop, self.ports.env.jitter.as_ref(), every, || self.pass_and_log()).await;
@@ -66,20 +72,14 @@ impl DriftDetector {
         }
     }
 
-    /// Makes one pass over every idle town that was not compared recently. Returns `None` if it is not due, or if another
-    /// replica makes it or has taken it over.
+    /// Takes part in the pass over every idle town that was not compared recently. Returns `None` if no pass is due, or if
+    /// other replicas have taken every town or have begun another pass.
     ///
     /// Errors: the registry's. The next pass comes anyway.
     pub async fn pass(&self) -> Result<Option<DriftReport>, StoreError> {
-        let policy = &self.settings.policy;
-        let run = JobRun {
-            jobs: self.ports.store.jobs.as_ref(),
-            job: SingletonJob::DriftCheck,
-            worker: &self.worker,
-            lease: policy.timeouts.lease,
-            every: policy.drift.every,
-        };
-        let work = async { self.check_all().await.map(|report| (report, report.alarm)) };
-        run.make::<_, StoreError>(work).await
+        match SharedRound::join(&self.ports.store, &self.settings.policy).await? {
+            Some(round) => self.check_all(&round).await,
+            None => Ok(None),
+        }
     }
 }

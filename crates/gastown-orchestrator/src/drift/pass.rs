@@ -1,25 +1,23 @@
-//! One pass of the drift detector.
+//! One pass of the drift detector: the batches of one replica.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Alarm, DriftRecord, ProviderError, StoreError, TownHealth};
+use gastown_domain::ports::{DriftRecord, ProviderError, RoundFigures, StoreError, TownHealth};
 use gastown_domain::{Drift, DriftVerdict, Town};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
+use super::app_lists::{AppListCache, ListedTown};
 use super::assess::{Assessment, assess};
 use super::compare_town::{TownComparison, compare_town};
-use super::volume_list_cache::VolumeListCache;
+use super::shared_round::{BATCH, Batch, RoundVerdict, SharedRound};
 use super::{DriftDetector, DriftReport};
-use crate::singleton_jobs::is_alarming;
 
-/// Towns that are taken at once. A replica that dies leaves these uncompared for one round.
-const BATCH: u32 = 100;
 /// The time limit of one comparison. A slow town delays no other for longer (FM-52).
 const COMPARISON_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -37,43 +35,42 @@ type Compared = Result<(Taken, Result<TownComparison, ProviderError>), JoinError
 #[derive(Default)]
 struct Tally {
     report: DriftReport,
-    /// Towns that could be compared.
-    compared: usize,
-    /// Towns for which the provider refused our credentials.
-    refused: usize,
-    /// Absences, recorded only once the whole pass is known.
+    /// The figures of the present batch.
+    batch: RoundFigures,
+    /// Absences, recorded only once the whole round is known.
     absences: Vec<(Taken, Assessment)>,
-    volumes: VolumeListCache,
+    lists: AppListCache,
     failure: Option<ProviderError>,
 }
 
 impl DriftDetector {
-    pub(super) async fn check_all(&self) -> Result<DriftReport, StoreError> {
-        let policy = &self.settings.policy.drift;
-        let began = Instant::now();
+    /// Checks batches until the round is over. Returns `None` without a part in it, or if another round has begun.
+    pub(super) async fn check_all(&self, round: &SharedRound<'_>) -> Result<Option<DriftReport>, StoreError> {
         let mut tally = Tally::default();
-        // Towns that do not fit into one period come first in the next.
-        while tally.report.alarm.is_none() && began.elapsed() < policy.every {
-            // Everything that this pass has not seen, so that the pass shows the share of absences.
-            let unseen_for = policy.every / 4 + began.elapsed();
-            let batch = self.ports.store.drift_checks.take_due(BATCH, unseen_for).await?;
+        loop {
+            let asked_at = Instant::now();
+            let batch = round.take().await?;
             if batch.is_empty() {
                 break;
             }
-            self.check_batch(batch, &mut tally).await;
-            if is_alarming(tally.absences.len(), tally.compared, policy.alarm_threshold) {
-                tally.report.alarm = Some(Alarm::ManyAbsent);
-            } else if tally.refused == tally.report.taken {
-                tally.report.alarm = Some(Alarm::Refused);
+            let is_held = round.hold(asked_at, self.check_batch(batch, &mut tally)).await.is_some();
+            if !is_held || !round.report(std::mem::take(&mut tally.batch)).await? {
+                tracing::warn!("drift check abandoned: another one has begun, or its lease is lost");
+                return Ok(None);
             }
         }
-        Ok(self.conclude(tally).await)
+        let verdict = round.verdict(!tally.absences.is_empty()).await?;
+        let has_part = round.is_new() || tally.report.taken > 0;
+        let report = self.conclude(tally, verdict).await;
+        Ok(has_part.then_some(report))
     }
 
-    async fn check_batch(&self, batch: Vec<(Town, TownHealth, DateTime<Utc>)>, tally: &mut Tally) {
+    async fn check_batch(&self, batch: Batch, tally: &mut Tally) {
         tally.report.taken += batch.len();
+        tally.batch.finished = batch.len();
         let apps = batch.iter().filter_map(|(town, ..)| self.settings.apps.app_of(&town.owner).ok());
-        tally.volumes.fill(self.ports.provider.inventory.as_ref(), apps).await;
+        let is_full = batch.len() == BATCH as usize;
+        tally.lists.fill(self.ports.provider.inventory.as_ref(), &self.large_apps, apps, is_full).await;
         let mut comparisons = self.start_comparisons(batch, tally);
         while let Some(compared) = comparisons.join_next().await {
             self.count(compared, tally).await;
@@ -82,7 +79,7 @@ impl DriftDetector {
 
     fn start_comparisons(
         &self,
-        batch: Vec<(Town, TownHealth, DateTime<Utc>)>,
+        batch: Batch,
         tally: &mut Tally,
     ) -> JoinSet<(Taken, Result<TownComparison, ProviderError>)> {
         let permits = Arc::new(Semaphore::new(self.settings.policy.drift.at_once));
@@ -92,12 +89,14 @@ impl DriftDetector {
                 tally.report.undecided += 1;
                 continue;
             };
-            let is_listed = tally.volumes.contains(&app, town.volume_id.as_ref());
+            // A list that lags must not end a suspicion.
+            let is_suspected = health.suspicion.is_some();
+            let listed = if is_suspected { ListedTown::default() } else { tally.lists.of(&app, &town) };
             let (provider, permits) = (self.ports.provider.clone(), Arc::clone(&permits));
             let span = tracing::debug_span!("drift_check", town.id = %town.id);
             let comparison = async move {
                 let _permit = permits.acquire().await;
-                let compared = timeout(COMPARISON_TIMEOUT, compare_town(&provider, &app, &town, is_listed)).await;
+                let compared = timeout(COMPARISON_TIMEOUT, compare_town(&provider, &app, &town, listed)).await;
                 (Taken { town, health, at }, compared.unwrap_or(Ok(TownComparison::UNKNOWN)))
             };
             comparisons.spawn(comparison.instrument(span));
@@ -111,7 +110,7 @@ impl DriftDetector {
             Ok((taken, Err(error))) => {
                 tracing::debug!(town.id = %taken.town.id, error = &error as &dyn Error, "failed to compare town");
                 tally.report.undecided += 1;
-                tally.refused += usize::from(matches!(error, ProviderError::Misconfigured { .. }));
+                tally.batch.refused += usize::from(matches!(error, ProviderError::Misconfigured { .. }));
                 tally.failure = Some(error);
             }
             Err(error) => {
@@ -124,35 +123,38 @@ impl DriftDetector {
     async fn assess(&self, taken: Taken, compared: &TownComparison, tally: &mut Tally) {
         let needed = self.settings.policy.drift.agreeing_observations;
         let assessment = assess(&taken.town, &taken.health, compared, needed);
-        tally.compared += usize::from(assessment.verdict != DriftVerdict::Undecided);
+        tally.batch.compared += usize::from(assessment.verdict != DriftVerdict::Undecided);
         if assessment.is_absence() {
+            tally.batch.absent += 1;
             tally.absences.push((taken, assessment));
         } else {
             self.record(taken, assessment, &mut tally.report).await;
         }
     }
 
-    /// Records the absences, unless there are too many.
-    async fn conclude(&self, tally: Tally) -> DriftReport {
-        let Tally { mut report, compared, absences, failure, .. } = tally;
+    /// Records the absences if the whole round shows that they are plausible.
+    async fn conclude(&self, tally: Tally, verdict: RoundVerdict) -> DriftReport {
+        let Tally { mut report, absences, failure, .. } = tally;
         if let Some(error) = failure {
             let (undecided, error): (_, &dyn Error) = (report.undecided, &error);
             tracing::warn!(undecided, error, "failed to compare some towns");
         }
-        if report.alarm == Some(Alarm::Refused) {
-            tracing::error!("provider rejects the token, organization or app; no town can be compared");
-        } else if report.alarm.is_some() {
-            let absent = absences.len();
-            tracing::error!(
-                absent,
-                compared,
-                "too many machines or volumes appear absent; nothing recorded: check app, token and database"
-            );
-            report.undecided += absent;
-            return report;
-        }
-        for (taken, assessment) in absences {
-            self.record(taken, assessment, &mut report).await;
+        match verdict {
+            RoundVerdict::Plausible => {
+                for (taken, assessment) in absences {
+                    self.record(taken, assessment, &mut report).await;
+                }
+            }
+            RoundVerdict::Alarmed(alarm) => {
+                report.alarm = Some(alarm);
+                report.undecided += absences.len();
+            }
+            RoundVerdict::Unconfirmed => {
+                report.undecided += absences.len();
+                if !absences.is_empty() {
+                    tracing::warn!(absent = absences.len(), "drift check incomplete; absences not recorded");
+                }
+            }
         }
         report
     }

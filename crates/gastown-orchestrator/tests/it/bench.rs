@@ -172,7 +172,7 @@ impl Bench {
         let towns = TownService::new(ports.clone(), self.settings.clone(), worker.clone(), stop.clone());
         Replica {
             workers: Workers::new(towns.clone()),
-            drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into(), worker.clone()),
+            drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into()),
             orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
             towns,
             process,

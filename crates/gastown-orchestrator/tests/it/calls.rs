@@ -60,7 +60,10 @@ listed! {
         // Users
         User,
         // DriftChecks
+        JoinRound,
         TakeTowns,
+        ReportRound,
+        EndRound,
         RecordDrift,
         // Orphans
         TownRecords,

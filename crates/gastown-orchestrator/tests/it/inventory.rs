@@ -1,7 +1,7 @@
 //! The inventory of the fake Fly: its apps and their resources.
 
 use async_trait::async_trait;
-use gastown_domain::ports::{Action, AppInventory, Inventory, ProviderError};
+use gastown_domain::ports::{Action, AppInventory, AppLists, Inventory, ProviderError};
 use gastown_domain::{AppName, InventoryItem, ResourceId, TownId, TownTag};
 
 use crate::faults::Call;
@@ -57,6 +57,25 @@ impl Inventory for FlyClient {
         let (volumes, volumes_are_whole) = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;
         items.extend(volumes);
         Ok(AppInventory { items, is_whole: machines_are_whole && volumes_are_whole })
+    }
+
+    async fn lists(&self, app: &AppName) -> Result<AppLists, ProviderError> {
+        self.assert_app_matches(app, &"");
+        let here = app.clone();
+        let list_volumes = move |world: &mut World| {
+            let existing = world.volumes.iter().filter(|volume| volume.app == here && !volume.gone);
+            Ok(world.readable(world.listed(existing.map(Volume::observed))).0)
+        };
+        let volumes = self.call(Call::Fly(Action::ListVolumes), list_volumes).await?;
+        let here = app.clone();
+        let list_machines = move |world: &mut World| {
+            // Neither machines nor volumes on hosts that do not respond are certain.
+            let is_certain = |machine: &&Machine| machine.app == here && !machine.is_gone() && !world.unreachable_hosts;
+            let existing = world.machines.iter().filter(is_certain);
+            Ok(world.readable(world.listed(existing.map(|machine| world.observe_machine(machine)))).0)
+        };
+        let machines = self.call(Call::Fly(Action::ListMachines), list_machines).await?;
+        Ok(AppLists { machines, volumes })
     }
 }
 

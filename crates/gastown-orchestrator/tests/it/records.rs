@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Alarm, DriftChecks, DriftRecord, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd, Orphans, SingletonJob,
-    SingletonJobs, StoreError, TownHealth, WorkerId,
+    Alarm, DriftChecks, DriftRecord, DriftRound, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd, Orphans,
+    RoundFigures, RoundProgress, RoundState, SingletonJob, SingletonJobs, StoreError, TownHealth, WorkerId,
 };
 use gastown_domain::{AppName, Drift, Recorded, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
 
@@ -22,6 +22,24 @@ pub(crate) struct JobRow {
     ended_at: Option<DateTime<Utc>>,
     lease_until: Option<DateTime<Utc>>,
     pub(crate) alarm: Option<Alarm>,
+    /// The towns that were taken in the present round of drift checks, and its other figures.
+    taken: usize,
+    figures: RoundFigures,
+    has_ended: bool,
+}
+
+impl JobRow {
+    fn progress(&self, now: DateTime<Utc>) -> RoundProgress {
+        if self.has_ended {
+            RoundProgress::Ended(self.alarm.map(Recorded::Known))
+        } else if self.figures.finished >= self.taken {
+            RoundProgress::Complete
+        } else if self.lease_until.is_some_and(|until| until > now) {
+            RoundProgress::InFlight
+        } else {
+            RoundProgress::Abandoned
+        }
+    }
 }
 
 /// The records besides towns, rigs and operations.
@@ -77,14 +95,41 @@ fn is_settled(rows: &Rows, town: &Town) -> bool {
     matches!(town.status, TownStatus::Running | TownStatus::Stopped) && !rows.operations.contains_key(&town.id)
 }
 
+/// Returns the row of a round of drift checks, unless another one has begun.
+fn round_row(rows: &mut Rows, round: i64) -> Option<&mut JobRow> {
+    rows.records.jobs.get_mut(SingletonJob::DriftCheck.as_str()).filter(|row| row.number == round)
+}
+
 #[async_trait]
 impl DriftChecks for Connection {
+    async fn join_round(&self, every: Duration) -> Result<Option<DriftRound>, StoreError> {
+        self.query(Query::JoinRound, |rows, now| {
+            let row = rows.records.jobs.entry(SingletonJob::DriftCheck.as_str()).or_default();
+            let is_due = row.began_at.is_none_or(|at| at + every <= now);
+            let is_free = row.lease_until.is_none_or(|until| until <= now);
+            let is_new = is_due && is_free;
+            if is_new {
+                row.number += 1;
+                (row.began_at, row.lease_until, row.has_ended) = (Some(now), None, false);
+                (row.taken, row.figures) = (0, RoundFigures::default());
+            }
+            let age = row.began_at.and_then(|began_at| (now - began_at).to_std().ok()).unwrap_or_default();
+            Ok((!row.has_ended).then_some(DriftRound { number: row.number, age, is_new }))
+        })
+        .await
+    }
+
     async fn take_due(
         &self,
+        round: i64,
         limit: u32,
         every: Duration,
+        lease: Duration,
     ) -> Result<Vec<(Town, TownHealth, DateTime<Utc>)>, StoreError> {
         self.query(Query::TakeTowns, |rows, now| {
+            if round_row(rows, round).is_none_or(|row| row.has_ended) {
+                return Ok(Vec::new());
+            }
             let unseen = |town: &Town| {
                 let health = rows.records.health_of(town.id);
                 let is_due = health.checked_at.is_none_or(|at| at + every <= now);
@@ -97,7 +142,39 @@ impl DriftChecks for Connection {
             for (town, _) in &due {
                 rows.records.health.entry(town.id).or_default().checked_at = Some(taken_at);
             }
+            if let Some(row) = round_row(rows, round).filter(|_| !due.is_empty()) {
+                row.taken += due.len();
+                row.lease_until = Some(now + lease);
+            }
             Ok(due.into_iter().map(|(town, health)| (town, health, taken_at)).collect())
+        })
+        .await
+    }
+
+    async fn report(&self, round: i64, batch: RoundFigures) -> Result<Option<RoundState>, StoreError> {
+        self.query(Query::ReportRound, |rows, now| {
+            let Some(row) = round_row(rows, round) else { return Ok(None) };
+            row.figures.finished += batch.finished;
+            row.figures.compared += batch.compared;
+            row.figures.absent += batch.absent;
+            row.figures.refused += batch.refused;
+            if row.figures.finished >= row.taken {
+                row.lease_until = None;
+            }
+            let in_flight = row.taken.saturating_sub(row.figures.finished);
+            Ok(Some(RoundState { figures: row.figures, in_flight, progress: row.progress(now) }))
+        })
+        .await
+    }
+
+    async fn end_round(&self, round: i64, alarm: Option<Alarm>) -> Result<bool, StoreError> {
+        self.query(Query::EndRound, |rows, now| {
+            let Some(row) = round_row(rows, round) else { return Ok(false) };
+            if row.has_ended || (alarm.is_none() && row.figures.finished < row.taken) {
+                return Ok(false);
+            }
+            (row.ended_at, row.alarm, row.has_ended) = (Some(now), alarm, true);
+            Ok(true)
         })
         .await
     }

@@ -15,6 +15,11 @@ pub struct Model {
     pub ended_at: Option<DateTimeUtc>,
     #[sea_orm(column_type = "Text", nullable)]
     pub alarm: Option<String>,
+    pub taken: i64,
+    pub finished: i64,
+    pub compared: i64,
+    pub absent: i64,
+    pub refused: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

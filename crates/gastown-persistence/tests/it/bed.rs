@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ephemeral_db::TestDatabase;
 use gastown_domain::ports::{
-    AcceptedCreate, CreateTown, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, OperationUpdate,
-    Operations as _, Registry as _, Requested, StoreError, TownChange, WorkerId,
+    AcceptedCreate, CreateTown, DriftChecks, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, OperationUpdate,
+    Operations as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
 };
 use gastown_domain::{
     Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
@@ -38,6 +38,16 @@ pub(crate) use on_both;
 
 /// A lease that outlasts every test.
 pub(crate) const LEASE: Duration = Duration::from_secs(3600);
+
+/// Takes towns for a drift check, in the present round or a new one.
+pub(crate) async fn take_due(
+    checks: &dyn DriftChecks,
+    limit: u32,
+    unseen_for: Duration,
+) -> Vec<(Town, TownHealth, DateTime<Utc>)> {
+    let round = checks.join_round(Duration::ZERO).await.unwrap().unwrap();
+    checks.take_due(round.number, limit, unseen_for, LEASE).await.unwrap()
+}
 
 /// A migrated database with the users alice and bob.
 pub(crate) struct Bed {

@@ -8,7 +8,7 @@ use gastown_domain::ports::{DriftChecks, DriftRecord, Operations, Operator as _,
 use gastown_domain::{AgreeingObservations, Drift, Failure, OperationKind, Rejection, Town, TownId, TownStatus};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
-use crate::bed::{Bed, noon, on_both, record};
+use crate::bed::{Bed, noon, on_both, record, take_due};
 
 on_both! {
     settled_towns_are_taken_the_longest_unseen_first,
@@ -30,13 +30,13 @@ on_both! {
 const EVERY: Duration = Duration::from_secs(60);
 
 async fn take(bed: &Bed, limit: u32) -> Vec<(TownId, DateTime<Utc>)> {
-    let taken = bed.database.take_due(limit, EVERY).await.unwrap();
+    let taken = take_due(&bed.database, limit, EVERY).await;
     taken.into_iter().map(|(town, _, at)| (town.id, at)).collect()
 }
 
 /// Takes this town, even if it was checked just before.
 async fn taken(bed: &Bed, town: &Town) -> DateTime<Utc> {
-    let found = bed.database.take_due(100, Duration::ZERO).await.unwrap();
+    let found = take_due(&bed.database, 100, Duration::ZERO).await;
     found.into_iter().find(|(found, ..)| found.id == town.id).unwrap().2
 }
 
@@ -73,7 +73,7 @@ async fn settled_towns_are_taken_the_longest_unseen_first(bed: Bed) {
         let town = format!("(SELECT id FROM gastown_towns WHERE town_name = '{name}')");
         bed.sql(&format!("UPDATE gastown_town_health SET checked_at = {at} WHERE town_id = {town}")).await;
     }
-    let found = bed.database.take_due(2, EVERY).await.unwrap();
+    let found = take_due(&bed.database, 2, EVERY).await;
     assert_eq!(found.iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [never.id, old.id]);
     assert_eq!(found[1].1.checked_at, Some("2001-01-01T00:00:00Z".parse().unwrap()), "the earlier time");
     assert_eq!(take(&bed, 10).await.iter().map(|(town, _)| *town).collect::<Vec<_>>(), [new.id]);
@@ -89,7 +89,7 @@ async fn checked_town_is_not_taken_again_within_the_period(bed: Bed) {
     assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the returned time is stored");
     bed.sql("UPDATE gastown_town_health SET checked_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(take(&bed, 10).await.len(), 1);
-    assert!(bed.database.take_due(10, Duration::MAX).await.unwrap().is_empty());
+    assert!(take_due(&bed.database, 10, Duration::MAX).await.is_empty());
 }
 
 async fn replicas_share_the_checks(bed: Bed) {
@@ -101,7 +101,7 @@ async fn replicas_share_the_checks(bed: Bed) {
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..8 {
             let database = bed.database.clone();
-            running.spawn(async move { database.take_due(5, EVERY).await.unwrap() });
+            running.spawn(async move { take_due(&database, 5, EVERY).await });
         }
         let taken: Vec<_> = running.join_all().await.into_iter().flatten().map(|(town, ..)| town.id).collect();
         let different: HashSet<_> = taken.iter().collect();
@@ -292,7 +292,7 @@ async fn locked_town_is_skipped() {
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(1)).await;
     let other = bed.raw.begin().await.unwrap();
     other.execute_unprepared("SELECT 1 FROM gastown_towns WHERE town_name = 'locked' FOR UPDATE").await.unwrap();
-    let found = impatient.take_due(10, EVERY).await.unwrap();
+    let found = take_due(&impatient, 10, EVERY).await;
     assert_eq!(found.into_iter().map(|(town, ..)| town.id).collect::<Vec<_>>(), [free.id]);
     other.rollback().await.unwrap();
     assert_eq!(take(&bed, 10).await.len(), 1);

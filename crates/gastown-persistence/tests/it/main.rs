@@ -6,6 +6,7 @@ mod claims;
 mod corrupt_rows;
 mod creates;
 mod drift_checks;
+mod drift_rounds;
 mod newer_operations;
 mod newer_texts;
 mod operator;

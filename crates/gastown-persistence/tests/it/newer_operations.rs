@@ -260,8 +260,7 @@ async fn town_of_a_newer_operation_is_in_flight(bed: Bed) {
         bed.request(&running, OperationKind::Stop).await;
         bed.change(&running, change).await;
         assert_eq!(bed.database.stranded(10).await.unwrap(), []);
-        let checks: &dyn gastown_domain::ports::DriftChecks = &bed.database;
-        let due = checks.take_due(10, std::time::Duration::ZERO).await.unwrap();
+        let due = crate::bed::take_due(&bed.database, 10, std::time::Duration::ZERO).await;
         assert!(due.iter().all(|(town, ..)| town.id != running.id), "{change}");
         for town in [&unfinished, &running] {
             let records = bed.database.town_records(&[TownTag::Whole(town.id)]).await.unwrap();

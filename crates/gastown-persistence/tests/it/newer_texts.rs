@@ -30,7 +30,7 @@ async fn unknown_drift_is_shown_and_kept(bed: Bed) {
     let details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
     assert_eq!(details.health.unwrap().drift, Some((drift.clone(), since)));
 
-    let (_, taken, taken_at) = bed.database.take_due(10, std::time::Duration::ZERO).await.unwrap().remove(0);
+    let (_, taken, taken_at) = crate::bed::take_due(&bed.database, 10, std::time::Duration::ZERO).await.remove(0);
     assert_eq!(taken.drift, Some((drift.clone(), since)));
     let kept = DriftRecord { taken_at, suspicion: None, drift: Some(drift.clone()), change: TownChange::default() };
     assert!(DriftChecks::record(&bed.database, &town, &kept).await.unwrap());

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use gastown_domain::ports::{
     NewOperation, OperationResult, Operations as _, Operator as _, Registry as _, StoreError, TownChange,
 };
-use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, StepName, TownStatus};
+use gastown_domain::{Failure, Operation, OperationKind, Phase, Progress, Rejection, StepName, TownStatus};
 
 use crate::bed::{Bed, LEASE, is_fenced, noon, on_both, record, request};
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{DriftChecks as _, ObservedOrphan, Operations as _, Orphans, Registry, Rigs};
+use gastown_domain::ports::{ObservedOrphan, Operations as _, Orphans, Registry, Rigs};
 use gastown_domain::{InventoryItem, OrphanReason, ResourceId, TownId, TownTag};
 use sea_orm::DbBackend;
 
@@ -64,7 +64,7 @@ async fn undecodable_stranded_town_does_not_affect_others(bed: Bed) {
 async fn undecodable_town_or_health_does_not_affect_other_checks(bed: Bed) {
     const EVERY: Duration = Duration::from_secs(60);
     let take = async || -> Vec<TownId> {
-        bed.database.take_due(10, EVERY).await.unwrap().into_iter().map(|(town, ..)| town.id).collect()
+        crate::bed::take_due(&bed.database, 10, EVERY).await.into_iter().map(|(town, ..)| town.id).collect()
     };
     let unseen = async || bed.sql("UPDATE gastown_town_health SET checked_at = NULL").await;
     let good = bed.running("alice", "good").await;

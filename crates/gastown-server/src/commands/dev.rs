@@ -10,7 +10,6 @@ use chrono::TimeDelta;
 use clap::Args;
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
 use gastown_domain::{AppPlacement, UserId};
-use gastown_fly::RateLimiting;
 use gastown_jwt::TokenMinter;
 use gastown_persistence::Database;
 use gastown_secrets::SandboxKey;
@@ -67,7 +66,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     fill_the_rest(&mut source);
 
     let config = development_config(&source)?;
-    let pacing = if simulator.is_some() { RateLimiting::Off } else { pacing(&config.fly) };
+    let pacing = pacing(&config.fly);
     let minter = minter(&config)?;
     let app = match &config.fly.app {
         AppPlacement::Shared(app) => Some(app.to_string()),
@@ -111,6 +110,7 @@ async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<Fl
     };
     source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
     // Without Fly's rate limits, so that tests do not wait. The binary of the simulator has them.
+    source.fill("FLY_RATE_LIMITS", || "off".to_owned());
     let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, ..SimConfig::fly_like() };
     let simulator = FlySim::start(config).await.context("failed to start the simulator")?;
     let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();

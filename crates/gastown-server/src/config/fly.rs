@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gastown_domain::AppPlacement;
-use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, Timeouts};
+use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting, Rates, Timeouts};
 use secrecy::SecretString;
 
 use crate::settings_source::Reader;
@@ -20,6 +20,8 @@ pub struct FlyConfig {
     pub app: AppPlacement,
     /// `REPLICAS`, 1 where absent: how many processes share Fly's limits.
     pub replicas: NonZeroU32,
+    /// `FLY_RATE_LIMITS`, the limits that Fly documents where absent. They hold for all replicas together.
+    pub rate_limits: RateLimiting,
     /// How long a call may take; follows from `LEASE_SECONDS`.
     pub timeouts: Timeouts,
 }
@@ -53,11 +55,13 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
         }
     };
     let replicas = reader.at_least_one("REPLICAS", 1);
+    let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::On(Rates::default()));
     Some(FlyConfig {
         base_url: base_url?,
         token: token?,
         app: app?,
         replicas: NonZeroU32::new(replicas)?,
+        rate_limits,
         timeouts: timeouts(lease),
     })
 }

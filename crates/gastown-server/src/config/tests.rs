@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use gastown_domain::AppPlacement;
-use gastown_fly::{RateLimiting, Timeouts};
+use gastown_fly::{Rate, RateLimiting, Rates, Timeouts, api::Action};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
@@ -135,6 +135,35 @@ fn replicas_share_the_limits_of_a_shared_app_only() {
     let alone = rates(&[]);
     assert_ne!(rates(&[("REPLICAS", "3")]), alone);
     assert_eq!(rates(&[per_user.as_slice(), &[("REPLICAS", "3")]].concat()), alone);
+}
+
+#[test]
+fn rate_limits_are_configurable() {
+    let paced = |settings: &[(&str, &str)]| pacing(&Config::read(&source(settings)).unwrap().fly);
+    assert_eq!(paced(&[("FLY_RATE_LIMITS", "fly")]), paced(&[]));
+    assert_eq!(paced(&[("FLY_RATE_LIMITS", "off"), ("REPLICAS", "3")]), RateLimiting::Off);
+    let raised = [("FLY_RATE_LIMITS", "list_machines=20/9,start_machine=8/16")];
+    let RateLimiting::On(rates) = paced(&raised) else { panic!("the rate limiter is on") };
+    let rate = |calls: u32, burst: u32| Rate::per_second(calls.try_into().unwrap(), burst.try_into().unwrap());
+    assert_eq!((rates.of(Action::ListMachines), rates.of(Action::StartMachine)), (rate(20, 9), rate(8, 16)));
+    assert_eq!(rates.of(Action::ListVolumes), Rates::default().of(Action::ListVolumes), "as Fly documents");
+    let RateLimiting::On(shared) = paced(&[raised[0], ("REPLICAS", "2")]) else { panic!("the rate limiter is on") };
+    assert_eq!((shared.of(Action::ListMachines), shared.of(Action::StartMachine)), (rate(10, 4), rate(8, 16)));
+}
+
+#[test]
+fn invalid_rate_limits_name_setting_part_and_known_actions() {
+    for (value, part) in [
+        ("canary", "entry 1"),
+        ("get_machine=5/10,canary=1/1", "entry 2"),
+        ("get_machine=canary", "get_machine must be rate/burst"),
+        ("get_machine=5/10,get_machine=5/canary", "get_machine must be rate/burst"),
+        ("get_app=5/10,get_app=5/10", "get_app is given twice"),
+    ] {
+        let error = Config::read(&source(&[("FLY_RATE_LIMITS", value)])).unwrap_err().to_string();
+        assert!(error.contains(&format!("FLY_RATE_LIMITS is invalid: {part}")), "{value}: {error}");
+        assert!(error.contains("create_app, get_app") && !error.contains("canary"), "{value}: {error}");
+    }
 }
 
 #[test]

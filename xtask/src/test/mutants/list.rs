@@ -392,6 +392,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
         suites: PERSISTENCE,
     },
     Mutant {
+        name: "replica-does-not-wait",
+        about: "a replica records its absences before the others have reported theirs",
+        file: "crates/gastown-orchestrator/src/drift/shared_round.rs",
+        sound: "RoundProgress::InFlight if has_absences => sleep(POLL.min(self.policy.drift.every / 4)).await,",
+        broken: "RoundProgress::InFlight if has_absences => return Ok(RoundVerdict::Plausible),",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "list-is-proof",
+        about: "a list that differs from the row is believed without a read of the machine",
+        file: "crates/gastown-orchestrator/src/drift/compare_town.rs",
+        sound: "(compare(town.status, compared.machine, compared.volume) == DriftVerdict::Agrees).then_some(compared)",
+        broken: "(compare(town.status, compared.machine, compared.volume) != DriftVerdict::Undecided).then_some(compared)",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
         name: "one-read-is-proof",
         about: "a volume counts as lost after the first read, without the second, different one",
         file: "crates/gastown-orchestrator/src/drift/compare_town.rs",

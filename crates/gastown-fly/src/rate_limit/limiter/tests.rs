@@ -176,7 +176,8 @@ async fn background_calls_do_not_delay_foreground_calls_and_give_up_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_is_bounded() {
     let one = NonZeroU32::MIN;
-    let rates = Rates { machine: Rate::per_second(one, one), max_waiting: 2, ..Rates::default() };
+    let mut rates = Rates::default().with(Action::StopMachine, Rate::per_second(one, one));
+    rates.max_waiting = 2;
     let (limiter, log) = (Arc::new(RateLimiter::new(RateLimiting::On(rates))), Log::new());
     for urgency in [Priority::Foreground, Priority::Foreground, Priority::Foreground, Priority::Background] {
         log.wait(&limiter, urgency, "patient").await;
@@ -323,9 +324,23 @@ async fn a_bucket_that_was_just_used_is_not_dropped() {
     assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn configured_rate_replaces_the_one_of_fly_for_its_action_only() {
+    let limiting: RateLimiting = "stop_machine=10/4".parse().unwrap();
+    let (limiter, start) = (RateLimiter::new(limiting), Instant::now());
+    for _ in 0..6 {
+        limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::from_millis(200), "four at once, then ten a second");
+    for _ in 0..4 {
+        limiter.acquire(&machines::start("mill", "m1"), Priority::Foreground).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::from_millis(1_200), "three at once, then one a second");
+}
+
 #[tokio::test]
 async fn without_limits_no_call_waits() {
-    let limiter = RateLimiter::new(RateLimiting::Off);
+    let limiter = RateLimiter::new("off".parse().unwrap());
     limiter.throttle(&stop("m1"), None);
     for _ in 0..100 {
         assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Background)).await, Some(Ok(())));

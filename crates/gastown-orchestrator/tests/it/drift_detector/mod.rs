@@ -2,17 +2,18 @@
 
 mod confirmed;
 mod operations;
+mod replicas;
 mod scheduling;
 mod undecided;
 
 use std::time::Duration;
 
-use gastown_domain::ports::WorkerId;
-use gastown_domain::{Drift, Town, TownId, TownStatus};
+use gastown_domain::ports::Towns as _;
+use gastown_domain::{Drift, Town, TownId, TownStatus, UserId};
 use gastown_orchestrator::{DriftDetector, DriftReport};
 use tokio::time::{Instant, sleep};
 
-use crate::bench::{Bench, settings};
+use crate::bench::{Bench, request, settings};
 use crate::faults::Process;
 use crate::world::{Phase, World};
 
@@ -22,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(60);
 type WorldChange = fn(&mut World);
 
 fn detector_on(bench: &Bench, process: &Process) -> DriftDetector {
-    DriftDetector::new(bench.ports(process), settings().into(), WorkerId("drift detector".to_owned()))
+    DriftDetector::new(bench.ports(process), settings().into())
 }
 
 /// Runs one due pass of a new process, one period after the last one.
@@ -53,6 +54,22 @@ fn suspected(towns: usize) -> DriftReport {
 
 fn corrected(towns: usize) -> DriftReport {
     DriftReport { corrected: towns, ..taken(towns) }
+}
+
+/// Creates running towns, and removes the machines of the first ones.
+async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
+    let bench = Bench::new();
+    let mut rows = Vec::new();
+    for number in 0..towns {
+        let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
+        bench.store.rows().users.insert(owner.clone());
+        let town = bench.replica().towns.create_town(&owner, request(&format!("mill-{number}"))).await;
+        rows.push(town.unwrap());
+    }
+    for machine in &mut bench.fly.world().machines[..missing] {
+        machine.phase = Phase::Gone(Instant::now());
+    }
+    (bench, rows)
 }
 
 fn set_phase(world: &mut World, phase: Phase) {

@@ -1,15 +1,20 @@
-//! The leader lease of a drift pass, and the number of its calls.
+//! The lease of a drift pass, and the number of its calls.
 
 use std::time::Duration;
 
 use gastown_domain::TownStatus;
 use gastown_domain::ports::Action;
+use gastown_orchestrator::DriftReport;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{EVERY, agreed, corrected, detector_on, pass, stopped, suspected, turn_off, undecided};
+use super::{
+    EVERY, agreed, corrected, detector_on, pass, set_phase, stopped, suspected, taken, turn_off, undecided,
+    with_missing,
+};
 use crate::bench::{Bench, settings};
 use crate::faults::{Call, Fault, Process, Query};
+use crate::world::Phase;
 
 #[tokio::test(start_paused = true)]
 async fn concurrent_replicas_make_one_pass() {
@@ -20,9 +25,9 @@ async fn concurrent_replicas_make_one_pass() {
 
     let (first, second) = tokio::join!(one.pass(), other.pass());
 
-    let mut reports = [first.unwrap(), second.unwrap()];
-    reports.sort_by_key(Option::is_some);
-    assert_eq!(reports, [None, Some(agreed(1))]);
+    let reports = [first.unwrap(), second.unwrap()].into_iter().flatten();
+    assert_eq!(reports.filter(|report| report.taken > 0).collect::<Vec<_>>(), [agreed(1)]);
+    assert_eq!(one.pass().await.unwrap(), None, "the pass of this period is over");
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,13 +54,15 @@ async fn another_process_makes_next_pass_after_a_crash() {
     }
 }
 
-/// Creates towns whose machine reads are slow, as in an outage. Eight reads run at a time, each as long as allowed.
+/// Creates towns whose reads are slow, as in an outage. Eight reads run at a time, each as long as allowed.
 async fn with_a_slow_fly() -> Bench {
     let bench = Bench::new();
     for number in 0..40 {
         bench.running(&format!("mill-{number}")).await;
     }
-    bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Slow);
+    for call in [Action::ReadMachine, Action::ListVolumes] {
+        bench.fly.schedule().always(Call::Fly(call), Fault::Slow);
+    }
     sleep(EVERY).await;
     bench
 }
@@ -98,13 +105,72 @@ async fn stopped_towns_of_one_app_are_checked_with_one_volume_list() {
     assert_eq!(bench.fly.count(Action::ReadVolume), before + 6);
 }
 
+/// Returns the number of calls that a pass over towns makes.
+fn reads(bench: &Bench) -> [usize; 4] {
+    [Action::ListMachines, Action::ListVolumes, Action::ReadMachine, Action::ReadVolume]
+        .map(|action| bench.fly.count(action))
+}
+
+#[tokio::test(start_paused = true)]
+async fn pass_over_agreeing_towns_of_one_app_makes_two_calls() {
+    for towns in [4, 100, 250] {
+        let (bench, _) = with_missing(towns, 0).await;
+        let [machine_lists, volume_lists, machines, volumes] = reads(&bench);
+        assert_eq!(pass(&bench).await, agreed(towns));
+        assert_eq!(reads(&bench), [machine_lists + 1, volume_lists + 1, machines, volumes], "{towns}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_towns_that_differ_from_the_lists_or_did_so_last_are_read() {
+    let (bench, _) = with_missing(30, 0).await;
+    let suspected = DriftReport { suspected: 1, agreed: 29, ..taken(30) };
+    turn_off(&mut bench.fly.world());
+    for (round, (report, read)) in
+        [(suspected, 1), (suspected, 1), (agreed(30), 1), (agreed(30), 0)].into_iter().enumerate()
+    {
+        if round == 2 {
+            set_phase(&mut bench.fly.world(), Phase::On(Instant::now()));
+        }
+        let [machine_lists, volume_lists, machines, volumes] = reads(&bench);
+        assert_eq!(pass(&bench).await, report, "{round}");
+        assert_eq!(reads(&bench), [machine_lists + 1, volume_lists + 1, machines + read, volumes], "{round}");
+    }
+}
+
+/// A machine that is not listed, or listed with another volume, is read by its id (FM-32).
+#[tokio::test(start_paused = true)]
+async fn lists_that_fail_or_lack_towns_decide_nothing() {
+    for (call, fault, unlisted) in [
+        (Action::ListMachines, Fault::EmptyList, 10),
+        (Action::ListMachines, Fault::StaleList, 1),
+        (Action::ListVolumes, Fault::EmptyList, 10),
+        (Action::ListVolumes, Fault::ServerError, 10),
+        (Action::ListMachines, Fault::Throttled, 10),
+    ] {
+        let (bench, _) = with_missing(10, 0).await;
+        bench.fly.schedule().next(Call::Fly(call), 1, fault);
+        let before = bench.fly.count(Action::ReadMachine);
+        assert_eq!(pass(&bench).await, agreed(10), "{fault:?} of {call}");
+        assert_eq!(bench.fly.count(Action::ReadMachine), before + unlisted, "{fault:?} of {call}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_towns_are_read_without_a_list() {
+    let (bench, _) = with_missing(3, 0).await;
+    let [machine_lists, volume_lists, machines, volumes] = reads(&bench);
+    assert_eq!(pass(&bench).await, agreed(3));
+    assert_eq!(reads(&bench), [machine_lists, volume_lists, machines + 3, volumes]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn job_continues_after_failures_until_stopped() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
     turn_off(&mut bench.fly.world());
     bench.store.schedule().next(Call::Store(Query::TakeTowns), 1, Fault::NotSent);
-    bench.store.schedule().next(Call::Store(Query::ClaimJob), 2, Fault::NotSent);
+    bench.store.schedule().next(Call::Store(Query::JoinRound), 2, Fault::NotSent);
     let (stop, drift_detector) = (CancellationToken::new(), detector_on(&bench, &Process::default()));
     let running = tokio::spawn({
         let stop = stop.clone();

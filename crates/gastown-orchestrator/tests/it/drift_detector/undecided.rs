@@ -1,15 +1,14 @@
 //! Observations that are unclear, transitional, or missing too often at once. They confirm no drift.
 
-use gastown_domain::ports::{Action, Alarm, Towns as _};
-use gastown_domain::{Town, UserId};
+use gastown_domain::ports::{Action, Alarm};
 use gastown_orchestrator::DriftReport;
 use tokio::time::Instant;
 
 use super::{
     EVERY, WorldChange, agreed, corrected, drift_of, lose_volume, pass, remove_machine, replace_machine, set_phase,
-    suspected, taken, undecided, with_other_machine, without_machine,
+    suspected, taken, undecided, with_missing, with_other_machine, without_machine,
 };
-use crate::bench::{Bench, request};
+use crate::bench::Bench;
 use crate::faults::{Call, Fault};
 use crate::world::Phase;
 
@@ -87,7 +86,9 @@ async fn failed_reads_are_undecided() {
 async fn alarm_is_raised_while_provider_refuses_everything() {
     let (bench, _) = with_missing(120, 0).await;
     let alarm = || bench.store.rows().records.jobs["inspection"].alarm;
-    bench.fly.schedule().always(Call::Fly(Action::ReadMachine), Fault::Misconfigured);
+    for call in [Action::ReadMachine, Action::ListMachines, Action::ListVolumes] {
+        bench.fly.schedule().always(Call::Fly(call), Fault::Misconfigured);
+    }
     // The first hundred towns are enough.
     assert_eq!(pass(&bench).await, DriftReport { alarm: Some(Alarm::Refused), ..undecided(100) });
     assert_eq!(alarm(), Some(Alarm::Refused));
@@ -166,22 +167,6 @@ async fn empty_lists_do_not_make_replaced_machine_missing() {
 
     assert_eq!(bench.store.town(town.id), with_other_machine(town));
     bench.assert_invariants("replaced");
-}
-
-/// Creates running towns, and removes the machines of the first ones.
-async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
-    let bench = Bench::new();
-    let mut rows = Vec::new();
-    for number in 0..towns {
-        let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
-        bench.store.rows().users.insert(owner.clone());
-        let town = bench.replica().towns.create_town(&owner, request(&format!("mill-{number}"))).await;
-        rows.push(town.unwrap());
-    }
-    for machine in &mut bench.fly.world().machines[..missing] {
-        machine.phase = Phase::Gone(Instant::now());
-    }
-    (bench, rows)
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,9 +23,9 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Health, Heartbeat,
-        InsertRig, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, Request, SetRigStatus, Stranded, TakeTowns,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Health, Heartbeat,
+        InsertRig, JoinRound, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, Request, SetRigStatus, Stranded, TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
@@ -121,19 +121,19 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[ClaimDue, Finish, LoadTown, Record, Reinstate, Renew, Stranded, TownsWithPendingRigs]),
         Scenario::DriftMachineStopped => (
             &[ReadMachine], &[],
-            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+            &[EndRound, JoinRound, RecordDrift, ReportRound, TakeTowns]),
         Scenario::DriftMachineMissing => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+            &[EndRound, JoinRound, RecordDrift, ReportRound, TakeTowns]),
         Scenario::DriftMachineReplaced => (
             &[ListMachines, ReadMachine], &[],
-            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+            &[EndRound, JoinRound, RecordDrift, ReportRound, TakeTowns]),
         Scenario::DriftVolumeMoved => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+            &[EndRound, JoinRound, RecordDrift, ReportRound, TakeTowns]),
         Scenario::DriftVolumeLost => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
-            &[ClaimJob, EndJob, RecordDrift, TakeTowns]),
+            &[EndRound, JoinRound, RecordDrift, ReportRound, TakeTowns]),
         Scenario::SweepOrphans => (
             &[DeleteMachine, DeleteVolume, ListApps, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[TownRecords, ClaimJob, OrphanRecords, CloseOrphan, RecordDeletion, EndJob, RecordOrphans, RenewJob]),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use gastown_domain::AppName;
 use gastown_domain::ports::{
-    Action, Alarm, AppInventory, BoxError, Clock as _, Inventory, Orphan, ProviderError, WorkerId,
+    Action, Alarm, AppInventory, AppLists, BoxError, Clock as _, Inventory, Orphan, ProviderError, WorkerId,
 };
 use gastown_orchestrator::{OrphanReport, OrphanSweeper};
 use tokio::time::Instant;
@@ -101,6 +101,10 @@ impl Inventory for ModifiedInventory {
     async fn list(&self, app: &AppName) -> Result<AppInventory, ProviderError> {
         let stock = self.client.list(&the_app()).await?;
         (self.modify)(app, stock).map_err(|cause| ProviderError::Unknown { action: Action::ListMachines, cause })
+    }
+
+    async fn lists(&self, app: &AppName) -> Result<AppLists, ProviderError> {
+        self.client.lists(app).await
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ephemeral_db::Cut;
 use gastown_domain::ports::{
     Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations,
-    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, SingletonJob, SingletonJobs, StoreError,
-    TownChange,
+    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RoundFigures, SingletonJob, SingletonJobs,
+    StoreError, TownChange,
 };
 use gastown_domain::{
     AppName, Drift, Failure, Fence, InventoryItem, Operation, OperationKind, OrphanReason, Progress, ResourceId, Rig,
@@ -20,7 +20,7 @@ use gastown_domain::{
 use gastown_persistence::DatabaseSettings;
 
 use self::loss::{Bench, Write};
-use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, request, rig, user, worker};
+use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, request, rig, take_due, user, worker};
 
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -136,11 +136,11 @@ async fn a_rig_counts_once() {
 async fn a_drift_check_counts_once() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("take_due", "Ok([(Town", "Ok([])")
-        .check(bench, not_seen, async |database, ()| database.take_due(10, EVERY).await)
+        .check(bench, in_a_round, async |database, round| database.take_due(*round, 10, EVERY, LEASE).await)
         .await;
     let off = async |bed: &Bed| {
         not_seen(bed).await;
-        let (town, _, taken_at) = bed.database.take_due(1, EVERY).await.unwrap().remove(0);
+        let (town, _, taken_at) = take_due(&bed.database, 1, EVERY).await.remove(0);
         let change = TownChange { status: Some(TownStatus::Stopped), ..TownChange::default() };
         (town, DriftRecord { taken_at, suspicion: None, drift: Some(Drift::MachineStopped.into()), change })
     };
@@ -149,6 +149,22 @@ async fn a_drift_check_counts_once() {
         .await;
     Write::once("heartbeat", "Ok(true)", "Ok(true)")
         .check(bench, running, async |database, town| database.heartbeat(town.id, noon()).await)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_of_drift_checks_begins_and_ends_once() {
+    let bench = &Bench::new(|_| {}).await;
+    Write::once("join_round", "Ok(Some(DriftRound { number: 1", "Ok(Some(DriftRound { number: 1")
+        .check(bench, not_seen, async |database, ()| database.join_round(EVERY).await)
+        .await;
+    // A replica does not repeat it: an unknown report leaves its round without a verdict.
+    let batch = RoundFigures { finished: 1, compared: 1, ..RoundFigures::default() };
+    Write::each_time("report", "Ok(Some(RoundState")
+        .check(bench, in_a_round, async |database, round| database.report(*round, batch).await)
+        .await;
+    Write::once("end_round", "Ok(true)", "Ok(false)")
+        .check(bench, in_a_round, async |database, round| database.end_round(*round, Some(Alarm::Refused)).await)
         .await;
 }
 
@@ -266,6 +282,12 @@ async fn with_a_rig(bed: &Bed) -> Rig {
 async fn not_seen(bed: &Bed) {
     running(bed).await;
     bed.sql("UPDATE gastown_town_health SET checked_at = '2000-01-01T00:00:00+00:00'").await;
+}
+
+/// A round that has begun, with a due town.
+async fn in_a_round(bed: &Bed) -> i64 {
+    not_seen(bed).await;
+    bed.database.join_round(EVERY).await.unwrap().unwrap().number
 }
 
 fn observed(town: &Town) -> ObservedOrphan {
