@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
-use crate::config::{Config, FlyConfig};
+use crate::config::{Config, FlyConfig, FlyRateLimits};
 use crate::open_database;
 use crate::start_error::StartError;
 use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
@@ -193,6 +193,9 @@ pub(crate) fn minter(config: &Config) -> Result<TokenMinter, StartError> {
 /// Returns this process's share of Fly's rate limits. With one app per user it is the whole, because operations of one user
 /// rarely run in two processes at once.
 pub(crate) fn pacing(config: &FlyConfig) -> RateLimiting {
+    if config.rate_limits == FlyRateLimits::Off {
+        return RateLimiting::Off;
+    }
     let sharers = match &config.app {
         AppPlacement::Shared(_) => config.replicas,
         AppPlacement::PerUser { .. } => NonZeroU32::MIN,

@@ -1,9 +1,10 @@
 //! How Fly is called.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
-use gastown_domain::AppPlacement;
+use gastown_domain::{AppPlacement, Invalid};
 use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, Timeouts};
 use secrecy::SecretString;
 
@@ -20,8 +21,32 @@ pub struct FlyConfig {
     pub app: AppPlacement,
     /// `REPLICAS`, 1 where absent: how many processes share Fly's limits.
     pub replicas: NonZeroU32,
+    /// `FLY_RATE_LIMITS`, Fly's own where absent.
+    pub rate_limits: FlyRateLimits,
     /// How long a call may take; follows from `LEASE_SECONDS`.
     pub timeouts: Timeouts,
+}
+
+/// `FLY_RATE_LIMITS`: the limits that the calls of this process keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlyRateLimits {
+    /// Fly's documented limits.
+    #[default]
+    Fly,
+    /// None, for a simulator or a proxy that limits.
+    Off,
+}
+
+impl FromStr for FlyRateLimits {
+    type Err = Invalid;
+
+    fn from_str(raw: &str) -> Result<Self, Invalid> {
+        match raw {
+            "fly" => Ok(Self::Fly),
+            "off" => Ok(Self::Off),
+            _ => Err(Invalid::Shape { expected: "fly or off" }),
+        }
+    }
 }
 
 /// `lease` is how long a claim holds: no call to Fly may outlast it, or its driver would not know what it made.
@@ -53,11 +78,13 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
         }
     };
     let replicas = reader.at_least_one("REPLICAS", 1);
+    let rate_limits = reader.or("FLY_RATE_LIMITS", FlyRateLimits::default());
     Some(FlyConfig {
         base_url: base_url?,
         token: token?,
         app: app?,
         replicas: NonZeroU32::new(replicas)?,
+        rate_limits,
         timeouts: timeouts(lease),
     })
 }

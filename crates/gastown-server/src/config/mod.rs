@@ -18,7 +18,7 @@ use gastown_sandbox::UrlTemplate;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
-pub use fly::FlyConfig;
+pub use fly::{FlyConfig, FlyRateLimits};
 pub use http::HttpConfig;
 use list::List;
 pub use logs::LogFormat;
@@ -63,7 +63,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 42] = [
+    pub const NAMES: [&str; 43] = [
         "CALLER_WAIT_SECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
@@ -75,6 +75,7 @@ impl Config {
         "FLY_APP_PREFIX",
         "FLY_IMAGE",
         "FLY_ORG_SLUG",
+        "FLY_RATE_LIMITS",
         "FLY_REGIONS",
         "GASTOWN_CLOUD_URL",
         "HOST",

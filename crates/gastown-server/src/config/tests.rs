@@ -138,6 +138,15 @@ fn replicas_share_the_limits_of_a_shared_app_only() {
 }
 
 #[test]
+fn rate_limits_are_those_of_fly_or_off() {
+    let limits = |value: &str| pacing(&Config::read(&source(&[("FLY_RATE_LIMITS", value)])).unwrap().fly);
+    assert_eq!(limits("off"), RateLimiting::Off);
+    assert_eq!(limits("fly"), limits(""));
+    assert!(matches!(limits("fly"), RateLimiting::On(_)));
+    assert_eq!(mistakes(&[("FLY_RATE_LIMITS", "none")]), ["FLY_RATE_LIMITS"]);
+}
+
+#[test]
 fn intervals_and_limits_are_configurable() {
     let settings = [
         ("MAX_TOWNS_PER_USER", "3"),
