@@ -24,14 +24,11 @@ impl Series {
     /// Adds the value of one round, and the floor or ideal that it is compared with.
     pub(crate) fn beside(&mut self, name: impl Into<String>, unit: Unit, value: f64, reference: Option<f64>) {
         let name = name.into();
-        let row = match self.0.iter().position(|row| row.name == name) {
-            Some(known) => &mut self.0[known],
-            None => {
-                self.0.push(Row { name, unit, values: Vec::new(), references: Vec::new() });
-                let last = self.0.len() - 1;
-                &mut self.0[last]
-            }
-        };
+        let at = self.0.iter().position(|row| row.name == name).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push(Row { name, unit, values: Vec::new(), references: Vec::new() });
+        }
+        let row = &mut self.0[at];
         row.values.push(value);
         row.references.extend(reference);
     }
