@@ -16,7 +16,7 @@ mod start_error;
 mod system_ports;
 mod telemetry;
 
-pub use config::{Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
+pub use config::{Config, ConfigError, FlyConfig, FlyRateLimits, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
 pub use start_error::StartError;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use ephemeral_db::Cluster;
 use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
 use super::latencies::{millis, number};
 use super::process_tree::cpu_time;
+use crate::progress::say;
 use crate::stage::Postgres;
 
 /// The result of a run.
@@ -18,6 +20,9 @@ pub(crate) struct Floor {
     pub(crate) postgres_cpu_ms: f64,
 }
 
+/// The time that does not count, in which each connection plans the statements for the first time.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// Runs a script with prepared statements and waits for its end. Returns `None` if `pgbench` is not installed.
 pub(crate) async fn run(
     postgres: &Postgres,
@@ -26,59 +31,53 @@ pub(crate) async fn run(
     clients: usize,
     phase: Duration,
 ) -> anyhow::Result<Option<Floor>> {
-    let Some(program) = Cluster::program("pgbench") else { return Ok(None) };
+    let Some(program) = Cluster::program("pgbench") else {
+        say("pgbench is not installed, so there are no floors");
+        return Ok(None);
+    };
     let file = tempfile::NamedTempFile::new().context("failed to create a file")?;
     std::fs::write(file.path(), script).context("failed to write a script")?;
     let mut command = Command::new(program);
-    command.args(["-n", "-M", "prepared", "-j", "1", "-U", "postgres"]);
-    command.args(["-c", &clients.to_string(), "-T", &phase.as_secs().max(1).to_string()]);
+    command.args(["-n", "-M", "prepared", "-j", "1", "-P", "1", "-U", "postgres"]);
+    command.args(["-c", &clients.to_string(), "-T", &(WARM_UP + phase).as_secs().to_string()]);
     command.arg("-h").arg(postgres.socket_directory()).arg("-f").arg(file.path()).arg(database);
-    let before = cpu_time(postgres.process_id());
-    let output = command.kill_on_drop(true).output().await.context("failed to run pgbench")?;
-    let cpu = cpu_time(postgres.process_id()).saturating_sub(before);
-    if !output.status.success() {
-        bail!("pgbench failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let result = parse(&String::from_utf8_lossy(&output.stdout)).context("pgbench printed no result")?;
-    let per_run = millis(cpu) / number(result.transactions).max(1.0);
-    Ok(Some(Floor { per_second: result.per_second, postgres_cpu_ms: per_run }))
+    let warm = async {
+        sleep(WARM_UP).await;
+        (Instant::now(), cpu_time(postgres.process_id()))
+    };
+    let (output, (begun, before)) = tokio::join!(command.kill_on_drop(true).output(), warm);
+    let (elapsed, cpu) = (begun.elapsed(), cpu_time(postgres.process_id()).saturating_sub(before));
+    let output = output.context("failed to run pgbench")?;
+    let progress = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "pgbench failed: {}", progress.trim());
+    let per_second = mean_rate(&progress).with_context(|| format!("pgbench shows no rates: {progress}"))?;
+    Ok(Some(Floor { per_second, postgres_cpu_ms: millis(cpu) / (per_second * elapsed.as_secs_f64()) }))
 }
 
-#[derive(Debug, PartialEq)]
-struct Summary {
-    transactions: usize,
-    per_second: f64,
-}
-
-/// Parses the summary. Up to version 13 there are two rates, of which the last one excludes the time to connect.
-fn parse(output: &str) -> Option<Summary> {
-    let after = |prefix: &'static str| output.lines().filter_map(move |line| line.trim().strip_prefix(prefix));
-    let transactions = after("number of transactions actually processed:").next()?;
-    let per_second = after("tps =").next_back()?.split_whitespace().next()?;
-    let transactions = transactions.split(['/', ' ']).find(|text| !text.is_empty())?;
-    Some(Summary { transactions: transactions.parse().ok()?, per_second: per_second.parse().ok()? })
+/// Returns the mean of the rates in the lines of progress, without the first one.
+fn mean_rate(progress: &str) -> Option<f64> {
+    let lines = progress.lines().filter_map(|line| line.strip_prefix("progress: "));
+    let rates = lines.filter_map(|line| line.split(", ").nth(1)?.strip_suffix(" tps")?.parse::<f64>().ok());
+    let counted: Vec<f64> = rates.skip(1).collect();
+    (!counted.is_empty()).then(|| counted.iter().sum::<f64>() / number(counted.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "pgbench (15.8)\ntransaction type: a.sql\nnumber of clients: 32\n\
-        number of transactions actually processed: 80430\nnumber of failed transactions: 0 (0.000%)\n\
-        latency average = 1.989 ms\ninitial connection time = 25.1 ms\n\
-        tps = 16086.190000 (without initial connection time)\n";
-
     #[test]
-    fn rate_and_count_are_read_from_the_summary() {
-        assert_eq!(parse(OUTPUT), Some(Summary { transactions: 80430, per_second: 16086.19 }));
-        let old = "number of transactions actually processed: 10/10\ntps = 1.0 (including connections establishing)\n\
-            tps = 2.0 (excluding connections establishing)\n";
-        assert_eq!(parse(old), Some(Summary { transactions: 10, per_second: 2.0 }));
+    fn rate_is_the_mean_without_the_first_second() {
+        let progress = "pgbench (15.8)\nprogress: 1.0 s, 60.5 tps, lat 400.0 ms stddev 9.1, 0 failed\n\
+            progress: 2.0 s, 16000.0 tps, lat 2.0 ms stddev 0.2, 0 failed\n\
+            progress: 3.0 s, 17000.0 tps, lat 2.0 ms stddev 0.2\n";
+        let rate = mean_rate(progress).unwrap();
+        assert!((rate - 16_500.0).abs() < 1e-9, "{rate}");
     }
 
     #[test]
-    fn output_without_a_rate_has_no_result() {
-        assert_eq!(parse("number of transactions actually processed: 10\n"), None);
-        assert_eq!(parse(""), None);
+    fn progress_of_one_second_has_no_rate() {
+        assert_eq!(mean_rate("progress: 1.0 s, 60.5 tps, lat 400.0 ms stddev 9.1, 0 failed\n"), None);
+        assert_eq!(mean_rate(""), None);
     }
 }

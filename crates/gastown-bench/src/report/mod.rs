@@ -61,7 +61,8 @@ pub(crate) fn previous(path: &Path) -> Option<Report> {
 
 /// Returns the folder for figures and logs, in the target directory.
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench")
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    crates.and_then(Path::parent).unwrap_or(Path::new(".")).join("target/bench")
 }
 
 /// Returns the file of a command's figures. Quick runs have a file of their own, because their figures differ.
