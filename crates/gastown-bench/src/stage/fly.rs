@@ -15,7 +15,7 @@ use super::{program, seed};
 use crate::measure::http1::Connection;
 
 /// The app that all towns share, unless each user has one.
-pub(crate) const SHARED_APP: &str = "bench-towns";
+pub(super) const SHARED_APP: &str = "bench-towns";
 
 /// The delays between a call and its effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ pub(crate) mod seed;
 mod server;
 mod users;
 
-pub(crate) use fly::{Fly, FlySetup, Limits, SHARED_APP, Timing};
+pub(crate) use fly::{Fly, FlySetup, Limits, Timing};
 pub(crate) use postgres::{Database, Postgres};
 pub(crate) use server::{Placement, Server, ServerSetup};
 pub(crate) use users::tokens;
