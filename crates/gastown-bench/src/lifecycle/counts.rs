@@ -27,8 +27,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 struct Counts {
     /// Statements without those that begin and end transactions. `None` if Postgres cannot count them.
     statements: Option<usize>,
-    /// Explicit transactions that were committed.
+    /// Commits of transactions of several statements.
     transactions: Option<usize>,
+    /// Transactions that wrote or locked something, including those of one statement.
+    writes: usize,
     /// Calls to the provider and to sandboxes.
     calls: usize,
     /// Those among them that list all machines or volumes of an app.
@@ -70,6 +72,7 @@ fn add(series: &mut Series, operation: Operation, counts: Counts) {
     };
     add("statements", counts.statements);
     add("transactions", counts.transactions);
+    add("write transactions", Some(counts.writes));
     add("provider calls", Some(counts.calls));
     add("provider calls that list", Some(counts.lists));
 }
@@ -88,11 +91,13 @@ impl Counter<'_> {
         for (operation, counted) in Operation::LIFE.into_iter().zip(&mut counts) {
             let calls_before = self.fly.calls_after(0).await?.len();
             self.reset().await?;
+            let writes_before = self.write_transactions().await?;
             owner.run(operation).await?;
             drain(self.database).await?;
             sleep(SETTLE).await;
             let calls = self.fly.calls_after(calls_before).await?;
-            *counted = self.count(&calls).await?;
+            let writes = self.write_transactions().await? - writes_before;
+            *counted = Counts { writes: usize::try_from(writes)?, ..self.count(&calls).await? };
         }
         Ok(counts)
     }
@@ -103,6 +108,11 @@ impl Counter<'_> {
             reset.context("failed to reset the statistics of statements")?;
         }
         Ok(())
+    }
+
+    /// Returns the number of transactions so far that have an id. Reads have none, so this one is not counted.
+    async fn write_transactions(&self) -> anyhow::Result<i64> {
+        self.database.count("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").await
     }
 
     async fn count(&self, calls: &[String]) -> anyhow::Result<Counts> {
