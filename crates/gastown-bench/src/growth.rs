@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::lifecycle::{Operation, Owner, ready_clients};
+use crate::measure::closed_loop::Measured;
 use crate::measure::latencies::{Latencies, number};
 use crate::measure::series::Series;
 use crate::options::Options;
 use crate::progress::say;
-use crate::reads::{INSTANT_FLY, ListReads, Readers, StatusReads, load, rate};
+use crate::reads::{INSTANT_FLY, ListReads, Readers, StatusReads, load};
 use crate::report::{Figure, Unit};
 use crate::stage::{Fly, Postgres, ServerSetup, seed};
 
@@ -52,37 +53,43 @@ async fn reads(postgres: &Postgres, sizes: &[usize], options: &Options, series: 
         // The first drift pass reads all rows once.
         sleep(REST).await;
         let load = load(&server, postgres, options.phase);
-        let mut rates = Rates::default();
+        let mut reads = Reads::default();
         for round in 1..=options.rounds {
             say(format!("reads of {size} towns, round {round} of {}", options.rounds));
-            rates.status.push(rate(&load, &StatusReads(readers.clone())).await?);
-            rates.list.push(rate(&load, &ListReads(readers.clone())).await?);
+            reads.status.push(load.send(&StatusReads(readers.clone())).await?);
+            reads.list.push(load.send(&ListReads(readers.clone())).await?);
         }
-        rates.add(series, size, smallest.as_ref());
+        reads.add(series, size, smallest.as_ref());
         series.add(format!("{size} towns: server memory"), Unit::Mebibytes, server.memory_mib());
         server.stop().await?;
-        smallest = smallest.or(Some(rates));
+        smallest = smallest.or(Some(reads));
     }
     Ok(())
 }
 
-/// The rates of reads at one number of towns, one for each round.
+/// The reads at one number of towns, measured once for each round.
 #[derive(Default)]
-struct Rates {
-    status: Vec<f64>,
-    list: Vec<f64>,
+struct Reads {
+    status: Vec<Measured>,
+    list: Vec<Measured>,
 }
 
-impl Rates {
-    /// Adds the rates, beside those at the smallest number of towns.
+impl Reads {
+    /// Adds rates and CPU times, beside those at the smallest number of towns.
     fn add(&self, series: &mut Series, size: usize, smallest: Option<&Self>) {
-        for (procedure, rates, smallest) in [
+        for (procedure, reads, smallest) in [
             ("getTownStatus", &self.status, smallest.map(|smallest| &smallest.status)),
             ("listTowns", &self.list, smallest.map(|smallest| &smallest.list)),
         ] {
-            for (at, rate) in rates.iter().enumerate() {
-                let reference = smallest.and_then(|smallest| smallest.get(at).copied());
-                series.beside(format!("{size} towns: {procedure} requests"), Unit::PerSecond, *rate, reference);
+            for (at, measured) in reads.iter().enumerate() {
+                let smallest = smallest.and_then(|smallest| smallest.get(at));
+                let mut beside = |what: &str, unit, of: fn(&Measured) -> f64| {
+                    let name = format!("{size} towns: {procedure} {what}");
+                    series.beside(name, unit, of(measured), smallest.map(of));
+                };
+                beside("requests", Unit::PerSecond, |measured| measured.per_second);
+                beside("server CPU", Unit::Milliseconds, |measured| measured.cpu_ms[0]);
+                beside("Postgres CPU", Unit::Milliseconds, |measured| measured.cpu_ms[1]);
             }
         }
     }

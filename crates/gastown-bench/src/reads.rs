@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lifecycle::{Clients, ready_clients};
-use crate::measure::closed_loop::{Load, Measured, Requests};
+use crate::measure::closed_loop::{Load, Measured};
 use crate::measure::latencies::millis;
 use crate::measure::pgbench::{self, Floor};
 use crate::measure::series::Series;
@@ -111,9 +111,4 @@ fn add(series: &mut Series, procedure: &str, measured: &Measured, floor: Option<
     series.add(name("server CPU"), Unit::Milliseconds, server);
     let cpu = floor.map(|floor| floor.postgres_cpu_ms);
     series.beside(name("Postgres CPU"), Unit::Milliseconds, postgres, cpu);
-}
-
-/// Sends requests and returns their rate.
-pub(crate) async fn rate(load: &Load, requests: &impl Requests) -> anyhow::Result<f64> {
-    load.send(requests).await.map(|measured| measured.per_second)
 }
