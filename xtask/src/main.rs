@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cargo;
 mod chaos;
 mod codegen;
@@ -35,6 +36,8 @@ enum Command {
     Dev(dev::Args),
     /// Kills replicas, crashes Postgres and injects faults under load, then checks that nothing is lost.
     Chaos(chaos::Args),
+    /// Measures release binaries: reads, operations, launch day, growth.
+    Bench(bench::Args),
     /// Runs every check, exactly as CI does.
     Test(test::Args),
     /// Generates the SeaORM entities from the migrated schema.
@@ -57,6 +60,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Dev(args) => dev::run(&args),
         Command::Chaos(args) => chaos::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(args).await.map(|()| ExitCode::SUCCESS),

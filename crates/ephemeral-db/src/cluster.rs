@@ -45,6 +45,11 @@ impl Cluster {
         Self::start_with(CRASH_SAFE).await
     }
 
+    /// Starts a cluster like [`Cluster::start`], with further settings as `name=value`. They override the usual ones.
+    pub async fn start_configured(settings: &[&str]) -> Result<Self, EphemeralDbError> {
+        Self::start_with(&[FAST, settings].concat()).await
+    }
+
     async fn start_with(durability: &[&str]) -> Result<Self, EphemeralDbError> {
         let programs = Programs::find()?;
         let account = Account::to_switch_to()?;
@@ -56,6 +61,23 @@ impl Cluster {
     /// Returns the URL of the database `postgres` for the superuser `postgres`. It does not change after a crash.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Returns the process id of the server, which is the parent of its other processes.
+    pub fn process_id(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(pid_file(&self.directory.join("data"))).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
+    /// Returns the directory of the server's socket, for the option `-h` of Postgres' programs.
+    pub fn socket_directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns the path of another program of the same installation, such as `pgbench`, if it is installed.
+    pub fn program(name: &str) -> Option<PathBuf> {
+        let folder = Programs::find().ok()?.postgres.parent()?.to_owned();
+        Some(folder.join(name)).filter(|program| program.is_file())
     }
 
     /// Crashes the server (`pg_ctl stop -m immediate`), which breaks its connections.

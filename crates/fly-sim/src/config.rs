@@ -38,6 +38,8 @@ pub struct SimConfig {
     pub heartbeat: Option<Duration>,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
+    /// False skips the checks against Fly's OpenAPI document, which take most of the time of a call.
+    pub checks_contract: bool,
 }
 
 impl SimConfig {
@@ -56,6 +58,7 @@ impl SimConfig {
             sandbox: SandboxRules::default(),
             heartbeat: None,
             faults: Vec::new(),
+            checks_contract: true,
         }
     }
 

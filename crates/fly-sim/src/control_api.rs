@@ -17,6 +17,7 @@ use crate::{
 /// Answers a call of the control API.
 ///
 /// - `GET /_sim/world`: the apps, machines and volumes, including deleted ones, the calls and the violations
+/// - `GET /_sim/calls/{number}`: the calls after the one with this number, counted from 1
 /// - `POST /_sim/faults`: schedules one fault or a list of faults
 /// - `DELETE /_sim/faults`: clears the schedule
 /// - `POST /_sim/apps/{app}/access` with `"open"`, `"not_found"` or `"forbidden"`
@@ -29,6 +30,7 @@ pub(crate) fn answer(state: &SimState, method: &str, path: &str, body: &[u8]) ->
     let world = &state.world;
     match (method, segments.as_slice()) {
         ("GET", ["world"]) => Reply::json(200, render_world(state)),
+        ("GET", ["calls", after]) => calls_after(state, after),
         ("POST", ["faults"]) => inject(state, body),
         ("DELETE", ["faults"]) => {
             state.clear_faults();
@@ -66,6 +68,13 @@ fn render_world(state: &SimState) -> Value {
         "apps": apps, "machines": machines, "volumes": volumes,
         "calls": state.calls(), "violations": state.violations(),
     })
+}
+
+fn calls_after(state: &SimState, after: &str) -> Reply {
+    match after.parse() {
+        Ok(after) => Reply::json(200, json!({ "calls": state.calls_after(after) })),
+        Err(_) => Reply::text(400, "the number of a call is expected"),
+    }
 }
 
 fn inject(state: &SimState, body: &[u8]) -> Reply {

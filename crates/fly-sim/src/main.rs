@@ -1,9 +1,10 @@
 //! `fly-sim`: serves the simulated Fly until SIGINT or SIGTERM.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use fly_sim::{FlySim, SimConfig};
+use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +18,18 @@ struct Args {
     /// Timing of the simulation.
     #[arg(long, value_enum, default_value_t = TimingProfile::Fly)]
     timing: TimingProfile,
+    /// Milliseconds before every answer, instead of those of the timing.
+    #[arg(long, value_name = "MS")]
+    latency: Option<u64>,
+    /// Rate limits, instead of those of the timing.
+    #[arg(long, value_enum)]
+    limits: Option<Limits>,
+    /// Secret of every app, as `NAME=VALUE`; may be repeated.
+    #[arg(long = "app-secret", value_name = "NAME=VALUE", value_parser = secret)]
+    app_secrets: Vec<(String, SecretString)>,
+    /// Skips the checks against Fly's OpenAPI document, for measurements.
+    #[arg(long)]
+    unchecked: bool,
     /// App to create at the start; may be repeated.
     #[arg(long = "app", value_name = "NAME")]
     apps: Vec<String>,
@@ -31,6 +44,16 @@ enum TimingProfile {
     Fly,
     /// Delays of milliseconds and no rate limits.
     Fast,
+    /// No delays and no rate limits.
+    Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Limits {
+    /// The rate limits of the real service.
+    Fly,
+    /// No rate limits.
+    Off,
 }
 
 impl TimingProfile {
@@ -38,16 +61,35 @@ impl TimingProfile {
         match self {
             Self::Fly => SimConfig::fly_like(),
             Self::Fast => SimConfig::fast(),
+            Self::Instant => SimConfig { timing: Timing::instant(), ..SimConfig::fast() },
         }
     }
+}
+
+impl Args {
+    fn config(&self) -> SimConfig {
+        let mut config = self.timing.config();
+        if let Some(latency) = self.latency {
+            config.timing.latency = Duration::from_millis(latency);
+        }
+        if let Some(limits) = self.limits {
+            config.rates = if limits == Limits::Fly { RateLimits::Fly } else { RateLimits::Off };
+        }
+        let (listen, seed, app_secrets) = (self.listen, self.seed, self.app_secrets.clone());
+        SimConfig { listen, seed, app_secrets, checks_contract: !self.unchecked, ..config }
+    }
+}
+
+fn secret(argument: &str) -> Result<(String, SecretString), &'static str> {
+    let (name, value) = argument.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), SecretString::from(value)))
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
     let args = Args::parse();
-    let config = SimConfig { listen: args.listen, seed: args.seed, ..args.timing.config() };
-    let sim = FlySim::start(config).await?;
+    let sim = FlySim::start(args.config()).await?;
     for app in &args.apps {
         sim.create_app(app)?;
     }

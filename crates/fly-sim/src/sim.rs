@@ -90,7 +90,7 @@ impl FlySim {
             state: state.clone(),
             token: config.token,
             rate_limiter: Mutex::new(RateLimiter::new(config.rates)),
-            contract: Contract::shared()?,
+            contract: config.checks_contract.then(Contract::shared).transpose()?,
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
         sim.spawn_background_tasks(config.heartbeat)?;

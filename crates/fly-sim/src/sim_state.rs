@@ -73,6 +73,11 @@ impl SimState {
         locked(&self.calls).records().to_vec()
     }
 
+    /// Returns the calls with a higher number than `after`, in the order of arrival.
+    pub(crate) fn calls_after(&self, after: usize) -> Vec<CallRecord> {
+        locked(&self.calls).records().iter().skip(after).cloned().collect()
+    }
+
     /// Returns the violations so far.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         locked(&self.violations).clone()

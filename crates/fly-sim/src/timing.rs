@@ -67,6 +67,28 @@ impl Timing {
         }
     }
 
+    /// Returns no delays at all, for measurements: the effects of a call have taken place before the next one.
+    pub fn instant() -> Self {
+        let none = Duration::ZERO;
+        Self {
+            latency: none,
+            launch: none,
+            prepare: none,
+            boot: none,
+            sandbox_boot: none,
+            restart_backoff: none,
+            stop: none,
+            quiesce: none,
+            suspend: none,
+            replace: none,
+            destroy: none,
+            volume_release: none,
+            volume_tombstone: Duration::from_secs(1),
+            list_lag: none,
+            read_lag: none,
+        }
+    }
+
     /// Returns delays of milliseconds, for tests. Every state still occurs, and reads and lists do not lag.
     pub fn fast() -> Self {
         Self {

@@ -62,6 +62,8 @@ const RULES: &[Rule] = &[
     adapter("fly-sim", &["gastown-secrets"], STORAGE),
     adapter("ephemeral-db", &[], &["sea-orm"]),
     adapter("migration", &[], &["reqwest", "axum"]),
+    // The benchmark starts the binaries of the server and of `fly-sim` as processes, so it depends on neither.
+    adapter("gastown-bench", &["ephemeral-db", "gastown-domain", "gastown-jwt", "gastown-secrets"], &[]),
     // `chaos` needs the simulated Fly, the key of its sandboxes and the tokens of its users.
     adapter(
         "xtask",
@@ -164,6 +166,7 @@ mod tests {
             ("gastown-http", "reqwest", false),
             ("gastown-server", "ephemeral-db", false),
             ("gastown-server", "xtask", false),
+            ("gastown-bench", "gastown-server", false),
             ("migration", "gastown-domain", false),
         ] {
             let found = offences(&BTreeSet::from([edge(from, to, for_tests)]));

@@ -94,6 +94,26 @@ async fn ignored_field_is_recorded_as_request_violation() {
 }
 
 #[tokio::test]
+async fn unchecked_simulator_records_no_violations() {
+    let fly = Fly::start(SimConfig { checks_contract: false, ..SimConfig::fast() }).await;
+    let mut body = minimal("town");
+    body["config"]["restart_policy"] = json!("no");
+    fly.create_machine(body).await;
+    assert_eq!(fly.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn control_api_returns_the_calls_after_a_number() {
+    let fly = Fly::fast().await;
+    fly.get("machines").await;
+    fly.get("volumes").await;
+    let (_, found) = send(fly.unauthenticated(Method::GET, "/_sim/calls/1")).await;
+    let calls: Vec<_> = found["calls"].as_array().unwrap().iter().map(|call| call["call"].clone()).collect();
+    assert_eq!(calls, [json!("ListVolumes")]);
+    assert_eq!(send(fly.unauthenticated(Method::GET, "/_sim/calls/last")).await.0, 400);
+}
+
+#[tokio::test]
 async fn control_api_shows_the_world_and_injects_faults() {
     let fly = Fly::fast().await;
     let id = fly.start_machine(minimal("town")).await;

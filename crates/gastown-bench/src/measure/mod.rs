@@ -1,0 +1,10 @@
+//! Measurements: load over HTTP, CPU and memory of processes, and statistics.
+
+pub(crate) mod closed_loop;
+pub(crate) mod http1;
+pub(crate) mod latencies;
+pub(crate) mod pgbench;
+pub(crate) mod process_tree;
+pub(crate) mod random;
+pub(crate) mod series;
+pub(crate) mod trpc;

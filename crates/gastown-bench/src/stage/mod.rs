@@ -1,0 +1,13 @@
+//! The processes of a run. Dropping a value stops its process.
+
+mod fly;
+mod postgres;
+mod program;
+pub(crate) mod seed;
+mod server;
+mod users;
+
+pub(crate) use fly::{Fly, FlySetup, Limits, Timing};
+pub(crate) use postgres::{Database, Postgres};
+pub(crate) use server::{Placement, Server, ServerSetup};
+pub(crate) use users::tokens;

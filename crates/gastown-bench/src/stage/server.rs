@@ -1,0 +1,139 @@
+//! The process under test: `gastown serve` with the settings of production.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Child;
+
+use super::fly::{Fly, SHARED_APP};
+use super::postgres::Database;
+use super::program;
+use super::users::TOKEN_SECRET;
+use crate::measure::http1::Connection;
+use crate::measure::process_tree::resident_mib;
+use crate::report;
+
+/// From the start until the server answers that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// The apps in which towns are created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    SharedApp,
+    AppPerUser,
+}
+
+/// The surroundings of a server.
+pub(crate) struct ServerSetup<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) fly: &'a Fly,
+    pub(crate) placement: Placement,
+    /// How often settled towns are compared with Fly, in seconds.
+    pub(crate) inspect_seconds: u32,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// From the start of the process until it was ready.
+    pub(crate) ready_after: Duration,
+    id: u32,
+    process: Child,
+}
+
+impl<'a> ServerSetup<'a> {
+    /// Returns a setup in one shared app, in which settled towns are not compared during the run.
+    pub(crate) fn new(database: &'a Database, fly: &'a Fly) -> Self {
+        Self { database, fly, placement: Placement::SharedApp, inspect_seconds: 86_400 }
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) async fn start(&self) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let log = log_file()?;
+        let mut command = program::command("gastown")?;
+        command.arg("serve").envs(self.settings(address)).stdout(Stdio::null());
+        command.stderr(File::create(&log).with_context(|| format!("failed to create {}", log.display()))?);
+        let started = Instant::now();
+        let mut process = command.spawn().context("failed to run gastown")?;
+        let id = process.id().context("gastown has ended")?;
+        while !is_ready(address).await {
+            if process.try_wait().context("failed to wait for gastown")?.is_some() || started.elapsed() > READY_TIMEOUT
+            {
+                bail!("gastown is not ready; see {}", log.display());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(Server { address, ready_after: started.elapsed(), id, process })
+    }
+
+    fn settings(&self, address: SocketAddr) -> Vec<(&'static str, String)> {
+        let fly = self.fly.address;
+        let mut settings = vec![
+            ("DATABASE_URL", self.database.url.clone()),
+            ("HOST", address.ip().to_string()),
+            ("PORT", address.port().to_string()),
+            ("NEXTAUTH_SECRET", TOKEN_SECRET.to_owned()),
+            ("INTERNAL_API_SECRET", "derives-the-keys-of-bench-alone".to_owned()),
+            ("SANDBOX_PUBLIC_KEY", self.fly.sandbox_key.clone()),
+            ("FLY_API_BASE_URL", format!("http://{fly}")),
+            ("FLY_API_TOKEN", "opens-the-simulated-fly".to_owned()),
+            ("FLY_RATE_LIMITS", self.fly.limits.name().to_owned()),
+            ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123".to_owned()),
+            ("SANDBOX_URL", format!("http://{fly}/_sandbox/{{app}}/{{machine_id}}")),
+            ("KILO_API_URL", "https://kilo.example.com".to_owned()),
+            ("R2_BUCKET", "towns".to_owned()),
+            ("R2_ACCESS_KEY", "bench".to_owned()),
+            ("MAX_TOWNS_PER_USER", "1000000".to_owned()),
+            ("INSPECT_SECONDS", self.inspect_seconds.to_string()),
+            ("ORPHAN_SWEEP_SECONDS", "86400".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+        ];
+        settings.extend(match self.placement {
+            Placement::SharedApp => vec![("FLY_APP_NAME", SHARED_APP.to_owned())],
+            Placement::AppPerUser => {
+                vec![("FLY_ORG_SLUG", "personal".to_owned()), ("FLY_APP_PREFIX", "bench".to_owned())]
+            }
+        });
+        settings
+    }
+}
+
+impl Server {
+    pub(crate) fn process_id(&self) -> u32 {
+        self.id
+    }
+
+    /// Returns its resident memory in MiB.
+    pub(crate) fn memory_mib(&self) -> f64 {
+        resident_mib(self.id)
+    }
+
+    /// Kills the server and waits for its end.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.process.kill().await.context("failed to stop gastown")
+    }
+}
+
+/// Returns a port that was free a moment ago.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port")?;
+    listener.local_addr().context("failed to find a free port")
+}
+
+fn log_file() -> anyhow::Result<PathBuf> {
+    let folder = report::folder();
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    Ok(folder.join("server.log"))
+}
+
+async fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut connection) = Connection::open(address).await else { return false };
+    let answer = connection.send(b"GET /readyz HTTP/1.1\r\nhost: bench\r\n\r\n").await;
+    answer.is_ok_and(|answer| answer.status == 200)
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask bench`: builds the release binaries and runs `gastown-bench`, which measures them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use cargo_metadata::MetadataCommand;
+use tokio::process::Command;
+
+use crate::cargo::cargo;
+use crate::interrupt::Interrupt;
+use crate::process_group::ProcessGroup;
+use crate::workspace;
+
+/// The packages whose binaries take part. `gastown-bench` starts the other two.
+const PACKAGES: [&str; 3] = ["gastown-server", "fly-sim", "gastown-bench"];
+/// From a signal until the processes of a run are killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Options of `bench`, which are those of `gastown-bench`.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Args {
+    /// `reads`, `lifecycle`, `launch` or `growth`, with options; `--help` shows all of them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    arguments: Vec<OsString>,
+}
+
+/// Builds and measures. A signal stops every process of the run.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
+    interrupt.or(build()).await?;
+    let mut command = Command::new(binary()?);
+    command.args(args.arguments);
+    let mut bench = ProcessGroup::start(command).context("cannot run gastown-bench")?;
+    let ended = interrupt.or(async { bench.wait().await.context("cannot wait for gastown-bench") }).await;
+    if ended.is_err() {
+        bench.stop(STOP_TIMEOUT).await;
+    }
+    Ok(if ended?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the release binaries and shows the output of cargo.
+async fn build() -> anyhow::Result<()> {
+    let mut build = Command::from(cargo());
+    build.args(["build", "--release", "--bins"]).kill_on_drop(true);
+    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    ensure!(build.status().await.context("cannot run cargo")?.success(), "the release binaries do not build");
+    Ok(())
+}
+
+fn binary() -> anyhow::Result<PathBuf> {
+    let mut metadata = MetadataCommand::new();
+    metadata.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
+    let target = metadata.exec().context("cargo metadata failed")?.target_directory;
+    Ok(target.join("release/gastown-bench").into())
+}
