@@ -1,6 +1,6 @@
 //! Creating a town: one transaction inserts the town, its first rigs and its create operation.
 
-use gastown_domain::ports::{AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, TownError};
+use gastown_domain::ports::{AcceptedCreate, Caller, CreateTown, KeyedRequest, NewCreate, NewOperation, TownError};
 use gastown_domain::{NewTown, OperationId, OperationKind, Region, Rig, RigStatus, Town, TownConfig, TownId, UserId};
 
 use super::request::{failure_of, known};
@@ -8,7 +8,8 @@ use super::unless_written;
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
+    pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<Town, TownError> {
+        let caller = self.authorized(caller).await?;
         let create = self.new_create(caller, request)?;
         let (town, operation) = (create.town.id, create.operation.id);
         let registry = &self.ports.store.registry;

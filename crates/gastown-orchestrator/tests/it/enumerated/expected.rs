@@ -23,9 +23,9 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Health, Heartbeat,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, Request, SetRigStatus, Stranded, TakeTowns,
+        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportTown, Request, SetRigStatus, Stranded, TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
@@ -109,7 +109,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[Current, FindTown, Health, Heartbeat, ListRigs, ListTowns, LoadTown, User]),
+            &[Heartbeat, ListTowns, LoadTown, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
             &[AcceptCreate, Claim, Current, LoadTown, Outcome, Record, Release, Renew, User]),
