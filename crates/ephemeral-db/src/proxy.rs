@@ -76,6 +76,16 @@ impl PostgresProxy {
         self.cuts.commits()
     }
 
+    /// Returns the number of statements so far, among them `BEGIN` and `COMMIT`.
+    pub fn statements(&self) -> u64 {
+        self.cuts.statements()
+    }
+
+    /// Returns how often a client has waited for the server so far. A ping and the preparation of a statement count too.
+    pub fn round_trips(&self) -> u64 {
+        self.cuts.round_trips()
+    }
+
     /// Returns the number of commits that were cut. A cut of the answer counts once the server has committed.
     pub fn cuts(&self) -> u64 {
         self.cuts.cuts()

@@ -45,7 +45,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         }
         TownError::RegionNotOffered => Issue::custom("region", "is not available").into(),
         TownError::Failed { kind, failure } => failed(*kind, *failure),
-        TownError::UserUnknown => unauthorized(),
+        TownError::UserUnknown | TownError::Unauthorized => unauthorized(),
         TownError::Store(cause) => store_error(cause),
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::TooManyTowns { limit } => too_many_towns(*limit),
         StoreError::KeyReused => key_reused(),
         StoreError::TownNotFound => town_not_found(),
-        StoreError::UserUnknown => unauthorized(),
+        StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(),
         StoreError::Unavailable { .. } | StoreError::Contention { .. } => {
             tracing::warn!(error = %Chain(error), "registry unavailable");
             CallError::new(Code::ServiceUnavailable, "The service is temporarily unavailable; try again later")

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use gastown_domain::ports::{HomeCalls, Readiness, Towns, UserTokens, Users};
+use gastown_domain::ports::{HomeCalls, Readiness, Towns, UserTokens};
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
@@ -9,14 +9,12 @@ use crate::trpc;
 /// The ports and settings of the adapter.
 #[derive(Clone)]
 pub struct HttpParts {
-    /// The operations on towns.
+    /// The operations on towns. They compare the pepper of each token.
     pub towns: Arc<dyn Towns>,
     /// The calls of sandboxes.
     pub home: Arc<dyn HomeCalls>,
     /// Verifies users' tokens.
     pub tokens: Arc<dyn UserTokens>,
-    /// The known users with their peppers.
-    pub users: Arc<dyn Users>,
     /// The check behind `/readyz`.
     pub readiness: Arc<dyn Readiness>,
     /// Owns the calls in progress. A shutdown closes it and waits for it, so that no mutation is cut off.

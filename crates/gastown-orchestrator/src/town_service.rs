@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, CreateTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
+    Accepted, AddRig, Caller, CreateTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
 };
-use gastown_domain::{Rig, Town, TownId, UserId};
+use gastown_domain::{Rig, Town, TownId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use crate::completion_notifier::CompletionNotifier;
-use crate::ports::Ports;
+use crate::ports::{Ports, Store};
 use crate::reconcile::{DriverSlot, Reconciler};
 use crate::settings::Settings;
 
@@ -46,6 +46,12 @@ impl TownService {
     /// Returns the reconciler, for the workers.
     pub fn reconciler(&self) -> &Reconciler {
         &self.reconciler
+    }
+
+    /// Returns the same service with other ports to the registry, for work that no caller waits for.
+    pub(crate) fn storing_in(&self, store: Store) -> Self {
+        let reconciler = self.reconciler.storing_in(store.clone());
+        Self { ports: Ports { store, ..self.ports.clone() }, reconciler, ..self.clone() }
     }
 
     /// Waits until every task of the service has ended. Call it after `stop` is cancelled.
@@ -88,41 +94,41 @@ impl TownService {
 
 #[async_trait]
 impl Towns for TownService {
-    async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError> {
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_create(caller, request).await }).await
     }
 
-    async fn destroy_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_destroy(caller, town).await }).await
     }
 
-    async fn stop_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_stop(caller, town).await }).await
     }
 
-    async fn start_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
     }
 
-    async fn add_rig(&self, caller: &UserId, request: AddRig) -> Result<Rig, TownError> {
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_rig(caller, request).await }).await
     }
 
-    async fn remove_rig(&self, caller: &UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_rig_removal(caller, request).await }).await
     }
 
-    async fn town_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError> {
+    async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError> {
         self.read_status(caller, town).await
     }
 
-    async fn list_towns(&self, caller: &UserId) -> Result<Vec<Town>, TownError> {
+    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
         Ok(self.ports.store.registry.list(caller).await?)
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::in_flight_set::InFlightSet;
 use crate::keyed_backoff::KeyedBackoff;
-use crate::ports::Provider;
+use crate::ports::{Provider, Store};
 use crate::reconcile::Reconciler;
 use crate::rigs::{RigsOutcome, address_of, reconcile_rigs};
 use crate::town_service::TownService;
@@ -53,6 +53,14 @@ impl Workers {
     #[must_use]
     pub fn removing_through(mut self, provider: Provider) -> Self {
         self.removals = self.service.reconciler().through(provider);
+        self
+    }
+
+    /// Returns the same workers with other ports to the registry, so that their work does not delay callers.
+    #[must_use]
+    pub fn storing_in(mut self, store: Store) -> Self {
+        self.removals = self.removals.storing_in(store.clone());
+        self.service = self.service.storing_in(store);
         self
     }
 

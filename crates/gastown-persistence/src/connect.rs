@@ -1,17 +1,26 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Semaphore;
+
+use crate::read_connections::ReadConnections;
+
+/// A connection that was not used for this long is checked before its next use.
+pub(crate) const CHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// The address of the database and its time limits.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// `postgres://…` or `sqlite://…`, which may contain a password. A missing SQLite file is created.
     pub url: SecretString,
-    /// The maximum number of connections. A SQLite database in memory always has one.
+    /// The maximum number of connections, beside one for readiness probes. A SQLite database in memory always has one.
     pub max_connections: u32,
+    /// The part of them that only callers' reads use. At least one is left for everything else.
+    pub read_connections: u32,
     /// The time limit for a new connection, for a free one of the pool, and for the check of a returned one.
     pub connect_timeout: Duration,
     /// The time limit of a call, including retries of its transaction.
@@ -21,11 +30,13 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// Returns the default settings for an address: 10 connections, 5 s to connect, 15 s to answer, 5 s for a lock.
+    /// Returns the default settings for an address: 10 connections, of which reads use 4. A call has 15 s, a connection
+    /// and a lock 5 s.
     pub fn at(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
             max_connections: 10,
+            read_connections: 4,
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
@@ -47,7 +58,10 @@ pub enum ConnectError {
     Failed(#[source] DbErr),
 }
 
-/// The database of the registry: a pool of connections that is cheap to clone.
+/// The database of the registry: pools of connections that are cheap to clone.
+///
+/// Callers' reads, readiness probes and everything else have connections of their own, so none waits for another.
+/// [`Database::background`] bounds the work without a waiting caller.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,15 +77,45 @@ pub enum ConnectError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Database {
+    /// The connections of everything but reads and probes.
     pub(crate) connection: DatabaseConnection,
+    pub(crate) reads: ReadConnections,
+    pub(crate) probe: DatabaseConnection,
     pub(crate) answer_timeout: Duration,
+    /// The places of background work, half of the connections.
+    pub(crate) background_places: Arc<Semaphore>,
+    pub(crate) is_background: bool,
 }
 
 impl Database {
     /// Connects. Changes nothing, except that it creates a missing SQLite file.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
-        let connection = sea_orm::Database::connect(options(settings)?).await.map_err(refused)?;
-        Ok(Self { connection, answer_timeout: settings.answer_timeout })
+        let shares = Shares::of(settings);
+        let connection = open(settings, shares.others, false, CHECK_AFTER).await?;
+        let (reads, probe) = if shares.reads == 0 {
+            (ReadConnections::Pool(connection.clone()), connection.clone())
+        } else {
+            let reads = open(settings, shares.reads, true, CHECK_AFTER).await?;
+            let reads = ReadConnections::of(reads, shares.reads, settings.connect_timeout);
+            // A probe must not fail because its connection has ended.
+            (reads, open(settings, 1, true, Duration::ZERO).await?)
+        };
+        let background_places = usize::try_from(shares.others / 2).unwrap_or(usize::MAX).max(1);
+        Ok(Self {
+            connection,
+            reads,
+            probe,
+            answer_timeout: settings.answer_timeout,
+            background_places: Arc::new(Semaphore::new(background_places)),
+            is_background: false,
+        })
+    }
+
+    /// Returns a handle for work without a waiting caller. All such handles together use at most half of the connections that
+    /// are not reserved for reads, so that slow work delays no caller.
+    #[must_use]
+    pub fn background(&self) -> Self {
+        Self { is_background: true, ..self.clone() }
     }
 
     /// Migrates the schema to the latest version. Several replicas may call it at once.
@@ -87,7 +131,9 @@ impl Database {
 
     /// Closes all connections, including those of other clones.
     pub async fn close(self) -> Result<(), ConnectError> {
-        self.connection.close().await.map_err(ConnectError::Failed)
+        let Self { connection, reads, probe, .. } = self;
+        let closed = [reads.close().await, probe.close().await, connection.close().await];
+        closed.into_iter().collect::<Result<(), _>>().map_err(ConnectError::Failed)
     }
 }
 
@@ -99,12 +145,49 @@ fn refused(error: DbErr) -> ConnectError {
     }
 }
 
+/// The numbers of connections of each pool.
+struct Shares {
+    /// The connections of callers' reads. 0: reads and probes share those of everything else.
+    reads: u32,
+    others: u32,
+}
+
+impl Shares {
+    fn of(settings: &DatabaseSettings) -> Self {
+        if is_in_memory(settings.url.expose_secret()) {
+            return Self { reads: 0, others: 1 };
+        }
+        let all = settings.max_connections.max(1);
+        let reads = settings.read_connections.min(all - 1);
+        Self { reads, others: all - reads }
+    }
+}
+
+/// Returns true for a SQLite database that exists only as long as its one connection.
+fn is_in_memory(url: &str) -> bool {
+    url.starts_with("sqlite:") && url.contains(":memory:")
+}
+
+/// Opens a pool of at most this many connections. A lazy one connects when it is used.
+///
+/// A connection that was not used for `check_after` is checked before its use. Another one may have ended since its last
+/// use. Then its statement fails.
+async fn open(
+    settings: &DatabaseSettings,
+    connections: u32,
+    lazy: bool,
+    check_after: Duration,
+) -> Result<DatabaseConnection, ConnectError> {
+    let mut options = options(settings)?;
+    options.max_connections(connections).connect_lazy(lazy).test_before_acquire_if_idle_for(check_after);
+    sea_orm::Database::connect(options).await.map_err(refused)
+}
+
 fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> {
     let url = migration::at_url::driver_url(settings.url.expose_secret()).ok_or(ConnectError::UnknownDatabase)?;
-    let in_memory = url.starts_with("sqlite:") && url.contains(":memory:");
+    let in_memory = is_in_memory(&url);
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(if in_memory { 1 } else { settings.max_connections })
         .min_connections(u32::from(in_memory))
         .connect_timeout(settings.connect_timeout)
         .acquire_timeout(settings.connect_timeout)
@@ -112,7 +195,6 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
         .statement_timeout(settings.answer_timeout)
         .sqlx_logging(false);
     if in_memory {
-        // The database exists only as long as its one connection.
         options.idle_timeout(None).max_lifetime(None);
     }
     let timeout = settings.connect_timeout;
@@ -138,7 +220,7 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
 ///
 /// The pool's own check has none. After a network failure each connection would block its place in the pool for as long as
 /// the system retries, about 15 minutes (FM-34).
-async fn is_alive(connection: &mut PgConnection, timeout: Duration) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_alive(connection: &mut PgConnection, timeout: Duration) -> Result<bool, sqlx::Error> {
     match tokio::time::timeout(timeout, connection.ping()).await {
         Ok(answered) => answered.map(|()| true),
         // An error makes the pool drop the connection. A regular close would wait too.

@@ -82,18 +82,22 @@ pub(crate) mod tests {
 
     /// Returns the plan of each database for tables that are too large for a full scan.
     pub(crate) async fn plans(query: &SelectStatement) -> [String; 2] {
+        plans_of(|backend| backend.build(query)).await
+    }
+
+    /// Returns the plan of each database for a statement, as [`plans`] does.
+    pub(crate) async fn plans_of(statement: impl Fn(DbBackend) -> Statement) -> [String; 2] {
         let migrate = async |url: String| migration::at_url::up(&url).await;
         let postgres = TestDatabase::postgres(migrate).await.unwrap();
         let sqlite = TestDatabase::sqlite(migrate).await.unwrap();
         let db = sea_orm::Database::connect(postgres.url()).await.unwrap().begin().await.unwrap();
         db.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
-        let on_postgres = explained(&db, "EXPLAIN", 0, query).await;
+        let on_postgres = explained(&db, "EXPLAIN", 0, statement(DbBackend::Postgres)).await;
         let db = sea_orm::Database::connect(sqlite.url()).await.unwrap();
-        [on_postgres, explained(&db, "EXPLAIN QUERY PLAN", 3, query).await]
+        [on_postgres, explained(&db, "EXPLAIN QUERY PLAN", 3, statement(DbBackend::Sqlite)).await]
     }
 
-    async fn explained(db: &impl ConnectionTrait, explain: &str, column: usize, query: &SelectStatement) -> String {
-        let mut statement = db.get_database_backend().build(query);
+    async fn explained(db: &impl ConnectionTrait, explain: &str, column: usize, mut statement: Statement) -> String {
         statement.sql = format!("{explain} {}", statement.sql);
         let lines = db.query_all_raw(statement).await.unwrap();
         lines.iter().map(|line| line.try_get_by_index::<String>(column).unwrap() + "\n").collect()

@@ -3,6 +3,8 @@
 //! Postgres names the violated constraint, SQLite its columns. For a foreign key SQLite names nothing, so the table that
 //! was written decides.
 
+use std::sync::Arc;
+
 use gastown_domain::ports::{BoxError, StoreError};
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -88,6 +90,11 @@ impl From<TxError> for StoreError {
     }
 }
 
+/// Converts an error of the driver.
+pub(crate) fn driver_failed(error: sqlx::Error) -> StoreError {
+    store_error(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))
+}
+
 /// Converts the error of a statement outside of a transaction.
 pub(crate) fn store_error(error: DbErr) -> StoreError {
     classify(error, None)
@@ -140,16 +147,19 @@ fn is_unavailable(error: &DbErr) -> bool {
     if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
         return true;
     }
-    match driver_error(error) {
-        Some(sqlx::Error::Database(refusal)) => refusal.code().is_some_and(|code| is_outage(&code)),
-        Some(
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed,
-        ) => true,
+    driver_error(error).is_some_and(is_driver_unavailable)
+}
+
+/// Returns true if the driver's error means that the connection failed or the database is unavailable.
+pub(crate) fn is_driver_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| is_outage(&code)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
 }

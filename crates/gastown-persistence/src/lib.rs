@@ -26,6 +26,8 @@ mod known_user;
 mod operations;
 mod operator;
 mod orphans;
+mod read_connections;
+mod reads;
 mod registry;
 mod request;
 mod rigs;

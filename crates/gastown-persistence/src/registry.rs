@@ -2,19 +2,18 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, KeyedRequest, NewCreate, Registry, StoreError, TownHealth};
+use gastown_domain::ports::{AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport};
 use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QueryTrait as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait as _,
+    QueryFilter as _, Set,
 };
 
 use crate::calendar::truncated;
-use crate::entity::{gastown_town_health as health, gastown_towns as towns};
+use crate::entity::gastown_towns as towns;
 use crate::error::{TxError, unwritable};
 use crate::events::{Event, KeyedCreate, create_of_key};
-use crate::row::each_readable;
 use crate::town_queries::{live_town_of, live_towns_of};
 use crate::{Database, dialect, request, rigs};
 
@@ -32,11 +31,12 @@ impl Registry for Database {
         row.map(towns::Model::into_town).transpose()
     }
 
-    async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError> {
-        let found =
-            live_towns_of(owner).order_by_asc(towns::Column::CreatedAt).order_by_asc(towns::Column::Id).into_query();
-        let rows = self.read(self.connection.query_all(&found)).await?;
-        Ok(each_readable::<towns::Entity, _, _>(&rows, towns::Model::into_town))
+    async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
+        self.report_of(caller, town).await
+    }
+
+    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
+        self.towns_of(caller).await
     }
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {
@@ -46,11 +46,6 @@ impl Registry for Database {
 
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
         self.in_tx("heartbeat", move |tx| async move { heartbeat(&tx, town, truncated(at)).await }).await
-    }
-
-    async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
-        let row = self.read(health::Entity::find_by_id(town.as_uuid()).one(&self.connection)).await?;
-        row.map_or_else(|| Ok(TownHealth::default()), health::Model::into_health)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use gastown_domain::Backoff;
 use gastown_domain::ports::StoreError;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
+use tokio::sync::SemaphorePermit;
 
 use crate::Database;
 use crate::dialect::transaction_options;
@@ -47,13 +48,22 @@ impl Database {
         self.in_time(async { statement.await.map_err(store_error) }).await
     }
 
-    /// Limits the duration of a call to the answer timeout.
+    /// Limits the duration of a call to the answer timeout. A background call first waits for a place.
     ///
     /// A transaction that is abandoned here is rolled back, or was already committed. The caller must look.
     pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        tokio::time::timeout(self.answer_timeout, call)
+        let placed = async {
+            let _place = self.background_place().await;
+            call.await
+        };
+        tokio::time::timeout(self.answer_timeout, placed)
             .await
             .unwrap_or_else(|_| Err(CallTimeout(self.answer_timeout).into()))
+    }
+
+    /// Waits for a place of background work. `None`: the call needs none.
+    async fn background_place(&self) -> Option<SemaphorePermit<'_>> {
+        if self.is_background { self.background_places.acquire().await.ok() } else { None }
     }
 
     /// Repeats attempts that conflict with other transactions.

@@ -18,6 +18,6 @@ impl Users for Database {
 impl Readiness for Database {
     /// Reads the registry instead of pinging, because a database without our tables is not ready.
     async fn ready(&self) -> Result<(), StoreError> {
-        self.read(gastown_towns::Entity::find().limit(1).one(&self.connection)).await.map(|_| ())
+        self.read(gastown_towns::Entity::find().limit(1).one(&self.probe)).await.map(|_| ())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
-use gastown_domain::ports::{CreateTown, TownError, Towns, WorkerId};
+use gastown_domain::ports::{Caller, CreateTown, TownError, Towns, WorkerId};
 use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
@@ -44,6 +44,8 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
     // In a host application the users exist already.
     let alice: UserId = "alice".parse()?;
     database.make_user_known(&alice, &"pepper of alice".into()).await?;
+    // The host has verified who is calling.
+    let alice = Caller::Trusted(alice);
 
     let stop = CancellationToken::new();
     let worker = WorkerId(uuid::Uuid::from_u128(rand::random()).to_string());
@@ -72,7 +74,7 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
 }
 
 /// An example of the host's own code. It depends on the port, so its tests can pass a mock.
-async fn open_workshop(towns: &dyn Towns, owner: &UserId) -> Result<String, Failed> {
+async fn open_workshop(towns: &dyn Towns, owner: &Caller) -> Result<String, Failed> {
     let request = CreateTown { name: "mill".parse()?, config: TownConfig::default(), region: None, key: None };
     match towns.create_town(owner, request).await {
         Ok(town) => Ok(format!("{} is {}", town.name, town.status)),
@@ -164,7 +166,7 @@ mod tests {
     async fn taken_name_is_reported() {
         let mut towns = MockTowns::new();
         towns.expect_create_town().once().returning(|_, _| Err(TownError::NameTaken));
-        let answer = open_workshop(&towns, &"alice".parse().unwrap()).await.unwrap();
+        let answer = open_workshop(&towns, &Caller::Trusted("alice".parse().unwrap())).await.unwrap();
         assert_eq!(answer, "mill exists already");
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::WorkerId;
 use gastown_fly::Fly;
-use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, TownService, Workers};
+use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, Store, TownService, Workers};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,8 +18,8 @@ const RESTART_DELAY: Duration = Duration::from_secs(5);
 /// The background tasks, not started yet.
 pub(crate) struct Background {
     service: TownService,
-    /// The provider whose calls yield to those with a waiting caller.
-    yielding: Provider,
+    /// The ports whose calls yield to those with a waiting caller.
+    yielding: (Store, Provider),
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
     fly: Fly,
@@ -30,7 +30,7 @@ impl Background {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
-            yielding: ports.provider.clone(),
+            yielding: (ports.store.clone(), ports.provider.clone()),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings)),
             orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
             fly,
@@ -43,7 +43,8 @@ impl Background {
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
-            let workers = Workers::new(service.clone()).removing_through(yielding.clone());
+            let (store, provider) = yielding.clone();
+            let workers = Workers::new(service.clone()).removing_through(provider).storing_in(store);
             async move { workers.run(stop).await }
         }));
         tasks.spawn(supervised("drift detection", RESTART_DELAY, stop.clone(), move |stop| {

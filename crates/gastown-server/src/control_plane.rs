@@ -67,6 +67,7 @@ impl ControlPlane {
         })?;
         let settings = DatabaseSettings {
             max_connections: config.database_max_connections,
+            read_connections: config.database_read_connections,
             ..DatabaseSettings::at(config.database_url.clone())
         };
         let database = open_database::open(&settings, config.migrate_on_start).await?;
@@ -76,13 +77,13 @@ impl ControlPlane {
         let worker = WorkerId(format!("{}", uuid::Uuid::from_u128(rand::random())));
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // Background calls yield to calls with a waiting caller (FM-52).
-        let background = Ports { provider: provider(fly.in_background(), ports.provider.sandboxes.clone()), ..ports };
+        let provider = provider(fly.in_background(), ports.provider.sandboxes.clone());
+        let background = Ports { store: store(&database.background()), provider, ..ports };
         let background = Background::new(&service, &background, config.orchestrator.clone(), &worker, fly);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),
             tokens: Arc::new(verifier(&config)?),
-            users: Arc::new(database.clone()),
             readiness: Arc::new(database.clone()),
             tasks: TaskTracker::new(),
             settings: http_settings(&config)?,
@@ -215,8 +216,20 @@ fn provider(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Provider {
     Provider { apps: fly.clone(), volumes: fly.clone(), machines: fly.clone(), inventory: fly, sandboxes }
 }
 
-fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartError> {
+fn store(database: &Database) -> Store {
     let database = Arc::new(database.clone());
+    Store {
+        registry: database.clone(),
+        rigs: database.clone(),
+        operations: database.clone(),
+        drift_checks: database.clone(),
+        orphans: database.clone(),
+        jobs: database.clone(),
+        users: database,
+    }
+}
+
+fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartError> {
     let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());
     let towns = DerivedTownKeys::new(&config.secrets.town_secret).map_err(set_up("the towns' keys"))?;
     let towns = match &config.secrets.previous_town_secret {
@@ -224,15 +237,7 @@ fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartE
         None => towns,
     };
     Ok(Ports {
-        store: Store {
-            registry: database.clone(),
-            rigs: database.clone(),
-            operations: database.clone(),
-            drift_checks: database.clone(),
-            orphans: database.clone(),
-            jobs: database.clone(),
-            users: database,
-        },
+        store: store(database),
         provider: provider(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
         secrets: Secrets {
             mint: Arc::new(minter(config)?),

@@ -9,6 +9,7 @@ mod captured_log;
 pub mod commands;
 mod config;
 mod control_plane;
+mod json_log;
 mod open_database;
 mod queue_stats;
 mod settings_source;

@@ -18,6 +18,8 @@ pub(super) struct CommitCuts(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    statements: u64,
+    round_trips: u64,
     commits: u64,
     cuts: u64,
     /// The number of the commit to cut, and the kind of cut.
@@ -31,6 +33,24 @@ impl CommitCuts {
 
     pub(super) fn cuts(&self) -> u64 {
         self.lock().cuts
+    }
+
+    pub(super) fn statements(&self) -> u64 {
+        self.lock().statements
+    }
+
+    pub(super) fn round_trips(&self) -> u64 {
+        self.lock().round_trips
+    }
+
+    /// Counts a statement that a client has sent.
+    pub(super) fn record_statement(&self) {
+        self.lock().statements += 1;
+    }
+
+    /// Counts the end of a server's answers to a batch.
+    pub(super) fn record_round_trip(&self) {
+        self.lock().round_trips += 1;
     }
 
     /// Arms a cut of the `nth` commit from now. It replaces an earlier one.

@@ -70,6 +70,9 @@ impl Connection<'_> {
             let read = client.read(&mut chunk).await?;
             let (mut input, mut output) = (&chunk[..read], Vec::with_capacity(read));
             while let Some(message) = framer.next(&mut input, &mut output) {
+                if message.is_statement() {
+                    self.cuts.record_statement();
+                }
                 if message.is_commit_request() && self.cuts_request() {
                     return Ok(());
                 }
@@ -154,6 +157,7 @@ impl Connection<'_> {
 
     /// Handles the end of a batch and returns the cut for the answer to a statement outside of a transaction.
     fn complete_batch(&self, is_outside_transaction: bool) -> Option<Cut> {
+        self.cuts.record_round_trip();
         let mut state = self.state();
         state.in_transaction = !is_outside_transaction;
         if is_outside_transaction { self.committed(&mut state) } else { None }

@@ -34,6 +34,11 @@ impl Message {
         self.0[0] == b'E'
     }
 
+    /// Returns true if a client sends a statement to execute, prepared or not.
+    pub(super) fn is_statement(&self) -> bool {
+        matches!(self.0[0], b'Q' | b'E')
+    }
+
     /// Returns true if a client executes a prepared statement.
     pub(super) fn is_execute(&self) -> bool {
         self.0[0] == b'E'

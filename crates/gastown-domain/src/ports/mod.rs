@@ -14,6 +14,7 @@
 //! - orchestrator: [`Towns`], [`HomeCalls`]
 //! - server: [`Clock`], [`Ids`], [`Jitter`]
 
+mod caller;
 mod clock;
 mod drift_checks;
 mod home;
@@ -32,6 +33,7 @@ mod tokens;
 mod towns;
 mod users;
 
+pub use caller::Caller;
 pub use clock::{Clock, Ids, Jitter};
 pub use drift_checks::{DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundProgress, RoundState};
 pub use home::{HomeCalls, HomeError};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{IdempotencyKey, NewOperation, RequestFingerprint, StoreError};
+use super::{Caller, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport};
 use crate::{
     AgreeingObservations, Drift, NewTown, OperationId, Recorded, RecordedOperation, Rig, RigId, RigStatus, Town,
     TownId, UserId,
@@ -78,8 +78,17 @@ pub trait Registry: Send + Sync {
     /// Returns the owner's live town with this id.
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError>;
 
-    /// Returns the owner's live towns, oldest first.
-    async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError>;
+    /// Returns the details of the caller's live town with this id.
+    ///
+    /// One statement authorizes the caller and reads town, rigs, health and operation. Unreadable rigs are left out.
+    ///
+    /// Errors: `Unauthorized`.
+    async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError>;
+
+    /// Returns the caller's live towns, oldest first. One statement authorizes the caller and reads the towns.
+    ///
+    /// Errors: `Unauthorized`.
+    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError>;
 
     /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
@@ -88,9 +97,6 @@ pub trait Registry: Send + Sync {
     ///
     /// Returns false if there is no such live town.
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError>;
-
-    /// Returns the health of a town, or the default if none is stored.
-    async fn health(&self, town: TownId) -> Result<TownHealth, StoreError>;
 }
 
 /// The rigs of a town.

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The owner is not a user of the host application.
     #[error("user not found")]
     UserUnknown,
+    /// The caller's token has another pepper than its user, or its user does not exist.
+    #[error("token is not valid for its user")]
+    Unauthorized,
     /// Another worker has claimed the operation. The caller must stop and change nothing.
     #[error("operation on town {town} was taken over by another worker")]
     Fenced {

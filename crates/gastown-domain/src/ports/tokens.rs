@@ -1,7 +1,8 @@
 //! Tokens: created for sandboxes, and verified for users.
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
 
 use super::BoxError;
 use crate::{TownId, UserId};
@@ -46,13 +47,26 @@ pub trait TokenMint: Send + Sync {
     fn mint(&self, grant: &GatewayGrant) -> Result<GatewayToken, MintError>;
 }
 
-/// A verified token of a user. The caller still has to compare its pepper with the user's.
+/// A verified token of a user. Its pepper still has to be compared with that of the user.
 #[derive(Debug, Clone)]
 pub struct VerifiedToken {
     /// The user.
     pub user: UserId,
     /// The pepper in the token.
     pub pepper: Option<SecretString>,
+}
+
+impl VerifiedToken {
+    /// Returns true if the token carries this pepper. Compares in constant time. Two absent peppers are equal.
+    pub fn has_pepper(&self, current: Option<&SecretString>) -> bool {
+        match (&self.pepper, current) {
+            (Some(own), Some(current)) => {
+                bool::from(own.expose_secret().as_bytes().ct_eq(current.expose_secret().as_bytes()))
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }
 
 /// The reason why a user's token was rejected. For logs only, never returned to callers.

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
+use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
     Branch, Failure, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town,
-    TownConfig, TownId, TownName, UserId,
+    TownConfig, TownId, TownName,
 };
 
 /// A town to be created.
@@ -139,6 +139,9 @@ pub enum TownError {
     /// The caller's account is unknown.
     #[error("user not found")]
     UserUnknown,
+    /// The caller's token was revoked, or its user does not exist.
+    #[error("token is not valid for its user")]
+    Unauthorized,
     /// The registry returned an error.
     #[error("registry failed")]
     Store(#[source] StoreError),
@@ -153,12 +156,15 @@ impl From<StoreError> for TownError {
             StoreError::KeyReused => Self::KeyReused,
             StoreError::TownNotFound => Self::NotFound,
             StoreError::UserUnknown => Self::UserUnknown,
+            StoreError::Unauthorized => Self::Unauthorized,
             other => Self::Store(other),
         }
     }
 }
 
-/// The eight operations on towns. `caller` is a user whose token was verified.
+/// The eight operations on towns. Each authorizes its caller before it reads or changes anything else.
+///
+/// Errors of each: `Unauthorized` for a [`Caller::Token`] with another pepper than its user has, or without a user.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Towns: Send + Sync {
@@ -166,28 +172,28 @@ pub trait Towns: Send + Sync {
     /// state (`provisioning`), and the work continues.
     ///
     /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`. `Failed` means rolled back.
-    async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError>;
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError>;
 
     /// Destroys a town in any state, pre-empting the operation in flight. The town's status becomes `destroyed`.
     ///
     /// Waits for all its resources to be deleted, up to the configured time.
-    async fn destroy_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
+    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
 
     /// Stops a town. Does nothing if it is stopped.
-    async fn stop_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
 
     /// Starts a town. Does nothing if it is running.
-    async fn start_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError>;
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
 
     /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
-    async fn add_rig(&self, caller: &UserId, request: AddRig) -> Result<Rig, TownError>;
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError>;
 
     /// Removes a rig.
-    async fn remove_rig(&self, caller: &UserId, request: RemoveRig) -> Result<RigRemoval, TownError>;
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError>;
 
     /// Returns the details of one town.
-    async fn town_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError>;
+    async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError>;
 
     /// Returns the caller's live towns, oldest first.
-    async fn list_towns(&self, caller: &UserId) -> Result<Vec<Town>, TownError>;
+    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError>;
 }

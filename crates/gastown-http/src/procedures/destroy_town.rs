@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use gastown_domain::{UserId, ports::Towns};
+use gastown_domain::ports::{Caller, Towns};
 
 use crate::{failure::town_error, input::TownRef, output::DestroyedView, trpc::CallError};
 
 /// Destroys a town with its machine and volume.
-pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, input: TownRef) -> Result<DestroyedView, CallError> {
+pub(super) async fn run(towns: Arc<dyn Towns>, caller: Caller, input: TownRef) -> Result<DestroyedView, CallError> {
     towns.destroy_town(&caller, input.0).await.map(DestroyedView::from).map_err(|error| town_error(&error))
 }

@@ -24,7 +24,7 @@ use crate::{
 
 /// Returns every procedure, behind its guard.
 pub fn procedures(parts: &HttpParts) -> Router {
-    let user = Arc::new(UserGuard::new(Arc::clone(&parts.tokens), Arc::clone(&parts.users)));
+    let user = Arc::new(UserGuard::new(Arc::clone(&parts.tokens)));
     let sandbox = Arc::new(SandboxGuard);
     let (towns, home) = (&parts.towns, &parts.home);
     Router::new()

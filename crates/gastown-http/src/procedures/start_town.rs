@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use gastown_domain::{UserId, ports::Towns};
+use gastown_domain::ports::{Caller, Towns};
 
 use crate::{failure::town_error, input::TownRef, output::TownView, trpc::CallError};
 
 /// Starts a stopped town.
-pub(super) async fn run(towns: Arc<dyn Towns>, caller: UserId, input: TownRef) -> Result<TownView, CallError> {
+pub(super) async fn run(towns: Arc<dyn Towns>, caller: Caller, input: TownRef) -> Result<TownView, CallError> {
     towns.start_town(&caller, input.0).await.map(TownView::from).map_err(|error| town_error(&error))
 }

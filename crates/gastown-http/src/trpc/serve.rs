@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use axum::{
 use futures::{FutureExt as _, future::join_all};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
@@ -24,8 +24,8 @@ use super::{
 
 /// Returns a service that answers `/<path>` with the procedures of `router`. Nest it under the base path.
 ///
-/// Calls run as tasks of `tasks`. A mutation continues after its client has disconnected or its time-out has passed. A
-/// shutdown waits for the tracker.
+/// `tasks` tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its client
+/// has disconnected or its time-out has passed.
 pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::Router {
     axum::Router::new().fallback(answer).with_state(Arc::new(Service { router, settings, tasks }))
 }
@@ -111,16 +111,19 @@ async fn run(
     deadline: Instant,
 ) -> Result<Written, Failure> {
     let span = tracing::error_span!("call", procedure = path, user.id = Empty, town.id = Empty);
-    // Called inside the task, so that a panic before the first await is caught as well.
+    // Called inside the future, so that a panic before the first await is caught as well.
     let owned = procedure.clone();
-    let task = tasks.spawn(async move { owned.run(call).await }.instrument(span));
+    let work = async move { owned.run(call).await }.instrument(span);
     let finished = match procedure.kind {
-        Kind::Query => timeout_at(deadline, AbortOnDropHandle::new(task)).await,
-        Kind::Mutation => timeout_at(deadline, task).await,
+        // A query needs no task of its own. It ends with its request.
+        Kind::Query => {
+            timeout_at(deadline, AssertUnwindSafe(tasks.track_future(work)).catch_unwind()).await.map(Result::ok)
+        }
+        Kind::Mutation => timeout_at(deadline, tasks.spawn(work)).await.map(Result::ok),
     };
     match (finished, procedure.kind) {
-        (Ok(Ok(outcome)), _) => outcome,
-        (Ok(Err(_panicked)), _) => {
+        (Ok(Some(outcome)), _) => outcome,
+        (Ok(None), _) => {
             tracing::error!(procedure = path, "procedure panicked");
             Err(CallError::internal().into())
         }

@@ -203,7 +203,7 @@ async fn good_inputs_arrive_unchanged() {
         .expect_create_town()
         .withf(|caller, request: &CreateTown| {
             let config = serde_json::to_value(&request.config).unwrap();
-            caller.as_str() == "alice"
+            caller.user().as_str() == "alice"
                 && request.name.as_str() == "mill"
                 && request.region.as_ref().is_some_and(|region| region.as_str() == "fra")
                 && request.key.as_ref().is_some_and(|key| key.as_str() == "once")
@@ -218,7 +218,7 @@ async fn good_inputs_arrive_unchanged() {
     towns
         .expect_add_rig()
         .withf(|caller, request: &AddRig| {
-            caller.as_str() == "alice"
+            caller.user().as_str() == "alice"
                 && request.town.to_string() == ID
                 && (request.name.as_str(), request.branch.as_str()) == ("app", "main")
                 && Value::Object(request.config.clone()) == json!({"depth": 1})
@@ -228,12 +228,12 @@ async fn good_inputs_arrive_unchanged() {
     let wanted = RemoveRig { town: ID.parse().unwrap(), rig: ID.parse().unwrap(), force: true };
     towns
         .expect_remove_rig()
-        .withf(move |caller, request| caller.as_str() == "alice" && *request == wanted)
+        .withf(move |caller, request| caller.user().as_str() == "alice" && *request == wanted)
         .times(1)
         .returning(|_, _| Ok(RigRemoval::Pending));
     towns
         .expect_stop_town()
-        .withf(|caller, town: &TownId| caller.as_str() == "alice" && town.to_string() == ID)
+        .withf(|caller, town: &TownId| caller.user().as_str() == "alice" && town.to_string() == ID)
         .times(1)
         .returning(|caller, id| {
             let name = "mill".parse().unwrap();

@@ -28,11 +28,12 @@ fn variant(error: &TownError) -> &'static str {
         TownError::RegionNotOffered => "RegionNotOffered",
         TownError::Failed { .. } => "Failed",
         TownError::UserUnknown => "UserUnknown",
+        TownError::Unauthorized => "Unauthorized",
         TownError::Store(_) => "Store",
     }
 }
 
-const VARIANTS: usize = 13;
+const VARIANTS: usize = 14;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -53,12 +54,14 @@ fn cases() -> Vec<Make> {
         }),
         Box::new(|| TownError::RegionNotOffered),
         Box::new(|| TownError::UserUnknown),
+        Box::new(|| TownError::Unauthorized),
         Box::new(|| TownError::Store(StoreError::TownNameTaken)),
         Box::new(|| TownError::Store(StoreError::RigNameTaken)),
         Box::new(|| TownError::Store(StoreError::TooManyTowns { limit: 50 })),
         Box::new(|| TownError::Store(StoreError::KeyReused)),
         Box::new(|| TownError::Store(StoreError::TownNotFound)),
         Box::new(|| TownError::Store(StoreError::UserUnknown)),
+        Box::new(|| TownError::Store(StoreError::Unauthorized)),
         Box::new(|| TownError::Store(StoreError::Unavailable { cause: "canary".into() })),
         Box::new(move || TownError::Store(contention())),
         Box::new(|| TownError::Store(StoreError::Fenced { town: ID.parse().unwrap() })),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
     Branch, Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
-    ports::{AddRig, CreateTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
+    ports::{AddRig, Caller, CreateTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -16,7 +16,8 @@ pub(crate) fn moment() -> DateTime<Utc> {
 }
 
 /// Returns a town as it is right after its creation.
-pub(crate) fn town(owner: &UserId, id: TownId, request: CreateTown) -> Town {
+pub(crate) fn town(caller: &Caller, id: TownId, request: CreateTown) -> Town {
+    let owner = caller.user();
     Town {
         id,
         owner: owner.clone(),
@@ -74,9 +75,9 @@ impl State {
 
 #[async_trait]
 impl Towns for FakeTowns {
-    async fn create_town(&self, caller: &UserId, request: CreateTown) -> Result<Town, TownError> {
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError> {
         let mut state = self.state.lock().unwrap();
-        let taken = |town: &Town| town.owner == *caller && town.name == request.name && !town.is_tombstone();
+        let taken = |town: &Town| town.owner == *caller.user() && town.name == request.name && !town.is_tombstone();
         if state.towns.iter().any(taken) {
             return Err(TownError::NameTaken);
         }
@@ -85,24 +86,24 @@ impl Towns for FakeTowns {
         Ok(made)
     }
 
-    async fn destroy_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
-        self.state.lock().unwrap().set(caller, town, TownStatus::Destroyed)
+    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+        self.state.lock().unwrap().set(caller.user(), town, TownStatus::Destroyed)
     }
 
-    async fn stop_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
         if let Some(release) = &self.stop_waits_for {
             release.notified().await;
         }
-        self.state.lock().unwrap().set(caller, town, TownStatus::Stopped)
+        self.state.lock().unwrap().set(caller.user(), town, TownStatus::Stopped)
     }
 
-    async fn start_town(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
-        self.state.lock().unwrap().set(caller, town, TownStatus::Running)
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+        self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
     }
 
-    async fn add_rig(&self, caller: &UserId, request: AddRig) -> Result<Rig, TownError> {
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError> {
         let mut state = self.state.lock().unwrap();
-        state.town(caller, request.town)?;
+        state.town(caller.user(), request.town)?;
         if state.rigs.iter().any(|rig| rig.town == request.town && rig.name.folded() == request.name.folded()) {
             return Err(TownError::RigNameTaken);
         }
@@ -120,24 +121,24 @@ impl Towns for FakeTowns {
         Ok(rig)
     }
 
-    async fn remove_rig(&self, caller: &UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
         let mut state = self.state.lock().unwrap();
-        state.town(caller, request.town)?;
+        state.town(caller.user(), request.town)?;
         let before = state.rigs.len();
         state.rigs.retain(|rig| rig.id != request.rig || rig.town != request.town);
         if state.rigs.len() == before { Err(TownError::RigNotFound) } else { Ok(RigRemoval::Removed) }
     }
 
-    async fn town_status(&self, caller: &UserId, town: TownId) -> Result<TownReport, TownError> {
+    async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError> {
         let mut state = self.state.lock().unwrap();
-        let found = state.town(caller, town)?.clone();
+        let found = state.town(caller.user(), town)?.clone();
         let rigs = state.rigs.iter().filter(|rig| rig.town == town).cloned().collect();
         Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None })
     }
 
-    async fn list_towns(&self, caller: &UserId) -> Result<Vec<Town>, TownError> {
+    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
         let state = self.state.lock().unwrap();
-        Ok(state.towns.iter().filter(|town| town.owner == *caller && !town.is_tombstone()).cloned().collect())
+        Ok(state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone()).cloned().collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Unauthenticated callers are rejected by every procedure. The tests iterate over the list of procedures, which includes
 //! new ones.
 
-use gastown_domain::ports::{MockHomeCalls, MockTowns, MockUsers, StoreError};
+use gastown_domain::ports::{Caller, MockHomeCalls, MockTowns, StoreError, TownError};
 use gastown_http::{procedures, trpc::Kind};
 use http::Method;
 use serde_json::{Value, json};
@@ -54,9 +54,9 @@ async fn missing_token_is_rejected_everywhere() {
 async fn bad_tokens_are_rejected_everywhere() {
     let server = closed().await;
     for (name, method) in everything() {
-        for (token, refusal) in REFUSED {
+        for (token, rejection) in REFUSED {
             let (status, envelope) = call(&server, method.clone(), name, token, &input()).await;
-            assert_unauthorized(name, &format!("{token}: {refusal:?}"), status, &envelope);
+            assert_unauthorized(name, &format!("{token}: {rejection}"), status, &envelope);
         }
     }
 }
@@ -106,13 +106,42 @@ async fn batch_without_a_token_is_rejected_call_by_call() {
     }
 }
 
+/// Returns operations that refuse alice's token, as after a change of her pepper.
+fn refusing() -> MockTowns {
+    const fn refused<T>() -> Result<T, TownError> {
+        Err(TownError::Unauthorized)
+    }
+    fn is_alice(caller: &Caller) -> bool {
+        let pepper = "pepper of alice".into();
+        matches!(caller, Caller::Token(token) if token.user.as_str() == "alice" && token.has_pepper(Some(&pepper)))
+    }
+    let mut towns = MockTowns::new();
+    towns.expect_create_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_destroy_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_stop_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_start_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_add_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_remove_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_town_status().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_list_towns().withf(is_alice).times(1).returning(|_| refused());
+    towns
+}
+
+#[tokio::test]
+async fn revoked_token_gets_the_answer_of_a_bad_token() {
+    let server = serve(parts(refusing())).await;
+    for (name, method) in everything().into_iter().filter(|(name, _)| !for_sandboxes(name)) {
+        let (status, envelope) = call(&server, method, name, ALICE, &input()).await;
+        assert_unauthorized(name, "revoked", status, &envelope);
+    }
+}
+
 #[tokio::test]
 async fn unavailable_database_is_not_a_wrong_token() {
-    let mut users = MockUsers::new();
-    users.expect_user().returning(|_| Err(StoreError::Unavailable { cause: "secret connection string".into() }));
-    let mut parts = parts(MockTowns::new());
-    parts.users = std::sync::Arc::new(users);
-    let server = serve(parts).await;
+    let mut towns = MockTowns::new();
+    let unavailable = || TownError::Store(StoreError::Unavailable { cause: "secret connection string".into() });
+    towns.expect_list_towns().returning(move |_| Err(unavailable()));
+    let server = serve(parts(towns)).await;
     let (status, envelope) = call(&server, Method::GET, "gastown.listTowns", ALICE, &Value::Null).await;
     assert_eq!((status, &envelope["error"]["data"]["code"]), (503, &json!("SERVICE_UNAVAILABLE")));
     assert!(!envelope.to_string().contains("secret"), "{envelope}");

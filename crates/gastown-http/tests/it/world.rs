@@ -3,11 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use gastown_domain::{
-    UserId,
-    ports::{
-        HomeCalls, MockHomeCalls, Readiness, StoreError, TokenRejection, Towns, User, UserTokens, Users, VerifiedToken,
-    },
+use gastown_domain::ports::{
+    HomeCalls, MockHomeCalls, Readiness, StoreError, TokenRejection, Towns, UserTokens, VerifiedToken,
 };
 use gastown_http::{HttpParts, HttpSettings, router, trpc};
 use http::Method;
@@ -20,60 +17,32 @@ pub(crate) const ALICE: &str = "alice-token";
 pub(crate) const BOB: &str = "bob-token";
 
 /// Tokens that must be rejected, with the reason.
-pub(crate) const REFUSED: [(&str, Refusal); 14] = [
-    ("not-a-token", Refusal::Token(TokenRejection::Malformed)),
-    ("alg-none", Refusal::Token(TokenRejection::Algorithm)),
-    ("forged", Refusal::Token(TokenRejection::Signature)),
-    ("expired", Refusal::Token(TokenRejection::Expired)),
-    ("early", Refusal::Token(TokenRejection::Immature)),
-    ("a-sandboxes", Refusal::Token(TokenRejection::Type)),
-    ("version-2", Refusal::Token(TokenRejection::Version)),
-    ("of-staging", Refusal::Token(TokenRejection::Environment)),
-    ("bare", Refusal::Token(TokenRejection::Claims)),
-    ("rotated", Refusal::Holder { user: "alice", pepper: Some("old pepper") }),
-    ("without-pepper", Refusal::Holder { user: "alice", pepper: None }),
-    ("with-needless-pepper", Refusal::Holder { user: "carol", pepper: Some("pepper") }),
-    ("of-a-stranger", Refusal::Holder { user: "mallory", pepper: Some("pepper of mallory") }),
-    ("of-a-stranger-without-pepper", Refusal::Holder { user: "mallory", pepper: None }),
+pub(crate) const REFUSED: [(&str, TokenRejection); 9] = [
+    ("not-a-token", TokenRejection::Malformed),
+    ("alg-none", TokenRejection::Algorithm),
+    ("forged", TokenRejection::Signature),
+    ("expired", TokenRejection::Expired),
+    ("early", TokenRejection::Immature),
+    ("a-sandboxes", TokenRejection::Type),
+    ("version-2", TokenRejection::Version),
+    ("of-staging", TokenRejection::Environment),
+    ("bare", TokenRejection::Claims),
 ];
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Refusal {
-    /// The token does not verify.
-    Token(TokenRejection),
-    /// The token verifies, but does not match the known user.
-    Holder { user: &'static str, pepper: Option<&'static str> },
-}
 
 struct Tokens;
 
 impl UserTokens for Tokens {
     fn verify(&self, token: &str) -> Result<VerifiedToken, TokenRejection> {
-        let holder = |user: &str, pepper: Option<&str>| VerifiedToken {
+        let holder = |user: &str| VerifiedToken {
             user: user.parse().unwrap(),
-            pepper: pepper.map(Into::into),
+            pepper: Some(format!("pepper of {user}").into()),
         };
         match REFUSED.iter().find(|(text, _)| *text == token) {
-            Some((_, Refusal::Token(rejection))) => Err(*rejection),
-            Some((_, Refusal::Holder { user, pepper })) => Ok(holder(user, *pepper)),
-            None if token == ALICE => Ok(holder("alice", Some("pepper of alice"))),
-            None if token == BOB => Ok(holder("bob", Some("pepper of bob"))),
+            Some((_, rejection)) => Err(*rejection),
+            None if token == ALICE => Ok(holder("alice")),
+            None if token == BOB => Ok(holder("bob")),
             None => Err(TokenRejection::Malformed),
         }
-    }
-}
-
-struct People;
-
-#[async_trait]
-impl Users for People {
-    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        let pepper = match id.as_str() {
-            name @ ("alice" | "bob") => Some(format!("pepper of {name}").into()),
-            "carol" => None,
-            _ => return Ok(None),
-        };
-        Ok(Some(User { id: id.clone(), pepper }))
     }
 }
 
@@ -110,7 +79,6 @@ pub(crate) fn parts_with(towns: impl Towns + 'static, home: impl HomeCalls + 'st
         towns: Arc::new(towns),
         home: Arc::new(home),
         tokens: Arc::new(Tokens),
-        users: Arc::new(People),
         readiness: Arc::new(Ready),
         tasks: TaskTracker::new(),
         settings: settings(),

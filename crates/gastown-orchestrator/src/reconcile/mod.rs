@@ -38,7 +38,7 @@ pub(crate) use self::accepted::DriverSlot;
 use self::known_apps::KnownApps;
 use self::reconciler::log_drive;
 use crate::completion_notifier::CompletionNotifier;
-use crate::ports::{Ports, Provider};
+use crate::ports::{Ports, Provider, Store};
 use crate::settings::Settings;
 
 /// Time that a call takes without rate limits. Everything beyond it counts as time in a queue.
@@ -91,6 +91,11 @@ impl Reconciler {
     /// Returns the same reconciler with other ports to the provider.
     pub(crate) fn through(&self, provider: Provider) -> Self {
         Self { ports: Ports { provider, ..self.ports.clone() }, ..self.clone() }
+    }
+
+    /// Returns the same reconciler with other ports to the registry.
+    pub(crate) fn storing_in(&self, store: Store) -> Self {
+        Self { ports: Ports { store, ..self.ports.clone() }, ..self.clone() }
     }
 
     /// Reserves a foreground slot, or returns `None` when all are taken. Then the operation waits in the registry for the

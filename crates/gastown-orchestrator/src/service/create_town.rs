@@ -1,7 +1,7 @@
 //! Creating a town: one transaction inserts the town, its first rigs and its create operation.
 
 use gastown_domain::ports::{
-    Accepted, AcceptedCreate, CreateTown, KeyedRequest, NewCreate, NewOperation, StoreError, TownError,
+    Accepted, AcceptedCreate, Caller, CreateTown, KeyedRequest, NewCreate, NewOperation, StoreError, TownError,
 };
 use gastown_domain::{NewTown, OperationKind, Region, Rig, RigStatus, Town, TownConfig, TownId, UserId};
 use tokio::time::Instant;
@@ -12,7 +12,8 @@ use crate::completion_notifier::{Completion, Until, Waiter};
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_create(&self, caller: UserId, request: CreateTown) -> Result<Town, TownError> {
+    pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<Town, TownError> {
+        let caller = self.authorized(caller).await?;
         let mut create = self.new_create(caller, request)?;
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {

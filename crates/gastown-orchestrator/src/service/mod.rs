@@ -10,12 +10,24 @@ mod stop_town;
 
 use std::future::Future;
 
-use gastown_domain::ports::{StoreError, TownError};
+use gastown_domain::ports::{Caller, StoreError, TownError};
 use gastown_domain::{Town, TownId, UserId};
 
 use crate::town_service::TownService;
 
 impl TownService {
+    /// Returns the user of an authorized caller. Each request that changes something starts with it.
+    async fn authorized(&self, caller: Caller) -> Result<UserId, TownError> {
+        match caller {
+            Caller::Trusted(user) => Ok(user),
+            Caller::Token(token) => {
+                let user = self.ports.store.users.user(&token.user).await?;
+                let authorized = user.is_some_and(|user| token.has_pepper(user.pepper.as_ref()));
+                if authorized { Ok(token.user) } else { Err(TownError::Unauthorized) }
+            }
+        }
+    }
+
     /// Returns the caller's living town. Another user's town does not exist for the caller.
     async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
         self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 
-use gastown_domain::ports::{AddRig, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
-use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownStatus, UserId};
+use gastown_domain::ports::{AddRig, Caller, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
+use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownStatus};
 
 use super::unless_written;
 use crate::rigs::{address_of, confirm};
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_rig(&self, caller: UserId, request: AddRig) -> Result<Rig, TownError> {
+    pub(crate) async fn accept_rig(&self, caller: Caller, request: AddRig) -> Result<Rig, TownError> {
+        let caller = self.authorized(caller).await?;
         let store = &self.ports.store;
         let town = self.living(&caller, request.town).await?;
         let rig = Rig {
@@ -48,7 +49,8 @@ impl TownService {
         }
     }
 
-    pub(crate) async fn accept_rig_removal(&self, caller: UserId, request: RemoveRig) -> Result<RigRemoval, TownError> {
+    pub(crate) async fn accept_rig_removal(&self, caller: Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
+        let caller = self.authorized(caller).await?;
         let store = &self.ports.store;
         let town = self.living(&caller, request.town).await?;
         let rig = self.record_removal(&request).await?;

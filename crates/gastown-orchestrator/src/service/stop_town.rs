@@ -1,14 +1,15 @@
 //! Stopping a town.
 
-use gastown_domain::ports::TownError;
-use gastown_domain::{OperationKind, Town, TownId, UserId};
+use gastown_domain::ports::{Caller, TownError};
+use gastown_domain::{OperationKind, Town, TownId};
 
 use super::request::known;
 use crate::completion_notifier::Until;
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_stop(&self, caller: UserId, town: TownId) -> Result<Town, TownError> {
+    pub(crate) async fn accept_stop(&self, caller: Caller, town: TownId) -> Result<Town, TownError> {
+        let caller = self.authorized(caller).await?;
         let timeout = self.settings.policy.timeouts.stop;
         let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
         match self.wait_for_result(&operation, OperationKind::Stop, Until::Ended).await {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gastown_domain::ports::{Clock as _, CreateTown, Jitter, TownError, Towns as _, WorkerId};
-use gastown_domain::{
-    AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus, UserId,
-};
+use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, TownError, Towns as _, WorkerId};
+use gastown_domain::{AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus};
 use gastown_orchestrator::{
     DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
     Store as StorePorts, TownService, Workers,
@@ -34,8 +32,8 @@ pub(crate) const SWEEPS: usize = 160;
 /// The users that the host application knows.
 pub(crate) const USERS: [&str; 4] = ["alice", "bob", "carol", "dora"];
 
-pub(crate) fn alice() -> UserId {
-    "alice".parse().unwrap()
+pub(crate) fn alice() -> Caller {
+    Caller::Trusted("alice".parse().unwrap())
 }
 
 pub(crate) fn request(name: &str) -> CreateTown {
@@ -263,7 +261,7 @@ impl Bench {
         let created_at = self.store.clock.now();
         let living = NewTown {
             id: town,
-            owner: alice(),
+            owner: alice().user().clone(),
             name: "barn".parse().unwrap(),
             region: "iad".parse().unwrap(),
             config: TownConfig::default(),

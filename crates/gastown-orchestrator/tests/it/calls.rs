@@ -48,8 +48,8 @@ listed! {
         FindTown,
         ListTowns,
         LoadTown,
+        ReportTown,
         Heartbeat,
-        Health,
         // Rigs
         ListRigs,
         FindRig,

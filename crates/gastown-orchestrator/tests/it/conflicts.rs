@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, TownError, Towns as _};
+use gastown_domain::ports::{Action, Caller, TownError, Towns as _};
 use gastown_domain::{Failure, OperationKind, Power, Recorded, TownId, TownStatus};
 use tokio::time::{Instant, sleep};
 
@@ -272,7 +272,7 @@ async fn caller_is_answered_after_configured_wait_while_work_continues() {
 async fn other_users_cannot_change_a_town() {
     let bench = Bench::new();
     let town: TownId = bench.running("mill").await.id;
-    let (towns, bob) = (bench.replica().towns, "bob".parse().unwrap());
+    let (towns, bob) = (bench.replica().towns, Caller::Trusted("bob".parse().unwrap()));
     let answers =
         [towns.stop_town(&bob, town).await, towns.start_town(&bob, town).await, towns.destroy_town(&bob, town).await];
     for answer in answers {

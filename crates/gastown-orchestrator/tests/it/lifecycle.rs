@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gastown_domain::ports::{Action, IdempotencyKey, Towns as _};
+use gastown_domain::ports::{Action, Caller, IdempotencyKey, Towns as _};
 use gastown_domain::{Power, Region, SandboxId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
@@ -15,7 +15,7 @@ async fn created_town_runs_and_its_row_has_the_region() {
     let town = bench.create("mill").await.unwrap();
 
     assert_eq!((town.status, town.region.as_ref().map(Region::as_str)), (TownStatus::Running, Some("iad")));
-    assert_eq!(town.sandbox_id, SandboxId::derive(&alice(), &"mill".parse().unwrap()));
+    assert_eq!(town.sandbox_id, SandboxId::derive(alice().user(), &"mill".parse().unwrap()));
     assert_eq!(town, bench.store.town(town.id));
     assert_eq!((bench.fly.count(Action::CreateVolume), bench.fly.count(Action::CreateMachine)), (1, 1));
     bench.assert_invariants("created");
@@ -171,7 +171,7 @@ async fn caller_sees_only_own_living_towns() {
     let mill = bench.running("mill").await;
     let forge = bench.running("forge").await;
     let replica = bench.replica();
-    let bob = "bob".parse().unwrap();
+    let bob = Caller::Trusted("bob".parse().unwrap());
     let theirs = replica.towns.create_town(&bob, request("mill")).await.unwrap();
     replica.towns.destroy_town(&alice(), forge.id).await.unwrap();
 

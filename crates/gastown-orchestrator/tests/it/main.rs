@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code; clippy knows `allow-unwrap-in-tests` for test functions only")]
 
 mod acceptance;
+mod authorization;
 mod bench;
 mod calls;
 mod claim_order;

@@ -2,11 +2,26 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry, Rigs, StoreError, TownHealth};
+use gastown_domain::ports::{AcceptedCreate, Caller, NewCreate, Registry, Rigs, StoreError, TownReport};
 use gastown_domain::{Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
+use secrecy::SecretString;
 
 use crate::faults::Query;
-use crate::store::Connection;
+use crate::store::{Connection, Rows};
+
+/// Returns the pepper of a user of the host application.
+pub(crate) fn pepper_of(user: &UserId) -> SecretString {
+    format!("pepper of {user}").into()
+}
+
+impl Rows {
+    /// Refuses a token that does not carry the pepper of a known user.
+    fn authorize(&self, caller: &Caller) -> Result<(), StoreError> {
+        let is_known = self.users.contains(caller.user()) || matches!(caller, Caller::Trusted(_));
+        let is_authorized = is_known && caller.is_authorized(Some(&pepper_of(caller.user())));
+        if is_authorized { Ok(()) } else { Err(StoreError::Unauthorized) }
+    }
+}
 
 #[async_trait]
 impl Registry for Connection {
@@ -55,10 +70,25 @@ impl Registry for Connection {
         .await
     }
 
-    async fn list(&self, owner: &UserId) -> Result<Vec<Town>, StoreError> {
+    async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
+        self.query(Query::ReportTown, |rows, _| {
+            rows.authorize(caller)?;
+            let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user() && !row.is_tombstone());
+            Ok(found.cloned().map(|found| TownReport {
+                town: found,
+                rigs: rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect(),
+                health: rows.records.health_of(town),
+                operation: rows.operations.get(&town).map(|row| row.operation.clone().into()),
+            }))
+        })
+        .await
+    }
+
+    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
         self.query(Query::ListTowns, |rows, _| {
-            let mut living: Vec<_> =
-                rows.towns.values().filter(|row| row.owner == *owner && !row.is_tombstone()).cloned().collect();
+            rows.authorize(caller)?;
+            let is_living = |row: &&Town| row.owner == *caller.user() && !row.is_tombstone();
+            let mut living: Vec<_> = rows.towns.values().filter(is_living).cloned().collect();
             living.sort_by_key(|row| row.created_at);
             Ok(living)
         })
@@ -75,10 +105,6 @@ impl Registry for Connection {
             Ok(living.map(|row| row.last_heartbeat_at = row.last_heartbeat_at.max(Some(at))).is_some())
         })
         .await
-    }
-
-    async fn health(&self, town: TownId) -> Result<TownHealth, StoreError> {
-        self.query(Query::Health, |rows, _| Ok(rows.records.health_of(town))).await
     }
 }
 

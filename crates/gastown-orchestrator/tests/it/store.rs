@@ -21,6 +21,7 @@ use crate::faults::{Call, Fault, FromFault as _, Process, Query, Schedule};
 use crate::ledger::Ledger;
 use crate::process::HANG;
 use crate::records::{DriftUpdate, Records};
+use crate::registry::pepper_of;
 
 /// A row of the operations table, with the columns that only the store uses.
 #[derive(Debug, Clone)]
@@ -378,7 +379,7 @@ impl Users for Connection {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.query(Query::User, |rows, _| {
             let known = rows.users.contains(id);
-            Ok(known.then(|| User { id: id.clone(), pepper: Some(format!("pepper of {id}").into()) }))
+            Ok(known.then(|| User { id: id.clone(), pepper: Some(pepper_of(id)) }))
         })
         .await
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use ephemeral_db::TestDatabase;
 use gastown_domain::ports::{
     AcceptedCreate, CreateTown, DriftChecks, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, OperationUpdate,
-    Operations as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
+    Operations as _, Operator as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
 };
 use gastown_domain::{
     Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
@@ -109,6 +109,11 @@ impl Bed {
         let change = TownChange { status: Some(gastown_domain::TownStatus::Running), ..TownChange::default() };
         self.database.finish(&operation, Ok(()), &change).await.unwrap();
         self.database.load(town.id).await.unwrap().unwrap()
+    }
+
+    /// Returns the health of a town, live or not.
+    pub(crate) async fn health(&self, town: TownId) -> TownHealth {
+        self.database.town_details(town, &[], 0).await.unwrap().unwrap().health.unwrap()
     }
 
     pub(crate) async fn claim(&self, town: TownId, who: &str) -> Option<Operation> {

@@ -104,7 +104,7 @@ async fn parallel_repeats_with_one_key_return_one_town(bed: Bed) {
     let creates = (0..10).map(|_| keyed(create_of(new_town("alice", "mill")), "k1"));
     let answers = all_at_once(&bed.database, creates).await;
     assert_eq!(inserted(&answers), 1);
-    let made = bed.database.list(&user("alice")).await.unwrap().remove(0);
+    let made = bed.database.list(&user("alice").into()).await.unwrap().remove(0);
     let in_flight = bed.claimed(made.id, "driver").await;
     assert_eq!(in_flight.kind, OperationKind::Create);
     let known = AcceptedCreate::Known { town: made.id, operation: in_flight.id };

@@ -86,7 +86,7 @@ async fn checked_town_is_not_taken_again_within_the_period(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let first = taken(&bed, &town).await;
     assert_eq!(take(&bed, 10).await, []);
-    assert_eq!(bed.database.health(town.id).await.unwrap().checked_at, Some(first), "the returned time is stored");
+    assert_eq!(bed.health(town.id).await.checked_at, Some(first), "the returned time is stored");
     bed.sql("UPDATE gastown_town_health SET checked_at = '2001-01-01T00:00:00+00:00'").await;
     assert_eq!(take(&bed, 10).await.len(), 1);
     assert!(take_due(&bed.database, 10, Duration::MAX).await.is_empty());
@@ -138,7 +138,7 @@ async fn finding_is_recorded_completely(bed: Bed) {
     let mut expected = town.clone();
     (expected.status, expected.machine_id) = (TownStatus::Stopped, finding.change.machine.clone().unwrap());
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), expected);
-    let health = bed.database.health(town.id).await.unwrap();
+    let health = bed.health(town.id).await;
     assert_eq!((health.checked_at, health.suspicion), (Some(taken_at), finding.suspicion));
     let (drift, since) = health.drift.unwrap();
     assert_eq!(drift, Drift::MachineStopped);
@@ -159,28 +159,28 @@ async fn only_new_drift_is_recorded_as_an_event(bed: Bed) {
         ..agreeing(taken(&bed, &town).await)
     };
     assert!(DriftChecks::record(&bed.database, &town, &suspected).await.unwrap());
-    let health = bed.database.health(town.id).await.unwrap();
+    let health = bed.health(town.id).await;
     assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (suspected.suspicion, None, 0));
 
     assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
-    let first = bed.database.health(town.id).await.unwrap().drift;
+    let first = bed.health(town.id).await.drift;
     assert!(DriftChecks::record(&bed.database, &town, &stopped(taken(&bed, &town).await)).await.unwrap());
-    assert_eq!(bed.database.health(town.id).await.unwrap().drift, first, "the time of the first confirmation");
+    assert_eq!(bed.health(town.id).await.drift, first, "the time of the first confirmation");
     assert_eq!(drift_events(&bed).await, 1);
 
     let other = DriftRecord { drift: Some(Drift::MachineMissing.into()), ..agreeing(taken(&bed, &town).await) };
     assert!(DriftChecks::record(&bed.database, &town, &other).await.unwrap());
     assert_eq!(drift_events(&bed).await, 2);
     assert!(DriftChecks::record(&bed.database, &town, &agreeing(taken(&bed, &town).await)).await.unwrap());
-    let health = bed.database.health(town.id).await.unwrap();
+    let health = bed.health(town.id).await;
     assert_eq!((health.suspicion, health.drift, drift_events(&bed).await), (None, None, 2));
 }
 
 /// Asserts that a finding is discarded.
 async fn is_refused(bed: &Bed, town: &Town, finding: &DriftRecord) {
-    let before = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
+    let before = (bed.database.load(town.id).await.unwrap(), bed.health(town.id).await);
     assert!(!DriftChecks::record(&bed.database, town, finding).await.unwrap());
-    let after = (bed.database.load(town.id).await.unwrap(), bed.database.health(town.id).await.unwrap());
+    let after = (bed.database.load(town.id).await.unwrap(), bed.health(town.id).await);
     assert_eq!(after, before);
     assert_eq!(drift_events(bed).await, 0);
 }
@@ -207,7 +207,7 @@ async fn finding_is_discarded_after_an_operation(bed: Bed) {
 async fn operation_leaves_a_new_mark_even_if_the_clock_goes_back(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_town_health SET checked_at = '2100-01-01T00:00:00+00:00'").await;
-    let taken_at = bed.database.health(town.id).await.unwrap().checked_at.unwrap();
+    let taken_at = bed.health(town.id).await.checked_at.unwrap();
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
     bed.database.finish(&start, Ok(()), &TownChange::default()).await.unwrap();
@@ -234,23 +234,23 @@ async fn drifted(bed: &Bed) -> Town {
 
 async fn successful_operation_clears_the_drift(bed: Bed) {
     let town = drifted(&bed).await;
-    let before = bed.database.health(town.id).await.unwrap();
+    let before = bed.health(town.id).await;
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
     bed.database.finish(&start, Ok(()), &TownChange::default()).await.unwrap();
-    let after = bed.database.health(town.id).await.unwrap();
+    let after = bed.health(town.id).await;
     assert_eq!((after.suspicion, &after.drift), (None, &None));
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
 
 async fn failed_operation_keeps_the_drift_and_clears_the_suspicion(bed: Bed) {
     let town = drifted(&bed).await;
-    let before = bed.database.health(town.id).await.unwrap();
+    let before = bed.health(town.id).await;
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "driver").await;
     let failed = Err(Rejection::Failed(Failure::SandboxUnhealthy.into()));
     bed.database.finish(&start, failed, &TownChange::default()).await.unwrap();
-    let after = bed.database.health(town.id).await.unwrap();
+    let after = bed.health(town.id).await;
     assert_eq!((after.suspicion, &after.drift), (None, &before.drift));
     assert!(after.checked_at > before.checked_at, "{after:?}");
 }
@@ -263,7 +263,7 @@ async fn drift_found_by_an_operation_is_recorded_once(bed: Bed) {
         bed.request(&town, OperationKind::Stop).await;
         let stop = bed.claimed(town.id, "driver").await;
         bed.database.finish(&stop, outcome, &found).await.unwrap();
-        let health = bed.database.health(town.id).await.unwrap();
+        let health = bed.health(town.id).await;
         let (drift, believed_since) = health.drift.unwrap();
         assert_eq!((drift, health.suspicion), (Drift::MachineMissing.into(), None));
         assert_eq!(*since.get_or_insert(believed_since), believed_since, "the second one is not new");
@@ -280,7 +280,7 @@ async fn soft_deleted_town_has_no_drift(bed: Bed) {
     let mut hide = record(gastown_domain::StepName::SoftDelete);
     (hide.kind, hide.town.soft_deleted_at) = (OperationKind::Destroy, Some(noon()));
     Operations::record(&bed.database, destroy.fence(), &hide).await.unwrap();
-    assert_eq!(bed.database.health(town.id).await.unwrap().drift, None);
+    assert_eq!(bed.health(town.id).await.drift, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 mod bed;
 mod claims;
+mod connections;
 mod corrupt_rows;
 mod creates;
 mod drift_checks;
@@ -12,10 +13,12 @@ mod newer_texts;
 mod operator;
 mod orphans;
 mod outages;
+mod reads;
 mod recording;
 mod registry;
 mod requests;
 mod rigs;
+mod round_trips;
 mod shares;
 mod singleton_jobs;
 mod stranded;

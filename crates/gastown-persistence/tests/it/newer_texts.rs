@@ -1,8 +1,8 @@
 //! Texts of a newer version that are only shown: they are read as text, and fail no row (FM-59).
 
 use gastown_domain::ports::{
-    Alarm, DriftChecks, DriftRecord, ObservedOrphan, Operations as _, Operator as _, Orphans, Registry as _,
-    SingletonJob, SingletonJobs, TownChange,
+    Alarm, DriftChecks, DriftRecord, ObservedOrphan, Operations as _, Operator as _, Orphans, SingletonJob,
+    SingletonJobs, TownChange,
 };
 use gastown_domain::{InventoryItem, OrphanReason, Recorded, ResourceId, TownTag};
 
@@ -24,7 +24,7 @@ fn newer<T>(text: &str) -> Recorded<T> {
 async fn unknown_drift_is_shown_and_kept(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_town_health SET drift = 'levitating', drift_since = checked_at").await;
-    let health = bed.database.health(town.id).await.unwrap();
+    let health = bed.health(town.id).await;
     let (drift, since) = health.drift.unwrap();
     assert_eq!(drift, newer("levitating"));
     let details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
@@ -34,14 +34,14 @@ async fn unknown_drift_is_shown_and_kept(bed: Bed) {
     assert_eq!(taken.drift, Some((drift.clone(), since)));
     let kept = DriftRecord { taken_at, suspicion: None, drift: Some(drift.clone()), change: TownChange::default() };
     assert!(DriftChecks::record(&bed.database, &town, &kept).await.unwrap());
-    assert_eq!(bed.database.health(town.id).await.unwrap().drift, Some((drift, since)));
+    assert_eq!(bed.health(town.id).await.drift, Some((drift, since)));
     assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'drift'").await, 0);
 }
 
 async fn unknown_suspicion_counts_for_nothing(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.sql("UPDATE gastown_town_health SET suspicion = 'levitating', suspicion_looks = 4").await;
-    assert_eq!(bed.database.health(town.id).await.unwrap().suspicion, None);
+    assert_eq!(bed.health(town.id).await.suspicion, None);
 }
 
 async fn unknown_outcome_is_no_end_and_is_shown(bed: Bed) {

@@ -70,12 +70,12 @@ async fn queries_use_the_owner_and_exclude_tombstones(bed: Bed) {
     let bobs = bed.running("bob", "mill").await;
     let (alice, bob) = (user("alice"), user("bob"));
     let towns = &bed.database;
-    assert_eq!(Registry::list(towns, &alice).await.unwrap(), [mill.clone(), forge.clone()]);
+    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [mill.clone(), forge.clone()]);
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 
     bed.destroy(&mill).await;
-    assert_eq!(Registry::list(towns, &alice).await.unwrap(), [forge]);
+    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [forge]);
     assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
     assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
 }
@@ -100,7 +100,7 @@ async fn heartbeats_only_move_forwards_and_only_for_live_towns(bed: Bed) {
     }
     let seen = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(seen.last_heartbeat_at, Some(later));
-    assert_eq!(bed.database.health(town.id).await.unwrap().last_report_at, Some(later));
+    assert_eq!(bed.health(town.id).await.last_report_at, Some(later));
 
     bed.destroy(&town).await;
     assert!(!bed.database.heartbeat(town.id, later + TimeDelta::days(1)).await.unwrap());
@@ -111,9 +111,9 @@ async fn heartbeats_only_move_forwards_and_only_for_live_towns(bed: Bed) {
 
 async fn health_users_and_readiness_are_read(bed: Bed) {
     let town = bed.create("alice", "mill").await;
-    assert_eq!(bed.database.health(town.id).await.unwrap(), TownHealth::default());
+    assert_eq!(bed.health(town.id).await, TownHealth::default());
     bed.sql("INSERT INTO gastown_town_health (town_id, failures, restarts) SELECT id, 2, 1 FROM gastown_towns").await;
-    let health = bed.database.health(town.id).await.unwrap();
+    let health = bed.health(town.id).await;
     assert_eq!((health.failures, health.restarts), (2, 1));
 
     let alice = bed.database.user(&user("alice")).await.unwrap().unwrap();

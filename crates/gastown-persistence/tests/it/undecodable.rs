@@ -44,7 +44,7 @@ async fn undecodable_town_does_not_affect_other_towns_of_its_owner(bed: Bed) {
     let good = bed.create("alice", "good").await;
     bed.create("alice", "bad").await;
     with_bad_town(&bed, async |damage| {
-        let found = Registry::list(&bed.database, &user("alice")).await.unwrap();
+        let found = Registry::list(&bed.database, &user("alice").into()).await.unwrap();
         assert_eq!(found.into_iter().map(|town| town.id).collect::<Vec<_>>(), [good.id], "{damage}");
     })
     .await;

@@ -13,6 +13,6 @@ const CONNECTIONS: u32 = 2;
 /// Errors: the setting is missing, the database does not answer, or has pending migrations.
 pub(super) async fn open(source: &Source) -> anyhow::Result<Database> {
     let url = source.required("DATABASE_URL")?.to_owned();
-    let settings = DatabaseSettings { max_connections: CONNECTIONS, ..DatabaseSettings::at(url) };
+    let settings = DatabaseSettings { max_connections: CONNECTIONS, read_connections: 0, ..DatabaseSettings::at(url) };
     Ok(open_database::open(&settings, false).await?)
 }

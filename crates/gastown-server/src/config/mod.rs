@@ -31,6 +31,8 @@ pub struct Config {
     pub database_url: SecretString,
     /// `DATABASE_MAX_CONNECTIONS`, by default 10.
     pub database_max_connections: u32,
+    /// `DATABASE_READ_CONNECTIONS`, by default 4.
+    pub database_read_connections: u32,
     /// `MIGRATE_ON_START`: migrates the schema before serving.
     pub migrate_on_start: bool,
     /// The HTTP server.
@@ -63,11 +65,12 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 43] = [
+    pub const NAMES: [&str; 44] = [
         "CALLER_WAIT_SECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
         "DATABASE_MAX_CONNECTIONS",
+        "DATABASE_READ_CONNECTIONS",
         "DATABASE_URL",
         "FLY_API_BASE_URL",
         "FLY_API_TOKEN",
@@ -120,6 +123,7 @@ impl Config {
     fn parts(reader: &mut Reader<'_>) -> Option<Self> {
         let database_url = database_url(reader);
         let database_max_connections = reader.at_least_one("DATABASE_MAX_CONNECTIONS", 10);
+        let database_read_connections = reader.at_least_one("DATABASE_READ_CONNECTIONS", 4);
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
         let policy = policy::policy(reader);
@@ -140,6 +144,7 @@ impl Config {
         Some(Self {
             database_url: database_url?,
             database_max_connections,
+            database_read_connections,
             migrate_on_start,
             http,
             fly,

@@ -212,7 +212,7 @@ fn orphans_command_needs_no_secret_except_flys() {
 
 #[test]
 fn limits_of_zero_are_invalid() {
-    for name in ["DATABASE_MAX_CONNECTIONS", "MAX_BODY_BYTES"] {
+    for name in ["DATABASE_MAX_CONNECTIONS", "DATABASE_READ_CONNECTIONS", "MAX_BODY_BYTES"] {
         assert_eq!(mistakes(&[(name, "0")]), [name]);
     }
 }

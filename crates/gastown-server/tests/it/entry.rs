@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Clock, GatewayGrant, MockHomeCalls, MockReadiness, MockTowns, MockUserTokens, MockUsers, TokenMint as _,
+    Clock, GatewayGrant, MockHomeCalls, MockReadiness, MockTowns, MockUserTokens, TokenMint as _,
 };
 use gastown_http::{HttpParts, HttpSettings, procedures, trpc};
 use gastown_jwt::{TokenKeys, TokenMinter};
@@ -33,7 +33,6 @@ fn all_procedures() -> Vec<&'static str> {
         towns: Arc::new(MockTowns::new()),
         home: Arc::new(MockHomeCalls::new()),
         tokens: Arc::new(MockUserTokens::new()),
-        users: Arc::new(MockUsers::new()),
         readiness: Arc::new(MockReadiness::new()),
         tasks: TaskTracker::new(),
         settings: HttpSettings {

@@ -63,7 +63,7 @@ async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
     for number in 0..towns {
         let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
         bench.store.rows().users.insert(owner.clone());
-        let town = bench.replica().towns.create_town(&owner, request(&format!("mill-{number}"))).await;
+        let town = bench.replica().towns.create_town(&owner.into(), request(&format!("mill-{number}"))).await;
         rows.push(town.unwrap());
     }
     for machine in &mut bench.fly.world().machines[..missing] {

@@ -23,9 +23,10 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Health, Heartbeat,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, JoinRound, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, Request, SetRigStatus, Stranded, TakeTowns,
+        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, SetRigStatus, Stranded,
+        TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
@@ -109,7 +110,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[Current, FindTown, Health, Heartbeat, ListRigs, ListTowns, LoadTown, User]),
+            &[Heartbeat, ListTowns, LoadTown, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
             &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gastown_domain::ports::{AddRig, CreateTown, RemoveRig, RequestFingerprint, TownError, Towns as _};
+use gastown_domain::ports::{AddRig, Caller, CreateTown, RemoveRig, RequestFingerprint, TownError, Towns as _};
 use gastown_domain::{Branch, FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
@@ -108,18 +108,19 @@ impl Answers {
                 self.add_violation(format!("{what} and got a town that is not in the registry: {town:?}"));
             }
         };
+        let caller = Caller::Trusted(user.clone());
         let answer = match request {
             ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(check_town),
-            ResolvedRequest::Start(town) => towns.start_town(user, town).await.map(check_town),
-            ResolvedRequest::Stop(town) => towns.stop_town(user, town).await.map(check_town),
-            ResolvedRequest::Destroy(town) => towns.destroy_town(user, town).await.map(check_town),
-            ResolvedRequest::AddRig(rig) => towns.add_rig(user, rig).await.map(|rig| {
+            ResolvedRequest::Start(town) => towns.start_town(&caller, town).await.map(check_town),
+            ResolvedRequest::Stop(town) => towns.stop_town(&caller, town).await.map(check_town),
+            ResolvedRequest::Destroy(town) => towns.destroy_town(&caller, town).await.map(check_town),
+            ResolvedRequest::AddRig(rig) => towns.add_rig(&caller, rig).await.map(|rig| {
                 if !store.rows().ledger.has_rig(rig.id) {
                     self.add_violation(format!("{what} and got a rig that was never stored: {rig:?}"));
                 }
             }),
-            ResolvedRequest::RemoveRig(rig) => towns.remove_rig(user, rig).await.map(drop),
-            ResolvedRequest::Read(town) => towns.town_status(user, town).await.map(drop),
+            ResolvedRequest::RemoveRig(rig) => towns.remove_rig(&caller, rig).await.map(drop),
+            ResolvedRequest::Read(town) => towns.town_status(&caller, town).await.map(drop),
         };
         if *user != owner && !matches!(answer, Err(TownError::NotFound | TownError::Store(_))) {
             self.add_violation(format!("{what}, which belongs to {owner}, and got {answer:?}"));
@@ -135,10 +136,11 @@ impl Answers {
         key: Option<usize>,
         what: &str,
     ) -> Result<Town, TownError> {
-        let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(user, create).await };
+        let caller = Caller::Trusted(user.clone());
+        let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(&caller, create).await };
         let fingerprint = create.fingerprint();
         let before = self.0.lock().unwrap().keys.get(&key).cloned();
-        let answer = towns.create_town(user, create).await;
+        let answer = towns.create_town(&caller, create).await;
         let is_refused = matches!(answer, Err(TownError::KeyReused));
         let is_of_other_request = before.map(|(of, _)| of != fingerprint);
         if is_of_other_request.is_some_and(|is_of_other_request| is_of_other_request != is_refused)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    CreateTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange,
+    Caller, CreateTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange,
     Towns as _, WorkerId,
 };
 use gastown_domain::{
@@ -219,7 +219,7 @@ impl NextReplica {
 
 /// Makes the call. A conflict with another operation is an answer like any other here.
 async fn request(towns: &TownService, kind: OperationKind, town: Option<Uuid>) {
-    let alice = ALICE.parse().unwrap();
+    let alice = Caller::Trusted(ALICE.parse().unwrap());
     let town = town.map(TownId::new);
     let _ = match (kind, town) {
         (OperationKind::Start, Some(town)) => towns.start_town(&alice, town).await,

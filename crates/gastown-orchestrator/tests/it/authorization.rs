@@ -1,0 +1,119 @@
+//! Authorization of callers: a trusted user, or the pepper of a token.
+
+use std::sync::Arc;
+
+use gastown_domain::Branch;
+use gastown_domain::ports::{
+    AddRig, Caller, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs, MockSingletonJobs, MockUsers,
+    RemoveRig, TownError, Towns, User, VerifiedToken,
+};
+use gastown_domain::{RigId, TownId};
+use gastown_orchestrator::Store;
+
+use crate::bench::{Bench, alice, request};
+use crate::faults::Process;
+
+fn token(user: &str, pepper: Option<&str>) -> Caller {
+    Caller::Token(VerifiedToken { user: user.parse().unwrap(), pepper: pepper.map(Into::into) })
+}
+
+/// Returns tokens that must be refused.
+fn refused() -> [Caller; 4] {
+    [
+        token("alice", Some("old pepper")),
+        token("alice", None),
+        token("mallory", Some("pepper of mallory")),
+        token("mallory", None),
+    ]
+}
+
+/// Calls each operation on this town, and returns the name and the error of each.
+async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 8] {
+    let add = AddRig {
+        town,
+        name: "engine".parse().unwrap(),
+        repo: "https://github.com/acme/engine".parse().unwrap(),
+        branch: Branch::main(),
+        config: serde_json::Map::new(),
+    };
+    let remove = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
+    [
+        ("list_towns", towns.list_towns(caller).await.err()),
+        ("town_status", towns.town_status(caller, town).await.err()),
+        ("create_town", towns.create_town(caller, request("inn")).await.err()),
+        ("add_rig", towns.add_rig(caller, add).await.err()),
+        ("remove_rig", towns.remove_rig(caller, remove).await.err()),
+        ("stop_town", towns.stop_town(caller, town).await.err()),
+        ("start_town", towns.start_town(caller, town).await.err()),
+        ("destroy_town", towns.destroy_town(caller, town).await.err()),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoked_token_is_refused_by_every_operation_and_changes_nothing() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let towns = bench.replica().towns;
+    for caller in refused() {
+        for (operation, error) in every_operation(&towns, &caller, town.id).await {
+            assert!(matches!(error, Some(TownError::Unauthorized)), "{operation} of {caller:?}: {error:?}");
+        }
+    }
+    let rows = bench.store.rows();
+    assert_eq!((rows.towns.len(), rows.operations.len(), rows.rigs.len()), (1, 0, 0));
+    assert_eq!(rows.towns[&town.id], town);
+}
+
+#[tokio::test(start_paused = true)]
+async fn current_token_and_trusted_user_are_accepted_by_every_operation() {
+    for caller in [token("alice", Some("pepper of alice")), alice()] {
+        let bench = Bench::new();
+        let town = bench.running("mill").await.id;
+        for (operation, error) in every_operation(&bench.replica().towns, &caller, town).await {
+            // No rig has this id.
+            let accepted = matches!((operation, &error), (_, None) | ("remove_rig", Some(TownError::RigNotFound)));
+            assert!(accepted, "{operation} of {caller:?}: {error:?}");
+        }
+    }
+}
+
+/// Returns a store that fails a test with every call that it does not expect.
+fn no_calls(registry: MockRegistry, users: MockUsers) -> Store {
+    Store {
+        registry: Arc::new(registry),
+        rigs: Arc::new(MockRigs::new()),
+        operations: Arc::new(MockOperations::new()),
+        users: Arc::new(users),
+        drift_checks: Arc::new(MockDriftChecks::new()),
+        orphans: Arc::new(MockOrphans::new()),
+        jobs: Arc::new(MockSingletonJobs::new()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_read_is_one_call_of_the_registry() {
+    let bench = Bench::new();
+    let caller = token("alice", Some("pepper of alice"));
+    let mut registry = MockRegistry::new();
+    registry.expect_report().times(1).returning(|_, _| Ok(None));
+    registry.expect_list().times(1).returning(|_| Ok(Vec::new()));
+    let mut ports = bench.ports(&Process::default());
+    ports.store = no_calls(registry, MockUsers::new());
+    let towns = bench.replica_on(ports, Process::default()).towns;
+    let error = towns.town_status(&caller, TownId::new(uuid::Uuid::nil())).await.unwrap_err();
+    assert!(matches!(error, TownError::NotFound), "{error:?}");
+    assert!(towns.list_towns(&caller).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn change_reads_the_user_of_a_token_once() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let mut users = MockUsers::new();
+    let alice = |id: &gastown_domain::UserId| User { id: id.clone(), pepper: Some("pepper of alice".into()) };
+    users.expect_user().times(1).returning(move |id| Ok(Some(alice(id))));
+    let mut ports = bench.ports(&Process::default());
+    ports.store.users = Arc::new(users);
+    let towns = bench.replica_on(ports, Process::default()).towns;
+    towns.stop_town(&token("alice", Some("pepper of alice")), town).await.unwrap();
+}

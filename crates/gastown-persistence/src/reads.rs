@@ -1,0 +1,142 @@
+//! The reads of callers. Each is one statement, which authorizes its caller and reads everything that the caller sees.
+//!
+//! Their texts are built once. A statement begins with the caller's user, so no row means that there is no such user.
+
+use std::sync::LazyLock;
+
+use gastown_domain::ports::{Caller, StoreError, TownReport};
+use gastown_domain::{Town, TownId};
+use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::Database;
+use crate::entity::{
+    gastown_operations as operations, gastown_rigs as rigs, gastown_town_health as health, gastown_towns as towns,
+};
+use crate::error::store_error;
+use crate::read_connections::Parameters;
+use crate::row::{decoded, readable};
+
+/// The column with the pepper of the caller's user.
+const PEPPER: &str = "pepper";
+/// The prefixes of the columns of each table.
+const TOWN: &str = "t_";
+const RIG: &str = "r_";
+const HEALTH: &str = "h_";
+const OPERATION: &str = "o_";
+
+/// Reads a live town with its health, its operation and its rigs. There is one row for each rig, but at least one.
+///
+/// The configuration may be large, so only the row of the first rig has it.
+static REPORT: LazyLock<String> = LazyLock::new(|| {
+    let town = columns::<towns::Entity>(TOWN, &["config"]);
+    let health = columns::<health::Entity>(HEALTH, &["last_report"]);
+    let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
+    let rig = columns::<rigs::Entity>(RIG, &[]);
+    format!(
+        "SELECT u.api_token_pepper AS {PEPPER}, {town}, {health}, {operation}, {rig}, \
+         CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
+         AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
+         FROM kilocode_users u \
+         LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id AND t.destroyed_at IS NULL \
+         LEFT JOIN gastown_town_health h ON h.town_id = t.id \
+         LEFT JOIN gastown_operations o ON o.town_id = t.id \
+         LEFT JOIN gastown_rigs r ON r.town_id = t.id \
+         WHERE u.id = $1"
+    )
+});
+
+/// Reads the live towns of a user. There is one row for each town, but at least one.
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    let town = columns::<towns::Entity>(TOWN, &[]);
+    format!(
+        "SELECT u.api_token_pepper AS {PEPPER}, {town} FROM kilocode_users u \
+         LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL WHERE u.id = $1"
+    )
+});
+
+/// Returns the columns of a table, each with the prefix, except some. The alias of the table is the prefix without `_`.
+fn columns<E: EntityTrait>(prefix: &str, except: &[&str]) -> String {
+    let table = prefix.trim_end_matches('_');
+    let names = E::Column::iter().map(|column| column.as_str()).filter(|name| !except.contains(name));
+    names.map(|name| format!("{table}.{name} AS {prefix}{name}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Database {
+    /// Returns the details of the caller's live town.
+    pub(crate) async fn report_of(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
+        let user = caller.user().as_str();
+        report_in(&self.read_for(caller, &REPORT, Parameters { user, town: Some(town.as_uuid()) }).await?)
+    }
+
+    /// Returns the caller's live towns, oldest first.
+    pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
+        let rows = self.read_for(caller, &LIST, Parameters { user: caller.user().as_str(), town: None }).await?;
+        let mut towns = readable(rows.iter().filter_map(|row| town_in(row).transpose()));
+        towns.sort_by_key(|town| (town.created_at, town.id));
+        Ok(towns)
+    }
+
+    /// Runs a statement that begins with the caller's user, and authorizes the caller.
+    async fn read_for(
+        &self,
+        caller: &Caller,
+        sql: &'static str,
+        values: Parameters<'_>,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let rows = self.in_time(self.reads.fetch(sql, values)).await?;
+        authorize(caller, rows.first())?;
+        Ok(rows)
+    }
+}
+
+/// Compares the caller's pepper with that of its user.
+fn authorize(caller: &Caller, user: Option<&QueryResult>) -> Result<(), StoreError> {
+    let Some(user) = user else {
+        return match caller {
+            // The host application may create its users later. Until then they have no towns.
+            Caller::Trusted(_) => Ok(()),
+            Caller::Token(_) => Err(StoreError::Unauthorized),
+        };
+    };
+    let pepper = user.try_get::<Option<String>>("", PEPPER).map_err(store_error)?.map(SecretString::from);
+    if caller.is_authorized(pepper.as_ref()) { Ok(()) } else { Err(StoreError::Unauthorized) }
+}
+
+fn report_in(rows: &[QueryResult]) -> Result<Option<TownReport>, StoreError> {
+    let row = match rows {
+        [] => return Ok(None),
+        [row] => row,
+        [first, ..] => rows.iter().find(|row| has_config(row)).unwrap_or(first),
+    };
+    let Some(town) = town_in(row)? else { return Ok(None) };
+    let rig_in = |row| joined::<rigs::Entity, _, _>(row, RIG, rigs::Model::into_rig);
+    let mut rigs = readable(rows.iter().filter_map(|row| rig_in(row).transpose()));
+    rigs.sort_by_key(|rig| (rig.created_at, rig.id));
+    let health = joined::<health::Entity, _, _>(row, HEALTH, health::Model::into_health)?;
+    let operation = joined::<operations::Entity, _, _>(row, OPERATION, operations::Model::into_operation)?;
+    Ok(Some(TownReport { town, rigs, health: health.unwrap_or_default(), operation }))
+}
+
+/// Returns true if the row has the town's configuration, readable or not.
+fn has_config(row: &QueryResult) -> bool {
+    !matches!(row.try_get::<Option<JsonValue>>(TOWN, "config"), Ok(None))
+}
+
+fn town_in(row: &QueryResult) -> Result<Option<Town>, StoreError> {
+    joined::<towns::Entity, _, _>(row, TOWN, towns::Model::into_town)
+}
+
+/// Decodes the row of a joined table, or returns `None` if the join found none.
+fn joined<E: EntityTrait, M: FromQueryResult, T>(
+    row: &QueryResult,
+    prefix: &str,
+    read: impl FnOnce(M) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let key = E::PrimaryKey::iter().next().map(|key| row.try_get::<Option<Uuid>>(prefix, key.as_str()));
+    if matches!(key, Some(Ok(None))) { Ok(None) } else { read(decoded::<E, M>(row, prefix)?).map(Some) }
+}
+
+#[cfg(test)]
+mod tests;

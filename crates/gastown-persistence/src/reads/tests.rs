@@ -1,0 +1,47 @@
+//! The cost of a read: its plan, and the number of its statements.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ephemeral_db::TestDatabase;
+use sea_orm::{DbBackend, Statement, Value};
+
+use super::*;
+use crate::DatabaseSettings;
+use crate::dialect::tests::plans_of;
+use crate::read_connections::ReadConnections;
+
+/// Asserts that each table is read by an index.
+async fn assert_indexed(sql: &str, values: &[Value], tables: &[&str]) {
+    let [postgres, sqlite] =
+        plans_of(|backend: DbBackend| Statement::from_sql_and_values(backend, sql, values.to_vec())).await;
+    for table in tables {
+        assert!(postgres.lines().any(|line| line.contains("Index") && line.contains(table)), "{table}: {postgres}");
+    }
+    assert!(!postgres.contains("Seq Scan"), "{postgres}");
+    assert!(!sqlite.contains("SCAN"), "{sqlite}");
+}
+
+#[tokio::test]
+async fn reads_use_an_index_of_each_table() {
+    let user = || Value::from("alice");
+    let tables = ["kilocode_users", "gastown_towns", "gastown_town_health", "gastown_operations", "gastown_rigs"];
+    assert_indexed(&REPORT, &[user(), Uuid::nil().into()], &tables).await;
+    assert_indexed(&LIST, &[user()], &tables[..2]).await;
+}
+
+/// Counts the statements of each read on SQLite. `tests/it/round_trips.rs` does so on Postgres.
+#[tokio::test]
+async fn each_read_is_one_statement_on_sqlite() {
+    let place = TestDatabase::sqlite(async |url: String| migration::at_url::up(&url).await).await.unwrap();
+    let mut database = Database::connect(&DatabaseSettings::at(place.url())).await.unwrap();
+    let statements = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&statements);
+    let ReadConnections::Pool(reads) = &mut database.reads else { panic!("not SQLite") };
+    reads.set_metric_callback(move |_| _ = counter.fetch_add(1, Ordering::Relaxed));
+    let caller = Caller::Trusted("alice".parse().unwrap());
+    assert_eq!(database.report_of(&caller, TownId::new(Uuid::nil())).await.unwrap(), None);
+    assert_eq!(statements.swap(0, Ordering::Relaxed), 1);
+    assert_eq!(database.towns_of(&caller).await.unwrap(), []);
+    assert_eq!(statements.swap(0, Ordering::Relaxed), 1);
+}

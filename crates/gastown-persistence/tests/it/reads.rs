@@ -1,0 +1,127 @@
+//! The reads of callers: what they show, whom they refuse, and what an unreadable row affects.
+
+use gastown_domain::ports::{Caller, Operations as _, Registry, Rigs, StoreError, TownReport, VerifiedToken};
+use gastown_domain::{OperationKind, Rig, Town, TownId};
+
+use crate::bed::{Bed, create_of, fresh_uuid, new_town, on_both, rig, user};
+
+on_both! {
+    report_shows_town_rigs_health_and_operation,
+    report_without_rigs_is_complete,
+    report_is_for_the_owner_of_a_live_town,
+    reads_authorize_their_caller,
+    trusted_caller_without_a_row_has_no_towns,
+    unreadable_rig_is_left_out_of_a_report,
+    unreadable_town_health_or_operation_fails_the_report,
+}
+
+fn alice() -> Caller {
+    Caller::Trusted(user("alice"))
+}
+
+fn token(of: &str, pepper: Option<&str>) -> Caller {
+    Caller::Token(VerifiedToken { user: user(of), pepper: pepper.map(Into::into) })
+}
+
+async fn report(bed: &Bed, town: TownId) -> TownReport {
+    bed.database.report(&alice(), town).await.unwrap().unwrap()
+}
+
+/// Creates a town of alice with a configuration and these rigs.
+async fn with_rigs(bed: &Bed, names: &[&str]) -> (Town, Vec<Rig>) {
+    let mut new = new_town("alice", "mill");
+    new.config = serde_json::from_value(serde_json::json!({"later": {"kept": [1, null]}})).unwrap();
+    new.rigs = names.iter().map(|name| rig(new.id, name)).collect();
+    let create = create_of(new);
+    bed.database.accept_create(&create).await.unwrap();
+    (bed.database.load(create.town.id).await.unwrap().unwrap(), create.town.rigs)
+}
+
+async fn report_shows_town_rigs_health_and_operation(bed: Bed) {
+    let (town, rigs) = with_rigs(&bed, &["zeta", "alpha", "mid"]).await;
+    bed.sql("INSERT INTO gastown_town_health (town_id, failures, restarts) SELECT id, 2, 1 FROM gastown_towns").await;
+    let shown = report(&bed, town.id).await;
+    assert_eq!((shown.town, shown.rigs), (town.clone(), rigs), "oldest first, whatever their names");
+    assert_eq!((shown.health.failures, shown.health.restarts), (2, 1));
+    assert_eq!(shown.operation, bed.database.current(town.id).await.unwrap());
+    assert_eq!(shown.operation.map(|operation| operation.kind), Some(OperationKind::Create.into()));
+}
+
+async fn report_without_rigs_is_complete(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.running("alice", "forge").await;
+    let shown = report(&bed, town.id).await;
+    assert_eq!((&shown.town, shown.rigs.len(), shown.operation), (&town, 0, None));
+    assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap().len(), 2);
+    bed.sql("UPDATE gastown_towns SET config = NULL").await;
+    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "app")).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "lib")).await.unwrap();
+    let shown = report(&bed, town.id).await;
+    assert_eq!((shown.town.config, shown.rigs.len()), (gastown_domain::TownConfig::default(), 2));
+}
+
+async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
+    let (mill, bobs) = (bed.running("alice", "mill").await, bed.running("bob", "mill").await);
+    bed.destroy(&mill).await;
+    for invisible in [mill.id, bobs.id, TownId::new(fresh_uuid())] {
+        assert_eq!(bed.database.report(&alice(), invisible).await.unwrap(), None);
+    }
+    assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap(), []);
+    assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [bobs]);
+}
+
+async fn reads_authorize_their_caller(bed: Bed) {
+    let (mill, forge) = (bed.running("alice", "mill").await, bed.running("bob", "forge").await);
+    for (caller, own) in [(token("alice", Some("salt")), &mill), (token("bob", None), &forge)] {
+        assert_eq!(bed.database.report(&caller, own.id).await.unwrap().map(|shown| shown.town).as_ref(), Some(own));
+        assert_eq!(Registry::list(&bed.database, &caller).await.unwrap(), std::slice::from_ref(own));
+    }
+    for caller in [
+        token("alice", Some("pepper")),
+        token("alice", None),
+        token("bob", Some("salt")),
+        token("mallory", None),
+        token("mallory", Some("salt")),
+    ] {
+        for town in [mill.id, forge.id, TownId::new(fresh_uuid())] {
+            let refused = bed.database.report(&caller, town).await;
+            assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
+        }
+        let refused = Registry::list(&bed.database, &caller).await;
+        assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
+    }
+}
+
+async fn trusted_caller_without_a_row_has_no_towns(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let unknown = Caller::Trusted(user("mallory"));
+    assert_eq!(bed.database.report(&unknown, town.id).await.unwrap(), None);
+    assert_eq!(Registry::list(&bed.database, &unknown).await.unwrap(), []);
+}
+
+async fn unreadable_rig_is_left_out_of_a_report(bed: Bed) {
+    let (town, rigs) = with_rigs(&bed, &["alpha", "mid", "zeta"]).await;
+    // The row of the first name carries the town's configuration.
+    for (number, name) in ["alpha", "mid", "zeta"].into_iter().enumerate() {
+        bed.sql(&format!("UPDATE gastown_rigs SET repo_url = '--upload-pack=x' WHERE rig_name = '{name}'")).await;
+        let shown = report(&bed, town.id).await;
+        assert_eq!((&shown.town, &shown.rigs[..]), (&town, &rigs[number + 1..]), "{name}");
+    }
+}
+
+async fn unreadable_town_health_or_operation_fails_the_report(bed: Bed) {
+    let (town, _) = with_rigs(&bed, &["alpha", "mid"]).await;
+    bed.sql("INSERT INTO gastown_town_health (town_id) SELECT id FROM gastown_towns").await;
+    for (table, damage, repair) in [
+        ("gastown_towns", "fly_region = 'No Where'", "fly_region = 'iad'"),
+        ("gastown_town_health", "failures = -1", "failures = 0"),
+        ("gastown_operations", "attempt = -1", "attempt = 0"),
+    ] {
+        bed.sql(&format!("UPDATE {table} SET {damage}")).await;
+        let refused = bed.database.report(&alice(), town.id).await;
+        let StoreError::CorruptRow { table: blamed, id, .. } = refused.unwrap_err() else { panic!("{table}") };
+        assert_eq!((blamed, id), (table, town.id.to_string()));
+        bed.sql(&format!("UPDATE {table} SET {repair}")).await;
+    }
+    report(&bed, town.id).await;
+}
