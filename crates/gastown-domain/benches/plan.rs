@@ -32,7 +32,7 @@ fn plan_of_a_create_that_made_nothing(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn compare_in_every_power_state() -> usize {
     let verdict = |power| {
-        let machine = MachineComparison { seen: Seen::Present(power), is_recorded: true };
+        let machine = MachineComparison { seen: Seen::Present(black_box(power)), is_recorded: true };
         compare(black_box(TownStatus::Running), machine, VolumeComparison::There)
     };
     Power::ALL.into_iter().map(verdict).map(black_box).count()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, Caller, CreateTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
+    Accepted, AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
 };
 use gastown_domain::{Rig, Town, TownId};
 use tokio::time::Instant;
@@ -99,9 +99,9 @@ impl Towns for TownService {
         self.detached(async move { service.accept_create(caller, request).await }).await
     }
 
-    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
-        self.detached(async move { service.accept_destroy(caller, town).await }).await
+        self.detached(async move { service.accept_destroy(caller, request).await }).await
     }
 
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {

@@ -26,7 +26,7 @@ const RIG: &str = "r_";
 const HEALTH: &str = "h_";
 const OPERATION: &str = "o_";
 
-/// Reads a live town with its health, its operation and its rigs. There is one row for each rig, but at least one.
+/// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There is one row for each rig, but at least one.
 ///
 /// The configuration may be large, so only the row of the first rig has it.
 static REPORT: LazyLock<String> = LazyLock::new(|| {
@@ -39,7 +39,8 @@ static REPORT: LazyLock<String> = LazyLock::new(|| {
          CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
-         LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id AND t.destroyed_at IS NULL \
+         LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id AND (t.destroyed_at IS NULL \
+         OR EXISTS (SELECT 1 FROM gastown_operations x WHERE x.town_id = t.id)) \
          LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id \
          LEFT JOIN gastown_rigs r ON r.town_id = t.id \
@@ -64,7 +65,7 @@ fn columns<E: EntityTrait>(prefix: &str, except: &[&str]) -> String {
 }
 
 impl Database {
-    /// Returns the details of the caller's live town.
+    /// Returns the details of the caller's town, live or being removed.
     pub(crate) async fn report_of(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
         let user = caller.user().as_str();
         report_in(&self.read_for(caller, &REPORT, Parameters { user, town: Some(town.as_uuid()) }).await?)

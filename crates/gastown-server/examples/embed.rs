@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
-use gastown_domain::ports::{Caller, CreateTown, TownError, Towns, WorkerId};
+use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, Towns, WorkerId};
 use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
@@ -62,7 +62,7 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
     let [town] = towns.list_towns(&alice).await?.try_into().map_err(|_| "not one town")?;
     let report = towns.town_status(&alice, town.id).await?;
     let shown = format!("{}: {}, {} rigs", report.town.name, report.town.status, report.rigs.len());
-    let gone = towns.destroy_town(&alice, town.id).await?;
+    let gone = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?;
     let left = simulator.machines().len() + simulator.volumes().len();
     let destroyed = format!("{}: {}, {left} machines and volumes are left", gone.name, gone.status);
 

@@ -60,7 +60,7 @@ impl Story {
     pub(super) async fn clean_up(&self) {
         let remove = async {
             match self.listed().await? {
-                Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"] })).await,
+                Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"], "waitUntilGone": true })).await,
                 None => Ok(Value::Null),
             }
         };
@@ -149,7 +149,7 @@ impl Story {
     }
 
     async fn destroy(&self, town: &str) -> anyhow::Result<((), String)> {
-        self.change("destroyTown", json!({ "townId": town })).await?;
+        self.change("destroyTown", json!({ "townId": town, "waitUntilGone": true })).await?;
         match self.report(town).await {
             Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error),

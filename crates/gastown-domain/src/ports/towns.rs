@@ -61,6 +61,28 @@ pub struct RemoveRig {
     pub force: bool,
 }
 
+/// A town to be destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DestroyTown {
+    /// The town.
+    pub town: TownId,
+    /// True to wait until nothing is left at the provider. Otherwise the call returns once the removal is certain: the row
+    /// is hidden, and the deletion of the machine is accepted. The volume and the proofs follow in the background.
+    pub wait_until_gone: bool,
+}
+
+impl DestroyTown {
+    /// Returns a request that waits until the removal is certain.
+    pub const fn of(town: TownId) -> Self {
+        Self { town, wait_until_gone: false }
+    }
+
+    /// Returns a request that waits until nothing is left at the provider.
+    pub const fn until_gone(town: TownId) -> Self {
+        Self { town, wait_until_gone: true }
+    }
+}
+
 /// The result of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RigRemoval {
@@ -176,8 +198,9 @@ pub trait Towns: Send + Sync {
 
     /// Destroys a town in any state, pre-empting the operation in flight. The town's status becomes `destroyed`.
     ///
-    /// Waits for all its resources to be deleted, up to the configured time.
-    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
+    /// Waits until the removal is certain, or until nothing is left, up to the configured time. From then on it is never
+    /// given up.
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError>;
 
     /// Stops a town. Does nothing if it is stopped.
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;

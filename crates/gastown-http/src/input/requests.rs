@@ -1,6 +1,6 @@
 use gastown_domain::{
     Branch, TownId,
-    ports::{AddRig, CreateTown, RemoveRig},
+    ports::{AddRig, CreateTown, DestroyTown, RemoveRig},
 };
 use serde_json::Value;
 
@@ -31,6 +31,12 @@ impl NamesTown for TownRef {
 impl NamesTown for CreateTown {
     fn town(&self) -> Option<TownId> {
         None
+    }
+}
+
+impl NamesTown for DestroyTown {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
     }
 }
 
@@ -66,6 +72,16 @@ impl Input for CreateTown {
         let region = fields.optional("region");
         let key = fields.optional("idempotencyKey");
         fields.finish(name.map(|name| Self { name, config, region, key }))
+    }
+}
+
+/// `{townId, waitUntilGone?}`.
+impl Input for DestroyTown {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let wait_until_gone = fields.flag("waitUntilGone");
+        fields.finish(town.map(|town| Self { town, wait_until_gone }))
     }
 }
 

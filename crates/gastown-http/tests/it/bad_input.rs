@@ -21,7 +21,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
     let rig = json!({"townId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b", "branch": "main"});
     BTreeMap::from([
         ("gastown.createTown", (Method::POST, json!({"townName": "mill", "region": "iad", "idempotencyKey": "k"}))),
-        ("gastown.destroyTown", (Method::POST, of_town.clone())),
+        ("gastown.destroyTown", (Method::POST, json!({"townId": ID, "waitUntilGone": true}))),
         ("gastown.stopTown", (Method::POST, of_town.clone())),
         ("gastown.startTown", (Method::POST, of_town.clone())),
         ("gastown.addRig", (Method::POST, rig)),
@@ -78,7 +78,7 @@ fn bad_values(field: &str) -> Vec<Value> {
             "https://github.com/a/b?x=1",
         ]),
         "branch" => texts(&["-b", "--upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "/a", "a.lock", "@{1}"]),
-        "force" => return vec![json!("true"), json!(1), Value::Null, json!({})],
+        "force" | "waitUntilGone" => return vec![json!("true"), json!(1), Value::Null, json!({})],
         other => panic!("no bad values for the field {other}"),
     };
     own.into_iter().chain(always_bad()).collect()
@@ -127,7 +127,7 @@ async fn every_bad_value_of_every_field_is_named() {
 #[tokio::test]
 async fn every_missing_field_is_named() {
     let server = serve(parts(MockTowns::new())).await;
-    let optional = ["region", "idempotencyKey", "branch", "force"];
+    let optional = ["region", "idempotencyKey", "branch", "force", "waitUntilGone"];
     for (name, (method, input)) in good_inputs() {
         for field in input.as_object().unwrap().keys().filter(|field| !optional.contains(&field.as_str())) {
             let envelope = refused_for(&server, name, &method, &without(&input, field), &[field]).await;

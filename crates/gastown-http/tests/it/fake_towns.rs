@@ -86,8 +86,8 @@ impl Towns for FakeTowns {
         Ok(made)
     }
 
-    async fn destroy_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
-        self.state.lock().unwrap().set(caller.user(), town, TownStatus::Destroyed)
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError> {
+        self.state.lock().unwrap().set(caller.user(), request.town, TownStatus::Destroyed)
     }
 
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {

@@ -145,13 +145,13 @@ async fn unconfirmed_drift_is_not_shown() {
 #[tokio::test]
 async fn destroyed_town_is_an_id_and_a_status() {
     let mut towns = MockTowns::new();
-    towns.expect_destroy_town().times(1).returning(|caller, id| {
-        let mut town = town(caller, id, request());
+    towns.expect_destroy_town().withf(|_, request| request.wait_until_gone).times(1).returning(|caller, asked| {
+        let mut town = town(caller, asked.town, request());
         (town.status, town.destroyed_at) = (TownStatus::Destroyed, Some(moment()));
         Ok(town)
     });
     let server = serve(parts(towns)).await;
-    let got = call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID })).await;
+    let got = call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID, "waitUntilGone": true })).await;
     assert_eq!(got, (200, json!({"result": {"data": {"townId": ID, "status": "destroyed"}}})));
 }
 

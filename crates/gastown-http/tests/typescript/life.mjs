@@ -115,7 +115,7 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
     }
 
     await check("destroyTown destroys", async () => {
-      const gone = await gastown.destroyTown.mutate({ townId });
+      const gone = await gastown.destroyTown.mutate({ townId, waitUntilGone: true });
       assert.equal(gone.townId, townId);
       assert.equal(gone.status, "destroyed");
     });

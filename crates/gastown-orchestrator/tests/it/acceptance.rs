@@ -1,6 +1,6 @@
 //! Requests whose acceptance got no response from the registry. The registry may have committed them or not (FM-46).
 
-use gastown_domain::ports::{Action, AddRig, StoreError, TownError, Towns as _};
+use gastown_domain::ports::{Action, AddRig, DestroyTown, StoreError, TownError, Towns as _};
 use gastown_domain::{Branch, RigStatus, TownId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
@@ -44,7 +44,7 @@ async fn stop_start_and_destroy_continue_when_acceptance_reply_is_lost() {
     lose_the_answer();
     assert_eq!(towns.start_town(&alice(), town).await.unwrap().status, TownStatus::Running);
     lose_the_answer();
-    assert_eq!(towns.destroy_town(&alice(), town).await.unwrap().status, TownStatus::Destroyed);
+    assert_eq!(towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().status, TownStatus::Destroyed);
     bench.assert_invariants_and_history("destroyed");
 }
 

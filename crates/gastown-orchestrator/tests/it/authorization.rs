@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use gastown_domain::Branch;
-use gastown_domain::ports::{
-    AddRig, Caller, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs, MockSingletonJobs, MockUsers,
-    RemoveRig, TownError, Towns, User, VerifiedToken,
-};
+use gastown_domain::ports::{AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, Towns, User, VerifiedToken};
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
 
@@ -45,7 +42,7 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
         ("remove_rig", towns.remove_rig(caller, remove).await.err()),
         ("stop_town", towns.stop_town(caller, town).await.err()),
         ("start_town", towns.start_town(caller, town).await.err()),
-        ("destroy_town", towns.destroy_town(caller, town).await.err()),
+        ("destroy_town", towns.destroy_town(caller, DestroyTown::until_gone(town)).await.err()),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, Caller, TownError, Towns as _};
+use gastown_domain::ports::{Action, Caller, DestroyTown, TownError, Towns as _};
 use gastown_domain::{Failure, OperationKind, Power, Recorded, TownId, TownStatus};
 use tokio::time::{Instant, sleep};
 
@@ -77,7 +77,7 @@ async fn a_destroy_preempts_a_running_create() {
     let destroy = async {
         sleep(ONE_SECOND).await;
         let town = bench.only_town();
-        (town, towns.destroy_town(&alice, town).await)
+        (town, towns.destroy_town(&alice, DestroyTown::until_gone(town)).await)
     };
 
     let (created, (town, destroyed)) = tokio::join!(towns.create_town(&alice, request("mill")), destroy);
@@ -100,7 +100,7 @@ async fn a_destroy_at_any_moment_of_a_create_leaves_nothing() {
             let (replica, alice) = (bench.replica(), alice());
             let destroy = async {
                 sleep(Duration::from_millis(tenths * 100)).await;
-                replica.towns.destroy_town(&alice, bench.only_town()).await
+                replica.towns.destroy_town(&alice, DestroyTown::until_gone(bench.only_town())).await
             };
             let (_, destroyed) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
             assert!(destroyed.is_ok(), "{slow:?} {tenths}: {destroyed:?}");
@@ -118,7 +118,7 @@ async fn destroy_during_outage_ends_once_provider_is_back() {
     let town = bench.running("mill").await.id;
     bench.fly.schedule().every_call(Fault::ServerError);
 
-    let answer = bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    let answer = bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
 
     assert_eq!(answer.status, TownStatus::Destroyed, "soft-deleted during the outage");
     let row = bench.store.town(town);
@@ -134,7 +134,7 @@ async fn destroy_does_not_wait_for_unreachable_host() {
     let town = bench.running("mill").await.id;
     bench.fly.world().unreachable_hosts = true;
 
-    bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     bench.recover().await;
 
     bench.assert_nothing_left(town);
@@ -147,7 +147,7 @@ async fn delete_without_effect_backs_off() {
     bench.fly.world().deletes_are_ignored = true;
     let replica = bench.replica();
 
-    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     sleep(Duration::from_secs(3600)).await;
 
     let deletes = bench.fly.count(Action::DeleteMachine);
@@ -166,7 +166,7 @@ async fn machine_known_only_by_its_volume_is_removed_before_the_volume() {
         bench.store.rows().towns.get_mut(&town).unwrap().machine_id = None;
     }
 
-    bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     bench.recover().await;
 
     bench.assert_nothing_left(town);
@@ -274,7 +274,7 @@ async fn other_users_cannot_change_a_town() {
     let town: TownId = bench.running("mill").await.id;
     let (towns, bob) = (bench.replica().towns, Caller::Trusted("bob".parse().unwrap()));
     let answers =
-        [towns.stop_town(&bob, town).await, towns.start_town(&bob, town).await, towns.destroy_town(&bob, town).await];
+        [towns.stop_town(&bob, town).await, towns.start_town(&bob, town).await, towns.destroy_town(&bob, DestroyTown::until_gone(town)).await];
     for answer in answers {
         assert!(matches!(answer, Err(TownError::NotFound)), "{answer:?}");
     }

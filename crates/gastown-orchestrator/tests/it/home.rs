@@ -1,7 +1,7 @@
 //! The calls that sandboxes make to the control plane.
 
 use gastown_domain::TownStatus;
-use gastown_domain::ports::{HomeCalls as _, HomeError, Towns as _};
+use gastown_domain::ports::{DestroyTown, HomeCalls as _, HomeError, Towns as _};
 use secrecy::ExposeSecret as _;
 
 use crate::bench::{Bench, alice};
@@ -37,7 +37,7 @@ async fn keys_of_other_and_destroyed_towns_are_refused() {
     let bench = Bench::new();
     let (mill, forge) = (bench.running("mill").await.id, bench.running("forge").await.id);
     let towns = bench.replica().towns;
-    towns.destroy_town(&alice(), forge).await.unwrap();
+    towns.destroy_town(&alice(), DestroyTown::until_gone(forge)).await.unwrap();
 
     for (town, key) in [(mill, key_of(forge)), (mill, String::new()), (forge, key_of(forge))] {
         let beat = towns.heartbeat(town, key.clone().into()).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gastown_domain::ports::{Action, Caller, IdempotencyKey, Towns as _};
+use gastown_domain::ports::{Action, Caller, DestroyTown, IdempotencyKey, Towns as _};
 use gastown_domain::{Power, Region, SandboxId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
@@ -136,7 +136,7 @@ async fn a_destroy_syncs_removes_everything_and_frees_the_name() {
     let bench = Bench::new();
     let town = bench.running("mill").await;
 
-    let gone = bench.replica().towns.destroy_town(&alice(), town.id).await.unwrap();
+    let gone = bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town.id)).await.unwrap();
 
     assert_eq!((gone.status, gone.machine_id, gone.volume_id), (TownStatus::Destroyed, None, None));
     assert_eq!(gone.sandbox_id, town.sandbox_id.tombstone(town.id));
@@ -173,7 +173,7 @@ async fn caller_sees_only_own_living_towns() {
     let replica = bench.replica();
     let bob = Caller::Trusted("bob".parse().unwrap());
     let theirs = replica.towns.create_town(&bob, request("mill")).await.unwrap();
-    replica.towns.destroy_town(&alice(), forge.id).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(forge.id)).await.unwrap();
 
     assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), std::slice::from_ref(&mill));
     let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();

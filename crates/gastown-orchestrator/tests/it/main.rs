@@ -35,5 +35,6 @@ mod sampled;
 mod sandboxes;
 mod store;
 mod takeover;
+mod undisturbed;
 mod waiting_and_backoff;
 mod world;

@@ -73,7 +73,9 @@ impl Registry for Connection {
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
         self.query(Query::ReportTown, |rows, _| {
             rows.authorize(caller)?;
-            let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user() && !row.is_tombstone());
+            let in_flight = rows.operations.contains_key(&town);
+            let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user());
+            let found = found.filter(|row| !row.is_tombstone() || in_flight);
             Ok(found.cloned().map(|found| TownReport {
                 town: found,
                 rigs: rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, TownError, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, TownError, Towns as _};
 use gastown_domain::{OperationKind, TownStatus};
 use gastown_orchestrator::{Policy, ReconcileReport};
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ async fn workers_send_removals_through_their_own_provider() {
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::Record), 1, Fault::CrashBefore);
     let (crashing, alice) = (bench.replica(), alice());
-    assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, town)).await.is_none());
+    assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, DestroyTown::until_gone(town))).await.is_none());
     sleep(Policy::production().timeouts.lease).await;
     bench.fly.schedule().clear_journal();
 
@@ -99,7 +99,7 @@ async fn process_that_lost_its_lease_changes_nothing_and_its_late_volume_is_dele
     bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::OutlastsLease);
     let destroy = async {
         sleep(ONE_SECOND).await;
-        bench.replica().towns.destroy_town(&alice, bench.only_town()).await
+        bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(bench.only_town())).await
     };
 
     let (created, destroyed) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
@@ -170,7 +170,7 @@ async fn preempted_operation_makes_no_more_calls() {
                 }
                 bench.fly.count(Action::StopMachine)
             };
-            tokio::join!(replica.towns.destroy_town(&alice, town), stops_so_far).1
+            tokio::join!(replica.towns.destroy_town(&alice, DestroyTown::until_gone(town)), stops_so_far).1
         };
         let (_, stops_so_far) = tokio::join!(replica.towns.stop_town(&alice, town), destroy);
         sleep(ONE_SECOND * 10).await;
@@ -217,7 +217,7 @@ async fn destroy_waits_for_unconfirmed_create_of_dead_process() {
         assert!(created.is_none());
 
         let town = bench.only_town();
-        bench.replica().towns.destroy_town(&alice, town).await.unwrap();
+        bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(town)).await.unwrap();
         sleep(Duration::from_secs(60)).await;
         bench.recover().await;
 
@@ -259,7 +259,7 @@ async fn destroy_waits_for_repeated_create_of_dead_process() {
     tokio::join!(replica.unless_crashed(replica.towns.create_town(&alice, request("mill"))), death);
 
     let town = bench.only_town();
-    bench.replica().towns.destroy_town(&alice, town).await.unwrap();
+    bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(town)).await.unwrap();
     sleep(Duration::from_secs(60)).await;
     bench.recover().await;
     bench.assert_nothing_left(town);
@@ -275,7 +275,7 @@ async fn destroy_waits_for_create_that_was_sent_after_takeover() {
         volume_creates(&bench, 1).await;
         replica.process.hang(Duration::from_secs(15));
         sleep(Duration::from_secs(14)).await;
-        bench.replica().towns.destroy_town(&alice, bench.only_town()).await.unwrap()
+        bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(bench.only_town())).await.unwrap()
     };
     let (_, town) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Action, Clock as _, CreateTown, Towns as _, WorkerId};
+use gastown_domain::ports::{Action, Clock as _, CreateTown, DestroyTown, Towns as _, WorkerId};
 use gastown_domain::{Failure, OperationKind, TownConfig, TownStatus};
 use gastown_orchestrator::{Policy, ReconcileReport, TownService};
 use tokio::time::{Instant, sleep};
@@ -20,7 +20,7 @@ async fn destroy_that_cannot_finish(bench: &Bench) -> gastown_domain::TownId {
     let town = bench.running("mill").await.id;
     bench.fly.schedule().always(Call::Fly(Action::DeleteMachine), Fault::ServerError);
     let replica = bench.replica();
-    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     replica.process.kill();
     town
 }
@@ -77,7 +77,7 @@ async fn volume_id_is_kept_until_deletion_succeeds() {
     let town = bench.running("mill").await.id;
     bench.fly.schedule().always(Call::Fly(Action::DeleteVolume), Fault::ServerError);
     let replica = bench.replica();
-    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     assert!(bench.fly.count(Action::DeleteVolume) > 1, "the delete was sent");
     let row = bench.store.town(town);
     assert_eq!((row.machine_id, row.volume_id.is_some()), (None, true));
@@ -287,7 +287,7 @@ async fn removal_that_cannot_be_verified_counts_attempts() {
     bench.fly.world().deletes_are_ignored = true;
     let replica = bench.replica();
     let stop = CancellationToken::new();
-    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     for nth in 0..400 {
         bench.fly.schedule().after(Call::Fly(Action::ReadMachine), 2 * nth + 1, Fault::ServerError);
     }
@@ -350,7 +350,7 @@ async fn ignored_deletes_are_not_repeated_every_two_seconds() {
     let town = bench.running("mill").await.id;
     bench.fly.world().deletes_are_ignored = true;
     let replica = bench.replica();
-    replica.towns.destroy_town(&alice(), town).await.unwrap();
+    replica.towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     let stop = replica.stop.clone();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     let (before, since) = (bench.fly.schedule().journal.len(), Instant::now());

@@ -326,9 +326,13 @@ impl Stage {
         self.rows.town(id_of(&made)).await
     }
 
-    /// Makes alice's call with only the town as input.
+    /// Makes alice's call with only the town as input. A destroy waits until nothing is left.
     pub(crate) async fn on_town(&self, procedure: &str, town: Uuid) -> Result<Value, Refusal> {
-        self.call(ALICE, procedure, json!({ "townId": town })).await
+        let input = match procedure {
+            "destroyTown" => json!({ "townId": town, "waitUntilGone": true }),
+            _ => json!({ "townId": town }),
+        };
+        self.call(ALICE, procedure, input).await
     }
 
     /// Adds a rig to a town of alice.

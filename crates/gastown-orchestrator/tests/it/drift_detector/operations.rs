@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, Towns as _};
 use gastown_domain::{Drift, Failure, TownStatus};
 use tokio::time::Instant;
 
@@ -46,7 +46,7 @@ async fn towns_with_an_operation_are_not_checked() {
     let create = replica.towns.create_town(&alice, request("mill"));
     assert!(replica.unless_crashed(create).await.is_none());
     let gone = bench.running("forge").await;
-    bench.replica().towns.destroy_town(&alice, gone.id).await.unwrap();
+    bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(gone.id)).await.unwrap();
 
     assert_eq!(pass(&bench).await, taken(0), "neither a create in flight nor a tombstone");
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, AddRig, CreateTown, RemoveRig, Towns as _};
+use gastown_domain::ports::{Action, AddRig, CreateTown, DestroyTown, RemoveRig, Towns as _};
 use gastown_domain::{Branch, FirstRig, RigId, TownId, TownStatus};
 use gastown_orchestrator::Grace;
 use tokio::time::{Instant, sleep};
@@ -97,7 +97,7 @@ impl Fixture {
     pub(super) async fn add_orphans(&self) {
         let towns = self.bench.replica().towns;
         let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
-        towns.destroy_town(&alice(), barn).await.unwrap();
+        towns.destroy_town(&alice(), DestroyTown::until_gone(barn)).await.unwrap();
         // The first pass sees them as so recently created that their age matters longer than their grace period.
         self.bench.fly.world().add_orphans(barn, Instant::now() + CREATED_LATER_BY);
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::TownId;
-use gastown_domain::ports::{Action, HomeCalls as _, RemoveRig, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, RemoveRig, Towns as _};
 use tokio::time::Instant;
 
 use super::fixture::{
@@ -237,7 +237,7 @@ impl Scenario {
                 attempt(&replica, towns.stop_town(&alice, fixture.town())).await;
             }
             Self::Destroy | Self::DestroyStopped => {
-                attempt(&replica, towns.destroy_town(&alice, fixture.town())).await;
+                attempt(&replica, towns.destroy_town(&alice, DestroyTown::until_gone(fixture.town()))).await;
             }
             Self::DestroyCreating => {
                 let create = towns.create_town(&alice, request("mill"));
@@ -288,7 +288,7 @@ async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Ou
     let (other, alice) = (fixture.bench.replica(), alice());
     let destroy = async {
         if let Some(town) = wait_for_call(&fixture.bench, call).await {
-            attempt(&other, other.towns.destroy_town(&alice, town)).await;
+            attempt(&other, other.towns.destroy_town(&alice, DestroyTown::until_gone(town))).await;
         }
     };
     tokio::join!(what, destroy);

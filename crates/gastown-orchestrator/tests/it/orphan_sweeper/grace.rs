@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, OrphanEnd, Towns as _, WorkerId};
+use gastown_domain::ports::{Action, DestroyTown, OrphanEnd, Towns as _, WorkerId};
 use gastown_domain::{OrphanReason, ResourceId, TownId};
 use gastown_orchestrator::{OrphanReport, OrphanSweeper, Policy, Settings};
 use tokio::time::sleep;
@@ -23,7 +23,7 @@ fn settings_with(change: impl FnOnce(&mut Policy)) -> Arc<Settings> {
 
 async fn destroyed(bench: &Bench, name: &str) -> TownId {
     let town = bench.running(name).await.id;
-    bench.replica().towns.destroy_town(&alice(), town).await.unwrap();
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
     bench.recover().await;
     town
 }
@@ -111,7 +111,7 @@ async fn resources_of_operations_in_flight_are_no_orphans() {
     let bench = Bench::new();
     bench.running("mill").await;
     bench.fly.world().deletes_are_ignored = true;
-    bench.replica().towns.destroy_town(&alice(), bench.only_town()).await.unwrap();
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(bench.only_town())).await.unwrap();
     assert_eq!(pass(&bench).await, found(2, 0), "a tombstone that is still being removed");
 }
 

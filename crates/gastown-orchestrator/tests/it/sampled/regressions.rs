@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, Towns as _};
 use gastown_domain::{Power, TownStatus};
 use tokio::time::sleep;
 
@@ -55,7 +55,7 @@ async fn destroy_does_not_confuse_old_volume_with_invisible_new_one() {
         sleep(Duration::from_millis(20)).await;
         let town = bench.only_town();
         assert!(bench.store.town(town).volume_id == Some(bench.fly.world().volumes[1].id.clone()));
-        bench.replica().towns.destroy_town(&alice, town).await.unwrap();
+        bench.replica().towns.destroy_town(&alice, DestroyTown::until_gone(town)).await.unwrap();
     };
     let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), destroy);
     assert!(created.is_err());

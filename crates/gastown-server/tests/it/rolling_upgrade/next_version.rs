@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{
-    Caller, CreateTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange,
-    Towns as _, WorkerId,
-};
+use gastown_domain::ports::{Caller, CreateTown, DestroyTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, Towns as _, WorkerId};
 use gastown_domain::{
     Fence, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
 };
@@ -224,7 +221,7 @@ async fn request(towns: &TownService, kind: OperationKind, town: Option<Uuid>) {
     let _ = match (kind, town) {
         (OperationKind::Start, Some(town)) => towns.start_town(&alice, town).await,
         (OperationKind::Stop, Some(town)) => towns.stop_town(&alice, town).await,
-        (_, Some(town)) => towns.destroy_town(&alice, town).await,
+        (_, Some(town)) => towns.destroy_town(&alice, DestroyTown::until_gone(town)).await,
         (_, None) => {
             let name = "mill".parse().unwrap();
             towns.create_town(&alice, CreateTown { name, config: TownConfig::default(), region: None, key: None }).await
