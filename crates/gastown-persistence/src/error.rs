@@ -168,13 +168,14 @@ pub(crate) fn is_driver_unavailable(error: &sqlx::Error) -> bool {
 ///
 /// - Postgres, classes: connection exceptions (08), insufficient resources (53), operator intervention, shutdown and
 ///   statement timeout (57), system errors (58)
-/// - Postgres, codes: read-only standby (25006), idle transaction timeout (25P03), failed transaction (25P02)
+/// - Postgres, codes: read-only standby (25006), idle transaction timeout (25P03), failed transaction (25P02), no such database
+///   (3D000, when connecting)
 /// - SQLite: a disk that is full, fails, or cannot be opened
 fn is_outage(code: &str) -> bool {
     match code.parse::<i32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 10 | 13 | 14),
         _ => {
-            matches!(code, "25006" | "25P02" | "25P03")
+            matches!(code, "25006" | "25P02" | "25P03" | "3D000")
                 || ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
         }
     }

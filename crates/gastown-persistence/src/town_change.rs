@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, TownChange};
 use gastown_domain::{Fence, MachineId, Town, TownId, TownStatus, VolumeId};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
     QueryFilter as _, Set, UpdateMany,
@@ -60,7 +60,7 @@ fn set_resources(row: &mut towns::ActiveModel, change: &TownChange) {
 
 fn set_times(row: &mut towns::ActiveModel, before: &Town, change: &TownChange) {
     if let Some(at) = change.synced_at {
-        let latest = before.last_r2_sync_at.map_or(at, |known| known.max(at));
+        let latest = before.last_r2_sync_at.map_or(at, |known| Ord::max(known, at));
         row.last_r2_sync_at = Set(Some(truncated(latest)));
     }
     if let Some(at) = change.soft_deleted_at {
@@ -75,7 +75,8 @@ pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns
     Ok(row.ok_or(StoreError::TownNotFound)?)
 }
 
-/// Applies a change that gives a row its ids, its region or its next status, with one statement and no lock before it.
+/// Applies a change that gives a row its ids, its region, its next status or the time of a sync, with one statement and no
+/// lock before it.
 ///
 /// Returns the row after it, or `None` if the change does more, or contradicts the row. Then nothing was written.
 pub(crate) async fn adopt(
@@ -90,8 +91,7 @@ pub(crate) async fn adopt(
 
 /// Returns the statement of [`adopt`]. It matches no row that would lose an id or may not take the status.
 fn adoption(town: TownId, change: &TownChange) -> Option<UpdateMany<towns::Entity>> {
-    let TownChange { machine, volume, region, status, soft_deleted_at: None, synced_at: None, drift: None } = change
-    else {
+    let TownChange { machine, volume, region, status, synced_at, soft_deleted_at: None, drift: None } = change else {
         return None;
     };
     let mut update = towns::Entity::update_many().filter(Column::Id.eq(town.as_uuid()));
@@ -111,6 +111,11 @@ fn adoption(town: TownId, change: &TownChange) -> Option<UpdateMany<towns::Entit
         update = update
             .col_expr(Column::Status, Expr::value(status.as_str()))
             .filter(Column::Status.is_in(before.map(TownStatus::as_str)));
+    }
+    if let Some(at) = synced_at.map(truncated) {
+        let last = || Expr::col(Column::LastR2SyncAt);
+        let latest = CaseStatement::new().case(ExprTrait::gt(last(), at), last()).finally(Expr::value(at));
+        update = update.col_expr(Column::LastR2SyncAt, latest.into());
     }
     Some(update)
 }

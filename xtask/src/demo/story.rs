@@ -60,7 +60,9 @@ impl Story {
     pub(super) async fn clean_up(&self) {
         let remove = async {
             match self.listed().await? {
-                Some(town) => self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"], "waitUntilGone": true })).await,
+                Some(town) => {
+                    self.trpc.mutate("destroyTown", &json!({ "townId": town["townId"], "waitUntilGone": true })).await
+                }
                 None => Ok(Value::Null),
             }
         };

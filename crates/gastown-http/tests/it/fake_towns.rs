@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
     Branch, Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
-    ports::{AddRig, Caller, CreateTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
+    ports::{AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;

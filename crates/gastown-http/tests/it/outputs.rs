@@ -151,7 +151,9 @@ async fn destroyed_town_is_an_id_and_a_status() {
         Ok(town)
     });
     let server = serve(parts(towns)).await;
-    let got = call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID, "waitUntilGone": true })).await;
+    let got =
+        call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID, "waitUntilGone": true }))
+            .await;
     assert_eq!(got, (200, json!({"result": {"data": {"townId": ID, "status": "destroyed"}}})));
 }
 

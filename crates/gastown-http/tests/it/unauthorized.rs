@@ -1,7 +1,7 @@
 //! Unauthenticated callers are rejected by every procedure. The tests iterate over the list of procedures, which includes
 //! new ones.
 
-use gastown_domain::ports::{Caller, DestroyTown, MockHomeCalls, MockTowns, StoreError, TownError};
+use gastown_domain::ports::{Caller, MockHomeCalls, MockTowns, StoreError, TownError};
 use gastown_http::{procedures, trpc::Kind};
 use http::Method;
 use serde_json::{Value, json};

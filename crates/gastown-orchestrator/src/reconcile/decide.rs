@@ -219,7 +219,7 @@ fn intent(action: &Action, unwritten: bool, repeated: bool) -> Intent {
 }
 
 /// Returns true if both rows record the same, apart from the step.
-fn records_the_same(one: &Operation, other: &Operation) -> bool {
+pub(super) fn records_the_same(one: &Operation, other: &Operation) -> bool {
     one.kind == other.kind
         && one.phase == other.phase
         && one.attempt == other.attempt

@@ -8,7 +8,7 @@ use gastown_domain::{AppName, Operation, Town};
 use tokio::time::Instant;
 
 use super::database_time::DatabaseTime;
-use super::decide::Driven;
+use super::decide::{Driven, records_the_same};
 use super::knowledge::Knowledge;
 use super::lease::LeaseGuard;
 use super::update::{update, updated};
@@ -63,6 +63,11 @@ impl<'a> Drive<'a> {
     pub(super) fn driven(&self) -> Driven<'_> {
         let town_unwritten = self.unwritten != TownChange::default();
         Driven { operation: &self.operation, row: &self.row, town_unwritten }
+    }
+
+    /// Returns true if the rows lack something that was learned, other than the step.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.unwritten != TownChange::default() || !records_the_same(&self.row, &self.operation)
     }
 
     /// Returns what was created and is not referenced by a row yet.

@@ -89,6 +89,10 @@ impl Knowledge {
                 let is_only = progress.unconfirmed_machine.is_only_one();
                 Self { machine: if is_only { present(machine.clone()) } else { Known::Stale }, seen_at: at, ..self }
             }
+            // The answer may show the update itself, which is over soon. A start that comes too early is refused and repeated.
+            Outcome::MachineUpdated(machine) if machine.power == Power::Changing => {
+                Self { machine: present(ObservedMachine { power: Power::Off, ..machine.clone() }), seen_at: at, ..self }
+            }
             Outcome::MachineUpdated(machine) => Self { machine: present(machine.clone()), seen_at: at, ..self },
             Outcome::Starting => self.powered(Power::Starting, at),
             Outcome::Reached(Awaited::Started) => self.powered(Power::On, at),

@@ -221,7 +221,12 @@ impl Reconciler {
                 if update.wait.is_zero() {
                     return Ok(Pass::Again(Duration::ZERO));
                 }
-                drive.write(update.wait, update.hold).await?;
+                // A poll that learned nothing writes nothing, as long as the claim holds.
+                if update.hold.is_none() || drive.has_unwritten() {
+                    drive.write(update.wait, update.hold).await?;
+                } else if drive.lease.is_due() {
+                    drive.renew().await?;
+                }
                 Ok(if update.hold.is_some() { Pass::Again(update.wait) } else { Pass::Parked(update.wait) })
             }
             Next::Finish { operation, result, town } => {

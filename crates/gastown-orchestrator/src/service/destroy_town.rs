@@ -10,7 +10,6 @@ impl TownService {
     pub(crate) async fn accept_destroy(&self, caller: Caller, request: DestroyTown) -> Result<Town, TownError> {
         let DestroyTown { town, wait_until_gone } = request;
         let until = if wait_until_gone { Until::Ended } else { Until::RemovalCertain };
-        let caller = self.authorized(caller).await?;
         let operation = self.request(&caller, town, OperationKind::Destroy, None).await?;
         match self.wait_for_result(&operation, OperationKind::Destroy, until).await {
             Ok(Some(town)) => return Ok(town),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Accepted, NewOperation, Requested, StoreError, TownError};
-use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, Town, TownId, UserId};
+use gastown_domain::ports::{Accepted, Caller, NewOperation, Requested, StoreError, TownError};
+use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, Town, TownId};
 use tokio::time::Instant;
 
 use super::unless_written;
@@ -21,19 +21,21 @@ impl TownService {
     /// Writes the operation, or joins the one of the same kind, and drives it or nudges the reconciler.
     pub(super) async fn request(
         &self,
-        caller: &UserId,
+        caller: &Caller,
         town: TownId,
         kind: OperationKind,
         timeout: Option<Duration>,
     ) -> Result<Awaited, TownError> {
+        // Authorizes the caller. A tombstone is found while its removal is in flight, which is joined.
+        let found = self.ports.store.registry.report(caller, town).await?;
+        let caller = caller.user();
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
         let mut operation = NewOperation { id, town, kind, requested_by: caller.clone(), at, timeout, claim: None };
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {
-            // A tombstone is not found, and its removal is joined.
-            let row = self.ports.store.registry.find(caller, town).await?;
-            operation.claim = Some(self.reconciler.first_claim(&operation, row.as_ref()));
+            let idle = found.filter(|found| found.operation.is_none()).map(|found| found.town);
+            operation.claim = Some(self.reconciler.first_claim(&operation, idle.as_ref()));
         }
         let (waiter, asked) = (self.completions.expect(id), Instant::now());
         match self.write_request(&operation).await? {

@@ -8,12 +8,11 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_start(&self, caller: Caller, town: TownId) -> Result<Town, TownError> {
-        let caller = self.authorized(caller).await?;
         let timeout = self.settings.policy.timeouts.start;
         let operation = self.request(&caller, town, OperationKind::Start, Some(timeout)).await?;
         match self.wait_for_result(&operation, OperationKind::Start, Until::Ended).await? {
             Some(town) => Ok(town),
-            None => self.living(&caller, town).await,
+            None => self.living(caller.user(), town).await,
         }
     }
 }

@@ -9,7 +9,6 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_stop(&self, caller: Caller, town: TownId) -> Result<Town, TownError> {
-        let caller = self.authorized(caller).await?;
         let timeout = self.settings.policy.timeouts.stop;
         let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
         match self.wait_for_result(&operation, OperationKind::Stop, Until::Ended).await {
@@ -18,9 +17,9 @@ impl TownService {
             Err(TownError::Failed { failure, .. })
                 if operation.operation.cause.as_ref().map(known) == Some(failure) =>
             {
-                self.living(&caller, town).await
+                self.living(caller.user(), town).await
             }
-            Ok(None) => self.living(&caller, town).await,
+            Ok(None) => self.living(caller.user(), town).await,
             Err(error) => Err(error),
         }
     }

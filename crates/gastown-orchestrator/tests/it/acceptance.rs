@@ -44,7 +44,10 @@ async fn stop_start_and_destroy_continue_when_acceptance_reply_is_lost() {
     lose_the_answer();
     assert_eq!(towns.start_town(&alice(), town).await.unwrap().status, TownStatus::Running);
     lose_the_answer();
-    assert_eq!(towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().status, TownStatus::Destroyed);
+    assert_eq!(
+        towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().status,
+        TownStatus::Destroyed
+    );
     bench.assert_invariants_and_history("destroyed");
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use gastown_domain::Branch;
-use gastown_domain::ports::{AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, Towns, User, VerifiedToken};
+use gastown_domain::ports::{
+    AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs,
+    MockSingletonJobs, MockUsers, RemoveRig, TownError, Towns, User, VerifiedToken,
+};
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
 

@@ -273,8 +273,11 @@ async fn other_users_cannot_change_a_town() {
     let bench = Bench::new();
     let town: TownId = bench.running("mill").await.id;
     let (towns, bob) = (bench.replica().towns, Caller::Trusted("bob".parse().unwrap()));
-    let answers =
-        [towns.stop_town(&bob, town).await, towns.start_town(&bob, town).await, towns.destroy_town(&bob, DestroyTown::until_gone(town)).await];
+    let answers = [
+        towns.stop_town(&bob, town).await,
+        towns.start_town(&bob, town).await,
+        towns.destroy_town(&bob, DestroyTown::until_gone(town)).await,
+    ];
     for answer in answers {
         assert!(matches!(answer, Err(TownError::NotFound)), "{answer:?}");
     }

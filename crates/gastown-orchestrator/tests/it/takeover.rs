@@ -44,7 +44,9 @@ async fn workers_send_removals_through_their_own_provider() {
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::Record), 1, Fault::CrashBefore);
     let (crashing, alice) = (bench.replica(), alice());
-    assert!(crashing.unless_crashed(crashing.towns.destroy_town(&alice, DestroyTown::until_gone(town))).await.is_none());
+    assert!(
+        crashing.unless_crashed(crashing.towns.destroy_town(&alice, DestroyTown::until_gone(town))).await.is_none()
+    );
     sleep(Policy::production().timeouts.lease).await;
     bench.fly.schedule().clear_journal();
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gastown_domain::ports::{AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, Towns as _};
+use gastown_domain::ports::{
+    AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, Towns as _,
+};
 use gastown_domain::{Branch, FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
@@ -113,7 +115,9 @@ impl Answers {
             ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(check_town),
             ResolvedRequest::Start(town) => towns.start_town(&caller, town).await.map(check_town),
             ResolvedRequest::Stop(town) => towns.stop_town(&caller, town).await.map(check_town),
-            ResolvedRequest::Destroy(town) => towns.destroy_town(&caller, DestroyTown::until_gone(town)).await.map(check_town),
+            ResolvedRequest::Destroy(town) => {
+                towns.destroy_town(&caller, DestroyTown::until_gone(town)).await.map(check_town)
+            }
             ResolvedRequest::AddRig(rig) => towns.add_rig(&caller, rig).await.map(|rig| {
                 if !store.rows().ledger.has_rig(rig.id) {
                     self.add_violation(format!("{what} and got a rig that was never stored: {rig:?}"));

@@ -7,9 +7,8 @@ use serde_json::json;
 pub(super) type Faults = fn(Call) -> Vec<Effect>;
 
 /// Every kind of call for towns in a shared app. Each must be reached by a fault.
-pub(super) const CALLS: [Call; 18] = [
+pub(super) const CALLS: [Call; 17] = [
     Call::GetApp,
-    Call::ListVolumes,
     Call::CreateVolume,
     Call::GetVolume,
     Call::DeleteVolume,

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Caller, CreateTown, DestroyTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, Towns as _, WorkerId};
+use gastown_domain::ports::{
+    Caller, CreateTown, DestroyTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError,
+    TownChange, Towns as _, WorkerId,
+};
 use gastown_domain::{
     Fence, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
 };
