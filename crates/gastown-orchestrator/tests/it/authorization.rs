@@ -106,7 +106,7 @@ async fn each_read_is_one_call_of_the_registry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn change_reads_the_user_of_a_token_once() {
+async fn change_of_a_town_needs_no_read_of_its_user_and_a_change_of_rigs_one() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let mut users = MockUsers::new();
@@ -115,5 +115,9 @@ async fn change_reads_the_user_of_a_token_once() {
     let mut ports = bench.ports(&Process::default());
     ports.store.users = Arc::new(users);
     let towns = bench.replica_on(ports, Process::default()).towns;
-    towns.stop_town(&token("alice", Some("pepper of alice")), town).await.unwrap();
+    // The read of the town authorizes the caller.
+    let caller = token("alice", Some("pepper of alice"));
+    towns.stop_town(&caller, town).await.unwrap();
+    let unknown = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
+    assert!(matches!(towns.remove_rig(&caller, unknown).await, Err(TownError::RigNotFound)));
 }

@@ -50,7 +50,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
         Scenario::CreateWithSurplusVolume => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, Renew, User]),
         Scenario::RollBack => (
             &[CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadVolume], &[],
             &[AcceptCreate, Finish, Outcome, Record, User]),
@@ -62,43 +62,43 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
         Scenario::Start => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health],
-            &[FindTown, Finish, ListRigs, Outcome, Record, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
         Scenario::StartUnhealthy => (
             &[AwaitMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
-            &[FindTown, Finish, Outcome, Record, Request, User]),
+            &[Finish, Outcome, Record, ReportTown, Request, User]),
         Scenario::StartWithoutVolume => (
             &[ListVolumes, ReadMachine, ReadVolume, UpdateMachine], &[],
-            &[FindTown, Finish, Record, Request, User]),
+            &[Finish, Record, ReportTown, Request, User]),
         Scenario::StartWithNewRig => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, Request, SetRigStatus, User]),
+            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, ReportTown, Request, SetRigStatus, User]),
         Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
-            &[FindTown, Finish, ListRigs, Outcome, Record, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
         Scenario::StartRunning => (
             &[], &[Call::Health],
-            &[FindTown, Finish, ListRigs, Request]),
+            &[Finish, ListRigs, ReportTown, Request]),
         Scenario::Stop => (
             &[AwaitMachine, StopMachine], &[Call::Sync],
-            &[FindTown, Finish, Outcome, Record, Request]),
+            &[Finish, Outcome, Record, ReportTown, Request]),
         Scenario::StopWithoutMachine => (
             &[ListMachines, ReadMachine], &[Call::Sync],
-            &[FindTown, Finish, Request]),
+            &[Finish, ReportTown, Request]),
         Scenario::Destroy => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Sync],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::DestroyStopped => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::DestroyCreating => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, User]),
         Scenario::DestroyStarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, User]),
         Scenario::DestroyStopping => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[Claim, FindTown, Finish, LoadTown, Outcome, Record, Renew, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
             &[Current, FindTown, InsertRig, ListRigs, SetRigStatus]),
