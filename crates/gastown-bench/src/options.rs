@@ -36,7 +36,7 @@ pub(crate) struct Common {
     /// Seconds of each measured phase.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
-    /// File of the figures, with which the next run is compared [default: `target/bench/<command>.json`]
+    /// File of the figures, with which the next run is compared (default: `target/bench/<command>.json`)
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ use crate::{
 ///
 /// Fields of a newer version are kept when the row is written back (FM-59). A new field is one of this struct, because those
 /// inside its fields are not kept.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and a field of the stored form")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {

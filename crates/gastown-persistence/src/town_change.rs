@@ -75,8 +75,8 @@ pub(crate) async fn lock(tx: &DatabaseTransaction, town: TownId) -> Result<towns
     Ok(row.ok_or(StoreError::TownNotFound)?)
 }
 
-/// Applies a change that gives a row its ids, its region, its next status or the time of a sync, with one statement and no
-/// lock before it.
+/// Applies a change with one statement and no lock before it. The change gives a row its ids, its region, its next status or
+/// the time of a sync.
 ///
 /// Returns the row after it, or `None` if the change does more, or contradicts the row. Then nothing was written.
 pub(crate) async fn adopt(

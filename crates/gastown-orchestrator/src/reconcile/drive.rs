@@ -27,7 +27,7 @@ pub(super) struct Drive<'a> {
     row: Operation,
     /// Changes of the town that its row lacks.
     unwritten: TownChange,
-    /// What was created and no row references yet.
+    /// Resources that were created and that no row references yet.
     created: TownChange,
 }
 

@@ -1,4 +1,4 @@
-//! What one unbroken claim knows of a town's machine and volume. Pure.
+//! The knowledge of one unbroken claim about a town's machine and volume. Pure.
 //!
 //! The provider is looked at only in doubt: after a takeover, after a lost or contradictory answer, and after a wait. An
 //! answer of the provider serves for the next decision.

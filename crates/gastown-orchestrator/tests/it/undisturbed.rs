@@ -24,6 +24,7 @@ fn taken(bench: &Bench) -> (Vec<Call>, Vec<Query>) {
 #[tokio::test(start_paused = true)]
 async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     use Action::{AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, StartMachine, StopMachine, UpdateMachine};
+    use Query::{AcceptCreate, Finish, ListRigs, Record, ReportTown, Request, User};
     let bench = Bench::new();
     let towns = bench.replica().towns;
     // The first create makes sure of the app.
@@ -33,7 +34,6 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     let town = towns.create_town(&alice(), request("mill")).await.unwrap().id;
     let (calls, queries) = taken(&bench);
     assert_eq!(calls, [Call::Fly(CreateVolume), Call::Fly(CreateMachine), Call::Fly(AwaitMachine), Call::Health]);
-    use Query::{AcceptCreate, Finish, ListRigs, Record, ReportTown, Request, User};
     // The last record is that of the poll of the sandbox, which boots for two seconds.
     assert_eq!(queries, [AcceptCreate, User, Record, Record, Record, ListRigs, Finish]);
 

@@ -98,7 +98,7 @@ impl Bed {
 
     pub(crate) async fn create(&self, owner: &str, name: &str) -> Town {
         let create = create_of(new_town(owner, name));
-        assert_inserted(self.database.accept_create(&create).await);
+        assert_inserted(&self.database.accept_create(&create).await);
         self.database.load(create.town.id).await.unwrap().unwrap()
     }
 
@@ -223,7 +223,7 @@ pub(crate) fn accepted(requested: Requested) -> RecordedOperation {
 }
 
 /// Asserts that a create was inserted.
-pub(crate) fn assert_inserted(answer: Result<AcceptedCreate, StoreError>) {
+pub(crate) fn assert_inserted(answer: &Result<AcceptedCreate, StoreError>) {
     assert!(matches!(answer, Ok(AcceptedCreate::Inserted(_))), "{answer:?}");
 }
 

@@ -68,7 +68,7 @@ async fn repeat_with_the_same_key_returns_the_same_town_even_if_destroyed(bed: B
 
     let other = bed.database.accept_create(&ask("alice", "forge")).await;
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
-    assert_inserted(bed.database.accept_create(&ask("bob", "mill")).await);
+    assert_inserted(&bed.database.accept_create(&ask("bob", "mill")).await);
 
     bed.destroy(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
     assert_eq!(bed.database.accept_create(&ask("alice", "mill")).await.unwrap(), known);
@@ -139,5 +139,5 @@ async fn repeat_succeeds_at_the_limit_and_destroyed_towns_do_not_count(bed: Bed)
     assert!(matches!(refused, Err(StoreError::TooManyTowns { limit: 1 })), "{refused:?}");
 
     bed.destroy(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
-    assert_inserted(bed.database.accept_create(&keyed(ask("forge"), "k2")).await);
+    assert_inserted(&bed.database.accept_create(&keyed(ask("forge"), "k2")).await);
 }

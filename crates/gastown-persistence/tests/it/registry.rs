@@ -24,7 +24,7 @@ async fn accepted_town_is_stored_completely(bed: Bed) {
     new.config = serde_json::from_value(given).unwrap();
     new.rigs = vec![rig(new.id, "app"), rig(new.id, "lib")];
     let create = create_of(new);
-    assert_inserted(bed.database.accept_create(&create).await);
+    assert_inserted(&bed.database.accept_create(&create).await);
     let NewCreate { town: new, operation, .. } = create;
 
     let expected = Town {

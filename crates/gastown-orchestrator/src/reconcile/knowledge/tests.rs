@@ -40,7 +40,17 @@ fn sent(creates: u8) -> Progress {
 
 #[test]
 fn knowledge_after_each_outcome_matches_the_reviewed_table() {
-    let mut table = String::new();
+    let mut table = format!("{:<24}", "machine, volume after");
+    for kind in [OperationKind::Create, OperationKind::Destroy] {
+        for creates in [0, 1, 2] {
+            for before in ["nothing known", "both known"] {
+                write!(table, " | {:<20}", format!("{} {creates}, {before}", &kind.as_str()[..1])).unwrap();
+            }
+        }
+    }
+    // `c` is a create and `d` a destroy, with this number of unconfirmed creates.
+    table.truncate(table.trim_end().len());
+    table.push('\n');
     for (name, outcome) in every_outcome() {
         write!(table, "{name:<24}").unwrap();
         for kind in [OperationKind::Create, OperationKind::Destroy] {
