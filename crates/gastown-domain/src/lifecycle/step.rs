@@ -118,9 +118,9 @@ pub enum StepEffect {
     CreatesVolume,
     /// Creates a machine.
     CreatesMachine,
-    /// Changes a machine, a volume or a sandbox, and creates nothing.
+    /// Changes a machine or a volume, and creates nothing.
     Changes,
-    /// Waits for a machine or its sandbox. Repeating it at any time harms nothing.
+    /// Waits for a machine, or for its sandbox to work. Repeating it at any time harms nothing.
     Waits,
 }
 
@@ -132,12 +132,13 @@ impl StepName {
             Self::CreateMachine => StepEffect::CreatesMachine,
             Self::UpdateMachine
             | Self::StartMachine
-            | Self::FinalSync
             | Self::StopMachine
             | Self::DeleteMachine
             | Self::DeleteSurplusVolume
             | Self::DeleteVolume => StepEffect::Changes,
-            Self::AwaitStarted | Self::PrepareSandbox | Self::AwaitStopped | Self::AwaitDestroyed => StepEffect::Waits,
+            Self::AwaitStarted | Self::PrepareSandbox | Self::FinalSync | Self::AwaitStopped | Self::AwaitDestroyed => {
+                StepEffect::Waits
+            }
             Self::ObserveAgain
             | Self::SoftDelete
             | Self::AwaitUnconfirmed

@@ -34,7 +34,7 @@ impl Reconciler {
     /// of an idle town, or of the town that is inserted with the operation.
     pub(crate) fn first_claim(&self, operation: &NewOperation, town: Option<&Town>) -> FirstClaim {
         let first = town.and_then(|town| {
-            let knowledge = Knowledge::of_idle_town(town, Instant::now());
+            let knowledge = Knowledge::of_idle_town(town, operation.kind, Instant::now());
             self.first_decision(&not_inserted(operation), town, &knowledge, operation.at)
         });
         let (worker, lease) = (self.worker.clone(), self.settings.policy.timeouts.lease);
@@ -75,7 +75,11 @@ impl Reconciler {
         let operations = self.ports.store.operations.as_ref();
         let lease = LeaseGuard::new(operations, operation.fence(), self.settings.policy.timeouts.lease, asked);
         let now = operation.updated_at;
-        let knowledge = if replaced { Knowledge::stale(asked) } else { Knowledge::of_idle_town(&town, Instant::now()) };
+        let knowledge = if replaced {
+            Knowledge::stale(asked)
+        } else {
+            Knowledge::of_idle_town(&town, operation.kind, Instant::now())
+        };
         let first = self.recorded_first(&operation, &town, &knowledge, now);
         let app = self.settings.apps.app_of(&town.owner).ok();
         self.drive(Drive::new(operations, lease, (operation, town, app), knowledge, now), first).await

@@ -105,7 +105,7 @@ pub(super) fn decide(
     regions: &[Region],
 ) -> Decision {
     let Driven { operation, row, town_unwritten } = driven;
-    let awaits_proof = observed.awaits_proof();
+    let awaits_proof = observed.awaits_proof() && !awaits_state(operation, &observed);
     let town_unwritten = town_unwritten || observed.change != TownChange::default();
     let next = after_observation(operation, &observed, times.queued, policy);
     let region = Regions { wished: town.region.as_ref(), offered: regions }.next(&next.progress);
@@ -188,6 +188,15 @@ fn skips_sync(operation: &Operation, observed: &Observed, policy: &Policy) -> bo
         Seen::Absent | Seen::Unknown => false,
     };
     awaits_sync && operation.attempt >= policy.limits.sync_attempts && (observed.error.is_some() || is_changing)
+}
+
+/// Returns true for a destroy that waits for the state of its machine. It has no need of the volume yet.
+fn awaits_state(operation: &Operation, observed: &Observed) -> bool {
+    let is_there = match observed.machine {
+        Seen::Present(_) => true,
+        Seen::Absent | Seen::Unknown => false,
+    };
+    is_there && operation.kind == OperationKind::Destroy && operation.phase == Phase::Begun
 }
 
 /// Records a create before it is sent. Every other step leaves the progress as it is.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Awaited, Deletion, ObservedMachine};
+use gastown_domain::ports::{Awaited, Deletion, ObservedMachine, ObservedVolume, ProviderError};
 use gastown_domain::{LocatedVolume, OperationKind, Power, Progress, Seen, Town, TownStatus, VolumeState};
 use tokio::time::Instant;
 
@@ -42,7 +42,12 @@ impl Knowledge {
 
     /// Returns the knowledge of the process that has just accepted an operation on an idle town. The row tells the state of
     /// such a town. A wrong row is contradicted by the first call.
-    pub(super) fn of_idle_town(town: &Town, at: Instant) -> Self {
+    ///
+    /// A destroy looks at the machine, because only the volume that it mounts is the town's. The provider may have moved it.
+    pub(super) fn of_idle_town(town: &Town, kind: OperationKind, at: Instant) -> Self {
+        if kind.removes() {
+            return Self::stale(at);
+        }
         let power = match town.status {
             TownStatus::Running => Power::On,
             TownStatus::Stopped => Power::Off,
@@ -61,18 +66,25 @@ impl Knowledge {
     }
 
     /// Returns the knowledge after a look that showed this, or the knowledge before it where there was none. An absence does
-    /// not last while a create is unconfirmed.
+    /// not last while a create is unconfirmed. For a removal, a machine that mounts the recorded volume shows that volume too.
     pub(super) fn after_look(
         self,
+        (town, kind): (&Town, OperationKind),
         machine: Option<&Seen<ObservedMachine>>,
         volume: Option<&Seen<LocatedVolume>>,
         progress: &Progress,
         at: Instant,
     ) -> Self {
+        let mounted = machine.filter(|_| kind.removes()).and_then(|machine| mounted(town, machine));
+        let volume = match (volume, mounted) {
+            (Some(seen), _) => known(seen, progress.unconfirmed_volume.exists()),
+            (None, Some(mounted)) if !progress.unconfirmed_volume.exists() => present(mounted),
+            (None, _) => self.volume,
+        };
         Self {
             seen_at: if machine.is_some() { at } else { self.seen_at },
             machine: machine.map_or(self.machine, |seen| known(seen, progress.unconfirmed_machine.exists())),
-            volume: volume.map_or(self.volume, |seen| known(seen, progress.unconfirmed_volume.exists())),
+            volume,
         }
     }
 
@@ -80,10 +92,8 @@ impl Knowledge {
     pub(super) fn after(self, outcome: &Outcome, kind: OperationKind, progress: &Progress, at: Instant) -> Self {
         match outcome {
             Outcome::VolumeCreated { volume, .. } => {
-                let located =
-                    LocatedVolume { id: volume.id.clone(), region: volume.region.clone(), state: VolumeState::Ready };
                 let is_only = progress.unconfirmed_volume.is_only_one() && !volume.destroying;
-                Self { volume: if is_only { present(located) } else { Known::Stale }, ..self }
+                Self { volume: if is_only { present(ready(volume)) } else { Known::Stale }, ..self }
             }
             Outcome::MachineCreated { machine, .. } => {
                 let is_only = progress.unconfirmed_machine.is_only_one();
@@ -112,6 +122,12 @@ impl Knowledge {
             | Outcome::SoftDeleted { .. }
             | Outcome::Finished => self,
             Outcome::SandboxNotReady if at.duration_since(self.seen_at) < SIGHTING_VALID => self,
+            // The provider releases a volume some time after its machine is gone.
+            Outcome::Failed { error: ProviderError::VolumeBound { .. }, .. }
+                if kind.removes() && self.machine == Known::Answered(Seen::Absent) =>
+            {
+                self
+            }
             Outcome::MachineDeleted(Deletion::AlreadyAbsent)
             | Outcome::VolumeDeleted(Deletion::AlreadyAbsent)
             | Outcome::Synced { at: None }
@@ -132,6 +148,17 @@ impl Knowledge {
         };
         Self { machine, seen_at: at, ..self }
     }
+}
+
+/// Returns the volume that the row records, if the machine mounts it.
+fn mounted(town: &Town, machine: &Seen<ObservedMachine>) -> Option<LocatedVolume> {
+    let Seen::Present(machine) = machine else { return None };
+    let id = town.volume_id.clone().filter(|id| machine.volume.as_ref() == Some(id))?;
+    Some(LocatedVolume { id, region: town.region.clone()?, state: VolumeState::Ready })
+}
+
+fn ready(volume: &ObservedVolume) -> LocatedVolume {
+    LocatedVolume { id: volume.id.clone(), region: volume.region.clone(), state: VolumeState::Ready }
 }
 
 fn present<T>(resource: T) -> Known<T> {

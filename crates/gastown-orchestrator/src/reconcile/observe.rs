@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
-use gastown_domain::{AppName, LocatedVolume, Operation, OperationKind, Power, Progress, Seen, Town, VolumeState};
+use gastown_domain::{
+    AppName, LocatedVolume, Operation, OperationKind, Phase, Power, Progress, Seen, Town, VolumeState,
+};
 
 use super::knowledge::{Knowledge, Known};
 use super::known_apps::KnownApps;
@@ -161,7 +163,7 @@ impl Subject<'_> {
         if let Some(machine) = locate::machine::recorded(machines, self.app, self.town).await? {
             let create = observed.progress.unconfirmed_machine;
             observed.progress.unconfirmed_machine = create.recorded_seen();
-            observed.saw_machine(machine);
+            observed.saw_machine(machine, self.is_of_a_create());
             return Ok(());
         }
         if observed.progress.unconfirmed_machine.awaits_recorded() {
@@ -180,7 +182,7 @@ impl Subject<'_> {
         tracing::info!(machine.id = %machine.id, "machine found by name or metadata");
         observed.progress.unconfirmed_machine = observed.progress.unconfirmed_machine.found();
         observed.change.machine = Some(Some(machine.id.clone()));
-        observed.saw_machine(machine);
+        observed.saw_machine(machine, self.is_of_a_create());
         Ok(())
     }
 
@@ -200,7 +202,7 @@ impl Subject<'_> {
         };
         tracing::warn!(machine.id = %machine.id, "machine found by its volume only");
         observed.change.machine = Some(Some(machine.id.clone()));
-        observed.saw_machine(machine);
+        observed.saw_machine(machine, self.is_of_a_create());
         Ok(())
     }
 
@@ -230,7 +232,7 @@ impl Subject<'_> {
             }
             return Ok(None);
         };
-        observed.progress.volume_made = true;
+        observed.progress.volume_made |= self.is_of_a_create();
         self.adopt_volume(&in_use, observed);
         let state = self.volume_state(&in_use, &named, &observed.progress);
         observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region: in_use.region.clone(), state });
@@ -306,11 +308,13 @@ impl Subject<'_> {
         }
     }
 
-    /// Returns true if the plan needs the volume. A stop does not, and a create does not while its machine starts. Nothing
-    /// is decided without the machine. The provider limits reads of volumes per app (FM-53).
+    /// Returns true if the plan needs the volume. A stop does not, a create does not while its machine starts, and a destroy
+    /// does not before its machine is deleted. Nothing is decided without the machine. The provider limits reads of volumes per app (FM-53).
     fn volume_matters(self, machine: &Seen<ObservedMachine>) -> bool {
+        let is_deleting = self.operation.phase == Phase::Settled;
         match (self.operation.kind, machine) {
             (OperationKind::Stop, _) | (_, Seen::Unknown) => false,
+            (OperationKind::Destroy, Seen::Present(_)) => is_deleting,
             (OperationKind::Create, Seen::Present(machine)) => machine.power != Power::Starting,
             (OperationKind::Create, Seen::Absent) => true,
             (OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack, _) => true,
@@ -347,9 +351,9 @@ impl Observed {
         self.error.is_none() && (self.create_pending || unknown)
     }
 
-    fn saw_machine(&mut self, machine: ObservedMachine) {
+    fn saw_machine(&mut self, machine: ObservedMachine, is_of_a_create: bool) {
         // Also when its create was never answered: if it vanishes, that is a loss.
-        self.progress.machine_made = true;
+        self.progress.machine_made |= is_of_a_create;
         self.progress.machine_missing = false;
         self.machine = Seen::Present(machine);
     }

@@ -128,6 +128,7 @@ impl Reconciler {
             "town observed"
         );
         drive.knowledge = drive.knowledge.clone().after_look(
+            (&drive.town, drive.operation.kind),
             observed.looked_at_machine.then_some(&observed.machine),
             observed.looked_at_volume.then_some(&observed.volume),
             &observed.progress,

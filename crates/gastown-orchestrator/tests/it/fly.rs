@@ -202,7 +202,8 @@ impl Volumes for FlyClient {
             if world.volume(&id).is_some_and(|volume| volume.held_by.is_some()) {
                 return Err(ProviderError::VolumeBound { action: Action::DeleteVolume, cause: "bound".into() });
             }
-            let deletion = deletion_of(world.volume(&id).is_some());
+            // Fly accepts the deletion of a volume that it has moved or deleted a short time ago.
+            let deletion = deletion_of(world.volumes.iter().any(|volume| volume.id == id));
             world.delete_volume(&id, Instant::now());
             Ok(deletion)
         })

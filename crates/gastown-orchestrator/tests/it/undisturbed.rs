@@ -23,7 +23,9 @@ fn taken(bench: &Bench) -> (Vec<Call>, Vec<Query>) {
 
 #[tokio::test(start_paused = true)]
 async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
-    use Action::{AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, StartMachine, StopMachine, UpdateMachine};
+    use Action::{
+        AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine,
+    };
     use Query::{AcceptCreate, Finish, ListRigs, Record, ReportTown, Request, User};
     let bench = Bench::new();
     let towns = bench.replica().towns;
@@ -51,7 +53,7 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     towns.destroy_town(&alice(), DestroyTown::of(town)).await.unwrap();
     let (calls, queries) = taken(&bench);
     // It goes on in the background.
-    assert_eq!(calls[..2], [Call::Sync, Call::Fly(DeleteMachine)]);
+    assert_eq!(calls[..3], [Call::Fly(ReadMachine), Call::Sync, Call::Fly(DeleteMachine)]);
     assert_eq!(queries[..3], [ReportTown, Request, Record]);
 }
 
@@ -77,4 +79,15 @@ async fn a_destroy_returns_once_the_removal_is_certain() {
     bench.recover().await;
     bench.assert_nothing_left(town);
     assert!(replica.towns.town_status(&alice(), town).await.is_err(), "nothing is left to see");
+}
+
+/// The provider has moved the volume, and the drift checks have not seen it yet. The old id is still accepted for deletion.
+#[tokio::test(start_paused = true)]
+async fn a_destroy_deletes_the_volume_that_the_machine_mounts() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    assert!(bench.fly.world().move_volume(town));
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
+    bench.recover().await;
+    bench.assert_nothing_left(town);
 }

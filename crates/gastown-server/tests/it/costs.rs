@@ -62,7 +62,10 @@ async fn undisturbed_operations_make_few_calls_statements_and_transactions() {
     // The update is conditional on the version that was read.
     let start = [Call::GetMachine, Call::UpdateMachine, Call::StartMachine, Call::Wait, Call::SandboxHealth];
     assert_eq!(calls("startTown"), start);
-    assert_eq!(calls("destroyTown")[..3], [Call::SandboxSync, Call::DeleteMachine, Call::Wait]);
+    // The machine shows the volume that it mounts, which is the town's.
+    let destroy = [Call::GetMachine, Call::SandboxSync, Call::DeleteMachine, Call::Wait];
+    assert_eq!(calls("destroyTown")[..4], destroy);
+    assert!(calls("destroyTown").len() <= 6, "{least:?}");
     let lists = [Call::ListMachines, Call::ListVolumes];
     assert!(least.values().all(|cost| cost.calls.iter().all(|call| !lists.contains(call))), "{least:?}");
 }

@@ -111,11 +111,13 @@ async fn destroy_continues_after_an_outage_of_fly(mut setup: Setup) -> Stage {
     let row = stage.rows.town(town).await;
     assert_eq!((row.fly_machine_id, row.fly_volume_id), (ids.fly_machine_id, ids.fly_volume_id));
     until("the town is soft-deleted", async || stage.rows.town(town).await.destroyed_at.is_some()).await;
-    assert_eq!(stage.on_town("getTownStatus", town).await.unwrap_err().code, "NOT_FOUND");
+    let shown = stage.on_town("getTownStatus", town).await.unwrap();
+    assert_eq!((&shown["status"], &shown["operation"]["kind"]), (&json!("destroyed"), &json!("destroy")));
     assert_eq!(stage.sim.machines().len(), 1);
 
     stage.sim.clear_faults();
     stage.idle().await;
+    assert_eq!(stage.on_town("getTownStatus", town).await.unwrap_err().code, "NOT_FOUND");
     assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     stage
 }

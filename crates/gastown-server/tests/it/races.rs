@@ -136,6 +136,7 @@ async fn two_replicas_share_their_towns(setup: Setup) -> Stage {
         let answer = stage.call_at(replica, ALICE, procedure, input.clone()).await.unwrap();
         assert_eq!(answer["status"], want, "{procedure} at {replica}");
     }
+    stage.idle().await;
     assert_eq!(stage.call_at(0, ALICE, "getTownStatus", input).await.unwrap_err().code, "NOT_FOUND");
     stage
 }

@@ -25,7 +25,7 @@ fn blocking_faults() -> [(Call, Effect); 5] {
         (Call::CreateVolume, Effect::throttled()),
         (Call::CreateVolume, Effect::DropAnswer),
         (Call::CreateMachine, Effect::throttled()),
-        (Call::GetMachine, Effect::throttled()),
+        (Call::Wait, Effect::throttled()),
         (Call::SandboxHealth, Effect::server_error()),
     ]
 }
@@ -123,7 +123,11 @@ async fn stop_start_and_destroy_are_completed_after_a_crash(setup: Setup) -> Sta
         // A sync is not repeated. It hangs until the crash.
         let effect = if call == Call::SandboxSync { Effect::Delay { millis: 60_000 } } else { Effect::throttled() };
         stage.sim.inject(Fault::at(call, effect).always());
-        let caller = blocked_at(&stage, call, procedure, json!({ "townId": town.id })).await;
+        let mut input = json!({ "townId": town.id });
+        if procedure == "destroyTown" {
+            input["waitUntilGone"] = json!(true);
+        }
+        let caller = blocked_at(&stage, call, procedure, input).await;
         replace_replica(&mut stage).await;
         assert!(caller.await.is_err(), "{procedure}");
         stage.idle().await;

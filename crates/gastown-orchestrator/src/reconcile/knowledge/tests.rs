@@ -69,21 +69,40 @@ fn knowledge_after_each_outcome_matches_the_reviewed_table() {
 
 #[test]
 fn an_idle_town_is_known_by_its_row() {
-    let known = |status| shown(&Knowledge::of_idle_town(&town(status), Instant::now()));
+    let of = |town: &Town, kind| shown(&Knowledge::of_idle_town(town, kind, Instant::now()));
+    let known = |status| of(&town(status), OperationKind::Stop);
     assert_eq!(known(TownStatus::Running), "on, there");
     assert_eq!(known(TownStatus::Stopped), "off, there");
     assert_eq!(known(TownStatus::Provisioning), "stale, stale");
     assert_eq!(known(TownStatus::Destroyed), "stale, stale");
     let without_volume = Town { volume_id: None, ..town(TownStatus::Running) };
-    assert_eq!(shown(&Knowledge::of_idle_town(&without_volume, Instant::now())), "stale, stale");
+    assert_eq!(of(&without_volume, OperationKind::Stop), "stale, stale");
+    assert_eq!(of(&town(TownStatus::Running), OperationKind::Destroy), "stale, stale", "it looks at the machine");
 }
 
 #[test]
 fn an_absence_lasts_only_while_no_create_is_unconfirmed() {
     for (creates, machine) in [(0, "absent"), (1, "stale")] {
         let at = Instant::now();
-        let after = sighted(Power::On).after_look(Some(&Seen::Absent), None, &sent(creates), at);
+        let of = (&town(TownStatus::Running), OperationKind::Stop);
+        let after = sighted(Power::On).after_look(of, Some(&Seen::Absent), None, &sent(creates), at);
         assert_eq!(shown(&after), format!("{machine}, there"));
+    }
+}
+
+#[test]
+fn a_machine_shows_the_recorded_volume_that_it_mounts_to_a_removal() {
+    let at = Instant::now();
+    for (kind, mounts, volume) in [
+        (OperationKind::Destroy, "volume", "there"),
+        (OperationKind::Destroy, "moved", "stale"),
+        (OperationKind::Stop, "volume", "stale"),
+    ] {
+        let (id, mounts) = ("machine".parse().unwrap(), Some(mounts.parse().unwrap()));
+        let machine = Seen::Present(ObservedMachine { id, power: Power::On, volume: mounts });
+        let of = (&town(TownStatus::Running), kind);
+        let after = Knowledge::stale(at).after_look(of, Some(&machine), None, &sent(0), at);
+        assert_eq!(shown(&after), format!("on, {volume}"), "{kind}");
     }
 }
 
