@@ -113,10 +113,7 @@ impl Knowledge {
             Outcome::Reached(Awaited::Destroyed) => {
                 Self { machine: Known::Answered(Seen::Absent), seen_at: at, ..self }
             }
-            Outcome::VolumeDeleted(Deletion::Accepted) => {
-                let is_last = kind.removes() && !progress.unconfirmed_volume.exists();
-                Self { volume: if is_last { Known::Deleted } else { Known::Stale }, ..self }
-            }
+            Outcome::VolumeDeleted(Deletion::Accepted) => self.without_volume(kind, progress),
             Outcome::Synced { at: Some(_) }
             | Outcome::SandboxReady
             | Outcome::SoftDeleted { .. }
@@ -139,6 +136,11 @@ impl Knowledge {
             | Outcome::NotPrepared(_)
             | Outcome::Failed { .. } => Self::stale(at),
         }
+    }
+
+    fn without_volume(self, kind: OperationKind, progress: &Progress) -> Self {
+        let is_last = kind.removes() && !progress.unconfirmed_volume.exists();
+        Self { volume: if is_last { Known::Deleted } else { Known::Stale }, ..self }
     }
 
     fn powered(self, power: Power, at: Instant) -> Self {
