@@ -197,14 +197,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         suites: ORCHESTRATOR,
     },
     Mutant {
-        name: "earlier-create-forgotten",
-        about: "the answer to a create is trusted although another process may have sent one before",
-        file: "crates/gastown-orchestrator/src/reconcile/knowledge.rs",
-        sound: "progress.unconfirmed_volume.is_only_one() && !volume.destroying",
-        broken: "!volume.destroying",
-        suites: ORCHESTRATOR,
-    },
-    Mutant {
         name: "sent-before-intent",
         about: "a call is sent before its intent is written",
         file: RECONCILER,
