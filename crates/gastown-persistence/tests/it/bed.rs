@@ -14,7 +14,10 @@ use gastown_domain::{
     StepName, Town, TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _,
+};
 use uuid::Uuid;
 
 /// Defines each of these tests once for each database.
@@ -68,6 +71,17 @@ impl Bed {
 
     pub(crate) async fn sqlite() -> Self {
         Self::on(TestDatabase::sqlite(migrate).await.unwrap()).await
+    }
+
+    /// Locks all towns until the transaction is dropped.
+    pub(crate) async fn lock_all_towns(&self) -> DatabaseTransaction {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let held = self.raw.begin_with_options(options).await.unwrap();
+        held.execute_unprepared("UPDATE gastown_towns SET fly_region = 'iad'").await.unwrap();
+        held
     }
 
     async fn on(place: TestDatabase) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gastown_domain::ports::{Caller, Readiness as _, Registry as _, StoreError};
 use gastown_domain::{Town, TownId};
 use gastown_persistence::Database;
-use sea_orm::{ConnectionTrait as _, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DbBackend, TransactionTrait as _};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -23,17 +23,6 @@ const SOON: Duration = Duration::from_secs(2);
 /// Returns the result of a call that must not wait for the lock.
 async fn in_time<T>(what: &str, call: impl Future<Output = T>) -> T {
     timeout(SOON, call).await.unwrap_or_else(|_| panic!("{what}"))
-}
-
-/// Locks all towns until the transaction is dropped.
-async fn lock_all(bed: &Bed) -> sea_orm::DatabaseTransaction {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let held = bed.raw.begin_with_options(options).await.unwrap();
-    held.execute_unprepared("UPDATE gastown_towns SET fly_region = 'iad'").await.unwrap();
-    held
 }
 
 /// Starts more calls than there are connections. Each waits for the lock of the town.
@@ -64,7 +53,7 @@ async fn read(database: &Database, town: &Town) {
 
 async fn slow_background_work_delays_no_caller(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let background = bed.database.background();
     let calls = blocked(&background, town.id);
     exhausted(&background, town.id).await;
@@ -81,7 +70,7 @@ async fn slow_background_work_delays_no_caller(bed: Bed) {
 
 async fn slow_changes_delay_no_read(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let calls = blocked(&bed.database, town.id);
     exhausted(&bed.database, town.id).await;
     read(&bed.database, &town).await;

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use gastown_domain::ports::{Operations as _, Readiness as _, Registry as _, StoreError};
 use gastown_persistence::{Database, DatabaseSettings};
-use sea_orm::{ConnectionTrait as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::ConnectionTrait as _;
 
 use crate::bed::{Bed, LEASE, noon, on_both, worker};
 
@@ -13,21 +13,10 @@ on_both! {
     closed_database_is_unavailable,
 }
 
-/// Locks all towns until the transaction is dropped.
-async fn lock_all(bed: &Bed) -> sea_orm::DatabaseTransaction {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let held = bed.raw.begin_with_options(options).await.unwrap();
-    held.execute_unprepared("UPDATE gastown_towns SET fly_region = 'iad'").await.unwrap();
-    held
-}
-
 async fn lock_that_is_never_released_ends_in_contention(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(20)).await;
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let error = impatient.heartbeat(town.id, noon()).await.unwrap_err();
     assert!(matches!(error, StoreError::Contention { transaction: "heartbeat", .. }), "{error:?}");
     assert!(error.is_transient());
@@ -37,7 +26,7 @@ async fn lock_that_is_never_released_ends_in_contention(bed: Bed) {
 
 async fn writer_waits_for_another_writers_lock(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let beat = bed.database.heartbeat(town.id, noon());
     let release = async {
         tokio::task::yield_now().await;
@@ -50,7 +39,7 @@ async fn writer_waits_for_another_writers_lock(bed: Bed) {
 async fn calls_end_at_the_answer_timeout(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let hasty = bed.again(|settings| settings.answer_timeout = Duration::from_millis(150)).await;
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let begun = Instant::now();
     let error = hasty.heartbeat(town.id, noon()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
@@ -72,7 +61,7 @@ async fn lost_connection_is_unavailable_and_the_next_call_succeeds() {
     let bed = Bed::postgres().await;
     let town = bed.running("alice", "mill").await;
     let watcher = sea_orm::Database::connect(bed.place.url()).await.unwrap();
-    let held = lock_all(&bed).await;
+    let held = bed.lock_all_towns().await;
     let cut = async {
         let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name = 'gastown' AND wait_event_type = 'Lock'";
