@@ -61,13 +61,17 @@ impl<'a> Drive<'a> {
 
     /// Returns the operation and its row, for a decision.
     pub(super) fn driven(&self) -> Driven<'_> {
-        let town_unwritten = self.unwritten != TownChange::default();
-        Driven { operation: &self.operation, row: &self.row, town_unwritten }
+        Driven { operation: &self.operation, row: &self.row, town_unwritten: self.has_unwritten_town() }
+    }
+
+    /// Returns true if the town's row lacks a change.
+    fn has_unwritten_town(&self) -> bool {
+        self.unwritten != TownChange::default()
     }
 
     /// Returns true if the rows lack something that was learned, other than the step.
     pub(super) fn has_unwritten(&self) -> bool {
-        self.unwritten != TownChange::default() || !records_the_same(&self.row, &self.operation)
+        self.has_unwritten_town() || !records_the_same(&self.row, &self.operation)
     }
 
     /// Returns what was created and is not referenced by a row yet.
@@ -112,7 +116,7 @@ impl<'a> Drive<'a> {
 
     /// Writes the changes of the town that its row lacks, if there are any.
     pub(super) async fn write_town(&mut self, hold: Duration) -> Result<(), StoreError> {
-        if self.unwritten == TownChange::default() { Ok(()) } else { self.write(Duration::ZERO, Some(hold)).await }
+        if self.has_unwritten_town() { self.write(Duration::ZERO, Some(hold)).await } else { Ok(()) }
     }
 
     /// Ends the operation, with everything that is not written yet. Returns the town.
@@ -122,7 +126,7 @@ impl<'a> Drive<'a> {
 
     /// Releases the claim.
     pub(super) async fn release(&mut self) -> Result<(), StoreError> {
-        if self.row == self.operation && self.unwritten == TownChange::default() {
+        if self.row == self.operation && !self.has_unwritten_town() {
             self.operations.release(self.operation.fence()).await
         } else {
             self.write(Duration::ZERO, None).await
