@@ -107,12 +107,14 @@ async fn failed_start_leaves_the_town_stopped_with_its_volume(mut setup: Setup) 
     let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
-    stage.sim.inject(Fault::at(Call::StartMachine, Effect::never_starts()));
+    // Fly may refuse the first start while it still replaces the machine, so the fault meets each start.
+    stage.sim.inject(Fault::at(Call::StartMachine, Effect::never_starts()).always());
     let refused = stage.on_town("startTown", town.id).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.status), ("GATEWAY_TIMEOUT", 504));
     assert_eq!(refused.message, "The town could not be started: the machine did not start in time");
     let row = stage.rows.town(town.id).await;
     assert_eq!((row.status.as_str(), row.volume()), ("stopped", town.volume()));
+    stage.sim.clear_faults();
     // The machine of a stopped town does not run, and the next start succeeds.
     until("the machine is stopped again", async || stage.sim.machines()[0].state == State::Stopped).await;
     let started = stage.on_town("startTown", town.id).await.unwrap();
