@@ -43,6 +43,18 @@ pub struct Progress {
     pub newer: Map<String, Value>,
 }
 
+impl Progress {
+    /// Returns the progress without the expiries of unconfirmed creates. The next observation sets them again.
+    #[must_use]
+    pub fn without_expiry(self) -> Self {
+        Self {
+            unconfirmed_volume: self.unconfirmed_volume.without_expiry(),
+            unconfirmed_machine: self.unconfirmed_machine.without_expiry(),
+            ..self
+        }
+    }
+}
+
 /// A row of `gastown_operations`. A town without a row has nothing in flight.
 ///
 /// Only an operation whose kind and phase this version knows is driven. [`RecordedOperation`] is one of any version.

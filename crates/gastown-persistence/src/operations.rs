@@ -106,7 +106,7 @@ async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate
     let row = tx.query_all(&written).await?.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?;
     let now: DateTime<Utc> = row.try_get("", Column::UpdatedAt.as_str())?;
     if let Some(row) = town {
-        let lost = town_change::by_holder(tx, row, change).await?;
+        let (_, lost) = town_change::by_holder(tx, row, change).await?;
         record_all(tx, lost.events(fence, now)).await?;
     }
     if change.soft_deleted_at.is_some() {
@@ -153,10 +153,7 @@ async fn finish(
     let was_tombstone = locked.as_ref().is_some_and(|row| row.destroyed_at.is_some());
     let (town, lost) = match (adopted, locked) {
         (Some(town), _) => (town, LostIds::default()),
-        (None, Some(row)) => {
-            let after = change.applied_to(row.clone().into_town()?);
-            (after, town_change::by_holder(tx, row, change).await?)
-        }
+        (None, Some(row)) => town_change::by_holder(tx, row, change).await?,
         (None, None) => return Err(StoreError::TownNotFound.into()),
     };
     // The health of a tombstone was cleared when it became one.

@@ -25,12 +25,12 @@ struct ForbiddenStatus {
     to: TownStatus,
 }
 
-/// Applies a change to a locked row. A town that is soft-deleted again keeps its first time.
-pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<(), TxError> {
-    if *change == TownChange::default() {
-        return Ok(());
-    }
+/// Applies a change to a locked row, and returns the town after it. A town that is soft-deleted again keeps its first time.
+pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &TownChange) -> Result<Town, TxError> {
     let before = row.clone().into_town()?;
+    if *change == TownChange::default() {
+        return Ok(before);
+    }
     let mut after = row.into_active_model();
     set_resources(&mut after, change);
     set_times(&mut after, &before, change);
@@ -40,10 +40,10 @@ pub(crate) async fn apply(tx: &DatabaseTransaction, row: towns::Model, change: &
         }
         after.status = Set(status.as_str().to_owned());
     }
-    if after.is_changed() {
-        after.update(tx).await.map_err(TxError::writing("gastown_towns"))?;
+    if !after.is_changed() {
+        return Ok(before);
     }
-    Ok(())
+    Ok(after.update(tx).await.map_err(TxError::writing("gastown_towns"))?.into_town()?)
 }
 
 fn set_resources(row: &mut towns::ActiveModel, change: &TownChange) {
@@ -132,15 +132,14 @@ impl LostIds {
     }
 }
 
-/// Applies a change by the holder of a claim to a locked row. Returns the ids that the row loses.
+/// Applies a change by the holder of a claim to a locked row. Returns the town after it, and the ids that it loses.
 pub(crate) async fn by_holder(
     tx: &DatabaseTransaction,
     row: towns::Model,
     change: &TownChange,
-) -> Result<LostIds, TxError> {
+) -> Result<(Town, LostIds), TxError> {
     let lost = LostIds(lost_ids(&row, change));
-    apply(tx, row, change).await?;
-    Ok(lost)
+    Ok((apply(tx, row, change).await?, lost))
 }
 
 /// Returns the resource ids that the row loses by this change, with their replacements.

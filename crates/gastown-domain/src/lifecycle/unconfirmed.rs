@@ -92,12 +92,6 @@ impl UnconfirmedCreate {
         self.creates == 1
     }
 
-    /// Returns the state after a takeover. The previous process may still send the create that is recorded here.
-    #[must_use]
-    pub const fn taken_over(self) -> Self {
-        self.without_expiry()
-    }
-
     /// Returns the state with the expiry set where none is set.
     #[must_use]
     pub fn bounded(self, until: DateTime<Utc>) -> Self {
@@ -228,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn a_takeover_starts_the_wait_again() {
-        let create = sent_at(0).taken_over().bounded(at(40 + 45));
+    fn wait_starts_again_without_an_expiry() {
+        let create = sent_at(0).without_expiry().bounded(at(40 + 45));
         assert!(create.may_still_appear(at(84)));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Accepted, FirstClaim, NewOperation, StoreError};
-use gastown_domain::{AppName, Operation, Phase, Progress, Recorded, Town};
+use gastown_domain::{AppName, Operation, Phase, Progress, Recorded, StepEffect, Town};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
@@ -38,12 +38,14 @@ impl Reconciler {
             self.first_decision(&not_inserted(operation), town, &knowledge, operation.at)
         });
         let (worker, lease) = (self.worker.clone(), self.settings.policy.timeouts.lease);
-        match first.filter(|first| first.step().is_some() && first.intent != Intent::Skip) {
+        let is_call = |first: &Decision| first.step().is_some_and(|step| step.name().effect() != StepEffect::NoCall);
+        match first.filter(is_call) {
+            // This process and the database have different clocks (FM-51).
             Some(Decision { operation, .. }) => FirstClaim {
                 worker,
                 lease,
                 step: operation.step.as_ref().and_then(Recorded::known),
-                progress: without_expiry(operation.progress),
+                progress: operation.progress.without_expiry(),
             },
             None => FirstClaim { worker, lease, step: None, progress: Progress::default() },
         }
@@ -139,14 +141,5 @@ fn not_inserted(operation: &NewOperation) -> Operation {
         progress: Progress::default(),
         created_at: operation.at,
         updated_at: operation.at,
-    }
-}
-
-/// Returns the progress without times, because this process and the database have different clocks (FM-51).
-fn without_expiry(progress: Progress) -> Progress {
-    Progress {
-        unconfirmed_volume: progress.unconfirmed_volume.without_expiry(),
-        unconfirmed_machine: progress.unconfirmed_machine.without_expiry(),
-        ..progress
     }
 }

@@ -86,6 +86,9 @@ impl<'a> Drive<'a> {
 
     /// Applies a change to the town. The next write stores it.
     pub(super) fn change_town(&mut self, change: TownChange) {
+        if change == TownChange::default() {
+            return;
+        }
         self.town = change.applied_to(self.town.clone());
         self.unwritten = std::mem::take(&mut self.unwritten).merged(change);
     }

@@ -252,10 +252,7 @@ impl Reconciler {
 
 /// Returns the operation as a new claim starts with it: the previous process may still send a create that it recorded.
 pub(super) fn taken_over(operation: Operation) -> Operation {
-    let mut operation = operation;
-    operation.progress.unconfirmed_volume = operation.progress.unconfirmed_volume.taken_over();
-    operation.progress.unconfirmed_machine = operation.progress.unconfirmed_machine.taken_over();
-    operation
+    Operation { progress: operation.progress.without_expiry(), ..operation }
 }
 
 impl Notice {

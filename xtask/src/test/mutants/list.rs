@@ -151,9 +151,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "takeover-keeps-expiry",
         about: "a takeover keeps the expiry of a create that the previous process may still send",
-        file: UNCONFIRMED,
-        sound: "pub const fn taken_over(self) -> Self {\n        self.without_expiry()",
-        broken: "pub const fn taken_over(self) -> Self {\n        self",
+        file: RECONCILER,
+        sound: "Operation { progress: operation.progress.without_expiry(), ..operation }",
+        broken: "operation",
         suites: ORCHESTRATOR,
     },
     Mutant {
