@@ -12,6 +12,7 @@ mod options;
 mod progress;
 mod reads;
 mod report;
+mod scale;
 mod stage;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ async fn measured(command: Command, options: &Options) -> anyhow::Result<Vec<rep
         Command::Lifecycle(_) => lifecycle::run(options).await.context("lifecycle"),
         Command::Launch(args) => launch::run(options, args.app_per_user).await.context("launch"),
         Command::Growth(_) => growth::run(options).await.context("growth"),
+        Command::Scale(_) => scale::run(options).context("scale"),
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Launch(Launch),
     /// Reads and creates as the number of towns and machines grows.
     Growth(Common),
+    /// A simulation of up to ten million towns with the costs that reads and lifecycle measured. It needs no server.
+    Scale(Common),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -81,12 +83,13 @@ impl Command {
             Self::Launch(Launch { app_per_user: false, .. }) => "launch",
             Self::Launch(Launch { app_per_user: true, .. }) => "launch-app-per-user",
             Self::Growth(_) => "growth",
+            Self::Scale(_) => "scale",
         }
     }
 
     fn common(&self) -> &Common {
         match self {
-            Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) => common,
+            Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) | Self::Scale(common) => common,
             Self::Launch(launch) => &launch.common,
         }
     }

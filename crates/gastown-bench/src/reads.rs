@@ -15,7 +15,7 @@ use crate::stage::{Database, Fly, FlySetup, Limits, Postgres, Server, ServerSetu
 mod requests;
 mod statements;
 
-pub(crate) use requests::{ListReads, Readers, StatusReads};
+pub(crate) use requests::{Heartbeats, ListReads, Readers, StatusReads};
 
 /// The connections of both the load and `pgbench`.
 pub(crate) const CLIENTS: usize = 32;
@@ -69,6 +69,8 @@ impl Bench<'_> {
         let floor = self.floor(&statements::list_towns(self.towns)).await?;
         let listed = self.load(&server).send(&ListReads(self.readers.clone())).await?;
         add(series, "listTowns", &listed, floor);
+        let heard = self.load(&server).send(&Heartbeats::of(self.towns)?).await?;
+        add(series, "heartbeat", &heard, None);
         let disturbed = self.reads_during_creates(&server).await?;
         let (p99, calm) = (disturbed.latencies.percentile_ms(99), undisturbed.latencies.percentile_ms(99));
         series.beside("getTownStatus p99 during creates", Unit::Milliseconds, p99, Some(calm));

@@ -7,6 +7,10 @@ use clap::{Parser, Subcommand};
 use gastown_server::commands::{dev, migrate, operations, orphans, serve, town, unseal};
 use gastown_server::{Config, Source, init_telemetry};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The control plane of Gastown Cloud.
 #[derive(Debug, Parser)]
 #[command(name = "gastown", version, about, propagate_version = true)]

@@ -31,6 +31,19 @@ pub(crate) fn mutation(procedure: &str, input: &Value, token: &str) -> String {
     )
 }
 
+/// Writes the call of a town's sandbox into `request`, which is emptied first.
+pub(crate) fn write_home_call(request: &mut String, procedure: &str, town: &str, key: &str) {
+    let body = format!(r#"{{"townId":"{town}"}}"#);
+    request.clear();
+    // Writing to a string never fails.
+    let _written = write!(
+        request,
+        "POST /trpc/gastown.{procedure} HTTP/1.1\r\nhost: bench\r\nx-internal-api-key: {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+}
+
 /// Sends a mutation and returns the data of its answer.
 pub(crate) async fn mutate(
     connection: &mut Connection,
@@ -83,6 +96,15 @@ mod tests {
     fn mutation_has_its_input_as_the_body() {
         let request = mutation("stopTown", &json!({ "a": 1 }), "t");
         assert!(request.contains("\r\ncontent-length: 7\r\n\r\n{\"a\":1}"), "{request}");
+    }
+
+    #[test]
+    fn call_of_a_sandbox_has_its_key_in_a_header() {
+        let mut request = "old".to_owned();
+        write_home_call(&mut request, "heartbeat", "a-1", "k3y");
+        assert!(request.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\nx-internal-api-key: k3y\r\n"), "{request}");
+        assert!(request.ends_with("\r\ncontent-length: 16\r\n\r\n{\"townId\":\"a-1\"}"), "{request}");
     }
 
     #[test]

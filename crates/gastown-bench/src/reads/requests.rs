@@ -1,11 +1,16 @@
 //! The requests of users who read their own towns.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gastown_domain::ports::TownKeys as _;
+use gastown_secrets::DerivedTownKeys;
+use secrecy::ExposeSecret as _;
 
 use crate::measure::closed_loop::Requests;
 use crate::measure::random::Random;
 use crate::measure::trpc;
-use crate::stage::{seed, tokens};
+use crate::stage::{seed, tokens, town_keys};
 
 /// The most users that read. Their towns are spread evenly over all rows.
 const MAX_READERS: usize = 20_000;
@@ -17,6 +22,14 @@ pub(crate) struct Readers(Arc<Vec<(usize, String)>>);
 /// Requests for the status of a random town.
 #[derive(Debug, Clone)]
 pub(crate) struct StatusReads(pub(crate) Readers);
+
+/// Heartbeats of one town after another, so that no town is heard twice in a short time.
+#[derive(Clone)]
+pub(crate) struct Heartbeats {
+    keys: Arc<DerivedTownKeys>,
+    sent: Arc<AtomicUsize>,
+    towns: usize,
+}
 
 /// Requests for the towns of a random user.
 #[derive(Debug, Clone)]
@@ -47,6 +60,21 @@ impl Requests for ListReads {
     fn write_next(&self, random: &mut Random, request: &mut String) {
         let (_, token) = self.0.any(random);
         trpc::write_query(request, "listTowns", None, token);
+    }
+}
+
+impl Heartbeats {
+    /// Prepares heartbeats of this many towns.
+    pub(crate) fn of(towns: usize) -> anyhow::Result<Self> {
+        Ok(Self { keys: Arc::new(town_keys()?), sent: Arc::default(), towns })
+    }
+}
+
+impl Requests for Heartbeats {
+    fn write_next(&self, _: &mut Random, request: &mut String) {
+        let town = seed::town_id(1 + self.sent.fetch_add(1, Ordering::Relaxed) % self.towns);
+        let Ok(id) = town.parse() else { return request.clear() };
+        trpc::write_home_call(request, "heartbeat", &town, self.keys.key_of(id).expose_secret());
     }
 }
 

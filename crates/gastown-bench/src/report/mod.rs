@@ -43,6 +43,11 @@ impl Report {
         format!("{command}{quick} at {commit}, {cores} cores, {date} UTC, {known}\n{table}")
     }
 
+    /// Returns the value of the figure with this name, if there is one.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    }
+
     /// Writes the figures as JSON.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let failed = || format!("failed to write {}", path.display());

@@ -10,4 +10,4 @@ mod users;
 pub(crate) use fly::{Fly, FlySetup, Limits, Timing};
 pub(crate) use postgres::{Database, Postgres};
 pub(crate) use server::{Placement, Server, ServerSetup};
-pub(crate) use users::tokens;
+pub(crate) use users::{tokens, town_keys};

@@ -12,7 +12,7 @@ use tokio::process::Child;
 use super::fly::{Fly, SHARED_APP};
 use super::postgres::Database;
 use super::program;
-use super::users::TOKEN_SECRET;
+use super::users::{KEY_SECRET, TOKEN_SECRET};
 use crate::measure::http1::Connection;
 use crate::measure::process_tree::resident_mib;
 use crate::report;
@@ -79,7 +79,7 @@ impl<'a> ServerSetup<'a> {
             ("HOST", address.ip().to_string()),
             ("PORT", address.port().to_string()),
             ("NEXTAUTH_SECRET", TOKEN_SECRET.to_owned()),
-            ("INTERNAL_API_SECRET", "derives-the-keys-of-bench-alone".to_owned()),
+            ("INTERNAL_API_SECRET", KEY_SECRET.to_owned()),
             ("SANDBOX_PUBLIC_KEY", self.fly.sandbox_key.clone()),
             ("FLY_API_BASE_URL", format!("http://{fly}")),
             ("FLY_API_TOKEN", "opens-the-simulated-fly".to_owned()),

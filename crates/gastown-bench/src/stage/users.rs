@@ -7,10 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::UserId;
 use gastown_domain::ports::Clock;
 use gastown_jwt::{TokenKeys, TokenMinter};
+use gastown_secrets::DerivedTownKeys;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The secret of this program only.
 pub(super) const TOKEN_SECRET: &str = "signs-the-tokens-of-bench-alone";
+/// The secret of the towns' keys, of this program only.
+pub(super) const KEY_SECRET: &str = "derives-the-keys-of-bench-alone";
 pub(super) const PEPPER: &str = "bench";
 
 /// Longer than any run.
@@ -37,6 +40,11 @@ pub(crate) fn tokens(numbers: impl IntoIterator<Item = usize>) -> anyhow::Result
         Ok(token.expose_secret().to_owned())
     };
     numbers.into_iter().map(token).collect()
+}
+
+/// Returns the keys with which sandboxes authenticate.
+pub(crate) fn town_keys() -> anyhow::Result<DerivedTownKeys> {
+    DerivedTownKeys::new(&SecretString::from(KEY_SECRET)).context("failed to prepare the towns' keys")
 }
 
 fn user_id(number: usize) -> String {
