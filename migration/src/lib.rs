@@ -20,6 +20,7 @@ mod m20261123_000008_orphans;
 mod m20261123_000009_passes;
 mod m20261125_000010_lookups;
 mod m20261130_000011_drift_rounds;
+mod m20261130_000012_requests_of_user;
 mod migrator;
 mod run;
 

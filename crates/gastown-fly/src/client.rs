@@ -9,7 +9,7 @@ use crate::{
     api::Call,
     error::FlyError,
     https::{HttpsTransport, SetUpError},
-    rate_limit::{Priority, QueueStats, RateLimiter, RateLimiting},
+    rate_limit::{Priority, QueueStats, RateLimiter, RateLimiting, Turn},
     refusal::{Refusal, classify},
     sanitize::sanitize,
     settings::{AnswerSizes, BaseUrl, Timeouts},
@@ -22,6 +22,7 @@ pub struct FlyClient {
     transport: Arc<dyn Transport>,
     limiter: Arc<RateLimiter>,
     priority: Priority,
+    turn: Turn,
 }
 
 impl FlyClient {
@@ -38,13 +39,20 @@ impl FlyClient {
 
     /// Returns a client over another transport.
     pub fn over(transport: Arc<dyn Transport>, limiting: RateLimiting) -> Self {
-        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority: Priority::Foreground }
+        let (priority, turn) = (Priority::Foreground, Turn::default());
+        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority, turn }
     }
 
     /// Returns the same client with background priority. Its calls go when no foreground call of their kind waits.
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self { priority: Priority::Background, ..self.clone() }
+    }
+
+    /// Returns the same client for the calls of one user, who takes turns with other users in each queue.
+    #[must_use]
+    pub fn for_user(&self, user: &str) -> Self {
+        Self { turn: Turn::of(user), ..self.clone() }
     }
 
     /// Returns the queues in which a call waits, the longest wait first.
@@ -72,7 +80,7 @@ impl FlyClient {
     )]
     async fn exchange(&self, call: &Call) -> Result<Reply, FlyError> {
         let action = call.action();
-        let admitted = self.limiter.acquire(call, self.priority).await;
+        let admitted = self.limiter.acquire(call, self.priority, &self.turn).await;
         admitted.map_err(|limited| FlyError::RateLimited { action, retry_after: limited.retry_after })?;
         let reply = self.transport.send(call).await.map_err(|error| FlyError::from_transport(action, error))?;
         if (200..300).contains(&reply.status) {

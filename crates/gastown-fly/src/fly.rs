@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::{
-    AppName, AppPlacement,
+    AppName, AppPlacement, UserId,
     ports::{Action, ProviderError},
 };
 use serde::de::DeserializeOwned;
@@ -47,6 +47,12 @@ impl Fly {
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self { client: self.client.in_background(), ..self.clone() }
+    }
+
+    /// Returns the same ports for the calls of one user, who takes turns with other users in each queue.
+    #[must_use]
+    pub fn for_user(&self, user: &UserId) -> Self {
+        Self { client: self.client.for_user(user.as_str()), ..self.clone() }
     }
 
     /// Returns the queues in which a call of this process waits, the longest wait first.

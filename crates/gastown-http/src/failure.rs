@@ -30,6 +30,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::NameTaken => town_name_taken(),
         TownError::RigNameTaken => rig_name_taken(),
         TownError::TooManyTowns { limit } => too_many_towns(*limit),
+        TownError::TooManyOperations { limit } => too_many_operations(*limit),
         TownError::KeyReused => key_reused(),
         TownError::InFlight { kind } => {
             let message = format!("Another operation is in progress on this town: {kind}");
@@ -68,6 +69,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::TownNameTaken => town_name_taken(),
         StoreError::RigNameTaken => rig_name_taken(),
         StoreError::TooManyTowns { limit } => too_many_towns(*limit),
+        StoreError::TooManyOperations { limit } => too_many_operations(*limit),
         StoreError::KeyReused => key_reused(),
         StoreError::TownNotFound => town_not_found(),
         StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(),
@@ -98,6 +100,11 @@ fn rig_name_taken() -> CallError {
 fn too_many_towns(limit: u32) -> CallError {
     let message = format!("The limit of {limit} towns is reached; destroy a town to create another one");
     CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
+}
+
+fn too_many_operations(limit: u32) -> CallError {
+    let message = format!("The limit of {limit} operations at a time is reached; try again once one has ended");
+    CallError::new(Code::TooManyRequests, message).with_detail("limit", limit.into())
 }
 
 fn key_reused() -> CallError {

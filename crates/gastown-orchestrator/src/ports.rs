@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use gastown_domain::UserId;
 use gastown_domain::ports::{
     Apps, Clock, DriftChecks, Ids, Inventory, Jitter, Machines, Operations, Orphans, Registry, Rigs, Sandboxes, Sealer,
-    SingletonJobs, TokenMint, TownKeys, Users, Volumes,
+    SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
 };
 
 /// The registry's ports.
@@ -39,6 +40,17 @@ pub struct Provider {
     pub sandboxes: Arc<dyn Sandboxes>,
     /// Every resource with our names or metadata.
     pub inventory: Arc<dyn Inventory>,
+    /// Turns of users in the provider's rate limits. `None` if no call waits for one.
+    pub turns: Option<Arc<dyn UserTurns>>,
+}
+
+impl Provider {
+    /// Returns the ports for the calls of one user.
+    pub(crate) fn for_user(&self, user: &UserId) -> Self {
+        let Some(turns) = &self.turns else { return self.clone() };
+        let UserCalls { apps, volumes, machines } = turns.calls_of(user);
+        Self { apps, volumes, machines, ..self.clone() }
+    }
 }
 
 /// The ports for keys and tokens.

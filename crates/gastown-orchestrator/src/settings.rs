@@ -107,6 +107,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Living towns of one user.
     pub towns_per_user: u32,
+    /// Operations in flight of one user.
+    pub operations_per_user: u32,
 }
 
 /// Delays.
@@ -259,6 +261,7 @@ impl Limits {
             background_permits: 16,
             waiting: 1024,
             towns_per_user: 50,
+            operations_per_user: 20,
         }
     }
 }

@@ -174,6 +174,7 @@ impl Workers {
             requested_by: town.owner.clone(),
             at: env.clock.now(),
             timeout,
+            max_in_flight: None,
             claim: None,
         };
         let create = UnconfirmedCreate::of_the_past(policy.limits.agreeing_observations);

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Accepted, NewOperation, Requested, StoreError};
 use gastown_domain::{
     OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, StepName, TownId, UnconfirmedCreate,
+    UserId,
 };
-use sea_orm::sea_query::{Expr, InsertStatement, Query};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Func, InsertStatement, Query};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait as _, QueryFilter as _, QueryResult, QueryTrait as _, Set,
@@ -31,7 +32,11 @@ pub(crate) async fn insert(
 ) -> Result<RecordedOperation, TxError> {
     let statement = insertion(tx.get_database_backend(), request, phase, progress)?;
     let row = tx.query_one(&statement).await.map_err(TxError::writing("gastown_operations"))?;
-    let row = row.ok_or_else(|| DbErr::RecordNotInserted)?;
+    let row = match (row, request.max_in_flight) {
+        (Some(row), _) => row,
+        (None, Some(limit)) => return Err(StoreError::TooManyOperations { limit }.into()),
+        (None, None) => return Err(DbErr::RecordNotInserted.into()),
+    };
     Ok(operation_of(&row, operations::Model::into_operation)?)
 }
 
@@ -65,9 +70,22 @@ fn insertion(
         (operations::Column::UpdatedAt, after(0)),
     ];
     let (columns, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+    let mut row = Query::select();
+    row.exprs(values);
+    if let Some(limit) = request.max_in_flight {
+        row.and_where(in_flight_of(&request.requested_by).lt(limit));
+    }
     let mut insert = Query::insert();
-    insert.into_table(operations::Entity).columns(columns).values_panic(values).returning_all();
+    insert.into_table(operations::Entity).columns(columns).select_from(row).map_err(unwritable)?.returning_all();
     Ok(insert)
+}
+
+/// Returns the number of operations in flight that this user has requested.
+fn in_flight_of(user: &UserId) -> Expr {
+    let mut count = Query::select();
+    count.expr(Func::count(Expr::col(Asterisk))).from(operations::Entity);
+    count.and_where(Expr::col(operations::Column::RequestedBy).eq(user.as_str()));
+    Expr::SubQuery(None, Box::new(count.into()))
 }
 
 fn no_time() -> Expr {

@@ -106,6 +106,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
             apps: fly.clone(),
             volumes: fly.clone(),
             machines: fly.clone(),
+            turns: Some(fly.clone()),
             inventory: fly,
             sandboxes: Arc::new(sandboxes),
         },

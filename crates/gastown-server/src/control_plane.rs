@@ -213,7 +213,14 @@ pub(crate) fn fly(config: &FlyConfig, pacing: RateLimiting) -> Result<Fly, Start
 
 fn provider(fly: Fly, sandboxes: Arc<dyn Sandboxes>) -> Provider {
     let fly = Arc::new(fly);
-    Provider { apps: fly.clone(), volumes: fly.clone(), machines: fly.clone(), inventory: fly, sandboxes }
+    Provider {
+        apps: fly.clone(),
+        volumes: fly.clone(),
+        machines: fly.clone(),
+        turns: Some(fly.clone()),
+        inventory: fly,
+        sandboxes,
+    }
 }
 
 fn store(database: &Database) -> Store {

@@ -7,7 +7,7 @@
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
 //!   [`Users`], [`Readiness`]
-//! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`]
+//! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`UserTurns`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
 //! - secrets: [`Sealer`], [`TownKeys`]
@@ -45,8 +45,8 @@ pub use operations::{
 pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
 pub use provider::{
-    Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, VolumeSpec,
-    Volumes,
+    Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, UserCalls,
+    UserTurns, VolumeSpec, Volumes,
 };
 pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
@@ -72,7 +72,7 @@ pub use operator::MockOperator;
 #[cfg(any(test, feature = "mock"))]
 pub use orphans::MockOrphans;
 #[cfg(any(test, feature = "mock"))]
-pub use provider::{MockApps, MockMachines, MockVolumes};
+pub use provider::{MockApps, MockMachines, MockUserTurns, MockVolumes};
 #[cfg(any(test, feature = "mock"))]
 pub use registry::{MockRegistry, MockRigs};
 #[cfg(any(test, feature = "mock"))]

@@ -26,6 +26,9 @@ pub struct NewOperation {
     pub at: DateTime<Utc>,
     /// Time until the deadline, by the database's clock (FM-51). `None` for an operation that is never given up.
     pub timeout: Option<Duration>,
+    /// The most operations in flight that the user may have requested, with this one. `None`: no limit. Requests at the same
+    /// time do not see each other, so a few more may be accepted.
+    pub max_in_flight: Option<u32>,
     /// The claim of the accepting process, which then drives the operation at once. `None` leaves it to any worker.
     pub claim: Option<FirstClaim>,
 }

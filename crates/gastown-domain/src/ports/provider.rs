@@ -1,12 +1,13 @@
 //! The provider of machines: apps, volumes, machines. An adapter tries each call once. Only the reconciler repeats it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::BoxError;
-use crate::{AppName, Gigabytes, Guest, ImageRef, MachineId, Power, Region, TownId, VolumeId};
+use crate::{AppName, Gigabytes, Guest, ImageRef, MachineId, Power, Region, TownId, UserId, VolumeId};
 
 /// The action of a call, for errors and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -327,4 +328,22 @@ pub trait Machines: Send + Sync {
 
     /// Requests a machine's destruction, running or not. A machine that is gone is a success. Safe to repeat.
     async fn delete_machine(&self, app: &AppName, id: &MachineId) -> Result<Deletion, ProviderError>;
+}
+
+/// The ports through which the calls for one user go.
+#[derive(Clone)]
+pub struct UserCalls {
+    /// Apps.
+    pub apps: Arc<dyn Apps>,
+    /// Volumes.
+    pub volumes: Arc<dyn Volumes>,
+    /// Machines.
+    pub machines: Arc<dyn Machines>,
+}
+
+/// The turns of users where calls wait for the provider's rate limits, so that one user's calls do not delay another's.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+pub trait UserTurns: Send + Sync {
+    /// Returns ports whose calls take turns with those of other users.
+    fn calls_of(&self, user: &UserId) -> UserCalls;
 }

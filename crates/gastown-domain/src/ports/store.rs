@@ -21,6 +21,12 @@ pub enum StoreError {
         /// The maximum number.
         limit: u32,
     },
+    /// The user has the maximum number of operations in flight.
+    #[error("limit of {limit} operations at a time is reached")]
+    TooManyOperations {
+        /// The maximum number.
+        limit: u32,
+    },
     /// The owner has no such live town.
     #[error("town not found")]
     TownNotFound,

@@ -126,6 +126,12 @@ pub enum TownError {
         /// The maximum number.
         limit: u32,
     },
+    /// The caller has the maximum number of operations in flight.
+    #[error("limit of {limit} operations at a time is reached, try again once one has ended")]
+    TooManyOperations {
+        /// The maximum number.
+        limit: u32,
+    },
     /// The idempotency key was used for a different request.
     #[error("idempotency key was used for a different request")]
     KeyReused,
@@ -175,6 +181,7 @@ impl From<StoreError> for TownError {
             StoreError::TownNameTaken => Self::NameTaken,
             StoreError::RigNameTaken => Self::RigNameTaken,
             StoreError::TooManyTowns { limit } => Self::TooManyTowns { limit },
+            StoreError::TooManyOperations { limit } => Self::TooManyOperations { limit },
             StoreError::KeyReused => Self::KeyReused,
             StoreError::TownNotFound => Self::NotFound,
             StoreError::UserUnknown => Self::UserUnknown,

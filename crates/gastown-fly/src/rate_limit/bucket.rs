@@ -1,6 +1,6 @@
 //! One of Fly's rate limits and the calls that wait for it, in order. Decides and never waits.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use governor::{
     RateLimiter,
@@ -8,9 +8,13 @@ use governor::{
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
-use super::{priority::Priority, rates::Rate};
+use super::{
+    priority::Priority,
+    rates::Rate,
+    turns::{Ticket, Turn, Turns, Waiter},
+};
 
 /// Tokio's clock, so that limits and sleeps agree on paused time too.
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +36,6 @@ impl Clock for TokioClock {
 
 type Limit = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
 
-/// Identifies a waiting call.
-pub(super) type Ticket = u64;
-
-/// A waiting call.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
-    pub(super) since: Instant,
-    /// Signalled when the call becomes the first of its queue.
-    pub(super) is_first: Arc<Notify>,
-}
-
 /// The answer to a waiting call that asks to be admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -60,8 +52,8 @@ pub(super) struct Bucket {
     limit: Limit,
     clock: TokioClock,
     rate: Rate,
-    foreground: VecDeque<Waiter>,
-    background: VecDeque<Waiter>,
+    foreground: Turns,
+    background: Turns,
     /// The earliest time of the next call, as far as is known.
     opens_at: Instant,
 }
@@ -69,7 +61,7 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(rate: Rate, clock: TokioClock) -> Self {
         let limit = RateLimiter::direct_with_clock(rate.quota(), clock);
-        let (foreground, background) = (VecDeque::new(), VecDeque::new());
+        let (foreground, background) = (Turns::default(), Turns::default());
         Self { limit, clock, rate, foreground, background, opens_at: Instant::now() }
     }
 
@@ -88,22 +80,23 @@ impl Bucket {
 
     /// Returns the time at which the oldest waiting call arrived.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.foreground.front().into_iter().chain(self.background.front()).map(|waiter| waiter.since).min()
+        self.foreground.oldest().into_iter().chain(self.background.oldest()).min()
     }
 
-    /// Returns how long a new call would wait, if no foreground call arrives after it.
-    pub(super) fn wait_of_new(&self, priority: Priority, now: Instant) -> Duration {
+    /// Returns how long a new call would wait, if no foreground call and no other user arrives after it.
+    pub(super) fn wait_of_new(&self, priority: Priority, turn: &Turn, now: Instant) -> Duration {
         let before = match priority {
-            Priority::Foreground => self.foreground.len(),
-            Priority::Background => self.len(),
+            Priority::Foreground => self.foreground.before_new(turn),
+            Priority::Background => self.foreground.len() + self.background.before_new(turn),
         };
         self.wait_behind(before, now)
     }
 
     /// Returns how long a waiting call will still wait, if no foreground call arrives.
     pub(super) fn wait_of(&self, ticket: Ticket, now: Instant) -> Duration {
-        let queue = self.foreground.iter().chain(&self.background);
-        self.wait_behind(queue.take_while(|waiter| waiter.ticket != ticket).count(), now)
+        let in_background = || self.background.before_waiting(ticket).map(|before| self.foreground.len() + before);
+        let before = self.foreground.before_waiting(ticket).or_else(in_background);
+        self.wait_behind(before.unwrap_or_else(|| self.len()), now)
     }
 
     /// Returns how long the last waiting call will still wait, if no foreground call arrives.
@@ -116,11 +109,11 @@ impl Bucket {
         self.opens_at.saturating_duration_since(now) + self.rate.period().saturating_mul(before)
     }
 
-    /// Appends a call to its queue.
-    pub(super) fn push(&mut self, waiter: Waiter, priority: Priority) {
+    /// Appends a call to those of its user.
+    pub(super) fn push(&mut self, waiter: Waiter, priority: Priority, turn: &Turn) {
         match priority {
-            Priority::Foreground => self.foreground.push_back(waiter),
-            Priority::Background => self.background.push_back(waiter),
+            Priority::Foreground => self.foreground.push(waiter, turn),
+            Priority::Background => self.background.push(waiter, turn),
         }
     }
 
@@ -136,7 +129,7 @@ impl Bucket {
             Ok(()) => {
                 // The limit refills from now on.
                 self.opens_at = now;
-                self.remove(ticket);
+                self.admit_first();
                 Admission::Admitted
             }
             Err(not_yet) => {
@@ -146,13 +139,28 @@ impl Bucket {
         }
     }
 
-    /// Removes a call that was admitted or gave up. Safe to repeat.
+    fn admit_first(&mut self) {
+        if self.foreground.first().is_some() {
+            self.foreground.admit()
+        } else {
+            self.background.admit()
+        }
+        self.notify_first();
+    }
+
+    /// Removes a call that gave up. Safe to repeat, and for a call that was admitted.
     pub(super) fn remove(&mut self, ticket: Ticket) {
         let was_first = self.first().is_some_and(|first| first.ticket == ticket);
-        self.foreground.retain(|waiter| waiter.ticket != ticket);
-        self.background.retain(|waiter| waiter.ticket != ticket);
-        if was_first && let Some(next) = self.first() {
-            next.is_first.notify_one();
+        self.foreground.remove(ticket);
+        self.background.remove(ticket);
+        if was_first {
+            self.notify_first();
+        }
+    }
+
+    fn notify_first(&self) {
+        if let Some(first) = self.first() {
+            first.is_first.notify_one();
         }
     }
 
@@ -168,6 +176,6 @@ impl Bucket {
     }
 
     fn first(&self) -> Option<&Waiter> {
-        self.foreground.front().or_else(|| self.background.front())
+        self.foreground.first().or_else(|| self.background.first())
     }
 }

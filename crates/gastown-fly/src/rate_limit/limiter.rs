@@ -14,10 +14,11 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    bucket::{Admission, Bucket, Ticket, TokioClock, Waiter},
+    bucket::{Admission, Bucket, TokioClock},
     priority::Priority,
     queue_stats::QueueStats,
     rates::{RateLimiting, Rates},
+    turns::{Ticket, Turn, Waiter},
 };
 use crate::api::{Action, Call};
 
@@ -64,10 +65,10 @@ impl RateLimiter {
     }
 
     /// Waits until the call may be sent. A dropped future leaves the queue.
-    pub(crate) async fn acquire(&self, call: &Call, priority: Priority) -> Result<(), RateLimited> {
+    pub(crate) async fn acquire(&self, call: &Call, priority: Priority, turn: &Turn) -> Result<(), RateLimited> {
         match &self.0 {
             None => Ok(()),
-            Some(limits) => limits.enqueue(call, priority)?.wait().await,
+            Some(limits) => limits.enqueue(call, priority, turn)?.wait().await,
         }
     }
 
@@ -122,17 +123,17 @@ impl Limits {
     }
 
     /// Appends the call to its queue, unless the queue is too long.
-    fn enqueue(&self, call: &Call, priority: Priority) -> Result<QueuedCall<'_>, RateLimited> {
+    fn enqueue(&self, call: &Call, priority: Priority, turn: &Turn) -> Result<QueuedCall<'_>, RateLimited> {
         let now = Instant::now();
         let mut state = self.state();
         let ticket = state.next_ticket(now);
         let bucket = self.bucket(&mut state, call);
-        let wait = bucket.wait_of_new(priority, now);
+        let wait = bucket.wait_of_new(priority, turn, now);
         if wait > self.rates.max_wait || bucket.waiting(priority) >= self.rates.max_waiting {
             return Err(RateLimited { retry_after: wait });
         }
         let is_first = Arc::new(Notify::new());
-        bucket.push(Waiter { ticket, since: now, is_first: is_first.clone() }, priority);
+        bucket.push(Waiter { ticket, since: now, is_first: is_first.clone() }, priority, turn);
         Ok(QueuedCall { limits: self, key: key(call), ticket, since: now, is_first })
     }
 }

@@ -21,6 +21,7 @@ fn variant(error: &TownError) -> &'static str {
         TownError::NameTaken => "NameTaken",
         TownError::RigNameTaken => "RigNameTaken",
         TownError::TooManyTowns { .. } => "TooManyTowns",
+        TownError::TooManyOperations { .. } => "TooManyOperations",
         TownError::KeyReused => "KeyReused",
         TownError::InFlight { .. } => "InFlight",
         TownError::RigRefused { .. } => "RigRefused",
@@ -33,7 +34,7 @@ fn variant(error: &TownError) -> &'static str {
     }
 }
 
-const VARIANTS: usize = 14;
+const VARIANTS: usize = 15;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -47,6 +48,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::NameTaken),
         Box::new(|| TownError::RigNameTaken),
         Box::new(|| TownError::TooManyTowns { limit: 50 }),
+        Box::new(|| TownError::TooManyOperations { limit: 20 }),
         Box::new(|| TownError::KeyReused),
         Box::new(|| TownError::RigRefused { reason: "the branch does not exist".into() }),
         Box::new(|| TownError::RigInUse {
@@ -58,6 +60,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::Store(StoreError::TownNameTaken)),
         Box::new(|| TownError::Store(StoreError::RigNameTaken)),
         Box::new(|| TownError::Store(StoreError::TooManyTowns { limit: 50 })),
+        Box::new(|| TownError::Store(StoreError::TooManyOperations { limit: 20 })),
         Box::new(|| TownError::Store(StoreError::KeyReused)),
         Box::new(|| TownError::Store(StoreError::TownNotFound)),
         Box::new(|| TownError::Store(StoreError::UserUnknown)),

@@ -84,7 +84,9 @@ impl Reconciler {
         };
         let first = self.recorded_first(&operation, &town, &knowledge, now);
         let app = self.settings.apps.app_of(&town.owner).ok();
-        self.drive(Drive::new(operations, lease, (operation, town, app), knowledge, now), first).await
+        self.for_user(&town.owner.clone())
+            .drive(Drive::new(operations, lease, (operation, town, app), knowledge, now), first)
+            .await
     }
 
     /// Returns the first decision, if the inserted row records its intent.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{StoreError, WorkerId};
-use gastown_domain::{Operation, TownId};
+use gastown_domain::{Operation, TownId, UserId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,11 @@ impl Reconciler {
     /// Returns the same reconciler with other ports to the registry.
     pub(crate) fn storing_in(&self, store: Store) -> Self {
         Self { ports: Ports { store, ..self.ports.clone() }, ..self.clone() }
+    }
+
+    /// Returns the same reconciler for a town of this user, whose calls take turns with those of other users.
+    fn for_user(&self, user: &UserId) -> Self {
+        self.through(self.ports.provider.for_user(user))
     }
 
     /// Reserves a foreground slot, or returns `None` when all are taken. Then the operation waits in the registry for the

@@ -53,8 +53,9 @@ impl Reconciler {
         };
         let knowledge = Knowledge::stale(Instant::now());
         let app = self.settings.apps.app_of(&town.owner).ok();
+        let for_user = self.for_user(&town.owner);
         let parts = (taken_over(claimed), town, app);
-        self.drive(Drive::new(operations, lease, parts, knowledge, time.read()), None).await
+        for_user.drive(Drive::new(operations, lease, parts, knowledge, time.read()), None).await
     }
 
     /// Drives the operation until it ends, has to wait for long, or is lost. `first` is a decision whose intent the row

@@ -54,6 +54,7 @@ impl TownService {
             requested_by: caller.clone(),
             at,
             timeout: Some(self.settings.policy.timeouts.create),
+            max_in_flight: Some(self.settings.policy.limits.operations_per_user),
             claim: None,
         };
         let rigs = self.first_rigs(id, &request.config, at);

@@ -31,7 +31,9 @@ impl TownService {
         let caller = caller.user();
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
-        let mut operation = NewOperation { id, town, kind, requested_by: caller.clone(), at, timeout, claim: None };
+        let max_in_flight = Some(self.settings.policy.limits.operations_per_user);
+        let requested_by = caller.clone();
+        let mut operation = NewOperation { id, town, kind, requested_by, at, timeout, max_in_flight, claim: None };
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {
             let idle = found.filter(|found| found.operation.is_none()).map(|found| found.town);

@@ -146,6 +146,7 @@ impl Bench {
                 machines: client.clone(),
                 sandboxes: client.clone(),
                 inventory: client,
+                turns: None,
             },
             secrets: Secrets { mint: self.mint.clone(), sealer: Arc::new(FakeSealer), towns: Arc::new(FakeTownKeys) },
             env: Env {

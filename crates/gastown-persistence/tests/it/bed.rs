@@ -204,6 +204,7 @@ pub(crate) fn create_of(town: NewTown) -> NewCreate {
         requested_by: town.owner.clone(),
         at: town.created_at,
         timeout: Some(TIMEOUT),
+        max_in_flight: None,
         claim: None,
     };
     NewCreate { town, operation, keyed: None, max_towns: u32::MAX }
@@ -226,6 +227,7 @@ pub(crate) fn request(town: &Town, kind: OperationKind) -> NewOperation {
         requested_by: town.owner.clone(),
         at: noon(),
         timeout: Some(TIMEOUT),
+        max_in_flight: None,
         claim: None,
     }
 }

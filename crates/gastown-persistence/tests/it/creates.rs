@@ -1,10 +1,12 @@
 //! Concurrent and repeated creates, and the limit of towns.
 
 use gastown_domain::OperationKind;
-use gastown_domain::ports::{AcceptedCreate, NewCreate, Registry as _, StoreError};
+use gastown_domain::ports::{
+    AcceptedCreate, NewCreate, NewOperation, Operations as _, Registry as _, Requested, StoreError,
+};
 use gastown_persistence::Database;
 
-use crate::bed::{Bed, assert_inserted, create_of, keyed, new_town, on_both, rig, user};
+use crate::bed::{Bed, assert_inserted, create_of, keyed, new_town, on_both, request, rig, user};
 
 on_both! {
     one_of_twenty_parallel_creates_of_one_name_wins,
@@ -17,6 +19,7 @@ on_both! {
     parallel_creates_with_one_key_and_different_names_make_one_town,
     parallel_creates_do_not_exceed_the_limit,
     repeat_succeeds_at_the_limit_and_destroyed_towns_do_not_count,
+    operations_in_flight_of_a_user_are_limited,
 }
 
 /// Accepts these creates concurrently.
@@ -140,4 +143,25 @@ async fn repeat_succeeds_at_the_limit_and_destroyed_towns_do_not_count(bed: Bed)
 
     bed.destroy(&bed.database.load(first.town.id).await.unwrap().unwrap()).await;
     assert_inserted(&bed.database.accept_create(&keyed(ask("forge"), "k2")).await);
+}
+
+async fn operations_in_flight_of_a_user_are_limited(bed: Bed) {
+    let limited = |owner, name| {
+        let create = create_of(new_town(owner, name));
+        NewCreate { operation: NewOperation { max_in_flight: Some(2), ..create.operation }, ..create }
+    };
+    let first = limited("alice", "mill");
+    for create in [&first, &limited("alice", "inn"), &limited("bob", "mill")] {
+        assert_inserted(&bed.database.accept_create(create).await);
+    }
+    let refused = bed.database.accept_create(&limited("alice", "forge")).await;
+    assert!(matches!(refused, Err(StoreError::TooManyOperations { limit: 2 })), "{refused:?}");
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_towns WHERE user_id = 'alice'").await, 2);
+    // A request that replaces an operation adds none.
+    let town = bed.database.load(first.town.id).await.unwrap().unwrap();
+    let destroy = NewOperation { max_in_flight: Some(2), ..request(&town, OperationKind::Destroy) };
+    assert!(matches!(bed.database.request(&destroy).await, Ok(Requested::Accepted(_))));
+    // One that has ended makes room.
+    bed.destroy(&town).await;
+    assert_inserted(&bed.database.accept_create(&limited("alice", "forge")).await);
 }

@@ -154,6 +154,7 @@ async fn destroy(database: &Database, of: Which, town: &Town, actor: &str) -> an
         requested_by: town.owner.clone(),
         at: SystemClock.now(),
         timeout: None,
+        max_in_flight: None,
         claim: None,
     };
     match lost_answers::destroy(database, database, &operation, actor)

@@ -65,7 +65,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 44] = [
+    pub const NAMES: [&str; 45] = [
         "CALLER_WAIT_SECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
@@ -90,6 +90,7 @@ impl Config {
         "LOG_FORMAT",
         "LOG_LEVEL",
         "MAX_BODY_BYTES",
+        "MAX_OPERATIONS_PER_USER",
         "MAX_TOWNS_PER_USER",
         "MIGRATE_ON_START",
         "NEXTAUTH_SECRET",

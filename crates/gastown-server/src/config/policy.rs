@@ -16,9 +16,10 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let sweep_every = up_to(reader, "SWEEP_SECONDS", default.backoff.sweep_every, DAY);
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
     let towns_per_user = reader.at_least_one("MAX_TOWNS_PER_USER", default.limits.towns_per_user);
+    let operations_per_user = reader.at_least_one("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user);
     let policy = Policy {
         timeouts,
-        limits: Limits { towns_per_user, ..default.limits },
+        limits: Limits { towns_per_user, operations_per_user, ..default.limits },
         backoff: Delays { sweep_every, ..default.backoff },
         drift: DriftPolicy { every: drift_every, ..default.drift },
         orphans: OrphanPolicy {

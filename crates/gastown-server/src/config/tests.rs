@@ -170,6 +170,7 @@ fn invalid_rate_limits_name_setting_part_and_known_actions() {
 fn intervals_and_limits_are_configurable() {
     let settings = [
         ("MAX_TOWNS_PER_USER", "3"),
+        ("MAX_OPERATIONS_PER_USER", "4"),
         ("INSPECT_SECONDS", "7"),
         ("ORPHAN_SWEEP_SECONDS", "8"),
         ("ORPHAN_GRACE_SECONDS", "604800"),
@@ -178,7 +179,9 @@ fn intervals_and_limits_are_configurable() {
     ];
     let config = Config::read(&source(&settings)).unwrap();
     let (policy, default) = (config.orchestrator.policy, Policy::production());
-    assert_eq!((policy.limits.towns_per_user, policy.drift.every), (3, Duration::from_secs(7)));
+    let limits = &policy.limits;
+    let seconds = policy.drift.every.as_secs();
+    assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
         grace: Duration::from_secs(604_800),
@@ -188,6 +191,7 @@ fn intervals_and_limits_are_configurable() {
     assert_eq!((policy.orphans.clone(), config.fly.replicas.get()), (orphans, 4));
     for (name, value) in [
         ("MAX_TOWNS_PER_USER", "0"),
+        ("MAX_OPERATIONS_PER_USER", "0"),
         ("INSPECT_SECONDS", "0"),
         ("ORPHAN_SWEEP_SECONDS", "86401"),
         ("ORPHAN_GRACE_SECONDS", "0"),

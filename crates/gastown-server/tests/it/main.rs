@@ -47,6 +47,7 @@ mod keys;
 mod life;
 mod life_of_a_town;
 mod lost_answers;
+mod max_operations;
 mod max_towns;
 mod newer_versions;
 mod operator;

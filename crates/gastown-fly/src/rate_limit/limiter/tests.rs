@@ -39,9 +39,20 @@ impl Log {
         priority: Priority,
         name: &'static str,
     ) -> JoinHandle<Result<(), RateLimited>> {
+        self.wait_in_turn(limiter, priority, Turn::default(), name).await
+    }
+
+    /// Like [`Self::wait`], for a call of a user.
+    async fn wait_in_turn(
+        &self,
+        limiter: &Arc<RateLimiter>,
+        priority: Priority,
+        turn: Turn,
+        name: &'static str,
+    ) -> JoinHandle<Result<(), RateLimited>> {
         let (limiter, sender, start) = (limiter.clone(), self.sender.clone(), self.start);
         let task = tokio::spawn(async move {
-            let admitted = limiter.acquire(&stop("m1"), priority).await;
+            let admitted = limiter.acquire(&stop("m1"), priority, &turn).await;
             if admitted.is_ok() {
                 sender.send((name, start.elapsed().as_millis())).unwrap();
             }
@@ -58,7 +69,10 @@ impl Log {
 
 async fn spend_burst(limiter: &RateLimiter) {
     for _ in 0..3 {
-        assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await, Some(Ok(())));
+        assert_eq!(
+            now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await,
+            Some(Ok(()))
+        );
     }
 }
 
@@ -77,7 +91,7 @@ async fn a_burst_of_three_is_admitted_then_one_call_a_second() {
     let (limiter, start) = (limiter(), Instant::now());
     let mut went = Vec::new();
     for _ in 0..6 {
-        limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+        limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
         went.push(start.elapsed().as_secs());
     }
     assert_eq!(went, [0, 0, 0, 1, 2, 3]);
@@ -85,7 +99,7 @@ async fn a_burst_of_three_is_admitted_then_one_call_a_second() {
     tokio::time::advance(60 * SECOND).await;
     let rested = Instant::now();
     for _ in 0..4 {
-        limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+        limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     }
     assert_eq!(rested.elapsed(), SECOND);
 }
@@ -94,9 +108,13 @@ async fn a_burst_of_three_is_admitted_then_one_call_a_second() {
 async fn each_action_and_machine_has_its_own_bucket() {
     let limiter = limiter();
     spend_burst(&limiter).await;
-    assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await, None);
+    assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await, None);
     for other in [stop("m2"), machines::start("mill", "m1"), volumes::list("mill"), volumes::list("other")] {
-        assert_eq!(now_or_never(limiter.acquire(&other, Priority::Foreground)).await, Some(Ok(())), "{other:?}");
+        assert_eq!(
+            now_or_never(limiter.acquire(&other, Priority::Foreground, &Turn::default())).await,
+            Some(Ok(())),
+            "{other:?}"
+        );
     }
 }
 
@@ -104,7 +122,7 @@ async fn each_action_and_machine_has_its_own_bucket() {
 async fn reads_of_a_machine_have_a_burst_of_ten() {
     let (limiter, start) = (limiter(), Instant::now());
     for _ in 0..12 {
-        limiter.acquire(&machines::get("mill", "m1"), Priority::Foreground).await.unwrap();
+        limiter.acquire(&machines::get("mill", "m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     }
     assert_eq!(start.elapsed(), Duration::from_millis(400));
 }
@@ -119,6 +137,21 @@ async fn waiting_calls_are_admitted_in_order_of_arrival() {
     tokio::time::sleep(10 * SECOND).await;
     assert_eq!(log.seen(), [("first", 1_000), ("second", 2_000), ("third", 3_000), ("fourth", 4_000)]);
     assert_eq!(limiter.queue_stats(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_with_many_calls_delays_another_by_one() {
+    let (limiter, log) = (limiter(), Log::new());
+    spend_burst(&limiter).await;
+    for name in ["a1", "a2", "a3", "a4"] {
+        log.wait_in_turn(&limiter, Priority::Foreground, Turn::of("alice"), name).await;
+    }
+    for (user, name) in [("bob", "b1"), ("carol", "c1"), ("bob", "b2")] {
+        log.wait_in_turn(&limiter, Priority::Foreground, Turn::of(user), name).await;
+    }
+    tokio::time::sleep(10 * SECOND).await;
+    let order: Vec<_> = log.seen().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,7 +186,7 @@ async fn a_call_that_would_wait_too_long_is_refused_at_once_with_the_expected_wa
     for _ in 0..20 {
         log.wait(&limiter, Priority::Foreground, "patient").await;
     }
-    let held = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await;
+    let held = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await;
     assert_eq!(held, Some(Err(RateLimited { retry_after: 21 * SECOND })));
     tokio::time::sleep(30 * SECOND).await;
     let seen = log.seen();
@@ -182,7 +215,7 @@ async fn a_queue_is_bounded() {
     for urgency in [Priority::Foreground, Priority::Foreground, Priority::Foreground, Priority::Background] {
         log.wait(&limiter, urgency, "patient").await;
     }
-    let one_more = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await;
+    let one_more = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await;
     assert_eq!(one_more, Some(Err(RateLimited { retry_after: 3 * SECOND })));
     assert_eq!(
         limiter.queue_stats().iter().map(|queue| (queue.foreground, queue.background)).collect::<Vec<_>>(),
@@ -194,7 +227,7 @@ async fn a_queue_is_bounded() {
 async fn a_pause_that_fly_asks_for_applies_to_the_whole_bucket() {
     let (limiter, log) = (limiter(), Log::new());
     limiter.throttle(&stop("m1"), Some(7 * SECOND));
-    assert_eq!(now_or_never(limiter.acquire(&stop("m2"), Priority::Foreground)).await, Some(Ok(())));
+    assert_eq!(now_or_never(limiter.acquire(&stop("m2"), Priority::Foreground, &Turn::default())).await, Some(Ok(())));
     log.wait(&limiter, Priority::Foreground, "first").await;
     log.wait(&limiter, Priority::Foreground, "second").await;
     tokio::time::sleep(20 * SECOND).await;
@@ -219,7 +252,7 @@ async fn a_429_delays_waiting_calls_and_spends_the_burst() {
     let fresh = Log::new();
     let start = fresh.start;
     limiter.throttle(&stop("m1"), Some(Duration::ZERO));
-    limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+    limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     assert_eq!(start.elapsed(), SECOND, "the burst that had come back is spent");
 }
 
@@ -232,14 +265,14 @@ async fn calls_are_refused_when_a_pause_exceeds_the_longest_wait() {
     tokio::time::advance(SECOND / 2).await;
     // A pause is cut to one minute.
     limiter.throttle(&stop("m1"), Some(3600 * SECOND));
-    let late = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await;
+    let late = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await;
     assert_eq!(late, Some(Err(RateLimited { retry_after: 62 * SECOND })));
     for waiting in [early, second] {
         assert!(matches!(waiting.await.unwrap(), Err(RateLimited { retry_after }) if retry_after > 58 * SECOND));
     }
     assert!(log.start.elapsed() < 2 * SECOND, "{:?}", log.start.elapsed());
     tokio::time::sleep(60 * SECOND).await;
-    limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+    limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,10 +308,10 @@ async fn queue_stats_show_the_waiting_calls() {
     log.wait(&limiter, Priority::Foreground, "stop").await;
     let create = machines::list("mill", None);
     for _ in 0..3 {
-        limiter.acquire(&create, Priority::Foreground).await.unwrap();
+        limiter.acquire(&create, Priority::Foreground, &Turn::default()).await.unwrap();
     }
     let other = limiter.clone();
-    let waiting = tokio::spawn(async move { other.acquire(&create, Priority::Foreground).await });
+    let waiting = tokio::spawn(async move { other.acquire(&create, Priority::Foreground, &Turn::default()).await });
     tokio::time::advance(SECOND / 4).await;
     let first = QueueStats {
         action: Action::StopMachine,
@@ -301,12 +334,12 @@ async fn idle_buckets_are_dropped() {
     let Some(limits) = &limiter.0 else { panic!("off") };
     let held = limits.state().buckets.len();
     for machine in 0..2_000 {
-        limiter.acquire(&stop(&machine.to_string()), Priority::Foreground).await.unwrap();
+        limiter.acquire(&stop(&machine.to_string()), Priority::Foreground, &Turn::default()).await.unwrap();
     }
     assert!(limits.state().buckets.len() > held + 1_000);
     tokio::time::advance(60 * SECOND).await;
     for _ in 0..CALLS_BETWEEN_CLEAN_UPS {
-        let _ = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await;
+        let _ = now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await;
     }
     assert_eq!(limits.state().buckets.len(), 1);
 }
@@ -314,14 +347,14 @@ async fn idle_buckets_are_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_was_just_used_is_not_dropped() {
     let limiter = limiter();
-    limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+    limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     tokio::time::advance(60 * SECOND).await;
     spend_burst(&limiter).await;
     // A clean-up runs. A dropped bucket would start again with a full burst.
     for machine in 0..CALLS_BETWEEN_CLEAN_UPS {
-        limiter.acquire(&stop(&format!("other-{machine}")), Priority::Foreground).await.unwrap();
+        limiter.acquire(&stop(&format!("other-{machine}")), Priority::Foreground, &Turn::default()).await.unwrap();
     }
-    assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground)).await, None);
+    assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default())).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,11 +362,11 @@ async fn configured_rate_replaces_the_one_of_fly_for_its_action_only() {
     let limiting: RateLimiting = "stop_machine=10/4".parse().unwrap();
     let (limiter, start) = (RateLimiter::new(limiting), Instant::now());
     for _ in 0..6 {
-        limiter.acquire(&stop("m1"), Priority::Foreground).await.unwrap();
+        limiter.acquire(&stop("m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     }
     assert_eq!(start.elapsed(), Duration::from_millis(200), "four at once, then ten a second");
     for _ in 0..4 {
-        limiter.acquire(&machines::start("mill", "m1"), Priority::Foreground).await.unwrap();
+        limiter.acquire(&machines::start("mill", "m1"), Priority::Foreground, &Turn::default()).await.unwrap();
     }
     assert_eq!(start.elapsed(), Duration::from_millis(1_200), "three at once, then one a second");
 }
@@ -343,7 +376,10 @@ async fn without_limits_no_call_waits() {
     let limiter = RateLimiter::new("off".parse().unwrap());
     limiter.throttle(&stop("m1"), None);
     for _ in 0..100 {
-        assert_eq!(now_or_never(limiter.acquire(&stop("m1"), Priority::Background)).await, Some(Ok(())));
+        assert_eq!(
+            now_or_never(limiter.acquire(&stop("m1"), Priority::Background, &Turn::default())).await,
+            Some(Ok(()))
+        );
     }
     assert_eq!(limiter.queue_stats(), []);
 }

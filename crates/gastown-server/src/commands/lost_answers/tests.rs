@@ -43,7 +43,7 @@ fn alice() -> UserId {
 
 fn request() -> NewOperation {
     let Operation { id, town, kind, requested_by, .. } = operation(1);
-    NewOperation { id, town, kind, requested_by, at: noon(), timeout: None, claim: None }
+    NewOperation { id, town, kind, requested_by, at: noon(), timeout: None, max_in_flight: None, claim: None }
 }
 
 fn lost<T>() -> Result<T, StoreError> {

@@ -279,6 +279,7 @@ impl Adapters {
                 apps: fly.clone(),
                 volumes: fly.clone(),
                 machines: fly.clone(),
+                turns: Some(fly.clone()),
                 inventory: fly,
                 sandboxes,
             },
