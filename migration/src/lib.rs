@@ -21,6 +21,7 @@ mod m20261123_000009_passes;
 mod m20261125_000010_lookups;
 mod m20261130_000011_drift_rounds;
 mod m20261130_000012_requests_of_user;
+mod m20261130_000013_retention;
 mod migrator;
 mod run;
 

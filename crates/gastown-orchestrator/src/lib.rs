@@ -15,6 +15,7 @@ mod locate;
 mod orphans;
 mod ports;
 mod reconcile;
+mod retention;
 mod rigs;
 mod sandbox_calls;
 mod service;
@@ -28,9 +29,10 @@ pub use drift::{DriftDetector, DriftReport};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
+pub use retention::{Retention, RetentionPorts, RetentionReport};
 pub use settings::{
-    Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, SandboxEnv, Settings, Timeouts,
-    ValidPolicy,
+    Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, RetentionPolicy, SandboxEnv,
+    Settings, Timeouts, ValidPolicy,
 };
 pub use town_service::TownService;
 pub use workers::Workers;

@@ -61,6 +61,8 @@ pub struct Policy {
     pub drift: DriftPolicy,
     /// The orphan sweeps.
     pub orphans: OrphanPolicy,
+    /// The removal of old history.
+    pub retention: RetentionPolicy,
 }
 
 /// Time limits.
@@ -155,6 +157,19 @@ pub struct OrphanPolicy {
     pub alarm_threshold: u32,
 }
 
+/// The ages at which history is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// The period of the passes.
+    pub every: Duration,
+    /// Events.
+    pub events: Duration,
+    /// Idempotency keys. A repeat of an older request is a new one.
+    pub keys: Duration,
+    /// Configuration and rigs of destroyed towns.
+    pub tombstones: Duration,
+}
+
 /// A policy whose rules hold. Dereferences to [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidPolicy(Policy);
@@ -211,6 +226,12 @@ impl Policy {
                 grace: Duration::from_secs(3600),
                 passes: 3,
                 alarm_threshold: 10,
+            },
+            retention: RetentionPolicy {
+                every: Duration::from_secs(3600),
+                events: Duration::from_secs(90 * 86_400),
+                keys: Duration::from_secs(30 * 86_400),
+                tombstones: Duration::from_secs(30 * 86_400),
             },
         }
     }

@@ -22,6 +22,7 @@ mod entity;
 mod error;
 mod events;
 mod health;
+mod history;
 mod known_user;
 mod operations;
 mod operator;

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::WorkerId;
+use gastown_domain::ports::{History, WorkerId};
 use gastown_fly::Fly;
-use gastown_orchestrator::{DriftDetector, OrphanSweeper, Ports, Provider, Settings, Store, TownService, Workers};
+use gastown_orchestrator::{
+    DriftDetector, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store, TownService, Workers,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,24 +24,32 @@ pub(crate) struct Background {
     yielding: (Store, Provider),
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
+    retention: Retention,
     fly: Fly,
 }
 
 impl Background {
-    pub(crate) fn new(service: &TownService, ports: &Ports, settings: Settings, worker: &WorkerId, fly: Fly) -> Self {
+    pub(crate) fn new(
+        service: &TownService,
+        (ports, history): (&Ports, Arc<dyn History>),
+        settings: Settings,
+        worker: &WorkerId,
+        fly: Fly,
+    ) -> Self {
         let settings = Arc::new(settings);
         Self {
             service: service.clone(),
             yielding: (ports.store.clone(), ports.provider.clone()),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings)),
-            orphans: OrphanSweeper::new(ports.clone(), settings, worker.clone()),
+            orphans: OrphanSweeper::new(ports.clone(), Arc::clone(&settings), worker.clone()),
+            retention: Retention::new(retention_ports(ports, history), &settings, worker.clone()),
             fly,
         }
     }
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, orphans, fly } = self;
+        let Self { service, yielding, drift_detector, orphans, retention, fly } = self;
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
@@ -55,6 +65,10 @@ impl Background {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
         }));
+        tasks.spawn(supervised("retention", RESTART_DELAY, stop.clone(), move |stop| {
+            let retention = retention.clone();
+            async move { retention.run(stop).await }
+        }));
         tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {
             let fly = fly.clone();
             queue_stats::log_queues(move || fly.queue_stats(), queue_stats::EVERY, stop)
@@ -62,6 +76,10 @@ impl Background {
         tasks.close();
         tasks
     }
+}
+
+fn retention_ports(ports: &Ports, history: Arc<dyn History>) -> RetentionPorts {
+    RetentionPorts { history, jobs: Arc::clone(&ports.store.jobs), jitter: Arc::clone(&ports.env.jitter) }
 }
 
 /// Runs a task until it is stopped. A panic is a bug, and the task restarts after a pause.

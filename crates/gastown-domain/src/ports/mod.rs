@@ -6,7 +6,7 @@
 //! Implementations by crate:
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
-//!   [`Users`], [`Readiness`]
+//!   [`Users`], [`Readiness`], [`History`]
 //! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`UserTurns`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
@@ -17,6 +17,7 @@
 mod caller;
 mod clock;
 mod drift_checks;
+mod history;
 mod home;
 mod idempotency;
 mod inventory;
@@ -36,6 +37,7 @@ mod users;
 pub use caller::Caller;
 pub use clock::{Clock, Ids, Jitter};
 pub use drift_checks::{DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundProgress, RoundState};
+pub use history::History;
 pub use home::{HomeCalls, HomeError};
 pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, AppLists, Inventory};
@@ -61,6 +63,8 @@ pub use users::{Readiness, User, Users};
 pub use clock::{MockClock, MockIds, MockJitter};
 #[cfg(any(test, feature = "mock"))]
 pub use drift_checks::MockDriftChecks;
+#[cfg(any(test, feature = "mock"))]
+pub use history::MockHistory;
 #[cfg(any(test, feature = "mock"))]
 pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]

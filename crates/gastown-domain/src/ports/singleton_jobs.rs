@@ -17,6 +17,8 @@ text_enum! {
         DriftCheck = "inspection",
         /// Looks for resources that no row accounts for.
         Orphans = "orphans",
+        /// Removes old history.
+        Retention = "retention",
     }
 }
 

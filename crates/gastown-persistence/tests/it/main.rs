@@ -8,6 +8,7 @@ mod corrupt_rows;
 mod creates;
 mod drift_checks;
 mod drift_rounds;
+mod history;
 mod newer_operations;
 mod newer_texts;
 mod operator;

@@ -65,13 +65,14 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 45] = [
+    pub const NAMES: [&str; 48] = [
         "CALLER_WAIT_SECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
         "DATABASE_MAX_CONNECTIONS",
         "DATABASE_READ_CONNECTIONS",
         "DATABASE_URL",
+        "EVENT_RETENTION_DAYS",
         "FLY_API_BASE_URL",
         "FLY_API_TOKEN",
         "FLY_APP_NAME",
@@ -82,6 +83,7 @@ impl Config {
         "FLY_REGIONS",
         "GASTOWN_CLOUD_URL",
         "HOST",
+        "IDEMPOTENCY_KEY_RETENTION_DAYS",
         "INSPECT_SECONDS",
         "INTERNAL_API_SECRET",
         "INTERNAL_API_SECRET_PREVIOUS",
@@ -111,6 +113,7 @@ impl Config {
         "STOP_PATIENCE_SECONDS",
         "SWEEP_SECONDS",
         "TOKEN_ENV",
+        "TOMBSTONE_RETENTION_DAYS",
     ];
 
     /// Reads and checks all settings.

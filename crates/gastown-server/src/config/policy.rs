@@ -3,11 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Timeouts, ValidPolicy};
+use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, RetentionPolicy, Timeouts, ValidPolicy};
 
 use crate::settings_source::Reader;
 
 const DAY: u64 = 24 * 60 * 60;
+/// Ten years.
+const MAX_RETENTION_DAYS: u64 = 3653;
 
 /// Reads the policy. Returns `None`, and reports the mistake, if its values contradict each other.
 pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
@@ -27,6 +29,12 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
             grace: up_to(reader, "ORPHAN_GRACE_SECONDS", default.orphans.grace, 30 * DAY),
             delete: reader.or("ORPHAN_DELETE", default.orphans.delete),
             ..default.orphans
+        },
+        retention: RetentionPolicy {
+            events: days(reader, "EVENT_RETENTION_DAYS", default.retention.events),
+            keys: days(reader, "IDEMPOTENCY_KEY_RETENTION_DAYS", default.retention.keys),
+            tombstones: days(reader, "TOMBSTONE_RETENTION_DAYS", default.retention.tombstones),
+            ..default.retention
         },
     };
     policy.validated().map_err(|error| reader.wrong("LEASE_SECONDS", &format!("is invalid: {error}"))).ok()
@@ -56,6 +64,16 @@ fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
 
 fn up_to(reader: &mut Reader<'_>, name: &str, default: Duration, longest: u64) -> Duration {
     seconds(reader, name, default, 1..=longest)
+}
+
+/// Reads an age of at least one day.
+fn days(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
+    let given = reader.or(name, default.as_secs() / DAY);
+    if !(1..=MAX_RETENTION_DAYS).contains(&given) {
+        reader.wrong(name, &format!("is invalid: must be between 1 and {MAX_RETENTION_DAYS} days"));
+        return default;
+    }
+    Duration::from_secs(given * DAY)
 }
 
 fn seconds(reader: &mut Reader<'_>, name: &str, default: Duration, allowed: RangeInclusive<u64>) -> Duration {

@@ -171,6 +171,9 @@ fn intervals_and_limits_are_configurable() {
     let settings = [
         ("MAX_TOWNS_PER_USER", "3"),
         ("MAX_OPERATIONS_PER_USER", "4"),
+        ("EVENT_RETENTION_DAYS", "400"),
+        ("IDEMPOTENCY_KEY_RETENTION_DAYS", "2"),
+        ("TOMBSTONE_RETENTION_DAYS", "1"),
         ("INSPECT_SECONDS", "7"),
         ("ORPHAN_SWEEP_SECONDS", "8"),
         ("ORPHAN_GRACE_SECONDS", "604800"),
@@ -181,6 +184,8 @@ fn intervals_and_limits_are_configurable() {
     let (policy, default) = (config.orchestrator.policy, Policy::production());
     let limits = &policy.limits;
     let seconds = policy.drift.every.as_secs();
+    let retention = [policy.retention.events, policy.retention.keys, policy.retention.tombstones];
+    assert_eq!(retention.map(|age| age.as_secs() / 86_400), [400, 2, 1]);
     assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
@@ -192,6 +197,9 @@ fn intervals_and_limits_are_configurable() {
     for (name, value) in [
         ("MAX_TOWNS_PER_USER", "0"),
         ("MAX_OPERATIONS_PER_USER", "0"),
+        ("EVENT_RETENTION_DAYS", "0"),
+        ("IDEMPOTENCY_KEY_RETENTION_DAYS", "3654"),
+        ("TOMBSTONE_RETENTION_DAYS", "0.5"),
         ("INSPECT_SECONDS", "0"),
         ("ORPHAN_SWEEP_SECONDS", "86401"),
         ("ORPHAN_GRACE_SECONDS", "0"),

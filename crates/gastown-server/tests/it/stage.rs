@@ -11,7 +11,7 @@ use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
-use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Timeouts};
+use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, RetentionPolicy, Timeouts};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source, SystemClock};
@@ -173,6 +173,7 @@ fn fast_policy() -> Policy {
         },
         drift: DriftPolicy { every: NEVER, ..usual.drift },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
+        retention: RetentionPolicy { every: NEVER, ..usual.retention },
     }
 }
 
