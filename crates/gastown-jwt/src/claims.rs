@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::rejection::Rejection;
+
 /// The `version` of every token that this crate mints or accepts. The host application numbers its layouts.
 pub(crate) const VERSION: i64 = 3;
 /// The `type` of a gateway token. User tokens have no `type`, so the two kinds cannot be confused.
@@ -44,7 +46,7 @@ pub(crate) struct TimedUserClaims<'a> {
     pub(crate) user: UserClaims<'a>,
 }
 
-/// The unchecked claims of a token of either kind. All are optional, so that each rule has its own rejection. There is no
+/// The unchecked claims of a token of either kind. Each is optional and of any type until a rule uses it. There is no
 /// `Debug`, because the pepper is a secret.
 #[derive(Deserialize)]
 pub(crate) struct ReadClaims {
@@ -53,25 +55,52 @@ pub(crate) struct ReadClaims {
     pub(crate) kind: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) aud: Option<Value>,
-    pub(crate) sub: Option<String>,
-    pub(crate) town_id: Option<String>,
-    pub(crate) organization_id: Option<String>,
-    pub(crate) exp: Option<i64>,
-    pub(crate) nbf: Option<i64>,
+    pub(crate) sub: Option<Value>,
+    pub(crate) town_id: Option<Value>,
+    pub(crate) organization_id: Option<Value>,
+    pub(crate) exp: Option<Value>,
+    pub(crate) nbf: Option<Value>,
     #[serde(rename = "kiloUserId")]
-    pub(crate) user_id: Option<String>,
+    pub(crate) user_id: Option<Value>,
     #[serde(rename = "apiTokenPepper", default, deserialize_with = "present")]
-    pub(crate) pepper: Option<NullablePepper>,
-    pub(crate) version: Option<i64>,
-    pub(crate) env: Option<String>,
+    pub(crate) pepper: Option<Value>,
+    pub(crate) version: Option<Value>,
+    pub(crate) env: Option<Value>,
 }
 
-/// The claim of the pepper. It is null for a user without one.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(crate) struct NullablePepper(pub(crate) Option<String>);
+/// Returns the claim, or the rejection that names it.
+pub(crate) fn required(name: &'static str, claim: Option<Value>) -> Result<Value, Rejection> {
+    claim.ok_or(Rejection::MissingClaim { claim: name })
+}
+
+/// Returns a claim that must be a text.
+pub(crate) fn text(name: &'static str, claim: Value) -> Result<String, Rejection> {
+    match claim {
+        Value::String(text) => Ok(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Rejection::InvalidClaim { claim: name })
+        }
+    }
+}
+
+/// Returns a numeric date ([RFC 7519, section 2](https://www.rfc-editor.org/rfc/rfc7519#section-2)) in microseconds since
+/// 1970. It is a number of seconds, and may have a fraction and an exponent. The range is that of 64-bit seconds.
+pub(crate) fn numeric_date(name: &'static str, claim: &Value) -> Result<i128, Rejection> {
+    const MICROS: i128 = 1_000_000;
+    let invalid = Rejection::InvalidClaim { claim: name };
+    if let Some(seconds) = claim.as_i64() {
+        return Ok(i128::from(seconds) * MICROS);
+    }
+    let seconds = claim.as_f64().filter(|seconds| seconds.abs() < MAX_SECONDS).ok_or(invalid)?;
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked, and less than a microsecond is dropped")]
+    let micros = (seconds * 1e6) as i128;
+    Ok(micros)
+}
+
+/// 2 to the power of 63. Larger dates do not fit into 64-bit seconds.
+const MAX_SECONDS: f64 = 9_223_372_036_854_775_808.0;
 
 /// Distinguishes a null claim from a missing one.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(claim).map(Some)
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(claim).map(Some)
 }

@@ -14,7 +14,7 @@ pub enum Rejection {
         /// The length in bytes.
         got: usize,
     },
-    /// The token is not three parts of base64url, or a claim has the wrong type.
+    /// The token is not three parts of base64url, or its claims are not an object of unique names.
     #[error("token is malformed")]
     Malformed,
     /// The header is unreadable, names another algorithm than HS256 (such as `none`), or requires an extension.
@@ -29,7 +29,7 @@ pub enum Rejection {
         /// Its name.
         claim: &'static str,
     },
-    /// A claim has an invalid value.
+    /// A claim that a rule uses has an invalid value or type.
     #[error("token has an invalid claim {claim}")]
     InvalidClaim {
         /// Its name.
