@@ -7,15 +7,18 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::CorsLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
     timeout::TimeoutLayer,
     trace::TraceLayer,
+    validate_request::ValidateRequestHeaderLayer,
 };
 
 use crate::{
+    host,
     parts::HttpParts,
     probes,
     procedures::procedures,
-    request_span,
+    request_id, request_span,
     trpc::{self, CallError},
 };
 
@@ -27,6 +30,9 @@ pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
     let trpc = trpc::service(procedures(&parts), settings.trpc.clone(), parts.tasks.clone());
     let layers = ServiceBuilder::new()
+        .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .map_request(request_id::drop_invalid)
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(
             TraceLayer::new_for_http()
@@ -42,12 +48,15 @@ pub fn router(parts: HttpParts) -> Router {
             tracing::error!("request panicked");
             trpc::whole_request(&CallError::internal())
         }))
+        .layer(ValidateRequestHeaderLayer::custom(host::check))
         .layer(option_layer(cors(settings.allowed_origins)))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             settings.trpc.time_limit.saturating_add(BACKSTOP),
         ));
-    probes::routes(parts.readiness, settings.readiness_limit).nest_service("/trpc", trpc).layer(layers)
+    probes::routes(parts.readiness, settings.readiness_limit, settings.readiness_max_age)
+        .nest_service("/trpc", trpc)
+        .layer(layers)
 }
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {

@@ -1,11 +1,14 @@
 //! Authentication of callers: a user by token, or a sandbox by its town's key. It runs before anything else of a call.
 
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, LazyLock},
+};
 
 use async_trait::async_trait;
 use gastown_domain::ports::{Caller, UserTokens};
 use http::{HeaderMap, header, request::Parts};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing::Span;
 
 use crate::{
@@ -30,13 +33,14 @@ impl Guard for UserGuard {
     type Caller = Caller;
 
     async fn admit(&self, head: &Parts) -> Result<Caller, CallError> {
-        let token = bearer(&head.headers).ok_or_else(unauthorized)?;
-        let verified = self.tokens.verify(token).map_err(|reason| {
-            tracing::debug!(%reason, "token rejected");
-            unauthorized()
-        })?;
+        let token = bearer(&head.headers).ok_or_else(|| unauthorized("no single bearer token"))?;
+        let verified = self.tokens.verify(token).map_err(unauthorized)?;
         Span::current().record("user.id", verified.user.as_str());
         Ok(Caller::Token(verified))
+    }
+
+    fn share(&self, caller: &Caller) -> u64 {
+        hashed(caller.user().as_str())
     }
 }
 
@@ -49,8 +53,19 @@ impl Guard for SandboxGuard {
 
     async fn admit(&self, head: &Parts) -> Result<SecretString, CallError> {
         let key = single(&head.headers, "x-internal-api-key").filter(|key| !key.is_empty());
-        key.map(SecretString::from).ok_or_else(wrong_key)
+        key.map(SecretString::from).ok_or_else(|| wrong_key("no single internal API key"))
     }
+
+    /// The key is not verified yet. Callers with wrong keys have shares of their own, and no operation.
+    fn share(&self, key: &SecretString) -> u64 {
+        hashed(key.expose_secret())
+    }
+}
+
+/// Returns a number that differs between processes. Two callers with the same number only share their limits.
+fn hashed(identity: &str) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(identity)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Maps every failure of an operation to a code and a text for the user. Details that are not for users are logged here.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use gastown_domain::{
     Failure, OperationKind,
@@ -12,13 +12,19 @@ use crate::{
     trpc::{CallError, Code},
 };
 
-/// Returns the answer to every token that is not accepted. It does not reveal the reason.
-pub(crate) fn unauthorized() -> CallError {
+/// The pause before another operation is requested. Most operations end within seconds.
+const OPERATION_PAUSE: Duration = Duration::from_secs(5);
+
+/// Returns the answer to every token that is not accepted, and logs the rule that refused it. The answer does not reveal
+/// the rule.
+pub(crate) fn unauthorized(reason: impl fmt::Display) -> CallError {
+    tracing::info!(%reason, "caller rejected");
     CallError::new(Code::Unauthorized, "Missing or invalid bearer token")
 }
 
-/// Returns the answer to a sandbox without a valid key.
-pub(crate) fn wrong_key() -> CallError {
+/// Returns the answer to a sandbox without a valid key, and logs the rule that refused it.
+pub(crate) fn wrong_key(reason: impl fmt::Display) -> CallError {
+    tracing::info!(%reason, "caller rejected");
     CallError::new(Code::Unauthorized, "Missing or invalid internal API key")
 }
 
@@ -46,7 +52,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         }
         TownError::RegionNotOffered => Issue::custom("region", "is not available").into(),
         TownError::Failed { kind, failure } => failed(*kind, *failure),
-        TownError::UserUnknown | TownError::Unauthorized => unauthorized(),
+        TownError::UserUnknown | TownError::Unauthorized => unauthorized(error),
         TownError::Store(cause) => store_error(cause),
     }
 }
@@ -54,7 +60,11 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
 /// Maps a refused or failed call of a sandbox.
 pub(crate) fn home_error(error: &HomeError) -> CallError {
     match error {
-        HomeError::Unauthorized => wrong_key(),
+        HomeError::Unauthorized => wrong_key(error),
+        HomeError::TooManyCalls { retry_after } => {
+            let message = "Too many calls of this sandbox; call less often";
+            CallError::new(Code::TooManyRequests, message).retry_after(*retry_after)
+        }
         HomeError::NoToken(failure) => {
             let message = format!("The token could not be created: {failure}");
             CallError::new(failure_code(*failure), message).with_detail("failure", failure.code().into())
@@ -72,7 +82,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::TooManyOperations { limit } => too_many_operations(*limit),
         StoreError::KeyReused => key_reused(),
         StoreError::TownNotFound => town_not_found(),
-        StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(),
+        StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(error),
         StoreError::Unavailable { .. } | StoreError::Contention { .. } => {
             tracing::warn!(error = %Chain(error), "registry unavailable");
             CallError::new(Code::ServiceUnavailable, "The service is temporarily unavailable; try again later")
@@ -104,7 +114,7 @@ fn too_many_towns(limit: u32) -> CallError {
 
 fn too_many_operations(limit: u32) -> CallError {
     let message = format!("The limit of {limit} operations at a time is reached; try again once one has ended");
-    CallError::new(Code::TooManyRequests, message).with_detail("limit", limit.into())
+    CallError::new(Code::TooManyRequests, message).with_detail("limit", limit.into()).retry_after(OPERATION_PAUSE)
 }
 
 fn key_reused() -> CallError {

@@ -4,17 +4,20 @@
 //! towns and depends on no other adapter.
 //!
 //! Start reading at [`router`], which puts everything together. [`trpc`] is the protocol and independent of towns.
-//! [`procedures`] lists the procedures, each in a file of its own.
+//! [`procedures`] lists the procedures, each in a file of its own. [`connections`] serves the router within limits.
 
 mod adapter;
 mod caller;
+pub mod connections;
 mod failure;
 mod headers;
+mod host;
 mod input;
 mod output;
 mod parts;
 mod probes;
 mod procedures;
+mod request_id;
 mod request_span;
 mod traceparent;
 pub mod trpc;

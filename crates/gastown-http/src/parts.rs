@@ -32,4 +32,6 @@ pub struct HttpSettings {
     pub allowed_origins: Vec<HeaderValue>,
     /// The time-out of the database for `/readyz`.
     pub readiness_limit: Duration,
+    /// How long the result of a check is the answer to `/readyz`.
+    pub readiness_max_age: Duration,
 }

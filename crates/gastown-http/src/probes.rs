@@ -1,6 +1,9 @@
 //! The liveness and readiness probes of the process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -8,16 +11,21 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use gastown_domain::ports::Readiness;
 use http::StatusCode;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::failure::Chain;
 
 /// Serves `/healthz` and `/readyz`, without authentication and without details.
-pub(crate) fn routes(readiness: Arc<dyn Readiness>, limit: Duration) -> Router {
-    Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready)).with_state((readiness, limit))
+pub(crate) fn routes(readiness: Arc<dyn Readiness>, limit: Duration, max_age: Duration) -> Router {
+    let checks = Arc::new(Checks { readiness, limit, max_age, latest: Mutex::new(None) });
+    Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready)).with_state(checks)
 }
 
 /// Reports that the process is alive. It makes no call, so that an unavailable database restarts no process.
@@ -26,11 +34,54 @@ async fn healthy() -> Response {
 }
 
 /// Reports whether the database answers.
-async fn ready(State((readiness, limit)): State<(Arc<dyn Readiness>, Duration)>) -> Response {
+async fn ready(State(checks): State<Arc<Checks>>) -> Response {
+    let check = checks.current();
+    if check.await.ready {
+        return Json(json!({ "status": "ready" })).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response()
+}
+
+/// The checks of the database: one at a time, shared by all callers.
+struct Checks {
+    readiness: Arc<dyn Readiness>,
+    limit: Duration,
+    max_age: Duration,
+    latest: Mutex<Option<Check>>,
+}
+
+type Check = Shared<BoxFuture<'static, Checked>>;
+
+/// The result of a check.
+#[derive(Clone, Copy)]
+struct Checked {
+    ready: bool,
+    at: Instant,
+}
+
+impl Checks {
+    /// Returns the check in progress, or the last one if it is recent, or a new one.
+    fn current(&self) -> Check {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |check: &&Check| check.peek().is_none_or(|checked| checked.at.elapsed() < self.max_age);
+        if let Some(check) = latest.as_ref().filter(is_recent) {
+            return check.clone();
+        }
+        latest.insert(self.start()).clone()
+    }
+
+    /// Starts a check in a task of its own, so that it does not end with the caller that needed it.
+    fn start(&self) -> Check {
+        let task = tokio::spawn(check(Arc::clone(&self.readiness), self.limit));
+        task.map(|ended| Checked { ready: ended.unwrap_or(false), at: Instant::now() }).boxed().shared()
+    }
+}
+
+async fn check(readiness: Arc<dyn Readiness>, limit: Duration) -> bool {
     match timeout(limit, readiness.ready()).await {
-        Ok(Ok(())) => return Json(json!({ "status": "ready" })).into_response(),
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "readiness check failed"),
         Err(_) => tracing::warn!(?limit, "readiness check timed out"),
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response()
+    false
 }

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_http::request_id::RequestId;
 use tracing::{Span, field::Empty};
 
-use crate::{headers::single, traceparent};
+use crate::{headers::single, traceparent, trpc::cut};
 
 /// Opens the span of a request. The protocol records the called procedures in `procedure`.
 ///
@@ -22,7 +22,7 @@ pub(crate) fn open(request: &Request<Body>) -> Span {
         trace_id = parent.map(|parent| parent.trace_id),
         parent_span_id = parent.map(|parent| parent.parent_id),
         http.method = %request.method(),
-        http.path = request.uri().path(),
+        http.path = cut(request.uri().path()),
         procedure = Empty,
     )
 }

@@ -1,5 +1,6 @@
 //! The settings of the service: placement, machines, sandboxes, limits.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gastown_domain::{AppPlacement, Backoff, Gigabytes, Guest, ImageRef, Region};
@@ -111,6 +112,8 @@ pub struct Limits {
     pub towns_per_user: u32,
     /// Operations in flight of one user.
     pub operations_per_user: u32,
+    /// The heartbeats of one town a minute, and its token requests a minute. A sixth of them may come at once.
+    pub sandbox_calls_per_minute: NonZeroU32,
 }
 
 /// Delays.
@@ -126,6 +129,8 @@ pub struct Delays {
     pub park_after: Duration,
     /// Between two sweeps of the workers.
     pub sweep_every: Duration,
+    /// The shortest time between two written heartbeats of a town.
+    pub heartbeat_write: Duration,
 }
 
 /// The drift checks of idle towns.
@@ -283,6 +288,7 @@ impl Limits {
             waiting: 1024,
             towns_per_user: 50,
             operations_per_user: 20,
+            sandbox_calls_per_minute: NonZeroU32::MIN.saturating_add(59),
         }
     }
 }
@@ -295,6 +301,7 @@ impl Delays {
             poll_interval: Duration::from_secs(2),
             park_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(5),
+            heartbeat_write: Duration::from_secs(10),
         }
     }
 }

@@ -16,6 +16,7 @@ use tracing::{Instrument as _, Span};
 use crate::completion_notifier::CompletionNotifier;
 use crate::ports::{Ports, Store};
 use crate::reconcile::{DriverSlot, Reconciler};
+use crate::sandbox_calls::RecentCalls;
 use crate::settings::Settings;
 
 /// The eight operations. Cheap to clone; clones share their tasks.
@@ -26,6 +27,7 @@ pub struct TownService {
     pub(crate) reconciler: Reconciler,
     pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
+    pub(crate) sandbox_calls: Arc<RecentCalls>,
 }
 
 impl TownService {
@@ -40,7 +42,8 @@ impl TownService {
         let settings = Arc::new(settings);
         let completions = CompletionNotifier::new(stop.clone());
         let reconciler = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, completions.clone(), stop);
-        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new() }
+        let sandbox_calls = Arc::new(RecentCalls::new(&settings.policy));
+        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new(), sandbox_calls }
     }
 
     /// Returns the reconciler, for the workers.

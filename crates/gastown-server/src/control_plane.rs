@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use gastown_domain::AppPlacement;
 use gastown_domain::ports::{Sandboxes, WorkerId};
 use gastown_fly::{Fly, FlyClient, RateLimiting};
-use gastown_http::{HttpParts, HttpSettings, router};
+use gastown_http::connections::{self, ConnectionLimits};
+use gastown_http::{HttpParts, router};
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
 use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
 use gastown_persistence::{Database, DatabaseSettings};
@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
 use crate::config::{Config, FlyConfig};
+use crate::http_settings;
 use crate::open_database;
 use crate::start_error::StartError;
 use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
@@ -36,6 +37,7 @@ pub struct ControlPlane {
     listener: TcpListener,
     address: SocketAddr,
     http: HttpParts,
+    connections: ConnectionLimits,
     service: TownService,
     background: Background,
     database: Database,
@@ -87,10 +89,11 @@ impl ControlPlane {
             tokens: Arc::new(verifier(&config)?),
             readiness: Arc::new(database.clone()),
             tasks: TaskTracker::new(),
-            settings: http_settings(&config)?,
+            settings: http_settings::adapter(&config)?,
         };
+        let connections = http_settings::connections(&config);
         let shutdown = config.http.shutdown;
-        Ok(Self { listener, address, http, service, background, database, worker, shutdown, stop })
+        Ok(Self { listener, address, http, connections, service, background, database, worker, shutdown, stop })
     }
 
     /// Returns the registry's database.
@@ -123,7 +126,7 @@ impl ControlPlane {
         let calls = self.http.tasks.clone();
         let app = router(self.http);
         tracing::info!(address = %self.address, worker = %self.worker.0, "server started");
-        let server = axum::serve(self.listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = connections::serve(self.listener, app, self.connections, stop.clone());
         let mut answered = pin!(async {
             server.await?;
             calls.close();
@@ -163,7 +166,7 @@ async fn grace_period_over(stop: &CancellationToken, grace: Duration) {
     tracing::warn!("grace period over, abandoning requests");
 }
 
-fn set_up<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> StartError {
+pub(crate) fn set_up<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl FnOnce(E) -> StartError {
     move |cause| StartError::SetUp { what, cause: Box::new(cause) }
 }
 
@@ -253,21 +256,5 @@ fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartE
             towns: Arc::new(towns),
         },
         env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
-    })
-}
-
-fn http_settings(config: &Config) -> Result<HttpSettings, StartError> {
-    let origins = config.http.allowed_origins.iter().map(|origin| HeaderValue::from_str(origin));
-    Ok(HttpSettings {
-        trpc: gastown_http::trpc::Settings {
-            max_body_bytes: config.http.max_body_bytes,
-            batching: true,
-            max_batch_size: 100,
-            // A call waits at most `caller_wait` for its operation. The rest is for the registry.
-            time_limit: config.orchestrator.policy.timeouts.caller + Duration::from_secs(30),
-            stream_ping: Some(Duration::from_secs(10)),
-        },
-        allowed_origins: origins.collect::<Result<_, _>>().map_err(set_up("the allowed origins"))?,
-        readiness_limit: Duration::from_secs(5),
     })
 }

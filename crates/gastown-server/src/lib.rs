@@ -9,6 +9,8 @@ mod captured_log;
 pub mod commands;
 mod config;
 mod control_plane;
+mod file_descriptors;
+mod http_settings;
 mod json_log;
 mod open_database;
 mod queue_stats;
@@ -17,7 +19,9 @@ mod start_error;
 mod system_ports;
 mod telemetry;
 
-pub use config::{Config, ConfigError, FlyConfig, HttpConfig, LogFormat, OrphansConfig, SecretsConfig};
+pub use config::{
+    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, LogFormat, OrphansConfig, SecretsConfig,
+};
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
 pub use start_error::StartError;

@@ -1,5 +1,7 @@
 //! The calls that sandboxes make to the control plane.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -12,6 +14,12 @@ pub enum HomeError {
     /// The key does not belong to the town, or there is no such live town. Callers cannot distinguish the two.
     #[error("key does not belong to the town")]
     Unauthorized,
+    /// The town makes too many of these calls.
+    #[error("too many calls of the town's sandbox")]
+    TooManyCalls {
+        /// The time after which the next one is accepted.
+        retry_after: Duration,
+    },
     /// A token could not be created.
     #[error("failed to create token")]
     NoToken(Failure),
@@ -26,7 +34,7 @@ pub enum HomeError {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait HomeCalls: Send + Sync {
-    /// Records a heartbeat, by our clock.
+    /// Records a heartbeat, by our clock. One that follows another too soon is accepted without being written.
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError>;
 
     /// Returns a new gateway token for a live town.

@@ -1,6 +1,6 @@
 //! The input of a request, read once, when the first call needs it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{code::Code, error::CallError, query};
+use super::{code::Code, error::CallError, query, settings::Settings};
 
 /// The input of all calls of a request.
 pub(super) struct RequestInput {
@@ -23,7 +23,7 @@ pub(super) struct RequestInput {
 
 enum Source {
     Query(Option<String>),
-    Body { body: Mutex<Option<Body>>, limit: usize, deadline: Instant },
+    Body { body: Mutex<Option<Body>>, limit: usize, patience: Duration, deadline: Instant },
 }
 
 #[derive(Debug, Clone)]
@@ -34,11 +34,12 @@ enum Inputs {
 
 impl RequestInput {
     /// Takes the query string of a GET, and the body of every other method.
-    pub(super) fn new(head: &Parts, body: Body, batch: bool, limit: usize, deadline: Instant) -> Arc<Self> {
+    pub(super) fn new(head: &Parts, body: Body, batch: bool, settings: &Settings, deadline: Instant) -> Arc<Self> {
         let source = if head.method == Method::GET {
             Source::Query(head.uri.query().map(str::to_owned))
         } else {
-            Source::Body { body: Mutex::new(Some(body)), limit, deadline }
+            let Settings { max_body_bytes: limit, body_timeout: patience, .. } = *settings;
+            Source::Body { body: Mutex::new(Some(body)), limit, patience, deadline }
         };
         Arc::new(Self { source, batch, read: OnceCell::new() })
     }
@@ -47,9 +48,10 @@ impl RequestInput {
         let value = match &self.source {
             Source::Query(None) => None,
             Source::Query(Some(query)) => from_query(query)?,
-            Source::Body { body, limit, deadline } => {
+            Source::Body { body, limit, patience, deadline } => {
                 let Some(body) = body.lock().await.take() else { return Err(CallError::internal()) };
-                let bytes = timeout_at(*deadline, collect(body, *limit))
+                let deadline = (*deadline).min(Instant::now() + *patience);
+                let bytes = timeout_at(deadline, collect(body, *limit))
                     .await
                     .map_err(|_| CallError::new(Code::Timeout, "Timed out reading the request body"))??;
                 if bytes.is_empty() { None } else { Some(from_json(&bytes)?) }

@@ -2,15 +2,34 @@
 
 use serde_json::json;
 
-use super::{code::Code, error::CallError, router::Written};
+use super::{
+    answer::Untaken,
+    code::Code,
+    error::CallError,
+    router::{Answer, Written},
+};
 
 /// The outcome of a call.
 pub(super) struct CallOutcome {
     pub(super) path: String,
     pub(super) outcome: Result<Written, CallError>,
+    /// The part of the output that the caller has not taken yet.
+    pub(super) untaken: Option<Untaken>,
 }
 
 impl CallOutcome {
+    pub(super) fn new(path: String, outcome: Result<Answer, CallError>) -> Self {
+        match outcome {
+            Ok(Answer { written, untaken }) => Self { path, outcome: Ok(written), untaken },
+            Err(error) => Self { path, outcome: Err(error), untaken: None },
+        }
+    }
+
+    /// Returns the seconds after which the caller may repeat this call, if it is refused for now.
+    pub(super) fn retry_seconds(&self) -> Option<u64> {
+        self.outcome.as_ref().err().and_then(CallError::retry_seconds)
+    }
+
     /// Returns the envelope as JSON.
     pub(super) fn envelope(&self) -> String {
         match &self.outcome {

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -13,12 +13,13 @@ pub struct CallError {
     code: Code,
     message: Cow<'static, str>,
     details: Map<String, Value>,
+    retry_after: Option<Duration>,
 }
 
 impl CallError {
     /// Creates an error with a code and a text for the user.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Map::new() }
+        Self { code, message: message.into(), details: Map::new(), retry_after: None }
     }
 
     /// Adds a member to `error.data`, beside `code`, `httpStatus` and `path`.
@@ -26,6 +27,19 @@ impl CallError {
     pub fn with_detail(mut self, name: &str, value: Value) -> Self {
         self.details.insert(name.to_owned(), value);
         self
+    }
+
+    /// Sets the time after which the caller may try again: the header `retry-after`, and the member `retryAfter` of
+    /// `error.data`, in whole seconds.
+    #[must_use]
+    pub fn retry_after(self, pause: Duration) -> Self {
+        let seconds = whole_seconds(pause);
+        Self { retry_after: Some(pause), ..self.with_detail("retryAfter", seconds.into()) }
+    }
+
+    /// Returns the value of the header `retry-after`, if the error has one.
+    pub(super) fn retry_seconds(&self) -> Option<u64> {
+        self.retry_after.map(whole_seconds)
     }
 
     /// Creates the error for a fault of this service. The text does not reveal the cause.
@@ -53,4 +67,9 @@ impl CallError {
         }
         json!({ "message": self.message, "code": self.code.number(), "data": data })
     }
+}
+
+/// Returns the duration in whole seconds, at least one.
+fn whole_seconds(pause: Duration) -> u64 {
+    pause.as_secs().max(1)
 }

@@ -1,8 +1,9 @@
 //! The tRPC protocol over HTTP for queries and mutations: single, batched and batch-streamed.
 //!
-//! This module is independent of towns. It turns a request into calls of the procedures of a [`Router`], runs them
-//! concurrently, and writes the answers that `@trpc/client` (10 and 11) expects. The order of the checks is part of the
-//! protocol. For the request: path, content type, batch. For each call: procedure, method, [`Guard`], [`Input`], handler.
+//! This module is independent of towns. It turns a request into calls of the procedures of a [`Router`], and runs a few of
+//! them at a time. It writes the answers that `@trpc/client` (10 and 11) expects. The order of the checks is part of the
+//! protocol. For the request: path, content type, batch. For each call: procedure, method, [`Guard`], [`Input`],
+//! admission, handler.
 //! Neither the body nor `input=` is read before the guard has admitted the caller.
 //!
 //! Each call runs in a span `call` with the fields `procedure`, `user.id` and `town.id`. Guards and handlers record the
@@ -10,8 +11,11 @@
 //!
 //! Start reading at `serve.rs`. Subscriptions would be a further [`Kind`].
 
+mod admission;
+mod answer;
 mod body;
 mod code;
+mod cut;
 mod envelope;
 mod error;
 mod query;
@@ -21,7 +25,9 @@ mod serve;
 mod settings;
 mod stream;
 
+pub use admission::AdmissionLimits;
 pub use code::Code;
+pub(crate) use cut::cut;
 pub use error::CallError;
 pub use router::{Failure, Guard, Input, Kind, Output, Router, Undefined, Written};
 pub use serve::service;

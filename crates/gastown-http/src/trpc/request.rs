@@ -4,6 +4,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
     code::Code,
+    cut::cut,
     error::CallError,
     query::{self, Malformed},
     router::{Kind, Procedure, Router},
@@ -39,16 +40,15 @@ impl Plan {
         let raw = head.uri.path();
         let raw = raw.strip_prefix('/').unwrap_or(raw);
         let raw = raw.strip_suffix('/').unwrap_or(raw);
-        let path =
-            query::decode(raw).map_err(|Malformed| bad_request(format!("Invalid URL-encoding in path \"{raw}\"")))?;
+        let path = query::decode(raw)
+            .map_err(|Malformed| bad_request(format!("Invalid URL-encoding in path \"{}\"", cut(raw))))?;
         check_content_type(head)?;
         let batch = is_batch(head);
         let paths = if batch { path.split(',').map(str::to_owned).collect() } else { vec![path] };
         if paths.len() > settings.max_batch_size {
             return Err(bad_request("Batch call exceeds maximum size"));
         }
-        let calls: Vec<_> =
-            paths.into_iter().map(|path| PlannedCall { procedure: router.find(&path).cloned(), path }).collect();
+        let calls: Vec<_> = paths.into_iter().map(|path| PlannedCall::find(path, router)).collect();
         check_one_kind(&calls)?;
         if batch && !settings.batching {
             return Err(bad_request("Batching is not enabled on the server"));
@@ -83,6 +83,14 @@ impl Plan {
 }
 
 impl PlannedCall {
+    /// Finds the procedure. A path without one is cut, because the answer repeats it.
+    fn find(path: String, router: &Router) -> Self {
+        match router.find(&path) {
+            Some(procedure) => Self { procedure: Some(procedure.clone()), path },
+            None => Self { procedure: None, path: cut(&path).to_owned() },
+        }
+    }
+
     fn is(&self, kind: Kind) -> bool {
         self.procedure.as_ref().is_some_and(|procedure| procedure.kind == kind)
     }
@@ -114,7 +122,7 @@ fn check_content_type(head: &Parts) -> Result<(), CallError> {
         return Ok(());
     }
     // The closing quote is missing in `@trpc/server` too.
-    Err(CallError::new(Code::UnsupportedMediaType, format!("Unsupported content-type \"{text}")))
+    Err(CallError::new(Code::UnsupportedMediaType, format!("Unsupported content-type \"{}", cut(&text))))
 }
 
 fn check_one_kind(calls: &[PlannedCall]) -> Result<(), CallError> {

@@ -6,7 +6,12 @@ use http::{Method, request::Parts};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{body::CallInput, error::CallError};
+use super::{
+    admission::Admission,
+    answer::{AnswerBudget, LimitedWriter, Untaken, UntakenBytes},
+    body::CallInput,
+    error::CallError,
+};
 
 /// The kind of a procedure. It determines the HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub trait Guard: Send + Sync + 'static {
 
     /// Admits the caller, or returns the error for it.
     async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError>;
+
+    /// Returns a number of the caller. Calls with the same number share the limits of one caller.
+    fn share(&self, caller: &Self::Caller) -> u64;
 }
 
 #[async_trait]
@@ -51,6 +59,10 @@ impl<G: Guard> Guard for Arc<G> {
 
     async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError> {
         G::admit(self, head).await
+    }
+
+    fn share(&self, caller: &Self::Caller) -> u64 {
+        G::share(self, caller)
     }
 }
 
@@ -74,13 +86,18 @@ impl Input for () {
 
 /// The output of a procedure: every type that serialises, and [`Undefined`].
 pub trait Output: Send {
-    /// Serialises the output as JSON.
-    fn write(&self) -> Result<Written, serde_json::Error>;
+    /// Serialises the output as JSON of at most `max_bytes`.
+    fn write(&self, max_bytes: usize) -> Result<Written, WriteError>;
 }
 
 impl<T: Serialize + Send> Output for T {
-    fn write(&self) -> Result<Written, serde_json::Error> {
-        serde_json::to_string(self).map(Written::Json)
+    fn write(&self, max_bytes: usize) -> Result<Written, WriteError> {
+        let mut writer = LimitedWriter::new(max_bytes);
+        match serde_json::to_writer(&mut writer, self) {
+            Ok(()) => String::from_utf8(writer.bytes).map(Written::Json).map_err(|_| WriteError::NotText),
+            Err(error) if error.is_io() => Err(WriteError::TooLarge),
+            Err(error) => Err(WriteError::Unserialisable(error)),
+        }
     }
 }
 
@@ -89,9 +106,23 @@ impl<T: Serialize + Send> Output for T {
 pub struct Undefined;
 
 impl Output for Undefined {
-    fn write(&self) -> Result<Written, serde_json::Error> {
+    fn write(&self, _: usize) -> Result<Written, WriteError> {
         Ok(Written::Undefined)
     }
+}
+
+/// An output that was not serialised.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It has more bytes than allowed.
+    #[error("output is too large")]
+    TooLarge,
+    /// It cannot be serialised.
+    #[error("output cannot be serialised")]
+    Unserialisable(#[source] serde_json::Error),
+    /// The serialiser wrote bytes that are not UTF-8.
+    #[error("output is not UTF-8")]
+    NotText,
 }
 
 /// A serialised output.
@@ -109,7 +140,7 @@ pub enum Failure {
     /// The error of the call.
     Call(CallError),
     /// The output cannot be serialised. According to the protocol this fails the whole request.
-    Unserialisable(serde_json::Error),
+    Unserialisable(WriteError),
 }
 
 impl From<CallError> for Failure {
@@ -118,13 +149,41 @@ impl From<CallError> for Failure {
     }
 }
 
-/// The head and the input of a call.
+/// The head and the input of a call, and its limits.
 pub(super) struct Call {
     pub(super) head: Arc<Parts>,
     pub(super) input: CallInput,
+    pub(super) admission: Admission,
+    pub(super) budget: Arc<AnswerBudget>,
+    pub(super) untaken: UntakenBytes,
 }
 
-type Run = dyn Fn(Call) -> BoxFuture<'static, Result<Written, Failure>> + Send + Sync;
+impl Call {
+    /// Serialises the output within the limits of the request and of the caller.
+    fn write(&self, output: &impl Output, caller: u64) -> Result<Answer, Failure> {
+        let written = match output.write(self.budget.left()) {
+            Ok(written) => written,
+            Err(WriteError::TooLarge) => return Err(self.budget.too_large().into()),
+            Err(error @ (WriteError::Unserialisable(_) | WriteError::NotText)) => {
+                return Err(Failure::Unserialisable(error));
+            }
+        };
+        let bytes = match &written {
+            Written::Json(text) => text.len(),
+            Written::Undefined => 0,
+        };
+        self.budget.take(bytes)?;
+        Ok(Answer { written, untaken: self.untaken.add(caller, bytes)? })
+    }
+}
+
+/// The output of a call, with its part of what the caller has not taken yet.
+pub(super) struct Answer {
+    pub(super) written: Written,
+    pub(super) untaken: Option<Untaken>,
+}
+
+type Run = dyn Fn(Call) -> BoxFuture<'static, Result<Answer, Failure>> + Send + Sync;
 
 #[derive(Clone)]
 pub(super) struct Procedure {
@@ -133,7 +192,7 @@ pub(super) struct Procedure {
 }
 
 impl Procedure {
-    pub(super) fn run(&self, call: Call) -> BoxFuture<'static, Result<Written, Failure>> {
+    pub(super) fn run(&self, call: Call) -> BoxFuture<'static, Result<Answer, Failure>> {
         (self.run)(call)
     }
 }
@@ -200,8 +259,11 @@ impl Router {
                 let (guard, handler) = &*parts;
                 let caller = guard.admit(&call.head).await?;
                 let raw = if I::READ { call.input.read().await? } else { None };
-                let output = handler(caller, I::parse(raw)?).await?;
-                output.write().map_err(Failure::Unserialisable)
+                let (input, share) = (I::parse(raw)?, guard.share(&caller));
+                // Held until the output is written.
+                let _permit = call.admission.enter(share).await?;
+                let output = handler(caller, input).await?;
+                call.write(&output, share)
             }
             .boxed()
         };

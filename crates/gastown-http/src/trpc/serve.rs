@@ -5,19 +5,24 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use futures::{FutureExt as _, future::join_all};
+use futures::{FutureExt as _, StreamExt as _};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field::Empty};
 
+use crate::failure::Chain;
+
 use super::{
+    admission::Admission,
+    answer::{self, AnswerBudget, UntakenBytes},
     body::{CallInput, RequestInput},
     code::Code,
+    cut::cut,
     envelope::{self, CallOutcome},
     error::CallError,
     request::{Form, Plan, PlannedCall},
-    router::{Call, Failure, Kind, Procedure, Router, Written},
+    router::{Answer, Call, Failure, Kind, Procedure, Router},
     settings::Settings,
     stream,
 };
@@ -27,16 +32,28 @@ use super::{
 /// `tasks` tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its client
 /// has disconnected or its time-out has passed.
 pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::Router {
-    axum::Router::new().fallback(answer).with_state(Arc::new(Service { router, settings, tasks }))
+    let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
+    let untaken = UntakenBytes::new(settings.max_untaken_bytes);
+    axum::Router::new().fallback(handle).with_state(Arc::new(Service {
+        router,
+        settings,
+        tasks,
+        reads,
+        changes,
+        untaken,
+    }))
 }
 
 struct Service {
     router: Router,
     settings: Settings,
     tasks: TaskTracker,
+    reads: Admission,
+    changes: Admission,
+    untaken: UntakenBytes,
 }
 
-async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
+async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response {
     if request.method() == Method::HEAD {
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -45,7 +62,7 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
         Ok(plan) => plan,
         Err(error) => return whole_request(&error),
     };
-    Span::current().record("procedure", plan.procedures());
+    Span::current().record("procedure", cut(&plan.procedures()));
     let allow = plan.allow(&head.method);
     let mut response = service.run(plan, head, body).await;
     if let Some(methods) = allow {
@@ -58,35 +75,68 @@ impl Service {
     async fn run(&self, plan: Plan, head: http::request::Parts, body: Body) -> Response {
         let settings = &self.settings;
         let deadline = Instant::now() + settings.time_limit;
-        let input = RequestInput::new(&head, body, plan.form != Form::Single, settings.max_body_bytes, deadline);
-        let head = Arc::new(head);
+        let input = RequestInput::new(&head, body, plan.form != Form::Single, settings, deadline);
+        let (head, budget) = (Arc::new(head), Arc::new(AnswerBudget::new(settings.max_answer_bytes)));
         let calls = plan.calls.into_iter().enumerate().map(|(index, planned)| {
-            let call = Call { head: Arc::clone(&head), input: CallInput { of_request: Arc::clone(&input), index } };
+            let call = Call {
+                head: Arc::clone(&head),
+                input: CallInput { of_request: Arc::clone(&input), index },
+                admission: self.admission(&planned),
+                budget: Arc::clone(&budget),
+                untaken: self.untaken.clone(),
+            };
             run_call(planned, call, self.tasks.clone(), deadline)
         });
         if plan.form == Form::Stream {
             let running = calls.enumerate().map(|(index, call)| {
                 async move {
                     let (path, outcome) = call.await;
-                    (index, CallOutcome { path, outcome: outcome.map_err(call_error) })
+                    (index, CallOutcome::new(path, outcome.map_err(call_error)))
                 }
                 .boxed()
             });
-            return respond(200, stream::body(running.collect(), settings.stream_ping));
+            return respond(200, stream::body(running.collect(), settings.batch_concurrency, settings.stream_ping));
         }
-        let mut ended = Vec::new();
-        for (path, outcome) in join_all(calls).await {
+        // The calls are collected first, because a lazy iterator would have to live as long as the stream.
+        let calls: Vec<_> = calls.collect();
+        let outcomes = futures::stream::iter(calls).buffered(settings.batch_concurrency.max(1));
+        let outcomes: Vec<_> = outcomes.collect().await;
+        let mut ended = Vec::with_capacity(outcomes.len());
+        for (path, outcome) in outcomes {
             match outcome {
                 Err(failure @ Failure::Unserialisable(_)) => return whole_request(&call_error(failure)),
-                outcome => ended.push(CallOutcome { path, outcome: outcome.map_err(call_error) }),
+                outcome => ended.push(CallOutcome::new(path, outcome.map_err(call_error))),
             }
         }
-        let envelopes: Vec<_> = ended.iter().map(CallOutcome::envelope).collect();
-        match plan.form {
-            Form::Single => respond(envelope::batch_status(&ended), envelopes.concat()),
-            Form::Batch | Form::Stream => respond(envelope::batch_status(&ended), format!("[{}]", envelopes.join(","))),
+        respond_to(plan.form, ended)
+    }
+
+    fn admission(&self, planned: &PlannedCall) -> Admission {
+        match planned.procedure.as_ref().map(|procedure| procedure.kind) {
+            Some(Kind::Mutation) => self.changes.clone(),
+            Some(Kind::Query) | None => self.reads.clone(),
         }
     }
+}
+
+/// Returns the answer to a request that is not streamed.
+fn respond_to(form: Form, ended: Vec<CallOutcome>) -> Response {
+    let (status, retry) = (envelope::batch_status(&ended), ended.iter().filter_map(CallOutcome::retry_seconds).max());
+    let envelopes: Vec<_> = ended.iter().map(CallOutcome::envelope).collect();
+    let text = match form {
+        Form::Single => envelopes.concat(),
+        Form::Batch | Form::Stream => format!("[{}]", envelopes.join(",")),
+    };
+    let untaken = ended.into_iter().filter_map(|call| call.untaken).collect();
+    retrying(respond(status, answer::body(text, untaken)), retry)
+}
+
+/// Adds the header `retry-after`.
+fn retrying(mut response: Response, seconds: Option<u64>) -> Response {
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 /// Runs one call to its end.
@@ -95,8 +145,10 @@ async fn run_call(
     call: Call,
     tasks: TaskTracker,
     deadline: Instant,
-) -> (String, Result<Written, Failure>) {
+) -> (String, Result<Answer, Failure>) {
     let outcome = match planned.callable(&call.head.method) {
+        // The calls before it in the batch have taken all of the time.
+        Ok(_) if Instant::now() >= deadline => Err(timed_out().into()),
         Ok(procedure) => run(&planned.path, procedure, call, &tasks, deadline).await,
         Err(error) => Err(error.into()),
     };
@@ -109,7 +161,7 @@ async fn run(
     call: Call,
     tasks: &TaskTracker,
     deadline: Instant,
-) -> Result<Written, Failure> {
+) -> Result<Answer, Failure> {
     let span = tracing::error_span!("call", procedure = path, user.id = Empty, town.id = Empty);
     // Called inside the future, so that a panic before the first await is caught as well.
     let owned = procedure.clone();
@@ -127,7 +179,7 @@ async fn run(
             tracing::error!(procedure = path, "procedure panicked");
             Err(CallError::internal().into())
         }
-        (Err(_), Kind::Query) => Err(CallError::new(Code::Timeout, "The request timed out").into()),
+        (Err(_), Kind::Query) => Err(timed_out().into()),
         (Err(_), Kind::Mutation) => {
             let message = "The request timed out; the operation continues in the background";
             Err(CallError::new(Code::Timeout, message).into())
@@ -135,11 +187,15 @@ async fn run(
     }
 }
 
+fn timed_out() -> CallError {
+    CallError::new(Code::Timeout, "The request timed out")
+}
+
 fn call_error(failure: Failure) -> CallError {
     match failure {
         Failure::Call(error) => error,
         Failure::Unserialisable(cause) => {
-            tracing::error!(error = %cause, "failed to serialise output");
+            tracing::error!(error = %Chain(&cause), "failed to serialise output");
             CallError::internal()
         }
     }
@@ -147,7 +203,7 @@ fn call_error(failure: Failure) -> CallError {
 
 /// Returns the answer to a request that failed as a whole.
 pub(crate) fn whole_request(error: &CallError) -> Response {
-    respond(error.code().http_status(), envelope::bare(error, None))
+    retrying(respond(error.code().http_status(), envelope::bare(error, None)), error.retry_seconds())
 }
 
 fn respond(status: u16, body: impl Into<Body>) -> Response {

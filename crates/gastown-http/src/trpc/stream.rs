@@ -9,11 +9,12 @@ use bytes::Bytes;
 use futures::{
     StreamExt as _,
     future::BoxFuture,
-    stream::{self, FuturesUnordered},
+    stream::{self, BoxStream},
 };
 use tokio::time::timeout;
 
 use super::{
+    answer::Untaken,
     envelope::{CallOutcome, bare},
     router::Written,
 };
@@ -22,14 +23,11 @@ use super::{
 pub(super) type Running = BoxFuture<'static, (usize, CallOutcome)>;
 
 /// Returns the body, which is produced as the calls end. With `ping`, a space is sent after each silence of that length,
-/// so that proxies keep the connection.
-pub(super) fn body(calls: Vec<Running>, ping: Option<Duration>) -> Body {
-    let lines = StreamBody {
-        head: Some(head(calls.len())),
-        next_chunk: calls.len(),
-        running: calls.into_iter().collect(),
-        ping,
-    };
+/// so that proxies keep the connection. `concurrency` calls run at a time.
+pub(super) fn body(calls: Vec<Running>, concurrency: usize, ping: Option<Duration>) -> Body {
+    let count = calls.len();
+    let running = stream::iter(calls).buffer_unordered(concurrency.max(1)).boxed();
+    let lines = StreamBody { head: Some(head(count)), next_chunk: count, running, ping, untaken: None };
     Body::from_stream(stream::unfold(lines, |mut lines| async move {
         let bytes = lines.next().await?;
         Some((Ok::<_, Infallible>(bytes), lines))
@@ -39,8 +37,10 @@ pub(super) fn body(calls: Vec<Running>, ping: Option<Duration>) -> Body {
 struct StreamBody {
     head: Option<String>,
     next_chunk: usize,
-    running: FuturesUnordered<Running>,
+    running: BoxStream<'static, (usize, CallOutcome)>,
     ping: Option<Duration>,
+    /// The part of the last output that the caller has not taken yet.
+    untaken: Option<Untaken>,
 }
 
 impl StreamBody {
@@ -55,7 +55,9 @@ impl StreamBody {
                 Err(_) => return Some(Bytes::from_static(b" ")),
             },
         };
-        Some(self.chunks(index, &outcome).into())
+        let chunks = self.chunks(index, &outcome);
+        self.untaken = outcome.untaken;
+        Some(chunks.into())
     }
 
     fn chunks(&mut self, index: usize, call: &CallOutcome) -> String {

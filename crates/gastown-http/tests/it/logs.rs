@@ -180,6 +180,43 @@ async fn neither_headers_nor_query_nor_body_are_logged() {
 }
 
 #[tokio::test]
+async fn each_401_names_its_rule_and_no_token() {
+    let log = Log::collected();
+    let mut towns = MockTowns::new();
+    towns.expect_list_towns().returning(|_| Err(TownError::Unauthorized));
+    let server = serve(parts(towns)).await;
+    for (id, token, reason) in [
+        ("rejected-absent", "", "no single bearer token"),
+        ("rejected-forged", "forged", "wrong signature"),
+        ("rejected-expired", "expired", "expired"),
+        ("rejected-pepper", ALICE, "token is not valid for its user"),
+    ] {
+        let mut request = client().get(server.url("/trpc/gastown.listTowns")).header("x-request-id", id);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 401);
+        let events = log.events_with(id);
+        assert_eq!((&events[0]["message"], &events[0]["reason"]), (&json!("caller rejected"), &json!(reason)));
+        assert_eq!(events[0]["level"], "INFO");
+    }
+    let keyless = client().post(server.url("/trpc/gastown.heartbeat")).header("x-request-id", "rejected-sandbox");
+    assert_eq!(keyless.header("content-type", "application/json").body("{}").send().await.unwrap().status(), 401);
+    assert_eq!(log.events_with("rejected-sandbox")[0]["reason"], "no single internal API key");
+}
+
+#[tokio::test]
+async fn long_path_is_cut_in_the_log() {
+    let log = Log::collected();
+    let server = serve(parts(FakeTowns::default())).await;
+    let url = server.url(&format!("/trpc/{}", "x".repeat(20_000)));
+    client().get(url).header("x-request-id", "request-with-a-long-path").send().await.unwrap();
+    for line in log.lines_with("request-with-a-long-path") {
+        assert!(line.len() < 1000, "{} bytes", line.len());
+    }
+}
+
+#[tokio::test]
 async fn registry_failure_is_logged_once_with_its_causes() {
     let log = Log::collected();
     let server = server_without_database("connection refused by the pool").await;

@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod client_example;
+mod connections;
 mod failures;
 mod fake_towns;
 mod foreign_towns;
 mod golden;
 mod golden_wire;
 mod layers;
+mod limits;
 mod logs;
 mod outputs;
 mod probe;

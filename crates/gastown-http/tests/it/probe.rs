@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gastown_http::trpc::{CallError, Code, Guard, Input, Router, Settings, Undefined, service};
+use gastown_http::trpc::{AdmissionLimits, CallError, Code, Guard, Input, Router, Settings, Undefined, service};
 use http::{header, request::Parts};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Value, json};
@@ -14,10 +14,26 @@ use crate::server::Server;
 pub(crate) fn settings() -> Settings {
     Settings {
         max_body_bytes: 1024,
+        body_timeout: Duration::from_secs(20),
         batching: true,
         max_batch_size: 3,
+        batch_concurrency: 3,
+        max_answer_bytes: 4096,
+        max_untaken_bytes: 1024 * 1024,
         time_limit: Duration::from_secs(20),
         stream_ping: None,
+        reads: admission(),
+        changes: admission(),
+    }
+}
+
+/// Returns limits that no test reaches by chance.
+pub(crate) fn admission() -> AdmissionLimits {
+    AdmissionLimits {
+        max_running: 100,
+        max_running_per_caller: 100,
+        max_waiting: 100,
+        max_wait: Duration::from_millis(200),
     }
 }
 
@@ -35,6 +51,10 @@ impl Guard for Anybody {
     async fn admit(&self, _: &Parts) -> Result<(), CallError> {
         Ok(())
     }
+
+    fn share(&self, (): &()) -> u64 {
+        0
+    }
 }
 
 /// Admits callers with a token.
@@ -49,6 +69,10 @@ impl Guard for WithToken {
             return Ok(());
         }
         Err(CallError::new(Code::Unauthorized, "rejected before routing"))
+    }
+
+    fn share(&self, (): &()) -> u64 {
+        0
     }
 }
 

@@ -1,5 +1,7 @@
 //! The calls of sandboxes.
 
+use std::time::Duration;
+
 use gastown_domain::{
     Failure, TownId,
     ports::{GatewayToken, HomeError, MockHomeCalls, MockTowns, StoreError},
@@ -54,8 +56,9 @@ async fn new_token_has_its_expiry() {
 #[tokio::test]
 async fn every_home_error_has_its_code() {
     type Make = fn() -> HomeError;
-    let cases: [(Make, u16, &str); 4] = [
+    let cases: [(Make, u16, &str); 5] = [
         (|| HomeError::Unauthorized, 401, "UNAUTHORIZED"),
+        (|| HomeError::TooManyCalls { retry_after: Duration::from_secs(7) }, 429, "TOO_MANY_REQUESTS"),
         (|| HomeError::NoToken(Failure::OwnerUnknown), 403, "FORBIDDEN"),
         (|| HomeError::NoToken(Failure::SecretsUnavailable), 500, "INTERNAL_SERVER_ERROR"),
         (|| HomeError::Store(StoreError::Unavailable { cause: "secret".into() }), 503, "SERVICE_UNAVAILABLE"),

@@ -11,7 +11,10 @@ use http::Method;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
-use crate::server::{Server, client};
+use crate::{
+    probe,
+    server::{Server, client},
+};
 
 pub(crate) const ALICE: &str = "alice-token";
 pub(crate) const BOB: &str = "bob-token";
@@ -59,13 +62,20 @@ pub(crate) fn settings() -> HttpSettings {
     HttpSettings {
         trpc: trpc::Settings {
             max_body_bytes: 64 * 1024,
+            body_timeout: Duration::from_secs(20),
             batching: true,
             max_batch_size: 10,
+            batch_concurrency: 10,
+            max_answer_bytes: 1024 * 1024,
+            max_untaken_bytes: 1024 * 1024,
             time_limit: Duration::from_secs(20),
             stream_ping: None,
+            reads: probe::admission(),
+            changes: probe::admission(),
         },
         allowed_origins: Vec::new(),
         readiness_limit: Duration::from_millis(200),
+        readiness_max_age: Duration::from_millis(50),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The calls that sandboxes make to the control plane.
 
+use std::time::Duration;
+
 use gastown_domain::TownStatus;
 use gastown_domain::ports::{DestroyTown, HomeCalls as _, HomeError, Towns as _};
 use secrecy::ExposeSecret as _;
@@ -56,4 +58,47 @@ async fn owner_without_account_gets_no_token() {
     bench.store.rows().users.clear();
     let token = bench.replica().towns.refresh_token(town, key_of(town).into()).await;
     assert!(matches!(token, Err(HomeError::NoToken(gastown_domain::Failure::OwnerUnknown))), "{token:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeat_after_another_is_accepted_without_a_write() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let towns = bench.replica().towns;
+    let beat = async || {
+        towns.heartbeat(town, key_of(town).into()).await.unwrap();
+        bench.store.town(town).last_heartbeat_at.unwrap()
+    };
+
+    let first = beat().await;
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert_eq!(beat().await, first);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(beat().await > first);
+
+    towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
+    let late = towns.heartbeat(town, key_of(town).into()).await;
+    assert!(matches!(late, Err(HomeError::Unauthorized)), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_one_town_have_a_rate_of_their_own() {
+    let bench = Bench::new();
+    let (mill, forge) = (bench.running("mill").await.id, bench.running("forge").await.id);
+    let towns = bench.replica().towns;
+    for _ in 0..10 {
+        towns.heartbeat(mill, key_of(mill).into()).await.unwrap();
+    }
+
+    let refused = towns.heartbeat(mill, key_of(mill).into()).await;
+    let Err(HomeError::TooManyCalls { retry_after }) = refused else { panic!("{refused:?}") };
+    assert!(retry_after <= Duration::from_secs(1), "{retry_after:?}");
+    assert!(matches!(towns.heartbeat(mill, key_of(forge).into()).await, Err(HomeError::Unauthorized)));
+    towns.heartbeat(forge, key_of(forge).into()).await.unwrap();
+    towns.refresh_token(mill, key_of(mill).into()).await.unwrap();
+    for _ in 0..9 {
+        towns.refresh_token(mill, key_of(mill).into()).await.unwrap();
+    }
+    let refused = towns.refresh_token(mill, key_of(mill).into()).await;
+    assert!(matches!(refused, Err(HomeError::TooManyCalls { .. })), "{refused:?}");
 }

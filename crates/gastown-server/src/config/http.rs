@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::http_limits::{self, HttpLimits};
 use super::http_url::HttpUrl;
 use super::list::List;
 use crate::settings_source::Reader;
@@ -20,6 +21,8 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// `SHUTDOWN_SECONDS`, by default 25: the grace period of a shutdown for calls in progress.
     pub shutdown: Duration,
+    /// The limits of connections and calls.
+    pub limits: HttpLimits,
 }
 
 pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
@@ -30,5 +33,6 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         allowed_origins: origins.0.iter().map(HttpUrl::origin).collect(),
         max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", 1024 * 1024),
         shutdown: Duration::from_secs(reader.or("SHUTDOWN_SECONDS", 25)),
+        limits: http_limits::http_limits(reader),
     }
 }

@@ -2,6 +2,7 @@
 
 mod fly;
 mod http;
+mod http_limits;
 mod http_url;
 mod list;
 mod logs;
@@ -20,6 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::settings_source::{Mistake, Reader, Source};
 pub use fly::FlyConfig;
 pub use http::HttpConfig;
+pub use http_limits::{CallLimits, HttpLimits};
 use list::List;
 pub use logs::LogFormat;
 pub use secrets::SecretsConfig;
@@ -65,8 +67,9 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 48] = [
+    pub const NAMES: [&str; 64] = [
         "CALLER_WAIT_SECONDS",
+        "CALL_QUEUE_MILLISECONDS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
         "DATABASE_MAX_CONNECTIONS",
@@ -83,6 +86,13 @@ impl Config {
         "FLY_REGIONS",
         "GASTOWN_CLOUD_URL",
         "HOST",
+        "HTTP_BATCH_CONCURRENCY",
+        "HTTP_BODY_SECONDS",
+        "HTTP_HEAD_SECONDS",
+        "HTTP_IDLE_SECONDS",
+        "HTTP_MAX_CONNECTIONS",
+        "HTTP_MAX_CONNECTIONS_PER_ADDRESS",
+        "HTTP_WRITE_SECONDS",
         "IDEMPOTENCY_KEY_RETENTION_DAYS",
         "INSPECT_SECONDS",
         "INTERNAL_API_SECRET",
@@ -91,9 +101,16 @@ impl Config {
         "LEASE_SECONDS",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "MAX_ANSWER_BYTES",
         "MAX_BODY_BYTES",
+        "MAX_CHANGES",
+        "MAX_CHANGES_PER_USER",
         "MAX_OPERATIONS_PER_USER",
+        "MAX_READS",
+        "MAX_READS_PER_USER",
         "MAX_TOWNS_PER_USER",
+        "MAX_UNREAD_BYTES_PER_USER",
+        "MAX_WAITING_CALLS",
         "MIGRATE_ON_START",
         "NEXTAUTH_SECRET",
         "NEXTAUTH_SECRET_PREVIOUS",
@@ -106,6 +123,7 @@ impl Config {
         "R2_ENDPOINT",
         "R2_SECRET_KEY",
         "REPLICAS",
+        "SANDBOX_CALLS_PER_MINUTE",
         "SANDBOX_PUBLIC_KEY",
         "SANDBOX_URL",
         "SHUTDOWN_SECONDS",

@@ -19,9 +19,10 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
     let towns_per_user = reader.at_least_one("MAX_TOWNS_PER_USER", default.limits.towns_per_user);
     let operations_per_user = reader.at_least_one("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user);
+    let sandbox_calls_per_minute = reader.or("SANDBOX_CALLS_PER_MINUTE", default.limits.sandbox_calls_per_minute);
     let policy = Policy {
         timeouts,
-        limits: Limits { towns_per_user, operations_per_user, ..default.limits },
+        limits: Limits { towns_per_user, operations_per_user, sandbox_calls_per_minute, ..default.limits },
         backoff: Delays { sweep_every, ..default.backoff },
         drift: DriftPolicy { every: drift_every, ..default.drift },
         orphans: OrphanPolicy {
@@ -62,7 +63,8 @@ fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
     }
 }
 
-fn up_to(reader: &mut Reader<'_>, name: &str, default: Duration, longest: u64) -> Duration {
+/// Reads a duration of at least one second.
+pub(super) fn up_to(reader: &mut Reader<'_>, name: &str, default: Duration, longest: u64) -> Duration {
     seconds(reader, name, default, 1..=longest)
 }
 

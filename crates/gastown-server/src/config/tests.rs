@@ -230,6 +230,22 @@ fn limits_of_zero_are_invalid() {
 }
 
 #[test]
+fn limits_of_the_http_server_are_configurable() {
+    let limits = Config::read(&source(&[])).unwrap().http.limits;
+    assert_eq!((limits.head_timeout.as_secs(), limits.idle_timeout.as_secs()), (10, 60));
+    let names = Config::NAMES.iter().filter(|name| name.starts_with("HTTP_") || name.starts_with("MAX_"));
+    let others = ["CALL_QUEUE_MILLISECONDS", "SANDBOX_CALLS_PER_MINUTE"];
+    for name in names.chain(&others) {
+        for value in ["0", "-1", "many"] {
+            assert_eq!(mistakes(&[(name, value)]), [*name], "{value}");
+        }
+        let config = Config::read(&source(&[(name, "1")])).unwrap();
+        assert!(config.http.limits != limits || !name.starts_with("HTTP_"), "{name} has no effect");
+    }
+    assert_eq!(mistakes(&[("HTTP_HEAD_SECONDS", "3601")]), ["HTTP_HEAD_SECONDS"]);
+}
+
+#[test]
 fn log_settings_are_checked() {
     assert_eq!(mistakes(&[("LOG_FORMAT", "xml")]), ["LOG_FORMAT"]);
     assert_eq!(mistakes(&[("LOG_LEVEL", "gastown_fly=loud")]), ["LOG_LEVEL"]);

@@ -38,16 +38,27 @@ fn all_procedures() -> Vec<&'static str> {
         settings: HttpSettings {
             trpc: trpc::Settings {
                 max_body_bytes: 1,
+                body_timeout: Duration::ZERO,
                 batching: false,
                 max_batch_size: 1,
+                batch_concurrency: 1,
+                max_answer_bytes: 1,
+                max_untaken_bytes: 1,
                 time_limit: Duration::ZERO,
                 stream_ping: None,
+                reads: none_admitted(),
+                changes: none_admitted(),
             },
             allowed_origins: Vec::new(),
             readiness_limit: Duration::ZERO,
+            readiness_max_age: Duration::ZERO,
         },
     };
     procedures(&parts).procedures().map(|(name, _)| name.strip_prefix("gastown.").unwrap()).collect()
+}
+
+fn none_admitted() -> trpc::AdmissionLimits {
+    trpc::AdmissionLimits { max_running: 0, max_running_per_caller: 0, max_waiting: 0, max_wait: Duration::ZERO }
 }
 
 /// Returns the procedures of users.

@@ -28,6 +28,7 @@ mod bad_input;
 mod capacity;
 mod client;
 mod commands;
+mod connections;
 mod costs;
 mod create;
 mod cut_commits;

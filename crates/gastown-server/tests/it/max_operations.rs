@@ -31,7 +31,7 @@ async fn operations_at_a_time_are_limited_for_each_user(mut setup: Setup) -> Sta
     let refused = stage.call(ALICE, "createTown", json!({ "townName": "forge" })).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.status), ("TOO_MANY_REQUESTS", 429), "{refused:?}");
     assert_eq!(refused.message, "The limit of 2 operations at a time is reached; try again once one has ended");
-    assert_eq!(refused.data["limit"], MOST);
+    assert_eq!((&refused.data["limit"], &refused.data["retryAfter"]), (&json!(MOST), &json!(5)));
     // The limit of one user is not that of another.
     let bobs = stage.spawn_call(BOB, "createTown", json!({ "townName": "forge" }));
     until("the create of another user is in flight", async || stage.rows.operations().await.len() == 3).await;

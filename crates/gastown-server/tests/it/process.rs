@@ -33,7 +33,20 @@ pub(crate) struct Ended {
 impl Gastown {
     pub(crate) fn spawn(arguments: &[&str], settings: &[(String, String)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gastown"));
-        command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.args(arguments);
+        Self::start(command, settings)
+    }
+
+    /// Runs `serve` with this limit of file descriptors.
+    pub(crate) fn serve_with_descriptors(limit: u32, settings: &[(String, String)]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {limit} && exec \"$0\" serve");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_gastown")]);
+        Self::start(command, settings)
+    }
+
+    fn start(mut command: Command, settings: &[(String, String)]) -> Self {
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();

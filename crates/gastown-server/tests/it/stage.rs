@@ -163,12 +163,14 @@ fn fast_policy() -> Policy {
             sync_attempts: 3,
             // A test of alerts sets this value.
             alert_attempts: u32::MAX,
+            sandbox_calls_per_minute: 60_000.try_into().unwrap(),
             ..usual.limits
         },
         backoff: Delays {
             retry: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(40) },
             poll_interval: Duration::from_millis(15),
             sweep_every: Duration::from_millis(150),
+            heartbeat_write: Duration::from_millis(100),
             ..usual.backoff
         },
         drift: DriftPolicy { every: NEVER, ..usual.drift },

@@ -1,0 +1,156 @@
+//! The size of answers: of one request, and of what a caller has not taken yet.
+
+use std::{
+    collections::HashMap,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+
+use super::{code::Code, error::CallError};
+
+/// Smaller outputs are not counted as untaken, because a socket's buffer takes them.
+const MIN_COUNTED: usize = 64 * 1024;
+/// The time after which a caller with too many untaken bytes may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The bytes that are left for the outputs of one request.
+pub(super) struct AnswerBudget {
+    max: usize,
+    left: AtomicUsize,
+}
+
+impl AnswerBudget {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, left: AtomicUsize::new(max) }
+    }
+
+    /// Returns the most that one more output may have.
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Takes the bytes of an output.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), CallError> {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.map(drop).map_err(|_| self.too_large())
+    }
+
+    /// Returns the error of an output that does not fit.
+    pub(super) fn too_large(&self) -> CallError {
+        let message = format!("The answer would exceed {} bytes; request less at once", self.max);
+        CallError::new(Code::PayloadTooLarge, message).with_detail("maxBytes", self.max.into())
+    }
+}
+
+/// A writer of JSON that stops at a limit, before it allocates more.
+pub(super) struct LimitedWriter {
+    pub(super) bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl LimitedWriter {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { bytes: Vec::with_capacity(limit.min(128)), limit }
+    }
+}
+
+impl io::Write for LimitedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The bytes of large outputs that callers have not taken yet.
+#[derive(Clone)]
+pub(super) struct UntakenBytes {
+    max: usize,
+    callers: Arc<Mutex<HashMap<u64, usize>>>,
+}
+
+impl UntakenBytes {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, callers: Arc::default() }
+    }
+
+    /// Counts an output until the returned value is dropped. `None`: it is too small to count.
+    pub(super) fn add(&self, caller: u64, bytes: usize) -> Result<Option<Untaken>, CallError> {
+        if bytes < MIN_COUNTED {
+            return Ok(None);
+        }
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let untaken = callers.get(&caller).copied().unwrap_or_default() + bytes;
+        if untaken > self.max {
+            let message = "You have not read your earlier answers yet; read them before you request more";
+            return Err(CallError::new(Code::TooManyRequests, message).retry_after(RETRY_AFTER));
+        }
+        callers.insert(caller, untaken);
+        Ok(Some(Untaken { of: self.clone(), caller, bytes }))
+    }
+}
+
+/// An output that is counted until it is dropped.
+pub(super) struct Untaken {
+    of: UntakenBytes,
+    caller: u64,
+    bytes: usize,
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        let mut callers = self.of.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(untaken) = callers.get_mut(&self.caller) {
+            *untaken -= self.bytes;
+            if *untaken == 0 {
+                callers.remove(&self.caller);
+            }
+        }
+    }
+}
+
+/// Returns a body whose large outputs count as untaken until it is dropped.
+pub(super) fn body(text: String, untaken: Vec<Untaken>) -> Body {
+    if untaken.is_empty() { text.into() } else { Body::new(CountedBody { body: text.into(), _untaken: untaken }) }
+}
+
+struct CountedBody {
+    body: Body,
+    _untaken: Vec<Untaken>,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

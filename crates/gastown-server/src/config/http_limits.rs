@@ -1,0 +1,71 @@
+//! The limits of the HTTP server: connections, time, answers, and calls at a time.
+
+use std::time::Duration;
+
+use super::policy::up_to;
+use crate::settings_source::Reader;
+
+const HOUR: u64 = 60 * 60;
+const MIB: usize = 1024 * 1024;
+
+/// The limits of the HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// `HTTP_MAX_CONNECTIONS`, by default 4096. The limit of file descriptors may lower it.
+    pub max_connections: usize,
+    /// `HTTP_MAX_CONNECTIONS_PER_ADDRESS`, by default 2048.
+    pub max_connections_per_address: usize,
+    /// `HTTP_HEAD_SECONDS`, by default 10.
+    pub head_timeout: Duration,
+    /// `HTTP_IDLE_SECONDS`, by default 60.
+    pub idle_timeout: Duration,
+    /// `HTTP_BODY_SECONDS`, by default 30.
+    pub body_timeout: Duration,
+    /// `HTTP_WRITE_SECONDS`, by default 30.
+    pub write_timeout: Duration,
+    /// `HTTP_BATCH_CONCURRENCY`, by default 4: the calls of one batch at a time.
+    pub batch_concurrency: usize,
+    /// `MAX_ANSWER_BYTES`, by default 8 MiB.
+    pub max_answer_bytes: usize,
+    /// `MAX_UNREAD_BYTES_PER_USER`, by default 32 MiB.
+    pub max_unread_bytes_per_user: usize,
+    /// The queries at a time.
+    pub reads: CallLimits,
+    /// The mutations at a time.
+    pub changes: CallLimits,
+    /// `MAX_WAITING_CALLS`, by default 1024.
+    pub max_waiting: usize,
+    /// `CALL_QUEUE_MILLISECONDS`, by default 500: the longest wait for a place.
+    pub max_wait: Duration,
+}
+
+/// The calls of one kind at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Those of all users: `MAX_READS`, by default 64, or `MAX_CHANGES`, by default 1024.
+    pub of_all: usize,
+    /// Those of one user: `MAX_READS_PER_USER`, by default 16, or `MAX_CHANGES_PER_USER`, by default 64.
+    pub per_user: usize,
+}
+
+pub(super) fn http_limits(reader: &mut Reader<'_>) -> HttpLimits {
+    let mut seconds = |name, default| up_to(reader, name, Duration::from_secs(default), HOUR);
+    let (head_timeout, idle_timeout) = (seconds("HTTP_HEAD_SECONDS", 10), seconds("HTTP_IDLE_SECONDS", 60));
+    let (body_timeout, write_timeout) = (seconds("HTTP_BODY_SECONDS", 30), seconds("HTTP_WRITE_SECONDS", 30));
+    let mut count = |name, default: usize| reader.at_least_one(name, default);
+    HttpLimits {
+        max_connections: count("HTTP_MAX_CONNECTIONS", 4096),
+        max_connections_per_address: count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", 2048),
+        head_timeout,
+        idle_timeout,
+        body_timeout,
+        write_timeout,
+        batch_concurrency: count("HTTP_BATCH_CONCURRENCY", 4),
+        max_answer_bytes: count("MAX_ANSWER_BYTES", 8 * MIB),
+        max_unread_bytes_per_user: count("MAX_UNREAD_BYTES_PER_USER", 32 * MIB),
+        reads: CallLimits { of_all: count("MAX_READS", 64), per_user: count("MAX_READS_PER_USER", 16) },
+        changes: CallLimits { of_all: count("MAX_CHANGES", 1024), per_user: count("MAX_CHANGES_PER_USER", 64) },
+        max_waiting: count("MAX_WAITING_CALLS", 1024),
+        max_wait: Duration::from_millis(reader.at_least_one("CALL_QUEUE_MILLISECONDS", 500)),
+    }
+}

@@ -1,0 +1,75 @@
+//! The settings of the HTTP adapter and of its connections, from the configuration.
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use gastown_http::connections::ConnectionLimits;
+use gastown_http::{HttpSettings, trpc};
+
+use crate::config::{CallLimits, Config, HttpLimits};
+use crate::control_plane::set_up;
+use crate::file_descriptors;
+use crate::start_error::StartError;
+
+/// How long one check of the database answers `/readyz`.
+const READINESS_MAX_AGE: Duration = Duration::from_secs(1);
+/// The time of a call beyond its wait for an operation, for the registry.
+const REGISTRY_TIME: Duration = Duration::from_secs(30);
+/// The time of an HTTP/2 stream beyond its call and the writing of its answer.
+const STREAM_SLACK: Duration = Duration::from_secs(10);
+
+/// Returns the settings of the adapter.
+pub(crate) fn adapter(config: &Config) -> Result<HttpSettings, StartError> {
+    let origins = config.http.allowed_origins.iter().map(|origin| HeaderValue::from_str(origin));
+    Ok(HttpSettings {
+        trpc: calls(config),
+        allowed_origins: origins.collect::<Result<_, _>>().map_err(set_up("the allowed origins"))?,
+        readiness_limit: Duration::from_secs(5),
+        readiness_max_age: READINESS_MAX_AGE,
+    })
+}
+
+fn calls(config: &Config) -> trpc::Settings {
+    let limits = &config.http.limits;
+    trpc::Settings {
+        max_body_bytes: config.http.max_body_bytes,
+        body_timeout: limits.body_timeout,
+        batching: true,
+        max_batch_size: 100,
+        batch_concurrency: limits.batch_concurrency,
+        max_answer_bytes: limits.max_answer_bytes,
+        max_untaken_bytes: limits.max_unread_bytes_per_user,
+        time_limit: time_limit(config),
+        stream_ping: Some(Duration::from_secs(10)),
+        reads: admission(limits, limits.reads),
+        changes: admission(limits, limits.changes),
+    }
+}
+
+/// Returns the time of a call, which waits at most `CALLER_WAIT_SECONDS` for its operation.
+fn time_limit(config: &Config) -> Duration {
+    config.orchestrator.policy.timeouts.caller + REGISTRY_TIME
+}
+
+fn admission(limits: &HttpLimits, calls: CallLimits) -> trpc::AdmissionLimits {
+    trpc::AdmissionLimits {
+        max_running: calls.of_all,
+        max_running_per_caller: calls.per_user,
+        max_waiting: limits.max_waiting,
+        max_wait: limits.max_wait,
+    }
+}
+
+/// Returns the limits of connections, within the limit of file descriptors.
+pub(crate) fn connections(config: &Config) -> ConnectionLimits {
+    let limits = &config.http.limits;
+    let of_database = usize::try_from(config.database_max_connections).unwrap_or(usize::MAX);
+    ConnectionLimits {
+        max_connections: file_descriptors::connections(limits.max_connections, of_database),
+        max_per_address: limits.max_connections_per_address,
+        head_timeout: limits.head_timeout,
+        idle_timeout: limits.idle_timeout,
+        write_timeout: limits.write_timeout,
+        stream_timeout: time_limit(config) + limits.write_timeout + STREAM_SLACK,
+    }
+}
