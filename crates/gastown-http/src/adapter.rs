@@ -69,8 +69,14 @@ fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
                 HeaderName::from_static("trpc-accept"),
-                HeaderName::from_static("traceparent"),
                 request_id.clone(),
+                // Added by tracing, by Sentry, and by clients of tRPC.
+                HeaderName::from_static("traceparent"),
+                HeaderName::from_static("tracestate"),
+                HeaderName::from_static("baggage"),
+                HeaderName::from_static("sentry-trace"),
+                HeaderName::from_static("x-trpc-source"),
+                HeaderName::from_static("x-requested-with"),
             ])
             .expose_headers([request_id])
             .max_age(Duration::from_secs(3600))
