@@ -51,8 +51,8 @@ impl HttpsTransport {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization(token)?);
         let builder = Client::builder();
-        // A proxy from the environment is not meant for a simulator on this machine.
-        let builder = if base.is_loopback() { builder.no_proxy() } else { builder };
+        // A proxy from the environment would read the token of a plain request, and is not meant for a simulator.
+        let builder = if base.is_direct() { builder.no_proxy() } else { builder };
         let client = builder
             .default_headers(headers)
             .user_agent(concat!("gastown-cloud/", env!("CARGO_PKG_VERSION")))

@@ -33,8 +33,12 @@ impl BaseUrl {
         &self.0
     }
 
-    /// Returns true if the address is on this machine.
-    pub(crate) fn is_loopback(&self) -> bool {
+    /// Returns true if no proxy may be used: for plain http, and for this machine.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.0.scheme() == "http" || self.is_loopback()
+    }
+
+    fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -134,6 +138,19 @@ mod tests {
             ("https://api.machines.dev#x", InvalidBaseUrl::Extra),
         ] {
             assert_eq!(raw.parse::<BaseUrl>(), Err(why), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn plain_requests_and_those_to_this_machine_use_no_proxy() {
+        for (raw, direct) in [
+            ("https://api.machines.dev", false),
+            ("https://localhost", true),
+            ("http://127.0.0.1:1", true),
+            ("http://_api.internal:4280", true),
+            ("http://api.machines.dev", true),
+        ] {
+            assert_eq!(raw.parse::<BaseUrl>().unwrap().is_direct(), direct, "{raw}");
         }
     }
 }
