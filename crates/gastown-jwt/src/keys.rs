@@ -6,8 +6,8 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-/// The shortest secret that cannot be guessed from one token. RFC 7518 requires 32 bytes, but existing hosts have less.
-const MIN_SECRET_BYTES: usize = 16;
+/// The shortest secret. HS256 requires as many bytes as its hash has (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
 
 /// Signs with one secret (`NEXTAUTH_SECRET`), and verifies with it and with earlier ones. Wiped on drop.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub struct TokenKeys {
 }
 
 impl TokenKeys {
-    /// Creates keys that sign and verify with this secret, of at least 16 bytes.
+    /// Creates keys that sign and verify with this secret, of at least 32 bytes.
     pub fn new(secret: &SecretString) -> Result<Self, SecretTooShort> {
         let bytes = checked(secret)?;
         Ok(Self { signing: EncodingKey::from_secret(bytes), verifying: vec![DecodingKey::from_secret(bytes)] })
@@ -64,10 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_of_less_than_sixteen_bytes_is_refused() {
-        let good = TokenKeys::new(&SecretString::from("1234567890123456")).unwrap();
+    fn secret_of_less_than_32_bytes_is_refused() {
+        let good = TokenKeys::new(&SecretString::from("12345678901234567890123456789012")).unwrap();
 
-        for (secret, got) in [("", 0), ("123456789012345", 15)] {
+        for (secret, got) in [("", 0), ("1234567890123456789012345678901", 31)] {
             let secret = SecretString::from(secret);
             assert_eq!(TokenKeys::new(&secret).unwrap_err(), SecretTooShort { got });
             assert_eq!(good.clone().accepting_previous(&secret).unwrap_err(), SecretTooShort { got });
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let keys = TokenKeys::new(&SecretString::from("canary-canary-canary")).unwrap();
+        let keys = TokenKeys::new(&SecretString::from("canary-canary-canary-canary-canary")).unwrap();
 
         assert_eq!(format!("{keys:?}"), "TokenKeys { verifying: 1, .. }");
     }

@@ -20,7 +20,7 @@
 //!     }
 //! }
 //!
-//! let keys = TokenKeys::new(&SecretString::from("at least sixteen bytes"))?;
+//! let keys = TokenKeys::new(&SecretString::from("a secret of at least thirty-two bytes"))?;
 //! let minter = TokenMinter::new(keys.clone(), Arc::new(Noon));
 //! let token = minter.mint_user_token(&"alice".parse()?, None, TimeDelta::hours(1))?;
 //!

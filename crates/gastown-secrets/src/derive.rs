@@ -17,7 +17,7 @@ use thiserror::Error;
 
 /// The prefix of the authenticated text, so that the secret never signs the same text for another purpose.
 const DOMAIN: &str = "gastown-internal-api-key:v1:";
-/// The shortest secret that cannot be guessed from one leaked key.
+/// The shortest secret that cannot be guessed from one leaked key. The settings of the server require 32 bytes.
 const MIN_SECRET_BYTES: usize = 16;
 
 /// Derives and verifies the towns' internal API keys from `INTERNAL_API_SECRET`.

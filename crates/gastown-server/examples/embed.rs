@@ -91,7 +91,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
     let fly = Arc::new(Fly::new(client, AppPlacement::Shared(APP.parse()?)));
     let timeouts = gastown_sandbox::Timeouts::default();
     let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, timeouts)?;
-    let tokens = TokenKeys::new(&"at least sixteen bytes".into())?;
+    let tokens = TokenKeys::new(&"a secret of at least thirty-two bytes".into())?;
     Ok(Ports {
         store: Store {
             registry: database.clone(),
@@ -113,7 +113,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
         secrets: Secrets {
             mint: Arc::new(TokenMinter::new(tokens, Arc::new(SystemClock))),
             sealer: Arc::new(sealing_key),
-            towns: Arc::new(DerivedTownKeys::new(&"another sixteen bytes".into())?),
+            towns: Arc::new(DerivedTownKeys::new(&"another secret of thirty-two bytes".into())?),
         },
         env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
     })

@@ -1,6 +1,6 @@
 //! Builds the adapters, passes them on as ports, serves, and shuts down.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
-use crate::config::{Config, FlyConfig};
+use crate::config::{Config, FlyConfig, ListenHost};
 use crate::http_settings;
 use crate::open_database;
 use crate::start_error::StartError;
@@ -50,8 +50,7 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Connects, checks the schema and binds the port. No operation is claimed yet.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let address = SocketAddr::from((config.http.host, config.http.port));
-        let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
+        let listener = bind_port(&config.http.host, config.http.port).await?;
         let pacing = pacing(&config.fly);
         Self::with_listener(config, pacing, listener).await
     }
@@ -64,7 +63,7 @@ impl ControlPlane {
         listener: TcpListener,
     ) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen {
-            address: SocketAddr::from((config.http.host, config.http.port)),
+            address: format!("{}:{}", config.http.host, config.http.port),
             cause,
         })?;
         let settings = DatabaseSettings {
@@ -108,11 +107,7 @@ impl ControlPlane {
 
     /// Returns the URL for clients on this machine.
     pub fn local_url(&self) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        format!("http://{address}")
+        local_url(self.address)
     }
 
     /// Serves until `stop` is cancelled, then shuts down: no new requests and no new claims, calls in progress finish,
@@ -157,6 +152,22 @@ impl ControlPlane {
         tracing::info!("server stopped");
         result
     }
+}
+
+/// Returns the URL of a bound address for clients on this machine.
+pub(crate) fn local_url(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(any) if any.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
+/// Binds the port. A name is resolved, and its first address that can be bound is taken.
+pub(crate) async fn bind_port(host: &ListenHost, port: u16) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind((host.to_resolve().as_str(), port)).await;
+    bound.map_err(|cause| StartError::Listen { address: format!("{host}:{port}"), cause })
 }
 
 /// Waits until the grace period of a shutdown is over.

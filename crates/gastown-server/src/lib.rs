@@ -20,7 +20,8 @@ mod system_ports;
 mod telemetry;
 
 pub use config::{
-    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, LogFormat, OrphansConfig, SecretsConfig,
+    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenHost, LogFormat, OrphansConfig,
+    SecretsConfig,
 };
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};

@@ -118,10 +118,15 @@ impl Source {
 
     /// Returns the value of a required setting.
     ///
-    /// Errors: it is missing, or not UTF-8.
+    /// Errors: it is missing, in quotes, or not UTF-8.
     pub fn required(&self, name: &str) -> Result<&str, Mistake> {
-        let problem = if self.not_text.contains(name) { NOT_TEXT } else { MISSING };
-        self.get(name).ok_or_else(|| Mistake { name: name.to_owned(), problem: problem.to_owned() })
+        let problem = match self.get(name) {
+            Some(value) if is_quoted(value) => QUOTED,
+            Some(value) => return Ok(value),
+            None if self.not_text.contains(name) => NOT_TEXT,
+            None => MISSING,
+        };
+        Err(Mistake { name: name.to_owned(), problem: problem.to_owned() })
     }
 
     /// Returns every setting, by name.
@@ -137,6 +142,14 @@ impl Source {
 
 const MISSING: &str = "is missing";
 const NOT_TEXT: &str = "is invalid: must be UTF-8";
+const QUOTED: &str = "is invalid: has quotes around its value, which env files may leave there; remove them";
+
+/// Returns true for a value in quotes. Shells remove them from env files, but other programs pass them on.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim();
+    let within = |quote| value.strip_prefix(quote).is_some_and(|rest: &str| rest.ends_with(quote));
+    within('"') || within('\'')
+}
 
 /// Returns true for white space. A secret of white space would be sealed and then rejected by every receiver.
 fn is_blank(value: &str) -> bool {
@@ -164,18 +177,27 @@ impl<'a> Reader<'a> {
         Self { source, mistakes: source.mistakes.clone() }
     }
 
-    /// Returns the value of a setting. Records a mistake if it is not UTF-8.
-    fn value(&mut self, name: &str) -> Option<&'a str> {
-        if self.source.not_text.contains(name) {
-            self.wrong(name, NOT_TEXT);
-            return None;
+    /// Returns the value of a setting. Records a mistake, at most once, if it is not UTF-8 or in quotes.
+    pub(crate) fn value(&mut self, name: &str) -> Option<&'a str> {
+        let value = self.source.get(name);
+        let problem = match value {
+            _ if self.source.not_text.contains(name) => NOT_TEXT,
+            Some(value) if is_quoted(value) => QUOTED,
+            _ => return value,
+        };
+        if !self.is_wrong(name) {
+            self.wrong(name, problem);
         }
-        self.source.get(name)
+        None
+    }
+
+    fn is_wrong(&self, name: &str) -> bool {
+        self.mistakes.iter().any(|mistake| mistake.name == name)
     }
 
     /// Records that a setting is missing, unless a mistake is recorded already.
     fn missing(&mut self, name: &str) {
-        if !self.has(name) && self.mistakes.iter().all(|mistake| mistake.name != name) {
+        if !self.has(name) && !self.is_wrong(name) {
             self.wrong(name, MISSING);
         }
     }

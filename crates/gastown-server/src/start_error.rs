@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use gastown_persistence::{ConnectError, MigrateError};
 
 /// The reason why the control plane cannot start.
@@ -22,11 +20,11 @@ pub enum StartError {
         /// Their names, oldest first.
         pending: Vec<String>,
     },
-    /// The address is in use or not available.
+    /// The address is in use, not available, or a name that cannot be resolved.
     #[error("failed to listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// The cause.
         #[source]
         cause: std::io::Error,

@@ -16,8 +16,8 @@ use super::users::{self, User};
 use crate::workspace;
 
 /// Secrets of this run only.
-const TOKEN_SECRET: &str = "signs-the-tokens-of-chaos-alone";
-const TOWN_SECRET: &str = "derives-the-keys-of-chaos-alone";
+const TOKEN_SECRET: &str = "signs-the-tokens-of-the-chaos-alone";
+const TOWN_SECRET: &str = "derives-the-keys-of-the-chaos-alone";
 const FLY_TOKEN: &str = "opens-the-simulated-fly-alone";
 const ORGANIZATION: &str = "personal";
 

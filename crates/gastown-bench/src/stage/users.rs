@@ -11,9 +11,9 @@ use gastown_secrets::DerivedTownKeys;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The secret of this program only.
-pub(super) const TOKEN_SECRET: &str = "signs-the-tokens-of-bench-alone";
+pub(super) const TOKEN_SECRET: &str = "signs-the-tokens-of-the-bench-alone";
 /// The secret of the towns' keys, of this program only.
-pub(super) const KEY_SECRET: &str = "derives-the-keys-of-bench-alone";
+pub(super) const KEY_SECRET: &str = "derives-the-keys-of-the-bench-alone";
 pub(super) const PEPPER: &str = "bench";
 
 /// Longer than any run.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::craft::{NOW, clock_at, sign};
 
-const CANARY: &str = "canary-7f3a-canary-7f3a";
+const CANARY: &str = "canary-7f3a-canary-7f3a-canary-7f3a";
 
 #[test]
 fn no_printed_value_contains_a_secret_a_pepper_or_a_token() {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
@@ -17,8 +16,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
-use crate::control_plane::{ControlPlane, minter, pacing};
+use crate::config::{Config, ListenHost};
+use crate::control_plane::{ControlPlane, bind_port, local_url, minter, pacing};
 use crate::settings_source::Source;
 
 /// The app in the simulator.
@@ -54,8 +53,11 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let stop = super::shutdown::on_signal()?;
     let folder = tempfile::Builder::new().prefix("gastown-dev-").tempdir().context("failed to create a folder")?;
     let listener = listen(&source).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    source.fill("GASTOWN_CLOUD_URL", || url.clone());
+    let address = listener.local_addr()?;
+    let url = local_url(address);
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        source.fill("GASTOWN_CLOUD_URL", || url.clone());
+    }
     // The address of a given database may contain a password, so it is not printed.
     let database = source.get("DATABASE_URL").is_none();
     let database = database.then(|| format!("sqlite://{}", folder.path().join("gastown.db").display()));
@@ -90,9 +92,9 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
 
 /// Binds the port first, because the sandboxes' environment contains the address.
 async fn listen(source: &Source) -> anyhow::Result<TcpListener> {
-    let host = source.get("HOST").map_or(Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)), str::parse).context("HOST is invalid")?;
+    let host = source.get("HOST").map_or(Ok(ListenHost::LOOPBACK), str::parse).context("HOST is invalid")?;
     let port: u16 = source.get("PORT").map_or(Ok(0), str::parse).context("PORT is invalid")?;
-    TcpListener::bind((host, port)).await.with_context(|| format!("failed to listen on {host}:{port}"))
+    Ok(bind_port(&host, port).await?)
 }
 
 /// Starts the simulator unless Fly's address is given, and gives it the private key of its sandboxes.

@@ -7,6 +7,7 @@ use gastown_domain::AppPlacement;
 use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting, Rates, Timeouts};
 use secrecy::SecretString;
 
+use super::http_url::require_https;
 use crate::settings_source::Reader;
 
 /// How Fly is called.
@@ -29,6 +30,9 @@ pub struct FlyConfig {
 /// `lease` is how long a claim holds: no call to Fly may outlast it, or its driver would not know what it made.
 pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig> {
     let base_url = reader.optional("FLY_API_BASE_URL").or_else(|| PUBLIC_BASE_URL.parse().ok());
+    if let Some(Err(problem)) = base_url.as_ref().map(|base: &BaseUrl| require_https(base.as_url())) {
+        reader.wrong("FLY_API_BASE_URL", &format!("is invalid: {problem}"));
+    }
     let token = reader.required_secret("FLY_API_TOKEN");
     let per_user = reader.has("FLY_ORG_SLUG") || reader.has("FLY_APP_PREFIX");
     let app = match (reader.has("FLY_APP_NAME"), per_user) {

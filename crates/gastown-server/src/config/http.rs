@@ -1,18 +1,19 @@
 //! The settings of the HTTP server.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::http_limits::{self, HttpLimits};
-use super::http_url::HttpUrl;
 use super::list::List;
+use super::listen_host::ListenHost;
+use super::origin::Origin;
+use super::policy::{DAY, up_to};
 use crate::settings_source::Reader;
 
 /// The settings of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
     /// `HOST`, by default `0.0.0.0`.
-    pub host: IpAddr,
+    pub host: ListenHost,
     /// `PORT`, by default 8080. 0 takes a free port.
     pub port: u16,
     /// `CORS_ALLOWED_ORIGINS`: origins whose pages may call from a browser, separated by commas.
@@ -26,13 +27,13 @@ pub struct HttpConfig {
 }
 
 pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
-    let origins: List<HttpUrl> = reader.or("CORS_ALLOWED_ORIGINS", List(Vec::new()));
+    let origins: List<Origin> = reader.or("CORS_ALLOWED_ORIGINS", List(Vec::new()));
     HttpConfig {
-        host: reader.or("HOST", IpAddr::from([0, 0, 0, 0])),
+        host: reader.or("HOST", ListenHost::UNSPECIFIED),
         port: reader.or("PORT", 8080),
-        allowed_origins: origins.0.iter().map(HttpUrl::origin).collect(),
+        allowed_origins: origins.0.into_iter().map(Origin::into_header).collect(),
         max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", 1024 * 1024),
-        shutdown: Duration::from_secs(reader.or("SHUTDOWN_SECONDS", 25)),
+        shutdown: up_to(reader, "SHUTDOWN_SECONDS", Duration::from_secs(25), DAY),
         limits: http_limits::http_limits(reader),
     }
 }

@@ -3,26 +3,22 @@
 use std::str::FromStr;
 
 use gastown_domain::Invalid;
-use url::Url;
+use url::{Host, Url};
 
-/// An address with the scheme http or https. Without this check, `host:port` would parse as a URL with the scheme `host`.
-/// Its origin would be `null`, which is the origin of every sandboxed frame.
+/// Suffixes of the names inside a Fly network, whose traffic is encrypted between machines.
+const PRIVATE_SUFFIXES: [&str; 2] = [".internal", ".flycast"];
+
+/// An address with the scheme https, or http to a private host. Without this check, `host:port` would parse as a URL with
+/// the scheme `host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpUrl(Url);
-
-impl HttpUrl {
-    /// Returns the origin, in the form of the header `origin`.
-    pub(super) fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
-    }
-}
 
 impl FromStr for HttpUrl {
     type Err = Invalid;
 
     fn from_str(raw: &str) -> Result<Self, Invalid> {
         match Url::parse(raw) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => require_https(&url).map(|()| Self(url)),
             _ => Err(Invalid::Shape { expected: "an address that begins with http:// or https://" }),
         }
     }
@@ -32,5 +28,26 @@ impl From<HttpUrl> for String {
     /// Returns the address without a trailing slash, so that paths can be appended.
     fn from(url: HttpUrl) -> Self {
         url.0.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// Refuses http to a host that is not private. Keys would be sent there in plain text.
+pub(super) fn require_https(url: &Url) -> Result<(), Invalid> {
+    if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
+        return Err(Invalid::Shape { expected: "https, because http is only for loopback, *.internal and *.flycast" });
+    }
+    Ok(())
+}
+
+/// Returns true for a host on this machine or inside a Fly network.
+fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
+        Host::Domain(name) => {
+            let name = name.as_ref();
+            let inside = |suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| !rest.is_empty());
+            name == "localhost" || PRIVATE_SUFFIXES.into_iter().any(inside)
+        }
     }
 }

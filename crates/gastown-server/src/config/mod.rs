@@ -5,9 +5,12 @@ mod http;
 mod http_limits;
 mod http_url;
 mod list;
+mod listen_host;
 mod logs;
+mod origin;
 mod policy;
 mod sandbox;
+mod secret_rules;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ pub use fly::FlyConfig;
 pub use http::HttpConfig;
 pub use http_limits::{CallLimits, HttpLimits};
 use list::List;
+pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use secrets::SecretsConfig;
 
@@ -150,7 +154,8 @@ impl Config {
         let http = http::http(reader);
         let policy = policy::policy(reader);
         let fly = fly::fly(reader, policy::lease(policy.as_ref()));
-        let sandbox_url = reader.optional("SANDBOX_URL").or_else(|| gastown_sandbox::DEFAULT_TEMPLATE.parse().ok());
+        let sandbox_url = sandbox::sandbox_url(reader);
+        secret_rules::check(reader, &secret_rules::KEYS, &secret_rules::ISSUED);
         let secrets = secrets::secrets(reader);
         let regions = regions(reader);
         let image: Option<ImageRef> = reader.required("FLY_IMAGE");
@@ -196,6 +201,7 @@ impl OrphansConfig {
         checked(source, |reader| {
             let database_url = database_url(reader);
             let policy = policy::policy(reader);
+            secret_rules::check(reader, &[], &["FLY_API_TOKEN"]);
             let fly = fly::fly(reader, policy::lease(policy.as_ref()));
             Some(Self { database_url: database_url?, fly: fly?, policy: policy? })
         })

@@ -7,7 +7,8 @@ use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, Re
 
 use crate::settings_source::Reader;
 
-const DAY: u64 = 24 * 60 * 60;
+/// The longest time of most settings.
+pub(super) const DAY: u64 = 24 * 60 * 60;
 /// Ten years.
 const MAX_RETENTION_DAYS: u64 = 3653;
 
@@ -63,7 +64,7 @@ fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
     }
 }
 
-/// Reads a duration of at least one second.
+/// Reads a time of at least one second.
 pub(super) fn up_to(reader: &mut Reader<'_>, name: &str, default: Duration, longest: u64) -> Duration {
     seconds(reader, name, default, 1..=longest)
 }

@@ -1,8 +1,9 @@
-//! The settings that are passed on to sandboxes.
+//! The address of sandboxes, and the settings that are passed on to them.
 
 use gastown_orchestrator::SandboxEnv;
+use gastown_sandbox::{DEFAULT_TEMPLATE, UrlTemplate};
 
-use super::http_url::HttpUrl;
+use super::http_url::{HttpUrl, require_https};
 use crate::settings_source::Reader;
 
 pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
@@ -20,4 +21,17 @@ pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
         r2_endpoint: r2_endpoint.map(String::from),
         gastown_cloud_url: gastown_cloud_url.map(String::from),
     })
+}
+
+/// Reads the template of the addresses. The app and the machine's id do not decide if the host is private.
+pub(super) fn sandbox_url(reader: &mut Reader<'_>) -> Option<UrlTemplate> {
+    let template: UrlTemplate = reader.optional("SANDBOX_URL").or_else(|| DEFAULT_TEMPLATE.parse().ok())?;
+    let filled = template.fill(&"app".parse().ok()?, &"0".parse().ok()?).ok()?;
+    match require_https(&filled) {
+        Ok(()) => Some(template),
+        Err(problem) => {
+            reader.wrong("SANDBOX_URL", &format!("is invalid: {problem}"));
+            None
+        }
+    }
 }

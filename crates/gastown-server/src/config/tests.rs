@@ -9,8 +9,8 @@ use crate::control_plane::pacing;
 
 const COMPLETE: [(&str, &str); 11] = [
     ("DATABASE_URL", "sqlite://town.db"),
-    ("NEXTAUTH_SECRET", "canary-0123456789abcdef"),
-    ("INTERNAL_API_SECRET", "canary-fedcba9876543210"),
+    ("NEXTAUTH_SECRET", "canary-of-tokens-0123456789abcdef"),
+    ("INTERNAL_API_SECRET", "canary-of-towns-fedcba98765432100"),
     ("FLY_API_TOKEN", "canary-token"),
     ("FLY_APP_NAME", "gastown"),
     ("FLY_IMAGE", "registry.fly.io/gastown@sha256:abc"),
@@ -77,7 +77,7 @@ fn all_mistakes_are_reported_by_name_and_never_by_value() {
         ("SANDBOX_URL", "canary"),
         ("KILO_API_URL", "canary"),
         ("PORT", "canary"),
-        ("HOST", "canary"),
+        ("HOST", "canary?"),
         ("CALLER_WAIT_SECONDS", "0"),
     ];
     let error = Config::read(&source(&wrong)).unwrap_err();
@@ -91,12 +91,212 @@ fn all_mistakes_are_reported_by_name_and_never_by_value() {
 
 #[test]
 fn address_requires_http_or_https() {
-    for name in ["KILO_API_URL", "R2_ENDPOINT", "GASTOWN_CLOUD_URL", "CORS_ALLOWED_ORIGINS"] {
+    for name in
+        ["KILO_API_URL", "R2_ENDPOINT", "GASTOWN_CLOUD_URL", "SANDBOX_URL", "FLY_API_BASE_URL", "CORS_ALLOWED_ORIGINS"]
+    {
         for address in ["api.example.com", "api.example.com:443", "ftp://api.example.com", "file:///etc"] {
             assert_eq!(mistakes(&[(name, address)]), [name], "{address}");
         }
         assert!(Config::read(&source(&[(name, "https://api.example.com:8443")])).is_ok(), "{name}");
     }
+}
+
+/// The settings with an address to which keys are sent, or which is given to sandboxes.
+const ADDRESSES: [&str; 5] = ["FLY_API_BASE_URL", "GASTOWN_CLOUD_URL", "KILO_API_URL", "R2_ENDPOINT", "SANDBOX_URL"];
+
+#[test]
+fn plain_http_is_only_for_private_hosts() {
+    for name in ADDRESSES {
+        for host in ["127.0.0.1:80", "127.8.9.1", "[::1]:80", "localhost", "_api.internal:4280", "a.b.flycast"] {
+            assert!(Config::read(&source(&[(name, &format!("http://{host}"))])).is_ok(), "{name} {host}");
+        }
+        for host in [
+            "api.machines.dev",
+            "8.8.8.8",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[::]",
+            "[2001:db8::1]",
+            "internal",
+            "flycast",
+            "notinternal",
+            "api.internal.example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+        ] {
+            let error = Config::read(&source(&[(name, &format!("http://{host}"))])).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is invalid: must be https")), "{host}: {error}");
+            assert!(Config::read(&source(&[(name, &format!("https://{host}"))])).is_ok(), "{name} {host}");
+        }
+    }
+}
+
+#[test]
+fn template_of_sandboxes_is_judged_by_its_own_host() {
+    for private in ["http://{app}.flycast", "http://{machine_id}.vm.{app}.internal:8080"] {
+        assert!(Config::read(&source(&[("SANDBOX_URL", private)])).is_ok(), "{private}");
+    }
+    for public in ["http://{app}.fly.dev", "http://{app}", "http://internal.{app}"] {
+        assert_eq!(mistakes(&[("SANDBOX_URL", public)]), ["SANDBOX_URL"], "{public}");
+    }
+}
+
+#[test]
+fn origins_have_no_wildcard_path_or_credentials() {
+    let allowed = "https://app.example.com, http://localhost:3000,https://b.example.com/";
+    let config = Config::read(&source(&[("CORS_ALLOWED_ORIGINS", allowed)])).unwrap();
+    assert_eq!(
+        config.http.allowed_origins,
+        ["https://app.example.com", "http://localhost:3000", "https://b.example.com"]
+    );
+    for origin in [
+        "*",
+        "null",
+        "https://*",
+        "https://*.example.com",
+        "https://app.example.com/trpc",
+        "https://app.example.com/?x",
+        "https://app.example.com#x",
+        "https://canary:canary@app.example.com",
+        "https://canary@app.example.com",
+        "https://@app.example.com",
+    ] {
+        let list = format!("https://good.example.com,{origin}");
+        let error = Config::read(&source(&[("CORS_ALLOWED_ORIGINS", &list)])).unwrap_err().to_string();
+        assert!(error.contains("CORS_ALLOWED_ORIGINS is invalid: must be origins"), "{origin}: {error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
+fn host_is_an_address_or_a_name() {
+    for (given, resolved) in [
+        ("0.0.0.0", "0.0.0.0"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::", "::"),
+        ("[::]", "::"),
+        ("[fdaa:0:1::3]", "fdaa:0:1::3"),
+        ("fly-local-6pn", "fly-local-6pn"),
+        ("localhost", "localhost"),
+        ("gastown.internal", "gastown.internal"),
+    ] {
+        let config = Config::read(&source(&[("HOST", given)])).unwrap();
+        assert_eq!(config.http.host.to_resolve(), resolved, "{given}");
+    }
+    for given in ["a b", "http://127.0.0.1", "127.0.0.1:8080", "[::]:80", "[127.0.0.1]", "*", "a/b", "8080", "0x7f"] {
+        assert_eq!(mistakes(&[("HOST", given)]), ["HOST"], "{given}");
+    }
+}
+
+#[test]
+fn shutdown_is_bounded_as_documented() {
+    for (given, valid) in [("1", true), ("86400", true), ("0", false), ("86401", false), ("-1", false)] {
+        assert_eq!(Config::read(&source(&[("SHUTDOWN_SECONDS", given)])).is_ok(), valid, "{given}");
+    }
+}
+
+const KEYS: [&str; 4] =
+    ["INTERNAL_API_SECRET", "INTERNAL_API_SECRET_PREVIOUS", "NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS"];
+const ISSUED: [&str; 3] = ["FLY_API_TOKEN", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
+
+/// Returns the text of the only mistake, which is about this setting and does not show its value.
+fn mistake(name: &str, value: &str) -> String {
+    let error = Config::read(&source(&[(name, value)])).unwrap_err();
+    let [mistake] = &*error.mistakes else { panic!("{name} {value:?}: {error}") };
+    assert_eq!(mistake.name, name, "{value:?}");
+    assert!(!mistake.problem.contains(value.trim()), "{mistake}");
+    mistake.problem.clone()
+}
+
+#[test]
+fn keys_are_long_and_not_repetitive() {
+    for name in KEYS {
+        assert!(Config::read(&source(&[(name, "q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u")])).is_ok(), "{name}: 32 bytes");
+        assert!(Config::read(&source(&[(name, "9f86d081884c7d659a2feaa0c55ad015")])).is_ok(), "{name}: hexadecimal");
+        assert!(mistake(name, "q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5").contains("less than 32 bytes"));
+        for repeated in [
+            "a".repeat(32),
+            "ab".repeat(16),
+            "ab1".repeat(11),
+            "0123456789abcdef".repeat(2),
+            "0123456789abcdef".repeat(3)[..40].to_owned(),
+            format!("{}bcd", "a".repeat(40)),
+        ] {
+            assert!(mistake(name, &repeated).contains("repeats itself"), "{repeated}");
+        }
+    }
+    // Other services decide on the length of these.
+    for name in ISSUED {
+        assert!(Config::read(&source(&[(name, "short-one")])).is_ok(), "{name}");
+        assert!(mistake(name, "xxxxxxxx").contains("repeats itself"));
+    }
+}
+
+#[test]
+fn secrets_are_no_placeholders() {
+    for name in KEYS.into_iter().chain(ISSUED) {
+        for value in [
+            "changeme-0f3b1c7d9e5a2468-changeme-1",
+            "CHANGE_ME_0f3b1c7d9e5a2468bd1357ac",
+            "your-secret-0f3b1c7d9e5a2468bd1357",
+            "please-replace-me-0f3b1c7d9e5a2468",
+            "placeholder-0f3b1c7d9e5a2468bd1357",
+            "an-example-secret-of-the-manual-01",
+            "my-super-strong-Password-123456789",
+            "your-256-bit-secret-of-a-web-page",
+            "<the-secret-of-the-host-application>",
+            "${NEXTAUTH_SECRET_0f3b1c7d9e5a2468}",
+            "{{ .Values.secret.of.the.host }} 01",
+        ] {
+            assert!(mistake(name, value).contains("placeholder"), "{name} {value}");
+        }
+    }
+}
+
+#[test]
+fn secrets_have_no_white_space_around_them() {
+    for name in KEYS.into_iter().chain(ISSUED) {
+        for (before, after) in [("", "\n"), ("", "\r\n"), (" ", ""), ("\t", " "), ("", "\u{a0}")] {
+            let value = format!("{before}q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u{after}");
+            assert!(mistake(name, &value).contains("white space"), "{name} {value:?}");
+        }
+    }
+}
+
+#[test]
+fn no_two_secrets_are_alike() {
+    let names: Vec<_> = KEYS.into_iter().chain(ISSUED).collect();
+    let value = "q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u";
+    for (number, one) in names.iter().enumerate() {
+        for other in &names[number + 1..] {
+            let error = Config::read(&source(&[(*one, value), (*other, value)])).unwrap_err().to_string();
+            assert_eq!(error.matches("has the same value as").count(), 1, "{one} {other}: {error}");
+            assert!(error.contains(one) && error.contains(other) && !error.contains(value), "{error}");
+        }
+    }
+}
+
+#[test]
+fn quotes_around_a_value_are_named_for_every_setting() {
+    for name in Config::NAMES {
+        // One app for each user, so that every setting is read.
+        let per_user = [("FLY_APP_NAME", ""), ("FLY_ORG_SLUG", "acme"), ("FLY_APP_PREFIX", "gt")];
+        let base = if name.starts_with("FLY_ORG") || name == "FLY_APP_PREFIX" { &per_user[..] } else { &[] };
+        for quoted in ["\"canary\"", "'canary'", " \"canary\" ", "\"\""] {
+            let error = Config::read(&source(&[base, &[(name, quoted)]].concat())).unwrap_err();
+            let [mistake] = &*error.mistakes else { panic!("{name}: {error}") };
+            assert_eq!(mistake.name, name);
+            assert!(mistake.problem.contains("quotes") && !mistake.problem.contains("canary"), "{mistake}");
+        }
+        let commands = Source::from_pairs([(name.to_owned(), "\"canary\"".to_owned())]);
+        assert!(commands.required(name).unwrap_err().problem.contains("quotes"), "{name}");
+    }
+}
+
+#[test]
+fn orphans_command_checks_the_token_of_fly() {
+    let error = OrphansConfig::read(&source(&[("FLY_API_TOKEN", "canary\n")])).unwrap_err().to_string();
+    assert!(error.contains("FLY_API_TOKEN is invalid: begins or ends with white space"), "{error}");
 }
 
 #[test]

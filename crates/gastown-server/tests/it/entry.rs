@@ -92,7 +92,7 @@ fn bad_headers(stage: &Stage, town: &Town) -> Vec<(&'static str, Option<(&'stati
     let hour = TimeDelta::hours(1);
     let past = Standing("2020-01-01T00:00:00Z".parse().unwrap());
     let past = TokenMinter::new(token_keys(), Arc::new(past));
-    let other_keys = TokenKeys::new(&"the secret of another host".into()).unwrap();
+    let other_keys = TokenKeys::new(&"the secret of another host, as long".into()).unwrap();
     let other_key = TokenMinter::new(other_keys, Arc::new(gastown_server::SystemClock));
     let grant = GatewayGrant {
         user: ALICE.parse().unwrap(),

@@ -167,6 +167,35 @@ async fn serve_names_invalid_settings_without_values() {
 }
 
 #[tokio::test]
+async fn plain_requests_to_fly_use_no_proxy() {
+    let stage = Setup::sqlite().start().await;
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut settings = with(&stage.settings, "FLY_API_BASE_URL", "http://fly.internal:1");
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        settings.push((name.to_owned(), address.clone()));
+    }
+    let ended = Gastown::run(&["orphans"], &settings).await;
+    assert!(ended.out.contains("Failed to check"), "{ended:?}");
+    let asked = tokio::time::timeout(std::time::Duration::from_millis(50), proxy.accept()).await;
+    assert!(asked.is_err(), "the proxy was used");
+    stage.check_invariants().await;
+}
+
+#[tokio::test]
+async fn process_listens_on_a_name() {
+    let mut stage = Setup::sqlite().start().await;
+    stage.settings = with(&stage.settings, "HOST", "localhost");
+    let (process, url) = replace_replica(&mut stage).await;
+    assert_eq!(client::http().get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.ended().await.status.code(), Some(0));
+    stage.settings = with(&stage.settings, "HOST", "not-a-name-of-this-machine.invalid");
+    let ended = Gastown::run(&["serve"], &stage.settings).await;
+    assert!(ended.err.contains("failed to listen on not-a-name-of-this-machine.invalid:0"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn database_without_schema_is_an_error_with_instructions() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let (stage, empty) = (Setup::on(engine).start().await, empty(engine).await);

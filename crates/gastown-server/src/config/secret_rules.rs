@@ -1,0 +1,81 @@
+//! The rules for the values of secrets. A mistake names the setting and never shows a part of its value.
+
+use crate::settings_source::Reader;
+
+/// The secrets that sign, or from which keys are derived.
+pub(super) const KEYS: [&str; 4] =
+    ["NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS", "INTERNAL_API_SECRET", "INTERNAL_API_SECRET_PREVIOUS"];
+/// The secrets that other services issue, with their own lengths.
+pub(super) const ISSUED: [&str; 3] = ["FLY_API_TOKEN", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
+
+/// The shortest key. HS256 requires as many bytes as its hash has (RFC 7518, section 3.2).
+const MIN_KEY_BYTES: usize = 32;
+/// Random text of that length has more different characters than this, also in hexadecimal.
+const MIN_DIFFERENT_BYTES: usize = 8;
+/// Parts of values that stand for a secret. Each is too long to appear in random text.
+const PLACEHOLDERS: [&str; 20] = [
+    "changeme",
+    "change-me",
+    "change_me",
+    "change this",
+    "changethis",
+    "change-this",
+    "change_this",
+    "replaceme",
+    "replace-me",
+    "replace_me",
+    "replace-with",
+    "replace_with",
+    "placeholder",
+    "example",
+    "your-secret",
+    "your_secret",
+    "yoursecret",
+    "your-256-bit",
+    "password",
+    "insert-your",
+];
+/// Marks of a template that was not filled in.
+const TEMPLATE_MARKS: [&str; 4] = ["${", "$(", "{{", "<%"];
+
+/// Checks the secrets of these names that are set. Each has at most one mistake.
+pub(super) fn check(reader: &mut Reader<'_>, keys: &[&'static str], issued: &[&'static str]) {
+    let named = keys.iter().map(|name| (*name, true)).chain(issued.iter().map(|name| (*name, false)));
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for (name, is_key) in named {
+        let Some(value) = reader.value(name) else { continue };
+        let twin = seen.iter().find(|(_, other)| *other == value.trim());
+        match (problem(value, is_key), twin) {
+            (Some(problem), _) => reader.wrong(name, &format!("is invalid: {problem}")),
+            (None, Some((other, _))) => reader.wrong(name, &format!("is invalid: has the same value as {other}")),
+            (None, None) => {}
+        }
+        seen.push((name, value.trim()));
+    }
+}
+
+fn problem(value: &str, is_key: bool) -> Option<&'static str> {
+    let lower = value.to_lowercase();
+    let is_template = TEMPLATE_MARKS.iter().any(|mark| value.contains(mark))
+        || (value.starts_with(['<', '[']) && value.ends_with(['>', ']']));
+    if value.trim() != value {
+        Some("begins or ends with white space, such as a newline")
+    } else if is_template || PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
+        Some("is a placeholder or an example")
+    } else if is_key && value.len() < MIN_KEY_BYTES {
+        Some("has less than 32 bytes")
+    } else if is_repetition(value.as_bytes()) || (is_key && different_bytes(value) < MIN_DIFFERENT_BYTES) {
+        Some("repeats itself, so it can be guessed")
+    } else {
+        None
+    }
+}
+
+/// Returns true if the value is a shorter text that is written at least twice.
+fn is_repetition(value: &[u8]) -> bool {
+    (1..=value.len() / 2).any(|period| value.iter().zip(value.iter().skip(period)).all(|(one, other)| one == other))
+}
+
+fn different_bytes(value: &str) -> usize {
+    value.bytes().collect::<std::collections::BTreeSet<_>>().len()
+}
