@@ -4,10 +4,16 @@
 
 use std::time::Duration;
 
-use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
+use sea_orm_migration::sea_orm::sqlx::postgres::PgPoolOptions;
+use sea_orm_migration::sea_orm::sqlx::{self, Connection as _};
+use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
+use crate::address::{DatabaseAddress, PostgresAddress, SqliteAddress};
+use crate::postgres::{self, ConnectFailure};
 use crate::{InUse, MigrateError, MigrationState};
 
+/// The time limit for a connection to Postgres.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for waiting for another process that writes on SQLite.
 const BUSY_WAIT: Duration = Duration::from_secs(60);
 
@@ -39,15 +45,6 @@ pub async fn in_use(url: &str) -> Result<InUse, MigrateError> {
     closed(db, found).await
 }
 
-/// Returns the address with the scheme that the driver expects, or `None` if it belongs to neither database.
-pub fn driver_url(url: &str) -> Option<String> {
-    let url = match url.strip_prefix("postgresql://") {
-        Some(rest) => format!("postgres://{rest}"),
-        None => url.to_owned(),
-    };
-    (url.starts_with("postgres://") || url.starts_with("sqlite:")).then_some(url)
-}
-
 /// Closes the connection. An error of the work takes precedence over one of closing.
 async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Result<T, MigrateError> {
     let hung_up = db.close().await.map_err(MigrateError::Connect);
@@ -56,21 +53,35 @@ async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Res
 }
 
 async fn connect(url: &str, make_file: bool) -> Result<DatabaseConnection, MigrateError> {
-    let url = driver_url(url).ok_or(MigrateError::UnknownDatabase)?;
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
+    match url.parse().map_err(MigrateError::Address)? {
+        DatabaseAddress::Postgres(address) => connect_to_postgres(&address).await,
+        DatabaseAddress::Sqlite(address) => connect_to_sqlite(&address, make_file).await,
+    }
+}
+
+/// Connects once before the pool does, because a pool would only say that it timed out.
+async fn connect_to_postgres(address: &PostgresAddress) -> Result<DatabaseConnection, MigrateError> {
+    let first = postgres::connect(address, CONNECT_TIMEOUT).await.map_err(|failure| match failure {
+        ConnectFailure::NoSuchDatabase(cause) => MigrateError::NoSuchDatabase(Box::new(cause)),
+        other => MigrateError::Postgres(other),
+    })?;
+    first.close().await.map_err(|cause| MigrateError::Postgres(cause.into()))?;
+    let options = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
+    Ok(postgres::lazy_pool(address, options))
+}
+
+async fn connect_to_sqlite(address: &SqliteAddress, make_file: bool) -> Result<DatabaseConnection, MigrateError> {
+    let mut options = ConnectOptions::new(address.url());
+    options.max_connections(1).connect_timeout(CONNECT_TIMEOUT).sqlx_logging(false);
     options.map_sqlx_sqlite_opts(move |sqlite| sqlite.create_if_missing(make_file).busy_timeout(BUSY_WAIT));
-    Database::connect(options).await.map_err(|error| match error {
-        // The text of this error quotes the address with its password.
-        DbErr::Conn(RuntimeErr::Internal(_)) => MigrateError::MalformedUrl,
-        other if names_no_database(&other) => MigrateError::NoSuchDatabase(other),
-        other => MigrateError::Connect(other),
+    Database::connect(options).await.map_err(|error| {
+        if names_no_file(&error) { MigrateError::NoSuchDatabase(Box::new(error)) } else { MigrateError::Connect(error) }
     })
 }
 
-/// Returns true if the database does not exist (Postgres) or its file cannot be opened (SQLite).
-fn names_no_database(error: &DbErr) -> bool {
+/// Returns true if the file cannot be opened.
+fn names_no_file(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("3D000" | "14"))
+    code.as_deref() == Some("14")
 }

@@ -1,17 +1,20 @@
 use sea_orm_migration::DbErr;
 
+use crate::address::AddressError;
+use crate::postgres::ConnectFailure;
+
 /// A failed migration.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The address begins neither with `postgres://` nor with `sqlite://`.
-    #[error("the database's URL begins neither with postgres:// nor with sqlite://")]
-    UnknownDatabase,
-    /// The address cannot be parsed.
-    #[error("the database's URL is malformed")]
-    MalformedUrl,
+    /// The address has a mistake.
+    #[error("the database's address {0}")]
+    Address(AddressError),
     /// The database or the file does not exist.
     #[error("there is no such database")]
-    NoSuchDatabase(#[source] DbErr),
+    NoSuchDatabase(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no connection to Postgres, or its database cannot be used.
+    #[error(transparent)]
+    Postgres(ConnectFailure),
     /// The connection failed.
     #[error("cannot connect to the database to migrate")]
     Connect(#[source] DbErr),

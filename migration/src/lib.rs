@@ -4,6 +4,8 @@
 //! the host application. All other tables are our own. Each file `m…` is one change and names everything literally. It is
 //! never edited after its release.
 //!
+//! [`address`] judges the address of a database, and [`postgres`] connects to it.
+//!
 //! [`up`], [`down`] and [`status`] work on an open connection, the functions in [`at_url`] on an address. Several
 //! processes may call them at once. Start reading at the list in [`Migrator`].
 
@@ -25,7 +27,9 @@ mod m20261130_000013_retention;
 mod migrator;
 mod run;
 
+pub mod address;
 pub mod at_url;
+pub mod postgres;
 
 pub use error::MigrateError;
 pub use in_use::{InUse, in_use};

@@ -1,13 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
+use migration::address::{AddressError, DatabaseAddress, PostgresAddress, SqliteAddress};
+use migration::postgres::{self, ConnectFailure};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 
+use crate::probe::{PostgresProbe, Probe};
 use crate::read_connections::ReadConnections;
+use crate::read_only::WriteRefusals;
+use crate::session::{Session, SessionError};
 
 /// A connection that was not used for this long is checked before its next use.
 pub(crate) const CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -44,17 +50,20 @@ impl DatabaseSettings {
     }
 }
 
-/// A failed connection. The text never contains the address.
+/// A failed connection. The text never contains the address. Its causes may quote the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is neither that of Postgres nor of SQLite.
-    #[error("database URL must begin with postgres:// or sqlite://")]
-    UnknownDatabase,
-    /// The address cannot be parsed.
-    #[error("database URL is malformed")]
-    Malformed,
-    /// The database did not answer, or refused the connection.
-    #[error("failed to connect to the database")]
+    /// The address has a mistake. Nothing was resolved or connected.
+    #[error("database address {0}")]
+    Address(AddressError),
+    /// There is no connection to Postgres, or its database cannot be used.
+    #[error(transparent)]
+    Postgres(ConnectFailure),
+    /// A session does not have the settings that it needs.
+    #[error(transparent)]
+    Session(SessionError),
+    /// The SQLite file cannot be opened, or a connection not be closed.
+    #[error("failed to open or close the database")]
     Failed(#[source] DbErr),
 }
 
@@ -80,7 +89,9 @@ pub struct Database {
     /// The connections of everything but reads and probes.
     pub(crate) connection: DatabaseConnection,
     pub(crate) reads: ReadConnections,
-    pub(crate) probe: DatabaseConnection,
+    pub(crate) probe: Probe,
+    /// Ends the sessions that cannot write.
+    pub(crate) refusals: WriteRefusals,
     pub(crate) answer_timeout: Duration,
     /// The places of background work, half of the connections.
     pub(crate) background_places: Arc<Semaphore>,
@@ -90,21 +101,23 @@ pub struct Database {
 impl Database {
     /// Connects. Changes nothing, except that it creates a missing SQLite file.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
-        let shares = Shares::of(settings);
-        let connection = open(settings, shares.others, false, CHECK_AFTER).await?;
-        let (reads, probe) = if shares.reads == 0 {
-            (ReadConnections::Pool(connection.clone()), connection.clone())
-        } else {
-            let reads = open(settings, shares.reads, true, CHECK_AFTER).await?;
-            let reads = ReadConnections::of(reads, shares.reads, settings.connect_timeout);
-            // A probe must not fail because its connection has ended.
-            (reads, open(settings, 1, true, Duration::ZERO).await?)
+        let refusals = WriteRefusals::default();
+        let (pools, shares) = match settings.url.expose_secret().parse().map_err(ConnectError::Address)? {
+            DatabaseAddress::Postgres(address) => {
+                let shares = Shares::of(settings, false);
+                (postgres_pools(settings, &address, &shares, &refusals).await?, shares)
+            }
+            DatabaseAddress::Sqlite(address) => {
+                let shares = Shares::of(settings, address.is_in_memory());
+                (sqlite_pools(settings, &address, &shares).await?, shares)
+            }
         };
         let background_places = usize::try_from(shares.others / 2).unwrap_or(usize::MAX).max(1);
         Ok(Self {
-            connection,
-            reads,
-            probe,
+            connection: pools.connection,
+            reads: pools.reads,
+            probe: pools.probe,
+            refusals,
             answer_timeout: settings.answer_timeout,
             background_places: Arc::new(Semaphore::new(background_places)),
             is_background: false,
@@ -137,14 +150,6 @@ impl Database {
     }
 }
 
-fn refused(error: DbErr) -> ConnectError {
-    match error {
-        // The text of this error quotes the address with its password.
-        DbErr::Conn(RuntimeErr::Internal(_)) => ConnectError::Malformed,
-        other => ConnectError::Failed(other),
-    }
-}
-
 /// The numbers of connections of each pool.
 struct Shares {
     /// The connections of callers' reads. 0: reads and probes share those of everything else.
@@ -153,8 +158,8 @@ struct Shares {
 }
 
 impl Shares {
-    fn of(settings: &DatabaseSettings) -> Self {
-        if is_in_memory(settings.url.expose_secret()) {
+    fn of(settings: &DatabaseSettings, in_memory: bool) -> Self {
+        if in_memory {
             return Self { reads: 0, others: 1 };
         }
         let all = settings.max_connections.max(1);
@@ -163,47 +168,104 @@ impl Shares {
     }
 }
 
-/// Returns true for a SQLite database that exists only as long as its one connection.
-fn is_in_memory(url: &str) -> bool {
-    url.starts_with("sqlite:") && url.contains(":memory:")
+/// The connections of a database.
+struct Pools {
+    connection: DatabaseConnection,
+    reads: ReadConnections,
+    probe: Probe,
 }
 
-/// Opens a pool of at most this many connections. A lazy one connects when it is used.
-///
-/// A connection that was not used for `check_after` is checked before its use. Another one may have ended since its last
-/// use. Then its statement fails.
-async fn open(
+/// Connects once and checks the session, then returns pools that connect when they are used. A pool would only say that it
+/// timed out.
+async fn postgres_pools(
     settings: &DatabaseSettings,
+    address: &PostgresAddress,
+    shares: &Shares,
+    refusals: &WriteRefusals,
+) -> Result<Pools, ConnectError> {
+    let session = Session::of(settings);
+    let timeout = settings.connect_timeout;
+    let mut first = postgres::connect(address, timeout).await.map_err(ConnectError::Postgres)?;
+    session.set_up(&mut first).await.map_err(ConnectError::Session)?;
+    let pool = |connections: u32| {
+        let options = pool_options(timeout, &session, refusals).max_connections(connections);
+        postgres::lazy_pool(address, options)
+    };
+    let connection = pool(shares.others);
+    let reads = match shares.reads {
+        0 => ReadConnections::Pool(connection.clone()),
+        reads => ReadConnections::of(&pool(reads), reads, timeout, refusals.clone()),
+    };
+    let probe = PostgresProbe::new(address.clone(), session, timeout, refusals.clone(), first);
+    Ok(Pools { connection, reads, probe: Probe::Postgres(Arc::new(probe)) })
+}
+
+/// Returns the options of a pool of Postgres.
+///
+/// A connection that was not used for [`CHECK_AFTER`] is checked before its use. Another one may have ended since its last
+/// use. Then its statement fails.
+fn pool_options(timeout: Duration, session: &Session, refusals: &WriteRefusals) -> PgPoolOptions {
+    let (session, before, after) = (session.clone(), refusals.clone(), refusals.clone());
+    PgPoolOptions::new()
+        .acquire_timeout(timeout)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let session = session.clone();
+            Box::pin(async move {
+                session.set_up(connection).await.map_err(|error| sqlx::Error::Configuration(error.into()))
+            })
+        })
+        .before_acquire(move |connection, used| {
+            let is_read_only = before.concerns(used.age);
+            Box::pin(async move {
+                if !is_read_only && used.idle_for >= CHECK_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(!is_read_only)
+            })
+        })
+        .after_release(move |connection, used| {
+            let is_read_only = after.concerns(used.age);
+            Box::pin(async move { Ok(!is_read_only && is_alive(connection, timeout).await?) })
+        })
+}
+
+async fn sqlite_pools(
+    settings: &DatabaseSettings,
+    address: &SqliteAddress,
+    shares: &Shares,
+) -> Result<Pools, ConnectError> {
+    let connection = open_sqlite(settings, address, shares.others, CHECK_AFTER).await?;
+    if shares.reads == 0 {
+        let (reads, probe) = (ReadConnections::Pool(connection.clone()), Probe::Sqlite(connection.clone()));
+        return Ok(Pools { connection, reads, probe });
+    }
+    let reads = ReadConnections::Pool(open_sqlite(settings, address, shares.reads, CHECK_AFTER).await?);
+    // A probe must not fail because its connection has ended.
+    let probe = Probe::Sqlite(open_sqlite(settings, address, 1, Duration::ZERO).await?);
+    Ok(Pools { connection, reads, probe })
+}
+
+/// Opens a pool of at most this many connections to a file.
+async fn open_sqlite(
+    settings: &DatabaseSettings,
+    address: &SqliteAddress,
     connections: u32,
-    lazy: bool,
     check_after: Duration,
 ) -> Result<DatabaseConnection, ConnectError> {
-    let mut options = options(settings)?;
-    options.max_connections(connections).connect_lazy(lazy).test_before_acquire_if_idle_for(check_after);
-    sea_orm::Database::connect(options).await.map_err(refused)
-}
-
-fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> {
-    let url = migration::at_url::driver_url(settings.url.expose_secret()).ok_or(ConnectError::UnknownDatabase)?;
-    let in_memory = is_in_memory(&url);
-    let mut options = ConnectOptions::new(url);
+    let in_memory = address.is_in_memory();
+    let mut options = ConnectOptions::new(address.url());
     options
+        .max_connections(connections)
         .min_connections(u32::from(in_memory))
         .connect_timeout(settings.connect_timeout)
         .acquire_timeout(settings.connect_timeout)
-        .set_application_name("gastown")
-        .statement_timeout(settings.answer_timeout)
+        .test_before_acquire_if_idle_for(check_after)
         .sqlx_logging(false);
     if in_memory {
         options.idle_timeout(None).max_lifetime(None);
     }
-    let timeout = settings.connect_timeout;
-    options.map_sqlx_postgres_pool_opts(move |pool| {
-        pool.after_release(move |connection, _| Box::pin(is_alive(connection, timeout)))
-    });
     let lock_timeout = settings.lock_timeout;
-    let session = session(settings);
-    options.map_sqlx_postgres_opts(move |postgres| postgres.options(session.clone()));
     options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .create_if_missing(true)
@@ -213,7 +275,7 @@ fn options(settings: &DatabaseSettings) -> Result<ConnectOptions, ConnectError> 
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(lock_timeout)
     });
-    Ok(options)
+    sea_orm::Database::connect(options).await.map_err(ConnectError::Failed)
 }
 
 /// Checks a connection that is returned to the pool, with a time limit.
@@ -226,25 +288,6 @@ pub(crate) async fn is_alive(connection: &mut PgConnection, timeout: Duration) -
         // An error makes the pool drop the connection. A regular close would wait too.
         Err(elapsed) => Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed))),
     }
-}
-
-/// Returns the session settings of Postgres, which override its configuration.
-///
-/// Commits are durable and statements see committed rows. A client that freezes or disappears in a transaction loses its
-/// locks.
-fn session(settings: &DatabaseSettings) -> Vec<(&'static str, String)> {
-    let millis = |wait: Duration| wait.as_millis().to_string();
-    let text = ToOwned::to_owned;
-    vec![
-        ("lock_timeout", millis(settings.lock_timeout)),
-        ("idle_in_transaction_session_timeout", millis(settings.answer_timeout)),
-        ("default_transaction_isolation", text("read committed")),
-        ("synchronous_commit", text("on")),
-        // A client that disappears without closing its socket is detected after a minute instead of two hours.
-        ("tcp_keepalives_idle", text("30")),
-        ("tcp_keepalives_interval", text("10")),
-        ("tcp_keepalives_count", text("3")),
-    ]
 }
 
 #[cfg(test)]

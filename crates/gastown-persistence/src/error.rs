@@ -3,10 +3,11 @@
 //! Postgres names the violated constraint, SQLite its columns. For a foreign key SQLite names nothing, so the table that
 //! was written decides.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gastown_domain::ports::{BoxError, StoreError};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 /// A constraint that callers may violate.
@@ -178,6 +179,27 @@ fn is_outage(code: &str) -> bool {
             matches!(code, "25006" | "25P02" | "25P03" | "3D000")
                 || ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
         }
+    }
+}
+
+/// Returns the code of the database's refusal.
+pub(crate) fn code(error: &StoreError) -> Option<String> {
+    refusal(database_error(error)?)?.code().map(Cow::into_owned)
+}
+
+/// Returns true if a pool had no connection in time.
+pub(crate) fn is_without_connection(error: &StoreError) -> bool {
+    match database_error(error) {
+        Some(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) => true,
+        Some(error) => matches!(driver_error(error), Some(sqlx::Error::PoolTimedOut)),
+        None => false,
+    }
+}
+
+fn database_error(error: &StoreError) -> Option<&DbErr> {
+    match error {
+        StoreError::Unavailable { cause } => cause.downcast_ref(),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gastown_domain::ports::StoreError;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, QueryResult, Statement};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::connect::{CHECK_AFTER, is_alive};
 use crate::error::{driver_failed, is_driver_unavailable, store_error};
+use crate::read_only::WriteRefusals;
 
 /// A connection that was kept for this long goes back to the pool, which limits its age.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -39,16 +40,11 @@ pub(crate) enum ReadConnections {
 }
 
 impl ReadConnections {
-    /// Returns the connections of a pool of this size that nothing else uses.
-    pub(crate) fn of(pool: DatabaseConnection, places: u32, timeout: Duration) -> Self {
-        match pool.get_database_backend() {
-            DbBackend::Postgres => {
-                let pool = pool.get_postgres_connection_pool().clone();
-                let places = Semaphore::new(usize::try_from(places).unwrap_or(usize::MAX));
-                Self::Kept(Arc::new(KeptConnections { pool, places, timeout, idle: Mutex::default() }))
-            }
-            _ => Self::Pool(pool),
-        }
+    /// Returns the connections of a pool of Postgres of this size that nothing else uses.
+    pub(crate) fn of(pool: &DatabaseConnection, places: u32, timeout: Duration, refusals: WriteRefusals) -> Self {
+        let pool = pool.get_postgres_connection_pool().clone();
+        let places = Semaphore::new(usize::try_from(places).unwrap_or(usize::MAX));
+        Self::Kept(Arc::new(KeptConnections { pool, places, timeout, refusals, idle: Mutex::default() }))
     }
 
     /// Reads all rows of a statement, whose parameters are `$1` and `$2`.
@@ -88,6 +84,8 @@ pub(crate) struct KeptConnections {
     places: Semaphore,
     /// The time limit for a place, and for the check of a connection.
     timeout: Duration,
+    /// Ends the sessions that may be on a standby, whose rows are old.
+    refusals: WriteRefusals,
     /// The connections that no read uses, in the order of their last use.
     idle: Mutex<Vec<Kept>>,
 }
@@ -126,6 +124,10 @@ impl KeptConnections {
     /// Returns a connection that answers, or `None` if none is kept.
     async fn kept(&self) -> Option<Kept> {
         let mut kept = self.idle().pop()?;
+        if self.refusals.concerns(kept.taken_at.elapsed()) {
+            // The pool decides by the age of the session, which may have been opened since.
+            return None;
+        }
         if kept.used_at.elapsed() < CHECK_AFTER {
             return Some(kept);
         }

@@ -8,7 +8,8 @@ use tokio::sync::SemaphorePermit;
 
 use crate::Database;
 use crate::dialect::transaction_options;
-use crate::error::{CallTimeout, TxError, store_error, unwritable};
+use crate::error::{CallTimeout, TxError, is_without_connection, store_error, unwritable};
+use crate::read_only::is_refused_write;
 
 /// The maximum number of attempts of a transaction that keeps conflicting.
 const MAX_ATTEMPTS: u32 = 6;
@@ -54,11 +55,25 @@ impl Database {
     pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let placed = async {
             let _place = self.background_place().await;
-            call.await
+            match call.await {
+                Ok(value) => Ok(value),
+                Err(error) => Err(self.explained(error).await),
+            }
         };
         tokio::time::timeout(self.answer_timeout, placed)
             .await
             .unwrap_or_else(|_| Err(CallTimeout(self.answer_timeout).into()))
+    }
+
+    /// Ends the sessions that cannot write, and says why there is no connection.
+    async fn explained(&self, error: StoreError) -> StoreError {
+        if is_refused_write(&error) {
+            self.refusals.record();
+        }
+        if is_without_connection(&error) {
+            return self.probe.cause_of_no_connection().await.unwrap_or(error);
+        }
+        error
     }
 
     /// Waits for a place of background work. `None`: the call needs none.

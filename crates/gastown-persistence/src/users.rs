@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use gastown_domain::UserId;
 use gastown_domain::ports::{Readiness, StoreError, User, Users};
-use sea_orm::{EntityTrait as _, QuerySelect as _};
+use sea_orm::EntityTrait as _;
 
 use crate::Database;
-use crate::entity::{gastown_towns, kilocode_users};
+use crate::entity::kilocode_users;
 
 #[async_trait]
 impl Users for Database {
@@ -16,8 +16,8 @@ impl Users for Database {
 
 #[async_trait]
 impl Readiness for Database {
-    /// Reads the registry instead of pinging, because a database without our tables is not ready.
+    /// Fails if the registry cannot be read, or not be written.
     async fn ready(&self) -> Result<(), StoreError> {
-        self.read(gastown_towns::Entity::find().limit(1).one(&self.probe)).await.map(|_| ())
+        self.in_time(self.probe.ready()).await
     }
 }

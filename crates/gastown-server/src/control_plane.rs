@@ -71,6 +71,7 @@ impl ControlPlane {
             read_connections: config.database_read_connections,
             ..DatabaseSettings::at(config.database_url.clone())
         };
+        open_database::warn_without_sslmode(&settings);
         let database = open_database::open(&settings, config.migrate_on_start).await?;
         let stop = CancellationToken::new();
         let fly = fly(&config.fly, pacing)?;

@@ -1,5 +1,9 @@
 use gastown_persistence::{Database, DatabaseSettings};
+use migration::address::DatabaseAddress;
+use secrecy::ExposeSecret as _;
+use url::Host;
 
+use crate::config::is_private;
 use crate::start_error::StartError;
 
 /// Connects to the registry's database, and migrates it if requested. Fails if its schema is not up to date.
@@ -12,4 +16,43 @@ pub(crate) async fn open(settings: &DatabaseSettings, migrate: bool) -> Result<D
     }
     let pending = database.pending_migrations().await.map_err(StartError::Schema)?;
     if pending.is_empty() { Ok(database) } else { Err(StartError::PendingMigrations { pending }) }
+}
+
+/// Warns if the address leaves open how a connection over a public network is protected.
+pub(crate) fn warn_without_sslmode(settings: &DatabaseSettings) {
+    let Ok(DatabaseAddress::Postgres(address)) = settings.url.expose_secret().parse() else { return };
+    let is_open = |host: &str| !Host::parse(host).is_ok_and(|host| is_private(&host));
+    if address.host_without_sslmode().is_some_and(is_open) {
+        tracing::warn!("database address has no sslmode, unencrypted connections are possible");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::captured_log::CapturedLog;
+
+    #[test]
+    fn open_choice_of_encryption_is_logged_for_other_machines() {
+        for (url, warned) in [
+            ("postgres://u:canary@db.example.com/db", true),
+            ("postgres://u:canary@10.0.0.1/db", true),
+            ("postgres://u:canary@db.example.com/db?sslmode=prefer", false),
+            ("postgres://u:canary@db.example.com/db?sslmode=verify-full", false),
+            ("postgres://u:canary@localhost/db", false),
+            ("postgres://u:canary@127.0.0.1/db", false),
+            ("postgres://u:canary@[::1]/db", false),
+            ("postgres://u:canary@db.internal/db", false),
+            ("postgres://u:canary@db.flycast/db", false),
+            ("postgres:///db?host=/run/pg", false),
+            ("sqlite://town.db", false),
+        ] {
+            let log = CapturedLog::default();
+            let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || warn_without_sslmode(&DatabaseSettings::at(url)));
+            let lines = log.take_lines().concat();
+            assert_eq!(lines.contains("database address has no sslmode"), warned, "{url}: {lines}");
+            assert!(!lines.contains("canary") && !lines.contains("example"), "{lines}");
+        }
+    }
 }

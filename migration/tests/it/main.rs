@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod concurrency;
+mod connecting;
 mod database;
 mod host_table;
 mod rules;

@@ -127,7 +127,8 @@ async fn existing_rows_survive_new_checks() {
 #[tokio::test]
 async fn unknown_database_url_is_refused_without_showing_it() {
     let error = at_url::up("mysql://root:canary@localhost/db").await.unwrap_err();
-    assert!(matches!(error, migration::MigrateError::UnknownDatabase));
+    let migration::MigrateError::Address(mistake) = &error else { panic!("{error:?}") };
+    assert_eq!(*mistake, migration::address::AddressError::UnknownDatabase);
     assert!(!format!("{error:?} {error}").contains("canary"));
 }
 

@@ -14,6 +14,7 @@ mod newer_texts;
 mod operator;
 mod orphans;
 mod outages;
+mod read_only;
 mod reads;
 mod recording;
 mod registry;

@@ -84,6 +84,56 @@ async fn a_database_that_was_dropped_is_unavailable() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
+/// Returns an error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Returns a database whose role of this name may have this many connections, and its address.
+async fn with_role(bed: &Bed, role: &str, connections: i32) -> String {
+    bed.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT {connections}")).await;
+    let (server, query) = bed.place.url().split_once('?').unwrap_or((bed.place.url(), ""));
+    let kept =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("user=")).map(|pair| format!("{pair}&"));
+    let kept: String = kept.collect();
+    let (scheme, rest) = server.split_once("://").unwrap();
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}://{rest}?{kept}user={role}&password=pw")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_connection_is_explained_at_start_and_while_serving() {
+    let bed = Bed::postgres().await;
+    let town = bed.running("alice", "mill").await;
+    let role = format!("gastown_test_role_{}", std::process::id());
+    let url = with_role(&bed, &role, 50).await;
+    bed.sql(&format!("GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}")).await;
+    let mut settings = DatabaseSettings::at(url);
+    settings.connect_timeout = Duration::from_millis(600);
+    let database = Database::connect(&settings).await.unwrap();
+    database.load(town.id).await.unwrap();
+
+    bed.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT 0")).await;
+    bed.sql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")).await;
+    let words = "no free connection: the limit of its server or of its role is reached";
+    let mut shown = String::new();
+    for _ in 0..20 {
+        // The first calls may meet a session that was ended.
+        shown = chain(&database.load(town.id).await.unwrap_err());
+        if shown.contains(words) {
+            break;
+        }
+    }
+    let ready = chain(&database.ready().await.unwrap_err());
+    let start = chain(&Database::connect(&settings).await.unwrap_err());
+    bed.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    for shown in [shown, ready, start] {
+        assert!(shown.contains(words) && shown.contains("too many connections for role"), "{shown}");
+        assert!(!shown.contains("timed out") && !shown.contains("pw@"), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_database_without_our_tables_is_not_ready() {
     for place in [

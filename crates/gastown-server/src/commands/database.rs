@@ -2,6 +2,7 @@
 
 use gastown_persistence::{Database, DatabaseSettings};
 
+use crate::config::required_database_url;
 use crate::open_database;
 use crate::settings_source::Source;
 
@@ -12,7 +13,7 @@ const CONNECTIONS: u32 = 2;
 ///
 /// Errors: the setting is missing, the database does not answer, or has pending migrations.
 pub(super) async fn open(source: &Source) -> anyhow::Result<Database> {
-    let url = source.required("DATABASE_URL")?.to_owned();
+    let url = required_database_url(source)?;
     let settings = DatabaseSettings { max_connections: CONNECTIONS, read_connections: 0, ..DatabaseSettings::at(url) };
     Ok(open_database::open(&settings, false).await?)
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use migration::{MigrateError, MigrationState, at_url};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use super::confirm::confirm;
 use super::say::say;
+use crate::config::required_database_url;
 use crate::settings_source::Source;
 
 /// The subcommands of `gastown migrate`.
@@ -36,7 +37,7 @@ pub enum Direction {
 
 /// Runs the command. It needs only `DATABASE_URL`.
 pub async fn run(source: &Source, direction: Direction) -> anyhow::Result<()> {
-    let url = SecretString::from(source.required("DATABASE_URL")?.to_owned());
+    let url = required_database_url(source)?;
     let url = url.expose_secret();
     let before = match direction {
         Direction::Up => match at_url::status(url).await {

@@ -40,7 +40,7 @@ pub(super) fn require_https(url: &Url) -> Result<(), Invalid> {
 }
 
 /// Returns true for a host on this machine or inside a Fly network.
-fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
+pub(crate) fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.to_canonical().is_loopback(),

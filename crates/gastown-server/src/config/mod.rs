@@ -19,12 +19,14 @@ use gastown_domain::{ImageRef, Region};
 use gastown_fly::FlyRegion;
 use gastown_orchestrator::{MachineTemplate, Settings, ValidPolicy};
 use gastown_sandbox::UrlTemplate;
+use migration::address::DatabaseAddress;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
 pub use fly::FlyConfig;
 pub use http::HttpConfig;
 pub use http_limits::{CallLimits, HttpLimits};
+pub(crate) use http_url::is_private;
 use list::List;
 pub use listen_host::ListenHost;
 pub use logs::LogFormat;
@@ -219,13 +221,22 @@ fn checked<T>(source: &Source, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) 
     }
 }
 
+/// Reads and judges the address of the database for commands that need no other setting.
+///
+/// Errors: `DATABASE_URL` is missing or invalid.
+pub(crate) fn required_database_url(source: &Source) -> Result<SecretString, ConfigError> {
+    checked(source, database_url)
+}
+
 fn database_url(reader: &mut Reader<'_>) -> Option<SecretString> {
     let url = reader.required_secret("DATABASE_URL")?;
-    let known = migration::at_url::driver_url(url.expose_secret()).is_some();
-    if !known {
-        reader.wrong("DATABASE_URL", "is invalid: must begin with postgres:// or sqlite://");
+    match url.expose_secret().parse::<DatabaseAddress>() {
+        Ok(_) => Some(url),
+        Err(problem) => {
+            reader.wrong("DATABASE_URL", &format!("is invalid: {problem}"));
+            None
+        }
     }
-    known.then_some(url)
 }
 
 fn regions(reader: &mut Reader<'_>) -> Option<Vec<Region>> {

@@ -1,8 +1,12 @@
 //! `/healthz` and `/readyz`, with and without a database.
 
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::client;
+use crate::process::Gastown;
 use crate::stage::{ALICE, Engine, Setup, Stage, until};
 
 async fn probe(stage: &Stage, path: &str) -> (u16, Value) {
@@ -47,4 +51,46 @@ async fn process_without_a_database_is_alive_but_not_ready() {
     let refused = stage.call(ALICE, "listTowns", json!(null)).await.unwrap_err();
     assert_eq!(refused.code, "SERVICE_UNAVAILABLE");
     assert_eq!(refused.message, "The service is temporarily unavailable; try again later");
+}
+
+/// Makes new sessions of the database read only, or not, and ends those of the service.
+async fn set_read_only(stage: &Stage, on: bool) {
+    let set = format!(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {on}', current_database()); \
+         END $$"
+    );
+    stage.rows.execute(&set).await;
+}
+
+#[tokio::test]
+async fn process_is_not_ready_while_nothing_can_be_written() {
+    let mut stage = Setup::postgres().start().await;
+    stage.replicas.pop().unwrap().stop().await;
+    let mut process = Gastown::spawn(&["serve"], &stage.settings);
+    let url = process.served_url().await;
+    let ready = async || client::http().get(format!("{url}/readyz")).send().await.unwrap().status().as_u16();
+    assert_eq!(ready().await, 200);
+    set_read_only(&stage, true).await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name = 'gastown' AND pid <> pg_backend_pid()";
+    stage.rows.execute(end).await;
+    until("it is not ready", async || ready().await == 503).await;
+    let create = async || client::call(&url, stage.token(ALICE), "createTown", json!({ "townName": "mill" })).await;
+    let refused = create().await.unwrap_err();
+    assert_eq!(refused.code, "SERVICE_UNAVAILABLE");
+    assert_eq!(ready().await, 503);
+
+    set_read_only(&stage, false).await;
+    let begun = Instant::now();
+    until("it is ready again", async || ready().await == 200).await;
+    until("it writes again", async || create().await.is_ok()).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    process.signal(Signal::SIGTERM);
+    let ended = process.ended().await;
+    for expected in
+        ["database refused to write, sessions replaced", "readiness check failed", "the database is read only"]
+    {
+        assert!(ended.err.contains(expected), "{expected}:\n{}", ended.err);
+    }
+    assert!(!ended.err.contains("canary"), "{}", ended.err);
 }

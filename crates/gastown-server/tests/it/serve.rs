@@ -167,6 +167,40 @@ async fn serve_names_invalid_settings_without_values() {
 }
 
 #[tokio::test]
+async fn serve_names_mistakes_in_the_address_of_the_database() {
+    for (url, expected) in [
+        ("postgres://u:canary@h.example/db?schema=x", "has the parameter schema, which is not supported"),
+        ("postgres://u:canary@h.example/db?channel_binding=require", "invalid value of the parameter channel_binding"),
+        ("postgres://u:canary@h.example/db?sslpassword=canary", "has the parameter sslpassword"),
+        ("postgres://u:canary@a.example,b.example/db", "has several hosts"),
+        ("postgres://u:canary@ss#w/rd?1@h.example/db", "percent-encode the password"),
+    ] {
+        let settings = [("DATABASE_URL".to_owned(), url.to_owned()), ("LOG_LEVEL".to_owned(), "trace".to_owned())];
+        for arguments in [&["serve"][..], &["migrate", "status"], &["operations"]] {
+            let ended = Gastown::run(arguments, &settings).await;
+            assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
+            assert!(ended.err.contains("DATABASE_URL is invalid") && ended.err.contains(expected), "{}", ended.err);
+            let shown = ended.err + &ended.out;
+            assert!(!["canary", ".example", "rd?1"].iter().any(|part| shown.contains(part)), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn database_that_cannot_be_reached_is_explained() {
+    let stage = Setup::sqlite().start().await;
+    let closed = "postgres://u:canary@127.0.0.1:1/db";
+    let settings = with(&stage.settings, "DATABASE_URL", closed);
+    for arguments in [&["serve"][..], &["migrate", "status"]] {
+        let ended = Gastown::run(arguments, &settings).await;
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(ended.err.contains("no database server listens at this host and port"), "{}", ended.err);
+        assert!(!ended.err.contains("timed out") && !ended.err.contains("canary"), "{}", ended.err);
+    }
+    stage.check_invariants().await;
+}
+
+#[tokio::test]
 async fn plain_requests_to_fly_use_no_proxy() {
     let stage = Setup::sqlite().start().await;
     let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
