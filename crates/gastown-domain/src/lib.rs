@@ -17,6 +17,7 @@ mod observe;
 mod operation;
 mod placement;
 pub mod ports;
+mod public_host;
 mod recorded;
 mod region;
 mod repo;

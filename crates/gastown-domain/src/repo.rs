@@ -1,26 +1,29 @@
 //! Git repositories and branches that a sandbox may clone.
 //!
-//! Only the form and the text of the host are checked. Names are not resolved, so the egress rules of the sandbox remain
-//! the actual protection (FM-45).
+//! A repository is folded here to one form, so that equal repositories are equal texts everywhere. Only its form is checked:
+//! the egress rules of the sandbox remain the actual protection (FM-45).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use url::{Host, Url};
+use percent_encoding::percent_decode_str;
+use url::Url;
 
 use crate::Invalid;
 use crate::id::{bounded, is_bidi, text_newtype};
+use crate::public_host::public_host;
 
 const SHAPES: &str = "a repository as https://host/path, ssh://user@host/path or user@host:path";
+const NOT_IN_SHELLS: &str = "characters without a meaning to shells";
 
 text_newtype!(
     /// A git repository on a public host, as `https://…`, `ssh://…` or `user@host:path`.
     ///
-    /// At most 2048 characters. Credentials, queries, fragments, local paths, options and other transports are rejected.
+    /// At most 2048 characters. Scheme and host are in lower case, a default port is left out. A user name of an `https` URL is
+    /// dropped. Passwords, queries, fragments, local paths, options and other transports are rejected.
     RepoUrl,
     parse_repo
 );
 text_newtype!(
-    /// A git branch that follows git's ref rules (`git check-ref-format --branch`), at most 255 characters.
+    /// A git branch that follows git's ref rules (`git check-ref-format --branch`) and means nothing to shells, at most 255
+    /// characters.
     Branch,
     parse_branch
 );
@@ -37,143 +40,146 @@ fn parse_repo(raw: &str) -> Result<String, Invalid> {
     if raw.starts_with('-') {
         return Err(Invalid::LeadingDash);
     }
-    if let Some(bad) = raw.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '"' | '\'' | '`' | '<' | '>')) {
-        return Err(Invalid::Character { bad, allowed: "the characters of a URL" });
+    // Brackets stand around the address of a host. A path with one is refused below.
+    let is_refused = |c: &char| !c.is_ascii_graphic() || (is_shell(*c) && !matches!(c, '[' | ']' | '?' | '#' | '~'));
+    if let Some(bad) = raw.chars().find(is_refused) {
+        return Err(Invalid::Character { bad, allowed: NOT_IN_SHELLS });
     }
-    if raw.contains("://") {
-        parse_url(raw)?;
-    } else {
-        parse_scp(raw)?;
-    }
-    Ok(raw.to_owned())
+    let folded = match raw.split_once("://") {
+        Some((_, rest)) => parse_url(raw, rest)?,
+        None => parse_scp(raw)?,
+    };
+    // A host in Unicode is longer in its folded form.
+    bounded(&folded, 2048)?;
+    Ok(folded)
 }
 
-fn parse_url(raw: &str) -> Result<(), Invalid> {
-    let url = Url::parse(raw).map_err(|_| Invalid::Shape { expected: SHAPES })?;
-    let user_allowed = match url.scheme() {
+fn parse_url(raw: &str, rest: &str) -> Result<String, Invalid> {
+    let shape = || Invalid::Shape { expected: SHAPES };
+    let mut url = Url::parse(raw).map_err(|_| shape())?;
+    let keeps_user = match url.scheme() {
         "https" => false,
         "ssh" => true,
-        _ => return Err(Invalid::Shape { expected: SHAPES }),
+        _ => return Err(shape()),
     };
-    if url.password().is_some() || (!url.username().is_empty() && !user_allowed) {
+    // The parser of URLs skips slashes until it finds a host.
+    let (_, path) = rest.split_once('/').filter(|(authority, _)| !authority.is_empty()).ok_or_else(shape)?;
+    if url.password().is_some() {
         return Err(Invalid::Credentials);
     }
-    if url.username().starts_with('-') {
-        return Err(Invalid::LeadingDash);
-    }
     if url.query().is_some() || url.fragment().is_some() || url.port() == Some(0) {
-        return Err(Invalid::Shape { expected: SHAPES });
+        return Err(shape());
     }
-    public_host(url.host_str().unwrap_or_default())?;
-    repository_path(url.path())
+    plain_text(url.username())?;
+    // The parser resolves `..`, so the path is judged as it was given.
+    repository_path(path)?;
+    let host = public_host(url.host_str().unwrap_or_default(), SHAPES)?;
+    url.set_host(Some(&host)).map_err(|_| shape())?;
+    if !keeps_user {
+        url.set_username("").map_err(|()| shape())?;
+    }
+    if url.scheme() == "ssh" && url.port() == Some(22) {
+        url.set_port(None).map_err(|()| shape())?;
+    }
+    Ok(url.into())
 }
 
-/// Checks `user@host:path`, git's short form of ssh. Rejects `ext::sh -c …`, and `host:path` without a user.
-fn parse_scp(raw: &str) -> Result<(), Invalid> {
+/// Folds `user@host:path`, git's short form of ssh. Rejects `ext::sh -c …`, and `host:path` without a user.
+fn parse_scp(raw: &str) -> Result<String, Invalid> {
     let shape = || Invalid::Shape { expected: SHAPES };
     let (user, rest) = raw.split_once('@').ok_or_else(shape)?;
     let (host, path) = rest.split_once(':').ok_or_else(shape)?;
-    if user.is_empty() || user.contains('/') || path.starts_with(':') {
+    if user.is_empty() || user.contains('/') || path.starts_with(':') || path.contains(['?', '#']) {
         return Err(shape());
     }
     if user.contains(':') {
         return Err(Invalid::Credentials);
     }
-    public_host(host)?;
-    repository_path(path)
+    plain_text(user)?;
+    repository_path(path)?;
+    Ok(format!("{user}@{}:{path}", public_host(host, SHAPES)?))
 }
 
 fn repository_path(path: &str) -> Result<(), Invalid> {
-    let inner = path.trim_matches('/');
-    if inner.is_empty() {
+    if path.trim_matches('/').is_empty() {
         return Err(Invalid::Shape { expected: SHAPES });
     }
-    let lower = inner.to_ascii_lowercase();
-    if lower.contains("%0") || lower.contains("%1") || lower.contains("%7f") || lower.contains("%2e%2e") {
-        return Err(Invalid::Shape { expected: "a path without encoded control characters" });
+    let decoded = plain_text(path)?;
+    if let Some(bad) = decoded.chars().find(|c| is_shell(*c) && *c != '~') {
+        return Err(Invalid::Character { bad, allowed: NOT_IN_SHELLS });
     }
-    for segment in inner.split('/') {
-        if segment.starts_with('-') {
+    for segment in decoded.split('/') {
+        if segment.trim_start().starts_with('-') {
             return Err(Invalid::LeadingDash);
         }
-        if segment == ".." {
+        if segment.trim() == ".." {
             return Err(Invalid::Shape { expected: "a path without '..'" });
         }
     }
     Ok(())
 }
 
-fn public_host(raw: &str) -> Result<(), Invalid> {
-    if raw.starts_with('-') {
+/// Decodes a part of a URL as git does, and rejects what a program could take for an option or a control character.
+fn plain_text(part: &str) -> Result<String, Invalid> {
+    let decoded = percent_decode_str(part)
+        .decode_utf8()
+        .map_err(|_| Invalid::Shape { expected: "a repository whose encoded characters are UTF-8" })?;
+    if decoded.starts_with('-') {
         return Err(Invalid::LeadingDash);
     }
-    // The host of a non-special scheme is opaque, so `ssh://0x7f.1/` is parsed here as a browser would read it.
-    match Host::parse(raw).map_err(|_| Invalid::Shape { expected: SHAPES })? {
-        Host::Ipv4(address) => public_address(IpAddr::V4(address)),
-        Host::Ipv6(address) => public_address(IpAddr::V6(address)),
-        Host::Domain(name) => public_name(name.trim_end_matches('.')),
+    let is_refused = |c: &char| c.is_control() || is_bidi(*c) || *c == '\\';
+    match decoded.chars().find(is_refused) {
+        Some(bad) => Err(Invalid::Character { bad, allowed: "printable characters" }),
+        None => Ok(decoded.into_owned()),
     }
 }
 
-fn public_name(name: &str) -> Result<(), Invalid> {
-    const PRIVATE: [&str; 8] = ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa"];
-    let last = name.rsplit('.').next().unwrap_or_default();
-    // A single label is resolved through search domains, so it is always private.
-    if PRIVATE.iter().any(|label| label.eq_ignore_ascii_case(last)) || !name.contains('.') {
-        return Err(Invalid::PrivateHost { address: None });
-    }
-    Ok(())
-}
-
-fn public_address(address: IpAddr) -> Result<(), Invalid> {
-    let public = match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    };
-    if public { Ok(()) } else { Err(Invalid::PrivateHost { address: Some(address) }) }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, ..] = address.octets();
-    let shared = a == 100 && (64..128).contains(&b); // RFC 6598
-    let benchmarking = a == 198 && (18..20).contains(&b); // RFC 2544
-    !(address.is_loopback()
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
-        || address.is_documentation()
-        || a == 0
-        || a >= 240
-        || shared
-        || benchmarking)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
-    // Only 2000::/3 is routed. 2002::/16 and 64:ff9b::/96 embed an IPv4 address that would need another check.
-    let [first, second, ..] = address.segments();
-    (first & 0xe000) == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second == 0x0db8 || second == 0))
+/// Returns true for characters by which a shell expands, quotes, separates or redirects.
+const fn is_shell(c: char) -> bool {
+    matches!(
+        c,
+        '$' | '`'
+            | '"'
+            | '\''
+            | '\\'
+            | ';'
+            | '&'
+            | '|'
+            | '<'
+            | '>'
+            | '('
+            | ')'
+            | '{'
+            | '}'
+            | '['
+            | ']'
+            | '*'
+            | '?'
+            | '!'
+            | '#'
+            | '~'
+            | '^'
+    )
 }
 
 fn parse_branch(raw: &str) -> Result<String, Invalid> {
-    const ALLOWED: &str = "the characters that git allows in a branch name";
+    const ALLOWED: &str = "the characters that git allows in a branch name and that mean nothing to shells";
     bounded(raw, 255)?;
     if raw.starts_with('-') {
         return Err(Invalid::LeadingDash);
     }
-    let forbidden = |c: &char| {
-        c.is_control() || c.is_whitespace() || is_bidi(*c) || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+    // A number sign begins a comment only at the start. Names such as `fix/#12` are common.
+    let is_refused = |(at, c): &(usize, char)| {
+        c.is_control() || c.is_whitespace() || is_bidi(*c) || *c == ':' || (is_shell(*c) && (*c != '#' || *at == 0))
     };
-    if let Some(bad) = raw.chars().find(forbidden) {
+    // Git's own form `@{…}` is refused by its brace.
+    if let Some((_, bad)) = raw.char_indices().find(is_refused) {
         return Err(Invalid::Character { bad, allowed: ALLOWED });
     }
     let parts_fit = raw
         .split('/')
         .all(|part| !part.is_empty() && !part.starts_with('.') && !part.to_ascii_lowercase().ends_with(".lock"));
-    if !parts_fit || raw == "@" || raw == "HEAD" || raw.contains("..") || raw.contains("@{") || raw.ends_with('.') {
+    if !parts_fit || raw == "@" || raw == "HEAD" || raw.contains("..") || raw.ends_with('.') {
         return Err(Invalid::Shape { expected: "a branch name by git's rules" });
     }
     Ok(raw.to_owned())
@@ -198,6 +204,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn equal_repositories_have_one_form() {
+        for (raw, want) in [
+            ("HTTPS://GitHub.COM/A/b.git", "https://github.com/A/b.git"),
+            ("https://github.com:443/a/b", "https://github.com/a/b"),
+            ("https://github.com./a/b", "https://github.com/a/b"),
+            ("https://name@dev.azure.com/org/My%20Project/_git/app", "https://dev.azure.com/org/My%20Project/_git/app"),
+            ("https://name:@dev.azure.com/org/app", "https://dev.azure.com/org/app"),
+            ("https://ghp_token@github.com/a/b", "https://github.com/a/b"),
+            ("SSH://git@GitHub.com/a/b", "ssh://git@github.com/a/b"),
+            ("ssh://git@github.com:22/a/b", "ssh://git@github.com/a/b"),
+            ("ssh://github.com/a/b", "ssh://github.com/a/b"),
+            ("git@GitHub.com:A/b.git", "git@github.com:A/b.git"),
+            ("https://git.sr.ht/~sircmpwn/aerc", "https://git.sr.ht/~sircmpwn/aerc"),
+        ] {
+            let folded = raw.parse::<RepoUrl>();
+            assert_eq!(folded.as_ref().map(RepoUrl::as_str), Ok(want), "{raw:?}");
+            // A sandbox returns what was sent, and that is the same repository.
+            assert_eq!(want.parse::<RepoUrl>(), folded, "{raw:?}");
+        }
+    }
+
     const REJECTED: &[&str] = &[
         "",
         "-b",
@@ -211,7 +239,6 @@ mod tests {
         "http://github.com/a/b",
         "ftp://github.com/a",
         "https://user:pw@github.com/a/b",
-        "https://token@github.com/a/b",
         "ssh://git:pw@github.com/a/b",
         "u:p@github.com:a/b",
         "https://localhost/a",
@@ -250,6 +277,64 @@ mod tests {
         "https://github.com/../../a%2e%2e/b",
         "git@github.com:../../b",
         "https:github.com/a",
+        "https:///github.com/a",
+        "https:////github.com/a",
+        "https:///a",
+        "https://@/a",
+        "https://user@/a",
+        "https://:443/a",
+        "ssh:///a",
+        "ssh://git@/a",
+        "git@:a",
+        "@github.com:a",
+        "https://github.com../a",
+        "https://github.com/a/../b",
+        "https://github.com/a/..",
+        "https://github.com/a/%2e%2e/b",
+        "https://github.com/a/.%2E/b",
+        "https://github.com/a/%20../b",
+        "ssh://git@github.com/a/../b",
+        "https://github.com/%2da",
+        "https://github.com/%2D-upload-pack=x/a",
+        "https://github.com/a%2f-b",
+        "ssh://%2doProxyCommand=x@github.com/a",
+        "ssh://git@%2doProxyCommand=x/a",
+        "git@github.com:%2da",
+        "https://github.com/a$(id)",
+        "https://github.com/a`id`",
+        "https://github.com/a;id",
+        "https://github.com/a&id",
+        "https://github.com/a|id",
+        "https://github.com/a(b)",
+        "https://github.com/a{b,c}",
+        "https://github.com/a*",
+        "https://github.com/a!b",
+        "https://github.com/a[b]",
+        "https://github.com/a%24(id)",
+        "https://github.com/a%24%7Bid%7D",
+        "https://github.com/a%60id%60",
+        "https://github.com/a%00b",
+        "https://github.com/a%7fb",
+        "https://github.com/a%5cb",
+        "https://github.com/a%ff",
+        "https://github.com/a%E2%80%AEb",
+        "https://$(id)@github.com/a",
+        "git$(id)@github.com:a/b",
+        "git@github.com:a?b",
+        "git@github.com:a#b",
+        "https://app.flycast/a",
+        "https://api.default.svc/a",
+        "git@web.service.consul:a/b",
+        "https://host.localdomain/a",
+        "https://host.test/a",
+        "https://host.invalid/a",
+        "https://host.onion/a",
+        "ssh://git@192.0.0.1/a",
+        "https://192.0.2.1/a",
+        "https://198.18.0.1/a",
+        "https://240.0.0.1/a",
+        "https://[2001:db8::1]/a",
+        "https://[::ffff:8.8.8.8]/a",
     ];
 
     #[test]
@@ -262,7 +347,7 @@ mod tests {
 
     #[test]
     fn branches_follow_gits_rules() {
-        for raw in ["main", "feature/x", "v1.2", "a@b", "ünï"] {
+        for raw in ["main", "feature/x", "v1.2", "a@b", "ünï", "fix/#12", "a+b", "a=b", "a,b", "50%"] {
             assert!(raw.parse::<Branch>().is_ok(), "{raw:?}");
         }
         for raw in [
@@ -292,6 +377,21 @@ mod tests {
             "a\nb",
             "a\u{7f}",
             "a\u{202e}",
+            "$(id)",
+            "a$b",
+            "a`id`",
+            "a;id",
+            "a&b",
+            "a|b",
+            "a>b",
+            "a<b",
+            "a(b)",
+            "a{b}",
+            "a!",
+            "a'b",
+            "a\"b",
+            "#a",
+            "a/../b",
         ] {
             assert!(raw.parse::<Branch>().is_err(), "{raw:?}");
         }

@@ -61,7 +61,7 @@ fn bad_values(field: &str) -> Vec<Value> {
             "-b",
             "git://github.com/a/b",
             "http://github.com/a/b",
-            "https://token@github.com/a/b",
+            "https://github.com/a/$(id)",
             "https://user:password@github.com/a/b",
             "ssh://git:password@github.com/a/b",
             "https://localhost/a/b",

@@ -32,7 +32,7 @@ fn bad_values(field: &str) -> &'static [&'static str] {
             "/etc/passwd",
             "ext::sh -c touch% x",
             "git://github.com/a/b",
-            "https://token@github.com/a/b",
+            "https://github.com/a/$(id)",
             "https://user:password@github.com/a/b",
             "https://localhost/a/b",
             "https://127.0.0.1/a/b",
