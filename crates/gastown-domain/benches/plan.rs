@@ -48,7 +48,7 @@ fn derive_sandbox_id(bencher: Bencher<'_, '_>, name: &str) {
 
 fn observation(power: Power) -> Observation {
     let (machine, volume): (MachineId, VolumeId) = (parsed("machine"), parsed("volume"));
-    let located = LocatedVolume { id: volume.clone(), region: region(), state: VolumeState::Ready };
+    let located = LocatedVolume { id: volume.clone(), region: Some(region()), state: VolumeState::Ready };
     let observed = ObservedMachine { id: machine, power, volume: Some(volume) };
     Observation { machine: Seen::Present(observed), volume: Seen::Present(located), ..Default::default() }
 }

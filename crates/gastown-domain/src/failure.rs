@@ -25,7 +25,7 @@ text_enum! {
         Throttled = "throttled",
         /// The provider does not answer, or answers with errors of its own.
         ProviderUnavailable = "provider_unavailable",
-        /// The provider refuses our credentials or our app.
+        /// The provider refuses our credentials, app, account, image or every region of the list.
         ProviderMisconfigured = "provider_misconfigured",
         /// The machine's name belongs to a machine that is not the town's.
         NameTaken = "name_taken",
@@ -62,7 +62,7 @@ impl Failure {
             Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
             Self::Throttled => "the provider is rate-limiting requests; try again later",
             Self::ProviderUnavailable => "the provider is unavailable; try again later",
-            Self::ProviderMisconfigured => "the provider rejects the service's credentials; contact support",
+            Self::ProviderMisconfigured => "the provider rejects the service's account or settings; contact support",
             Self::NameTaken => "the machine's name is already taken at the provider; contact support",
             Self::MachineBusy => "the machine is being changed by another process; try again later",
             Self::VolumeBound => "the volume is still attached to its machine; it is deleted later",

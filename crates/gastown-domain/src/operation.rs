@@ -20,6 +20,9 @@ pub struct Progress {
     pub refused_regions: Vec<Region>,
     /// The refused regions in which only one host had no room. Each is tried again when no other region is left (FM-06).
     pub full_hosts: Vec<Region>,
+    /// The refused regions that the provider does not offer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retired_regions: Vec<Region>,
     /// True while the regions of full hosts are tried again.
     pub second_round: bool,
     /// Unconfirmed creates of the volume.

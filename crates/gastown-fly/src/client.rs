@@ -119,6 +119,18 @@ fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal) {
         );
         return;
     }
+    if refusal.is_for_operators() {
+        tracing::warn!(
+            fly.action = ?call.action(),
+            fly.subject = call.identifier(),
+            fly.status = reply.status,
+            fly.request_id = reply.request_id,
+            fly.refusal = %refusal,
+            fly.message = sanitize(&reply.body),
+            "call to Fly refused until an operator acts"
+        );
+        return;
+    }
     tracing::debug!(
         fly.action = ?call.action(),
         fly.subject = call.identifier(),

@@ -26,7 +26,7 @@ pub struct Observation {
 /// ```
 /// use gastown_domain::{LocatedVolume, Observation, OperationKind, Phase, Seen, Step, VolumeState, plan};
 /// let (id, region): (gastown_domain::VolumeId, gastown_domain::Region) = ("vol_1".parse()?, "iad".parse()?);
-/// let volume = LocatedVolume { id: id.clone(), region: region.clone(), state: VolumeState::Ready };
+/// let volume = LocatedVolume { id: id.clone(), region: Some(region.clone()), state: VolumeState::Ready };
 /// let observation =
 ///     Observation { machine: Seen::Absent, volume: Seen::Present(volume), ..Observation::default() };
 /// let step = plan(OperationKind::Create, Phase::Begun, &observation);
@@ -99,11 +99,7 @@ fn start(phase: Phase, observed: &Observation) -> Step {
         (On, Phase::Settled) => Step::Finish,
         (On, Phase::Begun | Phase::Prepared) => prepare_sandbox(machine, &observed.volume),
         (Stopping, _) => Step::AwaitStopped(machine.id.clone()),
-        (Off | Failed, Phase::Begun) => Step::UpdateMachine {
-            machine: machine.id.clone(),
-            volume: volume.id.clone(),
-            region: volume.region.clone(),
-        },
+        (Off | Failed, Phase::Begun) => update_machine(machine, volume),
         (Off | Failed, Phase::Prepared | Phase::Settled) => Step::StartMachine(machine.id.clone()),
         (Destroying | Changing, _) => Step::ObserveAgain,
     }
@@ -172,8 +168,17 @@ fn create_volume(observed: &Observation) -> Step {
     observed.next_region.clone().map_or(Step::GiveUpNoCapacity, Step::CreateVolume)
 }
 
+/// Plans a machine beside its volume. While the volume's region is not known, there is no place for it.
 fn create_machine(volume: &LocatedVolume) -> Step {
-    Step::CreateMachine { volume: volume.id.clone(), region: volume.region.clone() }
+    volume.region.clone().map_or(Step::ObserveAgain, |region| Step::CreateMachine { volume: volume.id.clone(), region })
+}
+
+fn update_machine(machine: &ObservedMachine, volume: &LocatedVolume) -> Step {
+    volume.region.clone().map_or(Step::ObserveAgain, |region| Step::UpdateMachine {
+        machine: machine.id.clone(),
+        volume: volume.id.clone(),
+        region,
+    })
 }
 
 /// Plans the sandbox's part. A town never runs on a volume that is not its own (FM-25). The machine may have been changed from

@@ -57,8 +57,8 @@ pub enum VolumeState {
 pub struct LocatedVolume {
     /// The volume's id.
     pub id: VolumeId,
-    /// The volume's region.
-    pub region: Region,
+    /// The volume's region, where it is known.
+    pub region: Option<Region>,
     /// The volume's state.
     pub state: VolumeState,
 }

@@ -75,6 +75,15 @@ pub enum ProviderError {
         #[source]
         cause: BoxError,
     },
+    /// The provider does not offer the region, or no longer. Another region may be offered, and an operator must know.
+    #[error("failed to {action}: the region is refused")]
+    RegionRefused {
+        /// The attempted action.
+        action: Action,
+        /// The provider's answer.
+        #[source]
+        cause: BoxError,
+    },
     /// The host of an existing volume or machine has no capacity. The caller waits or, without data, uses another volume.
     #[error("failed to {action}: no capacity on the host")]
     HostFull {
@@ -144,8 +153,8 @@ pub enum ProviderError {
     },
     /// An operator must act, and no town is at fault (FM-33). The cause names the reason.
     ///
-    /// Our token, organization or app is refused or missing, the image is not known, or the organization's limit of
-    /// machines is reached.
+    /// Our token, organization or app is refused or missing. Or the organization has not paid or is at its limit of
+    /// machines, or the image cannot be read.
     #[error("failed to {action}: the provider refuses until an operator acts")]
     Misconfigured {
         /// The attempted action.
@@ -195,8 +204,8 @@ pub trait Apps: Send + Sync {
 pub struct ObservedVolume {
     /// The provider's id.
     pub id: VolumeId,
-    /// The region it is in.
-    pub region: Region,
+    /// The region it is in, where the answer tells it. A deletion does not need it.
+    pub region: Option<Region>,
     /// Its deletion has begun and is not yet final.
     pub destroying: bool,
     /// The machine it is attached to, as far as the provider shows it.

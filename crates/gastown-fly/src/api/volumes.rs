@@ -36,9 +36,9 @@ pub struct Volume {
     /// The state.
     #[serde(default, deserialize_with = "lenient::null_as_default")]
     pub state: VolumeState,
-    /// The region it is in.
-    #[serde(default, deserialize_with = "lenient::null_as_default")]
-    pub region: String,
+    /// The region it is in. Absent in some answers, such as those of a volume that is being deleted.
+    #[serde(default, deserialize_with = "lenient::filled")]
+    pub region: Option<String>,
     /// The machine that mounts it. It may name one that is gone.
     #[serde(default, deserialize_with = "lenient::filled")]
     pub attached_machine_id: Option<String>,

@@ -53,9 +53,12 @@ fn refused(action: Action, refusal: &Refusal, status: u16, error: FlyError) -> P
         | Refusal::AppNameTaken
         // The configuration names image and organization, so no town is at fault.
         | Refusal::ImageUnknown
+        | Refusal::ImageForbidden
+        | Refusal::BillingStop
         | Refusal::MachineLimit => ProviderError::Misconfigured { action, cause },
         Refusal::NotFound(Subject::Volume) => ProviderError::VolumeMissing { action, cause },
         Refusal::NotFound(Subject::Machine) => ProviderError::NotNow { action, cause },
+        Refusal::RegionRefused => ProviderError::RegionRefused { action, cause },
         Refusal::NoCapacity(Scope::Region) => ProviderError::NoCapacity { action, cause },
         Refusal::NoCapacity(Scope::VolumeHost | Scope::Host) => ProviderError::HostFull { action, cause },
         Refusal::VolumeBound | Refusal::VolumeClaimed => ProviderError::VolumeBound { action, cause },
@@ -102,6 +105,9 @@ mod tests {
             (Refusal::NoCapacity(Scope::Host), 409),
             (Refusal::MachineLimit, 422),
             (Refusal::ImageUnknown, 400),
+            (Refusal::ImageForbidden, 401),
+            (Refusal::BillingStop, 402),
+            (Refusal::RegionRefused, 412),
             (Refusal::VolumeBound, 412),
             (Refusal::VolumeClaimed, 412),
             (Refusal::LeaseHeld, 409),
@@ -128,6 +134,8 @@ mod tests {
         for (refusal, status, names) in [
             (Refusal::MachineLimit, 422, "limit of machines"),
             (Refusal::ImageUnknown, 400, "image"),
+            (Refusal::ImageForbidden, 401, "registry refuses"),
+            (Refusal::BillingStop, 402, "payment method"),
             (Refusal::Unauthorized, 401, "credentials"),
             (Refusal::NotFound(Subject::App), 404, "no such app"),
             (Refusal::AppNameTaken, 422, "app's name"),

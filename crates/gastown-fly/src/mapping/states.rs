@@ -18,7 +18,7 @@ pub(crate) enum Mapped<T> {
     Present(T),
     /// Fly shows it, but it is destroyed.
     Destroyed,
-    /// Its id or region is not valid, so the answer is not used.
+    /// Its id is not valid, so the answer is not used.
     Invalid,
 }
 
@@ -68,12 +68,12 @@ pub(crate) fn volume(volume: &Volume) -> Mapped<ObservedVolume> {
     let Some(destroying) = destroying(&volume.state, volume.host_answers()) else {
         return Mapped::Destroyed;
     };
-    let (Ok(id), Ok(region)) = (volume.id.parse(), volume.region.parse::<FlyRegion>()) else {
-        return Mapped::Invalid;
-    };
+    let Ok(id) = volume.id.parse() else { return Mapped::Invalid };
+    // Only a step that places a machine needs the region.
+    let region = volume.region.as_deref().and_then(|region| region.parse::<FlyRegion>().ok()).map(Into::into);
     // The claim of a machine that is long gone was seen as NUL bytes, which are not an id.
     let bound_to = volume.attached_machine_id.as_deref().and_then(|machine| machine.parse().ok());
-    Mapped::Present(ObservedVolume { id, region: region.into(), destroying, bound_to })
+    Mapped::Present(ObservedVolume { id, region, destroying, bound_to })
 }
 
 /// Returns whether a volume's deletion is under way, or `None` for a destroyed volume.
@@ -180,16 +180,29 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_a_valid_id_or_region_is_invalid() {
+    fn an_object_without_a_valid_id_is_invalid() {
         let nameless: Machine = serde_json::from_value(json!({ "id": "../x", "state": "started" })).unwrap();
         assert_eq!(machine(&nameless), Mapped::Invalid);
-        let nowhere: Volume = serde_json::from_value(json!({ "id": "vol_1", "state": "created" })).unwrap();
-        assert_eq!(volume(&nowhere), Mapped::Invalid);
+        let nameless: Volume = serde_json::from_value(json!({ "id": "../x", "region": "iad" })).unwrap();
+        assert_eq!(volume(&nameless), Mapped::Invalid);
         let claimed: Volume = serde_json::from_value(
             json!({ "id": "vol_1", "state": "created", "region": "iad", "attached_machine_id": "\0\0\0" }),
         )
         .unwrap();
         let Mapped::Present(observed) = volume(&claimed) else { panic!("not present") };
         assert_eq!(observed.bound_to, None);
+    }
+
+    #[test]
+    fn a_volume_without_a_readable_region_is_present() {
+        for region in [json!(null), json!(""), json!("IAD"), json!("../x")] {
+            let shown = json!({ "id": "vol_1", "state": "created", "region": region });
+            let Mapped::Present(observed) = volume(&serde_json::from_value(shown).unwrap()) else {
+                panic!("{region} hides the volume");
+            };
+            assert_eq!(observed.region, None, "{region}");
+        }
+        let without: Volume = serde_json::from_value(json!({ "id": "vol_1", "state": "destroyed" })).unwrap();
+        assert_eq!(volume(&without), Mapped::Destroyed);
     }
 }

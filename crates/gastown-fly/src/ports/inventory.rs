@@ -69,10 +69,10 @@ impl Inventory for Fly {
     }
 }
 
-/// Returns the volume, unless it is destroyed or its host may not answer.
+/// Returns the volume, unless it is destroyed, its host may not answer, or its entry lacks the region.
 fn certain_volume(shown: &Volume) -> Option<ObservedVolume> {
     match states::volume(shown) {
-        Mapped::Present(observed) if shown.host_answers() => Some(observed),
+        Mapped::Present(observed) if shown.host_answers() && observed.region.is_some() => Some(observed),
         Mapped::Present(_) | Mapped::Destroyed | Mapped::Invalid => None,
     }
 }

@@ -58,7 +58,9 @@ impl Volumes for Fly {
         );
         let volume: Volume =
             self.client.fetch(&call).await.map_err(|error| self.app_error(&spec.app, ACTION, error))?;
-        states::volume(&volume).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION))
+        let created = states::volume(&volume).present(ACTION)?.ok_or_else(|| invalid_answer(ACTION))?;
+        // Fly places a volume in the region of the request, and in no other.
+        Ok(ObservedVolume { region: created.region.or_else(|| Some(spec.region.clone())), ..created })
     }
 
     async fn delete_volume(&self, app: &AppName, id: &VolumeId) -> Result<Deletion, ProviderError> {

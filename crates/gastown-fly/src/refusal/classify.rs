@@ -54,6 +54,10 @@ impl Body {
         Self { code, text: text.to_ascii_lowercase() }
     }
 
+    fn has_one_of(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.text.contains(text))
+    }
+
     /// Returns true for Fly's codes for a lack of capacity. A text does not count, because a gateway may have sent it.
     fn has_capacity_code(&self) -> bool {
         self.code.as_deref().is_some_and(|code| matches!(code, NO_CAPACITY | VOLUME_NO_CAPACITY))
@@ -96,6 +100,12 @@ enum Pattern {
     TextOn(&'static str, Action),
     /// Any text, on these actions.
     On(&'static [Action]),
+    /// One of these texts, on these actions.
+    OneOfOn(&'static [&'static str], &'static [Action]),
+    /// One of these texts, on any action.
+    OneOf(&'static [&'static str]),
+    /// A text that refuses a region, on the actions that need one.
+    Region,
 }
 
 impl Row {
@@ -108,6 +118,9 @@ impl Row {
                 Pattern::Capacity(text) => body.code.is_none() && body.text.contains(text),
                 Pattern::TextOn(text, only) => action == only && body.text.contains(text),
                 Pattern::On(actions) => actions.contains(&action),
+                Pattern::OneOfOn(texts, actions) => actions.contains(&action) && body.has_one_of(texts),
+                Pattern::OneOf(texts) => body.has_one_of(texts),
+                Pattern::Region => PLACES.contains(&action) && body.text.contains("region") && body.has_one_of(REGION),
             }
     }
 }
@@ -122,6 +135,84 @@ const NO_CAPACITY_STATUSES: &[u16] = &[400, 403, 404, 409, 412, 422, UNAVAILABLE
 const CONFLICT: &[u16] = &[409, 412];
 const FULL: &[u16] = &[409, 412, 422];
 const WAIT: &[Action] = &[Action::WaitMachine];
+/// The statuses under which Fly was seen to refuse an image, a region or a whole organization.
+const REFUSED_OR_UNPAID: &[u16] = &[400, 401, 402, 403, 404, 409, 412, 422];
+
+/// The actions that place something in a region.
+const PLACES: &[Action] = &[Action::CreateVolume, Action::CreateMachine, Action::UpdateMachine, Action::StartMachine];
+/// The actions for which Fly reads the image.
+const BOOTS: &[Action] = &[Action::CreateMachine, Action::UpdateMachine, Action::StartMachine];
+
+/// Texts about a region that Fly does not offer. The text also contains "region".
+const REGION: &[&str] = &[
+    "deprecated",
+    "retired",
+    "retiring",
+    "sunset",
+    "decommission",
+    "no longer",
+    "not available",
+    "not supported",
+    "not allowed",
+    "not enabled",
+    "not a valid region",
+    "unavailable",
+    "unsupported",
+    "disabled",
+    "invalid region",
+    "unknown region",
+    "region not found",
+    "region does not exist",
+];
+
+/// Texts about an organization that Fly stopped.
+const BILLING: &[&str] = &[
+    "payment method",
+    "payment information",
+    "credit card",
+    "unpaid",
+    "past due",
+    "overdue",
+    "trial has ended",
+    "high risk",
+    "high-risk",
+    "account has been suspended",
+    "organization is suspended",
+    "organization has been suspended",
+];
+
+/// Texts of registries about an image that does not exist, as Fly passes them on.
+const NO_IMAGE: &[&str] = &[
+    "manifest_unknown",
+    "manifest unknown",
+    "name_unknown",
+    "name unknown",
+    "image not found",
+    "could not find image",
+    "could not resolve image",
+    "failed to resolve image",
+    "image does not exist",
+    "no such image",
+    "invalid image reference",
+    "invalid reference format",
+    "repository does not exist",
+    "repository name not known",
+];
+
+/// Texts of registries for a client that may not read an image.
+const IMAGE_FORBIDDEN: &[&str] = &[
+    "authentication required",
+    "pull access denied",
+    "access to the resource is denied",
+    "insufficient_scope",
+    "registry: unauthorized",
+    "registry unauthorized",
+    "unauthorized to pull",
+    "unauthorized: access",
+    "denied: permission",
+    "no basic auth credentials",
+    "failed to authenticate with registry",
+];
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -154,9 +245,13 @@ const TABLE: &[Row] = &[
     Row { statuses: &[400, 409, 412, 422], pattern: Pattern::Capacity("no capacity"), meaning: |answer| answer.no_capacity(Scope::Region) },
     Row { statuses: &[403], pattern: Pattern::Capacity("over the allowed quota"), meaning: |answer| answer.no_capacity(Scope::Region) },
     Row { statuses: &[403, 422], pattern: Pattern::Text("machine limit"), meaning: |_| Refusal::MachineLimit },
+    // Refusals that end when an operator acts. Statuses vary, and a "not found" here is not a machine's.
+    Row { statuses: REFUSED_OR_UNPAID, pattern: Pattern::OneOf(BILLING), meaning: |_| Refusal::BillingStop },
+    Row { statuses: &[402], pattern: Pattern::Any, meaning: |_| Refusal::BillingStop },
+    Row { statuses: REFUSED_OR_UNPAID, pattern: Pattern::OneOfOn(IMAGE_FORBIDDEN, BOOTS), meaning: |_| Refusal::ImageForbidden },
+    Row { statuses: REFUSED_OR_UNPAID, pattern: Pattern::OneOfOn(NO_IMAGE, BOOTS), meaning: |_| Refusal::ImageUnknown },
+    Row { statuses: REFUSED, pattern: Pattern::Region, meaning: |_| Refusal::RegionRefused },
     // Missing objects.
-    Row { statuses: &[400, 404, 422], pattern: Pattern::Text("manifest_unknown"), meaning: |_| Refusal::ImageUnknown },
-    Row { statuses: &[400, 404, 422], pattern: Pattern::Text("manifest unknown"), meaning: |_| Refusal::ImageUnknown },
     Row { statuses: &[400, 404, 422], pattern: Pattern::Text("volume not found"), meaning: |_| Refusal::NotFound(Subject::Volume) },
     Row { statuses: &[400, 404, 422], pattern: Pattern::Text("volume does not exist"), meaning: |_| Refusal::NotFound(Subject::Volume) },
     Row { statuses: &[400, 404, 422], pattern: Pattern::Text("could not find volume"), meaning: |_| Refusal::NotFound(Subject::Volume) },

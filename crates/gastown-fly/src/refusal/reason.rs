@@ -34,9 +34,18 @@ pub enum Refusal {
     /// The organization has as many machines as it may have.
     #[error("the organization's limit of machines is reached: destroy some, or ask Fly to raise it")]
     MachineLimit,
+    /// Fly does not offer the region, or no longer, or not to this organization.
+    #[error("the region is refused: Fly does not offer it to the organization")]
+    RegionRefused,
+    /// The organization has not paid, has no way to pay, or is blocked.
+    #[error("the organization's account is stopped: check its payment method at Fly")]
+    BillingStop,
     /// The registry does not know the image. It lags some seconds behind a push.
     #[error("the registry does not know the machine's image: check its name and digest")]
     ImageUnknown,
+    /// The registry does not let Fly read the image.
+    #[error("the registry refuses to give out the machine's image: check its name and the credentials for it")]
+    ImageForbidden,
     /// The volume cannot be deleted while a machine holds it.
     #[error("the volume is attached to a machine")]
     VolumeBound,
@@ -67,6 +76,36 @@ pub enum Refusal {
     /// An answer that the table does not contain. No recovery is tried.
     #[error("an answer that is not known")]
     Unrecognised,
+}
+
+impl Refusal {
+    /// Returns true if only an operator can end the refusal, and needs Fly's words for it.
+    pub(crate) const fn is_for_operators(&self) -> bool {
+        match self {
+            Self::RegionRefused
+            | Self::BillingStop
+            | Self::ImageUnknown
+            | Self::ImageForbidden
+            | Self::MachineLimit => true,
+            // A revoked token is reported by the callers. It would be logged here with every read.
+            Self::Invalid
+            | Self::Unauthorized
+            | Self::NotFound(_)
+            | Self::NoSuchRoute
+            | Self::AppNameTaken
+            | Self::MachineNameTaken { .. }
+            | Self::NoCapacity(_)
+            | Self::VolumeBound
+            | Self::VolumeClaimed
+            | Self::LeaseHeld
+            | Self::ConcurrentUpdate
+            | Self::WrongState
+            | Self::NotYet
+            | Self::Throttled { .. }
+            | Self::ServerError
+            | Self::Unrecognised => false,
+        }
+    }
 }
 
 /// The place that lacks capacity.

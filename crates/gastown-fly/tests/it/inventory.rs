@@ -117,9 +117,13 @@ async fn an_unreadable_entry_makes_the_inventory_incomplete_and_keeps_the_others
         let (items, is_whole) = inventory_of(&json!([odd, whole[0]]), &json!([])).await;
         assert_eq!((ids(&items), is_whole), (vec!["ours"], false), "{odd}");
     }
+    let nameless = json!({ "id": "../x", "name": VOLUME_NAME, "state": "created" });
+    let (items, is_whole) = inventory_of(&whole, &json!([nameless])).await;
+    assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
+    // A delete needs no region.
     let nowhere = json!({ "id": "vol_1", "name": VOLUME_NAME, "state": "created" });
     let (items, is_whole) = inventory_of(&whole, &json!([nowhere])).await;
-    assert_eq!((ids(&items), is_whole), (vec!["ours"], false));
+    assert_eq!((ids(&items), is_whole), (vec!["ours", "vol_1"], true));
 }
 
 #[tokio::test]

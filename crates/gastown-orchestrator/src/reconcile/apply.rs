@@ -12,7 +12,7 @@ use super::decide::Decision;
 use super::ending::{Undo, ending, undo};
 use super::outcome::Outcome;
 use super::regions::Regions;
-use super::retry_policy::{Reaction, lost_volume, reaction};
+use super::retry_policy::{Reaction, RegionRefusal, lost_volume, reaction};
 use super::update::update;
 use crate::settings::Policy;
 
@@ -44,12 +44,14 @@ pub(super) struct Applied {
 pub(super) enum Notice {
     /// The operation failed many times in a row and is retried slowly from now on.
     NeedsAttention(Failure),
-    /// The provider rejects the service's credentials, organization or app.
+    /// The provider refuses the service until an operator acts.
     Misconfigured,
     /// The goal is given up.
     GivingUp(Failure),
     /// A region has no capacity, and the next one is tried.
     NextRegion(Region),
+    /// The provider does not offer a region of the list.
+    RegionRetired(Region),
 }
 
 /// The inputs of [`apply`] besides the decision and the outcome.
@@ -77,8 +79,7 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
             applying.volume_contradicted().succeeded(None, TownChange::default())
         }
         Outcome::VolumeCreated { volume, queued } => {
-            let change =
-                TownChange { volume: Some(Some(volume.id)), region: Some(volume.region), ..TownChange::default() };
+            let change = TownChange { volume: Some(Some(volume.id)), region: volume.region, ..TownChange::default() };
             applying.queued(queued).volume_answered().succeeded(None, change)
         }
         Outcome::MachineCreated { machine, queued } => {
@@ -215,7 +216,7 @@ impl Applying<'_> {
 
     fn react(self, reaction: Reaction) -> Applied {
         match reaction {
-            Reaction::NextRegion { only_host } => self.next_region(only_host),
+            Reaction::NextRegion(refusal) => self.next_region(refusal),
             Reaction::GiveUp(failure) => self.give_up(failure),
             Reaction::Retry { failure, after, unclassified } => {
                 if unclassified && self.attempts_are_exhausted() {
@@ -233,15 +234,25 @@ impl Applying<'_> {
     }
 
     /// Records the refusal of the region and goes on with the next one, if any is left.
-    fn next_region(mut self, only_host: bool) -> Applied {
+    fn next_region(mut self, refusal: RegionRefusal) -> Applied {
         let Some(region) = self.decision.region() else { return self.give_up(Failure::NoCapacity) };
         let regions = Regions { wished: self.decision.wished_region.as_ref(), offered: self.context.regions };
-        let Some(progress) = regions.after_refusal(self.operation.progress.clone(), &region, only_host) else {
-            return self.give_up(Failure::NoCapacity);
+        let applied = match regions.after_refusal(self.operation.progress.clone(), &region, refusal) {
+            Ok(progress) => {
+                self.operation.progress = progress;
+                let applied = self.succeeded(None, TownChange::default());
+                Applied { notice: applied.notice.or(Some(Notice::NextRegion(region.clone()))), ..applied }
+            }
+            Err(failure) => self.give_up(failure),
         };
-        self.operation.progress = progress;
-        let applied = self.succeeded(None, TownChange::default());
-        Applied { notice: applied.notice.or(Some(Notice::NextRegion(region))), ..applied }
+        match refusal {
+            RegionRefusal::Full | RegionRefusal::HostFull => applied,
+            // An operator must act on it, whatever becomes of this create.
+            RegionRefusal::Retired => {
+                let alert = applied.notice.filter(|notice| matches!(notice, Notice::NeedsAttention(_)));
+                Applied { notice: alert.or(Some(Notice::RegionRetired(region))), next: applied.next }
+            }
+        }
     }
 
     /// Retries after the backoff, and no sooner than `least`.

@@ -57,7 +57,7 @@ impl Knowledge {
             return Self::stale(at);
         };
         let machine = ObservedMachine { id: machine.clone(), power, volume: Some(volume.clone()) };
-        let volume = LocatedVolume { id: volume.clone(), region: region.clone(), state: VolumeState::Ready };
+        let volume = LocatedVolume { id: volume.clone(), region: Some(region.clone()), state: VolumeState::Ready };
         Self {
             machine: Known::Answered(Seen::Present(machine)),
             volume: Known::Answered(Seen::Present(volume)),
@@ -156,7 +156,7 @@ impl Knowledge {
 fn mounted(town: &Town, machine: &Seen<ObservedMachine>) -> Option<LocatedVolume> {
     let Seen::Present(machine) = machine else { return None };
     let id = town.volume_id.clone().filter(|id| machine.volume.as_ref() == Some(id))?;
-    Some(LocatedVolume { id, region: town.region.clone()?, state: VolumeState::Ready })
+    Some(LocatedVolume { id, region: town.region.clone(), state: VolumeState::Ready })
 }
 
 fn ready(volume: &ObservedVolume) -> LocatedVolume {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
 use gastown_domain::{
-    AppName, LocatedVolume, Operation, OperationKind, Phase, Power, Progress, Seen, Town, VolumeState,
+    AppName, LocatedVolume, Operation, OperationKind, Phase, Power, Progress, Region, Seen, Town, VolumeState,
 };
 
 use super::knowledge::{Knowledge, Known};
@@ -235,7 +235,8 @@ impl Subject<'_> {
         observed.progress.volume_made |= self.is_of_a_create();
         self.adopt_volume(&in_use, observed);
         let state = self.volume_state(&in_use, &named, &observed.progress);
-        observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region: in_use.region.clone(), state });
+        let region = in_use.region.clone().or_else(|| self.recorded_region(&in_use));
+        observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region, state });
         Ok(Some(in_use))
     }
 
@@ -292,14 +293,21 @@ impl Subject<'_> {
             observed.progress.unconfirmed_volume = observed.progress.unconfirmed_volume.found();
         }
         observed.change.volume = Some(Some(in_use.id.clone()));
-        observed.change.region = Some(in_use.region.clone());
+        observed.change.region.clone_from(&in_use.region);
+    }
+
+    /// Returns the region that the row records for this volume. The region of a row that names another volume, or none, is
+    /// only a wish.
+    fn recorded_region(self, in_use: &ObservedVolume) -> Option<Region> {
+        if self.town.volume_id.as_ref() == Some(&in_use.id) { self.town.region.clone() } else { None }
     }
 
     fn volume_state(self, in_use: &ObservedVolume, named: &[ObservedVolume], progress: &Progress) -> VolumeState {
         let is_surplus =
             |other: &&ObservedVolume| other.id != in_use.id && other.bound_to.is_none() && !other.destroying;
         let surplus = named.iter().find(is_surplus).filter(|_| self.is_create());
-        let is_misplaced = self.is_create() && progress.refused_regions.contains(&in_use.region);
+        let has_refused = |region| progress.refused_regions.contains(region);
+        let is_misplaced = self.is_create() && in_use.region.as_ref().is_some_and(has_refused);
         match surplus {
             _ if in_use.destroying => VolumeState::Destroying,
             Some(surplus) => VolumeState::Surplus(surplus.id.clone()),

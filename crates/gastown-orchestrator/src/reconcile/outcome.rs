@@ -1,5 +1,6 @@
 //! The outcome of a step.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -73,6 +74,31 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// Returns the reason of a failed call, as the adapter read it. It contains no text of the provider's.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Failed { error, .. } => error.source().map(ToString::to_string),
+            Self::Starting
+            | Self::Stopping
+            | Self::Reached(_)
+            | Self::MachineDeleted(_)
+            | Self::VolumeDeleted(_)
+            | Self::VolumeCreated { .. }
+            | Self::MachineCreated { .. }
+            | Self::MachineUpdated(_)
+            | Self::Synced { .. }
+            | Self::SandboxReady
+            | Self::SandboxNotReady
+            | Self::SoftDeleted { .. }
+            | Self::StateNotReached(_)
+            | Self::Waiting(_)
+            | Self::Finished
+            | Self::VolumeLost
+            | Self::GaveUp(_)
+            | Self::NotPrepared(_) => None,
+        }
+    }
+
     /// Returns true if the provider has accepted the deletion of a machine or a volume.
     pub(super) const fn is_accepted_deletion(&self) -> bool {
         matches!(self, Self::MachineDeleted(Deletion::Accepted) | Self::VolumeDeleted(Deletion::Accepted))

@@ -210,9 +210,10 @@ impl Reconciler {
             regions: &self.settings.regions,
             fraction: self.ports.env.jitter.fraction(),
         };
+        let cause = outcome.refusal();
         let Applied { next, notice } = apply(decision, outcome, context);
         if let Some(notice) = notice {
-            notice.log(decision);
+            notice.log(decision, cause.as_deref());
         }
         match next {
             Next::Update(update) => {
@@ -257,7 +258,8 @@ pub(super) fn taken_over(operation: Operation) -> Operation {
 }
 
 impl Notice {
-    fn log(&self, decision: &Decision) {
+    /// Logs the event. `cause` is the reason that the provider's adapter read from the answer.
+    fn log(&self, decision: &Decision, cause: Option<&str>) {
         let operation = &decision.operation;
         match self {
             Self::NeedsAttention(failure) => tracing::error!(
@@ -266,9 +268,14 @@ impl Notice {
                 failure = failure.code(),
                 "operation needs attention: it keeps failing and is retried slowly"
             ),
-            Self::Misconfigured => tracing::error!("provider rejects the token, organization or app"),
+            Self::Misconfigured => {
+                tracing::error!(cause, "provider refuses the service until an operator acts");
+            }
             Self::GivingUp(failure) => tracing::warn!(failure = failure.code(), "operation given up"),
             Self::NextRegion(region) => tracing::info!(%region, "no capacity in region; trying the next one"),
+            Self::RegionRetired(region) => {
+                tracing::error!(%region, cause, "provider refuses region; check the list of regions");
+            }
         }
     }
 }

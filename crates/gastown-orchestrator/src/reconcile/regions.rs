@@ -1,6 +1,8 @@
 //! The regions in which a create may place its volume. Pure.
 
-use gastown_domain::{Progress, Region};
+use gastown_domain::{Failure, Progress, Region};
+
+use super::retry_policy::RegionRefusal;
 
 /// The candidate regions of one town.
 #[derive(Debug, Clone, Copy)]
@@ -36,16 +38,32 @@ impl Regions<'_> {
         Some(NextRegion { region, progress: again })
     }
 
-    /// Returns the progress after `region` refused a create, or `None` when no region is left to try.
-    pub(super) fn after_refusal(self, progress: Progress, region: &Region, only_host: bool) -> Option<Progress> {
+    /// Returns the progress after `region` refused a create.
+    ///
+    /// Errors: the failure of the create when no region is left to try. It is a lack of capacity unless the provider offers
+    /// none of them, because capacity may return.
+    pub(super) fn after_refusal(
+        self,
+        progress: Progress,
+        region: &Region,
+        refusal: RegionRefusal,
+    ) -> Result<Progress, Failure> {
         let mut progress = progress;
-        if only_host && !progress.second_round {
-            progress.full_hosts.push(region.clone());
+        match refusal {
+            RegionRefusal::HostFull if !progress.second_round => progress.full_hosts.push(region.clone()),
+            RegionRefusal::Retired if !progress.retired_regions.contains(region) => {
+                progress.retired_regions.push(region.clone());
+            }
+            RegionRefusal::Full | RegionRefusal::HostFull | RegionRefusal::Retired => {}
         }
         if !progress.refused_regions.contains(region) {
             progress.refused_regions.push(region.clone());
         }
-        (self.not_refused(&progress).is_some() || may_try_again(&progress)).then_some(progress)
+        if self.not_refused(&progress).is_some() || may_try_again(&progress) {
+            return Ok(progress);
+        }
+        let offers_none = progress.refused_regions.iter().all(|refused| progress.retired_regions.contains(refused));
+        Err(if offers_none { Failure::ProviderMisconfigured } else { Failure::NoCapacity })
     }
 
     fn not_refused(self, progress: &Progress) -> Option<Region> {
@@ -78,10 +96,10 @@ mod tests {
         let mut tried = Vec::new();
         while let Some(next) = regions.next(&progress) {
             tried.push(next.region.to_string());
-            let only_host = next.region != region("lhr");
-            match regions.after_refusal(next.progress, &next.region, only_host) {
-                Some(after) => progress = after,
-                None => break,
+            let refusal = if next.region == region("lhr") { RegionRefusal::Full } else { RegionRefusal::HostFull };
+            match regions.after_refusal(next.progress, &next.region, refusal) {
+                Ok(after) => progress = after,
+                Err(_) => break,
             }
         }
         assert_eq!(tried, ["ams", "iad", "lhr", "ams", "iad"]);
@@ -92,8 +110,30 @@ mod tests {
         let offered = [region("iad")];
         let regions = Regions { wished: None, offered: &offered };
         assert_eq!(next(regions, &Progress::default()).as_deref(), Some("iad"));
-        assert_eq!(regions.after_refusal(Progress::default(), &region("iad"), false), None);
+        let after = regions.after_refusal(Progress::default(), &region("iad"), RegionRefusal::Full);
+        assert_eq!(after, Err(Failure::NoCapacity));
         let refused = Progress { refused_regions: vec![region("iad")], ..Progress::default() };
         assert_eq!(next(regions, &refused), None);
+    }
+
+    #[test]
+    fn create_fails_for_capacity_unless_the_provider_offers_no_region() {
+        use RegionRefusal::{Full, HostFull, Retired};
+        let offered = [region("yul"), region("iad")];
+        let regions = Regions { wished: None, offered: &offered };
+        for (first, second, failure) in [
+            (Retired, Retired, Failure::ProviderMisconfigured),
+            (Retired, Full, Failure::NoCapacity),
+            (Full, Retired, Failure::NoCapacity),
+            (Full, Full, Failure::NoCapacity),
+        ] {
+            let after = regions.after_refusal(Progress::default(), &offered[0], first).unwrap();
+            assert_eq!(next(regions, &after).as_deref(), Some("iad"));
+            assert_eq!(regions.after_refusal(after, &offered[1], second), Err(failure), "{first:?} {second:?}");
+        }
+        // A retired region is not tried a second time, and a full host is.
+        let after = regions.after_refusal(Progress::default(), &offered[0], Retired).unwrap();
+        let after = regions.after_refusal(after, &offered[1], HostFull).unwrap();
+        assert_eq!(next(regions, &after).as_deref(), Some("iad"));
     }
 }

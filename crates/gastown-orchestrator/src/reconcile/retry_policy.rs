@@ -8,6 +8,17 @@ use gastown_domain::{Failure, OperationKind, StepEffect, StepName};
 /// The longest wait that a provider may ask for. An operation that sleeps longer would miss its deadline.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// The reason for which a region refuses a create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RegionRefusal {
+    /// It has no capacity.
+    Full,
+    /// One of its hosts has no capacity.
+    HostFull,
+    /// The provider does not offer it.
+    Retired,
+}
+
 /// The reaction to a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaction {
@@ -20,11 +31,8 @@ pub(super) enum Reaction {
         /// True when the error tells nothing about a cause. A create gives up after some of them in a row.
         unclassified: bool,
     },
-    /// The region or the host of a create has no capacity. Try the next region.
-    NextRegion {
-        /// True when only one host of the region is full.
-        only_host: bool,
-    },
+    /// The region of a create refuses. Try the next one.
+    NextRegion(RegionRefusal),
     /// The goal cannot be reached.
     GiveUp(Failure),
 }
@@ -42,8 +50,9 @@ impl Reaction {
 /// Returns the reaction of an operation of this kind to a failed call of this step.
 pub(super) fn reaction(kind: OperationKind, step: StepName, error: &ProviderError) -> Reaction {
     match error {
-        ProviderError::NoCapacity { .. } => no_capacity(kind, step, false),
-        ProviderError::HostFull { .. } => no_capacity(kind, step, true),
+        ProviderError::NoCapacity { .. } => no_capacity(kind, step, RegionRefusal::Full),
+        ProviderError::HostFull { .. } => no_capacity(kind, step, RegionRefusal::HostFull),
+        ProviderError::RegionRefused { .. } => no_region(kind, step),
         ProviderError::Refused { .. } => refused(kind, step),
         ProviderError::NameTaken { .. } => Reaction::GiveUp(Failure::NameTaken),
         ProviderError::VolumeBound { .. } => Reaction::retry(Failure::VolumeBound),
@@ -73,13 +82,24 @@ pub(super) const fn lost_volume(kind: OperationKind) -> Reaction {
 }
 
 /// A create tries another region. A volume with data stays, and its host may have capacity later.
-const fn no_capacity(kind: OperationKind, step: StepName, only_host: bool) -> Reaction {
-    match (kind, creates(step)) {
-        (OperationKind::Create, true) => Reaction::NextRegion { only_host },
-        (OperationKind::Create, false) => Reaction::retry(Failure::NoCapacity),
-        (OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack, _) => {
-            Reaction::retry(Failure::NoCapacity)
-        }
+const fn no_capacity(kind: OperationKind, step: StepName, refusal: RegionRefusal) -> Reaction {
+    if places(kind, step) { Reaction::NextRegion(refusal) } else { Reaction::retry(Failure::NoCapacity) }
+}
+
+/// A create tries another region. A town with data cannot leave its region, and an operator must act.
+const fn no_region(kind: OperationKind, step: StepName) -> Reaction {
+    if places(kind, step) {
+        Reaction::NextRegion(RegionRefusal::Retired)
+    } else {
+        Reaction::unclassified(Failure::ProviderMisconfigured)
+    }
+}
+
+/// Returns true for the steps that may use any region.
+const fn places(kind: OperationKind, step: StepName) -> bool {
+    match kind {
+        OperationKind::Create => creates(step),
+        OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => false,
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) fn every_error() -> Vec<(&'static str, ProviderError)> {
     let cause = || "cause".into();
     vec![
         ("no_capacity", ProviderError::NoCapacity { action, cause: cause() }),
+        ("region_refused", ProviderError::RegionRefused { action, cause: cause() }),
         ("host_full", ProviderError::HostFull { action, cause: cause() }),
         ("name_taken", ProviderError::NameTaken { action, by: "other".parse().unwrap() }),
         ("volume_bound", ProviderError::VolumeBound { action, cause: cause() }),
@@ -103,7 +104,7 @@ pub(super) fn every_error() -> Vec<(&'static str, ProviderError)> {
 /// Returns every outcome, with a name. A failed call is shown at the step that creates a machine.
 pub(super) fn every_outcome() -> Vec<(String, Outcome)> {
     let (machine, volume): (MachineId, VolumeId) = ("machine".parse().unwrap(), "volume".parse().unwrap());
-    let observed_volume = ObservedVolume { id: volume, region: region(), destroying: false, bound_to: None };
+    let observed_volume = ObservedVolume { id: volume, region: Some(region()), destroying: false, bound_to: None };
     let observed_machine = ObservedMachine { id: machine, power: Power::Starting, volume: None };
     let mut outcomes = vec![
         ("starting", Outcome::Starting),

@@ -84,6 +84,32 @@ async fn a_full_region_is_tried_once() {
     assert_eq!(bench.fly.count(Action::CreateMachine), 4, "on two hosts of each region");
 }
 
+/// The provider retires a region, and the list still names it.
+#[tokio::test(start_paused = true)]
+async fn a_retired_region_is_replaced_by_the_next() {
+    for action in [Action::CreateVolume, Action::CreateMachine] {
+        let bench = Bench::new();
+        bench.fly.schedule().next(Call::Fly(action), 1, Fault::RegionRefused);
+
+        let town = bench.create("mill").await.unwrap();
+
+        assert_eq!((town.status, town.region.as_ref().map(Region::as_str)), (TownStatus::Running, Some("ord")));
+        bench.recover().await;
+        bench.assert_invariants("second region");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_retired_regions_is_no_users_fault() {
+    for action in [Action::CreateVolume, Action::CreateMachine] {
+        fails_with_fault(action, Fault::RegionRefused, Failure::ProviderMisconfigured).await;
+    }
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::RegionRefused);
+    bench.fly.schedule().always(Call::Fly(Action::CreateVolume), Fault::NoCapacity);
+    fails_with(&bench, Failure::NoCapacity).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_roll_back_at_once_create_that_made_no_calls() {
     let bench = Bench::new();

@@ -39,6 +39,8 @@ listed! {
         Refused,
         /// 409, 422 or 403 with a text about capacity or quota: no capacity in the region.
         NoCapacity,
+        /// 400, 403, 412 or 422 with a text about the region: it is not offered.
+        RegionRefused,
         /// 412 or 409 with a text about capacity: no capacity on the host.
         HostFull,
         /// 412: a machine holds the volume. From a sandbox, 409: the rig is in use.
@@ -101,6 +103,7 @@ impl Fault {
             Self::Status408 | Self::Throttled | Self::Status429 | Self::ServerError => call.is_remote(),
             Self::Status503 | Self::Slow | Self::Misconfigured => call.is_remote(),
             Self::Refused => matches!(call, Call::Fly(_) | Call::AddRig),
+            Self::RegionRefused => creates(call),
             Self::NoCapacity | Self::HostFull => call.needs_capacity(),
             Self::VolumeBound => call.may_find_resource_in_use(),
             Self::NotNow => call.depends_on_machine_state(),
@@ -272,6 +275,7 @@ impl FromFault for ProviderError {
             Fault::Status429 => Self::Throttled { action, retry_after: None },
             Fault::Refused => Self::Refused { action, cause },
             Fault::NoCapacity => Self::NoCapacity { action, cause },
+            Fault::RegionRefused => Self::RegionRefused { action, cause },
             Fault::HostFull => Self::HostFull { action, cause },
             Fault::VolumeBound => Self::VolumeBound { action, cause },
             Fault::NotNow => Self::NotNow { action, cause },

@@ -206,7 +206,12 @@ async fn failed_read_creates_nothing() {
     machines.expect_start_machine().never();
     let mut volumes = MockVolumes::new();
     volumes.expect_volume().returning(|_, id| {
-        Ok(Some(ObservedVolume { id: id.clone(), region: "iad".parse().unwrap(), destroying: false, bound_to: None }))
+        Ok(Some(ObservedVolume {
+            id: id.clone(),
+            region: Some("iad".parse().unwrap()),
+            destroying: false,
+            bound_to: None,
+        }))
     });
     (ports.provider.machines, ports.provider.volumes) = (Arc::new(machines), Arc::new(volumes));
 

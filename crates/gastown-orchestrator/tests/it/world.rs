@@ -103,7 +103,7 @@ impl Volume {
     pub(crate) fn observed(&self) -> ObservedVolume {
         ObservedVolume {
             id: self.id.clone(),
-            region: self.region.clone(),
+            region: Some(self.region.clone()),
             destroying: self.destroying.is_some(),
             bound_to: self.held_by.clone(),
         }

@@ -58,6 +58,6 @@ async fn unreachable_app_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
     // Nothing was created, so the tombstone is final, whatever Fly answers.
     assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap(), json!([]));
     assert_eq!(stage.rows.operations().await, []);
-    stage.replicas[0].log.take_only("provider rejects the token, organization or app");
+    stage.replicas[0].log.take_only("provider refuses the service until an operator acts");
     stage
 }

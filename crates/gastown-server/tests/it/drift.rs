@@ -44,7 +44,7 @@ async fn answer_about_the_app_does_not_prove_absence(mut setup: Setup) -> Stage 
         stage.sim.clear_faults();
         stage.idle().await;
         assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]), "{status} {text}");
-        stage.replicas[0].log.take_only("provider rejects the token, organization or app");
+        stage.replicas[0].log.take_only("provider refuses the service until an operator acts");
     }
     stage
 }

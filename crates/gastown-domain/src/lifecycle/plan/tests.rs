@@ -20,7 +20,7 @@ fn region() -> Region {
 }
 
 fn volume(state: VolumeState) -> Seen<LocatedVolume> {
-    Seen::Present(LocatedVolume { id: volume_id(), region: region(), state })
+    Seen::Present(LocatedVolume { id: volume_id(), region: Some(region()), state })
 }
 
 fn machines() -> Vec<Seen<ObservedMachine>> {

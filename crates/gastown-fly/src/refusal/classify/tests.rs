@@ -171,6 +171,73 @@ fn conflicts_and_preconditions_are_distinguished_by_text() {
     }
 }
 
+/// Fly was seen to vary the status, so every one that refuses counts.
+#[test]
+fn a_refused_region_is_recognised_whatever_its_status() {
+    for status in [400, 403, 404, 409, 412, 422] {
+        for text in [
+            "Region yul is deprecated, please use ewr or yyz",
+            "failed_precondition: region yul is deprecated",
+            "region 'yul' is no longer available",
+            "invalid region: xxx",
+            "region not found: xxx",
+            "your organization is not allowed to use region hkg",
+        ] {
+            for action in [CreateVolume, CreateMachine, StartMachine, UpdateMachine] {
+                assert_eq!(refusal(action, status, &error(text)), Refusal::RegionRefused, "{action:?} {status} {text}");
+            }
+        }
+    }
+    // A lack of capacity stays one where the text names the region.
+    let full = error("region cdg has no capacity");
+    assert_eq!(refusal(CreateVolume, 412, &full), Refusal::NoCapacity(Scope::Region));
+    assert_eq!(refusal(GetVolume, 403, &error("Region yul is deprecated")), Refusal::Unauthorized);
+    assert_eq!(refusal(CreateVolume, 503, &error("Region yul is deprecated")), Refusal::ServerError);
+    let elsewhere = error("volume does not exist in region yul");
+    assert_eq!(refusal(CreateMachine, 404, &elsewhere), Refusal::NotFound(Subject::Volume));
+}
+
+#[test]
+fn a_stopped_organization_is_no_users_fault() {
+    for status in [400, 402, 403, 412, 422] {
+        for text in [
+            "please add a payment method to your organization",
+            "We need your payment information to continue",
+            "Your trial has ended, please add a credit card by visiting https://fly.io/trial",
+            "Your account has been marked as high risk. Please go to https://fly.io/high-risk-unlock",
+            "organization has past due invoices",
+        ] {
+            for action in [CreateApp, CreateVolume, CreateMachine, StartMachine] {
+                assert_eq!(refusal(action, status, &error(text)), Refusal::BillingStop, "{action:?} {status} {text}");
+            }
+        }
+    }
+    assert_eq!(refusal(CreateVolume, 402, ""), Refusal::BillingStop);
+}
+
+#[test]
+fn a_missing_or_forbidden_image_is_no_users_fault() {
+    for status in [400, 403, 404, 412, 422] {
+        for (text, want) in [
+            ("MANIFEST_UNKNOWN: manifest unknown", Refusal::ImageUnknown),
+            ("could not find image \"registry.fly.io/gastown:1\"", Refusal::ImageUnknown),
+            ("NAME_UNKNOWN: repository name not known to registry", Refusal::ImageUnknown),
+            ("unauthorized: authentication required", Refusal::ImageForbidden),
+            ("denied: requested access to the resource is denied", Refusal::ImageForbidden),
+            (
+                "pull access denied for a/b, repository does not exist or may require authorization",
+                Refusal::ImageForbidden,
+            ),
+        ] {
+            for action in [CreateMachine, UpdateMachine, StartMachine] {
+                assert_eq!(refusal(action, status, &error(text)), want, "{action:?} {status} {text}");
+            }
+        }
+    }
+    // No other action reads an image.
+    assert_eq!(refusal(GetMachine, 404, &error("image not found")), Refusal::NotFound(Subject::Machine));
+}
+
 #[test]
 fn an_unknown_conflict_is_unrecognised() {
     for status in [409, 412] {

@@ -37,6 +37,7 @@ fn shown(applied: &Applied) -> String {
         Some(Notice::Misconfigured) => " (misconfigured)".to_owned(),
         Some(Notice::GivingUp(_)) => " (gives up)".to_owned(),
         Some(Notice::NextRegion(_)) => " (next region)".to_owned(),
+        Some(Notice::RegionRetired(_)) => " (region retired)".to_owned(),
     };
     match &applied.next {
         Next::Finish { result: Ok(()), town, .. } => format!("done{}{notice}", columns(town)),

@@ -18,7 +18,7 @@ fn machines() -> Vec<(String, Seen<ObservedMachine>)> {
 }
 
 fn volumes() -> Vec<(&'static str, Seen<LocatedVolume>)> {
-    let volume = |state| Seen::Present(LocatedVolume { id: "volume".parse().unwrap(), region: region(), state });
+    let volume = |state| Seen::Present(LocatedVolume { id: "volume".parse().unwrap(), region: Some(region()), state });
     vec![
         ("absent", Seen::Absent),
         ("unknown", Seen::Unknown),

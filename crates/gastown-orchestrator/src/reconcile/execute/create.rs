@@ -1,7 +1,7 @@
 //! Creating a town's volume and machine.
 
-use gastown_domain::StepName;
 use gastown_domain::ports::{MachineSpec, VolumeSpec};
+use gastown_domain::{Region, StepName};
 use tokio::time::Instant;
 
 use super::{Executor, failed_after};
@@ -13,7 +13,7 @@ impl Executor<'_> {
         let began = Instant::now();
         match self.ports.provider.volumes.create_volume(spec).await {
             Ok(volume) => {
-                tracing::info!(volume.id = %volume.id, region = %volume.region, "volume created");
+                tracing::info!(volume.id = %volume.id, region = volume.region.as_ref().map(Region::as_str), "volume created");
                 Outcome::VolumeCreated { volume, queued: queued_since(began) }
             }
             Err(error) => failed_after(step, error, queued_since(began)),

@@ -81,6 +81,7 @@ pub(super) fn failed_after(step: StepName, error: ProviderError, queued: Duratio
             tracing::debug!(op.step = step.as_str(), error = cause, "provider not ready");
         }
         ProviderError::NoCapacity { .. }
+        | ProviderError::RegionRefused { .. }
         | ProviderError::HostFull { .. }
         | ProviderError::NameTaken { .. }
         | ProviderError::VolumeMissing { .. }

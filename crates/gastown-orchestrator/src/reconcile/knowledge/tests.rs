@@ -11,7 +11,7 @@ fn sighted(power: Power) -> Knowledge {
         ("machine".parse().unwrap(), "volume".parse().unwrap());
     Knowledge {
         machine: present(ObservedMachine { id: machine, power, volume: Some(volume.clone()) }),
-        volume: present(LocatedVolume { id: volume, region: region(), state: VolumeState::Ready }),
+        volume: present(LocatedVolume { id: volume, region: Some(region()), state: VolumeState::Ready }),
         seen_at: Instant::now(),
     }
 }

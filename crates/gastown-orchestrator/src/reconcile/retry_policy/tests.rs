@@ -11,8 +11,9 @@ fn shown(reaction: Reaction) -> String {
             let unclassified = if unclassified { ", unclassified" } else { "" };
             format!("retry {}{after}{unclassified}", failure.code())
         }
-        Reaction::NextRegion { only_host: true } => "next region, host full".to_owned(),
-        Reaction::NextRegion { only_host: false } => "next region".to_owned(),
+        Reaction::NextRegion(RegionRefusal::HostFull) => "next region, host full".to_owned(),
+        Reaction::NextRegion(RegionRefusal::Full) => "next region".to_owned(),
+        Reaction::NextRegion(RegionRefusal::Retired) => "next region, retired".to_owned(),
         Reaction::GiveUp(failure) => format!("give up {}", failure.code()),
     }
 }
