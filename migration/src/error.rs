@@ -24,7 +24,7 @@ pub enum MigrateError {
     /// A migration failed. All migrations of this run are rolled back.
     #[error("a migration failed, nothing was changed")]
     Failed(#[source] DbErr),
-    /// The list of applied migrations could not be read.
-    #[error("cannot read which migrations are applied")]
+    /// The list of applied migrations or the columns of a table could not be read.
+    #[error("cannot read the state of the schema")]
     Status(#[source] DbErr),
 }

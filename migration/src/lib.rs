@@ -24,6 +24,7 @@ mod m20261125_000010_lookups;
 mod m20261130_000011_drift_rounds;
 mod m20261130_000012_requests_of_user;
 mod m20261130_000013_retention;
+mod m20261130_000014_refused_rigs;
 mod migrator;
 mod run;
 
@@ -34,4 +35,4 @@ pub mod postgres;
 pub use error::MigrateError;
 pub use in_use::{InUse, in_use};
 pub use migrator::{Migrator, TABLES_BESIDE_THE_MODEL};
-pub use run::{MigrationState, down, status, up};
+pub use run::{MigrationState, down, has_user_column, status, up};

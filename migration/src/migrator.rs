@@ -28,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261130_000011_drift_rounds::Migration),
             Box::new(crate::m20261130_000012_requests_of_user::Migration),
             Box::new(crate::m20261130_000013_retention::Migration),
+            Box::new(crate::m20261130_000014_refused_rigs::Migration),
         ]
     }
 

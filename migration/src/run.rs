@@ -53,6 +53,13 @@ pub async fn status(db: &DatabaseConnection) -> Result<Vec<MigrationState>, Migr
     Ok(known.into_iter().map(state).chain(newer).collect())
 }
 
+/// Returns true if the host's user table has a column of this name.
+pub async fn has_user_column(db: &DatabaseConnection, column: &str) -> Result<bool, MigrateError> {
+    let schema = SchemaManager::new(db);
+    let has_table = schema.has_table("kilocode_users").await.map_err(MigrateError::Status)?;
+    Ok(has_table && schema.has_column("kilocode_users", column).await.map_err(MigrateError::Status)?)
+}
+
 /// Returns the names of this version's migrations, oldest first.
 fn known() -> Vec<String> {
     Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()

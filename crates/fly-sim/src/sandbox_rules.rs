@@ -9,6 +9,8 @@ pub struct SandboxRules {
     pub refresh_before: Duration,
     /// Repositories that cannot be added (422).
     pub refused: Vec<String>,
+    /// Repositories whose default branch is `trunk`. That of the others is `main`.
+    pub trunk: Vec<String>,
     /// Repositories with unpushed work, which are not removed without force (409).
     pub unpushed: Vec<String>,
 }
@@ -18,6 +20,7 @@ impl Default for SandboxRules {
         Self {
             refresh_before: Duration::from_secs(2 * 60 * 60),
             refused: vec!["/refused/".to_owned()],
+            trunk: vec!["/trunk/".to_owned()],
             unpushed: vec!["/unpushed/".to_owned()],
         }
     }
@@ -26,6 +29,11 @@ impl Default for SandboxRules {
 impl SandboxRules {
     pub(crate) fn refuses(&self, repo_url: &str) -> bool {
         self.refused.iter().any(|part| repo_url.contains(part))
+    }
+
+    /// Returns the default branch of a repository, as a sandbox reads it from the remote's `HEAD`.
+    pub(crate) fn default_branch(&self, repo_url: &str) -> &'static str {
+        if self.trunk.iter().any(|part| repo_url.contains(part)) { "trunk" } else { "main" }
     }
 
     pub(crate) fn has_unpushed_work(&self, repo_url: &str) -> bool {

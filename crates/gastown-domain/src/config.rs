@@ -34,9 +34,9 @@ pub struct FirstRig {
     /// The repository to clone.
     #[serde(alias = "repo_url")]
     pub repo_url: RepoUrl,
-    /// The branch, by default `main`.
-    #[serde(default = "Branch::main")]
-    pub branch: Branch,
+    /// The branch, by default that of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Branch>,
 }
 
 /// The models to use, by role or as a list in order of preference.

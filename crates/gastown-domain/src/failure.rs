@@ -39,6 +39,8 @@ text_enum! {
         Preempted = "preempted",
         /// The owner's account is gone or may not have a token.
         OwnerUnknown = "owner_unknown",
+        /// The host application has blocked the owner.
+        OwnerBlocked = "owner_blocked",
         /// A failure that a newer version recorded (FM-59).
         Unrecognized = "unrecognized",
     }
@@ -69,6 +71,7 @@ impl Failure {
             Self::SecretsUnavailable => "the town's secrets could not be prepared; contact support",
             Self::Preempted => "the town was destroyed during the operation",
             Self::OwnerUnknown => "the owner's account no longer exists",
+            Self::OwnerBlocked => "the owner's account is blocked; contact support",
             Self::Unrecognized => "the operation failed; look at the town's events for the cause",
         }
     }

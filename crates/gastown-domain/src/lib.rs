@@ -45,7 +45,7 @@ pub use placement::AppPlacement;
 pub use recorded::Recorded;
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};
-pub use rig::{Rig, RigStatus};
+pub use rig::{RefusedRig, Rig, RigStatus};
 pub use rigs_plan::{RigCall, SandboxRig, rigs_plan};
 pub use sandbox_id::SandboxId;
 pub use size::{CpuKind, Gigabytes, Guest};

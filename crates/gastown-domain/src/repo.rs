@@ -28,13 +28,6 @@ text_newtype!(
     parse_branch
 );
 
-impl Branch {
-    /// Returns the default branch, `main`.
-    pub fn main() -> Self {
-        Self("main".to_owned())
-    }
-}
-
 fn parse_repo(raw: &str) -> Result<String, Invalid> {
     bounded(raw, 2048)?;
     if raw.starts_with('-') {

@@ -1,6 +1,7 @@
 //! The rig: a git repository that a town works on.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::text_enum::text_enum;
@@ -30,12 +31,26 @@ pub struct Rig {
     pub name: RigName,
     /// The repository to clone.
     pub repo: RepoUrl,
-    /// The branch to work on.
-    pub branch: Branch,
+    /// The branch to work on. `None` stands for the repository's default branch, until the sandbox has told its name.
+    pub branch: Option<Branch>,
     /// The status.
     pub status: RigStatus,
     /// The user's configuration, kept unchanged.
     pub config: Map<String, Value>,
     /// The time at which it was accepted.
     pub created_at: DateTime<Utc>,
+}
+
+/// A rig that the sandbox refused for good. Its row is deleted, and this is what its owner sees of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedRig {
+    /// The name.
+    pub rig_name: RigName,
+    /// The repository.
+    pub repo_url: RepoUrl,
+    /// The reason given by the sandbox, sanitized.
+    pub reason: String,
+    /// The time of the refusal, by the database's clock.
+    pub refused_at: DateTime<Utc>,
 }

@@ -9,8 +9,8 @@ pub struct SandboxRig {
     pub name: RigName,
     /// The repository that was cloned.
     pub repo: RepoUrl,
-    /// The branch to work on.
-    pub branch: Branch,
+    /// The branch to work on. `None` in a request lets the sandbox take the repository's default branch.
+    pub branch: Option<Branch>,
 }
 
 impl From<&Rig> for SandboxRig {
@@ -27,8 +27,8 @@ pub enum RigCall {
     Add(Rig),
     /// Remove a rig that the sandbox still has.
     Remove(Rig),
-    /// Store `active` for a rig that the sandbox has as desired.
-    Confirm(Rig),
+    /// Store `active` for a rig that the sandbox has as desired, and its branch if the row has none.
+    Confirm(Rig, Option<Branch>),
     /// Delete the row of a rig that the sandbox no longer has.
     Forget(Rig),
 }
@@ -37,23 +37,22 @@ pub enum RigCall {
 ///
 /// Rigs that only the sandbox knows were made by hand and stay.
 pub fn rigs_plan(desired: &[Rig], present: &[SandboxRig]) -> Vec<RigCall> {
-    let has = |rig: &Rig| present.iter().any(|there| there.name.folded() == rig.name.folded());
+    let found = |rig: &Rig| present.iter().find(|there| there.name.folded() == rig.name.folded());
     let removals = desired
         .iter()
         .filter(|rig| rig.status == RigStatus::Removing)
-        .map(|rig| if has(rig) { RigCall::Remove(rig.clone()) } else { RigCall::Forget(rig.clone()) });
-    let additions = desired.iter().filter_map(|rig| match (rig.status, has(rig)) {
-        (RigStatus::Pending | RigStatus::Active, false) => Some(RigCall::Add(rig.clone())),
+        .map(|rig| if found(rig).is_some() { RigCall::Remove(rig.clone()) } else { RigCall::Forget(rig.clone()) });
+    let additions = desired.iter().filter_map(|rig| match (rig.status, found(rig)) {
+        (RigStatus::Pending | RigStatus::Active, None) => Some(RigCall::Add(rig.clone())),
         // Added again, so that the sandbox reports the different repository.
-        (RigStatus::Pending, true) if differs(rig, present) => Some(RigCall::Add(rig.clone())),
-        (RigStatus::Pending, true) => Some(RigCall::Confirm(rig.clone())),
-        (RigStatus::Active, true) | (RigStatus::Removing, _) => None,
+        (RigStatus::Pending, Some(there)) if there.repo != rig.repo => Some(RigCall::Add(rig.clone())),
+        (RigStatus::Pending, Some(there)) => Some(RigCall::Confirm(rig.clone(), there.branch.clone())),
+        (RigStatus::Active, Some(there)) if rig.branch.is_none() && there.branch.is_some() => {
+            Some(RigCall::Confirm(rig.clone(), there.branch.clone()))
+        }
+        (RigStatus::Active, Some(_)) | (RigStatus::Removing, _) => None,
     });
     removals.chain(additions).collect()
-}
-
-fn differs(rig: &Rig, present: &[SandboxRig]) -> bool {
-    present.iter().any(|there| there.name.folded() == rig.name.folded() && there.repo != rig.repo)
 }
 
 #[cfg(test)]
@@ -67,7 +66,7 @@ mod tests {
             town: TownId::new(uuid::Uuid::nil()),
             name: name.parse().unwrap(),
             repo: "https://github.com/a/b".parse().unwrap(),
-            branch: Branch::main(),
+            branch: Some("main".parse().unwrap()),
             status,
             config: serde_json::Map::new(),
             created_at: chrono::DateTime::UNIX_EPOCH,
@@ -75,7 +74,7 @@ mod tests {
     }
 
     fn there(name: &str, repo: &str) -> SandboxRig {
-        SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: Branch::main() }
+        SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: Some("main".parse().unwrap()) }
     }
 
     #[test]
@@ -88,15 +87,18 @@ mod tests {
             rig("other", RigStatus::Pending),
             rig("removing", RigStatus::Removing),
             rig("left", RigStatus::Removing),
+            Rig { branch: None, ..rig("learns", RigStatus::Active) },
         ];
         let present = [
             there("Fine", "https://github.com/a/b"),
             there("confirmed", "https://github.com/a/b"),
             there("other", "https://github.com/a/else"),
             there("removing", "https://github.com/a/b"),
+            there("learns", "https://github.com/a/b"),
             there("by_hand", "https://github.com/a/b"),
         ];
-        let [lacking, lost, _, confirmed, other, removing, left] = desired.clone();
+        let [lacking, lost, _, confirmed, other, removing, left, learns] = desired.clone();
+        let main = Some("main".parse().unwrap());
         assert_eq!(
             rigs_plan(&desired, &present),
             [
@@ -104,8 +106,9 @@ mod tests {
                 RigCall::Forget(left),
                 RigCall::Add(lacking),
                 RigCall::Add(lost),
-                RigCall::Confirm(confirmed),
+                RigCall::Confirm(confirmed, main.clone()),
                 RigCall::Add(other),
+                RigCall::Confirm(learns, main),
             ]
         );
     }

@@ -52,6 +52,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         }
         TownError::RegionNotOffered => Issue::custom("region", "is not available").into(),
         TownError::Failed { kind, failure } => failed(*kind, *failure),
+        TownError::Blocked => blocked(),
         TownError::UserUnknown | TownError::Unauthorized => unauthorized(error),
         TownError::Store(cause) => store_error(cause),
     }
@@ -117,6 +118,10 @@ fn too_many_operations(limit: u32) -> CallError {
     CallError::new(Code::TooManyRequests, message).with_detail("limit", limit.into()).retry_after(OPERATION_PAUSE)
 }
 
+fn blocked() -> CallError {
+    CallError::new(Code::Forbidden, "The account is blocked; contact support")
+}
+
 fn key_reused() -> CallError {
     CallError::new(Code::Conflict, "The idempotency key was already used for a different request")
 }
@@ -152,6 +157,7 @@ const fn failure_code(failure: Failure) -> Code {
         Failure::SecretsUnavailable => Code::InternalServerError,
         Failure::Preempted => Code::Conflict,
         Failure::OwnerUnknown => Code::Forbidden,
+        Failure::OwnerBlocked => Code::Forbidden,
         Failure::Unrecognized => Code::BadGateway,
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, Recorded, RecordedOperation, Rig, RigId, Town, TownConfig, TownId,
+    Drift, Failure, Recorded, RecordedOperation, RefusedRig, Rig, RigId, Town, TownConfig, TownId,
     ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
 };
 use secrecy::ExposeSecret as _;
@@ -74,7 +74,8 @@ pub(crate) struct RigView {
     rig_id: RigId,
     rig_name: String,
     repo_url: String,
-    branch: String,
+    /// `null` until the sandbox has told the repository's default branch.
+    branch: Option<String>,
     status: &'static str,
     config: Map<String, Value>,
     created_at: Moment,
@@ -86,7 +87,7 @@ impl From<Rig> for RigView {
             rig_id: rig.id,
             rig_name: rig.name.into(),
             repo_url: rig.repo.into(),
-            branch: rig.branch.into(),
+            branch: rig.branch.map(String::from),
             status: rig.status.as_str(),
             config: rig.config,
             created_at: Moment(rig.created_at),
@@ -115,17 +116,48 @@ pub(crate) struct ReportView {
     #[serde(flatten)]
     town: TownView,
     rigs: Vec<RigView>,
+    refused_rigs: Vec<RefusedRigView>,
     health: HealthView,
     operation: Option<OperationView>,
 }
 
 impl From<TownReport> for ReportView {
     fn from(report: TownReport) -> Self {
+        let refused = still_refused(&report);
         Self {
             town: report.town.into(),
+            refused_rigs: refused.map(RefusedRigView::from).collect(),
             rigs: report.rigs.into_iter().map(RigView::from).collect(),
             health: report.health.into(),
             operation: report.operation.map(OperationView::from),
+        }
+    }
+}
+
+/// Returns the refused rigs whose names were not added again since.
+fn still_refused(report: &TownReport) -> impl Iterator<Item = RefusedRig> + use<> {
+    let names: Vec<_> = report.rigs.iter().map(|rig| rig.name.folded()).collect();
+    let refused = report.health.refused_rigs.clone();
+    refused.into_iter().filter(move |rig| !names.contains(&rig.rig_name.folded()))
+}
+
+/// A rig that the sandbox refused. It is not a rig of the town any more.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefusedRigView {
+    rig_name: String,
+    repo_url: String,
+    reason: String,
+    refused_at: Moment,
+}
+
+impl From<RefusedRig> for RefusedRigView {
+    fn from(rig: RefusedRig) -> Self {
+        Self {
+            rig_name: rig.rig_name.into(),
+            repo_url: rig.repo_url.into(),
+            reason: rig.reason,
+            refused_at: Moment(rig.refused_at),
         }
     }
 }

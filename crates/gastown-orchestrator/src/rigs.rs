@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use gastown_domain::ports::{SandboxAddress, SandboxError, StoreError, TownKeys};
-use gastown_domain::{AppName, MachineId, Rig, RigCall, RigStatus, SandboxRig, Town, TownId, rigs_plan};
+use gastown_domain::{AppName, Branch, MachineId, Rig, RigCall, RigStatus, SandboxRig, Town, TownId, rigs_plan};
 
 use crate::ports::Ports;
 use crate::settings::Settings;
@@ -62,19 +62,19 @@ async fn make(ports: &Ports, at: &SandboxAddress, call: RigCall) -> Result<RigsO
     match call {
         RigCall::Add(rig) => add(ports, at, rig).await,
         RigCall::Remove(rig) => remove(ports, at, &rig).await,
-        RigCall::Confirm(rig) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
+        RigCall::Confirm(rig, branch) => confirm(ports, at, &rig, branch).await.map(|_| RigsOutcome::Complete),
         RigCall::Forget(rig) => forget(ports, &rig).await,
     }
 }
 
 async fn add(ports: &Ports, at: &SandboxAddress, rig: Rig) -> Result<RigsOutcome, StoreError> {
     match ports.provider.sandboxes.add_rig(at, &SandboxRig::from(&rig)).await {
-        Ok(()) => confirm(ports, at, &rig).await.map(|_| RigsOutcome::Complete),
-        // A rig that never existed is dropped. One that was active stays, and an operator sees it.
+        Ok(branch) => confirm(ports, at, &rig, branch).await.map(|_| RigsOutcome::Complete),
+        // A rig that never existed is dropped, and its owner sees why. One that was active stays, and an operator sees it.
         Err(SandboxError::Refused { reason }) if rig.status == RigStatus::Pending => {
-            tracing::warn!(town.id = %rig.town, rig.id = %rig.id, reason, "sandbox refused rig");
+            tracing::warn!(town.id = %rig.town, rig.id = %rig.id, rig.name = %rig.name, reason, "sandbox refused rig");
             // Another process may have made it active; then it stays.
-            ports.store.rigs.remove(rig.town, rig.id, RigStatus::Pending).await.map(|_| RigsOutcome::Complete)
+            ports.store.rigs.refuse(rig.town, rig.id, &reason).await.map(|_| RigsOutcome::Complete)
         }
         Err(error) => {
             let error: &dyn Error = &error;
@@ -104,11 +104,16 @@ async fn forget(ports: &Ports, rig: &Rig) -> Result<RigsOutcome, StoreError> {
     ports.store.rigs.remove(rig.town, rig.id, RigStatus::Removing).await.map(|_| RigsOutcome::Complete)
 }
 
-/// Records that the sandbox has a rig, and returns its row. If the row is gone, the rig was removed during its clone. Then it
+/// Records that the sandbox has a rig on this branch, and returns its row. If the row is gone, the rig was removed during its clone. Then it
 /// is removed from the sandbox too, unless another rig has its name.
-pub(crate) async fn confirm(ports: &Ports, at: &SandboxAddress, rig: &Rig) -> Result<Option<Rig>, StoreError> {
+pub(crate) async fn confirm(
+    ports: &Ports,
+    at: &SandboxAddress,
+    rig: &Rig,
+    branch: Option<Branch>,
+) -> Result<Option<Rig>, StoreError> {
     let rigs = &ports.store.rigs;
-    rigs.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await?;
+    rigs.confirm(rig.town, rig.id, branch).await?;
     let rows = rigs.list(rig.town).await?;
     let row = rows.iter().find(|row| row.id == rig.id).cloned();
     if row.is_none()

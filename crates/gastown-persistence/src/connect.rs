@@ -10,9 +10,11 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 
+use crate::blocked_column::BlockedColumn;
 use crate::probe::{PostgresProbe, Probe};
 use crate::read_connections::ReadConnections;
 use crate::read_only::WriteRefusals;
+use crate::reads::ReadStatements;
 use crate::session::{Session, SessionError};
 
 /// A connection that was not used for this long is checked before its next use.
@@ -96,6 +98,9 @@ pub struct Database {
     /// The places of background work, half of the connections.
     pub(crate) background_places: Arc<Semaphore>,
     pub(crate) is_background: bool,
+    pub(crate) statements: Arc<ReadStatements>,
+    /// The column of the user table that tells if a user is blocked, if there is one.
+    pub(crate) blocked: Option<BlockedColumn>,
 }
 
 impl Database {
@@ -121,7 +126,14 @@ impl Database {
             answer_timeout: settings.answer_timeout,
             background_places: Arc::new(Semaphore::new(background_places)),
             is_background: false,
+            statements: Arc::new(ReadStatements::new(None)),
+            blocked: None,
         })
+    }
+
+    /// Returns a handle that reads from this column if a user is blocked.
+    pub(crate) fn reading_blocked(self, column: BlockedColumn) -> Self {
+        Self { statements: Arc::new(ReadStatements::new(Some(&column))), blocked: Some(column), ..self }
     }
 
     /// Returns a handle for work without a waiting caller. All such handles together use at most half of the connections that

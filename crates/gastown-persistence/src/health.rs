@@ -1,20 +1,36 @@
 //! `gastown_town_health`: the health of a town and its drift. Every writer holds the lock of the town's row.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::{Drift, TownId};
+use gastown_domain::{Drift, RefusedRig, TownId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::calendar::later_than;
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
 use crate::error::TxError;
-use crate::row::{decoded, log_unreadable};
+use crate::row::{decoded, log_unreadable, refused_rigs};
 
 /// Records the time of a sandbox's report.
 pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), TxError> {
     let row = ActiveModel { town_id: Set(town.as_uuid()), last_report_at: Set(Some(at)), ..ActiveModel::default() };
     upsert(tx, [row], &[Column::LastReportAt]).await
+}
+
+/// The number of refused rigs that a town keeps.
+const MAX_REFUSED: usize = 10;
+
+/// Records a rig that the sandbox refused, instead of an earlier one of that name.
+pub(crate) async fn refused(tx: &DatabaseTransaction, town: TownId, rig: RefusedRig) -> Result<(), TxError> {
+    let before = stored(tx, town).await?;
+    let mut refused = refused_rigs(before.as_ref().and_then(|before| before.refused_rigs.as_ref()));
+    refused.retain(|other| other.rig_name.folded() != rig.rig_name.folded());
+    refused.push(rig);
+    let dropped = refused.len().saturating_sub(MAX_REFUSED);
+    let refused = json!(refused[dropped..]);
+    let row = ActiveModel { town_id: Set(town.as_uuid()), refused_rigs: Set(Some(refused)), ..ActiveModel::default() };
+    upsert(tx, [row], &[Column::RefusedRigs]).await
 }
 
 /// The effect of an operation on the drift of its town.

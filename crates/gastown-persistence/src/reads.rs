@@ -1,8 +1,8 @@
 //! The reads of callers. Each is one statement, which authorizes its caller and reads everything that the caller sees.
 //!
-//! Their texts are built once. A statement begins with the caller's user, so no row means that there is no such user.
+//! Their texts are built at connecting. A statement begins with the caller's user, so no row means that there is no such user.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use gastown_domain::ports::{Caller, StoreError, TownReport};
 use gastown_domain::{Town, TownId};
@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::Database;
+use crate::blocked_column::BlockedColumn;
 use crate::entity::{
     gastown_operations as operations, gastown_rigs as rigs, gastown_town_health as health, gastown_towns as towns,
 };
@@ -20,22 +21,40 @@ use crate::row::{decoded, readable};
 
 /// The column with the pepper of the caller's user.
 const PEPPER: &str = "pepper";
+/// The column that is 1 for a blocked user.
+pub(crate) const BLOCKED: &str = "blocked";
 /// The prefixes of the columns of each table.
 const TOWN: &str = "t_";
 const RIG: &str = "r_";
 const HEALTH: &str = "h_";
 const OPERATION: &str = "o_";
 
-/// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There is one row for each rig, but at least one.
-///
-/// The configuration may be large, so only the row of the first rig has it.
-static REPORT: LazyLock<String> = LazyLock::new(|| {
+/// The statements of the reads.
+#[derive(Debug)]
+pub(crate) struct ReadStatements {
+    /// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There
+    /// is one row for each rig, but at least one.
+    report: Arc<str>,
+    /// Reads the live towns of a user. There is one row for each town, but at least one.
+    list: Arc<str>,
+}
+
+impl ReadStatements {
+    /// Builds the statements. Without a column, no user is blocked.
+    pub(crate) fn new(blocked: Option<&BlockedColumn>) -> Self {
+        Self { report: report(blocked).into(), list: list().into() }
+    }
+}
+
+/// Builds the statement of a report. The configuration may be large, so only the row of the first rig has it.
+fn report(blocked: Option<&BlockedColumn>) -> String {
+    let blocked = blocked.map_or_else(|| "0".to_owned(), |column| column.sql("u"));
     let town = columns::<towns::Entity>(TOWN, &["config"]);
     let health = columns::<health::Entity>(HEALTH, &["last_report"]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     let rig = columns::<rigs::Entity>(RIG, &[]);
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {town}, {health}, {operation}, {rig}, \
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, {rig}, \
          CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
@@ -46,16 +65,15 @@ static REPORT: LazyLock<String> = LazyLock::new(|| {
          LEFT JOIN gastown_rigs r ON r.town_id = t.id \
          WHERE u.id = $1"
     )
-});
+}
 
-/// Reads the live towns of a user. There is one row for each town, but at least one.
-static LIST: LazyLock<String> = LazyLock::new(|| {
+fn list() -> String {
     let town = columns::<towns::Entity>(TOWN, &[]);
     format!(
         "SELECT u.api_token_pepper AS {PEPPER}, {town} FROM kilocode_users u \
          LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL WHERE u.id = $1"
     )
-});
+}
 
 /// Returns the columns of a table, each with the prefix, except some. The alias of the table is the prefix without `_`.
 fn columns<E: EntityTrait>(prefix: &str, except: &[&str]) -> String {
@@ -68,12 +86,16 @@ impl Database {
     /// Returns the details of the caller's town, live or being removed.
     pub(crate) async fn report_of(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
         let user = caller.user().as_str();
-        report_in(&self.read_for(caller, &REPORT, Parameters { user, town: Some(town.as_uuid()) }).await?)
+        report_in(
+            &self.read_for(caller, &self.statements.report, Parameters { user, town: Some(town.as_uuid()) }).await?,
+        )
     }
 
     /// Returns the caller's live towns, oldest first.
     pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
-        let rows = self.read_for(caller, &LIST, Parameters { user: caller.user().as_str(), town: None }).await?;
+        let rows = self
+            .read_for(caller, &self.statements.list, Parameters { user: caller.user().as_str(), town: None })
+            .await?;
         let mut towns = readable(rows.iter().filter_map(|row| town_in(row).transpose()));
         towns.sort_by_key(|town| (town.created_at, town.id));
         Ok(towns)
@@ -83,7 +105,7 @@ impl Database {
     async fn read_for(
         &self,
         caller: &Caller,
-        sql: &'static str,
+        sql: &Arc<str>,
         values: Parameters<'_>,
     ) -> Result<Vec<QueryResult>, StoreError> {
         let rows = self.in_time(self.reads.fetch(sql, values)).await?;
@@ -117,7 +139,13 @@ fn report_in(rows: &[QueryResult]) -> Result<Option<TownReport>, StoreError> {
     rigs.sort_by_key(|rig| (rig.created_at, rig.id));
     let health = joined::<health::Entity, _, _>(row, HEALTH, health::Model::into_health)?;
     let operation = joined::<operations::Entity, _, _>(row, OPERATION, operations::Model::into_operation)?;
-    Ok(Some(TownReport { town, rigs, health: health.unwrap_or_default(), operation }))
+    let owner_is_blocked = is_blocked(row)?;
+    Ok(Some(TownReport { town, rigs, health: health.unwrap_or_default(), operation, owner_is_blocked }))
+}
+
+/// Returns true for the row of a blocked user.
+pub(crate) fn is_blocked(row: &QueryResult) -> Result<bool, StoreError> {
+    Ok(row.try_get::<i32>("", BLOCKED).map_err(store_error)? == 1)
 }
 
 /// Returns true if the row has the town's configuration, readable or not.

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gastown_domain::ports::{Rigs, StoreError};
-use gastown_domain::{Rig, RigId, RigStatus, TownId, TownStatus, UserId};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
+use gastown_domain::{Branch, RefusedRig, Rig, RigId, RigStatus, TownId, TownStatus, UserId};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
@@ -14,6 +14,7 @@ use crate::dialect::{self, locked};
 use crate::entity::{gastown_rigs as rigs, gastown_towns as towns};
 use crate::error::TxError;
 use crate::events::{ACCEPTED, CONTROL_PLANE, DONE, Event};
+use crate::health;
 use crate::row::each_readable;
 use crate::town_queries::{is_idle, live_town_of};
 
@@ -40,7 +41,7 @@ fn row_of(rig: &Rig) -> rigs::ActiveModel {
         town_id: Set(rig.town.as_uuid()),
         rig_name: Set(rig.name.as_str().to_owned()),
         repo_url: Set(rig.repo.as_str().to_owned()),
-        branch: Set(Some(rig.branch.as_str().to_owned())),
+        branch: Set(rig.branch.as_ref().map(|branch| branch.as_str().to_owned())),
         status: Set(rig.status.as_str().to_owned()),
         config: Set(Some(Value::Object(rig.config.clone()))),
         created_at: Set(truncated(rig.created_at)),
@@ -75,6 +76,25 @@ impl Rigs for Database {
         Ok(self.write_once("set_rig_status", update).await?.rows_affected == 1)
     }
 
+    async fn confirm(&self, town: TownId, rig: RigId, branch: Option<Branch>) -> Result<(), StoreError> {
+        let branch = branch.as_ref().map(Branch::as_str);
+        let update = || {
+            let known = Func::coalesce([Expr::col(rigs::Column::Branch), Expr::value(branch)]);
+            rigs::Entity::update_many()
+                .col_expr(rigs::Column::Status, Expr::value(RigStatus::Active.as_str()))
+                .col_expr(rigs::Column::Branch, known.into())
+                .filter(rigs::Column::Id.eq(rig.as_uuid()))
+                .filter(rigs::Column::TownId.eq(town.as_uuid()))
+                .filter(rigs::Column::Status.ne(RigStatus::Removing.as_str()))
+                .exec(&self.connection)
+        };
+        self.write_once("confirm_rig", update).await.map(|_| ())
+    }
+
+    async fn refuse(&self, town: TownId, rig: RigId, reason: &str) -> Result<bool, StoreError> {
+        self.in_tx("refuse_rig", move |tx| async move { refuse(&tx, town, rig, reason).await }).await
+    }
+
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {
         self.in_tx("remove_rig", move |tx| async move { remove(&tx, town, rig, from).await }).await
     }
@@ -105,22 +125,42 @@ async fn names_of(tx: &DatabaseTransaction, town: TownId) -> Result<Vec<String>,
 async fn remove(tx: &DatabaseTransaction, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, TxError> {
     let Some(row) = towns::Entity::find_by_id(town.as_uuid()).one(tx).await? else { return Ok(false) };
     let owner = row.into_town()?.owner;
+    if !delete(tx, town, rig, from).await? {
+        return Ok(false);
+    }
+    let event = Event::of(town, owner.as_str(), "remove_rig", DONE, dialect::now(tx).await?);
+    event.detailed(json!({"rig_id": rig})).record(tx).await?;
+    Ok(true)
+}
+
+async fn refuse(tx: &DatabaseTransaction, town: TownId, rig: RigId, reason: &str) -> Result<bool, TxError> {
+    // The lock excludes other writers of the town's health.
+    if locked(towns::Entity::find_by_id(town.as_uuid())).one(tx).await?.is_none() {
+        return Ok(false);
+    }
+    let found = rigs::Entity::find_by_id(rig.as_uuid()).filter(rigs::Column::TownId.eq(town.as_uuid()));
+    let Some(row) = found.one(tx).await? else { return Ok(false) };
+    if !delete(tx, town, rig, RigStatus::Pending).await? {
+        return Ok(false);
+    }
+    let (now, row) = (dialect::now(tx).await?, row.into_rig()?);
+    let detail = json!({"rig_id": rig, "rig_name": row.name, "repo_url": row.repo, "reason": reason});
+    let refused =
+        RefusedRig { rig_name: row.name, repo_url: row.repo, reason: reason.to_owned(), refused_at: truncated(now) };
+    health::refused(tx, town, refused).await?;
+    Event::of(town, CONTROL_PLANE, "rig_refused", DONE, now).detailed(detail).record(tx).await?;
+    Ok(true)
+}
+
+/// Deletes the row of a rig with this status. Returns false if there is none.
+async fn delete(tx: &DatabaseTransaction, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, TxError> {
     let deleted = rigs::Entity::delete_many()
         .filter(rigs::Column::Id.eq(rig.as_uuid()))
         .filter(rigs::Column::TownId.eq(town.as_uuid()))
         .filter(rigs::Column::Status.eq(from.as_str()))
         .exec(tx)
         .await?;
-    if deleted.rows_affected == 0 {
-        return Ok(false);
-    }
-    let (actor, action) = match from {
-        RigStatus::Pending => (CONTROL_PLANE, "rig_refused"),
-        RigStatus::Active | RigStatus::Removing => (owner.as_str(), "remove_rig"),
-    };
-    let event = Event::of(town, actor, action, DONE, dialect::now(tx).await?);
-    event.detailed(json!({"rig_id": rig})).record(tx).await?;
-    Ok(true)
+    Ok(deleted.rows_affected > 0)
 }
 
 /// Selects the ids of live, running, idle towns with unapplied rigs. Only towns with such rigs are read and sorted.

@@ -17,8 +17,8 @@ use gastown_domain::ports::{
     BoxError, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth, User, WorkerId,
 };
 use gastown_domain::{
-    AgreeingObservations, Branch, Drift, Invalid, Operation, OperationId, Recorded, RecordedOperation, ResourceId, Rig,
-    RigId, Town, TownId, TownRecord, TownStatus,
+    AgreeingObservations, Drift, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig, ResourceId,
+    Rig, RigId, Town, TownId, TownRecord, TownStatus,
 };
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -105,7 +105,7 @@ impl gastown_rigs::Model {
             town: TownId::new(self.town_id),
             name: row.parsed("rig_name", &self.rig_name)?,
             repo: row.parsed("repo_url", &self.repo_url)?,
-            branch: row.parsed_optional("branch", self.branch.as_deref())?.unwrap_or_else(Branch::main),
+            branch: row.parsed_optional("branch", self.branch.as_deref())?,
             status: row.parsed("status", &self.status)?,
             config: row.json("config", self.config.unwrap_or_else(empty_object))?,
             created_at: self.created_at,
@@ -163,6 +163,7 @@ impl gastown_town_health::Model {
             window_started_at: self.window_started_at,
             last_report_at: self.last_report_at,
             checked_at: self.checked_at,
+            refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
             drift: match self.drift.as_deref() {
                 Some(drift) => Some((Recorded::read(drift), row.present("drift_since", self.drift_since)?)),
@@ -235,10 +236,17 @@ pub(crate) fn town_record((id, status, machine, volume, operating): TownRecordRo
 }
 
 impl kilocode_users::Model {
-    pub(crate) fn into_user(self) -> Result<User, StoreError> {
+    pub(crate) fn into_user(self, is_blocked: bool) -> Result<User, StoreError> {
         let row = RowReader { table: "kilocode_users", id: &self.id };
-        Ok(User { id: row.parsed("id", &self.id)?, pepper: self.api_token_pepper.clone().map(SecretString::from) })
+        let pepper = self.api_token_pepper.clone().map(SecretString::from);
+        Ok(User { id: row.parsed("id", &self.id)?, pepper, is_blocked })
     }
+}
+
+/// Returns the refused rigs of a town. They are only shown, so an entry that cannot be read is left out.
+pub(crate) fn refused_rigs(stored: Option<&JsonValue>) -> Vec<RefusedRig> {
+    let entries = stored.and_then(JsonValue::as_array).map(Vec::as_slice).unwrap_or_default();
+    entries.iter().filter_map(|entry| serde_json::from_value(entry.clone()).ok()).collect()
 }
 
 fn empty_object() -> JsonValue {

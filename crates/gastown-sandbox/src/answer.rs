@@ -1,6 +1,7 @@
 //! Maps status and body of an answer to the domain's result. No other module does.
 
 use gastown_domain::ports::SandboxError;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -43,7 +44,9 @@ pub(crate) fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, SandboxError
 }
 
 /// Returns `Ok` for a success, and the error for every other answer.
-pub(crate) fn classify(call: Call, reply: &Reply) -> Result<(), SandboxError> {
+///
+/// The texts of the error are sanitized, and the town's keys are masked in them.
+pub(crate) fn classify(call: Call, reply: &Reply, keys: &[SecretString]) -> Result<(), SandboxError> {
     let problem = serde_json::from_slice::<Problem>(&reply.body).ok().map(|problem| problem.error);
     let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
     match (call, reply.status, code) {
@@ -54,9 +57,9 @@ pub(crate) fn classify(call: Call, reply: &Reply) -> Result<(), SandboxError> {
         (Call::RemoveRig, 404, "rig_not_found") => Ok(()),
         (_, 401 | 403, _) => Err(SandboxError::Unauthorized),
         (Call::AddRig, 409, "rig_exists") | (Call::AddRig, 422, _) if problem.is_some() => {
-            Err(SandboxError::Refused { reason: reason(problem) })
+            Err(SandboxError::Refused { reason: reason(problem, keys) })
         }
-        (Call::RemoveRig, 409, "rig_in_use") => Err(SandboxError::InTheWay { in_the_way: in_the_way(problem) }),
+        (Call::RemoveRig, 409, "rig_in_use") => Err(SandboxError::InTheWay { in_the_way: in_the_way(problem, keys) }),
         // Only a sandbox sends a code. Without one the answer is from a proxy.
         (_, 500 | 503, code) if !code.is_empty() => Err(SandboxError::Unhealthy),
         (_, 404 | 408 | 429 | 500..=599, _) => {
@@ -70,15 +73,15 @@ pub(crate) fn wrong(cause: InvalidAnswer) -> SandboxError {
     SandboxError::Wrong { cause: Box::new(cause) }
 }
 
-fn reason(problem: Option<ProblemBody>) -> String {
-    let message = problem.map(|problem| sanitize(&problem.message)).unwrap_or_default();
+fn reason(problem: Option<ProblemBody>, keys: &[SecretString]) -> String {
+    let message = problem.map(|problem| sanitize(&problem.message, keys)).unwrap_or_default();
     if message.is_empty() { "no reason given".to_owned() } else { message }
 }
 
-fn in_the_way(problem: Option<ProblemBody>) -> Vec<String> {
+fn in_the_way(problem: Option<ProblemBody>, keys: &[SecretString]) -> Vec<String> {
     let Some(problem) = problem else { return Vec::new() };
-    let listed = sanitize_all(&problem.in_the_way);
-    if listed.is_empty() { sanitize_all(&[problem.message]) } else { listed }
+    let listed = sanitize_all(&problem.in_the_way, keys);
+    if listed.is_empty() { sanitize_all(&[problem.message], keys) } else { listed }
 }
 
 #[cfg(test)]
@@ -90,7 +93,7 @@ mod tests {
     const ALL: [Call; 5] = [Call::Health, Call::Rigs, Call::AddRig, Call::RemoveRig, Call::Sync];
 
     fn outcome(call: Call, status: u16, body: &str) -> &'static str {
-        match classify(call, &Reply { status, body: body.as_bytes().to_vec() }) {
+        match classify(call, &Reply { status, body: body.as_bytes().to_vec() }, &[]) {
             Ok(()) => "ok",
             Err(SandboxError::Unreachable { .. }) => "unreachable",
             Err(SandboxError::Wrong { .. }) => "wrong",
@@ -139,10 +142,27 @@ mod tests {
     #[test]
     fn reasons_of_a_sandbox_are_sanitized() {
         let body = r#"{"error":{"code":"rig_refused","message":"no\nsuch https://u:p@github.com/x"}}"#;
-        let refused = classify(Call::AddRig, &Reply { status: 422, body: body.into() }).unwrap_err();
+        let refused = classify(Call::AddRig, &Reply { status: 422, body: body.into() }, &[]).unwrap_err();
         assert_eq!(refused.to_string(), "sandbox refused the rig: no such https://***@github.com/x");
         let body = r#"{"error":{"code":"rig_in_use","message":"m","inTheWay":["a\u0000b","",  "c"]}}"#;
-        let stopped = classify(Call::RemoveRig, &Reply { status: 409, body: body.into() }).unwrap_err();
+        let stopped = classify(Call::RemoveRig, &Reply { status: 409, body: body.into() }, &[]).unwrap_err();
         assert_eq!(stopped.to_string(), "rig is in use: a b, c");
+    }
+
+    #[test]
+    fn a_towns_key_is_masked_in_a_sandboxs_words() {
+        let keys = ["0123abcd".repeat(8).into(), "fedc9876".repeat(8).into()];
+        for key in ["0123abcd".repeat(8), "FEDC9876".repeat(8)] {
+            let body =
+                serde_json::json!({ "error": { "code": "rig_refused", "message": format!("got x-key:{key}, no") } });
+            let reply = Reply { status: 422, body: body.to_string().into() };
+            let refused = classify(Call::AddRig, &reply, &keys).unwrap_err();
+            assert_eq!(refused.to_string(), "sandbox refused the rig: got x-key:***, no");
+            let listed =
+                serde_json::json!({ "error": { "code": "rig_in_use", "inTheWay": [format!("a={key}"), key] } });
+            let reply = Reply { status: 409, body: listed.to_string().into() };
+            let stopped = classify(Call::RemoveRig, &reply, &keys).unwrap_err();
+            assert_eq!(stopped.to_string(), "rig is in use: a=***, ***");
+        }
     }
 }

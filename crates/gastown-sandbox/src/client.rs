@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    RigName, SandboxRig,
+    Branch, RigName, SandboxRig,
     ports::{SandboxAddress, SandboxError, Sandboxes},
 };
 use reqwest::Method;
@@ -93,7 +93,7 @@ impl SandboxClient {
                 sandbox.status = reply.status,
                 "sandbox answered"
             );
-            match classify(call, &reply) {
+            match classify(call, &reply, &at.keys) {
                 // The call had no effect. The machine may have a key from before a rotation.
                 Err(SandboxError::Unauthorized) => {}
                 outcome => return outcome.map(|()| reply),
@@ -148,12 +148,12 @@ impl Sandboxes for SandboxClient {
         Ok(rigs.ours())
     }
 
-    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {
+    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<Option<Branch>, SandboxError> {
         let reply = self.call(at, Call::AddRig, Some(&Rig::from(rig)), Path::Rigs).await?;
         let added: SandboxRig = read::<Rig>(&reply)?.into();
         // Every web server may answer 200. Only a sandbox returns the rig.
         let same = added.name.folded() == rig.name.folded() && added.repo == rig.repo;
-        if same { Ok(()) } else { Err(wrong(InvalidAnswer::OtherRig)) }
+        if same { Ok(added.branch) } else { Err(wrong(InvalidAnswer::OtherRig)) }
     }
 
     async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError> {

@@ -12,13 +12,14 @@ pub(crate) struct Health {
     pub(crate) town_id: TownId,
 }
 
-/// One rig, sent and received.
+/// One rig, sent and received. A request without a branch asks for the repository's default branch.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rig {
     name: RigName,
     repo_url: RepoUrl,
-    branch: Branch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<Branch>,
 }
 
 /// `GET /rigs`, 200.
@@ -42,7 +43,11 @@ impl Rigs {
     pub(crate) fn ours(self) -> Vec<SandboxRig> {
         let ours = |rig: ListedRig| {
             let ListedRig { name, repo_url, branch } = rig;
-            Some(SandboxRig { name: name.parse().ok()?, repo: repo_url.parse().ok()?, branch: branch.parse().ok()? })
+            Some(SandboxRig {
+                name: name.parse().ok()?,
+                repo: repo_url.parse().ok()?,
+                branch: Some(branch.parse().ok()?),
+            })
         };
         self.rigs.into_iter().filter_map(ours).collect()
     }

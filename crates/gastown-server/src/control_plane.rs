@@ -73,6 +73,7 @@ impl ControlPlane {
         };
         open_database::warn_without_sslmode(&settings);
         let database = open_database::open(&settings, config.migrate_on_start).await?;
+        let database = open_database::with_blocked(database, config.blocked_column.as_ref()).await?;
         let stop = CancellationToken::new();
         let fly = fly(&config.fly, pacing)?;
         let ports = ports(&config, &database, fly.clone())?;

@@ -1,4 +1,4 @@
-use gastown_persistence::{Database, DatabaseSettings};
+use gastown_persistence::{BlockedColumn, Database, DatabaseSettings};
 use migration::address::DatabaseAddress;
 use secrecy::ExposeSecret as _;
 use url::Host;
@@ -24,6 +24,20 @@ pub(crate) fn warn_without_sslmode(settings: &DatabaseSettings) {
     let is_open = |host: &str| !Host::parse(host).is_ok_and(|host| is_private(&host));
     if address.host_without_sslmode().is_some_and(is_open) {
         tracing::warn!("database address has no sslmode, unencrypted connections are possible");
+    }
+}
+
+/// Returns a handle that reads if users are blocked. Without a given column, it is the default one where the host's user table
+/// has it.
+///
+/// Errors: `NoBlockedColumn` if the given column is missing, `Schema`.
+pub(crate) async fn with_blocked(database: Database, given: Option<&BlockedColumn>) -> Result<Database, StartError> {
+    let column = given.cloned().unwrap_or_default();
+    let found = database.clone().with_blocked_column(&column).await.map_err(StartError::Schema)?;
+    match (found, given) {
+        (Some(reading), _) => Ok(reading),
+        (None, Some(missing)) => Err(StartError::NoBlockedColumn { name: missing.as_str().to_owned() }),
+        (None, None) => Ok(database),
     }
 }
 

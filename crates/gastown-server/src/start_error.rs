@@ -20,6 +20,12 @@ pub enum StartError {
         /// Their names, oldest first.
         pending: Vec<String>,
     },
+    /// The column of `BLOCKED_COLUMN` does not exist.
+    #[error("the table kilocode_users has no column {name}; correct BLOCKED_COLUMN")]
+    NoBlockedColumn {
+        /// The name.
+        name: String,
+    },
     /// The address is in use, not available, or a name that cannot be resolved.
     #[error("failed to listen on {address}")]
     Listen {

@@ -79,7 +79,7 @@ async fn health_survives_the_drift_columns_up_and_down() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
-        migration::down(&db, Some(7)).await.unwrap();
+        migration::down(&db, Some(8)).await.unwrap();
         execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let id = "00000000-0000-4000-8000-000000000001";
         let town = format!(
@@ -93,7 +93,7 @@ async fn health_survives_the_drift_columns_up_and_down() {
         let known =
             "SELECT failures || ' ' || suspicion_looks || ' ' || COALESCE(drift, 'none') FROM gastown_town_health";
         assert_eq!(texts(&db, known).await, ["2 0 none"], "{name}");
-        migration::down(&db, Some(7)).await.unwrap();
+        migration::down(&db, Some(8)).await.unwrap();
         assert_eq!(texts(&db, "SELECT failures || '' FROM gastown_town_health").await, ["2"], "{name}");
     }
 }
@@ -103,7 +103,7 @@ async fn existing_rows_survive_new_checks() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
-        migration::down(&db, Some(4)).await.unwrap();
+        migration::down(&db, Some(5)).await.unwrap();
         execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
         let town = format!(

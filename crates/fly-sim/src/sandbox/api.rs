@@ -87,8 +87,11 @@ fn add_rig(world: &mut World, volume: &str, body: &Value) -> Reply {
     match rigs.iter().find(|present| present.name.eq_ignore_ascii_case(&rig.name)) {
         Some(present) if present.repo_url == rig.repo_url => return Reply::json(200, json!(present)),
         Some(_) => return problem(409, "rig_exists", "a rig with this name exists for another repository"),
-        None => rigs.push(rig.clone()),
+        None => {}
     }
+    let branch = rig.branch.clone().unwrap_or_else(|| world.settings.sandbox.default_branch(&rig.repo_url).to_owned());
+    let rig = Rig { branch: Some(branch), ..rig };
+    rigs.push(rig.clone());
     store(world, volume, &rigs, Reply::json(201, json!(rig)))
 }
 

@@ -16,7 +16,9 @@ const RESERVED: [&str; 3] = ["hq", "mayor", "deacon"];
 pub(crate) struct Rig {
     pub(crate) name: String,
     pub(crate) repo_url: String,
-    pub(crate) branch: String,
+    /// Absent in a request for the repository's default branch. A stored rig has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) branch: Option<String>,
 }
 
 impl Rig {
@@ -28,7 +30,8 @@ impl Rig {
         let has_valid_url = self.repo_url.starts_with("https://")
             || self.repo_url.starts_with("ssh://")
             || self.repo_url.split_once(':').is_some_and(|(host, _)| host.contains('@') && !host.starts_with('-'));
-        has_valid_name && has_valid_url && !self.branch.is_empty() && !self.branch.starts_with('-')
+        let has_valid_branch = self.branch.as_ref().is_none_or(|branch| !branch.is_empty() && !branch.starts_with('-'));
+        has_valid_name && has_valid_url && has_valid_branch
     }
 }
 

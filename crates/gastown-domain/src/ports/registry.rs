@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Caller, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport};
 use crate::{
-    AgreeingObservations, Drift, NewTown, OperationId, Recorded, RecordedOperation, Rig, RigId, RigStatus, Town,
-    TownId, UserId,
+    AgreeingObservations, Branch, Drift, NewTown, OperationId, Recorded, RecordedOperation, RefusedRig, Rig, RigId,
+    RigStatus, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -60,6 +60,8 @@ pub struct TownHealth {
     pub checked_at: Option<DateTime<Utc>>,
     /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.
     pub suspicion: Option<AgreeingObservations>,
+    /// The last rigs that the sandbox refused, oldest first, at most ten.
+    pub refused_rigs: Vec<RefusedRig>,
     /// A confirmed external change and the time of its confirmation. An operation or a drift check clears it.
     pub drift: Option<(Recorded<Drift>, DateTime<Utc>)>,
 }
@@ -119,9 +121,16 @@ pub trait Rigs: Send + Sync {
     /// Changes the status of a rig. Returns false if its status is not `from`.
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;
 
-    /// Deletes the row of a rig and records an event. Returns false if its status is not `from`.
+    /// Records that the sandbox has the rig: a `pending` one becomes `active`, and one without a branch gets this one. A rig
+    /// that is being removed stays as it is.
+    async fn confirm(&self, town: TownId, rig: RigId, branch: Option<Branch>) -> Result<(), StoreError>;
+
+    /// Deletes the row of a `pending` rig that the sandbox refused. Records the reason in an event and in the town's health.
     ///
-    /// A `pending` rig is removed because the sandbox refused it, any other one because its owner removed it.
+    /// Returns false if the rig is not `pending`.
+    async fn refuse(&self, town: TownId, rig: RigId, reason: &str) -> Result<bool, StoreError>;
+
+    /// Deletes the row of a rig that its owner removed, and records an event. Returns false if its status is not `from`.
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError>;
 
     /// Returns at most `limit` live, running, idle towns that have a rig that is not `active`.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::BoxError;
-use crate::{AppName, MachineId, RigName, SandboxRig, TownId};
+use crate::{AppName, Branch, MachineId, RigName, SandboxRig, TownId};
 
 /// The address of a sandbox and the keys that it may accept.
 ///
@@ -70,7 +70,10 @@ pub trait Sandboxes: Send + Sync {
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError>;
 
     /// Adds a rig. Succeeds if it exists with the same repository, so the call may be repeated.
-    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError>;
+    ///
+    /// Returns the branch that it works on, where the sandbox tells it. For a rig without a branch it is the repository's
+    /// default branch.
+    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<Option<Branch>, SandboxError>;
 
     /// Removes a rig. Succeeds if it does not exist. `force` removes it even if work is lost.
     async fn remove_rig(&self, at: &SandboxAddress, rig: &RigName, force: bool) -> Result<(), SandboxError>;

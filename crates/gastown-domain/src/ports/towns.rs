@@ -44,8 +44,8 @@ pub struct AddRig {
     pub name: RigName,
     /// The repository to clone.
     pub repo: RepoUrl,
-    /// The branch.
-    pub branch: Branch,
+    /// The branch, by default that of the repository.
+    pub branch: Option<Branch>,
     /// The configuration, kept unchanged.
     pub config: Map<String, Value>,
 }
@@ -103,6 +103,8 @@ pub struct TownReport {
     pub health: TownHealth,
     /// The operation in flight.
     pub operation: Option<RecordedOperation>,
+    /// True if the host application has blocked the owner.
+    pub owner_is_blocked: bool,
 }
 
 /// The reason why an operation was refused or failed.
@@ -167,6 +169,9 @@ pub enum TownError {
     /// The caller's account is unknown.
     #[error("user not found")]
     UserUnknown,
+    /// The host application has blocked the caller, who may still read, stop and destroy towns.
+    #[error("user is blocked")]
+    Blocked,
     /// The caller's token was revoked, or its user does not exist.
     #[error("token is not valid for its user")]
     Unauthorized,
@@ -200,7 +205,8 @@ pub trait Towns: Send + Sync {
     /// Creates a town and waits for it to run, up to the configured time. After that, returns the town in its current
     /// state (`provisioning`), and the work continues.
     ///
-    /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`. `Failed` means rolled back.
+    /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`, `Blocked`. `Failed` means rolled
+    /// back.
     async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError>;
 
     /// Destroys a town in any state, pre-empting the operation in flight. The town's status becomes `destroyed`.
@@ -213,6 +219,8 @@ pub trait Towns: Send + Sync {
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
 
     /// Starts a town. Does nothing if it is running.
+    ///
+    /// Errors: `Blocked`.
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
 
     /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.

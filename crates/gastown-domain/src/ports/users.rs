@@ -13,6 +13,9 @@ pub struct User {
     pub id: UserId,
     /// The pepper that the user's tokens must carry. Changing it revokes them.
     pub pepper: Option<SecretString>,
+    /// True if the host application has blocked the user. A blocked user creates and starts no towns and gets no tokens, but
+    /// may still read, stop and destroy them.
+    pub is_blocked: bool,
 }
 
 /// The users.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gastown_domain::{Branch, FirstRig, Models, TownConfig};
+use gastown_domain::{FirstRig, Models, TownConfig};
 use serde_json::{Map, Value};
 
 use super::{fields::Fields, issue::Issue};
@@ -90,7 +90,7 @@ fn first_rig(item: Value) -> Result<FirstRig, Vec<Issue>> {
     let mut fields = Fields::over(members);
     let rig_name = fields.required(name);
     let repo_url = fields.required(repo);
-    let branch = fields.optional("branch").unwrap_or_else(Branch::main);
+    let branch = fields.optional("branch");
     match (rig_name, repo_url) {
         (Some(rig_name), Some(repo_url)) if fields.issues.is_empty() => Ok(FirstRig { rig_name, repo_url, branch }),
         _ => Err(fields.issues),

@@ -1,5 +1,5 @@
 use gastown_domain::{
-    Branch, TownId,
+    TownId,
     ports::{AddRig, CreateTown, DestroyTown, RemoveRig},
 };
 use serde_json::Value;
@@ -92,7 +92,7 @@ impl Input for AddRig {
         let town = fields.id("townId");
         let name = fields.required("rigName");
         let repo = fields.required("repoUrl");
-        let branch = fields.optional("branch").unwrap_or_else(Branch::main);
+        let branch = fields.optional("branch");
         let config = free_config(&mut fields, "config");
         let built = match (town, name, repo) {
             (Some(town), Some(name), Some(repo)) => Some(Self { town, name, repo, branch, config }),

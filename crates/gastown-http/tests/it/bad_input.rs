@@ -209,7 +209,7 @@ async fn good_inputs_arrive_unchanged() {
                 && request.key.as_ref().is_some_and(|key| key.as_str() == "once")
                 && config
                     == json!({
-                        "rigs": [{"rigName": "app", "repoUrl": "git@github.com:a/b", "branch": "main"}],
+                        "rigs": [{"rigName": "app", "repoUrl": "git@github.com:a/b"}],
                         "models": {"mayor": "large"}, "max_polecats": 3, "unknown": {"kept": [1, null]},
                     })
         })
@@ -220,7 +220,7 @@ async fn good_inputs_arrive_unchanged() {
         .withf(|caller, request: &AddRig| {
             caller.user().as_str() == "alice"
                 && request.town.to_string() == ID
-                && (request.name.as_str(), request.branch.as_str()) == ("app", "main")
+                && (request.name.as_str(), &request.branch) == ("app", &None)
                 && Value::Object(request.config.clone()) == json!({"depth": 1})
         })
         .times(1)

@@ -29,6 +29,7 @@ fn variant(error: &TownError) -> &'static str {
         TownError::RegionNotOffered => "RegionNotOffered",
         TownError::Failed { .. } => "Failed",
         TownError::UserUnknown => "UserUnknown",
+        TownError::Blocked => "Blocked",
         TownError::Unauthorized => "Unauthorized",
         TownError::Store(_) => "Store",
     }
@@ -56,6 +57,7 @@ fn cases() -> Vec<Make> {
         }),
         Box::new(|| TownError::RegionNotOffered),
         Box::new(|| TownError::UserUnknown),
+        Box::new(|| TownError::Blocked),
         Box::new(|| TownError::Unauthorized),
         Box::new(|| TownError::Store(StoreError::TownNameTaken)),
         Box::new(|| TownError::Store(StoreError::RigNameTaken)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    Branch, Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
+    Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
     ports::{AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
 };
 use tokio::sync::Notify;
@@ -133,7 +133,7 @@ impl Towns for FakeTowns {
         let mut state = self.state.lock().unwrap();
         let found = state.town(caller.user(), town)?.clone();
         let rigs = state.rigs.iter().filter(|rig| rig.town == town).cloned().collect();
-        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None })
+        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None, owner_is_blocked: false })
     }
 
     async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
@@ -149,7 +149,7 @@ pub(crate) fn rig(town: TownId, status: RigStatus) -> Rig {
         town,
         name: "app".parse().unwrap(),
         repo: "https://git.example.com/demo/app.git".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         status,
         config: serde_json::Map::new(),
         created_at: moment(),

@@ -55,6 +55,12 @@ async fn town_status_has_all_fields() {
         town.last_r2_sync_at = Some(moment());
         town.last_heartbeat_at = None;
         let health = TownHealth {
+            refused_rigs: vec![gastown_domain::RefusedRig {
+                rig_name: "refused".parse().unwrap(),
+                repo_url: "https://git.example.com/demo/gone.git".parse().unwrap(),
+                reason: "the repository does not exist".to_owned(),
+                refused_at: moment(),
+            }],
             failures: 1,
             restarts: 2,
             window_started_at: None,
@@ -63,7 +69,13 @@ async fn town_status_has_all_fields() {
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved.into(), moment())),
         };
-        Ok(TownReport { town, rigs: vec![rig(id, RigStatus::Pending)], health, operation: Some(operation().into()) })
+        Ok(TownReport {
+            town,
+            rigs: vec![rig(id, RigStatus::Pending)],
+            health,
+            operation: Some(operation().into()),
+            owner_is_blocked: false,
+        })
     });
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
@@ -77,7 +89,13 @@ async fn drift_has_a_message_and_only_a_lost_volume_degrades() {
         let mut towns = MockTowns::new();
         towns.expect_town_status().times(1).returning(move |caller, id| {
             let health = TownHealth { drift: Some((drift.into(), moment())), ..TownHealth::default() };
-            Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
+            Ok(TownReport {
+                town: town(caller, id, request()),
+                rigs: vec![],
+                health,
+                operation: None,
+                owner_is_blocked: false,
+            })
         });
         let server = serve(parts(towns)).await;
         let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
@@ -99,7 +117,13 @@ async fn texts_of_a_newer_version_are_shown() {
         operation.last_error = Some(Recorded::Newer(newer("too_hot")));
         let drift = Some((Recorded::Newer(newer("levitating")), moment()));
         let health = TownHealth { drift, ..TownHealth::default() };
-        Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: Some(operation) })
+        Ok(TownReport {
+            town: town(caller, id, request()),
+            rigs: vec![],
+            health,
+            operation: Some(operation),
+            owner_is_blocked: false,
+        })
     });
     towns.expect_start_town().times(1).returning(|_, _| {
         let kind = Recorded::Newer("restart".to_owned());
@@ -131,7 +155,13 @@ async fn unconfirmed_drift_is_not_shown() {
     towns.expect_town_status().times(1).returning(|caller, id| {
         let suspicion = Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 });
         let health = TownHealth { suspicion, ..TownHealth::default() };
-        Ok(TownReport { town: town(caller, id, request()), rigs: vec![], health, operation: None })
+        Ok(TownReport {
+            town: town(caller, id, request()),
+            rigs: vec![],
+            health,
+            operation: None,
+            owner_is_blocked: false,
+        })
     });
     let server = serve(parts(towns)).await;
     let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;

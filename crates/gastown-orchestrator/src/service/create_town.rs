@@ -13,7 +13,7 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<Town, TownError> {
-        let caller = self.authorized(caller).await?;
+        let caller = self.allowed(caller).await?;
         let mut create = self.new_create(caller, request)?;
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {

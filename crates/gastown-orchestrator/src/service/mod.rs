@@ -20,11 +20,20 @@ impl TownService {
     async fn authorized(&self, caller: Caller) -> Result<UserId, TownError> {
         match caller {
             Caller::Trusted(user) => Ok(user),
-            Caller::Token(token) => {
-                let user = self.ports.store.users.user(&token.user).await?;
-                let authorized = user.is_some_and(|user| token.has_pepper(user.pepper.as_ref()));
-                if authorized { Ok(token.user) } else { Err(TownError::Unauthorized) }
+            Caller::Token(_) => {
+                let user = self.ports.store.users.user(caller.user()).await?.ok_or(TownError::Unauthorized)?;
+                if caller.is_authorized(user.pepper.as_ref()) { Ok(user.id) } else { Err(TownError::Unauthorized) }
             }
+        }
+    }
+
+    /// Returns the user of an authorized caller who is not blocked.
+    async fn allowed(&self, caller: Caller) -> Result<UserId, TownError> {
+        match self.ports.store.users.user(caller.user()).await? {
+            Some(user) if !caller.is_authorized(user.pepper.as_ref()) => Err(TownError::Unauthorized),
+            Some(user) if user.is_blocked => Err(TownError::Blocked),
+            Some(user) => Ok(user.id),
+            None => self.authorized(caller).await,
         }
     }
 

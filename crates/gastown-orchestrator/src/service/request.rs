@@ -28,6 +28,9 @@ impl TownService {
     ) -> Result<Awaited, TownError> {
         // Authorizes the caller. A tombstone is found while its removal is in flight, which is joined.
         let found = self.ports.store.registry.report(caller, town).await?;
+        if kind == OperationKind::Start && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
+            return Err(TownError::Blocked);
+        }
         let caller = caller.user();
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();

@@ -28,9 +28,9 @@ impl TownService {
         unless_written(store.rigs.insert(&caller, &rig).await, inserted).await?;
         let Some(sandbox) = self.reachable_sandbox(&town).await? else { return Ok(rig) };
         match self.within_wait(self.ports.provider.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
-            Ok(()) => confirm(&self.ports, &sandbox, &rig).await?.ok_or(TownError::RigNotFound),
+            Ok(branch) => confirm(&self.ports, &sandbox, &rig, branch).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
-                if store.rigs.remove(rig.town, rig.id, RigStatus::Pending).await? {
+                if store.rigs.refuse(rig.town, rig.id, &reason).await? {
                     return Err(TownError::RigRefused { reason });
                 }
                 // Another process made it active, or removed it.
@@ -84,7 +84,7 @@ impl TownService {
 
     /// Bounds a call to the sandbox. A clone may take minutes, and a caller waits for it no longer than for an operation. The
     /// next reconciliation finds the result.
-    async fn within_wait(&self, call: impl Future<Output = Result<(), SandboxError>>) -> Result<(), SandboxError> {
+    async fn within_wait<T>(&self, call: impl Future<Output = Result<T, SandboxError>>) -> Result<T, SandboxError> {
         match tokio::time::timeout(self.settings.policy.timeouts.caller, call).await {
             Ok(result) => result,
             Err(elapsed) => Err(SandboxError::Unreachable { cause: Box::new(elapsed) }),

@@ -1,7 +1,7 @@
 //! Requests whose acceptance got no response from the registry. The registry may have committed them or not (FM-46).
 
 use gastown_domain::ports::{Action, AddRig, DestroyTown, StoreError, TownError, Towns as _};
-use gastown_domain::{Branch, RigStatus, TownId, TownStatus};
+use gastown_domain::{RigStatus, TownId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault, Query};
@@ -11,7 +11,7 @@ fn engine(town: TownId) -> AddRig {
         town,
         name: "engine".parse().unwrap(),
         repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     }
 }

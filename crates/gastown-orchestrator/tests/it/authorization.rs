@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use gastown_domain::Branch;
 use gastown_domain::ports::{
-    AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs,
+    Action, AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs,
     MockSingletonJobs, MockUsers, RemoveRig, TownError, Towns, User, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
 
 use crate::bench::{Bench, alice, request};
-use crate::faults::Process;
+use crate::faults::{Call, Fault, Process};
 
 fn token(user: &str, pepper: Option<&str>) -> Caller {
     Caller::Token(VerifiedToken { user: user.parse().unwrap(), pepper: pepper.map(Into::into) })
@@ -33,7 +32,7 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
         town,
         name: "engine".parse().unwrap(),
         repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     };
     let remove = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
@@ -110,7 +109,11 @@ async fn change_of_a_town_needs_no_read_of_its_user_and_a_change_of_rigs_one() {
     let bench = Bench::new();
     let town = bench.running("mill").await.id;
     let mut users = MockUsers::new();
-    let alice = |id: &gastown_domain::UserId| User { id: id.clone(), pepper: Some("pepper of alice".into()) };
+    let alice = |id: &gastown_domain::UserId| User {
+        id: id.clone(),
+        pepper: Some("pepper of alice".into()),
+        is_blocked: false,
+    };
     users.expect_user().times(1).returning(move |id| Ok(Some(alice(id))));
     let mut ports = bench.ports(&Process::default());
     ports.store.users = Arc::new(users);
@@ -120,4 +123,45 @@ async fn change_of_a_town_needs_no_read_of_its_user_and_a_change_of_rigs_one() {
     towns.stop_town(&caller, town).await.unwrap();
     let unknown = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
     assert!(matches!(towns.remove_rig(&caller, unknown).await, Err(TownError::RigNotFound)));
+}
+
+/// FM-17: a blocked user costs nothing more, and may still look and remove.
+#[tokio::test(start_paused = true)]
+async fn blocked_user_creates_and_starts_nothing_and_still_stops_and_destroys() {
+    let bench = Bench::new();
+    let (running, stopped) = (bench.running("mill").await.id, bench.stopped("inn").await.id);
+    bench.store.rows().blocked.insert("alice".parse().unwrap());
+    let towns = bench.replica().towns;
+    for caller in [token("alice", Some("pepper of alice")), Caller::Trusted("alice".parse().unwrap())] {
+        let created = towns.create_town(&caller, request("forge")).await;
+        assert!(matches!(created, Err(TownError::Blocked)), "{created:?}");
+        let started = towns.start_town(&caller, stopped).await;
+        assert!(matches!(started, Err(TownError::Blocked)), "{started:?}");
+        assert_eq!(towns.list_towns(&caller).await.unwrap().len(), 2);
+        assert_eq!(towns.town_status(&caller, running).await.unwrap().town.id, running);
+    }
+    let caller = token("alice", Some("pepper of alice"));
+    towns.stop_town(&caller, running).await.unwrap();
+    for town in [running, stopped] {
+        towns.destroy_town(&caller, gastown_domain::ports::DestroyTown::until_gone(town)).await.unwrap();
+        bench.assert_nothing_left(town);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn create_of_a_user_who_is_blocked_meanwhile_is_rolled_back() {
+    let bench = Bench::new();
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::Slow);
+    let replica = bench.replica();
+    let store = bench.store.clone();
+    let owner = alice();
+    let block = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        store.rows().blocked.insert("alice".parse().unwrap());
+    };
+    let (created, ()) = tokio::join!(replica.towns.create_town(&owner, request("mill")), block);
+    let failed = created.unwrap_err();
+    assert!(matches!(failed, TownError::Failed { failure: gastown_domain::Failure::OwnerBlocked, .. }), "{failed:?}");
+    bench.recover().await;
+    bench.assert_nothing_left(bench.only_town());
 }

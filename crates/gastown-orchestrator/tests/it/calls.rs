@@ -55,6 +55,8 @@ listed! {
         FindRig,
         InsertRig,
         SetRigStatus,
+        ConfirmRig,
+        RefuseRig,
         RemoveRig,
         TownsWithPendingRigs,
         // Users

@@ -172,7 +172,7 @@ impl gastown_domain::ports::Sandboxes for Hanging {
         &self,
         _: &gastown_domain::ports::SandboxAddress,
         _: &gastown_domain::SandboxRig,
-    ) -> Result<(), SandboxError> {
+    ) -> Result<Option<gastown_domain::Branch>, SandboxError> {
         std::future::pending().await
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{AcceptedCreate, Caller, NewCreate, Registry, Rigs, StoreError, TownReport};
-use gastown_domain::{Progress, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
+use gastown_domain::{Branch, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
 use secrecy::SecretString;
 
 use crate::faults::Query;
@@ -81,6 +81,7 @@ impl Registry for Connection {
                 rigs: rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect(),
                 health: rows.records.health_of(town),
                 operation: rows.operations.get(&town).map(|row| row.operation.clone().into()),
+                owner_is_blocked: rows.blocked.contains(caller.user()),
             }))
         })
         .await
@@ -145,6 +146,33 @@ impl Rigs for Connection {
             let Some(row) = row else { return Ok(false) };
             row.status = to;
             rows.ledger.rig_status_changed(rig, to);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn confirm(&self, town: TownId, rig: RigId, branch: Option<Branch>) -> Result<(), StoreError> {
+        self.query(Query::ConfirmRig, |rows, _| {
+            let found = |row: &&mut Rig| row.town == town && row.id == rig && row.status != RigStatus::Removing;
+            let Some(row) = rows.rigs.iter_mut().find(found) else { return Ok(()) };
+            row.branch = row.branch.take().or(branch);
+            if row.status == RigStatus::Pending {
+                row.status = RigStatus::Active;
+                rows.ledger.rig_status_changed(rig, RigStatus::Active);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn refuse(&self, town: TownId, rig: RigId, reason: &str) -> Result<bool, StoreError> {
+        self.query(Query::RefuseRig, |rows, now| {
+            let is_refused = |row: &Rig| row.town == town && row.id == rig && row.status == RigStatus::Pending;
+            let Some(at) = rows.rigs.iter().position(is_refused) else { return Ok(false) };
+            let row = rows.rigs.remove(at);
+            let (rig_name, repo_url, reason) = (row.name, row.repo, reason.to_owned());
+            let refused = RefusedRig { rig_name, repo_url, reason, refused_at: now };
+            rows.records.health.entry(town).or_default().refused_rigs.push(refused);
             Ok(true)
         })
         .await

@@ -13,7 +13,7 @@ fn rig(town: TownId, name: &str) -> AddRig {
         town,
         name: name.parse().unwrap(),
         repo: format!("https://github.com/acme/{name}").parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     }
 }
@@ -42,7 +42,7 @@ async fn first_rigs_are_active_when_created_town_runs() {
     request.config.rigs = vec![FirstRig {
         rig_name: "engine".parse().unwrap(),
         repo_url: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
     }];
 
     let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
@@ -96,6 +96,50 @@ async fn a_refused_rig_is_not_kept() {
 
     assert!(matches!(&error, TownError::RigRefused { reason } if reason == "the clone failed"), "{error:?}");
     assert_eq!(statuses(&bench), []);
+    assert_eq!(refused(&bench, town).await, [("engine".to_owned(), "the clone failed".to_owned())]);
+}
+
+/// The caller of a create is not told about its rigs, so the town's status must tell.
+#[tokio::test(start_paused = true)]
+async fn owner_sees_which_first_rig_was_refused_and_why() {
+    let bench = Bench::new();
+    bench.fly.world().refused_rigs.insert("engine".to_owned());
+    let first = |name: &str| FirstRig {
+        rig_name: name.parse().unwrap(),
+        repo_url: format!("https://github.com/acme/{name}").parse().unwrap(),
+        branch: None,
+    };
+    let mut request = request("mill");
+    request.config.rigs = vec![first("engine"), first("wheel")];
+
+    let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
+
+    assert_eq!(statuses(&bench), [("wheel".to_owned(), RigStatus::Active)]);
+    assert_eq!(refused(&bench, town.id).await, [("engine".to_owned(), "the clone failed".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_learns_the_default_branch_from_the_sandbox() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let towns = bench.replica().towns;
+    let without = |name: &str| AddRig { branch: None, ..rig(town, name) };
+    let added = towns.add_rig(&alice(), without("engine")).await.unwrap();
+    assert_eq!(added.branch.as_ref().map(Branch::as_str), Some("trunk"));
+    // The answer is lost, so the list of the sandbox tells.
+    bench.fly.schedule().next(Call::AddRig, 1, Fault::ReplyLost);
+    let pending = towns.add_rig(&alice(), without("wheel")).await.unwrap();
+    assert_eq!((pending.status, &pending.branch), (RigStatus::Pending, &None));
+    bench.recover().await;
+    let rows = bench.store.rows().rigs.clone();
+    let branches: Vec<_> = rows.iter().map(|rig| rig.branch.as_ref().map(Branch::as_str)).collect();
+    assert_eq!(branches, [Some("trunk"), Some("trunk")]);
+    bench.assert_invariants("branches learned");
+}
+
+async fn refused(bench: &Bench, town: TownId) -> Vec<(String, String)> {
+    let report = bench.replica().towns.town_status(&alice(), town).await.unwrap();
+    report.health.refused_rigs.into_iter().map(|rig| (rig.rig_name.to_string(), rig.reason)).collect()
 }
 
 #[tokio::test(start_paused = true)]

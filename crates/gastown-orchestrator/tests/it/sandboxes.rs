@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{SandboxAddress, SandboxError, Sandboxes};
-use gastown_domain::{RigName, SandboxRig};
+use gastown_domain::{Branch, RigName, SandboxRig};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ impl Sandboxes for FlyClient {
         self.call(Call::Rigs, move |world| Ok(answering(world, &at)?.rigs.clone())).await
     }
 
-    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<(), SandboxError> {
+    async fn add_rig(&self, at: &SandboxAddress, rig: &SandboxRig) -> Result<Option<Branch>, SandboxError> {
         let (at, rig) = (at.clone(), rig.clone());
         let names = (at.town, rig.name.to_string());
         let added = self.call(Call::AddRig, move |world| {
@@ -57,10 +57,13 @@ impl Sandboxes for FlyClient {
             if refused || taken {
                 return Err(SandboxError::Refused { reason: "the clone failed".to_owned() });
             }
-            if !rigs.iter().any(|existing| existing.name == rig.name) {
-                rigs.push(rig);
+            if let Some(existing) = rigs.iter().find(|existing| existing.name == rig.name) {
+                return Ok(existing.branch.clone());
             }
-            Ok(())
+            // The sandbox detects the default branch.
+            let branch = rig.branch.clone().or_else(|| "trunk".parse().ok());
+            rigs.push(SandboxRig { branch: branch.clone(), ..rig });
+            Ok(branch)
         });
         let added = added.await;
         if matches!(added, Err(SandboxError::Refused { .. })) {

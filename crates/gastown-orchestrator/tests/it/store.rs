@@ -44,6 +44,7 @@ pub(crate) struct Rows {
     pub(crate) soft_deleted: BTreeMap<TownId, Instant>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
+    pub(crate) blocked: BTreeSet<UserId>,
     pub(crate) records: Records,
     pub(crate) ledger: Ledger,
 }
@@ -379,7 +380,11 @@ impl Users for Connection {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.query(Query::User, |rows, _| {
             let known = rows.users.contains(id);
-            Ok(known.then(|| User { id: id.clone(), pepper: Some(pepper_of(id)) }))
+            Ok(known.then(|| User {
+                id: id.clone(),
+                pepper: Some(pepper_of(id)),
+                is_blocked: rows.blocked.contains(id),
+            }))
         })
         .await
     }

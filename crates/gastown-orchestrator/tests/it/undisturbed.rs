@@ -36,8 +36,8 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     let town = towns.create_town(&alice(), request("mill")).await.unwrap().id;
     let (calls, queries) = taken(&bench);
     assert_eq!(calls, [Call::Fly(CreateVolume), Call::Fly(CreateMachine), Call::Fly(AwaitMachine), Call::Health]);
-    // The last record is that of the poll of the sandbox, which boots for two seconds.
-    assert_eq!(queries, [AcceptCreate, User, Record, Record, Record, ListRigs, Finish]);
+    // The first read tells if the owner is blocked. The last record is that of the poll of the sandbox, which boots for two seconds.
+    assert_eq!(queries, [User, AcceptCreate, User, Record, Record, Record, ListRigs, Finish]);
 
     towns.stop_town(&alice(), town).await.unwrap();
     let (calls, queries) = taken(&bench);

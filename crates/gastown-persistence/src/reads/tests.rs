@@ -26,8 +26,9 @@ async fn assert_indexed(sql: &str, values: &[Value], tables: &[&str]) {
 async fn reads_use_an_index_of_each_table() {
     let user = || Value::from("alice");
     let tables = ["kilocode_users", "gastown_towns", "gastown_town_health", "gastown_operations", "gastown_rigs"];
-    assert_indexed(&REPORT, &[user(), Uuid::nil().into()], &tables).await;
-    assert_indexed(&LIST, &[user()], &tables[..2]).await;
+    let statements = ReadStatements::new(None);
+    assert_indexed(&statements.report, &[user(), Uuid::nil().into()], &tables).await;
+    assert_indexed(&statements.list, &[user()], &tables[..2]).await;
 }
 
 /// Counts the statements of each read on SQLite. `tests/it/round_trips.rs` does so on Postgres.

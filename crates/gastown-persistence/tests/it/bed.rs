@@ -10,7 +10,7 @@ use gastown_domain::ports::{
     Operations as _, Operator as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
 };
 use gastown_domain::{
-    Branch, NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
+    NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
     StepName, Town, TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
@@ -249,7 +249,7 @@ pub(crate) fn rig(town: TownId, name: &str) -> Rig {
         town,
         name: name.parse().unwrap(),
         repo: "https://github.com/acme/app".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         status: RigStatus::Pending,
         config: serde_json::Map::new(),
         created_at: noon(),

@@ -1,6 +1,8 @@
 //! The reads of callers: what they show, whom they refuse, and what an unreadable row affects.
 
-use gastown_domain::ports::{Caller, Operations as _, Registry, Rigs, StoreError, TownReport, VerifiedToken};
+use gastown_domain::ports::{
+    Caller, Operations as _, Registry, Rigs, StoreError, TownReport, Users as _, VerifiedToken,
+};
 use gastown_domain::{OperationKind, Rig, Town, TownId};
 
 use crate::bed::{Bed, create_of, fresh_uuid, new_town, on_both, rig, user};
@@ -10,6 +12,7 @@ on_both! {
     report_without_rigs_is_complete,
     report_is_for_the_owner_of_a_live_town,
     reads_authorize_their_caller,
+    blocked_users_are_known_by_the_column_of_the_host,
     trusted_caller_without_a_row_has_no_towns,
     unreadable_rig_is_left_out_of_a_report,
     unreadable_town_health_or_operation_fails_the_report,
@@ -89,6 +92,33 @@ async fn reads_authorize_their_caller(bed: Bed) {
         }
         let refused = Registry::list(&bed.database, &caller).await;
         assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
+    }
+}
+
+async fn blocked_users_are_known_by_the_column_of_the_host(bed: Bed) {
+    let mill = bed.running("alice", "mill").await;
+    let forge = bed.running("bob", "forge").await;
+    let column = "blocked_reason".parse().unwrap();
+    assert!(bed.database.clone().with_blocked_column(&column).await.unwrap().is_none(), "the table lacks it");
+    let is_blocked = async |database: &gastown_persistence::Database, name: &str, town: TownId| {
+        let caller = Caller::Trusted(user(name));
+        let shown = database.report(&caller, town).await.unwrap().unwrap().owner_is_blocked;
+        assert_eq!(database.user(&user(name)).await.unwrap().unwrap().is_blocked, shown);
+        shown
+    };
+    for (kind, free, blocked) in
+        [("TEXT", "''", "'spam'"), ("BOOLEAN", "FALSE", "TRUE"), ("INTEGER", "0", "1"), ("TEXT", "NULL", "'x'")]
+    {
+        bed.sql(&format!("ALTER TABLE kilocode_users ADD COLUMN blocked_reason {kind}")).await;
+        let database = bed.again(|_| {}).await.with_blocked_column(&column).await.unwrap().unwrap();
+        bed.sql(&format!("UPDATE kilocode_users SET blocked_reason = {free}")).await;
+        assert!(!is_blocked(&database, "alice", mill.id).await, "{kind} {free}");
+        bed.sql(&format!("UPDATE kilocode_users SET blocked_reason = {blocked} WHERE id = 'alice'")).await;
+        assert!(is_blocked(&database, "alice", mill.id).await, "{kind} {blocked}");
+        assert!(!is_blocked(&database, "bob", forge.id).await);
+        assert!(!is_blocked(&bed.database, "alice", mill.id).await, "a handle without the column");
+        database.close().await.unwrap();
+        bed.sql("ALTER TABLE kilocode_users DROP COLUMN blocked_reason").await;
     }
 }
 

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use gastown_domain::ports::{Operations as _, Rigs, StoreError, TownChange};
+use gastown_domain::ports::{Operations as _, Operator as _, Rigs, StoreError, TownChange};
 use gastown_domain::{OperationKind, RigId, RigStatus};
 
 use crate::bed::{Bed, fresh_uuid, noon, on_both, rig, user};
@@ -7,6 +7,8 @@ use crate::bed::{Bed, fresh_uuid, noon, on_both, rig, user};
 on_both! {
     rigs_are_inserted_changed_and_removed,
     only_a_rig_of_the_expected_status_is_removed_and_the_event_names_the_actor,
+    refused_rigs_are_kept_with_their_reasons,
+    a_confirmed_rig_learns_its_branch_once,
     one_of_twenty_parallel_rigs_of_one_name_wins,
     only_the_owner_of_a_live_town_adds_rigs,
     unapplied_rigs_are_found_in_running_idle_towns,
@@ -55,13 +57,59 @@ async fn only_a_rig_of_the_expected_status_is_removed_and_the_event_names_the_ac
             assert!(!bed.database.remove(town.id, rig.id, from).await.unwrap(), "{} {from:?}", rig.name);
         }
     }
-    assert!(bed.database.remove(town.id, pending.id, RigStatus::Pending).await.unwrap());
+    assert!(!bed.database.refuse(town.id, removing.id, "no").await.unwrap());
+    assert!(bed.database.refuse(town.id, pending.id, "no").await.unwrap());
     assert!(bed.database.remove(town.id, removing.id, RigStatus::Removing).await.unwrap());
     let said = |actor: &str, action: &str| {
         format!("SELECT count(*) FROM gastown_town_events WHERE actor = '{actor}' AND action = '{action}'")
     };
     assert_eq!(bed.number(&said("control-plane", "rig_refused")).await, 1);
     assert_eq!(bed.number(&said("alice", "remove_rig")).await, 1);
+}
+
+async fn refused_rigs_are_kept_with_their_reasons(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let refuse = async |name: &str, reason: &str| {
+        let rig = rig(town.id, name);
+        Rigs::insert(&bed.database, &user("alice"), &rig).await.unwrap();
+        assert!(bed.database.refuse(town.id, rig.id, reason).await.unwrap());
+        assert!(!bed.database.refuse(town.id, rig.id, reason).await.unwrap(), "it is refused once");
+    };
+    refuse("app", "first").await;
+    let health = bed.health(town.id).await;
+    assert_eq!(health.refused_rigs[0].repo_url.as_str(), "https://github.com/acme/app");
+    refuse("lib", "no such branch").await;
+    refuse("App", "second").await;
+    let kept = |health: &gastown_domain::ports::TownHealth| -> Vec<(String, String)> {
+        health.refused_rigs.iter().map(|rig| (rig.rig_name.to_string(), rig.reason.clone())).collect()
+    };
+    let (lib, app) = (("lib".to_owned(), "no such branch".to_owned()), ("App".to_owned(), "second".to_owned()));
+    assert_eq!(kept(&bed.health(town.id).await), [lib, app]);
+    for number in 0..12 {
+        refuse(&format!("more{number}"), "no").await;
+    }
+    let health = bed.health(town.id).await;
+    assert_eq!((health.refused_rigs.len(), health.refused_rigs[9].rig_name.as_str()), (10, "more11"));
+    let event = bed.database.town_details(town.id, &[], 1).await.unwrap().unwrap().events.remove(0);
+    assert_eq!(event.action, "rig_refused");
+    assert_eq!(bed.number("SELECT count(*) FROM gastown_town_events WHERE action = 'rig_refused'").await, 15);
+}
+
+async fn a_confirmed_rig_learns_its_branch_once(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let detected = gastown_domain::Rig { branch: None, ..rig(town.id, "app") };
+    Rigs::insert(&bed.database, &user("alice"), &detected).await.unwrap();
+    let found = async || Rigs::find(&bed.database, town.id, detected.id).await.unwrap().unwrap();
+    assert_eq!(found().await.branch, None);
+    let branch = |name: &str| Some(name.parse().unwrap());
+    bed.database.confirm(town.id, detected.id, None).await.unwrap();
+    assert_eq!((found().await.status, found().await.branch), (RigStatus::Active, None));
+    bed.database.confirm(town.id, detected.id, branch("trunk")).await.unwrap();
+    bed.database.confirm(town.id, detected.id, branch("other")).await.unwrap();
+    assert_eq!(found().await.branch, branch("trunk"));
+    bed.database.set_status(town.id, detected.id, RigStatus::Active, RigStatus::Removing).await.unwrap();
+    bed.database.confirm(town.id, detected.id, branch("trunk")).await.unwrap();
+    assert_eq!(found().await.status, RigStatus::Removing);
 }
 
 async fn one_of_twenty_parallel_rigs_of_one_name_wins(bed: Bed) {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use crate::double::{KEY, MACHINE, address, sandbox};
 
 fn rig(name: &str, repo: &str) -> SandboxRig {
-    SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: "main".parse().unwrap() }
+    SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: Some("main".parse().unwrap()) }
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn rig() -> SandboxRig {
     SandboxRig {
         name: "app".parse().unwrap(),
         repo: "https://github.com/a/b".parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        branch: Some("main".parse().unwrap()),
     }
 }
 

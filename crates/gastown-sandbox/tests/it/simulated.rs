@@ -64,7 +64,7 @@ async fn post(sim: &FlySim, what: &str, body: &Value) -> Value {
 }
 
 fn rig(name: &str, repo: &str) -> SandboxRig {
-    SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: "main".parse().unwrap() }
+    SandboxRig { name: name.parse().unwrap(), repo: repo.parse().unwrap(), branch: Some("main".parse().unwrap()) }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod tests;
 use gastown_domain::{ImageRef, Region};
 use gastown_fly::FlyRegion;
 use gastown_orchestrator::{MachineTemplate, Settings, ValidPolicy};
+use gastown_persistence::BlockedColumn;
 use gastown_sandbox::UrlTemplate;
 use migration::address::DatabaseAddress;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -41,6 +42,8 @@ pub struct Config {
     pub database_max_connections: u32,
     /// `DATABASE_READ_CONNECTIONS`, by default 4.
     pub database_read_connections: u32,
+    /// `BLOCKED_COLUMN`. Without it, `blocked_reason` is used where the host's user table has it.
+    pub blocked_column: Option<BlockedColumn>,
     /// `MIGRATE_ON_START`: migrates the schema before serving.
     pub migrate_on_start: bool,
     /// The HTTP server.
@@ -73,7 +76,8 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 64] = [
+    pub const NAMES: [&str; 65] = [
+        "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
         "CORS_ALLOWED_ORIGINS",
@@ -152,6 +156,7 @@ impl Config {
         let database_url = database_url(reader);
         let database_max_connections = reader.at_least_one("DATABASE_MAX_CONNECTIONS", 10);
         let database_read_connections = reader.at_least_one("DATABASE_READ_CONNECTIONS", 4);
+        let blocked_column = reader.optional("BLOCKED_COLUMN");
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
         let policy = policy::policy(reader);
@@ -174,6 +179,7 @@ impl Config {
             database_url: database_url?,
             database_max_connections,
             database_read_connections,
+            blocked_column,
             migrate_on_start,
             http,
             fly,

@@ -446,6 +446,16 @@ fn limits_of_the_http_server_are_configurable() {
 }
 
 #[test]
+fn blocked_column_is_a_plain_name() {
+    for bad in ["blocked reason", "a;b", "1x", "u.blocked", "\"x\""] {
+        assert_eq!(mistakes(&[("BLOCKED_COLUMN", bad)]), ["BLOCKED_COLUMN"], "{bad}");
+    }
+    assert!(Config::read(&source(&[])).unwrap().blocked_column.is_none());
+    let given = Config::read(&source(&[("BLOCKED_COLUMN", "blocked_at")])).unwrap().blocked_column;
+    assert_eq!(given.unwrap().as_str(), "blocked_at");
+}
+
+#[test]
 fn log_settings_are_checked() {
     assert_eq!(mistakes(&[("LOG_FORMAT", "xml")]), ["LOG_FORMAT"]);
     assert_eq!(mistakes(&[("LOG_LEVEL", "gastown_fly=loud")]), ["LOG_LEVEL"]);

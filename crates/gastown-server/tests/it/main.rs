@@ -25,6 +25,7 @@ macro_rules! on_both {
 
 mod apps;
 mod bad_input;
+mod blocked;
 mod capacity;
 mod client;
 mod commands;

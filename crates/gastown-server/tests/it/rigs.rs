@@ -13,6 +13,8 @@ on_both! {
     rigs_added_to_a_stopped_town_exist_after_its_start,
     rigs_removed_from_a_stopped_town_are_gone_after_its_start,
     rig_that_the_sandbox_refuses_is_not_kept,
+    refused_first_rig_is_shown_to_its_owner,
+    default_branch_is_the_repositorys,
     unpushed_work_is_removed_only_by_force,
     rigs_of_a_create_exist_in_the_town,
     rig_names_are_case_insensitive,
@@ -55,7 +57,7 @@ async fn rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stage 
     assert_eq!(rig["config"], json!({"depth": 1}));
     let [row] = stage.rows.rigs().await.try_into().unwrap();
     assert_eq!((row.town_id, row.id.to_string()), (town.id, rig["rigId"].as_str().unwrap().to_owned()));
-    assert_eq!((row.repo_url.as_str(), row.branch.as_str()), (REPO, "trunk"));
+    assert_eq!((row.repo_url.as_str(), row.branch.as_deref()), (REPO, Some("trunk")));
     let file: Value = serde_json::from_str(&stage.sim.volumes()[0].files["rigs.json"]).unwrap();
     assert_eq!(file, json!([{"name": "app", "repoUrl": REPO, "branch": "trunk"}]));
 
@@ -102,6 +104,44 @@ async fn rig_that_the_sandbox_refuses_is_not_kept(setup: Setup) -> Stage {
     stage.add_rig(town.id, "app", "https://github.com/refused/app").await.unwrap();
     stage.on_town("startTown", town.id).await.unwrap();
     assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
+    let refused = stage.on_town("getTownStatus", town.id).await.unwrap()["refusedRigs"].clone();
+    assert_eq!((&refused[0]["rigName"], refused.as_array().unwrap().len()), (&json!("app"), 1));
+    // Once the name is used again, the refusal is past.
+    stage.add_rig(town.id, "App", REPO).await.unwrap();
+    assert_eq!(stage.on_town("getTownStatus", town.id).await.unwrap()["refusedRigs"], json!([]));
+    stage
+}
+
+async fn refused_first_rig_is_shown_to_its_owner(setup: Setup) -> Stage {
+    let stage = setup.start().await;
+    let rigs = json!([
+        {"rigName": "app", "repoUrl": "https://github.com/refused/app"}, {"rigName": "lib", "repoUrl": REPO},
+    ]);
+    let made = stage.call(ALICE, "createTown", json!({"townName": "mill", "config": {"rigs": rigs}})).await.unwrap();
+    assert_eq!(made["status"], "running");
+    let shown = stage.on_town("getTownStatus", id_of(&made)).await.unwrap();
+    assert_eq!((&shown["rigs"][0]["rigName"], shown["rigs"].as_array().unwrap().len()), (&json!("lib"), 1));
+    let refused = &shown["refusedRigs"][0];
+    assert_eq!(refused["rigName"], "app");
+    assert_eq!(refused["repoUrl"], "https://github.com/refused/app");
+    assert_eq!(refused["reason"], "the repository cannot be added as a rig");
+    assert!(refused["refusedAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{refused}");
+    let events = stage.rows.events().await;
+    assert!(events.iter().any(|event| event.action == "rig_refused"), "{events:?}");
+    stage
+}
+
+async fn default_branch_is_the_repositorys(setup: Setup) -> Stage {
+    let stage = setup.start().await;
+    let town = stage.running("mill").await;
+    let added = stage.add_rig(town.id, "app", "https://github.com/trunk/app").await.unwrap();
+    assert_eq!((&added["branch"], &added["status"]), (&json!("trunk"), &json!("active")));
+    stage.on_town("stopTown", town.id).await.unwrap();
+    let later = stage.add_rig(town.id, "lib", "https://github.com/trunk/lib").await.unwrap();
+    assert_eq!((&later["branch"], &later["status"]), (&json!(null), &json!("pending")));
+    stage.on_town("startTown", town.id).await.unwrap();
+    let branches: Vec<_> = stage.rows.rigs().await.into_iter().map(|rig| rig.branch).collect();
+    assert_eq!(branches, [Some("trunk".to_owned()), Some("trunk".to_owned())]);
     stage
 }
 

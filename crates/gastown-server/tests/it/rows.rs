@@ -41,7 +41,7 @@ pub(crate) struct Rig {
     pub(crate) town_id: Uuid,
     pub(crate) rig_name: String,
     pub(crate) repo_url: String,
-    pub(crate) branch: String,
+    pub(crate) branch: Option<String>,
     pub(crate) status: String,
 }
 

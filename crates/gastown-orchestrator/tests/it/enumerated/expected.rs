@@ -25,7 +25,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, JoinRound, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, SetRigStatus, Stranded,
+        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, SetRigStatus, Stranded, ConfirmRig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
@@ -35,16 +35,16 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
         Scenario::CreateWithRig => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, SetRigStatus, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, ConfirmRig, User]),
         Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
-            &[ClaimDue, ListRigs, LoadTown, RemoveRig, SetRigStatus, Stranded, TownsWithPendingRigs]),
+            &[ClaimDue, ListRigs, LoadTown, RefuseRig, RemoveRig, ConfirmRig, Stranded, TownsWithPendingRigs]),
         Scenario::RepeatCreate => (
             &[], &[],
-            &[AcceptCreate, LoadTown, Outcome]),
+            &[AcceptCreate, LoadTown, Outcome, User]),
         Scenario::RepeatCreateAfterCrash => (
             &[ListMachines, ReadVolume], &[Call::Health],
-            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs]),
+            &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs, User]),
         Scenario::CreateInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ReadVolume], &[Call::Health],
             &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
@@ -71,7 +71,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Finish, Record, ReportTown, Request, User]),
         Scenario::StartWithNewRig => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, ReportTown, Request, SetRigStatus, User]),
+            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, ReportTown, Request, ConfirmRig, User]),
         Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
             &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
@@ -101,7 +101,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
-            &[Current, FindTown, InsertRig, ListRigs, SetRigStatus]),
+            &[Current, FindTown, InsertRig, ListRigs, ConfirmRig]),
         Scenario::RemoveRig => (
             &[], &[Call::RemoveRig],
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::ports::{Action, AddRig, CreateTown, DestroyTown, RemoveRig, Towns as _};
-use gastown_domain::{Branch, FirstRig, RigId, TownId, TownStatus};
+use gastown_domain::{FirstRig, RigId, TownId, TownStatus};
 use gastown_orchestrator::Grace;
 use tokio::time::{Instant, sleep};
 
@@ -103,14 +103,17 @@ impl Fixture {
         self.bench.fly.schedule().next(Call::Fly(Action::ListMachines), 1, Fault::Slow);
     }
 
-    /// Leaves one rig to add and one to remove, because the sandbox was unreachable.
+    /// Leaves two rigs to add, one of which the sandbox refuses, and one to remove. The sandbox was unreachable.
     pub(super) async fn leave_rigs_pending(&self) {
         let towns = self.bench.replica().towns;
         let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap();
-        for call in [Call::AddRig, Call::RemoveRig] {
-            self.bench.fly.schedule().next(call, 1, Fault::NotSent);
+        self.bench.fly.world().refused_rigs.insert("refused".to_owned());
+        for (call, times) in [(Call::AddRig, 2), (Call::RemoveRig, 1)] {
+            self.bench.fly.schedule().next(call, times, Fault::NotSent);
         }
-        towns.add_rig(&alice(), rig(self.town(), "new")).await.unwrap();
+        for name in ["new", "refused"] {
+            towns.add_rig(&alice(), rig(self.town(), name)).await.unwrap();
+        }
         let removal = RemoveRig { town: self.town(), rig: old.id, force: false };
         towns.remove_rig(&alice(), removal).await.unwrap();
     }
@@ -148,7 +151,8 @@ pub(super) fn keyed() -> CreateTown {
 pub(super) fn with_rig() -> CreateTown {
     let mut request = request("mill");
     let repo_url = "https://github.com/acme/engine".parse().unwrap();
-    request.config.rigs = vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Branch::main() }];
+    request.config.rigs =
+        vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Some("main".parse().unwrap()) }];
     request
 }
 
@@ -157,7 +161,7 @@ pub(super) fn rig(town: TownId, name: &str) -> AddRig {
         town,
         name: name.parse().unwrap(),
         repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gastown_domain::ports::{
     AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, Towns as _,
 };
-use gastown_domain::{Branch, FirstRig, RigId, Town, TownId, UserId};
+use gastown_domain::{FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
 
@@ -184,7 +184,8 @@ fn create(name: usize, keyed: bool, with_rig: bool) -> CreateTown {
     create.key = keyed.then(|| format!("key-{name}").parse().unwrap());
     if with_rig {
         let repo_url = "https://github.com/acme/engine".parse().unwrap();
-        create.config.rigs = vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Branch::main() }];
+        create.config.rigs =
+            vec![FirstRig { rig_name: "engine".parse().unwrap(), repo_url, branch: Some("main".parse().unwrap()) }];
     }
     create
 }
@@ -194,7 +195,7 @@ fn rig(town: TownId, name: usize) -> AddRig {
         town,
         name: ["engine", "wheel"][name].parse().unwrap(),
         repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Branch::main(),
+        branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     }
 }

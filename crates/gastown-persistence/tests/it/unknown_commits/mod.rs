@@ -127,6 +127,12 @@ async fn a_rig_counts_once() {
             database.set_status(rig.town, rig.id, RigStatus::Pending, RigStatus::Active).await
         })
         .await;
+    Write::once("confirm", "Ok(())", "Ok(())")
+        .check(bench, with_a_rig, async |database, rig| database.confirm(rig.town, rig.id, None).await)
+        .await;
+    Write::once("refuse", "Ok(true)", "Ok(false)")
+        .check(bench, with_a_rig, async |database, rig| database.refuse(rig.town, rig.id, "no").await)
+        .await;
     Write::once("remove", "Ok(true)", "Ok(false)")
         .check(bench, with_a_rig, async |database, rig| database.remove(rig.town, rig.id, rig.status).await)
         .await;

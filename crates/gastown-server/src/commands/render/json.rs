@@ -177,6 +177,7 @@ fn health(health: &TownHealth) -> Value {
         "lastReportAt": moment(health.last_report_at),
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,
+        "refusedRigs": health.refused_rigs,
         "drift": health.drift.as_ref().map(|(found, since)| drift(found, *since)),
     })
 }

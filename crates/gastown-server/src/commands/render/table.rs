@@ -225,7 +225,8 @@ fn queued(operation: &RecordedOperation) -> Option<String> {
 fn rigs(rigs: &[Rig]) -> String {
     let mut table = headed(["name", "status", "repository", "branch", "created"]);
     for rig in rigs {
-        let (name, repo, branch) = (rig.name.to_string(), rig.repo.to_string(), rig.branch.to_string());
+        let (name, repo, branch) =
+            (rig.name.to_string(), rig.repo.to_string(), rig.branch.as_ref().map_or_else(none, ToString::to_string));
         table.add_row([name, rig.status.as_str().to_owned(), repo, branch, time(rig.created_at)]);
     }
     table.trim_fmt()
