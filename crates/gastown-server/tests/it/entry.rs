@@ -28,7 +28,7 @@ on_both! {
 const HOME: [&str; 2] = ["heartbeat", "refreshToken"];
 
 /// Returns every procedure, without its prefix.
-fn all_procedures() -> Vec<&'static str> {
+pub(crate) fn all_procedures() -> Vec<&'static str> {
     let parts = HttpParts {
         towns: Arc::new(MockTowns::new()),
         home: Arc::new(MockHomeCalls::new()),

@@ -69,4 +69,5 @@ mod storm;
 mod stranded;
 mod takeover;
 mod takeover_binary;
+mod tenancy;
 mod typescript;
