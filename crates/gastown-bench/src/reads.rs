@@ -27,11 +27,15 @@ const REST: Duration = Duration::from_millis(500);
 /// A provider without delays and limits.
 pub(crate) const INSTANT_FLY: FlySetup = FlySetup { timing: Timing::Instant, latency_ms: None, limits: Limits::Off };
 
+/// A provider whose calls take 100 ms each.
+const SLOW_FLY: FlySetup = FlySetup { latency_ms: Some(100), ..INSTANT_FLY };
+
 /// The parts that all rounds share.
 struct Bench<'a> {
     postgres: &'a Postgres,
     database: &'a Database,
     fly: &'a Fly,
+    slow_fly: &'a Fly,
     readers: Readers,
     creators: Vec<String>,
     towns: usize,
@@ -44,12 +48,13 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
     say("starting Postgres and the simulated Fly");
     let postgres = Postgres::start().await?;
     let fly = Fly::start(INSTANT_FLY).await?;
+    let slow_fly = Fly::start(SLOW_FLY).await?;
     let database = postgres.create("reads").await?;
     say(format!("inserting {towns} towns"));
     seed::towns(&database, 1, towns).await?;
     let creators = ready_clients(&database, towns / seed::TOWNS_PER_USER, CREATORS).await?;
-    let (postgres, database, fly, phase) = (&postgres, &database, &fly, options.phase);
-    let bench = Bench { postgres, database, fly, readers: Readers::of(towns)?, creators, towns, phase };
+    let (postgres, database, fly, slow_fly, phase) = (&postgres, &database, &fly, &slow_fly, options.phase);
+    let bench = Bench { postgres, database, fly, slow_fly, readers: Readers::of(towns)?, creators, towns, phase };
     let mut series = Series::default();
     for round in 1..=options.rounds {
         say(format!("round {round} of {}", options.rounds));
@@ -71,12 +76,18 @@ impl Bench<'_> {
         add(series, "listTowns", &listed, floor);
         let heard = self.load(&server).send(&Heartbeats::of(self.towns)?).await?;
         add(series, "heartbeat", &heard, None);
+        let calm = undisturbed.latencies.percentile_ms(99);
         let disturbed = self.reads_during_creates(&server).await?;
-        let (p99, calm) = (disturbed.latencies.percentile_ms(99), undisturbed.latencies.percentile_ms(99));
-        series.beside("getTownStatus p99 during creates", Unit::Milliseconds, p99, Some(calm));
+        let name = "getTownStatus p99 during creates, provider at 0 ms";
+        series.beside(name, Unit::Milliseconds, disturbed.latencies.percentile_ms(99), Some(calm));
         series.add("server memory, idle", Unit::Mebibytes, idle);
         series.add("server memory, loaded", Unit::Mebibytes, server.memory_mib());
         series.add("server start to ready", Unit::Milliseconds, millis(server.ready_after));
+        server.stop().await?;
+        let server = ServerSetup::new(self.database, self.slow_fly).start().await?;
+        let disturbed = self.reads_during_creates(&server).await?;
+        let name = "getTownStatus p99 during creates, provider at 100 ms";
+        series.beside(name, Unit::Milliseconds, disturbed.latencies.percentile_ms(99), Some(calm));
         server.stop().await
     }
 

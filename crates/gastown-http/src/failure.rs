@@ -36,6 +36,7 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::NameTaken => town_name_taken(),
         TownError::RigNameTaken => rig_name_taken(),
         TownError::TooManyTowns { limit } => too_many_towns(*limit),
+        TownError::TooManyRigs { limit } => too_many_rigs(*limit),
         TownError::TooManyOperations { limit } => too_many_operations(*limit),
         TownError::KeyReused => key_reused(),
         TownError::InFlight { kind } => {
@@ -80,6 +81,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::TownNameTaken => town_name_taken(),
         StoreError::RigNameTaken => rig_name_taken(),
         StoreError::TooManyTowns { limit } => too_many_towns(*limit),
+        StoreError::TooManyRigs { limit } => too_many_rigs(*limit),
         StoreError::TooManyOperations { limit } => too_many_operations(*limit),
         StoreError::KeyReused => key_reused(),
         StoreError::TownNotFound => town_not_found(),
@@ -110,6 +112,11 @@ fn rig_name_taken() -> CallError {
 /// The code is not `TOO_MANY_REQUESTS`: waiting does not help, destroying a town does.
 fn too_many_towns(limit: u32) -> CallError {
     let message = format!("The limit of {limit} towns is reached; destroy a town to create another one");
+    CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
+}
+
+fn too_many_rigs(limit: u32) -> CallError {
+    let message = format!("The limit of {limit} rigs is reached; remove a rig to add another one");
     CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
 }
 

@@ -67,7 +67,7 @@ impl From<Town> for DestroyedView {
     }
 }
 
-/// A rig, as shown to the owner of its town.
+/// A rig in the list of its town's rigs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RigView {
@@ -77,8 +77,21 @@ pub(crate) struct RigView {
     /// `null` until the sandbox has told the repository's default branch.
     branch: Option<String>,
     status: &'static str,
-    config: Map<String, Value>,
     created_at: Moment,
+}
+
+/// A rig with its configuration.
+#[derive(Serialize)]
+pub(crate) struct RigDetailsView {
+    #[serde(flatten)]
+    rig: RigView,
+    config: Map<String, Value>,
+}
+
+impl From<Rig> for RigDetailsView {
+    fn from(rig: Rig) -> Self {
+        Self { config: rig.config.clone(), rig: rig.into() }
+    }
 }
 
 impl From<Rig> for RigView {
@@ -89,7 +102,6 @@ impl From<Rig> for RigView {
             repo_url: rig.repo.into(),
             branch: rig.branch.map(String::from),
             status: rig.status.as_str(),
-            config: rig.config,
             created_at: Moment(rig.created_at),
         }
     }

@@ -110,6 +110,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Living towns of one user.
     pub towns_per_user: u32,
+    /// Rigs of one town.
+    pub rigs_per_town: u32,
     /// Operations in flight of one user.
     pub operations_per_user: u32,
     /// The heartbeats of one town a minute, and its token requests a minute. A sixth of them may come at once.
@@ -287,6 +289,7 @@ impl Limits {
             background_permits: 16,
             waiting: 1024,
             towns_per_user: 50,
+            rigs_per_town: 100,
             operations_per_user: 20,
             sandbox_calls_per_minute: NonZeroU32::MIN.saturating_add(59),
         }

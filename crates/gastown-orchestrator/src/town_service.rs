@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
 };
-use gastown_domain::{Rig, Town, TownId};
+use gastown_domain::{Rig, RigId, Town, TownId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -115,6 +115,10 @@ impl Towns for TownService {
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
+    }
+
+    async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {
+        self.read_rig(caller, town, rig).await
     }
 
     async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError> {

@@ -52,10 +52,10 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
     let town = columns::<towns::Entity>(TOWN, &["config"]);
     let health = columns::<health::Entity>(HEALTH, &["last_report"]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
-    let rig = columns::<rigs::Entity>(RIG, &[]);
+    let rig = columns::<rigs::Entity>(RIG, &["config"]);
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, {rig}, \
-         CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, \
+         {rig}, NULL AS {RIG}config, CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
          LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id AND (t.destroyed_at IS NULL \

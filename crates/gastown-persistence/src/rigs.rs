@@ -60,8 +60,8 @@ impl Rigs for Database {
         self.read(found.one(&self.connection)).await?.map(rigs::Model::into_rig).transpose()
     }
 
-    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
-        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig).await }).await
+    async fn insert(&self, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), StoreError> {
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, max_rigs).await }).await
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
@@ -106,11 +106,15 @@ impl Rigs for Database {
     }
 }
 
-async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig) -> Result<(), TxError> {
+async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), TxError> {
     let town = locked(live_town_of(owner, rig.town)).one(tx).await?;
     town.ok_or(StoreError::TownNotFound)?;
-    if names_of(tx, rig.town).await?.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
+    let names = names_of(tx, rig.town).await?;
+    if names.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
         return Err(StoreError::RigNameTaken.into());
+    }
+    if names.len() >= max_rigs as usize {
+        return Err(StoreError::TooManyRigs { limit: max_rigs }.into());
     }
     insert(tx, std::slice::from_ref(rig)).await?;
     let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);

@@ -1,4 +1,4 @@
-//! What towns and their users send at the busiest time of a day.
+//! The requests of towns and their users at the busiest time of a day.
 
 use crate::measure::latencies::number;
 

@@ -1,4 +1,4 @@
-//! What the registry keeps of the past, and for how long.
+//! The removal of old history.
 
 use std::time::Duration;
 

@@ -115,8 +115,8 @@ pub trait Rigs: Send + Sync {
     ///
     /// Names are compared ignoring case, under a lock of the town's row.
     ///
-    /// Errors: `TownNotFound`, `RigNameTaken`.
-    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError>;
+    /// Errors: `TownNotFound`, `RigNameTaken`, `TooManyRigs` if the town has `max_rigs` rigs.
+    async fn insert(&self, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), StoreError>;
 
     /// Changes the status of a rig. Returns false if its status is not `from`.
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;

@@ -21,6 +21,12 @@ pub enum StoreError {
         /// The maximum number.
         limit: u32,
     },
+    /// The town has the maximum number of rigs.
+    #[error("limit of {limit} rigs is reached")]
+    TooManyRigs {
+        /// The maximum number.
+        limit: u32,
+    },
     /// The user has the maximum number of operations in flight.
     #[error("limit of {limit} operations at a time is reached")]
     TooManyOperations {

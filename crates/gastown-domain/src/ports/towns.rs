@@ -97,7 +97,7 @@ pub enum RigRemoval {
 pub struct TownReport {
     /// The town.
     pub town: Town,
-    /// The rigs.
+    /// The rigs, with empty configurations. [`Towns::rig`] returns one with its own.
     pub rigs: Vec<Rig>,
     /// The health.
     pub health: TownHealth,
@@ -125,6 +125,12 @@ pub enum TownError {
     /// The caller has the maximum number of live towns.
     #[error("limit of {limit} towns is reached, destroy a town first")]
     TooManyTowns {
+        /// The maximum number.
+        limit: u32,
+    },
+    /// The town has the maximum number of rigs.
+    #[error("limit of {limit} rigs is reached, remove a rig first")]
+    TooManyRigs {
         /// The maximum number.
         limit: u32,
     },
@@ -186,6 +192,7 @@ impl From<StoreError> for TownError {
             StoreError::TownNameTaken => Self::NameTaken,
             StoreError::RigNameTaken => Self::RigNameTaken,
             StoreError::TooManyTowns { limit } => Self::TooManyTowns { limit },
+            StoreError::TooManyRigs { limit } => Self::TooManyRigs { limit },
             StoreError::TooManyOperations { limit } => Self::TooManyOperations { limit },
             StoreError::KeyReused => Self::KeyReused,
             StoreError::TownNotFound => Self::NotFound,
@@ -196,7 +203,7 @@ impl From<StoreError> for TownError {
     }
 }
 
-/// The eight operations on towns. Each authorizes its caller before it reads or changes anything else.
+/// The operations on towns. Each authorizes its caller before it reads or changes anything else.
 ///
 /// Errors of each: `Unauthorized` for a [`Caller::Token`] with another pepper than its user has, or without a user.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
@@ -222,6 +229,11 @@ pub trait Towns: Send + Sync {
     ///
     /// Errors: `Blocked`.
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
+
+    /// Returns one rig of a live town, with its configuration.
+    ///
+    /// Errors: `NotFound`, `RigNotFound`.
+    async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError>;
 
     /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
     async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError>;

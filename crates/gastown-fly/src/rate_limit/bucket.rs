@@ -141,9 +141,9 @@ impl Bucket {
 
     fn admit_first(&mut self) {
         if self.foreground.first().is_some() {
-            self.foreground.admit()
+            self.foreground.admit();
         } else {
-            self.background.admit()
+            self.background.admit();
         }
         self.notify_first();
     }

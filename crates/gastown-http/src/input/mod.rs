@@ -7,4 +7,4 @@ mod issue;
 mod requests;
 
 pub(crate) use issue::Issue;
-pub(crate) use requests::{NamesTown, TownRef};
+pub(crate) use requests::{NamesTown, RigRef, TownRef};

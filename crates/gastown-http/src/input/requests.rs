@@ -1,5 +1,5 @@
 use gastown_domain::{
-    TownId,
+    RigId, TownId,
     ports::{AddRig, CreateTown, DestroyTown, RemoveRig},
 };
 use serde_json::Value;
@@ -49,6 +49,27 @@ impl NamesTown for AddRig {
 impl NamesTown for RemoveRig {
     fn town(&self) -> Option<TownId> {
         Some(self.town)
+    }
+}
+
+impl NamesTown for RigRef {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+/// `{townId, rigId}`.
+pub(crate) struct RigRef {
+    pub(crate) town: TownId,
+    pub(crate) rig: RigId,
+}
+
+impl Input for RigRef {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let rig = fields.id("rigId");
+        fields.finish(town.zip(rig).map(|(town, rig)| Self { town, rig }))
     }
 }
 

@@ -3,6 +3,7 @@
 mod add_rig;
 mod create_town;
 mod destroy_town;
+mod get_rig;
 mod get_town_status;
 mod heartbeat;
 mod list_towns;
@@ -34,6 +35,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .mutation("gastown.startTown", user.clone(), on(towns, start_town::run))
         .mutation("gastown.addRig", user.clone(), on(towns, add_rig::run))
         .mutation("gastown.removeRig", user.clone(), on(towns, remove_rig::run))
+        .query("gastown.getRig", user.clone(), on(towns, get_rig::run))
         .query("gastown.getTownStatus", user.clone(), on(towns, get_town_status::run))
         .query("gastown.listTowns", user, on(towns, list_towns::run))
         .mutation("gastown.heartbeat", sandbox.clone(), on(home, heartbeat::run))

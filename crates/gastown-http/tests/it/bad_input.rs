@@ -26,6 +26,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
         ("gastown.startTown", (Method::POST, of_town.clone())),
         ("gastown.addRig", (Method::POST, rig)),
         ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
+        ("gastown.getRig", (Method::GET, json!({"townId": ID, "rigId": ID}))),
         ("gastown.getTownStatus", (Method::GET, of_town)),
     ])
 }

@@ -21,6 +21,7 @@ fn variant(error: &TownError) -> &'static str {
         TownError::NameTaken => "NameTaken",
         TownError::RigNameTaken => "RigNameTaken",
         TownError::TooManyTowns { .. } => "TooManyTowns",
+        TownError::TooManyRigs { .. } => "TooManyRigs",
         TownError::TooManyOperations { .. } => "TooManyOperations",
         TownError::KeyReused => "KeyReused",
         TownError::InFlight { .. } => "InFlight",
@@ -35,7 +36,7 @@ fn variant(error: &TownError) -> &'static str {
     }
 }
 
-const VARIANTS: usize = 15;
+const VARIANTS: usize = 17;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -49,6 +50,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::NameTaken),
         Box::new(|| TownError::RigNameTaken),
         Box::new(|| TownError::TooManyTowns { limit: 50 }),
+        Box::new(|| TownError::TooManyRigs { limit: 100 }),
         Box::new(|| TownError::TooManyOperations { limit: 20 }),
         Box::new(|| TownError::KeyReused),
         Box::new(|| TownError::RigRefused { reason: "the branch does not exist".into() }),
@@ -62,6 +64,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::Store(StoreError::TownNameTaken)),
         Box::new(|| TownError::Store(StoreError::RigNameTaken)),
         Box::new(|| TownError::Store(StoreError::TooManyTowns { limit: 50 })),
+        Box::new(|| TownError::Store(StoreError::TooManyRigs { limit: 100 })),
         Box::new(|| TownError::Store(StoreError::TooManyOperations { limit: 20 })),
         Box::new(|| TownError::Store(StoreError::KeyReused)),
         Box::new(|| TownError::Store(StoreError::TownNotFound)),
@@ -122,6 +125,7 @@ async fn every_operation_returns_its_failure() {
     towns.expect_start_town().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_add_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_remove_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
+    towns.expect_rig().times(1).returning(|_, _, _| Err(TownError::NameTaken));
     towns.expect_town_status().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_list_towns().times(1).returning(|_| Err(TownError::NameTaken));
     let server = serve(parts(towns)).await;
@@ -135,6 +139,7 @@ async fn every_operation_returns_its_failure() {
         (Method::POST, "gastown.startTown"),
         (Method::POST, "gastown.addRig"),
         (Method::POST, "gastown.removeRig"),
+        (Method::GET, "gastown.getRig"),
         (Method::GET, "gastown.getTownStatus"),
         (Method::GET, "gastown.listTowns"),
     ] {

@@ -136,6 +136,13 @@ impl Towns for FakeTowns {
         Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None, owner_is_blocked: false })
     }
 
+    async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {
+        let mut state = self.state.lock().unwrap();
+        state.town(caller.user(), town)?;
+        let found = state.rigs.iter().find(|known| known.id == rig && known.town == town);
+        found.cloned().ok_or(TownError::RigNotFound)
+    }
+
     async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
         let state = self.state.lock().unwrap();
         Ok(state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone()).cloned().collect())

@@ -66,7 +66,7 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
       const added = await gastown.addRig.mutate({ townId, rigName: "demo", repoUrl });
       assert.equal(added.rigName, "demo");
       assert.equal(added.repoUrl, repoUrl);
-      assert.equal(added.branch, "main");
+      assert.equal(added.branch, null);
       return added;
     });
     const hasRig = (town) => town.rigs.some(({ rigId }) => rigId === rig.rigId);

@@ -45,6 +45,10 @@ impl TownService {
 
     fn new_create(&self, caller: UserId, request: CreateTown) -> Result<NewCreate, TownError> {
         let keyed = request.key.clone().map(|key| KeyedRequest { key, fingerprint: request.fingerprint() });
+        let limit = self.settings.policy.limits.rigs_per_town;
+        if request.config.rigs.len() > limit as usize {
+            return Err(TownError::TooManyRigs { limit });
+        }
         let region = self.region_for(request.region)?;
         let (id, at) = (self.ports.env.ids.town(), self.ports.env.clock.now());
         let operation = NewOperation {

@@ -25,7 +25,8 @@ impl TownService {
             created_at: self.ports.env.clock.now(),
         };
         let inserted = async { Ok(store.rigs.find(rig.town, rig.id).await?.map(drop)) };
-        unless_written(store.rigs.insert(&caller, &rig).await, inserted).await?;
+        unless_written(store.rigs.insert(&caller, &rig, self.settings.policy.limits.rigs_per_town).await, inserted)
+            .await?;
         let Some(sandbox) = self.reachable_sandbox(&town).await? else { return Ok(rig) };
         match self.within_wait(self.ports.provider.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
             Ok(branch) => confirm(&self.ports, &sandbox, &rig, branch).await?.ok_or(TownError::RigNotFound),

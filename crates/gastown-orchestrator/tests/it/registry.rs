@@ -125,7 +125,7 @@ impl Rigs for Connection {
         .await
     }
 
-    async fn insert(&self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
+    async fn insert(&self, owner: &UserId, rig: &Rig, _: u32) -> Result<(), StoreError> {
         self.query(Query::InsertRig, |rows, _| {
             let living = rows.towns.get(&rig.town).is_some_and(|row| row.owner == *owner && !row.is_tombstone());
             if !living {

@@ -46,18 +46,19 @@ async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
 async fn nullable_columns_may_be_null(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
-    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &app, u32::MAX).await.unwrap();
     bed.sql("UPDATE gastown_towns SET config = NULL, fly_region = NULL").await;
     bed.sql("UPDATE gastown_rigs SET config = NULL, branch = NULL").await;
     let found = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!((found.config, found.region), (gastown_domain::TownConfig::default(), None));
-    assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [app]);
+    let listed = Rigs::list(&bed.database, town.id).await.unwrap();
+    assert_eq!(listed, [gastown_domain::Rig { branch: None, ..app }]);
 }
 
 async fn unreadable_operations_and_rigs_are_named(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let app = rig(town.id, "app");
-    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &app, u32::MAX).await.unwrap();
     bed.sql("UPDATE gastown_rigs SET repo_url = '--upload-pack=x'").await;
     let rig_id = app.id.to_string();
     assert_eq!(blamed(Rigs::find(&bed.database, town.id, app.id).await), ("gastown_rigs", "repo_url", rig_id));

@@ -111,7 +111,7 @@ async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
 async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
     let bad = bed.create("alice", "bad").await;
     for name in ["app", "lib"] {
-        Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name)).await.unwrap();
+        Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name), u32::MAX).await.unwrap();
     }
     bed.sql("UPDATE gastown_operations SET attempt = 99, requested_by = 'a b'").await;
     bed.database.heartbeat(bad.id, noon()).await.unwrap();
@@ -141,7 +141,7 @@ async fn readable(bed: &Bed, limit: u32) -> Vec<HeldOperation> {
 async fn town_details_list_the_newest_events_first(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
-    Rigs::insert(&bed.database, &user("alice"), &app).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &app, u32::MAX).await.unwrap();
     assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
     bed.request(&town, OperationKind::Stop).await;
     let town_details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();

@@ -57,8 +57,8 @@ async fn report_without_rigs_is_complete(bed: Bed) {
     assert_eq!((&shown.town, shown.rigs.len(), shown.operation), (&town, 0, None));
     assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap().len(), 2);
     bed.sql("UPDATE gastown_towns SET config = NULL").await;
-    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "app")).await.unwrap();
-    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "lib")).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "app"), u32::MAX).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "lib"), u32::MAX).await.unwrap();
     let shown = report(&bed, town.id).await;
     assert_eq!((shown.town.config, shown.rigs.len()), (gastown_domain::TownConfig::default(), 2));
 }

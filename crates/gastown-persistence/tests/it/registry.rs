@@ -139,7 +139,7 @@ async fn one_connection_is_enough(bed: Bed) {
     let claim = narrow.claim(town.id, &crate::bed::worker("driver"), crate::bed::LEASE).await.unwrap().unwrap();
     let change = TownChange { status: Some(TownStatus::Running), ..TownChange::default() };
     narrow.finish(&claim, Ok(()), &change).await.unwrap();
-    Rigs::insert(&narrow, &user("alice"), &rig(town.id, "app")).await.unwrap();
+    Rigs::insert(&narrow, &user("alice"), &rig(town.id, "app"), u32::MAX).await.unwrap();
     let rig = Rigs::list(&narrow, town.id).await.unwrap().remove(0);
     assert!(narrow.remove(town.id, rig.id, rig.status).await.unwrap());
 }

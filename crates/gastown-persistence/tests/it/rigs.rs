@@ -12,6 +12,7 @@ on_both! {
     one_of_twenty_parallel_rigs_of_one_name_wins,
     only_the_owner_of_a_live_town_adds_rigs,
     unapplied_rigs_are_found_in_running_idle_towns,
+    rigs_of_a_town_are_limited,
 }
 
 async fn rigs_are_inserted_changed_and_removed(bed: Bed) {
@@ -21,8 +22,8 @@ async fn rigs_are_inserted_changed_and_removed(bed: Bed) {
     app.config.insert("kept".to_owned(), serde_json::json!([1, null]));
     let mut older = rig(town.id, "lib");
     older.created_at = noon() - TimeDelta::seconds(1);
-    Rigs::insert(&bed.database, &alice, &app).await.unwrap();
-    Rigs::insert(&bed.database, &alice, &older).await.unwrap();
+    Rigs::insert(&bed.database, &alice, &app, u32::MAX).await.unwrap();
+    Rigs::insert(&bed.database, &alice, &older, u32::MAX).await.unwrap();
     assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap(), [older.clone(), app.clone()]);
 
     let change = |from, to| bed.database.set_status(town.id, app.id, from, to);
@@ -44,7 +45,7 @@ async fn only_a_rig_of_the_expected_status_is_removed_and_the_event_names_the_ac
     let town = bed.running("alice", "mill").await;
     let (pending, removing) = (rig(town.id, "pending"), rig(town.id, "removing"));
     for rig in [&pending, &removing] {
-        Rigs::insert(&bed.database, &user("alice"), rig).await.unwrap();
+        Rigs::insert(&bed.database, &user("alice"), rig, u32::MAX).await.unwrap();
     }
     bed.database.set_status(town.id, removing.id, RigStatus::Pending, RigStatus::Removing).await.unwrap();
     for rig in [&pending, &removing] {
@@ -71,7 +72,7 @@ async fn refused_rigs_are_kept_with_their_reasons(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let refuse = async |name: &str, reason: &str| {
         let rig = rig(town.id, name);
-        Rigs::insert(&bed.database, &user("alice"), &rig).await.unwrap();
+        Rigs::insert(&bed.database, &user("alice"), &rig, u32::MAX).await.unwrap();
         assert!(bed.database.refuse(town.id, rig.id, reason).await.unwrap());
         assert!(!bed.database.refuse(town.id, rig.id, reason).await.unwrap(), "it is refused once");
     };
@@ -98,7 +99,7 @@ async fn refused_rigs_are_kept_with_their_reasons(bed: Bed) {
 async fn a_confirmed_rig_learns_its_branch_once(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let detected = gastown_domain::Rig { branch: None, ..rig(town.id, "app") };
-    Rigs::insert(&bed.database, &user("alice"), &detected).await.unwrap();
+    Rigs::insert(&bed.database, &user("alice"), &detected, u32::MAX).await.unwrap();
     let found = async || Rigs::find(&bed.database, town.id, detected.id).await.unwrap().unwrap();
     assert_eq!(found().await.branch, None);
     let branch = |name: &str| Some(name.parse().unwrap());
@@ -119,7 +120,7 @@ async fn one_of_twenty_parallel_rigs_of_one_name_wins(bed: Bed) {
         let database = bed.database.clone();
         let name = ["app", "App", "APP", "aPp"][number % 4];
         let rig = rig(town.id, name);
-        running.spawn(async move { Rigs::insert(&database, &user("alice"), &rig).await });
+        running.spawn(async move { Rigs::insert(&database, &user("alice"), &rig, u32::MAX).await });
     }
     let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
@@ -134,7 +135,7 @@ async fn only_the_owner_of_a_live_town_adds_rigs(bed: Bed) {
     bed.sql("UPDATE gastown_towns SET destroyed_at = '2026-11-23T12:00:00+00:00' WHERE town_name = 'gone'").await;
     let alice = user("alice");
     for (owner, town) in [(user("bob"), town.id), (alice.clone(), missing)] {
-        let refused = Rigs::insert(&bed.database, &owner, &rig(town, "app")).await;
+        let refused = Rigs::insert(&bed.database, &owner, &rig(town, "app"), u32::MAX).await;
         assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
     }
     let tombstone = bed.running("alice", "dead").await;
@@ -142,7 +143,7 @@ async fn only_the_owner_of_a_live_town_adds_rigs(bed: Bed) {
     let destroy = bed.claimed(tombstone.id, "driver").await;
     let hide = TownChange { soft_deleted_at: Some(noon()), ..TownChange::default() };
     bed.database.finish(&destroy, Ok(()), &hide).await.unwrap();
-    let refused = Rigs::insert(&bed.database, &alice, &rig(tombstone.id, "app")).await;
+    let refused = Rigs::insert(&bed.database, &alice, &rig(tombstone.id, "app"), u32::MAX).await;
     assert!(matches!(refused, Err(StoreError::TownNotFound)), "{refused:?}");
 }
 
@@ -156,7 +157,7 @@ async fn unapplied_rigs_are_found_in_running_idle_towns(bed: Bed) {
     bed.running("alice", "empty").await;
     for town in [&settled, &open, &destroying, &busy, &new] {
         let rig = rig(town.id, "app");
-        Rigs::insert(&bed.database, &alice, &rig).await.unwrap();
+        Rigs::insert(&bed.database, &alice, &rig, u32::MAX).await.unwrap();
         if town.id == settled.id || town.id == destroying.id {
             bed.database.set_status(town.id, rig.id, RigStatus::Pending, RigStatus::Active).await.unwrap();
         }
@@ -170,4 +171,20 @@ async fn unapplied_rigs_are_found_in_running_idle_towns(bed: Bed) {
     assert_eq!(found, [open.id, destroying.id]);
     assert_eq!(bed.database.towns_with_unapplied_rigs(1).await.unwrap().len(), 1);
     assert_eq!(Rigs::find(&bed.database, open.id, RigId::new(fresh_uuid())).await.unwrap(), None);
+}
+
+async fn rigs_of_a_town_are_limited(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let other = bed.running("alice", "inn").await;
+    let add = async |town, name| Rigs::insert(&bed.database, &user("alice"), &rig(town, name), 2).await;
+    for (town, name) in [(town.id, "app"), (town.id, "lib"), (other.id, "app")] {
+        add(town, name).await.unwrap();
+    }
+    let refused = add(town.id, "doc").await;
+    assert!(matches!(refused, Err(StoreError::TooManyRigs { limit: 2 })), "{refused:?}");
+    assert!(
+        matches!(add(town.id, "APP").await, Err(StoreError::RigNameTaken)),
+        "a repeat is told that its name is taken"
+    );
+    assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap().len(), 2);
 }

@@ -17,7 +17,7 @@ async fn cost<T>(proxy: &PostgresProxy, call: impl Future<Output = T>) -> (u64, 
 async fn each_read_is_one_statement_and_one_round_trip() {
     let bed = Bed::postgres().await;
     let town = bed.running("alice", "mill").await;
-    gastown_domain::ports::Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "app")).await.unwrap();
+    gastown_domain::ports::Rigs::insert(&bed.database, &user("alice"), &rig(town.id, "app"), u32::MAX).await.unwrap();
     let proxy = PostgresProxy::in_front_of(bed.place.url()).await.unwrap();
     let database = Database::connect(&DatabaseSettings::at(proxy.url())).await.unwrap();
     let caller = Caller::Token(VerifiedToken { user: user("alice"), pepper: Some("salt".into()) });

@@ -90,13 +90,13 @@ async fn undecodable_rig_does_not_affect_other_rigs(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let (good, bad) = (rig(town.id, "good"), rig(town.id, "bad"));
     for rig in [&good, &bad] {
-        Rigs::insert(&bed.database, &user("alice"), rig).await.unwrap();
+        Rigs::insert(&bed.database, &user("alice"), rig, u32::MAX).await.unwrap();
     }
     for (number, damage) in damages(&bed, "created_at", true).into_iter().enumerate() {
         bed.sql(&format!("UPDATE gastown_rigs SET {damage} WHERE rig_name = 'bad'")).await;
         assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap()[0], good, "{damage}");
         let another = rig(town.id, &format!("another{number}"));
-        Rigs::insert(&bed.database, &user("alice"), &another).await.unwrap();
+        Rigs::insert(&bed.database, &user("alice"), &another, u32::MAX).await.unwrap();
         let found = Rigs::list(&bed.database, town.id).await.unwrap();
         assert!(found.contains(&another) && !found.iter().any(|rig| rig.id == bad.id), "{damage}");
     }

@@ -76,7 +76,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 65] = [
+    pub const NAMES: [&str; 66] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -118,6 +118,7 @@ impl Config {
         "MAX_OPERATIONS_PER_USER",
         "MAX_READS",
         "MAX_READS_PER_USER",
+        "MAX_RIGS_PER_TOWN",
         "MAX_TOWNS_PER_USER",
         "MAX_UNREAD_BYTES_PER_USER",
         "MAX_WAITING_CALLS",

@@ -19,11 +19,18 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let sweep_every = up_to(reader, "SWEEP_SECONDS", default.backoff.sweep_every, DAY);
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
     let towns_per_user = reader.at_least_one("MAX_TOWNS_PER_USER", default.limits.towns_per_user);
+    let rigs_per_town = reader.at_least_one("MAX_RIGS_PER_TOWN", default.limits.rigs_per_town);
     let operations_per_user = reader.at_least_one("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user);
     let sandbox_calls_per_minute = reader.or("SANDBOX_CALLS_PER_MINUTE", default.limits.sandbox_calls_per_minute);
     let policy = Policy {
         timeouts,
-        limits: Limits { towns_per_user, operations_per_user, sandbox_calls_per_minute, ..default.limits },
+        limits: Limits {
+            towns_per_user,
+            rigs_per_town,
+            operations_per_user,
+            sandbox_calls_per_minute,
+            ..default.limits
+        },
         backoff: Delays { sweep_every, ..default.backoff },
         drift: DriftPolicy { every: drift_every, ..default.drift },
         orphans: OrphanPolicy {

@@ -102,10 +102,9 @@ impl Lives {
     /// Runs the life of one town.
     async fn run_one(&mut self, struck: &mut Vec<Operation>) {
         let (mut town, mut lived) = (None, Vec::new());
-        for operation in LIFE {
-            if self.may_be_skipped(operation) {
-                continue;
-            }
+        // Chosen before the life begins, so that a rig that was added is also removed.
+        let life: Vec<_> = LIFE.into_iter().filter(|operation| !self.may_be_skipped(*operation)).collect();
+        for operation in life {
             let (strokes, logged) = (self.proxy().cuts(), self.stage.replicas[0].log.len());
             if let Some(nth) = self.next.get(&operation) {
                 self.proxy().cut_nth_commit(*nth, self.cut);

@@ -20,6 +20,8 @@ on_both! {
     rig_names_are_case_insensitive,
     rig_with_a_lost_answer_is_reconciled_later,
     removal_with_a_lost_answer_is_reconciled_later,
+    rigs_of_a_town_are_limited,
+    configuration_of_a_rig_is_read_on_its_own,
 }
 
 /// Returns the names of the rigs in the table, with their statuses.
@@ -215,5 +217,41 @@ async fn removal_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
         until("the rig is gone", async || in_table(&stage).await.is_empty()).await;
         assert_eq!(in_sandbox(&stage), Vec::<String>::new(), "{name}");
     }
+    stage
+}
+
+async fn rigs_of_a_town_are_limited(mut setup: Setup) -> Stage {
+    setup.policy.limits.rigs_per_town = 2;
+    let stage = setup.start().await;
+    let town = stage.running("mill").await;
+    for name in ["app", "lib"] {
+        stage.add_rig(town.id, name, &format!("https://github.com/acme/{name}")).await.unwrap();
+    }
+    let refused = stage.add_rig(town.id, "doc", "https://github.com/acme/doc").await.unwrap_err();
+    assert_eq!((refused.code.as_str(), &refused.data["limit"]), ("PRECONDITION_FAILED", &json!(2)));
+    assert_eq!(refused.message, "The limit of 2 rigs is reached; remove a rig to add another one");
+    let rigs: Vec<_> = ["a", "b", "c"]
+        .map(|name| json!({ "name": name, "repo_url": format!("https://github.com/acme/{name}") }))
+        .to_vec();
+    let create = json!({ "townName": "inn", "config": { "rigs": rigs } });
+    assert_eq!(stage.call(ALICE, "createTown", create).await.unwrap_err().code, "PRECONDITION_FAILED");
+    stage
+}
+
+async fn configuration_of_a_rig_is_read_on_its_own(setup: Setup) -> Stage {
+    let stage = setup.start().await;
+    let town = stage.running("mill").await;
+    let config = json!({ "depth": 1 });
+    let input = json!({
+        "townId": town.id, "rigName": "app", "repoUrl": "https://github.com/acme/app", "config": config,
+    });
+    let added = stage.call(ALICE, "addRig", input).await.unwrap();
+    assert_eq!(added["config"], config);
+    let status = stage.on_town("getTownStatus", town.id).await.unwrap();
+    assert_eq!((&status["rigs"][0]["rigId"], status["rigs"][0].get("config")), (&added["rigId"], None));
+    let of = |rig| json!({ "townId": town.id, "rigId": rig });
+    assert_eq!(stage.call(ALICE, "getRig", of(added["rigId"].clone())).await.unwrap(), added);
+    let unknown = stage.call(ALICE, "getRig", of(json!(town.id))).await.unwrap_err();
+    assert_eq!((unknown.code.as_str(), unknown.message.as_str()), ("NOT_FOUND", "Rig not found"));
     stage
 }

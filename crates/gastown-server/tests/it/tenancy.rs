@@ -31,7 +31,7 @@ enum Names {
 fn names(procedure: &str) -> Names {
     match procedure {
         "createTown" | "listTowns" => Names::Nothing,
-        "destroyTown" | "startTown" | "stopTown" | "addRig" | "removeRig" | "getTownStatus" => Names::Town,
+        "destroyTown" | "startTown" | "stopTown" | "addRig" | "removeRig" | "getRig" | "getTownStatus" => Names::Town,
         "heartbeat" | "refreshToken" => Names::OwnTown,
         other => panic!("the procedure {other} has no case"),
     }
@@ -69,7 +69,7 @@ async fn destroyed_town_is_found_by_no_procedure(setup: Setup) -> Stage {
         assert_eq!(code(&refused), ("UNAUTHORIZED", 401), "{procedure}");
         checked += 1;
     }
-    assert_eq!(checked, 14);
+    assert_eq!(checked, 16);
     for user in [ALICE, BOB] {
         assert_eq!(stage.call(user, "listTowns", Value::Null).await.unwrap(), json!([]));
     }

@@ -119,7 +119,7 @@ async fn a_rig_counts_once() {
         .check(
             bench,
             async |bed| rig(running(bed).await.id, "app"),
-            async |database, rig| database.insert(&user("alice"), rig).await,
+            async |database, rig| database.insert(&user("alice"), rig, u32::MAX).await,
         )
         .await;
     Write::once("set_status", "Ok(true)", "Ok(false)")
@@ -280,7 +280,7 @@ async fn stranded(bed: &Bed) -> Town {
 
 async fn with_a_rig(bed: &Bed) -> Rig {
     let rig = rig(running(bed).await.id, "app");
-    bed.database.insert(&user("alice"), &rig).await.unwrap();
+    bed.database.insert(&user("alice"), &rig, u32::MAX).await.unwrap();
     rig
 }
 
