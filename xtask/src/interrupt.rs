@@ -36,6 +36,11 @@ impl Interrupt {
         let _sent = requested.wait_for(|requested| *requested).await;
     }
 
+    /// Returns true if there was a signal.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Runs the work. A signal drops it and returns an error.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check of this repository, one after the other.
 
+mod cargo_deny;
 mod carry_out;
 mod excerpt;
 mod figures;

@@ -1,14 +1,16 @@
 //! Runs one step.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 
+use super::cargo_deny::CargoDeny;
 use super::harness::Ran;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
-use super::{Scope, excerpt, figures, logged, quick, trees};
+use super::{Scope, cargo_deny, excerpt, figures, logged, quick, trees};
 use crate::interrupt::Interrupt;
 use crate::{tidy, workspace};
 
@@ -26,9 +28,6 @@ pub(super) enum Outcome {
         /// The command that repeats the failed part.
         repeat: String,
     },
-    Skipped {
-        why: String,
-    },
 }
 
 /// Runs a step. An error means that it could not be run at all.
@@ -39,7 +38,7 @@ pub(super) async fn carry_out(
     provided: &Provided,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Outcome> {
-    let session = Session { step, scope, title, provided, interrupt };
+    let session = Session { step, scope, title, provided, programs: None, interrupt };
     match step {
         Step::Fmt => session.lines(&[step::FMT]).await,
         Step::Tidy => tokio::task::spawn_blocking(tidy).await.context("tidy panicked")?,
@@ -51,8 +50,7 @@ pub(super) async fn carry_out(
         Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
         Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
         Step::Tests => session.tests(step::TESTS).await,
-        Step::Deny if provided.deny => session.lines(&[step::DENY]).await,
-        Step::Deny => Ok(Outcome::Skipped { why: "cargo-deny is not installed".to_owned() }),
+        Step::Deny => session.deny().await,
     }
 }
 
@@ -66,11 +64,16 @@ fn tidy() -> anyhow::Result<Outcome> {
     Ok(Outcome::Failed { tests: None, output, repeat })
 }
 
+/// The command that repeats the step with the binary that it has installed.
+const REPEAT_DENY: &str = "cargo xtask test --only deny";
+
 struct Session<'run> {
     step: Step,
     scope: Scope,
     title: &'run str,
     provided: &'run Provided,
+    /// A folder of programs that were installed for this step.
+    programs: Option<PathBuf>,
     interrupt: &'run Interrupt,
 }
 
@@ -80,7 +83,7 @@ impl Session<'_> {
         let (mut output, mut repeat, mut tests) = (String::new(), Vec::new(), None::<Ran>);
         for (number, line) in lines.iter().enumerate() {
             let log = workspace::log_folder().join(format!("{}-{}.log", self.step.name(), number + 1));
-            let run = logged::run(self.equipped(line.command()), &log, self.title, self.interrupt);
+            let run = logged::run(self.equipped(line.command())?, &log, self.title, self.interrupt);
             let run = run.await.with_context(|| line.to_string())?;
             if let Some(harness) = line.harness {
                 tests.get_or_insert_default().read(harness, &run.text);
@@ -129,8 +132,28 @@ impl Session<'_> {
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
     }
 
-    /// Passes the Postgres of this run and the folder for figures to the tests, as environment variables.
-    fn equipped(&self, mut command: Command) -> Command {
+    /// Judges the dependencies. Without `cargo deny` the step fails, because nothing was judged.
+    async fn deny(self) -> anyhow::Result<Outcome> {
+        let programs = match cargo_deny::provide(self.title, self.interrupt).await? {
+            CargoDeny::Present => None,
+            CargoDeny::Below(folder) => Some(folder),
+            CargoDeny::Missing(output) => {
+                return Ok(Outcome::Failed { tests: None, output, repeat: REPEAT_DENY.to_owned() });
+            }
+        };
+        let is_ours = programs.is_some();
+        let mut outcome = Session { programs, ..self }.lines(&[step::DENY]).await?;
+        if let Outcome::Failed { repeat, .. } = &mut outcome
+            && is_ours
+        {
+            REPEAT_DENY.clone_into(repeat);
+        }
+        Ok(outcome)
+    }
+
+    /// Passes the Postgres of this run, the folder for figures and the installed programs to the step, as environment
+    /// variables.
+    fn equipped(&self, mut command: Command) -> anyhow::Result<Command> {
         if self.step == Step::Tests {
             if self.scope == Scope::Quick {
                 command.envs(quick::threads());
@@ -138,6 +161,9 @@ impl Session<'_> {
             command.env(figures::VARIABLE, workspace::log_folder().join("figures"));
             command.envs(self.provided.postgres.as_ref().map(|database| ("TEST_DATABASE_URL", database.url())));
         }
-        command
+        if let Some(programs) = &self.programs {
+            command.env("PATH", cargo_deny::path_with(programs, std::env::var_os("PATH").as_deref())?);
+        }
+        Ok(command)
     }
 }

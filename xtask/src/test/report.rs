@@ -32,7 +32,6 @@ impl Report {
         match &self.outcome {
             Outcome::Passed { remarks, .. } => remarks.iter().for_each(|remark| println!("      {remark}")),
             Outcome::Failed { output, repeat, .. } => println!("\n{}\n\nrepeat with: {repeat}\n", output.trim_end()),
-            Outcome::Skipped { .. } => {}
         }
     }
 
@@ -40,7 +39,6 @@ impl Report {
         match self.outcome {
             Outcome::Passed { .. } => "ok",
             Outcome::Failed { .. } => "FAILED",
-            Outcome::Skipped { .. } => "skipped",
         }
     }
 
@@ -51,27 +49,25 @@ impl Report {
                 format!("{passed} tests passed, {failed} failed, {skipped} ignored")
             }
             Outcome::Passed { .. } | Outcome::Failed { .. } => self.step.about().to_owned(),
-            Outcome::Skipped { why } => why.clone(),
         }
     }
 
     /// Counts the tests. A step without tests is one check, and so is a failure without a failed test.
     fn tally(&self) -> Tally {
-        let check = |passed, failed, skipped| Tally { passed, failed, skipped };
+        let check = |passed, failed| Tally { passed, failed, skipped: 0 };
         match &self.outcome {
             Outcome::Passed { tests: Some(tests), .. } => tests.tally,
-            Outcome::Passed { tests: None, .. } => check(1, 0, 0),
+            Outcome::Passed { tests: None, .. } => check(1, 0),
             Outcome::Failed { tests: Some(tests), .. } if tests.tally.failed > 0 => tests.tally,
-            Outcome::Failed { tests: Some(tests), .. } => tests.tally + check(0, 1, 0),
-            Outcome::Failed { tests: None, .. } => check(0, 1, 0),
-            Outcome::Skipped { .. } => check(0, 0, 1),
+            Outcome::Failed { tests: Some(tests), .. } => tests.tally + check(0, 1),
+            Outcome::Failed { tests: None, .. } => check(0, 1),
         }
     }
 
     fn times(&self) -> &[Timed] {
         match &self.outcome {
             Outcome::Passed { tests: Some(tests), .. } | Outcome::Failed { tests: Some(tests), .. } => &tests.times,
-            Outcome::Passed { .. } | Outcome::Failed { .. } | Outcome::Skipped { .. } => &[],
+            Outcome::Passed { .. } | Outcome::Failed { .. } => &[],
         }
     }
 }
@@ -128,11 +124,10 @@ mod tests {
     fn tests_and_checks_are_summed() {
         let tests = Tally { passed: 40, failed: 0, skipped: 2 };
         let broken = Tally { passed: 3, failed: 2, skipped: 0 };
-        let skipped = report(Outcome::Skipped { why: String::new() });
         for (reports, want) in [
             (vec![passed(None), passed(Some(tests))], "41 passed, 0 failed, 2 skipped"),
             (vec![passed(None), failed(None)], "1 passed, 1 failed"),
-            (vec![failed(Some(broken)), skipped], "3 passed, 2 failed, 1 skipped"),
+            (vec![failed(Some(broken)), passed(None)], "4 passed, 2 failed"),
         ] {
             assert_eq!(closing_line(reports.iter().map(Report::tally).sum()), want);
         }

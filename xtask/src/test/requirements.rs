@@ -32,16 +32,14 @@ pub(super) struct Provided {
     /// Our own cluster. It is `None` if no step needs one, or if `TEST_DATABASE_URL` names another.
     pub(super) postgres: Option<Cluster>,
     pub(super) nextest: bool,
-    pub(super) deny: bool,
 }
 
 /// Finds or installs the programs that the steps need, and starts the database.
 pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt) -> anyhow::Result<Provided> {
     components(steps)?;
-    let cargo_has = |tool: &str| succeeds(cargo().args([tool, "--version"]));
-    let (nextest, deny) = (cargo_has("nextest"), cargo_has("deny"));
+    let nextest = succeeds(cargo().args(["nextest", "--version"]));
     if scope == Scope::Quick || !steps.contains(&Step::Tests) {
-        return Ok(Provided { postgres: None, nextest, deny });
+        return Ok(Provided { postgres: None, nextest });
     }
     let mut missing = missing_of_node();
     let mut postgres = interrupt.or(start_postgres()).await?;
@@ -60,8 +58,8 @@ pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt)
         }
     }
     match postgres {
-        Postgres::Own(cluster) => Ok(Provided { postgres: Some(cluster), nextest, deny }),
-        Postgres::Given => Ok(Provided { postgres: None, nextest, deny }),
+        Postgres::Own(cluster) => Ok(Provided { postgres: Some(cluster), nextest }),
+        Postgres::Given => Ok(Provided { postgres: None, nextest }),
         Postgres::NotInstalled => Err(EphemeralDbError::NotInstalled.into()),
     }
 }
@@ -116,7 +114,8 @@ fn node_major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
+/// Installs Debian packages. An error names the command that does the same.
+pub(super) async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
     let by_hand = by_hand(packages);
     let Some(mut command) = as_root() else {
         bail!("not installed or too old: {}; run: {by_hand}", packages.join(", "));
@@ -152,7 +151,8 @@ fn as_root() -> Option<Command> {
     Some(command)
 }
 
-fn succeeds(command: &mut Command) -> bool {
+/// Runs a program. Returns false if it does not exist or fails.
+pub(super) fn succeeds(command: &mut Command) -> bool {
     output_of(command).is_some()
 }
 

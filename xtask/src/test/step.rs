@@ -70,7 +70,8 @@ pub(super) const CLIPPY: CargoLine =
 pub(super) const DOC: CargoLine =
     CargoLine { environment: Some(("RUSTDOCFLAGS", "-D warnings")), ..line(&["doc", "--workspace", "--no-deps"]) };
 pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
-pub(super) const DENY: CargoLine = line(&["deny", "--offline", "check", "bans", "licenses", "sources"]);
+// Not `--offline`: crates of other platforms are no part of a build here, and may have to be downloaded first.
+pub(super) const DENY: CargoLine = line(&["deny", "--locked", "check", "bans", "licenses", "sources"]);
 /// The tests with the runner that every toolchain has.
 pub(super) const TESTS: &[CargoLine] =
     &[CargoLine { harness: Some(Harness::Libtest), ..line(&["test", "--workspace", "--no-fail-fast"]) }];
