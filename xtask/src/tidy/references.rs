@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::workspace::SourceFile;
 
-/// The page that names tests.
-const PROMISES: &str = "docs/reliability.md";
+/// The pages that name tests.
+const PROMISES: &[&str] = &["docs/reliability.md", "docs/security.md"];
 /// The number of words from which on a name is taken for a test.
 const WORDS_OF_A_TEST: usize = 4;
 
@@ -17,7 +17,7 @@ pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
     pages.flat_map(|page| page.text.lines().enumerate().map(move |(at, line)| (page, at + 1, line))).fold(
         Vec::new(),
         |mut offences, (page, at, line)| {
-            let nowhere = quoted(line).filter(|quoted| sources.lacks(quoted, page.path == PROMISES));
+            let nowhere = quoted(line).filter(|quoted| sources.lacks(quoted, PROMISES.contains(&page.path.as_str())));
             offences.extend(nowhere.map(|quoted| format!("{}:{at}: there is no {quoted}", page.path)));
             offences
         },
@@ -26,7 +26,7 @@ pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
 
 fn is_ours(page: &str) -> bool {
     let in_docs = page.starts_with("docs/") && !page.starts_with("docs/decisions/");
-    in_docs || matches!(page, "README.md" | "CONTRIBUTING.md")
+    in_docs || matches!(page, "README.md" | "CONTRIBUTING.md" | "SECURITY.md")
 }
 
 fn has_extension(name: &str, wanted: &str) -> bool {
@@ -88,11 +88,12 @@ mod tests {
         let code = SourceFile::new("crates/gastown-fly/tests/it/ports.rs", "async fn a_lost_create_is_unknown() {}");
         let of = |page: &str, text: &str| offences(&[SourceFile::new(page, text), code_of(&code)]);
         for present in ["`fly/ports.rs`", "`it/ports.rs`", "`ports.rs`", "`a_lost_create_is_unknown`", "`last_error`"] {
-            assert_eq!(of(PROMISES, present), Vec::<String>::new(), "{present}");
+            assert!(PROMISES.iter().all(|page| of(page, present).is_empty()), "{present}");
         }
         for gone in ["`server/ports.rs`", "`sports.rs`", "`a_lost_create_is_known`"] {
-            assert_eq!(of(PROMISES, gone).len(), 1, "{gone}");
+            assert!(PROMISES.iter().all(|page| of(page, gone).len() == 1), "{gone}");
         }
+        assert_eq!(of("SECURITY.md", "`gone.rs`").len(), 1);
         assert_eq!(of("docs/operations.md", "first\nsee `gone.rs`"), ["docs/operations.md:2: there is no gone.rs"]);
         assert_eq!(
             of("docs/operations.md", "`last_r2_sync_at`"),
