@@ -36,11 +36,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
 
 fn figures(towns: usize, costs: &Costs, requests: usize) -> Vec<Figure> {
     let traffic = Traffic::at_peak(towns);
-    let fleet = Fleet::for_load(costs.load_of(&traffic));
-    let played = queues::play(fleet, &traffic, costs, requests, &mut Random::seeded(1));
+    let fleet = Fleet::for_load(costs.load_of(traffic));
+    let played = queues::play(fleet, traffic, costs, requests, &mut Random::seeded(1));
     let figure =
         |name: &str, unit, value| Figure { name: format!("{towns} towns: {name}"), unit, value, reference: None };
-    let load = costs.load_of(&traffic);
+    let load = costs.load_of(traffic);
     let mut figures = vec![
         figure("requests at peak", Unit::PerSecond, traffic.per_second()),
         figure("busy server cores", Unit::Count, load.server_cores),

@@ -55,7 +55,7 @@ impl Costs {
     }
 
     /// Returns the cores that this traffic keeps busy.
-    pub(crate) fn load_of(&self, traffic: &Traffic) -> Load {
+    pub(crate) fn load_of(&self, traffic: Traffic) -> Load {
         let cores = |of: fn(Cost) -> f64| {
             Request::ALL.into_iter().map(|request| traffic.of(request) * of(self.of(request)) / 1000.0).sum()
         };
@@ -110,7 +110,7 @@ pub(super) mod tests {
 
     #[test]
     fn busy_cores_are_rate_times_cost() {
-        let load = sample().load_of(&Traffic::at_peak(86_400));
+        let load = sample().load_of(Traffic::at_peak(86_400));
         // 3 x (100 + 20 + 480) requests of 0.1 ms and 3 x 2 of 1 ms in a second.
         assert!((load.postgres_cores - 0.186).abs() < 1e-9, "{load:?}");
         assert!((load.server_cores - 0.372).abs() < 1e-9, "{load:?}");

@@ -42,7 +42,7 @@ struct Job {
 }
 
 /// Plays this many requests, and returns their latencies.
-pub(crate) fn play(fleet: Fleet, traffic: &Traffic, costs: &Costs, requests: usize, random: &mut Random) -> Played {
+pub(crate) fn play(fleet: Fleet, traffic: Traffic, costs: &Costs, requests: usize, random: &mut Random) -> Played {
     let mut replicas = vec![Cores::new(REPLICA_CORES); fleet.replicas as usize];
     let mut databases = vec![Cores::new(DATABASE_CORES); fleet.databases as usize];
     let mut jobs = arrivals(fleet, traffic, requests, random);
@@ -81,7 +81,7 @@ const fn rounds(request: Request) -> u32 {
     }
 }
 
-fn arrivals(fleet: Fleet, traffic: &Traffic, requests: usize, random: &mut Random) -> Vec<Job> {
+fn arrivals(fleet: Fleet, traffic: Traffic, requests: usize, random: &mut Random) -> Vec<Job> {
     let mean_nanos = 1e9 / traffic.per_second();
     let mut now = 0;
     let job = |_| {
@@ -99,7 +99,7 @@ fn arrivals(fleet: Fleet, traffic: &Traffic, requests: usize, random: &mut Rando
 }
 
 /// Draws a kind of request by its share of the traffic.
-fn drawn(traffic: &Traffic, random: &mut Random) -> Request {
+fn drawn(traffic: Traffic, random: &mut Random) -> Request {
     let mut point = random.unit() * traffic.per_second();
     let found = Request::ALL.into_iter().find(|request| {
         point -= traffic.of(*request);
@@ -144,7 +144,7 @@ mod tests {
         let p50 = |towns| {
             let traffic = Traffic::at_peak(towns);
             let fleet = Fleet { replicas: 1, databases: 1 };
-            let played = play(fleet, &traffic, &costs, 20_000, &mut Random::seeded(1));
+            let played = play(fleet, traffic, &costs, 20_000, &mut Random::seeded(1));
             [Request::Status, Request::Operation].map(|request| played.of(request).percentile_ms(50))
         };
         let [status, operation] = p50(100);

@@ -182,9 +182,6 @@ async fn rigs_of_a_town_are_limited(bed: Bed) {
     }
     let refused = add(town.id, "doc").await;
     assert!(matches!(refused, Err(StoreError::TooManyRigs { limit: 2 })), "{refused:?}");
-    assert!(
-        matches!(add(town.id, "APP").await, Err(StoreError::RigNameTaken)),
-        "a repeat is told that its name is taken"
-    );
+    assert!(matches!(add(town.id, "APP").await, Err(StoreError::RigNameTaken)), "a repeat is refused for its name");
     assert_eq!(Rigs::list(&bed.database, town.id).await.unwrap().len(), 2);
 }
