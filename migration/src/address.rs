@@ -139,6 +139,31 @@ const ADVICE: [(&str, &str); 6] = [
     ("connection_limit", "; use DATABASE_MAX_CONNECTIONS"),
 ];
 
+/// Parameters that other drivers and poolers know, which a message may therefore show.
+const OF_OTHER_DRIVERS: [&str; 21] = [
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    "keepalives",
+    "keepalives_idle",
+    "krbsrvname",
+    "load_balance_hosts",
+    "passfile",
+    "pgbouncer",
+    "pool_timeout",
+    "replication",
+    "require_auth",
+    "service",
+    "socket_timeout",
+    "sslcompression",
+    "sslcrl",
+    "sslnegotiation",
+    "statement_timeout",
+    "tcp_user_timeout",
+    "timeout",
+];
+
 fn is_given(value: &str) -> bool {
     !value.is_empty()
 }
@@ -213,12 +238,11 @@ fn judged_parameters(
     Ok(parameters)
 }
 
-/// Names a parameter that is not known. A name of another form may be a part of a password.
+/// Names a parameter that other drivers know. Another name may be a part of a password, after an unencoded `&`.
 fn unsupported(name: &str) -> AddressError {
-    let is_name = name.len() <= 40 && name.starts_with(|first: char| first.is_ascii_alphabetic());
-    let is_name = is_name && name.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.'));
     let advice = ADVICE.iter().find(|(known, _)| *known == name).map_or("", |(_, advice)| advice);
-    AddressError::UnsupportedParameter { name: if is_name { name } else { "with an odd name" }.to_owned(), advice }
+    let is_known = !advice.is_empty() || OF_OTHER_DRIVERS.contains(&name);
+    AddressError::UnsupportedParameter { name: if is_known { name } else { "with an unknown name" }.to_owned(), advice }
 }
 
 /// Returns true if each percent sign begins a byte in hexadecimal.

@@ -39,8 +39,7 @@ async fn delete_events(tx: &DatabaseTransaction, age: Duration, limit: u32) -> R
 }
 
 async fn forget_keys(tx: &DatabaseTransaction, age: Duration, limit: u32) -> Result<u64, TxError> {
-    let old =
-        old_events(before(dialect::now(tx).await?, age), limit).filter(events::Column::IdempotencyKey.is_not_null());
+    let old = old_keys(before(dialect::now(tx).await?, age), limit);
     let forget = events::Entity::update_many()
         .col_expr(events::Column::IdempotencyKey, Expr::value(Option::<String>::None))
         .filter(events::Column::Id.in_subquery(old.into_query()));
@@ -64,6 +63,10 @@ async fn empty_tombstones(tx: &DatabaseTransaction, age: Duration, limit: u32) -
 fn old_events(until: DateTime<Utc>, limit: u32) -> Select<events::Entity> {
     let old = events::Entity::find().select_only().column(events::Column::Id).filter(events::Column::At.lt(until));
     old.filter(events::Column::TownId.not_in_subquery(in_flight())).limit(u64::from(limit))
+}
+
+fn old_keys(until: DateTime<Utc>, limit: u32) -> Select<events::Entity> {
+    old_events(until, limit).filter(events::Column::IdempotencyKey.is_not_null())
 }
 
 /// Selects old tombstones that have a configuration and no resource. `NULL` marks those that were emptied.
@@ -92,6 +95,7 @@ mod tests {
         let until = DateTime::UNIX_EPOCH;
         for (query, index) in [
             (old_events(until, 500).into_query(), "gastown_town_events_at_idx"),
+            (old_keys(until, 500).into_query(), "gastown_town_events_keyed_at_idx"),
             (old_tombstones(until, 500).into_query(), "gastown_towns_emptied_idx"),
         ] {
             for plan in plans(&query).await {

@@ -64,12 +64,37 @@ fn admission(limits: &HttpLimits, calls: CallLimits) -> trpc::AdmissionLimits {
 pub(crate) fn connections(config: &Config) -> ConnectionLimits {
     let limits = &config.http.limits;
     let of_database = usize::try_from(config.database_max_connections).unwrap_or(usize::MAX);
+    let max_connections = file_descriptors::connections(limits.max_connections, of_database);
     ConnectionLimits {
-        max_connections: file_descriptors::connections(limits.max_connections, of_database),
-        max_per_address: limits.max_connections_per_address,
+        max_connections,
+        max_per_address: share(limits.max_connections_per_address, limits.max_connections, max_connections),
         head_timeout: limits.head_timeout,
         idle_timeout: limits.idle_timeout,
         write_timeout: limits.write_timeout,
         stream_timeout: time_limit(config) + limits.write_timeout + STREAM_SLACK,
+    }
+}
+
+/// Returns the same part of `lowered` connections that `part` is of `all`, at least one. So no address can take all of them
+/// where few are left.
+fn share(part: usize, all: usize, lowered: usize) -> usize {
+    if lowered >= all { part } else { (part.min(all).saturating_mul(lowered) / all.max(1)).max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_of_an_address_is_lowered_with_that_of_all() {
+        for (part, all, lowered, want) in [
+            (2048, 4096, 4096, 2048),
+            (2048, 4096, 687, 343),
+            (4096, 4096, 687, 687),
+            (9000, 4096, 687, 687),
+            (1, 4096, 111, 1),
+        ] {
+            assert_eq!(share(part, all, lowered), want, "{part} of {all}, {lowered} left");
+        }
     }
 }

@@ -61,7 +61,8 @@ fn parameters_that_would_be_ignored_are_named() {
         ("port=canary", "parameter port: must be one port"),
         ("sslmode=require&ssl-mode=disable", "parameter sslmode more than once"),
         ("statement-cache-capacity=canary", "parameter statement-cache-capacity: must be a number"),
-        ("can%20ary!=1", "parameter with an odd name, which is not supported"),
+        ("can%20ary!=1", "parameter with an unknown name, which is not supported"),
+        ("password=abc&canary9", "parameter with an unknown name, which is not supported"),
     ] {
         let mistake = mistake(&format!("postgres://u:canary@h.example/db?{parameter}"));
         assert!(mistake.contains(named), "{parameter}: {mistake}");

@@ -234,8 +234,8 @@ impl Subject<'_> {
         };
         observed.progress.volume_made |= self.is_of_a_create();
         self.adopt_volume(&in_use, observed);
-        let state = self.volume_state(&in_use, &named, &observed.progress);
         let region = in_use.region.clone().or_else(|| self.recorded_region(&in_use));
+        let state = self.volume_state((&in_use, region.as_ref()), &named, &observed.progress);
         observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region, state });
         Ok(Some(in_use))
     }
@@ -302,12 +302,17 @@ impl Subject<'_> {
         if self.town.volume_id.as_ref() == Some(&in_use.id) { self.town.region.clone() } else { None }
     }
 
-    fn volume_state(self, in_use: &ObservedVolume, named: &[ObservedVolume], progress: &Progress) -> VolumeState {
+    fn volume_state(
+        self,
+        (in_use, region): (&ObservedVolume, Option<&Region>),
+        named: &[ObservedVolume],
+        progress: &Progress,
+    ) -> VolumeState {
         let is_surplus =
             |other: &&ObservedVolume| other.id != in_use.id && other.bound_to.is_none() && !other.destroying;
         let surplus = named.iter().find(is_surplus).filter(|_| self.is_create());
         let has_refused = |region| progress.refused_regions.contains(region);
-        let is_misplaced = self.is_create() && in_use.region.as_ref().is_some_and(has_refused);
+        let is_misplaced = self.is_create() && region.is_some_and(has_refused);
         match surplus {
             _ if in_use.destroying => VolumeState::Destroying,
             Some(surplus) => VolumeState::Surplus(surplus.id.clone()),
