@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::client;
@@ -20,14 +20,24 @@ async fn connect(url: &str) -> TcpStream {
     TcpStream::connect(url.trim_start_matches("http://")).await.unwrap()
 }
 
+/// Connects from another address of this machine.
+async fn connect_from(address: [u8; 4], url: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    socket.connect(url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
+}
+
 async fn probes_are_answered_when_descriptors_are_few(setup: Setup) -> Stage {
     let mut stage = setup.start().await;
     stage.replicas.pop().unwrap().stop().await;
     let mut process = Gastown::serve_with_descriptors(256, &stage.settings);
     let url = process.served_url().await;
     let mut held = Vec::new();
-    for _ in 0..300 {
-        held.push(connect(&url).await);
+    // No address alone can take all places.
+    for host in [2, 3, 4] {
+        for _ in 0..100 {
+            held.push(connect_from([127, 0, 0, host], &url).await);
+        }
     }
     for path in ["healthz", "readyz", "healthz"] {
         let probe = client::http().get(format!("{url}/{path}")).send();
