@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use crate::settings::Policy;
 use crate::tokens::{SecretError, gateway_token};
 use crate::town_service::TownService;
 
-/// The towns after which those without recent calls are forgotten.
-const MAX_REMEMBERED: usize = 1024;
+/// The least number of remembered towns at which those without recent calls are forgotten.
+const MIN_REMEMBERED: usize = 1024;
 /// The part of a minute's calls that may come at once.
 const BURST: u32 = 6;
 
@@ -27,22 +28,53 @@ type Limiter = RateLimiter<TownId, HashMapStateStore<TownId>, MonotonicClock>;
 
 /// The recent calls of each town's sandbox, in this process. Only calls with the town's key are counted.
 pub(crate) struct RecentCalls {
-    heartbeats: Limiter,
-    tokens: Limiter,
+    heartbeats: TownLimiter,
+    tokens: TownLimiter,
     written: Mutex<HashMap<TownId, DateTime<Utc>>>,
+    forget_written: ForgetAt,
     write_every: Duration,
+}
+
+/// A limiter of calls for each town.
+struct TownLimiter {
+    limiter: Limiter,
+    forget: ForgetAt,
+}
+
+/// The number of towns at which those without recent calls are forgotten. It is twice what the last time has left, so that
+/// the cost for each call does not grow with the towns.
+struct ForgetAt(AtomicUsize);
+
+impl ForgetAt {
+    const fn start() -> Self {
+        Self(AtomicUsize::new(MIN_REMEMBERED))
+    }
+
+    /// Returns true if the towns are too many. One caller at a time gets that answer.
+    fn is_due(&self, towns: usize) -> bool {
+        let at = self.0.load(Ordering::Relaxed);
+        towns >= at && self.0.compare_exchange(at, usize::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn done(&self, left: usize) {
+        self.0.store(left.saturating_mul(2).max(MIN_REMEMBERED), Ordering::Relaxed);
+    }
 }
 
 impl RecentCalls {
     pub(crate) fn new(policy: &Policy) -> Self {
         let rate = policy.limits.sandbox_calls_per_minute;
         let burst = NonZeroU32::new(rate.get() / BURST).unwrap_or(NonZeroU32::MIN);
-        let limiter =
-            || Limiter::new(Quota::per_minute(rate).allow_burst(burst), HashMapStateStore::default(), MonotonicClock);
+        let quota = Quota::per_minute(rate).allow_burst(burst);
+        let limiter = || TownLimiter {
+            limiter: Limiter::new(quota, HashMapStateStore::default(), MonotonicClock),
+            forget: ForgetAt::start(),
+        };
         Self {
             heartbeats: limiter(),
             tokens: limiter(),
             written: Mutex::default(),
+            forget_written: ForgetAt::start(),
             write_every: policy.backoff.heartbeat_write,
         }
     }
@@ -54,8 +86,9 @@ impl RecentCalls {
         if written.get(&town).is_some_and(is_recent) {
             return false;
         }
-        if written.len() >= MAX_REMEMBERED {
+        if self.forget_written.is_due(written.len()) {
             written.retain(|_, at| is_recent(at));
+            self.forget_written.done(written.len());
         }
         written.insert(town, now);
         true
@@ -66,20 +99,23 @@ impl RecentCalls {
     }
 }
 
-fn admit(limiter: &Limiter, town: TownId) -> Result<(), HomeError> {
-    if limiter.len() >= MAX_REMEMBERED {
-        limiter.retain_recent();
+impl TownLimiter {
+    fn admit(&self, town: TownId) -> Result<(), HomeError> {
+        if self.forget.is_due(self.limiter.len()) {
+            self.limiter.retain_recent();
+            self.forget.done(self.limiter.len());
+        }
+        self.limiter
+            .check_key(&town)
+            .map_err(|early| HomeError::TooManyCalls { retry_after: early.wait_time_from(MonotonicClock.now()) })
     }
-    limiter
-        .check_key(&town)
-        .map_err(|early| HomeError::TooManyCalls { retry_after: early.wait_time_from(MonotonicClock.now()) })
 }
 
 #[async_trait]
 impl HomeCalls for TownService {
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError> {
         self.authorize(town, &key)?;
-        admit(&self.sandbox_calls.heartbeats, town)?;
+        self.sandbox_calls.heartbeats.admit(town)?;
         let at = self.ports.env.clock.now();
         if !self.sandbox_calls.is_due(town, at) {
             let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
@@ -98,7 +134,7 @@ impl HomeCalls for TownService {
 
     async fn refresh_token(&self, town: TownId, key: SecretString) -> Result<GatewayToken, HomeError> {
         self.authorize(town, &key)?;
-        admit(&self.sandbox_calls.tokens, town)?;
+        self.sandbox_calls.tokens.admit(town)?;
         let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
         let row = row.filter(|row| !row.is_tombstone()).ok_or(HomeError::Unauthorized)?;
         gateway_token(&self.ports, &row).await.map_err(|error| match error {
@@ -111,5 +147,26 @@ impl HomeCalls for TownService {
 impl TownService {
     fn authorize(&self, town: TownId, key: &SecretString) -> Result<(), HomeError> {
         if self.ports.secrets.towns.verify(town, key) { Ok(()) } else { Err(HomeError::Unauthorized) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn towns_are_forgotten_ever_less_often_as_their_number_grows() {
+        let forget = ForgetAt::start();
+        let mut passes = 0;
+        for towns in 1..=100_000 {
+            if forget.is_due(towns) {
+                passes += 1;
+                forget.done(towns);
+            }
+        }
+        assert_eq!(passes, 7, "one for each doubling from 1,024");
+        forget.done(3);
+        assert!(!forget.is_due(1023) && forget.is_due(1024));
+        assert!(!forget.is_due(1_000_000), "another caller forgets them already");
     }
 }
