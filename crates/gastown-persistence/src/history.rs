@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{History, StoreError};
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, JsonValue, QueryFilter as _, QuerySelect as _,
-    QueryTrait as _, Select,
+    ColumnTrait as _, Condition, DatabaseTransaction, DbErr, EntityTrait as _, JsonValue, QueryFilter as _,
+    QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
@@ -33,13 +33,13 @@ impl History for Database {
 }
 
 async fn delete_events(tx: &DatabaseTransaction, age: Duration, limit: u32) -> Result<u64, TxError> {
-    let old = old_events(before(dialect::now(tx).await?, age), limit);
+    let old = old_events(time_before(tx, age).await?, limit);
     let delete = events::Entity::delete_many().filter(events::Column::Id.in_subquery(old.into_query()));
     Ok(delete.exec(tx).await?.rows_affected)
 }
 
 async fn forget_keys(tx: &DatabaseTransaction, age: Duration, limit: u32) -> Result<u64, TxError> {
-    let old = old_keys(before(dialect::now(tx).await?, age), limit);
+    let old = old_keys(time_before(tx, age).await?, limit);
     let forget = events::Entity::update_many()
         .col_expr(events::Column::IdempotencyKey, Expr::value(Option::<String>::None))
         .filter(events::Column::Id.in_subquery(old.into_query()));
@@ -47,7 +47,7 @@ async fn forget_keys(tx: &DatabaseTransaction, age: Duration, limit: u32) -> Res
 }
 
 async fn empty_tombstones(tx: &DatabaseTransaction, age: Duration, limit: u32) -> Result<u64, TxError> {
-    let old = old_tombstones(before(dialect::now(tx).await?, age), limit);
+    let old = old_tombstones(time_before(tx, age).await?, limit);
     let emptied = towns::Entity::update_many()
         .col_expr(towns::Column::Config, Expr::value(Option::<JsonValue>::None))
         .filter(towns::Column::Id.in_subquery(old.into_query()))
@@ -57,6 +57,11 @@ async fn empty_tombstones(tx: &DatabaseTransaction, age: Duration, limit: u32) -
     let number = emptied.len() as u64;
     rigs::Entity::delete_many().filter(rigs::Column::TownId.is_in(emptied)).exec(tx).await?;
     Ok(number)
+}
+
+/// Returns the time of the database before this age.
+async fn time_before(tx: &DatabaseTransaction, age: Duration) -> Result<DateTime<Utc>, DbErr> {
+    Ok(before(dialect::now(tx).await?, age))
 }
 
 /// Selects old events of towns without an operation, whose caller may still read the outcome from them.

@@ -81,9 +81,10 @@ impl ControlPlane {
         let service = TownService::new(ports.clone(), config.orchestrator.clone(), worker.clone(), stop.clone());
         // Background calls yield to calls with a waiting caller (FM-52).
         let provider = provider(fly.in_background(), ports.provider.sandboxes.clone());
-        let history = Arc::new(database.background());
-        let background = Ports { store: store(&database.background()), provider, ..ports };
-        let background = Background::new(&service, (&background, history), config.orchestrator.clone(), &worker, fly);
+        let history = database.background();
+        let background = Ports { store: store(&history), provider, ..ports };
+        let background =
+            Background::new(&service, (&background, Arc::new(history)), config.orchestrator.clone(), &worker, fly);
         let http = HttpParts {
             towns: Arc::new(service.clone()),
             home: Arc::new(service.clone()),

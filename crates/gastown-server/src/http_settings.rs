@@ -75,8 +75,8 @@ pub(crate) fn connections(config: &Config) -> ConnectionLimits {
     }
 }
 
-/// Returns the same part of `lowered` connections that `part` is of `all`, at least one. So no address can take all of them
-/// where few are left.
+/// Returns the same part of `lowered` connections that `part` is of `all`, at least one. One address then cannot take all
+/// connections of a small limit.
 fn share(part: usize, all: usize, lowered: usize) -> usize {
     if lowered >= all { part } else { (part.min(all).saturating_mul(lowered) / all.max(1)).max(1) }
 }

@@ -8,7 +8,7 @@ use super::StoreError;
 
 /// Removal of old history, in batches. Ages count by the database's clock.
 ///
-/// What an operation in flight may need is kept, and so is every resource id that a row still has.
+/// Keeps the history of towns with an operation in flight, and each resource id of a row.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait History: Send + Sync {

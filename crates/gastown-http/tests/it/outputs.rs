@@ -2,8 +2,8 @@
 
 use gastown_domain::{
     AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation,
-    RigStatus, StepName, TownStatus,
-    ports::{CreateTown, MockTowns, TownHealth, TownReport},
+    RigStatus, StepName, TownId, TownStatus,
+    ports::{Caller, CreateTown, MockTowns, TownHealth, TownReport},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -83,19 +83,18 @@ async fn town_status_has_all_fields() {
     insta::assert_json_snapshot!(got.1);
 }
 
+/// Returns the report of a town without rigs.
+fn report(caller: &Caller, id: TownId, health: TownHealth, operation: Option<RecordedOperation>) -> TownReport {
+    TownReport { town: town(caller, id, request()), rigs: vec![], health, operation, owner_is_blocked: false }
+}
+
 #[tokio::test]
 async fn drift_has_a_message_and_only_a_lost_volume_degrades() {
     for drift in Drift::ALL {
         let mut towns = MockTowns::new();
         towns.expect_town_status().times(1).returning(move |caller, id| {
             let health = TownHealth { drift: Some((drift.into(), moment())), ..TownHealth::default() };
-            Ok(TownReport {
-                town: town(caller, id, request()),
-                rigs: vec![],
-                health,
-                operation: None,
-                owner_is_blocked: false,
-            })
+            Ok(report(caller, id, health, None))
         });
         let server = serve(parts(towns)).await;
         let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
@@ -117,13 +116,7 @@ async fn texts_of_a_newer_version_are_shown() {
         operation.last_error = Some(Recorded::Newer(newer("too_hot")));
         let drift = Some((Recorded::Newer(newer("levitating")), moment()));
         let health = TownHealth { drift, ..TownHealth::default() };
-        Ok(TownReport {
-            town: town(caller, id, request()),
-            rigs: vec![],
-            health,
-            operation: Some(operation),
-            owner_is_blocked: false,
-        })
+        Ok(report(caller, id, health, Some(operation)))
     });
     towns.expect_start_town().times(1).returning(|_, _| {
         let kind = Recorded::Newer("restart".to_owned());
@@ -155,13 +148,7 @@ async fn unconfirmed_drift_is_not_shown() {
     towns.expect_town_status().times(1).returning(|caller, id| {
         let suspicion = Some(AgreeingObservations { drift: Drift::VolumeLost, looks: 2 });
         let health = TownHealth { suspicion, ..TownHealth::default() };
-        Ok(TownReport {
-            town: town(caller, id, request()),
-            rigs: vec![],
-            health,
-            operation: None,
-            owner_is_blocked: false,
-        })
+        Ok(report(caller, id, health, None))
     });
     let server = serve(parts(towns)).await;
     let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;

@@ -90,12 +90,16 @@ impl Reconciler {
 
     /// Returns the same reconciler with other ports to the provider.
     pub(crate) fn through(&self, provider: Provider) -> Self {
-        Self { ports: Ports { provider, ..self.ports.clone() }, ..self.clone() }
+        let mut reconciler = self.clone();
+        reconciler.ports.provider = provider;
+        reconciler
     }
 
     /// Returns the same reconciler with other ports to the registry.
     pub(crate) fn storing_in(&self, store: Store) -> Self {
-        Self { ports: Ports { store, ..self.ports.clone() }, ..self.clone() }
+        let mut reconciler = self.clone();
+        reconciler.ports.store = store;
+        reconciler
     }
 
     /// Returns the same reconciler for a town of this user, whose calls take turns with those of other users.
