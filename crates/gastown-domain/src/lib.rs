@@ -4,7 +4,7 @@
 //! constructed. Adapters parse input at the edge, and the rest of the code trusts the types.
 //!
 //! Start reading at [`plan`], the lifecycle as one table. [`ports`] holds the traits that adapters implement. Each trait
-//! has a mockall mock behind the feature `mock`.
+//! has a mockall mock behind the feature `mock`, and so have samples such as `Town::sample`.
 
 mod backoff;
 mod config;
@@ -23,6 +23,8 @@ mod region;
 mod repo;
 mod rig;
 mod rigs_plan;
+#[cfg(any(test, feature = "mock"))]
+mod samples;
 mod sandbox_id;
 mod size;
 mod status;

@@ -16,6 +16,13 @@ impl Gigabytes {
     }
 }
 
+impl Default for Gigabytes {
+    /// Returns the size of a town's volume.
+    fn default() -> Self {
+        Self::TOWN
+    }
+}
+
 impl TryFrom<u32> for Gigabytes {
     type Error = Invalid;
 
@@ -63,6 +70,13 @@ impl Guest {
     /// Returns the memory in MB.
     pub const fn memory_mb(self) -> u32 {
         self.memory_mb
+    }
+}
+
+impl Default for Guest {
+    /// Returns the size of a town's machine.
+    fn default() -> Self {
+        Self::TOWN
     }
 }
 

@@ -35,3 +35,15 @@ pub struct HttpSettings {
     /// How long the result of a check is the answer to `/readyz`.
     pub readiness_max_age: Duration,
 }
+
+impl Default for HttpSettings {
+    /// Returns the settings for production, without origins of browsers.
+    fn default() -> Self {
+        Self {
+            trpc: trpc::Settings::default(),
+            allowed_origins: Vec::new(),
+            readiness_limit: Duration::from_secs(5),
+            readiness_max_age: Duration::from_secs(1),
+        }
+    }
+}

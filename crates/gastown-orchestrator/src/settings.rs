@@ -215,31 +215,15 @@ pub enum InvalidPolicy {
 }
 
 impl Policy {
-    /// Returns the policy for a provider in production.
+    /// Returns the policy for a provider in production, which is the default of each part.
     pub const fn production() -> Self {
         Self {
             timeouts: Timeouts::production(),
             limits: Limits::production(),
             backoff: Delays::production(),
-            drift: DriftPolicy {
-                every: Duration::from_secs(60),
-                at_once: 8,
-                agreeing_observations: 3,
-                alarm_threshold: 5,
-            },
-            orphans: OrphanPolicy {
-                every: Duration::from_secs(600),
-                delete: true,
-                grace: Duration::from_secs(3600),
-                passes: 3,
-                alarm_threshold: 10,
-            },
-            retention: RetentionPolicy {
-                every: Duration::from_secs(3600),
-                events: Duration::from_secs(90 * 86_400),
-                keys: Duration::from_secs(30 * 86_400),
-                tombstones: Duration::from_secs(30 * 86_400),
-            },
+            drift: DriftPolicy::production(),
+            orphans: OrphanPolicy::production(),
+            retention: RetentionPolicy::production(),
         }
     }
 
@@ -309,9 +293,71 @@ impl Delays {
     }
 }
 
+impl DriftPolicy {
+    const fn production() -> Self {
+        Self { every: Duration::from_secs(60), at_once: 8, agreeing_observations: 3, alarm_threshold: 5 }
+    }
+}
+
+impl OrphanPolicy {
+    const fn production() -> Self {
+        Self {
+            every: Duration::from_secs(600),
+            delete: true,
+            grace: Duration::from_secs(3600),
+            passes: 3,
+            alarm_threshold: 10,
+        }
+    }
+}
+
+impl RetentionPolicy {
+    const fn production() -> Self {
+        Self {
+            every: Duration::from_secs(3600),
+            events: Duration::from_secs(90 * 86_400),
+            keys: Duration::from_secs(30 * 86_400),
+            tombstones: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+/// Implements `Default` as the values for production.
+macro_rules! production_is_the_default {
+    ($($group:ident),+) => {
+        $(impl Default for $group {
+            /// Returns the values for a provider in production.
+            fn default() -> Self {
+                Self::production()
+            }
+        })+
+    };
+}
+production_is_the_default!(Policy, Timeouts, Limits, Delays, DriftPolicy, OrphanPolicy, RetentionPolicy);
+
+impl Default for ValidPolicy {
+    /// Returns the policy for a provider in production, whose rules hold.
+    fn default() -> Self {
+        Self(Policy::production())
+    }
+}
+
+impl MachineTemplate {
+    /// Returns a machine of the default size that boots this image.
+    pub const fn of(image: ImageRef) -> Self {
+        Self { image, guest: Guest::TOWN, volume: Gigabytes::TOWN }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn default_is_valid_and_that_of_production() {
+        assert_eq!(Policy::default().validated(), Ok(ValidPolicy::default()));
+        assert_eq!(*ValidPolicy::default(), Policy::production());
+    }
 
     #[test]
     fn rules_between_values_are_checked() {

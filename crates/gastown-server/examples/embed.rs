@@ -20,7 +20,7 @@ use gastown_orchestrator::{
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey, SandboxKey};
-use gastown_server::{RandomIds, SystemClock, ThreadJitter};
+use gastown_system::{RandomIds, SystemClock, ThreadJitter};
 use tokio_util::sync::CancellationToken;
 
 /// The Fly app of every town.

@@ -16,6 +16,7 @@ use gastown_orchestrator::{Env, Ports, Provider, Secrets, Store, TownService};
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::DerivedTownKeys;
+use gastown_system::{RandomIds, SystemClock, ThreadJitter};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +26,6 @@ use crate::config::{Config, FlyConfig, ListenHost};
 use crate::http_settings;
 use crate::open_database;
 use crate::start_error::StartError;
-use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
 /// The time that operations have to finish their current step.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,8 +11,6 @@ use crate::control_plane::set_up;
 use crate::file_descriptors;
 use crate::start_error::StartError;
 
-/// How long one check of the database answers `/readyz`.
-const READINESS_MAX_AGE: Duration = Duration::from_secs(1);
 /// The time of a call beyond its wait for an operation, for the registry.
 const REGISTRY_TIME: Duration = Duration::from_secs(30);
 /// The time of an HTTP/2 stream beyond its call and the writing of its answer.
@@ -24,8 +22,7 @@ pub(crate) fn adapter(config: &Config) -> Result<HttpSettings, StartError> {
     Ok(HttpSettings {
         trpc: calls(config),
         allowed_origins: origins.collect::<Result<_, _>>().map_err(set_up("the allowed origins"))?,
-        readiness_limit: Duration::from_secs(5),
-        readiness_max_age: READINESS_MAX_AGE,
+        ..HttpSettings::default()
     })
 }
 
@@ -34,15 +31,13 @@ fn calls(config: &Config) -> trpc::Settings {
     trpc::Settings {
         max_body_bytes: config.http.max_body_bytes,
         body_timeout: limits.body_timeout,
-        batching: true,
-        max_batch_size: 100,
         batch_concurrency: limits.batch_concurrency,
         max_answer_bytes: limits.max_answer_bytes,
         max_untaken_bytes: limits.max_unread_bytes_per_user,
         time_limit: time_limit(config),
-        stream_ping: Some(Duration::from_secs(10)),
         reads: admission(limits, limits.reads),
         changes: admission(limits, limits.changes),
+        ..trpc::Settings::default()
     }
 }
 

@@ -16,7 +16,6 @@ mod open_database;
 mod queue_stats;
 mod settings_source;
 mod start_error;
-mod system_ports;
 mod telemetry;
 
 pub use config::{
@@ -26,7 +25,6 @@ pub use config::{
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
 pub use start_error::StartError;
-pub use system_ports::{RandomIds, SystemClock, ThreadJitter};
 pub use telemetry::init as init_telemetry;
 
 #[cfg(doctest)]

@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     adapter("gastown-jwt", &["gastown-domain"], IO),
     adapter("gastown-secrets", &["gastown-domain"], IO),
     adapter("gastown-sandbox", &["gastown-domain"], STORAGE),
+    adapter("gastown-system", &["gastown-domain"], IO),
     Rule {
         package: "gastown-orchestrator",
         may_use: &["gastown-domain"],
@@ -55,6 +56,7 @@ const RULES: &[Rule] = &[
             "gastown-persistence",
             "gastown-sandbox",
             "gastown-secrets",
+            "gastown-system",
             "migration",
         ],
         &[],

@@ -12,7 +12,7 @@
 //! - jwt: [`TokenMint`], [`UserTokens`]
 //! - secrets: [`Sealer`], [`TownKeys`]
 //! - orchestrator: [`Towns`], [`HomeCalls`]
-//! - server: [`Clock`], [`Ids`], [`Jitter`]
+//! - system: [`Clock`], [`Ids`], [`Jitter`]
 
 mod caller;
 mod clock;

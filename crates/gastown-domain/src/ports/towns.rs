@@ -23,6 +23,11 @@ pub struct CreateTown {
 }
 
 impl CreateTown {
+    /// Returns a town with this name and defaults for everything else.
+    pub fn named(name: TownName) -> Self {
+        Self { name, config: TownConfig::default(), region: None, key: None }
+    }
+
     /// Returns the fingerprint of the request without its key. Repeats have the same key and the same fingerprint.
     pub fn fingerprint(&self) -> RequestFingerprint {
         // serde_json sorts the keys of objects, so the order of the input does not matter.

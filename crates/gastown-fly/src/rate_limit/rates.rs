@@ -15,6 +15,13 @@ pub enum RateLimiting {
     On(Rates),
 }
 
+impl Default for RateLimiting {
+    /// Returns Fly's own limits.
+    fn default() -> Self {
+        Self::On(Rates::default())
+    }
+}
+
 /// The rates of [`RateLimiting::On`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {

@@ -17,3 +17,17 @@ pub struct ConnectionLimits {
     /// The longest time of a request of HTTP/2, with its answer.
     pub stream_timeout: Duration,
 }
+
+impl Default for ConnectionLimits {
+    /// Returns the limits for production. The time of a stream fits the default time of a call.
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_per_address: 2048,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            stream_timeout: Duration::from_secs(130),
+        }
+    }
+}

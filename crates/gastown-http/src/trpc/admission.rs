@@ -29,6 +29,14 @@ pub struct AdmissionLimits {
     pub max_wait: Duration,
 }
 
+impl AdmissionLimits {
+    /// The limits of queries in production.
+    pub const READS: Self =
+        Self { max_running: 64, max_running_per_caller: 16, max_waiting: 1024, max_wait: Duration::from_millis(500) };
+    /// The limits of mutations in production. They wait for an operation, which takes little memory.
+    pub const CHANGES: Self = Self { max_running: 1024, max_running_per_caller: 64, ..Self::READS };
+}
+
 /// The calls of one kind. The lock is never held across an await.
 #[derive(Clone)]
 pub(super) struct Admission(Arc<Queue>);

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use super::admission::AdmissionLimits;
 
+const MIB: usize = 1024 * 1024;
+
 /// The limits of a request.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,4 +29,23 @@ pub struct Settings {
     pub reads: AdmissionLimits,
     /// The mutations at a time.
     pub changes: AdmissionLimits,
+}
+
+impl Default for Settings {
+    /// Returns the limits for production. The time of a call is 30 s more than the default wait for an operation.
+    fn default() -> Self {
+        Self {
+            max_body_bytes: MIB,
+            body_timeout: Duration::from_secs(30),
+            batching: true,
+            max_batch_size: 100,
+            batch_concurrency: 4,
+            max_answer_bytes: 8 * MIB,
+            max_untaken_bytes: 32 * MIB,
+            time_limit: Duration::from_secs(90),
+            stream_ping: Some(Duration::from_secs(10)),
+            reads: AdmissionLimits::READS,
+            changes: AdmissionLimits::CHANGES,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use gastown_domain::ports::WorkerId;
 use gastown_orchestrator::{Env, FoundOrphan, Grace, OrphanPorts, OrphanSweeper, Survey, Verdict};
 use gastown_persistence::Database;
+use gastown_system::{RandomIds, SystemClock, ThreadJitter};
 
 use super::actor::actor;
 use super::confirm::confirm;
@@ -18,7 +19,6 @@ use super::say::say;
 use crate::config::OrphansConfig;
 use crate::control_plane::{fly, pacing};
 use crate::settings_source::Source;
-use crate::system_ports::{RandomIds, SystemClock, ThreadJitter};
 
 /// The options of `gastown orphans`.
 #[derive(Debug, Clone, Args)]

@@ -10,6 +10,7 @@ use gastown_domain::ports::{
 use gastown_domain::{Failure, OperationKind, Recorded, Town, TownId, TownStatus, TownTag};
 use gastown_fly::{machine_name, tag_of_machine_name, volume_name};
 use gastown_persistence::Database;
+use gastown_system::{RandomIds, SystemClock};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -21,7 +22,6 @@ use super::render::table::plain;
 use super::render::{json, table};
 use super::say::say;
 use crate::settings_source::Source;
-use crate::system_ports::{RandomIds, SystemClock};
 
 /// The number of events that are shown.
 const EVENTS: u32 = 20;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gastown_domain::AppPlacement;
-use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting, Rates, Timeouts};
+use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting, Timeouts};
 use secrecy::SecretString;
 
 use super::http_url::require_https;
@@ -59,7 +59,7 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
         }
     };
     let replicas = reader.at_least_one("REPLICAS", 1);
-    let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::On(Rates::default()));
+    let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::default());
     Some(FlyConfig {
         base_url: base_url?,
         token: token?,

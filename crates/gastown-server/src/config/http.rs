@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gastown_http::trpc;
+
 use super::http_limits::{self, HttpLimits};
 use super::list::List;
 use super::listen_host::ListenHost;
@@ -32,7 +34,7 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         host: reader.or("HOST", ListenHost::UNSPECIFIED),
         port: reader.or("PORT", 8080),
         allowed_origins: origins.0.into_iter().map(Origin::into_header).collect(),
-        max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", 1024 * 1024),
+        max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", trpc::Settings::default().max_body_bytes),
         shutdown: up_to(reader, "SHUTDOWN_SECONDS", Duration::from_secs(25), DAY),
         limits: http_limits::http_limits(reader),
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use gastown_http::connections::ConnectionLimits;
+use gastown_http::trpc::{self, AdmissionLimits};
+
 use super::policy::up_to;
 use crate::settings_source::Reader;
 
 const HOUR: u64 = 60 * 60;
-const MIB: usize = 1024 * 1024;
 
 /// The limits of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,23 +51,33 @@ pub struct CallLimits {
 }
 
 pub(super) fn http_limits(reader: &mut Reader<'_>) -> HttpLimits {
-    let mut seconds = |name, default| up_to(reader, name, Duration::from_secs(default), HOUR);
-    let (head_timeout, idle_timeout) = (seconds("HTTP_HEAD_SECONDS", 10), seconds("HTTP_IDLE_SECONDS", 60));
-    let (body_timeout, write_timeout) = (seconds("HTTP_BODY_SECONDS", 30), seconds("HTTP_WRITE_SECONDS", 30));
+    let (calls, connections) = (trpc::Settings::default(), ConnectionLimits::default());
+    let mut seconds = |name, default| up_to(reader, name, default, HOUR);
+    let head_timeout = seconds("HTTP_HEAD_SECONDS", connections.head_timeout);
+    let idle_timeout = seconds("HTTP_IDLE_SECONDS", connections.idle_timeout);
+    let body_timeout = seconds("HTTP_BODY_SECONDS", calls.body_timeout);
+    let write_timeout = seconds("HTTP_WRITE_SECONDS", connections.write_timeout);
     let mut count = |name, default: usize| reader.at_least_one(name, default);
+    let mut both = |of_all, per_user, default: &AdmissionLimits| CallLimits {
+        of_all: count(of_all, default.max_running),
+        per_user: count(per_user, default.max_running_per_caller),
+    };
+    let reads = both("MAX_READS", "MAX_READS_PER_USER", &calls.reads);
+    let changes = both("MAX_CHANGES", "MAX_CHANGES_PER_USER", &calls.changes);
+    let max_wait = u64::try_from(calls.reads.max_wait.as_millis()).unwrap_or(u64::MAX);
     HttpLimits {
-        max_connections: count("HTTP_MAX_CONNECTIONS", 4096),
-        max_connections_per_address: count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", 2048),
+        max_connections: count("HTTP_MAX_CONNECTIONS", connections.max_connections),
+        max_connections_per_address: count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", connections.max_per_address),
         head_timeout,
         idle_timeout,
         body_timeout,
         write_timeout,
-        batch_concurrency: count("HTTP_BATCH_CONCURRENCY", 4),
-        max_answer_bytes: count("MAX_ANSWER_BYTES", 8 * MIB),
-        max_unread_bytes_per_user: count("MAX_UNREAD_BYTES_PER_USER", 32 * MIB),
-        reads: CallLimits { of_all: count("MAX_READS", 64), per_user: count("MAX_READS_PER_USER", 16) },
-        changes: CallLimits { of_all: count("MAX_CHANGES", 1024), per_user: count("MAX_CHANGES_PER_USER", 64) },
-        max_waiting: count("MAX_WAITING_CALLS", 1024),
-        max_wait: Duration::from_millis(reader.at_least_one("CALL_QUEUE_MILLISECONDS", 500)),
+        batch_concurrency: count("HTTP_BATCH_CONCURRENCY", calls.batch_concurrency),
+        max_answer_bytes: count("MAX_ANSWER_BYTES", calls.max_answer_bytes),
+        max_unread_bytes_per_user: count("MAX_UNREAD_BYTES_PER_USER", calls.max_untaken_bytes),
+        reads,
+        changes,
+        max_waiting: count("MAX_WAITING_CALLS", calls.reads.max_waiting),
+        max_wait: Duration::from_millis(reader.at_least_one("CALL_QUEUE_MILLISECONDS", max_wait)),
     }
 }

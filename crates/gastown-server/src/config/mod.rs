@@ -171,11 +171,7 @@ impl Config {
         logs::check(reader);
         let fly = fly?;
         let apps = fly.app.clone();
-        let machine = MachineTemplate {
-            image: image?,
-            guest: gastown_domain::Guest::TOWN,
-            volume: gastown_domain::Gigabytes::TOWN,
-        };
+        let machine = MachineTemplate::of(image?);
         Some(Self {
             database_url: database_url?,
             database_max_connections,

@@ -93,7 +93,7 @@ fn bad_headers(stage: &Stage, town: &Town) -> Vec<(&'static str, Option<(&'stati
     let past = Standing("2020-01-01T00:00:00Z".parse().unwrap());
     let past = TokenMinter::new(token_keys(), Arc::new(past));
     let other_keys = TokenKeys::new(&"the secret of another host, as long".into()).unwrap();
-    let other_key = TokenMinter::new(other_keys, Arc::new(gastown_server::SystemClock));
+    let other_key = TokenMinter::new(other_keys, Arc::new(gastown_system::SystemClock));
     let grant = GatewayGrant {
         user: ALICE.parse().unwrap(),
         town: town.id.to_string().parse().unwrap(),

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gastown_jwt::TokenVerifier;
 use gastown_secrets::{EnvValue, SandboxKey, open_env};
-use gastown_server::SystemClock;
+use gastown_system::SystemClock;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 

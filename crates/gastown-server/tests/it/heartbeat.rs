@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_jwt::TokenVerifier;
-use gastown_server::SystemClock;
+use gastown_system::SystemClock;
 use serde_json::json;
 
 use crate::client;

@@ -6,7 +6,7 @@ use fly_sim::{Call, Effect, Fault};
 use gastown_domain::Backoff;
 use gastown_domain::ports::Clock as _;
 use gastown_orchestrator::Policy;
-use gastown_server::SystemClock;
+use gastown_system::SystemClock;
 use serde_json::{Value, json};
 
 use crate::process::Gastown;

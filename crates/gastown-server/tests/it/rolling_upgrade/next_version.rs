@@ -22,7 +22,7 @@ use gastown_orchestrator::{Env, Ports, Provider, Secrets, Settings, Store, TownS
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
-use gastown_server::{RandomIds, SystemClock, ThreadJitter};
+use gastown_system::{RandomIds, SystemClock, ThreadJitter};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
