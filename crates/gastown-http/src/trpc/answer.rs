@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -90,20 +90,47 @@ impl UntakenBytes {
         Self { max, callers: Arc::default() }
     }
 
-    /// Counts an output until the returned value is dropped. `None`: it is too small to count.
-    pub(super) fn add(&self, caller: u64, bytes: usize) -> Result<Option<Untaken>, CallError> {
-        if bytes < MIN_COUNTED {
-            return Ok(None);
-        }
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let untaken = callers.get(&caller).copied().unwrap_or_default() + bytes;
-        if untaken > self.max {
-            let message = "You have not read your earlier answers yet; read them before you request more";
-            return Err(CallError::new(Code::TooManyRequests, message).retry_after(RETRY_AFTER));
-        }
-        callers.insert(caller, untaken);
-        Ok(Some(Untaken { of: self.clone(), caller, bytes }))
+    /// Checks that the caller has taken enough of its earlier outputs.
+    ///
+    /// Errors: `TOO_MANY_REQUESTS` if the untaken bytes have reached the limit.
+    pub(super) fn check(&self, caller: u64) -> Result<(), CallError> {
+        let untaken = self.callers().get(&caller).copied().unwrap_or_default();
+        if untaken >= self.max { Err(too_many_untaken()) } else { Ok(()) }
     }
+
+    /// Counts an output until the returned value is dropped. `None`: it is too small to count.
+    ///
+    /// Errors: `TOO_MANY_REQUESTS` if the output exceeds the limit.
+    pub(super) fn add_within_limit(&self, caller: u64, bytes: usize) -> Result<Option<Untaken>, CallError> {
+        let mut callers = self.callers();
+        let untaken = callers.get(&caller).copied().unwrap_or_default();
+        if bytes >= MIN_COUNTED && untaken + bytes > self.max {
+            return Err(too_many_untaken());
+        }
+        Ok(self.count(&mut callers, caller, bytes))
+    }
+
+    /// Counts an output as [`Self::add_within_limit`] does, also beyond the limit.
+    pub(super) fn add(&self, caller: u64, bytes: usize) -> Option<Untaken> {
+        self.count(&mut self.callers(), caller, bytes)
+    }
+
+    fn count(&self, callers: &mut HashMap<u64, usize>, caller: u64, bytes: usize) -> Option<Untaken> {
+        if bytes < MIN_COUNTED {
+            return None;
+        }
+        *callers.entry(caller).or_default() += bytes;
+        Some(Untaken { of: self.clone(), caller, bytes })
+    }
+
+    fn callers(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_many_untaken() -> CallError {
+    let message = "You have not read your earlier answers yet; read them before you request more";
+    CallError::new(Code::TooManyRequests, message).retry_after(RETRY_AFTER)
 }
 
 /// An output that is counted until it is dropped.
@@ -115,7 +142,7 @@ pub(super) struct Untaken {
 
 impl Drop for Untaken {
     fn drop(&mut self) {
-        let mut callers = self.of.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = self.of.callers();
         if let Some(untaken) = callers.get_mut(&self.caller) {
             *untaken -= self.bytes;
             if *untaken == 0 {

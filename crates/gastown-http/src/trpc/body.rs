@@ -51,9 +51,7 @@ impl RequestInput {
             Source::Body { body, limit, patience, deadline } => {
                 let Some(body) = body.lock().await.take() else { return Err(CallError::internal()) };
                 let deadline = (*deadline).min(Instant::now() + *patience);
-                let bytes = timeout_at(deadline, collect(body, *limit))
-                    .await
-                    .map_err(|_| CallError::new(Code::Timeout, "Timed out reading the request body"))??;
+                let bytes = timeout_at(deadline, collect(body, *limit)).await.map_err(|_| body_timed_out())??;
                 if bytes.is_empty() { None } else { Some(from_json(&bytes)?) }
             }
         };
@@ -107,6 +105,10 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, CallError> {
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(bad_request("The request body ended before it was complete")),
     }
+}
+
+fn body_timed_out() -> CallError {
+    CallError::new(Code::Timeout, "Timed out reading the request body").with_detail("started", false.into())
 }
 
 fn too_large() -> CallError {

@@ -23,6 +23,7 @@ mod request;
 mod router;
 mod serve;
 mod settings;
+mod start;
 mod stream;
 
 pub use admission::AdmissionLimits;

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    admission::Admission,
+    admission::{Admission, Permit},
     answer::{AnswerBudget, LimitedWriter, Untaken, UntakenBytes},
     body::CallInput,
     error::CallError,
+    start::Start,
 };
 
 /// The kind of a procedure. It determines the HTTP method.
@@ -134,6 +135,16 @@ pub enum Written {
     Json(String),
 }
 
+impl Written {
+    /// Returns its length in bytes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Json(text) => text.len(),
+            Self::Undefined => 0,
+        }
+    }
+}
+
 /// The end of a call without an output.
 #[derive(Debug)]
 pub enum Failure {
@@ -156,11 +167,28 @@ pub(super) struct Call {
     pub(super) admission: Admission,
     pub(super) budget: Arc<AnswerBudget>,
     pub(super) untaken: UntakenBytes,
+    pub(super) start: Start,
 }
 
 impl Call {
-    /// Serialises the output within the limits of the request and of the caller.
-    fn write(&self, output: &impl Output, caller: u64) -> Result<Answer, Failure> {
+    /// Waits for a place, and starts the handler. Every limit that may refuse a mutation is checked here.
+    async fn start(&self, caller: u64) -> Result<Permit, CallError> {
+        let permit = self.admission.enter(caller).await?;
+        self.untaken.check(caller)?;
+        self.start.proceed()?;
+        Ok(permit)
+    }
+
+    /// Serialises the output of a mutation. No limit applies, because the change was made and an error would deny it. The
+    /// limits of inputs bound such an output.
+    fn write_change(&self, output: &impl Output, caller: u64) -> Result<Answer, Failure> {
+        let written = output.write(usize::MAX).map_err(Failure::Unserialisable)?;
+        let untaken = self.untaken.add(caller, written.len());
+        Ok(Answer { written, untaken })
+    }
+
+    /// Serialises the output of a query within the limits of the request and of the caller.
+    fn write_read(&self, output: &impl Output, caller: u64) -> Result<Answer, Failure> {
         let written = match output.write(self.budget.left()) {
             Ok(written) => written,
             Err(WriteError::TooLarge) => return Err(self.budget.too_large().into()),
@@ -168,12 +196,9 @@ impl Call {
                 return Err(Failure::Unserialisable(error));
             }
         };
-        let bytes = match &written {
-            Written::Json(text) => text.len(),
-            Written::Undefined => 0,
-        };
-        self.budget.take(bytes)?;
-        Ok(Answer { written, untaken: self.untaken.add(caller, bytes)? })
+        self.budget.take(written.len())?;
+        let untaken = self.untaken.add_within_limit(caller, written.len())?;
+        Ok(Answer { written, untaken })
     }
 }
 
@@ -261,9 +286,12 @@ impl Router {
                 let raw = if I::READ { call.input.read().await? } else { None };
                 let (input, share) = (I::parse(raw)?, guard.share(&caller));
                 // Held until the output is written.
-                let _permit = call.admission.enter(share).await?;
+                let _permit = call.start(share).await?;
                 let output = handler(caller, input).await?;
-                call.write(&output, share)
+                match kind {
+                    Kind::Query => call.write_read(&output, share),
+                    Kind::Mutation => call.write_change(&output, share),
+                }
             }
             .boxed()
         };

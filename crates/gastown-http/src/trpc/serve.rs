@@ -24,6 +24,7 @@ use super::{
     request::{Form, Plan, PlannedCall},
     router::{Answer, Call, Failure, Kind, Procedure, Router},
     settings::Settings,
+    start::{Start, not_started},
     stream,
 };
 
@@ -84,6 +85,7 @@ impl Service {
                 admission: self.admission(&planned),
                 budget: Arc::clone(&budget),
                 untaken: self.untaken.clone(),
+                start: Start::default(),
             };
             run_call(planned, call, self.tasks.clone(), deadline)
         });
@@ -148,7 +150,7 @@ async fn run_call(
 ) -> (String, Result<Answer, Failure>) {
     let outcome = match planned.callable(&call.head.method) {
         // The calls before it in the batch have taken all of the time.
-        Ok(_) if Instant::now() >= deadline => Err(timed_out().into()),
+        Ok(_) if Instant::now() >= deadline => Err(not_started().into()),
         Ok(procedure) => run(&planned.path, procedure, call, &tasks, deadline).await,
         Err(error) => Err(error.into()),
     };
@@ -164,7 +166,7 @@ async fn run(
 ) -> Result<Answer, Failure> {
     let span = tracing::error_span!("call", procedure = path, user.id = Empty, town.id = Empty);
     // Called inside the future, so that a panic before the first await is caught as well.
-    let owned = procedure.clone();
+    let (owned, start) = (procedure.clone(), call.start.clone());
     let work = async move { owned.run(call).await }.instrument(span);
     let finished = match procedure.kind {
         // A query needs no task of its own. It ends with its request.
@@ -179,16 +181,17 @@ async fn run(
             tracing::error!(procedure = path, "procedure panicked");
             Err(CallError::internal().into())
         }
-        (Err(_), Kind::Query) => Err(timed_out().into()),
-        (Err(_), Kind::Mutation) => {
-            let message = "The request timed out; the operation continues in the background";
-            Err(CallError::new(Code::Timeout, message).into())
-        }
+        (Err(_), kind) => Err(start.time_out().err().unwrap_or_else(|| timed_out(kind)).into()),
     }
 }
 
-fn timed_out() -> CallError {
-    CallError::new(Code::Timeout, "The request timed out")
+/// Returns the error of a call that has started and was not done in time.
+fn timed_out(kind: Kind) -> CallError {
+    let message = match kind {
+        Kind::Query => "The request timed out",
+        Kind::Mutation => "The request timed out; the operation continues in the background",
+    };
+    CallError::new(Code::Timeout, message).with_detail("started", true.into())
 }
 
 fn call_error(failure: Failure) -> CallError {

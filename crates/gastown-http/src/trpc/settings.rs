@@ -17,9 +17,10 @@ pub struct Settings {
     pub max_batch_size: usize,
     /// The calls of one request that run at a time.
     pub batch_concurrency: usize,
-    /// The largest answer to one request: the sum of its outputs, in bytes.
+    /// The largest answer to a request of queries: the sum of its outputs, in bytes. A mutation that was made is answered
+    /// whatever its size.
     pub max_answer_bytes: usize,
-    /// The bytes of large outputs that one user has not taken yet.
+    /// The bytes of large outputs that one user has not taken yet. Once they are reached, no call of the user starts.
     pub max_untaken_bytes: usize,
     /// The time-out of each call, answered with `TIMEOUT`.
     pub time_limit: Duration,

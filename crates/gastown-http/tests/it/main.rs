@@ -16,6 +16,7 @@ mod logs;
 mod outputs;
 mod probe;
 mod probe_wire;
+mod refusals;
 mod sandbox_calls;
 mod server;
 mod typescript;

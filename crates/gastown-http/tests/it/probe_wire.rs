@@ -162,7 +162,7 @@ async fn panic_fails_only_its_own_call() {
 async fn stuck_call_times_out_alone() {
     let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
     let want = |path: &str| {
-        let data = json!({"code": "TIMEOUT", "httpStatus": 408, "path": path});
+        let data = json!({"code": "TIMEOUT", "httpStatus": 408, "path": path, "started": true});
         json!({"error": {"message": "The request timed out", "code": -32008, "data": data}})
     };
     let got = get(&server, "/trpc/probe.stuck,probe.fast?batch=1").await;
