@@ -37,6 +37,9 @@ pub enum AddressError {
     /// The address belongs to neither database.
     #[error("must begin with postgres:// or sqlite://")]
     UnknownDatabase,
+    /// This build has no SQLite.
+    #[error("is of SQLite, which this build does not have: turn the feature `sqlite` on")]
+    SqliteMissing,
     /// A parser would drop some of these characters, and keep others.
     #[error("contains white space or a control character")]
     WhiteSpace,
@@ -182,11 +185,12 @@ impl FromStr for DatabaseAddress {
         let postgres = raw.strip_prefix("postgres://").or_else(|| raw.strip_prefix("postgresql://"));
         match (postgres, raw.strip_prefix("sqlite:")) {
             (Some(rest), _) => postgres_address(rest).map(Box::new).map(Self::Postgres),
-            (None, Some(rest)) => {
+            (None, Some(rest)) if cfg!(feature = "sqlite") => {
                 let query = rest.split_once('?').map_or("", |(_, query)| query);
                 judged_parameters(query, &SQLITE)?;
                 Ok(Self::Sqlite(SqliteAddress(raw.to_owned())))
             }
+            (None, Some(_)) => Err(AddressError::SqliteMissing),
             (None, None) => Err(AddressError::UnknownDatabase),
         }
     }

@@ -4,18 +4,16 @@
 
 use std::time::Duration;
 
+use sea_orm_migration::sea_orm::DatabaseConnection;
+use sea_orm_migration::sea_orm::sqlx::Connection as _;
 use sea_orm_migration::sea_orm::sqlx::postgres::PgPoolOptions;
-use sea_orm_migration::sea_orm::sqlx::{self, Connection as _};
-use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
-use crate::address::{DatabaseAddress, PostgresAddress, SqliteAddress};
+use crate::address::{DatabaseAddress, PostgresAddress};
 use crate::postgres::{self, ConnectFailure};
 use crate::{InUse, MigrateError, MigrationState};
 
 /// The time limit for a connection to Postgres.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time limit for waiting for another process that writes on SQLite.
-const BUSY_WAIT: Duration = Duration::from_secs(60);
 
 /// Runs [`up`](crate::up) on a new connection.
 pub async fn up(url: &str) -> Result<(), MigrateError> {
@@ -53,9 +51,14 @@ async fn closed<T>(db: DatabaseConnection, done: Result<T, MigrateError>) -> Res
 }
 
 async fn connect(url: &str, make_file: bool) -> Result<DatabaseConnection, MigrateError> {
+    #[cfg(not(feature = "sqlite"))]
+    let _ = make_file;
     match url.parse().map_err(MigrateError::Address)? {
         DatabaseAddress::Postgres(address) => connect_to_postgres(&address).await,
-        DatabaseAddress::Sqlite(address) => connect_to_sqlite(&address, make_file).await,
+        #[cfg(feature = "sqlite")]
+        DatabaseAddress::Sqlite(address) => sqlite::connect(&address, make_file).await,
+        #[cfg(not(feature = "sqlite"))]
+        DatabaseAddress::Sqlite(_) => Err(MigrateError::Address(crate::address::AddressError::SqliteMissing)),
     }
 }
 
@@ -70,18 +73,5 @@ async fn connect_to_postgres(address: &PostgresAddress) -> Result<DatabaseConnec
     Ok(postgres::lazy_pool(address, options))
 }
 
-async fn connect_to_sqlite(address: &SqliteAddress, make_file: bool) -> Result<DatabaseConnection, MigrateError> {
-    let mut options = ConnectOptions::new(address.url());
-    options.max_connections(1).connect_timeout(CONNECT_TIMEOUT).sqlx_logging(false);
-    options.map_sqlx_sqlite_opts(move |sqlite| sqlite.create_if_missing(make_file).busy_timeout(BUSY_WAIT));
-    Database::connect(options).await.map_err(|error| {
-        if names_no_file(&error) { MigrateError::NoSuchDatabase(Box::new(error)) } else { MigrateError::Connect(error) }
-    })
-}
-
-/// Returns true if the file cannot be opened.
-fn names_no_file(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.as_deref() == Some("14")
-}
+#[cfg(feature = "sqlite")]
+mod sqlite;

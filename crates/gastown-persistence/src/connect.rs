@@ -1,12 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration::address::{AddressError, DatabaseAddress, PostgresAddress, SqliteAddress};
+use migration::address::{AddressError, DatabaseAddress, PostgresAddress};
 use migration::postgres::{self, ConnectFailure};
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 
@@ -112,9 +111,12 @@ impl Database {
                 let shares = Shares::of(settings, false);
                 (postgres_pools(settings, &address, &shares, &refusals).await?, shares)
             }
+            #[cfg(not(feature = "sqlite"))]
+            DatabaseAddress::Sqlite(_) => return Err(ConnectError::Address(AddressError::SqliteMissing)),
+            #[cfg(feature = "sqlite")]
             DatabaseAddress::Sqlite(address) => {
                 let shares = Shares::of(settings, address.is_in_memory());
-                (sqlite_pools(settings, &address, &shares).await?, shares)
+                (sqlite::pools(settings, &address, &shares).await?, shares)
             }
         };
         let background_places = usize::try_from(shares.others / 2).unwrap_or(usize::MAX).max(1);
@@ -242,54 +244,6 @@ fn pool_options(timeout: Duration, session: &Session, refusals: &WriteRefusals) 
         })
 }
 
-async fn sqlite_pools(
-    settings: &DatabaseSettings,
-    address: &SqliteAddress,
-    shares: &Shares,
-) -> Result<Pools, ConnectError> {
-    let connection = open_sqlite(settings, address, shares.others, CHECK_AFTER).await?;
-    if shares.reads == 0 {
-        let (reads, probe) = (ReadConnections::Pool(connection.clone()), Probe::Sqlite(connection.clone()));
-        return Ok(Pools { connection, reads, probe });
-    }
-    let reads = ReadConnections::Pool(open_sqlite(settings, address, shares.reads, CHECK_AFTER).await?);
-    // A probe must not fail because its connection has ended.
-    let probe = Probe::Sqlite(open_sqlite(settings, address, 1, Duration::ZERO).await?);
-    Ok(Pools { connection, reads, probe })
-}
-
-/// Opens a pool of at most this many connections to a file.
-async fn open_sqlite(
-    settings: &DatabaseSettings,
-    address: &SqliteAddress,
-    connections: u32,
-    check_after: Duration,
-) -> Result<DatabaseConnection, ConnectError> {
-    let in_memory = address.is_in_memory();
-    let mut options = ConnectOptions::new(address.url());
-    options
-        .max_connections(connections)
-        .min_connections(u32::from(in_memory))
-        .connect_timeout(settings.connect_timeout)
-        .acquire_timeout(settings.connect_timeout)
-        .test_before_acquire_if_idle_for(check_after)
-        .sqlx_logging(false);
-    if in_memory {
-        options.idle_timeout(None).max_lifetime(None);
-    }
-    let lock_timeout = settings.lock_timeout;
-    options.map_sqlx_sqlite_opts(move |sqlite| {
-        sqlite
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // With WAL, NORMAL could lose the last commits in a power failure.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(lock_timeout)
-    });
-    sea_orm::Database::connect(options).await.map_err(ConnectError::Failed)
-}
-
 /// Checks a connection that is returned to the pool, with a time limit.
 ///
 /// The pool's own check has none. After a network failure each connection would block its place in the pool for as long as
@@ -302,5 +256,7 @@ pub(crate) async fn is_alive(connection: &mut PgConnection, timeout: Duration) -
     }
 }
 
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(test)]
 mod tests;

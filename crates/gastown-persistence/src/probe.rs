@@ -7,12 +7,17 @@ use std::time::{Duration, Instant};
 use gastown_domain::ports::StoreError;
 use migration::address::PostgresAddress;
 use migration::postgres;
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait as _, QuerySelect as _};
+use sea_orm::DbErr;
+#[cfg(feature = "sqlite")]
+use sea_orm::{DatabaseConnection, EntityTrait as _, QuerySelect as _};
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::sync::Mutex;
 
+#[cfg(feature = "sqlite")]
 use crate::entity::gastown_towns;
-use crate::error::{driver_failed, is_driver_unavailable, store_error};
+#[cfg(feature = "sqlite")]
+use crate::error::store_error;
+use crate::error::{driver_failed, is_driver_unavailable};
 use crate::read_only::{ReadOnly, WriteRefusals};
 use crate::session::Session;
 
@@ -31,6 +36,7 @@ pub(crate) enum Probe {
     /// A connection to Postgres that no pool has. A pool would hide why it cannot connect.
     Postgres(Arc<PostgresProbe>),
     /// A pool of SQLite.
+    #[cfg(feature = "sqlite")]
     Sqlite(DatabaseConnection),
 }
 
@@ -56,6 +62,7 @@ impl Probe {
     pub(crate) async fn ready(&self) -> Result<(), StoreError> {
         match self {
             Self::Postgres(probe) => probe.ready(&mut *probe.kept.lock().await).await,
+            #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => {
                 gastown_towns::Entity::find().limit(1).one(pool).await.map(|_| ()).map_err(store_error)
             }
@@ -64,7 +71,11 @@ impl Probe {
 
     /// Returns why a pool found no connection in time. `None`: its connections are in use, or another probe is running.
     pub(crate) async fn cause_of_no_connection(&self) -> Option<StoreError> {
-        let Self::Postgres(probe) = self else { return None };
+        let probe = match self {
+            Self::Postgres(probe) => probe,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => return None,
+        };
         let mut kept = probe.kept.try_lock().ok()?;
         // A kept connection would not show that there are no others.
         *kept = None;
@@ -88,6 +99,7 @@ impl Probe {
                 }
                 Ok(())
             }
+            #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => pool.close().await,
         }
     }

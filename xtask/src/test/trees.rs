@@ -3,6 +3,7 @@
 use super::step::{CargoLine, line};
 
 /// The mocks, which are for tests, every TLS stack but the chosen one, and all I/O below the domain and the orchestrator.
+/// SQLite is only in builds that turn it on.
 pub(super) const ABSENT: &[CargoLine] = &[
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
@@ -11,6 +12,16 @@ pub(super) const ABSENT: &[CargoLine] = &[
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "axum"]),
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "reqwest"]),
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "sea-orm"]),
+    line(&[
+        "tree",
+        "-p",
+        "gastown-persistence",
+        "--no-default-features",
+        "--edges",
+        "normal",
+        "--invert",
+        "libsqlite3-sys",
+    ]),
 ];
 
 /// Returns the output of `cargo tree --invert` if it found the package or failed. It prints nothing for a package that is
