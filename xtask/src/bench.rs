@@ -15,7 +15,7 @@ use crate::process_group::ProcessGroup;
 use crate::workspace;
 
 /// The packages whose binaries take part. `gastown-bench` starts the other two.
-const PACKAGES: [&str; 3] = ["gastown-server", "fly-sim", "gastown-bench"];
+const PACKAGES: [&str; 3] = ["gastown-server", "gastown-sandbox-sim", "gastown-bench"];
 /// From a signal until the processes of a run are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -2,13 +2,13 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
+    sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::{faults::Fault, rate_limit::RateLimits, sandbox_rules::SandboxRules, timing::Timing};
+use crate::{faults::Fault, rate_limit::RateLimits, timing::Timing, workload::Workload};
 
 /// The settings of a simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and override fields.
 #[derive(Debug, Clone)]
@@ -31,11 +31,8 @@ pub struct SimConfig {
     pub epoch: Option<DateTime<Utc>>,
     /// The secrets that every new app has, as an operator's provisioning would set them.
     pub app_secrets: Vec<(String, SecretString)>,
-    /// The settings of the sandboxes.
-    pub sandbox: SandboxRules,
-    /// The interval at which a serving sandbox sends a heartbeat and renews its token if that expires soon. If `None`,
-    /// it never does. A sandbox without `GASTOWN_CLOUD_URL` in its environment never does either.
-    pub heartbeat: Option<Duration>,
+    /// The programs in machines. If `None`, a started machine serves nothing.
+    pub workload: Option<Arc<dyn Workload>>,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
     /// False skips the checks against Fly's OpenAPI document, which take most of the time of a call.
@@ -55,8 +52,7 @@ impl SimConfig {
             seed: 1,
             epoch: None,
             app_secrets: Vec::new(),
-            sandbox: SandboxRules::default(),
-            heartbeat: None,
+            workload: None,
             faults: Vec::new(),
             checks_contract: true,
         }
@@ -64,11 +60,6 @@ impl SimConfig {
 
     /// Returns settings for demonstrations: the timing and the rate limits of the real service.
     pub fn fly_like() -> Self {
-        Self {
-            timing: Timing::fly_like(),
-            rates: RateLimits::Fly,
-            heartbeat: Some(Duration::from_secs(10)),
-            ..Self::fast()
-        }
+        Self { timing: Timing::fly_like(), rates: RateLimits::Fly, ..Self::fast() }
     }
 }

@@ -82,6 +82,9 @@ fn inject(state: &SimState, body: &[u8]) -> Reply {
         .or_else(|_| serde_json::from_slice::<Fault>(body).map(|fault| vec![fault]));
     match faults {
         Ok(faults) => {
+            if let Some(unknown) = faults.iter().filter_map(|fault| fault.call).find(|call| !state.knows(*call)) {
+                return Reply::json(400, json!({ "error": format!("there is no call {unknown:?}") }));
+            }
             for fault in faults {
                 state.inject(fault);
             }

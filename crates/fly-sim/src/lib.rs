@@ -1,9 +1,9 @@
-//! A simulator of the Fly Machines API and of the sandboxes on its machines, with scheduled faults.
+//! A simulator of the Fly Machines API with scheduled faults.
 //!
 //! [`FlySim::start`] serves `/v1` on a local port, so that clients written for Fly work with it unchanged. It simulates
 //! states and their timing, unique names, waits, leases, metadata, volumes that stay bound for a while, rate limits,
-//! and Fly's error texts. A sandbox runs on every started machine and keeps its rigs on the machine's volume. A
-//! schedule of [`Fault`]s injects failures. The simulator never calls the real Fly.
+//! and Fly's error texts. A schedule of [`Fault`]s injects failures. A [`Workload`] supplies the programs in machines.
+//! The simulator never calls the real Fly.
 //!
 //! Requests and answers are checked against Fly's OpenAPI document. [`FlySim::violations`] returns the differences.
 //!
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Not simulated are IP addresses, certificates, snapshots, placements, quotas by size, networking between machines,
-//! and the image of a machine except for the sandbox's API.
+//! and the image of a machine, which only runs as a program of the workload.
 //!
 //! Start reading at `gateway/mod.rs` (the path of a call), then `world/model.rs` (the entities) and
 //! `world/transitions.rs` (their changes over time). `api_error.rs` lists the error answers.
@@ -33,6 +33,7 @@ mod api_error;
 mod call_log;
 mod capacity;
 mod clock;
+pub mod command;
 mod config;
 mod contract;
 mod control_api;
@@ -42,19 +43,18 @@ mod gateway;
 mod ids;
 mod machine_state;
 mod policy;
+mod program_call;
 mod rate_limit;
 mod reply;
 mod route;
 mod rules;
-mod sandbox;
-mod sandbox_process;
-mod sandbox_rules;
 mod seed;
 mod server;
 mod sim;
 mod sim_state;
 mod snapshot;
 mod timing;
+mod workload;
 mod world;
 
 pub use call_log::CallRecord;
@@ -65,11 +65,12 @@ pub use death::Death;
 pub use faults::{Effect, Fault};
 pub use machine_state::State;
 pub use policy::Policy;
+pub use program_call::ProgramCall;
 pub use rate_limit::RateLimits;
 pub use route::Call;
-pub use sandbox_rules::SandboxRules;
 pub use seed::{MachineSeed, VolumeSeed};
 pub use sim::{FlySim, SetupError, StartError};
 pub use snapshot::{MachineSnapshot, VolumeSnapshot};
 pub use timing::Timing;
+pub use workload::{Boot, Files, Host, Program, ProgramAnswer, ProgramRequest, Workload, WorkloadError};
 pub use world::AppAccess;

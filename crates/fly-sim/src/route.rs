@@ -3,7 +3,9 @@
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-/// A call that the simulator answers: the calls of the Machines API, then those of the sandbox.
+use crate::program_call::ProgramCall;
+
+/// A call that the simulator answers: the calls of the Machines API, then those of the programs in machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the variants are named after the calls; `ROUTES` has their paths")]
 pub enum Call {
@@ -50,11 +52,9 @@ pub enum Call {
     ListOrgMachines,
     ListOrgVolumes,
     ListRegions,
-    SandboxHealth,
-    SandboxListRigs,
-    SandboxAddRig,
-    SandboxRemoveRig,
-    SandboxSync,
+    /// A request to the program of a machine.
+    #[serde(untagged)]
+    Program(ProgramCall),
 }
 
 /// The calls of the Machines API: call, method, and path template below `/v1` as in the OpenAPI document.
@@ -104,24 +104,16 @@ const ROUTES: &[(Call, &str, &str)] = &[
     (Call::ListRegions, "GET", "/platform/regions"),
 ];
 
-/// The calls of a sandbox: call, method, and path template below the sandbox's base URL.
-const SANDBOX_ROUTES: &[(Call, &str, &str)] = &[
-    (Call::SandboxHealth, "GET", "/health"),
-    (Call::SandboxListRigs, "GET", "/rigs"),
-    (Call::SandboxAddRig, "POST", "/rigs"),
-    (Call::SandboxRemoveRig, "DELETE", "/rigs/{key}"),
-    (Call::SandboxSync, "POST", "/sync"),
-];
-
 impl Call {
-    /// Returns the method and the path template in the OpenAPI document, which has no sandbox calls.
+    /// Returns the method and the path template in the OpenAPI document, which has no calls of programs.
     pub(crate) fn operation(self) -> Option<(&'static str, &'static str)> {
         ROUTES.iter().find(|(call, ..)| *call == self).map(|(_, method, template)| (*method, *template))
     }
 
     /// Returns true if the path names a machine.
     pub(crate) fn names_machine(self) -> bool {
-        self.operation().is_some_and(|(_, template)| template.contains("{machine_id}")) || self.is_sandbox()
+        self.operation().is_some_and(|(_, template)| template.contains("{machine_id}"))
+            || matches!(self, Self::Program(_))
     }
 
     /// Returns true if the path names a volume.
@@ -134,11 +126,6 @@ impl Call {
     pub(crate) fn machines_api() -> impl Iterator<Item = Self> {
         ROUTES.iter().map(|(call, ..)| *call)
     }
-
-    /// Returns true for a call of the sandbox.
-    pub(crate) fn is_sandbox(self) -> bool {
-        SANDBOX_ROUTES.iter().any(|(call, ..)| *call == self)
-    }
 }
 
 /// A call with the names in its path.
@@ -149,7 +136,7 @@ pub(crate) struct Route {
     pub(crate) app: String,
     /// The machine or volume.
     pub(crate) id: String,
-    /// The name of a secret, metadata key or rig.
+    /// The name of a secret or metadata key.
     pub(crate) key: String,
 }
 
@@ -159,10 +146,9 @@ impl Route {
         Self::look_up(ROUTES, method, path)
     }
 
-    /// Parses a method and a path below the base URL of a sandbox.
-    pub(crate) fn parse_sandbox(app: &str, machine: &str, method: &str, path: &str) -> Option<Self> {
-        let route = Self::look_up(SANDBOX_ROUTES, method, path)?;
-        Some(Self { app: app.to_owned(), id: machine.to_owned(), ..route })
+    /// Returns the route of a request to the program of a machine.
+    pub(crate) fn to_program(call: ProgramCall, app: &str, machine: &str) -> Self {
+        Self { call: Call::Program(call), app: app.to_owned(), id: machine.to_owned(), key: String::new() }
     }
 
     #[cfg(test)]
@@ -219,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_call_has_one_route() {
-        let mut calls: Vec<_> = ROUTES.iter().chain(SANDBOX_ROUTES).map(|(call, ..)| *call).collect();
+        let mut calls: Vec<_> = ROUTES.iter().map(|(call, ..)| *call).collect();
         let all = calls.len();
         calls.sort();
         calls.dedup();

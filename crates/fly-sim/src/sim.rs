@@ -21,11 +21,11 @@ use crate::{
     faults::Fault,
     gateway::Gateway,
     rate_limit::RateLimiter,
-    sandbox,
     seed::{MachineSeed, VolumeSeed},
     server,
     sim_state::SimState,
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
+    workload::{Host, Workload, WorkloadError},
     world::{AppAccess, Settings, SharedWorld, World},
 };
 
@@ -47,9 +47,9 @@ pub enum StartError {
     /// The copy of Fly's document in this crate is invalid.
     #[error("failed to load Fly's OpenAPI document")]
     Spec(#[from] SpecError),
-    /// The HTTP client for heartbeats cannot be built.
-    #[error("failed to build the HTTP client for sandbox heartbeats")]
-    Client(#[source] reqwest::Error),
+    /// The programs in machines cannot start their background work.
+    #[error("failed to start the workload")]
+    Workload(#[source] WorkloadError),
 }
 
 /// An error while a test sets up the world.
@@ -81,7 +81,7 @@ impl FlySim {
             timing: config.timing,
             org_slug: config.org_slug,
             machine_limit: config.machine_limit,
-            sandbox: config.sandbox,
+            workload: config.workload.clone(),
             app_secrets: config.app_secrets,
         };
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
@@ -91,21 +91,19 @@ impl FlySim {
             token: config.token,
             rate_limiter: Mutex::new(RateLimiter::new(config.rates)),
             contract: config.checks_contract.then(Contract::shared).transpose()?,
+            workload: config.workload.clone(),
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
-        sim.spawn_background_tasks(config.heartbeat)?;
+        sim.spawn_background_tasks(config.workload.as_deref())?;
         sim.tracker.spawn(server::serve(listener, gateway, sim.tracker.clone()));
         Ok(sim)
     }
 
-    fn spawn_background_tasks(&self, heartbeat: Option<Duration>) -> Result<(), StartError> {
+    fn spawn_background_tasks(&self, workload: Option<&dyn Workload>) -> Result<(), StartError> {
         let (world, cancel) = (&self.state.world, &self.state.cancel);
         self.tracker.spawn(world.clone().run_clock(cancel.clone()));
-        if let Some(interval) = heartbeat {
-            let client = reqwest::Client::builder().no_proxy().build().map_err(StartError::Client)?;
-            self.tracker.spawn(sandbox::send_heartbeats(world.clone(), client, interval, cancel.clone()));
-        }
-        Ok(())
+        let host = Host::new(world.clone(), self.tracker.clone(), cancel.clone());
+        workload.map_or(Ok(()), |workload| workload.start(host)).map_err(StartError::Workload)
     }
 
     /// Returns the address that the simulator listens on.
@@ -118,9 +116,9 @@ impl FlySim {
         format!("http://{}", self.address)
     }
 
-    /// Returns the URL template of the sandboxes, with the placeholders `{app}` and `{machine_id}`.
-    pub fn sandbox_url_template(&self) -> String {
-        format!("http://{}/_sandbox/{{app}}/{{machine_id}}", self.address)
+    /// Returns the URL template of the programs in machines, with the placeholders `{app}` and `{machine_id}`.
+    pub fn machine_url_template(&self) -> String {
+        format!("http://{}/_machine/{{app}}/{{machine_id}}", self.address)
     }
 
     /// Creates an app in the simulator's organization, as `POST /v1/apps` does.

@@ -1,6 +1,6 @@
 //! The state of one simulator: its world, its schedule of faults, and its records for tests.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,7 +8,9 @@ use crate::{
     call_log::{CallLog, CallRecord},
     contract::Violation,
     faults::{Effect, Fault, FaultSchedule},
-    route::Route,
+    program_call::ProgramCall,
+    route::{Call, Route},
+    workload::Workload,
     world::SharedWorld,
 };
 
@@ -32,6 +34,13 @@ impl SimState {
             calls: Mutex::new(CallLog::new()),
             violations: Mutex::default(),
         }
+    }
+
+    /// Returns true unless the call is of a program and the workload does not name it.
+    pub(crate) fn knows(&self, call: Call) -> bool {
+        let Call::Program(kind) = call else { return true };
+        let is_named = |workload: &Arc<dyn Workload>| workload.kinds().contains(&kind);
+        kind == ProgramCall::OTHER || self.world.read(|world| world.settings.workload.as_ref().is_some_and(is_named))
     }
 
     /// Adds a fault to the schedule.

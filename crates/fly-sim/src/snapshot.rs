@@ -34,7 +34,7 @@ pub struct MachineSnapshot {
     pub env: BTreeMap<String, String>,
     /// The mounted volume.
     pub volume: Option<String>,
-    /// True if the sandbox serves.
+    /// True if the program serves.
     pub serving: bool,
     /// The whole configuration.
     pub config: Value,
@@ -82,7 +82,7 @@ impl From<&Machine> for MachineSnapshot {
             metadata: machine.string_map("metadata"),
             env: machine.string_map("env"),
             volume: machine.mount().map(|(volume, _)| volume.to_owned()),
-            serving: machine.sandbox.is_some(),
+            serving: machine.program.is_some(),
             config: Value::Object(machine.config.clone()),
             destroyed: machine.state == State::Destroyed,
         }

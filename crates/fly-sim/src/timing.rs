@@ -18,8 +18,8 @@ pub struct Timing {
     pub prepare: Duration,
     /// `starting` → `started`.
     pub boot: Duration,
-    /// From `started` until the sandbox listens, or exits because its environment is incomplete.
-    pub sandbox_boot: Duration,
+    /// From `started` until the program listens, or exits because it cannot.
+    pub program_boot: Duration,
     /// From the exit of a process to the next attempt of the restart policy.
     pub restart_backoff: Duration,
     /// `stopping` → `stopped`.
@@ -53,7 +53,7 @@ impl Timing {
             launch: Duration::from_millis(300),
             prepare: Duration::from_millis(900),
             boot: Duration::from_millis(1100),
-            sandbox_boot: Duration::from_millis(400),
+            program_boot: Duration::from_millis(400),
             restart_backoff: Duration::from_millis(500),
             stop: Duration::from_millis(700),
             quiesce: Duration::from_millis(400),
@@ -75,7 +75,7 @@ impl Timing {
             launch: none,
             prepare: none,
             boot: none,
-            sandbox_boot: none,
+            program_boot: none,
             restart_backoff: none,
             stop: none,
             quiesce: none,
@@ -96,7 +96,7 @@ impl Timing {
             launch: Duration::from_millis(2),
             prepare: Duration::from_millis(5),
             boot: Duration::from_millis(5),
-            sandbox_boot: Duration::from_millis(3),
+            program_boot: Duration::from_millis(3),
             restart_backoff: Duration::from_millis(3),
             stop: Duration::from_millis(5),
             quiesce: Duration::ZERO,

@@ -19,6 +19,7 @@ use gastown_orchestrator::{
 };
 use gastown_persistence::{Database, DatabaseSettings};
 use gastown_sandbox::SandboxClient;
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::{DerivedTownKeys, PublicSealingKey, SandboxKey};
 use gastown_system::{RandomIds, SystemClock, ThreadJitter};
 use tokio_util::sync::CancellationToken;
@@ -90,7 +91,7 @@ fn ports(database: &Database, simulator: &FlySim, sealing_key: PublicSealingKey)
     let client = FlyClient::new(simulator.url().parse()?, &"fly-token".into(), Timeouts::default(), RateLimiting::Off)?;
     let fly = Arc::new(Fly::new(client, AppPlacement::Shared(APP.parse()?)));
     let timeouts = gastown_sandbox::Timeouts::default();
-    let sandboxes = SandboxClient::new(simulator.sandbox_url_template().parse()?, timeouts)?;
+    let sandboxes = SandboxClient::new(simulator.machine_url_template().parse()?, timeouts)?;
     let tokens = TokenKeys::new(&"a secret of at least thirty-two bytes".into())?;
     Ok(Ports {
         store: Store {
@@ -150,7 +151,8 @@ fn policy() -> Result<ValidPolicy, Failed> {
 
 /// Starts a simulated Fly with one app. Returns the key that seals values for its sandboxes.
 async fn simulated_fly() -> Result<(FlySim, PublicSealingKey), Failed> {
-    let simulator = FlySim::start(SimConfig::fast()).await?;
+    let workload = SimulatedSandboxes::default().into_workload();
+    let simulator = FlySim::start(SimConfig { workload, ..SimConfig::fast() }).await?;
     simulator.create_app(APP)?;
     let key = SandboxKey::generate();
     simulator.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", key.to_secret())?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fly_sim::{Call, Capacity, Effect, Fault, FlySim};
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_HEALTH, SANDBOX_LIST_RIGS, SANDBOX_REMOVE_RIG, SANDBOX_SYNC};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -30,8 +31,7 @@ const OTHERS: [Call; 7] = [
     Call::DeleteVolume,
 ];
 const APPS: [Call; 2] = [Call::CreateApp, Call::GetApp];
-const SANDBOX: [Call; 5] =
-    [Call::SandboxHealth, Call::SandboxListRigs, Call::SandboxAddRig, Call::SandboxRemoveRig, Call::SandboxSync];
+const SANDBOX: [Call; 5] = [SANDBOX_HEALTH, SANDBOX_LIST_RIGS, SANDBOX_ADD_RIG, SANDBOX_REMOVE_RIG, SANDBOX_SYNC];
 
 /// Lists that are not true.
 const FALSE_LISTS: [Effect; 2] = [Effect::StaleList, Effect::EmptyList];

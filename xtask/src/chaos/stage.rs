@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::SandboxKey;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -113,7 +114,7 @@ fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
         launch: ms(150),
         prepare: ms(300),
         boot: ms(400),
-        sandbox_boot: ms(200),
+        program_boot: ms(200),
         restart_backoff: ms(300),
         stop: ms(300),
         quiesce: ms(200),
@@ -130,7 +131,7 @@ fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
         org_slug: ORGANIZATION.to_owned(),
         seed,
         app_secrets: vec![("SANDBOX_PRIVATE_KEY".to_owned(), sandbox_key)],
-        heartbeat: Some(Duration::from_secs(5)),
+        workload: SimulatedSandboxes::default().with_heartbeat(Duration::from_secs(5)).into_workload(),
         ..SimConfig::fast()
     }
 }
@@ -151,7 +152,7 @@ fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Ve
         ("FLY_APP_PREFIX", "chaos"),
         ("FLY_REGIONS", "iad,ord,fra"),
         ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123"),
-        ("SANDBOX_URL", &fly.sandbox_url_template()),
+        ("SANDBOX_URL", &fly.machine_url_template()),
         ("SANDBOX_PUBLIC_KEY", &key.public_key().to_string()),
         ("KILO_API_URL", "https://kilo.example.com"),
         ("R2_BUCKET", "towns"),

@@ -21,7 +21,7 @@ struct Rule {
 }
 
 /// Mocks of the ports, databases and the simulated Fly.
-const TEST_SUPPORT: &[&str] = &["gastown-domain", "ephemeral-db", "fly-sim"];
+const TEST_SUPPORT: &[&str] = &["gastown-domain", "ephemeral-db", "fly-sim", "gastown-sandbox-sim"];
 /// All I/O, which is databases and HTTP in both directions.
 const IO: &[&str] = &["sea-orm", "sqlx", "reqwest", "axum", "hyper", "tower"];
 /// Families that an HTTP adapter must not use.
@@ -55,21 +55,32 @@ const RULES: &[Rule] = &[
             "gastown-orchestrator",
             "gastown-persistence",
             "gastown-sandbox",
+            "gastown-sandbox-sim",
             "gastown-secrets",
             "gastown-system",
             "migration",
         ],
         &[],
     ),
-    adapter("fly-sim", &["gastown-secrets"], STORAGE),
+    // The simulator stands on its own: it uses none of our crates, and neither do its tests.
+    Rule { package: "fly-sim", may_use: &[], tests_may_use: &[], never: STORAGE, tests_excepted: false },
+    adapter("gastown-sandbox-sim", &["fly-sim", "gastown-secrets"], STORAGE),
     adapter("ephemeral-db", &[], &["sea-orm"]),
     adapter("migration", &[], &["reqwest", "axum"]),
-    // The benchmark starts the binaries of the server and of `fly-sim` as processes, so it depends on neither.
+    // The benchmark starts the binaries of the server and of the simulator as processes, so it depends on neither.
     adapter("gastown-bench", &["ephemeral-db", "gastown-domain", "gastown-jwt", "gastown-secrets"], &[]),
     // `chaos` needs the simulated Fly, the key of its sandboxes and the tokens of its users.
     adapter(
         "xtask",
-        &["ephemeral-db", "fly-sim", "gastown-domain", "gastown-jwt", "gastown-secrets", "migration"],
+        &[
+            "ephemeral-db",
+            "fly-sim",
+            "gastown-domain",
+            "gastown-jwt",
+            "gastown-sandbox-sim",
+            "gastown-secrets",
+            "migration",
+        ],
         &[],
     ),
 ];
@@ -163,6 +174,8 @@ mod tests {
             ("gastown-orchestrator", "axum", false),
             ("gastown-fly", "gastown-persistence", false),
             ("gastown-fly", "fly-sim", false),
+            ("fly-sim", "gastown-secrets", false),
+            ("fly-sim", "gastown-domain", true),
             ("gastown-http", "gastown-persistence", true),
             ("gastown-http", "sea-orm-migration", false),
             ("gastown-http", "reqwest", false),

@@ -3,12 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ApiRequest;
-use crate::{
-    api_error::ApiError,
-    machine_state::State,
-    reply::Reply,
-    world::{Files, World},
-};
+use crate::{api_error::ApiError, machine_state::State, reply::Reply, workload::Files, world::World};
 
 const NO_SUCH_COMMAND: i32 = 127;
 

@@ -51,7 +51,7 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
         | State::Destroyed => {}
         // A stop also overrides a start or an update in progress.
         _ => {
-            machine.sandbox = None;
+            machine.program = None;
             world.transition_to(id, State::Stopping, Some((delay, Transition::Stopped)));
             world.record_event(id, "stop", "user", None);
         }
@@ -92,7 +92,7 @@ pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, 
     match machine.state {
         State::Suspending | State::Suspended => {}
         State::Started => {
-            machine.sandbox = None;
+            machine.program = None;
             world.transition_to(id, State::Suspending, Some((delay, Transition::Suspended)));
         }
         state => return Err(ApiError::NotRunning(state)),

@@ -13,7 +13,8 @@ use crate::{
     machine_state::State,
     reply::Reply,
     rules,
-    world::{Files, Machine, Secret, Transition, World, mount_of},
+    workload::Files,
+    world::{Machine, Secret, Transition, World, mount_of},
 };
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
@@ -75,7 +76,7 @@ fn insert(world: &mut World, spec: Spec) -> String {
         rootfs: Files::new(),
         host_down: false,
         deferred: None,
-        sandbox: None,
+        program: None,
     };
     world.machines.insert(id.clone(), machine);
     id

@@ -63,9 +63,7 @@ pub(crate) fn answer(world: &mut World, request: &ApiRequest) -> Result<Reply, A
         Call::ListOrgMachines => Ok(orgs::machines(world, request)),
         Call::ListOrgVolumes => Ok(orgs::volumes(world, request)),
         Call::ListRegions => Ok(orgs::regions()),
-        Call::Wait => Err(not_a_plain_call()),
-        Call::SandboxHealth | Call::SandboxListRigs | Call::SandboxAddRig => Err(not_a_plain_call()),
-        Call::SandboxRemoveRig | Call::SandboxSync => Err(not_a_plain_call()),
+        Call::Wait | Call::Program(_) => Err(not_a_plain_call()),
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
     api_error::ApiError,
     reply::Reply,
     rules,
-    world::{Files, HostStatus, Volume, World},
+    workload::Files,
+    world::{HostStatus, Volume, World},
 };
 
 const DEFAULT_SIZE_GB: u64 = 3;

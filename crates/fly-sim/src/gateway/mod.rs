@@ -1,25 +1,27 @@
 //! The path of a call: routing, authentication, rate limit, fault, contract check, world, contract check.
 
 mod effects;
+mod proxy;
 
 use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
+use self::proxy::Proxied;
 use crate::{
     api::{self, ApiRequest},
     api_error::ApiError,
     contract::{Contract, SpecError},
     control_api,
     faults::Effect,
+    program_call::ProgramCall,
     rate_limit::RateLimiter,
     reply::Reply,
     route::{Call, Route},
-    sandbox,
     sim_state::{SimState, locked},
+    workload::Workload,
 };
 
 /// A request as received.
@@ -52,6 +54,7 @@ pub(crate) struct Gateway {
     pub(crate) rate_limiter: Mutex<RateLimiter>,
     /// `None` skips the checks against Fly's document.
     pub(crate) contract: Option<Arc<Contract>>,
+    pub(crate) workload: Option<Arc<dyn Workload>>,
 }
 
 impl Gateway {
@@ -70,8 +73,8 @@ impl Gateway {
         if let Some(path) = incoming.path.strip_prefix("/_sim") {
             return Ok(control_api::answer(&self.state, &incoming.method, path, &incoming.body));
         }
-        match sandbox_route(&incoming) {
-            Some(route) => self.call_sandbox(route, &incoming).await,
+        match Proxied::parse(&incoming) {
+            Some(proxied) => self.call_program(proxied, &incoming).await,
             None => Ok(not_routed()),
         }
     }
@@ -104,17 +107,13 @@ impl Gateway {
         self.execute_under_fault(&route, effect, number, execution).await
     }
 
-    async fn call_sandbox(&self, route: Route, incoming: &Incoming) -> Result<Reply, Dropped> {
+    async fn call_program(&self, proxied: Proxied, incoming: &Incoming) -> Result<Reply, Dropped> {
+        let classify = |workload: &Arc<dyn Workload>| workload.classify(&incoming.method, &proxied.path);
+        let call = self.workload.as_ref().map_or(ProgramCall::OTHER, classify);
+        let route = Route::to_program(call, &proxied.app, &proxied.machine);
         let number = self.state.record_call(&route, &incoming.method, &incoming.path);
         let effect = self.state.next_effect(&route, None, number);
-        let body: Value = serde_json::from_slice(&incoming.body).unwrap_or(Value::Null);
-        let key = incoming.header("x-internal-api-key");
-        let execution = async {
-            self.state.world.update(|world| match sandbox::authorize(world, &route, key) {
-                Ok(()) => sandbox::answer(world, &route, &incoming.query, &body),
-                Err(reply) => reply,
-            })
-        };
+        let execution = async { self.state.world.update(|world| proxied.answer(world, incoming)) };
         self.execute_under_fault(&route, effect, number, execution).await
     }
 
@@ -189,21 +188,6 @@ enum RequestError {
 
 fn not_routed() -> Reply {
     Reply::text(404, "404 page not found")
-}
-
-/// Parses a sandbox call, which takes one of two forms.
-///
-/// These are `/_sandbox/{app}/{machine}/…`, and `/_proxy/{app}/…` with the machine in `fly-force-instance-id`.
-fn sandbox_route(incoming: &Incoming) -> Option<Route> {
-    let (app, machine, path) = if let Some(path) = incoming.path.strip_prefix("/_sandbox/") {
-        let (app, path) = path.split_once('/')?;
-        let (machine, path) = path.split_once('/')?;
-        (app, machine, path)
-    } else {
-        let (app, path) = incoming.path.strip_prefix("/_proxy/")?.split_once('/')?;
-        (app, incoming.header("fly-force-instance-id")?, path)
-    };
-    Route::parse_sandbox(app, machine, &incoming.method, &format!("/{path}"))
 }
 
 fn broken_contract(error: &SpecError) -> Reply {

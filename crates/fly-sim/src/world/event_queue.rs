@@ -15,8 +15,8 @@ pub(crate) enum Transition {
     Prepared,
     /// Completes the boot: `starting` → `started`.
     Booted,
-    /// Starts the sandbox, which serves if its environment is complete and exits otherwise.
-    SandboxUp,
+    /// Starts the program, which serves, or exits if it cannot.
+    ProgramUp,
     /// Restarts the process under the restart policy.
     Retry,
     /// Completes a stop: `stopping` → `stopped`.

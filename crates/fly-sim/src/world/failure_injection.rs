@@ -57,7 +57,7 @@ impl World {
         let recovered = std::mem::replace(&mut machine.host_down, down) && !down;
         let deferred = machine.deferred.take();
         if down {
-            machine.sandbox = None;
+            machine.program = None;
         }
         let reboots = machine.state == State::Started;
         // A volume is on the host of the machine that mounts it.

@@ -13,6 +13,6 @@ mod transitions;
 
 pub(crate) use event_queue::Transition;
 pub use model::AppAccess;
-pub(crate) use model::{App, Files, HostStatus, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub(crate) use model::{App, HostStatus, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
 pub(crate) use shared::SharedWorld;
 pub(crate) use state::{Settings, World};

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::event_queue::Transition;
-use crate::{machine_state::State, sandbox_process::Sandbox};
-
-/// File contents by path, relative to the root of their file system.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+use crate::{
+    machine_state::State,
+    workload::{Files, Program},
+};
 
 /// An app: a namespace of machines, volumes and secrets.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct App {
     pub(crate) access: AppAccess,
 }
 
-/// The access that API callers have to an app. The app's machines and sandboxes keep running either way.
+/// The access that API callers have to an app. The app's machines keep running either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppAccess {
@@ -162,8 +162,8 @@ pub(crate) struct Machine {
     pub(crate) host_down: bool,
     /// The transition to apply when the host is up again.
     pub(crate) deferred: Option<Transition>,
-    /// The sandbox process, once it serves.
-    pub(crate) sandbox: Option<Sandbox>,
+    /// The program, once it serves.
+    pub(crate) program: Option<Box<dyn Program>>,
 }
 
 impl Machine {
@@ -172,13 +172,10 @@ impl Machine {
         mount_of(&self.config)
     }
 
-    /// Replaces the mounted volume, also for the running process.
+    /// Replaces the mounted volume, also for the running program.
     pub(crate) fn remount(&mut self, volume: &str) {
         if let Some(mount) = self.config.get_mut("mounts").and_then(|mounts| mounts.get_mut(0)) {
             mount["volume"] = Value::from(volume);
-        }
-        if let Some(sandbox) = &mut self.sandbox {
-            sandbox.volume = Some(volume.to_owned());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The contents and the clock of the world, with lookups by the names in a call.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -11,8 +11,7 @@ use super::{
     model::{App, AppAccess, Creation, Machine, Volume},
 };
 use crate::{
-    api_error::ApiError, clock::SimClock, ids::IdSource, machine_state::State, sandbox_rules::SandboxRules,
-    timing::Timing,
+    api_error::ApiError, clock::SimClock, ids::IdSource, machine_state::State, timing::Timing, workload::Workload,
 };
 
 /// The settings of a world.
@@ -21,7 +20,7 @@ pub(crate) struct Settings {
     pub(crate) timing: Timing,
     pub(crate) org_slug: String,
     pub(crate) machine_limit: Option<usize>,
-    pub(crate) sandbox: SandboxRules,
+    pub(crate) workload: Option<Arc<dyn Workload>>,
     pub(crate) app_secrets: Vec<(String, SecretString)>,
 }
 

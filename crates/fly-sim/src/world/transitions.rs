@@ -11,7 +11,7 @@ use super::{
     model::{Machine, MachineEvent},
     state::World,
 };
-use crate::{machine_state::State, sandbox_process};
+use crate::{machine_state::State, workload::Boot};
 
 /// Fly's default for `restart.max_retries`.
 const DEFAULT_RETRIES: u64 = 10;
@@ -91,7 +91,7 @@ impl World {
     pub(crate) fn end_process(&mut self, id: &str, exit: ProcessExit, restarting: bool) {
         let exited_at = self.wall().timestamp_millis();
         let Some(machine) = self.machines.get_mut(id) else { return };
-        machine.sandbox = None;
+        machine.program = None;
         machine.rootfs.clear();
         let request = json!({
             "exit_event": {
@@ -152,7 +152,7 @@ impl World {
     fn destroy_via(&mut self, id: &str, state: State) {
         let delay = self.settings.timing.destroy;
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.sandbox = None;
+            machine.program = None;
         }
         self.transition_to(id, state, Some((delay, Transition::Destroyed)));
     }
@@ -199,7 +199,7 @@ impl World {
             }
             Transition::Prepared => self.transition_to(id, State::Stopped, None),
             Transition::Booted => self.finish_boot(id),
-            Transition::SandboxUp => self.start_sandbox(id),
+            Transition::ProgramUp => self.start_program(id),
             Transition::Retry => self.transition_to(id, State::Starting, Some((boot, Transition::Booted))),
             Transition::Stopped => self.finish_stop(id),
             Transition::Suspended => self.transition_to(id, State::Suspended, None),
@@ -210,23 +210,24 @@ impl World {
     }
 
     fn finish_boot(&mut self, id: &str) {
-        let sandbox_boot = self.settings.timing.sandbox_boot;
-        self.transition_to(id, State::Started, Some((sandbox_boot, Transition::SandboxUp)));
+        let program_boot = self.settings.timing.program_boot;
+        self.transition_to(id, State::Started, Some((program_boot, Transition::ProgramUp)));
         self.record_event(id, "start", "flyd", None);
     }
 
-    fn start_sandbox(&mut self, id: &str) {
+    fn start_program(&mut self, id: &str) {
+        let workload = self.settings.workload.clone();
         let Some(machine) = self.machines.get_mut(id) else { return };
-        let mounted = machine.mount().map(|(volume, _)| volume.to_owned());
         let secrets = machine.secrets.iter().map(|(name, secret)| (name.clone(), secret.value.expose_secret().into()));
-        let environment = secrets.chain(machine.string_map("env")).collect();
-        match sandbox_process::boot(&environment, mounted) {
-            Ok(process) => {
+        let env = secrets.chain(machine.string_map("env")).collect();
+        let boot = Boot { app: &machine.app, machine: id, image: machine.image(), env };
+        match workload.map_or(Ok(None), |workload| workload.boot(boot)) {
+            Ok(program) => {
                 machine.restarts = 0;
-                machine.sandbox = process;
+                machine.program = program;
             }
             Err(error) => {
-                tracing::info!(machine.id = %id, %error, "simulated sandbox failed to boot");
+                tracing::info!(machine.id = %id, %error, "simulated program failed to boot");
                 self.handle_process_exit(id, ProcessExit::CRASH);
             }
         }

@@ -131,3 +131,12 @@ async fn organization_lists_machines_and_volumes_of_its_apps() {
     let (_, volumes) = fly.get("/v1/orgs/personal/volumes").await;
     assert_eq!(volumes["volumes"][0]["name"], "data");
 }
+
+#[tokio::test]
+async fn every_new_app_has_the_configured_secrets() {
+    let app_secrets = vec![("KEY".to_owned(), "value".into())];
+    let fly = Fly::start(SimConfig { app_secrets, ..SimConfig::fast() }).await;
+    fly.post("/v1/apps", json!({ "name": "user-1", "org_slug": "personal" })).await;
+    let (_, secrets) = fly.get("/v1/apps/user-1/secrets").await;
+    assert_eq!(secrets["secrets"][0]["name"], "KEY");
+}

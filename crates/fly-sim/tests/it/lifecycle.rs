@@ -4,6 +4,7 @@ use fly_sim::{SimConfig, Timing};
 use serde_json::{Value, json};
 
 use crate::client::{Fly, OBSERVABLE, error, minimal};
+use crate::greeter::Greeter;
 
 fn ok() -> (u16, Value) {
     (200, json!({ "ok": true }))
@@ -108,17 +109,17 @@ async fn restart_policy_applies_after_deadly_signal() {
 
 #[tokio::test]
 async fn auto_destroy_machine_is_destroyed_after_exit() {
-    let fly = Fly::fast().await;
+    let fly = Fly::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await;
     let mut body = minimal("job");
     body["config"]["auto_destroy"] = json!(true);
-    body["config"]["env"] = json!({ "TOWN_ID": "and nothing else: the process exits" });
+    body["config"]["env"] = json!({ "CRASH": "1" });
     let id = fly.create_machine(body).await;
     fly.wait_for(&id, "destroyed").await;
 }
 
 #[tokio::test]
 async fn start_resumes_suspended_machine() {
-    let timing = Timing { sandbox_boot: Duration::from_secs(60), ..Timing::fast() };
+    let timing = Timing { program_boot: Duration::from_secs(60), ..Timing::fast() };
     let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
     let id = fly.start_machine(minimal("town")).await;
     assert_eq!(fly.post(&format!("machines/{id}/suspend"), json!(null)).await, ok());
@@ -157,10 +158,10 @@ async fn create_is_refused_at_machine_limit() {
 async fn endless_restarts_do_not_block_the_clock() {
     let zero = Duration::ZERO;
     let timing =
-        Timing { launch: zero, boot: zero, sandbox_boot: zero, restart_backoff: zero, destroy: zero, ..Timing::fast() };
-    let fly = Fly::start(SimConfig { timing, ..SimConfig::fast() }).await;
+        Timing { launch: zero, boot: zero, program_boot: zero, restart_backoff: zero, destroy: zero, ..Timing::fast() };
+    let fly = Fly::start(SimConfig { timing, workload: Greeter::workload(), ..SimConfig::fast() }).await;
     let mut body = minimal("town");
-    body["config"]["env"] = json!({ "TOWN_ID": "and nothing else: the process exits" });
+    body["config"]["env"] = json!({ "CRASH": "1" });
     body["config"]["restart"] = json!({ "policy": "always" });
     let id = fly.create_machine(body).await;
     fly.delete(&format!("machines/{id}?force=true")).await;

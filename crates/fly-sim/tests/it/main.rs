@@ -9,11 +9,12 @@ mod deletions;
 
 mod faults;
 mod gateway;
+mod greeter;
 mod leases;
 mod lifecycle;
 mod machines;
 mod metadata;
-mod sandbox;
+mod programs;
 mod seeds;
 mod volumes;
 mod wait;

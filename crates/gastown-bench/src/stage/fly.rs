@@ -54,14 +54,14 @@ pub(crate) struct Fly {
 impl Fly {
     pub(crate) async fn start(setup: FlySetup) -> anyhow::Result<Self> {
         let key = SandboxKey::generate();
-        let mut command = program::command("fly-sim")?;
+        let mut command = program::command("gastown-fly-sim")?;
         command.args(["--unchecked", "--app", SHARED_APP, "--timing", setup.timing.name()]);
         command.args(["--limits", setup.limits.name()]);
         command.arg("--app-secret").arg(format!("SANDBOX_PRIVATE_KEY={}", key.to_secret().expose_secret()));
         if let Some(latency) = setup.latency_ms {
             command.args(["--latency", &latency.to_string()]);
         }
-        let mut process = command.stdout(Stdio::piped()).spawn().context("failed to run fly-sim")?;
+        let mut process = command.stdout(Stdio::piped()).spawn().context("failed to run gastown-fly-sim")?;
         let output = process.stdout.take().context("fly-sim has no output")?;
         let url = BufReader::new(output).lines().next_line().await.ok().flatten().context("fly-sim did not start")?;
         let address = url.trim_start_matches("http://").parse();

@@ -8,6 +8,7 @@ use gastown_domain::{
     ports::{SandboxAddress, SandboxError, Sandboxes},
 };
 use gastown_sandbox::{SandboxClient, Timeouts};
+use gastown_sandbox_sim::SimulatedSandboxes;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -22,7 +23,10 @@ struct World {
 impl World {
     /// Starts a machine with its volume, and waits for its sandbox.
     async fn new() -> Self {
-        let sim = FlySim::start(SimConfig::fast()).await.unwrap();
+        let sim =
+            FlySim::start(SimConfig { workload: SimulatedSandboxes::default().into_workload(), ..SimConfig::fast() })
+                .await
+                .unwrap();
         sim.create_app("mill").unwrap();
         let private_key = SecretString::from("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
         sim.set_app_secret("mill", "SANDBOX_PRIVATE_KEY", private_key).unwrap();
@@ -34,7 +38,7 @@ impl World {
         let mounts = json!([{ "volume": volume["id"], "path": "/home/gt/data" }]);
         let config = json!({ "image": "gastown:1", "env": env, "mounts": mounts });
         let machine = post(&sim, "machines", &json!({ "name": "town-1", "region": "iad", "config": config })).await;
-        let template = sim.sandbox_url_template().parse().unwrap();
+        let template = sim.machine_url_template().parse().unwrap();
         let at = SandboxAddress {
             app: "mill".parse().unwrap(),
             machine: machine["id"].as_str().unwrap().parse().unwrap(),

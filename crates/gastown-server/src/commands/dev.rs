@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
@@ -11,6 +12,7 @@ use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
 use gastown_domain::{AppPlacement, UserId};
 use gastown_jwt::TokenMinter;
 use gastown_persistence::Database;
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -22,6 +24,8 @@ use crate::settings_source::Source;
 
 /// The app in the simulator.
 const APP: &str = "gastown-dev";
+/// The interval at which a simulated sandbox sends heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The lifetime of a user's token.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
@@ -113,7 +117,8 @@ async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<Fl
     source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
     // Without Fly's rate limits, so that tests do not wait. The binary of the simulator has them.
     source.fill("FLY_RATE_LIMITS", || "off".to_owned());
-    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, ..SimConfig::fly_like() };
+    let workload = SimulatedSandboxes::default().with_heartbeat(HEARTBEAT).into_workload();
+    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, workload, ..SimConfig::fly_like() };
     let simulator = FlySim::start(config).await.context("failed to start the simulator")?;
     let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
     if !per_user {
@@ -122,7 +127,7 @@ async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<Fl
     }
     source.fill("FLY_API_BASE_URL", || simulator.url());
     source.fill("FLY_API_TOKEN", fresh_secret);
-    source.fill("SANDBOX_URL", || simulator.sandbox_url_template());
+    source.fill("SANDBOX_URL", || simulator.machine_url_template());
     Ok(Some(simulator))
 }
 
@@ -155,7 +160,7 @@ fn fill_the_rest(source: &mut Source) {
 fn development_config(source: &Source) -> anyhow::Result<Config> {
     let mut config = Config::read(source)?;
     config.migrate_on_start = true;
-    let poll_interval = std::time::Duration::from_millis(500);
+    let poll_interval = Duration::from_millis(500);
     let policy = &config.orchestrator.policy;
     config.orchestrator.policy = policy.changed(|policy| policy.backoff.poll_interval = poll_interval)?;
     Ok(config)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fly_sim::Call;
+use gastown_sandbox_sim::{SANDBOX_HEALTH, SANDBOX_SYNC};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ async fn undisturbed_operations_make_few_calls_statements_and_transactions() {
     let mut setup = Setup { through_proxy: true, ..Setup::postgres() };
     // Nothing has to be waited for but the machine.
     let timing = &mut setup.sim.timing;
-    (timing.sandbox_boot, timing.replace, timing.volume_release) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    (timing.program_boot, timing.replace, timing.volume_release) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let (backoff, policy) = (&mut setup.policy.backoff, &mut setup.policy.drift);
     (backoff.sweep_every, policy.every) = (NEVER, NEVER);
     setup.policy.orphans.every = NEVER;
@@ -56,14 +57,14 @@ async fn undisturbed_operations_make_few_calls_statements_and_transactions() {
         assert!(cost.statements <= statements && cost.transactions <= transactions, "{operation}: {cost:?}");
     }
     let calls = |operation| least[operation].calls.as_slice();
-    assert_eq!(calls("createTown"), [Call::CreateVolume, Call::CreateMachine, Call::Wait, Call::SandboxHealth]);
+    assert_eq!(calls("createTown"), [Call::CreateVolume, Call::CreateMachine, Call::Wait, SANDBOX_HEALTH]);
     // The wait for a stopped machine needs its version.
-    assert_eq!(calls("stopTown")[..3], [Call::SandboxSync, Call::StopMachine, Call::GetMachine]);
+    assert_eq!(calls("stopTown")[..3], [SANDBOX_SYNC, Call::StopMachine, Call::GetMachine]);
     // The update is conditional on the version that was read.
-    let start = [Call::GetMachine, Call::UpdateMachine, Call::StartMachine, Call::Wait, Call::SandboxHealth];
+    let start = [Call::GetMachine, Call::UpdateMachine, Call::StartMachine, Call::Wait, SANDBOX_HEALTH];
     assert_eq!(calls("startTown"), start);
     // The machine shows the volume that it mounts, which is the town's.
-    let destroy = [Call::GetMachine, Call::SandboxSync, Call::DeleteMachine, Call::Wait];
+    let destroy = [Call::GetMachine, SANDBOX_SYNC, Call::DeleteMachine, Call::Wait];
     assert_eq!(calls("destroyTown")[..4], destroy);
     assert!(calls("destroyTown").len() <= 6, "{least:?}");
     let lists = [Call::ListMachines, Call::ListVolumes];

@@ -1,6 +1,7 @@
 //! `destroyTown`: sync, soft delete, removal. The name is free afterwards, and a town of the same name is a new town.
 
 use fly_sim::{Call, Effect, Fault};
+use gastown_sandbox_sim::SANDBOX_SYNC;
 use gastown_secrets::EnvValue;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -32,7 +33,7 @@ async fn destroyed_town_leaves_only_its_tombstone(setup: Setup) -> Stage {
     assert_eq!((stage.sim.machines(), stage.sim.volumes()), (vec![], vec![]));
     let calls: Vec<_> = stage.sim.calls().into_iter().map(|record| record.call).collect();
     let at = |wanted| calls.iter().position(|call| *call == wanted).unwrap();
-    assert!(at(Call::SandboxSync) < at(Call::DeleteMachine), "{calls:?}");
+    assert!(at(SANDBOX_SYNC) < at(Call::DeleteMachine), "{calls:?}");
     assert!(at(Call::DeleteMachine) < at(Call::DeleteVolume), "{calls:?}");
 
     for procedure in ["getTownStatus", "startTown", "stopTown", "destroyTown"] {
@@ -68,7 +69,7 @@ async fn stopped_town_is_destroyed_without_a_sync(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.on_town("stopTown", town.id).await.unwrap();
-    let syncs = |stage: &Stage| stage.sim.calls().iter().filter(|record| record.call == Call::SandboxSync).count();
+    let syncs = |stage: &Stage| stage.sim.calls().iter().filter(|record| record.call == SANDBOX_SYNC).count();
     let before = syncs(&stage);
     stage.on_town("destroyTown", town.id).await.unwrap();
     assert_eq!(syncs(&stage), before);
@@ -85,7 +86,7 @@ async fn destroy_continues_after_a_failed_sync(mut setup: Setup) -> Stage {
         ("is-silent", Effect::Delay { millis: 60_000 }),
     ] {
         let town = stage.running(name).await;
-        stage.sim.inject(Fault::at(Call::SandboxSync, effect).always());
+        stage.sim.inject(Fault::at(SANDBOX_SYNC, effect).always());
         let answer = stage.on_town("destroyTown", town.id).await.unwrap();
         assert_eq!(answer["status"], "destroyed", "{name}");
         assert_eq!(stage.rows.town(town.id).await.last_r2_sync_at, None, "{name}");

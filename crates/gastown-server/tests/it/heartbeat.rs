@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gastown_jwt::TokenVerifier;
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_system::SystemClock;
 use serde_json::json;
 
@@ -17,7 +18,8 @@ on_both! {
 }
 
 async fn heartbeats_of_a_running_sandbox_are_recorded(mut setup: Setup) -> Stage {
-    setup.sim.heartbeat = Some(Duration::from_millis(20));
+    let sandboxes = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20));
+    setup.sim.workload = sandboxes.into_workload();
     let stage = setup.start().await;
     let town = stage.running("mill").await;
     until("a heartbeat is recorded", async || stage.rows.town(town.id).await.last_heartbeat_at.is_some()).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fly_sim::{Call, Death, Effect, Fault, State};
+use gastown_sandbox_sim::SANDBOX_SYNC;
 use serde_json::json;
 
 use crate::stage::{ALICE, BOB, DATA, Setup, Stage, until};
@@ -51,7 +52,7 @@ async fn stop_syncs_first_and_records_the_time(setup: Setup) -> Stage {
     stage.on_town("stopTown", town.id).await.unwrap();
     let calls: Vec<_> = stage.sim.calls().into_iter().map(|record| record.call).collect();
     let at = |wanted| calls.iter().position(|call| *call == wanted).unwrap();
-    assert!(at(Call::SandboxSync) < at(Call::StopMachine), "{calls:?}");
+    assert!(at(SANDBOX_SYNC) < at(Call::StopMachine), "{calls:?}");
     assert!(stage.sim.volumes()[0].files.contains_key("last_sync"));
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     let synced_at = stage.rows.town(town.id).await.last_r2_sync_at.unwrap();
@@ -63,7 +64,7 @@ async fn stop_syncs_first_and_records_the_time(setup: Setup) -> Stage {
 async fn stop_continues_after_a_failed_sync(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let town = stage.running("mill").await;
-    stage.sim.inject(Fault::at(Call::SandboxSync, Effect::server_error()).always());
+    stage.sim.inject(Fault::at(SANDBOX_SYNC, Effect::server_error()).always());
     let stopped = stage.on_town("stopTown", town.id).await.unwrap();
     assert_eq!((&stopped["status"], &stopped["lastR2SyncAt"]), (&json!("stopped"), &json!(null)));
     stage

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fly_sim::{Call, Effect, Fault};
+use gastown_sandbox_sim::SANDBOX_HEALTH;
 use serde_json::{Value, json};
 
 use crate::stage::{ALICE, Setup, Stage};
@@ -32,7 +33,7 @@ fn cases(acting: [Call; 2], looking: &[Call]) -> Vec<(Call, Effect)> {
 async fn lost_answer_creates_nothing_twice(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let mut made = 0;
-    let looking = [Call::GetMachine, Call::Wait, Call::SandboxHealth];
+    let looking = [Call::GetMachine, Call::Wait, SANDBOX_HEALTH];
     for (call, effect) in cases([Call::CreateVolume, Call::CreateMachine], &looking) {
         let case = format!("{call:?} {effect:?}");
         stage.sim.inject(Fault::at(call, effect));

@@ -1,6 +1,7 @@
 //! `addRig` and `removeRig`: table and sandbox agree in the end.
 
-use fly_sim::{Call, Effect, Fault};
+use fly_sim::{Effect, Fault};
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_REMOVE_RIG};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -192,7 +193,7 @@ async fn rig_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
     {
         // Repeated, because a sweep may make the first call. The caller's call must fail.
-        stage.sim.inject(Fault::at(Call::SandboxAddRig, effect).always());
+        stage.sim.inject(Fault::at(SANDBOX_ADD_RIG, effect).always());
         let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
         assert_eq!(rig["status"], "pending", "{name}");
         stage.sim.clear_faults();
@@ -210,7 +211,7 @@ async fn removal_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
         [("applied", Effect::DropAnswer), ("dropped", Effect::DropRequest), ("failed", Effect::server_error())]
     {
         let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
-        stage.sim.inject(Fault::at(Call::SandboxRemoveRig, effect).always());
+        stage.sim.inject(Fault::at(SANDBOX_REMOVE_RIG, effect).always());
         let removal = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
         assert_eq!(removal["removed"], false, "{name}");
         stage.sim.clear_faults();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use fly_sim::{Call, Effect, Fault};
+use gastown_sandbox_sim::SANDBOX_ADD_RIG;
 use serde_json::json;
 
 use crate::env::secret;
@@ -21,7 +22,7 @@ async fn answers_logs_and_rows_contain_no_secret(setup: Setup) -> Stage {
     let words = format!("peculiar words about Bearer {FLY_TOKEN}");
     let echo = json!({"error": words, "env": {"KILO_JWT": "nacl:v1:k:canary"}});
     let echo = Effect::Answer { status: 422, body: echo };
-    for call in [Call::StartMachine, Call::CreateVolume, Call::SandboxAddRig] {
+    for call in [Call::StartMachine, Call::CreateVolume, SANDBOX_ADD_RIG] {
         stage.sim.inject(Fault::at(call, echo.clone()));
     }
     let rig = json!({"townId": town.id, "rigName": "app", "repoUrl": "https://github.com/acme/app"});

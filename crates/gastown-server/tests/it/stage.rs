@@ -13,6 +13,7 @@ use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, RetentionPolicy, Timeouts};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source};
 use gastown_system::SystemClock;
@@ -78,7 +79,7 @@ impl Setup {
     pub(crate) fn on(engine: Engine) -> Self {
         Self {
             engine,
-            sim: SimConfig::fast(),
+            sim: SimConfig { workload: SimulatedSandboxes::default().into_workload(), ..SimConfig::fast() },
             policy: fast_policy(),
             regions: "iad",
             app_per_user: false,
@@ -192,7 +193,7 @@ fn settings(sim: &FlySim, database: &str, sealing_key: &str, regions: &str, home
         ("FLY_APP_NAME", APP),
         ("FLY_REGIONS", regions),
         ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123"),
-        ("SANDBOX_URL", &sim.sandbox_url_template()),
+        ("SANDBOX_URL", &sim.machine_url_template()),
         ("SANDBOX_PUBLIC_KEY", sealing_key),
         ("KILO_API_URL", "https://kilo.example.com"),
         ("R2_BUCKET", "towns"),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fly_sim::{Call, Death, Effect, Fault, State};
 use futures::future::join_all;
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_HEALTH, SANDBOX_LIST_RIGS, SANDBOX_REMOVE_RIG, SANDBOX_SYNC};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -292,11 +293,11 @@ fn fault(rng: &mut StdRng) -> Fault {
         Call::ListMachines,
         Call::ListVolumes,
         Call::Wait,
-        Call::SandboxHealth,
-        Call::SandboxSync,
-        Call::SandboxAddRig,
-        Call::SandboxRemoveRig,
-        Call::SandboxListRigs,
+        SANDBOX_HEALTH,
+        SANDBOX_SYNC,
+        SANDBOX_ADD_RIG,
+        SANDBOX_REMOVE_RIG,
+        SANDBOX_LIST_RIGS,
     ];
     let effects = [
         Effect::throttled(),

@@ -1,6 +1,7 @@
 //! A replica crashes during an operation: another one completes it or rolls it back.
 
 use fly_sim::{Call, Effect, Fault};
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_HEALTH, SANDBOX_SYNC};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -26,7 +27,7 @@ fn blocking_faults() -> [(Call, Effect); 5] {
         (Call::CreateVolume, Effect::DropAnswer),
         (Call::CreateMachine, Effect::throttled()),
         (Call::Wait, Effect::throttled()),
-        (Call::SandboxHealth, Effect::server_error()),
+        (SANDBOX_HEALTH, Effect::server_error()),
     ]
 }
 
@@ -116,12 +117,12 @@ async fn stop_start_and_destroy_are_completed_after_a_crash(setup: Setup) -> Sta
     for (procedure, call, want) in [
         ("stopTown", Call::StopMachine, "stopped"),
         ("startTown", Call::UpdateMachine, "running"),
-        ("stopTown", Call::SandboxSync, "stopped"),
+        ("stopTown", SANDBOX_SYNC, "stopped"),
         ("startTown", Call::StartMachine, "running"),
         ("destroyTown", Call::DeleteVolume, "destroyed"),
     ] {
         // A sync is not repeated. It hangs until the crash.
-        let effect = if call == Call::SandboxSync { Effect::Delay { millis: 60_000 } } else { Effect::throttled() };
+        let effect = if call == SANDBOX_SYNC { Effect::Delay { millis: 60_000 } } else { Effect::throttled() };
         stage.sim.inject(Fault::at(call, effect).always());
         let mut input = json!({ "townId": town.id });
         if procedure == "destroyTown" {
@@ -150,7 +151,7 @@ async fn valid_lease_prevents_a_takeover(setup: Setup) -> Stage {
     assert_eq!((&status["status"], &status["operation"]["kind"]), (&json!("provisioning"), &json!("create")));
     // A completed sweep: it reconciles a rig of another town.
     let inn = stage.running("inn").await;
-    stage.sim.inject(Fault::at(Call::SandboxAddRig, Effect::DropRequest));
+    stage.sim.inject(Fault::at(SANDBOX_ADD_RIG, Effect::DropRequest));
     stage.add_rig(inn.id, "app", "https://github.com/acme/app").await.unwrap();
     until("a sweep has completed", async || stage.rows.rigs().await[0].status == "active").await;
     assert_eq!(stage.rows.operations().await, claimed);

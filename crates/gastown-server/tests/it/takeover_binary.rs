@@ -1,6 +1,7 @@
 //! Kills the binary during an operation: another replica completes it.
 
 use fly_sim::{Call, Effect, Fault};
+use gastown_sandbox_sim::SANDBOX_HEALTH;
 use serde_json::json;
 
 use crate::client;
@@ -15,7 +16,7 @@ async fn killed_process_loses_no_town_and_no_machine(setup: Setup) -> Stage {
     let mut stage = setup.start().await;
     // The replica of the stage must not take over yet.
     stage.crash().await;
-    for (at, call) in [Call::CreateVolume, Call::CreateMachine, Call::SandboxHealth].into_iter().enumerate() {
+    for (at, call) in [Call::CreateVolume, Call::CreateMachine, SANDBOX_HEALTH].into_iter().enumerate() {
         let mut process = Gastown::spawn(&["serve"], &stage.settings);
         let url = process.served_url().await;
         stage.sim.inject(Fault::at(call, Effect::throttled()).always());

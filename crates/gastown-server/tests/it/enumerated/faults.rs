@@ -1,6 +1,7 @@
 //! The faults of a call, as HTTP.
 
 use fly_sim::{Call, Capacity, Effect};
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_HEALTH, SANDBOX_LIST_RIGS, SANDBOX_REMOVE_RIG, SANDBOX_SYNC};
 use serde_json::json;
 
 /// Returns the faults of a call.
@@ -20,11 +21,11 @@ pub(super) const CALLS: [Call; 16] = [
     Call::StartMachine,
     Call::StopMachine,
     Call::Wait,
-    Call::SandboxHealth,
-    Call::SandboxListRigs,
-    Call::SandboxAddRig,
-    Call::SandboxRemoveRig,
-    Call::SandboxSync,
+    SANDBOX_HEALTH,
+    SANDBOX_LIST_RIGS,
+    SANDBOX_ADD_RIG,
+    SANDBOX_REMOVE_RIG,
+    SANDBOX_SYNC,
 ];
 
 /// The calls with an effect.
@@ -36,9 +37,9 @@ const CHANGES: [Call; 10] = [
     Call::DeleteMachine,
     Call::StartMachine,
     Call::StopMachine,
-    Call::SandboxAddRig,
-    Call::SandboxRemoveRig,
-    Call::SandboxSync,
+    SANDBOX_ADD_RIG,
+    SANDBOX_REMOVE_RIG,
+    SANDBOX_SYNC,
 ];
 
 /// All faults: a lost request or answer, 408, 429, 500, 503, no capacity, stale and empty lists. Calls with an effect also

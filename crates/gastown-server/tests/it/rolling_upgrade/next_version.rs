@@ -243,7 +243,7 @@ impl Adapters {
     fn of(stage: &Stage) -> Self {
         Self {
             fly: stage.sim.url(),
-            sandboxes: stage.sim.sandbox_url_template(),
+            sandboxes: stage.sim.machine_url_template(),
             sealing_key: stage.sandbox_key.public_key().clone(),
         }
     }

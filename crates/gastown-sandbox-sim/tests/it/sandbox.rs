@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use fly_sim::{Call, Effect, Fault, SimConfig};
+use fly_sim::{Effect, Fault, SimConfig};
+use gastown_sandbox_sim::{SANDBOX_HEALTH, SANDBOX_SYNC, SimulatedSandboxes};
 use gastown_secrets::SandboxKey;
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,8 +26,8 @@ struct Town {
 }
 
 impl Town {
-    async fn prepared(config: SimConfig) -> Self {
-        let fly = Fly::start(config).await;
+    async fn prepared(sandboxes: SimulatedSandboxes, config: SimConfig) -> Self {
+        let fly = Fly::start(SimConfig { workload: sandboxes.into_workload(), ..config }).await;
         let key = SandboxKey::generate();
         fly.sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", key.to_secret()).unwrap();
         let seal = |plain: &str| key.public_key().seal(&SecretString::from(plain)).unwrap().to_text();
@@ -45,7 +46,7 @@ impl Town {
     }
 
     fn request(&self, method: Method, id: &str, path: &str) -> RequestBuilder {
-        let url = self.fly.sim.sandbox_url_template().replace("{app}", APP).replace("{machine_id}", id);
+        let url = self.fly.sim.machine_url_template().replace("{app}", APP).replace("{machine_id}", id);
         let path = format!("{}{path}", url.strip_prefix(&self.fly.sim.url()).unwrap());
         self.fly.unauthenticated(method, &path).header("x-internal-api-key", KEY)
     }
@@ -64,8 +65,8 @@ impl Town {
         self.fly.until(200, async || self.call(Method::GET, id, "/health").await).await;
     }
 
-    async fn running(config: SimConfig) -> (Self, String) {
-        let town = Self::prepared(config).await;
+    async fn running() -> (Self, String) {
+        let town = Self::prepared(SimulatedSandboxes::default(), SimConfig::fast()).await;
         let id = town.fly.start_machine(town.config()).await;
         town.wait_until_serving(&id).await;
         (town, id)
@@ -74,7 +75,7 @@ impl Town {
 
 #[tokio::test]
 async fn sandbox_decrypts_its_environment_and_reports_health() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     let (status, health) = town.call(Method::GET, &id, "/health").await;
     let want = json!({
         "status": "ok", "townId": "town-1", "version": "registry.fly.io/img:1",
@@ -87,7 +88,7 @@ async fn sandbox_decrypts_its_environment_and_reports_health() {
 
 #[tokio::test]
 async fn sandbox_refuses_calls_without_its_key() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     for (method, path) in [
         (Method::GET, "/health"),
         (Method::GET, "/rigs"),
@@ -95,7 +96,7 @@ async fn sandbox_refuses_calls_without_its_key() {
         (Method::DELETE, "/rigs/a"),
         (Method::POST, "/sync"),
     ] {
-        let url = format!("/_sandbox/{APP}/{id}{path}");
+        let url = format!("/_machine/{APP}/{id}{path}");
         for request in [
             town.fly.unauthenticated(method.clone(), &url),
             town.fly.unauthenticated(method.clone(), &url).header("x-internal-api-key", "wrong"),
@@ -108,7 +109,7 @@ async fn sandbox_refuses_calls_without_its_key() {
 
 #[tokio::test]
 async fn rigs_are_added_once_and_removed() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     let url = "https://example.org/a/b.git";
     let rig = json!({ "name": "alpha", "repoUrl": url, "branch": "main" });
     assert_eq!(town.add_rig(&id, "alpha", url).await, (201, rig.clone()));
@@ -123,7 +124,7 @@ async fn rigs_are_added_once_and_removed() {
 
 #[tokio::test]
 async fn invalid_rigs_are_refused_and_unpushed_ones_need_force() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     let (status, refusal) = town.add_rig(&id, "bad", "https://example.org/refused/x").await;
     assert_eq!((status, &refusal["error"]["code"]), (422, &json!("rig_refused")));
     for (name, url) in [("a-b", "https://example.org/x"), ("mayor", "https://example.org/x"), ("ok", "file:///etc")] {
@@ -138,7 +139,7 @@ async fn invalid_rigs_are_refused_and_unpushed_ones_need_force() {
 
 #[tokio::test]
 async fn rigs_survive_stop_and_update_and_are_deleted_with_volume() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     town.add_rig(&id, "alpha", "https://example.org/a").await;
     let (status, sync) = town.call(Method::POST, &id, "/sync").await;
     assert_eq!(status, 200);
@@ -166,7 +167,7 @@ async fn rigs_survive_stop_and_update_and_are_deleted_with_volume() {
 
 #[tokio::test]
 async fn sandbox_with_wrong_key_never_serves() {
-    let mut town = Town::prepared(SimConfig::fast()).await;
+    let mut town = Town::prepared(SimulatedSandboxes::default(), SimConfig::fast()).await;
     let other = SandboxKey::generate();
     let sealed = other.public_key().seal(&SecretString::from(TOKEN)).unwrap().to_text();
     town.env["KILO_JWT"] = json!(sealed);
@@ -175,13 +176,13 @@ async fn sandbox_with_wrong_key_never_serves() {
     let (_, machine) = town.fly.get(&format!("machines/{id}")).await;
     let exit = &machine["events"].as_array().unwrap().iter().find(|event| event["type"] == "exit").unwrap()["request"];
     assert_eq!((&exit["exit_event"]["exit_code"], &exit["restart_count"]), (&json!(1), &json!(10)));
-    assert!(town.fly.sim.calls().iter().all(|call| call.call != Call::SandboxHealth));
+    assert!(town.fly.sim.calls().iter().all(|call| call.call != SANDBOX_HEALTH));
     assert_eq!(town.call(Method::GET, &id, "/health").await.0, 503);
 }
 
 #[tokio::test]
 async fn sandbox_without_a_required_variable_never_serves() {
-    let mut town = Town::prepared(SimConfig::fast()).await;
+    let mut town = Town::prepared(SimulatedSandboxes::default(), SimConfig::fast()).await;
     town.env.as_object_mut().unwrap().remove("R2_BUCKET");
     let mut body = town.config();
     body["config"]["restart"] = json!({ "policy": "no" });
@@ -191,7 +192,7 @@ async fn sandbox_without_a_required_variable_never_serves() {
 
 #[tokio::test]
 async fn machine_keeps_secrets_of_its_version() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
+    let (town, id) = Town::running().await;
     let other = SandboxKey::generate().to_secret();
     town.fly.sim.set_app_secret(APP, "SANDBOX_PRIVATE_KEY", SecretString::from(other.expose_secret())).unwrap();
     town.fly.post(&format!("machines/{id}/restart"), json!(null)).await;
@@ -202,20 +203,10 @@ async fn machine_keeps_secrets_of_its_version() {
 
 #[tokio::test]
 async fn fault_can_drop_a_sandbox_request() {
-    let (town, id) = Town::running(SimConfig::fast()).await;
-    town.fly.sim.inject(Fault::at(Call::SandboxSync, Effect::DropRequest));
+    let (town, id) = Town::running().await;
+    town.fly.sim.inject(Fault::at(SANDBOX_SYNC, Effect::DropRequest));
     assert!(town.request(Method::POST, &id, "/sync").send().await.is_err());
     assert_eq!(town.call(Method::POST, &id, "/sync").await.0, 200);
-}
-
-#[tokio::test]
-async fn every_new_app_has_the_configured_secrets() {
-    let key = SandboxKey::generate().to_secret();
-    let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), key)];
-    let fly = Fly::start(SimConfig { app_secrets, ..SimConfig::fast() }).await;
-    fly.post("/v1/apps", json!({ "name": "user-1", "org_slug": "personal" })).await;
-    let (_, secrets) = fly.get("/v1/apps/user-1/secrets").await;
-    assert_eq!(secrets["secrets"][0]["name"], "SANDBOX_PRIVATE_KEY");
 }
 
 /// Accepts one request with a JSON body, answers it, and returns the request.
@@ -238,9 +229,9 @@ async fn accept_request(cloud: &TcpListener, answer: &str) -> String {
 async fn sandbox_sends_heartbeat_and_refreshes_token_before_expiry() {
     let cloud = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let one_hour_before_expiry = DateTime::from_timestamp(1_900_000_000 - 3600, 0);
-    let config =
-        SimConfig { heartbeat: Some(Duration::from_millis(20)), epoch: one_hour_before_expiry, ..SimConfig::fast() };
-    let mut town = Town::prepared(config).await;
+    let sandboxes = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20));
+    let config = SimConfig { epoch: one_hour_before_expiry, ..SimConfig::fast() };
+    let mut town = Town::prepared(sandboxes, config).await;
     town.env["GASTOWN_CLOUD_URL"] = json!(format!("http://{}", cloud.local_addr().unwrap()));
     let id = town.fly.start_machine(town.config()).await;
 

@@ -1,6 +1,6 @@
 //! The boot of a sandbox, which decrypts its environment or fails.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -8,28 +8,18 @@ use gastown_secrets::{EnvValue, InvalidKey, OpenEnvError, SandboxKey, open_env};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::sandbox::Identity;
+
 /// The app secret with the image's private key. Other secrets with this prefix are keys of earlier rotations.
 const PRIVATE_KEY: &str = "SANDBOX_PRIVATE_KEY";
 /// The variables without which a sandbox does not boot.
 const REQUIRED: [&str; 6] = ["KILO_API_URL", "KILO_JWT", "TOWN_ID", "R2_BUCKET", "R2_ACCESS_KEY", "INTERNAL_API_KEY"];
 
-/// A serving sandbox.
-pub(crate) struct Sandbox {
-    pub(crate) town_id: String,
-    /// The key that callers must send.
-    pub(crate) key: SecretString,
+/// The decrypted environment of a sandbox.
+pub(crate) struct Environment {
+    pub(crate) identity: Identity,
     /// The expiry of the gateway token, if the token states one.
     pub(crate) token_expires_at: Option<DateTime<Utc>>,
-    /// The base URL for heartbeats.
-    pub(crate) cloud_url: Option<String>,
-    /// The volume with the rigs, if the machine mounts one.
-    pub(crate) volume: Option<String>,
-}
-
-impl fmt::Debug for Sandbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox").field("town_id", &self.town_id).finish_non_exhaustive()
-    }
 }
 
 /// A failure to boot. It contains names of settings, never their values.
@@ -43,21 +33,18 @@ pub(crate) enum BootError {
     Environment(#[from] OpenEnvError),
 }
 
-/// Boots the process of a machine from its environment, which includes the app's secrets.
+/// Decrypts the environment of a machine, which includes the app's secrets.
 ///
 /// If none of the sandbox's variables is set, the machine runs another image, which serves nothing.
-pub(crate) fn boot(
-    environment: &BTreeMap<String, String>,
-    volume: Option<String>,
-) -> Result<Option<Sandbox>, BootError> {
+pub(crate) fn open(environment: BTreeMap<String, String>) -> Result<Option<Environment>, BootError> {
     if REQUIRED.iter().any(|name| environment.contains_key(*name)) {
-        boot_sandbox(environment, volume).map(Some)
+        open_sandbox(environment).map(Some)
     } else {
         Ok(None)
     }
 }
 
-fn boot_sandbox(environment: &BTreeMap<String, String>, volume: Option<String>) -> Result<Sandbox, BootError> {
+fn open_sandbox(environment: BTreeMap<String, String>) -> Result<Environment, BootError> {
     let mut keys = Vec::new();
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PRIVATE_KEY)) {
         let key = SandboxKey::parse(&SecretString::from(value.as_str()));
@@ -66,18 +53,17 @@ fn boot_sandbox(environment: &BTreeMap<String, String>, volume: Option<String>) 
     if keys.is_empty() {
         return Err(BootError::Missing { name: PRIVATE_KEY });
     }
-    let opened: BTreeMap<_, _> = open_env(&keys, environment.clone())?.into_iter().collect();
+    let opened: BTreeMap<_, _> = open_env(&keys, environment)?.into_iter().collect();
     let required = |name: &'static str| variable(&opened, name).ok_or(BootError::Missing { name });
     for name in REQUIRED {
         required(name)?;
     }
-    Ok(Sandbox {
+    let identity = Identity {
         town_id: required("TOWN_ID")?.to_owned(),
         key: SecretString::from(required("INTERNAL_API_KEY")?),
-        token_expires_at: token_expiry(required("KILO_JWT")?),
         cloud_url: variable(&opened, "GASTOWN_CLOUD_URL").map(str::to_owned),
-        volume,
-    })
+    };
+    Ok(Environment { identity, token_expires_at: token_expiry(required("KILO_JWT")?) })
 }
 
 /// Returns a variable that is set and not empty.
@@ -117,12 +103,15 @@ mod tests {
         .into()
     }
 
+    fn refusal(environment: BTreeMap<String, String>) -> BootError {
+        open(environment).err().unwrap()
+    }
+
     #[test]
     fn sandbox_decrypts_its_environment() {
-        let sandbox = boot(&environment(), None).unwrap().unwrap();
-        assert_eq!(sandbox.key.expose_secret(), "canary");
-        assert_eq!(sandbox.token_expires_at.unwrap().timestamp(), 1_700_000_000);
-        assert!(!format!("{sandbox:?}").contains("canary"));
+        let opened = open(environment()).unwrap().unwrap();
+        assert_eq!(opened.identity.key.expose_secret(), "canary");
+        assert_eq!(opened.token_expires_at.unwrap().timestamp(), 1_700_000_000);
     }
 
     #[test]
@@ -130,13 +119,13 @@ mod tests {
         for name in REQUIRED.into_iter().chain([PRIVATE_KEY]) {
             let mut environment = environment();
             environment.remove(name);
-            assert!(boot(&environment, None).unwrap_err().to_string().contains(name), "{name}");
+            assert!(refusal(environment).to_string().contains(name), "{name}");
         }
     }
 
     #[test]
     fn other_image_boots_without_sandbox() {
-        assert!(boot(&BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), None).unwrap().is_none());
+        assert!(open(BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())])).unwrap().is_none());
     }
 
     #[test]
@@ -144,6 +133,6 @@ mod tests {
         let mut environment = environment();
         let other = SandboxKey::generate().to_secret();
         environment.insert(PRIVATE_KEY.into(), other.expose_secret().to_owned());
-        assert!(matches!(boot(&environment, None), Err(BootError::Environment(_))));
+        assert!(matches!(refusal(environment), BootError::Environment(_)));
     }
 }

@@ -1,8 +1,7 @@
 //! The rigs of a town, which are stored in a file on its volume.
 
+use fly_sim::Files;
 use serde::{Deserialize, Serialize};
-
-use crate::world::Files;
 
 /// The file with the rigs, below the volume's mount point.
 const RIGS_FILE: &str = "rigs.json";
