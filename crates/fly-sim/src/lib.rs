@@ -22,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! Not simulated are IP addresses, certificates, snapshots, placements, quotas by size, networking between machines,
-//! and the image of a machine, which only runs as a program of the workload.
+//! Not simulated are IP addresses, certificates, snapshots, placements, quotas by size, and networking between machines.
+//! Images are not run: a workload supplies the programs.
 //!
 //! Start reading at `gateway/mod.rs` (the path of a call), then `world/model.rs` (the entities) and
 //! `world/transitions.rs` (their changes over time). `api_error.rs` lists the error answers.
