@@ -1,6 +1,8 @@
-//! The log of calls, for tests.
+//! The journal of calls, for tests.
 
-use serde::Serialize;
+use std::{collections::VecDeque, ops::Deref};
+
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::route::{Call, Route};
@@ -28,23 +30,143 @@ pub struct CallRecord {
     pub at_ms: u64,
 }
 
-/// The calls so far.
+impl CallRecord {
+    /// Returns true if the answer was a success.
+    pub fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+/// Calls in the order of arrival, with questions that tests ask. It dereferences to a slice of records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Calls(Vec<CallRecord>);
+
+impl Calls {
+    /// Returns the calls of this kind.
+    pub fn of(&self, call: Call) -> Self {
+        self.keep(|record| record.call == call)
+    }
+
+    /// Returns the calls that name this app.
+    pub fn to_app(&self, app: &str) -> Self {
+        self.keep(|record| record.app == app)
+    }
+
+    /// Returns the calls after the one with this number.
+    pub fn after(&self, number: usize) -> Self {
+        self.keep(|record| record.number > number)
+    }
+
+    /// Returns the calls that were answered with success.
+    pub fn succeeded(&self) -> Self {
+        self.keep(CallRecord::succeeded)
+    }
+
+    /// Returns the calls that a fault hit.
+    pub fn faulted(&self) -> Self {
+        self.keep(|record| record.faulted)
+    }
+
+    /// Returns the number of machines that callers know they have created.
+    pub fn created_machines(&self) -> usize {
+        self.of(Call::CreateMachine).succeeded().len()
+    }
+
+    /// Returns the number of volumes that callers know they have created.
+    pub fn created_volumes(&self) -> usize {
+        self.of(Call::CreateVolume).succeeded().len()
+    }
+
+    /// Returns the kinds of the calls, in their order.
+    pub fn kinds(&self) -> Vec<Call> {
+        self.0.iter().map(|record| record.call).collect()
+    }
+
+    fn keep(&self, wanted: impl Fn(&CallRecord) -> bool) -> Self {
+        Self(self.0.iter().filter(|record| wanted(record)).cloned().collect())
+    }
+}
+
+impl Deref for Calls {
+    type Target = [CallRecord];
+
+    fn deref(&self) -> &[CallRecord] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Calls {
+    type Item = CallRecord;
+    type IntoIter = std::vec::IntoIter<CallRecord>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Calls {
+    type Item = &'a CallRecord;
+    type IntoIter = std::slice::Iter<'a, CallRecord>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// The calls that a reader of the journal wants. Absent fields match all calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CallFilter {
+    /// Calls with a higher number.
+    pub(crate) after: usize,
+    pub(crate) call: Option<Call>,
+    pub(crate) app: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) method: Option<String>,
+    pub(crate) status: Option<u16>,
+    pub(crate) faulted: Option<bool>,
+    /// The first calls that match, at most so many.
+    pub(crate) limit: Option<usize>,
+}
+
+impl CallFilter {
+    fn matches(&self, record: &CallRecord) -> bool {
+        fn is<T: PartialEq + ?Sized>(wanted: Option<&T>, found: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == found)
+        }
+        record.number > self.after
+            && is(self.call.as_ref(), &record.call)
+            && is(self.app.as_deref(), &record.app)
+            && is(self.id.as_deref(), &record.id)
+            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&record.method))
+            && self.status.is_none_or(|wanted| record.status == Some(wanted))
+            && is(self.faulted.as_ref(), &record.faulted)
+    }
+}
+
+/// The latest calls, up to a limit. The oldest are forgotten, and numbers go on.
 #[derive(Debug)]
 pub(crate) struct CallLog {
     origin: Instant,
-    records: Vec<CallRecord>,
+    limit: usize,
+    forgotten: usize,
+    records: VecDeque<CallRecord>,
 }
 
 impl CallLog {
-    pub(crate) fn new() -> Self {
-        Self { origin: Instant::now(), records: Vec::new() }
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { origin: Instant::now(), limit: limit.max(1), forgotten: 0, records: VecDeque::new() }
     }
 
     /// Records the arrival of a call and returns its number.
     pub(crate) fn record_call(&mut self, route: &Route, method: &str, path: &str) -> usize {
-        let number = self.records.len() + 1;
+        if self.records.len() == self.limit {
+            self.records.pop_front();
+            self.forgotten += 1;
+        }
+        let number = self.forgotten + self.records.len() + 1;
         let at_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.records.push(CallRecord {
+        self.records.push_back(CallRecord {
             number,
             call: route.call,
             method: method.to_owned(),
@@ -60,19 +182,78 @@ impl CallLog {
 
     /// Records that a fault hit the call.
     pub(crate) fn record_fault(&mut self, number: usize) {
-        if let Some(record) = self.records.get_mut(number - 1) {
+        if let Some(record) = self.record(number) {
             record.faulted = true;
         }
     }
 
     /// Records the status of the answer.
     pub(crate) fn record_status(&mut self, number: usize, status: u16) {
-        if let Some(record) = self.records.get_mut(number - 1) {
+        if let Some(record) = self.record(number) {
             record.status = Some(status);
         }
     }
 
-    pub(crate) fn records(&self) -> &[CallRecord] {
-        &self.records
+    /// Forgets all calls. Numbers go on.
+    pub(crate) fn clear(&mut self) {
+        self.forgotten += self.records.len();
+        self.records.clear();
+    }
+
+    /// Returns all calls that are not forgotten.
+    pub(crate) fn all(&self) -> Calls {
+        Calls(self.records.iter().cloned().collect())
+    }
+
+    /// Returns the calls that match, oldest first.
+    pub(crate) fn matching(&self, filter: &CallFilter) -> Calls {
+        let skipped = filter.after.saturating_sub(self.forgotten).min(self.records.len());
+        let matching = self.records.range(skipped..).filter(|record| filter.matches(record));
+        Calls(matching.take(filter.limit.unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    fn record(&mut self, number: usize) -> Option<&mut CallRecord> {
+        self.records.get_mut(number.checked_sub(self.forgotten + 1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_of(limit: usize, calls: &[Call]) -> CallLog {
+        let mut log = CallLog::new(limit);
+        for call in calls {
+            log.record_call(&Route::to_machine(*call, "mill", "m1"), "POST", "/");
+        }
+        log
+    }
+
+    #[test]
+    fn oldest_calls_are_forgotten_and_numbers_go_on() {
+        let mut log = log_of(2, &[Call::StartMachine, Call::StopMachine, Call::GetMachine]);
+        log.record_status(1, 500);
+        log.record_status(3, 200);
+        let found: Vec<_> = log.all().iter().map(|record| (record.number, record.status)).collect();
+        assert_eq!(found, [(2, None), (3, Some(200))]);
+        assert_eq!(log.matching(&CallFilter { after: 2, ..CallFilter::default() }).kinds(), [Call::GetMachine]);
+        log.clear();
+        assert_eq!(log.record_call(&Route::to_machine(Call::Wait, "mill", "m1"), "GET", "/"), 4);
+    }
+
+    #[test]
+    fn filter_selects_by_each_field() {
+        let mut log = log_of(9, &[Call::StartMachine, Call::StopMachine, Call::StopMachine]);
+        log.record_status(2, 429);
+        log.record_fault(2);
+        let numbers = |filter: CallFilter| -> Vec<usize> { log.matching(&filter).iter().map(|r| r.number).collect() };
+        let all = CallFilter::default;
+        assert_eq!(numbers(CallFilter { call: Some(Call::StopMachine), ..all() }), [2, 3]);
+        assert_eq!(numbers(CallFilter { faulted: Some(true), ..all() }), [2]);
+        assert_eq!(numbers(CallFilter { status: Some(429), ..all() }), [2]);
+        assert_eq!(numbers(CallFilter { limit: Some(1), ..all() }), [1]);
+        assert_eq!(numbers(CallFilter { app: Some("other".to_owned()), ..all() }), [0; 0]);
+        assert_eq!(numbers(CallFilter { method: Some("post".to_owned()), ..all() }), [1, 2, 3]);
+        assert_eq!(numbers(CallFilter { id: Some("m2".to_owned()), ..all() }), [0; 0]);
     }
 }

@@ -1,11 +1,13 @@
 //! Fly's answers when it has no capacity.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::faults::Effect;
+use crate::{faults::Effect, route::Call};
 
 /// An answer that means missing capacity. Some have a code, but most are recognizable by their text only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Capacity {
     /// 422 on create: no host of the region has room.
     Region,
@@ -43,6 +45,17 @@ impl Capacity {
         Self::VolumePlain,
         Self::Quota,
     ];
+
+    /// Returns the calls that Fly answers so.
+    pub const fn calls(self) -> &'static [Call] {
+        match self {
+            Self::Region | Self::Quota | Self::HostDisabled => &[Call::CreateVolume, Call::CreateMachine],
+            Self::VolumeHost | Self::HostResources => &[Call::CreateMachine],
+            Self::Host => &[Call::StartMachine, Call::UpdateMachine],
+            Self::HostAddresses | Self::HostGoverned => &[Call::StartMachine],
+            Self::VolumeAborted | Self::VolumePlain => &[Call::CreateVolume],
+        }
+    }
 
     /// Returns the effect that gives this answer.
     pub fn effect(self) -> Effect {

@@ -8,7 +8,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::{faults::Fault, rate_limit::RateLimits, timing::Timing, workload::Workload};
+use crate::{
+    access_log::AccessLog, faults::Fault, rate_limit::RateLimits, scenario::Scenario, seed::SeedDocument,
+    timing::Timing, workload::Workload,
+};
 
 /// The settings of a simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and override fields.
 #[derive(Debug, Clone)]
@@ -33,8 +36,16 @@ pub struct SimConfig {
     pub app_secrets: Vec<(String, SecretString)>,
     /// The programs in machines. If `None`, a started machine serves nothing.
     pub workload: Option<Arc<dyn Workload>>,
+    /// The apps, volumes, machines and secrets that exist from the start, and again after a reset.
+    pub initial: SeedDocument,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
+    /// The scenario that is in force from the start.
+    pub scenario: Option<&'static Scenario>,
+    /// The number of calls that the journal keeps. Older ones are forgotten.
+    pub journal_limit: usize,
+    /// The form of the line that is written to standard error for each call. If `None`, no lines are written.
+    pub access_log: Option<AccessLog>,
     /// False skips the checks against Fly's OpenAPI document, which take most of the time of a call.
     pub checks_contract: bool,
 }
@@ -53,7 +64,11 @@ impl SimConfig {
             epoch: None,
             app_secrets: Vec::new(),
             workload: None,
+            initial: SeedDocument::default(),
             faults: Vec::new(),
+            scenario: None,
+            journal_limit: 1_000_000,
+            access_log: None,
             checks_contract: true,
         }
     }

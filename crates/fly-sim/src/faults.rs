@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{death::Death, machine_state::State, route::Call};
 
-/// An entry of the schedule: the `effect` on `times` consecutive matching calls, beginning with the `nth`.
+/// An entry of the schedule: the `effect` on `times` matching calls, beginning with the `nth`.
 ///
 /// Calls are counted from the injection of the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,9 +25,12 @@ pub struct Fault {
     /// The first matching call that is hit, counted from 1.
     #[serde(default = "once")]
     pub nth: u32,
-    /// The number of consecutive matching calls that are hit.
+    /// The number of matching calls that are hit.
     #[serde(default = "once")]
     pub times: u32,
+    /// The distance between two hits: 1 hits consecutive matching calls, 2 every second one.
+    #[serde(default = "once")]
+    pub every: u32,
     /// The effect on a call that is hit.
     pub effect: Effect,
 }
@@ -44,7 +47,7 @@ impl Fault {
 
     /// Returns a fault that hits the next call of any kind.
     pub fn at_any(effect: Effect) -> Self {
-        Self { call: None, app: None, region: None, nth: 1, times: 1, effect }
+        Self { call: None, app: None, region: None, nth: 1, times: 1, every: 1, effect }
     }
 
     /// Hits the `nth` matching call first, counted from 1.
@@ -53,10 +56,16 @@ impl Fault {
         Self { nth, ..self }
     }
 
-    /// Hits this number of consecutive matching calls.
+    /// Hits this number of matching calls.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
+    }
+
+    /// Hits only every so many matching calls, beginning with the `nth`.
+    #[must_use]
+    pub fn every(self, every: u32) -> Self {
+        Self { every, ..self }
     }
 
     /// Hits every matching call until the schedule is cleared.
@@ -85,7 +94,9 @@ impl Fault {
 
     /// Returns true if the fault hits the matching call of this number, counted from 1.
     fn hits(&self, matched: u32) -> bool {
-        matched >= self.nth && matched - self.nth < self.times
+        let every = self.every.max(1);
+        let since_first = matched.wrapping_sub(self.nth);
+        matched >= self.nth && since_first.is_multiple_of(every) && since_first / every < self.times
     }
 }
 
@@ -163,6 +174,26 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Returns the name of the kind, as in JSON.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Answer { .. } => "answer",
+            Self::ApplyThenAnswer { .. } => "apply_then_answer",
+            Self::Delay { .. } => "delay",
+            Self::DropRequest => "drop_request",
+            Self::DropAnswer => "drop_answer",
+            Self::KillMachine { .. } => "kill_machine",
+            Self::LoseVolume => "lose_volume",
+            Self::Throttle { .. } => "throttle",
+            Self::StaleList => "stale_list",
+            Self::EmptyList => "empty_list",
+            Self::ListsDeleted => "lists_gone",
+            Self::Invisible { .. } => "unseen",
+            Self::Stuck { .. } => "stuck",
+            Self::HostDown => "host_down",
+        }
+    }
+
     /// Returns the effect that answers 500 and does not execute the call.
     pub fn server_error() -> Self {
         Self::refusal(500, "internal server error")
@@ -203,32 +234,72 @@ fn millis(pause: Duration) -> u64 {
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The faults of one simulator, each with the number of matching calls so far.
+/// A fault in the schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScheduledFault {
+    /// The number of the entry, by which it is removed.
+    pub id: u64,
+    /// The scenario that added it.
+    pub scenario: Option<&'static str>,
+    /// The number of matching calls so far.
+    pub matched: u32,
+    /// The number of calls that it hit.
+    pub hits: u32,
+    /// The fault.
+    pub fault: Fault,
+}
+
+/// The faults of one simulator.
 #[derive(Debug, Default)]
 pub(crate) struct FaultSchedule {
-    entries: Vec<(Fault, u32)>,
+    entries: Vec<ScheduledFault>,
+    last_id: u64,
 }
 
 impl FaultSchedule {
     pub(crate) fn new(faults: Vec<Fault>) -> Self {
-        Self { entries: faults.into_iter().map(|fault| (fault, 0)).collect() }
+        let mut schedule = Self::default();
+        for fault in faults {
+            schedule.add(fault, None);
+        }
+        schedule
     }
 
-    pub(crate) fn add(&mut self, fault: Fault) {
-        self.entries.push((fault, 0));
+    /// Adds a fault and returns its id.
+    pub(crate) fn add(&mut self, fault: Fault, scenario: Option<&'static str>) -> u64 {
+        self.last_id += 1;
+        self.entries.push(ScheduledFault { id: self.last_id, scenario, matched: 0, hits: 0, fault });
+        self.last_id
     }
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }
 
+    /// Removes an entry. Returns true if it was present.
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.id != id);
+        self.entries.len() < before
+    }
+
+    /// Removes the entries of all scenarios.
+    pub(crate) fn remove_scenarios(&mut self) {
+        self.entries.retain(|entry| entry.scenario.is_none());
+    }
+
+    pub(crate) fn entries(&self) -> &[ScheduledFault] {
+        &self.entries
+    }
+
     /// Counts the call and returns the effect on it. If several faults hit it, the one injected first applies.
     pub(crate) fn next_effect(&mut self, call: Call, app: &str, region: Option<&str>) -> Option<Effect> {
         let mut effect = None;
-        for (fault, matched) in self.entries.iter_mut().filter(|(fault, _)| fault.matches(call, app, region)) {
-            *matched = matched.saturating_add(1);
-            if fault.hits(*matched) {
-                effect.get_or_insert_with(|| fault.effect.clone());
+        for entry in self.entries.iter_mut().filter(|entry| entry.fault.matches(call, app, region)) {
+            entry.matched = entry.matched.saturating_add(1);
+            if entry.fault.hits(entry.matched) && effect.is_none() {
+                entry.hits = entry.hits.saturating_add(1);
+                effect = Some(entry.fault.effect.clone());
             }
         }
         effect
@@ -254,6 +325,16 @@ mod tests {
         .map(|(call, region)| schedule.next_effect(call, "app", Some(region)).is_some())
         .into();
         assert_eq!(hits, [false, false, false, true, true, false]);
+    }
+
+    #[test]
+    fn fault_hits_every_so_many_calls() {
+        let mut schedule = FaultSchedule::new(vec![Fault::at_any(Effect::DropRequest).nth(2).every(3).times(2)]);
+        let hits: Vec<u32> = (1..=12).filter(|_| schedule.next_effect(Call::Wait, "app", None).is_some()).collect();
+        assert_eq!(hits, [2, 5]);
+        let entry = &schedule.entries()[0];
+        assert_eq!((entry.id, entry.matched, entry.hits), (1, 12, 2));
+        assert!(schedule.remove(1) && !schedule.remove(1));
     }
 
     #[test]
@@ -284,7 +365,7 @@ mod tests {
         ] {
             let fault = Fault::at_any(effect).nth(2).always().in_app("mill").in_region("iad");
             let json = serde_json::to_value(&fault).unwrap();
-            assert_eq!(json["effect"]["kind"], kind);
+            assert_eq!((&json["effect"]["kind"], fault.effect.kind()), (&json!(kind), kind));
             assert_eq!(serde_json::from_str::<Fault>(&json.to_string()).unwrap(), fault, "{json}");
         }
         let shortest = json!({ "effect": { "kind": "throttle" } });

@@ -28,8 +28,10 @@
 //! Start reading at `gateway/mod.rs` (the path of a call), then `world/model.rs` (the entities) and
 //! `world/transitions.rs` (their changes over time). `api_error.rs` lists the error answers.
 
+mod access_log;
 mod api;
 mod api_error;
+mod builder;
 mod call_log;
 mod capacity;
 mod clock;
@@ -48,6 +50,7 @@ mod rate_limit;
 mod reply;
 mod route;
 mod rules;
+mod scenario;
 mod seed;
 mod server;
 mod sim;
@@ -57,18 +60,21 @@ mod timing;
 mod workload;
 mod world;
 
-pub use call_log::CallRecord;
+pub use access_log::AccessLog;
+pub use builder::Builder;
+pub use call_log::{CallRecord, Calls};
 pub use capacity::Capacity;
 pub use config::SimConfig;
 pub use contract::{Side, SpecError, Violation};
 pub use death::Death;
-pub use faults::{Effect, Fault};
+pub use faults::{Effect, Fault, ScheduledFault};
 pub use machine_state::State;
 pub use policy::Policy;
 pub use program_call::ProgramCall;
 pub use rate_limit::RateLimits;
 pub use route::Call;
-pub use seed::{MachineSeed, VolumeSeed};
+pub use scenario::Scenario;
+pub use seed::{AppSeed, MachineSeed, SeedDocument, SeedError, SeededMachine, SeededVolume, VolumeSeed};
 pub use sim::{FlySim, SetupError, StartError};
 pub use snapshot::{MachineSnapshot, VolumeSnapshot};
 pub use timing::Timing;

@@ -5,5 +5,5 @@ use fly_sim::command;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    command::run(command::Args::parse(), None).await
+    command::run(command::Cli::parse(), None).await
 }

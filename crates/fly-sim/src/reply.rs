@@ -19,11 +19,13 @@ pub(crate) struct Reply {
     pub(crate) content: Content,
     /// `Retry-After`, in seconds.
     pub(crate) retry_after: Option<u64>,
+    /// The kind of the effect that hit the call, for the access log.
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl Reply {
     fn new(status: u16, content: Content) -> Self {
-        Self { status, content, retry_after: None }
+        Self { status, content, retry_after: None, fault: None }
     }
 
     pub(crate) fn json(status: u16, value: Value) -> Self {

@@ -7,10 +7,14 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming as RequestBody, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access_log::{AccessLog, Line},
     gateway::{Dropped, Gateway, Incoming},
     reply::{Content, Reply},
 };
@@ -64,8 +68,9 @@ async fn handle(
     tracker: TaskTracker,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (parts, body) = request.into_parts();
+    let call = AnsweredCall::begin(&parts, &gateway);
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Ok(render(Reply::text(413, "the body is too large")));
+        return Ok(call.answer(Reply::text(413, "the body is too large")));
     };
     let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming {
@@ -75,15 +80,54 @@ async fn handle(
         headers: parts.headers,
         body: body.to_bytes(),
     };
-    let call = tracker.spawn(async move { gateway.answer(incoming).await });
-    match call.await {
-        Ok(Ok(reply)) => Ok(render(reply)),
-        Ok(Err(dropped)) => Err(dropped),
-        Err(_) => Ok(render(Reply::text(500, "the simulator failed"))),
+    let execution = tracker.spawn(async move { gateway.answer(incoming).await });
+    match execution.await {
+        Ok(Ok(reply)) => Ok(call.answer(reply)),
+        Ok(Err(dropped)) => {
+            call.log(None, Some(dropped.fault));
+            Err(dropped)
+        }
+        Err(_) => Ok(call.answer(Reply::text(500, "the simulator failed"))),
     }
 }
 
-fn render(reply: Reply) -> Response<Full<Bytes>> {
+/// A call whose answer is logged.
+struct AnsweredCall {
+    log: Option<(AccessLog, Arc<Gateway>)>,
+    method: String,
+    path: String,
+    began: Instant,
+    request_id: String,
+}
+
+impl AnsweredCall {
+    fn begin(request: &http::request::Parts, gateway: &Arc<Gateway>) -> Self {
+        let log = gateway.access_log.map(|log| (log, gateway.clone()));
+        let path = request.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        let method = request.method.as_str().to_owned();
+        Self { log, method, path, began: Instant::now(), request_id: request_id() }
+    }
+
+    fn answer(&self, reply: Reply) -> Response<Full<Bytes>> {
+        self.log(Some(reply.status), reply.fault);
+        render(reply, &self.request_id)
+    }
+
+    fn log(&self, status: Option<u16>, fault: Option<&'static str>) {
+        let Some((log, gateway)) = &self.log else { return };
+        log.write(&Line {
+            at: gateway.state.world.read(|world| world.wall()),
+            method: &self.method,
+            path: &self.path,
+            status,
+            elapsed: self.began.elapsed(),
+            fault,
+            request_id: &self.request_id,
+        });
+    }
+}
+
+fn render(reply: Reply, request_id: &str) -> Response<Full<Bytes>> {
     let (content_type, body) = match reply.content {
         Content::Empty => (None, Bytes::new()),
         Content::Json(value) => (Some("application/json; charset=utf-8"), Bytes::from(value.to_string())),
@@ -97,14 +141,15 @@ fn render(reply: Reply) -> Response<Full<Bytes>> {
     if let Some(seconds) = reply.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
     }
-    response.headers_mut().insert("fly-request-id", request_id());
+    if let Ok(id) = header::HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("fly-request-id", id);
+    }
     response
 }
 
 /// Returns a ULID-like id that is unique in this process.
-fn request_id() -> header::HeaderValue {
+fn request_id() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let id = format!("01SIM{:021}-iad", COUNT.fetch_add(1, Ordering::Relaxed));
-    header::HeaderValue::from_str(&id).unwrap_or_else(|_| header::HeaderValue::from_static("01SIM"))
+    format!("01SIM{:021}-iad", COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -14,16 +14,18 @@ use tokio_util::task::TaskTracker;
 use crate::{
     api,
     api_error::ApiError,
-    call_log::CallRecord,
+    builder::Builder,
+    call_log::Calls,
     config::SimConfig,
     contract::{Contract, SpecError, Violation},
     death::Death,
-    faults::Fault,
+    faults::{Fault, ScheduledFault},
     gateway::Gateway,
     rate_limit::RateLimiter,
-    seed::{MachineSeed, VolumeSeed},
+    scenario::Scenario,
+    seed::{MachineSeed, SeedDocument, SeedError, VolumeSeed},
     server,
-    sim_state::SimState,
+    sim_state::{Origin, SimState},
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
     workload::{Host, Workload, WorkloadError},
     world::{AppAccess, Settings, SharedWorld, World},
@@ -50,6 +52,9 @@ pub enum StartError {
     /// The programs in machines cannot start their background work.
     #[error("failed to start the workload")]
     Workload(#[source] WorkloadError),
+    /// An entry of the initial world is refused.
+    #[error("failed to create the initial world")]
+    Seed(#[from] SeedError),
 }
 
 /// An error while a test sets up the world.
@@ -72,6 +77,11 @@ pub struct FlySim {
 }
 
 impl FlySim {
+    /// Returns a builder of a simulator with [`SimConfig::fast`].
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
     /// Binds the address and starts to serve.
     pub async fn start(config: SimConfig) -> Result<Self, StartError> {
         let failed = |cause| StartError::Listen { address: config.listen, cause };
@@ -85,16 +95,22 @@ impl FlySim {
             app_secrets: config.app_secrets,
         };
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
-        let state = Arc::new(SimState::new(world, config.faults));
+        let origin = Origin { id_seed: config.seed, epoch: config.epoch, document: config.initial };
+        let state = Arc::new(SimState::new(world, origin, config.faults, config.journal_limit));
         let gateway = Arc::new(Gateway {
             state: state.clone(),
             token: config.token,
             rate_limiter: Mutex::new(RateLimiter::new(config.rates)),
             contract: config.checks_contract.then(Contract::shared).transpose()?,
             workload: config.workload.clone(),
+            access_log: config.access_log,
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
         sim.spawn_background_tasks(config.workload.as_deref())?;
+        sim.state.seed_initially()?;
+        if let Some(scenario) = config.scenario {
+            sim.start_scenario(scenario);
+        }
         sim.tracker.spawn(server::serve(listener, gateway, sim.tracker.clone()));
         Ok(sim)
     }
@@ -183,7 +199,7 @@ impl FlySim {
     }
 
     /// Returns the calls so far, in the order of arrival. Unrouted and unauthenticated ones are not included.
-    pub fn calls(&self) -> Vec<CallRecord> {
+    pub fn calls(&self) -> Calls {
         self.state.calls()
     }
 
@@ -192,12 +208,42 @@ impl FlySim {
         self.state.violations()
     }
 
-    /// Adds a fault to the schedule.
-    pub fn inject(&self, fault: Fault) {
-        self.state.inject(fault);
+    /// Adds a fault to the schedule. Returns its id.
+    pub fn inject(&self, fault: Fault) -> u64 {
+        self.state.inject(fault)
     }
 
-    /// Clears the schedule of faults.
+    /// Returns the schedule of faults, oldest first.
+    pub fn faults(&self) -> Vec<ScheduledFault> {
+        self.state.faults()
+    }
+
+    /// Removes one fault. Returns true if it was in the schedule.
+    pub fn remove_fault(&self, id: u64) -> bool {
+        self.state.remove_fault(id)
+    }
+
+    /// Puts a scenario in force, instead of the one before.
+    pub fn start_scenario(&self, scenario: &'static Scenario) {
+        self.state.start_scenario(scenario);
+    }
+
+    /// Ends the scenario in force: its faults are removed, and hosts that it took down are up.
+    pub fn stop_scenario(&self) {
+        self.state.stop_scenario();
+    }
+
+    /// Creates the entries of a document. Those before a refused one stay.
+    pub fn seed(&self, document: &SeedDocument) -> Result<(), SeedError> {
+        self.state.seed(document)
+    }
+
+    /// Returns to the start: the initial world, without faults, scenario, calls and violations.
+    pub fn reset(&self) {
+        self.state.reset();
+    }
+
+    /// Clears the schedule of faults, and ends the scenario.
     pub fn clear_faults(&self) {
         self.state.clear_faults();
     }

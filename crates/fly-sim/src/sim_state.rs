@@ -2,37 +2,80 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    call_log::{CallLog, CallRecord},
+    call_log::{CallFilter, CallLog, Calls},
     contract::Violation,
-    faults::{Effect, Fault, FaultSchedule},
+    faults::{Effect, Fault, FaultSchedule, ScheduledFault},
     program_call::ProgramCall,
     route::{Call, Route},
+    scenario::Scenario,
+    seed::{SeedDocument, SeedError},
     workload::Workload,
-    world::SharedWorld,
+    world::{SharedWorld, World},
 };
+
+/// The maximum number of recorded violations. Later ones are not recorded.
+const MAX_VIOLATIONS: usize = 10_000;
+
+/// The start of a world, to which a reset returns.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) id_seed: u64,
+    pub(crate) epoch: Option<DateTime<Utc>>,
+    pub(crate) document: SeedDocument,
+}
 
 /// The state that the gateway, the control API and [`FlySim`](crate::FlySim) share.
 #[derive(Debug)]
 pub(crate) struct SimState {
     pub(crate) world: SharedWorld,
+    origin: Origin,
     /// Cancelled when the simulator stops.
     pub(crate) cancel: CancellationToken,
     faults: Mutex<FaultSchedule>,
+    scenario: Mutex<Option<&'static Scenario>>,
     calls: Mutex<CallLog>,
     violations: Mutex<Vec<Violation>>,
 }
 
 impl SimState {
-    pub(crate) fn new(world: SharedWorld, faults: Vec<Fault>) -> Self {
+    pub(crate) fn new(world: SharedWorld, origin: Origin, faults: Vec<Fault>, journal_limit: usize) -> Self {
         Self {
             world,
+            origin,
             cancel: CancellationToken::new(),
             faults: Mutex::new(FaultSchedule::new(faults)),
-            calls: Mutex::new(CallLog::new()),
+            scenario: Mutex::default(),
+            calls: Mutex::new(CallLog::new(journal_limit)),
             violations: Mutex::default(),
+        }
+    }
+
+    /// Creates the entries of a document.
+    pub(crate) fn seed(&self, document: &SeedDocument) -> Result<(), SeedError> {
+        self.world.update(|world| document.create_in(world))
+    }
+
+    /// Creates the entries of the initial world.
+    pub(crate) fn seed_initially(&self) -> Result<(), SeedError> {
+        self.seed(&self.origin.document)
+    }
+
+    /// Returns to the start: the world as it was then, without faults, scenario, calls and violations.
+    pub(crate) fn reset(&self) {
+        self.clear_faults();
+        self.clear_journal();
+        let Origin { id_seed, epoch, document } = &self.origin;
+        let seeded = self.world.update(|world| {
+            *world = World::new(world.settings.clone(), *id_seed, *epoch);
+            document.create_in(world)
+        });
+        if let Err(error) = seeded {
+            // The same document was accepted at the start.
+            tracing::error!(%error, "failed to seed after a reset");
         }
     }
 
@@ -43,14 +86,51 @@ impl SimState {
         kind == ProgramCall::OTHER || self.world.read(|world| world.settings.workload.as_ref().is_some_and(is_named))
     }
 
-    /// Adds a fault to the schedule.
-    pub(crate) fn inject(&self, fault: Fault) {
-        locked(&self.faults).add(fault);
+    /// Adds a fault to the schedule. Returns its id.
+    pub(crate) fn inject(&self, fault: Fault) -> u64 {
+        locked(&self.faults).add(fault, None)
     }
 
-    /// Clears the schedule of faults.
+    /// Clears the schedule of faults, and ends the scenario.
     pub(crate) fn clear_faults(&self) {
+        self.stop_scenario();
         locked(&self.faults).clear();
+    }
+
+    /// Removes one fault. Returns true if it was in the schedule.
+    pub(crate) fn remove_fault(&self, id: u64) -> bool {
+        locked(&self.faults).remove(id)
+    }
+
+    /// Returns the schedule of faults, oldest first.
+    pub(crate) fn faults(&self) -> Vec<ScheduledFault> {
+        locked(&self.faults).entries().to_vec()
+    }
+
+    /// Replaces the scenario in force.
+    pub(crate) fn start_scenario(&self, scenario: &'static Scenario) {
+        self.stop_scenario();
+        for fault in scenario.faults() {
+            locked(&self.faults).add(fault, Some(scenario.name));
+        }
+        if scenario.takes_hosts_down {
+            self.world.update(|world| world.set_all_hosts_down(true));
+        }
+        *locked(&self.scenario) = Some(scenario);
+    }
+
+    /// Ends the scenario in force: its faults are removed, and hosts that it took down are up.
+    pub(crate) fn stop_scenario(&self) {
+        let ended = locked(&self.scenario).take();
+        locked(&self.faults).remove_scenarios();
+        if ended.is_some_and(|scenario| scenario.takes_hosts_down) {
+            self.world.update(|world| world.set_all_hosts_down(false));
+        }
+    }
+
+    /// Returns the scenario in force.
+    pub(crate) fn scenario(&self) -> Option<&'static Scenario> {
+        *locked(&self.scenario)
     }
 
     /// Counts a call for the schedule of faults and returns the effect on it.
@@ -73,18 +153,26 @@ impl SimState {
     }
 
     /// Records violations of Fly's document.
-    pub(crate) fn record_violations(&self, violations: impl IntoIterator<Item = Violation>) {
-        locked(&self.violations).extend(violations);
+    pub(crate) fn record_violations(&self, found: impl IntoIterator<Item = Violation>) {
+        let mut violations = locked(&self.violations);
+        let room = MAX_VIOLATIONS.saturating_sub(violations.len());
+        violations.extend(found.into_iter().take(room));
     }
 
-    /// Returns the calls so far, in the order of arrival.
-    pub(crate) fn calls(&self) -> Vec<CallRecord> {
-        locked(&self.calls).records().to_vec()
+    /// Returns the calls that the journal has, in the order of arrival.
+    pub(crate) fn calls(&self) -> Calls {
+        locked(&self.calls).all()
     }
 
-    /// Returns the calls with a higher number than `after`, in the order of arrival.
-    pub(crate) fn calls_after(&self, after: usize) -> Vec<CallRecord> {
-        locked(&self.calls).records().iter().skip(after).cloned().collect()
+    /// Returns the calls that match, in the order of arrival.
+    pub(crate) fn matching_calls(&self, filter: &CallFilter) -> Calls {
+        locked(&self.calls).matching(filter)
+    }
+
+    /// Forgets all calls and violations.
+    pub(crate) fn clear_journal(&self) {
+        locked(&self.calls).clear();
+        locked(&self.violations).clear();
     }
 
     /// Returns the violations so far.

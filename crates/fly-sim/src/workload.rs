@@ -108,7 +108,7 @@ impl ProgramAnswer {
 
 impl From<ProgramAnswer> for Reply {
     fn from(answer: ProgramAnswer) -> Self {
-        Self { status: answer.status, content: answer.content, retry_after: None }
+        Self { status: answer.status, content: answer.content, retry_after: None, fault: None }
     }
 }
 

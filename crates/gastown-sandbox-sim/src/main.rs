@@ -12,5 +12,5 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let sandboxes = SimulatedSandboxes::default().with_heartbeat(HEARTBEAT);
-    command::run(command::Args::parse(), sandboxes.into_workload()).await
+    command::run(command::Cli::parse(), sandboxes.into_workload()).await
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use self::proxy::Proxied;
 use crate::{
+    access_log::AccessLog,
     api::{self, ApiRequest},
     api_error::ApiError,
     contract::{Contract, SpecError},
@@ -43,8 +44,11 @@ impl Incoming {
 
 /// The error that makes the server close the connection without an answer.
 #[derive(Debug, thiserror::Error)]
-#[error("connection dropped by a fault")]
-pub(crate) struct Dropped;
+#[error("connection dropped by the fault {fault}")]
+pub(crate) struct Dropped {
+    /// The kind of the fault.
+    pub(crate) fault: &'static str,
+}
 
 /// The entry point of all requests.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ pub(crate) struct Gateway {
     /// `None` skips the checks against Fly's document.
     pub(crate) contract: Option<Arc<Contract>>,
     pub(crate) workload: Option<Arc<dyn Workload>>,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl Gateway {
@@ -71,7 +76,7 @@ impl Gateway {
             };
         }
         if let Some(path) = incoming.path.strip_prefix("/_sim") {
-            return Ok(control_api::answer(&self.state, &incoming.method, path, &incoming.body));
+            return Ok(control_api::answer(&self.state, path, &incoming));
         }
         match Proxied::parse(&incoming) {
             Some(proxied) => self.call_program(proxied, &incoming).await,
@@ -125,12 +130,16 @@ impl Gateway {
         number: usize,
         execution: impl Future<Output = Reply>,
     ) -> Result<Reply, Dropped> {
+        let fault = effect.as_ref().map(Effect::kind);
         let reply = match effect {
             None => execution.await,
-            Some(effect) => effects::execute(&self.state.world, route, effect, execution).await.ok_or(Dropped)?,
+            Some(effect) => {
+                let dropped = Dropped { fault: effect.kind() };
+                effects::execute(&self.state.world, route, effect, execution).await.ok_or(dropped)?
+            }
         };
         self.state.record_status(number, reply.status);
-        Ok(reply)
+        Ok(Reply { fault, ..reply })
     }
 
     /// Executes a call of the Machines API and checks request and answer against Fly's document.

@@ -70,6 +70,23 @@ impl World {
         true
     }
 
+    /// Takes the hosts of all machines down or up again.
+    pub(crate) fn set_all_hosts_down(&mut self, down: bool) {
+        let ids: Vec<String> = self.machines.keys().cloned().collect();
+        for id in ids {
+            self.set_host_down(&id, down);
+        }
+    }
+
+    /// Puts a new machine into a state at once. A started one boots its program.
+    pub(crate) fn put_in_state(&mut self, id: &str, state: State) {
+        if state == State::Started {
+            self.apply_transition(id, Transition::Booted);
+        } else {
+            self.transition_to(id, state, None);
+        }
+    }
+
     /// Moves a volume to another host, as Fly does without a call. Returns the id of the copy.
     ///
     /// The machine keeps its id and mounts the copy, which has a new id. The old volume is deleted.

@@ -11,7 +11,7 @@ use nix::{
 #[tokio::test]
 async fn program_prints_its_address_and_exits_on_sigterm() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_fly-sim"))
-        .args(["--listen", "127.0.0.1:0", "--timing", "instant", "--latency", "1", "--app", "mill"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--timing", "instant", "--latency", "1", "--app", "mill"])
         .args(["--limits", "off", "--app-secret", "KEY=value", "--unchecked"])
         .stdout(Stdio::piped())
         .spawn()

@@ -118,7 +118,7 @@ async fn control_api_shows_the_world_and_injects_faults() {
     let fly = Fly::fast().await;
     let id = fly.start_machine(minimal("town")).await;
     let fault = json!({ "call": "GetMachine", "effect": { "kind": "answer", "status": 500, "body": null } });
-    assert_eq!(send(fly.unauthenticated(Method::POST, "/_sim/faults").json(&fault)).await.0, 204);
+    assert_eq!(send(fly.unauthenticated(Method::POST, "/_sim/faults").json(&fault)).await.0, 201);
     assert_eq!(fly.get(&format!("machines/{id}")).await, (500, Value::Null));
     assert_eq!(fly.get(&format!("machines/{id}")).await.0, 200);
     let typo = json!({ "call": "GetMachine", "effect": { "kind": "answers" } });

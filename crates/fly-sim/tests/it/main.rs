@@ -5,6 +5,7 @@
 mod apps;
 mod binary;
 mod client;
+mod control;
 mod deletions;
 
 mod faults;

@@ -62,7 +62,7 @@ async fn fault_hits_one_kind_of_request() {
 #[tokio::test]
 async fn fault_at_an_unknown_kind_of_call_is_refused() {
     let fly = greeting().await;
-    for (name, status) in [("Greet", 204), ("Program", 204), ("GetMachine", 204), ("GetMachines", 400)] {
+    for (name, status) in [("Greet", 201), ("Program", 201), ("GetMachine", 201), ("GetMachines", 400)] {
         let fault = json!({ "call": name, "effect": { "kind": "drop_request" } });
         let (found, body) = send(fly.unauthenticated(Method::POST, "/_sim/faults").json(&fault)).await;
         assert_eq!(found, status, "{name}: {body}");

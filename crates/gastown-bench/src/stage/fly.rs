@@ -55,7 +55,9 @@ impl Fly {
     pub(crate) async fn start(setup: FlySetup) -> anyhow::Result<Self> {
         let key = SandboxKey::generate();
         let mut command = program::command("gastown-fly-sim")?;
-        command.args(["--unchecked", "--app", SHARED_APP, "--timing", setup.timing.name()]);
+        command.args(["serve", "--listen", "0", "--quiet", "--unchecked", "--app", SHARED_APP]);
+        // The journal must not forget calls, because they are counted.
+        command.args(["--timing", setup.timing.name(), "--journal", "10000000"]);
         command.args(["--limits", setup.limits.name()]);
         command.arg("--app-secret").arg(format!("SANDBOX_PRIVATE_KEY={}", key.to_secret().expose_secret()));
         if let Some(latency) = setup.latency_ms {

@@ -12,7 +12,7 @@ use serde_json::json;
 #[tokio::test]
 async fn program_serves_machines_with_sandboxes() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_gastown-fly-sim"))
-        .args(["--listen", "127.0.0.1:0", "--timing", "instant", "--app", "mill"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--timing", "instant", "--app", "mill"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -23,5 +23,5 @@ async fn program_serves_machines_with_sandboxes() {
     let known = http.post(format!("{}/_sim/faults", url.trim())).json(&fault).send().await;
     kill(Pid::from_raw(program.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert!(program.wait().unwrap().success(), "exit status");
-    assert_eq!(known.unwrap().status(), 204);
+    assert_eq!(known.unwrap().status(), 201);
 }

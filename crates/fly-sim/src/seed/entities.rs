@@ -89,7 +89,7 @@ pub struct VolumeSeed {
     pub age_seconds: u64,
 }
 
-fn default_region() -> String {
+pub(super) fn default_region() -> String {
     rules::DEFAULT_REGION.to_owned()
 }
 
@@ -118,7 +118,13 @@ impl VolumeSeed {
 }
 
 /// Creates a machine or volume as the call does, under the same rules, and returns its id.
-fn create(world: &mut World, call: Call, app: &str, body: Value, age_seconds: u64) -> Result<String, ApiError> {
+pub(super) fn create(
+    world: &mut World,
+    call: Call,
+    app: &str,
+    body: Value,
+    age_seconds: u64,
+) -> Result<String, ApiError> {
     let route = Route { call, app: app.to_owned(), id: String::new(), key: String::new() };
     let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_deleted: false, body };
     let reply = api::answer(world, &request)?;
