@@ -28,6 +28,12 @@
 //! Start reading at `gateway/mod.rs` (the path of a call), then `world/model.rs` (the entities) and
 //! `world/transitions.rs` (their changes over time). `api_error.rs` lists the error answers.
 
+/// The README and the pages, whose Rust is run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../docs/fly-sim/offline-tests.md")]
+struct Pages;
+
 mod access_log;
 mod api;
 mod api_error;

@@ -35,8 +35,8 @@ pub(super) const LEFT_OUT: &[LeftOut] = &[
         ],
     },
     LeftOut {
-        about: "Node.js: the TypeScript clients, the README's client, libsodium",
-        tests: &["typescript", "client_example", "interop"],
+        about: "Node.js: the TypeScript clients, the JavaScript of pages, libsodium",
+        tests: &["typescript", "client_example", "interop", "javascript"],
     },
     LeftOut { about: "documentation tests", tests: &[] },
 ];

@@ -15,6 +15,7 @@ mod leases;
 mod lifecycle;
 mod machines;
 mod metadata;
+mod pages;
 mod programs;
 mod seeds;
 mod volumes;
