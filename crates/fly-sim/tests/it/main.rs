@@ -11,6 +11,7 @@ mod deletions;
 mod faults;
 mod gateway;
 mod greeter;
+mod javascript;
 mod leases;
 mod lifecycle;
 mod machines;

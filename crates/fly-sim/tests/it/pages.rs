@@ -12,13 +12,13 @@ use tokio::process::Command;
 /// The address in the pages, which a test replaces by that of its simulator.
 const SHOWN: &str = "http://127.0.0.1:4280";
 
-fn page(path: &str) -> String {
+pub(crate) fn page(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Returns the blocks of a page in one language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     let blocks = page.split(&fence).skip(1);
     blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
@@ -32,7 +32,7 @@ fn script(page: &str, url: &str) -> String {
     lines.replace(SHOWN, url).replace("curl -s ", "curl -sS --noproxy '*' --fail-with-body ")
 }
 
-async fn run(mut command: Command) {
+pub(crate) async fn run(mut command: Command) {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {out}{err}");
@@ -48,16 +48,6 @@ async fn commands_of_the_pages_run() {
         shell.args(["-eu", "-c", &script]);
         run(shell).await;
         assert_eq!(sim.violations(), [], "{shown}");
-    }
-}
-
-#[tokio::test]
-async fn javascript_of_the_pages_runs() {
-    for block in blocks(&page("../../docs/fly-sim/offline-tests.md"), "js") {
-        let sim = FlySim::builder().app("mill").start().await.unwrap();
-        let mut node = Command::new("node");
-        node.args(["--input-type=module", "--eval", &block]).env("FLY_BASE_URL", sim.url()).env_remove("http_proxy");
-        run(node).await;
     }
 }
 
