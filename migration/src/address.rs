@@ -218,6 +218,8 @@ fn postgres_address(rest: &str) -> Result<PostgresAddress, AddressError> {
     // `PGSSLMODE` chooses too.
     let chooses_encryption = chooses_encryption || !matches!(options.get_ssl_mode(), PgSslMode::Prefer);
     let options = if is_named { options } else { options.application_name(APPLICATION) };
+    // PgBouncer refuses this option of the start, and our columns need none of it.
+    let options = options.extra_float_digits(None);
     Ok(PostgresAddress { options, chooses_encryption })
 }
 

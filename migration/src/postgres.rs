@@ -1,9 +1,11 @@
 //! Connections to Postgres, and the words for why there is none.
 
+mod own_session;
+
 use std::time::Duration;
 
 use sea_orm_migration::sea_orm::sqlx::postgres::{PgConnection, PgPoolOptions};
-use sea_orm_migration::sea_orm::sqlx::{self, ConnectOptions as _};
+use sea_orm_migration::sea_orm::sqlx::{self, ConnectOptions as _, Connection as _};
 use sea_orm_migration::sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use tokio::time::Instant;
 
@@ -51,6 +53,21 @@ pub enum ConnectFailure {
         /// The encoding of the database.
         found: String,
     },
+    /// A pooler gives each transaction another session.
+    #[error(
+        "the address leads to a pooler in transaction or statement mode (pool_mode of PgBouncer), in which sessions are \
+         shared: use its session mode, or connect directly"
+    )]
+    SharedSessions,
+    /// There was no second session in time.
+    #[error(
+        "the database or its pooler gave no second session within {limit:?}: raise the limit of connections \
+         (default_pool_size of PgBouncer)"
+    )]
+    NoSecondSession {
+        /// The time limit.
+        limit: Duration,
+    },
     /// Any other cause.
     #[error("the connection to the database failed")]
     Other(#[source] sqlx::Error),
@@ -67,6 +84,8 @@ impl ConnectFailure {
             | Self::NoSuchDatabase(_)
             | Self::Tls(_)
             | Self::Encoding { .. }
+            | Self::SharedSessions
+            | Self::NoSecondSession { .. }
             | Self::Other(_) => false,
         }
     }
@@ -93,10 +112,29 @@ impl From<sqlx::Error> for ConnectFailure {
     }
 }
 
-/// Opens a connection and checks the encoding. Repeats what may pass, until the time limit.
+/// Opens a connection and checks the encoding. Repeats what may pass, until the time limit. Then checks with a second
+/// connection that sessions are not shared, with the same limit.
 ///
 /// Errors: the last cause.
 pub async fn connect(address: &PostgresAddress, limit: Duration) -> Result<PgConnection, ConnectFailure> {
+    let mut connection = connect_in_time(address, limit).await?;
+    let checked = ensure_own_session(address, &mut connection, limit / 2);
+    tokio::time::timeout(limit, checked).await.unwrap_or(Err(ConnectFailure::NoSecondSession { limit }))?;
+    Ok(connection)
+}
+
+async fn ensure_own_session(
+    address: &PostgresAddress,
+    first: &mut PgConnection,
+    wait: Duration,
+) -> Result<(), ConnectFailure> {
+    let mut second = address.options().connect().await?;
+    let are_separate = own_session::are_separate(first, &mut second, wait).await?;
+    second.close().await?;
+    if are_separate { Ok(()) } else { Err(ConnectFailure::SharedSessions) }
+}
+
+async fn connect_in_time(address: &PostgresAddress, limit: Duration) -> Result<PgConnection, ConnectFailure> {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

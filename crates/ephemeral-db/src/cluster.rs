@@ -1,3 +1,5 @@
+mod standby;
+
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use tempfile::TempDir;
 use crate::EphemeralDbError;
 use crate::account::Account;
 use crate::programs::Programs;
-use crate::supervisor::{DOWN, Supervisor};
+use crate::supervisor::{DOWN, EndBy, Supervisor};
 
 /// The timeout of a start or a crash, for a loaded machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -116,7 +118,7 @@ impl Cluster {
 }
 
 /// Waits for a condition. Returns false after [`READY_TIMEOUT`].
-async fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) async fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     let polling = async {
         while !condition() {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -125,7 +127,7 @@ async fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     tokio::time::timeout(READY_TIMEOUT, polling).await.is_ok()
 }
 
-fn create_directory(account: Option<Account>) -> Result<TempDir, EphemeralDbError> {
+pub(crate) fn create_directory(account: Option<Account>) -> Result<TempDir, EphemeralDbError> {
     // Another account may not have access to a private TMPDIR, and a long one leaves no room for the socket's name.
     let mut parent = std::env::temp_dir();
     if account.is_some() || parent.as_os_str().len() > MAX_DIRECTORY_LENGTH - 20 {
@@ -142,16 +144,27 @@ fn create_directory(account: Option<Account>) -> Result<TempDir, EphemeralDbErro
 async fn initdb(programs: &Programs, account: Option<Account>, directory: &Path) -> Result<(), EphemeralDbError> {
     let mut command = tokio::process::Command::new(&programs.initdb);
     command.arg("-D").arg(directory.join("data")).args(["-U", "postgres", "-A", "trust", "-E", "UTF8"]);
-    command.args(["--locale=C", "--no-sync", "--wal-segsize=1"]).current_dir("/").kill_on_drop(true);
+    command.args(["--locale=C", "--no-sync", "--wal-segsize=1"]);
+    initialized(command, &programs.initdb, account).await
+}
+
+/// Runs a program that creates the directory of the data.
+async fn initialized(
+    mut command: tokio::process::Command,
+    program: &Path,
+    account: Option<Account>,
+) -> Result<(), EphemeralDbError> {
+    command.current_dir("/").kill_on_drop(true);
     if let Some(Account { uid, gid }) = account {
         command.uid(uid).gid(gid);
     }
     let run = command.output().await;
-    let output = run.map_err(|source| EphemeralDbError::Run { program: programs.initdb.clone(), source })?;
+    let output = run.map_err(|source| EphemeralDbError::Run { program: program.to_owned(), source })?;
     if output.status.success() {
         return Ok(());
     }
-    Err(EphemeralDbError::Initdb { output: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+    let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(EphemeralDbError::Initialize { program: program.to_owned(), output })
 }
 
 async fn launch(
@@ -171,7 +184,7 @@ async fn launch(
     {
         arguments.extend(["-c", setting]);
     }
-    let started = Supervisor::start(directory.path(), account, &programs.postgres, &arguments);
+    let started = Supervisor::start(directory.path(), account, EndBy::Quit, &programs.postgres, &arguments);
     let server = started.map_err(|source| EphemeralDbError::Run { program: programs.postgres.clone(), source })?;
     // From now on the supervisor removes the directory, even if this process is killed.
     let mut cluster = Cluster { url, directory: directory.keep(), server };
@@ -183,8 +196,9 @@ fn pid_file(data: &Path) -> PathBuf {
     data.join("postmaster.pid")
 }
 
-/// Returns true if the server accepts connections: line 8 of `postmaster.pid` is then `ready` (since Postgres 10).
+/// Returns true if the server accepts connections: line 8 of `postmaster.pid` is then `ready`, or `standby` for a hot standby
+/// (since Postgres 10).
 fn is_ready(data: &Path) -> bool {
     let status = std::fs::read_to_string(pid_file(data)).unwrap_or_default();
-    status.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+    status.lines().nth(7).is_some_and(|status| matches!(status.trim(), "ready" | "standby"))
 }

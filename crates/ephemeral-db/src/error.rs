@@ -10,6 +10,15 @@ pub enum EphemeralDbError {
          install them (Debian, Ubuntu: `apt-get install postgresql`), or set TEST_DATABASE_URL to a running server"
     )]
     NotInstalled,
+    /// There is no `pgbouncer`.
+    #[error("no PgBouncer (pgbouncer) in PATH or /usr/sbin; install it (Debian, Ubuntu: `apt-get install pgbouncer`)")]
+    PgBouncerNotInstalled,
+    /// PgBouncer ended, or was not ready in time.
+    #[error("PgBouncer did not become ready; its log:\n{log}")]
+    PgBouncerNotReady {
+        /// Its log.
+        log: String,
+    },
     /// This process is root, as which Postgres refuses to run, and there is no other account.
     #[error("PostgreSQL does not run as root; create the account `postgres` or run the tests as another user")]
     NoAccount,
@@ -31,9 +40,11 @@ pub enum EphemeralDbError {
         #[source]
         source: std::io::Error,
     },
-    /// `initdb` failed.
-    #[error("initdb failed: {output}")]
-    Initdb {
+    /// `initdb` or `pg_basebackup` failed.
+    #[error("{program} failed: {output}")]
+    Initialize {
+        /// The program.
+        program: PathBuf,
         /// Its output.
         output: String,
     },
@@ -50,7 +61,7 @@ pub enum EphemeralDbError {
         log: String,
     },
     /// The URL of the server is invalid.
-    #[error("TEST_DATABASE_URL or the URL for a proxy is not a valid postgres:// URL")]
+    #[error("TEST_DATABASE_URL or the URL for a proxy or pooler is not a valid postgres:// URL")]
     Url(#[source] Option<url::ParseError>),
     /// The server refused a statement.
     #[error("the test server failed to {action}")]
@@ -60,6 +71,12 @@ pub enum EphemeralDbError {
         /// The error of the driver.
         #[source]
         source: sqlx::Error,
+    },
+    /// The server did not reach a state in time.
+    #[error("the test server failed to {action} in time")]
+    TimedOut {
+        /// The wait.
+        action: &'static str,
     },
     /// The proxy could not listen on a port.
     #[error("the proxy failed to listen")]

@@ -6,6 +6,8 @@ use crate::EphemeralDbError;
 pub(crate) struct Programs {
     pub(crate) initdb: PathBuf,
     pub(crate) postgres: PathBuf,
+    /// Only for standbys. It is in the same package as the others of Debian.
+    pub(crate) pg_basebackup: PathBuf,
 }
 
 impl Programs {
@@ -23,8 +25,16 @@ impl Programs {
     /// Returns the programs of a folder if it has both of them.
     fn in_folder(folder: &Path) -> Option<Self> {
         let (initdb, postgres) = (folder.join("initdb"), folder.join("postgres"));
-        (initdb.is_file() && postgres.is_file()).then_some(Self { initdb, postgres })
+        let pg_basebackup = folder.join("pg_basebackup");
+        (initdb.is_file() && postgres.is_file()).then_some(Self { initdb, postgres, pg_basebackup })
     }
+}
+
+/// Searches `PATH` for PgBouncer, then the folder of system programs, where Debian installs it.
+pub(crate) fn pgbouncer() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
 }
 
 /// Returns the folders `<root>/<version>/bin`, with the highest version first.

@@ -1,6 +1,8 @@
-//! A proxy in front of a database that loses a commit, or the answer to it, on request.
+//! A proxy in front of a database that loses a commit, or the answer to it, on request. It can also lead to another server, and
+//! be a network that loses everything for a while.
 
 mod cuts;
+mod network;
 mod relay;
 mod wire;
 
@@ -13,6 +15,7 @@ use url::Url;
 
 use self::cuts::CommitCuts;
 pub use self::cuts::Cut;
+use self::network::{Network, Route};
 use self::relay::relay;
 use crate::EphemeralDbError;
 
@@ -41,6 +44,7 @@ const POSTGRES_PORT: u16 = 5432;
 pub struct PostgresProxy {
     url: String,
     cuts: Arc<CommitCuts>,
+    network: Arc<Network>,
     listener: JoinHandle<()>,
 }
 
@@ -52,13 +56,31 @@ impl PostgresProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(EphemeralDbError::Listen)?;
         let port = listener.local_addr().map_err(EphemeralDbError::Listen)?.port();
         let cuts = Arc::<CommitCuts>::default();
-        let listener = tokio::spawn(listen(listener, server, Arc::clone(&cuts)));
-        Ok(Self { url: proxied_url(database, port)?, cuts, listener })
+        let network = Arc::new(Network::to(server));
+        let listener = tokio::spawn(listen(listener, Arc::clone(&network), Arc::clone(&cuts)));
+        Ok(Self { url: proxied_url(database, port)?, cuts, network, listener })
     }
 
     /// Returns the URL of the database through the proxy.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Leads new connections to the server at this URL. Existing ones stay where they are.
+    pub fn redirect(&self, database: &str) -> Result<(), EphemeralDbError> {
+        let database = Url::parse(database).map_err(|error| EphemeralDbError::Url(Some(error)))?;
+        self.network.redirect(ServerAddress::of(&database)?);
+        Ok(())
+    }
+
+    /// Ends all connections.
+    pub fn disconnect(&self) {
+        self.network.disconnect();
+    }
+
+    /// Cuts the network, or repairs it. Meanwhile nothing is forwarded and nothing ends, as if all packets were lost.
+    pub fn set_network_cut(&self, is_cut: bool) {
+        self.network.set_cut(is_cut);
     }
 
     /// Cuts the `nth` commit from now on any connection, counted from 1. This replaces an earlier request.
@@ -99,14 +121,14 @@ impl Drop for PostgresProxy {
 }
 
 /// The address of the server.
-enum ServerAddress {
+pub(crate) enum ServerAddress {
     Socket(PathBuf),
     Port(String, u16),
 }
 
 impl ServerAddress {
     /// Parses the address as drivers do. A `host=/directory` in the query overrides the host and means a socket there.
-    fn of(url: &Url) -> Result<Self, EphemeralDbError> {
+    pub(crate) fn of(url: &Url) -> Result<Self, EphemeralDbError> {
         let option =
             |key: &str| url.query_pairs().filter(|(name, _)| name == key).last().map(|(_, value)| value.into_owned());
         let port = option("port").and_then(|port| port.parse().ok()).or(url.port()).unwrap_or(POSTGRES_PORT);
@@ -131,30 +153,37 @@ fn proxied_url(mut url: Url, port: u16) -> Result<String, EphemeralDbError> {
 }
 
 /// Accepts connections. They end with this task.
-async fn listen(listener: TcpListener, server: ServerAddress, cuts: Arc<CommitCuts>) {
-    let (server, mut connections) = (Arc::new(server), JoinSet::new());
+async fn listen(listener: TcpListener, network: Arc<Network>, cuts: Arc<CommitCuts>) {
+    let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(serve(client, Arc::clone(&server), Arc::clone(&cuts)));
+        connections.spawn(serve(client, network.route(), Arc::clone(&cuts)));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Connects a client to the server. If the server is unreachable, the client's connection is closed.
-async fn serve(client: TcpStream, server: Arc<ServerAddress>, cuts: Arc<CommitCuts>) {
+async fn serve(client: TcpStream, route: Route, cuts: Arc<CommitCuts>) {
     // Messages are small, and none should wait for another. A failure only costs time.
     let _result = client.set_nodelay(true);
-    match &*server {
-        ServerAddress::Socket(path) => {
-            if let Ok(server) = UnixStream::connect(path).await {
-                relay(client, server, &cuts).await;
+    route.passable().await;
+    let relayed = async {
+        match &*route.server() {
+            ServerAddress::Socket(path) => {
+                if let Ok(server) = UnixStream::connect(path).await {
+                    relay(client, server, &cuts, &route).await;
+                }
+            }
+            ServerAddress::Port(host, port) => {
+                if let Ok(server) = TcpStream::connect((host.as_str(), *port)).await {
+                    let _result = server.set_nodelay(true);
+                    relay(client, server, &cuts, &route).await;
+                }
             }
         }
-        ServerAddress::Port(host, port) => {
-            if let Ok(server) = TcpStream::connect((host.as_str(), *port)).await {
-                let _result = server.set_nodelay(true);
-                relay(client, server, &cuts).await;
-            }
-        }
+    };
+    tokio::select! {
+        () = relayed => {}
+        () = route.disconnected() => {}
     }
 }
 

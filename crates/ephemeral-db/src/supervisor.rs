@@ -11,15 +11,17 @@ use crate::account::Account;
 /// When this process ends in any way (a static is never dropped, a panic, a kill), the system closes the pipe. The shell
 /// then stops the server and removes its directory. It has a process group of its own, so it does not receive Ctrl-C.
 ///
-/// A line on the pipe crashes the server, and the next one starts it again. The file [`DOWN`] exists in between.
+/// A line on the pipe crashes the server with the given signal, and the next one starts it again. The file [`DOWN`] exists in
+/// between.
 const SCRIPT: &str = r#"
 directory=$1
-shift
+signal=$2
+shift 2
 exec 3<&0
 while :; do
     "$@" </dev/null 3<&- &
     server=$!
-    { read -r _ <&3 && : >"$directory/crashing"; kill -QUIT "$server"; } 2>/dev/null &
+    { read -r _ <&3 && : >"$directory/crashing"; kill -"$signal" "$server"; } 2>/dev/null &
     watcher=$!
     wait "$server"
     kill "$watcher" 2>/dev/null
@@ -33,6 +35,24 @@ rm -rf "$directory"
 /// The file in the directory that exists while the server is down after a requested crash.
 pub(crate) const DOWN: &str = "down";
 
+/// The signal that ends a server at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum EndBy {
+    /// `SIGQUIT`, which makes Postgres end without a checkpoint. Programs without a handler ignore it.
+    Quit,
+    /// `SIGTERM`.
+    Term,
+}
+
+impl EndBy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quit => "QUIT",
+            Self::Term => "TERM",
+        }
+    }
+}
+
 /// A running server. Dropping it stops the server and removes its directory.
 pub(crate) struct Supervisor {
     shell: Child,
@@ -43,12 +63,13 @@ impl Supervisor {
     pub(crate) fn start(
         directory: &Path,
         account: Option<Account>,
+        end_by: EndBy,
         server: &Path,
         arguments: &[&str],
     ) -> std::io::Result<Self> {
         let log = tempfile::tempfile()?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(directory).arg(server).args(arguments);
+        command.args(["-c", SCRIPT, "sh"]).arg(directory).arg(end_by.name()).arg(server).args(arguments);
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log.try_clone()?);
         command.current_dir("/").process_group(0);
         if let Some(Account { uid, gid }) = account {

@@ -6,5 +6,6 @@ mod concurrency;
 mod connecting;
 mod database;
 mod host_table;
+mod poolers;
 mod rules;
 mod up_and_down;

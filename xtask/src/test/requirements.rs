@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use anyhow::{Context, bail, ensure};
-use ephemeral_db::{Cluster, EphemeralDbError};
+use ephemeral_db::{Cluster, EphemeralDbError, PgBouncer};
 
 use super::{Scope, logged, step::Step};
 use crate::cargo::cargo;
@@ -46,6 +46,9 @@ pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt)
     if matches!(postgres, Postgres::NotInstalled) {
         missing.push("postgresql");
     }
+    if !PgBouncer::is_installed() {
+        missing.push("pgbouncer");
+    }
     if !missing.is_empty() {
         install(&missing, interrupt).await?;
         let still = missing_of_node();
@@ -57,6 +60,7 @@ pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt)
             postgres = interrupt.or(start_postgres()).await?;
         }
     }
+    ensure!(PgBouncer::is_installed(), EphemeralDbError::PgBouncerNotInstalled);
     match postgres {
         Postgres::Own(cluster) => Ok(Provided { postgres: Some(cluster), nextest }),
         Postgres::Given => Ok(Provided { postgres: None, nextest }),

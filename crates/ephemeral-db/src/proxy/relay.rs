@@ -4,6 +4,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 use super::cuts::{CommitCuts, Cut};
+use super::network::Route;
 use super::wire::{FLUSH, Framer, SYNC};
 
 /// The size of a read, and so the maximum that is buffered in either direction.
@@ -12,6 +13,7 @@ const CHUNK: usize = 16 * 1024;
 /// A connection between a client and its server.
 struct Connection<'a> {
     cuts: &'a CommitCuts,
+    route: &'a Route,
     state: Mutex<ConnectionState>,
     /// Notified when the server has executed a held statement.
     executed: Notify,
@@ -44,14 +46,14 @@ enum Batch {
 }
 
 /// Forwards messages in both directions until either side ends or a commit is cut. Drops both connections at the end.
-pub(super) async fn relay<C, S>(client: C, server: S, cuts: &CommitCuts)
+pub(super) async fn relay<C, S>(client: C, server: S, cuts: &CommitCuts, route: &Route)
 where
     C: AsyncRead + AsyncWrite,
     S: AsyncRead + AsyncWrite,
 {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = tokio::io::split(server);
-    let connection = Connection { cuts, state: Mutex::default(), executed: Notify::new() };
+    let connection = Connection { cuts, route, state: Mutex::default(), executed: Notify::new() };
     // Both ends notice a broken connection, so the error is ignored. The end of one direction ends the other.
     let _result = tokio::select! {
         result = connection.forward_requests(from_client, to_server) => result,
@@ -68,6 +70,7 @@ impl Connection<'_> {
         let (mut framer, mut chunk) = (Framer::of_client(), vec![0; CHUNK]);
         loop {
             let read = client.read(&mut chunk).await?;
+            self.route.passable().await;
             let (mut input, mut output) = (&chunk[..read], Vec::with_capacity(read));
             while let Some(message) = framer.next(&mut input, &mut output) {
                 if message.is_statement() {
@@ -107,6 +110,7 @@ impl Connection<'_> {
         let (mut framer, mut chunk) = (Framer::of_server(), vec![0; CHUNK]);
         loop {
             let read = server.read(&mut chunk).await?;
+            self.route.passable().await;
             let (mut input, mut output) = (&chunk[..read], Vec::with_capacity(read));
             while let Some(message) = framer.next(&mut input, &mut output) {
                 if message.is_error() {

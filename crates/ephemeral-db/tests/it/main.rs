@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod proxy;
+mod standby;
 
 use std::convert::Infallible;
 use std::process::{Command, Stdio};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ephemeral_db::TestDatabase;
+use ephemeral_db::{PgBouncer, PoolMode, TestDatabase};
 use gastown_domain::ports::{
     AcceptedCreate, CreateTown, DriftChecks, IdempotencyKey, KeyedRequest, NewCreate, NewOperation, OperationUpdate,
     Operations as _, Operator as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
@@ -58,6 +58,8 @@ pub(crate) struct Bed {
     /// A second connection, to inspect and change rows.
     pub(crate) raw: DatabaseConnection,
     pub(crate) place: TestDatabase,
+    /// The pooler in front of the database, if the service uses one.
+    pooler: Option<PgBouncer>,
 }
 
 async fn migrate(url: String) -> Result<(), MigrateError> {
@@ -66,11 +68,18 @@ async fn migrate(url: String) -> Result<(), MigrateError> {
 
 impl Bed {
     pub(crate) async fn postgres() -> Self {
-        Self::on(TestDatabase::postgres(migrate).await.unwrap()).await
+        Self::on(TestDatabase::postgres(migrate).await.unwrap(), None).await
+    }
+
+    /// Returns a database that the service reaches through a PgBouncer in session mode.
+    pub(crate) async fn behind_pgbouncer() -> Self {
+        let place = TestDatabase::postgres(migrate).await.unwrap();
+        let pooler = PgBouncer::in_front_of(place.url(), PoolMode::Session, 50, &[]).await.unwrap();
+        Self::on(place, Some(pooler)).await
     }
 
     pub(crate) async fn sqlite() -> Self {
-        Self::on(TestDatabase::sqlite(migrate).await.unwrap()).await
+        Self::on(TestDatabase::sqlite(migrate).await.unwrap(), None).await
     }
 
     /// Locks all towns until the transaction is dropped.
@@ -84,17 +93,19 @@ impl Bed {
         held
     }
 
-    async fn on(place: TestDatabase) -> Self {
-        let database = Database::connect(&DatabaseSettings::at(place.url())).await.unwrap();
+    async fn on(place: TestDatabase, pooler: Option<PgBouncer>) -> Self {
+        let url = pooler.as_ref().map_or(place.url(), PgBouncer::url);
+        let database = Database::connect(&DatabaseSettings::at(url)).await.unwrap();
         let raw = sea_orm::Database::connect(place.url()).await.unwrap();
-        let bed = Self { database, raw, place };
+        let bed = Self { database, raw, place, pooler };
         bed.sql("INSERT INTO kilocode_users (id, api_token_pepper) VALUES ('alice', 'salt'), ('bob', NULL)").await;
         bed
     }
 
     /// Opens the same database with other settings.
     pub(crate) async fn again(&self, change: impl FnOnce(&mut DatabaseSettings)) -> Database {
-        let mut settings = DatabaseSettings::at(self.place.url());
+        let url = self.pooler.as_ref().map_or(self.place.url(), PgBouncer::url);
+        let mut settings = DatabaseSettings::at(url);
         change(&mut settings);
         Database::connect(&settings).await.unwrap()
     }

@@ -29,7 +29,7 @@ async fn one_of_two_workers_claims_the_operation(bed: Bed) {
     assert!(bed.claim(town.id, "three").await.is_none());
 }
 
-async fn each_of_many_operations_is_claimed_once(bed: Bed) {
+pub(crate) async fn each_of_many_operations_is_claimed_once(bed: Bed) {
     for number in 0..10 {
         bed.create("alice", &format!("mill-{number}")).await;
     }
@@ -58,7 +58,7 @@ async fn claim_raises_the_fence_and_excludes_its_own_worker(bed: Bed) {
     assert!(is_fenced(&bed.database.renew(first.fence(), LEASE).await));
 }
 
-async fn expired_lease_is_taken_over_and_the_old_holder_writes_nothing(bed: Bed) {
+pub(crate) async fn expired_lease_is_taken_over_and_the_old_holder_writes_nothing(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let old = bed.claimed(town.id, "one").await;
     bed.expire_leases().await;

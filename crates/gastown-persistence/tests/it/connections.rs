@@ -68,7 +68,7 @@ async fn slow_background_work_delays_no_caller(bed: Bed) {
     assert!(calls.join_all().await.into_iter().all(|done| done.unwrap()));
 }
 
-async fn slow_changes_delay_no_read(bed: Bed) {
+pub(crate) async fn slow_changes_delay_no_read(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let held = bed.lock_all_towns().await;
     let calls = blocked(&bed.database, town.id);
@@ -78,7 +78,7 @@ async fn slow_changes_delay_no_read(bed: Bed) {
     assert!(calls.join_all().await.into_iter().all(|done| done.unwrap()));
 }
 
-async fn many_reads_delay_no_change(bed: Bed) {
+pub(crate) async fn many_reads_delay_no_change(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let mut reads = JoinSet::new();
     for _ in 0..200 {

@@ -103,7 +103,7 @@ async fn key_without_a_fingerprint_compares_the_name(bed: Bed) {
     assert!(matches!(other, Err(StoreError::KeyReused)), "{other:?}");
 }
 
-async fn parallel_repeats_with_one_key_return_one_town(bed: Bed) {
+pub(crate) async fn parallel_repeats_with_one_key_return_one_town(bed: Bed) {
     let creates = (0..10).map(|_| keyed(create_of(new_town("alice", "mill")), "k1"));
     let answers = all_at_once(&bed.database, creates).await;
     assert_eq!(inserted(&answers), 1);
@@ -122,7 +122,7 @@ async fn parallel_creates_with_one_key_and_different_names_make_one_town(bed: Be
     assert_eq!(bed.number("SELECT count(*) FROM gastown_towns").await, 1);
 }
 
-async fn parallel_creates_do_not_exceed_the_limit(bed: Bed) {
+pub(crate) async fn parallel_creates_do_not_exceed_the_limit(bed: Bed) {
     let limited = |owner, number| NewCreate { max_towns: 3, ..create_of(new_town(owner, &format!("mill-{number}"))) };
     // Bob's towns do not count for alice.
     let creates = (0..20).map(|number| limited("alice", number)).chain((0..2).map(|number| limited("bob", number)));

@@ -79,7 +79,7 @@ async fn round_does_not_begin_before_its_period_or_while_towns_are_in_flight(bed
     assert_eq!(joined(&bed).await, round + 2);
 }
 
-async fn no_town_is_taken_twice_in_a_round(bed: Bed) {
+pub(crate) async fn no_town_is_taken_twice_in_a_round(bed: Bed) {
     unseen_towns(&bed, 24).await;
     let round = joined(&bed).await;
     let mut running = tokio::task::JoinSet::new();

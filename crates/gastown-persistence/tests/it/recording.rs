@@ -57,7 +57,7 @@ async fn history_keeps_every_resource_id(bed: Bed) {
     assert_eq!(outcome, Some(Err(Rejection::RolledBack(Failure::MachineRefused.into()))));
 }
 
-async fn step_and_town_are_recorded_together(bed: Bed) {
+pub(crate) async fn step_and_town_are_recorded_together(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let claim = bed.claimed(town.id, "one").await;
     let mut step = record(StepName::DeleteMachine);

@@ -53,7 +53,7 @@ async fn foreign_towns_and_tombstones_are_not_found(bed: Bed) {
     assert_eq!(bed.request(&town, OperationKind::Destroy).await, Requested::NotFound);
 }
 
-async fn destroy_preempts_and_keeps_the_progress(bed: Bed) {
+pub(crate) async fn destroy_preempts_and_keeps_the_progress(bed: Bed) {
     let town = bed.create("alice", "mill").await;
     let create = bed.claimed(town.id, "driver").await;
     let progress =
@@ -87,7 +87,7 @@ async fn destroy_joins_a_roll_back(bed: Bed) {
     assert_eq!(kind_of(&bed.request(&town, OperationKind::Start).await), ("busy", Some(OperationKind::RollBack)));
 }
 
-async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {
+pub(crate) async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let start = Arc::new(Barrier::new(10));
     let mut running = tokio::task::JoinSet::new();

@@ -15,7 +15,7 @@ on_both! {
     rigs_of_a_town_are_limited,
 }
 
-async fn rigs_are_inserted_changed_and_removed(bed: Bed) {
+pub(crate) async fn rigs_are_inserted_changed_and_removed(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let alice = user("alice");
     let mut app = rig(town.id, "app");
@@ -113,7 +113,7 @@ async fn a_confirmed_rig_learns_its_branch_once(bed: Bed) {
     assert_eq!(found().await.status, RigStatus::Removing);
 }
 
-async fn one_of_twenty_parallel_rigs_of_one_name_wins(bed: Bed) {
+pub(crate) async fn one_of_twenty_parallel_rigs_of_one_name_wins(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let mut running = tokio::task::JoinSet::new();
     for number in 0..20 {

@@ -38,7 +38,7 @@ async fn queue(bed: &Bed, towns: &[(&str, &str)]) -> Vec<TownId> {
     ids
 }
 
-async fn replicas_share_due_operations_and_none_is_claimed_twice(bed: Bed) {
+pub(crate) async fn replicas_share_due_operations_and_none_is_claimed_twice(bed: Bed) {
     for number in 0..30 {
         bed.create(["alice", "bob"][number % 2], &format!("mill-{number}")).await;
     }

@@ -22,7 +22,7 @@ async fn state(bed: &Bed) -> JobState {
     bed.database.states().await.unwrap().into_iter().find(|state| state.job == SingletonJob::Orphans).unwrap()
 }
 
-async fn one_of_parallel_replicas_claims_the_job(bed: Bed) {
+pub(crate) async fn one_of_parallel_replicas_claims_the_job(bed: Bed) {
     for round in 1..=3 {
         let mut running = tokio::task::JoinSet::new();
         for number in 0..8 {

@@ -20,6 +20,16 @@ on_both! {
     deleted_machine_is_recreated_on_its_volume,
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn town_lives_behind_pgbouncer() {
+    let setup = Setup { behind_pgbouncer: true, ..Setup::postgres() };
+    let mut stage = stopped_town_starts_with_its_rigs_and_files(setup).await;
+    stage.add_replica().await;
+    let town = stage.rows.towns().await.remove(0);
+    stage.on_town("destroyTown", town.id).await.unwrap();
+    stage.check_invariants().await;
+}
+
 async fn stopped_town_starts_with_its_rigs_and_files(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let town = stage.running("mill").await;

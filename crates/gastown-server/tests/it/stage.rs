@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use ephemeral_db::{PostgresProxy, TestDatabase};
+use ephemeral_db::{PgBouncer, PoolMode, PostgresProxy, TestDatabase};
 use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::RateLimiting;
@@ -65,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) seal_for: Option<SandboxKey>,
     /// True if the replicas reach Postgres through a proxy that can lose commits. `rows` and operators bypass it.
     pub(crate) through_proxy: bool,
+    /// True if the replicas reach Postgres through a PgBouncer in session mode.
+    pub(crate) behind_pgbouncer: bool,
 }
 
 impl Setup {
@@ -86,6 +88,7 @@ impl Setup {
             pacing: RateLimiting::Off,
             seal_for: None,
             through_proxy: false,
+            behind_pgbouncer: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Setup {
         let rows = Rows::of(place.url()).await;
         let proxy =
             if self.through_proxy { Some(PostgresProxy::in_front_of(place.url()).await.unwrap()) } else { None };
+        let pooler = if self.behind_pgbouncer { Some(pgbouncer(&place).await) } else { None };
         let sandbox_key = SandboxKey::generate();
         let app_secrets = vec![("SANDBOX_PRIVATE_KEY".to_owned(), sandbox_key.to_secret())];
         let sim = SimConfig { token: Some(FLY_TOKEN.into()), app_secrets, ..self.sim };
@@ -106,7 +110,8 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sealing_key = self.seal_for.as_ref().unwrap_or(&sandbox_key).public_key().to_string();
         let home = format!("http://{}", listener.local_addr().unwrap());
-        let database = proxy.as_ref().map_or(place.url(), PostgresProxy::url);
+        let database = proxy.as_ref().map(PostgresProxy::url).or(pooler.as_ref().map(PgBouncer::url));
+        let database = database.unwrap_or(place.url());
         let mut settings = settings(&sim, database, &sealing_key, self.regions, &home);
         if self.app_per_user {
             settings.retain(|(name, _)| name != "FLY_APP_NAME");
@@ -127,9 +132,14 @@ impl Setup {
             tokens,
             sandbox_key,
             proxy,
+            _pooler: pooler,
             place,
         }
     }
+}
+
+async fn pgbouncer(place: &TestDatabase) -> PgBouncer {
+    PgBouncer::in_front_of(place.url(), PoolMode::Session, 50, &[]).await.unwrap()
 }
 
 /// Returns an empty, migrated database.
@@ -248,6 +258,8 @@ pub(crate) struct Stage {
     pub(crate) sandbox_key: SandboxKey,
     /// The proxy between the replicas and the database, if requested.
     pub(crate) proxy: Option<PostgresProxy>,
+    /// The pooler between the replicas and the database, if requested.
+    _pooler: Option<PgBouncer>,
     pub(crate) place: TestDatabase,
 }
 
