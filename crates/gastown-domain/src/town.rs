@@ -19,7 +19,8 @@ pub struct Town {
     pub machine_id: Option<MachineId>,
     /// The volume, from its creation until its absence is proven.
     pub volume_id: Option<VolumeId>,
-    /// The region of the volume, or the desired region before there is one.
+    /// The region of the volume, or the desired region before there is one. `None` while the provider has not shown the
+    /// region of the volume.
     pub region: Option<Region>,
     /// The status.
     pub status: TownStatus,

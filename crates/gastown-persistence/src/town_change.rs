@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{StoreError, TownChange};
-use gastown_domain::{Fence, MachineId, Town, TownId, TownStatus, VolumeId};
+use gastown_domain::{Fence, MachineId, Region, Town, TownId, TownStatus, VolumeId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
@@ -54,7 +54,7 @@ fn set_resources(row: &mut towns::ActiveModel, change: &TownChange) {
         row.fly_volume_id = Set(volume.as_ref().map(|id| id.as_str().to_owned()));
     }
     if let Some(region) = &change.region {
-        row.fly_region = Set(Some(region.as_str().to_owned()));
+        row.fly_region = Set(region.as_ref().map(|region| region.as_str().to_owned()));
     }
 }
 
@@ -104,7 +104,7 @@ fn adoption(town: TownId, change: &TownChange) -> Option<UpdateMany<towns::Entit
         }
     }
     if let Some(region) = region {
-        update = update.col_expr(Column::FlyRegion, Expr::value(region.as_str()));
+        update = update.col_expr(Column::FlyRegion, Expr::value(region.as_ref().map(Region::as_str)));
     }
     if let Some(status) = status {
         let before = TownStatus::ALL.into_iter().filter(|before| before.may_become(*status));

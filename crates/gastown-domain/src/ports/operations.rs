@@ -81,8 +81,8 @@ pub struct TownChange {
     pub machine: Option<Option<MachineId>>,
     /// The volume's id, or `Some(None)` once the volume is proven absent.
     pub volume: Option<Option<VolumeId>>,
-    /// The volume's region.
-    pub region: Option<Region>,
+    /// The volume's region, or `Some(None)` for a volume whose region is not known yet.
+    pub region: Option<Option<Region>>,
     /// The town's status. The store refuses a transition that the table of statuses forbids.
     pub status: Option<TownStatus>,
     /// The time of the soft delete: status `destroyed`, and the sandbox id becomes the tombstone's.
@@ -117,7 +117,7 @@ impl TownChange {
             sandbox_id: if deleted.is_some() { town.sandbox_id.tombstone(town.id) } else { town.sandbox_id },
             machine_id: self.machine.clone().unwrap_or(town.machine_id),
             volume_id: self.volume.clone().unwrap_or(town.volume_id),
-            region: self.region.clone().or(town.region),
+            region: self.region.clone().unwrap_or(town.region),
             status: if deleted.is_some() { TownStatus::Destroyed } else { self.status.unwrap_or(town.status) },
             last_r2_sync_at: town.last_r2_sync_at.max(self.synced_at),
             destroyed_at: deleted.or(town.destroyed_at),

@@ -107,7 +107,7 @@ fn correction(drift: Drift, compared: &TownComparison) -> TownChange {
             TownChange { machine: compared.found.as_ref().map(|found| Some(found.id.clone())), ..unchanged }
         }
         Drift::VolumeMoved => match &compared.moved_to {
-            Some(to) => TownChange { volume: Some(Some(to.id.clone())), region: to.region.clone(), ..unchanged },
+            Some(to) => TownChange { volume: Some(Some(to.id.clone())), region: Some(to.region.clone()), ..unchanged },
             None => unchanged,
         },
         // The id leads to the lost data (FM-22).

@@ -79,7 +79,8 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
             applying.volume_contradicted().succeeded(None, TownChange::default())
         }
         Outcome::VolumeCreated { volume, queued } => {
-            let change = TownChange { volume: Some(Some(volume.id)), region: volume.region, ..TownChange::default() };
+            let change =
+                TownChange { volume: Some(Some(volume.id)), region: Some(volume.region), ..TownChange::default() };
             applying.queued(queued).volume_answered().succeeded(None, change)
         }
         Outcome::MachineCreated { machine, queued } => {

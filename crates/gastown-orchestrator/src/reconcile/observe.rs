@@ -286,6 +286,9 @@ impl Subject<'_> {
 
     fn adopt_volume(self, in_use: &ObservedVolume, observed: &mut Observed) {
         if self.town.volume_id.as_ref() == Some(&in_use.id) {
+            if in_use.region.is_some() && in_use.region != self.town.region {
+                observed.change.region = Some(in_use.region.clone());
+            }
             return;
         }
         tracing::info!(volume.id = %in_use.id, "volume found by name");
@@ -293,7 +296,8 @@ impl Subject<'_> {
             observed.progress.unconfirmed_volume = observed.progress.unconfirmed_volume.found();
         }
         observed.change.volume = Some(Some(in_use.id.clone()));
-        observed.change.region.clone_from(&in_use.region);
+        // Without an answer about it, the region is not the one that the town wished for.
+        observed.change.region = Some(in_use.region.clone());
     }
 
     /// Returns the region that the row records for this volume. The region of a row that names another volume, or none, is

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, TownError};
-use gastown_domain::{Failure, OperationKind, Region, TownStatus};
+use gastown_domain::ports::{Action, DestroyTown, TownError, Towns as _};
+use gastown_domain::{Failure, OperationKind, Region, Town, TownStatus};
+use tokio::time::Instant;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, alice};
 use crate::faults::{Call, Fault};
 use crate::world::{DELETION, World};
 
@@ -186,6 +187,39 @@ async fn lost_reply_while_old_volume_is_being_destroyed_makes_no_third_volume() 
     assert_eq!(bench.fly.count(Action::CreateVolume), 2);
     tokio::time::sleep(DELETION * 120).await;
     bench.assert_invariants("no third volume");
+}
+
+/// The first region has no capacity, and the answer from the second one is lost. Its volume is then shown without a region.
+async fn create_with_hidden_region(bench: &Bench) -> Town {
+    bench.fly.schedule().next(Call::Fly(Action::CreateVolume), 1, Fault::NoCapacity);
+    bench.fly.schedule().after(Call::Fly(Action::CreateVolume), 1, Fault::ReplyLost);
+    bench.fly.world().regions_hidden_until = Some(Instant::now() + Duration::from_secs(100));
+    let town = bench.create("mill").await.unwrap();
+    assert_eq!((town.status, town.region), (TownStatus::Provisioning, None), "the wish does not count any more");
+    assert_eq!(bench.fly.count(Action::CreateMachine), 0, "there is no place for it yet");
+    bench.store.town(town.id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn volume_without_a_region_gets_its_machine_once_the_region_is_shown() {
+    let bench = Bench::new();
+    let town = create_with_hidden_region(&bench).await;
+    bench.recover().await;
+    let town = bench.store.town(town.id);
+    assert_eq!((town.status, town.region.as_ref().map(Region::as_str)), (TownStatus::Running, Some("ord")));
+    let regions: Vec<_> = bench.fly.world().machines.iter().map(|machine| machine.region.to_string()).collect();
+    assert_eq!(regions, ["ord"]);
+    bench.assert_invariants("region learned");
+}
+
+#[tokio::test(start_paused = true)]
+async fn volume_without_a_region_can_be_deleted() {
+    let bench = Bench::new();
+    let town = create_with_hidden_region(&bench).await;
+    bench.fly.world().regions_hidden_until = Some(Instant::now() + Duration::from_secs(3600));
+    bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town.id)).await.unwrap();
+    bench.recover().await;
+    bench.assert_nothing_left(town.id);
 }
 
 #[tokio::test(start_paused = true)]

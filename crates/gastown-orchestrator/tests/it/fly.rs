@@ -175,7 +175,8 @@ impl Volumes for FlyClient {
         self.assert_app_matches(app, id);
         let id = id.clone();
         self.fly(Action::ReadVolume, move |world| {
-            Ok(world.volume(&id).filter(|volume| volume.is_visible()).map(|volume| volume.observed()))
+            let volume = world.volume(&id).filter(|volume| volume.is_visible()).map(|volume| &*volume).cloned();
+            Ok(volume.map(|volume| world.shown(&volume)))
         })
         .await
     }
@@ -184,7 +185,7 @@ impl Volumes for FlyClient {
         self.assert_app_matches(app, &town);
         self.fly(Action::ListVolumes, move |world| {
             let shown = world.volumes_of(town).into_iter().filter(|volume| volume.is_visible());
-            Ok(world.listed(shown).into_iter().map(crate::world::Volume::observed).collect())
+            Ok(world.listed(shown).into_iter().map(|volume| world.shown(volume)).collect())
         })
         .await
     }

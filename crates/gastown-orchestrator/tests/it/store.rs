@@ -198,7 +198,7 @@ impl Rows {
             row.volume_id.clone_from(volume);
         }
         if let Some(region) = &change.region {
-            row.region = Some(region.clone());
+            row.region.clone_from(region);
         }
         if let Some(at) = change.soft_deleted_at {
             self.soft_deleted.entry(town).or_insert_with(Instant::now);

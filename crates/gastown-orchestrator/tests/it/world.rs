@@ -161,6 +161,8 @@ pub(crate) struct World {
     pub(crate) busy_rig_calls: Vec<(TownId, String)>,
     /// The entries that the current list returns.
     pub(crate) list_view: ListView,
+    /// Until this time, reads of volumes do not tell the region.
+    pub(crate) regions_hidden_until: Option<Instant>,
     /// Resources that are created now are invisible until this time.
     pub(crate) created_invisible_until: Option<Instant>,
     /// How far the lists of each town's volumes lagged.
@@ -297,6 +299,13 @@ impl World {
     /// Adds a volume in the first app.
     pub(crate) fn add_volume(&mut self, town: TownId, region: &Region) -> ObservedVolume {
         self.add_volume_in(self.apps.first().cloned().unwrap(), town, region)
+    }
+
+    /// Returns a volume as reads show it now.
+    pub(crate) fn shown(&self, volume: &Volume) -> ObservedVolume {
+        let observed = volume.observed();
+        let hides_region = self.regions_hidden_until.is_some_and(|until| Instant::now() < until);
+        ObservedVolume { region: observed.region.filter(|_| !hides_region), ..observed }
     }
 
     pub(crate) fn add_volume_in(&mut self, app: AppName, town: TownId, region: &Region) -> ObservedVolume {

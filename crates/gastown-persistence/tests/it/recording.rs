@@ -70,7 +70,7 @@ pub(crate) async fn step_and_town_are_recorded_together(bed: Bed) {
     step.town = TownChange {
         machine: Some(Some("148ed21a031189".parse().unwrap())),
         volume: Some(Some("vol_9vlz".parse().unwrap())),
-        region: Some("ams".parse().unwrap()),
+        region: Some(Some("ams".parse().unwrap())),
         synced_at: Some(noon()),
         ..TownChange::default()
     };
@@ -92,9 +92,9 @@ pub(crate) async fn step_and_town_are_recorded_together(bed: Bed) {
     moved.last_r2_sync_at = Some(noon());
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), moved);
 
-    step.town = TownChange { machine: Some(None), ..TownChange::default() };
+    step.town = TownChange { machine: Some(None), region: Some(None), ..TownChange::default() };
     bed.database.record(claim.fence(), &step).await.unwrap();
-    moved.machine_id = None;
+    (moved.machine_id, moved.region) = (None, None);
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), moved);
 }
 
