@@ -23,17 +23,30 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// `reads`, `lifecycle`, `launch`, `growth` or `scale`, with options; `--help` shows all of them.
+    /// `reads`, `lifecycle`, `launch`, `growth`, `overload` or `scale`, with options; `--help` shows all of them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
     arguments: Vec<OsString>,
 }
 
+/// The build that takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    Release,
+    /// A debug build with the features of the tests, so that nothing is compiled twice after them.
+    OfTests,
+}
+
 /// Builds and measures. A signal stops every process of the run.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    play(Build::Release, args.arguments).await
+}
+
+/// Builds, and runs `gastown-bench` with these arguments. A signal stops every process of the run.
+pub(crate) async fn play(build: Build, arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    interrupt.or(build()).await?;
-    let mut command = Command::new(binary()?);
-    command.args(args.arguments);
+    interrupt.or(build.make()).await?;
+    let mut command = Command::new(build.binary()?);
+    command.args(arguments);
     let mut bench = ProcessGroup::start(command).context("cannot run gastown-bench")?;
     let ended = interrupt.or(async { bench.wait().await.context("cannot wait for gastown-bench") }).await;
     if ended.is_err() {
@@ -42,18 +55,32 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if ended?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds the release binaries and shows the output of cargo.
-async fn build() -> anyhow::Result<()> {
-    let mut build = Command::from(cargo());
-    build.args(["build", "--release", "--bins"]).kill_on_drop(true);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
-    ensure!(build.status().await.context("cannot run cargo")?.success(), "the release binaries do not build");
-    Ok(())
-}
+impl Build {
+    /// Builds the binaries and shows the output of cargo.
+    async fn make(self) -> anyhow::Result<()> {
+        let mut build = Command::from(cargo());
+        build.arg("build").kill_on_drop(true);
+        match self {
+            Self::Release => {
+                build.args(["--release", "--bins"]);
+                build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+            }
+            Self::OfTests => {
+                build.args(["--workspace", "--bins", "--tests"]);
+            }
+        }
+        ensure!(build.status().await.context("cannot run cargo")?.success(), "the binaries do not build");
+        Ok(())
+    }
 
-fn binary() -> anyhow::Result<PathBuf> {
-    let mut metadata = MetadataCommand::new();
-    metadata.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
-    let target = metadata.exec().context("cargo metadata failed")?.target_directory;
-    Ok(target.join("release/gastown-bench").into())
+    fn binary(self) -> anyhow::Result<PathBuf> {
+        let mut metadata = MetadataCommand::new();
+        metadata.manifest_path(workspace::root().join("Cargo.toml")).no_deps();
+        let target = metadata.exec().context("cargo metadata failed")?.target_directory;
+        let folder = match self {
+            Self::Release => "release",
+            Self::OfTests => "debug",
+        };
+        Ok(target.join(folder).join("gastown-bench").into())
+    }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod bench;
 mod cargo;
 mod chaos;
@@ -38,6 +39,8 @@ enum Command {
     Chaos(chaos::Args),
     /// Measures release binaries: reads, operations, launch day, growth.
     Bench(bench::Args),
+    /// Attacks a release build of the server, and compares what it costs with limits.
+    Attack(attack::Args),
     /// Runs every check, exactly as CI does.
     Test(test::Args),
     /// Generates the SeaORM entities from the migrated schema.
@@ -60,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Dev(args) => dev::run(&args),
         Command::Chaos(args) => chaos::run(args).await,
+        Command::Attack(args) => attack::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),

@@ -4,11 +4,13 @@
 //! and writes the figures as JSON. Start reading at `reads.rs`, the simplest command.
 #![expect(clippy::print_stdout, reason = "the program prints its progress and its table to the terminal")]
 
+mod attack;
 mod growth;
 mod launch;
 mod lifecycle;
 mod measure;
 mod options;
+mod overload;
 mod progress;
 mod reads;
 mod report;
@@ -22,7 +24,7 @@ use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use options::{Cli, Command, Options};
-use report::Report;
+use report::{Check, CheckReport, Figure, Report};
 
 // One thread is enough for the load, and leaves the other cores to the server and to Postgres.
 #[tokio::main(flavor = "current_thread")]
@@ -40,28 +42,52 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let (command, options) = (cli.command.name(), cli.options());
     let path = options.json.clone().unwrap_or_else(|| report::default_path(command, options.quick));
-    let previous = report::previous(&path);
     let interrupted = interrupted()?;
     // A signal drops the work, and with it every process that it started.
-    let figures = tokio::select! {
-        figures = measured(cli.command, &options) => figures?,
+    let measured = tokio::select! {
+        measured = measured(cli.command, &options) => measured?,
         () = interrupted => anyhow::bail!("interrupted"),
     };
-    let report = Report::new(command, options.quick, figures);
-    println!("\n{}", report.table(previous.as_ref()));
-    report.write(&path)?;
+    let passes = match measured {
+        Measured::Figures(figures) => {
+            let report = Report::new(command, options.quick, figures);
+            println!("\n{}", report.table(report::previous(&path).as_ref()));
+            report.write(&path)?;
+            true
+        }
+        Measured::Checks { checks, errors } => {
+            let report = CheckReport::new(command, options.quick, checks, errors);
+            println!("\n{}", report.table());
+            report.write(&path)?;
+            report.passes()
+        }
+    };
     println!("figures are in {}", path.display());
+    anyhow::ensure!(passes, "a limit is exceeded, or something was not measured");
     Ok(())
 }
 
-async fn measured(command: Command, options: &Options) -> anyhow::Result<Vec<report::Figure>> {
-    match command {
+/// The result of a command.
+enum Measured {
+    Figures(Vec<Figure>),
+    Checks {
+        checks: Vec<Check>,
+        /// The parts that were not measured.
+        errors: Vec<String>,
+    },
+}
+
+async fn measured(command: Command, options: &Options) -> anyhow::Result<Measured> {
+    let figures = match command {
         Command::Reads(_) => reads::run(options).await.context("reads"),
         Command::Lifecycle(_) => lifecycle::run(options).await.context("lifecycle"),
         Command::Launch(args) => launch::run(options, args.app_per_user).await.context("launch"),
         Command::Growth(_) => growth::run(options).await.context("growth"),
         Command::Scale(_) => scale::run(options).context("scale"),
-    }
+        Command::Overload(_) => return overload::run(options).await.context("overload"),
+        Command::Attack(_) => return attack::run(options).await.context("attack"),
+    };
+    figures.map(Measured::Figures)
 }
 
 /// Returns a future that completes on Ctrl-C or a request to end.

@@ -23,6 +23,10 @@ pub(crate) enum Command {
     Launch(Launch),
     /// Reads and creates as the number of towns and machines grows.
     Growth(Common),
+    /// Ten times the load that the server can answer: what is answered, who is refused, what is lost.
+    Overload(Common),
+    /// Attacks of a server, each figure beside its limit. Fails if one is exceeded.
+    Attack(Common),
     /// A simulation of up to ten million towns with the costs that reads and lifecycle measured. It needs no server.
     Scale(Common),
 }
@@ -83,6 +87,8 @@ impl Command {
             Self::Launch(Launch { app_per_user: false, .. }) => "launch",
             Self::Launch(Launch { app_per_user: true, .. }) => "launch-app-per-user",
             Self::Growth(_) => "growth",
+            Self::Overload(_) => "overload",
+            Self::Attack(_) => "attack",
             Self::Scale(_) => "scale",
         }
     }
@@ -90,6 +96,7 @@ impl Command {
     fn common(&self) -> &Common {
         match self {
             Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) | Self::Scale(common) => common,
+            Self::Overload(common) | Self::Attack(common) => common,
             Self::Launch(launch) => &launch.common,
         }
     }

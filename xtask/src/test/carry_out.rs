@@ -50,6 +50,7 @@ pub(super) async fn carry_out(
         Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
         Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
         Step::Tests => session.tests(step::TESTS).await,
+        Step::Attack => session.lines(&[step::ATTACK]).await,
         Step::Deny => session.deny().await,
     }
 }

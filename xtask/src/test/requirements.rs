@@ -38,12 +38,17 @@ pub(super) struct Provided {
 pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt) -> anyhow::Result<Provided> {
     components(steps)?;
     let nextest = succeeds(cargo().args(["nextest", "--version"]));
-    if scope == Scope::Quick || !steps.contains(&Step::Tests) {
+    let (tests, attack) = (steps.contains(&Step::Tests), steps.contains(&Step::Attack));
+    if scope == Scope::Quick || !(tests || attack) {
         return Ok(Provided { postgres: None, nextest });
     }
-    let mut missing = missing_of_node();
-    let mut postgres = interrupt.or(start_postgres()).await?;
-    if matches!(postgres, Postgres::NotInstalled) {
+    let mut missing = if tests { missing_of_node() } else { Vec::new() };
+    if attack && Cluster::program("postgres").is_none() {
+        missing.push("postgresql");
+    }
+    // The attacks start a server of their own.
+    let mut postgres = if tests { interrupt.or(start_postgres()).await? } else { Postgres::Given };
+    if matches!(postgres, Postgres::NotInstalled) && !missing.contains(&"postgresql") {
         missing.push("postgresql");
     }
     if !PgBouncer::is_installed() {
@@ -51,7 +56,7 @@ pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt)
     }
     if !missing.is_empty() {
         install(&missing, interrupt).await?;
-        let still = missing_of_node();
+        let still = if tests { missing_of_node() } else { Vec::new() };
         ensure!(
             still.is_empty(),
             "Node.js {MIN_NODE} or later with npm is required; the packages of this system are older"

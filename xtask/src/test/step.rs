@@ -17,6 +17,7 @@ pub(super) enum Step {
     Trees,
     Drift,
     Tests,
+    Attack,
     Deny,
 }
 
@@ -30,6 +31,7 @@ impl Step {
             Self::Trees => "trees",
             Self::Drift => "drift",
             Self::Tests => "tests",
+            Self::Attack => "attack",
             Self::Deny => "deny",
         }
     }
@@ -43,6 +45,7 @@ impl Step {
             Self::Trees => "no mock and no second TLS stack in a normal build, no I/O in domain and orchestrator",
             Self::Drift => "the generated files match the schema",
             Self::Tests => "all tests, on SQLite and Postgres, with the TypeScript clients",
+            Self::Attack => "each limit of the server holds, in a short form of `cargo xtask attack`",
             Self::Deny => "licences, bans and sources of dependencies",
         }
     }
@@ -70,6 +73,7 @@ pub(super) const CLIPPY: CargoLine =
 pub(super) const DOC: CargoLine =
     CargoLine { environment: Some(("RUSTDOCFLAGS", "-D warnings")), ..line(&["doc", "--workspace", "--no-deps"]) };
 pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
+pub(super) const ATTACK: CargoLine = line(&["xtask", "attack", "--quick"]);
 // Not `--offline`: crates of other platforms are no part of a build here, and may have to be downloaded first.
 pub(super) const DENY: CargoLine = line(&["deny", "--locked", "check", "bans", "licenses", "sources"]);
 /// The tests with the runner that every toolchain has.

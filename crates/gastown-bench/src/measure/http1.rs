@@ -16,6 +16,7 @@ pub(crate) struct Connection {
 /// An answer, whose body borrows from the connection.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
 }
 
@@ -26,6 +27,20 @@ struct Head {
     /// The length of the head with its empty line.
     length: usize,
     body_length: usize,
+}
+
+impl Answer<'_> {
+    /// Returns the value of a header, if the answer has it.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = std::str::from_utf8(self.head).ok()?.split("\r\n");
+        let mut headers = lines.filter_map(|line| line.split_once(':'));
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// Returns the bytes of head and body.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
 }
 
 impl Connection {
@@ -49,8 +64,9 @@ impl Connection {
         while self.received.len() < end {
             self.receive().await?;
         }
-        let body = self.received.get(head.length..end).context("an answer is longer than its length")?;
-        Ok(Answer { status: head.status, body })
+        let (head_bytes, rest) = self.received.split_at(head.length);
+        let body = rest.get(..head.body_length).context("an answer is longer than its length")?;
+        Ok(Answer { status: head.status, head: head_bytes, body })
     }
 
     async fn receive(&mut self) -> anyhow::Result<()> {
@@ -125,6 +141,7 @@ mod tests {
             let mut connection = Connection::open(address).await.unwrap();
             let first = connection.send(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             assert_eq!((first.status, first.body), (200, b"ok".as_slice()));
+            assert_eq!((first.header("Content-Length"), first.header("x")), (Some("2"), None));
             let second = connection.send(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             assert_eq!((second.status, second.body), (404, b"".as_slice()));
         };

@@ -21,8 +21,22 @@ pub(crate) fn cpu_time(root: u32) -> Duration {
 
 /// Returns the resident memory of a process in MiB, or 0 if it has ended.
 pub(crate) fn resident_mib(process: u32) -> f64 {
+    mib_of(process, "VmRSS:")
+}
+
+/// Returns the largest resident memory of a process in MiB since [`forget_peak`], or 0 if it has ended.
+pub(crate) fn peak_mib(process: u32) -> f64 {
+    mib_of(process, "VmHWM:")
+}
+
+/// Sets the largest resident memory of a process to the present one.
+pub(crate) fn forget_peak(process: u32) -> std::io::Result<()> {
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
+
+fn mib_of(process: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    parse_resident_kib(&status).map_or(0.0, |kib| f64::from(kib) / 1024.0)
+    parse_kib(&status, name).map_or(0.0, |kib| f64::from(kib) / 1024.0)
 }
 
 fn all_processes() -> HashMap<u32, Stat> {
@@ -48,8 +62,8 @@ fn parse_stat(line: &str) -> Option<Stat> {
     Some(Stat { parent, ticks: times.sum::<Option<u32>>()? })
 }
 
-fn parse_resident_kib(status: &str) -> Option<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn parse_kib(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -75,8 +89,21 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_from_the_status() {
-        assert_eq!(parse_resident_kib("Name:\tx\nVmRSS:\t  20480 kB\nThreads:\t1\n"), Some(20480));
-        assert_eq!(parse_resident_kib("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmHWM:\t  30720 kB\nVmRSS:\t  20480 kB\nThreads:\t1\n";
+        assert_eq!((parse_kib(status, "VmRSS:"), parse_kib(status, "VmHWM:")), (Some(20480), Some(30720)));
+        assert_eq!(parse_kib("Name:\tx\n", "VmRSS:"), None);
         assert!(resident_mib(std::process::id()) > 0.1);
+    }
+
+    #[test]
+    fn largest_memory_is_measured_anew() {
+        let process = std::process::id();
+        forget_peak(process).unwrap();
+        let before = peak_mib(process);
+        let large = vec![1_u8; 64 << 20];
+        assert!(peak_mib(process) > before + 32.0, "{} bytes were not seen", large.len());
+        drop(large);
+        forget_peak(process).unwrap();
+        assert!(peak_mib(process) < before + 32.0);
     }
 }

@@ -21,6 +21,21 @@ pub(crate) fn write_query(request: &mut String, procedure: &str, input: Option<&
     request.push_str("\r\n\r\n");
 }
 
+/// Returns the request of a batch that makes the same query `count` times. The input must be JSON of ASCII characters.
+pub(crate) fn batch_query(procedure: &str, count: usize, input: Option<&str>, token: &str) -> String {
+    let names = vec![format!("gastown.{procedure}"); count].join(",");
+    let mut request = format!("GET /trpc/{names}?batch=1");
+    if let Some(input) = input {
+        request.push_str("&input=");
+        let members: Vec<_> = (0..count).map(|index| format!(r#""{index}":{input}"#)).collect();
+        push_escaped(&mut request, &format!("{{{}}}", members.join(",")));
+    }
+    request.push_str(" HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ");
+    request.push_str(token);
+    request.push_str("\r\n\r\n");
+    request
+}
+
 /// Returns the request of a mutation.
 pub(crate) fn mutation(procedure: &str, input: &Value, token: &str) -> String {
     let body = input.to_string();
@@ -57,7 +72,7 @@ pub(crate) async fn mutate(
 }
 
 /// Returns the data in the envelope of an answer.
-fn data(answer: &Answer<'_>) -> anyhow::Result<Value> {
+pub(crate) fn data(answer: &Answer<'_>) -> anyhow::Result<Value> {
     let text = String::from_utf8_lossy(answer.body);
     ensure!(answer.status == 200, "answered {}: {text}", answer.status);
     let mut envelope: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
@@ -93,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn batch_has_the_input_of_each_call() {
+        let request = batch_query("listTowns", 2, Some("{}"), "t");
+        let input = "%7B%220%22%3A%7B%7D%2C%221%22%3A%7B%7D%7D";
+        let line = format!("GET /trpc/gastown.listTowns,gastown.listTowns?batch=1&input={input} HTTP/1.1\r\n");
+        assert!(request.starts_with(&line), "{request}");
+        assert!(batch_query("listTowns", 1, None, "t").starts_with("GET /trpc/gastown.listTowns?batch=1 HTTP/1.1\r\n"));
+    }
+
+    #[test]
     fn mutation_has_its_input_as_the_body() {
         let request = mutation("stopTown", &json!({ "a": 1 }), "t");
         assert!(request.contains("\r\ncontent-length: 7\r\n\r\n{\"a\":1}"), "{request}");
@@ -109,7 +133,7 @@ mod tests {
 
     #[test]
     fn data_is_taken_from_a_successful_answer_only() {
-        let answer = |status, body: &'static str| Answer { status, body: body.as_bytes() };
+        let answer = |status, body: &'static str| Answer { status, head: b"", body: body.as_bytes() };
         assert_eq!(data(&answer(200, r#"{"result":{"data":[1]}}"#)).unwrap(), json!([1]));
         for (status, body) in [(404, r#"{"result":{"data":1}}"#), (200, "{}"), (200, "no")] {
             assert!(data(&answer(status, body)).is_err(), "{status} {body}");

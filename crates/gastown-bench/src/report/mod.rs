@@ -1,46 +1,38 @@
 //! The figures of a run: as a table for people, and as JSON for the next run.
 
+mod check;
+mod conditions;
 mod figure;
 mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{Check, CheckReport, Limit};
+use conditions::Conditions;
 pub(crate) use figure::{Figure, Unit};
 
 /// The figures of one run, and the conditions under which they were measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    command: String,
-    quick: bool,
-    /// The commit, with `-dirty` after it if files were changed.
-    commit: String,
-    cores: usize,
-    date: DateTime<Utc>,
+    #[serde(flatten)]
+    conditions: Conditions,
     figures: Vec<Figure>,
 }
 
 impl Report {
-    #[expect(clippy::disallowed_methods, reason = "the date of a measurement is that of the wall clock")]
     pub(crate) fn new(command: &str, quick: bool, figures: Vec<Figure>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        Self { command: command.to_owned(), quick, commit: commit(), cores, date: Utc::now(), figures }
+        Self { conditions: Conditions::now(command, quick), figures }
     }
 
     /// Returns the table, with the change since the previous run.
     pub(crate) fn table(&self, previous: Option<&Self>) -> String {
-        let quick = if self.quick { " --quick" } else { "" };
-        let Self { command, commit, cores, date, .. } = self;
-        let date = date.format("%Y-%m-%d %H:%M");
-        let known = previous.map_or_else(
-            || "no previous run".to_owned(),
-            |last| format!("compared with {} of {}", last.commit, last.date.format("%Y-%m-%d %H:%M")),
-        );
+        let known = previous
+            .map_or_else(|| "no previous run".to_owned(), |last| format!("compared with {}", last.conditions.when()));
         let table = table::render(&self.figures, previous.map_or(&[][..], |last| last.figures.as_slice()));
-        format!("{command}{quick} at {commit}, {cores} cores, {date} UTC, {known}\n{table}")
+        format!("{}, {known}\n{table}", self.conditions)
     }
 
     /// Returns the value of the figure with this name, if there is one.
@@ -50,13 +42,17 @@ impl Report {
 
     /// Writes the figures as JSON.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let failed = || format!("failed to write {}", path.display());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(failed)?;
-        }
-        let json = serde_json::to_string_pretty(self).with_context(failed)?;
-        std::fs::write(path, json + "\n").with_context(failed)
+        write(self, path)
     }
+}
+
+fn write(report: &impl Serialize, path: &Path) -> anyhow::Result<()> {
+    let failed = || format!("failed to write {}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(failed)?;
+    }
+    let json = serde_json::to_string_pretty(report).with_context(failed)?;
+    std::fs::write(path, json + "\n").with_context(failed)
 }
 
 /// Returns the report in a file. A missing file, or one of another version, counts as none.
@@ -73,13 +69,6 @@ pub(crate) fn folder() -> PathBuf {
 /// Returns the file of a command's figures. Quick runs have a file of their own, because their figures differ.
 pub(crate) fn default_path(command: &str, quick: bool) -> PathBuf {
     folder().join(if quick { format!("{command}-quick.json") } else { format!("{command}.json") })
-}
-
-fn commit() -> String {
-    let mut git = std::process::Command::new("git");
-    git.args(["describe", "--always", "--dirty", "--exclude=*"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = git.output().ok().filter(|output| output.status.success());
-    output.map_or_else(|| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -105,6 +94,6 @@ mod tests {
         let report = Report::new("reads", true, Vec::new());
         assert!(report.table(None).starts_with("reads --quick at "));
         assert!(report.table(None).contains("no previous run"));
-        assert!(report.table(Some(&report)).contains(&format!("compared with {}", report.commit)));
+        assert!(report.table(Some(&report)).contains(&format!("compared with {}", report.conditions.when())));
     }
 }

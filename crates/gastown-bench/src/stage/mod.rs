@@ -1,6 +1,7 @@
 //! The processes of a run. Dropping a value stops its process.
 
 mod fly;
+pub(crate) mod open_file_limit;
 mod postgres;
 mod program;
 pub(crate) mod seed;

@@ -14,7 +14,7 @@ use super::postgres::Database;
 use super::program;
 use super::users::{KEY_SECRET, TOKEN_SECRET};
 use crate::measure::http1::Connection;
-use crate::measure::process_tree::resident_mib;
+use crate::measure::process_tree::{forget_peak, peak_mib, resident_mib};
 use crate::report;
 
 /// From the start until the server answers that it is ready.
@@ -35,6 +35,10 @@ pub(crate) struct ServerSetup<'a> {
     pub(crate) placement: Placement,
     /// How often settled towns are compared with Fly, in seconds.
     pub(crate) inspect_seconds: u32,
+    /// Settings beside those of every run, or instead of them.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// The limit of open files, or that of this program.
+    pub(crate) max_open_files: Option<u32>,
 }
 
 /// A running server.
@@ -42,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// From the start of the process until it was ready.
     pub(crate) ready_after: Duration,
+    log: PathBuf,
     id: u32,
     process: Child,
 }
@@ -49,14 +54,18 @@ pub(crate) struct Server {
 impl<'a> ServerSetup<'a> {
     /// Returns a setup in one shared app, in which settled towns are not compared during the run.
     pub(crate) fn new(database: &'a Database, fly: &'a Fly) -> Self {
-        Self { database, fly, placement: Placement::SharedApp, inspect_seconds: 86_400 }
+        let (placement, inspect_seconds) = (Placement::SharedApp, 86_400);
+        Self { database, fly, placement, inspect_seconds, settings: Vec::new(), max_open_files: None }
     }
 
     /// Starts a server and waits until it is ready.
     pub(crate) async fn start(&self) -> anyhow::Result<Server> {
         let address = free_address()?;
-        let log = log_file()?;
-        let mut command = program::command("gastown")?;
+        let log = log_file(self.database.name)?;
+        let mut command = match self.max_open_files {
+            None => program::command("gastown")?,
+            Some(limit) => program::limited_command("gastown", limit)?,
+        };
         command.arg("serve").envs(self.settings(address)).stdout(Stdio::null());
         command.stderr(File::create(&log).with_context(|| format!("failed to create {}", log.display()))?);
         let started = Instant::now();
@@ -69,7 +78,7 @@ impl<'a> ServerSetup<'a> {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        Ok(Server { address, ready_after: started.elapsed(), id, process })
+        Ok(Server { address, ready_after: started.elapsed(), log, id, process })
     }
 
     fn settings(&self, address: SocketAddr) -> Vec<(&'static str, String)> {
@@ -100,6 +109,7 @@ impl<'a> ServerSetup<'a> {
                 vec![("FLY_ORG_SLUG", "personal".to_owned()), ("FLY_APP_PREFIX", "bench".to_owned())]
             }
         });
+        settings.extend(self.settings.iter().cloned());
         settings
     }
 }
@@ -114,6 +124,28 @@ impl Server {
         resident_mib(self.id)
     }
 
+    /// Starts to measure the largest resident memory anew.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        forget_peak(self.id).context("failed to reset the largest memory of gastown")
+    }
+
+    /// Returns its largest resident memory in MiB since [`Self::forget_peak`].
+    pub(crate) fn peak_mib(&self) -> f64 {
+        peak_mib(self.id)
+    }
+
+    /// Returns the number of its open file descriptors.
+    pub(crate) fn open_files(&self) -> anyhow::Result<usize> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id));
+        Ok(open.context("failed to read the open files of gastown")?.count())
+    }
+
+    /// Returns the bytes of its log.
+    pub(crate) fn log_bytes(&self) -> anyhow::Result<u64> {
+        let metadata = std::fs::metadata(&self.log);
+        Ok(metadata.with_context(|| format!("failed to read {}", self.log.display()))?.len())
+    }
+
     /// Kills the server and waits for its end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.process.kill().await.context("failed to stop gastown")
@@ -126,10 +158,11 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("failed to find a free port")
 }
 
-fn log_file() -> anyhow::Result<PathBuf> {
+/// Returns the log of the servers of a database.
+fn log_file(database: &str) -> anyhow::Result<PathBuf> {
     let folder = report::folder();
     std::fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
-    Ok(folder.join("server.log"))
+    Ok(folder.join(format!("server-{database}.log")))
 }
 
 async fn is_ready(address: SocketAddr) -> bool {

@@ -76,7 +76,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 66] = [
+    pub const NAMES: [&str; 67] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -134,6 +134,7 @@ impl Config {
         "R2_ENDPOINT",
         "R2_SECRET_KEY",
         "REPLICAS",
+        "RETENTION_SWEEP_SECONDS",
         "SANDBOX_CALLS_PER_MINUTE",
         "SANDBOX_PUBLIC_KEY",
         "SANDBOX_URL",

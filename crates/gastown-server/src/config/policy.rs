@@ -43,7 +43,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
             events: days(reader, "EVENT_RETENTION_DAYS", default.retention.events),
             keys: days(reader, "IDEMPOTENCY_KEY_RETENTION_DAYS", default.retention.keys),
             tombstones: days(reader, "TOMBSTONE_RETENTION_DAYS", default.retention.tombstones),
-            ..default.retention
+            every: up_to(reader, "RETENTION_SWEEP_SECONDS", default.retention.every, DAY),
         },
     };
     policy.validated().map_err(|error| reader.wrong("LEASE_SECONDS", &format!("is invalid: {error}"))).ok()

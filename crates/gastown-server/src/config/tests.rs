@@ -379,6 +379,7 @@ fn intervals_and_limits_are_configurable() {
         ("ORPHAN_GRACE_SECONDS", "604800"),
         ("ORPHAN_DELETE", "false"),
         ("REPLICAS", "4"),
+        ("RETENTION_SWEEP_SECONDS", "11"),
     ];
     let config = Config::read(&source(&settings)).unwrap();
     let (policy, default) = (config.orchestrator.policy, Policy::production());
@@ -386,6 +387,7 @@ fn intervals_and_limits_are_configurable() {
     let seconds = policy.drift.every.as_secs();
     let retention = [policy.retention.events, policy.retention.keys, policy.retention.tombstones];
     assert_eq!(retention.map(|age| age.as_secs() / 86_400), [400, 2, 1]);
+    assert_eq!(policy.retention.every.as_secs(), 11);
     assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
@@ -405,6 +407,7 @@ fn intervals_and_limits_are_configurable() {
         ("ORPHAN_GRACE_SECONDS", "0"),
         ("ORPHAN_DELETE", "perhaps"),
         ("REPLICAS", "0"),
+        ("RETENTION_SWEEP_SECONDS", "0"),
     ] {
         assert_eq!(mistakes(&[(name, value)]), [name], "{value}");
     }
