@@ -106,7 +106,7 @@ impl Scale {
         max_rigs: 20,
         large_rigs: 40,
         rigs: 100,
-        slow_readers: 2,
+        slow_readers: 3,
         cycles: 12,
         phase: Duration::from_secs(1),
         times: Times { head: Duration::from_secs(1), idle: Duration::from_secs(2), write: Duration::from_secs(2) },

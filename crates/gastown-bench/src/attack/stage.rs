@@ -89,12 +89,17 @@ impl Stage {
 
     /// Returns what a bystander may notice at most.
     pub(super) fn judge(&self, observed: &Observed) -> Vec<Check> {
-        let (p99, most) = (observed.latencies().percentile_ms(99), self.scale.bounds.bystander_ms);
-        vec![
-            Check::new("p99 of another user", Unit::Milliseconds, p99, Limit::AtMost(most)),
-            Check::new("failures of another user", Unit::Count, number(observed.failures()), Limit::AtMost(0.0)),
-        ]
+        judge_within(observed, self.scale.bounds.bystander_ms)
     }
+}
+
+/// Returns what a bystander may notice at most, with this limit of its p99 in milliseconds.
+pub(super) fn judge_within(observed: &Observed, most: f64) -> Vec<Check> {
+    let p99 = observed.latencies().percentile_ms(99);
+    vec![
+        Check::new("p99 of another user", Unit::Milliseconds, p99, Limit::AtMost(most)),
+        Check::new("failures of another user", Unit::Count, number(observed.failures()), Limit::AtMost(0.0)),
+    ]
 }
 
 impl User {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -158,11 +159,13 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("failed to find a free port")
 }
 
-/// Returns the log of the servers of a database.
+/// Returns the log of the next server. Servers may run at the same time, so each has its own.
 fn log_file(database: &str) -> anyhow::Result<PathBuf> {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let number = 1 + STARTED.fetch_add(1, Ordering::Relaxed);
     let folder = report::folder();
     std::fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
-    Ok(folder.join(format!("server-{database}.log")))
+    Ok(folder.join(format!("server-{number}-{database}.log")))
 }
 
 async fn is_ready(address: SocketAddr) -> bool {
