@@ -4,13 +4,16 @@
 
 mod account;
 mod caller;
+mod cuts;
 mod database;
+mod disturbances;
 mod external_changes;
 mod faults;
 mod figures;
 mod kills;
 mod ledger;
 mod proof;
+mod reads;
 mod recovery;
 mod replica;
 mod rows;
@@ -50,8 +53,8 @@ pub(crate) struct Args {
     /// Applies the rate limits of Fly too; a run then completes about a third fewer operations.
     #[arg(long)]
     limits: bool,
-    /// `postgres://…` of a database without towns, instead of an own server. It is migrated, is not restarted during the
-    /// run, and keeps its rows.
+    /// `postgres://…` of a database without towns, instead of own servers. It is migrated, is not disturbed during the run,
+    /// and keeps its rows.
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 }

@@ -44,6 +44,11 @@ impl ProcessGroup {
         let _ended = self.0.wait().await;
     }
 
+    /// Stops the group with SIGSTOP, or continues it.
+    pub(crate) fn set_frozen(&self, is_frozen: bool) {
+        self.send(if is_frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
+    }
+
     fn send(&self, signal: Signal) {
         // It fails if no process of the group is left.
         let _sent = self.0.signal(signal as i32);

@@ -24,8 +24,8 @@ async fn client(url: &str) -> PgConnection {
 }
 
 async fn assert_noticed(pooler: &PgBouncer, what: &str) {
-    let error = at_url::up(pooler.url()).await.expect_err(what);
-    assert!(matches!(error, MigrateError::Postgres(ConnectFailure::SharedSessions)), "{what}: {error:?}");
+    let done = at_url::up(pooler.url()).await;
+    assert!(matches!(done, Err(MigrateError::Postgres(ConnectFailure::SharedSessions))), "{what}: {done:?}");
 }
 
 async fn assert_empty(place: &TestDatabase) {

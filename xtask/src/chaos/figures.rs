@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,7 +17,7 @@ use super::recovery;
 use super::replica::{PANIC, Replica};
 use super::rows::{EventRow, Rows};
 use super::stage::Stage;
-use super::storm::Storm;
+use super::storm::{Outages, Storm};
 use super::world::World;
 use crate::progress::Elapsed;
 
@@ -50,11 +51,14 @@ impl Figures {
         let ledger = storm.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = completed.then(|| account(&rows, &world, &ledger));
         let proof = proof_of(stage, storm, &rows, duration);
-        let mut figures = Self { rows: Vec::new(), findings, shortcomings: proof.shortcomings() };
+        let reads = storm.reads.judged(&storm.disturbances);
+        let shortcomings = [proof.shortcomings(), reads.shortcomings()].concat();
+        let mut figures = Self { rows: Vec::new(), findings, shortcomings };
         figures.count_calls(&ledger);
         figures.count_operations(&rows);
         figures.count_faults(stage, storm, &ledger.external);
         figures.count_recoveries(storm, &proof, completed);
+        reads.figures().into_iter().for_each(|(what, figure)| figures.add(what, figure));
         keep(
             stage.logs(),
             &Kept { rows: &rows, world: &world, ledger: &ledger, findings: figures.findings.as_deref() },
@@ -116,11 +120,17 @@ impl Figures {
 
     fn count_faults(&mut self, stage: &Stage, storm: &Storm, external: &ExternalChanges) {
         self.add("kills", storm.counts.kills().to_string());
+        self.add("freezes beyond the lease", storm.counts.freezes().to_string());
         self.add("starts that failed without a database", storm.counts.failed_starts().to_string());
         self.add("replicas that crashed", storm.counts.crashes().to_string());
         let errors = errors_of(stage);
         self.add("errors in logs of replicas", format!("{}{}", errors.values().sum::<u64>(), in_brackets(&errors)));
-        self.add("database restarts", u8::from(storm.outage.is_some()).to_string());
+        let Outages { restarts, fail_overs, longest } = storm.outages_of_database;
+        self.add(
+            "database",
+            format!("{fail_overs} failovers, {restarts} restarts, longest outage {}", Elapsed(longest)),
+        );
+        self.add("cuts of a replica's network", storm.network_cuts.load(Ordering::Relaxed).to_string());
         let calls = stage.fly.calls();
         let struck = calls.iter().filter(|call| call.faulted).count();
         self.add("faults", format!("{struck} in {} calls to Fly and sandboxes", calls.len()));
@@ -156,7 +166,11 @@ fn proof_of(stage: &Stage, storm: &Storm, rows: &Rows, duration: Duration) -> Pr
         kills: storm.counts.kills(),
         crashes: storm.counts.crashes(),
         panics: errors_of(stage).get(PANIC).copied().unwrap_or_default(),
-        outage: storm.outage.unwrap_or_default(),
+        disturbs_database: !stage.database.networks().is_empty(),
+        freezes: storm.counts.freezes(),
+        cuts: storm.network_cuts.load(Ordering::Relaxed),
+        fail_overs: storm.outages_of_database.fail_overs,
+        outage: storm.outages_of_database.longest,
         longest_recovery: recovery::locked(&storm.recovery).longest(),
     }
 }

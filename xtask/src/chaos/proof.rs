@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::kills::{DOWNTIME, PAUSE};
+use super::cuts::LENGTH as CUT;
+use super::kills::{DOWNTIME, MAX_FROZEN, PAUSE};
 use super::stage::{LEASE, SWEEP};
 use crate::progress::Elapsed;
 
 /// A shorter run may pass without a kill or a fault.
 const LONG_ENOUGH: Duration = Duration::from_millis(3 * *PAUSE.end());
+/// A shorter run may pass without a freeze or a cut.
+const LONG_ENOUGH_FOR_ALL: Duration = Duration::from_secs(60);
 /// Time for the worst case, in which all replicas are dead at once. They start slowly on a busy machine, and then all
 /// their operations are due and queue for the permits.
 const QUEUE: Duration = Duration::from_secs(45);
@@ -24,7 +27,14 @@ pub(super) struct Proof {
     /// Replicas that ended on their own.
     pub(super) crashes: u64,
     pub(super) panics: u64,
-    /// The time without a database.
+    /// True if the database is ours to disturb.
+    pub(super) disturbs_database: bool,
+    /// Freezes beyond the lease.
+    pub(super) freezes: u64,
+    /// Cuts of a replica's network to the database.
+    pub(super) cuts: u64,
+    pub(super) fail_overs: u64,
+    /// The longest time without a database.
     pub(super) outage: Duration,
     /// The longest time that an operation of a killed replica waited for another replica.
     pub(super) longest_recovery: Option<Duration>,
@@ -37,6 +47,15 @@ impl Proof {
         if self.storm >= LONG_ENOUGH {
             let nothing =
                 [("operations accepted", self.accepted), ("faults", self.faults as u64), ("kills", self.kills)];
+            found.extend(nothing.into_iter().filter(|(_, count)| *count == 0).map(|(what, _)| format!("no {what}")));
+        }
+        if self.storm >= LONG_ENOUGH_FOR_ALL {
+            let of_database = |count| if self.disturbs_database { count } else { 1 };
+            let nothing = [
+                ("freezes", self.freezes),
+                ("cuts", of_database(self.cuts)),
+                ("failovers", of_database(self.fail_overs)),
+            ];
             found.extend(nothing.into_iter().filter(|(_, count)| *count == 0).map(|(what, _)| format!("no {what}")));
         }
         if self.crashes > 0 {
@@ -53,9 +72,12 @@ impl Proof {
     }
 
     /// Returns the limit for a recovery. The lease may have been renewed just before the kill. After it, the next sweep of
-    /// any replica takes the operation over, unless all replicas or the database are down.
+    /// any replica takes the operation over, unless all replicas or the database are down. One may be dead, one frozen and
+    /// one cut off at once.
     pub(super) fn max_recovery(&self) -> Duration {
-        LEASE + 3 * SWEEP + Duration::from_millis(*DOWNTIME.end()) + self.outage + QUEUE
+        let without_replica =
+            MAX_FROZEN + Duration::from_millis(*CUT.end()).max(Duration::from_millis(*DOWNTIME.end()));
+        LEASE + 3 * SWEEP + without_replica + self.outage + QUEUE
     }
 }
 
@@ -71,6 +93,10 @@ mod tests {
             kills: 10,
             crashes: 0,
             panics: 0,
+            disturbs_database: true,
+            freezes: 2,
+            cuts: 3,
+            fail_overs: 2,
             outage: Duration::from_secs(2),
             longest_recovery: Some(Duration::from_secs(14)),
         }
@@ -93,6 +119,11 @@ mod tests {
         lacks(&Proof { accepted: 0, ..sound() }, "operations accepted");
         lacks(&Proof { faults: 0, ..sound() }, "faults");
         lacks(&Proof { kills: 0, ..sound() }, "kills");
+        lacks(&Proof { freezes: 0, ..sound() }, "freezes");
+        lacks(&Proof { cuts: 0, ..sound() }, "cuts");
+        lacks(&Proof { fail_overs: 0, ..sound() }, "failovers");
+        let given = Proof { disturbs_database: false, cuts: 0, fail_overs: 0, ..sound() };
+        assert_eq!(given.shortcomings(), Vec::<String>::new());
         let short = Proof { storm: Duration::from_secs(3), kills: 0, ..sound() };
         assert_eq!(short.shortcomings(), Vec::<String>::new());
     }

@@ -71,6 +71,18 @@ impl Replica {
         worker_in(&self.log, running.log_start)
     }
 
+    /// Freezes the process with SIGSTOP, or continues it.
+    pub(super) fn set_frozen(&self, is_frozen: bool) {
+        if let Some(running) = &self.running {
+            running.process.set_frozen(is_frozen);
+        }
+    }
+
+    /// Returns true if the process has begun to serve.
+    pub(super) fn is_serving(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| worker_in(&self.log, running.log_start).is_some())
+    }
+
     /// Stops the process gracefully.
     pub(super) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {

@@ -38,6 +38,8 @@ pub(super) struct Stage {
     pub(super) database: Database,
     pub(super) fly: FlySim,
     pub(super) users: Vec<User>,
+    /// A user who only reads.
+    pub(super) reader: User,
     pub(super) ports: Vec<u16>,
     pub(super) replicas: Vec<Replica>,
     logs: PathBuf,
@@ -47,16 +49,17 @@ impl Stage {
     /// Starts all parts and waits until the replicas are ready.
     pub(super) async fn start(seed: u64, args: &Args) -> anyhow::Result<Self> {
         let logs = empty_folder(workspace::log_folder().join("chaos"))?;
-        let database = Database::open(args.database.as_deref()).await?;
+        let database = Database::open(args.database.as_deref(), args.replicas).await?;
         let key = SandboxKey::generate();
         let fly = FlySim::start(simulated(seed, args.limits, key.to_secret())).await?;
-        let users = users::insert(database.pool(), seed, args.users, &TOKEN_SECRET.into()).await?;
+        let mut users = users::insert(database.pool(), seed, args.users + 1, &TOKEN_SECRET.into()).await?;
+        let reader = users.pop().context("no user")?;
         let ports = replica::free_ports(args.replicas, seed)?;
-        let settings = settings(database.url(), &fly, &key, &ports);
-        let log = |number: usize| logs.join(format!("replica-{number}.log"));
-        let replicas = ports.iter().zip(1..).map(|(port, number)| Replica::new(*port, settings.clone(), log(number)));
+        let settings = |at: usize| settings(database.url_for(at), &fly, &key, &ports);
+        let log = |at: usize| logs.join(format!("replica-{}.log", at + 1));
+        let replicas = ports.iter().enumerate().map(|(at, port)| Replica::new(*port, settings(at), log(at)));
         let replicas = replicas.collect();
-        let mut stage = Self { database, fly, users, ports, replicas, logs };
+        let mut stage = Self { database, fly, users, reader, ports, replicas, logs };
         stage.replicas.iter_mut().try_for_each(Replica::start)?;
         stage.until_ready().await?;
         Ok(stage)
@@ -82,7 +85,7 @@ impl Stage {
 
     /// Returns the ids of all users.
     pub(super) fn user_ids(&self) -> Vec<String> {
-        self.users.iter().map(|user| user.id.clone()).collect()
+        self.users.iter().chain([&self.reader]).map(|user| user.id.clone()).collect()
     }
 
     /// Stops all parts, replicas first.
@@ -136,7 +139,7 @@ fn simulated(seed: u64, limits: bool, sandbox_key: SecretString) -> SimConfig {
     }
 }
 
-/// Returns the settings that all replicas share. Fly's limits count per app and each replica keeps to its share, so a
+/// Returns the settings of a replica. Only the way to the database differs. Fly's limits count per app and each replica keeps to its share, so a
 /// create takes most of a minute. Timeouts are shorter than in production, so that operations reach their deadlines too.
 fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Vec<(String, String)> {
     // There is no load balancer. Sandboxes call the first replica, which is down at times.

@@ -1,5 +1,7 @@
-//! The load and all that goes wrong: faults, kills, external changes and a crash of the database, all at once.
+//! The load and all that goes wrong at once: faults, kills, freezes, external changes, cuts of the network, and crashes and
+//! failovers of the database.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +17,14 @@ use tokio::time::Instant;
 
 use super::account;
 use super::caller::{Caller, KnownTowns};
+use super::cuts;
 use super::database::Database;
+use super::disturbances::{Disturbances, Part};
 use super::external_changes;
 use super::faults;
 use super::kills::{Counts, Killer};
 use super::ledger::Ledger;
+use super::reads::{Reader, Reads};
 use super::recovery::{self, Recovery};
 use super::replica::url_of;
 use super::rows::Rows;
@@ -40,18 +45,34 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// Milliseconds that the database stays down.
 const DOWNTIME: std::ops::RangeInclusive<u64> = 500..=3000;
 
+/// The parts of a run in which the database fails over, and in which it is crashed and started again.
+const FAIL_OVERS: [std::ops::Range<f64>; 2] = [0.1..0.25, 0.65..0.8];
+const RESTART: std::ops::Range<f64> = 0.4..0.55;
+
+/// Counts of the outages of the database.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outages {
+    pub(super) restarts: u64,
+    pub(super) fail_overs: u64,
+    pub(super) longest: Duration,
+}
+
 /// The parts that are drawn from the seed, and their results.
 pub(super) struct Storm {
     callers: Vec<Caller>,
     faults: StdRng,
     kills: StdRng,
-    restart: StdRng,
+    outages: StdRng,
+    cuts: StdRng,
     external: StdRng,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) counts: Counts,
     pub(super) recovery: Mutex<Recovery>,
-    /// The time without a database, if it was crashed.
-    pub(super) outage: Option<Duration>,
+    pub(super) outages_of_database: Outages,
+    /// The cuts of the network between a replica and the database.
+    pub(super) network_cuts: AtomicU64,
+    pub(super) disturbances: Disturbances,
+    pub(super) reads: Reads,
     /// From the end of the storm until nothing was in flight; `None` if that did not happen in time.
     pub(super) idle_after: Option<Duration>,
 }
@@ -61,7 +82,7 @@ impl Storm {
     pub(super) fn new(seed: u64, stage: &Stage) -> anyhow::Result<Self> {
         let mut seeds = StdRng::seed_from_u64(seed);
         let mut rng = || StdRng::from_rng(&mut seeds);
-        let (faults, kills, restart) = (rng(), rng(), rng());
+        let (faults, kills, outages, cuts) = (rng(), rng(), rng(), rng());
         let ledger = Arc::default();
         let callers = callers(stage, &ledger, &mut rng)?;
         let external = rng();
@@ -69,24 +90,31 @@ impl Storm {
             callers,
             faults,
             kills,
-            restart,
+            outages,
+            cuts,
             external,
             ledger,
             counts: Counts::default(),
             recovery: Mutex::default(),
-            outage: None,
+            outages_of_database: Outages::default(),
+            network_cuts: AtomicU64::default(),
+            disturbances: Disturbances::default(),
+            reads: Reads::default(),
             idle_after: None,
         })
     }
 
     /// Runs load and faults for `duration`, then waits without faults until nothing is in flight.
     pub(super) async fn run(&mut self, stage: &mut Stage, duration: Duration) -> anyhow::Result<()> {
-        let Self { callers, faults, kills, restart, external, ledger, counts, recovery, outage, idle_after } = self;
+        let Self { callers, faults, kills, outages, cuts, external, ledger, counts, recovery, .. } = self;
+        let (disturbances, idle_after) = (&self.disturbances, &mut self.idle_after);
         let (pool, users) = (stage.database.pool().clone(), stage.user_ids());
+        let reader = Reader::prepare(stage, ledger).await?;
         let Stage { database, fly, replicas, .. } = stage;
         let (sender, deaths) = unbounded_channel();
-        let mut killer = Killer::new(replicas, kills, counts, sender);
-        let end = Instant::now() + duration;
+        let mut killer = Killer::new(replicas, kills, (counts, disturbances), sender);
+        let (start, networks) = (Instant::now(), database.networks());
+        let end = start + duration;
         let note = || {
             let calls = ledger.lock().unwrap_or_else(PoisonError::into_inner).calls();
             format!("{calls} calls, {} kills, {} taken over", counts.kills(), recovery::locked(recovery).taken_over())
@@ -95,10 +123,15 @@ impl Storm {
             let all = async {
                 let load = load(std::mem::take(callers), end);
                 let faults = disturb(end, fly, (faults, external), ledger);
-                let restart = crash_once(database, restart, duration, outage);
-                tokio::try_join!(load, faults, restart, killer.kill_until(end))
+                let cuts = async {
+                    cuts::cut_until(end, &networks, cuts, (disturbances, &self.network_cuts)).await;
+                    Ok(())
+                };
+                let outages = disturb_database(database, outages, (start, duration), disturbances);
+                tokio::try_join!(load, faults, outages, cuts, reader.read_until(end), killer.kill_until(end))
             };
-            watched("chaos", PROGRESS_INTERVAL, note, all).await?;
+            let ((), (), outages, (), reads, ()) = watched("chaos", PROGRESS_INTERVAL, note, all).await?;
+            (self.outages_of_database, self.reads) = (outages, reads);
             fly.clear_faults();
             let last_fault = Instant::now();
             let idle = until_idle(&pool, &users, fly, ledger);
@@ -159,21 +192,35 @@ async fn load(callers: Vec<Caller>, end: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Crashes the database once, about halfway through the run, and starts it again. Does nothing to a database of the user.
-async fn crash_once(
+/// Lets the database fail over twice, and crashes it and starts it again in between. Does nothing to a database of the user.
+async fn disturb_database(
     database: &mut Database,
     rng: &mut StdRng,
-    duration: Duration,
-    outage: &mut Option<Duration>,
-) -> anyhow::Result<()> {
-    let Some(cluster) = database.cluster() else { return Ok(()) };
-    tokio::time::sleep(duration.mul_f64(rng.random_range(0.4..0.6))).await;
-    let crashed = Instant::now();
-    cluster.crash().await?;
-    tokio::time::sleep(Duration::from_millis(rng.random_range(DOWNTIME))).await;
-    cluster.start_again().await?;
-    *outage = Some(crashed.elapsed());
-    Ok(())
+    (start, duration): (Instant, Duration),
+    disturbances: &Disturbances,
+) -> anyhow::Result<Outages> {
+    let mut outages = Outages::default();
+    let Some(servers) = database.servers() else { return Ok(outages) };
+    let [first, second] = FAIL_OVERS;
+    for (part, fails_over) in [(first, true), (RESTART, false), (second, true)] {
+        tokio::time::sleep_until(start + duration.mul_f64(rng.random_range(part))).await;
+        let (pause, meets_standby) = (Duration::from_millis(rng.random_range(DOWNTIME)), rng.random());
+        let crashed = Instant::now();
+        disturbances.begin(Part::Database);
+        let mut back = || {
+            disturbances.end(Part::Database);
+            outages.longest = outages.longest.max(crashed.elapsed());
+        };
+        if fails_over {
+            servers.fail_over(meets_standby, back).await?;
+            outages.fail_overs += 1;
+        } else {
+            servers.restart(pause).await?;
+            back();
+            outages.restarts += 1;
+        }
+    }
+    Ok(outages)
 }
 
 /// Polls until nothing is in flight and every row agrees with Fly, twice in a row. Returns false after the timeout.

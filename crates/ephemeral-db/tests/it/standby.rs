@@ -24,7 +24,7 @@ async fn failovers_keep_every_commit() {
         let insert = format!("INSERT INTO boxes VALUES ({id})");
         connect(primary.url()).await.execute(sqlx::AssertSqlSafe(insert)).await.unwrap();
         let refused = connect(standby.url()).await.execute("INSERT INTO boxes VALUES (9)").await.unwrap_err();
-        let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        let code = refused.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
         assert_eq!(code.as_deref(), Some("25006"), "{refused:?}");
 
         primary.crash().await.unwrap();
