@@ -22,12 +22,14 @@
 //!
 //! Start reading at `format.rs`, the format of a sealed value, then `seal.rs` and `open.rs`. `derive.rs` is independent.
 
+mod boot;
 mod derive;
 mod env;
 mod format;
 mod open;
 mod seal;
 
+pub use boot::{PREVIOUS_PRIVATE_KEY, PRIVATE_KEY, REQUIRED_VARIABLES};
 pub use derive::{DerivedTownKeys, SecretTooShort};
 pub use env::{EnvFailure, EnvValue, OpenEnvError, open_env};
 pub use format::{InvalidSealedValue, KeyId, SealedValue};

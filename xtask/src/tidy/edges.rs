@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     adapter("gastown-jwt", &["gastown-domain"], IO),
     adapter("gastown-secrets", &["gastown-domain"], IO),
     adapter("gastown-sandbox", &["gastown-domain"], STORAGE),
+    adapter("gastown-sandbox-check", &["gastown-domain", "gastown-sandbox", "gastown-secrets"], STORAGE),
     adapter("gastown-system", &["gastown-domain"], IO),
     Rule {
         package: "gastown-orchestrator",
@@ -55,7 +56,11 @@ const RULES: &[Rule] = &[
             "gastown-orchestrator",
             "gastown-persistence",
             "gastown-sandbox",
+<<<<<<< HEAD
             "gastown-sandbox-sim",
+=======
+            "gastown-sandbox-check",
+>>>>>>> 831b3a6 (sandbox-check: check images as the control plane would use them)
             "gastown-secrets",
             "gastown-system",
             "migration",

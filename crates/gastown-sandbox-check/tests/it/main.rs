@@ -1,0 +1,11 @@
+//! The check, against sandboxes that are right and sandboxes that are wrong.
+
+#![expect(clippy::unwrap_used, reason = "a failed fixture fails its test")]
+
+mod broken;
+mod double;
+mod fault;
+mod routes;
+mod running;
+mod simulated;
+mod stage;
