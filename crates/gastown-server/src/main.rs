@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gastown_server::commands::{dev, migrate, operations, orphans, serve, town, unseal};
+use gastown_server::commands::{dev, migrate, operations, orphans, sandbox, serve, town, unseal};
 use gastown_server::{Config, Source, init_telemetry};
 
 #[cfg(feature = "mimalloc")]
@@ -46,6 +46,11 @@ enum Command {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Check a sandbox image against the sandbox API. Needs no settings.
+    Sandbox {
+        #[command(subcommand)]
+        action: sandbox::Action,
+    },
     /// Show the operations in flight, those that need attention, and the state of the periodic jobs. Needs only
     /// `DATABASE_URL`.
     Operations(operations::Options),
@@ -66,7 +71,21 @@ impl Command {
             Self::Serve { .. } => Some("info"),
             Self::Dev(_) => Some("warn,gastown_orchestrator=info"),
             Self::Migrate { .. } | Self::Operations(_) | Self::Orphans(_) | Self::Town { .. } => Some("warn"),
-            Self::Unseal { .. } => None,
+            Self::Unseal { .. } | Self::Sandbox { .. } => None,
+        }
+    }
+
+    /// Returns the exit code of a failure.
+    const fn failure(&self) -> u8 {
+        match self {
+            Self::Sandbox { .. } => sandbox::NOT_CHECKED,
+            Self::Serve { .. }
+            | Self::Dev(_)
+            | Self::Migrate { .. }
+            | Self::Unseal { .. }
+            | Self::Operations(_)
+            | Self::Orphans(_)
+            | Self::Town { .. } => 1,
         }
     }
 }
@@ -75,17 +94,18 @@ impl Command {
 #[expect(clippy::print_stderr, reason = "the error of a failed command")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let failure = arguments.command.failure();
     match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // With all causes.
             eprintln!("gastown: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failure)
         }
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut source = Source::from_environment();
     if let Some(path) = &arguments.config {
         source = source.with_file(path, &Config::NAMES)?;
@@ -94,12 +114,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         init_telemetry(&source, level);
     }
     match arguments.command {
-        Command::Serve { migrate } => serve::run(&source, migrate).await,
-        Command::Dev(options) => dev::run(source, options).await,
-        Command::Migrate { direction } => migrate::run(&source, direction).await,
-        Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced),
-        Command::Operations(options) => operations::run(&source, options).await,
-        Command::Orphans(options) => orphans::run(&source, options).await,
-        Command::Town { action } => town::run(&source, action).await,
+        Command::Serve { migrate } => serve::run(&source, migrate).await?,
+        Command::Dev(options) => dev::run(source, options).await?,
+        Command::Migrate { direction } => migrate::run(&source, direction).await?,
+        Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced)?,
+        Command::Sandbox { action } => return sandbox::run(&source, action).await,
+        Command::Operations(options) => operations::run(&source, options).await?,
+        Command::Orphans(options) => orphans::run(&source, options).await?,
+        Command::Town { action } => town::run(&source, action).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -24,6 +24,8 @@ struct Rule {
 const TEST_SUPPORT: &[&str] = &["gastown-domain", "ephemeral-db", "fly-sim", "gastown-sandbox-sim"];
 /// All I/O, which is databases and HTTP in both directions.
 const IO: &[&str] = &["sea-orm", "sqlx", "reqwest", "axum", "hyper", "tower"];
+/// All I/O, and what a small program does not need.
+const IO_AND_RUNTIME: &[&str] = &["sea-orm", "sqlx", "reqwest", "axum", "hyper", "tower", "tokio", "clap"];
 /// Families that an HTTP adapter must not use.
 const STORAGE_AND_CALLS: &[&str] = &["sea-orm", "sqlx", "reqwest"];
 const STORAGE: &[&str] = &["sea-orm", "sqlx"];
@@ -37,6 +39,14 @@ const RULES: &[Rule] = &[
     adapter("gastown-sandbox", &["gastown-domain"], STORAGE),
     adapter("gastown-sandbox-check", &["gastown-domain", "gastown-sandbox", "gastown-secrets"], STORAGE),
     adapter("gastown-system", &["gastown-domain"], IO),
+    // It belongs into sandbox images, so it stays small.
+    Rule {
+        package: "gastown-unseal",
+        may_use: &["gastown-secrets"],
+        tests_may_use: &[],
+        never: IO_AND_RUNTIME,
+        tests_excepted: false,
+    },
     Rule {
         package: "gastown-orchestrator",
         may_use: &["gastown-domain"],
@@ -63,6 +73,7 @@ const RULES: &[Rule] = &[
 >>>>>>> 831b3a6 (sandbox-check: check images as the control plane would use them)
             "gastown-secrets",
             "gastown-system",
+            "gastown-unseal",
             "migration",
         ],
         &[],

@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod operations;
 pub mod orphans;
 mod render;
+pub mod sandbox;
 mod say;
 pub mod serve;
 mod shutdown;

@@ -1,6 +1,6 @@
 //! `gastown migrate` and `gastown unseal`.
 
-use gastown_secrets::SandboxKey;
+use gastown_secrets::{REQUIRED_VARIABLES, SandboxKey};
 use sea_orm::ConnectionTrait as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -106,11 +106,14 @@ async fn migrate_without_a_database_is_an_error() {
     }
 }
 
-/// Returns an environment with one sealed value, and its key.
+/// Returns the environment of a town with one sealed value, and its key.
 fn sealed(key: &SandboxKey) -> Vec<(String, String)> {
     let token = key.public_key().seal(&SecretString::from("it's $HOME")).unwrap().to_text();
     let private = key.to_secret();
-    pairs(&[("TOKEN", &token), ("PLAIN", "as it was"), ("SANDBOX_PRIVATE_KEY", private.expose_secret())])
+    let mut settings =
+        pairs(&[("TOKEN", &token), ("PLAIN", "as it was"), ("SANDBOX_PRIVATE_KEY", private.expose_secret())]);
+    settings.extend(REQUIRED_VARIABLES.map(|name| (name.to_owned(), "set".to_owned())));
+    settings
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn unseal_without_the_two_dashes_explains_them() {
     let settings = sealed(&SandboxKey::generate());
     let ended = Gastown::run(&["unseal", "env"], &settings).await;
     assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""));
-    assert!(ended.err.contains("gastown unseal -- env"), "{}", ended.err);
+    assert!(ended.err.contains("unseal -- env"), "{}", ended.err);
 }
 
 #[tokio::test]
@@ -171,6 +174,8 @@ async fn unseal_names_a_value_that_cannot_be_opened_and_runs_nothing() {
         (change("SANDBOX_PRIVATE_KEY", ""), "SANDBOX_PRIVATE_KEY is missing"),
         (change("TOKEN", &text[..text.len() - 8]), "TOKEN"),
         (change("TOKEN", "nacl:v2:canary"), "TOKEN"),
+        (change("R2_BUCKET", ""), "R2_BUCKET is missing"),
+        (change("TOWN_ID", " "), "TOWN_ID is missing"),
     ] {
         let ended = Gastown::run(&["unseal", "--", "sh", "-c", "echo it ran"], &settings).await;
         assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""), "{named}");

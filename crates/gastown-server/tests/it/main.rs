@@ -61,6 +61,7 @@ mod replica;
 mod rigs;
 mod rolling_upgrade;
 mod rows;
+mod sandbox_check;
 mod secrecy;
 mod serve;
 

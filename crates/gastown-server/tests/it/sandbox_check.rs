@@ -1,0 +1,98 @@
+//! `gastown sandbox`, with the sample image.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::process::{Ended, Gastown};
+
+/// Returns the command that runs the sample image, with frequent heartbeats.
+pub(crate) fn sample() -> String {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/sandbox-image/sandbox.py");
+    let binary = env!("CARGO_BIN_EXE_gastown");
+    format!("HEARTBEAT_SECONDS=0.1 exec {binary} unseal -- python3 {}", folder.display())
+}
+
+async fn sandbox(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Gastown::run(&[&["sandbox"], arguments].concat(), &settings).await
+}
+
+#[tokio::test]
+async fn sample_image_keeps_every_rule() {
+    let sample = sample();
+    let arguments = ["check", "--cmd", &sample, "--unpushed-repo", "https://example.com/unpushed/x", "--json"];
+    let ended = sandbox(&arguments, &[]).await;
+    assert_eq!(ended.status.code(), Some(0), "{}\n{}", ended.err, ended.out);
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(report["kept"].as_u64(), Some(findings.len().try_into().unwrap()), "{report}");
+    assert!(findings.len() > 50 && report["passed"] == true);
+}
+
+#[tokio::test]
+async fn broken_image_is_explained() {
+    let arguments = ["check", "--cmd", "python3 -m http.server {port} --directory {data}", "--start-seconds", "2"];
+    let ended = sandbox(&arguments, &[]).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.err);
+    for text in
+        ["BROKEN  health\n", "expected: GET /health answers 200", "seen:     GET /health answered 404", "to mend:"]
+    {
+        assert!(ended.out.contains(text), "{text}: {}", ended.out);
+    }
+    assert!(ended.out.ends_with("1 kept, 1 broken, 51 skipped.\n"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn running_sandbox_is_checked_with_its_environment_file() {
+    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [home, port] = ports.each_ref().map(|port| port.local_addr().unwrap());
+    drop(ports);
+    let environment = sandbox(&["env", "--home-url", &format!("http://{home}")], &[]).await.out;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("town.env");
+    std::fs::write(&file, &environment).unwrap();
+    let pairs = environment.lines().map(|line| line.split_once('=').unwrap());
+    let port_text = port.port().to_string();
+    let mut command = tokio::process::Command::new("/bin/sh");
+    command.args(["-c", &sample()]).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(pairs);
+    command.env("PORT", &port_text).env("DATA_DIR", folder.path()).kill_on_drop(true);
+    let _running = command.spawn().unwrap();
+
+    let (url, file, home) = (format!("http://{port}"), file.display().to_string(), home.to_string());
+    let ended = sandbox(&["check", &url, "--env-file", &file, "--home", &home], &[]).await;
+    assert_eq!(ended.status.code(), Some(0), "{}\n{}", ended.err, ended.out);
+    assert!(ended.out.contains("ok      heartbeat-after-error") && ended.out.contains(" 0 broken, 12 skipped."));
+    for secret in environment.lines().filter(|line| line.contains("nacl:") || line.contains("PRIVATE")) {
+        let (_, value) = secret.split_once('=').unwrap();
+        assert!(!ended.out.contains(value), "{}", ended.out);
+    }
+}
+
+#[tokio::test]
+async fn check_that_cannot_start_says_why_in_one_line() {
+    for (arguments, code, why) in [
+        (vec!["check"], 2, "<URL|--cmd <COMMAND>>"),
+        (vec!["check", "http://127.0.0.1:1", "--cmd", "true"], 2, "cannot be used with"),
+        (vec!["check", "http://127.0.0.1:1"], 3, "gastown: TOWN_ID is missing\n"),
+        (vec!["check", "http://127.0.0.1:1", "--env-file", "/no/such/file"], 3, "failed to read /no/such/file: "),
+        (vec!["check", "--cmd", "true", "--home", "192.0.2.1:1"], 3, "failed to listen on 192.0.2.1:1: "),
+    ] {
+        let ended = sandbox(&arguments, &[]).await;
+        assert_eq!((ended.status.code(), ended.out.as_str()), (Some(code), ""), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(why), "{arguments:?}: {}", ended.err);
+        assert!(code == 2 || ended.err.lines().count() == 1, "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn rules_are_listed_with_their_repair() {
+    let ended = sandbox(&["rules", "--json"], &[]).await;
+    let rules: Value = serde_json::from_str(&ended.out).unwrap();
+    let first = &rules["rules"][0];
+    assert_eq!(first["rule"], "health");
+    assert!(first["toMend"].as_str().unwrap().contains("townId"));
+    let text = sandbox(&["rules"], &[]).await.out;
+    assert!(text.starts_with("health\n  GET /health answers 200"), "{text}");
+}
