@@ -2,7 +2,7 @@
 //!
 //! Without a [`Workload`], the image of a machine serves nothing.
 
-use std::{collections::BTreeMap, error::Error, fmt};
+use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -48,6 +48,11 @@ pub trait Workload: fmt::Debug + Send + Sync + 'static {
 pub trait Program: fmt::Debug + Send {
     /// Answers a request that the proxy has routed to the machine.
     fn answer(&mut self, request: ProgramRequest<'_>) -> ProgramAnswer;
+
+    /// Returns the address of the HTTP server that answers instead, such as that of a process.
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// A machine whose program is to start.
@@ -59,6 +64,8 @@ pub struct Boot<'a> {
     pub machine: &'a str,
     /// The image in the machine's configuration.
     pub image: &'a str,
+    /// The id of the mounted volume.
+    pub volume: Option<&'a str>,
     /// The environment, which includes the app's secrets.
     pub env: BTreeMap<String, String>,
 }

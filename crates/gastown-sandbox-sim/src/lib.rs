@@ -3,6 +3,8 @@
 //! A machine whose environment has the variables of a sandbox decrypts them with the app's private key and serves the
 //! sandbox's API. It keeps its rigs on the machine's volume, sends heartbeats, and renews its gateway token.
 //!
+//! [`CommandSandboxes`] runs a real image's program instead, as a process.
+//!
 //! ```
 //! use fly_sim::{FlySim, SimConfig};
 //! use gastown_sandbox_sim::SimulatedSandboxes;
@@ -18,11 +20,13 @@
 mod api;
 mod boot;
 mod calls;
+mod command;
 mod heartbeat;
 mod rigs;
 mod rules;
 mod sandbox;
 
 pub use calls::{SANDBOX_ADD_RIG, SANDBOX_HEALTH, SANDBOX_LIST_RIGS, SANDBOX_REMOVE_RIG, SANDBOX_SYNC};
+pub use command::CommandSandboxes;
 pub use rules::SandboxRules;
 pub use sandbox::SimulatedSandboxes;

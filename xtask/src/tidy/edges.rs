@@ -66,11 +66,8 @@ const RULES: &[Rule] = &[
             "gastown-orchestrator",
             "gastown-persistence",
             "gastown-sandbox",
-<<<<<<< HEAD
-            "gastown-sandbox-sim",
-=======
             "gastown-sandbox-check",
->>>>>>> 831b3a6 (sandbox-check: check images as the control plane would use them)
+            "gastown-sandbox-sim",
             "gastown-secrets",
             "gastown-system",
             "gastown-unseal",

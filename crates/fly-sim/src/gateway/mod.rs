@@ -1,6 +1,7 @@
 //! The path of a call: routing, authentication, rate limit, fault, contract check, world, contract check.
 
 mod effects;
+mod forward;
 mod proxy;
 
 use std::sync::{Arc, Mutex};
@@ -118,7 +119,12 @@ impl Gateway {
         let route = Route::to_program(call, &proxied.app, &proxied.machine);
         let number = self.state.record_call(&route, &incoming.method, &incoming.path);
         let effect = self.state.next_effect(&route, None, number);
-        let execution = async { self.state.world.update(|world| proxied.answer(world, incoming)) };
+        let execution = async {
+            match self.state.world.read(|world| proxied.address(world)) {
+                Some(address) => forward::forward(address, &proxied.path, incoming).await,
+                None => self.state.world.update(|world| proxied.answer(world, incoming)),
+            }
+        };
         self.execute_under_fault(&route, effect, number, execution).await
     }
 

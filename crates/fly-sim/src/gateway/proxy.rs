@@ -1,5 +1,7 @@
 //! The path of a request through Fly's proxy to the program of a machine.
 
+use std::net::SocketAddr;
+
 use super::Incoming;
 use crate::{
     machine_state::State,
@@ -31,6 +33,13 @@ impl Proxied {
             (app, incoming.header("fly-force-instance-id")?, path)
         };
         Some(Self { app: app.to_owned(), machine: machine.to_owned(), path: format!("/{path}") })
+    }
+
+    /// Returns the address of the program's own server, if the proxy reaches the machine and the program has one.
+    pub(super) fn address(&self, world: &World) -> Option<SocketAddr> {
+        let machine = world.machines.get(&self.machine).filter(|machine| machine.app == self.app)?;
+        let is_reachable = machine.state == State::Started && !machine.host_down;
+        machine.program.as_ref().filter(|_| is_reachable)?.address()
     }
 
     /// Answers with the program of the machine, or with the error of the proxy in front of it.

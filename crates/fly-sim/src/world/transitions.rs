@@ -220,7 +220,8 @@ impl World {
         let Some(machine) = self.machines.get_mut(id) else { return };
         let secrets = machine.secrets.iter().map(|(name, secret)| (name.clone(), secret.value.expose_secret().into()));
         let env = secrets.chain(machine.string_map("env")).collect();
-        let boot = Boot { app: &machine.app, machine: id, image: machine.image(), env };
+        let volume = machine.mount().map(|(volume, _)| volume);
+        let boot = Boot { app: &machine.app, machine: id, image: machine.image(), volume, env };
         match workload.map_or(Ok(None), |workload| workload.boot(boot)) {
             Ok(program) => {
                 machine.restarts = 0;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fly_sim::{FlySim, SimConfig};
 use gastown_sandbox_check::{Ending, Environment, Image, ImageError, Outcome, Running, Stopped};
+use gastown_sandbox_sim::SimulatedSandboxes;
 use reqwest::{Client, Method};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -76,7 +77,7 @@ impl Image for Simulated {
                 None => tokio::time::sleep(POLL_INTERVAL).await,
             }
         };
-        let url = self.sim.sandbox_url_template().replace("{app}", APP).replace("{machine_id}", &machine);
+        let url = self.sim.machine_url_template().replace("{app}", APP).replace("{machine_id}", &machine);
         Ok(Box::new(Machine { fly, url: url.parse().unwrap(), machine }))
     }
 }
@@ -114,7 +115,8 @@ impl Running for Machine {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sandbox_of_the_simulator_keeps_every_rule() {
-    let config = SimConfig { heartbeat: Some(Duration::from_millis(20)), ..SimConfig::fast() };
+    let workload = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20)).into_workload();
+    let config = SimConfig { workload, ..SimConfig::fast() };
     let sim = FlySim::start(config).await.unwrap();
     sim.create_app(APP).unwrap();
     let client = Client::builder().no_proxy().build().unwrap();

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
-use fly_sim::{FlySim, RateLimits, SimConfig, Timing};
+use fly_sim::{FlySim, RateLimits, SimConfig, Timing, Workload};
 use gastown_domain::{AppPlacement, UserId};
 use gastown_jwt::TokenMinter;
 use gastown_persistence::Database;
-use gastown_sandbox_sim::SimulatedSandboxes;
+use gastown_sandbox_sim::{CommandSandboxes, SimulatedSandboxes};
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -41,6 +42,10 @@ pub struct Options {
     /// The speed of the simulated Fly.
     #[arg(long, value_enum, default_value_t = Speed::Fly)]
     timing: Speed,
+    /// A shell command that runs in each machine instead of the simulated sandbox. It gets the environment of the machine,
+    /// `PORT`, and `DATA_DIR` for the volume. See docs/sandbox-images.md.
+    #[arg(long, value_name = "COMMAND")]
+    sandbox_cmd: Option<String>,
 }
 
 /// The speed of the simulated Fly.
@@ -68,7 +73,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     if let Some(database) = &database {
         source.fill("DATABASE_URL", || database.clone());
     }
-    let simulator = fill_fly(&mut source, options.timing).await?;
+    let simulator = fill_fly(&mut source, &options).await?;
     fill_the_rest(&mut source);
 
     let config = development_config(&source)?;
@@ -102,12 +107,12 @@ async fn listen(source: &Source) -> anyhow::Result<TcpListener> {
 }
 
 /// Starts the simulator unless Fly's address is given, and gives it the private key of its sandboxes.
-async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<FlySim>> {
+async fn fill_fly(source: &mut Source, options: &Options) -> anyhow::Result<Option<FlySim>> {
     if source.get("FLY_API_BASE_URL").is_some() {
         source.fill("SANDBOX_PUBLIC_KEY", || SandboxKey::generate().public_key().to_string());
         return Ok(None);
     }
-    let timing = if speed == Speed::Fly { Timing::fly_like() } else { Timing::fast() };
+    let timing = if options.timing == Speed::Fly { Timing::fly_like() } else { Timing::fast() };
     let key = SandboxKey::generate();
     let app_secrets = match source.get("SANDBOX_PUBLIC_KEY") {
         // The operator has the private key of a given public key, and sets it in the apps.
@@ -117,7 +122,7 @@ async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<Fl
     source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
     // Without Fly's rate limits, so that tests do not wait. The binary of the simulator has them.
     source.fill("FLY_RATE_LIMITS", || "off".to_owned());
-    let workload = SimulatedSandboxes::default().with_heartbeat(HEARTBEAT).into_workload();
+    let workload = sandboxes(source, options.sandbox_cmd.as_deref())?;
     let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, workload, ..SimConfig::fly_like() };
     let simulator = FlySim::start(config).await.context("failed to start the simulator")?;
     let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
@@ -129,6 +134,16 @@ async fn fill_fly(source: &mut Source, speed: Speed) -> anyhow::Result<Option<Fl
     source.fill("FLY_API_TOKEN", fresh_secret);
     source.fill("SANDBOX_URL", || simulator.machine_url_template());
     Ok(Some(simulator))
+}
+
+/// Returns the programs of the machines: the simulated sandboxes, or a command.
+fn sandboxes(source: &Source, command: Option<&str>) -> anyhow::Result<Option<Arc<dyn Workload>>> {
+    let Some(command) = command else {
+        return Ok(SimulatedSandboxes::default().with_heartbeat(HEARTBEAT).into_workload());
+    };
+    let environment = source.pairs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let sandboxes = CommandSandboxes::new(command.to_owned(), environment);
+    Ok(sandboxes.context("failed to create a folder for the volumes")?.into_workload())
 }
 
 /// Fills every other setting that `serve` requires, and shortens the times.

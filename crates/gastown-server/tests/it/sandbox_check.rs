@@ -3,9 +3,12 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
+use crate::client;
 use crate::process::{Ended, Gastown};
+use crate::stage::{id_of, until};
 
 /// Returns the command that runs the sample image, with frequent heartbeats.
 pub(crate) fn sample() -> String {
@@ -95,4 +98,43 @@ async fn rules_are_listed_with_their_repair() {
     assert!(first["toMend"].as_str().unwrap().contains("townId"));
     let text = sandbox(&["rules"], &[]).await.out;
     assert!(text.starts_with("health\n  GET /health answers 200"), "{text}");
+}
+
+#[tokio::test]
+async fn town_lives_on_the_sample_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = vec![("TMPDIR".to_owned(), folder.path().to_str().unwrap().to_owned())];
+    let arguments = ["dev", "--user", "alice", "--json", "--timing", "fast", "--sandbox-cmd", &sample()];
+    let mut process = Gastown::spawn(&arguments, &settings);
+    let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
+    let url = announced["url"].as_str().unwrap();
+    let token = announced["users"]["alice"]["token"].as_str().unwrap();
+    let call = async |procedure: &str, input: Value| client::call(url, token, procedure, input).await;
+
+    let made = call("createTown", json!({ "townName": "mill" })).await.unwrap();
+    assert_eq!(made["status"], "running", "{}", process.err());
+    let town = json!({ "townId": id_of(&made) });
+    let with = |fields: Value| {
+        let mut input = town.clone();
+        input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        input
+    };
+    let rig = json!({ "rigName": "app", "repoUrl": "https://github.com/a/b" });
+    let added = call("addRig", with(rig)).await.unwrap();
+    assert_eq!((&added["rig"]["status"], &added["rig"]["branch"]), (&json!("active"), &json!("main")), "{added}");
+    let bad = json!({ "rigName": "bad", "repoUrl": "https://github.com/refused/b" });
+    call("addRig", with(bad)).await.unwrap_err();
+    until("a heartbeat is recorded", async || {
+        call("getTownStatus", town.clone()).await.unwrap()["lastHeartbeatAt"].is_string()
+    })
+    .await;
+    for (procedure, want) in [("stopTown", "stopped"), ("startTown", "running")] {
+        assert_eq!(call(procedure, town.clone()).await.unwrap()["status"], want, "{}", process.err());
+    }
+    let status = call("getTownStatus", town.clone()).await.unwrap();
+    assert_eq!(status["rigs"][0]["status"], "active", "{status}");
+    assert!(status["lastR2SyncAt"].is_string(), "{status}");
+    assert_eq!(call("destroyTown", town.clone()).await.unwrap()["status"], "destroyed");
+    process.signal(Signal::SIGTERM);
+    assert_eq!(process.ended().await.status.code(), Some(0));
 }
