@@ -7,6 +7,7 @@ use http::{Request, header::HOST};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 use url::form_urlencoded;
 
 use super::Incoming;
@@ -38,16 +39,12 @@ async fn send(address: SocketAddr, path: &str, incoming: &Incoming) -> Result<Re
         Request::builder().method(incoming.method.as_str()).uri(uri).body(Full::new(incoming.body.clone()))?;
     request.headers_mut().clone_from(&incoming.headers);
     request.headers_mut().insert(HOST, address.to_string().parse()?);
-    let exchange = async {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await?.to_bytes();
-        Ok(Reply { status, content: content(&body), retry_after: None })
-    };
-    tokio::select! {
-        reply = exchange => reply,
-        ended = connection => Err(ended.err().map_or_else(|| "connection closed".into(), Into::into)),
-    }
+    // It ends with the sender, or when the process closes it.
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let answer = sender.send_request(request).await?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await?.to_bytes();
+    Ok(Reply { status, content: content(&body), retry_after: None, fault: None })
 }
 
 fn content(body: &Bytes) -> Content {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use gastown_domain::ports::{Clock as _, Ids as _};
 use gastown_sandbox_check::{
     ALL, Checker, CommandImage, Home, Limits, Options, Outcome, Report, Repositories, Target, Town, TownSecrets,
@@ -30,7 +30,7 @@ pub enum Action {
     /// Check a sandbox against the sandbox API (docs/sandbox-api.yaml), and say which rules it breaks.
     ///
     /// Exit codes: 0 all checked rules are kept, 1 a rule is broken, 2 invalid command line, 3 not checked.
-    #[command(after_help = CHECK_EXAMPLES)]
+    #[command(after_help = CHECK_EXAMPLES, group(ArgGroup::new("target").required(true).args(["url", "cmd"])))]
     Check(Box<CheckOptions>),
     /// Print the environment of a new town, as `docker run --env-file` reads it.
     #[command(after_help = ENV_EXAMPLES)]
@@ -66,7 +66,6 @@ Example:
 #[derive(Debug, Args)]
 pub struct CheckOptions {
     /// The address of a sandbox that runs.
-    #[arg(required_unless_present = "cmd", conflicts_with = "cmd")]
     url: Option<Url>,
     /// A shell command that runs the image in the foreground. It gets the environment of a town, `PORT` and `DATA_DIR`.
     /// `{port}`, `{data}` and `{env_file}` stand for the port, the folder of the volume, and a file with the environment.
