@@ -1,5 +1,5 @@
-"""A sandbox in 60 lines. Start it with `gastown-unseal -- python3 sandbox.py`, which opens the sealed environment."""
-import base64, datetime, hmac, json, os, re, threading, time, urllib.parse, urllib.request
+"""A sandbox in one file. Start it with `gastown-unseal -- python3 sandbox.py`, which opens the sealed environment."""
+import base64, datetime, hmac, json, os, re, signal, threading, time, urllib.parse, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOWN, KEY, HOME = os.environ["TOWN_ID"], os.environ["INTERNAL_API_KEY"], os.environ.get("GASTOWN_CLOUD_URL")
@@ -55,7 +55,8 @@ def remove(name, force):
 class Api(BaseHTTPRequestHandler):
     def answer(self):
         text = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if not hmac.compare_digest(self.headers.get("x-internal-api-key", "").encode("latin-1"), KEY.encode()): return 401, "unauthorized"
+        given = self.headers.get("x-internal-api-key", "").encode("latin-1")
+        if not hmac.compare_digest(given, KEY.encode()): return 401, "unauthorized"
         url = urllib.parse.urlsplit(self.path)
         route, path = f"{self.command} {url.path}", url.path.split("/")
         if self.command == "DELETE" and path[1] == "rigs":
@@ -69,7 +70,8 @@ class Api(BaseHTTPRequestHandler):
 
     def reply(self):
         status, body = self.answer()
-        if isinstance(body, str): body = {"error": {"code": body, "message": body, "inTheWay": ["2 commits not pushed"]}}
+        if isinstance(body, str): body = {"error": {"code": body, "message": body.replace("_", " ")}}
+        if status == 409: body["error"]["inTheWay"] = ["2 commits not pushed"]
         data = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -77,6 +79,8 @@ class Api(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
     do_GET = do_POST = do_DELETE = reply
+    def log_message(self, *_): pass
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to do: each change is already on the volume
 threading.Thread(target=call_home, daemon=True).start()
 ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Api).serve_forever()
