@@ -47,8 +47,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// The control plane's deadlines, 1 s for health, 60 s to start, 5 s to stop, 150 s for a call to the control plane,
-    /// 60 s between the clocks.
+    /// The control plane's deadlines for its calls, and 1 s for health. 60 s to start, and 5 s to stop. 150 s for a call to
+    /// the control plane. 60 s between the clocks.
     fn default() -> Self {
         Self {
             calls: Timeouts::default(),

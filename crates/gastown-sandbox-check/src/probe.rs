@@ -167,7 +167,7 @@ impl<'a> Probe<'a> {
     }
 
     fn masked(&self, text: &str) -> String {
-        let secrets = self.town.secrets.iter().map(|secret| secret.expose_secret());
+        let secrets = self.town.secrets.iter().map(SecretString::expose_secret);
         let masked = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
         masked.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SHOWN).collect()
     }

@@ -15,8 +15,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 struct Arguments {
     #[command(flatten)]
     fly: command::Cli,
-    /// Shell command that runs in each machine instead of the simulated sandbox. It gets the machine's environment, PORT,
-    /// and DATA_DIR for the volume.
+    /// Shell command that runs in each machine instead of the simulated sandbox. It gets the machine's environment, `PORT`,
+    /// and `DATA_DIR` for the volume.
     #[arg(long, global = true, value_name = "COMMAND")]
     sandbox_cmd: Option<String>,
 }

@@ -91,7 +91,9 @@ impl Unsealed {
     /// Returns the opened values as lines that a POSIX shell can `eval`.
     pub fn shell_lines(&self) -> String {
         let quoted = |value: &SecretString| value.expose_secret().replace('\'', r"'\''");
-        self.opened.iter().map(|(name, value)| format!("export {name}='{}'\n", quoted(value))).collect()
+        let lines: Vec<_> =
+            self.opened.iter().map(|(name, value)| format!("export {name}='{}'", quoted(value))).collect();
+        lines.join("\n")
     }
 
     /// Replaces this process by a program, with the opened values and without the private keys. Returns only on failure.
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn sealed_values_become_shell_lines() {
         let unsealed = Unsealed::open(environment(&SandboxKey::generate())).unwrap();
-        assert_eq!(unsealed.shell_lines(), "export KILO_JWT='it'\\''s'\n");
+        assert_eq!(unsealed.shell_lines(), "export KILO_JWT='it'\\''s'");
         assert!(!format!("{unsealed:?}").contains("it's"));
     }
 

@@ -28,13 +28,10 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text += &format!(": {cause}");
-                source = cause.source();
+            match error.source() {
+                Some(cause) => eprintln!("gastown-unseal: {error}: {cause}"),
+                None => eprintln!("gastown-unseal: {error}"),
             }
-            eprintln!("gastown-unseal: {text}");
             ExitCode::FAILURE
         }
     }
@@ -45,7 +42,7 @@ fn run(arguments: &[String]) -> Result<(), UnsealError> {
     match words.as_slice() {
         ["--help" | "-h"] => write(HELP),
         ["--version" | "-V"] => write(concat!("gastown-unseal ", env!("CARGO_PKG_VERSION"), "\n")),
-        [] | ["--"] => write(&Unsealed::open(environment())?.shell_lines()),
+        [] | ["--"] => write(&(Unsealed::open(environment())?.shell_lines() + "\n")),
         ["--", program, ..] => Err(Unsealed::open(environment())?.become_program(program, &arguments[2..])),
         [first, ..] => Err(UnsealError::Misplaced { first: (*first).to_owned() }),
     }

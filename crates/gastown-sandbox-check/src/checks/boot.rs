@@ -50,7 +50,7 @@ impl Boots<'_> {
                 seen = Err("the sandbox is not healthy after a restart".to_owned());
             } else if is_second {
                 let rigs = list(&probe).await.unwrap_or_else(|| Err("the list was not answered".to_owned()));
-                seen = seen.and(rigs.and_then(survived));
+                seen = seen.and(rigs.and_then(|rigs| survived(&rigs)));
                 clear(&probe).await;
             } else {
                 let Repositories { good, branch, .. } = &self.checker.options.repositories;
@@ -126,7 +126,7 @@ impl Boots<'_> {
     }
 }
 
-fn survived(rigs: Vec<Rig>) -> Result<(), String> {
+fn survived(rigs: &[Rig]) -> Result<(), String> {
     if rigs.iter().any(|rig| rig.name == APP) { Ok(()) } else { Err(format!("the list has {rigs:?}")) }
 }
 

@@ -78,14 +78,14 @@ impl Image for Simulated {
             }
         };
         let url = self.sim.machine_url_template().replace("{app}", APP).replace("{machine_id}", &machine);
-        Ok(Box::new(Machine { fly, url: url.parse().unwrap(), machine }))
+        Ok(Box::new(Machine { fly, url: url.parse().unwrap(), id: machine }))
     }
 }
 
 struct Machine {
     fly: Fly,
     url: Url,
-    machine: String,
+    id: String,
 }
 
 #[async_trait]
@@ -95,8 +95,8 @@ impl Running for Machine {
     }
 
     async fn ended(&mut self) -> Ending {
-        until_in(&self.fly, &self.machine, &["stopped"]).await;
-        let shown = self.fly.call(Method::GET, &format!("machines/{}", self.machine), None).await;
+        until_in(&self.fly, &self.id, &["stopped"]).await;
+        let shown = self.fly.call(Method::GET, &format!("machines/{}", self.id), None).await;
         let exit = shown["events"].as_array().unwrap().iter().find(|event| event["type"] == "exit").unwrap();
         match exit["request"]["exit_event"]["exit_code"].as_i64() {
             Some(0) => Ending::Success,
@@ -105,10 +105,10 @@ impl Running for Machine {
     }
 
     async fn stop(self: Box<Self>, limit: Duration) -> Stopped {
-        self.fly.call(Method::POST, &format!("machines/{}/stop", self.machine), Some(json!({}))).await;
-        let stopped = until_in(&self.fly, &self.machine, &["stopped", "destroyed"]);
+        self.fly.call(Method::POST, &format!("machines/{}/stop", self.id), Some(json!({}))).await;
+        let stopped = until_in(&self.fly, &self.id, &["stopped", "destroyed"]);
         let in_time = tokio::time::timeout(limit, stopped).await.is_ok();
-        self.fly.call(Method::DELETE, &format!("machines/{}?force=true", self.machine), None).await;
+        self.fly.call(Method::DELETE, &format!("machines/{}?force=true", self.id), None).await;
         if in_time { Stopped::InTime } else { Stopped::Killed }
     }
 }

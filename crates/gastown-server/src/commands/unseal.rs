@@ -19,6 +19,6 @@ pub fn run(source: &Source, command: &[String], misplaced: &[String]) -> anyhow:
     let unsealed = Unsealed::open(pairs)?;
     match command.split_first() {
         Some((program, arguments)) => Err(unsealed.become_program(program, arguments).into()),
-        None => Ok(say(unsealed.shell_lines().trim_end())?),
+        None => Ok(say(unsealed.shell_lines())?),
     }
 }

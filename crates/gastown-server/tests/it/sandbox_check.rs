@@ -1,6 +1,7 @@
 //! `gastown sandbox`, with the sample image.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
@@ -15,6 +16,26 @@ pub(crate) fn sample() -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/sandbox-image/sandbox.py");
     let binary = env!("CARGO_BIN_EXE_gastown");
     format!("HEARTBEAT_SECONDS=0.1 exec {binary} unseal -- python3 {}", folder.display())
+}
+
+/// Returns the page for authors of images, and the shell blocks in it.
+fn page() -> (String, Vec<String>) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandbox-images.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect();
+    (text, blocks)
+}
+
+/// Returns a folder with the two programs of the page. Both are the binary under test.
+fn programs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = env!("CARGO_BIN_EXE_gastown");
+    for (name, words) in [("gastown", ""), ("gastown-unseal", " unseal")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\nexec {binary}{words} \"$@\"\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
 }
 
 async fn sandbox(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
@@ -137,4 +158,50 @@ async fn town_lives_on_the_sample_image() {
     assert_eq!(call("destroyTown", town.clone()).await.unwrap()["status"], "destroyed");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn commands_of_the_page_for_image_authors_work() {
+    let (text, blocks) = page();
+    let programs = programs();
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.path().display());
+    // Docker and a server that runs until it is stopped are not at hand here. `gastown dev` has a test of its own.
+    let runs = |block: &&String| !["docker ", "cargo ", "gastown dev"].iter().any(|word| block.contains(word));
+    let mut outputs = Vec::new();
+    for block in blocks.iter().filter(runs) {
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.args(["-ec", block]).env_clear().env("PATH", &path).kill_on_drop(true);
+        command.current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.."));
+        let output = command.output().await.unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{block}\n{out}\n{}", String::from_utf8_lossy(&output.stderr));
+        outputs.push(out);
+    }
+    let [check, rules] = outputs.as_slice() else { panic!("{outputs:?}") };
+    let last = check.lines().last().unwrap();
+    assert!(text.contains(&format!("```text\n{last}\n```")), "the page shows another result than {last}");
+    assert!(rules.contains("health-town\n"), "{rules}");
+}
+
+#[tokio::test]
+async fn options_on_the_page_for_image_authors_exist() {
+    let (_, blocks) = page();
+    let mut seen = 0;
+    for (command, help) in [
+        ("gastown sandbox check", vec!["sandbox", "check", "--help"]),
+        ("gastown sandbox env", vec!["sandbox", "env", "--help"]),
+        ("gastown dev", vec!["dev", "--help"]),
+    ] {
+        let help = Gastown::run(&help, &[]).await.out;
+        let joined = blocks.iter().map(|block| block.replace("\\\n", " ")).collect::<String>();
+        for line in joined.lines().filter(|line| line.contains(command)) {
+            // The quoted part is a command of its own.
+            let ours: String = line.split('\'').step_by(2).collect();
+            for option in ours.split_whitespace().filter(|word| word.starts_with("--")) {
+                assert!(help.contains(&format!("{option} ")), "{command} has no {option}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "{seen}");
 }
