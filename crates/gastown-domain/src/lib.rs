@@ -19,6 +19,7 @@ mod placement;
 pub mod ports;
 mod public_host;
 mod recorded;
+mod redact;
 mod region;
 mod repo;
 mod rig;
@@ -45,6 +46,7 @@ pub use observe::{
 pub use operation::{Fence, Operation, Progress, RecordedOperation, Rejection};
 pub use placement::AppPlacement;
 pub use recorded::Recorded;
+pub use redact::hide_keys;
 pub use region::Region;
 pub use repo::{Branch, RepoUrl};
 pub use rig::{RefusedRig, Rig, RigStatus};

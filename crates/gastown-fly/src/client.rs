@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::Call,
     error::FlyError,
-    https::{HttpsTransport, SetUpError},
+    https::{HttpsTransport, SetUpError, without_scheme},
     rate_limit::{Priority, QueueStats, RateLimiter, RateLimiting, Turn},
     refusal::{Refusal, classify},
     sanitize::sanitize,
@@ -23,6 +23,8 @@ pub struct FlyClient {
     limiter: Arc<RateLimiter>,
     priority: Priority,
     turn: Turn,
+    /// The token, which is removed from Fly's texts.
+    token: Option<SecretString>,
 }
 
 impl FlyClient {
@@ -34,13 +36,13 @@ impl FlyClient {
         limiting: RateLimiting,
     ) -> Result<Self, SetUpError> {
         let transport = HttpsTransport::new(base, token, timeouts, AnswerSizes::default())?;
-        Ok(Self::over(Arc::new(transport), limiting))
+        Ok(Self { token: Some(without_scheme(token).into()), ..Self::over(Arc::new(transport), limiting) })
     }
 
     /// Returns a client over another transport.
     pub fn over(transport: Arc<dyn Transport>, limiting: RateLimiting) -> Self {
         let (priority, turn) = (Priority::Foreground, Turn::default());
-        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority, turn }
+        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority, turn, token: None }
     }
 
     /// Returns the same client with background priority. Its calls go when no foreground call of their kind waits.
@@ -88,7 +90,7 @@ impl FlyClient {
             return Ok(reply);
         }
         let refusal = classify(action, reply.status, &reply.body, reply.retry_after);
-        log_refusal(call, &reply, &refusal);
+        log_refusal(call, &reply, &refusal, &sanitize(&reply.body, self.token.as_ref()));
         if let Refusal::Throttled { retry_after } = refusal {
             self.limiter.throttle(call, retry_after);
         }
@@ -107,14 +109,14 @@ fn log_success(call: &Call, reply: &Reply) {
 }
 
 /// Logs a refusal with Fly's own text, sanitized. No other place shows Fly's texts.
-fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal) {
+fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal, message: &str) {
     if *refusal == Refusal::Unrecognised {
         tracing::warn!(
             fly.action = ?call.action(),
             fly.subject = call.identifier(),
             fly.status = reply.status,
             fly.request_id = reply.request_id,
-            fly.message = sanitize(&reply.body),
+            fly.message = message,
             "call to Fly refused for an unknown reason"
         );
         return;
@@ -126,7 +128,7 @@ fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal) {
             fly.status = reply.status,
             fly.request_id = reply.request_id,
             fly.refusal = %refusal,
-            fly.message = sanitize(&reply.body),
+            fly.message = message,
             "call to Fly refused until an operator acts"
         );
         return;
@@ -137,7 +139,7 @@ fn log_refusal(call: &Call, reply: &Reply, refusal: &Refusal) {
         fly.status = reply.status,
         fly.request_id = reply.request_id,
         fly.refusal = %refusal,
-        fly.message = sanitize(&reply.body),
+        fly.message = message,
         "call to Fly refused"
     );
 }

@@ -132,13 +132,19 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// Returns the token without the scheme that operators may have pasted with it.
+pub(crate) fn without_scheme(token: &SecretString) -> &str {
+    let token = token.expose_secret().trim();
+    token.strip_prefix("FlyV1 ").or_else(|| token.strip_prefix("Bearer ")).unwrap_or(token)
+}
+
 /// Returns the header's value. Macaroons have a scheme of their own, as in Fly's client; other tokens are bearer tokens.
 fn authorization(token: &SecretString) -> Result<HeaderValue, SetUpError> {
+    let bare = without_scheme(token);
     let token = token.expose_secret().trim();
     if token.is_empty() {
         return Err(SetUpError::Token);
     }
-    let bare = token.strip_prefix("FlyV1 ").or_else(|| token.strip_prefix("Bearer ")).unwrap_or(token);
     let macaroon = bare
         .split(',')
         .any(|piece| ["fm1r_", "fm1a_", "fm2_"].iter().any(|prefix| piece.trim_start().starts_with(prefix)));

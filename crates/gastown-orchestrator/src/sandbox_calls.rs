@@ -13,7 +13,7 @@ use gastown_domain::ports::{GatewayToken, HomeCalls, HomeError};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings::Policy;
 use crate::tokens::{SecretError, gateway_token};
@@ -121,6 +121,7 @@ impl HomeCalls for TownService {
             let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
             return row.filter(|row| !row.is_tombstone()).map(drop).ok_or(HomeError::Unauthorized);
         }
+        self.log_old_key(town, &key);
         let written = self.ports.store.registry.heartbeat(town, at).await;
         if !matches!(written, Ok(true)) {
             self.sandbox_calls.forget(town);
@@ -145,6 +146,13 @@ impl HomeCalls for TownService {
 }
 
 impl TownService {
+    /// Logs that the town must be stopped and started before a rotation is over. The key is verified already.
+    fn log_old_key(&self, town: TownId, key: &SecretString) {
+        if key.expose_secret() != self.ports.secrets.towns.key_of(town).expose_secret() {
+            tracing::debug!(town.id = %town, "sandbox has a key from before a rotation");
+        }
+    }
+
     fn authorize(&self, town: TownId, key: &SecretString) -> Result<(), HomeError> {
         if self.ports.secrets.towns.verify(town, key) { Ok(()) } else { Err(HomeError::Unauthorized) }
     }

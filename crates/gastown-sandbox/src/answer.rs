@@ -45,8 +45,8 @@ pub(crate) fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T, SandboxError
 
 /// Returns `Ok` for a success, and the error for every other answer.
 ///
-/// The texts of the error are sanitized, and the town's keys are masked in them.
-pub(crate) fn classify(call: Call, reply: &Reply, keys: &[SecretString]) -> Result<(), SandboxError> {
+/// The texts of the error are sanitized, and the secrets of this service are masked in them.
+pub(crate) fn classify(call: Call, reply: &Reply, secrets: &[SecretString]) -> Result<(), SandboxError> {
     let problem = serde_json::from_slice::<Problem>(&reply.body).ok().map(|problem| problem.error);
     let code = problem.as_ref().map_or("", |problem| problem.code.as_str());
     match (call, reply.status, code) {
@@ -57,9 +57,11 @@ pub(crate) fn classify(call: Call, reply: &Reply, keys: &[SecretString]) -> Resu
         (Call::RemoveRig, 404, "rig_not_found") => Ok(()),
         (_, 401 | 403, _) => Err(SandboxError::Unauthorized),
         (Call::AddRig, 409, "rig_exists") | (Call::AddRig, 422, _) if problem.is_some() => {
-            Err(SandboxError::Refused { reason: reason(problem, keys) })
+            Err(SandboxError::Refused { reason: reason(problem, secrets) })
         }
-        (Call::RemoveRig, 409, "rig_in_use") => Err(SandboxError::InTheWay { in_the_way: in_the_way(problem, keys) }),
+        (Call::RemoveRig, 409, "rig_in_use") => {
+            Err(SandboxError::InTheWay { in_the_way: in_the_way(problem, secrets) })
+        }
         // Only a sandbox sends a code. Without one the answer is from a proxy.
         (_, 500 | 503, code) if !code.is_empty() => Err(SandboxError::Unhealthy),
         (_, 404 | 408 | 429 | 500..=599, _) => {
@@ -73,15 +75,15 @@ pub(crate) fn wrong(cause: InvalidAnswer) -> SandboxError {
     SandboxError::Wrong { cause: Box::new(cause) }
 }
 
-fn reason(problem: Option<ProblemBody>, keys: &[SecretString]) -> String {
-    let message = problem.map(|problem| sanitize(&problem.message, keys)).unwrap_or_default();
+fn reason(problem: Option<ProblemBody>, secrets: &[SecretString]) -> String {
+    let message = problem.map(|problem| sanitize(&problem.message, secrets)).unwrap_or_default();
     if message.is_empty() { "no reason given".to_owned() } else { message }
 }
 
-fn in_the_way(problem: Option<ProblemBody>, keys: &[SecretString]) -> Vec<String> {
+fn in_the_way(problem: Option<ProblemBody>, secrets: &[SecretString]) -> Vec<String> {
     let Some(problem) = problem else { return Vec::new() };
-    let listed = sanitize_all(&problem.in_the_way, keys);
-    if listed.is_empty() { sanitize_all(&[problem.message], keys) } else { listed }
+    let listed = sanitize_all(&problem.in_the_way, secrets);
+    if listed.is_empty() { sanitize_all(&[problem.message], secrets) } else { listed }
 }
 
 #[cfg(test)]

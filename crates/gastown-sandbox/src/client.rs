@@ -9,6 +9,7 @@ use gastown_domain::{
     ports::{SandboxAddress, SandboxError, Sandboxes},
 };
 use reqwest::Method;
+use secrecy::SecretString;
 use url::Url;
 
 use crate::{
@@ -58,12 +59,20 @@ pub struct SandboxClient {
     template: UrlTemplate,
     transport: Transport,
     timeouts: Timeouts,
+    /// The secrets that every sandbox has, which are removed from their texts.
+    hidden: Vec<SecretString>,
 }
 
 impl SandboxClient {
     /// Creates a client that derives the addresses of sandboxes from the template.
     pub fn new(template: UrlTemplate, timeouts: Timeouts) -> Result<Self, SetUpError> {
-        Ok(Self { template, transport: Transport::new(timeouts.connect)?, timeouts })
+        Ok(Self { template, transport: Transport::new(timeouts.connect)?, timeouts, hidden: Vec::new() })
+    }
+
+    /// Removes these secrets from the texts of sandboxes, in addition to the keys of the town that is called.
+    #[must_use]
+    pub fn hiding(self, hidden: Vec<SecretString>) -> Self {
+        Self { hidden, ..self }
     }
 
     async fn call(
@@ -84,6 +93,7 @@ impl SandboxClient {
             .fill(&at.app, &at.machine)
             .map_err(|cause| SandboxError::Unreachable { cause: Box::new(cause) })?;
         let url = path.below(base);
+        let secrets = [at.keys.as_slice(), &self.hidden].concat();
         for key in &at.keys {
             let reply = self.transport.send(at, key, method.clone(), url.clone(), body, deadline).await?;
             tracing::debug!(
@@ -93,7 +103,7 @@ impl SandboxClient {
                 sandbox.status = reply.status,
                 "sandbox answered"
             );
-            match classify(call, &reply, &at.keys) {
+            match classify(call, &reply, &secrets) {
                 // The call had no effect. The machine may have a key from before a rotation.
                 Err(SandboxError::Unauthorized) => {}
                 outcome => return outcome.map(|()| reply),

@@ -1,5 +1,6 @@
 //! Sanitizes texts of a sandbox for the town's owner: short, printable, without secrets.
 
+use gastown_domain::hide_keys;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The most characters of one text.
@@ -10,19 +11,20 @@ const MAX_TEXTS: usize = 10;
 /// The replacement of a secret.
 const HIDDEN: &str = "***";
 
-/// Sanitizes and truncates one text. The town's keys are masked wherever they stand.
-pub(crate) fn sanitize(text: &str, keys: &[SecretString]) -> String {
+/// Sanitizes and truncates one text. The secrets that the sandbox has from us are masked wherever they stand.
+pub(crate) fn sanitize(text: &str, secrets: &[SecretString]) -> String {
     let printable = text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c });
     // Before the text is cut, because half a key is still a secret.
-    let masked = keys.iter().fold(printable.collect::<String>(), |text, key| without_key(&text, key.expose_secret()));
+    let masked = secrets.iter().fold(printable.collect(), |text: String, key| without_key(&text, key.expose_secret()));
+    let masked = hide_keys(&masked);
     let words = masked.chars().take(MAX_CHARS * 4).collect::<String>();
     let words: Vec<String> = words.split_whitespace().map(without_secrets).collect();
     words.join(" ").chars().take(MAX_CHARS).collect()
 }
 
 /// Sanitizes and truncates a list. Empty texts are dropped.
-pub(crate) fn sanitize_all(texts: &[String], keys: &[SecretString]) -> Vec<String> {
-    texts.iter().map(|text| sanitize(text, keys)).filter(|text| !text.is_empty()).take(MAX_TEXTS).collect()
+pub(crate) fn sanitize_all(texts: &[String], secrets: &[SecretString]) -> Vec<String> {
+    texts.iter().map(|text| sanitize(text, secrets)).filter(|text| !text.is_empty()).take(MAX_TEXTS).collect()
 }
 
 /// Replaces a key, in upper or lower case.
@@ -72,6 +74,7 @@ mod tests {
             ("fatal: https://user:pw@github.com/a/b not found", "fatal: https://***@github.com/a/b not found"),
             ("key ghp_abc123 refused", "key *** refused"),
             ("KILO_JWT=nacl:v1:k:xx", "***"),
+            ("KEY=\"I5DHCQJFb1AESuSneeju3qZEKtkb1Gn5lDh+lOoiFIQ=\", no", "KEY=\"***\", no"),
             ("", ""),
         ] {
             assert_eq!(sanitize(text, &[]), want, "{text:?}");

@@ -255,7 +255,11 @@ fn store(database: &Database) -> Store {
 }
 
 fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartError> {
-    let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default());
+    let sandboxes = SandboxClient::new(config.sandbox_url.clone(), gastown_sandbox::Timeouts::default())
+        .map_err(set_up("the sandbox client"))?;
+    let env = &config.orchestrator.env;
+    let shared = [Some(&env.r2_access_key), env.r2_secret_key.as_ref()];
+    let sandboxes = sandboxes.hiding(shared.into_iter().flatten().cloned().collect());
     let towns = DerivedTownKeys::new(&config.secrets.town_secret).map_err(set_up("the towns' keys"))?;
     let towns = match &config.secrets.previous_town_secret {
         Some(previous) => towns.accepting_previous(previous).map_err(set_up("the towns' keys"))?,
@@ -263,7 +267,7 @@ fn ports(config: &Config, database: &Database, fly: Fly) -> Result<Ports, StartE
     };
     Ok(Ports {
         store: store(database),
-        provider: provider(fly, Arc::new(sandboxes.map_err(set_up("the sandbox client"))?)),
+        provider: provider(fly, Arc::new(sandboxes)),
         secrets: Secrets {
             mint: Arc::new(minter(config)?),
             sealer: Arc::new(config.secrets.sealing_key.clone()),

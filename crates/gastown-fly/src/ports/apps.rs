@@ -63,7 +63,7 @@ impl Fly {
         match &found.network {
             // In a shared network one user's towns could reach another's.
             Some(network) if network != app.as_str() => {
-                let cause = Box::new(SharedNetwork { app: app.clone(), network: sanitize(network.as_bytes()) });
+                let cause = Box::new(SharedNetwork { app: app.clone(), network: sanitize(network.as_bytes(), None) });
                 Err(ProviderError::Misconfigured { action: ACTION, cause })
             }
             Some(_) | None => Ok(()),

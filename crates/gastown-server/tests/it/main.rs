@@ -26,6 +26,7 @@ macro_rules! on_both {
 mod apps;
 mod bad_input;
 mod blocked;
+mod canary;
 mod capacity;
 mod client;
 mod commands;
@@ -60,9 +61,9 @@ mod races;
 mod replica;
 mod rigs;
 mod rolling_upgrade;
+mod rotations;
 mod rows;
 mod sandbox_check;
-mod secrecy;
 mod serve;
 
 mod stage;

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// All logs of this workspace, and the warnings of other crates.
-const LOG_FILTER: &str = "warn,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
+pub(crate) const DEBUG_LOG: &str = "warn,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
     gastown_sandbox=debug,gastown_persistence=debug,gastown_jwt=debug,gastown_secrets=debug";
 
 /// A replica with its own runtime and log.
@@ -87,9 +87,9 @@ impl io::Write for Log {
 }
 
 impl Replica {
-    pub(crate) async fn start(config: Config, pacing: RateLimiting, listener: TcpListener) -> Self {
+    pub(crate) async fn start(config: Config, pacing: RateLimiting, listener: TcpListener, filter: &str) -> Self {
         let log = Log::default();
-        let runtime = runtime(&log);
+        let runtime = runtime(&log, filter);
         let stop = CancellationToken::new();
         let (ready, url) = tokio::sync::oneshot::channel();
         let stopped = stop.clone();
@@ -134,10 +134,10 @@ impl Drop for Replica {
 }
 
 /// Returns a runtime whose threads log to `log`.
-fn runtime(log: &Log) -> Runtime {
+fn runtime(log: &Log, filter: &str) -> Runtime {
     let writer = log.clone();
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(LOG_FILTER))
+        .with_env_filter(EnvFilter::new(filter))
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();

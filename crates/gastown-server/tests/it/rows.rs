@@ -1,7 +1,9 @@
 //! The rows of the database, read without the repositories.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, FromQueryResult, Statement};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -146,6 +148,35 @@ impl Rows {
             self.operations().await,
             self.events().await
         )
+    }
+
+    /// Returns the rows of every table as text, by table.
+    pub(crate) async fn dump(&self) -> BTreeMap<String, String> {
+        let backend = self.0.get_database_backend();
+        let tables = match backend {
+            DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            _ => "SELECT CAST(tablename AS TEXT) AS name FROM pg_tables WHERE schemaname = 'public'",
+        };
+        let mut dump = BTreeMap::new();
+        for table in self.texts(tables, "name").await {
+            let rows = match backend {
+                DbBackend::Sqlite => {
+                    let columns = self.texts(&format!("SELECT name FROM pragma_table_info('{table}')"), "name").await;
+                    let columns = columns.iter().map(|column| format!("quote(\"{column}\")"));
+                    let line = columns.collect::<Vec<_>>().join(" || ' ' || ");
+                    self.texts(&format!("SELECT {line} AS line FROM \"{table}\""), "line").await
+                }
+                _ => self.texts(&format!("SELECT t::text AS line FROM \"{table}\" t"), "line").await,
+            };
+            dump.insert(table, rows.join("\n"));
+        }
+        dump
+    }
+
+    async fn texts(&self, sql: &str, column: &str) -> Vec<String> {
+        let statement = Statement::from_string(self.0.get_database_backend(), sql);
+        let rows = self.0.query_all_raw(statement).await.unwrap();
+        rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
     }
 
     async fn all<T: FromQueryResult + Send>(&self, sql: &str) -> Vec<T> {

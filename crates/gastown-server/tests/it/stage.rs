@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::client::{self, Refusal};
 use crate::process::{Ended, Gastown};
-use crate::replica::Replica;
+use crate::replica::{DEBUG_LOG, Replica};
 use crate::rows::{Rows, Town};
 
 pub(crate) const ALICE: &str = "alice";
@@ -34,12 +34,12 @@ pub(crate) const APP: &str = "towns";
 /// The mount point of a town's volume.
 pub(crate) const DATA: &str = "/home/gt/data";
 
-/// Secrets that must not occur in any readable output.
-pub(crate) const TOKEN_SECRET: &str = "canary-of-nextauth-0123456789abcdef";
-pub(crate) const TOWN_SECRET: &str = "canary-of-internal-0123456789abcdef";
-pub(crate) const FLY_TOKEN: &str = "fo1_canary-of-fly-0123456789";
-pub(crate) const R2_ACCESS_KEY: &str = "canary-of-r2-access";
-pub(crate) const R2_SECRET_KEY: &str = "canary-of-r2-secret";
+/// Secrets that must not occur in any readable output. They have no part in common except their beginning.
+pub(crate) const TOKEN_SECRET: &str = "canary-of-nextauth-QTmZ3xWb7LkeV0sRuJ2c";
+pub(crate) const TOWN_SECRET: &str = "canary-of-internal-h8DfYpN5aGoK1tCqXz4M";
+pub(crate) const FLY_TOKEN: &str = "canary-of-fly-of-no-known-form-B6vEwHjS9iUrOl3nPyTg";
+pub(crate) const R2_ACCESS_KEY: &str = "canary-of-r2-access-e7QaZsXdWc2rFvTg";
+pub(crate) const R2_SECRET_KEY: &str = "canary-of-r2-secret-m4NjUbHyGt5VfRcD";
 
 /// The time-out of every wait. It is far longer than needed, even on a slow machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
@@ -67,6 +67,12 @@ pub(crate) struct Setup {
     pub(crate) through_proxy: bool,
     /// True if the replicas reach Postgres through a PgBouncer in session mode.
     pub(crate) behind_pgbouncer: bool,
+    /// Settings of the replicas that replace the usual ones.
+    pub(crate) changes: Vec<(&'static str, String)>,
+    /// The filter of the replicas' logs.
+    pub(crate) log_filter: &'static str,
+    /// True if the first replica can be replaced by one on the same port, see [`Stage::replace`].
+    pub(crate) keeps_port: bool,
 }
 
 impl Setup {
@@ -89,6 +95,9 @@ impl Setup {
             seal_for: None,
             through_proxy: false,
             behind_pgbouncer: false,
+            changes: Vec::new(),
+            log_filter: DEBUG_LOG,
+            keeps_port: false,
         }
     }
 
@@ -117,10 +126,13 @@ impl Setup {
             settings.retain(|(name, _)| name != "FLY_APP_NAME");
             settings.extend([("FLY_ORG_SLUG", "personal"), ("FLY_APP_PREFIX", "gt")].map(owned));
         }
-        let mut config = Config::read(&Source::from_pairs(settings.clone())).unwrap();
-        config.orchestrator.policy = self.policy.validated().unwrap();
+        for (name, value) in &self.changes {
+            set(&mut settings, name, value);
+        }
+        let config = config(&settings, self.policy);
         let tokens = make_users_known(place.url()).await;
-        let replicas = vec![Replica::start(config.clone(), self.pacing, listener).await];
+        let port = self.keeps_port.then(|| listener.try_clone().unwrap());
+        let replicas = vec![Replica::start(config.clone(), self.pacing, listener, self.log_filter).await];
         Stage {
             engine: self.engine,
             sim,
@@ -128,6 +140,8 @@ impl Setup {
             replicas,
             config,
             pacing: self.pacing,
+            log_filter: self.log_filter,
+            port,
             settings,
             tokens,
             sandbox_key,
@@ -140,6 +154,20 @@ impl Setup {
 
 async fn pgbouncer(place: &TestDatabase) -> PgBouncer {
     PgBouncer::in_front_of(place.url(), PoolMode::Session, 50, &[]).await.unwrap()
+}
+
+fn config(settings: &[(String, String)], policy: Policy) -> Config {
+    let mut config = Config::read(&Source::from_pairs(settings.to_vec())).unwrap();
+    config.orchestrator.policy = policy.validated().unwrap();
+    config
+}
+
+/// Replaces or adds a setting. An empty value removes it.
+fn set(settings: &mut Vec<(String, String)>, name: &str, value: &str) {
+    settings.retain(|(present, _)| present != name);
+    if !value.is_empty() {
+        settings.push(owned((name, value)));
+    }
 }
 
 /// Returns an empty, migrated database.
@@ -252,6 +280,9 @@ pub(crate) struct Stage {
     pub(crate) replicas: Vec<Replica>,
     config: Config,
     pacing: RateLimiting,
+    log_filter: &'static str,
+    /// The port of the first replica, if it stays open between that replica and its successor.
+    port: Option<TcpListener>,
     /// The settings of the replicas, for separate processes.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) tokens: BTreeMap<&'static str, SecretString>,
@@ -267,7 +298,29 @@ impl Stage {
     /// Starts another replica on the same database.
     pub(crate) async fn add_replica(&mut self) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        self.replicas.push(Replica::start(self.config.clone(), self.pacing, listener).await);
+        self.replicas.push(self.replica(listener).await);
+    }
+
+    async fn replica(&self, listener: TcpListener) -> Replica {
+        Replica::start(self.config.clone(), self.pacing, listener, self.log_filter).await
+    }
+
+    /// Changes the settings of the replicas that start from now on. An empty value removes a setting.
+    pub(crate) fn set(&mut self, changes: &[(&str, &str)]) {
+        for (name, value) in changes {
+            set(&mut self.settings, name, value);
+        }
+        self.config = config(&self.settings, Policy::clone(&self.config.orchestrator.policy));
+    }
+
+    /// Stops a replica and starts another in its place. The first keeps its port, which the sandboxes call.
+    pub(crate) async fn replace(&mut self, at: usize) {
+        let listener = match at {
+            0 => self.port.as_ref().expect("the setup keeps no port").try_clone().unwrap(),
+            _ => TcpListener::bind("127.0.0.1:0").unwrap(),
+        };
+        self.replicas.remove(at).stop().await;
+        self.replicas.insert(at, self.replica(listener).await);
     }
 
     /// Returns the settings of the replicas' orchestrator.
