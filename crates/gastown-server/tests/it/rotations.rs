@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use gastown_jwt::{TokenKeys, TokenMinter, TokenVerifier};
+use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::{EnvValue, SandboxKey, SealedValue, open_env};
-use gastown_server::SystemClock;
+use gastown_system::SystemClock;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -30,7 +31,8 @@ const NEW_TOWN_SECRET: &str = "another-secret-of-towns-Lp3HcJd6GsFa9UoI";
 
 /// Starts two replicas. Sandboxes send a heartbeat every 20 milliseconds.
 async fn two_replicas(mut setup: Setup) -> Stage {
-    setup.sim.heartbeat = Some(Duration::from_millis(20));
+    let sandboxes = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20));
+    setup.sim.workload = sandboxes.into_workload();
     setup.keeps_port = true;
     let mut stage = setup.start().await;
     stage.add_replica().await;

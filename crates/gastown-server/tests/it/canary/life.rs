@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 use fly_sim::{Call, Effect, Fault};
 use gastown_domain::ports::TownKeys as _;
 use gastown_jwt::{TokenKeys, TokenMinter};
+use gastown_sandbox_sim::{SANDBOX_ADD_RIG, SANDBOX_REMOVE_RIG};
 use gastown_secrets::DerivedTownKeys;
-use gastown_server::SystemClock;
+use gastown_system::SystemClock;
 use reqwest::header::{AUTHORIZATION, COOKIE};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -95,13 +96,13 @@ async fn sandbox_echoes(stage: &Stage, town: &Town, known: &[String], answers: &
             (500, problem("broken")),
             (418, json!(words)),
         ] {
-            stage.sim.inject(Fault::at(Call::SandboxAddRig, Effect::Answer { status, body }));
+            stage.sim.inject(Fault::at(SANDBOX_ADD_RIG, Effect::Answer { status, body }));
             writeln!(answers, "{:?}", stage.call(ALICE, "addRig", rig("other")).await).unwrap();
         }
         let status = stage.on_town("getTownStatus", town.id).await.unwrap();
         for present in status["rigs"].as_array().unwrap() {
             let in_use = Effect::Answer { status: 409, body: problem("rig_in_use") };
-            stage.sim.inject(Fault::at(Call::SandboxRemoveRig, in_use));
+            stage.sim.inject(Fault::at(SANDBOX_REMOVE_RIG, in_use));
             let input = json!({ "townId": town.id, "rigId": present["rigId"] });
             writeln!(answers, "{:?}", stage.call(ALICE, "removeRig", input).await).unwrap();
         }
