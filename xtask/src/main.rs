@@ -12,6 +12,7 @@ mod chaos;
 mod codegen;
 mod demo;
 mod dev;
+mod fuzz;
 mod gastown;
 mod interrupt;
 mod migrate;
@@ -41,6 +42,8 @@ enum Command {
     Bench(bench::Args),
     /// Attacks a release build of the server, and compares what it costs with limits.
     Attack(attack::Args),
+    /// Gives mutated inputs to every parser of input from outside, each for a time.
+    Fuzz(fuzz::Args),
     /// Runs every check, exactly as CI does.
     Test(test::Args),
     /// Generates the SeaORM entities from the migrated schema.
@@ -65,6 +68,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chaos(args) => chaos::run(args).await,
         Command::Attack(args) => attack::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Fuzz(args) => fuzz::run(args).await,
         Command::Test(args) => test::run(args).await,
         Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(args).await.map(|()| ExitCode::SUCCESS),

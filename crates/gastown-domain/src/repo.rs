@@ -63,7 +63,7 @@ fn parse_url(raw: &str, rest: &str) -> Result<String, Invalid> {
     if url.query().is_some() || url.fragment().is_some() || url.port() == Some(0) {
         return Err(shape());
     }
-    plain_text(url.username())?;
+    user_name(url.username())?;
     // The parser resolves `..`, so the path is judged as it was given.
     repository_path(path)?;
     let host = public_host(url.host_str().unwrap_or_default(), SHAPES)?;
@@ -88,9 +88,17 @@ fn parse_scp(raw: &str) -> Result<String, Invalid> {
     if user.contains(':') {
         return Err(Invalid::Credentials);
     }
-    plain_text(user)?;
+    user_name(user)?;
     repository_path(path)?;
     Ok(format!("{user}@{}:{path}", public_host(host, SHAPES)?))
+}
+
+/// Rejects user names with a meaning to shells, also in encoded form.
+fn user_name(user: &str) -> Result<(), Invalid> {
+    match plain_text(user)?.chars().find(|c| is_shell(*c)) {
+        Some(bad) => Err(Invalid::Character { bad, allowed: NOT_IN_SHELLS }),
+        None => Ok(()),
+    }
 }
 
 fn repository_path(path: &str) -> Result<(), Invalid> {
@@ -181,6 +189,22 @@ fn parse_branch(raw: &str) -> Result<String, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_names_mean_nothing_to_shells() {
+        for raw in [
+            "git?@github.com:acme/app",
+            "g[i]t@github.com:acme/app",
+            "~git@github.com:acme/app",
+            "#git@github.com:acme/app",
+            "ssh://g%24t@github.com/acme/app",
+            "ssh://g%3ft@github.com/acme/app",
+            "https://g%60t@github.com/acme/app",
+        ] {
+            let refused = raw.parse::<RepoUrl>().unwrap_err();
+            assert!(matches!(refused, Invalid::Character { .. }), "{raw}: {refused:?}");
+        }
+    }
 
     #[test]
     fn public_repositories_are_accepted() {

@@ -82,6 +82,20 @@ const RULES: &[Rule] = &[
     adapter("migration", &[], &["reqwest", "axum"]),
     // The benchmark starts the binaries of the server and of the simulator as processes, so it depends on neither.
     adapter("gastown-bench", &["ephemeral-db", "gastown-domain", "gastown-jwt", "gastown-secrets"], &[]),
+    // The fuzz targets are the parsers of all adapters and of the server.
+    adapter(
+        "gastown-fuzz",
+        &[
+            "gastown-domain",
+            "gastown-fly",
+            "gastown-http",
+            "gastown-jwt",
+            "gastown-sandbox",
+            "gastown-secrets",
+            "gastown-server",
+        ],
+        STORAGE_AND_CALLS,
+    ),
     // `chaos` needs the simulated Fly, the key of its sandboxes and the tokens of its users.
     adapter(
         "xtask",

@@ -1,0 +1,177 @@
+//! Requests: paths and batches, and bodies of any depth, as a user and as a sandbox.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use gastown_domain::ports::{
+    AddRig, Caller, CreateTown, DestroyTown, GatewayToken, HomeCalls, HomeError, Readiness, RemoveRig, RigRemoval,
+    StoreError, TokenRejection, TownError, TownReport, Towns, UserTokens, VerifiedToken,
+};
+use gastown_domain::{Rig, RigId, Town, TownId};
+use gastown_http::{HttpParts, HttpSettings, router};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::{Outcome, Run, Target, hold};
+
+const WORDS: &[&str] = &[
+    "gastown.createTown",
+    "gastown.getTownStatus",
+    "gastown.listTowns",
+    "gastown.heartbeat",
+    ",",
+    "?batch=1",
+    "&input=",
+    "%7B%220%22%3A",
+    "{\"0\":",
+    "{\"json\":",
+    "\"townName\":",
+    "\"townId\":",
+    "\"config\":",
+    "\"rigs\":",
+    "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b",
+    "[[[[[[[[",
+    "{\"a\":{\"a\":",
+    "1e400",
+    "\"\\ud800\"",
+    "POST",
+    "GET",
+];
+
+/// Requests: the first line is the method and the path, the rest is the body.
+pub(super) const PATHS: Target =
+    Target { name: "trpc", start: || start(|input| request_of(input)), words: WORDS, memory: (1024 * 1024, 256) };
+
+/// Bodies of a create.
+pub(super) const BODIES: Target = Target {
+    name: "json",
+    start: || start(|input| Some(("POST".to_owned(), "/trpc/gastown.createTown".to_owned(), input.to_vec()))),
+    words: WORDS,
+    memory: (1024 * 1024, 256),
+};
+
+type Parts = (String, String, Vec<u8>);
+
+fn request_of(input: &[u8]) -> Option<Parts> {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    let line = std::str::from_utf8(&input[..end]).ok()?;
+    let (method, path) = line.split_once(' ')?;
+    Some((method.to_owned(), path.to_owned(), input.get(end + 1..).unwrap_or_default().to_vec()))
+}
+
+fn start(parts: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let nobody = Arc::new(NothingExists);
+    let app = runtime.block_on(async {
+        router(HttpParts {
+            towns: nobody.clone(),
+            home: nobody.clone(),
+            tokens: nobody.clone(),
+            readiness: nobody,
+            tasks: TaskTracker::new(),
+            settings: HttpSettings::default(),
+        })
+    });
+    Ok(Box::new(move |input| {
+        let Some((method, path, body)) = parts(input) else { return Ok("no request".to_owned()) };
+        runtime.block_on(send(app.clone(), &method, &path, body))
+    }))
+}
+
+async fn send(app: Router, method: &str, path: &str, body: Vec<u8>) -> Outcome {
+    let request = Request::builder().method(method).uri(path).header("host", "gastown.example.org");
+    let request = request.header("authorization", "Bearer good").header("x-internal-api-key", "good");
+    let Ok(request) = request.header("content-type", "application/json").body(Body::from(body)) else {
+        return Ok("no request".to_owned());
+    };
+    let is_trpc = request.uri().path().starts_with("/trpc/");
+    let answer = app.oneshot(request).await.map_err(|error| error.to_string())?;
+    let (status, json) = (answer.status(), answer.headers().get("content-type").cloned());
+    let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let unexpected = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+    hold(!unexpected.contains(&status), "the service fails")?;
+    if is_trpc && json.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
+        let envelope: serde_json::Value = serde_json::from_slice(&body).map_err(|_| "the answer is not JSON")?;
+        let first = envelope.get(0).unwrap_or(&envelope);
+        let code = first.pointer("/error/data/code").or(first.pointer("/error/json/data/code"));
+        let fields = first.pointer("/error/data/zodError/fieldErrors").map(|fields| fields.to_string().len().min(200));
+        let count = envelope.as_array().map(|calls| calls.len().min(8));
+        return Ok(format!("{status} {code:?} {fields:?} {count:?}"));
+    }
+    Ok(status.to_string())
+}
+
+/// Ports of a service with one user and no town.
+struct NothingExists;
+
+impl UserTokens for NothingExists {
+    fn verify(&self, token: &str) -> Result<VerifiedToken, TokenRejection> {
+        match "alice".parse() {
+            Ok(user) if token == "good" => Ok(VerifiedToken { user, pepper: None }),
+            Ok(_) | Err(_) => Err(TokenRejection::Malformed),
+        }
+    }
+}
+
+#[async_trait]
+impl Readiness for NothingExists {
+    async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl HomeCalls for NothingExists {
+    async fn heartbeat(&self, _: TownId, _: SecretString) -> Result<(), HomeError> {
+        Ok(())
+    }
+
+    async fn refresh_token(&self, _: TownId, _: SecretString) -> Result<GatewayToken, HomeError> {
+        Err(HomeError::Unauthorized)
+    }
+}
+
+#[async_trait]
+impl Towns for NothingExists {
+    async fn create_town(&self, _: &Caller, _: CreateTown) -> Result<Town, TownError> {
+        Err(TownError::NameTaken)
+    }
+
+    async fn destroy_town(&self, _: &Caller, _: DestroyTown) -> Result<Town, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn stop_town(&self, _: &Caller, _: TownId) -> Result<Town, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn start_town(&self, _: &Caller, _: TownId) -> Result<Town, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn rig(&self, _: &Caller, _: TownId, _: RigId) -> Result<Rig, TownError> {
+        Err(TownError::RigNotFound)
+    }
+
+    async fn add_rig(&self, _: &Caller, _: AddRig) -> Result<Rig, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn remove_rig(&self, _: &Caller, _: RemoveRig) -> Result<RigRemoval, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn town_status(&self, _: &Caller, _: TownId) -> Result<TownReport, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn list_towns(&self, _: &Caller) -> Result<Vec<Town>, TownError> {
+        Ok(Vec::new())
+    }
+}
