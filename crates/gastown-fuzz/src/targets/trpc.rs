@@ -67,13 +67,13 @@ fn request_of(input: &[u8]) -> Option<Parts> {
 
 fn start(parts: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let nobody = Arc::new(NothingExists);
+    let ports = Arc::new(NothingExists);
     let app = runtime.block_on(async {
         router(HttpParts {
-            towns: nobody.clone(),
-            home: nobody.clone(),
-            tokens: nobody.clone(),
-            readiness: nobody,
+            towns: ports.clone(),
+            home: ports.clone(),
+            tokens: ports.clone(),
+            readiness: ports,
             tasks: TaskTracker::new(),
             settings: HttpSettings::default(),
         })

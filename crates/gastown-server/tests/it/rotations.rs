@@ -239,6 +239,10 @@ async fn sealed_values_are_opened_during_a_rotation(setup: Setup) -> Stage {
     // Machines that Fly restarts boot with the values and keys of their version.
     for town in [&mill, &late] {
         stage.at_fly(Method::POST, &format!("machines/{}/restart", town.machine()), json!({})).await;
+        until("the sandbox serves again", async || {
+            stage.sim.machines().iter().any(|machine| machine.id == town.machine() && machine.serving)
+        })
+        .await;
         works(&stage, town.id).await;
     }
     let inn = town_with_rig(&stage, "inn").await;
