@@ -62,6 +62,11 @@ const PRIVATE: [&str; 31] = [
 ];
 
 fn public_name(name: &str, expected: &'static str) -> Result<String, Invalid> {
+    // Parsers of URLs decode `%24` in a host and keep what is not forbidden there, such as `$` and `(`.
+    let is_refused = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if let Some(bad) = name.chars().find(is_refused) {
+        return Err(Invalid::Character { bad, allowed: "letters, digits, '-' and '_' in a host" });
+    }
     if name.split('.').any(str::is_empty) {
         return Err(Invalid::Shape { expected });
     }

@@ -191,6 +191,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn hosts_mean_nothing_to_shells() {
+        for raw in [
+            "https://%24%28reboot%29.com/acme/app",
+            "https://g%60t.com/acme/app",
+            "ssh://git@g%24thub.com/acme/app",
+            "git@g%24thub.com:acme/app",
+            "https://%2dgithub.com/acme/app",
+            "ssh://git@%2dgithub.com/acme/app",
+        ] {
+            assert!(raw.parse::<RepoUrl>().is_err(), "{raw}");
+        }
+        for raw in ["https://my_host.github.com/acme/app", "https://b%C3%BCcher.com/acme/app"] {
+            let repo = raw.parse::<RepoUrl>().unwrap();
+            assert_eq!(repo.as_str().parse::<RepoUrl>().as_ref(), Ok(&repo), "{raw}");
+        }
+    }
+
+    #[test]
     fn user_names_mean_nothing_to_shells() {
         for raw in [
             "git?@github.com:acme/app",
