@@ -33,7 +33,7 @@ const OLD_TOWN_SECRET: &str = "canary-of-old-internal-Uc5HsGj2YaZi8OoWk4Tb";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 58] = [
+const OPEN: [&str; 59] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
@@ -83,6 +83,7 @@ const OPEN: [&str; 58] = [
     "R2_BUCKET",
     "R2_ENDPOINT",
     "REPLICAS",
+    "RETENTION_SWEEP_SECONDS",
     "SANDBOX_CALLS_PER_MINUTE",
     "SANDBOX_PUBLIC_KEY",
     "SANDBOX_URL",
