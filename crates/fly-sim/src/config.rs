@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::{
-    access_log::AccessLog, faults::Fault, rate_limit::RateLimits, scenario::Scenario, seed::SeedDocument,
-    timing::Timing, workload::Workload,
+    access_log::AccessLog, api::ExecMode, faults::Fault, rate_limit::RateLimits, scenario::Scenario,
+    seed::SeedDocument, timing::Timing, workload::Workload,
 };
 
 /// The settings of a simulator. Start from [`SimConfig::fast`] or [`SimConfig::fly_like`] and override fields.
@@ -34,6 +34,8 @@ pub struct SimConfig {
     pub epoch: Option<DateTime<Utc>>,
     /// The secrets that every new app has, as an operator's provisioning would set them.
     pub app_secrets: Vec<(String, SecretString)>,
+    /// The way in which commands are executed on machines.
+    pub exec: ExecMode,
     /// The programs in machines. If `None`, a started machine serves nothing.
     pub workload: Option<Arc<dyn Workload>>,
     /// The apps, volumes, machines and secrets that exist from the start, and again after a reset.
@@ -63,6 +65,7 @@ impl SimConfig {
             seed: 1,
             epoch: None,
             app_secrets: Vec::new(),
+            exec: ExecMode::Simulated,
             workload: None,
             initial: SeedDocument::default(),
             faults: Vec::new(),

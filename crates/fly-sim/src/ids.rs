@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+use crate::world::IpKind;
+
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LOWER: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -44,6 +46,27 @@ impl IdSource {
     /// Returns a lease nonce: 12 hex digits.
     pub(crate) fn nonce(&mut self) -> String {
         self.pick(HEX, 12)
+    }
+
+    /// Returns the id of a snapshot: `vs_` and 17 lowercase letters and digits.
+    pub(crate) fn snapshot(&mut self) -> String {
+        format!("vs_{}", self.pick(LOWER, 17))
+    }
+
+    /// Returns random bytes.
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.rng.random()).collect()
+    }
+
+    /// Returns an address of an app, in Fly's ranges.
+    pub(crate) fn ip(&mut self, kind: IpKind) -> String {
+        let (third, fourth) = (self.rng.random_range(1..255), self.rng.random_range(1..255));
+        match kind {
+            IpKind::V4 => format!("37.16.{third}.{fourth}"),
+            IpKind::SharedV4 => format!("66.241.{third}.{fourth}"),
+            IpKind::V6 => format!("2a09:8280:1::{third:x}:{}:0", self.zone()),
+            IpKind::PrivateV6 => format!("fdaa:0:{}:0:1::{fourth:x}", self.zone()),
+        }
     }
 
     /// Returns the hardware zone of a volume: 4 hex digits.

@@ -1,15 +1,17 @@
-//! Fly's rules for names, regions and machine sizes.
+//! Fly's rules for names and machine sizes.
 
 use serde_json::Value;
 
-/// The regions in Fly's documentation of autumn 2026.
-pub(crate) const REGIONS: [&str; 18] = [
-    "ams", "arn", "bom", "cdg", "dfw", "ewr", "fra", "gru", "iad", "jnb", "lax", "lhr", "nrt", "ord", "sin", "sjc",
-    "syd", "yyz",
-];
+/// The memory of a shared CPU for which no memory is requested, in MB.
+pub(crate) const MIN_MB_PER_SHARED_CPU: u64 = 256;
+/// The memory of a dedicated CPU for which no memory is requested, in MB.
+pub(crate) const MIN_MB_PER_CPU: u64 = 2048;
 
-/// The region of a machine or volume that is created without one.
-pub(crate) const DEFAULT_REGION: &str = "iad";
+/// The intervals of `config.schedule`.
+pub(crate) const SCHEDULES: [&str; 4] = ["hourly", "daily", "weekly", "monthly"];
+
+/// The days for which Fly keeps the snapshots of a volume.
+pub(crate) const SNAPSHOT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=60;
 
 /// Returns true for an app name: lowercase letters, digits and dashes, less than 63 characters.
 pub(crate) fn is_app_name(name: &str) -> bool {
@@ -34,25 +36,6 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Returns true for the code of a region. Lists and aliases are not accepted, as for a volume.
-pub(crate) fn is_region(code: &str) -> bool {
-    REGIONS.contains(&code)
-}
-
-/// Returns the first known region of a machine's preference list. Aliases are resolved.
-pub(crate) fn preferred_region(preferences: &str) -> Option<&'static str> {
-    preferences.split(',').map(str::trim).find_map(|preference| {
-        let code = match preference {
-            "eu" => "fra",
-            "na" | "us" | "usa" | "any" => "iad",
-            "sa" => "gru",
-            "apac" => "sin",
-            code => code,
-        };
-        REGIONS.into_iter().find(|known| *known == code)
-    })
 }
 
 /// An invalid `guest`. The limits are those that flyctl checks.
@@ -82,8 +65,8 @@ pub(crate) fn check_guest(guest: &Value) -> Result<(), GuestError> {
     let kind = guest.get("cpu_kind").and_then(Value::as_str).unwrap_or("shared");
     let cpus = number("cpus").unwrap_or(1);
     let (counts, step, min, max): (&[u64], u64, u64, u64) = match kind {
-        "shared" => (&[1, 2, 4, 6, 8], 256, 256, 2048),
-        "performance" => (&[1, 2, 4, 6, 8, 10, 12, 14, 16, 32, 64, 128], 1024, 2048, 8192),
+        "shared" => (&[1, 2, 4, 6, 8], 256, MIN_MB_PER_SHARED_CPU, 2048),
+        "performance" => (&[1, 2, 4, 6, 8, 10, 12, 14, 16, 32, 64, 128], 1024, MIN_MB_PER_CPU, 8192),
         _ => return Err(GuestError::CpuKind),
     };
     if !counts.contains(&cpus) {
@@ -128,14 +111,6 @@ mod tests {
             assert_eq!((is_app_name(name), is_machine_name(name)), (want, want), "{name:?}");
         }
         assert!(!is_app_name(&"a".repeat(63)) && is_machine_name(&"a".repeat(63)));
-    }
-
-    #[test]
-    fn machine_region_is_first_known_preference() {
-        for (preferences, want) in [("lhr", Some("lhr")), ("xxx,fra", Some("fra")), ("eu", Some("fra")), ("xxx", None)]
-        {
-            assert_eq!(preferred_region(preferences), want, "{preferences:?}");
-        }
     }
 
     #[test]

@@ -87,13 +87,7 @@ impl FlySim {
         let failed = |cause| StartError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let settings = Settings {
-            timing: config.timing,
-            org_slug: config.org_slug,
-            machine_limit: config.machine_limit,
-            workload: config.workload.clone(),
-            app_secrets: config.app_secrets,
-        };
+        let settings = Settings::from(&config);
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
         let origin = Origin { id_seed: config.seed, epoch: config.epoch, document: config.initial };
         let state = Arc::new(SimState::new(world, origin, config.faults, config.journal_limit));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{ApiRequest, secrets};
+use super::{ApiRequest, orgs, secrets};
 use crate::{
     api_error::ApiError,
     reply::Reply,
@@ -12,8 +12,12 @@ use crate::{
     world::{App, AppAccess, World},
 };
 
+/// The scope of the idempotency keys of apps. No app has an empty name.
+const APPS: &str = "";
+
 pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let org = request.query("org_slug").ok_or_else(|| ApiError::invalid("org_slug is required"))?;
+    orgs::check_org(world, org)?;
     let org = world.org(org);
     let apps = world.apps.values().filter(|app| app.access == AppAccess::Open && app.org_slug == org);
     let shown: Vec<Value> = apps
@@ -27,13 +31,37 @@ pub(super) fn list(world: &World, request: &ApiRequest) -> Result<Reply, ApiErro
 }
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
-    let name = request.text("name").or_else(|| request.text("app_name")).ok_or(ApiError::AppNameInvalid)?;
+    let name = request.text("name").or_else(|| request.text("app_name"));
+    if let Some(made) = already_made(world, request, name) {
+        return made;
+    }
+    let name = name.ok_or(ApiError::AppNameInvalid)?;
     let org = request.text("org_slug").ok_or_else(|| ApiError::invalid("org_slug is required"))?;
     let org = world.org(org).to_owned();
     let network = request.text("network").unwrap_or("default").to_owned();
     add(world, name, org, network, AppAccess::Open)?;
+    if let Some(key) = request.text("idempotency_key") {
+        world.idempotent.insert((APPS.to_owned(), key.to_owned()), name.to_owned());
+    }
+    Ok(created(world, name))
+}
+
+fn created(world: &World, name: &str) -> Reply {
     let created_at = world.wall().timestamp_millis();
-    Ok(Reply::json(201, json!({ "id": name, "created_at": created_at })))
+    Reply::json(201, json!({ "id": name, "created_at": created_at }))
+}
+
+/// Returns the answer to a create whose idempotency key was used before.
+///
+/// The same name, or none, gives the app of the first request. Another name is refused.
+fn already_made(world: &World, request: &ApiRequest, name: Option<&str>) -> Option<Result<Reply, ApiError>> {
+    let key = (APPS.to_owned(), request.text("idempotency_key")?.to_owned());
+    let made = world.idempotent.get(&key)?;
+    let app = world.apps.get(made)?;
+    Some(match name {
+        Some(other) if other != app.name => Err(ApiError::IdempotencyKeyReused),
+        _ => Ok(created(world, &app.name)),
+    })
 }
 
 /// Adds an app. The name must be unique in all of Fly.
@@ -50,7 +78,18 @@ pub(crate) fn add(
     if world.apps.contains_key(name) {
         return Err(ApiError::AppNameTaken);
     }
-    let app = App { name: name.to_owned(), org_slug, network, secrets: BTreeMap::new(), secrets_version: 0, access };
+    let app = App {
+        name: name.to_owned(),
+        org_slug,
+        network,
+        secrets: BTreeMap::new(),
+        secrets_version: 0,
+        access,
+        was_deployed: false,
+        ips: Vec::new(),
+        hostnames: BTreeMap::new(),
+        secret_keys: BTreeMap::new(),
+    };
     world.apps.insert(name.to_owned(), app);
     if access == AppAccess::Open {
         for (secret, value) in world.settings.app_secrets.clone() {
@@ -73,5 +112,7 @@ pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     world.apps.remove(name);
     world.machines.retain(|_, machine| machine.app != *name);
     world.volumes.retain(|_, volume| volume.app != *name);
+    world.snapshots.retain(|snapshot| snapshot.app != *name);
+    world.idempotent.retain(|(scope, _), made| scope != name && made != name);
     Ok(Reply::empty(202))
 }

@@ -15,7 +15,8 @@ use crate::{
 
 /// The duration of a lease that is requested without one. Fly does not document its own default.
 const DEFAULT_TTL: Duration = Duration::from_secs(120);
-const OWNER: &str = "simulated@fly.example";
+/// The only user.
+pub(super) const OWNER: &str = "simulated@fly.example";
 
 pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     world.live_machine(&request.route.app, &request.route.id)?;

@@ -10,11 +10,25 @@ use crate::{
     world::{Transition, World},
 };
 
-/// Signals that end a process which does not handle them.
-const DEADLY: [&str; 12] = [
-    "SIGABRT", "SIGALRM", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSEGV",
-    "SIGTERM", "SIGTRAP",
+/// Signals that end a process which does not handle them, with their numbers on Linux.
+///
+/// The simulated process handles SIGUSR1 and SIGUSR2.
+const DEADLY: [(&str, i64); 12] = [
+    ("SIGHUP", 1),
+    ("SIGINT", 2),
+    ("SIGQUIT", 3),
+    ("SIGILL", 4),
+    ("SIGTRAP", 5),
+    ("SIGABRT", 6),
+    ("SIGFPE", 8),
+    ("SIGKILL", 9),
+    ("SIGSEGV", 11),
+    ("SIGPIPE", 13),
+    ("SIGALRM", 14),
+    ("SIGTERM", 15),
 ];
+/// The signals that the simulated process handles.
+const HANDLED: [(&str, i64); 2] = [("SIGUSR1", 10), ("SIGUSR2", 12)];
 
 pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     leases::check_lease(world, request)?;
@@ -33,7 +47,7 @@ pub(super) fn start(world: &mut World, request: &ApiRequest) -> Result<Reply, Ap
     if volume.is_some_and(|volume| !world.volumes.contains_key(&volume)) {
         return Err(ApiError::VolumeNotFound);
     }
-    world.begin_start(id, State::Starting);
+    world.begin_start(id);
     Ok(Reply::json(200, json!({ "previous_state": previous, "migrated": false, "new_host": "" })))
 }
 
@@ -53,7 +67,7 @@ pub(super) fn stop(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
         _ => {
             machine.program = None;
             world.transition_to(id, State::Stopping, Some((delay, Transition::Stopped)));
-            world.record_event(id, "stop", "user", None);
+            world.record_event(id, "stop", "user", Some(json!({ "reason": "" })));
         }
     }
     Ok(Reply::ok())
@@ -66,8 +80,7 @@ pub(super) fn restart(world: &mut World, request: &ApiRequest) -> Result<Reply, 
     if machine.state != State::Started {
         return Err(ApiError::NotRunning(machine.state));
     }
-    world.end_process_for_restart(id);
-    world.begin_start(id, State::Restarting);
+    world.begin_restart(id);
     Ok(Reply::ok())
 }
 
@@ -78,9 +91,11 @@ pub(super) fn signal(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     if machine.state != State::Started {
         return Err(ApiError::NotRunning(machine.state));
     }
-    let deadly = signal.as_u64() == Some(9) || signal.as_str().is_some_and(|name| DEADLY.contains(&name));
-    if deadly {
-        world.kill_process(&request.route.id);
+    let named = |(name, number): &(&str, i64)| signal == *name || signal == *number;
+    match DEADLY.iter().find(|signal| named(signal)) {
+        Some((_, number)) => world.kill_process(&request.route.id, *number),
+        None if HANDLED.iter().any(named) => {}
+        None => return Err(ApiError::invalid(format!("unknown signal {signal}"))),
     }
     Ok(Reply::ok())
 }
@@ -94,6 +109,7 @@ pub(super) fn suspend(world: &mut World, request: &ApiRequest) -> Result<Reply, 
         State::Started => {
             machine.program = None;
             world.transition_to(id, State::Suspending, Some((delay, Transition::Suspended)));
+            world.record_event(id, "suspend", "user", None);
         }
         state => return Err(ApiError::NotRunning(state)),
     }
@@ -115,7 +131,7 @@ pub(super) fn destroy(world: &mut World, request: &ApiRequest) -> Result<Reply, 
         return Err(ApiError::DestroyWhileRunning);
     }
     if !matches!(state, State::Destroying | State::Destroyed) {
-        world.begin_destroy(id);
+        world.begin_destroy(id, "user");
     }
     Ok(Reply::ok())
 }

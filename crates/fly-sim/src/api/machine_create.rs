@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use super::{ApiRequest, leases, secrets};
 use crate::{
     api_error::ApiError,
+    image::Image,
     machine_state::State,
+    regions,
     reply::Reply,
     rules,
     workload::Files,
@@ -19,6 +21,9 @@ use crate::{
 
 pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let secrets = secrets::for_new_version(world.app(&request.route.app)?, request)?;
+    if let Some(made) = already_made(world, request) {
+        return Ok(made);
+    }
     let config = parse_config(&request.body)?;
     let name = resolve_name(world, request)?;
     let region = resolve_region(world, request, &config)?;
@@ -27,8 +32,18 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     let id = insert(world, Spec { app: request.route.app.clone(), name, region, config, secrets });
     world.transition_to(&id, State::Created, Some(first_transition(world, request)));
     world.record_event(&id, "launch", "user", None);
+    if let Some(key) = request.text("idempotency_key") {
+        world.idempotent.insert((request.route.app.clone(), key.to_owned()), id.clone());
+    }
     let nonce = request.number("lease_ttl").map(|ttl| leases::grant(world, &id, Duration::from_secs(ttl), ""));
     Ok(machine_reply(world, &id, nonce))
+}
+
+/// Returns the answer of an earlier create with the same idempotency key.
+fn already_made(world: &World, request: &ApiRequest) -> Option<Reply> {
+    let key = (request.route.app.clone(), request.text("idempotency_key")?.to_owned());
+    let id = world.idempotent.get(&key)?;
+    world.machines.contains_key(id).then(|| machine_reply(world, id, None))
 }
 
 /// The properties of a new machine.
@@ -74,10 +89,14 @@ fn insert(world: &mut World, spec: Spec) -> String {
         active_until: None,
         restarts: 0,
         rootfs: Files::new(),
+        memory_limit_mb: None,
         host_down: false,
         deferred: None,
         program: None,
     };
+    if let Some(app) = world.apps.get_mut(&machine.app) {
+        app.was_deployed = true;
+    }
     world.machines.insert(id.clone(), machine);
     id
 }
@@ -97,14 +116,27 @@ pub(super) fn parse_config(body: &Value) -> Result<Map<String, Value>, ApiError>
         body.get("config").and_then(Value::as_object).ok_or_else(|| ApiError::invalid("config is required"))?;
     let config: Map<String, Value> =
         config.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
-    if config.get("image").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        return Err(ApiError::invalid("config.image is required"));
-    }
+    match config.get("image").and_then(Value::as_str).unwrap_or_default() {
+        "" => return Err(ApiError::invalid("config.image is required")),
+        image => Image::parse(image).map_err(ApiError::invalid)?,
+    };
+    check_schedule(&config)?;
     if let Some(guest) = config.get("guest") {
         rules::check_guest(guest).map_err(ApiError::invalid)?;
     }
     check_mounts(&config)?;
     Ok(config)
+}
+
+fn check_schedule(config: &Map<String, Value>) -> Result<(), ApiError> {
+    match config.get("schedule").and_then(Value::as_str).unwrap_or_default() {
+        "" => Ok(()),
+        schedule if rules::SCHEDULES.contains(&schedule) => Ok(()),
+        other => Err(ApiError::invalid(format!(
+            "invalid config.schedule '{other}', must be one of {}",
+            rules::SCHEDULES.join(", ")
+        ))),
+    }
 }
 
 fn check_mounts(config: &Map<String, Value>) -> Result<(), ApiError> {
@@ -138,7 +170,7 @@ fn resolve_name(world: &mut World, request: &ApiRequest) -> Result<String, ApiEr
 fn resolve_region(world: &mut World, request: &ApiRequest, config: &Map<String, Value>) -> Result<String, ApiError> {
     let requested = requested_region(request)?;
     let Some((volume, _)) = mount_of(config) else {
-        return Ok(requested.unwrap_or(rules::DEFAULT_REGION).to_owned());
+        return Ok(requested.unwrap_or(regions::DEFAULT).to_owned());
     };
     let volume = world.volume(&request.route.app, volume)?;
     if volume.deleted {
@@ -158,7 +190,7 @@ fn resolve_region(world: &mut World, request: &ApiRequest, config: &Map<String, 
 
 fn requested_region(request: &ApiRequest) -> Result<Option<&'static str>, ApiError> {
     let Some(preferences) = request.text("region") else { return Ok(None) };
-    let region = rules::preferred_region(preferences);
+    let region = regions::preferred(preferences);
     region.map(Some).ok_or_else(|| ApiError::invalid(format!("region '{preferences}' not found")))
 }
 

@@ -105,7 +105,7 @@ fn check_version(app: &App, wanted: Option<u64>) -> Result<(), ApiError> {
     }
 }
 
-fn at_version<'world>(world: &'world mut World, request: &ApiRequest) -> Result<&'world mut App, ApiError> {
+pub(super) fn at_version<'world>(world: &'world mut World, request: &ApiRequest) -> Result<&'world mut App, ApiError> {
     let wanted = request.query("min_version").and_then(|version| version.parse().ok());
     let app = world.app(&request.route.app)?;
     check_version(app, wanted)?;

@@ -23,6 +23,8 @@ const AWAITABLE: [&str; 6] = ["started", "stopped", "suspended", "destroyed", "f
 struct Condition {
     states: Vec<String>,
     version: Option<String>,
+    /// The id of the event after which the state must be reached.
+    after: Option<String>,
     timeout: Duration,
 }
 
@@ -34,7 +36,7 @@ pub(crate) async fn wait(
 ) -> Result<Reply, ApiError> {
     let condition = parse(request)?;
     let (app, id) = (&request.route.app, &request.route.id);
-    world.update(|world| world.visible_machine(app, id).map(|_| ()))?;
+    world.update(|world| known_event(world.visible_machine(app, id)?, &condition))?;
     let deadline = Instant::now() + condition.timeout;
     let answer = world.wait_for(deadline, |world| match world.machines.get(id) {
         Some(machine) => check(machine, &condition),
@@ -54,8 +56,23 @@ pub(crate) async fn wait(
 fn parse(request: &ApiRequest) -> Result<Condition, ApiError> {
     let timeout = parse_timeout(request)?;
     let states = parse_states(request)?;
-    let version = request.query("version").or_else(|| request.query("instance_id")).map(str::to_owned);
-    Ok(Condition { states, version, timeout })
+    let given = |name: &str| request.query(name).filter(|text| !text.is_empty());
+    let version = given("version").or_else(|| given("instance_id")).map(str::to_owned);
+    if version.is_none() && states.iter().any(|state| state == "stopped") {
+        return Err(ApiError::WaitWithoutVersion);
+    }
+    let after = given("from_event_id").map(str::to_owned);
+    Ok(Condition { states, version, after, timeout })
+}
+
+/// Refuses an event that the machine does not have.
+fn known_event(machine: &Machine, condition: &Condition) -> Result<(), ApiError> {
+    match &condition.after {
+        Some(after) if !machine.events.iter().any(|event| event.id == *after) => {
+            Err(ApiError::invalid(format!("invalid WaitMachineRequest.FromEventID: unknown event '{after}'")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn parse_timeout(request: &ApiRequest) -> Result<Duration, ApiError> {
@@ -85,13 +102,31 @@ fn check(machine: &Machine, condition: &Condition) -> Option<Result<Reply, ApiEr
     if condition.version.as_ref().is_some_and(|version| *version != machine.version) {
         return Some(Err(ApiError::NotReached { wanted: wanted(), current: "replaced".to_owned() }));
     }
-    if condition.states.iter().any(|state| is_in(machine.state, state)) {
-        let event = machine.events.front().map(|event| event.id.clone()).unwrap_or_default();
-        let answer = json!({ "ok": true, "state": machine.state, "event_id": event, "version": machine.version });
+    if let Some((state, event)) = reached(machine, condition) {
+        let answer = json!({ "ok": true, "state": state, "event_id": event, "version": machine.version });
         return Some(Ok(Reply::json(200, answer)));
     }
     let unreachable = machine.is_destroyed_or_destroying() && !condition.states.iter().any(|s| s == "destroyed");
     unreachable.then(|| Err(ApiError::Unreachable { wanted: wanted(), current: machine.state }))
+}
+
+/// Returns the state that was reached, and its event.
+///
+/// After an event, a state counts that the machine has been in since, although it may have left it again.
+fn reached<'world>(machine: &'world Machine, condition: &'world Condition) -> Option<(State, &'world str)> {
+    let wanted = |state: State| condition.states.iter().any(|wanted| is_in(state, wanted));
+    let Some(after) = &condition.after else {
+        let event = machine.events.front().map_or("", |event| event.id.as_str());
+        return wanted(machine.state).then_some((machine.state, event));
+    };
+    let since = machine.events.iter().take_while(|event| event.id != *after);
+    let earliest = since.filter(|event| wanted(event.status)).last();
+    // Some changes of the state have no event.
+    let is_new = || machine.events.iter().any(|event| event.id == *after && event.at < machine.updated_at);
+    match earliest {
+        Some(event) => Some((event.status, event.id.as_str())),
+        None => (wanted(machine.state) && is_new()).then_some((machine.state, after)),
+    }
 }
 
 fn is_in(state: State, wanted: &str) -> bool {

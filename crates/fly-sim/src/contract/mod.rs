@@ -1,6 +1,7 @@
 //! Checks of requests and answers against Fly's OpenAPI document.
 
 mod exceptions;
+mod undocumented;
 
 use std::{
     collections::HashMap,
@@ -97,12 +98,11 @@ impl Contract {
     /// Returns the violations in an answer.
     pub(crate) fn check_response(&self, call: Call, status: u16, body: &Value) -> Result<Vec<Violation>, SpecError> {
         let side = Side::Response;
-        if exceptions::is_described_wrongly(call, side) {
-            return Ok(Vec::new());
-        }
         let mut violations = self.mismatches(call, side, Some(status), body)?;
-        let unknown = self.unknown_fields(call, side, Some(status), body).into_iter().map(unknown_field);
-        violations.extend(unknown.map(|problem| Violation { call, side, problem }));
+        let normalized = exceptions::normalize(call, side, body);
+        let mut walk = UndocumentedWalk { contract: self, call, segments: Vec::new(), problems: Vec::new() };
+        walk.check(self.schema(call, Some(status)), &normalized);
+        violations.extend(walk.problems.into_iter().map(|problem| Violation { call, side, problem }));
         Ok(violations)
     }
 
@@ -200,6 +200,56 @@ impl Contract {
     }
 }
 
+/// A walk through an answer that finds the fields without a description and without a line in the list of sources.
+struct UndocumentedWalk<'contract> {
+    contract: &'contract Contract,
+    call: Call,
+    /// The path of the current value. The index of a list is `*`.
+    segments: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl UndocumentedWalk<'_> {
+    /// Checks a value against its schema. Without one, every field needs a line.
+    fn check(&mut self, schema: Option<&Value>, value: &Value) {
+        let schema = schema.map(|schema| self.contract.resolve(schema));
+        match value {
+            Value::Array(items) => {
+                let of_items = schema.and_then(|schema| schema.get("items"));
+                for item in items {
+                    self.check_entry("*", of_items, schema.is_some(), item);
+                }
+            }
+            Value::Object(fields) => {
+                let properties = schema.and_then(|schema| schema.get("properties"));
+                let additional = schema.and_then(|schema| schema.get("additionalProperties"));
+                for (name, value) in fields {
+                    let described = properties.and_then(|properties| properties.get(name)).or(additional);
+                    self.check_entry(name, described, described.is_some(), value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn check_entry(&mut self, name: &str, schema: Option<&Value>, is_described: bool, value: &Value) {
+        self.segments.push(name.to_owned());
+        if !is_described {
+            let line = undocumented::LINES.iter().find(|line| line.is_about(self.call, &self.segments));
+            let at = self.segments.join("/");
+            match line {
+                None => self.problems.push(format!("/{at}: unknown field")),
+                Some(line) if !line.form.fits(value) => {
+                    self.problems.push(format!("/{at}: {value} is not a {:?}, as in {}", line.form, line.source));
+                }
+                Some(_) => {}
+            }
+        }
+        self.check(schema, value);
+        self.segments.pop();
+    }
+}
+
 fn unknown_field(pointer: String) -> String {
     pointer + ": unknown field"
 }
@@ -216,6 +266,7 @@ fn remove(body: &mut Value, pointer: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operations::OPERATIONS;
 
     #[test]
     fn every_routed_call_is_in_the_document() {
@@ -230,6 +281,42 @@ mod tests {
         let check = |body| contract.check_request(Call::CreateVolume, &body).unwrap().len();
         assert_eq!(check(json!({ "name": "v", "size_gb": 3, "snapshot_id": null })), 0);
         assert_eq!(check(json!({ "name": "v", "size_gb": "3" })), 1);
+    }
+
+    #[test]
+    fn every_operation_of_the_document_is_in_the_table_and_no_other() {
+        let contract = Contract::shared().unwrap();
+        let paths = contract.document["paths"].as_object().unwrap();
+        let mut documented: Vec<String> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys().filter(|key| *key != "parameters");
+                methods.map(move |method| format!("{} {path}", method.to_ascii_uppercase()))
+            })
+            .collect();
+        let mut known: Vec<String> =
+            OPERATIONS.iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect();
+        documented.sort();
+        known.sort();
+        assert_eq!((known, paths.len()), (documented, 53));
+    }
+
+    #[test]
+    fn undocumented_field_needs_a_line_with_its_source() {
+        let contract = Contract::shared().unwrap();
+        let problems = |call, body: Value| -> Vec<String> {
+            contract.check_response(call, 200, &body).unwrap().into_iter().map(|found| found.problem).collect()
+        };
+        let exit = |exited_at: Value| json!([{ "id": "1", "request": { "exit_event": { "exited_at": exited_at } } }]);
+        assert_eq!(problems(Call::ListEvents, exit(json!("2026-10-10T04:06:01.334578044Z"))), [""; 0]);
+        assert!(problems(Call::ListEvents, exit(json!(1_653_346_105_255_u64)))[0].contains("is not a Time"));
+        assert_eq!(
+            problems(Call::ListEvents, json!([{ "request": { "colour": 1 } }])),
+            ["/*/request/colour: unknown field"]
+        );
+        assert_eq!(problems(Call::StopMachine, json!({ "ok": true })), [""; 0]);
+        assert_eq!(problems(Call::StopMachine, json!({ "colour": 1 })), ["/colour: unknown field"]);
+        assert!(undocumented::LINES.iter().all(|line| !line.source.is_empty()));
     }
 
     #[test]

@@ -18,10 +18,11 @@ use crate::{
     contract::{Contract, SpecError},
     control_api,
     faults::Effect,
+    operations::Operation,
     program_call::ProgramCall,
     rate_limit::RateLimiter,
     reply::Reply,
-    route::{Call, Route},
+    route::{Call, Parsed, Route},
     sim_state::{SimState, locked},
     workload::Workload,
 };
@@ -72,8 +73,10 @@ impl Gateway {
         }
         if let Some(path) = incoming.path.strip_prefix("/v1") {
             return match Route::parse(&incoming.method, path) {
-                Some(route) => self.call_machines_api(route, &incoming).await,
-                None => Ok(not_routed()),
+                Parsed::Served(route) => self.call_machines_api(route, &incoming).await,
+                Parsed::NotSimulated(operation) if self.is_authenticated(&incoming) => Ok(not_simulated(operation)),
+                Parsed::NotSimulated(_) => Ok(ApiError::Unauthenticated.into()),
+                Parsed::Unknown => Ok(not_routed()),
             };
         }
         if let Some(path) = incoming.path.strip_prefix("/_sim") {
@@ -153,6 +156,7 @@ impl Gateway {
         let call = request.route.call;
         let result = match self.check_request(&mut request) {
             Ok(()) if call == Call::Wait => api::wait(&self.state.world, &request, &self.state.cancel).await,
+            Ok(()) if call == Call::Exec => api::exec(&self.state.world, &request, &self.state.cancel).await,
             Ok(()) => self.state.world.update(|world| api::answer(world, &request)),
             Err(RequestError::Invalid(error)) => Err(error),
             Err(RequestError::Spec(error)) => return broken_contract(&error),
@@ -199,6 +203,13 @@ enum RequestError {
     Invalid(ApiError),
     /// The contract cannot be checked.
     Spec(SpecError),
+}
+
+/// Answers a call that Fly has and the simulator lacks, so that it looks neither like success nor like a wrong path.
+fn not_simulated(operation: &Operation) -> Reply {
+    let Operation { method, path, differences, .. } = operation;
+    tracing::warn!(%method, %path, "call is not simulated");
+    ApiError::not_simulated(format!("{method} /v1{path}. {differences}")).into()
 }
 
 fn not_routed() -> Reply {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     api::{self, ApiRequest},
     api_error::ApiError,
+    regions,
     route::{Call, Route},
-    rules,
     world::World,
 };
 
@@ -90,7 +90,7 @@ pub struct VolumeSeed {
 }
 
 pub(super) fn default_region() -> String {
-    rules::DEFAULT_REGION.to_owned()
+    regions::DEFAULT.to_owned()
 }
 
 impl VolumeSeed {

@@ -17,14 +17,11 @@ impl World {
         if machine.is_destroyed_or_destroying() {
             return false;
         }
-        let exit = ProcessExit { code: 137, signal: 9, oom_killed: true, requested: false };
+        let exit = ProcessExit::OUT_OF_MEMORY;
         match death {
-            Death::Stopped => {
-                self.transition_to(id, State::Stopped, None);
-                self.end_process(id, exit, false);
-            }
+            Death::Stopped => self.end_for_good(id, exit),
             Death::Process => self.handle_process_exit(id, exit),
-            Death::Destroyed => self.begin_destroy(id),
+            Death::Destroyed => self.begin_destroy(id, "flyd"),
             Death::LaunchFailed => self.fail_launch(id),
             Death::Forgotten => self.remove_machine(id),
         }
@@ -92,7 +89,7 @@ impl World {
     /// The machine keeps its id and mounts the copy, which has a new id. The old volume is deleted.
     pub(crate) fn migrate_volume(&mut self, id: &str) -> Option<String> {
         let (creation, new_id, zone) = (self.next_creation(), self.ids.volume(), self.ids.zone());
-        let tombstone = self.settings.timing.volume_tombstone;
+        let (tombstone, at) = (self.settings.timing.volume_tombstone, self.wall());
         let old = self.volumes.get_mut(id).filter(|volume| !volume.deleted)?;
         let moved = Volume {
             id: new_id.clone(),
@@ -100,9 +97,11 @@ impl World {
             creation,
             files: std::mem::take(&mut old.files),
             host: HostStatus::Up,
+            updated_at: at,
             ..old.clone()
         };
         old.deleted = true;
+        old.updated_at = at;
         let holder = old.claimed_by.take();
         self.volumes.insert(new_id.clone(), moved);
         self.schedule_volume_removal(id, tombstone);

@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP. A call changes the world and schedules events. [`World::advance_to`] applies every event
 //! that is due, so readers always see the state for the current time.
 
+mod app_parts;
 mod event_queue;
 mod failure_injection;
 mod model;
@@ -11,8 +12,9 @@ mod shared;
 mod state;
 mod transitions;
 
+pub(crate) use app_parts::{Hostname, IpAddress, IpKind, SecretKey};
 pub(crate) use event_queue::Transition;
 pub use model::AppAccess;
-pub(crate) use model::{App, HostStatus, Lease, Machine, MachineEvent, Secret, Volume, mount_of};
+pub(crate) use model::{App, HostStatus, Lease, Machine, MachineEvent, Secret, Snapshot, Volume, mount_of};
 pub(crate) use shared::SharedWorld;
 pub(crate) use state::{Settings, World};

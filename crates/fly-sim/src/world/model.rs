@@ -9,9 +9,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::event_queue::Transition;
+use super::{
+    app_parts::{Hostname, IpAddress, SecretKey},
+    event_queue::Transition,
+};
 use crate::{
     machine_state::State,
+    rules,
     workload::{Files, Program},
 };
 
@@ -24,6 +28,11 @@ pub(crate) struct App {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) secrets_version: u64,
     pub(crate) access: AppAccess,
+    /// Set once the app had a machine.
+    pub(crate) was_deployed: bool,
+    pub(crate) ips: Vec<IpAddress>,
+    pub(crate) hostnames: BTreeMap<String, Hostname>,
+    pub(crate) secret_keys: BTreeMap<String, SecretKey>,
 }
 
 /// The access that API callers have to an app. The app's machines keep running either way.
@@ -68,6 +77,7 @@ pub(crate) struct Volume {
     pub(crate) snapshot_retention: u64,
     pub(crate) auto_backup_enabled: bool,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
     pub(crate) creation: Creation,
     /// Reads and lists omit the volume before this time.
     pub(crate) visible_from: Instant,
@@ -77,6 +87,19 @@ pub(crate) struct Volume {
     pub(crate) claimed_by: Option<String>,
     /// Set once the volume is deleted. Reads then show `pending_destroy`.
     pub(crate) deleted: bool,
+    pub(crate) files: Files,
+}
+
+/// A copy of a volume's files at one time.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) volume: String,
+    pub(crate) region: String,
+    pub(crate) volume_size_gb: u64,
+    pub(crate) retention_days: u64,
+    pub(crate) created_at: DateTime<Utc>,
     pub(crate) files: Files,
 }
 
@@ -158,6 +181,8 @@ pub(crate) struct Machine {
     /// The attempts of the restart policy since the last start.
     pub(crate) restarts: u64,
     pub(crate) rootfs: Files,
+    /// The limit of the balloon device, in MB. If `None`, the whole memory.
+    pub(crate) memory_limit_mb: Option<u64>,
     /// Set while the host is down. Transitions are deferred meanwhile.
     pub(crate) host_down: bool,
     /// The transition to apply when the host is up again.
@@ -179,10 +204,24 @@ impl Machine {
         }
     }
 
+    /// Returns the memory of the guest, in MB.
+    pub(crate) fn memory_mb(&self) -> u64 {
+        let guest = self.config.get("guest");
+        let number = |key: &str| guest.and_then(|guest| guest.get(key)?.as_u64());
+        let is_shared = guest.and_then(|guest| guest.get("cpu_kind")?.as_str()) != Some("performance");
+        let per_cpu = if is_shared { rules::MIN_MB_PER_SHARED_CPU } else { rules::MIN_MB_PER_CPU };
+        number("memory_mb").unwrap_or_else(|| number("cpus").unwrap_or(1) * per_cpu)
+    }
+
     /// Returns a string map of the configuration, such as `env` or `metadata`.
     pub(crate) fn string_map(&self, key: &str) -> BTreeMap<String, String> {
         let map = self.config.get(key).and_then(Value::as_object);
         map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// Returns true if the machine is destroyed after the end of its process, however it ends.
+    pub(crate) fn destroys_itself(&self) -> bool {
+        self.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// Returns true if the machine is destroyed or is being destroyed.

@@ -6,7 +6,7 @@ use super::{
     model::{App, Machine, MachineEvent, Secret, Volume},
     state::World,
 };
-use crate::clock::rfc3339;
+use crate::{clock::rfc3339, image::Image};
 
 const BYTES_PER_GB: u64 = 1 << 30;
 const BLOCK: u64 = 4096;
@@ -19,7 +19,7 @@ impl World {
         let machines =
             self.machines.values().filter(|machine| machine.app == app.name && !machine.is_destroyed_or_destroying());
         let (machines, volumes) = (machines.count(), self.volumes.values().filter(|v| v.app == app.name).count());
-        let status = if machines == 0 { "pending" } else { "deployed" };
+        let status = if app.was_deployed { "deployed" } else { "pending" };
         json!({
             "id": app.name, "name": app.name, "status": status, "network": app.network,
             "machine_count": machines, "volume_count": volumes,
@@ -53,25 +53,27 @@ impl Machine {
             shown["incomplete_config"] = json!({ "image": self.image() });
             shown["host_status"] = json!("unreachable");
         } else {
-            shown["config"] = Value::Object(self.config.clone());
+            shown["config"] = Value::Object(self.config_with_defaults());
             shown["host_status"] = json!("ok");
         }
     }
 
     /// Renders the machine as in the calls of an organization: its configuration has guest, image and metadata only.
-    pub(crate) fn render_for_org(&self) -> Value {
+    ///
+    /// A summary has no configuration.
+    pub(crate) fn render_for_org(&self, summary: bool) -> Value {
         let kept = ["guest", "image", "metadata"];
-        let config: Map<String, Value> = self
-            .config
-            .iter()
-            .filter(|(key, _)| kept.contains(&key.as_str()))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        json!({
-            "app_name": self.app, "config": config, "created_at": rfc3339(self.created_at), "id": self.id,
+        let mut config = self.config_with_defaults();
+        config.retain(|key, _| kept.contains(&key.as_str()));
+        let mut shown = json!({
+            "app_name": self.app, "created_at": rfc3339(self.created_at), "id": self.id,
             "instance_id": self.version, "name": self.name, "private_ip": self.private_ip, "region": self.region,
             "state": self.state, "updated_at": rfc3339(self.updated_at), "version": self.version,
-        })
+        });
+        if !summary {
+            shown["config"] = Value::Object(config);
+        }
+        shown
     }
 
     /// Returns the image in the configuration of the machine.
@@ -79,17 +81,29 @@ impl Machine {
         self.config.get("image").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Returns the configuration with the defaults that Fly fills in.
+    fn config_with_defaults(&self) -> Map<String, Value> {
+        let mut config = self.config.clone();
+        fill_in(&mut config, "init", &[]);
+        fill_in(&mut config, "restart", &[("policy", json!("on-failure"))]);
+        let guest = [("cpu_kind", json!("shared")), ("cpus", json!(1)), ("memory_mb", json!(self.memory_mb()))];
+        fill_in(&mut config, "guest", &guest);
+        config
+    }
+
     fn image_ref(&self) -> Value {
-        let (name, digest) = self.image().split_once('@').unwrap_or((self.image(), ""));
-        let (path, tag) = match name.rsplit_once(':') {
-            Some((path, tag)) if !tag.contains('/') => (path, tag),
-            _ => (name, "latest"),
-        };
-        let (registry, repository) = match path.split_once('/') {
-            Some((host, rest)) if host.contains(['.', ':']) => (host, rest),
-            _ => ("docker-hub-mirror.fly.io", path),
-        };
-        json!({ "registry": registry, "repository": repository, "tag": tag, "digest": digest })
+        // A configuration is checked before it is stored.
+        Image::parse(self.image()).map(|image| image.render()).unwrap_or_default()
+    }
+}
+
+/// Adds an object to the configuration, or the fields that it lacks.
+fn fill_in(config: &mut Map<String, Value>, key: &str, defaults: &[(&str, Value)]) {
+    let part = config.entry(key).or_insert_with(|| json!({}));
+    if let Value::Object(fields) = part {
+        for (name, value) in defaults {
+            fields.entry(*name).or_insert_with(|| value.clone());
+        }
     }
 }
 
@@ -113,6 +127,15 @@ impl Volume {
         if self.deleted { "pending_destroy" } else { "created" }
     }
 
+    /// Renders the volume as in a list with `summary=true`: without its blocks and bytes.
+    pub(crate) fn render_summary(&self) -> Value {
+        let mut shown = self.render();
+        if let Value::Object(fields) = &mut shown {
+            fields.retain(|name, _| !name.starts_with("block") && !name.starts_with("bytes"));
+        }
+        shown
+    }
+
     /// Renders the volume as in most calls.
     pub(crate) fn render(&self) -> Value {
         let total = self.size_gb * BYTES_PER_GB;
@@ -129,10 +152,10 @@ impl Volume {
     }
 
     /// Renders the volume as in the calls of an organization.
-    pub(crate) fn render_for_org(&self) -> Value {
-        let mut shown = self.render();
+    pub(crate) fn render_for_org(&self, summary: bool) -> Value {
+        let mut shown = if summary { self.render_summary() } else { self.render() };
         shown["app_name"] = json!(self.app);
-        shown["updated_at"] = json!(rfc3339(self.created_at));
+        shown["updated_at"] = json!(rfc3339(self.updated_at));
         shown
     }
 }

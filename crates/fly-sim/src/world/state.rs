@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::{
     event_queue::EventQueue,
-    model::{App, AppAccess, Creation, Machine, Volume},
+    model::{App, AppAccess, Creation, Machine, Snapshot, Volume},
 };
 use crate::{
-    api_error::ApiError, clock::SimClock, ids::IdSource, machine_state::State, timing::Timing, workload::Workload,
+    api::ExecMode, api_error::ApiError, clock::SimClock, config::SimConfig, ids::IdSource, machine_state::State,
+    timing::Timing, workload::Workload,
 };
 
 /// The settings of a world.
@@ -22,6 +23,20 @@ pub(crate) struct Settings {
     pub(crate) machine_limit: Option<usize>,
     pub(crate) workload: Option<Arc<dyn Workload>>,
     pub(crate) app_secrets: Vec<(String, SecretString)>,
+    pub(crate) exec: ExecMode,
+}
+
+impl From<&SimConfig> for Settings {
+    fn from(config: &SimConfig) -> Self {
+        Self {
+            timing: config.timing.clone(),
+            org_slug: config.org_slug.clone(),
+            machine_limit: config.machine_limit,
+            workload: config.workload.clone(),
+            app_secrets: config.app_secrets.clone(),
+            exec: config.exec.clone(),
+        }
+    }
 }
 
 /// The state of the simulated Fly.
@@ -31,6 +46,10 @@ pub(crate) struct World {
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) machines: BTreeMap<String, Machine>,
     pub(crate) volumes: BTreeMap<String, Volume>,
+    /// The snapshots of volumes, oldest first, which outlive their volumes.
+    pub(crate) snapshots: Vec<Snapshot>,
+    /// The results of creations with an idempotency key, by scope and key.
+    pub(crate) idempotent: BTreeMap<(String, String), String>,
     pub(crate) ids: IdSource,
     pub(super) events: EventQueue,
     clock: SimClock,
@@ -45,6 +64,8 @@ impl World {
             apps: BTreeMap::new(),
             machines: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            snapshots: Vec::new(),
+            idempotent: BTreeMap::new(),
             ids: IdSource::seeded(seed),
             events: EventQueue::default(),
             clock: SimClock::start(epoch),
@@ -102,9 +123,6 @@ impl World {
     /// Returns a machine of the app, which may be destroyed.
     pub(crate) fn machine(&mut self, app: &str, id: &str) -> Result<&mut Machine, ApiError> {
         self.app(app)?;
-        if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(ApiError::MalformedMachineId(id.to_owned()));
-        }
         self.machines.get_mut(id).filter(|machine| machine.app == app).ok_or(ApiError::MachineNotFound)
     }
 
@@ -132,6 +150,13 @@ impl World {
         let now = self.now();
         let volume = self.volume(app, id)?;
         if volume.visible_from <= now { Ok(volume) } else { Err(ApiError::VolumeNotFound) }
+    }
+
+    /// Returns a snapshot of a volume of the app.
+    pub(crate) fn snapshot(&mut self, app: &str, id: &str) -> Result<&Snapshot, ApiError> {
+        self.app(app)?;
+        let found = self.snapshots.iter().find(|snapshot| snapshot.app == app && snapshot.id == id);
+        found.ok_or(ApiError::SnapshotNotFound)
     }
 
     /// Returns a volume of the app, which may be deleted.

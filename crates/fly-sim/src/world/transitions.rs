@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -13,6 +14,9 @@ use super::{
 };
 use crate::{machine_state::State, workload::Boot};
 
+/// The number of events that a machine keeps. Fly shows at most 50.
+const MAX_EVENTS: usize = 100;
+
 /// Fly's default for `restart.max_retries`.
 const DEFAULT_RETRIES: u64 = 10;
 
@@ -20,21 +24,43 @@ const DEFAULT_RETRIES: u64 = 10;
 /// restarted endlessly at the same instant.
 const MIN_RESTART_BACKOFF: Duration = Duration::from_millis(1);
 
+/// The value that Fly records where no signal ended a process.
+const NO_SIGNAL: i64 = -1;
+
 /// The reason for the end of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProcessExit {
     pub(crate) code: i64,
-    /// The signal that ended the process, or 0.
-    pub(crate) signal: i64,
+    /// The signal that ended the process.
+    pub(crate) signal: Option<i64>,
     pub(crate) oom_killed: bool,
     pub(crate) requested: bool,
 }
 
 impl ProcessExit {
     /// A requested stop.
-    pub(crate) const REQUESTED: Self = Self { code: 0, signal: 0, oom_killed: false, requested: true };
+    pub(crate) const REQUESTED: Self = Self { code: 0, signal: None, oom_killed: false, requested: true };
+    /// The end of the old version during an update. Fly records it as not requested.
+    pub(crate) const REPLACED: Self = Self { requested: false, ..Self::REQUESTED };
     /// A process that failed on its own.
-    pub(crate) const CRASH: Self = Self { code: 1, signal: 0, oom_killed: false, requested: false };
+    pub(crate) const CRASH: Self = Self { code: 1, ..Self::REPLACED };
+    /// A process that the kernel killed for lack of memory. Fly records the code and no signal.
+    pub(crate) const OUT_OF_MEMORY: Self = Self { code: 137, signal: None, oom_killed: true, requested: false };
+
+    /// Returns the end of a process by a signal. Its code is that of a shell: 128 and the signal.
+    pub(crate) fn by_signal(signal: i64) -> Self {
+        Self { code: 128 + signal, signal: Some(signal), ..Self::REPLACED }
+    }
+
+    /// Renders the reason as Fly does in the event `exit`.
+    fn render(self, restarting: bool, exited_at: DateTime<Utc>) -> Value {
+        let signal = self.signal.unwrap_or(NO_SIGNAL);
+        json!({
+            "exit_code": self.code, "guest_exit_code": self.code, "guest_signal": signal, "guest_error": "",
+            "signal": signal, "error": "", "oom_killed": self.oom_killed, "requested_stop": self.requested,
+            "restarting": restarting, "exited_at": exited_at.to_rfc3339_opts(SecondsFormat::Nanos, true),
+        })
+    }
 }
 
 impl World {
@@ -70,77 +96,97 @@ impl World {
 
     /// Adds an entry to the event log of a machine.
     pub(crate) fn record_event(&mut self, id: &str, kind: &'static str, source: &'static str, request: Option<Value>) {
-        let at = self.wall();
-        let event_id = self.ids.ulid(at);
-        if let Some(machine) = self.machines.get_mut(id) {
-            let status = machine.state;
-            machine.events.push_front(MachineEvent { id: event_id, kind, status, source, at, request });
+        if let Some(status) = self.machines.get(id).map(|machine| machine.state) {
+            self.record_event_as(id, kind, status, source, request);
         }
     }
 
-    /// Begins the start of a machine, which is in the state `via` until it has booted.
-    pub(crate) fn begin_start(&mut self, id: &str, via: State) {
-        let boot = self.settings.timing.boot;
-        let Some(machine) = self.machines.get_mut(id) else { return };
-        machine.restarts = 0;
-        self.transition_to(id, via, Some((boot, Transition::Booted)));
+    /// Adds an entry with another status than the state of the machine.
+    fn record_event_as(
+        &mut self,
+        id: &str,
+        kind: &'static str,
+        status: State,
+        source: &'static str,
+        request: Option<Value>,
+    ) {
+        let at = self.wall();
+        let event_id = self.ids.ulid(at);
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.events.push_front(MachineEvent { id: event_id, kind, status, source, at, request });
+            machine.events.truncate(MAX_EVENTS);
+        }
+    }
+
+    /// Begins the start of a machine.
+    pub(crate) fn begin_start(&mut self, id: &str) {
+        self.begin_boot(id, State::Starting);
         self.record_event(id, "start", "user", None);
+    }
+
+    /// Ends the process of a started machine and boots it again.
+    pub(crate) fn begin_restart(&mut self, id: &str) {
+        self.begin_boot(id, State::Restarting);
+        self.record_event_as(id, "restart", State::Stopping, "user", None);
+        self.end_process(id, ProcessExit::REQUESTED, true);
+        self.record_event_as(id, "restart", State::Starting, "flyd", None);
+    }
+
+    fn begin_boot(&mut self, id: &str, via: State) {
+        let boot = self.settings.timing.boot;
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.restarts = 0;
+            self.transition_to(id, via, Some((boot, Transition::Booted)));
+        }
     }
 
     /// Ends the process of a machine and records the reason.
     pub(crate) fn end_process(&mut self, id: &str, exit: ProcessExit, restarting: bool) {
-        let exited_at = self.wall().timestamp_millis();
+        let exited_at = self.wall();
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.program = None;
         machine.rootfs.clear();
-        let request = json!({
-            "exit_event": {
-                "exit_code": exit.code, "guest_exit_code": exit.code, "guest_signal": exit.signal,
-                "signal": exit.signal, "oom_killed": exit.oom_killed, "requested_stop": exit.requested,
-                "restarting": restarting, "exited_at": exited_at,
-            },
-            "restart_count": machine.restarts,
-        });
-        self.record_event(id, "exit", "flyd", Some(request));
+        let request = json!({ "exit_event": exit.render(restarting, exited_at), "restart_count": machine.restarts });
+        self.record_event_as(id, "exit", State::Stopped, "flyd", Some(request));
     }
 
-    /// Ends the process of the old version during an update. Fly records such an exit as not requested.
+    /// Ends the process of the old version during an update.
     pub(crate) fn end_process_for_update(&mut self, id: &str) {
-        self.end_process(id, ProcessExit { code: 0, signal: 0, oom_killed: false, requested: false }, false);
+        self.end_process(id, ProcessExit::REPLACED, false);
     }
 
-    /// Ends the process of a machine that is being restarted.
-    pub(crate) fn end_process_for_restart(&mut self, id: &str) {
-        self.end_process(id, ProcessExit::REQUESTED, true);
-    }
-
-    /// Ends the process of a machine with SIGKILL.
-    pub(crate) fn kill_process(&mut self, id: &str) {
-        self.handle_process_exit(id, ProcessExit { code: 137, signal: 9, oom_killed: false, requested: false });
+    /// Ends the process of a machine with a signal.
+    pub(crate) fn kill_process(&mut self, id: &str, signal: i64) {
+        self.handle_process_exit(id, ProcessExit::by_signal(signal));
     }
 
     /// Ends the process of a machine and applies `auto_destroy` or the restart policy.
     pub(crate) fn handle_process_exit(&mut self, id: &str, exit: ProcessExit) {
         let backoff = self.settings.timing.restart_backoff.max(MIN_RESTART_BACKOFF);
         let Some(machine) = self.machines.get_mut(id) else { return };
-        if machine.config.get("auto_destroy").and_then(Value::as_bool).unwrap_or(false) {
-            self.end_process(id, exit, false);
-            self.begin_destroy(id);
-        } else if restarts_after(machine, exit) {
+        if !machine.destroys_itself() && restarts_after(machine, exit) {
             machine.restarts += 1;
             self.end_process(id, exit, true);
             self.transition_to(id, State::Restarting, Some((backoff, Transition::Retry)));
-            self.record_event(id, "restart", "flyd", None);
+            self.record_event_as(id, "restart", State::Starting, "flyd", None);
         } else {
-            self.transition_to(id, State::Stopped, None);
-            self.end_process(id, exit, false);
+            self.end_for_good(id, exit);
         }
     }
 
-    /// Begins the destruction of a machine in any state.
-    pub(crate) fn begin_destroy(&mut self, id: &str) {
+    /// Ends the process of a machine, which is stopped after that, or destroys itself if it has `auto_destroy`.
+    pub(super) fn end_for_good(&mut self, id: &str, exit: ProcessExit) {
+        self.transition_to(id, State::Stopped, None);
+        self.end_process(id, exit, false);
+        if self.machines.get(id).is_some_and(Machine::destroys_itself) {
+            self.begin_destroy(id, "flyd");
+        }
+    }
+
+    /// Begins the destruction of a machine in any state, by the user or by the host.
+    pub(crate) fn begin_destroy(&mut self, id: &str, source: &'static str) {
         self.destroy_via(id, State::Destroying);
-        self.record_event(id, "destroy", "user", None);
+        self.record_event(id, "destroy", source, None);
     }
 
     /// Fails the launch of a machine, which is destroyed after that.
@@ -202,7 +248,10 @@ impl World {
             Transition::ProgramUp => self.start_program(id),
             Transition::Retry => self.transition_to(id, State::Starting, Some((boot, Transition::Booted))),
             Transition::Stopped => self.finish_stop(id),
-            Transition::Suspended => self.transition_to(id, State::Suspended, None),
+            Transition::Suspended => {
+                self.transition_to(id, State::Suspended, None);
+                self.record_event(id, "suspend", "flyd", None);
+            }
             Transition::Replaced(State::Started) => self.finish_boot(id),
             Transition::Replaced(state) => self.transition_to(id, state, None),
             Transition::Destroyed => self.finish_destroy(id),
@@ -212,7 +261,7 @@ impl World {
     fn finish_boot(&mut self, id: &str) {
         let program_boot = self.settings.timing.program_boot;
         self.transition_to(id, State::Started, Some((program_boot, Transition::ProgramUp)));
-        self.record_event(id, "start", "flyd", None);
+        self.record_event(id, "start", "flyd", Some(json!({})));
     }
 
     fn start_program(&mut self, id: &str) {
@@ -235,8 +284,7 @@ impl World {
     }
 
     fn finish_stop(&mut self, id: &str) {
-        self.transition_to(id, State::Stopped, None);
-        self.end_process(id, ProcessExit::REQUESTED, false);
+        self.end_for_good(id, ProcessExit::REQUESTED);
         let until = self.now() + self.settings.timing.quiesce;
         if let Some(machine) = self.machines.get_mut(id) {
             machine.active_until = Some(until);
@@ -263,6 +311,6 @@ fn restarts_after(machine: &Machine, exit: ProcessExit) -> bool {
     match field("policy").and_then(Value::as_str).unwrap_or("on-failure") {
         "always" => true,
         "no" => false,
-        _ => (exit.code != 0 || exit.signal != 0) && machine.restarts < retries.unwrap_or(DEFAULT_RETRIES),
+        _ => exit.code != 0 && machine.restarts < retries.unwrap_or(DEFAULT_RETRIES),
     }
 }

@@ -18,7 +18,7 @@ async fn app_is_created_under_either_field_name() {
     }
     let (_, list) = fly.get("/v1/apps?org_slug=personal").await;
     assert_eq!(list["total_apps"], 3);
-    assert_eq!(fly.get("/v1/apps?org_slug=other").await.1["total_apps"], 0);
+    assert_eq!(fly.get("/v1/apps?org_slug=other").await, error(404, "organization not found"));
 }
 
 #[tokio::test]

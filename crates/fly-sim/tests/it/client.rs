@@ -83,8 +83,39 @@ impl Fly {
 
     /// Waits until the machine is in the state.
     pub(crate) async fn wait_for(&self, id: &str, state: &str) {
-        let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=30")).await;
+        // Only a wait for `stopped` needs the version.
+        let version = if state == "stopped" { self.version(id).await } else { String::new() };
+        let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=30&version={version}")).await;
         assert_eq!(answer.0, 200, "{answer:?}");
+    }
+
+    /// Returns the version of a machine.
+    pub(crate) async fn version(&self, id: &str) -> String {
+        let (status, machine) = self.get(&format!("machines/{id}")).await;
+        assert_eq!(status, 200, "{machine}");
+        machine["instance_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Executes a script in a shell on the machine and returns standard output, errors and the exit code.
+    pub(crate) async fn shell(&self, id: &str, script: &str) -> (String, String, i64) {
+        let command = json!({ "command": ["sh", "-c", script], "timeout": 5 });
+        let (status, done) = self.post(&format!("machines/{id}/exec"), command).await;
+        assert_eq!(status, 200, "{script}: {done}");
+        let text = |key: &str| done[key].as_str().unwrap().to_owned();
+        (text("stdout"), text("stderr"), done["exit_code"].as_i64().unwrap())
+    }
+
+    /// Returns the events of a machine, oldest first, as type, status and source.
+    pub(crate) async fn events(&self, id: &str) -> Vec<String> {
+        let (_, events) = self.get(&format!("machines/{id}/events?limit=50")).await;
+        let mut events: Vec<String> = events
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| ["type", "status", "source"].map(|key| event[key].as_str().unwrap()).join(" "))
+            .collect();
+        events.reverse();
+        events
     }
 
     /// Repeats a call until it answers with the status, and returns the body.

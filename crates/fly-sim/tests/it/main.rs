@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
+mod app_parts;
 mod apps;
 mod binary;
 mod client;
 mod control;
 mod deletions;
-
+mod events;
+mod exec;
 mod faults;
 mod gateway;
 mod greeter;
@@ -16,6 +18,7 @@ mod leases;
 mod lifecycle;
 mod machines;
 mod metadata;
+mod orgs;
 mod pages;
 mod programs;
 mod seeds;

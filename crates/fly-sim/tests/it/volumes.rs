@@ -39,6 +39,8 @@ async fn invalid_volumes_are_refused_and_not_created() {
         json!({ "name": "v", "size_gb": 0 }),
         json!({ "name": "v", "size_gb": 501 }),
         json!({ "name": "v", "size_gb": "3" }),
+        json!({ "name": "v", "snapshot_retention": 0 }),
+        json!({ "name": "v", "snapshot_retention": 99 }),
     ] {
         let (status, refusal) = fly.post("volumes", body.clone()).await;
         assert_eq!(status, 400, "{body}");

@@ -9,11 +9,12 @@ use crate::client::{Fly, error, minimal};
 async fn wait_answers_when_state_is_reached() {
     let fly = Fly::fast().await;
     let id = fly.create_machine(minimal("town")).await;
+    let version = fly.version(&id).await;
     let (status, answer) = fly.get(&format!("machines/{id}/wait")).await;
     assert_eq!((status, &answer["ok"], &answer["state"]), (200, &json!(true), &json!("started")));
-    let (status, _) = fly.get(&format!("machines/{id}/wait?state=stopped,started&timeout=1")).await;
+    let (status, _) = fly.get(&format!("machines/{id}/wait?state=stopped,started&timeout=1&version={version}")).await;
     assert_eq!(status, 200, "one of several states is enough");
-    assert_eq!(fly.get(&format!("machines/{id}/wait?state=stopped&state=started")).await.0, 200);
+    assert_eq!(fly.get(&format!("machines/{id}/wait?state=stopped&state=started&version={version}")).await.0, 200);
     assert_eq!(fly.get(&format!("machines/{id}/wait?state=settled")).await.0, 200);
 }
 
