@@ -45,6 +45,10 @@ pub(crate) enum ApiError {
     InvalidPlain(String),
     #[error("{0}")]
     Unprocessable(String),
+    #[error("http: request body too large")]
+    BodyTooLarge,
+    #[error("the body of the request did not arrive in time")]
+    BodyTimeout,
     /// A part of Fly that the simulator lacks.
     #[error("not simulated: {0}")]
     NotSimulated(String),
@@ -130,7 +134,7 @@ impl ApiError {
             Self::OrgNotFound | Self::AppNotFound | Self::MachineNotFound | Self::VolumeNotFound => 404,
             Self::SnapshotNotFound | Self::IpNotFound | Self::CertificateNotFound => 404,
             Self::SecretNotFound | Self::MetadataKeyNotFound | Self::LeaseNotFound => 404,
-            Self::NotReached { .. } | Self::ExecTimeout => 408,
+            Self::NotReached { .. } | Self::ExecTimeout | Self::BodyTimeout => 408,
             Self::MachineNameTaken { .. } | Self::ConcurrentUpdate | Self::LeaseHeld { .. } => 409,
             Self::VolumeClaimed(_) | Self::VolumeBound(_) => 412,
             Self::CannotStart(_) | Self::StartWhileReplacing | Self::StillActive => 412,
@@ -138,6 +142,7 @@ impl ApiError {
             Self::StaleVersion | Self::StaleMetadataVersion | Self::SecretsVersion { .. } => 412,
             Self::AppNameTaken | Self::AppNameInvalid | Self::IdempotencyKeyReused | Self::MachineLimit => 422,
             Self::Unprocessable(_) => 422,
+            Self::BodyTooLarge => 413,
             Self::RateLimited => 429,
             Self::LocalExec(_) => 500,
             Self::NotSimulated(_) => 501,

@@ -57,6 +57,7 @@ mod program_call;
 mod rate_limit;
 mod regions;
 mod reply;
+mod request_body;
 mod route;
 mod rules;
 mod scenario;

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::{body::Incoming as RequestBody, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
@@ -17,10 +17,11 @@ use crate::{
     access_log::{AccessLog, Line},
     gateway::{Dropped, Gateway, Incoming},
     reply::{Content, Reply},
+    request_body,
 };
 
-/// The maximum size of a request body. Larger bodies are refused with 413.
-const MAX_BODY: usize = 4 << 20;
+/// The maximum time for which the head of a request may arrive, also the first one of a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// The delay before the next accept after a failed one, such as with no free sockets.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -47,7 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, tracker:
 async fn serve_connection(stream: TcpStream, gateway: Arc<Gateway>, tracker: TaskTracker) {
     let cancel: CancellationToken = gateway.state.cancel.clone();
     let service = service_fn(move |request| handle(request, gateway.clone(), tracker.clone()));
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,
@@ -69,8 +72,13 @@ async fn handle(
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (parts, body) = request.into_parts();
     let call = AnsweredCall::begin(&parts, &gateway);
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Ok(call.answer(Reply::text(413, "the body is too large")));
+    let body = match request_body::receive(body).await {
+        Ok(body) => body,
+        Err(refused) => {
+            let mut response = call.answer(refused);
+            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+            return Ok(response);
+        }
     };
     let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming {
@@ -78,7 +86,7 @@ async fn handle(
         path: parts.uri.path().to_owned(),
         query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
         headers: parts.headers,
-        body: body.to_bytes(),
+        body,
     };
     let execution = tracker.spawn(async move { gateway.answer(incoming).await });
     match execution.await {

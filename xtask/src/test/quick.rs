@@ -37,8 +37,8 @@ pub(super) const LEFT_OUT: &[LeftOut] = &[
         ],
     },
     LeftOut {
-        about: "Node.js: the TypeScript clients, the JavaScript of pages, libsodium",
-        tests: &["typescript", "client_example", "interop", "javascript"],
+        about: "Node.js and Python: the TypeScript clients, the JavaScript of pages, libsodium, the clients of Fly",
+        tests: &["typescript", "client_example", "interop", "javascript", "foreign_clients"],
     },
     LeftOut { about: "documentation tests", tests: &[] },
 ];

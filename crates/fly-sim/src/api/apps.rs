@@ -110,8 +110,8 @@ pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     let name = &request.route.app;
     world.app(name)?;
     world.apps.remove(name);
-    world.machines.retain(|_, machine| machine.app != *name);
-    world.volumes.retain(|_, volume| volume.app != *name);
+    world.machines.remove_app(name);
+    world.volumes.remove_app(name);
     world.snapshots.retain(|snapshot| snapshot.app != *name);
     world.idempotent.retain(|(scope, _), made| scope != name && made != name);
     Ok(Reply::empty(202))

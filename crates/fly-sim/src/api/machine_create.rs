@@ -97,7 +97,7 @@ fn insert(world: &mut World, spec: Spec) -> String {
     if let Some(app) = world.apps.get_mut(&machine.app) {
         app.was_deployed = true;
     }
-    world.machines.insert(id.clone(), machine);
+    world.machines.insert(machine);
     id
 }
 
@@ -156,11 +156,7 @@ fn resolve_name(world: &mut World, request: &ApiRequest) -> Result<String, ApiEr
     if !rules::is_machine_name(name) {
         return Err(ApiError::invalid("name must be at most 63 lowercase letters, digits and dashes"));
     }
-    let holder = world
-        .machines
-        .values()
-        .find(|machine| machine.app == request.route.app && machine.name == name && machine.state != State::Destroyed);
-    match holder {
+    match world.machines.named(&request.route.app, name) {
         Some(holder) => Err(ApiError::MachineNameTaken { id: holder.id.clone(), name: name.to_owned() }),
         None => Ok(name.to_owned()),
     }
@@ -195,9 +191,8 @@ fn requested_region(request: &ApiRequest) -> Result<Option<&'static str>, ApiErr
 }
 
 fn check_machine_limit(world: &World) -> Result<(), ApiError> {
-    let count = world.machines.values().filter(|machine| machine.state != State::Destroyed).count();
     match world.settings.machine_limit {
-        Some(limit) if count >= limit => Err(ApiError::MachineLimit),
+        Some(limit) if world.machines.existing() >= limit => Err(ApiError::MachineLimit),
         _ => Ok(()),
     }
 }

@@ -15,6 +15,8 @@ mod orgs;
 mod page;
 mod platform;
 mod request;
+#[cfg(test)]
+mod scale_tests;
 mod secret_keys;
 pub(crate) mod secrets;
 mod snapshots;

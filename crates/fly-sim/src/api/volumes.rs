@@ -67,7 +67,7 @@ pub(super) fn create(world: &mut World, request: &ApiRequest) -> Result<Reply, A
         files,
     };
     let shown = volume.render();
-    world.volumes.insert(volume.id.clone(), volume);
+    world.volumes.insert(volume);
     Ok(Reply::json(200, shown))
 }
 

@@ -74,7 +74,8 @@ impl Contract {
 
     /// Returns the violations for which Fly rejects a request.
     pub(crate) fn check_request(&self, call: Call, body: &Value) -> Result<Vec<Violation>, SpecError> {
-        self.mismatches(call, Side::Request, None, body)
+        let side = Side::Request;
+        self.mismatches(call, side, None, &exceptions::normalize(call, side, body))
     }
 
     /// Removes the fields of the body that Fly ignores silently. Returns them and unknown parameters as violations.
@@ -98,14 +99,15 @@ impl Contract {
     /// Returns the violations in an answer.
     pub(crate) fn check_response(&self, call: Call, status: u16, body: &Value) -> Result<Vec<Violation>, SpecError> {
         let side = Side::Response;
-        let mut violations = self.mismatches(call, side, Some(status), body)?;
         let normalized = exceptions::normalize(call, side, body);
+        let mut violations = self.mismatches(call, side, Some(status), &normalized)?;
         let mut walk = UndocumentedWalk { contract: self, call, segments: Vec::new(), problems: Vec::new() };
         walk.check(self.schema(call, Some(status)), &normalized);
         violations.extend(walk.problems.into_iter().map(|problem| Violation { call, side, problem }));
         Ok(violations)
     }
 
+    /// Returns the differences between a normalized body and its schema.
     fn mismatches(
         &self,
         call: Call,
@@ -114,8 +116,10 @@ impl Contract {
         body: &Value,
     ) -> Result<Vec<Violation>, SpecError> {
         let Some(validator) = self.validator(call, status)? else { return Ok(Vec::new()) };
-        let body = exceptions::normalize(call, side, body);
-        let problems = validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path()));
+        if validator.is_valid(body) {
+            return Ok(Vec::new());
+        }
+        let problems = validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path()));
         Ok(problems.map(|problem| Violation { call, side, problem }).collect())
     }
 

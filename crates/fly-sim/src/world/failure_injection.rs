@@ -103,7 +103,7 @@ impl World {
         old.deleted = true;
         old.updated_at = at;
         let holder = old.claimed_by.take();
-        self.volumes.insert(new_id.clone(), moved);
+        self.volumes.insert(moved);
         self.schedule_volume_removal(id, tombstone);
         if let Some(machine) = holder.and_then(|holder| self.machines.get_mut(&holder)) {
             machine.remount(&new_id);

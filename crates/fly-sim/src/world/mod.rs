@@ -4,6 +4,7 @@
 //! that is due, so readers always see the state for the current time.
 
 mod app_parts;
+mod collections;
 mod event_queue;
 mod failure_injection;
 mod model;

@@ -16,9 +16,7 @@ const EVENTS_SHOWN: usize = 20;
 impl World {
     /// Renders an app as in `GET /apps/{app}`.
     pub(crate) fn render_app(&self, app: &App) -> Value {
-        let machines =
-            self.machines.values().filter(|machine| machine.app == app.name && !machine.is_destroyed_or_destroying());
-        let (machines, volumes) = (machines.count(), self.volumes.values().filter(|v| v.app == app.name).count());
+        let (machines, volumes) = (self.machines.active(&app.name), self.volumes.count(&app.name));
         let status = if app.was_deployed { "deployed" } else { "pending" };
         json!({
             "id": app.name, "name": app.name, "status": status, "network": app.network,

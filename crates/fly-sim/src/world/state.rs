@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{
+    collections::{Machines, Volumes},
     event_queue::EventQueue,
     model::{App, AppAccess, Creation, Machine, Snapshot, Volume},
 };
@@ -44,8 +45,8 @@ impl From<&SimConfig> for Settings {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) apps: BTreeMap<String, App>,
-    pub(crate) machines: BTreeMap<String, Machine>,
-    pub(crate) volumes: BTreeMap<String, Volume>,
+    pub(crate) machines: Machines,
+    pub(crate) volumes: Volumes,
     /// The snapshots of volumes, oldest first, which outlive their volumes.
     pub(crate) snapshots: Vec<Snapshot>,
     /// The results of creations with an idempotency key, by scope and key.
@@ -62,8 +63,8 @@ impl World {
         Self {
             settings,
             apps: BTreeMap::new(),
-            machines: BTreeMap::new(),
-            volumes: BTreeMap::new(),
+            machines: Machines::default(),
+            volumes: Volumes::default(),
             snapshots: Vec::new(),
             idempotent: BTreeMap::new(),
             ids: IdSource::seeded(seed),

@@ -82,12 +82,12 @@ impl World {
         let Some(machine) = self.machines.get_mut(id) else { return };
         machine.schedule_version += 1;
         machine.deferred = None;
-        machine.state = state;
         if !state.is_destroyed_or_destroying() {
             machine.last_live_state = state;
         }
         machine.updated_at = wall;
         let schedule_version = machine.schedule_version;
+        self.machines.set_state(id, state);
         if let Some((delay, next)) = following {
             let event = ScheduledEvent::Machine { id: id.to_owned(), schedule_version, next };
             self.events.schedule(now + delay, event);

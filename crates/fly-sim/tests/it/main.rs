@@ -4,6 +4,7 @@
 
 mod app_parts;
 mod apps;
+mod bad_input;
 mod binary;
 mod client;
 mod control;
@@ -11,7 +12,9 @@ mod deletions;
 mod events;
 mod exec;
 mod faults;
+mod foreign_clients;
 mod gateway;
+mod go_types;
 mod greeter;
 mod javascript;
 mod leases;
