@@ -8,6 +8,7 @@ const DOCKER_HUB: &str = "docker-hub-mirror.fly.io";
 const MAX_TAG: usize = 128;
 const DIGEST_PREFIX: &str = "sha256:";
 const DIGEST_DIGITS: usize = 64;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The text that is not a reference to an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +65,11 @@ impl Image {
 
 /// Returns the digest of a simulated image or snapshot: that of its name.
 pub(crate) fn digest_of(name: &str) -> String {
-    let digits: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{DIGEST_PREFIX}{digits}")
+    let mut digest = DIGEST_PREFIX.to_owned();
+    for byte in Sha256::digest(name.as_bytes()) {
+        digest.extend([byte >> 4, byte & 0xf].map(|digit| char::from(HEX[usize::from(digit)])));
+    }
+    digest
 }
 
 fn is_registry(host: &str) -> bool {

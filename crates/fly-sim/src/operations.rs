@@ -182,13 +182,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         Call::GetLease,
         "GET",
         "/apps/{app_name}/machines/{machine_id}/lease",
-        "docs `machines/api/machines-resource`; envelope: fly-go `machine_types.go`",
+        "docs `machines/api/machines-resource`, fly-go `machine_types.go` (envelope)",
     ),
     whole(
         Call::AcquireLease,
         "POST",
         "/apps/{app_name}/machines/{machine_id}/lease",
-        "docs `machines/api/machines-resource`; `ttl`: fly-go `flaps/flaps_machines.go`",
+        "docs `machines/api/machines-resource`, fly-go `flaps/flaps_machines.go` (`ttl`)",
     ),
     whole(
         Call::ReleaseLease,
@@ -372,7 +372,7 @@ pub fn coverage_page() -> String {
             Served::No => "no (501)",
         };
         let Operation { method, path, source, differences, .. } = operation;
-        page.push_str(&format!("| `{method} {path}` | {served} | {source} | {differences} |\n"));
+        page.extend(["| `", method, " ", path, "` | ", served, " | ", source, " | ", differences, " |\n"]);
     }
     page
 }

@@ -9,7 +9,7 @@ pub(crate) struct Region {
     pub(crate) latitude: f64,
     /// In degrees, east positive.
     pub(crate) longitude: f64,
-    pub(crate) geo_region: &'static str,
+    pub(crate) continent: &'static str,
     /// True if the region has a gateway for private networks.
     pub(crate) has_gateway: bool,
 }
@@ -49,9 +49,9 @@ const fn region(
     code: &'static str,
     name: &'static str,
     (latitude, longitude): (f64, f64),
-    geo_region: &'static str,
+    continent: &'static str,
 ) -> Region {
-    Region { code, name, latitude, longitude, geo_region, has_gateway: true }
+    Region { code, name, latitude, longitude, continent, has_gateway: true }
 }
 
 /// Returns true for the code of a region. Lists and aliases are not accepted, as for a volume.
@@ -70,7 +70,7 @@ pub(crate) fn matching(preferences: &str) -> Vec<&'static str> {
     for preference in preferences.split(',').map(str::trim) {
         let (first, group) = alias(preference);
         let found = ALL.iter().filter(|region| match group {
-            Some(group) => group.is_empty() || region.geo_region == group,
+            Some(group) => group.is_empty() || region.continent == group,
             None => region.code == preference,
         });
         // The usual region of a group comes first.

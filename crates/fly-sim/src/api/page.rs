@@ -37,17 +37,17 @@ impl PageQuery {
     }
 
     /// Returns the page of a list whose entries have the given places.
-    pub(super) fn cut<'list, T>(&self, mut list: Vec<&'list T>, place: impl Fn(&T) -> Place) -> Page<'list, T> {
-        list.retain(|entry| {
+    pub(super) fn cut<'list, T>(&self, mut entries: Vec<&'list T>, place: impl Fn(&T) -> Place) -> Page<'list, T> {
+        entries.retain(|entry| {
             let place = place(entry);
             self.after.is_none_or(|after| after < place)
                 && self.updated_after.is_none_or(|after| after < place.0.trunc_subsecs(MILLIS))
         });
-        list.sort_by_key(|entry| place(entry));
-        let is_cut = list.len() > self.limit;
-        list.truncate(self.limit);
-        let last = list.last().filter(|_| is_cut);
-        Page { next_cursor: last.map(|last| render_cursor(place(last))), entries: list }
+        entries.sort_by_key(|entry| place(entry));
+        let is_cut = entries.len() > self.limit;
+        entries.truncate(self.limit);
+        let last = entries.last().filter(|_| is_cut);
+        Page { next_cursor: last.map(|last| render_cursor(place(last))), entries }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn regions() -> Reply {
 fn render(region: &Region) -> Value {
     json!({
         "code": region.code, "name": region.name, "latitude": region.latitude, "longitude": region.longitude,
-        "geo_region": region.geo_region, "gateway_available": region.has_gateway, "requires_paid_plan": false,
+        "geo_region": region.continent, "gateway_available": region.has_gateway, "requires_paid_plan": false,
         "deprecated": false,
     })
 }

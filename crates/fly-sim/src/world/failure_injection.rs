@@ -69,7 +69,7 @@ impl World {
 
     /// Takes the hosts of all machines down or up again.
     pub(crate) fn set_all_hosts_down(&mut self, down: bool) {
-        let ids: Vec<String> = self.machines.keys().cloned().collect();
+        let ids: Vec<String> = self.machines.values().map(|machine| machine.id.clone()).collect();
         for id in ids {
             self.set_host_down(&id, down);
         }

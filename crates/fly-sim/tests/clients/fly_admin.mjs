@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
 // The package exports a function without an address, so its class is imported by its path.
-const { Client } = createRequire(import.meta.url)("fly-admin/dist/client.js");
+const { default: Client } = createRequire(import.meta.url)("fly-admin/dist/client.js");
 
 const fly = new Client("token", { apiUrl: process.argv[2] });
 const app_name = "fly-admin-life";

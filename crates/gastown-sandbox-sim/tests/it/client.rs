@@ -74,7 +74,8 @@ impl Fly {
     /// Waits until the machine is in the state.
     pub(crate) async fn wait_for(&self, id: &str, state: &str) {
         // A wait for `stopped` needs the version.
-        let version = self.get(&format!("machines/{id}")).await.1["instance_id"].as_str().unwrap_or_default().to_owned();
+        let version =
+            self.get(&format!("machines/{id}")).await.1["instance_id"].as_str().unwrap_or_default().to_owned();
         let answer = self.get(&format!("machines/{id}/wait?state={state}&timeout=30&version={version}")).await;
         assert_eq!(answer.0, 200, "{answer:?}");
     }

@@ -31,7 +31,7 @@ pub(super) fn run(session: &mut Session<'_>, words: &[String], input: &str) -> R
         ("printenv", [name]) => Ok(printenv(session, name)),
         ("export", assignments) => Ok(export(session, assignments)),
         ("unset", names) => {
-            names.iter().for_each(|name| drop(session.environment.remove(*name)));
+            session.environment.retain(|name, _| !names.contains(&name.as_str()));
             Ok(Output::default())
         }
         ("uname", options) => uname(session, options),
@@ -80,12 +80,11 @@ fn cat(session: &mut Session<'_>, paths: &[&str], input: &str) -> Result<Output,
     }
     for path in paths {
         let content = if *path == "-" { Some(input.to_owned()) } else { session.disk.read(&session.path(path)) };
-        match content {
-            Some(content) => output.stdout.push_str(&content),
-            None => {
-                output.stderr.push_str(&format!("cat: {path}: No such file or directory\n"));
-                output.exit_code = 1;
-            }
+        if let Some(content) = content {
+            output.stdout.push_str(&content);
+        } else {
+            output.stderr.extend(["cat: ", path, ": No such file or directory\n"]);
+            output.exit_code = 1;
         }
     }
     Ok(output)
@@ -100,10 +99,10 @@ fn ls(session: &mut Session<'_>, paths: &[&str]) -> Result<Output, End> {
     for path in if paths.is_empty() { vec!["."] } else { paths } {
         let place = session.path(path);
         match session.disk.list(&place) {
-            Some(names) => names.iter().for_each(|name| output.stdout.push_str(&format!("{name}\n"))),
-            None if session.disk.read(&place).is_some() => output.stdout.push_str(&format!("{path}\n")),
+            Some(names) => output.stdout.extend(names.into_iter().map(|name| name + "\n")),
+            None if session.disk.read(&place).is_some() => output.stdout.extend([path, "\n"]),
             None => {
-                output.stderr.push_str(&format!("ls: cannot access '{path}': No such file or directory\n"));
+                output.stderr.extend(["ls: cannot access '", path, "': No such file or directory\n"]);
                 output.exit_code = 2;
             }
         }
@@ -136,7 +135,7 @@ fn cd(session: &mut Session<'_>, arguments: &[&str]) -> Output {
 }
 
 fn environment(session: &Session<'_>) -> String {
-    session.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    session.environment.iter().flat_map(|(name, value)| [name, "=", value, "\n"]).collect()
 }
 
 fn printenv(session: &Session<'_>, name: &str) -> Output {
@@ -186,7 +185,7 @@ fn sleep(session: &mut Session<'_>, times: &[&str]) -> Output {
     };
     match times.iter().map(parse).collect::<Option<Vec<Duration>>>() {
         Some(times) if !times.is_empty() => {
-            times.into_iter().for_each(|time| session.sleep(time));
+            session.sleep(times.iter().sum());
             Output::default()
         }
         _ => Output::failed(1, format!("sleep: invalid time interval '{}'\n", times.join(" "))),

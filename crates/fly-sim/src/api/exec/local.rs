@@ -18,7 +18,7 @@ const NOT_STARTED: i32 = 126;
 /// Runs a command in the folder, which is created if it is missing. It is killed if the caller stops waiting.
 pub(super) async fn run(folder: &Path, command: &[String], environment: &Environment) -> Result<Output, ApiError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(Output::default()) };
-    tokio::fs::create_dir_all(folder).await.map_err(failed)?;
+    tokio::fs::create_dir_all(folder).await.map_err(|error| failed(&error))?;
     let spawned = Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -39,7 +39,8 @@ pub(super) async fn run(folder: &Path, command: &[String], environment: &Environ
         }
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr, status) = tokio::try_join!(read(stdout), read(stderr), child.wait()).map_err(failed)?;
+    let (stdout, stderr, status) =
+        tokio::try_join!(read(stdout), read(stderr), child.wait()).map_err(|error| failed(&error))?;
     let (exit_code, exit_signal) = codes(status);
     Ok(Output { stdout, stderr, exit_code, exit_signal })
 }
@@ -64,6 +65,6 @@ async fn read(source: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn failed(error: io::Error) -> ApiError {
+fn failed(error: &io::Error) -> ApiError {
     ApiError::LocalExec(error.to_string())
 }

@@ -117,12 +117,11 @@ fn environment_of(machine: &Machine) -> Environment {
 /// Parses `command`, or the older text `cmd`, into words.
 fn parse_command(body: &Value) -> Result<Vec<String>, ApiError> {
     let words = body.get("command").and_then(Value::as_array);
-    let command: Vec<String> = match words {
-        Some(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        None => {
-            let line = body.get("cmd").and_then(Value::as_str).unwrap_or_default();
-            split_words(line).map_err(|problem| ApiError::invalid(format!("cmd: {problem}")))?
-        }
+    let command: Vec<String> = if let Some(words) = words {
+        words.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    } else {
+        let line = body.get("cmd").and_then(Value::as_str).unwrap_or_default();
+        split_words(line).map_err(|problem| ApiError::invalid(format!("cmd: {problem}")))?
     };
     if command.is_empty() { Err(ApiError::invalid("command is required")) } else { Ok(command) }
 }

@@ -145,7 +145,7 @@ pub(super) fn split_words(text: &str) -> Result<Vec<String>, SyntaxError> {
         for part in parts {
             match part {
                 Part::Text(text) | Part::Quoted(text) => word.push_str(&text),
-                Part::Variable { name, .. } => word.push_str(&format!("${name}")),
+                Part::Variable { name, .. } => word.extend(["$", &name]),
             }
         }
         words.push(word);
