@@ -9,8 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    access_log::AccessLog, config::SimConfig, rate_limit::RateLimits, scenario::Scenario, seed::SeedDocument,
-    sim::FlySim, timing::Timing, workload::Workload,
+    access_log::AccessLog, api::ExecMode, config::SimConfig, rate_limit::RateLimits, scenario::Scenario,
+    seed::SeedDocument, sim::FlySim, timing::Timing, workload::Workload,
 };
 
 /// Examples of `fly-sim serve --help`.
@@ -84,9 +84,15 @@ struct ServeArgs {
     /// File in TOML or JSON with apps, machines, volumes and secrets to create at the start.
     #[arg(long, env = "FLY_SIM_SEED_FILE", value_name = "FILE")]
     seed_file: Option<PathBuf>,
+    /// File that keeps the world across restarts. If it exists, it is used instead of the seed and the apps.
+    #[arg(long, env = "FLY_SIM_STATE", value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Scenario of faults that is in force from the start.
     #[arg(long, env = "FLY_SIM_SCENARIO", value_name = "NAME", value_parser = scenario)]
     scenario: Option<&'static Scenario>,
+    /// Way in which commands of `exec` run: simulated, or really in a scratch folder for each machine.
+    #[arg(long, env = "FLY_SIM_EXEC", value_enum, default_value_t = Exec::Simulated)]
+    exec: Exec,
     /// Number of calls that the journal keeps.
     #[arg(long, env = "FLY_SIM_JOURNAL", value_name = "CALLS", default_value_t = 100_000)]
     journal: usize,
@@ -123,11 +129,29 @@ enum Limits {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Exec {
+    /// A few commands on the simulated files. Others fail, and say so.
+    Simulated,
+    /// The real commands of this computer, with the rights of this program.
+    Local,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogForm {
     /// Columns for people.
     Text,
     /// One JSON object in each line.
     Json,
+}
+
+impl Exec {
+    /// Local commands run in a folder of this process.
+    fn mode(self) -> ExecMode {
+        match self {
+            Self::Simulated => ExecMode::Simulated,
+            Self::Local => ExecMode::Local(std::env::temp_dir().join(format!("fly-sim-{}", std::process::id()))),
+        }
+    }
 }
 
 impl TimingProfile {
@@ -157,6 +181,8 @@ impl ServeArgs {
             app_secrets: self.app_secrets.clone(),
             workload,
             initial: self.initial()?,
+            exec: self.exec.mode(),
+            state_file: self.state.clone(),
             scenario: self.scenario,
             journal_limit: self.journal,
             access_log: self.access_log(),

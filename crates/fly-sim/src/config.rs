@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -40,6 +41,11 @@ pub struct SimConfig {
     pub workload: Option<Arc<dyn Workload>>,
     /// The apps, volumes, machines and secrets that exist from the start, and again after a reset.
     pub initial: SeedDocument,
+    /// The file that keeps the world across restarts. If it exists, it is used instead of `initial`.
+    ///
+    /// It is written within half a second after a change, and at the end. It has the values of secrets. Faults and the
+    /// journal are not part of it.
+    pub state_file: Option<PathBuf>,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
     /// The scenario that is in force from the start.
@@ -68,6 +74,7 @@ impl SimConfig {
             exec: ExecMode::Simulated,
             workload: None,
             initial: SeedDocument::default(),
+            state_file: None,
             faults: Vec::new(),
             scenario: None,
             journal_limit: 1_000_000,

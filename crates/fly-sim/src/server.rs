@@ -72,7 +72,9 @@ async fn handle(
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (parts, body) = request.into_parts();
     let call = AnsweredCall::begin(&parts, &gateway);
-    let body = match request_body::receive(body).await {
+    let is_control = parts.uri.path().starts_with("/_sim/");
+    let max_body = if is_control { request_body::MAX_CONTROL_BODY } else { request_body::MAX_BODY };
+    let body = match request_body::receive(body, max_body).await {
         Ok(body) => body,
         Err(refused) => {
             let mut response = call.answer(refused);

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,8 +28,9 @@ use crate::{
     server,
     sim_state::{Origin, SimState},
     snapshot::{self, MachineSnapshot, VolumeSnapshot},
+    state_file::{self, StateFileError},
     workload::{Host, Workload, WorkloadError},
-    world::{AppAccess, Settings, SharedWorld, World},
+    world::{AppAccess, Settings, SharedWorld, StateError, World},
 };
 
 /// The time that a shutdown waits for calls in flight.
@@ -55,6 +57,9 @@ pub enum StartError {
     /// An entry of the initial world is refused.
     #[error("failed to create the initial world")]
     Seed(#[from] SeedError),
+    /// The state file cannot be used.
+    #[error("failed to restore the world")]
+    State(#[from] StateFileError),
 }
 
 /// An error while a test sets up the world.
@@ -101,12 +106,28 @@ impl FlySim {
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
         sim.spawn_background_tasks(config.workload.as_deref())?;
-        sim.state.seed_initially()?;
+        sim.prepare_world(config.state_file)?;
         if let Some(scenario) = config.scenario {
             sim.start_scenario(scenario);
         }
         sim.tracker.spawn(server::serve(listener, gateway, sim.tracker.clone()));
         Ok(sim)
+    }
+
+    /// Restores the world from its file, or creates the initial one.
+    fn prepare_world(&self, state_file: Option<PathBuf>) -> Result<(), StartError> {
+        let stored = state_file.as_deref().map(state_file::read).transpose()?.flatten();
+        match stored {
+            Some(stored) => self.state.world.update(|world| {
+                world.restore(stored);
+                world.catch_up_with_real_time();
+            }),
+            None => self.state.seed_initially()?,
+        }
+        if let Some(path) = state_file {
+            self.tracker.spawn(state_file::keep(path, self.state.clone()));
+        }
+        Ok(())
     }
 
     fn spawn_background_tasks(&self, workload: Option<&dyn Workload>) -> Result<(), StartError> {
@@ -232,6 +253,16 @@ impl FlySim {
         self.state.seed(document)
     }
 
+    /// Returns the whole world as a document for [`FlySim::restore_state`]. It has the values of secrets.
+    pub fn save_state(&self) -> serde_json::Value {
+        self.state.world.read(World::store)
+    }
+
+    /// Replaces the whole world. Its clock goes on where it was.
+    pub fn restore_state(&self, state: serde_json::Value) -> Result<(), StateError> {
+        self.state.restore(state)
+    }
+
     /// Returns to the start: the initial world, without faults, scenario, calls and violations.
     pub fn reset(&self) {
         self.state.reset();
@@ -262,6 +293,16 @@ impl FlySim {
     /// The copy has a new id and the files, and the machine mounts it. The old volume is deleted.
     pub fn migrate_volume(&self, id: &str) -> Option<String> {
         self.state.world.update(|world| world.migrate_volume(id))
+    }
+
+    /// Moves the simulated clock on. Everything that is due happens at once.
+    pub fn advance_clock(&self, by: Duration) {
+        self.state.world.update(|world| world.advance_clock(by));
+    }
+
+    /// Stops the simulated clock, or lets it go on. While it is stopped, nothing happens without a call.
+    pub fn set_clock_frozen(&self, frozen: bool) {
+        self.state.world.update(|world| world.set_clock_frozen(frozen));
     }
 
     /// Completes when the simulator is being stopped.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     scenario::Scenario,
     seed::{SeedDocument, SeedError},
     workload::Workload,
-    world::{SharedWorld, World},
+    world::{SharedWorld, StateError, StoredWorld, World},
 };
 
 /// The maximum number of recorded violations. Later ones are not recorded.
@@ -57,6 +58,13 @@ impl SimState {
     /// Creates the entries of a document.
     pub(crate) fn seed(&self, document: &SeedDocument) -> Result<(), SeedError> {
         self.world.update(|world| document.create_in(world))
+    }
+
+    /// Replaces the world by a stored one.
+    pub(crate) fn restore(&self, document: Value) -> Result<(), StateError> {
+        let stored = StoredWorld::parse(document)?;
+        self.world.update(|world| world.restore(stored));
+        Ok(())
     }
 
     /// Creates the entries of the initial world.

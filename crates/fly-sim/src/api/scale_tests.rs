@@ -21,7 +21,7 @@ fn call(world: &mut World, call: Call, id: &str, body: Value) -> Value {
     let route = Route { call, app: APP.to_owned(), id: id.to_owned(), key: String::new() };
     let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_deleted: false, body };
     let reply = answer(world, &request).unwrap();
-    world.advance_to(Instant::now());
+    world.catch_up();
     reply.value().cloned().unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `spec/control-openapi.json` describes every call, and the tests check every answer against it.
 
+mod clock;
 mod entities;
 mod faults;
 mod journal;
@@ -9,7 +10,7 @@ mod journal;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{gateway::Incoming, reply::Reply, sim_state::SimState};
+use crate::{gateway::Incoming, reply::Reply, sim_state::SimState, world::World};
 
 /// The document that describes this API.
 const SPEC: &str = include_str!("../../spec/control-openapi.json");
@@ -22,6 +23,15 @@ pub(crate) fn answer(state: &SimState, path: &str, incoming: &Incoming) -> Reply
         ["health"] => only("GET", method, || Reply::json(200, json!({ "status": "ok" }))),
         ["openapi.json"] => only("GET", method, spec),
         ["world"] => only("GET", method, || Reply::json(200, entities::world(state))),
+        ["clock"] => clock::answer(state, method, body),
+        ["state"] => match method {
+            "GET" => Some(Reply::json(200, state.world.read(World::store))),
+            "PUT" => Some(with_body(body, |document| match state.restore(document) {
+                Ok(()) => Reply::empty(204),
+                Err(cause) => error(400, &cause.to_string()),
+            })),
+            _ => None,
+        },
         ["reset"] => only("POST", method, || no_content(state.reset())),
         ["seed"] => only("POST", method, || with_body(body, |seed| no_content_or(state.seed(&seed)))),
         ["calls", ..] | ["violations"] => journal::answer(state, method, &segments, incoming),

@@ -91,6 +91,17 @@ impl Machines {
     }
 }
 
+impl FromIterator<Machine> for Machines {
+    fn from_iter<I: IntoIterator<Item = Machine>>(machines: I) -> Self {
+        let mut sorted: Vec<Machine> = machines.into_iter().collect();
+        // The last machine of a name must be inserted last.
+        sorted.sort_by_key(|machine| machine.creation);
+        let mut all = Self::default();
+        sorted.into_iter().for_each(|machine| all.insert(machine));
+        all
+    }
+}
+
 /// All volumes by id, including deleted ones that are still readable.
 #[derive(Debug, Default)]
 pub(crate) struct Volumes {
@@ -134,5 +145,13 @@ impl Volumes {
     /// Returns the number of an app's volumes.
     pub(crate) fn count(&self, app: &str) -> usize {
         self.counts.get(app).copied().unwrap_or(0)
+    }
+}
+
+impl FromIterator<Volume> for Volumes {
+    fn from_iter<I: IntoIterator<Item = Volume>>(volumes: I) -> Self {
+        let mut all = Self::default();
+        volumes.into_iter().for_each(|volume| all.insert(volume));
+        all
     }
 }

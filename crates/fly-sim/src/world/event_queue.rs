@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tokio::time::Instant;
+use serde::{Deserialize, Serialize};
 
-use crate::machine_state::State;
+use crate::{clock::SimTime, machine_state::State};
 
 /// The next transition of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Transition {
     /// Begins the launch: `created` → `starting`.
     Launch,
@@ -30,7 +30,7 @@ pub(crate) enum Transition {
 }
 
 /// An event that the world applies when its time comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ScheduledEvent {
     /// A transition of a machine. It is void if the machine's schedule has changed since.
     Machine { id: String, schedule_version: u64, next: Transition },
@@ -41,25 +41,26 @@ pub(crate) enum ScheduledEvent {
 }
 
 /// Scheduled events, ordered by due time and then by the order in which they were scheduled.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EventQueue {
-    entries: BTreeMap<(Instant, u64), ScheduledEvent>,
+    #[serde(with = "super::stored::pairs")]
+    entries: BTreeMap<(SimTime, u64), ScheduledEvent>,
     sequence: u64,
 }
 
 impl EventQueue {
-    pub(crate) fn schedule(&mut self, at: Instant, event: ScheduledEvent) {
+    pub(crate) fn schedule(&mut self, at: SimTime, event: ScheduledEvent) {
         self.sequence += 1;
         self.entries.insert((at, self.sequence), event);
     }
 
     /// Returns the due time of the earliest event.
-    pub(crate) fn next_at(&self) -> Option<Instant> {
+    pub(crate) fn next_at(&self) -> Option<SimTime> {
         self.entries.keys().next().map(|(at, _)| *at)
     }
 
     /// Removes the earliest event that is due at `now`.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, ScheduledEvent)> {
+    pub(crate) fn pop_due(&mut self, now: SimTime) -> Option<(SimTime, ScheduledEvent)> {
         let entry = self.entries.first_entry()?;
         let at = entry.key().0;
         (at <= now).then(|| (at, entry.remove()))

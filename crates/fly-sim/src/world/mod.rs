@@ -11,6 +11,7 @@ mod model;
 mod render;
 mod shared;
 mod state;
+mod stored;
 mod transitions;
 
 pub(crate) use app_parts::{Hostname, IpAddress, IpKind, SecretKey};
@@ -19,3 +20,5 @@ pub use model::AppAccess;
 pub(crate) use model::{App, HostStatus, Lease, Machine, MachineEvent, Secret, Snapshot, Volume, mount_of};
 pub(crate) use shared::SharedWorld;
 pub(crate) use state::{Settings, World};
+pub use stored::StateError;
+pub(crate) use stored::StoredWorld;

@@ -1,26 +1,28 @@
 //! The entities of the simulated Fly.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, VecDeque},
     fmt,
 };
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
 use super::{
     app_parts::{Hostname, IpAddress, SecretKey},
     event_queue::Transition,
 };
 use crate::{
+    clock::SimTime,
     machine_state::State,
     rules,
     workload::{Files, Program},
 };
 
 /// An app: a namespace of machines, volumes and secrets.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct App {
     pub(crate) name: String,
     pub(crate) org_slug: String,
@@ -36,7 +38,7 @@ pub(crate) struct App {
 }
 
 /// The access that API callers have to an app. The app's machines keep running either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppAccess {
     /// Full access.
@@ -49,8 +51,9 @@ pub enum AppAccess {
 }
 
 /// A secret of an app. Every machine of the app has it in its environment.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Secret {
+    #[serde(with = "super::stored::secret")]
     pub(crate) value: secrecy::SecretString,
     pub(crate) digest: String,
     pub(crate) created_at: DateTime<Utc>,
@@ -64,7 +67,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A volume and its files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Volume {
     pub(crate) id: String,
     pub(crate) app: String,
@@ -80,18 +83,19 @@ pub(crate) struct Volume {
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) creation: Creation,
     /// Reads and lists omit the volume before this time.
-    pub(crate) visible_from: Instant,
+    pub(crate) visible_from: SimTime,
     /// The status of the host, which the machine of the volume shares.
     pub(crate) host: HostStatus,
     /// The machine that mounts the volume. It is cleared some time after the machine is destroyed.
     pub(crate) claimed_by: Option<String>,
     /// Set once the volume is deleted. Reads then show `pending_destroy`.
     pub(crate) deleted: bool,
+    #[serde(with = "super::stored::files")]
     pub(crate) files: Files,
 }
 
 /// A copy of a volume's files at one time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub(crate) id: String,
     pub(crate) app: String,
@@ -100,11 +104,12 @@ pub(crate) struct Snapshot {
     pub(crate) volume_size_gb: u64,
     pub(crate) retention_days: u64,
     pub(crate) created_at: DateTime<Utc>,
+    #[serde(with = "super::stored::files")]
     pub(crate) files: Files,
 }
 
 /// The reachability of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum HostStatus {
     Up,
     Down,
@@ -121,35 +126,35 @@ impl HostStatus {
 }
 
 /// The creation of an entity, for list order and for lists that lag or omit the newest entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Creation {
     pub(crate) sequence: u64,
-    pub(crate) at: Instant,
+    pub(crate) at: SimTime,
 }
 
 /// A lease on a machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Lease {
     pub(crate) nonce: String,
     pub(crate) owner: String,
     pub(crate) description: String,
-    pub(crate) expires: Instant,
+    pub(crate) expires: SimTime,
     pub(crate) version: String,
 }
 
 /// An entry of a machine's event log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MachineEvent {
     pub(crate) id: String,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     pub(crate) status: State,
-    pub(crate) source: &'static str,
+    pub(crate) source: Cow<'static, str>,
     pub(crate) at: DateTime<Utc>,
     pub(crate) request: Option<Value>,
 }
 
 /// A machine.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) id: String,
     pub(crate) app: String,
@@ -161,7 +166,7 @@ pub(crate) struct Machine {
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) creation: Creation,
     /// Reads and lists omit the machine before this time.
-    pub(crate) visible_from: Instant,
+    pub(crate) visible_from: SimTime,
     /// The last state before the machine began to be destroyed. A stale list still shows it.
     pub(crate) last_live_state: State,
     /// The version of the configuration; Fly's `instance_id`.
@@ -177,9 +182,10 @@ pub(crate) struct Machine {
     /// Incremented by every new schedule. Events of an earlier schedule are void.
     pub(crate) schedule_version: u64,
     /// `start` is refused as 'still active' until this time.
-    pub(crate) active_until: Option<Instant>,
+    pub(crate) active_until: Option<SimTime>,
     /// The attempts of the restart policy since the last start.
     pub(crate) restarts: u64,
+    #[serde(with = "super::stored::files")]
     pub(crate) rootfs: Files,
     /// The limit of the balloon device, in MB. If `None`, the whole memory.
     pub(crate) memory_limit_mb: Option<u64>,
@@ -188,6 +194,7 @@ pub(crate) struct Machine {
     /// The transition to apply when the host is up again.
     pub(crate) deferred: Option<Transition>,
     /// The program, once it serves.
+    #[serde(skip)]
     pub(crate) program: Option<Box<dyn Program>>,
 }
 

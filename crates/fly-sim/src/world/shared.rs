@@ -26,7 +26,7 @@ impl SharedWorld {
     pub(crate) fn update<T>(&self, update: impl FnOnce(&mut World) -> T) -> T {
         let result = {
             let mut world = self.lock();
-            world.advance_to(Instant::now());
+            world.catch_up();
             update(&mut world)
         };
         self.notify();
@@ -37,7 +37,7 @@ impl SharedWorld {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         let (result, has_changed) = {
             let mut world = self.lock();
-            let has_changed = world.advance_to(Instant::now());
+            let has_changed = world.catch_up();
             (read(&world), has_changed)
         };
         if has_changed {
@@ -76,6 +76,11 @@ impl SharedWorld {
                 _ = changes.changed() => {}
             }
         }
+    }
+
+    /// Returns a receiver that sees every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     fn notify(&self) {

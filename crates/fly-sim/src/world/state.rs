@@ -1,6 +1,6 @@
 //! The contents and the clock of the world, with lookups by the names in a call.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -12,8 +12,14 @@ use super::{
     model::{App, AppAccess, Creation, Machine, Snapshot, Volume},
 };
 use crate::{
-    api::ExecMode, api_error::ApiError, clock::SimClock, config::SimConfig, ids::IdSource, machine_state::State,
-    timing::Timing, workload::Workload,
+    api::ExecMode,
+    api_error::ApiError,
+    clock::{SimClock, SimTime},
+    config::SimConfig,
+    ids::IdSource,
+    machine_state::State,
+    timing::Timing,
+    workload::Workload,
 };
 
 /// The settings of a world.
@@ -53,9 +59,9 @@ pub(crate) struct World {
     pub(crate) idempotent: BTreeMap<(String, String), String>,
     pub(crate) ids: IdSource,
     pub(super) events: EventQueue,
-    clock: SimClock,
-    pub(super) now: Instant,
-    sequence: u64,
+    pub(super) clock: SimClock,
+    pub(super) now: SimTime,
+    pub(super) sequence: u64,
 }
 
 impl World {
@@ -70,13 +76,13 @@ impl World {
             ids: IdSource::seeded(seed),
             events: EventQueue::default(),
             clock: SimClock::start(epoch),
-            now: Instant::now(),
+            now: SimTime::default(),
             sequence: 0,
         }
     }
 
     /// Returns the current time of the world.
-    pub(crate) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> SimTime {
         self.now
     }
 
@@ -86,7 +92,7 @@ impl World {
     }
 
     /// Returns the wall clock time at `instant`.
-    pub(crate) fn wall_at(&self, instant: Instant) -> DateTime<Utc> {
+    pub(crate) fn wall_at(&self, instant: SimTime) -> DateTime<Utc> {
         self.clock.wall(instant)
     }
 
@@ -96,9 +102,30 @@ impl World {
         Creation { sequence: self.sequence, at: self.now }
     }
 
-    /// Returns the due time of the next scheduled event.
+    /// Returns tokio's time at which the next scheduled event is due, if the clock runs.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.events.next_at()
+        self.clock.instant(self.events.next_at()?)
+    }
+
+    /// Applies every event that is due. Returns true if there was one.
+    pub(crate) fn catch_up(&mut self) -> bool {
+        self.advance_to(self.clock.now())
+    }
+
+    /// Moves the clock on, and applies every event that is due.
+    pub(crate) fn advance_clock(&mut self, by: Duration) {
+        self.clock.advance(by);
+        self.catch_up();
+    }
+
+    /// Stops the clock, or lets it go on.
+    pub(crate) fn set_clock_frozen(&mut self, frozen: bool) {
+        self.clock.set_frozen(frozen);
+    }
+
+    /// Returns true if the clock is stopped.
+    pub(crate) fn is_clock_frozen(&self) -> bool {
+        self.clock.is_frozen()
     }
 
     /// Returns an app that callers have access to.

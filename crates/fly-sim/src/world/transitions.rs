@@ -5,14 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::{
     event_queue::{ScheduledEvent, Transition},
     model::{Machine, MachineEvent},
     state::World,
 };
-use crate::{machine_state::State, workload::Boot};
+use crate::{clock::SimTime, machine_state::State, workload::Boot};
 
 /// The number of events that a machine keeps. Fly shows at most 50.
 const MAX_EVENTS: usize = 100;
@@ -65,7 +64,7 @@ impl ProcessExit {
 
 impl World {
     /// Applies every event that is due at `now`, in order. Returns true if there was one.
-    pub(crate) fn advance_to(&mut self, now: Instant) -> bool {
+    pub(crate) fn advance_to(&mut self, now: SimTime) -> bool {
         let mut has_changed = false;
         while let Some((at, event)) = self.events.pop_due(now) {
             self.now = self.now.max(at);
@@ -113,7 +112,14 @@ impl World {
         let at = self.wall();
         let event_id = self.ids.ulid(at);
         if let Some(machine) = self.machines.get_mut(id) {
-            machine.events.push_front(MachineEvent { id: event_id, kind, status, source, at, request });
+            machine.events.push_front(MachineEvent {
+                id: event_id,
+                kind: kind.into(),
+                status,
+                source: source.into(),
+                at,
+                request,
+            });
             machine.events.truncate(MAX_EVENTS);
         }
     }

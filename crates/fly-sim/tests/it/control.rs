@@ -89,7 +89,8 @@ impl Control {
 #[tokio::test]
 async fn every_operation_answers_as_documented() {
     let control = Control::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await;
-    for path in ["/health", "/openapi.json", "/world", "/violations", "/capacity", "/scenarios", "/scenario"] {
+    for path in ["/health", "/openapi.json", "/world", "/violations", "/capacity", "/scenarios", "/scenario", "/clock"]
+    {
         assert_eq!(control.get(path).await.0, 200, "{path}");
     }
     let volume = control.post("/volumes", json!({ "app": APP, "name": "data" })).await.1["id"].clone();
@@ -123,6 +124,9 @@ async fn every_operation_answers_as_documented() {
     control.get("/calls/0").await;
     control.delete("/calls").await;
     control.post("/seed", json!({ "apps": [{ "name": "second" }] })).await;
+    control.post("/clock", json!({ "advance_seconds": 0.5 })).await;
+    let state = control.get("/state").await.1;
+    control.call(Method::PUT, "/state", state).await;
     control.post("/reset", Value::Null).await;
     assert_eq!(*control.called.borrow(), control.operations(), "each documented operation was called");
 }
