@@ -65,7 +65,7 @@ async fn restore_brings_the_saved_world_back() {
     let mut newer = state.clone();
     newer["format"] = json!(2);
     let mut broken = state;
-    broken["machines"] = json!([]);
+    broken["machines"] = json!({});
     for state in [newer, broken, json!({})] {
         assert_eq!(fly.put("/_sim/state", state).await.0, 400);
     }
