@@ -87,6 +87,18 @@ struct ServeArgs {
     /// File that keeps the world across restarts. If it exists, it is used instead of the seed and the apps.
     #[arg(long, env = "FLY_SIM_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Program on this computer that serves a machine, as `APP/MACHINE=http://127.0.0.1:PORT`; may be repeated.
+    #[arg(
+        long = "attach",
+        env = "FLY_SIM_ATTACH",
+        value_name = "APP/MACHINE=URL",
+        value_delimiter = ',',
+        value_parser = attachment
+    )]
+    attachments: Vec<(String, String)>,
+    /// Seconds without a request after which a machine with `autostop` is stopped.
+    #[arg(long, env = "FLY_SIM_AUTOSTOP", value_name = "SECONDS", default_value_t = 300)]
+    autostop: u64,
     /// Scenario of faults that is in force from the start.
     #[arg(long, env = "FLY_SIM_SCENARIO", value_name = "NAME", value_parser = scenario)]
     scenario: Option<&'static Scenario>,
@@ -183,6 +195,8 @@ impl ServeArgs {
             initial: self.initial()?,
             exec: self.exec.mode(),
             state_file: self.state.clone(),
+            attachments: self.attachments.clone(),
+            autostop_after: Duration::from_secs(self.autostop),
             scenario: self.scenario,
             journal_limit: self.journal,
             access_log: self.access_log(),
@@ -229,6 +243,11 @@ fn listen_address(argument: &str) -> Result<SocketAddr, String> {
 fn secret(argument: &str) -> Result<(String, SecretString), &'static str> {
     let (name, value) = argument.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), SecretString::from(value)))
+}
+
+fn attachment(argument: &str) -> Result<(String, String), &'static str> {
+    let (machine, url) = argument.split_once('=').ok_or("expected APP/MACHINE=URL")?;
+    Ok((machine.to_owned(), url.to_owned()))
 }
 
 fn scenario(name: &str) -> Result<&'static Scenario, String> {

@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -48,6 +49,12 @@ pub struct SimConfig {
     pub state_file: Option<PathBuf>,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,
+    /// Programs on this computer by machine, which is named as `app/name`.
+    pub attachments: Vec<(String, String)>,
+    /// The time without a request after which the proxy stops a machine whose service has `autostop`.
+    ///
+    /// Machines that no request has reached are not stopped.
+    pub autostop_after: Duration,
     /// The scenario that is in force from the start.
     pub scenario: Option<&'static Scenario>,
     /// The number of calls that the journal keeps. Older ones are forgotten.
@@ -76,6 +83,8 @@ impl SimConfig {
             initial: SeedDocument::default(),
             state_file: None,
             faults: Vec::new(),
+            attachments: Vec::new(),
+            autostop_after: Duration::from_secs(300),
             scenario: None,
             journal_limit: 1_000_000,
             access_log: None,

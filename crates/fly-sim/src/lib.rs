@@ -35,8 +35,10 @@
 struct Pages;
 
 mod access_log;
+mod activity;
 mod api;
 mod api_error;
+mod attachment;
 mod builder;
 mod call_log;
 mod capacity;
@@ -73,6 +75,7 @@ mod world;
 
 pub use access_log::AccessLog;
 pub use api::ExecMode;
+pub use attachment::AttachError;
 pub use builder::Builder;
 pub use call_log::{CallRecord, Calls};
 pub use capacity::Capacity;

@@ -10,6 +10,11 @@ pub(crate) enum Content {
     Empty,
     Json(Value),
     Text(String),
+    /// An answer of an attached program.
+    Forwarded {
+        headers: http::HeaderMap,
+        body: bytes::Bytes,
+    },
 }
 
 /// The status, the body and the `Retry-After` header of an answer.
@@ -49,7 +54,7 @@ impl Reply {
     pub(crate) fn value(&self) -> Option<&Value> {
         match &self.content {
             Content::Json(value) => Some(value),
-            Content::Empty | Content::Text(_) => None,
+            Content::Empty | Content::Text(_) | Content::Forwarded { .. } => None,
         }
     }
 }

@@ -138,12 +138,18 @@ impl AnsweredCall {
 }
 
 fn render(reply: Reply, request_id: &str) -> Response<Full<Bytes>> {
+    let mut forwarded = http::HeaderMap::new();
     let (content_type, body) = match reply.content {
+        Content::Forwarded { headers, body } => {
+            forwarded = headers;
+            (None, body)
+        }
         Content::Empty => (None, Bytes::new()),
         Content::Json(value) => (Some("application/json; charset=utf-8"), Bytes::from(value.to_string())),
         Content::Text(text) => (Some("text/plain; charset=utf-8"), Bytes::from(text)),
     };
     let mut response = Response::new(Full::new(body));
+    *response.headers_mut() = forwarded;
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(content_type) = content_type {
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));

@@ -13,15 +13,16 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    api,
+    activity, api,
     api_error::ApiError,
+    attachment::AttachError,
     builder::Builder,
     call_log::Calls,
     config::SimConfig,
     contract::{Contract, SpecError, Violation},
     death::Death,
     faults::{Fault, ScheduledFault},
-    gateway::Gateway,
+    gateway::{self, Gateway},
     rate_limit::RateLimiter,
     scenario::Scenario,
     seed::{MachineSeed, SeedDocument, SeedError, VolumeSeed},
@@ -51,6 +52,12 @@ pub enum StartError {
     /// The copy of Fly's document in this crate is invalid.
     #[error("failed to load Fly's OpenAPI document")]
     Spec(#[from] SpecError),
+    /// The HTTP client for attached programs cannot be built.
+    #[error("failed to build the HTTP client for attached programs")]
+    Client(#[source] reqwest::Error),
+    /// A program cannot be attached.
+    #[error("failed to attach a program")]
+    Attach(#[from] AttachError),
     /// The programs in machines cannot start their background work.
     #[error("failed to start the workload")]
     Workload(#[source] WorkloadError),
@@ -103,9 +110,14 @@ impl FlySim {
             contract: config.checks_contract.then(Contract::shared).transpose()?,
             workload: config.workload.clone(),
             access_log: config.access_log,
+            client: gateway::client().map_err(StartError::Client)?,
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
         sim.spawn_background_tasks(config.workload.as_deref())?;
+        for (machine, url) in &config.attachments {
+            sim.attach(machine, url)?;
+        }
+        sim.tracker.spawn(activity::stop_idle(sim.state.clone(), config.autostop_after));
         sim.prepare_world(config.state_file)?;
         if let Some(scenario) = config.scenario {
             sim.start_scenario(scenario);
@@ -293,6 +305,18 @@ impl FlySim {
     /// The copy has a new id and the files, and the machine mounts it. The old volume is deleted.
     pub fn migrate_volume(&self, id: &str) -> Option<String> {
         self.state.world.update(|world| world.migrate_volume(id))
+    }
+
+    /// Attaches a program on this computer to a machine, which is named by its id or as `app/name`.
+    ///
+    /// Requests that the proxy routes to the machine go to the program, as long as the machine is started.
+    pub fn attach(&self, machine: &str, url: &str) -> Result<(), AttachError> {
+        self.state.attach(machine, url)
+    }
+
+    /// Detaches a program. Returns true if there was one.
+    pub fn detach(&self, machine: &str) -> bool {
+        self.state.detach(machine)
     }
 
     /// Moves the simulated clock on. Everything that is due happens at once.

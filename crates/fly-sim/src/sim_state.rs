@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::{
+    activity::Activity,
+    attachment::{AttachError, Attachments},
     call_log::{CallFilter, CallLog, Calls},
     contract::Violation,
     faults::{Effect, Fault, FaultSchedule, ScheduledFault},
@@ -36,6 +39,8 @@ pub(crate) struct SimState {
     origin: Origin,
     /// Cancelled when the simulator stops.
     pub(crate) cancel: CancellationToken,
+    pub(crate) activity: Activity,
+    attachments: Mutex<Attachments>,
     faults: Mutex<FaultSchedule>,
     scenario: Mutex<Option<&'static Scenario>>,
     calls: Mutex<CallLog>,
@@ -48,6 +53,8 @@ impl SimState {
             world,
             origin,
             cancel: CancellationToken::new(),
+            activity: Activity::default(),
+            attachments: Mutex::default(),
             faults: Mutex::new(FaultSchedule::new(faults)),
             scenario: Mutex::default(),
             calls: Mutex::new(CallLog::new(journal_limit)),
@@ -58,6 +65,26 @@ impl SimState {
     /// Creates the entries of a document.
     pub(crate) fn seed(&self, document: &SeedDocument) -> Result<(), SeedError> {
         self.world.update(|world| document.create_in(world))
+    }
+
+    /// Attaches a program to a machine, which is named by its id or as `app/name`.
+    pub(crate) fn attach(&self, machine: &str, url: &str) -> Result<(), AttachError> {
+        locked(&self.attachments).attach(machine, url)
+    }
+
+    /// Detaches a program. Returns true if there was one.
+    pub(crate) fn detach(&self, machine: &str) -> bool {
+        locked(&self.attachments).detach(machine)
+    }
+
+    /// Returns the address that is attached under this name.
+    pub(crate) fn attachment(&self, machine: &str) -> Option<String> {
+        locked(&self.attachments).get(machine).map(ToString::to_string)
+    }
+
+    /// Returns the program that is attached to a machine.
+    pub(crate) fn attached_to(&self, id: &str, app: &str, name: &str) -> Option<Url> {
+        locked(&self.attachments).of(id, app, name)
     }
 
     /// Replaces the world by a stored one.

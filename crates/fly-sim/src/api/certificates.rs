@@ -81,13 +81,10 @@ pub(super) fn get(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiE
 
 /// Checks a hostname again. The names that the simulator would have to look up have no records.
 pub(super) fn check(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
-    let Reply { status, content, .. } = get(world, request)?;
-    let mut shown = match content {
-        crate::reply::Content::Json(shown) => shown,
-        crate::reply::Content::Empty | crate::reply::Content::Text(_) => Value::Null,
-    };
+    let found = get(world, request)?;
+    let mut shown = found.value().cloned().unwrap_or_default();
     shown["dns_records"] = json!({ "a": [], "aaaa": [], "cname": [], "resolved_addresses": [] });
-    Ok(Reply::json(status, shown))
+    Ok(Reply::json(found.status, shown))
 }
 
 pub(super) fn delete(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {

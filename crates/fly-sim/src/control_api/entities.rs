@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{found, with_body};
+use super::{error, found, with_body};
 use crate::{
     api_error::ApiError,
     death::Death,
@@ -24,6 +24,9 @@ struct Kill {
 
 pub(super) fn answer(state: &SimState, method: &str, segments: &[&str], body: &[u8]) -> Option<Reply> {
     let world = &state.world;
+    if let ["machines", id, "attachment"] = segments {
+        return attachment(state, method, id, body);
+    }
     if method != "POST" {
         return None;
     }
@@ -45,6 +48,29 @@ pub(super) fn answer(state: &SimState, method: &str, segments: &[&str], body: &[
         },
         _ => return None,
     })
+}
+
+/// A program that is attached to a machine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attachment {
+    url: String,
+}
+
+fn attachment(state: &SimState, method: &str, id: &str, body: &[u8]) -> Option<Reply> {
+    match method {
+        "GET" => Some(match state.attachment(id) {
+            Some(url) => Reply::json(200, json!({ "url": url })),
+            None => found(false),
+        }),
+        "PUT" if !state.world.read(|world| world.machines.contains_key(id)) => Some(found(false)),
+        "PUT" => Some(with_body(body, |Attachment { url }| match state.attach(id, &url) {
+            Ok(()) => Reply::empty(204),
+            Err(cause) => error(400, &cause.to_string()),
+        })),
+        "DELETE" => Some(found(state.detach(id))),
+        _ => None,
+    }
 }
 
 /// Returns the apps, machines and volumes, including deleted ones, with the calls and the violations.

@@ -4,13 +4,17 @@ mod effects;
 mod forward;
 mod proxy;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use self::proxy::Proxied;
+pub(crate) use self::forward::client;
+use self::proxy::{Proxied, Reached};
 use crate::{
     access_log::AccessLog,
     api::{self, ApiRequest},
@@ -25,7 +29,11 @@ use crate::{
     route::{Call, Parsed, Route},
     sim_state::{SimState, locked},
     workload::Workload,
+    world::World,
 };
+
+/// The time for which a request waits until its machine has started.
+const AUTOSTART_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request as received.
 #[derive(Debug)]
@@ -62,6 +70,8 @@ pub(crate) struct Gateway {
     pub(crate) contract: Option<Arc<Contract>>,
     pub(crate) workload: Option<Arc<dyn Workload>>,
     pub(crate) access_log: Option<AccessLog>,
+    /// The client for attached programs.
+    pub(crate) client: reqwest::Client,
 }
 
 impl Gateway {
@@ -122,13 +132,31 @@ impl Gateway {
         let route = Route::to_program(call, &proxied.app, &proxied.machine);
         let number = self.state.record_call(&route, &incoming.method, &incoming.path);
         let effect = self.state.next_effect(&route, None, number);
-        let execution = async {
-            match self.state.world.read(|world| proxied.address(world)) {
-                Some(address) => forward::forward(address, &proxied.path, incoming).await,
-                None => self.state.world.update(|world| proxied.answer(world, incoming)),
+        let execution = self.answer_with_program(&proxied, incoming);
+        self.execute_under_fault(&route, effect, number, execution).await
+    }
+
+    /// Answers with the attached program or that of the workload. The machine is started first if a service wants that.
+    async fn answer_with_program(&self, proxied: &Proxied, incoming: &Incoming) -> Reply {
+        let world = &self.state.world;
+        if world.update(|world| world.autostart(&proxied.app, &proxied.machine)) {
+            let has_started = |world: &World| world.machines.get(&proxied.machine)?.has_started().then_some(());
+            world.wait_for(Instant::now() + AUTOSTART_TIMEOUT, has_started).await;
+        }
+        self.state.activity.begin(&proxied.machine, world.read(World::now));
+        let reached = world.update(|world| proxied.reach(world));
+        let reply = match reached {
+            Err(reply) => reply,
+            Ok(Reached { name, region, address }) => {
+                let attached = self.state.attached_to(&proxied.machine, &proxied.app, &name);
+                match attached.or_else(|| format!("http://{}", address?).parse().ok()) {
+                    Some(program) => forward::forward(&self.client, &program, proxied, &region, incoming).await,
+                    None => world.update(|world| proxied.answer(world, incoming)),
+                }
             }
         };
-        self.execute_under_fault(&route, effect, number, execution).await
+        self.state.activity.end(&proxied.machine, world.read(World::now));
+        reply
     }
 
     /// Executes a call as far as the effect of a fault allows, and records the status of the answer.

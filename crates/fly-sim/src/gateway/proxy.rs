@@ -35,11 +35,14 @@ impl Proxied {
         Some(Self { app: app.to_owned(), machine: machine.to_owned(), path: format!("/{path}") })
     }
 
-    /// Returns the address of the program's own server, if the proxy reaches the machine and the program has one.
-    pub(super) fn address(&self, world: &World) -> Option<SocketAddr> {
-        let machine = world.machines.get(&self.machine).filter(|machine| machine.app == self.app)?;
-        let is_reachable = machine.state == State::Started && !machine.host_down;
-        machine.program.as_ref().filter(|_| is_reachable)?.address()
+    /// Returns the machine, or the error of the proxy in front of it.
+    pub(super) fn reach(&self, world: &mut World) -> Result<Reached, Reply> {
+        let machine = world.machines.get_mut(&self.machine).filter(|machine| machine.app == self.app);
+        reachable(machine).map(|machine| Reached {
+            name: machine.name.clone(),
+            region: machine.region.clone(),
+            address: machine.program.as_ref().and_then(|program| program.address()),
+        })
     }
 
     /// Answers with the program of the machine, or with the error of the proxy in front of it.
@@ -67,6 +70,15 @@ impl Proxied {
         };
         program.answer(request).into()
     }
+}
+
+/// A machine that the proxy reaches.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) name: String,
+    pub(super) region: String,
+    /// The address of the program's own server.
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// Returns the machine if the proxy reaches it.

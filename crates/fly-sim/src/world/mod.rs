@@ -7,6 +7,7 @@ mod app_parts;
 mod collections;
 mod event_queue;
 mod failure_injection;
+mod idle;
 mod model;
 mod render;
 mod shared;

@@ -99,6 +99,10 @@ async fn every_operation_answers_as_documented() {
     let (machine, volume) = (machine["id"].as_str().unwrap(), volume.as_str().unwrap());
     assert_eq!(status, 201);
     assert_eq!(control.post("/machines", json!({ "app": "other", "name": "one" })).await.0, 404);
+    let attachment = format!("/machines/{machine}/attachment");
+    control.call(Method::PUT, &attachment, json!({ "url": "http://127.0.0.1:1" })).await;
+    control.get(&attachment).await;
+    control.delete(&attachment).await;
     for (path, status) in [
         (format!("/machines/{machine}/host-down"), 204),
         (format!("/machines/{machine}/host-up"), 204),

@@ -4,6 +4,7 @@
 
 mod app_parts;
 mod apps;
+mod attach;
 mod bad_input;
 mod binary;
 mod client;
