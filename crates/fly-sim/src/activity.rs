@@ -9,6 +9,7 @@ use std::{
 use crate::{
     clock::SimTime,
     sim_state::{SimState, locked},
+    world::World,
 };
 
 /// The time between two looks for idle machines.
@@ -57,7 +58,7 @@ pub(crate) async fn stop_idle(state: Arc<SimState>, after: Duration) {
             () = state.cancel.cancelled() => return,
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
         }
-        let now = state.world.read(|world| world.now());
+        let now = state.world.read(World::now);
         let idle = state.activity.take_idle(now, after);
         if !idle.is_empty() {
             state.world.update(|world| idle.iter().for_each(|id| world.autostop(id)));

@@ -43,26 +43,31 @@ pub struct Calls(Vec<CallRecord>);
 
 impl Calls {
     /// Returns the calls of this kind.
+    #[must_use]
     pub fn of(&self, call: Call) -> Self {
         self.keep(|record| record.call == call)
     }
 
     /// Returns the calls that name this app.
+    #[must_use]
     pub fn to_app(&self, app: &str) -> Self {
         self.keep(|record| record.app == app)
     }
 
     /// Returns the calls after the one with this number.
+    #[must_use]
     pub fn after(&self, number: usize) -> Self {
         self.keep(|record| record.number > number)
     }
 
     /// Returns the calls that were answered with success.
+    #[must_use]
     pub fn succeeded(&self) -> Self {
         self.keep(CallRecord::succeeded)
     }
 
     /// Returns the calls that a fault hit.
+    #[must_use]
     pub fn faulted(&self) -> Self {
         self.keep(|record| record.faulted)
     }

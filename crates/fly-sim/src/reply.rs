@@ -12,7 +12,7 @@ pub(crate) enum Content {
     Text(String),
     /// An answer of an attached program.
     Forwarded {
-        headers: http::HeaderMap,
+        headers: Box<http::HeaderMap>,
         body: bytes::Bytes,
     },
 }

@@ -18,6 +18,7 @@ use crate::{
     gateway::{Dropped, Gateway, Incoming},
     reply::{Content, Reply},
     request_body,
+    world::World,
 };
 
 /// The maximum time for which the head of a request may arrive, also the first one of a connection.
@@ -126,7 +127,7 @@ impl AnsweredCall {
     fn log(&self, status: Option<u16>, fault: Option<&'static str>) {
         let Some((log, gateway)) = &self.log else { return };
         log.write(&Line {
-            at: gateway.state.world.read(|world| world.wall()),
+            at: gateway.state.world.read(World::wall),
             method: &self.method,
             path: &self.path,
             status,
@@ -141,7 +142,7 @@ fn render(reply: Reply, request_id: &str) -> Response<Full<Bytes>> {
     let mut forwarded = http::HeaderMap::new();
     let (content_type, body) = match reply.content {
         Content::Forwarded { headers, body } => {
-            forwarded = headers;
+            forwarded = *headers;
             (None, body)
         }
         Content::Empty => (None, Bytes::new()),

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     sim_state::SimState,
-    world::{StateError, StoredWorld},
+    world::{StateError, StoredWorld, World},
 };
 
 /// The maximum size of a state file that is read, in bytes.
@@ -84,7 +84,7 @@ pub(crate) async fn keep(path: PathBuf, state: Arc<SimState>) {
 }
 
 async fn write(path: &Path, state: &SimState) {
-    let (path, document) = (path.to_owned(), state.world.read(|world| world.store()));
+    let (path, document) = (path.to_owned(), state.world.read(World::store));
     let written = tokio::task::spawn_blocking(move || replace(&path, document.to_string().as_bytes())).await;
     match written {
         Ok(Ok(())) => {}

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     program_call::ProgramCall,
     reply::{Content, Reply},
-    world::SharedWorld,
+    world::{SharedWorld, World},
 };
 
 /// File contents by path, relative to the root of their file system.
@@ -134,7 +134,7 @@ impl Host {
 
     /// Returns the simulated time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.world.read(|world| world.wall())
+        self.world.read(World::wall)
     }
 
     /// Runs a task until it ends or the simulator stops.

@@ -39,14 +39,14 @@ pub(super) fn answer(state: &SimState, method: &str, segments: &[&str], body: &[
     match (method, segments) {
         ("GET", ["faults"]) => Some(Reply::json(200, json!({ "faults": state.faults() }))),
         ("POST", ["faults"]) => Some(inject_given(state, body)),
-        ("DELETE", ["faults"]) => Some(super::no_content(state.clear_faults())),
+        ("DELETE", ["faults"]) => Some(super::no_content(|| state.clear_faults())),
         ("DELETE", ["faults", id]) => Some(found(id.parse().is_ok_and(|id| state.remove_fault(id)))),
         ("GET", ["capacity"]) => Some(Reply::json(200, capacity())),
         ("POST", ["capacity", name]) => Some(disguise(state, name, body)),
         (method, ["scenarios"]) => only("GET", method, || Reply::json(200, scenarios())),
         ("GET", ["scenario"]) => Some(Reply::json(200, json!({ "scenario": state.scenario().map(render) }))),
         ("POST", ["scenario"]) => Some(with_body(body, |started: Started| start(state, &started.name))),
-        ("DELETE", ["scenario"]) => Some(super::no_content(state.stop_scenario())),
+        ("DELETE", ["scenario"]) => Some(super::no_content(|| state.stop_scenario())),
         _ => None,
     }
 }
@@ -108,14 +108,10 @@ fn render(scenario: &Scenario) -> Value {
 }
 
 fn start(state: &SimState, name: &str) -> Reply {
-    match Scenario::named(name) {
-        Some(scenario) => {
-            state.start_scenario(scenario);
-            Reply::json(200, json!({ "scenario": render(scenario) }))
-        }
-        None => {
-            let names: Vec<_> = Scenario::all().iter().map(|scenario| scenario.name).collect();
-            error(404, &format!("there is no scenario {name}; there are {}", names.join(", ")))
-        }
-    }
+    let Some(scenario) = Scenario::named(name) else {
+        let names: Vec<_> = Scenario::all().iter().map(|scenario| scenario.name).collect();
+        return error(404, &format!("there is no scenario {name}; there are {}", names.join(", ")));
+    };
+    state.start_scenario(scenario);
+    Reply::json(200, json!({ "scenario": render(scenario) }))
 }

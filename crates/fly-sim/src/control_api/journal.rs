@@ -12,7 +12,7 @@ pub(super) fn answer(state: &SimState, method: &str, segments: &[&str], incoming
     match (method, segments) {
         ("GET", ["calls"]) => Some(calls(state, &incoming.query)),
         ("GET", ["calls", after]) => Some(calls_after(state, after)),
-        ("DELETE", ["calls"]) => Some(no_content(state.clear_journal())),
+        ("DELETE", ["calls"]) => Some(no_content(|| state.clear_journal())),
         (method, ["violations"]) => {
             only("GET", method, || Reply::json(200, json!({ "violations": state.violations() })))
         }

@@ -32,13 +32,11 @@ pub(crate) fn answer(state: &SimState, path: &str, incoming: &Incoming) -> Reply
             })),
             _ => None,
         },
-        ["reset"] => only("POST", method, || no_content(state.reset())),
+        ["reset"] => only("POST", method, || no_content(|| state.reset())),
         ["seed"] => only("POST", method, || with_body(body, |seed| no_content_or(state.seed(&seed)))),
         ["calls", ..] | ["violations"] => journal::answer(state, method, &segments, incoming),
-        ["faults", ..] | ["capacity", ..] | ["scenarios"] | ["scenario"] => {
-            faults::answer(state, method, &segments, body)
-        }
-        ["apps", ..] | ["machines", ..] | ["volumes", ..] => entities::answer(state, method, &segments, body),
+        ["faults" | "capacity", ..] | ["scenarios" | "scenario"] => faults::answer(state, method, &segments, body),
+        ["apps" | "machines" | "volumes", ..] => entities::answer(state, method, &segments, body),
         _ => None,
     };
     found.unwrap_or_else(|| error(404, &format!("the simulator has no call {method} /_sim{path}")))
@@ -65,7 +63,8 @@ fn with_body<Body: DeserializeOwned>(body: &[u8], answer: impl FnOnce(Body) -> R
     }
 }
 
-fn no_content(_done: ()) -> Reply {
+fn no_content(action: impl FnOnce()) -> Reply {
+    action();
     Reply::empty(204)
 }
 

@@ -77,7 +77,7 @@ async fn receive(mut response: reqwest::Response) -> Reply {
 }
 
 fn forwarded(status: u16, headers: HeaderMap, body: Bytes) -> Reply {
-    Reply { status, content: Content::Forwarded { headers, body }, retry_after: None, fault: None }
+    Reply { status, content: Content::Forwarded { headers: Box::new(headers), body }, retry_after: None, fault: None }
 }
 
 fn without_those_of_connection(headers: &HeaderMap) -> HeaderMap {

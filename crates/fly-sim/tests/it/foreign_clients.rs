@@ -1,7 +1,7 @@
 //! Clients of other authors, which drive the simulator as they drive Fly.
 //!
 //! `fly-admin` comes from npm by its lock file. The Python client is generated from Fly's document, with a generator
-//! from PyPI whose wheels are pinned by their hashes.
+//! from `PyPI` whose wheels are pinned by their hashes.
 
 use std::{
     fs::File,
