@@ -82,6 +82,7 @@ impl TownReport {
             rigs: vec![Rig::sample()],
             health: TownHealth::default(),
             operation: None,
+            last_outcome: None,
             owner_is_blocked: false,
         }
     }

@@ -8,8 +8,9 @@ use gastown_domain::{
 };
 
 use crate::{
-    input::Issue,
-    trpc::{CallError, Code},
+    input::{Issue, refused_input},
+    reason::Reason,
+    trpc::CallError,
 };
 
 /// The pause before another operation is requested. Most operations end within seconds.
@@ -19,20 +20,20 @@ const OPERATION_PAUSE: Duration = Duration::from_secs(5);
 /// the rule.
 pub(crate) fn unauthorized(reason: impl fmt::Display) -> CallError {
     tracing::info!(%reason, "caller rejected");
-    CallError::new(Code::Unauthorized, "Missing or invalid bearer token")
+    Reason::InvalidToken.error("Missing or invalid bearer token")
 }
 
 /// Returns the answer to a sandbox without a valid key, and logs the rule that refused it.
 pub(crate) fn wrong_key(reason: impl fmt::Display) -> CallError {
     tracing::info!(%reason, "caller rejected");
-    CallError::new(Code::Unauthorized, "Missing or invalid internal API key")
+    Reason::InvalidKey.error("Missing or invalid internal API key")
 }
 
 /// Maps a refused or failed operation.
 pub(crate) fn town_error(error: &TownError) -> CallError {
     match error {
         TownError::NotFound => town_not_found(),
-        TownError::RigNotFound => CallError::new(Code::NotFound, "Rig not found"),
+        TownError::RigNotFound => Reason::RigNotFound.error("Rig not found"),
         TownError::NameTaken => town_name_taken(),
         TownError::RigNameTaken => rig_name_taken(),
         TownError::TooManyTowns { limit } => too_many_towns(*limit),
@@ -41,17 +42,17 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::KeyReused => key_reused(),
         TownError::InFlight { kind } => {
             let message = format!("Another operation is in progress on this town: {kind}");
-            CallError::new(Code::Conflict, message).with_detail("operation", kind.as_str().into())
+            Reason::OperationInProgress.error(message).with_detail("operation", kind.as_str().into())
         }
         TownError::RigRefused { reason } => {
-            CallError::new(Code::UnprocessableContent, format!("The sandbox rejected the rig: {reason}"))
+            Reason::RigRefused.error(format!("The sandbox rejected the rig: {reason}"))
         }
         TownError::RigInUse { in_the_way } => {
             let message =
                 format!("The rig is in use: {}. Set force to remove it and lose this work", in_the_way.join(", "));
-            CallError::new(Code::Conflict, message).with_detail("inTheWay", in_the_way.clone().into())
+            Reason::RigInUse.error(message).with_detail("inTheWay", in_the_way.clone().into())
         }
-        TownError::RegionNotOffered => Issue::custom("region", "is not available").into(),
+        TownError::RegionNotOffered => refused_input(Reason::RegionNotOffered, &[Issue::custom("region", "is not available")]),
         TownError::Failed { kind, failure } => failed(*kind, *failure),
         TownError::Blocked => blocked(),
         TownError::UserUnknown | TownError::Unauthorized => unauthorized(error),
@@ -65,11 +66,11 @@ pub(crate) fn home_error(error: &HomeError) -> CallError {
         HomeError::Unauthorized => wrong_key(error),
         HomeError::TooManyCalls { retry_after } => {
             let message = "Too many calls of this sandbox; call less often";
-            CallError::new(Code::TooManyRequests, message).retry_after(*retry_after)
+            Reason::TooManyCalls.error(message).retry_after(*retry_after)
         }
         HomeError::NoToken(failure) => {
             let message = format!("The token could not be created: {failure}");
-            CallError::new(failure_code(*failure), message).with_detail("failure", failure.code().into())
+            Reason::Failed(*failure).error(message).with_detail("failure", failure.code().into())
         }
         HomeError::Store(cause) => store_error(cause),
     }
@@ -88,7 +89,7 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(error),
         StoreError::Unavailable { .. } | StoreError::Contention { .. } => {
             tracing::warn!(error = %Chain(error), "registry unavailable");
-            CallError::new(Code::ServiceUnavailable, "The service is temporarily unavailable; try again later")
+            Reason::Unavailable.error("The service is temporarily unavailable; try again later")
         }
         StoreError::Fenced { .. } | StoreError::CorruptRow { .. } | StoreError::Refused { .. } => {
             tracing::error!(error = %Chain(error), "registry failed");
@@ -98,39 +99,39 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
 }
 
 fn town_not_found() -> CallError {
-    CallError::new(Code::NotFound, "Town not found")
+    Reason::TownNotFound.error("Town not found")
 }
 
 fn town_name_taken() -> CallError {
-    CallError::new(Code::Conflict, "A town with this name already exists")
+    Reason::TownNameTaken.error("A town with this name already exists")
 }
 
 fn rig_name_taken() -> CallError {
-    CallError::new(Code::Conflict, "A rig with this name already exists in the town")
+    Reason::RigNameTaken.error("A rig with this name already exists in the town")
 }
 
 /// The code is not `TOO_MANY_REQUESTS`: waiting does not help, destroying a town does.
 fn too_many_towns(limit: u32) -> CallError {
     let message = format!("The limit of {limit} towns is reached; destroy a town to create another one");
-    CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
+    Reason::TooManyTowns.error(message).with_detail("limit", limit.into())
 }
 
 fn too_many_rigs(limit: u32) -> CallError {
     let message = format!("The limit of {limit} rigs is reached; remove a rig to add another one");
-    CallError::new(Code::PreconditionFailed, message).with_detail("limit", limit.into())
+    Reason::TooManyRigs.error(message).with_detail("limit", limit.into())
 }
 
 fn too_many_operations(limit: u32) -> CallError {
     let message = format!("The limit of {limit} operations at a time is reached; try again once one has ended");
-    CallError::new(Code::TooManyRequests, message).with_detail("limit", limit.into()).retry_after(OPERATION_PAUSE)
+    Reason::TooManyOperations.error(message).with_detail("limit", limit.into()).retry_after(OPERATION_PAUSE)
 }
 
 fn blocked() -> CallError {
-    CallError::new(Code::Forbidden, "The account is blocked; contact support")
+    Reason::AccountBlocked.error("The account is blocked; contact support")
 }
 
 fn key_reused() -> CallError {
-    CallError::new(Code::Conflict, "The idempotency key was already used for a different request")
+    Reason::KeyReused.error("The idempotency key was already used for a different request")
 }
 
 /// Maps an accepted operation that did not reach its goal. The reconciler has logged the reason.
@@ -143,30 +144,7 @@ fn failed(kind: OperationKind, failure: Failure) -> CallError {
         OperationKind::RollBack => "rolled back",
     };
     let message = format!("The town could not be {done}: {failure}");
-    CallError::new(failure_code(failure), message).with_detail("failure", failure.code().into())
-}
-
-const fn failure_code(failure: Failure) -> Code {
-    match failure {
-        Failure::NoCapacity => Code::ServiceUnavailable,
-        Failure::VolumeRefused => Code::BadGateway,
-        Failure::MachineRefused => Code::BadGateway,
-        Failure::MachineNeverStarted => Code::GatewayTimeout,
-        Failure::MachineFailed => Code::BadGateway,
-        Failure::SandboxUnhealthy => Code::GatewayTimeout,
-        Failure::VolumeLost => Code::BadGateway,
-        Failure::Throttled => Code::ServiceUnavailable,
-        Failure::ProviderUnavailable => Code::ServiceUnavailable,
-        Failure::ProviderMisconfigured => Code::BadGateway,
-        Failure::NameTaken => Code::BadGateway,
-        Failure::MachineBusy => Code::ServiceUnavailable,
-        Failure::VolumeBound => Code::ServiceUnavailable,
-        Failure::SecretsUnavailable => Code::InternalServerError,
-        Failure::Preempted => Code::Conflict,
-        Failure::OwnerUnknown => Code::Forbidden,
-        Failure::OwnerBlocked => Code::Forbidden,
-        Failure::Unrecognized => Code::BadGateway,
-    }
+    Reason::Failed(failure).error(message).with_detail("failure", failure.code().into())
 }
 
 /// Displays an error and all of its causes in one line. The JSON log would otherwise drop the causes.

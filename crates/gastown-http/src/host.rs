@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::{HeaderMap, Request, Version, header, uri::Authority};
 
-use crate::trpc::{self, CallError, Code};
+use crate::{reason::Reason, trpc};
 
 /// Refuses a request that does not name exactly one host. HTTP/1.0 requires none, and HTTP/2 names it in `:authority`.
 #[expect(clippy::result_large_err, reason = "the signature of the layer")]
@@ -13,7 +13,7 @@ pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), Response> {
         Version::HTTP_09 | Version::HTTP_10 if hosts(request.headers()) == 0 => true,
         _ => hosts(request.headers()) == 1 && is_valid(request.headers()),
     };
-    let refusal = || CallError::new(Code::BadRequest, "The request must have exactly one valid Host header");
+    let refusal = || Reason::MalformedRequest.error("The request must have exactly one valid Host header");
     if named { Ok(()) } else { Err(trpc::whole_request(&refusal())) }
 }
 

@@ -20,8 +20,10 @@ mod procedures;
 mod request_id;
 mod request_span;
 mod traceparent;
+mod reason;
 pub mod trpc;
 
 pub use adapter::router;
 pub use parts::{HttpParts, HttpSettings};
 pub use procedures::procedures;
+pub use reason::Reason;

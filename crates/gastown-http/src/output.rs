@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, Recorded, RecordedOperation, RefusedRig, Rig, RigId, Town, TownConfig, TownId,
-    ports::{GatewayToken, RigRemoval, TownHealth, TownReport},
+    Drift, Failure, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
+    ports::{GatewayToken, LastOutcome, RigRemoval, TownHealth, TownReport, TownState},
 };
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
@@ -18,7 +18,7 @@ impl Serialize for Moment {
     }
 }
 
-/// A town, as shown to its owner.
+/// A town with its operation in flight, as shown to its owner.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TownView {
@@ -33,10 +33,12 @@ pub(crate) struct TownView {
     created_at: Moment,
     last_heartbeat_at: Option<Moment>,
     last_r2_sync_at: Option<Moment>,
+    /// `null`: nothing is in flight, and `status` is final.
+    operation: Option<OperationView>,
 }
 
-impl From<Town> for TownView {
-    fn from(town: Town) -> Self {
+impl From<TownState> for TownView {
+    fn from(TownState { town, operation }: TownState) -> Self {
         Self {
             town_id: town.id,
             town_name: town.name.into(),
@@ -49,21 +51,25 @@ impl From<Town> for TownView {
             created_at: Moment(town.created_at),
             last_heartbeat_at: town.last_heartbeat_at.map(Moment),
             last_r2_sync_at: town.last_r2_sync_at.map(Moment),
+            operation: operation.map(OperationView::from),
         }
     }
 }
 
-/// A destroyed town.
+/// A region in which towns can be created.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DestroyedView {
-    town_id: TownId,
-    status: &'static str,
+pub(crate) struct RegionView {
+    region: String,
+    /// True for the region of towns that are created without one.
+    is_default: bool,
 }
 
-impl From<Town> for DestroyedView {
-    fn from(town: Town) -> Self {
-        Self { town_id: town.id, status: town.status.as_str() }
+impl RegionView {
+    /// Returns the regions, of which the first is the default.
+    pub(crate) fn of(regions: Vec<Region>) -> Vec<Self> {
+        let view = |(index, region)| Self { region: String::from(region), is_default: index == 0 };
+        regions.into_iter().enumerate().map(view).collect()
     }
 }
 
@@ -130,18 +136,41 @@ pub(crate) struct ReportView {
     rigs: Vec<RigView>,
     refused_rigs: Vec<RefusedRigView>,
     health: HealthView,
-    operation: Option<OperationView>,
+    last_outcome: Option<OutcomeView>,
 }
 
 impl From<TownReport> for ReportView {
     fn from(report: TownReport) -> Self {
         let refused = still_refused(&report);
         Self {
-            town: report.town.into(),
+            town: TownState { town: report.town, operation: report.operation }.into(),
             refused_rigs: refused.map(RefusedRigView::from).collect(),
             rigs: report.rigs.into_iter().map(RigView::from).collect(),
             health: report.health.into(),
-            operation: report.operation.map(OperationView::from),
+            last_outcome: report.last_outcome.map(OutcomeView::from),
+        }
+    }
+}
+
+/// The end of the last operation.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutcomeView {
+    /// The kind, as it was requested.
+    kind: String,
+    result: &'static str,
+    /// The reason, if the operation failed.
+    failure: Option<FailureView>,
+    at: Moment,
+}
+
+impl From<LastOutcome> for OutcomeView {
+    fn from(outcome: LastOutcome) -> Self {
+        Self {
+            kind: outcome.kind.to_string(),
+            result: if outcome.failure.is_none() { "done" } else { "failed" },
+            failure: outcome.failure.map(FailureView::from),
+            at: Moment(outcome.at),
         }
     }
 }

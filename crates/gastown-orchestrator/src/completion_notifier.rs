@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gastown_domain::ports::{OperationResult, Operations, StoreError};
-use gastown_domain::{OperationId, Town};
+use gastown_domain::ports::{OperationResult, Operations, StoreError, TownState};
+use gastown_domain::{Operation, OperationId, Town};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,8 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Completion {
     /// The result.
     pub(crate) result: OperationResult,
-    /// The town after the end, if this process ended the operation.
-    pub(crate) town: Option<Town>,
+    /// The town after the end, if this process ended the operation. A removal that is certain is still in flight.
+    pub(crate) town: Option<TownState>,
 }
 
 /// Wakes waiters in this process when an operation ends. The ends of other processes are read from the registry.
@@ -37,8 +37,8 @@ pub(crate) struct CompletionNotifier {
 struct Expected {
     waiters: usize,
     completion: Option<Completion>,
-    /// The tombstone of a town, once the provider has accepted the deletion of its machine.
-    removed: Option<Town>,
+    /// The tombstone of a town with its removal, once the provider has accepted the deletion of its machine.
+    removed: Option<TownState>,
 }
 
 /// The event that a caller waits for.
@@ -78,15 +78,16 @@ impl CompletionNotifier {
     /// Keeps the end of an operation for its waiters, and wakes them.
     pub(crate) fn complete(&self, operation: OperationId, result: OperationResult, town: Town) {
         if let Some(expected) = self.expected().get_mut(&operation) {
-            expected.completion = Some(Completion { result, town: Some(town) });
+            expected.completion = Some(Completion { result, town: Some(TownState::idle(town)) });
         }
         self.ended.notify_waiters();
     }
 
     /// Keeps the tombstone of a town whose removal is certain, and wakes every waiter.
-    pub(crate) fn removal_certain(&self, operation: OperationId, town: &Town) {
-        if let Some(expected) = self.expected().get_mut(&operation) {
-            expected.removed = Some(town.clone());
+    pub(crate) fn removal_certain(&self, operation: &Operation, town: &Town) {
+        if let Some(expected) = self.expected().get_mut(&operation.id) {
+            let operation = Some(operation.clone().into());
+            expected.removed = Some(TownState { town: town.clone(), operation });
         }
         self.ended.notify_waiters();
     }

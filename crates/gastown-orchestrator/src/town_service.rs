@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, StoreError, TownError, TownReport, Towns,
+    Accepted, AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, StoreError, TownError, TownPage,
+    TownReport, TownState, Towns,
 };
-use gastown_domain::{Rig, RigId, Town, TownId};
+use gastown_domain::{Region, Rig, RigId, TownId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,7 @@ use crate::reconcile::{DriverSlot, Reconciler};
 use crate::sandbox_calls::RecentCalls;
 use crate::settings::Settings;
 
-/// The eight operations. Cheap to clone; clones share their tasks.
+/// The operations on towns. Cheap to clone; clones share their tasks.
 #[derive(Clone)]
 pub struct TownService {
     pub(crate) ports: Ports,
@@ -97,22 +98,22 @@ impl TownService {
 
 #[async_trait]
 impl Towns for TownService {
-    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError> {
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_create(caller, request).await }).await
     }
 
-    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError> {
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_destroy(caller, request).await }).await
     }
 
-    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_stop(caller, town).await }).await
     }
 
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
     }
@@ -135,7 +136,11 @@ impl Towns for TownService {
         self.read_status(caller, town).await
     }
 
-    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
-        Ok(self.ports.store.registry.list(caller).await?)
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+        self.read_towns(caller, page).await
+    }
+
+    async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError> {
+        self.read_regions(caller).await
     }
 }

@@ -1,9 +1,9 @@
 //! `gastown_town_events`, the append-only history of towns: actor, action, outcome and time.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{IdempotencyKey, KeyedRequest, OperationResult, StoreError};
-use gastown_domain::{OperationId, Recorded, RecordedOperation, Rejection, TownId, UserId};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
+use gastown_domain::ports::{IdempotencyKey, KeyedRequest, LastOutcome, OperationResult, StoreError};
+use gastown_domain::{Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Set};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,6 +28,9 @@ const ROLLED_BACK: &str = "rolled_back";
 
 /// The outcome of an operation that a destroy pre-empted.
 pub(crate) const PREEMPTED: &str = "preempted";
+
+/// The outcomes of ended operations.
+const ENDS: [&str; 4] = [DONE, FAILED, ROLLED_BACK, PREEMPTED];
 
 /// The detail that holds the fingerprint of a keyed request.
 const REQUEST: &str = "request";
@@ -170,7 +173,7 @@ pub(crate) async fn outcome_of(
 ) -> Result<Option<OperationResult>, StoreError> {
     let ended = events::Entity::find()
         .filter(events::Column::OperationId.eq(operation.as_uuid()))
-        .filter(events::Column::Outcome.is_in([DONE, FAILED, ROLLED_BACK, PREEMPTED]))
+        .filter(events::Column::Outcome.is_in(ENDS))
         .one(db)
         .await
         .map_err(store_error)?;
@@ -185,4 +188,44 @@ fn outcome(event: &events::Model) -> OperationResult {
         ROLLED_BACK => Err(Rejection::RolledBack(failure())),
         _ => Err(Rejection::Preempted),
     }
+}
+
+/// Returns the columns that [`last_outcome`] reads, each with the prefix. The alias of the table is the prefix without `_`.
+pub(crate) fn end_columns(prefix: &str) -> String {
+    let e = prefix.trim_end_matches('_');
+    format!(
+        "{e}.at AS {prefix}at, {e}.action AS {prefix}action, {e}.outcome AS {prefix}outcome, {e}.error AS {prefix}error, \
+         (SELECT MIN(a.action) FROM gastown_town_events a WHERE a.operation_id = {e}.operation_id \
+         AND a.outcome = '{ACCEPTED}') AS {prefix}requested"
+    )
+}
+
+/// Returns the join of the last end of an operation of a town. `town` is the expression of its id.
+pub(crate) fn last_end(town: &str, alias: &str) -> String {
+    let ends = ENDS.map(|outcome| format!("'{outcome}'")).join(", ");
+    format!(
+        "LEFT JOIN gastown_town_events {alias} ON {alias}.id = (SELECT x.id FROM gastown_town_events x \
+         WHERE x.town_id = {town} AND x.operation_id IS NOT NULL AND x.outcome IN ({ends}) \
+         ORDER BY x.at DESC, x.id DESC LIMIT 1)"
+    )
+}
+
+/// Reads the end of an operation from a row with [`end_columns`].
+///
+/// An undo ends as a stop or a roll back, and its owner reads the operation that was requested.
+pub(crate) fn last_outcome(row: &QueryResult, prefix: &str) -> Result<Option<LastOutcome>, DbErr> {
+    let Some(at) = row.try_get::<Option<DateTime<Utc>>>(prefix, "at")? else { return Ok(None) };
+    let (action, outcome): (String, String) = (row.try_get(prefix, "action")?, row.try_get(prefix, "outcome")?);
+    let (requested, error): (Option<String>, Option<String>) =
+        (row.try_get(prefix, "requested")?, row.try_get(prefix, "error")?);
+    let failure = match outcome.as_str() {
+        DONE => None,
+        PREEMPTED => Some(Recorded::Known(Failure::Preempted)),
+        _ => Some(Recorded::read(error.as_deref().unwrap_or_default())),
+    };
+    let kind = match Recorded::read(requested.as_deref().unwrap_or(&action)) {
+        Recorded::Known(OperationKind::RollBack) => Recorded::Known(OperationKind::Create),
+        kind => kind,
+    };
+    Ok(Some(LastOutcome { kind, at, failure }))
 }

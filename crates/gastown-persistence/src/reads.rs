@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use gastown_domain::ports::{Caller, StoreError, TownReport};
-use gastown_domain::{Town, TownId};
+use gastown_domain::ports::{Caller, LastOutcome, StoreError, TownReport, TownState};
+use gastown_domain::{RecordedOperation, Town, TownId};
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use crate::entity::{
     gastown_operations as operations, gastown_rigs as rigs, gastown_town_health as health, gastown_towns as towns,
 };
 use crate::error::store_error;
+use crate::events;
 use crate::read_connections::Parameters;
 use crate::row::{decoded, readable};
 
@@ -28,6 +29,8 @@ const TOWN: &str = "t_";
 const RIG: &str = "r_";
 const HEALTH: &str = "h_";
 const OPERATION: &str = "o_";
+/// The prefix of the columns of the last end.
+const END: &str = "e_";
 
 /// The statements of the reads.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) struct ReadStatements {
     /// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There
     /// is one row for each rig, but at least one.
     report: Arc<str>,
-    /// Reads the live towns of a user. There is one row for each town, but at least one.
+    /// Reads the live towns of a user with their operations. There is one row for each town, but at least one.
     list: Arc<str>,
 }
 
@@ -53,8 +56,9 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
     let health = columns::<health::Entity>(HEALTH, &["last_report"]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     let rig = columns::<rigs::Entity>(RIG, &["config"]);
+    let (end, last_end) = (events::end_columns(END), events::last_end("t.id", "e"));
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, \
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, {end}, \
          {rig}, NULL AS {RIG}config, CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
@@ -62,6 +66,7 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
          OR EXISTS (SELECT 1 FROM gastown_operations x WHERE x.town_id = t.id)) \
          LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id \
+         {last_end} \
          LEFT JOIN gastown_rigs r ON r.town_id = t.id \
          WHERE u.id = $1"
     )
@@ -69,9 +74,11 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
 
 fn list() -> String {
     let town = columns::<towns::Entity>(TOWN, &[]);
+    let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {town} FROM kilocode_users u \
-         LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL WHERE u.id = $1"
+        "SELECT u.api_token_pepper AS {PEPPER}, {town}, {operation} FROM kilocode_users u \
+         LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL \
+         LEFT JOIN gastown_operations o ON o.town_id = t.id WHERE u.id = $1"
     )
 }
 
@@ -91,13 +98,13 @@ impl Database {
         )
     }
 
-    /// Returns the caller's live towns, oldest first.
-    pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
+    /// Returns the caller's live towns, oldest first, each with its operation.
+    pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
         let rows = self
             .read_for(caller, &self.statements.list, Parameters { user: caller.user().as_str(), town: None })
             .await?;
-        let mut towns = readable(rows.iter().filter_map(|row| town_in(row).transpose()));
-        towns.sort_by_key(|town| (town.created_at, town.id));
+        let mut towns = readable(rows.iter().filter_map(|row| state_in(row).transpose()));
+        towns.sort_by_key(|state| (state.town.created_at, state.town.id));
         Ok(towns)
     }
 
@@ -138,9 +145,9 @@ fn report_in(rows: &[QueryResult]) -> Result<Option<TownReport>, StoreError> {
     let mut rigs = readable(rows.iter().filter_map(|row| rig_in(row).transpose()));
     rigs.sort_by_key(|rig| (rig.created_at, rig.id));
     let health = joined::<health::Entity, _, _>(row, HEALTH, health::Model::into_health)?;
-    let operation = joined::<operations::Entity, _, _>(row, OPERATION, operations::Model::into_operation)?;
-    let owner_is_blocked = is_blocked(row)?;
-    Ok(Some(TownReport { town, rigs, health: health.unwrap_or_default(), operation, owner_is_blocked }))
+    let (operation, owner_is_blocked) = (operation_in(row)?, is_blocked(row)?);
+    let (health, last_outcome) = (health.unwrap_or_default(), end_in(row)?);
+    Ok(Some(TownReport { town, rigs, health, operation, last_outcome, owner_is_blocked }))
 }
 
 /// Returns true for the row of a blocked user.
@@ -151,6 +158,21 @@ pub(crate) fn is_blocked(row: &QueryResult) -> Result<bool, StoreError> {
 /// Returns true if the row has the town's configuration, readable or not.
 fn has_config(row: &QueryResult) -> bool {
     !matches!(row.try_get::<Option<JsonValue>>(TOWN, "config"), Ok(None))
+}
+
+/// Returns the town of a row of the list. An operation that cannot be read hides its town, as an unreadable town does.
+fn state_in(row: &QueryResult) -> Result<Option<TownState>, StoreError> {
+    let Some(town) = town_in(row)? else { return Ok(None) };
+    Ok(Some(TownState { town, operation: operation_in(row)? }))
+}
+
+fn operation_in(row: &QueryResult) -> Result<Option<RecordedOperation>, StoreError> {
+    joined::<operations::Entity, _, _>(row, OPERATION, operations::Model::into_operation)
+}
+
+/// Returns the end of the town's last operation.
+fn end_in(row: &QueryResult) -> Result<Option<LastOutcome>, StoreError> {
+    events::last_outcome(row, END).map_err(store_error)
 }
 
 fn town_in(row: &QueryResult) -> Result<Option<Town>, StoreError> {

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport};
+use gastown_domain::ports::{AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState};
 use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{
@@ -35,7 +35,7 @@ impl Registry for Database {
         self.report_of(caller, town).await
     }
 
-    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
         self.towns_of(caller).await
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fly_sim::{FlySim, SimConfig};
-use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, Towns, WorkerId};
+use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, TownPage, TownState, Towns, WorkerId};
 use gastown_domain::{AppPlacement, Gigabytes, Guest, TownConfig, UserId};
 use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::{TokenKeys, TokenMinter};
@@ -60,10 +60,10 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
         tokio::spawn(async move { tokio::join!(workers, drift_detector.run(ending.clone()), orphans.run(ending)) });
 
     let opened = open_workshop(&towns, &alice).await?;
-    let [town] = towns.list_towns(&alice).await?.try_into().map_err(|_| "not one town")?;
+    let [TownState { town, .. }] = towns.list_towns(&alice, TownPage::default()).await?.try_into().map_err(|_| "not one town")?;
     let report = towns.town_status(&alice, town.id).await?;
     let shown = format!("{}: {}, {} rigs", report.town.name, report.town.status, report.rigs.len());
-    let gone = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?;
+    let gone = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?.town;
     let left = simulator.machines().len() + simulator.volumes().len();
     let destroyed = format!("{}: {}, {left} machines and volumes are left", gone.name, gone.status);
 
@@ -78,7 +78,7 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
 async fn open_workshop(towns: &dyn Towns, owner: &Caller) -> Result<String, Failed> {
     let request = CreateTown { name: "mill".parse()?, config: TownConfig::default(), region: None, key: None };
     match towns.create_town(owner, request).await {
-        Ok(town) => Ok(format!("{} is {}", town.name, town.status)),
+        Ok(TownState { town, .. }) => Ok(format!("{} is {}", town.name, town.status)),
         Err(TownError::NameTaken) => Ok("mill exists already".to_owned()),
         Err(TownError::Failed { failure, .. }) => Ok(format!("no mill: {failure}")),
         Err(error) => Err(error.into()),

@@ -56,7 +56,9 @@ pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
-pub use towns::{AddRig, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownReport, Towns};
+pub use towns::{
+    AddRig, CreateTown, DestroyTown, LastOutcome, RemoveRig, RigRemoval, TownError, TownPage, TownReport, TownState, Towns,
+};
 pub use users::{Readiness, User, Users};
 
 #[cfg(any(test, feature = "mock"))]

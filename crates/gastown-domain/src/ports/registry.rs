@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Caller, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport};
+use super::{Caller, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState};
 use crate::{
     AgreeingObservations, Branch, Drift, NewTown, OperationId, Recorded, RecordedOperation, RefusedRig, Rig, RigId,
     RigStatus, Town, TownId, UserId,
@@ -87,10 +87,11 @@ pub trait Registry: Send + Sync {
     /// Errors: `Unauthorized`.
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError>;
 
-    /// Returns the caller's live towns, oldest first. One statement authorizes the caller and reads the towns.
+    /// Returns the caller's live towns, oldest first, each with its operation in flight. One statement authorizes the caller
+    /// and reads the towns.
     ///
     /// Errors: `Unauthorized`.
-    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError>;
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError>;
 
     /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;

@@ -1,6 +1,7 @@
 //! The operations on towns, as an embedding service or the HTTP adapter calls them.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
@@ -97,6 +98,42 @@ pub enum RigRemoval {
     Pending,
 }
 
+/// A town, with its operation in flight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TownState {
+    /// The town.
+    pub town: Town,
+    /// The operation in flight. `None`: nothing is in flight, and the town's status is final.
+    pub operation: Option<RecordedOperation>,
+}
+
+impl TownState {
+    /// Returns a town without an operation in flight.
+    pub const fn idle(town: Town) -> Self {
+        Self { town, operation: None }
+    }
+}
+
+/// A part of the list of a caller's towns. The default is the whole list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TownPage {
+    /// The last town of the previous page.
+    pub after: Option<TownId>,
+    /// The most towns of the page.
+    pub limit: Option<u32>,
+}
+
+/// The end of the last operation of a town.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastOutcome {
+    /// The kind, as it was requested. A create that was rolled back is a create, and a start that was undone is a start.
+    pub kind: Recorded<OperationKind>,
+    /// The time of the end, by the database's clock.
+    pub at: DateTime<Utc>,
+    /// The reason of a failure. `None`: the operation reached its goal.
+    pub failure: Option<Recorded<Failure>>,
+}
+
 /// The details of a town that its owner may see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TownReport {
@@ -108,6 +145,8 @@ pub struct TownReport {
     pub health: TownHealth,
     /// The operation in flight.
     pub operation: Option<RecordedOperation>,
+    /// The end of the last operation, as long as the history has it.
+    pub last_outcome: Option<LastOutcome>,
     /// True if the host application has blocked the owner.
     pub owner_is_blocked: bool,
 }
@@ -215,25 +254,25 @@ impl From<StoreError> for TownError {
 #[async_trait]
 pub trait Towns: Send + Sync {
     /// Creates a town and waits for it to run, up to the configured time. After that, returns the town in its current
-    /// state (`provisioning`), and the work continues.
+    /// state (`provisioning`) with its operation, and the work continues.
     ///
     /// Errors: `NameTaken`, `TooManyTowns`, `KeyReused`, `RegionNotOffered`, `UserUnknown`, `Blocked`. `Failed` means rolled
     /// back.
-    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError>;
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<TownState, TownError>;
 
     /// Destroys a town in any state, pre-empting the operation in flight. The town's status becomes `destroyed`.
     ///
     /// Waits until the removal is certain, or until nothing is left, up to the configured time. From then on it is never
     /// given up.
-    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError>;
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<TownState, TownError>;
 
     /// Stops a town. Does nothing if it is stopped.
-    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
 
     /// Starts a town. Does nothing if it is running.
     ///
     /// Errors: `Blocked`.
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError>;
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
 
     /// Returns one rig of a live town, with its configuration.
     ///
@@ -249,6 +288,9 @@ pub trait Towns: Send + Sync {
     /// Returns the details of one town.
     async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError>;
 
-    /// Returns the caller's live towns, oldest first.
-    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError>;
+    /// Returns a page of the caller's live towns, oldest first, each with its operation in flight.
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError>;
+
+    /// Returns the regions in which towns can be created. The first is the default.
+    async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError>;
 }

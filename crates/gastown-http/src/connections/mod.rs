@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 pub use activity::MIN_PROGRESS;
 pub use limits::ConnectionLimits;
 
-use crate::trpc::{self, CallError, Code};
+use crate::{reason::Reason, trpc};
 use activity::{Activity, CLOSE_TIMEOUT};
 use answer_body::AnswerBody;
 use slots::{Place, Slots};
@@ -184,7 +184,7 @@ impl Connections {
 
 /// Returns the answer to a request on a connection beyond the limit.
 fn full() -> Response {
-    let error = CallError::new(Code::ServiceUnavailable, "The service has too many connections; try again in a second");
+    let error = Reason::Overloaded.error("The service has too many connections; try again in a second");
     let mut answer = trpc::whole_request(&error.retry_after(Duration::from_secs(1)));
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer

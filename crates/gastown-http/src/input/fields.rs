@@ -43,6 +43,23 @@ impl Fields {
         self.text(name, "regex", Some(&value))
     }
 
+    /// Takes an optional id. `null` counts as absent, because clients begin with it.
+    pub(super) fn optional_id<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
+        let value = self.members.remove(name).filter(|value| !value.is_null())?;
+        self.text(name, "uuid", Some(&value))
+    }
+
+    /// Takes an optional whole number within bounds. `null` counts as absent.
+    pub(super) fn optional_number(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
+        let value = self.members.remove(name).filter(|value| !value.is_null())?;
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.issues.push(Issue::custom(name, format!("must be a whole number between {min} and {max}")));
+        }
+        number
+    }
+
     /// Takes an optional flag, `false` by default.
     pub(super) fn flag(&mut self, name: &str) -> bool {
         match self.members.remove(name) {

@@ -1,7 +1,7 @@
 use gastown_domain::Invalid;
 use serde_json::{Map, Value, json};
 
-use crate::trpc::{CallError, Code};
+use crate::{reason::Reason, trpc::CallError};
 
 /// One fault of an input, in the format of zod 3.
 #[derive(Debug, Clone)]
@@ -63,9 +63,14 @@ impl Issue {
 
 /// Returns the answer to an input with these faults.
 pub(super) fn bad_request(issues: &[Issue]) -> CallError {
+    refused_input(Reason::InvalidInput, issues)
+}
+
+/// Returns the answer to an input with these faults, for a reason of its own.
+pub(crate) fn refused_input(reason: Reason, issues: &[Issue]) -> CallError {
     let list: Vec<_> = issues.iter().map(Issue::to_json).collect();
     let message = serde_json::to_string_pretty(&list).unwrap_or_else(|_| "Invalid input".to_owned());
-    CallError::new(Code::BadRequest, message).with_detail("zodError", flattened(issues))
+    reason.error(message).with_detail("zodError", flattened(issues)).with_detail("issues", list.into())
 }
 
 impl From<Issue> for CallError {

@@ -6,5 +6,5 @@ mod fields;
 mod issue;
 mod requests;
 
-pub(crate) use issue::Issue;
+pub(crate) use issue::{Issue, refused_input};
 pub(crate) use requests::{NamesTown, RigRef, TownRef};

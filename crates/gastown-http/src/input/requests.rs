@@ -1,6 +1,6 @@
 use gastown_domain::{
     RigId, TownId,
-    ports::{AddRig, CreateTown, DestroyTown, RemoveRig},
+    ports::{AddRig, CreateTown, DestroyTown, RemoveRig, TownPage},
 };
 use serde_json::Value;
 
@@ -17,6 +17,12 @@ pub(crate) trait NamesTown {
 }
 
 impl NamesTown for () {
+    fn town(&self) -> Option<TownId> {
+        None
+    }
+}
+
+impl NamesTown for TownPage {
     fn town(&self) -> Option<TownId> {
         None
     }
@@ -81,6 +87,24 @@ impl Input for TownRef {
         let mut fields = Fields::of(raw)?;
         let town = fields.id("townId");
         fields.finish(town.map(Self))
+    }
+}
+
+/// The most towns of a page.
+const MAX_PAGE: u32 = 100;
+
+/// `{cursor?, limit?}`. Once there was no input, so one that is no object is none.
+impl Input for TownPage {
+    const LENIENT: bool = true;
+
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        if raw.is_none() {
+            return Ok(Self::default());
+        }
+        let mut fields = Fields::of(raw)?;
+        let after = fields.optional_id("cursor");
+        let limit = fields.optional_number("limit", 1, MAX_PAGE);
+        fields.finish(Some(Self { after, limit }))
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{code::Code, error::CallError};
+use super::error::CallError;
+use crate::reason::Reason;
 
 /// The time after which a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -140,12 +141,9 @@ impl Queue {
 
     fn refusal(&self, state: &State, caller: u64) -> CallError {
         let error = if self.has_its_share(state, caller) {
-            CallError::new(
-                Code::TooManyRequests,
-                "You have too many requests in progress; wait for some of them to end",
-            )
+            Reason::TooManyCalls.error("You have too many requests in progress; wait for some of them to end")
         } else {
-            CallError::new(Code::ServiceUnavailable, "The service is overloaded; try again in a second")
+            Reason::Overloaded.error("The service is overloaded; try again in a second")
         };
         error.retry_after(RETRY_AFTER)
     }
@@ -222,6 +220,8 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use crate::trpc::Code;
+
     use super::*;
 
     const ALICE: u64 = 1;

@@ -16,7 +16,8 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{code::Code, error::CallError};
+use super::error::CallError;
+use crate::reason::Reason;
 
 /// Smaller outputs are not counted as untaken, because a socket's buffer takes them.
 const MIN_COUNTED: usize = 64 * 1024;
@@ -48,7 +49,7 @@ impl AnswerBudget {
     /// Returns the error of an output that does not fit.
     pub(super) fn too_large(&self) -> CallError {
         let message = format!("The answer would exceed {} bytes; request less at once", self.max);
-        CallError::new(Code::PayloadTooLarge, message).with_detail("maxBytes", self.max.into())
+        Reason::AnswerTooLarge.error(message).with_detail("maxBytes", self.max.into())
     }
 }
 
@@ -130,7 +131,7 @@ impl UntakenBytes {
 
 fn too_many_untaken() -> CallError {
     let message = "You have not read your earlier answers yet; read them before you request more";
-    CallError::new(Code::TooManyRequests, message).retry_after(RETRY_AFTER)
+    Reason::AnswersNotRead.error(message).retry_after(RETRY_AFTER)
 }
 
 /// An output that is counted until it is dropped.

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{code::Code, error::CallError, query, settings::Settings};
+use crate::reason::Reason;
 
 /// The input of all calls of a request.
 pub(super) struct RequestInput {
@@ -108,13 +109,13 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, CallError> {
 }
 
 fn body_timed_out() -> CallError {
-    CallError::new(Code::Timeout, "Timed out reading the request body").with_detail("started", false.into())
+    Reason::BodyTimeout.error("Timed out reading the request body").with_detail("started", false.into())
 }
 
 fn too_large() -> CallError {
-    CallError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.name())
+    Reason::BodyTooLarge.error(Code::PayloadTooLarge.name())
 }
 
 fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {
-    CallError::new(Code::BadRequest, message)
+    Reason::MalformedInput.error(message)
 }

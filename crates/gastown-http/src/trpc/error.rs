@@ -3,6 +3,7 @@ use std::{borrow::Cow, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::code::Code;
+use crate::reason::Reason;
 
 /// The failure of a call, or of a whole request, as sent to the client.
 ///
@@ -11,18 +12,20 @@ use super::code::Code;
 #[error("{code}: {message}")]
 pub struct CallError {
     code: Code,
+    reason: Cow<'static, str>,
     message: Cow<'static, str>,
     details: Map<String, Value>,
     retry_after: Option<Duration>,
 }
 
 impl CallError {
-    /// Creates an error with a code and a text for the user.
-    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Map::new(), retry_after: None }
+    /// Creates an error with a code, a reason that programs test, and a text for the user.
+    pub fn new(code: Code, reason: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        let (reason, message) = (reason.into(), message.into());
+        Self { code, reason, message, details: Map::new(), retry_after: None }
     }
 
-    /// Adds a member to `error.data`, beside `code`, `httpStatus` and `path`.
+    /// Adds a member to `error.data`, beside `code`, `reason`, `httpStatus` and `path`.
     #[must_use]
     pub fn with_detail(mut self, name: &str, value: Value) -> Self {
         self.details.insert(name.to_owned(), value);
@@ -44,12 +47,17 @@ impl CallError {
 
     /// Creates the error for a fault of this service. The text does not reveal the cause.
     pub fn internal() -> Self {
-        Self::new(Code::InternalServerError, "Internal server error")
+        Reason::Internal.error("Internal server error")
     }
 
     /// Returns the code.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Returns the reason, `error.data.reason` on the wire.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Returns the text for the user.
@@ -61,6 +69,7 @@ impl CallError {
     pub(super) fn shape(&self, path: Option<&str>) -> Value {
         let mut data = self.details.clone();
         data.insert("code".to_owned(), self.code.name().into());
+        data.insert("reason".to_owned(), self.reason.as_ref().into());
         data.insert("httpStatus".to_owned(), self.code.http_status().into());
         if let Some(path) = path {
             data.insert("path".to_owned(), path.into());

@@ -3,13 +3,13 @@
 use http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
-    code::Code,
     cut::cut,
     error::CallError,
     query::{self, Malformed},
     router::{Kind, Procedure, Router},
     settings::Settings,
 };
+use crate::reason::Reason;
 
 /// The calls of a request, and the form of the answer.
 pub(super) struct Plan {
@@ -46,7 +46,7 @@ impl Plan {
         let batch = is_batch(head);
         let paths = if batch { path.split(',').map(str::to_owned).collect() } else { vec![path] };
         if paths.len() > settings.max_batch_size {
-            return Err(bad_request("Batch call exceeds maximum size"));
+            return Err(Reason::BatchTooLarge.error("Batch call exceeds maximum size"));
         }
         let calls: Vec<_> = paths.into_iter().map(|path| PlannedCall::find(path, router)).collect();
         check_one_kind(&calls)?;
@@ -99,12 +99,12 @@ impl PlannedCall {
     pub(super) fn callable(&self, method: &Method) -> Result<&Procedure, CallError> {
         let path = &self.path;
         let Some(procedure) = &self.procedure else {
-            return Err(CallError::new(Code::NotFound, format!("No procedure found on path \"{path}\"")));
+            return Err(Reason::NoProcedure.error(format!("No procedure found on path \"{path}\"")));
         };
         if *method != procedure.kind.method() {
             let word = procedure.kind.word();
             let message = format!("Unsupported {method}-request to {word} procedure at path \"{path}\"");
-            return Err(CallError::new(Code::MethodNotSupported, message));
+            return Err(Reason::WrongMethod.error(message));
         }
         Ok(procedure)
     }
@@ -115,14 +115,14 @@ fn check_content_type(head: &Parts) -> Result<(), CallError> {
         return Ok(());
     }
     let Some(value) = head.headers.get(header::CONTENT_TYPE) else {
-        return Err(CallError::new(Code::UnsupportedMediaType, "Missing content-type header"));
+        return Err(Reason::WrongContentType.error("Missing content-type header"));
     };
     let text = String::from_utf8_lossy(value.as_bytes());
     if media_type(&text).eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
     // The closing quote is missing in `@trpc/server` too.
-    Err(CallError::new(Code::UnsupportedMediaType, format!("Unsupported content-type \"{}", cut(&text))))
+    Err(Reason::WrongContentType.error(format!("Unsupported content-type \"{}", cut(&text))))
 }
 
 fn check_one_kind(calls: &[PlannedCall]) -> Result<(), CallError> {
@@ -155,5 +155,5 @@ fn media_type(text: &str) -> &str {
 }
 
 fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {
-    CallError::new(Code::BadRequest, message)
+    Reason::MalformedRequest.error(message)
 }

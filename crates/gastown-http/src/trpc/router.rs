@@ -71,6 +71,8 @@ impl<G: Guard> Guard for Arc<G> {
 pub trait Input: Sized + Send {
     /// False if the procedure has no input. Body and `input=` are then not read, and garbage in them is no error.
     const READ: bool = true;
+    /// True if the procedure had no input once. An input that is no object, or is not JSON, is then no error but none.
+    const LENIENT: bool = false;
 
     /// Parses the input. `None` is JavaScript's `undefined`.
     fn parse(raw: Option<Value>) -> Result<Self, CallError>;
@@ -283,7 +285,7 @@ impl Router {
             async move {
                 let (guard, handler) = &*parts;
                 let caller = guard.admit(&call.head).await?;
-                let raw = if I::READ { call.input.read().await? } else { None };
+                let raw = read::<I>(&call.input).await?;
                 let (input, share) = (I::parse(raw)?, guard.share(&caller));
                 // Held until the output is written.
                 let _permit = call.start(share).await?;
@@ -297,5 +299,14 @@ impl Router {
         };
         self.procedures.insert(name, Procedure { kind, run: Arc::new(run) });
         self
+    }
+}
+
+/// Reads the input of a call, as far as its procedure looks at it.
+async fn read<I: Input>(input: &CallInput) -> Result<Option<Value>, CallError> {
+    match (I::READ, I::LENIENT) {
+        (false, _) => Ok(None),
+        (true, false) => input.read().await,
+        (true, true) => Ok(input.read().await.ok().flatten().filter(Value::is_object)),
     }
 }

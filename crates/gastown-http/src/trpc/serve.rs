@@ -11,13 +11,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use crate::failure::Chain;
+use crate::{failure::Chain, reason::Reason};
 
 use super::{
     admission::Admission,
     answer::{self, AnswerBudget, UntakenBytes},
     body::{CallInput, RequestInput},
-    code::Code,
     cut::cut,
     envelope::{self, CallOutcome},
     error::CallError,
@@ -187,11 +186,13 @@ async fn run(
 
 /// Returns the error of a call that has started and was not done in time.
 fn timed_out(kind: Kind) -> CallError {
-    let message = match kind {
-        Kind::Query => "The request timed out",
-        Kind::Mutation => "The request timed out; the operation continues in the background",
+    let error = match kind {
+        Kind::Query => Reason::TimedOut.error("The request timed out"),
+        Kind::Mutation => {
+            Reason::StillRunning.error("The request timed out; the operation continues in the background")
+        }
     };
-    CallError::new(Code::Timeout, message).with_detail("started", true.into())
+    error.with_detail("started", true.into())
 }
 
 fn call_error(failure: Failure) -> CallError {

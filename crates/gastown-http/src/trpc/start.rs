@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{code::Code, error::CallError};
+use super::error::CallError;
+use crate::reason::Reason;
 
 /// Decides whether a handler starts before its request times out.
 ///
@@ -46,7 +47,7 @@ impl Start {
 /// Returns the error of a call whose handler has not started in time.
 pub(super) fn not_started() -> CallError {
     let message = "The request timed out before this call started; nothing was done and you may repeat it";
-    CallError::new(Code::Timeout, message).with_detail("started", false.into())
+    Reason::NotStarted.error(message).with_detail("started", false.into())
 }
 
 #[cfg(test)]

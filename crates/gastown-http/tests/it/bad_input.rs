@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::ports::{AddRig, CreateTown, MockTowns, RemoveRig, RigRemoval};
+use gastown_domain::ports::{AddRig, CreateTown, MockTowns, RemoveRig, RigRemoval, TownPage, TownState};
 use gastown_domain::{RigStatus, TownConfig, TownId};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -215,7 +215,7 @@ async fn good_inputs_arrive_unchanged() {
                     })
         })
         .times(1)
-        .returning(|caller, request| Ok(town(caller, ID.parse().unwrap(), request)));
+        .returning(|caller, request| Ok(TownState::idle(town(caller, ID.parse().unwrap(), request))));
     towns
         .expect_add_rig()
         .withf(|caller, request: &AddRig| {
@@ -238,7 +238,8 @@ async fn good_inputs_arrive_unchanged() {
         .times(1)
         .returning(|caller, id| {
             let name = "mill".parse().unwrap();
-            Ok(town(caller, id, CreateTown { name, config: TownConfig::default(), region: None, key: None }))
+            let request = CreateTown { name, config: TownConfig::default(), region: None, key: None };
+            Ok(TownState::idle(town(caller, id, request)))
         });
     let server = serve(parts(towns)).await;
     for (name, input) in [
@@ -261,5 +262,34 @@ async fn good_inputs_arrive_unchanged() {
     ] {
         let (status, envelope) = call(&server, Method::POST, &format!("gastown.{name}"), ALICE, &input).await;
         assert_eq!(status, 200, "{name}: {envelope}");
+    }
+}
+
+#[tokio::test]
+async fn input_of_the_list_is_optional_and_checked() {
+    let mut towns = MockTowns::new();
+    let whole = TownPage::default();
+    towns.expect_list_towns().withf(move |_, page| *page == whole).times(6).returning(|_, _| Ok(vec![]));
+    let second = TownPage { after: Some(ID.parse().unwrap()), limit: Some(2) };
+    towns.expect_list_towns().withf(move |_, page| *page == second).times(1).returning(|_, _| Ok(vec![]));
+    let server = serve(parts(towns)).await;
+    let (list, method) = ("gastown.listTowns", Method::GET);
+    // Once there was no input, and what clients sent was not read.
+    for input in [json!(null), json!("text"), json!([1]), json!({}), json!({"x": 1}), json!({"cursor": null})] {
+        let (status, envelope) = call(&server, method.clone(), list, ALICE, &input).await;
+        assert_eq!(status, 200, "{input}: {envelope}");
+    }
+    let (status, _) = call(&server, method.clone(), list, ALICE, &json!({"cursor": ID, "limit": 2})).await;
+    assert_eq!(status, 200);
+    for (field, bad) in [
+        ("cursor", json!("nope")),
+        ("cursor", json!(5)),
+        ("limit", json!(0)),
+        ("limit", json!(101)),
+        ("limit", json!(1.5)),
+        ("limit", json!("2")),
+    ] {
+        let envelope = refused_for(&server, list, &method, &json!({ field: bad }), &[field]).await;
+        assert_eq!(envelope["error"]["data"]["issues"][0]["path"], json!([field]));
     }
 }

@@ -127,7 +127,8 @@ async fn every_operation_returns_its_failure() {
     towns.expect_remove_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_rig().times(1).returning(|_, _, _| Err(TownError::NameTaken));
     towns.expect_town_status().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_list_towns().times(1).returning(|_| Err(TownError::NameTaken));
+    towns.expect_list_towns().times(1).returning(|_, _| Err(TownError::NameTaken));
+    towns.expect_regions().times(1).returning(|_| Err(TownError::NameTaken));
     let server = serve(parts(towns)).await;
     let input = json!({
         "townName": "mill", "townId": ID, "rigId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b",
@@ -142,9 +143,10 @@ async fn every_operation_returns_its_failure() {
         (Method::GET, "gastown.getRig"),
         (Method::GET, "gastown.getTownStatus"),
         (Method::GET, "gastown.listTowns"),
+        (Method::GET, "gastown.listRegions"),
     ] {
         let (status, envelope) = call(&server, method, name, ALICE, &input).await;
-        let data = json!({"code": "CONFLICT", "httpStatus": 409, "path": name});
+        let data = json!({"code": "CONFLICT", "reason": "town_name_taken", "httpStatus": 409, "path": name});
         assert_eq!((status, &envelope["error"]["data"]), (409, &data), "{name}");
         assert_eq!(envelope["error"]["message"], Value::from("A town with this name already exists"));
     }

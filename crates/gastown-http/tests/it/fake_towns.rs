@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
     Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
-    ports::{AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownReport, Towns},
+    ports::{
+        AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownPage, TownReport, TownState,
+        Towns,
+    },
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -65,17 +68,17 @@ impl State {
         self.towns.iter_mut().find(mine).ok_or(TownError::NotFound)
     }
 
-    fn set(&mut self, caller: &UserId, id: TownId, status: TownStatus) -> Result<Town, TownError> {
+    fn set(&mut self, caller: &UserId, id: TownId, status: TownStatus) -> Result<TownState, TownError> {
         let town = self.town(caller, id)?;
         town.status = status;
         town.destroyed_at = (status == TownStatus::Destroyed).then(moment);
-        Ok(town.clone())
+        Ok(TownState::idle(town.clone()))
     }
 }
 
 #[async_trait]
 impl Towns for FakeTowns {
-    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<Town, TownError> {
+    async fn create_town(&self, caller: &Caller, request: CreateTown) -> Result<TownState, TownError> {
         let mut state = self.state.lock().unwrap();
         let taken = |town: &Town| town.owner == *caller.user() && town.name == request.name && !town.is_tombstone();
         if state.towns.iter().any(taken) {
@@ -83,21 +86,21 @@ impl Towns for FakeTowns {
         }
         let made = town(caller, TownId::new(state.id()), request);
         state.towns.push(made.clone());
-        Ok(made)
+        Ok(TownState::idle(made))
     }
 
-    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<Town, TownError> {
+    async fn destroy_town(&self, caller: &Caller, request: DestroyTown) -> Result<TownState, TownError> {
         self.state.lock().unwrap().set(caller.user(), request.town, TownStatus::Destroyed)
     }
 
-    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+    async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         if let Some(release) = &self.stop_waits_for {
             release.notified().await;
         }
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Stopped)
     }
 
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<Town, TownError> {
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
     }
 
@@ -133,7 +136,7 @@ impl Towns for FakeTowns {
         let mut state = self.state.lock().unwrap();
         let found = state.town(caller.user(), town)?.clone();
         let rigs = state.rigs.iter().filter(|rig| rig.town == town).cloned().collect();
-        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None, owner_is_blocked: false })
+        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None, last_outcome: None, owner_is_blocked: false })
     }
 
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {
@@ -143,9 +146,15 @@ impl Towns for FakeTowns {
         found.cloned().ok_or(TownError::RigNotFound)
     }
 
-    async fn list_towns(&self, caller: &Caller) -> Result<Vec<Town>, TownError> {
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
         let state = self.state.lock().unwrap();
-        Ok(state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone()).cloned().collect())
+        let mine = state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone());
+        let rest = mine.filter(|town| page.after.is_none_or(|after| town.id > after));
+        Ok(rest.take(page.limit.unwrap_or(u32::MAX) as usize).cloned().map(TownState::idle).collect())
+    }
+
+    async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {
+        Ok(["iad", "fra"].map(|region| region.parse().unwrap()).to_vec())
     }
 }
 

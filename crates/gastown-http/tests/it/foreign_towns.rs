@@ -12,8 +12,13 @@ use crate::{
 };
 
 /// The procedures without a user's town in the input.
-const WITHOUT_A_TOWN: [&str; 4] =
-    ["gastown.createTown", "gastown.listTowns", "gastown.heartbeat", "gastown.refreshToken"];
+const WITHOUT_A_TOWN: [&str; 5] = [
+    "gastown.createTown",
+    "gastown.listTowns",
+    "gastown.listRegions",
+    "gastown.heartbeat",
+    "gastown.refreshToken",
+];
 
 async fn data_of(server: &Server, name: &str, input: Value) -> Value {
     let (status, envelope) = call(server, Method::POST, name, ALICE, &input).await;
@@ -33,7 +38,7 @@ async fn no_procedure_finds_another_users_town() {
     let mut asked = 0;
     for (name, kind) in list.procedures().filter(|(name, _)| !WITHOUT_A_TOWN.contains(name)) {
         let (status, envelope) = call(&server, kind.method(), name, BOB, &input).await;
-        let data = json!({"code": "NOT_FOUND", "httpStatus": 404, "path": name});
+        let data = json!({"code": "NOT_FOUND", "reason": "town_not_found", "httpStatus": 404, "path": name});
         let error = json!({"message": "Town not found", "code": -32004, "data": data});
         assert_eq!((status, envelope), (404, json!({ "error": error })));
         asked += 1;

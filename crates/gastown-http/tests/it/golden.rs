@@ -91,6 +91,7 @@ pub(crate) fn compare(record: &Recording, got: &Answer, free_message: bool) {
     compare_head(record, got);
     let want = record.response.body.as_deref().unwrap_or_default();
     let (mut got, mut want) = (meaning(&got.body), meaning(want));
+    drop_reasons(&mut got);
     if free_message {
         drop_messages(&mut got);
         drop_messages(&mut want);
@@ -109,6 +110,21 @@ pub(crate) fn meaning(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body:?}"))
 }
 
+/// Removes the members of errors that this service adds to those of the recordings.
+pub(crate) fn drop_reasons(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_reasons),
+        Value::Object(members) => {
+            if let Some(Value::Object(error)) = members.get_mut("error") {
+                let Some(Value::Object(data)) = error.get_mut("data") else { panic!("no data: {error:?}") };
+                assert!(data.remove("reason").is_some_and(|reason| reason.is_string()), "{data:?}");
+            }
+            members.values_mut().for_each(drop_reasons);
+        }
+        _ => {}
+    }
+}
+
 /// Removes the messages of validators and parsers, also in structured form.
 pub(crate) fn drop_messages(value: &mut Value) {
     match value {
@@ -118,6 +134,7 @@ pub(crate) fn drop_messages(value: &mut Value) {
                 assert!(error.remove("message").is_some_and(|message| message.is_string()), "{error:?}");
                 if let Some(Value::Object(data)) = error.get_mut("data") {
                     data.remove("zodError");
+                    data.remove("issues");
                 }
             }
             members.values_mut().for_each(drop_messages);

@@ -36,7 +36,7 @@ impl Guard for ByName {
 
     async fn admit(&self, head: &Parts) -> Result<String, CallError> {
         let name = head.headers.get("x-name").and_then(|name| name.to_str().ok());
-        name.map(str::to_owned).ok_or_else(|| CallError::new(Code::Unauthorized, "no name"))
+        name.map(str::to_owned).ok_or_else(|| CallError::new(Code::Unauthorized, "no_name", "no name"))
     }
 
     fn share(&self, caller: &String) -> u64 {

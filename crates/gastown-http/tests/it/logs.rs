@@ -71,7 +71,7 @@ async fn server_without_database(cause: &'static str) -> Server {
     let unavailable = move || TownError::Store(StoreError::Unavailable { cause: cause.into() });
     let mut towns = MockTowns::new();
     towns.expect_stop_town().returning(move |_, _| Err(unavailable()));
-    towns.expect_list_towns().returning(move |_| Err(unavailable()));
+    towns.expect_list_towns().returning(move |_, _| Err(unavailable()));
     serve(parts(towns)).await
 }
 
@@ -183,7 +183,7 @@ async fn neither_headers_nor_query_nor_body_are_logged() {
 async fn each_401_names_its_rule_and_no_token() {
     let log = Log::collected();
     let mut towns = MockTowns::new();
-    towns.expect_list_towns().returning(|_| Err(TownError::Unauthorized));
+    towns.expect_list_towns().returning(|_, _| Err(TownError::Unauthorized));
     let server = serve(parts(towns)).await;
     for (id, token, reason) in [
         ("rejected-absent", "", "no single bearer token"),

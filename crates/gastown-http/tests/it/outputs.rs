@@ -3,7 +3,7 @@
 use gastown_domain::{
     AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation,
     RigStatus, StepName, TownId, TownStatus,
-    ports::{Caller, CreateTown, MockTowns, TownHealth, TownReport},
+    ports::{Caller, CreateTown, LastOutcome, MockTowns, TownHealth, TownReport, TownState},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -74,6 +74,11 @@ async fn town_status_has_all_fields() {
             rigs: vec![rig(id, RigStatus::Pending)],
             health,
             operation: Some(operation().into()),
+            last_outcome: Some(LastOutcome {
+                kind: OperationKind::Start.into(),
+                at: moment(),
+                failure: Some(Failure::NoCapacity.into()),
+            }),
             owner_is_blocked: false,
         })
     });
@@ -85,7 +90,7 @@ async fn town_status_has_all_fields() {
 
 /// Returns the report of a town without rigs.
 fn report(caller: &Caller, id: TownId, health: TownHealth, operation: Option<RecordedOperation>) -> TownReport {
-    TownReport { town: town(caller, id, request()), rigs: vec![], health, operation, owner_is_blocked: false }
+    TownReport { town: town(caller, id, request()), rigs: vec![], health, operation, last_outcome: None, owner_is_blocked: false }
 }
 
 #[tokio::test]
@@ -165,7 +170,7 @@ async fn destroyed_town_is_an_id_and_a_status() {
     towns.expect_destroy_town().withf(|_, request| request.wait_until_gone).times(1).returning(|caller, asked| {
         let mut town = town(caller, asked.town, request());
         (town.status, town.destroyed_at) = (TownStatus::Destroyed, Some(moment()));
-        Ok(town)
+        Ok(TownState::idle(town))
     });
     let server = serve(parts(towns)).await;
     let got =
@@ -180,7 +185,7 @@ async fn provisioning_town_is_a_successful_answer() {
     towns.expect_create_town().times(1).returning(|caller, request| {
         let mut town = town(caller, ID.parse().unwrap(), request);
         town.status = TownStatus::Provisioning;
-        Ok(town)
+        Ok(TownState::idle(town))
     });
     let server = serve(parts(towns)).await;
     let (status, envelope) =

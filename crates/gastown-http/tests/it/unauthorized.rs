@@ -124,7 +124,8 @@ fn refusing() -> MockTowns {
     towns.expect_remove_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_town_status().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_rig().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
-    towns.expect_list_towns().withf(is_alice).times(1).returning(|_| refused());
+    towns.expect_list_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_regions().withf(is_alice).times(1).returning(|_| refused());
     towns
 }
 
@@ -141,7 +142,7 @@ async fn revoked_token_gets_the_answer_of_a_bad_token() {
 async fn unavailable_database_is_not_a_wrong_token() {
     let mut towns = MockTowns::new();
     let unavailable = || TownError::Store(StoreError::Unavailable { cause: "secret connection string".into() });
-    towns.expect_list_towns().returning(move |_| Err(unavailable()));
+    towns.expect_list_towns().returning(move |_, _| Err(unavailable()));
     let server = serve(parts(towns)).await;
     let (status, envelope) = call(&server, Method::GET, "gastown.listTowns", ALICE, &Value::Null).await;
     assert_eq!((status, &envelope["error"]["data"]["code"]), (503, &json!("SERVICE_UNAVAILABLE")));

@@ -219,7 +219,7 @@ impl Reconciler {
             Next::Update(update) => {
                 drive.advance(&update);
                 if is_certain {
-                    self.completions.removal_certain(drive.operation.id, &drive.town);
+                    self.completions.removal_certain(&drive.operation, &drive.town);
                 }
                 if update.wait.is_zero() {
                     return Ok(Pass::Again(Duration::ZERO));

@@ -2,8 +2,9 @@
 
 use gastown_domain::ports::{
     Accepted, AcceptedCreate, Caller, CreateTown, KeyedRequest, NewCreate, NewOperation, StoreError, TownError,
+    TownState,
 };
-use gastown_domain::{NewTown, OperationKind, Region, Rig, RigStatus, Town, TownConfig, TownId, UserId};
+use gastown_domain::{NewTown, OperationKind, Region, Rig, RigStatus, TownConfig, TownId, UserId};
 use tokio::time::Instant;
 
 use super::request::{failure_of, known};
@@ -12,7 +13,7 @@ use crate::completion_notifier::{Completion, Until, Waiter};
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<Town, TownError> {
+    pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<TownState, TownError> {
         let caller = self.allowed(caller).await?;
         let mut create = self.new_create(caller, request)?;
         let slot = self.reconciler.reserve_driver();
@@ -92,7 +93,7 @@ impl TownService {
     }
 
     /// Waits for a create. Returns its town, or the cause of its roll back.
-    async fn created(&self, town: TownId, waiter: &Waiter, is_driven_here: bool) -> Result<Town, TownError> {
+    async fn created(&self, town: TownId, waiter: &Waiter, is_driven_here: bool) -> Result<TownState, TownError> {
         let store = &self.ports.store;
         let failed = |failure| Err(TownError::Failed { kind: OperationKind::Create, failure });
         let timeout = self.settings.policy.timeouts.caller;
@@ -109,6 +110,6 @@ impl TownService {
                 }
             }
         }
-        store.registry.load(town).await?.ok_or(TownError::NotFound)
+        self.state_of(town).await
     }
 }

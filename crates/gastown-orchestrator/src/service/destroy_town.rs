@@ -1,13 +1,13 @@
 //! Destroying a town. A destroy has no deadline: it goes on until the provider confirms that nothing is left.
 
-use gastown_domain::ports::{Caller, DestroyTown, TownError};
-use gastown_domain::{OperationKind, Town};
+use gastown_domain::ports::{Caller, DestroyTown, TownError, TownState};
+use gastown_domain::OperationKind;
 
 use crate::completion_notifier::Until;
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_destroy(&self, caller: Caller, request: DestroyTown) -> Result<Town, TownError> {
+    pub(crate) async fn accept_destroy(&self, caller: Caller, request: DestroyTown) -> Result<TownState, TownError> {
         let DestroyTown { town, wait_until_gone } = request;
         let until = if wait_until_gone { Until::Ended } else { Until::RemovalCertain };
         let operation = self.request(&caller, town, OperationKind::Destroy, None).await?;
@@ -17,6 +17,6 @@ impl TownService {
             Ok(None) | Err(TownError::Failed { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.ports.store.registry.load(town).await?.ok_or(TownError::NotFound)
+        self.state_of(town).await
     }
 }

@@ -10,7 +10,7 @@ mod stop_town;
 
 use std::future::Future;
 
-use gastown_domain::ports::{Caller, StoreError, TownError};
+use gastown_domain::ports::{Caller, StoreError, TownError, TownState};
 use gastown_domain::{Town, TownId, UserId};
 
 use crate::town_service::TownService;
@@ -40,6 +40,21 @@ impl TownService {
     /// Returns the caller's living town. Another user's town does not exist for the caller.
     async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
         self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)
+    }
+
+    /// Returns the town of a request that was authorized, live or tombstone, with its operation in flight.
+    ///
+    /// The operation is read first. If it ends in between, the caller sees it once more, and not a town that seems done.
+    async fn state_of(&self, town: TownId) -> Result<TownState, TownError> {
+        let operation = self.ports.store.operations.current(town).await?;
+        let town = self.ports.store.registry.load(town).await?.ok_or(TownError::NotFound)?;
+        Ok(TownState { town, operation })
+    }
+
+    /// Returns the living town of a request that was authorized, with its operation in flight.
+    async fn living_state(&self, town: TownId) -> Result<TownState, TownError> {
+        let state = self.state_of(town).await?;
+        if state.town.is_tombstone() { Err(TownError::NotFound) } else { Ok(state) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading a town.
 
-use gastown_domain::ports::{Caller, TownError, TownReport};
-use gastown_domain::{Rig, RigId, TownId};
+use gastown_domain::ports::{Caller, TownError, TownPage, TownReport, TownState};
+use gastown_domain::{Region, Rig, RigId, TownId};
 
 use crate::town_service::TownService;
 
@@ -10,9 +10,32 @@ impl TownService {
         self.ports.store.registry.report(caller, town).await?.ok_or(TownError::NotFound)
     }
 
+    pub(crate) async fn read_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+        Ok(page_of(self.ports.store.registry.list(caller).await?, page))
+    }
+
+    pub(crate) async fn read_regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError> {
+        self.authorized(caller.clone()).await?;
+        Ok(self.settings.regions.clone())
+    }
+
     pub(crate) async fn read_rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {
         let caller = self.authorized(caller.clone()).await?;
         self.living(&caller, town).await?;
         self.ports.store.rigs.find(town, rig).await?.ok_or(TownError::RigNotFound)
     }
+}
+
+/// Returns a page of a list, which is in order and short, because the towns of a user are limited.
+///
+/// Ids begin with a time. If the last town of the previous page is gone, the page begins after the towns with smaller ids.
+fn page_of(mut towns: Vec<TownState>, page: TownPage) -> Vec<TownState> {
+    if let Some(after) = page.after {
+        match towns.iter().position(|state| state.town.id == after) {
+            Some(at) => drop(towns.drain(..=at)),
+            None => towns.retain(|state| state.town.id > after),
+        }
+    }
+    towns.truncate(page.limit.map_or(usize::MAX, |limit| limit as usize));
+    towns
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Accepted, Caller, NewOperation, Requested, StoreError, TownError};
-use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, Town, TownId};
+use gastown_domain::ports::{Accepted, Caller, NewOperation, Requested, StoreError, TownError, TownState};
+use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, TownId};
 use tokio::time::Instant;
 
 use super::unless_written;
@@ -85,7 +85,7 @@ impl TownService {
         awaited: &Awaited,
         kind: OperationKind,
         until: Until,
-    ) -> Result<Option<Town>, TownError> {
+    ) -> Result<Option<TownState>, TownError> {
         let operations = self.ports.store.operations.as_ref();
         let timeout = self.settings.policy.timeouts.caller;
         match awaited.waiter.completion(operations, timeout, (awaited.is_driven_here, until)).await? {

@@ -1,14 +1,14 @@
 //! Stopping a town.
 
-use gastown_domain::ports::{Caller, TownError};
-use gastown_domain::{OperationKind, Town, TownId};
+use gastown_domain::ports::{Caller, TownError, TownState};
+use gastown_domain::{OperationKind, TownId};
 
 use super::request::known;
 use crate::completion_notifier::Until;
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_stop(&self, caller: Caller, town: TownId) -> Result<Town, TownError> {
+    pub(crate) async fn accept_stop(&self, caller: Caller, town: TownId) -> Result<TownState, TownError> {
         let timeout = self.settings.policy.timeouts.stop;
         let operation = self.request(&caller, town, OperationKind::Stop, Some(timeout)).await?;
         match self.wait_for_result(&operation, OperationKind::Stop, Until::Ended).await {
@@ -17,9 +17,9 @@ impl TownService {
             Err(TownError::Failed { failure, .. })
                 if operation.operation.cause.as_ref().map(known) == Some(failure) =>
             {
-                self.living(caller.user(), town).await
+                self.living_state(town).await
             }
-            Ok(None) => self.living(caller.user(), town).await,
+            Ok(None) => self.living_state(town).await,
             Err(error) => Err(error),
         }
     }

@@ -40,12 +40,12 @@ async fn stop_start_and_destroy_continue_when_acceptance_reply_is_lost() {
     let lose_the_answer = || bench.store.schedule().next(Call::Store(Query::Request), 1, Fault::ReplyLost);
 
     lose_the_answer();
-    assert_eq!(towns.stop_town(&alice(), town).await.unwrap().status, TownStatus::Stopped);
+    assert_eq!(towns.stop_town(&alice(), town).await.unwrap().town.status, TownStatus::Stopped);
     lose_the_answer();
-    assert_eq!(towns.start_town(&alice(), town).await.unwrap().status, TownStatus::Running);
+    assert_eq!(towns.start_town(&alice(), town).await.unwrap().town.status, TownStatus::Running);
     lose_the_answer();
     assert_eq!(
-        towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().status,
+        towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().town.status,
         TownStatus::Destroyed
     );
     bench.assert_invariants_and_history("destroyed");

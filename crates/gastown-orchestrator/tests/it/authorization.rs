@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gastown_domain::ports::{
     Action, AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs,
-    MockSingletonJobs, MockUsers, RemoveRig, TownError, Towns, User, VerifiedToken,
+    MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, User, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
@@ -37,7 +37,7 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
     };
     let remove = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
     [
-        ("list_towns", towns.list_towns(caller).await.err()),
+        ("list_towns", towns.list_towns(caller, TownPage::default()).await.err()),
         ("town_status", towns.town_status(caller, town).await.err()),
         ("create_town", towns.create_town(caller, request("inn")).await.err()),
         ("add_rig", towns.add_rig(caller, add).await.err()),
@@ -101,7 +101,7 @@ async fn each_read_is_one_call_of_the_registry() {
     let towns = bench.replica_on(ports, Process::default()).towns;
     let error = towns.town_status(&caller, TownId::new(uuid::Uuid::nil())).await.unwrap_err();
     assert!(matches!(error, TownError::NotFound), "{error:?}");
-    assert!(towns.list_towns(&caller).await.unwrap().is_empty());
+    assert!(towns.list_towns(&caller, TownPage::default()).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +137,7 @@ async fn blocked_user_creates_and_starts_nothing_and_still_stops_and_destroys() 
         assert!(matches!(created, Err(TownError::Blocked)), "{created:?}");
         let started = towns.start_town(&caller, stopped).await;
         assert!(matches!(started, Err(TownError::Blocked)), "{started:?}");
-        assert_eq!(towns.list_towns(&caller).await.unwrap().len(), 2);
+        assert_eq!(towns.list_towns(&caller, TownPage::default()).await.unwrap().len(), 2);
         assert_eq!(towns.town_status(&caller, running).await.unwrap().town.id, running);
     }
     let caller = token("alice", Some("pepper of alice"));

@@ -181,17 +181,17 @@ impl Bench {
 
     /// Creates a running town of alice.
     pub(crate) async fn running(&self, name: &str) -> Town {
-        self.replica().towns.create_town(&alice(), request(name)).await.unwrap()
+        self.replica().towns.create_town(&alice(), request(name)).await.unwrap().town
     }
 
     /// Creates a stopped town of alice.
     pub(crate) async fn stopped(&self, name: &str) -> Town {
         let town = self.running(name).await;
-        self.replica().towns.stop_town(&alice(), town.id).await.unwrap()
+        self.replica().towns.stop_town(&alice(), town.id).await.unwrap().town
     }
 
     pub(crate) async fn create(&self, name: &str) -> Result<Town, TownError> {
-        self.replica().towns.create_town(&alice(), request(name)).await
+        self.replica().towns.create_town(&alice(), request(name)).await.map(|created| created.town)
     }
 
     /// Sweeps with a new process until no operation is in flight and no rig is pending. Returns the number of sweeps.

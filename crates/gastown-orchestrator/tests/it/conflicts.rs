@@ -43,7 +43,7 @@ async fn second_operation_is_refused_with_the_kind_in_flight() {
 
     let (stopped, refused) = tokio::join!(towns.stop_town(&alice, town), start);
 
-    assert_eq!(stopped.unwrap().status, TownStatus::Stopped);
+    assert_eq!(stopped.unwrap().town.status, TownStatus::Stopped);
     assert!(matches!(refused, Err(TownError::InFlight { kind: Recorded::Known(OperationKind::Stop) })), "{refused:?}");
 }
 
@@ -83,7 +83,7 @@ async fn a_destroy_preempts_a_running_create() {
     let (created, (town, destroyed)) = tokio::join!(towns.create_town(&alice, request("mill")), destroy);
 
     assert!(is_failed(&created.unwrap_err(), OperationKind::Create, Failure::Preempted));
-    assert_eq!(destroyed.unwrap().status, TownStatus::Destroyed);
+    assert_eq!(destroyed.unwrap().town.status, TownStatus::Destroyed);
     bench.recover().await;
     bench.assert_nothing_left(town);
 }
@@ -120,7 +120,7 @@ async fn destroy_during_outage_ends_once_provider_is_back() {
 
     let answer = bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap();
 
-    assert_eq!(answer.status, TownStatus::Destroyed, "soft-deleted during the outage");
+    assert_eq!(answer.town.status, TownStatus::Destroyed, "soft-deleted during the outage");
     let row = bench.store.town(town);
     assert!(row.machine_id.is_some() && row.volume_id.is_some(), "the ids are kept until Fly confirms");
     bench.fly.schedule().stop_faults();
@@ -181,7 +181,7 @@ async fn failed_start_of_stopped_town_stops_its_machine() {
     let replica = bench.replica();
 
     let waiting = replica.towns.start_town(&alice(), town).await.unwrap();
-    assert_eq!(waiting.status, TownStatus::Stopped);
+    assert_eq!(waiting.town.status, TownStatus::Stopped);
     // Each call joins the operation. The last one gets its result.
     let mut answer = Ok(waiting);
     while answer.is_ok() {
@@ -207,7 +207,7 @@ async fn stop_that_joins_rollback_of_start_succeeds() {
 
     let stopped = replica.towns.stop_town(&alice(), town).await.unwrap();
 
-    assert_eq!(stopped.status, TownStatus::Stopped);
+    assert_eq!(stopped.town.status, TownStatus::Stopped);
 }
 
 #[tokio::test(start_paused = true)]

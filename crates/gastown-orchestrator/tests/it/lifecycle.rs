@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use gastown_domain::ports::{Action, Caller, DestroyTown, IdempotencyKey, Towns as _};
-use gastown_domain::{Power, Region, SandboxId, TownStatus};
+use gastown_domain::ports::{Action, Caller, DestroyTown, IdempotencyKey, TownPage, TownState, Towns as _};
+use gastown_domain::{OperationKind, Power, Region, SandboxId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault};
@@ -41,7 +41,7 @@ async fn requested_region_comes_first_and_must_be_offered() {
     let towns = bench.replica().towns;
     let mut request = request("mill");
     request.region = Some("ord".parse().unwrap());
-    assert_eq!(towns.create_town(&alice(), request.clone()).await.unwrap().region, request.region);
+    assert_eq!(towns.create_town(&alice(), request.clone()).await.unwrap().town.region, request.region);
 
     request.name = "forge".parse().unwrap();
     request.region = Some("syd".parse().unwrap());
@@ -80,10 +80,10 @@ async fn a_stop_syncs_and_keeps_machine_and_volume() {
 
     let town = bench.replica().towns.stop_town(&alice(), before.id).await.unwrap();
 
-    assert_eq!(town.status, TownStatus::Stopped);
-    assert!(town.last_r2_sync_at > Some(before.created_at), "dated by our clock, not the sandbox's");
-    assert_eq!((&town.machine_id, &town.volume_id), (&before.machine_id, &before.volume_id));
-    assert_eq!(bench.fly.world().machines_of(town.id)[0].power(), Power::Off);
+    assert_eq!(town.town.status, TownStatus::Stopped);
+    assert!(town.town.last_r2_sync_at > Some(before.created_at), "dated by our clock, not the sandbox's");
+    assert_eq!((&town.town.machine_id, &town.town.volume_id), (&before.machine_id, &before.volume_id));
+    assert_eq!(bench.fly.world().machines_of(town.town.id)[0].power(), Power::Off);
     bench.assert_invariants("stopped");
 }
 
@@ -94,9 +94,9 @@ async fn start_uses_same_volume_with_fresh_token() {
 
     let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
 
-    assert_eq!(town.status, TownStatus::Running);
-    assert_eq!((&town.machine_id, &town.volume_id), (&before.machine_id, &before.volume_id));
-    let token = bench.fly.world().machines_of(town.id)[0].env["KILO_JWT"].clone();
+    assert_eq!(town.town.status, TownStatus::Running);
+    assert_eq!((&town.town.machine_id, &town.town.volume_id), (&before.machine_id, &before.volume_id));
+    let token = bench.fly.world().machines_of(town.town.id)[0].env["KILO_JWT"].clone();
     assert!(token.starts_with("sealed(token 2 for"), "{token}");
     bench.assert_invariants("started");
 }
@@ -113,8 +113,8 @@ async fn start_recreates_lost_machine_on_its_volume() {
 
     let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
 
-    assert_eq!((town.status, &town.volume_id), (TownStatus::Running, &before.volume_id));
-    assert_ne!(town.machine_id, before.machine_id);
+    assert_eq!((town.town.status, &town.town.volume_id), (TownStatus::Running, &before.volume_id));
+    assert_ne!(town.town.machine_id, before.machine_id);
     bench.assert_invariants("machine recreated");
 }
 
@@ -125,8 +125,8 @@ async fn stop_of_stopped_town_and_start_of_running_town_change_nothing() {
     let stopped = bench.stopped("forge").await;
     let towns = bench.replica().towns;
 
-    assert_eq!(towns.start_town(&alice(), running.id).await.unwrap(), running);
-    assert_eq!(towns.stop_town(&alice(), stopped.id).await.unwrap(), stopped);
+    assert_eq!(towns.start_town(&alice(), running.id).await.unwrap(), TownState::idle(running));
+    assert_eq!(towns.stop_town(&alice(), stopped.id).await.unwrap(), TownState::idle(stopped));
 
     assert_eq!((bench.fly.count(Action::StartMachine), bench.fly.count(Action::StopMachine)), (0, 1));
 }
@@ -138,9 +138,9 @@ async fn a_destroy_syncs_removes_everything_and_frees_the_name() {
 
     let gone = bench.replica().towns.destroy_town(&alice(), DestroyTown::until_gone(town.id)).await.unwrap();
 
-    assert_eq!((gone.status, gone.machine_id, gone.volume_id), (TownStatus::Destroyed, None, None));
-    assert_eq!(gone.sandbox_id, town.sandbox_id.tombstone(town.id));
-    assert!(gone.last_r2_sync_at.is_some());
+    assert_eq!((gone.town.status, gone.town.machine_id, gone.town.volume_id), (TownStatus::Destroyed, None, None));
+    assert_eq!(gone.town.sandbox_id, town.sandbox_id.tombstone(town.id));
+    assert!(gone.town.last_r2_sync_at.is_some());
     assert_eq!(bench.fly.schedule().count(Call::Sync), 1);
     bench.assert_nothing_left(town.id);
 
@@ -175,11 +175,71 @@ async fn caller_sees_only_own_living_towns() {
     let theirs = replica.towns.create_town(&bob, request("mill")).await.unwrap();
     replica.towns.destroy_town(&alice(), DestroyTown::until_gone(forge.id)).await.unwrap();
 
-    assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), std::slice::from_ref(&mill));
+    assert_eq!(replica.towns.list_towns(&alice(), TownPage::default()).await.unwrap(), [TownState::idle(mill.clone())]);
     let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();
     assert_eq!((report.town, report.operation), (mill, None));
-    for invisible in [theirs.id, forge.id] {
+    for invisible in [theirs.town.id, forge.id] {
         let error = replica.towns.town_status(&alice(), invisible).await.unwrap_err();
         assert!(matches!(error, gastown_domain::ports::TownError::NotFound), "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_of_an_operation_that_goes_on_shows_it() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    bench.fly.schedule().always(Call::Fly(Action::StopMachine), Fault::NotNow);
+    let towns = bench.replica().towns;
+
+    let answer = towns.stop_town(&alice(), town.id).await.unwrap();
+
+    let kind = answer.operation.map(|operation| operation.kind);
+    assert_eq!((answer.town.status, kind), (TownStatus::Running, Some(OperationKind::Stop.into())));
+    let listed = towns.list_towns(&alice(), TownPage::default()).await.unwrap();
+    assert_eq!(listed[0].operation.as_ref().map(|operation| operation.kind.clone()), Some(OperationKind::Stop.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn destroy_answers_with_the_removal_in_flight() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let towns = bench.replica().towns;
+
+    let answer = towns.destroy_town(&alice(), DestroyTown::of(town.id)).await.unwrap();
+
+    let kind = answer.operation.map(|operation| operation.kind);
+    assert_eq!((answer.town.status, kind), (TownStatus::Destroyed, Some(OperationKind::Destroy.into())));
+    let seen = towns.town_status(&alice(), town.id).await.unwrap();
+    assert_eq!((seen.town.status, seen.operation.is_some()), (TownStatus::Destroyed, true));
+    let gone = towns.destroy_town(&alice(), DestroyTown::until_gone(town.id)).await.unwrap();
+    assert_eq!((gone.town.status, gone.operation), (TownStatus::Destroyed, None));
+    assert!(towns.town_status(&alice(), town.id).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_follow_each_other_also_when_a_town_is_gone() {
+    let bench = Bench::new();
+    let towns = bench.replica().towns;
+    let mut ids = Vec::new();
+    for name in ["mill", "forge", "inn", "barn"] {
+        ids.push(bench.running(name).await.id);
+    }
+    let page = async |after: Option<usize>, limit| {
+        let page = TownPage { after: after.map(|at| ids[at]), limit };
+        let listed = towns.list_towns(&alice(), page).await.unwrap();
+        listed.into_iter().map(|state| state.town.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, Some(2)).await, ids[..2]);
+    assert_eq!(page(Some(1), Some(2)).await, ids[2..]);
+    assert_eq!(page(Some(3), Some(2)).await, []);
+    assert_eq!(page(None, None).await, ids);
+    towns.destroy_town(&alice(), DestroyTown::until_gone(ids[1])).await.unwrap();
+    assert_eq!(page(Some(1), None).await, ids[2..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regions_are_those_of_the_settings() {
+    let bench = Bench::new();
+    let regions = bench.replica().towns.regions(&alice()).await.unwrap();
+    assert_eq!(regions, bench.settings.regions);
 }

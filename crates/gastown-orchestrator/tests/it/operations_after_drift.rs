@@ -52,7 +52,7 @@ async fn stop_of_town_with_replaced_machine_reports_no_drift() {
     }
     let replica = bench.replica();
 
-    assert_eq!(replica.towns.stop_town(&alice(), town).await.unwrap().status, TownStatus::Stopped);
+    assert_eq!(replica.towns.stop_town(&alice(), town).await.unwrap().town.status, TownStatus::Stopped);
 
     assert_eq!(replica.towns.town_status(&alice(), town).await.unwrap().health.drift, None);
     bench.assert_invariants("stopped");
@@ -88,7 +88,7 @@ async fn start_fails_on_machine_with_another_volume() {
     let health_calls = bench.fly.schedule().count(Call::Health);
 
     let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
-    assert_eq!(waiting.status, TownStatus::Stopped);
+    assert_eq!(waiting.town.status, TownStatus::Stopped);
     bench.recover().await;
 
     let ended = bench.store.rows().outcomes.values().last().cloned();
@@ -99,7 +99,7 @@ async fn start_fails_on_machine_with_another_volume() {
     // Fly cannot change the mount of a machine, and only the operator knows which disk is right. Without that machine,
     // the start uses the town's own volume.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
-    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
+    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.status, TownStatus::Running);
     bench.assert_invariants("on its own volume");
 }
 
@@ -150,7 +150,7 @@ async fn start_follows_moved_volume() {
         moved
     };
 
-    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().status, TownStatus::Running);
+    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.status, TownStatus::Running);
 
     assert_eq!(bench.store.town(town.id).volume_id, Some(moved));
 }

@@ -73,7 +73,7 @@ async fn throttled_call_is_not_retried_before_retry_after() {
 
     let town = bench.replica_on(ports, Process::default()).towns.create_town(&alice(), request("mill")).await.unwrap();
 
-    assert_eq!(town.status, TownStatus::Running);
+    assert_eq!(town.town.status, TownStatus::Running);
     let calls = calls.lock().unwrap();
     assert!(calls[1] - calls[0] >= retry_after, "{calls:?}");
 }
@@ -142,7 +142,7 @@ async fn hanging_or_failed_sync_does_not_delay_stop_and_is_not_recorded() {
 
         let stopped = bench.replica_on(ports, Process::default()).towns.stop_town(&alice(), town).await.unwrap();
 
-        assert_eq!((stopped.status, stopped.last_r2_sync_at), (TownStatus::Stopped, None), "hangs: {hangs}");
+        assert_eq!((stopped.town.status, stopped.town.last_r2_sync_at), (TownStatus::Stopped, None), "hangs: {hangs}");
     }
 }
 
@@ -217,6 +217,6 @@ async fn failed_read_creates_nothing() {
 
     let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap();
 
-    assert_eq!(waiting.status, TownStatus::Stopped);
+    assert_eq!(waiting.town.status, TownStatus::Stopped);
     assert_eq!(bench.store.rows().operations[&town.id].operation.last_error, Some(Failure::ProviderUnavailable.into()));
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, Caller, NewCreate, Registry, Rigs, StoreError, TownReport};
+use gastown_domain::ports::{AcceptedCreate, Caller, NewCreate, Registry, Rigs, StoreError, TownReport, TownState};
 use gastown_domain::{Branch, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
 use secrecy::SecretString;
 
@@ -81,19 +81,21 @@ impl Registry for Connection {
                 rigs: rows.rigs.iter().filter(|rig| rig.town == town).cloned().collect(),
                 health: rows.records.health_of(town),
                 operation: rows.operations.get(&town).map(|row| row.operation.clone().into()),
+                last_outcome: rows.ends.get(&town).cloned(),
                 owner_is_blocked: rows.blocked.contains(caller.user()),
             }))
         })
         .await
     }
 
-    async fn list(&self, caller: &Caller) -> Result<Vec<Town>, StoreError> {
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
         self.query(Query::ListTowns, |rows, _| {
             rows.authorize(caller)?;
             let is_living = |row: &&Town| row.owner == *caller.user() && !row.is_tombstone();
             let mut living: Vec<_> = rows.towns.values().filter(is_living).cloned().collect();
             living.sort_by_key(|row| row.created_at);
-            Ok(living)
+            let in_flight = |town: &Town| rows.operations.get(&town.id).map(|row| row.operation.clone().into());
+            Ok(living.into_iter().map(|town| TownState { operation: in_flight(&town), town }).collect())
         })
         .await
     }

@@ -47,7 +47,7 @@ async fn first_rigs_are_active_when_created_town_runs() {
 
     let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
 
-    assert_eq!(present(&bench, town.id), ["engine"]);
+    assert_eq!(present(&bench, town.town.id), ["engine"]);
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
 }
 
@@ -115,7 +115,7 @@ async fn owner_sees_which_first_rig_was_refused_and_why() {
     let town = bench.replica().towns.create_town(&alice(), request).await.unwrap();
 
     assert_eq!(statuses(&bench), [("wheel".to_owned(), RigStatus::Active)]);
-    assert_eq!(refused(&bench, town.id).await, [("engine".to_owned(), "the clone failed".to_owned())]);
+    assert_eq!(refused(&bench, town.town.id).await, [("engine".to_owned(), "the clone failed".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Accepted, Clock, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested,
+    Accepted, Clock, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested,
     StoreError, TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town, TownId,
+    Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town, TownId,
     TownStatus, UserId,
 };
 use tokio::time::Instant;
@@ -38,6 +38,8 @@ pub(crate) struct Rows {
     pub(crate) rigs: Vec<Rig>,
     pub(crate) operations: BTreeMap<TownId, Row>,
     pub(crate) outcomes: BTreeMap<OperationId, OperationResult>,
+    /// The end of the last operation of each town.
+    pub(crate) ends: BTreeMap<TownId, LastOutcome>,
     /// Every operation that was ever accepted: its town, its kind, and its user.
     pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
     /// When each town was soft-deleted, by a clock that no test shifts.
@@ -170,9 +172,14 @@ impl Rows {
         self.ledger.rig_accepted(rig);
     }
 
-    pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult) {
+    pub(crate) fn end(&mut self, operation: OperationId, outcome: OperationResult, at: DateTime<Utc>) {
         self.outcomes.insert(operation, outcome.clone());
         if let Some((town, kind, _)) = self.accepted.get(&operation) {
+            let failure = outcome.clone().err().map(|rejection| match rejection {
+                Rejection::Failed(failure) | Rejection::RolledBack(failure) => failure,
+                Rejection::Preempted => Failure::Preempted.into(),
+            });
+            self.ends.insert(*town, LastOutcome { kind: (*kind).into(), at, failure });
             self.ledger.operation_ended(*town, *kind, outcome);
         }
     }
@@ -236,7 +243,7 @@ impl Operations for Connection {
                 }
                 Some(current) if !destroys => return Ok(Requested::Busy(current.into())),
                 Some(current) => {
-                    rows.end(current.id, Err(Rejection::Preempted));
+                    rows.end(current.id, Err(Rejection::Preempted), now);
                     (current.fence + 1, current.progress)
                 }
                 None => (0, Progress::default()),
@@ -358,7 +365,7 @@ impl Operations for Connection {
             rows.held(fence)?;
             rows.change(fence.town, town)?;
             rows.operations.remove(&fence.town);
-            rows.end(fence.operation, outcome.clone());
+            rows.end(fence.operation, outcome.clone(), now);
             let drift = match town.drift {
                 Some(found) => DriftUpdate::Found(found),
                 None if outcome.is_ok() || town.soft_deleted_at.is_some() => DriftUpdate::Cleared,

@@ -26,13 +26,13 @@ async fn shutdown_releases_claim_and_answers_callers() {
     replica.towns.drained().await;
 
     let town = town.unwrap();
-    assert_eq!(town.status, TownStatus::Provisioning);
+    assert_eq!(town.town.status, TownStatus::Provisioning);
     assert!(stopped_at.elapsed() < Duration::from_secs(20), "{:?}", stopped_at.elapsed());
-    let row = bench.store.rows().operations[&town.id].clone();
+    let row = bench.store.rows().operations[&town.town.id].clone();
     assert_eq!((row.owner, row.lease_until), (None, None), "the claim is released");
 
     let other = bench.replica();
-    let report = other.towns.reconciler().reconcile(town.id).await.unwrap();
+    let report = other.towns.reconciler().reconcile(town.town.id).await.unwrap();
     assert_eq!(report, ReconcileReport::Ended);
     bench.assert_invariants("finished by another");
 }
@@ -69,7 +69,7 @@ async fn a_stopped_process_claims_nothing() {
     replica.towns.drained().await;
 
     assert_eq!(bench.fly.schedule().journal, []);
-    assert_eq!(bench.store.rows().operations[&town.id].owner, None);
+    assert_eq!(bench.store.rows().operations[&town.town.id].owner, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,13 +108,13 @@ async fn process_that_lost_its_lease_changes_nothing_and_its_late_volume_is_dele
 
     assert!(matches!(created, Err(TownError::Failed { kind: OperationKind::Create, .. })), "{created:?}");
     let destroyed = destroyed.unwrap();
-    let before = bench.store.town(destroyed.id);
+    let before = bench.store.town(destroyed.town.id);
     assert_eq!(bench.store.rows().operations.len(), 0, "the destroy has ended");
     sleep(Duration::from_secs(90)).await;
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
     assert_eq!(bench.fly.world().volumes.len(), 1, "the volume was created late");
-    assert_eq!(bench.store.town(destroyed.id), before);
-    bench.assert_nothing_left(destroyed.id);
+    assert_eq!(bench.store.town(destroyed.town.id), before);
+    bench.assert_nothing_left(destroyed.town.id);
 }
 
 /// An operation that was idle past its deadline is decided by an observation, not by the clock alone.
@@ -284,7 +284,7 @@ async fn destroy_waits_for_create_that_was_sent_after_takeover() {
     sleep(Duration::from_secs(60)).await;
     bench.recover().await;
     assert_eq!(bench.fly.world().volumes.len(), 1, "the volume was created late");
-    bench.assert_nothing_left(town.id);
+    bench.assert_nothing_left(town.town.id);
 }
 
 /// The write before the create takes longer than the lease. Another process creates the town meanwhile.
@@ -299,7 +299,7 @@ async fn process_that_was_suspended_past_its_lease_sends_no_create() {
     };
     let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), takeover);
 
-    assert_eq!(created.unwrap().status, TownStatus::Running);
+    assert_eq!(created.unwrap().town.status, TownStatus::Running);
     assert_eq!(bench.fly.count(Action::CreateVolume), 1);
     bench.assert_invariants("suspended");
 }

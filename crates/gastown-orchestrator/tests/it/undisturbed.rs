@@ -1,7 +1,7 @@
 //! The calls of operations that nothing disturbs: to the provider, to the sandbox and to the registry.
 
 use gastown_domain::TownStatus;
-use gastown_domain::ports::{Action, DestroyTown, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, TownPage, Towns as _};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, alice, request};
@@ -33,7 +33,7 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     towns.create_town(&alice(), request("forge")).await.unwrap();
     taken(&bench);
 
-    let town = towns.create_town(&alice(), request("mill")).await.unwrap().id;
+    let town = towns.create_town(&alice(), request("mill")).await.unwrap().town.id;
     let (calls, queries) = taken(&bench);
     assert_eq!(calls, [Call::Fly(CreateVolume), Call::Fly(CreateMachine), Call::Fly(AwaitMachine), Call::Health]);
     // The first read tells if the owner is blocked. The last record is that of the poll of the sandbox, which boots for two seconds.
@@ -66,9 +66,9 @@ async fn a_destroy_returns_once_the_removal_is_certain() {
     let gone = replica.towns.destroy_town(&alice(), DestroyTown::of(town)).await.unwrap();
 
     assert!(began.elapsed() < RELEASE, "the volume is attached for longer");
-    assert_eq!(gone.status, TownStatus::Destroyed);
+    assert_eq!(gone.town.status, TownStatus::Destroyed);
     assert_eq!(bench.fly.world().volumes_of(town).len(), 1, "it is deleted in the background");
-    assert_eq!(replica.towns.list_towns(&alice()).await.unwrap(), []);
+    assert_eq!(replica.towns.list_towns(&alice(), TownPage::default()).await.unwrap(), []);
     let report = replica.towns.town_status(&alice(), town).await.unwrap();
     assert_eq!(report.town.status, TownStatus::Destroyed);
     assert!(report.operation.is_some(), "its owner sees the removal");

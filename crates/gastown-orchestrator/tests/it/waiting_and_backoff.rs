@@ -93,8 +93,8 @@ async fn throttled_create_is_not_rolled_back_at_its_timeout() {
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 60, Fault::Throttled);
     let replica = bench.replica();
     let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap();
-    assert_eq!(town.status, TownStatus::Provisioning);
-    let row = bench.store.rows().operations[&town.id].operation.clone();
+    assert_eq!(town.town.status, TownStatus::Provisioning);
+    let row = bench.store.rows().operations[&town.town.id].operation.clone();
     assert_eq!(row.last_error, Some(Failure::Throttled.into()), "the owner sees the reason");
     assert!(
         row.deadline_at > Some(row.created_at + Policy::production().timeouts.create),
@@ -104,12 +104,12 @@ async fn throttled_create_is_not_rolled_back_at_its_timeout() {
     let (stop, timeout) = (replica.stop.clone(), Policy::production().timeouts.create);
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(timeout * 2).await;
-    assert_eq!(bench.store.town(town.id).status, TownStatus::Provisioning, "still queued");
+    assert_eq!(bench.store.town(town.town.id).status, TownStatus::Provisioning, "still queued");
     bench.fly.schedule().stop_faults();
     sleep(11 * MINUTE).await;
     stop.cancel();
     workers.await.unwrap();
-    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+    assert_eq!(bench.store.town(town.town.id).status, TownStatus::Running);
     bench.assert_invariants("created after throttling");
 }
 
@@ -121,7 +121,7 @@ async fn wrong_process_clock_does_not_change_queue_time() {
         bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
         let replica = bench.replica();
         replica.process.shift_clock(TimeDelta::hours(hours));
-        let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+        let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().town.id;
         let stop = replica.stop.clone();
         let workers = tokio::spawn(replica.workers.run(stop.clone()));
         sleep(40 * MINUTE).await;
@@ -138,7 +138,7 @@ async fn throttling_raises_no_alert_and_does_not_back_off() {
     let bench = Bench::new();
     bench.fly.schedule().next(Call::Fly(Action::CreateMachine), 60, Fault::Throttled);
     let replica = bench.replica();
-    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().town.id;
     let (stop, since) = (replica.stop.clone(), Instant::now());
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     while bench.store.town(town).status != TownStatus::Running {
@@ -171,7 +171,7 @@ async fn endless_throttling_rolls_create_back() {
     let bench = Bench::new();
     bench.fly.schedule().always(Call::Fly(Action::CreateMachine), Fault::Throttled);
     let replica = bench.replica();
-    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().id;
+    let town = replica.towns.create_town(&alice(), request("mill")).await.unwrap().town.id;
     let stop = replica.stop.clone();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
     sleep(90 * MINUTE).await;
@@ -224,10 +224,10 @@ async fn requests_beyond_foreground_limit_wait_for_workers() {
     let worker = WorkerId("full".to_owned());
     let towns = TownService::new(bench.ports(&process), settings, worker, CancellationToken::new());
     let town = towns.create_town(&alice(), request("mill")).await.unwrap();
-    assert_eq!(town.status, TownStatus::Provisioning);
+    assert_eq!(town.town.status, TownStatus::Provisioning);
     assert_eq!(bench.fly.schedule().journal, [], "this process makes no calls");
     bench.recover().await;
-    assert_eq!(bench.store.town(town.id).status, TownStatus::Running);
+    assert_eq!(bench.store.town(town.town.id).status, TownStatus::Running);
 }
 
 /// Fly reported the machine as stopping, so the stop must not fail. It holds no claim while it waits, and raises an
@@ -244,7 +244,7 @@ async fn endless_stop_backs_off_and_raises_an_alert() {
         bench.fly.world().machines[0].phase = Phase::Stopping(Instant::now() + 6 * 60 * MINUTE);
     };
     let (town_row, ()) = tokio::join!(stopping, delay_stop);
-    assert_eq!(town_row.unwrap().status, TownStatus::Running, "not stopped yet");
+    assert_eq!(town_row.unwrap().town.status, TownStatus::Running, "not stopped yet");
     let stop = replica.stop.clone();
     let workers = tokio::spawn(replica.workers.run(stop.clone()));
 
@@ -308,7 +308,7 @@ async fn create_waits_for_rigs_only_until_timeout() {
     let config: TownConfig = serde_json::from_str(&format!(r#"{{ "rigs": [{}] }}"#, rigs.join(","))).unwrap();
     bench.fly.schedule().next(Call::AddRig, 20, Fault::Slow);
     let (replica, started) = (bench.replica(), Instant::now());
-    let town = replica.towns.create_town(&alice(), CreateTown { config, ..request("mill") }).await.unwrap().id;
+    let town = replica.towns.create_town(&alice(), CreateTown { config, ..request("mill") }).await.unwrap().town.id;
     while bench.store.town(town).status != TownStatus::Running {
         sleep(Duration::from_secs(1)).await;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Caller, Readiness as _, Registry as _, StoreError};
+use gastown_domain::ports::{Caller, Readiness as _, Registry as _, StoreError, TownState};
 use gastown_domain::{Town, TownId};
 use gastown_persistence::Database;
 use sea_orm::{ConnectionTrait as _, DbBackend, TransactionTrait as _};
@@ -47,7 +47,7 @@ async fn read(database: &Database, town: &Town) {
     let shown = in_time("the report waits", database.report(&alice, town.id)).await.unwrap();
     assert_eq!(shown.map(|shown| shown.town).as_ref(), Some(town));
     let listed = in_time("the list waits", database.list(&alice)).await.unwrap();
-    assert_eq!(listed, std::slice::from_ref(town));
+    assert_eq!(listed, [TownState::idle(town.clone())]);
     in_time("the probe waits", database.ready()).await.unwrap();
 }
 

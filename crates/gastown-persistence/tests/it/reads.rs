@@ -1,15 +1,17 @@
 //! The reads of callers: what they show, whom they refuse, and what an unreadable row affects.
 
 use gastown_domain::ports::{
-    Caller, Operations as _, Registry, Rigs, StoreError, TownReport, Users as _, VerifiedToken,
+    Caller, Operations as _, Registry, Rigs, StoreError, TownChange, TownReport, TownState, Users as _, VerifiedToken,
 };
-use gastown_domain::{OperationKind, Rig, Town, TownId};
+use gastown_domain::{Failure, Operation, OperationKind, Recorded, Rejection, Rig, Town, TownId, TownStatus};
 
 use crate::bed::{Bed, create_of, fresh_uuid, new_town, on_both, rig, user};
 
 on_both! {
     report_shows_town_rigs_health_and_operation,
     report_without_rigs_is_complete,
+    report_shows_the_last_end_as_it_was_requested,
+    list_shows_each_operation,
     report_is_for_the_owner_of_a_live_town,
     reads_authorize_their_caller,
     blocked_users_are_known_by_the_column_of_the_host,
@@ -63,6 +65,56 @@ async fn report_without_rigs_is_complete(bed: Bed) {
     assert_eq!((shown.town.config, shown.rigs.len()), (gastown_domain::TownConfig::default(), 2));
 }
 
+async fn report_shows_the_last_end_as_it_was_requested(bed: Bed) {
+    let (town, _) = with_rigs(&bed, &["alpha", "mid"]).await;
+    assert_eq!(report(&bed, town.id).await.last_outcome, None);
+    let create = bed.claimed(town.id, "one").await;
+    bed.database.finish(&create, Ok(()), &running()).await.unwrap();
+    let ended = async || {
+        let shown = report(&bed, town.id).await.last_outcome.unwrap();
+        (shown.kind.to_string(), shown.failure.map(|failure| failure.to_string()))
+    };
+    assert_eq!(ended().await, ("create".to_owned(), None));
+    for (result, failure) in [
+        (Err(Rejection::Failed(Failure::Throttled.into())), Some("throttled")),
+        (Err(Rejection::Failed(Recorded::Newer("of_the_future".to_owned()))), Some("of_the_future")),
+        (Ok(()), None),
+    ] {
+        bed.request(&town, OperationKind::Stop).await;
+        let stop = bed.claimed(town.id, "one").await;
+        let before = report(&bed, town.id).await;
+        assert!(before.operation.is_some() && before.last_outcome.is_some(), "the earlier end, while one is in flight");
+        bed.database.finish(&stop, result, &TownChange::default()).await.unwrap();
+        assert_eq!(ended().await, ("stop".to_owned(), failure.map(str::to_owned)));
+    }
+    // A failed start ends as the stop that undoes it.
+    bed.request(&town, OperationKind::Start).await;
+    let start = bed.claimed(town.id, "one").await;
+    let undo = Operation { kind: OperationKind::Stop, ..start };
+    bed.database.finish(&undo, Err(Rejection::Failed(Failure::NoCapacity.into())), &TownChange::default()).await.unwrap();
+    assert_eq!(ended().await, ("start".to_owned(), Some("no_capacity".to_owned())));
+    bed.sql("DELETE FROM gastown_town_events WHERE outcome = 'accepted'").await;
+    bed.sql("UPDATE gastown_town_events SET action = 'roll_back' WHERE error = 'no_capacity'").await;
+    assert_eq!(ended().await.0, "create", "a roll back undoes a create");
+    bed.sql("DELETE FROM gastown_town_events").await;
+    assert_eq!(report(&bed, town.id).await.last_outcome, None, "old history is removed");
+}
+
+fn running() -> TownChange {
+    TownChange { status: Some(TownStatus::Running), ..TownChange::default() }
+}
+
+async fn list_shows_each_operation(bed: Bed) {
+    let (mill, forge) = (bed.running("alice", "mill").await, bed.create("alice", "forge").await);
+    bed.request(&mill, OperationKind::Stop).await;
+    let inn = bed.running("alice", "inn").await;
+    let listed = Registry::list(&bed.database, &alice()).await.unwrap();
+    let kinds: Vec<_> = listed.iter().map(|state| state.operation.as_ref().map(|it| it.kind.to_string())).collect();
+    assert_eq!(kinds, [Some("stop".to_owned()), Some("create".to_owned()), None]);
+    assert_eq!(listed.iter().map(|state| state.town.id).collect::<Vec<_>>(), [mill.id, forge.id, inn.id]);
+    assert_eq!(listed[0].operation, bed.database.current(mill.id).await.unwrap());
+}
+
 async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
     let (mill, bobs) = (bed.running("alice", "mill").await, bed.running("bob", "mill").await);
     bed.destroy(&mill).await;
@@ -70,14 +122,14 @@ async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
         assert_eq!(bed.database.report(&alice(), invisible).await.unwrap(), None);
     }
     assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap(), []);
-    assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [bobs]);
+    assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [TownState::idle(bobs)]);
 }
 
 async fn reads_authorize_their_caller(bed: Bed) {
     let (mill, forge) = (bed.running("alice", "mill").await, bed.running("bob", "forge").await);
     for (caller, own) in [(token("alice", Some("salt")), &mill), (token("bob", None), &forge)] {
         assert_eq!(bed.database.report(&caller, own.id).await.unwrap().map(|shown| shown.town).as_ref(), Some(own));
-        assert_eq!(Registry::list(&bed.database, &caller).await.unwrap(), std::slice::from_ref(own));
+        assert_eq!(Registry::list(&bed.database, &caller).await.unwrap(), [TownState::idle(own.clone())]);
     }
     for caller in [
         token("alice", Some("pepper")),

@@ -1,6 +1,6 @@
 use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
-    NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _,
+    NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _, TownState,
 };
 use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
@@ -70,12 +70,12 @@ async fn queries_use_the_owner_and_exclude_tombstones(bed: Bed) {
     let bobs = bed.running("bob", "mill").await;
     let (alice, bob) = (user("alice"), user("bob"));
     let towns = &bed.database;
-    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [mill.clone(), forge.clone()]);
+    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [mill.clone(), forge.clone()].map(TownState::idle));
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 
     bed.destroy(&mill).await;
-    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [forge]);
+    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [TownState::idle(forge)]);
     assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
     assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
 }

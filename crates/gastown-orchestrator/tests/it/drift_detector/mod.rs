@@ -64,7 +64,7 @@ async fn with_missing(towns: usize, missing: usize) -> (Bench, Vec<Town>) {
         let owner: UserId = format!("owner-{}", number / 40).parse().unwrap();
         bench.store.rows().users.insert(owner.clone());
         let town = bench.replica().towns.create_town(&owner.into(), request(&format!("mill-{number}"))).await;
-        rows.push(town.unwrap());
+        rows.push(town.unwrap().town);
     }
     for machine in &mut bench.fly.world().machines[..missing] {
         machine.phase = Phase::Gone(Instant::now());

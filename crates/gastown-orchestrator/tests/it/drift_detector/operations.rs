@@ -32,7 +32,7 @@ async fn operation_that_begins_during_a_check_wins() {
     let (report, started) = tokio::join!(pass(&bench), start);
 
     assert_eq!(report, undecided(1));
-    assert_eq!((started.status, drift_of(&bench, town.id)), (TownStatus::Running, None));
+    assert_eq!((started.town.status, drift_of(&bench, town.id)), (TownStatus::Running, None));
     assert_eq!(pass(&bench).await, agreed(1));
     bench.assert_invariants("started during a check");
 }
@@ -127,7 +127,7 @@ async fn next_start_recreates_missing_machine_on_its_volume() {
         pass(&bench).await;
     }
     let started = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
-    assert_eq!((started.status, &started.volume_id), (TownStatus::Running, &town.volume_id));
+    assert_eq!((started.town.status, &started.town.volume_id), (TownStatus::Running, &town.volume_id));
     assert_eq!(drift_of(&bench, town.id), None, "cleared by the operation");
     assert_eq!(pass(&bench).await, agreed(1));
     bench.assert_invariants("recreated");

@@ -96,7 +96,7 @@ impl Fixture {
     /// Adds orphans of a destroyed town. The list takes longer than the renewal interval of a lease.
     pub(super) async fn add_orphans(&self) {
         let towns = self.bench.replica().towns;
-        let barn = towns.create_town(&alice(), request("barn")).await.unwrap().id;
+        let barn = towns.create_town(&alice(), request("barn")).await.unwrap().town.id;
         towns.destroy_town(&alice(), DestroyTown::until_gone(barn)).await.unwrap();
         // The first pass sees them as so recently created that their age matters longer than their grace period.
         self.bench.fly.world().add_orphans(barn, Instant::now() + CREATED_LATER_BY);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::TownId;
-use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, RemoveRig, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, RemoveRig, TownPage, Towns as _};
 use tokio::time::Instant;
 
 use super::fixture::{
@@ -144,7 +144,7 @@ impl Scenario {
             Self::DestroyStopped | Self::DestroyStarting | Self::DriftVolumeLost => {
                 Some(bench.stopped("mill").await.id)
             }
-            Self::RepeatCreate => Some(bench.replica().towns.create_town(&alice(), keyed()).await.unwrap().id),
+            Self::RepeatCreate => Some(bench.replica().towns.create_town(&alice(), keyed()).await.unwrap().town.id),
             Self::StartRunning | Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopping => {
                 Some(bench.running("mill").await.id)
             }
@@ -315,7 +315,7 @@ async fn shut_down_while_creating(replica: &Replica, fixture: &Fixture) {
 
 async fn read_town(replica: &Replica, town: TownId) {
     let (towns, alice, key) = (&replica.towns, alice(), crate::env::key_of(town));
-    let _ = towns.list_towns(&alice).await;
+    let _ = towns.list_towns(&alice, TownPage::default()).await;
     let _ = towns.town_status(&alice, town).await;
     let _ = towns.heartbeat(town, key.clone().into()).await;
     let _ = towns.refresh_token(town, key.into()).await;

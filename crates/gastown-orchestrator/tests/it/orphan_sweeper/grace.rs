@@ -99,7 +99,7 @@ async fn resources_of_operations_in_flight_are_no_orphans() {
         let (replica, alice) = (bench.replica(), alice());
         let create_and_stop = async {
             let town = replica.towns.create_town(&alice, request("mill")).await.unwrap();
-            replica.towns.stop_town(&alice, town.id).await
+            replica.towns.stop_town(&alice, town.town.id).await
         };
         assert!(replica.unless_crashed(create_and_stop).await.is_none());
 

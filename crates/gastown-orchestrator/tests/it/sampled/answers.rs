@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gastown_domain::ports::{
-    AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, Towns as _,
+    AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, TownState, Towns as _,
 };
 use gastown_domain::{FirstRig, RigId, Town, TownId, UserId};
 use gastown_orchestrator::TownService;
@@ -103,7 +103,7 @@ impl Answers {
     /// Sends a request and checks the response.
     async fn send(&self, towns: &TownService, store: &Store, user: &UserId, request: ResolvedRequest, owner: UserId) {
         let what = format!("{user} requested {request:?}");
-        let check_town = |town: Town| {
+        let check_town = |TownState { town, .. }: TownState| {
             let is_known =
                 store.rows().towns.get(&town.id).is_some_and(|row| row.owner == *user && row.name == town.name);
             if !is_known {
@@ -139,7 +139,7 @@ impl Answers {
         create: CreateTown,
         key: Option<usize>,
         what: &str,
-    ) -> Result<Town, TownError> {
+    ) -> Result<TownState, TownError> {
         let caller = Caller::Trusted(user.clone());
         let Some(key) = key.map(|key| (user.clone(), key)) else { return towns.create_town(&caller, create).await };
         let fingerprint = create.fingerprint();
@@ -157,9 +157,9 @@ impl Answers {
         let mut log = self.0.lock().unwrap();
         log.keys_refused += usize::from(is_refused);
         if let Ok(town) = &answer {
-            let (of, known) = log.keys.entry(key).or_insert((fingerprint.clone(), town.id));
-            if (&*of, &*known) != (&fingerprint, &town.id) {
-                let violation = format!("{what} and got {}, but the key belongs to {known}", town.id);
+            let (of, known) = log.keys.entry(key).or_insert((fingerprint.clone(), town.town.id));
+            if (&*of, &*known) != (&fingerprint, &town.town.id) {
+                let violation = format!("{what} and got {}, but the key belongs to {known}", town.town.id);
                 log.violations.push(violation);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::Clock as _;
 use gastown_domain::{OperationKind, Power, Rejection, TownId, TownStatus};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -71,7 +73,7 @@ impl Run {
             ExternalEvent::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
             ExternalEvent::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
             ExternalEvent::LoseOperation { .. } => {
-                let Some(town) = town.filter(|town| lose_operation(&mut bench.store.rows(), *town)) else {
+                let Some(town) = town.filter(|town| lose_operation(&mut bench.store.rows(), *town, bench.store.clock.now())) else {
                     return false;
                 };
                 self.events.lost_operations.insert(town);
@@ -136,7 +138,7 @@ fn set_phase(town: Option<TownId>, world: &mut World, from: Power, to: Phase) ->
 }
 
 /// Deletes the operation row, as a manual change of the table would. The ledger counts the operation as pre-empted.
-fn lose_operation(rows: &mut Rows, town: TownId) -> bool {
+fn lose_operation(rows: &mut Rows, town: TownId, now: DateTime<Utc>) -> bool {
     let Some(row) = rows.operations.get(&town) else { return false };
     // For other kinds, the row matches the town before the operation as well as after it.
     if !matches!(row.operation.kind, OperationKind::Create | OperationKind::Destroy) {
@@ -144,6 +146,6 @@ fn lose_operation(rows: &mut Rows, town: TownId) -> bool {
     }
     let id = row.operation.id;
     rows.operations.remove(&town);
-    rows.end(id, Err(Rejection::Preempted));
+    rows.end(id, Err(Rejection::Preempted), now);
     true
 }

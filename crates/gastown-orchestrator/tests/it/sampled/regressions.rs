@@ -29,7 +29,7 @@ async fn volume_moved_while_create_ends_is_not_forgotten() {
             bench.fly.schedule().next(Call::Fly(Action::ListVolumes), 1, list);
         };
         let (created, ()) = tokio::join!(replica.towns.create_town(&alice, request("mill")), move_it);
-        assert_eq!(created.unwrap().status, TownStatus::Running, "{list:?}");
+        assert_eq!(created.unwrap().town.status, TownStatus::Running, "{list:?}");
         // The first pass gets the list that fails. Three agree after it.
         for _ in 0..4 {
             sleep(Duration::from_secs(61)).await;
