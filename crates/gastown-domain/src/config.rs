@@ -9,6 +9,7 @@ use crate::{Branch, RepoUrl, RigName};
 
 /// The column `gastown_towns.config`. Unknown keys are kept unchanged (FM-47).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TownConfig {
     /// The first rigs, as given at creation. The current rigs are in `gastown_rigs`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -27,21 +28,26 @@ pub struct TownConfig {
 /// A rig that is created together with its town.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FirstRig {
     /// The name of the rig.
     #[serde(alias = "name", alias = "rig_name")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub rig_name: RigName,
     /// The repository to clone.
     #[serde(alias = "repo_url")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub repo_url: RepoUrl,
     /// The branch, by default that of the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub branch: Option<Branch>,
 }
 
 /// The models to use, by role or as a list in order of preference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Models {
     /// A map from role to model, such as `{"mayor": "…"}`.
     ByRole(BTreeMap<String, String>),

@@ -67,3 +67,20 @@ impl<T> From<T> for Recorded<T> {
         Self::Known(value)
     }
 }
+
+/// The schema of the known texts, and of any other.
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Recorded<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Recorded{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let known = generator.subschema_for::<T>();
+        schemars::json_schema!({ "anyOf": [known, { "type": "string" }] })
+    }
+}

@@ -6,10 +6,10 @@
 macro_rules! text_enum {
     (
         expected $expected:literal;
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(try_from = "String", into = "&'static str")]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
@@ -40,6 +40,20 @@ macro_rules! text_enum {
 
             fn try_from(raw: String) -> Result<Self, $crate::Invalid> {
                 raw.parse()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl ::schemars::JsonSchema for $name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                let description = concat!($($doc),*).trim();
+                ::schemars::json_schema!({
+                    "type": "string", "enum": Self::ALL.map(Self::as_str), "description": description,
+                })
             }
         }
 

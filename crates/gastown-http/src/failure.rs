@@ -44,15 +44,15 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
             let message = format!("Another operation is in progress on this town: {kind}");
             Reason::OperationInProgress.error(message).with_detail("operation", kind.as_str().into())
         }
-        TownError::RigRefused { reason } => {
-            Reason::RigRefused.error(format!("The sandbox rejected the rig: {reason}"))
-        }
+        TownError::RigRefused { reason } => Reason::RigRefused.error(format!("The sandbox rejected the rig: {reason}")),
         TownError::RigInUse { in_the_way } => {
             let message =
                 format!("The rig is in use: {}. Set force to remove it and lose this work", in_the_way.join(", "));
             Reason::RigInUse.error(message).with_detail("inTheWay", in_the_way.clone().into())
         }
-        TownError::RegionNotOffered => refused_input(Reason::RegionNotOffered, &[Issue::custom("region", "is not available")]),
+        TownError::RegionNotOffered => {
+            refused_input(Reason::RegionNotOffered, &[Issue::custom("region", "is not available")])
+        }
         TownError::Failed { kind, failure } => failed(*kind, *failure),
         TownError::Blocked => blocked(),
         TownError::UserUnknown | TownError::Unauthorized => unauthorized(error),

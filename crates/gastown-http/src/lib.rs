@@ -17,10 +17,12 @@ mod output;
 mod parts;
 mod probes;
 mod procedures;
+mod reason;
 mod request_id;
 mod request_span;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod traceparent;
-mod reason;
 pub mod trpc;
 
 pub use adapter::router;

@@ -12,6 +12,45 @@ use serde_json::{Map, Value};
 /// A time in the format of JavaScript's `toISOString`.
 pub(crate) struct Moment(DateTime<Utc>);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let description = "A time in ISO 8601 with milliseconds, such as `2026-11-29T12:00:00.000Z`.";
+        schemars::json_schema!({ "type": "string", "format": "date-time", "description": description })
+    }
+}
+
+/// An id in the canonical form of a UUID, in lower case.
+#[cfg(feature = "schema")]
+pub(crate) struct Id;
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Id {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let description = "An id in the canonical form of a UUID, in lower case.";
+        schemars::json_schema!({ "type": "string", "format": "uuid", "description": description })
+    }
+}
+
+/// The result of an ended operation.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum OutcomeResult {
+    /// The operation reached its goal.
+    Done,
+    /// The operation failed. `failure` has the reason.
+    Failed,
+}
+
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -20,20 +59,34 @@ impl Serialize for Moment {
 
 /// A town with its operation in flight, as shown to its owner.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Town"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TownView {
+    /// The id. Every other procedure takes it.
+    #[cfg_attr(feature = "schema", schemars(with = "Id"))]
     town_id: TownId,
+    /// The name, unique among the caller's live towns.
     town_name: String,
+    /// The status. An operation in flight may change it.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::TownStatus"))]
     status: &'static str,
+    /// The id of the sandbox, derived from user and name.
     sandbox_id: String,
+    /// The machine, once there is one.
     fly_machine_id: Option<String>,
+    /// The volume, once there is one.
     fly_volume_id: Option<String>,
+    /// The region of the volume, or the desired one.
     fly_region: Option<String>,
+    /// The configuration. Unknown keys are kept.
     config: TownConfig,
+    /// The time of acceptance.
     created_at: Moment,
+    /// The last heartbeat of the sandbox.
     last_heartbeat_at: Option<Moment>,
+    /// The last confirmed sync to R2.
     last_r2_sync_at: Option<Moment>,
-    /// `null`: nothing is in flight, and `status` is final.
+    /// The operation in flight. `null`: nothing is in flight, and `status` is final.
     operation: Option<OperationView>,
 }
 
@@ -58,8 +111,10 @@ impl From<TownState> for TownView {
 
 /// A region in which towns can be created.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Region"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RegionView {
+    /// The region's code, such as `iad`.
     region: String,
     /// True for the region of towns that are created without one.
     is_default: bool,
@@ -75,22 +130,32 @@ impl RegionView {
 
 /// A rig in the list of its town's rigs.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Rig"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RigView {
+    /// The id.
+    #[cfg_attr(feature = "schema", schemars(with = "Id"))]
     rig_id: RigId,
+    /// The name, unique in its town, ignoring case.
     rig_name: String,
+    /// The repository.
     repo_url: String,
-    /// `null` until the sandbox has told the repository's default branch.
+    /// The branch. `null` until the sandbox has told the repository's default branch.
     branch: Option<String>,
+    /// The status. `pending` and `removing` wait for the sandbox.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::RigStatus"))]
     status: &'static str,
+    /// The time of acceptance.
     created_at: Moment,
 }
 
 /// A rig with its configuration.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RigDetails"))]
 pub(crate) struct RigDetailsView {
     #[serde(flatten)]
     rig: RigView,
+    /// The configuration, as it was given.
     config: Map<String, Value>,
 }
 
@@ -115,9 +180,13 @@ impl From<Rig> for RigView {
 
 /// The outcome of a removal of a rig. With `removed: false` the rig is removed when the sandbox answers again.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RigRemoval"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RemovalView {
+    /// The rig.
+    #[cfg_attr(feature = "schema", schemars(with = "Id"))]
     rig_id: RigId,
+    /// False: the sandbox does not answer now, and the rig is removed later.
     removed: bool,
 }
 
@@ -129,13 +198,18 @@ impl RemovalView {
 
 /// Everything about one town.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TownStatusReport"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReportView {
     #[serde(flatten)]
     town: TownView,
+    /// The rigs, oldest first, without their configurations.
     rigs: Vec<RigView>,
+    /// The last rigs that the sandbox refused. They are no rigs of the town.
     refused_rigs: Vec<RefusedRigView>,
+    /// The health.
     health: HealthView,
+    /// The end of the last operation. `null`: none has ended, or it is older than the history.
     last_outcome: Option<OutcomeView>,
 }
 
@@ -154,13 +228,17 @@ impl From<TownReport> for ReportView {
 
 /// The end of the last operation.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LastOutcome"))]
 #[serde(rename_all = "camelCase")]
 struct OutcomeView {
     /// The kind, as it was requested.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::Recorded<gastown_domain::OperationKind>"))]
     kind: String,
-    result: &'static str,
+    /// The result.
+    result: OutcomeResult,
     /// The reason, if the operation failed.
     failure: Option<FailureView>,
+    /// The time of the end.
     at: Moment,
 }
 
@@ -168,7 +246,7 @@ impl From<LastOutcome> for OutcomeView {
     fn from(outcome: LastOutcome) -> Self {
         Self {
             kind: outcome.kind.to_string(),
-            result: if outcome.failure.is_none() { "done" } else { "failed" },
+            result: if outcome.failure.is_none() { OutcomeResult::Done } else { OutcomeResult::Failed },
             failure: outcome.failure.map(FailureView::from),
             at: Moment(outcome.at),
         }
@@ -184,11 +262,16 @@ fn still_refused(report: &TownReport) -> impl Iterator<Item = RefusedRig> + use<
 
 /// A rig that the sandbox refused. It is not a rig of the town any more.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RefusedRig"))]
 #[serde(rename_all = "camelCase")]
 struct RefusedRigView {
+    /// The name.
     rig_name: String,
+    /// The repository.
     repo_url: String,
+    /// The reason, as the sandbox gave it.
     reason: String,
+    /// The time of the refusal.
     refused_at: Moment,
 }
 
@@ -203,16 +286,22 @@ impl From<RefusedRig> for RefusedRigView {
     }
 }
 
+/// The health of a town.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Health"))]
 #[serde(rename_all = "camelCase")]
 struct HealthView {
+    /// Consecutive failed checks.
     failures: u32,
+    /// Restarts within the window.
     restarts: u32,
+    /// The last report of the sandbox.
     last_report_at: Option<Moment>,
     /// The time of the last comparison with Fly.
     checked_at: Option<Moment>,
     /// True after damage that a start does not repair.
     degraded: bool,
+    /// A change of the town that the service did not make.
     drift: Option<DriftView>,
 }
 
@@ -241,10 +330,15 @@ const fn degrades(drift: Drift) -> bool {
 
 /// An external change of a town.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExternalChange"))]
 #[serde(rename_all = "camelCase")]
 struct DriftView {
+    /// The kind of the change.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::Recorded<Drift>"))]
     code: String,
+    /// The text for the user.
     message: &'static str,
+    /// The time at which it was confirmed.
     since: Moment,
 }
 
@@ -254,19 +348,29 @@ impl From<(Recorded<Drift>, DateTime<Utc>)> for DriftView {
     }
 }
 
+/// An operation in flight.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Operation"))]
 #[serde(rename_all = "camelCase")]
 struct OperationView {
+    /// The goal.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::Recorded<gastown_domain::OperationKind>"))]
     kind: String,
+    /// The last step that was begun, for display.
     step: Option<String>,
+    /// Failed attempts since the last progress.
     attempt: u32,
+    /// The cause of the last failed attempt.
     last_error: Option<FailureView>,
     /// The time spent in queues for Fly's rate limits, in milliseconds (FM-53).
     queued_ms: u64,
+    /// The earliest time of the next attempt.
     next_attempt_at: Moment,
     /// `null` for an operation that is never given up.
     deadline_at: Option<Moment>,
+    /// The time of acceptance.
     started_at: Moment,
+    /// The time of the last change.
     updated_at: Moment,
 }
 
@@ -286,9 +390,14 @@ impl From<RecordedOperation> for OperationView {
     }
 }
 
+/// The cause of a failed operation or attempt.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OperationFailure"))]
 struct FailureView {
+    /// The code. Programs test it.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::Recorded<Failure>"))]
     code: String,
+    /// The text for the user.
     message: &'static str,
 }
 
@@ -301,18 +410,26 @@ impl From<Recorded<Failure>> for FailureView {
 
 /// The answer to a heartbeat.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Heartbeat"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HeartbeatView {
+    /// The town.
+    #[cfg_attr(feature = "schema", schemars(with = "Id"))]
     pub(crate) town_id: TownId,
+    /// True: the heartbeat is recorded.
     pub(crate) recorded: bool,
 }
 
 /// A new gateway token, for the sandbox only.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "GatewayToken"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenView {
+    /// The token.
     #[serde(serialize_with = "exposed")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     token: secrecy::SecretString,
+    /// The time of its expiry.
     expires_at: Moment,
 }
 

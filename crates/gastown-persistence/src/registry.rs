@@ -2,7 +2,9 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState};
+use gastown_domain::ports::{
+    AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState,
+};
 use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{

@@ -60,7 +60,8 @@ async fn run_town_life() -> Result<Vec<String>, Failed> {
         tokio::spawn(async move { tokio::join!(workers, drift_detector.run(ending.clone()), orphans.run(ending)) });
 
     let opened = open_workshop(&towns, &alice).await?;
-    let [TownState { town, .. }] = towns.list_towns(&alice, TownPage::default()).await?.try_into().map_err(|_| "not one town")?;
+    let [TownState { town, .. }] =
+        towns.list_towns(&alice, TownPage::default()).await?.try_into().map_err(|_| "not one town")?;
     let report = towns.town_status(&alice, town.id).await?;
     let shown = format!("{}: {}, {} rigs", report.town.name, report.town.status, report.rigs.len());
     let gone = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?.town;

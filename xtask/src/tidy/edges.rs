@@ -103,6 +103,7 @@ const RULES: &[Rule] = &[
             "ephemeral-db",
             "fly-sim",
             "gastown-domain",
+            "gastown-http",
             "gastown-jwt",
             "gastown-sandbox-sim",
             "gastown-secrets",

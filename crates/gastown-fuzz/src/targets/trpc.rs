@@ -8,9 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use gastown_domain::ports::{
     AddRig, Caller, CreateTown, DestroyTown, GatewayToken, HomeCalls, HomeError, Readiness, RemoveRig, RigRemoval,
-    StoreError, TokenRejection, TownError, TownReport, Towns, UserTokens, VerifiedToken,
+    StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens, VerifiedToken,
 };
-use gastown_domain::{Rig, RigId, Town, TownId};
+use gastown_domain::{Region, Rig, RigId, TownId};
 use gastown_http::{HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -139,19 +139,19 @@ impl HomeCalls for NothingExists {
 
 #[async_trait]
 impl Towns for NothingExists {
-    async fn create_town(&self, _: &Caller, _: CreateTown) -> Result<Town, TownError> {
+    async fn create_town(&self, _: &Caller, _: CreateTown) -> Result<TownState, TownError> {
         Err(TownError::NameTaken)
     }
 
-    async fn destroy_town(&self, _: &Caller, _: DestroyTown) -> Result<Town, TownError> {
+    async fn destroy_town(&self, _: &Caller, _: DestroyTown) -> Result<TownState, TownError> {
         Err(TownError::NotFound)
     }
 
-    async fn stop_town(&self, _: &Caller, _: TownId) -> Result<Town, TownError> {
+    async fn stop_town(&self, _: &Caller, _: TownId) -> Result<TownState, TownError> {
         Err(TownError::NotFound)
     }
 
-    async fn start_town(&self, _: &Caller, _: TownId) -> Result<Town, TownError> {
+    async fn start_town(&self, _: &Caller, _: TownId) -> Result<TownState, TownError> {
         Err(TownError::NotFound)
     }
 
@@ -171,7 +171,11 @@ impl Towns for NothingExists {
         Err(TownError::NotFound)
     }
 
-    async fn list_towns(&self, _: &Caller) -> Result<Vec<Town>, TownError> {
+    async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
+        Ok(Vec::new())
+    }
+
+    async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {
         Ok(Vec::new())
     }
 }

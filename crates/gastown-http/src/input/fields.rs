@@ -27,31 +27,31 @@ impl Fields {
 
     /// Takes a required text.
     pub(super) fn required<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
-        let value = self.members.remove(name);
+        let value = self.remove(name);
         self.text(name, "regex", value.as_ref())
     }
 
     /// Takes a required id.
     pub(super) fn id<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
-        let value = self.members.remove(name);
+        let value = self.remove(name);
         self.text(name, "uuid", value.as_ref())
     }
 
     /// Takes an optional text. `null` is not absent.
     pub(super) fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
-        let value = self.members.remove(name)?;
+        let value = self.remove(name)?;
         self.text(name, "regex", Some(&value))
     }
 
     /// Takes an optional id. `null` counts as absent, because clients begin with it.
     pub(super) fn optional_id<T: FromStr<Err = Invalid>>(&mut self, name: &str) -> Option<T> {
-        let value = self.members.remove(name).filter(|value| !value.is_null())?;
+        let value = self.remove(name).filter(|value| !value.is_null())?;
         self.text(name, "uuid", Some(&value))
     }
 
     /// Takes an optional whole number within bounds. `null` counts as absent.
     pub(super) fn optional_number(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
-        let value = self.members.remove(name).filter(|value| !value.is_null())?;
+        let value = self.remove(name).filter(|value| !value.is_null())?;
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|number| (min..=max).contains(number));
         if number.is_none() {
@@ -62,7 +62,7 @@ impl Fields {
 
     /// Takes an optional flag, `false` by default.
     pub(super) fn flag(&mut self, name: &str) -> bool {
-        match self.members.remove(name) {
+        match self.remove(name) {
             None => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
@@ -74,7 +74,7 @@ impl Fields {
 
     /// Takes an optional object.
     pub(super) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        match self.members.remove(name)? {
+        match self.remove(name)? {
             Value::Object(members) => Some(members),
             other => {
                 self.issues.push(Issue::wrong_type(vec![name.into()], "object", Some(&other)));
@@ -85,6 +85,12 @@ impl Fields {
 
     /// Takes a member unchecked.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.remove(name)
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        tests::note(name);
         self.members.remove(name)
     }
 
@@ -117,5 +123,25 @@ impl Fields {
         };
         self.issues.push(issue);
         None
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    thread_local! {
+        static READ: RefCell<BTreeSet<String>> = RefCell::default();
+    }
+
+    /// Notes that the parser reads a member.
+    pub(super) fn note(name: &str) {
+        READ.with_borrow_mut(|read| read.insert(name.to_owned()));
+    }
+
+    /// Returns the members that were read since the last time.
+    #[cfg(feature = "schema")]
+    pub(crate) fn read() -> BTreeSet<String> {
+        READ.take()
     }
 }

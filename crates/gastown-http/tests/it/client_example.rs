@@ -1,38 +1,48 @@
-//! The example in the README: it runs, and the README quotes it.
-
-use std::process::Stdio;
-use std::time::Duration;
-
-use tokio::{io::AsyncWriteExt as _, process::Command};
+//! The example in the README and the examples of the reference: they compile strictly and run.
 
 use crate::{
     fake_towns::FakeTowns,
-    typescript::{folder, install, missing, text},
+    typescript_package::{compile, run},
     world::{ALICE, parts, serve},
 };
 
-const EXAMPLE: &str = include_str!("../../../../docs/examples/client.mjs");
+const EXAMPLE: &str = include_str!("../../../../docs/examples/client.ts");
 const README: &str = include_str!("../../../../README.md");
+const REFERENCE: &str = include_str!("../../../../docs/wire.md");
+const PACKAGE: &str = include_str!("../../../../clients/typescript/README.md");
+
+/// Returns the blocks of a page in this language.
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let begin = format!("```{language}\n");
+    page.split(&begin).skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block).collect()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readme_client_completes_the_life_of_a_town() {
-    install();
     let server = serve(parts(FakeTowns::default())).await;
-    let mut node = Command::new("node");
-    // Read from standard input, the module resolves packages in the folder with version 11 of the client.
-    node.args(["--input-type=module", "-"]).current_dir(folder().join("v11")).kill_on_drop(true);
-    node.env("GASTOWN_URL", server.url("")).env("GASTOWN_TOKEN", ALICE);
-    node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = node.spawn().unwrap_or_else(|error| missing("node", &error));
-    running.stdin.take().unwrap().write_all(EXAMPLE.as_bytes()).await.unwrap();
-    let output = tokio::time::timeout(Duration::from_secs(60), running.wait_with_output()).await;
-    let output = output.expect("the example hangs").unwrap();
-    assert!(output.status.success(), "{}", text(&output));
-    let printed = String::from_utf8_lossy(&output.stdout);
+    let example = compile("readme", EXAMPLE).await.unwrap();
+    let printed = run(&example, &server.url(""), ALICE).await;
     assert_eq!(printed, "mill is running\nmill works on app\nmill is destroyed\n");
 }
 
 #[test]
 fn readme_quotes_the_example() {
-    assert!(README.contains(&format!("```js\n{EXAMPLE}```\n")), "README.md and docs/examples/client.mjs differ");
+    assert!(README.contains(&format!("```ts\n{EXAMPLE}```\n")), "README.md and docs/examples/client.ts differ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn examples_of_the_reference_compile_and_run() {
+    let server = serve(parts(FakeTowns::default())).await;
+    let blocks = blocks(REFERENCE, "ts");
+    assert!(blocks.len() > 9, "{}", blocks.len());
+    let example = compile("reference", &(blocks.concat() + "console.log(destroyTown.status);\n")).await.unwrap();
+    assert_eq!(run(&example, &server.url(""), ALICE).await, "destroyed\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn example_of_the_package_compiles_and_runs() {
+    let server = serve(parts(FakeTowns::default())).await;
+    let example = compile("package", &blocks(PACKAGE, "ts").concat()).await.unwrap();
+    assert_eq!(run(&example, &server.url(""), ALICE).await, "mill is running\n");
+    assert_eq!(run(&example, &server.url(""), ALICE).await, "take another name\n[]\n");
 }

@@ -100,6 +100,7 @@ async fn every_failure_has_a_code_and_a_text() {
         let server = serve(parts(towns)).await;
         let (status, envelope) =
             call(&server, Method::POST, "gastown.startTown", ALICE, &json!({ "townId": ID })).await;
+        crate::wire_reference::check_error(&envelope);
         let error = &envelope["error"];
         let mut data = error["data"].clone();
         assert_eq!(data["httpStatus"], status, "{what}");

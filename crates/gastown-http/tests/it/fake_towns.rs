@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use gastown_domain::{
     Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
     ports::{
-        AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownPage, TownReport, TownState,
-        Towns,
+        AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownPage, TownReport,
+        TownState, Towns,
     },
 };
 use tokio::sync::Notify;
@@ -136,7 +136,14 @@ impl Towns for FakeTowns {
         let mut state = self.state.lock().unwrap();
         let found = state.town(caller.user(), town)?.clone();
         let rigs = state.rigs.iter().filter(|rig| rig.town == town).cloned().collect();
-        Ok(TownReport { town: found, rigs, health: TownHealth::default(), operation: None, last_outcome: None, owner_is_blocked: false })
+        Ok(TownReport {
+            town: found,
+            rigs,
+            health: TownHealth::default(),
+            operation: None,
+            last_outcome: None,
+            owner_is_blocked: false,
+        })
     }
 
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {

@@ -12,13 +12,8 @@ use crate::{
 };
 
 /// The procedures without a user's town in the input.
-const WITHOUT_A_TOWN: [&str; 5] = [
-    "gastown.createTown",
-    "gastown.listTowns",
-    "gastown.listRegions",
-    "gastown.heartbeat",
-    "gastown.refreshToken",
-];
+const WITHOUT_A_TOWN: [&str; 5] =
+    ["gastown.createTown", "gastown.listTowns", "gastown.listRegions", "gastown.heartbeat", "gastown.refreshToken"];
 
 async fn data_of(server: &Server, name: &str, input: Value) -> Value {
     let (status, envelope) = call(server, Method::POST, name, ALICE, &input).await;

@@ -114,7 +114,8 @@ async fn panic_is_an_internal_error_without_details() {
     towns.expect_list_towns().returning(|_, _| panic!("secret"));
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.listTowns", ALICE, &Value::Null).await;
-    let data = json!({"code": "INTERNAL_SERVER_ERROR", "reason": "internal", "httpStatus": 500, "path": "gastown.listTowns"});
+    let data =
+        json!({"code": "INTERNAL_SERVER_ERROR", "reason": "internal", "httpStatus": 500, "path": "gastown.listTowns"});
     let error = json!({"message": "Internal server error", "code": -32603, "data": data});
     assert_eq!(got, (500, json!({ "error": error })));
 }

@@ -20,5 +20,7 @@ mod refusals;
 mod sandbox_calls;
 mod server;
 mod typescript;
+mod typescript_package;
 mod unauthorized;
+mod wire_reference;
 mod world;

@@ -85,12 +85,20 @@ async fn town_status_has_all_fields() {
     let server = serve(parts(towns)).await;
     let got = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
     assert_eq!(got.0, 200);
+    crate::wire_reference::check_status(&got.1);
     insta::assert_json_snapshot!(got.1);
 }
 
 /// Returns the report of a town without rigs.
 fn report(caller: &Caller, id: TownId, health: TownHealth, operation: Option<RecordedOperation>) -> TownReport {
-    TownReport { town: town(caller, id, request()), rigs: vec![], health, operation, last_outcome: None, owner_is_blocked: false }
+    TownReport {
+        town: town(caller, id, request()),
+        rigs: vec![],
+        health,
+        operation,
+        last_outcome: None,
+        owner_is_blocked: false,
+    }
 }
 
 #[tokio::test]
@@ -165,18 +173,20 @@ async fn unconfirmed_drift_is_not_shown() {
 }
 
 #[tokio::test]
-async fn destroyed_town_is_an_id_and_a_status() {
+async fn destroyed_town_is_shown_with_its_removal() {
     let mut towns = MockTowns::new();
     towns.expect_destroy_town().withf(|_, request| request.wait_until_gone).times(1).returning(|caller, asked| {
         let mut town = town(caller, asked.town, request());
         (town.status, town.destroyed_at) = (TownStatus::Destroyed, Some(moment()));
-        Ok(TownState::idle(town))
+        Ok(TownState { town, operation: Some(operation().into()) })
     });
     let server = serve(parts(towns)).await;
-    let got =
+    let (status, got) =
         call(&server, Method::POST, "gastown.destroyTown", ALICE, &json!({ "townId": ID, "waitUntilGone": true }))
             .await;
-    assert_eq!(got, (200, json!({"result": {"data": {"townId": ID, "status": "destroyed"}}})));
+    let data = &got["result"]["data"];
+    assert_eq!((status, &data["townId"], &data["status"]), (200, &json!(ID), &json!("destroyed")));
+    assert_eq!((&data["townName"], &data["operation"]["attempt"]), (&json!("mill"), &json!(2)));
 }
 
 #[tokio::test]

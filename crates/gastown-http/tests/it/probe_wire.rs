@@ -100,7 +100,7 @@ async fn malformed_input_parameter_is_a_bad_request() {
         ("input=1&input=2", r#"The query parameter "input" is given more than once"#),
     ] {
         let got = get(&server, &format!("/trpc/probe.echo?{query}")).await;
-        let data = json!({"code": "BAD_REQUEST", "httpStatus": 400, "path": "probe.echo"});
+        let data = json!({"code": "BAD_REQUEST", "reason": "malformed_input", "httpStatus": 400, "path": "probe.echo"});
         let want = json!({"error": {"message": message, "code": -32600, "data": data}});
         assert_eq!((got.status, got.json()), (400, want), "{query}");
     }
@@ -112,8 +112,8 @@ async fn malformed_path_is_a_bad_request() {
     for path in ["%zz", "probe.%", "%ff%fe"] {
         let got = get(&server, &format!("/trpc/{path}")).await;
         let message = format!("Invalid URL-encoding in path \"{path}\"");
-        let want =
-            json!({"error": {"message": message, "code": -32600, "data": {"code": "BAD_REQUEST", "httpStatus": 400}}});
+        let data = json!({"code": "BAD_REQUEST", "reason": "malformed_request", "httpStatus": 400});
+        let want = json!({"error": {"message": message, "code": -32600, "data": data}});
         assert_eq!((got.status, got.json()), (400, want), "{path}");
     }
 }
@@ -153,7 +153,8 @@ async fn panic_fails_only_its_own_call() {
     let server = serve(router(), settings()).await;
     let got = get(&server, "/trpc/probe.panics,probe.fast?batch=1").await;
     assert_eq!(got.status, 207);
-    let data = json!({"code": "INTERNAL_SERVER_ERROR", "httpStatus": 500, "path": "probe.panics"});
+    let data =
+        json!({"code": "INTERNAL_SERVER_ERROR", "reason": "internal", "httpStatus": 500, "path": "probe.panics"});
     let error = json!({"message": "Internal server error", "code": -32603, "data": data});
     assert_eq!(got.json(), json!([{ "error": error }, {"result": {"data": {"fast": true}}}]));
 }
@@ -162,7 +163,7 @@ async fn panic_fails_only_its_own_call() {
 async fn stuck_call_times_out_alone() {
     let server = serve(router(), Settings { time_limit: Duration::from_millis(300), ..settings() }).await;
     let want = |path: &str| {
-        let data = json!({"code": "TIMEOUT", "httpStatus": 408, "path": path, "started": true});
+        let data = json!({"code": "TIMEOUT", "reason": "timed_out", "httpStatus": 408, "path": path, "started": true});
         json!({"error": {"message": "The request timed out", "code": -32008, "data": data}})
     };
     let got = get(&server, "/trpc/probe.stuck,probe.fast?batch=1").await;

@@ -103,6 +103,7 @@ fn life(town: &Value, rig: &Value) -> Vec<(&'static str, Value)> {
         ("gastown.refreshToken", of_town.clone()),
         ("gastown.getTownStatus", of_town.clone()),
         ("gastown.listTowns", Value::Null),
+        ("gastown.listRegions", Value::Null),
         ("gastown.getRig", of_rig.clone()),
         ("gastown.removeRig", of_rig),
         ("gastown.destroyTown", of_town),

@@ -32,7 +32,8 @@ fn input() -> Value {
 
 fn assert_unauthorized(name: &str, case: &str, status: u16, envelope: &Value) {
     let error = &envelope["error"];
-    let data = json!({"code": "UNAUTHORIZED", "httpStatus": 401, "path": name});
+    let reason = if for_sandboxes(name) { "invalid_key" } else { "invalid_token" };
+    let data = json!({"code": "UNAUTHORIZED", "reason": reason, "httpStatus": 401, "path": name});
     assert_eq!((status, &error["code"], &error["data"]), (401, &json!(-32001), &data), "{name}, {case}: {envelope}");
     let message =
         if for_sandboxes(name) { "Missing or invalid internal API key" } else { "Missing or invalid bearer token" };

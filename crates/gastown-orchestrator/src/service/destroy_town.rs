@@ -1,7 +1,7 @@
 //! Destroying a town. A destroy has no deadline: it goes on until the provider confirms that nothing is left.
 
-use gastown_domain::ports::{Caller, DestroyTown, TownError, TownState};
 use gastown_domain::OperationKind;
+use gastown_domain::ports::{Caller, DestroyTown, TownError, TownState};
 
 use crate::completion_notifier::Until;
 use crate::town_service::TownService;

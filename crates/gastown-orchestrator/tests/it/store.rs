@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Accepted, Clock, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint, Requested,
-    StoreError, TownChange, User, Users, WorkerId,
+    Accepted, Clock, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint,
+    Requested, StoreError, TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town, TownId,
-    TownStatus, UserId,
+    Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town,
+    TownId, TownStatus, UserId,
 };
 use tokio::time::Instant;
 

@@ -91,7 +91,10 @@ async fn report_shows_the_last_end_as_it_was_requested(bed: Bed) {
     bed.request(&town, OperationKind::Start).await;
     let start = bed.claimed(town.id, "one").await;
     let undo = Operation { kind: OperationKind::Stop, ..start };
-    bed.database.finish(&undo, Err(Rejection::Failed(Failure::NoCapacity.into())), &TownChange::default()).await.unwrap();
+    bed.database
+        .finish(&undo, Err(Rejection::Failed(Failure::NoCapacity.into())), &TownChange::default())
+        .await
+        .unwrap();
     assert_eq!(ended().await, ("start".to_owned(), Some("no_capacity".to_owned())));
     bed.sql("DELETE FROM gastown_town_events WHERE outcome = 'accepted'").await;
     bed.sql("UPDATE gastown_town_events SET action = 'roll_back' WHERE error = 'no_capacity'").await;

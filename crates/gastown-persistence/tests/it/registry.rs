@@ -1,6 +1,6 @@
 use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
-    NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, Users as _, TownState,
+    NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, TownState, Users as _,
 };
 use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
@@ -70,7 +70,10 @@ async fn queries_use_the_owner_and_exclude_tombstones(bed: Bed) {
     let bobs = bed.running("bob", "mill").await;
     let (alice, bob) = (user("alice"), user("bob"));
     let towns = &bed.database;
-    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [mill.clone(), forge.clone()].map(TownState::idle));
+    assert_eq!(
+        Registry::list(towns, &alice.clone().into()).await.unwrap(),
+        [mill.clone(), forge.clone()].map(TownState::idle)
+    );
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 

@@ -73,7 +73,9 @@ impl Run {
             ExternalEvent::OccupyRig { name } => world.busy_rigs.insert(["engine", "wheel"][name].to_owned()),
             ExternalEvent::FreeRigs => std::mem::take(&mut world.busy_rigs).pop_first().is_some(),
             ExternalEvent::LoseOperation { .. } => {
-                let Some(town) = town.filter(|town| lose_operation(&mut bench.store.rows(), *town, bench.store.clock.now())) else {
+                let Some(town) =
+                    town.filter(|town| lose_operation(&mut bench.store.rows(), *town, bench.store.clock.now()))
+                else {
                     return false;
                 };
                 self.events.lost_operations.insert(town);

@@ -1,7 +1,8 @@
 import { createTRPCClient, httpBatchLink } from "@trpc/client";
+import type { AppRouter } from "@gastown/client";
 
 const { GASTOWN_URL, GASTOWN_TOKEN } = process.env;
-const { gastown } = createTRPCClient({
+const { gastown } = createTRPCClient<AppRouter>({
   links: [httpBatchLink({ url: `${GASTOWN_URL}/trpc`, headers: { authorization: `Bearer ${GASTOWN_TOKEN}` } })],
 });
 

@@ -1,4 +1,4 @@
-//! `cargo xtask codegen [--check]`: generates the SeaORM entities from the schema of a freshly migrated SQLite file.
+//! Generates the SeaORM entities from the schema of a freshly migrated SQLite file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,23 +12,15 @@ use sea_schema::sea_query::TableCreateStatement;
 
 use crate::workspace;
 
-/// Options of `codegen`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Changes nothing, and fails if the committed files differ from the generated ones.
-    #[arg(long)]
-    check: bool,
-}
-
 /// Files by name.
 type Files = BTreeMap<String, String>;
 
-/// Writes the entities, or compares them with `--check`.
+/// Writes the entities, or compares them.
 #[expect(clippy::print_stdout, reason = "the output of a command")]
-pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(check: bool) -> anyhow::Result<()> {
     let folder = workspace::root().join("crates/gastown-persistence/src/entity");
     let generated = entities(from_sqlite().await?)?;
-    if !args.check {
+    if !check {
         write(&folder, &generated)?;
         println!("{} files in {}", generated.len(), folder.display());
         return Ok(());
@@ -134,7 +126,8 @@ fn drift(committed: &Files, generated: &Files) -> Vec<String> {
         .collect()
 }
 
-fn first_difference(name: &str, old: &str, new: &str) -> Option<String> {
+/// Returns the first line that differs.
+pub(super) fn first_difference(name: &str, old: &str, new: &str) -> Option<String> {
     if old == new {
         return None;
     }

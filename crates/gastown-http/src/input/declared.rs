@@ -1,0 +1,189 @@
+//! The inputs as clients write them, for the description of the wire. A test compares them with what the parser reads.
+
+use gastown_domain::{
+    TownConfig,
+    ports::{AddRig, CreateTown, DestroyTown, RemoveRig, TownPage},
+};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+use super::{RigRef, TownRef};
+use crate::{output::Id, trpc::Input};
+
+/// An input with its form on the wire.
+pub(crate) trait Declared: Input {
+    /// The form.
+    type Form: JsonSchema;
+    /// False if the procedure has no input.
+    const HAS_INPUT: bool = true;
+}
+
+macro_rules! declared {
+    ($($input:ty => $form:ty;)+) => {
+        $(impl Declared for $input { type Form = $form; })+
+    };
+}
+
+declared! {
+    CreateTown => CreateTownInput;
+    DestroyTown => DestroyTownInput;
+    TownRef => TownInput;
+    RigRef => RigInput;
+    AddRig => AddRigInput;
+    RemoveRig => RemoveRigInput;
+    TownPage => ListTownsInput;
+}
+
+impl Declared for () {
+    type Form = ();
+    const HAS_INPUT: bool = false;
+}
+
+/// The town of a call.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct TownInput {
+    /// The town.
+    town_id: Id,
+}
+
+/// The rig of a call.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct RigInput {
+    /// The town.
+    town_id: Id,
+    /// The rig.
+    rig_id: Id,
+}
+
+/// A town to be created.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct CreateTownInput {
+    /// The name: 1 to 64 characters of `a-z 0-9 -`, with a letter or digit at both ends.
+    town_name: String,
+    /// The configuration, at most 32 KiB as JSON. Unknown keys are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<TownConfig>,
+    /// One of `listRegions`. Without it, the first region with room is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    /// A repeat with the same key and input returns the same town: 1 to 128 printable ASCII characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
+}
+
+/// A town to be destroyed.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct DestroyTownInput {
+    /// The town.
+    town_id: Id,
+    /// True to wait until nothing is left. Otherwise the call returns once the removal is certain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_until_gone: Option<bool>,
+}
+
+/// A rig to be added.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct AddRigInput {
+    /// The town.
+    town_id: Id,
+    /// The name: 1 to 64 letters, digits and `_`, and no name of a directory of Gas Town.
+    rig_name: String,
+    /// The repository, by HTTPS or SSH, on a public host.
+    repo_url: String,
+    /// The branch. Without it, the repository's default branch is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    /// The configuration, at most 32 KiB as JSON, kept as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Map<String, Value>>,
+}
+
+/// A rig to be removed.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct RemoveRigInput {
+    /// The town.
+    town_id: Id,
+    /// The rig.
+    rig_id: Id,
+    /// True to remove the rig even if work is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    force: Option<bool>,
+}
+
+/// A page of the list. Without an input, the whole list is returned.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ListTownsInput {
+    /// The `townId` of the last town of the previous page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Id>,
+    /// The most towns of the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    limit: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use schemars::{Schema, schema_for};
+    use serde_json::json;
+
+    use super::*;
+    use crate::input::fields::tests::read;
+
+    fn members(schema: &Schema, keyword: &str) -> BTreeSet<String> {
+        match schema.get(keyword) {
+            Some(Value::Object(properties)) => properties.keys().cloned().collect(),
+            Some(Value::Array(names)) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Compares the declared members with those that the parser reads, and the required ones with its complaints.
+    fn agrees<I: Declared>() {
+        let schema = schema_for!(I::Form);
+        let what = std::any::type_name::<I>();
+        let _ = I::parse(Some(json!({"config": 5})));
+        let mut known = read();
+        known.retain(|name| !["rigs", "models", "max_polecats", "maxPolecats"].contains(&name.as_str()));
+        assert_eq!(members(&schema, "properties"), known, "{what}");
+        let complaints = I::parse(Some(json!({}))).err().map(|error| error.message().to_owned()).unwrap_or_default();
+        let issues: Vec<Value> = serde_json::from_str(&complaints).unwrap_or_default();
+        let missing = issues.iter().filter_map(|issue| issue["path"][0].as_str().map(str::to_owned)).collect();
+        assert_eq!(members(&schema, "required"), missing, "{what}");
+    }
+
+    #[test]
+    fn declared_members_are_those_that_are_read() {
+        agrees::<CreateTown>();
+        agrees::<DestroyTown>();
+        agrees::<TownRef>();
+        agrees::<RigRef>();
+        agrees::<AddRig>();
+        agrees::<RemoveRig>();
+        agrees::<TownPage>();
+    }
+
+    #[test]
+    fn configuration_declares_its_known_members() {
+        let known = members(&schema_for!(TownConfig), "properties");
+        let _ = CreateTown::parse(Some(json!({})));
+        let read = read();
+        assert!(known.iter().all(|name| read.contains(name)), "{known:?} {read:?}");
+    }
+}

@@ -1,0 +1,44 @@
+import type { AppRouter } from "@gastown/client";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { createTRPCClient, httpBatchStreamLink } from "@trpc/client";
+import { StrictMode, useMemo, useState } from "react";
+import { createRoot } from "react-dom/client";
+
+import { Towns } from "./Towns";
+import { TRPCProvider } from "./trpc";
+
+function connect(token: string) {
+  const headers = { authorization: `Bearer ${token}` };
+  return createTRPCClient<AppRouter>({ links: [httpBatchStreamLink({ url: "/trpc", headers })] });
+}
+
+function SignIn({ onToken }: { onToken: (token: string) => void }) {
+  return (
+    <form action={(form) => onToken(String(form.get("token")).trim())}>
+      <label>
+        Token <input name="token" type="password" required />
+      </label>
+      <button>Sign in</button>
+    </form>
+  );
+}
+
+function App() {
+  const [token, setToken] = useState("");
+  const queryClient = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry: false } } }), [token]);
+  const trpcClient = useMemo(() => connect(token), [token]);
+  if (!token) return <SignIn onToken={setToken} />;
+  return (
+    <QueryClientProvider client={queryClient}>
+      <TRPCProvider trpcClient={trpcClient} queryClient={queryClient}>
+        <Towns />
+      </TRPCProvider>
+    </QueryClientProvider>
+  );
+}
+
+createRoot(document.getElementById("root")!).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

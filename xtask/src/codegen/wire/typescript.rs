@@ -1,0 +1,183 @@
+//! The declarations of the TypeScript package.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, bail};
+use gastown_http::schema::{CalledBy, Procedure, Wire};
+use gastown_http::trpc::Kind;
+use serde_json::{Map, Value};
+
+use super::short;
+
+const HEAD: &str = r#"// Generated from the Rust types by `cargo xtask codegen`. Do not edit.
+
+import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure } from "@trpc/server";
+"#;
+
+const ERRORS: &str = r#"
+/** The shape of every error: `error` of the envelope, and `shape` of a `TRPCClientError`. */
+export interface ErrorShape {
+  message: string;
+  code: number;
+  data: ErrorData;
+}
+
+interface RootTypes {
+  ctx: object;
+  meta: object;
+  errorShape: ErrorShape;
+  transformer: false;
+}
+
+/** A value that is JSON already. tRPC takes its type as it is, with known keys beside an index signature. */
+interface Json<Value> {
+  toJSON(): Value;
+}
+
+type Query<Input, Output> = TRPCQueryProcedure<{ input: Input; output: Json<Output>; meta: object }>;
+type Mutation<Input, Output> = TRPCMutationProcedure<{ input: Input; output: Json<Output>; meta: object }>;
+"#;
+
+const TAIL: &str = r#"
+/** The router, for `createTRPCClient<AppRouter>` and `createTRPCContext<AppRouter>`. */
+export type AppRouter = TRPCBuiltRouter<RootTypes, { gastown: Gastown }>;
+
+/** The reasons of errors, as values. */
+export declare const reasons: readonly ErrorReason[];
+
+/** Returns the data of an error of this service, or `undefined` for another error, such as one of the network. */
+export declare function errorData(error: unknown): ErrorData | undefined;
+
+/** Returns the faults of an input by the name of the field, such as `townName`. Empty for every other error. */
+export declare function fieldErrors(error: unknown): Partial<Record<string, string[]>>;
+"#;
+
+/// Returns the declarations: every type, and the router.
+pub(super) fn declarations(wire: &Wire) -> anyhow::Result<String> {
+    let mut text = HEAD.to_owned();
+    for (name, schema) in &wire.types {
+        declare(&mut text, name, schema).with_context(|| format!("cannot declare {name}"))?;
+    }
+    text += ERRORS;
+    text += "\n/** The procedures of users. */\nexport type Gastown = {\n";
+    for procedure in wire.procedures.iter().filter(|procedure| procedure.called_by == CalledBy::User) {
+        declare_procedure(&mut text, procedure)?;
+    }
+    Ok(text + "};\n" + TAIL)
+}
+
+fn declare_procedure(text: &mut String, procedure: &Procedure) -> anyhow::Result<()> {
+    let kind = match procedure.kind {
+        Kind::Query => "Query",
+        Kind::Mutation => "Mutation",
+    };
+    let input = procedure.input.as_ref().map_or(Ok("void".to_owned()), type_of)?;
+    let input = if may_be_left_out(procedure) { format!("{input} | void") } else { input };
+    let output = type_of(&procedure.output)?;
+    writeln!(text, "  /** {} */", procedure.summary)?;
+    writeln!(text, "  {}: {kind}<{input}, {output}>;", short(procedure.name))?;
+    Ok(())
+}
+
+/// Returns true for the procedure that had no input once.
+fn may_be_left_out(procedure: &Procedure) -> bool {
+    procedure.name == "gastown.listTowns"
+}
+
+fn declare(text: &mut String, name: &str, schema: &Value) -> anyhow::Result<()> {
+    if let Some(description) = schema["description"].as_str() {
+        writeln!(text, "\n/** {} */", one_line(description))?;
+    }
+    match schema["properties"].as_object() {
+        Some(properties) => writeln!(text, "export interface {name} {}", object(properties, schema, "")?)?,
+        None => writeln!(text, "export type {name} = {};", type_of(schema)?)?,
+    }
+    Ok(())
+}
+
+fn object(properties: &Map<String, Value>, schema: &Value, indent: &str) -> anyhow::Result<String> {
+    let is_required =
+        |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
+    let mut text = "{\n".to_owned();
+    for (name, property) in properties {
+        if let Some(description) = property["description"].as_str() {
+            writeln!(text, "{indent}  /** {} */", one_line(description))?;
+        }
+        let mark = if is_required(name) { "" } else { "?" };
+        writeln!(text, "{indent}  {name}{mark}: {};", type_of(property)?)?;
+    }
+    if schema["additionalProperties"] == Value::Bool(true) {
+        writeln!(text, "{indent}  [key: string]: unknown;")?;
+    }
+    Ok(text + indent + "}")
+}
+
+/// Returns the type of a schema.
+fn type_of(schema: &Value) -> anyhow::Result<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return Ok(reference.rsplit('/').next().unwrap_or(reference).to_owned());
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        return Ok(words.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "));
+    }
+    if let Some(word) = schema.get("const") {
+        return Ok(word.to_string());
+    }
+    if let Some(choices) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
+        let types: Vec<_> = choices.iter().map(type_of).collect::<anyhow::Result<_>>()?;
+        // A text beside known ones must not hide them from editors.
+        let open = choices.iter().any(|choice| choice.get("$ref").is_some());
+        let text = |kind: String| if open && kind == "string" { "(string & {})".to_owned() } else { kind };
+        return Ok(types.into_iter().map(text).collect::<Vec<_>>().join(" | "));
+    }
+    match &schema["type"] {
+        Value::String(kind) => of_kind(kind, schema),
+        Value::Array(kinds) => {
+            let kinds = kinds.iter().filter_map(Value::as_str).map(|kind| of_kind(kind, schema));
+            Ok(kinds.collect::<anyhow::Result<Vec<_>>>()?.join(" | "))
+        }
+        _ => Ok("unknown".to_owned()),
+    }
+}
+
+fn of_kind(kind: &str, schema: &Value) -> anyhow::Result<String> {
+    Ok(match kind {
+        "string" | "boolean" | "null" => kind.to_owned(),
+        "integer" | "number" => "number".to_owned(),
+        "array" => {
+            let item = type_of(&schema["items"])?;
+            if item.contains(' ') { format!("({item})[]") } else { format!("{item}[]") }
+        }
+        "object" => match (schema["properties"].as_object(), &schema["additionalProperties"]) {
+            (Some(properties), _) => object(properties, schema, "  ")?,
+            (None, values @ Value::Object(_)) => format!("Record<string, {}>", type_of(values)?),
+            (None, _) => "Record<string, unknown>".to_owned(),
+        },
+        other => bail!("unknown kind {other}"),
+    })
+}
+
+fn one_line(text: &str) -> String {
+    super::without_links(text).replace("*/", "* /")
+}
+
+/// Returns the module: the reasons, and the readers of errors.
+pub(super) fn module() -> String {
+    let words: Vec<_> = gastown_http::Reason::all().map(|reason| format!("  \"{}\",\n", reason.word())).collect();
+    MODULE.replace("REASONS", &words.concat())
+}
+
+const MODULE: &str = r"// Generated from the Rust types by `cargo xtask codegen`. Do not edit.
+
+export const reasons = Object.freeze([
+REASONS]);
+
+export function errorData(error) {
+  const data = error?.data ?? error?.shape?.data;
+  return typeof data?.reason === 'string' ? data : undefined;
+}
+
+export function fieldErrors(error) {
+  return errorData(error)?.zodError?.fieldErrors ?? {};
+}
+";
