@@ -41,7 +41,7 @@ macro_rules! reasons {
             pub fn meaning(self) -> Cow<'static, str> {
                 match self {
                     $(Self::$variant => concat!($($meaning),+).trim().into(),)+
-                    Self::Failed(failure) => format!("The operation failed: {}.", failure.message()).into(),
+                    Self::Failed(failure) => sentence(failure.message()).into(),
                 }
             }
         }
@@ -129,6 +129,13 @@ impl Reason {
     }
 }
 
+/// Returns a text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
 const fn failure_code(failure: Failure) -> Code {
     match failure {
         Failure::NoCapacity => Code::ServiceUnavailable,
@@ -159,7 +166,7 @@ mod tests {
     use super::Reason;
 
     #[test]
-    fn every_reason_has_a_word_of_its_own_and_a_meaning() {
+    fn reasons_are_unique_and_explained() {
         let mut table = String::new();
         let mut words = HashSet::new();
         for reason in Reason::all() {

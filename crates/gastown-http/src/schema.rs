@@ -188,6 +188,9 @@ struct InputIssue {
     message: String,
     /// Names and indexes from the root of the input.
     path: Vec<PathStep>,
+    /// The members that zod adds for this kind.
+    #[serde(flatten)]
+    facts: Map<String, Value>,
 }
 
 /// A name or an index.

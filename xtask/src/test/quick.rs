@@ -37,8 +37,16 @@ pub(super) const LEFT_OUT: &[LeftOut] = &[
         ],
     },
     LeftOut {
-        about: "Node.js and Python: the TypeScript clients, the JavaScript of pages, libsodium, the clients of Fly",
-        tests: &["typescript", "client_example", "interop", "javascript", "foreign_clients"],
+        about: "Node.js and Python: the TypeScript clients, the JavaScript of pages, the dashboard, libsodium, the clients of Fly",
+        tests: &[
+            "typescript",
+            "client_example",
+            "interop",
+            "javascript",
+            "foreign_clients",
+            "wire_reference::curl",
+            "dashboard",
+        ],
     },
     LeftOut { about: "documentation tests", tests: &[] },
 ];

@@ -42,7 +42,7 @@ pub(super) async fn provide(steps: &[Step], scope: Scope, interrupt: &Interrupt)
     if scope == Scope::Quick || !(tests || attack) {
         return Ok(Provided { postgres: None, nextest });
     }
-    let mut missing = if tests { missing_of_node() } else { Vec::new() };
+    let mut missing = if tests { missing_programs() } else { Vec::new() };
     if attack && Cluster::program("postgres").is_none() {
         missing.push("postgresql");
     }
@@ -103,6 +103,16 @@ async fn start_postgres() -> anyhow::Result<Postgres> {
         Err(EphemeralDbError::NotInstalled) => Ok(Postgres::NotInstalled),
         Err(error) => Err(error).context("cannot start a Postgres for the tests"),
     }
+}
+
+/// Returns the packages of programs that tests run, except Postgres.
+fn missing_programs() -> Vec<&'static str> {
+    let mut missing = missing_of_node();
+    // The examples of the wire's reference use it.
+    if !succeeds(Command::new("curl").arg("--version")) {
+        missing.push("curl");
+    }
+    missing
 }
 
 fn missing_of_node() -> Vec<&'static str> {

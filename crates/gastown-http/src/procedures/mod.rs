@@ -2,6 +2,8 @@
 
 mod add_rig;
 mod create_town;
+#[cfg(feature = "schema")]
+mod description;
 mod destroy_town;
 mod get_rig;
 mod get_town_status;
@@ -62,61 +64,9 @@ where
 /// Describes every procedure, in the order of a town's life.
 #[cfg(feature = "schema")]
 pub(crate) fn described(of: &mut crate::schema::Describer) -> Vec<crate::schema::Procedure> {
-    use serde_json::json;
-
-    use crate::{reason::Reason, trpc::Kind};
-
-    let (town, rig) = (json!({"townId": "$TOWN_ID"}), json!({"townId": "$TOWN_ID", "rigId": "$RIG_ID"}));
-    let (new, found) = (json!({"townName": "forge"}), [Reason::TownNotFound]);
-    let of_operation = [Reason::TownNotFound, Reason::OperationInProgress, Reason::TooManyOperations];
-    let add = json!({
-        "townId": "$TOWN_ID", "rigName": "web", "repoUrl": "https://github.com/octocat/hello-world.git",
-    });
-    let (query, mutation) = (Kind::Query, Kind::Mutation);
-    let create = "Creates a town. It is still `provisioning`, with its operation, if it does not run in time.";
-    let status = "Returns a town with its rigs, its health, its operation and the end of the last one.";
-    let list = "Lists the caller's towns, oldest first. Destroyed towns are not listed.";
-    let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
-    let add_rig = "Adds a repository to a town. The rig is `pending` while the sandbox does not answer.";
-    let start = "Starts a stopped town.";
-    let refresh = "Mints a new gateway token for a sandbox, before its current one expires.";
-    vec![
-        of.procedure((query, "gastown.listRegions", "Lists the regions of towns."), list_regions::run, json!(null)),
-        of.procedure((mutation, "gastown.createTown", create), create_town::run, new)
-            .refusing(&[Reason::AccountBlocked, Reason::TownNameTaken, Reason::KeyReused, Reason::RegionNotOffered])
-            .refusing(&[Reason::TooManyTowns, Reason::TooManyRigs, Reason::TooManyOperations])
-            .failing(),
-        of.procedure((query, "gastown.listTowns", list), list_towns::run, json!({"limit": 10})),
-        of.procedure((query, "gastown.getTownStatus", status), get_town_status::run, town.clone()).refusing(&found),
-        of.procedure((mutation, "gastown.addRig", add_rig), add_rig::run, add)
-            .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigNameTaken, Reason::RigRefused])
-            .refusing(&[Reason::TooManyRigs]),
-        of.procedure((query, "gastown.getRig", "Returns one rig with its configuration."), get_rig::run, rig.clone())
-            .refusing(&[Reason::TownNotFound, Reason::RigNotFound]),
-        of.procedure((mutation, "gastown.removeRig", "Removes a rig from a town."), remove_rig::run, rig).refusing(&[
-            Reason::TownNotFound,
-            Reason::RigNotFound,
-            Reason::RigInUse,
-        ]),
-        of.procedure(
-            (mutation, "gastown.stopTown", "Stops a town and keeps its volume."),
-            stop_town::run,
-            town.clone(),
-        )
-        .refusing(&of_operation)
-        .failing(),
-        of.procedure((mutation, "gastown.startTown", start), start_town::run, town.clone())
-            .refusing(&of_operation)
-            .refusing(&[Reason::AccountBlocked])
-            .failing(),
-        of.procedure((mutation, "gastown.destroyTown", destroy), destroy_town::run, town.clone())
-            .refusing(&[Reason::TownNotFound, Reason::TooManyOperations]),
-        of.procedure(
-            (mutation, "gastown.heartbeat", "Records a heartbeat of a sandbox."),
-            heartbeat::run,
-            town.clone(),
-        )
-        .refusing(&[Reason::TooManyCalls]),
-        of.procedure((mutation, "gastown.refreshToken", refresh), refresh_token::run, town).failing(),
-    ]
+    let mut all = description::beginnings(of);
+    all.extend(description::rigs(of));
+    all.extend(description::changes(of));
+    all.extend(description::sandboxes(of));
+    all
 }

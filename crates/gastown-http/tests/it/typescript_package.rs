@@ -73,8 +73,7 @@ pub(crate) async fn compile(name: &str, source: &str) -> Result<PathBuf, String>
     let file = folder.join("program.mts");
     std::fs::write(&file, source).unwrap();
     let path = file.to_str().unwrap();
-    let options =
-        ["--strict", "--target", "es2022", "--module", "nodenext", "--types", "node", "--skipLibCheck"];
+    let options = ["--strict", "--target", "es2022", "--module", "nodenext", "--types", "node", "--skipLibCheck"];
     let output = tsc(&[&options[..], &["--outDir", folder.to_str().unwrap(), path]].concat()).await;
     if output.status.success() { Ok(folder.join("program.mjs")) } else { Err(text(&output)) }
 }

@@ -34,6 +34,7 @@ mod connections;
 mod costs;
 mod create;
 mod cut_commits;
+mod dashboard;
 mod destroy;
 mod dev;
 mod drift;

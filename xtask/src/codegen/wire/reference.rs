@@ -119,6 +119,9 @@ fn describe(text: &mut String, name: &str, schema: &Value) -> anyhow::Result<()>
     }
     if schema["properties"].is_object() {
         members(text, "Members", schema)
+    } else if let Some(words) = schema["enum"].as_array() {
+        words.iter().filter_map(Value::as_str).try_for_each(|word| writeln!(text, "- `{word}`"))?;
+        Ok(())
     } else {
         writeln!(text, "{}", type_of(schema))?;
         Ok(())

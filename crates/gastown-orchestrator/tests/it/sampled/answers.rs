@@ -7,7 +7,7 @@ use std::time::Duration;
 use gastown_domain::ports::{
     AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, TownState, Towns as _,
 };
-use gastown_domain::{FirstRig, RigId, Town, TownId, UserId};
+use gastown_domain::{FirstRig, RigId, TownId, UserId};
 use gastown_orchestrator::TownService;
 use tokio::time::timeout;
 

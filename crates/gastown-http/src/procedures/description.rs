@@ -1,0 +1,81 @@
+//! The description of each procedure: a sentence, an example, and the reasons of its errors.
+
+use serde_json::{Value, json};
+
+use super::{
+    add_rig, create_town, destroy_town, get_rig, get_town_status, heartbeat, list_regions, list_towns, refresh_token,
+    remove_rig, start_town, stop_town,
+};
+use crate::{
+    reason::Reason,
+    schema::{Describer, Procedure},
+    trpc::Kind::{Mutation, Query},
+};
+
+fn town() -> Value {
+    json!({"townId": "$TOWN_ID"})
+}
+
+fn rig() -> Value {
+    json!({"townId": "$TOWN_ID", "rigId": "$RIG_ID"})
+}
+
+/// Describes what a client does first.
+pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
+    let create = "Creates a town. It is still `provisioning`, with its operation, if it does not run in time.";
+    let status = "Returns a town with its rigs, its health, its operation and the end of the last one.";
+    let list = "Lists the caller's towns, oldest first. Destroyed towns are not listed.";
+    vec![
+        of.procedure((Query, "gastown.listRegions", "Lists the regions of towns."), list_regions::run, json!(null)),
+        of.procedure((Mutation, "gastown.createTown", create), create_town::run, json!({"townName": "forge"}))
+            .refusing(&[Reason::AccountBlocked, Reason::TownNameTaken, Reason::KeyReused, Reason::RegionNotOffered])
+            .refusing(&[Reason::TooManyTowns, Reason::TooManyRigs, Reason::TooManyOperations])
+            .failing(),
+        of.procedure((Query, "gastown.listTowns", list), list_towns::run, json!({"limit": 10})),
+        of.procedure((Query, "gastown.getTownStatus", status), get_town_status::run, town())
+            .refusing(&[Reason::TownNotFound]),
+    ]
+}
+
+/// Describes the procedures of rigs.
+pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
+    let add = "Adds a repository to a town. The rig is `pending` while the sandbox does not answer.";
+    let new = json!({
+        "townId": "$TOWN_ID", "rigName": "web", "repoUrl": "https://github.com/octocat/hello-world.git",
+    });
+    vec![
+        of.procedure((Mutation, "gastown.addRig", add), add_rig::run, new)
+            .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigNameTaken, Reason::RigRefused])
+            .refusing(&[Reason::TooManyRigs]),
+        of.procedure((Query, "gastown.getRig", "Returns one rig with its configuration."), get_rig::run, rig())
+            .refusing(&[Reason::TownNotFound, Reason::RigNotFound]),
+        of.procedure((Mutation, "gastown.removeRig", "Removes a rig from a town."), remove_rig::run, rig())
+            .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigInUse]),
+    ]
+}
+
+/// Describes the operations on a town that exists.
+pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
+    let stop = "Stops a town and keeps its volume.";
+    let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
+    let reasons = [Reason::TownNotFound, Reason::OperationInProgress, Reason::TooManyOperations];
+    vec![
+        of.procedure((Mutation, "gastown.stopTown", stop), stop_town::run, town()).refusing(&reasons).failing(),
+        of.procedure((Mutation, "gastown.startTown", "Starts a stopped town."), start_town::run, town())
+            .refusing(&reasons)
+            .refusing(&[Reason::AccountBlocked])
+            .failing(),
+        of.procedure((Mutation, "gastown.destroyTown", destroy), destroy_town::run, town())
+            .refusing(&[Reason::TownNotFound, Reason::TooManyOperations]),
+    ]
+}
+
+/// Describes the procedures of sandboxes.
+pub(super) fn sandboxes(of: &mut Describer) -> Vec<Procedure> {
+    let beat = "Records a heartbeat of a sandbox.";
+    let refresh = "Mints a new gateway token for a sandbox, before its current one expires.";
+    vec![
+        of.procedure((Mutation, "gastown.heartbeat", beat), heartbeat::run, town()).refusing(&[Reason::TooManyCalls]),
+        of.procedure((Mutation, "gastown.refreshToken", refresh), refresh_token::run, town()).failing(),
+    ]
+}
