@@ -149,6 +149,7 @@ export interface InputIssue {
   message: string;
   /** Names and indexes from the root of the input. */
   path: (string | number)[];
+  [key: string]: unknown;
 }
 
 /** The end of the last operation. */

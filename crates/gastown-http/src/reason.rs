@@ -9,7 +9,7 @@ use crate::trpc::{CallError, Code};
 /// Defines the reasons, each with its word, its code and its meaning for readers of the wire's reference.
 macro_rules! reasons {
     ($($(#[doc = $meaning:literal])+ $variant:ident = $word:literal, $code:ident;)+) => {
-        /// The reason of an error. Clients test its word, so a word never changes.
+        /// The reason of an error. Clients test its text, which never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[doc = $meaning])+ $variant,)+
