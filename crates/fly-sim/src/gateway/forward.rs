@@ -27,7 +27,12 @@ const OF_CONNECTION: [HeaderName; 8] = [
 
 /// Returns a client that follows no redirects and uses no proxy.
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).pool_max_idle_per_host(0).build()
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .pool_max_idle_per_host(0)
+        .build()
 }
 
 /// Passes a request on, with the headers of Fly's proxy, and returns the answer.
