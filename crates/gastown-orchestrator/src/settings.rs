@@ -342,6 +342,30 @@ impl Default for ValidPolicy {
     }
 }
 
+impl From<ValidPolicy> for Policy {
+    fn from(policy: ValidPolicy) -> Self {
+        policy.0
+    }
+}
+
+impl SandboxEnv {
+    /// Returns the environment with what is required. Everything else is absent.
+    pub fn new(
+        kilo_api_url: impl Into<String>,
+        r2_bucket: impl Into<String>,
+        r2_access_key: impl Into<SecretString>,
+    ) -> Self {
+        Self {
+            kilo_api_url: kilo_api_url.into(),
+            r2_bucket: r2_bucket.into(),
+            r2_access_key: r2_access_key.into(),
+            r2_secret_key: None,
+            r2_endpoint: None,
+            gastown_cloud_url: None,
+        }
+    }
+}
+
 impl MachineTemplate {
     /// Returns a machine of the default size that boots this image.
     pub const fn of(image: ImageRef) -> Self {

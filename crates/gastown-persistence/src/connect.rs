@@ -51,6 +51,13 @@ impl DatabaseSettings {
     }
 }
 
+impl<T: Into<SecretString>> From<T> for DatabaseSettings {
+    /// Returns the default settings for an address.
+    fn from(url: T) -> Self {
+        Self::at(url)
+    }
+}
+
 /// A failed connection. The text never contains the address. Its causes may quote the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

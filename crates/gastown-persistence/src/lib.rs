@@ -47,6 +47,6 @@ mod users;
 pub use blocked_column::BlockedColumn;
 pub use connect::{ConnectError, Database, DatabaseSettings};
 pub use migration::MigrateError;
-pub use migration::address::AddressError;
+pub use migration::address::{AddressError, DatabaseAddress};
 pub use migration::postgres::ConnectFailure;
 pub use session::SessionError;

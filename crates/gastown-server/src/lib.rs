@@ -1,19 +1,15 @@
 //! The control plane of Gastown Cloud: configuration, wiring, and what the binary `gastown` does.
 //!
-//! The only crate that depends on all others. It reads the environment once ([`Config`]), builds the adapters and passes
-//! them on as ports ([`ControlPlane`]), and serves until it is stopped. It decides nothing about towns.
+//! It reads the environment once ([`Config`]), gives it to the builder of the crate `gastown` ([`ControlPlane`]), and serves
+//! until it is stopped. It decides nothing about towns.
 
-mod background;
 #[cfg(test)]
 mod captured_log;
 pub mod commands;
 mod config;
 mod control_plane;
-mod file_descriptors;
 mod http_settings;
 mod json_log;
-mod open_database;
-mod queue_stats;
 mod settings_source;
 mod start_error;
 mod telemetry;

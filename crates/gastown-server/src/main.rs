@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gastown_server::commands::{dev, migrate, operations, orphans, sandbox, serve, town, unseal};
+#[cfg(feature = "dev")]
+use gastown_server::commands::dev;
+use gastown_server::commands::{migrate, operations, orphans, sandbox, serve, town, unseal};
 use gastown_server::{Config, Source, init_telemetry};
 
 #[cfg(feature = "mimalloc")]
@@ -31,6 +33,7 @@ enum Command {
         migrate: bool,
     },
     /// Serve on this machine with defaults for all settings: SQLite, a simulated Fly, new keys, users with tokens.
+    #[cfg(feature = "dev")]
     Dev(dev::Options),
     /// Migrate the schema up or down, or show its state.
     Migrate {
@@ -69,6 +72,7 @@ impl Command {
     const fn log_level(&self) -> Option<&'static str> {
         match self {
             Self::Serve { .. } => Some("info"),
+            #[cfg(feature = "dev")]
             Self::Dev(_) => Some("warn,gastown_orchestrator=info"),
             Self::Migrate { .. } | Self::Operations(_) | Self::Orphans(_) | Self::Town { .. } => Some("warn"),
             Self::Unseal { .. } | Self::Sandbox { .. } => None,
@@ -79,8 +83,9 @@ impl Command {
     const fn failure(&self) -> u8 {
         match self {
             Self::Sandbox { .. } => sandbox::NOT_CHECKED,
+            #[cfg(feature = "dev")]
+            Self::Dev(_) => 1,
             Self::Serve { .. }
-            | Self::Dev(_)
             | Self::Migrate { .. }
             | Self::Unseal { .. }
             | Self::Operations(_)
@@ -115,6 +120,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     match arguments.command {
         Command::Serve { migrate } => serve::run(&source, migrate).await?,
+        #[cfg(feature = "dev")]
         Command::Dev(options) => dev::run(source, options).await?,
         Command::Migrate { direction } => migrate::run(&source, direction).await?,
         Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced)?,

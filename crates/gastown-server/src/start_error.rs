@@ -1,17 +1,8 @@
-use gastown_persistence::{ConnectError, MigrateError};
+use gastown::BuildError;
 
 /// The reason why the control plane cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database cannot be used.
-    #[error("failed to connect to the database")]
-    Connect(#[source] ConnectError),
-    /// The schema could not be brought up to date.
-    #[error("failed to migrate the database")]
-    Migrate(#[source] MigrateError),
-    /// The state of the schema could not be read.
-    #[error("failed to read the state of the database schema")]
-    Schema(#[source] MigrateError),
     /// The schema does not exist or is not up to date.
     #[error(
         "the database has pending migrations: {}; run `gastown migrate up`, or set MIGRATE_ON_START=true", pending.join(", ")
@@ -26,6 +17,12 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// Another reason of the builder.
+    #[error(transparent)]
+    Build(BuildError),
+    /// An origin cannot be a header.
+    #[error("failed to set up the allowed origins")]
+    Origin(#[from] axum::http::header::InvalidHeaderValue),
     /// The address is in use, not available, or a name that cannot be resolved.
     #[error("failed to listen on {address}")]
     Listen {
@@ -35,13 +32,15 @@ pub enum StartError {
         #[source]
         cause: std::io::Error,
     },
-    /// A client could not be created.
-    #[error("failed to set up {what}")]
-    SetUp {
-        /// The client.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
+}
+
+impl From<BuildError> for StartError {
+    /// Names the operator's way out, where the builder names that of an embedder.
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::PendingMigrations { pending } => Self::PendingMigrations { pending },
+            BuildError::NoBlockedColumn { name } => Self::NoBlockedColumn { name },
+            other => Self::Build(other),
+        }
+    }
 }

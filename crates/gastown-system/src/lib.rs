@@ -1,8 +1,9 @@
 //! The system's clock, random ids and jitter: the implementations of these ports in production.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use gastown_domain::ports::{Clock, Ids, Jitter};
+use gastown_domain::ports::{Clock, Ids, Jitter, WorkerId};
 use gastown_domain::{OperationId, RigId, TownId};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 /// The clock of the machine, in whole microseconds.
@@ -49,4 +50,15 @@ impl Jitter for ThreadJitter {
     fn fraction(&self) -> f64 {
         rand::random()
     }
+}
+
+/// Returns a new name for this process in the rows that it claims. Two processes never share one.
+pub fn worker_id() -> WorkerId {
+    WorkerId(RandomIds::fresh().to_string())
+}
+
+/// Returns a new secret of 48 hexadecimal digits.
+pub fn random_secret() -> SecretString {
+    let bytes: [u8; 24] = rand::random();
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")).into()
 }

@@ -56,8 +56,26 @@ const RULES: &[Rule] = &[
     },
     adapter("gastown-http", &["gastown-domain", "gastown-orchestrator"], STORAGE_AND_CALLS),
     adapter(
+        "gastown",
+        &[
+            "fly-sim",
+            "gastown-domain",
+            "gastown-fly",
+            "gastown-http",
+            "gastown-jwt",
+            "gastown-orchestrator",
+            "gastown-persistence",
+            "gastown-sandbox",
+            "gastown-sandbox-sim",
+            "gastown-secrets",
+            "gastown-system",
+        ],
+        &["sea-orm", "sqlx"],
+    ),
+    adapter(
         "gastown-server",
         &[
+            "gastown",
             "fly-sim",
             "gastown-domain",
             "gastown-fly",

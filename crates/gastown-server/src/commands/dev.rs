@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::TimeDelta;
 use clap::Args;
-use fly_sim::{FlySim, RateLimits, SimConfig, Timing, Workload};
+use fly_sim::{RateLimits, SimConfig, Timing, Workload};
+use gastown::{Gastown, SimulatedFly, local_url, system::random_secret};
 use gastown_domain::{AppPlacement, UserId};
-use gastown_jwt::TokenMinter;
-use gastown_persistence::Database;
 use gastown_sandbox_sim::{CommandSandboxes, SimulatedSandboxes};
 use gastown_secrets::SandboxKey;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,15 +18,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ListenHost};
-use crate::control_plane::{ControlPlane, bind_port, local_url, minter, pacing};
+use crate::control_plane::{ControlPlane, bind_port};
 use crate::settings_source::Source;
 
 /// The app in the simulator.
 const APP: &str = "gastown-dev";
 /// The interval at which a simulated sandbox sends heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The lifetime of a user's token.
-const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// The options of `gastown dev`.
 #[derive(Debug, Clone, Args)]
@@ -77,20 +73,18 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     fill_the_rest(&mut source);
 
     let config = development_config(&source)?;
-    let pacing = pacing(&config.fly);
-    let minter = minter(&config)?;
     let app = match &config.fly.app {
         AppPlacement::Shared(app) => Some(app.to_string()),
         AppPlacement::PerUser { .. } => None,
     };
-    let plane = ControlPlane::with_listener(config, pacing, listener).await.context("failed to start")?;
+    let plane = ControlPlane::with_listener(config, listener).await.context("failed to start")?;
     let backends = Backends {
         fly: if simulator.is_some() { "simulated Fly" } else { "Fly" },
         fly_url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
         app: app.as_deref(),
         database: database.as_deref(),
     };
-    let tokens = create_users(plane.database(), &minter, &options.users).await?;
+    let tokens = create_users(plane.gastown(), &options.users).await?;
     announce(&options, &url, &tokens, &backends)?;
     plane.serve(stop).await.context("server failed")?;
     if let Some(simulator) = simulator {
@@ -107,33 +101,33 @@ async fn listen(source: &Source) -> anyhow::Result<TcpListener> {
 }
 
 /// Starts the simulator unless Fly's address is given, and gives it the private key of its sandboxes.
-async fn fill_fly(source: &mut Source, options: &Options) -> anyhow::Result<Option<FlySim>> {
+async fn fill_fly(source: &mut Source, options: &Options) -> anyhow::Result<Option<SimulatedFly>> {
     if source.get("FLY_API_BASE_URL").is_some() {
         source.fill("SANDBOX_PUBLIC_KEY", || SandboxKey::generate().public_key().to_string());
         return Ok(None);
     }
     let timing = if options.timing == Speed::Fly { Timing::fly_like() } else { Timing::fast() };
-    let key = SandboxKey::generate();
-    let app_secrets = match source.get("SANDBOX_PUBLIC_KEY") {
-        // The operator has the private key of a given public key, and sets it in the apps.
-        Some(_) => Vec::new(),
-        None => vec![("SANDBOX_PRIVATE_KEY".to_owned(), key.to_secret())],
-    };
-    source.fill("SANDBOX_PUBLIC_KEY", || key.public_key().to_string());
     // Without Fly's rate limits, so that tests do not wait. The binary of the simulator has them.
     source.fill("FLY_RATE_LIMITS", || "off".to_owned());
     let workload = sandboxes(source, options.sandbox_cmd.as_deref())?;
-    let config = SimConfig { timing, rates: RateLimits::Off, app_secrets, workload, ..SimConfig::fly_like() };
-    let simulator = FlySim::start(config).await.context("failed to start the simulator")?;
+    let config = SimConfig { timing, rates: RateLimits::Off, workload, ..SimConfig::fly_like() };
+    let started = match source.get("SANDBOX_PUBLIC_KEY").and_then(|key| key.parse().ok()) {
+        // The operator has the private key of a given public key, and sets it in the apps.
+        Some(key) => SimulatedFly::start_with_key(config, key).await,
+        None => SimulatedFly::start(config).await,
+    };
+    let simulated = started.context("failed to start the simulator")?;
+    source.fill("SANDBOX_PUBLIC_KEY", || simulated.sealing_key().to_string());
     let per_user = source.get("FLY_ORG_SLUG").is_some() || source.get("FLY_APP_PREFIX").is_some();
     if !per_user {
         source.fill("FLY_APP_NAME", || APP.to_owned());
-        simulator.create_app(source.get("FLY_APP_NAME").unwrap_or(APP)).context("failed to create the app")?;
+        simulated.create_app(source.get("FLY_APP_NAME").unwrap_or(APP)).context("failed to create the app")?;
     }
+    let simulator = simulated.simulator();
     source.fill("FLY_API_BASE_URL", || simulator.url());
     source.fill("FLY_API_TOKEN", fresh_secret);
     source.fill("SANDBOX_URL", || simulator.machine_url_template());
-    Ok(Some(simulator))
+    Ok(Some(simulated))
 }
 
 /// Returns the programs of the machines: the simulated sandboxes, or a command.
@@ -182,25 +176,17 @@ fn development_config(source: &Source) -> anyhow::Result<Config> {
 }
 
 /// Creates the users, each with a new pepper. Returns their tokens.
-async fn create_users(
-    database: &Database,
-    minter: &TokenMinter,
-    users: &[UserId],
-) -> anyhow::Result<BTreeMap<String, SecretString>> {
+async fn create_users(gastown: &Gastown, users: &[UserId]) -> anyhow::Result<BTreeMap<String, SecretString>> {
     let mut tokens = BTreeMap::new();
     for user in users {
-        let pepper = SecretString::from(fresh_secret());
-        let created = database.make_user_known(user, &pepper).await;
-        created.with_context(|| format!("failed to create user {user}"))?;
-        let token = minter.mint_user_token(user, Some(&pepper), TOKEN_LIFETIME).context("failed to mint a token")?;
-        tokens.insert(user.to_string(), token);
+        let added = gastown.add_user(user).await.with_context(|| format!("failed to create user {user}"))?;
+        tokens.insert(user.to_string(), added.token);
     }
     Ok(tokens)
 }
 
 fn fresh_secret() -> String {
-    let bytes: [u8; 24] = rand::random();
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    random_secret().expose_secret().to_owned()
 }
 
 /// The services behind the control plane.

@@ -4,6 +4,7 @@ mod actor;
 mod confirm;
 mod database;
 mod deletion;
+#[cfg(feature = "dev")]
 pub mod dev;
 mod lost_answers;
 pub mod migrate;

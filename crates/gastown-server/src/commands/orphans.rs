@@ -17,7 +17,6 @@ use super::deletion::Deletion;
 use super::render::{json, table};
 use super::say::say;
 use crate::config::OrphansConfig;
-use crate::control_plane::{fly, pacing};
 use crate::settings_source::Source;
 
 /// The options of `gastown orphans`.
@@ -74,7 +73,7 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
 
 fn sweeper(config: OrphansConfig, database: Database) -> anyhow::Result<OrphanSweeper> {
     let database = Arc::new(database);
-    let fly = Arc::new(fly(&config.fly, pacing(&config.fly))?);
+    let fly = Arc::new(config.fly.settings().adapter(config.policy.timeouts.lease)?);
     let ports = OrphanPorts {
         orphans: database.clone(),
         jobs: database,

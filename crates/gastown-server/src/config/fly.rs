@@ -1,13 +1,12 @@
 //! How Fly is called.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
+use gastown::{FlySettings, require_https};
 use gastown_domain::AppPlacement;
-use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting, Timeouts};
+use gastown_fly::{BaseUrl, FlyAppName, FlyAppPrefix, PUBLIC_BASE_URL, RateLimiting};
 use secrecy::SecretString;
 
-use super::http_url::require_https;
 use crate::settings_source::Reader;
 
 /// How Fly is called.
@@ -23,12 +22,19 @@ pub struct FlyConfig {
     pub replicas: NonZeroU32,
     /// `FLY_RATE_LIMITS`, the limits that Fly documents where absent. They hold for all replicas together.
     pub rate_limits: RateLimiting,
-    /// How long a call may take; follows from `LEASE_SECONDS`.
-    pub timeouts: Timeouts,
 }
 
-/// `lease` is how long a claim holds: no call to Fly may outlast it, or its driver would not know what it made.
-pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig> {
+impl FlyConfig {
+    /// Returns the settings for a builder.
+    pub fn settings(&self) -> FlySettings {
+        FlySettings::placed(self.app.clone(), self.token.clone())
+            .base_url(self.base_url.clone())
+            .replicas(self.replicas)
+            .rate_limits(self.rate_limits)
+    }
+}
+
+pub(super) fn fly(reader: &mut Reader<'_>) -> Option<FlyConfig> {
     let base_url = reader.optional("FLY_API_BASE_URL").or_else(|| PUBLIC_BASE_URL.parse().ok());
     if let Some(Err(problem)) = base_url.as_ref().map(|base: &BaseUrl| require_https(base.as_url())) {
         reader.wrong("FLY_API_BASE_URL", &format!("is invalid: {problem}"));
@@ -60,17 +66,5 @@ pub(super) fn fly(reader: &mut Reader<'_>, lease: Duration) -> Option<FlyConfig>
     };
     let replicas = reader.at_least_one("REPLICAS", 1);
     let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::default());
-    Some(FlyConfig {
-        base_url: base_url?,
-        token: token?,
-        app: app?,
-        replicas: NonZeroU32::new(replicas)?,
-        rate_limits,
-        timeouts: timeouts(lease),
-    })
-}
-
-fn timeouts(lease: Duration) -> Timeouts {
-    let usual = Timeouts::default();
-    Timeouts { connect: usual.connect.min(lease / 3), call: usual.call.min(lease * 2 / 3) }
+    Some(FlyConfig { base_url: base_url?, token: token?, app: app?, replicas: NonZeroU32::new(replicas)?, rate_limits })
 }

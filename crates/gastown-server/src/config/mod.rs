@@ -3,7 +3,6 @@
 mod fly;
 mod http;
 mod http_limits;
-mod http_url;
 mod list;
 mod listen_host;
 mod logs;
@@ -27,7 +26,6 @@ use crate::settings_source::{Mistake, Reader, Source};
 pub use fly::FlyConfig;
 pub use http::HttpConfig;
 pub use http_limits::{CallLimits, HttpLimits};
-pub(crate) use http_url::is_private;
 use list::List;
 pub use listen_host::ListenHost;
 pub use logs::LogFormat;
@@ -162,7 +160,7 @@ impl Config {
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
         let policy = policy::policy(reader);
-        let fly = fly::fly(reader, policy::lease(policy.as_ref()));
+        let fly = fly::fly(reader);
         let sandbox_url = sandbox::sandbox_url(reader);
         secret_rules::check(reader, &secret_rules::KEYS, &secret_rules::ISSUED);
         let secrets = secrets::secrets(reader);
@@ -208,7 +206,7 @@ impl OrphansConfig {
             let database_url = database_url(reader);
             let policy = policy::policy(reader);
             secret_rules::check(reader, &[], &["FLY_API_TOKEN"]);
-            let fly = fly::fly(reader, policy::lease(policy.as_ref()));
+            let fly = fly::fly(reader);
             Some(Self { database_url: database_url?, fly: fly?, policy: policy? })
         })
     }

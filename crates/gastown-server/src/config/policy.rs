@@ -49,11 +49,6 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     policy.validated().map_err(|error| reader.wrong("LEASE_SECONDS", &format!("is invalid: {error}"))).ok()
 }
 
-/// Returns the lease, or the default one while the policy is wrong.
-pub(super) fn lease(policy: Option<&ValidPolicy>) -> Duration {
-    policy.map_or(Policy::production().timeouts.lease, |policy| policy.timeouts.lease)
-}
-
 fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
     // A shorter lease would be lost to a slow answer of the provider. A longer one would delay the takeover of a dead
     // process's towns.

@@ -1,9 +1,9 @@
 //! The address of sandboxes, and the settings that are passed on to them.
 
+use gastown::{HttpUrl, require_https};
 use gastown_orchestrator::SandboxEnv;
 use gastown_sandbox::{DEFAULT_TEMPLATE, UrlTemplate};
 
-use super::http_url::{HttpUrl, require_https};
 use crate::settings_source::Reader;
 
 pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {

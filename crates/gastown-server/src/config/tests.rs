@@ -1,11 +1,11 @@
 use std::time::Duration;
 
+use gastown::FlySettings;
 use gastown_domain::AppPlacement;
 use gastown_fly::{Rate, RateLimiting, Rates, Timeouts, api::Action};
 use gastown_orchestrator::{OrphanPolicy, Policy};
 
 use super::*;
-use crate::control_plane::pacing;
 
 const COMPLETE: [(&str, &str); 11] = [
     ("DATABASE_URL", "sqlite://town.db"),
@@ -25,6 +25,10 @@ fn source(changes: &[(&str, &str)]) -> Source {
     let pairs = COMPLETE.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let pairs: std::collections::BTreeMap<_, _> = pairs.collect();
     Source::from_pairs(pairs)
+}
+
+fn pacing(config: &Config) -> RateLimiting {
+    config.fly.settings().pacing(config.orchestrator.policy.timeouts.lease)
 }
 
 fn mistakes(changes: &[(&str, &str)]) -> Vec<String> {
@@ -301,11 +305,11 @@ fn orphans_command_checks_the_token_of_fly() {
 
 #[test]
 fn call_to_fly_is_shorter_than_a_lease() {
-    let config = Config::read(&source(&[])).unwrap();
-    assert_eq!(config.fly.timeouts, Timeouts::default());
+    let usual = Policy::production().timeouts.lease;
+    assert_eq!(FlySettings::timeouts(usual), Timeouts::default());
     for lease in [10, 12, 45, 3600] {
         let config = Config::read(&source(&[("LEASE_SECONDS", &lease.to_string())])).unwrap();
-        let (policy, timeouts) = (&config.orchestrator.policy, config.fly.timeouts);
+        let (policy, timeouts) = (&config.orchestrator.policy, FlySettings::timeouts(Duration::from_secs(lease)));
         assert_eq!(policy.timeouts.lease, Duration::from_secs(lease));
         assert!(timeouts.connect < timeouts.call && timeouts.call < policy.timeouts.lease, "{lease}: {timeouts:?}");
         assert!(policy.timeouts.await_state < policy.timeouts.lease, "{lease}");
@@ -313,7 +317,7 @@ fn call_to_fly_is_shorter_than_a_lease() {
             let settings = [("LEASE_SECONDS", lease.to_string()), ("REPLICAS", replicas.to_string())];
             let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
             let config = Config::read(&source(&settings)).unwrap();
-            let RateLimiting::On(rates) = pacing(&config.fly) else { panic!("the rate limiter is on") };
+            let RateLimiting::On(rates) = pacing(&config) else { panic!("the rate limiter is on") };
             let longest = rates.max_wait + timeouts.call;
             assert!(longest <= policy.timeouts.lease, "{lease} {replicas}: {rates:?}, including the time in the queue");
         }
@@ -326,7 +330,7 @@ fn call_to_fly_is_shorter_than_a_lease() {
 #[test]
 fn replicas_share_the_limits_of_a_shared_app_only() {
     let rates = |settings: &[(&str, &str)]| {
-        let RateLimiting::On(rates) = pacing(&Config::read(&source(settings)).unwrap().fly) else {
+        let RateLimiting::On(rates) = pacing(&Config::read(&source(settings)).unwrap()) else {
             panic!("the rate limiter is on")
         };
         format!("{rates:?}")
@@ -339,7 +343,7 @@ fn replicas_share_the_limits_of_a_shared_app_only() {
 
 #[test]
 fn rate_limits_are_configurable() {
-    let paced = |settings: &[(&str, &str)]| pacing(&Config::read(&source(settings)).unwrap().fly);
+    let paced = |settings: &[(&str, &str)]| pacing(&Config::read(&source(settings)).unwrap());
     assert_eq!(paced(&[("FLY_RATE_LIMITS", "fly")]), paced(&[]));
     assert_eq!(paced(&[("FLY_RATE_LIMITS", "off"), ("REPLICAS", "3")]), RateLimiting::Off);
     let raised = [("FLY_RATE_LIMITS", "list_machines=20/9,start_machine=8/16")];

@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gastown_fly::RateLimiting;
 use gastown_server::{Config, ControlPlane};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -16,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) const SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// All logs of this workspace, and the warnings of other crates.
-pub(crate) const DEBUG_LOG: &str = "warn,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
+pub(crate) const DEBUG_LOG: &str = "warn,gastown=debug,gastown_server=debug,gastown_http=debug,gastown_orchestrator=debug,gastown_fly=debug,\
     gastown_sandbox=debug,gastown_persistence=debug,gastown_jwt=debug,gastown_secrets=debug";
 
 /// A replica with its own runtime and log.
@@ -87,7 +86,7 @@ impl io::Write for Log {
 }
 
 impl Replica {
-    pub(crate) async fn start(config: Config, pacing: RateLimiting, listener: TcpListener, filter: &str) -> Self {
+    pub(crate) async fn start(config: Config, listener: TcpListener, filter: &str) -> Self {
         let log = Log::default();
         let runtime = runtime(&log, filter);
         let stop = CancellationToken::new();
@@ -96,7 +95,7 @@ impl Replica {
         let serving = runtime.spawn(async move {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let plane = ControlPlane::with_listener(config, pacing, listener).await.map_err(io::Error::other)?;
+            let plane = ControlPlane::with_listener(config, listener).await.map_err(io::Error::other)?;
             let _ = ready.send(plane.local_url());
             plane.serve(stopped).await
         });

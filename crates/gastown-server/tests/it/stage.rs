@@ -129,17 +129,16 @@ impl Setup {
         for (name, value) in &self.changes {
             set(&mut settings, name, value);
         }
-        let config = config(&settings, self.policy);
+        let config = config(&settings, self.policy, self.pacing);
         let tokens = make_users_known(place.url()).await;
         let port = self.keeps_port.then(|| listener.try_clone().unwrap());
-        let replicas = vec![Replica::start(config.clone(), self.pacing, listener, self.log_filter).await];
+        let replicas = vec![Replica::start(config.clone(), listener, self.log_filter).await];
         Stage {
             engine: self.engine,
             sim,
             rows,
             replicas,
             config,
-            pacing: self.pacing,
             log_filter: self.log_filter,
             port,
             settings,
@@ -156,9 +155,10 @@ async fn pgbouncer(place: &TestDatabase) -> PgBouncer {
     PgBouncer::in_front_of(place.url(), PoolMode::Session, 50, &[]).await.unwrap()
 }
 
-fn config(settings: &[(String, String)], policy: Policy) -> Config {
+fn config(settings: &[(String, String)], policy: Policy, pacing: RateLimiting) -> Config {
     let mut config = Config::read(&Source::from_pairs(settings.to_vec())).unwrap();
     config.orchestrator.policy = policy.validated().unwrap();
+    config.fly.rate_limits = pacing;
     config
 }
 
@@ -279,7 +279,6 @@ pub(crate) struct Stage {
     pub(crate) rows: Rows,
     pub(crate) replicas: Vec<Replica>,
     config: Config,
-    pacing: RateLimiting,
     log_filter: &'static str,
     /// The port of the first replica, if it stays open between that replica and its successor.
     port: Option<TcpListener>,
@@ -302,7 +301,7 @@ impl Stage {
     }
 
     async fn replica(&self, listener: TcpListener) -> Replica {
-        Replica::start(self.config.clone(), self.pacing, listener, self.log_filter).await
+        Replica::start(self.config.clone(), listener, self.log_filter).await
     }
 
     /// Changes the settings of the replicas that start from now on. An empty value removes a setting.
@@ -310,7 +309,7 @@ impl Stage {
         for (name, value) in changes {
             set(&mut self.settings, name, value);
         }
-        self.config = config(&self.settings, Policy::clone(&self.config.orchestrator.policy));
+        self.config = config(&self.settings, Policy::clone(&self.config.orchestrator.policy), self.config.fly.rate_limits);
     }
 
     /// Stops a replica and starts another in its place. The first keeps its port, which the sandboxes call.

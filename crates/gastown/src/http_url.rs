@@ -1,4 +1,4 @@
-//! Settings that are http or https addresses.
+//! Addresses with http or https. Plain http is only for hosts on this machine or inside a private network.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ const PRIVATE_SUFFIXES: [&str; 2] = [".internal", ".flycast"];
 /// An address with the scheme https, or http to a private host. Without this check, `host:port` would parse as a URL with
 /// the scheme `host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HttpUrl(Url);
+pub struct HttpUrl(Url);
 
 impl FromStr for HttpUrl {
     type Err = Invalid;
@@ -32,15 +32,17 @@ impl From<HttpUrl> for String {
 }
 
 /// Refuses http to a host that is not private. Keys would be sent there in plain text.
-pub(super) fn require_https(url: &Url) -> Result<(), Invalid> {
-    if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
+///
+/// Errors: `Invalid::Shape`.
+pub fn require_https(url: &Url) -> Result<(), Invalid> {
+    if url.scheme() == "http" && !url.host().is_some_and(|host| is_private_host(&host)) {
         return Err(Invalid::Shape { expected: "https, because http is only for loopback, *.internal and *.flycast" });
     }
     Ok(())
 }
 
 /// Returns true for a host on this machine or inside a Fly network.
-pub(crate) fn is_private<S: AsRef<str>>(host: &Host<S>) -> bool {
+pub fn is_private_host<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.to_canonical().is_loopback(),

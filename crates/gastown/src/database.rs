@@ -1,27 +1,53 @@
-use gastown_persistence::{BlockedColumn, Database, DatabaseSettings};
-use migration::address::DatabaseAddress;
+//! The registry's database: its address, its schema, and the ports on it.
+
+use std::sync::Arc;
+
+use gastown_persistence::{BlockedColumn, Database, DatabaseAddress, DatabaseSettings};
 use secrecy::ExposeSecret as _;
 use url::Host;
 
-use crate::config::is_private;
-use crate::start_error::StartError;
+use crate::build_error::{BuildError, Mistakes};
+use crate::http_url::is_private_host;
+use crate::ports_of_builder::PortSet;
+
+/// Checks the address.
+pub(crate) fn check(settings: &DatabaseSettings, mistakes: &mut Mistakes) {
+    mistakes.checked("database", settings.url.expose_secret().parse::<DatabaseAddress>());
+}
+
+/// Returns the ports on a database.
+pub(crate) fn ports(database: &Database) -> PortSet {
+    let database = Arc::new(database.clone());
+    PortSet {
+        registry: Some(database.clone()),
+        rigs: Some(database.clone()),
+        operations: Some(database.clone()),
+        users: Some(database.clone()),
+        drift_checks: Some(database.clone()),
+        orphans: Some(database.clone()),
+        jobs: Some(database.clone()),
+        history: Some(database.clone()),
+        readiness: Some(database),
+        ..PortSet::default()
+    }
+}
 
 /// Connects to the registry's database, and migrates it if requested. Fails if its schema is not up to date.
 ///
 /// Errors: `Connect`, `Migrate`, `Schema`, `PendingMigrations`.
-pub(crate) async fn open(settings: &DatabaseSettings, migrate: bool) -> Result<Database, StartError> {
-    let database = Database::connect(settings).await.map_err(StartError::Connect)?;
+pub async fn open_database(settings: &DatabaseSettings, migrate: bool) -> Result<Database, BuildError> {
+    let database = Database::connect(settings).await.map_err(BuildError::Connect)?;
     if migrate {
-        database.migrate().await.map_err(StartError::Migrate)?;
+        database.migrate().await.map_err(BuildError::Migrate)?;
     }
-    let pending = database.pending_migrations().await.map_err(StartError::Schema)?;
-    if pending.is_empty() { Ok(database) } else { Err(StartError::PendingMigrations { pending }) }
+    let pending = database.pending_migrations().await.map_err(BuildError::Schema)?;
+    if pending.is_empty() { Ok(database) } else { Err(BuildError::PendingMigrations { pending }) }
 }
 
 /// Warns if the address leaves open how a connection over a public network is protected.
 pub(crate) fn warn_without_sslmode(settings: &DatabaseSettings) {
     let Ok(DatabaseAddress::Postgres(address)) = settings.url.expose_secret().parse() else { return };
-    let is_open = |host: &str| !Host::parse(host).is_ok_and(|host| is_private(&host));
+    let is_open = |host: &str| !Host::parse(host).is_ok_and(|host| is_private_host(&host));
     if address.host_without_sslmode().is_some_and(is_open) {
         tracing::warn!("database address has no sslmode, unencrypted connections are possible");
     }
@@ -31,12 +57,12 @@ pub(crate) fn warn_without_sslmode(settings: &DatabaseSettings) {
 /// has it.
 ///
 /// Errors: `NoBlockedColumn` if the given column is missing, `Schema`.
-pub(crate) async fn with_blocked(database: Database, given: Option<&BlockedColumn>) -> Result<Database, StartError> {
+pub(crate) async fn with_blocked(database: Database, given: Option<&BlockedColumn>) -> Result<Database, BuildError> {
     let column = given.cloned().unwrap_or_default();
-    let found = database.clone().with_blocked_column(&column).await.map_err(StartError::Schema)?;
+    let found = database.clone().with_blocked_column(&column).await.map_err(BuildError::Schema)?;
     match (found, given) {
         (Some(reading), _) => Ok(reading),
-        (None, Some(missing)) => Err(StartError::NoBlockedColumn { name: missing.as_str().to_owned() }),
+        (None, Some(missing)) => Err(BuildError::NoBlockedColumn { name: missing.as_str().to_owned() }),
         (None, None) => Ok(database),
     }
 }

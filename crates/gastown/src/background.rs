@@ -1,18 +1,15 @@
-//! The background tasks of a process: workers, drift detection, the search for orphans, and the log of the queues for
-//! Fly's limits.
+//! The background tasks of a process: workers, drift detection, the search for orphans, the removal of old history, and the
+//! log of the queues for Fly's limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::{History, WorkerId};
-use gastown_fly::Fly;
+use gastown_domain::ports::WorkerId;
 use gastown_orchestrator::{
     DriftDetector, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store, TownService, Workers,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::queue_stats;
 
 /// The pause before a panicked task restarts, long enough not to flood the log.
 const RESTART_DELAY: Duration = Duration::from_secs(5);
@@ -25,31 +22,39 @@ pub(crate) struct Background {
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
     retention: Retention,
-    fly: Fly,
+    #[cfg(feature = "fly")]
+    fly: Option<gastown_fly::Fly>,
 }
 
 impl Background {
+    /// Returns the tasks of this service on these ports.
     pub(crate) fn new(
         service: &TownService,
-        (ports, history): (&Ports, Arc<dyn History>),
-        settings: Settings,
+        (ports, retention): (&Ports, RetentionPorts),
+        settings: &Settings,
         worker: &WorkerId,
-        fly: Fly,
     ) -> Self {
-        let settings = Arc::new(settings);
+        let shared = Arc::new(settings.clone());
         Self {
             service: service.clone(),
             yielding: (ports.store.clone(), ports.provider.clone()),
-            drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&settings)),
-            orphans: OrphanSweeper::new(ports.clone(), Arc::clone(&settings), worker.clone()),
-            retention: Retention::new(retention_ports(ports, history), &settings, worker.clone()),
-            fly,
+            drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
+            orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
+            retention: Retention::new(retention, settings, worker.clone()),
+            #[cfg(feature = "fly")]
+            fly: None,
         }
+    }
+
+    /// Also logs the queues for the limits of this Fly.
+    #[cfg(feature = "fly")]
+    pub(crate) fn logging_queues_of(self, fly: Option<gastown_fly::Fly>) -> Self {
+        Self { fly, ..self }
     }
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, orphans, retention, fly } = self;
+        let Self { service, yielding, drift_detector, orphans, retention, .. } = self;
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
@@ -69,17 +74,16 @@ impl Background {
             let retention = retention.clone();
             async move { retention.run(stop).await }
         }));
-        tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {
-            let fly = fly.clone();
-            queue_stats::log_queues(move || fly.queue_stats(), queue_stats::EVERY, stop)
-        }));
+        #[cfg(feature = "fly")]
+        if let Some(fly) = self.fly {
+            tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {
+                let fly = fly.clone();
+                crate::queue_stats::log_queues(move || fly.queue_stats(), crate::queue_stats::EVERY, stop)
+            }));
+        }
         tasks.close();
         tasks
     }
-}
-
-fn retention_ports(ports: &Ports, history: Arc<dyn History>) -> RetentionPorts {
-    RetentionPorts { history, jobs: Arc::clone(&ports.store.jobs), jitter: Arc::clone(&ports.env.jitter) }
 }
 
 /// Runs a task until it is stopped. A panic is a bug, and the task restarts after a pause.

@@ -1,5 +1,6 @@
 //! The share of the process's file descriptors that the connections of clients may take.
 
+use gastown_http::connections::ConnectionLimits;
 use nix::sys::resource::{Resource, getrlimit};
 
 /// For the runtime, the log, the listener and files.
@@ -11,8 +12,21 @@ const PER_DATABASE_CONNECTION: usize = 3;
 /// The connections that every process accepts.
 const MIN_CONNECTIONS: usize = 16;
 
+/// Returns these limits, within the limit of file descriptors.
+pub(crate) fn within(limits: ConnectionLimits, database_connections: usize) -> ConnectionLimits {
+    let max_connections = connections(limits.max_connections, database_connections);
+    let max_per_address = share(limits.max_per_address, limits.max_connections, max_connections);
+    ConnectionLimits { max_connections, max_per_address, ..limits }
+}
+
+/// Returns the same part of `lowered` connections that `part` is of `all`, at least one. One address then cannot take all
+/// connections of a small limit.
+fn share(part: usize, all: usize, lowered: usize) -> usize {
+    if lowered >= all { part } else { (part.min(all).saturating_mul(lowered) / all.max(1)).max(1) }
+}
+
 /// Returns the number of connections that the limit of file descriptors allows, at most `wanted`.
-pub(crate) fn connections(wanted: usize, database_connections: usize) -> usize {
+fn connections(wanted: usize, database_connections: usize) -> usize {
     let limit = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((limit, _)) => usize::try_from(limit).unwrap_or(usize::MAX),
         Err(error) => {
@@ -37,7 +51,7 @@ fn allowed(limit: usize, database_connections: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::allowed;
+    use super::{allowed, share};
 
     #[test]
     fn descriptors_are_kept_for_everything_else() {
@@ -50,6 +64,19 @@ mod tests {
             (usize::MAX, usize::MAX, 16),
         ] {
             assert_eq!(allowed(limit, database), want, "{limit} {database}");
+        }
+    }
+
+    #[test]
+    fn limit_of_an_address_is_lowered_with_that_of_all() {
+        for (part, all, lowered, want) in [
+            (2048, 4096, 4096, 2048),
+            (2048, 4096, 687, 343),
+            (4096, 4096, 687, 687),
+            (9000, 4096, 687, 687),
+            (1, 4096, 111, 1),
+        ] {
+            assert_eq!(share(part, all, lowered), want, "{part} of {all}, {lowered} left");
         }
     }
 }
