@@ -1,5 +1,5 @@
-//! The background tasks of a process: workers, drift detection, the search for orphans, the removal of old history, and the
-//! log of the queues for Fly's limits.
+//! The background tasks of a process: workers, drift detection, orphans, old history, and the log of the queues for Fly's
+//! limits.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -277,10 +277,12 @@ impl GastownBuilder {
         #[cfg(not(feature = "fly"))]
         let (has_fly, has_sandboxes) = (false, false);
         let of_sandboxes: &[&str] = &["sandboxes"];
+        // Without any port of a provider, Fly is what is missing. Its addresses and apps follow from it.
+        let is_own_provider = !has_fly && self.ports.missing(&OF_PROVIDER).len() < OF_PROVIDER.len();
         for (setting, is_set, ports) in [
             ("database", has_database, &OF_DATABASE[..]),
             ("fly", has_fly, &OF_PROVIDER[..]),
-            ("sandbox_url", has_sandboxes, of_sandboxes),
+            ("sandbox_url", has_sandboxes || !is_own_provider, of_sandboxes),
             ("secrets", self.secrets.is_some(), &OF_SECRETS[..]),
         ] {
             let missing = self.ports.missing(ports);
@@ -288,7 +290,7 @@ impl GastownBuilder {
                 mistakes.add(setting, format_args!("is missing, or instead of it: {}", missing.join(", ")));
             }
         }
-        if !has_fly && self.placement.is_none() {
+        if is_own_provider && self.placement.is_none() {
             mistakes.add("placement", "is missing, the apps that towns are in");
         }
         for (setting, is_set) in [("image", self.image.is_some()), ("sandbox_env", self.env.is_some())] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gastown_domain::AppPlacement;
 use gastown_fly::{BaseUrl, Fly, FlyAppName, FlyAppPrefix, FlyClient, PUBLIC_BASE_URL, RateLimiting, Timeouts};
+use gastown_orchestrator::SandboxEnv;
 use gastown_sandbox::{DEFAULT_TEMPLATE, SandboxClient, UrlTemplate};
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -9,18 +9,19 @@
 //!
 //! [`Gastown::simulated`] is the whole of it offline, with a simulated Fly and SQLite in memory:
 //!
-#![cfg_attr(feature = "sim", doc = "```")]
-#![cfg_attr(not(feature = "sim"), doc = "```ignore")]
-//! use gastown::{CreateTown, Gastown, Towns, tokio};
+//! ```
+//! # #[cfg(feature = "sim")]
+//! # async fn first_town() -> Result<(), Box<dyn std::error::Error>> {
+//! use gastown::{CreateTown, Gastown, Towns};
 //!
-//! #[tokio::main(crate = "gastown::tokio")]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let gastown = Gastown::simulated().build().await?;
-//!     let alice = gastown.add_user(&"alice".parse()?).await?.caller;
-//!     let town = gastown.towns().create_town(&alice, CreateTown::named("mill".parse()?)).await?;
-//!     assert_eq!(town.status.to_string(), "running");
-//!     Ok(())
-//! }
+//! let gastown = Gastown::simulated().build().await?;
+//! let alice = gastown.add_user(&"alice".parse()?).await?.caller;
+//! let town = gastown.towns().create_town(&alice, CreateTown::named("mill".parse()?)).await?;
+//! println!("{} is {}", town.name, town.status);
+//! # Ok(())
+//! # }
+//! # #[cfg(feature = "sim")]
+//! # gastown::tokio::runtime::Runtime::new().unwrap().block_on(first_town()).unwrap();
 //! ```
 //!
 //! # Features
@@ -88,6 +89,7 @@ pub use gastown_domain::ports;
 pub use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, TownReport, Towns};
 pub use gastown_domain::{Failure, Town, TownConfig, TownId, TownName, TownStatus, UserId};
 pub use gastown_orchestrator::{Policy, SandboxEnv, TownService, ValidPolicy};
+pub use gastown_secrets as sealing;
 pub use gastown_system as system;
 
 #[cfg(feature = "http")]
@@ -98,10 +100,10 @@ pub use fly_sim;
 pub use gastown_fly::{self as fly_api, RateLimiting};
 #[cfg(feature = "http")]
 pub use gastown_http as http_api;
-#[cfg(feature = "sim")]
-pub use gastown_sandbox_sim as sandbox_sim;
 #[cfg(feature = "postgres")]
 pub use gastown_persistence::{self as registry, Database, DatabaseSettings};
-pub use secrecy::SecretString;
+#[cfg(feature = "sim")]
+pub use gastown_sandbox_sim as sandbox_sim;
+pub use secrecy::{ExposeSecret, SecretString};
 pub use tokio;
 pub use tokio_util::sync::CancellationToken;

@@ -36,7 +36,6 @@ macro_rules! ports {
 
         impl GastownBuilder {
             $($(#[$doc])*
-            #[must_use]
             pub fn $port(mut self, port: Arc<dyn $trait>) -> Self {
                 self.ports.$port = Some(port);
                 self

@@ -45,6 +45,7 @@ pub(super) async fn carry_out(
         Step::Clippy => session.lines(&[step::CLIPPY]).await,
         Step::Doc => session.lines(&[step::DOC]).await,
         Step::Trees => session.trees().await,
+        Step::Package => session.lines(&[step::PACKAGE]).await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
         Step::Tests if scope == Scope::Quick && provided.nextest => session.tests(&[quick::TESTS_WITH_NEXTEST]).await,
         Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,

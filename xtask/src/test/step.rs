@@ -15,6 +15,7 @@ pub(super) enum Step {
     Clippy,
     Doc,
     Trees,
+    Package,
     Drift,
     Tests,
     Attack,
@@ -29,6 +30,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Doc => "doc",
             Self::Trees => "trees",
+            Self::Package => "package",
             Self::Drift => "drift",
             Self::Tests => "tests",
             Self::Attack => "attack",
@@ -42,7 +44,8 @@ impl Step {
             Self::Tidy => "dependency rule, names, manifests, texts, references, prose, matches, lengths",
             Self::Clippy => "no lint warnings",
             Self::Doc => "the documentation builds without warnings",
-            Self::Trees => "no mock and no second TLS stack in a normal build, no I/O in domain and orchestrator",
+            Self::Trees => "what a normal build, the domain and an embedder must not contain",
+            Self::Package => "each library can be published",
             Self::Drift => "the generated files match the schema",
             Self::Tests => "all tests, on SQLite and Postgres, with the TypeScript clients",
             Self::Attack => "each limit of the server holds, in a short form of `cargo xtask attack`",
@@ -72,6 +75,18 @@ pub(super) const CLIPPY: CargoLine =
     line(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
 pub(super) const DOC: CargoLine =
     CargoLine { environment: Some(("RUSTDOCFLAGS", "-D warnings")), ..line(&["doc", "--workspace", "--no-deps"]) };
+/// Packs the crates that are published, with the dependencies that a registry would resolve. Nothing is compiled again, and the
+/// index is that of the build.
+pub(super) const PACKAGE: CargoLine = line(&[
+    "package",
+    "--workspace",
+    "--exclude=ephemeral-db",
+    "--exclude=gastown-bench",
+    "--exclude=xtask",
+    "--no-verify",
+    "--allow-dirty",
+    "--offline",
+]);
 pub(super) const DRIFT: CargoLine = line(&["xtask", "codegen", "--check"]);
 pub(super) const ATTACK: CargoLine = line(&["xtask", "attack", "--quick"]);
 // Not `--offline`: crates of other platforms are no part of a build here, and may have to be downloaded first.

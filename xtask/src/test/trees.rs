@@ -3,7 +3,7 @@
 use super::step::{CargoLine, line};
 
 /// The mocks, which are for tests, every TLS stack but the chosen one, and all I/O below the domain and the orchestrator.
-/// SQLite is only in builds that turn it on.
+/// A service with Postgres and Fly has no simulator, no command line and no SQLite. The binary has the simulator for `dev`.
 pub(super) const ABSENT: &[CargoLine] = &[
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "mockall"]),
     line(&["tree", "--workspace", "--edges", "normal", "--invert", "ring"]),
@@ -12,16 +12,10 @@ pub(super) const ABSENT: &[CargoLine] = &[
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "axum"]),
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "reqwest"]),
     line(&["tree", "-p", "gastown-domain", "-p", "gastown-orchestrator", "--edges", "normal", "--invert", "sea-orm"]),
-    line(&[
-        "tree",
-        "-p",
-        "gastown-persistence",
-        "--no-default-features",
-        "--edges",
-        "normal",
-        "--invert",
-        "libsqlite3-sys",
-    ]),
+    line(&["tree", "-pgastown", "--no-default-features", "--features=postgres,fly", "-enormal", "-ifly-sim"]),
+    line(&["tree", "-pgastown", "--no-default-features", "--features=postgres,fly", "-enormal", "-iclap"]),
+    line(&["tree", "-pgastown", "--no-default-features", "--features=postgres,fly", "-enormal", "-ilibsqlite3-sys"]),
+    line(&["tree", "-pgastown-server", "--no-default-features", "-enormal", "-ifly-sim"]),
 ];
 
 /// Returns the output of `cargo tree --invert` if it found the package or failed. It prints nothing for a package that is

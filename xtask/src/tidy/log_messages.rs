@@ -14,7 +14,7 @@ const PAGE: &str = "docs/operations.md";
 const SECTION: &str = "## Log messages";
 const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
 /// The crates that log as part of the service.
-const PRODUCT: &str = "crates/gastown-";
+const PRODUCT: &str = "crates/gastown";
 /// The crate of that name that is for tests only.
 const SIMULATED: &str = "crates/gastown-sandbox-sim/";
 

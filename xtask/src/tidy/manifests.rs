@@ -6,7 +6,9 @@ use toml::{Table, Value};
 use crate::workspace::SourceFile;
 
 const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
-const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
+const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
+/// Fields of a crate that is published.
+const PUBLISHED: &[&str] = &["description", "documentation", "readme", "keywords", "categories"];
 
 /// Returns the fields that a member sets itself although the workspace sets them.
 pub(super) fn offences(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
@@ -28,6 +30,7 @@ fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
             offences.push(format!("write `{field}.workspace = true`"));
         }
     }
+    offences.extend(of_publishing(package));
     let name = package.and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default();
     if path.rsplit('/').nth(1) != Some(name) {
         offences.push(format!("the folder is not called `{name}`"));
@@ -39,6 +42,20 @@ fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
         offences.push(format!("write `{dependency}.workspace = true` and its version in the workspace's manifest"));
     }
     offences
+}
+
+/// Returns what a published crate lacks. Programs of this repository alone have `publish = false`.
+fn of_publishing(package: Option<&Table>) -> Vec<String> {
+    let field = |name: &str| package.and_then(|package| package.get(name));
+    match field("publish") {
+        Some(Value::Boolean(false)) => Vec::new(),
+        Some(publish) if is_from_workspace(publish) => PUBLISHED
+            .iter()
+            .filter(|name| field(name).is_none())
+            .map(|name| format!("a published crate needs `{name}`"))
+            .collect(),
+        Some(_) | None => vec!["write `publish.workspace = true` or `publish = false`".to_owned()],
+    }
 }
 
 /// Returns the dependencies of every kind and platform that are not inherited from the workspace.
@@ -65,6 +82,11 @@ mod tests {
         rust-version.workspace = true
         license.workspace = true
         publish.workspace = true
+        description = "a mill"
+        documentation = "https://docs.rs/mill"
+        readme = "README.md"
+        keywords.workspace = true
+        categories.workspace = true
         [lints]
         workspace = true
         [dependencies]
@@ -91,6 +113,8 @@ mod tests {
             ("[lints]\n        workspace = true", "", "[lints]"),
             ("edition.workspace = true", "edition = \"2021\"", "`edition."),
             ("name = \"mill\"", "name = \"other\"", "`other`"),
+            ("readme = \"README.md\"", "", "`readme`"),
+            ("publish.workspace = true", "publish = true", "`publish = false`"),
         ] {
             let found = found(&GOOD.replace(from, to));
             let [one] = found.as_slice() else { panic!("{to}: {found:?}") };

@@ -21,7 +21,7 @@ pub(super) fn offences(files: &[SourceFile]) -> Vec<String> {
 
 /// Returns transactions outside the file that retries, limits and names them.
 fn transactions(file: &SourceFile) -> impl Iterator<Item = String> {
-    let watched = file.path.starts_with("crates/gastown-") && file.path.contains("/src/") && file.is_rust();
+    let watched = file.path.starts_with("crates/gastown") && file.path.contains("/src/") && file.is_rust();
     let elsewhere = watched && file.path != TRANSACTIONS;
     let begins = move |line: &str| elsewhere && BEGINNINGS.iter().any(|begin| line.contains(begin));
     offending(file, file.production_lines(), begins, "transactions begin only in gastown-persistence/src/tx.rs")
