@@ -7,22 +7,24 @@ use crate::workspace::SourceFile;
 
 const DEPENDENCIES: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license"];
-/// Fields of a crate that is published.
-const PUBLISHED: &[&str] = &["description", "documentation", "readme", "keywords", "categories"];
 
 /// Returns the fields that a member sets itself although the workspace sets them.
 pub(super) fn offences(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let mut offences = Vec::new();
     for file in files.iter().filter(|file| file.name() == "Cargo.toml" && file.path != "Cargo.toml") {
         let manifest: Table = file.text.parse().with_context(|| format!("cannot read {}", file.path))?;
+        let readme = file.path.replace("Cargo.toml", "README.md");
+        let has_readme = files.iter().any(|file| file.path == readme);
         offences.extend(
-            in_manifest(&manifest, &file.path).into_iter().map(|what| format!("manifests: {}: {what}", file.path)),
+            in_manifest(&manifest, &file.path, has_readme)
+                .into_iter()
+                .map(|what| format!("manifests: {}: {what}", file.path)),
         );
     }
     Ok(offences)
 }
 
-fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
+fn in_manifest(manifest: &Table, path: &str, has_readme: bool) -> Vec<String> {
     let mut offences = Vec::new();
     let package = manifest.get("package").and_then(Value::as_table);
     for field in INHERITED {
@@ -30,7 +32,7 @@ fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
             offences.push(format!("write `{field}.workspace = true`"));
         }
     }
-    offences.extend(of_publishing(package));
+    offences.extend(of_publishing(package, has_readme));
     let name = package.and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default();
     if path.rsplit('/').nth(1) != Some(name) {
         offences.push(format!("the folder is not called `{name}`"));
@@ -45,15 +47,16 @@ fn in_manifest(manifest: &Table, path: &str) -> Vec<String> {
 }
 
 /// Returns what a published crate lacks. Programs of this repository alone have `publish = false`.
-fn of_publishing(package: Option<&Table>) -> Vec<String> {
+fn of_publishing(package: Option<&Table>, has_readme: bool) -> Vec<String> {
     let field = |name: &str| package.and_then(|package| package.get(name));
     match field("publish") {
         Some(Value::Boolean(false)) => Vec::new(),
-        Some(publish) if is_from_workspace(publish) => PUBLISHED
-            .iter()
-            .filter(|name| field(name).is_none())
-            .map(|name| format!("a published crate needs `{name}`"))
-            .collect(),
+        Some(publish) if is_from_workspace(publish) => {
+            let described = field("description").is_some();
+            let wanted = [(described, "`description`"), (has_readme, "`README.md`")];
+            let missing = wanted.into_iter().filter(|(is_there, _)| !is_there);
+            missing.map(|(_, what)| format!("a published crate needs {what}")).collect()
+        }
         Some(_) | None => vec!["write `publish.workspace = true` or `publish = false`".to_owned()],
     }
 }
@@ -83,10 +86,6 @@ mod tests {
         license.workspace = true
         publish.workspace = true
         description = "a mill"
-        documentation = "https://docs.rs/mill"
-        readme = "README.md"
-        keywords.workspace = true
-        categories.workspace = true
         [lints]
         workspace = true
         [dependencies]
@@ -95,12 +94,20 @@ mod tests {
     "#;
 
     fn found(manifest: &str) -> Vec<String> {
-        offences(&[SourceFile::new("crates/mill/Cargo.toml", manifest)]).unwrap()
+        let readme = SourceFile::new("crates/mill/README.md", "# mill");
+        offences(&[SourceFile::new("crates/mill/Cargo.toml", manifest), readme]).unwrap()
     }
 
     #[test]
     fn a_member_that_inherits_everything_passes() {
         assert_eq!(found(GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_published_crate_needs_a_readme() {
+        let alone = |manifest: &str| offences(&[SourceFile::new("crates/mill/Cargo.toml", manifest)]).unwrap();
+        assert_eq!(alone(GOOD), ["manifests: crates/mill/Cargo.toml: a published crate needs `README.md`"]);
+        assert_eq!(alone(&GOOD.replace("publish.workspace = true", "publish = false")), Vec::<String>::new());
     }
 
     #[test]
@@ -113,7 +120,7 @@ mod tests {
             ("[lints]\n        workspace = true", "", "[lints]"),
             ("edition.workspace = true", "edition = \"2021\"", "`edition."),
             ("name = \"mill\"", "name = \"other\"", "`other`"),
-            ("readme = \"README.md\"", "", "`readme`"),
+            ("description = \"a mill\"", "", "`description`"),
             ("publish.workspace = true", "publish = true", "`publish = false`"),
         ] {
             let found = found(&GOOD.replace(from, to));
