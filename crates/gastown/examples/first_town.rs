@@ -10,9 +10,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (towns, stop) = (gastown.towns(), CancellationToken::new());
     let running = tokio::spawn(gastown.run(stop.clone()));
 
-    let town = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?;
+    let town = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?.town;
     println!("{} is {}", town.name, town.status);
-    let town = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?;
+    let town = towns.destroy_town(&alice, DestroyTown::until_gone(town.id)).await?.town;
     println!("{} is {}", town.name, town.status);
 
     stop.cancel();

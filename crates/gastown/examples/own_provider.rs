@@ -260,9 +260,9 @@ async fn life_in_a_rack() -> Result<Vec<String>, Box<dyn Error>> {
     let (towns, stop) = (gastown.towns(), CancellationToken::new());
     let running = tokio::spawn(gastown.run(stop.clone()));
 
-    let created = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?;
-    let stopped = towns.stop_town(&alice, created.id).await?;
-    let destroyed = towns.destroy_town(&alice, DestroyTown::until_gone(created.id)).await?;
+    let created = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?.town;
+    let stopped = towns.stop_town(&alice, created.id).await?.town;
+    let destroyed = towns.destroy_town(&alice, DestroyTown::until_gone(created.id)).await?.town;
 
     stop.cancel();
     running.await?;

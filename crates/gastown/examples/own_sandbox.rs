@@ -66,7 +66,7 @@ async fn add_one_rig() -> Result<String, Box<dyn Error>> {
     let (towns, stop) = (gastown.towns(), CancellationToken::new());
     let running = tokio::spawn(gastown.run(stop.clone()));
 
-    let town = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?;
+    let town = towns.create_town(&alice, CreateTown::named("mill".parse()?)).await?.town;
     let rig = AddRig {
         town: town.id,
         name: "app".parse()?,

@@ -5,12 +5,12 @@
 
 use std::error::Error;
 
-use gastown::{Caller, CreateTown, Gastown, TownError, Towns, tokio};
+use gastown::{Caller, CreateTown, Gastown, TownError, TownState, Towns, tokio};
 
 /// An example of the host's own code. It depends on the port, so its tests can pass a mock.
 async fn open_workshop(towns: &dyn Towns, owner: &Caller) -> Result<String, Box<dyn Error>> {
     match towns.create_town(owner, CreateTown::named("mill".parse()?)).await {
-        Ok(town) => Ok(format!("{} is {}", town.name, town.status)),
+        Ok(TownState { town, .. }) => Ok(format!("{} is {}", town.name, town.status)),
         Err(TownError::NameTaken) => Ok("mill exists already".to_owned()),
         Err(TownError::Failed { failure, .. }) => Ok(format!("no mill: {failure}")),
         Err(error) => Err(error.into()),
@@ -40,7 +40,7 @@ mod tests {
     async fn status_of_the_town_is_shown() {
         let mut towns = MockTowns::new();
         let slow = Town { status: TownStatus::Provisioning, ..Town::sample() };
-        towns.expect_create_town().once().return_once(|_, _| Ok(slow));
+        towns.expect_create_town().once().return_once(|_, _| Ok(TownState::idle(slow)));
         assert_eq!(open_workshop(&towns, &alice()).await.unwrap(), "mill is provisioning");
     }
 

@@ -16,7 +16,7 @@
 //!
 //! let gastown = Gastown::simulated().build().await?;
 //! let alice = gastown.add_user(&"alice".parse()?).await?.caller;
-//! let town = gastown.towns().create_town(&alice, CreateTown::named("mill".parse()?)).await?;
+//! let town = gastown.towns().create_town(&alice, CreateTown::named("mill".parse()?)).await?.town;
 //! println!("{} is {}", town.name, town.status);
 //! # Ok(())
 //! # }
@@ -86,7 +86,7 @@ pub use users::{AddUserError, NewUser};
 
 pub use gastown_domain as domain;
 pub use gastown_domain::ports;
-pub use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, TownReport, Towns};
+pub use gastown_domain::ports::{Caller, CreateTown, DestroyTown, TownError, TownReport, TownState, Towns};
 pub use gastown_domain::{Failure, Town, TownConfig, TownId, TownName, TownStatus, UserId};
 pub use gastown_orchestrator::{Policy, SandboxEnv, TownService, ValidPolicy};
 pub use gastown_secrets as sealing;

@@ -82,6 +82,7 @@ pub(super) const PACKAGE: CargoLine = line(&[
     "--workspace",
     "--exclude=ephemeral-db",
     "--exclude=gastown-bench",
+    "--exclude=gastown-fuzz",
     "--exclude=xtask",
     "--no-verify",
     "--allow-dirty",

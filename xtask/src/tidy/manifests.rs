@@ -66,7 +66,13 @@ fn dependencies(manifest: &Table) -> Vec<&str> {
     let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let tables = platforms.filter_map(Value::as_table).chain([manifest]);
     let lists = tables.flat_map(|table| DEPENDENCIES.iter().filter_map(|kind| table.get(*kind)?.as_table()));
-    lists.flatten().filter(|(_, value)| !is_from_workspace(value)).map(|(name, _)| name.as_str()).collect()
+    let own = lists.flatten().filter(|(_, value)| !is_from_workspace(value) && !is_itself(value));
+    own.map(|(name, _)| name.as_str()).collect()
+}
+
+/// Returns true for a crate whose tests need a feature of it. A registry refuses it with a version.
+fn is_itself(value: &Value) -> bool {
+    value.get("path").and_then(Value::as_str) == Some(".")
 }
 
 fn is_from_workspace(value: &Value) -> bool {
@@ -101,6 +107,12 @@ mod tests {
     #[test]
     fn a_member_that_inherits_everything_passes() {
         assert_eq!(found(GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn tests_may_depend_on_a_feature_of_their_crate() {
+        let itself = "[dev-dependencies]\nmill = { path = \".\", features = [\"sails\"] }\n[dependencies]";
+        assert_eq!(found(&GOOD.replace("[dependencies]", itself)), Vec::<String>::new());
     }
 
     #[test]

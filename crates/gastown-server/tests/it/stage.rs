@@ -309,7 +309,8 @@ impl Stage {
         for (name, value) in changes {
             set(&mut self.settings, name, value);
         }
-        self.config = config(&self.settings, Policy::clone(&self.config.orchestrator.policy), self.config.fly.rate_limits);
+        self.config =
+            config(&self.settings, Policy::clone(&self.config.orchestrator.policy), self.config.fly.rate_limits);
     }
 
     /// Stops a replica and starts another in its place. The first keeps its port, which the sandboxes call.

@@ -9,7 +9,7 @@ async fn lost_answer_of_the_simulated_fly_makes_no_second_machine() {
     let alice = gastown.add_user(&"alice".parse().unwrap()).await.unwrap().caller;
     gastown.simulator().unwrap().inject(Fault::at(Call::CreateMachine, Effect::DropAnswer));
 
-    let created = gastown.towns().create_town(&alice, CreateTown::named("mill".parse().unwrap())).await.unwrap();
+    let created = gastown.towns().create_town(&alice, CreateTown::named("mill".parse().unwrap())).await.unwrap().town;
 
     assert_eq!(created.status, TownStatus::Running);
     assert_eq!(gastown.simulator().unwrap().machines().len(), 1);
