@@ -319,7 +319,8 @@ mod tests {
     fn every_option_of_serve_is_an_environment_variable_too() {
         let cli = Cli::command();
         let serve = cli.find_subcommand("serve").unwrap();
-        let without: Vec<_> = serve.get_arguments().filter(|arg| arg.get_env().is_none()).map(|a| a.get_id()).collect();
+        let without: Vec<_> =
+            serve.get_arguments().filter(|arg| arg.get_env().is_none()).map(clap::Arg::get_id).collect();
         assert!(without.iter().all(|id| *id == "help"), "{without:?}");
     }
 }

@@ -52,11 +52,11 @@ pub struct Report {
 /// Errors: the corpus cannot be read.
 pub fn run(target: &Target, limit: Limit, seed: u64) -> anyhow::Result<Report> {
     let mut inputs = corpus::read(target.name)?;
-    let (mut report, mut seen) = (Report::default(), BTreeSet::new());
+    let (mut report, mut behaviours) = (Report::default(), BTreeSet::new());
     let mut run = (target.start)()?;
     for input in &inputs {
         if let Some(label) = report.check(target, &mut run, input) {
-            seen.insert(label);
+            behaviours.insert(label);
         }
     }
     let (mut rng, begun, first) = (StdRng::seed_from_u64(seed), Instant::now(), inputs.len());
@@ -65,11 +65,11 @@ pub fn run(target: &Target, limit: Limit, seed: u64) -> anyhow::Result<Report> {
         let input = mutate(&mut rng, &inputs, target.words);
         mutated += 1;
         let label = report.check(target, &mut run, &input);
-        if label.is_some_and(|label| seen.insert(label)) && inputs.len() < first + MAX_ADDED {
+        if label.is_some_and(|label| behaviours.insert(label)) && inputs.len() < first + MAX_ADDED {
             inputs.push(input);
         }
     }
-    report.behaviours = seen.len();
+    report.behaviours = behaviours.len();
     Ok(report)
 }
 

@@ -13,10 +13,10 @@ const PER_DATABASE_CONNECTION: usize = 3;
 const MIN_CONNECTIONS: usize = 16;
 
 /// Returns these limits, within the limit of file descriptors.
-pub(crate) fn within(limits: ConnectionLimits, database_connections: usize) -> ConnectionLimits {
+pub(crate) fn within(limits: &ConnectionLimits, database_connections: usize) -> ConnectionLimits {
     let max_connections = connections(limits.max_connections, database_connections);
     let max_per_address = share(limits.max_per_address, limits.max_connections, max_connections);
-    ConnectionLimits { max_connections, max_per_address, ..limits }
+    ConnectionLimits { max_connections, max_per_address, ..*limits }
 }
 
 /// Returns the same part of `lowered` connections that `part` is of `all`, at least one. One address then cannot take all

@@ -58,6 +58,6 @@ impl Plan {
         let of_database = usize::try_from(of_database).unwrap_or(usize::MAX);
         let limits = self.connections.clone();
         let stream_timeout = self.call_time_limit() + limits.write_timeout + STREAM_SLACK;
-        file_descriptors::within(ConnectionLimits { stream_timeout, ..limits }, of_database)
+        file_descriptors::within(&ConnectionLimits { stream_timeout, ..limits }, of_database)
     }
 }

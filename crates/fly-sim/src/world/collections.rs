@@ -97,7 +97,9 @@ impl FromIterator<Machine> for Machines {
         // The last machine of a name must be inserted last.
         sorted.sort_by_key(|machine| machine.creation);
         let mut all = Self::default();
-        sorted.into_iter().for_each(|machine| all.insert(machine));
+        for machine in sorted {
+            all.insert(machine);
+        }
         all
     }
 }

@@ -88,7 +88,7 @@ impl Control {
 
 #[tokio::test]
 async fn every_operation_answers_as_documented() {
-    let control = Control::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await;
+    let control = Control::start(SimConfig { workload: Some(Greeter::workload()), ..SimConfig::fast() }).await;
     for path in ["/health", "/openapi.json", "/world", "/violations", "/capacity", "/scenarios", "/scenario", "/clock"]
     {
         assert_eq!(control.get(path).await.0, 200, "{path}");
@@ -215,7 +215,7 @@ async fn reset_returns_to_the_initial_world() {
 
 #[tokio::test]
 async fn seed_creates_apps_with_their_contents() {
-    let control = Control::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await;
+    let control = Control::start(SimConfig { workload: Some(Greeter::workload()), ..SimConfig::fast() }).await;
     let seed = json!({ "apps": [{
         "name": "farm", "secrets": { "KEY": "value" },
         "volumes": [{ "name": "data", "region": "lhr", "size_gb": 3, "files": { "a.txt": "hello" } }],

@@ -24,8 +24,11 @@ enum Go {
 
 use Go::{Bool, Float, Int, List, Map, Str, Strs, Struct, Time};
 
+/// The JSON names of a struct's fields, with their types.
+type Fields = &'static [(&'static str, Go)];
+
 /// The structs of fly-go: name, file, and fields. Fields of a configuration that clients only write are left out.
-const STRUCTS: &[(&str, &str, &[(&str, Go)])] = &[
+const STRUCTS: &[(&str, &str, Fields)] = &[
     (
         "Machine",
         "machine_types.go",

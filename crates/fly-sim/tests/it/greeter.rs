@@ -13,8 +13,8 @@ pub(crate) const GREET: ProgramCall = ProgramCall::named("Greet");
 pub(crate) struct Greeter;
 
 impl Greeter {
-    pub(crate) fn workload() -> Option<Arc<dyn Workload>> {
-        Some(Arc::new(Self))
+    pub(crate) fn workload() -> Arc<dyn Workload> {
+        Arc::new(Self)
     }
 }
 

@@ -109,7 +109,7 @@ async fn restart_policy_applies_after_deadly_signal() {
 
 #[tokio::test]
 async fn auto_destroy_machine_is_destroyed_after_exit() {
-    let fly = Fly::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await;
+    let fly = Fly::start(SimConfig { workload: Some(Greeter::workload()), ..SimConfig::fast() }).await;
     let mut body = minimal("job");
     body["config"]["auto_destroy"] = json!(true);
     body["config"]["env"] = json!({ "CRASH": "1" });
@@ -159,7 +159,7 @@ async fn endless_restarts_do_not_block_the_clock() {
     let zero = Duration::ZERO;
     let timing =
         Timing { launch: zero, boot: zero, program_boot: zero, restart_backoff: zero, destroy: zero, ..Timing::fast() };
-    let fly = Fly::start(SimConfig { timing, workload: Greeter::workload(), ..SimConfig::fast() }).await;
+    let fly = Fly::start(SimConfig { timing, workload: Some(Greeter::workload()), ..SimConfig::fast() }).await;
     let mut body = minimal("town");
     body["config"]["env"] = json!({ "CRASH": "1" });
     body["config"]["restart"] = json!({ "policy": "always" });

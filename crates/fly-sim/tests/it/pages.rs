@@ -1,6 +1,7 @@
 //! The README and the pages: what they show is run.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -28,8 +29,8 @@ pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
 fn script(page: &str, url: &str) -> String {
     let shown = blocks(page, "sh").concat();
     let lines = shown.lines().filter(|line| !line.starts_with("fly-sim ") && !line.starts_with("cargo "));
-    let lines: String = lines.map(|line| format!("{line}\n")).collect();
-    lines.replace(SHOWN, url).replace("curl -s ", "curl -sS --noproxy '*' --fail-with-body ")
+    let lines: Vec<&str> = lines.collect();
+    (lines.join("\n") + "\n").replace(SHOWN, url).replace("curl -s ", "curl -sS --noproxy '*' --fail-with-body ")
 }
 
 pub(crate) async fn run(mut command: Command) {
@@ -64,7 +65,7 @@ async fn seed_of_the_page_is_accepted() {
 fn page_lists_every_scenario() {
     let mut table = "| Scenario | Effect | Plays |\n| --- | --- | --- |\n".to_owned();
     for Scenario { name, effect, incident, source, .. } in Scenario::all() {
-        table += &format!("| `{name}` | {effect} | {incident} ([source]({source})) |\n");
+        writeln!(table, "| `{name}` | {effect} | {incident} ([source]({source})) |").unwrap();
     }
     assert!(page("../../docs/fly-sim/scenarios.md").contains(&table), "docs/fly-sim/scenarios.md must have:\n{table}");
 }

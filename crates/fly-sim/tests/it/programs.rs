@@ -10,7 +10,7 @@ use crate::{
 };
 
 async fn greeting() -> Fly {
-    Fly::start(SimConfig { workload: Greeter::workload(), ..SimConfig::fast() }).await
+    Fly::start(SimConfig { workload: Some(Greeter::workload()), ..SimConfig::fast() }).await
 }
 
 async fn call(fly: &Fly, id: &str, path: &str) -> Answer {

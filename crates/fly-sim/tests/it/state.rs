@@ -34,7 +34,7 @@ async fn seen(fly: &Fly) -> Vec<Answer> {
 }
 
 async fn furnished(config: SimConfig) -> (Fly, String) {
-    let fly = Fly::start(SimConfig { workload: Greeter::workload(), ..config }).await;
+    let fly = Fly::start(SimConfig { workload: Some(Greeter::workload()), ..config }).await;
     fly.sim.set_app_secret(APP, "KEY", "value".into()).unwrap();
     let volume = fly.create_volume("data").await;
     let id = fly.start_machine(mounting("one", &volume)).await;
@@ -99,7 +99,7 @@ async fn state_file_keeps_the_world_across_a_shutdown() {
     while !complete() {
         tokio::task::yield_now().await;
     }
-    let again = FlySim::start(SimConfig { workload: Greeter::workload(), ..config }).await.unwrap();
+    let again = FlySim::start(SimConfig { workload: Some(Greeter::workload()), ..config }).await.unwrap();
     let ids = |machines: Vec<fly_sim::MachineSnapshot>| -> Vec<String> { machines.into_iter().map(|m| m.id).collect() };
     assert_eq!(ids(again.machines()), ids(names.clone()));
     again.shutdown().await;

@@ -166,7 +166,7 @@ fn branch(input: &str) -> Outcome {
         hold(!name.starts_with(['-', '/']) && !name.ends_with(['/', '.']), "a branch has a bad edge")?;
         hold(!name.contains("..") && !name.contains("@{") && !name.contains("//"), "git refuses the branch")?;
         hold(
-            !name.ends_with(".lock") && !name.contains(|c: char| c.is_control() || c == ' '),
+            name.strip_suffix(".lock").is_none() && !name.contains(|c: char| c.is_control() || c == ' '),
             "git refuses the branch",
         )?;
         hold(

@@ -46,7 +46,7 @@ const WORDS: &[&str] = &[
 
 /// Requests: the first line is the method and the path, the rest is the body.
 pub(super) const PATHS: Target =
-    Target { name: "trpc", start: || start(|input| request_of(input)), words: WORDS, memory: (1024 * 1024, 256) };
+    Target { name: "trpc", start: || start(request_of), words: WORDS, memory: (1024 * 1024, 256) };
 
 /// Bodies of a create.
 pub(super) const BODIES: Target = Target {
@@ -65,7 +65,7 @@ fn request_of(input: &[u8]) -> Option<Parts> {
     Some((method.to_owned(), path.to_owned(), input.get(end + 1..).unwrap_or_default().to_vec()))
 }
 
-fn start(parts: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
+fn start(request: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let ports = Arc::new(NothingExists);
     let app = runtime.block_on(async {
@@ -79,7 +79,7 @@ fn start(parts: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
         })
     });
     Ok(Box::new(move |input| {
-        let Some((method, path, body)) = parts(input) else { return Ok("no request".to_owned()) };
+        let Some((method, path, body)) = request(input) else { return Ok("no request".to_owned()) };
         runtime.block_on(send(app.clone(), &method, &path, body))
     }))
 }

@@ -51,6 +51,7 @@ pub(crate) enum Engine {
 }
 
 /// The configuration of a stage. The default is minimal, and a test changes what it needs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct Setup {
     pub(crate) engine: Engine,
     pub(crate) sim: SimConfig,

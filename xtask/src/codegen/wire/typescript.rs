@@ -14,7 +14,7 @@ const HEAD: &str = r#"// Generated from the Rust types by `cargo xtask codegen`.
 import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure } from "@trpc/server";
 "#;
 
-const ERRORS: &str = r#"
+const ERRORS: &str = r"
 /** The shape of every error: `error` of the envelope, and `shape` of a `TRPCClientError`. */
 export interface ErrorShape {
   message: string;
@@ -36,9 +36,9 @@ interface Json<Value> {
 
 type Query<Input, Output> = TRPCQueryProcedure<{ input: Input; output: Json<Output>; meta: object }>;
 type Mutation<Input, Output> = TRPCMutationProcedure<{ input: Input; output: Json<Output>; meta: object }>;
-"#;
+";
 
-const TAIL: &str = r#"
+const TAIL: &str = r"
 /** The router, for `createTRPCClient<AppRouter>` and `createTRPCContext<AppRouter>`. */
 export type AppRouter = TRPCBuiltRouter<RootTypes, { gastown: Gastown }>;
 
@@ -50,7 +50,7 @@ export declare function errorData(error: unknown): ErrorData | undefined;
 
 /** Returns the faults of an input by the name of the field, such as `townName`. Empty for every other error. */
 export declare function fieldErrors(error: unknown): Partial<Record<string, string[]>>;
-"#;
+";
 
 /// Returns the declarations: every type, and the router.
 pub(super) fn declarations(wire: &Wire) -> anyhow::Result<String> {
