@@ -41,7 +41,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[ClaimDue, ListRigs, LoadTown, RefuseRig, RemoveRig, ConfirmRig, Stranded, TownsWithPendingRigs]),
         Scenario::RepeatCreate => (
             &[], &[],
-            &[AcceptCreate, LoadTown, Outcome, User]),
+            &[AcceptCreate, Current, LoadTown, Outcome, User]),
         Scenario::RepeatCreateAfterCrash => (
             &[ListMachines, ReadVolume], &[Call::Health],
             &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs, User]),
