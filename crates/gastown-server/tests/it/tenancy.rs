@@ -30,7 +30,7 @@ enum Names {
 
 fn names(procedure: &str) -> Names {
     match procedure {
-        "createTown" | "listTowns" => Names::Nothing,
+        "createTown" | "listRegions" | "listTowns" => Names::Nothing,
         "destroyTown" | "startTown" | "stopTown" | "addRig" | "removeRig" | "getRig" | "getTownStatus" => Names::Town,
         "heartbeat" | "refreshToken" => Names::OwnTown,
         other => panic!("the procedure {other} has no case"),
