@@ -44,7 +44,7 @@ pub(super) const LEFT_OUT: &[LeftOut] = &[
             "interop",
             "javascript",
             "foreign_clients",
-            "wire_reference::curl",
+            "wire_reference",
             "dashboard",
         ],
     },

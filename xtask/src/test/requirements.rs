@@ -1,5 +1,6 @@
 //! Programs that the steps need. Missing ones are installed where that is possible.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, bail, ensure};
@@ -111,6 +112,10 @@ fn missing_programs() -> Vec<&'static str> {
     // The examples of the wire's reference use it.
     if !succeeds(Command::new("curl").arg("--version")) {
         missing.push("curl");
+    }
+    // The dashboard is driven in it. The variable names another one.
+    if std::env::var_os("CHROMIUM").is_none() && !Path::new("/usr/bin/chromium").is_file() {
+        missing.push("chromium");
     }
     missing
 }

@@ -20,7 +20,9 @@ async fn no_procedure_finds_another_users_town(setup: Setup) -> Stage {
         "force": true,
     });
     let mut checked = 0;
-    for procedure in user_procedures().filter(|procedure| !["createTown", "listRegions", "listTowns"].contains(procedure)) {
+    for procedure in
+        user_procedures().filter(|procedure| !["createTown", "listRegions", "listTowns"].contains(procedure))
+    {
         let refused = stage.call(BOB, procedure, input.clone()).await.unwrap_err();
         assert_eq!((refused.code.as_str(), refused.status), ("NOT_FOUND", 404), "{procedure}");
         // The same answer as for a town that does not exist.
