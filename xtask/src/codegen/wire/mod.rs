@@ -40,7 +40,7 @@ mod tests {
         let has_kind = |path: &str, kind: &str| Path::new(path).extension().is_some_and(|of| of == kind);
         for (path, text) in files().unwrap().into_iter().filter(|(path, _)| !has_kind(path, "js")) {
             // The package is for users. Sandboxes call the other procedures.
-            let for_users = has_kind(&path, "ts");
+            let for_users = has_kind(path, "ts");
             for procedure in wire.procedures.iter().filter(|of| !for_users || of.called_by == CalledBy::User) {
                 assert!(text.contains(super::short(procedure.name)), "{path}: {}", procedure.name);
             }
