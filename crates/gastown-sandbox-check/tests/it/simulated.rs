@@ -77,6 +77,8 @@ impl Image for Simulated {
                 None => tokio::time::sleep(POLL_INTERVAL).await,
             }
         };
+        // Until then, the proxy answers in place of the sandbox.
+        until_in(&fly, &machine, &["started", "stopped"]).await;
         let url = self.sim.machine_url_template().replace("{app}", APP).replace("{machine_id}", &machine);
         Ok(Box::new(Machine { fly, url: url.parse().unwrap(), id: machine }))
     }
