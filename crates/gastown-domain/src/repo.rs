@@ -113,8 +113,9 @@ fn repository_path(path: &str) -> Result<(), Invalid> {
         if segment.trim_start().starts_with('-') {
             return Err(Invalid::LeadingDash);
         }
-        if segment.trim() == ".." {
-            return Err(Invalid::Shape { expected: "a path without '..'" });
+        // The parser of URLs resolves both, so `https://host/.` would have no path.
+        if matches!(segment.trim(), "." | "..") {
+            return Err(Invalid::Shape { expected: "a path without '.' and '..'" });
         }
     }
     Ok(())
@@ -378,6 +379,15 @@ mod tests {
             assert!(raw.parse::<RepoUrl>().is_err(), "{raw:?}");
         }
         assert_eq!("https://u:p@github.com/a".parse::<RepoUrl>(), Err(Invalid::Credentials));
+    }
+
+    #[test]
+    fn path_of_dots_is_refused() {
+        for raw in
+            ["https://github.com/.", "https://github.com/./..", "https://github.com/%2e", "https://github.com/a/./b"]
+        {
+            assert!(raw.parse::<RepoUrl>().is_err(), "{raw}");
+        }
     }
 
     #[test]
