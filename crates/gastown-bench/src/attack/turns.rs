@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::lifecycle::ready_clients;
 use crate::measure::http1::Connection;
 use crate::measure::latencies::number;
-use crate::measure::refusal::{self, Kind};
+use crate::measure::refusal::accepted;
 use crate::measure::trpc;
 use crate::report::{Check, Limit, Unit};
 use crate::stage::{Database, Fly, FlySetup, Limits, ServerSetup, Timing};
@@ -93,20 +93,6 @@ async fn create_and_destroy(address: SocketAddr, token: String, shared: Arc<Shar
             shared.refused.fetch_add(1, Ordering::Relaxed);
             sleep(PAUSE).await;
         }
-    }
-}
-
-/// Sends a mutation. Returns `None` if it was refused.
-async fn accepted(
-    connection: &mut Connection,
-    procedure: &str,
-    input: &Value,
-    token: &str,
-) -> anyhow::Result<Option<Value>> {
-    let answer = connection.send(trpc::mutation(procedure, input, token).as_bytes()).await?;
-    match refusal::judge(&answer).with_context(|| procedure.to_owned())? {
-        Kind::Answered => trpc::data(&answer).map(Some),
-        Kind::Refused => Ok(None),
     }
 }
 

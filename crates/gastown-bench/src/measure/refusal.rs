@@ -3,7 +3,8 @@
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::http1::Answer;
+use super::http1::{Answer, Connection};
+use super::trpc;
 
 /// The kind of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,22 @@ pub(crate) fn judge(answer: &Answer<'_>) -> anyhow::Result<Kind> {
         }
     }
     Ok(kind)
+}
+
+/// Sends a mutation. Returns `None` if it was refused.
+///
+/// Errors: those of the connection and of [`judge`], and an answer without data.
+pub(crate) async fn accepted(
+    connection: &mut Connection,
+    procedure: &str,
+    input: &Value,
+    token: &str,
+) -> anyhow::Result<Option<Value>> {
+    let answer = connection.send(trpc::mutation(procedure, input, token).as_bytes()).await?;
+    match judge(&answer).with_context(|| procedure.to_owned())? {
+        Kind::Answered => trpc::data(&answer).map(Some),
+        Kind::Refused => Ok(None),
+    }
 }
 
 /// Returns true for the error of a refused call whose time to wait is at most that of the whole answer.

@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::measure::http1::Connection;
 use crate::measure::latencies::number;
-use crate::measure::refusal::{self, Kind};
-use crate::measure::trpc;
+use crate::measure::refusal::accepted;
 use crate::report::{Check, Limit, Unit};
 use crate::stage::Database;
 
@@ -90,20 +89,6 @@ async fn change(
         sleep(PAUSE).await;
     }
     Ok(record)
-}
-
-/// Sends a mutation. Returns `None` if it was refused.
-async fn accepted(
-    connection: &mut Connection,
-    procedure: &str,
-    input: &Value,
-    token: &str,
-) -> anyhow::Result<Option<Value>> {
-    let answer = connection.send(trpc::mutation(procedure, input, token).as_bytes()).await?;
-    match refusal::judge(&answer).with_context(|| procedure.to_owned())? {
-        Kind::Answered => trpc::data(&answer).map(Some),
-        Kind::Refused => Ok(None),
-    }
 }
 
 impl Record {

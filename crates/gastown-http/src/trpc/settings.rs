@@ -17,8 +17,8 @@ pub struct Settings {
     pub max_batch_size: usize,
     /// The calls of one request that run at a time.
     pub batch_concurrency: usize,
-    /// The largest answer to a request of queries: the sum of its outputs, in bytes. A mutation that was made is answered
-    /// whatever its size.
+    /// The largest answer to a request of queries: the sum of its outputs, in bytes. A mutation that was made is also
+    /// answered beyond it.
     pub max_answer_bytes: usize,
     /// The bytes of large outputs that one user has not taken yet. Once they are reached, no call of the user starts.
     pub max_untaken_bytes: usize,

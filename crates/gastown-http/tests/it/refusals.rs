@@ -65,7 +65,7 @@ fn holding(gate: &Arc<Semaphore>) -> (Router, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn made_mutations_are_answered_whatever_their_size() {
+async fn made_mutations_are_answered_beyond_the_limit_of_size() {
     let (router, made) = making(MEBIBYTE);
     let settings = Settings { max_answer_bytes: 10, max_untaken_bytes: 10, batch_concurrency: 1, ..probe::settings() };
     let server = probe::serve(router, settings).await;
