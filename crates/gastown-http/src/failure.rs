@@ -16,6 +16,9 @@ use crate::{
 /// The pause before another operation is requested. Most operations end within seconds.
 const OPERATION_PAUSE: Duration = Duration::from_secs(5);
 
+/// The pause before a call is repeated that the registry could not serve. A failover takes a few seconds.
+const REGISTRY_PAUSE: Duration = Duration::from_secs(2);
+
 /// Returns the answer to every token that is not accepted, and logs the rule that refused it. The answer does not reveal
 /// the rule.
 pub(crate) fn unauthorized(reason: impl fmt::Display) -> CallError {
@@ -89,7 +92,8 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::UserUnknown | StoreError::Unauthorized => unauthorized(error),
         StoreError::Unavailable { .. } | StoreError::Contention { .. } => {
             tracing::warn!(error = %Chain(error), "registry unavailable");
-            Reason::Unavailable.error("The service is temporarily unavailable; try again later")
+            let message = "The service is temporarily unavailable; try again later";
+            Reason::Unavailable.error(message).retry_after(REGISTRY_PAUSE)
         }
         StoreError::Fenced { .. } | StoreError::CorruptRow { .. } | StoreError::Refused { .. } => {
             tracing::error!(error = %Chain(error), "registry failed");

@@ -109,11 +109,11 @@ impl Rigs for Database {
 async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), TxError> {
     let town = locked(live_town_of(owner, rig.town)).one(tx).await?;
     town.ok_or(StoreError::TownNotFound)?;
-    let names = names_of(tx, rig.town).await?;
-    if names.iter().any(|name| name.eq_ignore_ascii_case(rig.name.as_str())) {
+    let (rigs, with_name) = counts(tx, rig).await?;
+    if with_name > 0 {
         return Err(StoreError::RigNameTaken.into());
     }
-    if names.len() >= max_rigs as usize {
+    if rigs >= i64::from(max_rigs) {
         return Err(StoreError::TooManyRigs { limit: max_rigs }.into());
     }
     insert(tx, std::slice::from_ref(rig)).await?;
@@ -121,9 +121,16 @@ async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig, max_rigs: u32)
     event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await
 }
 
-async fn names_of(tx: &DatabaseTransaction, town: TownId) -> Result<Vec<String>, DbErr> {
-    let names = rigs::Entity::find().select_only().column(rigs::Column::RigName);
-    names.filter(rigs::Column::TownId.eq(town.as_uuid())).into_tuple().all(tx).await
+/// Returns the number of rigs of a rig's town, and of those with its name in any case. The rows stay in the database.
+async fn counts(tx: &DatabaseTransaction, rig: &Rig) -> Result<(i64, i64), DbErr> {
+    let has_name = Func::lower(Expr::col(rigs::Column::RigName)).eq(rig.name.folded());
+    let with_name = Func::count(Expr::case(has_name, 1).finally(Option::<i32>::None));
+    let counts = rigs::Entity::find()
+        .select_only()
+        .column_as(rigs::Column::Id.count(), "rigs")
+        .expr_as(with_name, "with_name")
+        .filter(rigs::Column::TownId.eq(rig.town.as_uuid()));
+    Ok(counts.into_tuple().one(tx).await?.unwrap_or_default())
 }
 
 async fn remove(tx: &DatabaseTransaction, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, TxError> {

@@ -1,7 +1,7 @@
 //! The admission of calls: a number at a time, a share for each caller, and a short queue that takes turns.
 //!
 //! A call that finds no place in the queue, or waits in it for too long, is refused. The service then stays fast for the
-//! calls that it admits.
+//! calls that it admits. In a full queue, a caller below its equal part takes the place of the caller with the most calls.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -121,11 +121,11 @@ impl Queue {
         Permit { queue: Arc::clone(self), caller }
     }
 
-    /// Adds a waiting call, unless the queue or the caller's half of it is full.
+    /// Adds a waiting call, unless the caller's half of the queue is full, or the queue is and no call gives way.
     fn enqueue(&self, state: &mut State, caller: u64) -> Option<(u64, oneshot::Receiver<Permit>)> {
         let max = self.limits.max_waiting;
-        let own = state.callers.get(&caller).map_or(0, |calls| calls.waiting.len());
-        if state.waiting >= max || own >= max.div_ceil(2) {
+        let own = state.waiting_of(caller);
+        if own >= max.div_ceil(2) || (state.waiting >= max && !state.give_way(own)) {
             return None;
         }
         let (grant, granted) = oneshot::channel();
@@ -172,6 +172,24 @@ impl Queue {
 }
 
 impl State {
+    fn waiting_of(&self, caller: u64) -> usize {
+        self.callers.get(&caller).map_or(0, |calls| calls.waiting.len())
+    }
+
+    /// Refuses the newest call of the caller with the most waiting calls. Returns false, and refuses none, if a caller with
+    /// this number of calls has its equal part of the queue.
+    fn give_way(&mut self, own: usize) -> bool {
+        let equal_part = self.waiting / (self.turns.len() + 1);
+        if own >= equal_part.max(1) {
+            return false;
+        }
+        let longest = self.turns.iter().copied().max_by_key(|caller| self.waiting_of(*caller));
+        let Some(longest) = longest.filter(|longest| self.waiting_of(*longest) > own + 1) else { return false };
+        let dropped = self.callers.get_mut(&longest).and_then(|calls| calls.waiting.pop_last());
+        self.waiting -= usize::from(dropped.is_some());
+        dropped.is_some()
+    }
+
     fn take_waiting(&mut self, caller: u64) -> Option<oneshot::Sender<Permit>> {
         let (_, grant) = self.callers.get_mut(&caller)?.waiting.pop_first()?;
         self.waiting -= 1;
@@ -267,6 +285,32 @@ mod tests {
         let bob = bob.await.unwrap().unwrap();
         drop(bob);
         assert!(carol.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn caller_below_its_part_of_a_full_queue_takes_a_place() {
+        let admission = admission(1, 1, 6);
+        let running = admission.enter(ALICE).await.unwrap();
+        let bob: Vec<_> = (0..3).map(|_| enter(&admission, BOB)).collect();
+        until_waiting(&admission, 3).await;
+        let carol: Vec<_> = (0..3).map(|_| enter(&admission, CAROL)).collect();
+        until_waiting(&admission, 6).await;
+        let dave = enter(&admission, 4);
+        while admission.0.state().waiting_of(4) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(admission.0.state().waiting, 6, "the queue does not grow");
+        let refused = |calls: &[tokio::task::JoinHandle<_>]| calls.iter().filter(|call| call.is_finished()).count();
+        while refused(&bob) + refused(&carol) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(refused(&bob) + refused(&carol), 1);
+        assert!(!bob[0].is_finished() && !carol[0].is_finished(), "the newest call gave way");
+        assert_eq!(code(admission.enter(BOB).await), Some(Code::ServiceUnavailable), "bob has his part");
+        drop(running);
+        drop(bob.into_iter().next().unwrap().await.unwrap().unwrap());
+        drop(carol.into_iter().next().unwrap().await.unwrap().unwrap());
+        assert!(dave.await.unwrap().is_ok());
     }
 
     #[tokio::test]
