@@ -2,12 +2,17 @@
 
 use std::fmt;
 
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 /// The shortest secret. HS256 requires as many bytes as its hash has (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
+
+/// The text whose signature is the id of a secret. The signed text of a token has a dot, so it never equals this one.
+const KEY_ID: &[u8] = b"gastown-token-key-id:v1";
+/// The number of characters of an id, which are 96 bits.
+const KEY_ID_LENGTH: usize = 16;
 
 /// Signs with one secret (`NEXTAUTH_SECRET`), and verifies with it and with earlier ones. Wiped on drop.
 #[derive(Clone)]
@@ -27,6 +32,15 @@ impl TokenKeys {
     pub fn accepting_previous(mut self, secret: &SecretString) -> Result<Self, SecretTooShort> {
         self.verifying.push(DecodingKey::from_secret(checked(secret)?));
         Ok(self)
+    }
+
+    /// Returns the id of the signing secret, the `kid` of each minted token. It reveals nothing of the secret.
+    ///
+    /// Verification does not use it, because the tokens of the host application have none.
+    pub fn key_id(&self) -> Result<String, jsonwebtoken::errors::Error> {
+        let mut id = crypto::sign(KEY_ID, &self.signing, Algorithm::HS256)?;
+        id.truncate(KEY_ID_LENGTH);
+        Ok(id)
     }
 
     pub(crate) fn signing(&self) -> &EncodingKey {

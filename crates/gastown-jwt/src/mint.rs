@@ -73,9 +73,10 @@ impl TokenMinter {
     }
 
     fn sign(&self, claims: &impl Serialize) -> Result<SecretString, MintError> {
-        encode(&Header::new(Algorithm::HS256), claims, self.keys.signing())
-            .map(SecretString::from)
-            .map_err(|error| MintError { cause: error.into() })
+        let not_signed = |error: jsonwebtoken::errors::Error| MintError { cause: error.into() };
+        let kid = Some(self.keys.key_id().map_err(not_signed)?);
+        let header = Header { kid, ..Header::new(Algorithm::HS256) };
+        encode(&header, claims, self.keys.signing()).map(SecretString::from).map_err(not_signed)
     }
 }
 

@@ -17,6 +17,8 @@ use thiserror::Error;
 
 /// The prefix of the authenticated text, so that the secret never signs the same text for another purpose.
 const DOMAIN: &str = "gastown-internal-api-key:v1:";
+/// The text whose authentication code is the id of the secret. No town's text begins like it.
+const KEY_ID: &str = "gastown-internal-api-key-id:v1";
 /// The shortest secret that cannot be guessed from one leaked key. The settings of the server require 32 bytes.
 const MIN_SECRET_BYTES: usize = 16;
 
@@ -48,6 +50,11 @@ impl TownKeys for DerivedTownKeys {
 
     fn keys_of(&self, town: TownId) -> Vec<SecretString> {
         std::iter::once(&self.current).chain(&self.previous).map(|keyed| derived(keyed, town)).collect()
+    }
+
+    fn key_id(&self) -> String {
+        let mac = self.current.clone().chain_update(KEY_ID).finalize().into_bytes();
+        mac.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn verify(&self, town: TownId, key: &SecretString) -> bool {

@@ -32,6 +32,11 @@ pub trait TownKeys: Send + Sync {
     /// After a rotation, a machine keeps its old key until its town is stopped and started.
     fn keys_of(&self, town: TownId) -> Vec<SecretString>;
 
+    /// Returns the id of the secret behind [`TownKeys::key_of`], 16 lower-case hex digits. It reveals nothing of the secret.
+    ///
+    /// A machine is configured with the id too, so an operator can see which machines still have an old key.
+    fn key_id(&self) -> String;
+
     /// Returns true if this is a key of the town. Takes constant time.
     fn verify(&self, town: TownId, key: &SecretString) -> bool;
 }

@@ -108,7 +108,10 @@ fn repo(input: &str) -> Outcome {
     let Ok(url) = &repo else { return Ok(label(&repo)) };
     let url = url.as_str();
     hold(url.len() <= 2048 && url.chars().all(|c| c.is_ascii_graphic()), "a repository has bad characters")?;
-    hold(!url.starts_with('-') && !url.contains("/-") && !url.contains(":-"), "a part begins with a dash")?;
+    // A later colon is a character of the path.
+    let is_option = |(_, after): (&str, &str)| after.starts_with('-');
+    hold(!url.starts_with('-') && !url.contains("/-"), "a part begins with a dash")?;
+    hold(!url.split_once(':').is_some_and(is_option), "a path begins with a dash")?;
     hold(!url.contains(['$', '`', ';', '|', '&', '<', '>', '\'', '"', '\\', '(', ')']), "a shell knows a character")?;
     hold(!url.contains(['?', '#']), "a query or a fragment is left")?;
     let form = match url.split_once("://") {

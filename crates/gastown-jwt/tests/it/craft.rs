@@ -14,6 +14,8 @@ use sha2::Sha256;
 
 /// The signing secret of these tests, and a secret that their verifiers do not have.
 pub(crate) const SECRET: &str = "the-secret-of-the-host-application";
+/// The id of [`SECRET`], computed with Python's `hmac`.
+pub(crate) const KEY_ID: &str = "EDmz4HqqAbSfpVir";
 pub(crate) const OTHER_SECRET: &str = "the-secret-of-another-application";
 /// The time on the tests' clock: 2026-09-01T12:00:00Z.
 pub(crate) const NOW: i64 = 1_788_264_000;

@@ -8,7 +8,7 @@ use gastown_jwt::{LifetimeTooLong, TokenMinter};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::craft::{NOW, SECRET, clock_at, keys, minter, opened, token, user_claims, verifier};
+use crate::craft::{KEY_ID, NOW, SECRET, clock_at, keys, minter, opened, token, user_claims, verifier};
 
 const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
 
@@ -42,7 +42,7 @@ fn gateway_token_has_the_claims_of_the_contract() {
     let minted = minter().in_env("production").mint(&grant).unwrap();
 
     let (header, claims) = opened(minted.token.expose_secret(), SECRET);
-    assert_eq!(header, json!({"alg": "HS256", "typ": "JWT"}));
+    assert_eq!(header, json!({"alg": "HS256", "typ": "JWT", "kid": KEY_ID}));
     let want = json!({
         "sub": "alice", "type": "gastown_sandbox", "town_id": TOWN, "organization_id": "org_7",
         "iat": NOW, "exp": NOW + 24 * 60 * 60,

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::craft::{
-    NOW, OTHER_SECRET, SECRET, clock_at, keys, minter, opened, part, sign, sign_text, token, user_claims,
+    KEY_ID, NOW, OTHER_SECRET, SECRET, clock_at, keys, minter, opened, part, sign, sign_text, token, user_claims,
     user_claims_without, verifier,
 };
 
@@ -269,7 +269,7 @@ fn minted_user_token_has_the_claims_of_the_host() {
     let token = minter().in_env("development").mint_user_token(&alice(), Some(&pepper), TimeDelta::minutes(5)).unwrap();
 
     let (header, claims) = opened(token.expose_secret(), SECRET);
-    assert_eq!(header, json!({"alg": "HS256", "typ": "JWT"}));
+    assert_eq!(header, json!({"alg": "HS256", "typ": "JWT", "kid": KEY_ID}));
     let want = json!({
         "kiloUserId": "alice", "apiTokenPepper": "p1", "version": 3, "env": "development",
         "iat": NOW, "exp": NOW + 300,
@@ -299,6 +299,9 @@ fn rotation_accepts_old_tokens_and_signs_with_the_new_key() {
 
     let verifier = TokenVerifier::new(rotated, clock_at(NOW));
 
+    let key_id = |token: &SecretString, secret| opened(token.expose_secret(), secret).0["kid"].clone();
+    assert_eq!(key_id(&old, SECRET), KEY_ID);
+    assert_ne!(key_id(&new, OTHER_SECRET), KEY_ID);
     assert_eq!(refusal(&verifier, &old), None);
     assert_eq!(refusal(&verifier, &new), None);
     assert_eq!(refusal(&crate::craft::verifier(), &new), Some(R::Signature));

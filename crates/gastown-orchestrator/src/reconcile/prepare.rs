@@ -158,6 +158,7 @@ impl Preparation<'_> {
         let plain = [
             ("KILO_API_URL", Some(given.kilo_api_url.clone())),
             ("TOWN_ID", Some(self.town.id.to_string())),
+            ("INTERNAL_API_KEY_ID", Some(self.ports.secrets.towns.key_id())),
             ("R2_BUCKET", Some(given.r2_bucket.clone())),
             ("R2_ENDPOINT", given.r2_endpoint.clone()),
             ("GASTOWN_CLOUD_URL", given.gastown_cloud_url.clone()),

@@ -51,6 +51,10 @@ impl TownKeys for FakeTownKeys {
         vec![self.key_of(town)]
     }
 
+    fn key_id(&self) -> String {
+        "id of the key".to_owned()
+    }
+
     fn verify(&self, town: TownId, key: &SecretString) -> bool {
         key.expose_secret() == key_of(town)
     }

@@ -59,7 +59,7 @@ async fn machine_gets_its_variables_with_secrets_sealed() {
     let env = &world.machines_of(town.id)[0].env;
     let names: BTreeSet<_> = env.keys().map(String::as_str).collect();
     let six = ["KILO_API_URL", "KILO_JWT", "TOWN_ID", "R2_BUCKET", "R2_ACCESS_KEY", "INTERNAL_API_KEY"];
-    assert_eq!(names, six.into_iter().chain(["R2_SECRET_KEY"]).collect());
+    assert_eq!(names, six.into_iter().chain(["R2_SECRET_KEY", "INTERNAL_API_KEY_ID"]).collect());
     assert_eq!(env["KILO_API_URL"], "https://kilo.example");
     assert_eq!(env["TOWN_ID"], town.id.to_string());
     assert_eq!(env["R2_BUCKET"], "bucket");
@@ -67,6 +67,7 @@ async fn machine_gets_its_variables_with_secrets_sealed() {
     assert_eq!(env["R2_ACCESS_KEY"], "sealed(r2-access)");
     assert_eq!(env["R2_SECRET_KEY"], "sealed(r2-secret)");
     assert_eq!(env["INTERNAL_API_KEY"], format!("sealed(key of {})", town.id));
+    assert_eq!(env["INTERNAL_API_KEY_ID"], "id of the key");
     let metadata = &world.machines_of(town.id)[0].metadata;
     assert_eq!(metadata["gastown_town_id"], town.id.to_string());
     assert_eq!(metadata["gastown_sandbox_id"], town.sandbox_id.to_string());

@@ -36,6 +36,15 @@ fn frozen_vectors() {
     }
 }
 
+/// Computed with Python's `hmac` over `gastown-internal-api-key-id:v1`.
+#[test]
+fn id_names_the_secret_of_new_keys() {
+    let old = SecretString::from("0123456789abcdef");
+
+    assert_eq!(keys("0123456789abcdef").key_id(), "7e74f03f95d1ccbd");
+    assert_eq!(keys(SECRET).accepting_previous(&old).unwrap().key_id(), "8a81749e7ef501e6");
+}
+
 #[test]
 fn own_key_of_a_town_is_accepted() {
     let keys = keys(SECRET);

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use gastown_domain::ports::TownKeys as _;
 use gastown_jwt::TokenVerifier;
-use gastown_secrets::{EnvValue, SandboxKey, open_env};
+use gastown_secrets::{DerivedTownKeys, EnvValue, SandboxKey, open_env};
 use gastown_system::SystemClock;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::stage::{ALICE, R2_ACCESS_KEY, R2_SECRET_KEY, Setup, Stage, pepper, token_keys};
+use crate::stage::{ALICE, R2_ACCESS_KEY, R2_SECRET_KEY, Setup, Stage, TOWN_SECRET, pepper, token_keys};
 
 on_both! {
     machine_has_its_variables_and_secrets_are_sealed,
@@ -51,7 +52,7 @@ async fn machine_has_its_variables_and_secrets_are_sealed(setup: Setup) -> Stage
         env.iter().filter(|(_, value)| !value.as_str().unwrap().starts_with("nacl:v1:")).collect();
     let want = json!({
         "GASTOWN_CLOUD_URL": stage.url(), "KILO_API_URL": "https://kilo.example.com", "R2_BUCKET": "towns",
-        "TOWN_ID": town.id,
+        "TOWN_ID": town.id, "INTERNAL_API_KEY_ID": DerivedTownKeys::new(&TOWN_SECRET.into()).unwrap().key_id(),
     });
     assert_eq!(json!(plain), want);
     assert_eq!(secret(&stage, town.machine(), "R2_ACCESS_KEY"), R2_ACCESS_KEY);

@@ -175,9 +175,15 @@ async fn towns_keep_their_keys_during_a_rotation(setup: Setup) -> Stage {
         stage.on_town("destroyTown", inn.id).await.unwrap();
     })
     .await;
+    let key_id = |stage: &Stage, town: &Town| {
+        let machine = stage.sim.machines().into_iter().find(|found| found.id == town.machine()).unwrap();
+        machine.env["INTERNAL_API_KEY_ID"].clone()
+    };
+    let old_id = key_id(&stage, &mill);
     let mill = restart(&stage, mill.id).await;
     let new = secret(&stage, mill.machine(), "INTERNAL_API_KEY");
     assert_ne!(new, old);
+    assert_ne!(key_id(&stage, &mill), old_id);
     assert_eq!(
         (home_statuses(&stage, &new, mill.id).await, home_statuses(&stage, &old, mill.id).await),
         (vec![200; 4], vec![200; 4])
