@@ -54,7 +54,7 @@ impl TownKeys for DerivedTownKeys {
 
     fn key_id(&self) -> String {
         let mac = self.current.clone().chain_update(KEY_ID).finalize().into_bytes();
-        mac.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        format!("{:016x}", mac.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte)))
     }
 
     fn verify(&self, town: TownId, key: &SecretString) -> bool {
