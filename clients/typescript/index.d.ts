@@ -75,6 +75,31 @@ export interface ErrorData {
 /** The reasons of errors. */
 export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
+/** The actions that a town's owner sees in its history. Others are for operators only. */
+export type EventAction = "create" | "start" | "stop" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "rig_refused" | "drift" | "retry";
+
+/** The kind of the author of an event. */
+export type EventActor = "user" | "operator" | "monitor" | "system";
+
+/** The reason of an event. */
+export interface EventCause {
+  /** The code. Programs test it. */
+  code: string;
+  /** The text for the user. */
+  message: string;
+}
+
+/** The outcome of an event. */
+export type EventOutcome = "accepted" | "done" | "failed" | "rolled_back" | "preempted" | "observed";
+
+/** A page of the history of a town, newest first. */
+export interface EventPage {
+  /** The events. */
+  events: TownEvent[];
+  /** The cursor of the next page. `null`: there are no older events. */
+  nextCursor: Id | null;
+}
+
 /** An external change of a town. */
 export interface ExternalChange {
   /** The kind of the change. */
@@ -162,6 +187,16 @@ export interface LastOutcome {
   kind: OperationKind | (string & {});
   /** The result. */
   result: OutcomeResult;
+}
+
+/** A page of the history of a town. */
+export interface ListEventsInput {
+  /** The `nextCursor` of the previous page. Without it, the page begins with the newest event. */
+  cursor?: Id;
+  /** The most events of the page, 50 by default. */
+  limit?: number;
+  /** The town. */
+  townId: Id;
 }
 
 /** A page of the list. Without an input, the whole list is returned. */
@@ -336,6 +371,28 @@ export interface TownConfig {
   [key: string]: unknown;
 }
 
+/** An event in the history of a town. */
+export interface TownEvent {
+  /** The action. The end of an operation has that of its request. */
+  action: EventAction | (string & {});
+  /** The author. The end of an operation has that of its request. */
+  actor: EventActor;
+  /** The time. */
+  at: Time;
+  /** The reason of a failure, a change from outside or a refused rig. */
+  cause: EventCause | null;
+  /** The time from the request to the end of an operation, in milliseconds. */
+  durationMs: number | null;
+  /** The id, which is also a cursor. */
+  eventId: Id;
+  /** A sentence for people. */
+  message: string;
+  /** The outcome. */
+  outcome: EventOutcome | (string & {});
+  /** The name of the rig, for an event of a rig. */
+  rigName: string | null;
+}
+
 /** The town of a call. */
 export interface TownInput {
   /** The town. */
@@ -413,6 +470,8 @@ export type Gastown = {
   listTowns: Query<ListTownsInput | void, Town[]>;
   /** Returns a town with its rigs, its health, its operation and the end of the last one. */
   getTownStatus: Query<TownInput, TownStatusReport>;
+  /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */
+  listEvents: Query<ListEventsInput, EventPage>;
   /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
   addRig: Mutation<AddRigInput, RigDetails>;
   /** Returns one rig with its configuration. */

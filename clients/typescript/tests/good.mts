@@ -19,6 +19,7 @@ type Outputs = inferRouterOutputs<AppRouter>["gastown"];
 same<Outputs["createTown"], Town>(true);
 same<Outputs["destroyTown"], Town>(true);
 same<Outputs["listTowns"], Town[]>(true);
+same<Outputs["listEvents"]["events"][number]["cause"], null | { code: string; message: string }>(true);
 same<Town["operation"], Operation | null>(true);
 same<Town["status"], TownStatus>(true);
 same<TownStatus, "provisioning" | "running" | "stopped" | "destroyed">(true);
@@ -41,8 +42,10 @@ export async function life(): Promise<string> {
   const kind: OperationKind | (string & {}) | undefined = lastOutcome?.kind;
   const first = await gastown.listTowns.query();
   const next = await gastown.listTowns.query({ cursor: first.at(-1)?.townId, limit: 10 });
+  const { events, nextCursor } = await gastown.listEvents.query({ townId, limit: 10 });
+  const history: string = events.map(({ at, message, cause }) => `${at} ${message} ${cause?.message}`).join(nextCursor ?? "");
   const regions: string[] = (await gastown.listRegions.query()).map(({ region }) => region);
-  return [onBranch, removed, kind, health.degraded, refusedRigs.length, rigs.length, next.length, regions].join();
+  return [onBranch, removed, kind, health.degraded, refusedRigs.length, rigs.length, next.length, history, regions].join();
 }
 
 const removedByForce = (kept: unknown) => kept === undefined;

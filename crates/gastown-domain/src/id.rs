@@ -106,6 +106,10 @@ uuid_id!(
     /// The id of one operation on a town.
     OperationId
 );
+uuid_id!(
+    /// The id of an event in the history of a town.
+    EventId
+);
 
 text_newtype!(
     /// The id of a user in the host application: 1 to 255 printable characters without white space.

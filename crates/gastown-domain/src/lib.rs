@@ -31,11 +31,12 @@ mod size;
 mod status;
 mod text_enum;
 mod town;
+mod town_history;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
 pub use failure::Failure;
-pub use id::{AppName, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
+pub use id::{AppName, EventId, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
 pub use lifecycle::{Observation, OperationKind, Phase, Step, StepEffect, StepName, UnconfirmedCreate, plan};
 pub use name::{RigName, TownName};
@@ -55,3 +56,4 @@ pub use sandbox_id::SandboxId;
 pub use size::{CpuKind, Gigabytes, Guest};
 pub use status::TownStatus;
 pub use town::{NewTown, Town};
+pub use town_history::{EventAction, EventActor, EventCause, EventOutcome, HistoryEvent};

@@ -1,5 +1,7 @@
 //! The domain's values as JSON of the wire: keys in camelCase, times in ISO 8601 with milliseconds.
 
+mod events;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
     Drift, Failure, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
@@ -8,6 +10,8 @@ use gastown_domain::{
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+
+pub(crate) use events::EventPageView;
 
 /// A time in the format of JavaScript's `toISOString`.
 pub(crate) struct Moment(DateTime<Utc>);
@@ -403,8 +407,7 @@ struct FailureView {
 
 impl From<Recorded<Failure>> for FailureView {
     fn from(failure: Recorded<Failure>) -> Self {
-        let message = failure.known().unwrap_or(Failure::Unrecognized).message();
-        Self { code: failure.to_string(), message }
+        Self { code: failure.to_string(), message: failure.message() }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, StoreError, TownError, TownPage,
-    TownReport, TownState, Towns,
+    Accepted, AddRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RigRemoval, StoreError, TownError,
+    TownPage, TownReport, TownState, Towns,
 };
-use gastown_domain::{Region, Rig, RigId, TownId};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -138,6 +138,10 @@ impl Towns for TownService {
 
     async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
         self.read_towns(caller, page).await
+    }
+
+    async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
+        self.read_events(caller, page).await
     }
 
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError> {

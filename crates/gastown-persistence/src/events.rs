@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, LastOutcome, OperationResult, StoreError};
-use gastown_domain::{Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId};
+use gastown_domain::{
+    EventActor, Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId,
+};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Set};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::entity::gastown_town_events as events;
 use crate::error::{TxError, store_error};
 
 /// The actor of events that no user requested.
-pub(crate) const CONTROL_PLANE: &str = "control-plane";
+pub(crate) const CONTROL_PLANE: &str = EventActor::SERVICE;
 
 /// The outcome of an accepted request.
 pub(crate) const ACCEPTED: &str = "accepted";

@@ -40,6 +40,7 @@ mod session;
 mod singleton_jobs;
 mod stranded;
 mod town_change;
+mod town_events;
 mod town_queries;
 mod tx;
 mod users;

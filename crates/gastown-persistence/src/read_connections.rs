@@ -23,11 +23,13 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// A connection that was not needed for this long goes back to the pool, which closes idle ones.
 const UNUSED_FOR: Duration = Duration::from_secs(10);
 
-/// The parameters of a read: its user, and its town if it has one.
-#[derive(Debug, Clone, Copy)]
+/// The parameters of a read, in the order of their numbers. Those that its statement does not have are `None`.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Parameters<'a> {
     pub(crate) user: &'a str,
     pub(crate) town: Option<Uuid>,
+    pub(crate) limit: Option<i64>,
+    pub(crate) before: Option<Uuid>,
 }
 
 /// The connections of callers' reads.
@@ -47,13 +49,14 @@ impl ReadConnections {
         Self::Kept(Arc::new(KeptConnections { pool, places, timeout, refusals, idle: Mutex::default() }))
     }
 
-    /// Reads all rows of a statement, whose parameters are `$1` and `$2`.
+    /// Reads all rows of a statement, whose parameters are `$1` to `$4`.
     pub(crate) async fn fetch(&self, sql: &Arc<str>, values: Parameters<'_>) -> Result<Vec<QueryResult>, StoreError> {
         match self {
             Self::Kept(connections) => connections.fetch(sql, values).await.map_err(driver_failed),
             Self::Pool(pool) => {
-                let Parameters { user, town } = values;
-                let values = [Some(user.into()), town.map(Into::into)].into_iter().flatten();
+                let Parameters { user, town, limit, before } = values;
+                let values = [Some(user.into()), town.map(Into::into), limit.map(Into::into), before.map(Into::into)];
+                let values = values.into_iter().flatten();
                 let statement = Statement::from_sql_and_values(pool.get_database_backend(), &**sql, values);
                 pool.query_all_raw(statement).await.map_err(store_error)
             }
@@ -139,6 +142,8 @@ impl KeptConnections {
         // The text has no part that a caller gave.
         let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(values.user);
         let query = if let Some(town) = values.town { query.bind(town) } else { query };
+        let query = if let Some(limit) = values.limit { query.bind(limit) } else { query };
+        let query = if let Some(before) = values.before { query.bind(before) } else { query };
         let rows = query.fetch_all(&mut *kept.connection).await?;
         self.keep(kept);
         Ok(rows.into_iter().map(QueryResult::from).collect())

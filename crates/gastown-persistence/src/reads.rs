@@ -16,12 +16,12 @@ use crate::entity::{
     gastown_operations as operations, gastown_rigs as rigs, gastown_town_health as health, gastown_towns as towns,
 };
 use crate::error::store_error;
-use crate::events;
 use crate::read_connections::Parameters;
 use crate::row::{decoded, readable};
+use crate::{events, town_events};
 
 /// The column with the pepper of the caller's user.
-const PEPPER: &str = "pepper";
+pub(crate) const PEPPER: &str = "pepper";
 /// The column that is 1 for a blocked user.
 pub(crate) const BLOCKED: &str = "blocked";
 /// The prefixes of the columns of each table.
@@ -32,6 +32,10 @@ const OPERATION: &str = "o_";
 /// The prefix of the columns of the last end.
 const END: &str = "e_";
 
+/// The join of the caller's town, live or being removed.
+pub(crate) const TOWN_OF_CALLER: &str = "LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id \
+     AND (t.destroyed_at IS NULL OR EXISTS (SELECT 1 FROM gastown_operations x WHERE x.town_id = t.id))";
+
 /// The statements of the reads.
 #[derive(Debug)]
 pub(crate) struct ReadStatements {
@@ -40,12 +44,21 @@ pub(crate) struct ReadStatements {
     report: Arc<str>,
     /// Reads the live towns of a user with their operations. There is one row for each town, but at least one.
     list: Arc<str>,
+    /// Reads the last events of a town, and those before an event. There is one row for each event, but at least one.
+    pub(crate) events: Arc<str>,
+    pub(crate) events_before: Arc<str>,
 }
 
 impl ReadStatements {
     /// Builds the statements. Without a column, no user is blocked.
     pub(crate) fn new(blocked: Option<&BlockedColumn>) -> Self {
-        Self { report: report(blocked).into(), list: list().into() }
+        let (events, events_before) = town_events::statements();
+        Self {
+            report: report(blocked).into(),
+            list: list().into(),
+            events: events.into(),
+            events_before: events_before.into(),
+        }
     }
 }
 
@@ -62,8 +75,7 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
          {rig}, NULL AS {RIG}config, CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
-         LEFT JOIN gastown_towns t ON t.id = $2 AND t.user_id = u.id AND (t.destroyed_at IS NULL \
-         OR EXISTS (SELECT 1 FROM gastown_operations x WHERE x.town_id = t.id)) \
+         {TOWN_OF_CALLER} \
          LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id \
          {last_end} \
@@ -94,14 +106,24 @@ impl Database {
     pub(crate) async fn report_of(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
         let user = caller.user().as_str();
         report_in(
-            &self.read_for(caller, &self.statements.report, Parameters { user, town: Some(town.as_uuid()) }).await?,
+            &self
+                .read_for(
+                    caller,
+                    &self.statements.report,
+                    Parameters { user, town: Some(town.as_uuid()), ..Parameters::default() },
+                )
+                .await?,
         )
     }
 
     /// Returns the caller's live towns, oldest first, each with its operation.
     pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
         let rows = self
-            .read_for(caller, &self.statements.list, Parameters { user: caller.user().as_str(), town: None })
+            .read_for(
+                caller,
+                &self.statements.list,
+                Parameters { user: caller.user().as_str(), ..Parameters::default() },
+            )
             .await?;
         let mut towns = readable(rows.iter().filter_map(|row| state_in(row).transpose()));
         towns.sort_by_key(|state| (state.town.created_at, state.town.id));
@@ -109,7 +131,7 @@ impl Database {
     }
 
     /// Runs a statement that begins with the caller's user, and authorizes the caller.
-    async fn read_for(
+    pub(crate) async fn read_for(
         &self,
         caller: &Caller,
         sql: &Arc<str>,

@@ -3,9 +3,9 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState,
+    AcceptedCreate, Caller, EventPage, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState,
 };
-use gastown_domain::{NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
+use gastown_domain::{HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait as _,
@@ -39,6 +39,10 @@ impl Registry for Database {
 
     async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
         self.towns_of(caller).await
+    }
+
+    async fn events(&self, caller: &Caller, page: EventPage) -> Result<Option<Vec<HistoryEvent>>, StoreError> {
+        self.events_of(caller, page).await
     }
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {

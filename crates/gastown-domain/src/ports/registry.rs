@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Caller, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState};
+use super::{Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState};
 use crate::{
-    AgreeingObservations, Branch, Drift, NewTown, OperationId, Recorded, RecordedOperation, RefusedRig, Rig, RigId,
-    RigStatus, Town, TownId, UserId,
+    AgreeingObservations, Branch, Drift, HistoryEvent, NewTown, OperationId, Recorded, RecordedOperation, RefusedRig,
+    Rig, RigId, RigStatus, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -92,6 +92,12 @@ pub trait Registry: Send + Sync {
     ///
     /// Errors: `Unauthorized`.
     async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError>;
+
+    /// Returns a page of the history of a town that [`Self::report`] would return, newest first, or `None` if there is no
+    /// such town. Only the events that an owner may see are returned. One statement authorizes the caller and reads them.
+    ///
+    /// Errors: `Unauthorized`.
+    async fn events(&self, caller: &Caller, page: EventPage) -> Result<Option<Vec<HistoryEvent>>, StoreError>;
 
     /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    Branch, Failure, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town,
-    TownConfig, TownId, TownName,
+    Branch, EventId, Failure, HistoryEvent, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId,
+    RigName, Town, TownConfig, TownId, TownName,
 };
 
 /// A town to be created.
@@ -121,6 +121,17 @@ pub struct TownPage {
     pub after: Option<TownId>,
     /// The most towns of the page.
     pub limit: Option<u32>,
+}
+
+/// A part of a town's history, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventPage {
+    /// The town.
+    pub town: TownId,
+    /// The last event of the previous page.
+    pub before: Option<EventId>,
+    /// The most events of the page.
+    pub limit: u32,
 }
 
 /// The end of the last operation of a town.
@@ -290,6 +301,11 @@ pub trait Towns: Send + Sync {
 
     /// Returns a page of the caller's live towns, oldest first, each with its operation in flight.
     async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError>;
+
+    /// Returns a page of the history of a town that [`Self::town_status`] would return, newest first.
+    ///
+    /// Errors: `NotFound`.
+    async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError>;
 
     /// Returns the regions in which towns can be created. The first is the default.
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError>;

@@ -2,7 +2,7 @@
 
 use gastown_domain::{
     TownConfig,
-    ports::{AddRig, CreateTown, DestroyTown, RemoveRig, TownPage},
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage},
 };
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -32,6 +32,7 @@ declared! {
     AddRig => AddRigInput;
     RemoveRig => RemoveRigInput;
     TownPage => ListTownsInput;
+    EventPage => ListEventsInput;
 }
 
 impl Declared for () {
@@ -136,6 +137,22 @@ pub(crate) struct ListTownsInput {
     limit: Option<u32>,
 }
 
+/// A page of the history of a town.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ListEventsInput {
+    /// The town.
+    town_id: Id,
+    /// The `nextCursor` of the previous page. Without it, the page begins with the newest event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Id>,
+    /// The most events of the page, 50 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -178,6 +195,7 @@ mod tests {
         agrees::<AddRig>();
         agrees::<RemoveRig>();
         agrees::<TownPage>();
+        agrees::<EventPage>();
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use gastown_domain::{
     RigId, TownId,
-    ports::{AddRig, CreateTown, DestroyTown, RemoveRig, TownPage},
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage},
 };
 use serde_json::Value;
 
@@ -25,6 +25,12 @@ impl NamesTown for () {
 impl NamesTown for TownPage {
     fn town(&self) -> Option<TownId> {
         None
+    }
+}
+
+impl NamesTown for EventPage {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
     }
 }
 
@@ -105,6 +111,21 @@ impl Input for TownPage {
         let after = fields.optional_id("cursor");
         let limit = fields.optional_number("limit", 1, MAX_PAGE);
         fields.finish(Some(Self { after, limit }))
+    }
+}
+
+/// The most events of a page, and the number without a limit.
+const MAX_EVENTS: u32 = 200;
+const DEFAULT_EVENTS: u32 = 50;
+
+/// `{townId, cursor?, limit?}`.
+impl Input for EventPage {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let before = fields.optional_id("cursor");
+        let limit = fields.optional_number("limit", 1, MAX_EVENTS).unwrap_or(DEFAULT_EVENTS);
+        fields.finish(town.map(|town| Self { town, before, limit }))
     }
 }
 

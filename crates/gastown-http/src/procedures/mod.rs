@@ -8,6 +8,7 @@ mod destroy_town;
 mod get_rig;
 mod get_town_status;
 mod heartbeat;
+mod list_events;
 mod list_regions;
 mod list_towns;
 mod refresh_token;
@@ -40,6 +41,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .mutation("gastown.removeRig", user.clone(), on(towns, remove_rig::run))
         .query("gastown.getRig", user.clone(), on(towns, get_rig::run))
         .query("gastown.getTownStatus", user.clone(), on(towns, get_town_status::run))
+        .query("gastown.listEvents", user.clone(), on(towns, list_events::run))
         .query("gastown.listTowns", user.clone(), on(towns, list_towns::run))
         .query("gastown.listRegions", user, on(towns, list_regions::run))
         .mutation("gastown.heartbeat", sandbox.clone(), on(home, heartbeat::run))

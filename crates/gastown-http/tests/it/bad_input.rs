@@ -28,6 +28,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
         ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
         ("gastown.getRig", (Method::GET, json!({"townId": ID, "rigId": ID}))),
         ("gastown.getTownStatus", (Method::GET, of_town)),
+        ("gastown.listEvents", (Method::GET, json!({"townId": ID, "cursor": ID, "limit": 200}))),
     ])
 }
 
@@ -80,6 +81,10 @@ fn bad_values(field: &str) -> Vec<Value> {
         ]),
         "branch" => texts(&["-b", "--upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "/a", "a.lock", "@{1}"]),
         "force" | "waitUntilGone" => return vec![json!("true"), json!(1), Value::Null, json!({})],
+        "cursor" => {
+            return texts(&["nope", "0190a1b2c3d47e5f8a9b000000000001", ""]).into_iter().chain([json!(5)]).collect();
+        }
+        "limit" => return vec![json!(0), json!(201), json!(-1), json!(1.5), json!("10"), json!(true), json!({})],
         other => panic!("no bad values for the field {other}"),
     };
     own.into_iter().chain(always_bad()).collect()
@@ -128,7 +133,7 @@ async fn every_bad_value_of_every_field_is_named() {
 #[tokio::test]
 async fn every_missing_field_is_named() {
     let server = serve(parts(MockTowns::new())).await;
-    let optional = ["region", "idempotencyKey", "branch", "force", "waitUntilGone"];
+    let optional = ["region", "idempotencyKey", "branch", "force", "waitUntilGone", "cursor", "limit"];
     for (name, (method, input)) in good_inputs() {
         for field in input.as_object().unwrap().keys().filter(|field| !optional.contains(&field.as_str())) {
             let envelope = refused_for(&server, name, &method, &without(&input, field), &[field]).await;

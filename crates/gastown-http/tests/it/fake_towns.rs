@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    Region, Rig, RigId, RigStatus, SandboxId, Town, TownId, TownStatus, UserId,
+    EventAction, EventActor, EventId, EventOutcome, HistoryEvent, Region, Rig, RigId, RigStatus, SandboxId, Town,
+    TownId, TownStatus, UserId,
     ports::{
-        AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RigRemoval, TownError, TownHealth, TownPage, TownReport,
-        TownState, Towns,
+        AddRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RigRemoval, TownError, TownHealth, TownPage,
+        TownReport, TownState, Towns,
     },
 };
 use tokio::sync::Notify;
@@ -158,6 +159,21 @@ impl Towns for FakeTowns {
         let mine = state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone());
         let rest = mine.filter(|town| page.after.is_none_or(|after| town.id > after));
         Ok(rest.take(page.limit.unwrap_or(u32::MAX) as usize).cloned().map(TownState::idle).collect())
+    }
+
+    async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
+        let created = self.state.lock().unwrap().town(caller.user(), page.town)?.created_at;
+        let event = HistoryEvent {
+            id: EventId::new(page.town.as_uuid()),
+            at: created,
+            actor: EventActor::User,
+            action: EventAction::Create,
+            outcome: EventOutcome::Accepted.into(),
+            duration: None,
+            rig: None,
+            cause: None,
+        };
+        Ok(if page.before.is_none() { vec![event] } else { Vec::new() })
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {

@@ -115,6 +115,21 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
       });
     }
 
+    await check("listEvents pages through the history", async () => {
+      const whole = await gastown.listEvents.query({ townId });
+      const pages = [];
+      for (let cursor = null; ; ) {
+        const { events, nextCursor } = await gastown.listEvents.query({ townId, cursor, limit: 2 });
+        pages.push(...events);
+        cursor = nextCursor;
+        if (!cursor) break;
+      }
+      assert.deepEqual(pages, whole.events);
+      const first = pages.at(-1);
+      assert.deepEqual([first.action, first.outcome, first.actor], ["create", "accepted", "user"]);
+      assert.ok(pages.every(({ message }) => message.length > 0));
+    });
+
     await check("destroyTown destroys", async () => {
       const gone = await gastown.destroyTown.mutate({ townId, waitUntilGone: true });
       assert.equal(gone.townId, townId);

@@ -1,13 +1,17 @@
 //! Reading a town.
 
-use gastown_domain::ports::{Caller, TownError, TownPage, TownReport, TownState};
-use gastown_domain::{Region, Rig, RigId, TownId};
+use gastown_domain::ports::{Caller, EventPage, TownError, TownPage, TownReport, TownState};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 
 use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn read_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError> {
         self.ports.store.registry.report(caller, town).await?.ok_or(TownError::NotFound)
+    }
+
+    pub(crate) async fn read_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
+        self.ports.store.registry.events(caller, page).await?.ok_or(TownError::NotFound)
     }
 
     pub(crate) async fn read_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Action, AddRig, Caller, DestroyTown, MockDriftChecks, MockOperations, MockOrphans, MockRegistry, MockRigs,
-    MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, User, VerifiedToken,
+    Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockOperations, MockOrphans, MockRegistry,
+    MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, User, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
@@ -27,7 +27,7 @@ fn refused() -> [Caller; 4] {
 }
 
 /// Calls each operation on this town, and returns the name and the error of each.
-async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 8] {
+async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 9] {
     let add = AddRig {
         town,
         name: "engine".parse().unwrap(),
@@ -39,6 +39,7 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
     [
         ("list_towns", towns.list_towns(caller, TownPage::default()).await.err()),
         ("town_status", towns.town_status(caller, town).await.err()),
+        ("town_events", towns.town_events(caller, EventPage { town, before: None, limit: 50 }).await.err()),
         ("create_town", towns.create_town(caller, request("inn")).await.err()),
         ("add_rig", towns.add_rig(caller, add).await.err()),
         ("remove_rig", towns.remove_rig(caller, remove).await.err()),

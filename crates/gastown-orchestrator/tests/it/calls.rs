@@ -46,6 +46,7 @@ listed! {
         // Registry
         AcceptCreate,
         FindTown,
+        ListEvents,
         ListTowns,
         LoadTown,
         ReportTown,

@@ -2,8 +2,12 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{AcceptedCreate, Caller, NewCreate, Registry, Rigs, StoreError, TownReport, TownState};
-use gastown_domain::{Branch, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId};
+use gastown_domain::ports::{
+    AcceptedCreate, Caller, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport, TownState,
+};
+use gastown_domain::{
+    Branch, HistoryEvent, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId,
+};
 use secrecy::SecretString;
 
 use crate::faults::Query;
@@ -96,6 +100,17 @@ impl Registry for Connection {
             living.sort_by_key(|row| row.created_at);
             let in_flight = |town: &Town| rows.operations.get(&town.id).map(|row| row.operation.clone().into());
             Ok(living.into_iter().map(|town| TownState { operation: in_flight(&town), town }).collect())
+        })
+        .await
+    }
+
+    async fn events(&self, caller: &Caller, page: EventPage) -> Result<Option<Vec<HistoryEvent>>, StoreError> {
+        self.query(Query::ListEvents, |rows, _| {
+            rows.authorize(caller)?;
+            let in_flight = rows.operations.contains_key(&page.town);
+            let found = rows.towns.get(&page.town).filter(|row| row.owner == *caller.user());
+            // The store keeps no events.
+            Ok(found.filter(|row| !row.is_tombstone() || in_flight).map(|_| Vec::new()))
         })
         .await
     }

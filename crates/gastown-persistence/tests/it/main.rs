@@ -26,5 +26,6 @@ mod shares;
 mod singleton_jobs;
 mod standby;
 mod stranded;
+mod town_events;
 mod undecodable;
 mod unknown_commits;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Procedures that only read.
-const QUERIES: [&str; 4] = ["getRig", "getTownStatus", "listRegions", "listTowns"];
+const QUERIES: [&str; 5] = ["getRig", "getTownStatus", "listEvents", "listRegions", "listTowns"];
 
 /// An error envelope. Its parts were checked against each other.
 #[derive(Debug, Clone, PartialEq)]

@@ -24,7 +24,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     };
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
-        InsertRig, JoinRound, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
         RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, SetRigStatus, Stranded, ConfirmRig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
@@ -110,7 +110,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[Heartbeat, ListTowns, LoadTown, ReportTown, User]),
+            &[Heartbeat, ListEvents, ListTowns, LoadTown, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
             &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::TownId;
-use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, RemoveRig, TownPage, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _};
 use tokio::time::Instant;
 
 use super::fixture::{
@@ -317,6 +317,7 @@ async fn read_town(replica: &Replica, town: TownId) {
     let (towns, alice, key) = (&replica.towns, alice(), crate::env::key_of(town));
     let _ = towns.list_towns(&alice, TownPage::default()).await;
     let _ = towns.town_status(&alice, town).await;
+    let _ = towns.town_events(&alice, EventPage { town, before: None, limit: 50 }).await;
     let _ = towns.heartbeat(town, key.clone().into()).await;
     let _ = towns.refresh_token(town, key.into()).await;
 }
