@@ -126,6 +126,7 @@ fn refusing() -> MockTowns {
     towns.expect_town_status().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_rig().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
     towns.expect_list_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_town_events().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_regions().withf(is_alice).times(1).returning(|_| refused());
     towns
 }

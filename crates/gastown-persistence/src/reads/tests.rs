@@ -19,7 +19,8 @@ async fn assert_indexed(sql: &str, values: &[Value], tables: &[&str]) {
         assert!(postgres.lines().any(|line| line.contains("Index") && line.contains(table)), "{table}: {postgres}");
     }
     assert!(!postgres.contains("Seq Scan"), "{postgres}");
-    assert!(!sqlite.contains("SCAN"), "{sqlite}");
+    // The page of events is a derived table, which has no index.
+    assert!(!sqlite.lines().any(|line| line.starts_with("SCAN") && line != "SCAN e LEFT-JOIN"), "{sqlite}");
 }
 
 #[tokio::test]
