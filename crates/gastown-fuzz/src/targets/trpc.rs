@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use gastown_domain::ports::{
-    AddRig, Caller, CreateTown, DestroyTown, GatewayToken, HomeCalls, HomeError, Readiness, RemoveRig, RigRemoval,
-    StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens, VerifiedToken,
+    AddRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness, RemoveRig,
+    RigRemoval, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens,
+    VerifiedToken,
 };
-use gastown_domain::{Region, Rig, RigId, TownId};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 use gastown_http::{HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -24,6 +25,7 @@ const WORDS: &[&str] = &[
     "gastown.createTown",
     "gastown.getTownStatus",
     "gastown.listTowns",
+    "gastown.listEvents",
     "gastown.heartbeat",
     ",",
     "?batch=1",
@@ -173,6 +175,10 @@ impl Towns for NothingExists {
 
     async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
         Ok(Vec::new())
+    }
+
+    async fn town_events(&self, _: &Caller, _: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
+        Err(TownError::NotFound)
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {
