@@ -16,6 +16,26 @@ export interface AddRigInput {
   townId: Id;
 }
 
+/** A rig that was added, with its town. */
+export interface AddedRig {
+  /** The branch. `null` until the sandbox has told the repository's default branch. */
+  branch: string | null;
+  /** The configuration, as it was given. */
+  config: Record<string, unknown>;
+  /** The time of acceptance. */
+  createdAt: Time;
+  /** The repository. */
+  repoUrl: string;
+  /** The id. */
+  rigId: Id;
+  /** The name, unique in its town, ignoring case. */
+  rigName: string;
+  /** The status. `pending` and `removing` wait for the sandbox. */
+  status: RigStatus;
+  /** The town after the call, with its operation in flight. */
+  town: Town;
+}
+
 /** A town to be created. */
 export interface CreateTownInput {
   /** The configuration, at most 32 KiB as JSON. Unknown keys are kept. */
@@ -324,6 +344,8 @@ export interface RigRemoval {
   removed: boolean;
   /** The rig. */
   rigId: Id;
+  /** The town after the call, with its operation in flight. */
+  town: Town;
 }
 
 /** The status of a rig, in the column `gastown_rigs.status`. */
@@ -473,7 +495,7 @@ export type Gastown = {
   /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */
   listEvents: Query<ListEventsInput, EventPage>;
   /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
-  addRig: Mutation<AddRigInput, RigDetails>;
+  addRig: Mutation<AddRigInput, AddedRig>;
   /** Returns one rig with its configuration. */
   getRig: Query<RigInput, RigDetails>;
   /** Removes a rig from a town. */

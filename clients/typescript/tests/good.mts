@@ -25,6 +25,8 @@ same<Town["status"], TownStatus>(true);
 same<TownStatus, "provisioning" | "running" | "stopped" | "destroyed">(true);
 same<Inputs["destroyTown"]["waitUntilGone"], boolean | undefined>(true);
 same<keyof Inputs["addRig"], "townId" | "rigName" | "repoUrl" | "branch" | "config">(true);
+same<Outputs["addRig"]["town"], Town>(true);
+same<Outputs["removeRig"]["town"], Town>(true);
 same<Outputs["getTownStatus"]["lastOutcome"], null | NonNullable<Outputs["getTownStatus"]["lastOutcome"]>>(true);
 
 export async function life(): Promise<string> {

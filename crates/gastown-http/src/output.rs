@@ -5,7 +5,7 @@ mod events;
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
     Drift, Failure, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
-    ports::{GatewayToken, LastOutcome, RigRemoval, TownHealth, TownReport, TownState},
+    ports::{AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState},
 };
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
@@ -182,6 +182,22 @@ impl From<Rig> for RigView {
     }
 }
 
+/// A rig that was added, with its town.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AddedRig"))]
+pub(crate) struct AddedRigView {
+    #[serde(flatten)]
+    rig: RigDetailsView,
+    /// The town after the call, with its operation in flight.
+    town: TownView,
+}
+
+impl From<AddedRig> for AddedRigView {
+    fn from(added: AddedRig) -> Self {
+        Self { rig: added.rig.into(), town: added.town.into() }
+    }
+}
+
 /// The outcome of a removal of a rig. With `removed: false` the rig is removed when the sandbox answers again.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RigRemoval"))]
@@ -192,11 +208,13 @@ pub(crate) struct RemovalView {
     rig_id: RigId,
     /// False: the sandbox does not answer now, and the rig is removed later.
     removed: bool,
+    /// The town after the call, with its operation in flight.
+    town: TownView,
 }
 
 impl RemovalView {
-    pub(crate) fn new(rig_id: RigId, removal: RigRemoval) -> Self {
-        Self { rig_id, removed: removal == RigRemoval::Removed }
+    pub(crate) fn new(rig_id: RigId, RemovedRig { removal, town }: RemovedRig) -> Self {
+        Self { rig_id, removed: removal == RigRemoval::Removed, town: town.into() }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RigRemoval, StoreError, TownError,
-    TownPage, TownReport, TownState, Towns,
+    Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
+    TownError, TownPage, TownReport, TownState, Towns,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 use tokio::time::Instant;
@@ -122,12 +122,12 @@ impl Towns for TownService {
         self.read_rig(caller, town, rig).await
     }
 
-    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError> {
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_rig(caller, request).await }).await
     }
 
-    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_rig_removal(caller, request).await }).await
     }

@@ -74,7 +74,7 @@ async fn add_one_rig() -> Result<String, Box<dyn Error>> {
         branch: Some("main".parse()?),
         config: serde_json::Map::new(),
     };
-    let rig = towns.add_rig(&alice, rig).await?;
+    let rig = towns.add_rig(&alice, rig).await?.rig;
 
     stop.cancel();
     running.await?;

@@ -57,8 +57,8 @@ pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJo
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
 pub use towns::{
-    AddRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RigRemoval, TownError, TownPage, TownReport,
-    TownState, Towns,
+    AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownError,
+    TownPage, TownReport, TownState, Towns,
 };
 pub use users::{Readiness, User, Users};
 

@@ -98,6 +98,24 @@ pub enum RigRemoval {
     Pending,
 }
 
+/// The answer to an added rig.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddedRig {
+    /// The rig. `pending` waits for the sandbox.
+    pub rig: Rig,
+    /// The town after the call. An operation in flight is a reason why the rig may be `pending`.
+    pub town: TownState,
+}
+
+/// The answer to a removed rig.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemovedRig {
+    /// The result of the removal.
+    pub removal: RigRemoval,
+    /// The town after the call. An operation in flight is a reason why the removal may be pending.
+    pub town: TownState,
+}
+
 /// A town, with its operation in flight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TownState {
@@ -291,10 +309,10 @@ pub trait Towns: Send + Sync {
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError>;
 
     /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
-    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError>;
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError>;
 
     /// Removes a rig.
-    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError>;
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RemovedRig, TownError>;
 
     /// Returns the details of one town.
     async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError>;

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use gastown_domain::ports::{
-    AddRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness, RemoveRig,
-    RigRemoval, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens,
+    AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
+    RemoveRig, RemovedRig, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens,
     VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
@@ -25,7 +25,6 @@ const WORDS: &[&str] = &[
     "gastown.createTown",
     "gastown.getTownStatus",
     "gastown.listTowns",
-    "gastown.listEvents",
     "gastown.heartbeat",
     ",",
     "?batch=1",
@@ -161,11 +160,11 @@ impl Towns for NothingExists {
         Err(TownError::RigNotFound)
     }
 
-    async fn add_rig(&self, _: &Caller, _: AddRig) -> Result<Rig, TownError> {
+    async fn add_rig(&self, _: &Caller, _: AddRig) -> Result<AddedRig, TownError> {
         Err(TownError::NotFound)
     }
 
-    async fn remove_rig(&self, _: &Caller, _: RemoveRig) -> Result<RigRemoval, TownError> {
+    async fn remove_rig(&self, _: &Caller, _: RemoveRig) -> Result<RemovedRig, TownError> {
         Err(TownError::NotFound)
     }
 
@@ -173,12 +172,12 @@ impl Towns for NothingExists {
         Err(TownError::NotFound)
     }
 
-    async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
-        Ok(Vec::new())
-    }
-
     async fn town_events(&self, _: &Caller, _: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
         Err(TownError::NotFound)
+    }
+
+    async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
+        Ok(Vec::new())
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gastown_domain::ports::{AddRig, CreateTown, MockTowns, RemoveRig, RigRemoval, TownPage, TownState};
-use gastown_domain::{RigStatus, TownConfig, TownId};
+use gastown_domain::ports::{
+    AddRig, AddedRig, Caller, CreateTown, MockTowns, RemoveRig, RemovedRig, RigRemoval, TownPage, TownState,
+};
+use gastown_domain::{RigStatus, TownId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -203,6 +205,11 @@ async fn bad_config_is_named() {
     }
 }
 
+/// Returns the town `mill` without an operation.
+fn idle(caller: &Caller, id: TownId) -> TownState {
+    TownState::idle(town(caller, id, CreateTown::named("mill".parse().unwrap())))
+}
+
 #[tokio::test]
 async fn good_inputs_arrive_unchanged() {
     let mut towns = MockTowns::new();
@@ -231,22 +238,21 @@ async fn good_inputs_arrive_unchanged() {
                 && Value::Object(request.config.clone()) == json!({"depth": 1})
         })
         .times(1)
-        .returning(|_, request| Ok(rig(request.town, RigStatus::Pending)));
+        .returning(|caller, request| {
+            let rig = rig(request.town, RigStatus::Pending);
+            Ok(AddedRig { rig, town: idle(caller, request.town) })
+        });
     let wanted = RemoveRig { town: ID.parse().unwrap(), rig: ID.parse().unwrap(), force: true };
     towns
         .expect_remove_rig()
         .withf(move |caller, request| caller.user().as_str() == "alice" && *request == wanted)
         .times(1)
-        .returning(|_, _| Ok(RigRemoval::Pending));
+        .returning(|caller, request| Ok(RemovedRig { removal: RigRemoval::Pending, town: idle(caller, request.town) }));
     towns
         .expect_stop_town()
         .withf(|caller, town: &TownId| caller.user().as_str() == "alice" && town.to_string() == ID)
         .times(1)
-        .returning(|caller, id| {
-            let name = "mill".parse().unwrap();
-            let request = CreateTown { name, config: TownConfig::default(), region: None, key: None };
-            Ok(TownState::idle(town(caller, id, request)))
-        });
+        .returning(|caller, id| Ok(idle(caller, id)));
     let server = serve(parts(towns)).await;
     for (name, input) in [
         (

@@ -8,8 +8,8 @@ use gastown_domain::{
     EventAction, EventActor, EventId, EventOutcome, HistoryEvent, Region, Rig, RigId, RigStatus, SandboxId, Town,
     TownId, TownStatus, UserId,
     ports::{
-        AddRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RigRemoval, TownError, TownHealth, TownPage,
-        TownReport, TownState, Towns,
+        AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RigRemoval, TownError,
+        TownHealth, TownPage, TownReport, TownState, Towns,
     },
 };
 use tokio::sync::Notify;
@@ -105,9 +105,9 @@ impl Towns for FakeTowns {
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
     }
 
-    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<Rig, TownError> {
+    async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError> {
         let mut state = self.state.lock().unwrap();
-        state.town(caller.user(), request.town)?;
+        let town = TownState::idle(state.town(caller.user(), request.town)?.clone());
         if state.rigs.iter().any(|rig| rig.town == request.town && rig.name.folded() == request.name.folded()) {
             return Err(TownError::RigNameTaken);
         }
@@ -122,15 +122,18 @@ impl Towns for FakeTowns {
             created_at: moment(),
         };
         state.rigs.push(rig.clone());
-        Ok(rig)
+        Ok(AddedRig { rig, town })
     }
 
-    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
+    async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
         let mut state = self.state.lock().unwrap();
-        state.town(caller.user(), request.town)?;
+        let town = TownState::idle(state.town(caller.user(), request.town)?.clone());
         let before = state.rigs.len();
         state.rigs.retain(|rig| rig.id != request.rig || rig.town != request.town);
-        if state.rigs.len() == before { Err(TownError::RigNotFound) } else { Ok(RigRemoval::Removed) }
+        if state.rigs.len() == before {
+            return Err(TownError::RigNotFound);
+        }
+        Ok(RemovedRig { removal: RigRemoval::Removed, town })
     }
 
     async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError> {

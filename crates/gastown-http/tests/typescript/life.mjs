@@ -68,6 +68,7 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
       assert.equal(added.repoUrl, repoUrl);
       // The default branch, or null until a sandbox has told it.
       assert.ok([null, "main"].includes(added.branch), added.branch);
+      assert.deepEqual([added.town.townId, added.town.operation], [townId, null]);
       return added;
     });
     const hasRig = (town) => town.rigs.some(({ rigId }) => rigId === rig.rigId);
@@ -84,8 +85,9 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
       assert.ok(hasRig(await reaches("running")));
     });
     await check("removeRig removes", async () => {
-      const removed = await gastown.removeRig.mutate({ townId, rigId: rig.rigId });
+      const { town, ...removed } = await gastown.removeRig.mutate({ townId, rigId: rig.rigId });
       assert.deepEqual(removed, { rigId: rig.rigId, removed: true });
+      assert.deepEqual([town.townId, town.operation], [townId, null]);
       await until("without its rig", (town) => !hasRig(town));
     });
 

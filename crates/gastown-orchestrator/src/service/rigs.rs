@@ -1,19 +1,21 @@
 //! Adding and removing rigs. The table holds the desired rigs, and the sandbox is reconciled with it.
 
+use std::error::Error;
 use std::future::Future;
 
-use gastown_domain::ports::{AddRig, Caller, RemoveRig, RigRemoval, SandboxAddress, SandboxError, TownError};
-use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, Town, TownStatus};
+use gastown_domain::ports::{
+    AddRig, AddedRig, Caller, RemoveRig, RemovedRig, RigRemoval, SandboxAddress, SandboxError, TownError, TownState,
+};
+use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, TownId, TownStatus};
 
 use super::unless_written;
 use crate::rigs::{address_of, confirm};
 use crate::town_service::TownService;
 
 impl TownService {
-    pub(crate) async fn accept_rig(&self, caller: Caller, request: AddRig) -> Result<Rig, TownError> {
-        let caller = self.authorized(caller).await?;
+    pub(crate) async fn accept_rig(&self, caller: Caller, request: AddRig) -> Result<AddedRig, TownError> {
         let store = &self.ports.store;
-        let town = self.living(&caller, request.town).await?;
+        let before = self.living_of(&caller, request.town).await?;
         let rig = Rig {
             id: self.ports.env.ids.rig(),
             town: request.town,
@@ -25,62 +27,81 @@ impl TownService {
             created_at: self.ports.env.clock.now(),
         };
         let inserted = async { Ok(store.rigs.find(rig.town, rig.id).await?.map(drop)) };
-        unless_written(store.rigs.insert(&caller, &rig, self.settings.policy.limits.rigs_per_town).await, inserted)
-            .await?;
-        let Some(sandbox) = self.reachable_sandbox(&town).await? else { return Ok(rig) };
-        match self.within_wait(self.ports.provider.sandboxes.add_rig(&sandbox, &SandboxRig::from(&rig))).await {
-            Ok(branch) => confirm(&self.ports, &sandbox, &rig, branch).await?.ok_or(TownError::RigNotFound),
+        let max_rigs = self.settings.policy.limits.rigs_per_town;
+        unless_written(store.rigs.insert(caller.user(), &rig, max_rigs).await, inserted).await?;
+        let rig = match self.reachable_sandbox(&before) {
+            Some(sandbox) => self.add_at(&sandbox, rig).await?,
+            None => rig,
+        };
+        Ok(AddedRig { rig, town: self.state_after(before).await })
+    }
+
+    async fn add_at(&self, sandbox: &SandboxAddress, rig: Rig) -> Result<Rig, TownError> {
+        let rigs = &self.ports.store.rigs;
+        match self.within_wait(self.ports.provider.sandboxes.add_rig(sandbox, &SandboxRig::from(&rig))).await {
+            Ok(branch) => confirm(&self.ports, sandbox, &rig, branch).await?.ok_or(TownError::RigNotFound),
             Err(SandboxError::Refused { reason }) => {
-                if store.rigs.refuse(rig.town, rig.id, &reason).await? {
+                if rigs.refuse(rig.town, rig.id, &reason).await? {
                     return Err(TownError::RigRefused { reason });
                 }
                 // Another process made it active, or removed it.
-                store.rigs.find(rig.town, rig.id).await?.ok_or(TownError::RigRefused { reason })
+                rigs.find(rig.town, rig.id).await?.ok_or(TownError::RigRefused { reason })
             }
             // The result is not known. The row stays, and the sandbox is reconciled later.
             Err(error) => {
-                tracing::warn!(
-                    town.id = %rig.town,
-                    rig.id = %rig.id,
-                    error = &error as &dyn std::error::Error,
-                    "rig not added yet"
-                );
+                let error: &dyn Error = &error;
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error, "rig not added yet");
                 Ok(rig)
             }
         }
     }
 
-    pub(crate) async fn accept_rig_removal(&self, caller: Caller, request: RemoveRig) -> Result<RigRemoval, TownError> {
-        let caller = self.authorized(caller).await?;
-        let store = &self.ports.store;
-        let town = self.living(&caller, request.town).await?;
+    pub(crate) async fn accept_rig_removal(&self, caller: Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
+        let before = self.living_of(&caller, request.town).await?;
         let rig = self.record_removal(&request).await?;
-        let Some(sandbox) = self.reachable_sandbox(&town).await? else { return Ok(RigRemoval::Pending) };
-        match self.within_wait(self.ports.provider.sandboxes.remove_rig(&sandbox, &rig.name, request.force)).await {
+        let removal = match self.reachable_sandbox(&before) {
+            Some(sandbox) => self.remove_at(&sandbox, &rig, request.force).await?,
+            None => RigRemoval::Pending,
+        };
+        Ok(RemovedRig { removal, town: self.state_after(before).await })
+    }
+
+    async fn remove_at(&self, sandbox: &SandboxAddress, rig: &Rig, force: bool) -> Result<RigRemoval, TownError> {
+        let rigs = &self.ports.store.rigs;
+        match self.within_wait(self.ports.provider.sandboxes.remove_rig(sandbox, &rig.name, force)).await {
             Ok(()) => {
                 // The rig is gone, also if another process has set it active again because it had work.
                 let statuses = [RigStatus::Removing, RigStatus::Active];
                 for from in statuses {
-                    if store.rigs.remove(rig.town, rig.id, from).await? {
+                    if rigs.remove(rig.town, rig.id, from).await? {
                         break;
                     }
                 }
                 Ok(RigRemoval::Removed)
             }
             Err(SandboxError::InTheWay { in_the_way }) => {
-                store.rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await?;
+                rigs.set_status(rig.town, rig.id, RigStatus::Removing, RigStatus::Active).await?;
                 Err(TownError::RigInUse { in_the_way })
             }
             Err(error) => {
-                tracing::warn!(
-                    town.id = %rig.town,
-                    rig.id = %rig.id,
-                    error = &error as &dyn std::error::Error,
-                    "rig not removed yet"
-                );
+                let error: &dyn Error = &error;
+                tracing::warn!(town.id = %rig.town, rig.id = %rig.id, error, "rig not removed yet");
                 Ok(RigRemoval::Pending)
             }
         }
+    }
+
+    /// Authorizes the caller and returns the living town with its operation, all with one statement.
+    async fn living_of(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
+        let found = self.ports.store.registry.report(caller, town).await?;
+        let found = found.filter(|found| !found.town.is_tombstone()).ok_or(TownError::NotFound)?;
+        Ok(TownState { town: found.town, operation: found.operation })
+    }
+
+    /// Returns the town after a change of its rigs. The change is stored, so a failed read is no failure of the call: then
+    /// the answer has the town as it was before.
+    async fn state_after(&self, before: TownState) -> TownState {
+        self.state_of(before.town.id).await.unwrap_or(before)
     }
 
     /// Bounds a call to the sandbox. A clone may take minutes, and a caller waits for it no longer than for an operation. The
@@ -106,14 +127,11 @@ impl TownService {
     }
 
     /// Returns the address of the town's sandbox, or `None` while it is stopped or about to change.
-    async fn reachable_sandbox(&self, town: &Town) -> Result<Option<SandboxAddress>, TownError> {
-        if town.status != TownStatus::Running {
-            return Ok(None);
+    fn reachable_sandbox(&self, TownState { town, operation }: &TownState) -> Option<SandboxAddress> {
+        let changes = operation.as_ref().is_some_and(|operation| operation.kind != OperationKind::Start);
+        if town.status != TownStatus::Running || changes {
+            return None;
         }
-        let in_flight = self.ports.store.operations.current(town.id).await?;
-        if in_flight.is_some_and(|operation| operation.kind != OperationKind::Start) {
-            return Ok(None);
-        }
-        Ok(address_of(&self.settings, self.ports.secrets.towns.as_ref(), town))
+        address_of(&self.settings, self.ports.secrets.towns.as_ref(), town)
     }
 }

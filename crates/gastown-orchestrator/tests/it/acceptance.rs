@@ -57,7 +57,7 @@ async fn rig_is_added_when_acceptance_reply_is_lost() {
     let town = bench.running("mill").await.id;
     bench.store.schedule().next(Call::Store(Query::InsertRig), 1, Fault::ReplyLost);
 
-    let rig = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap();
+    let rig = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap().rig;
 
     assert_eq!(rig.status, RigStatus::Active);
     bench.assert_invariants_and_history("added");

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use gastown_domain::ports::{AddRig, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, Towns as _};
-use gastown_domain::{Branch, FirstRig, Rig, RigStatus, TownId};
+use gastown_domain::ports::{
+    Action, AddRig, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, TownState, Towns as _,
+};
+use gastown_domain::{Branch, FirstRig, OperationKind, Rig, RigStatus, TownId};
 
 use crate::bench::{Bench, alice, request};
-use crate::faults::{Call, Fault, Process};
+use crate::faults::{Call, Fault, Process, Query};
 
 fn rig(town: TownId, name: &str) -> AddRig {
     AddRig {
@@ -28,7 +30,7 @@ fn statuses(bench: &Bench) -> Vec<(String, RigStatus)> {
 
 async fn with_rig(bench: &Bench, name: &str) -> Rig {
     let town = bench.running("mill").await.id;
-    bench.replica().towns.add_rig(&alice(), rig(town, name)).await.unwrap()
+    bench.replica().towns.add_rig(&alice(), rig(town, name)).await.unwrap().rig
 }
 
 fn removal(rig: &Rig) -> RemoveRig {
@@ -66,7 +68,7 @@ async fn rig_of_stopped_town_is_pending_until_next_start() {
     let town = bench.stopped("mill").await.id;
     let towns = bench.replica().towns;
 
-    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap();
+    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap().rig;
     assert_eq!(added.status, RigStatus::Pending);
     assert_eq!(bench.fly.schedule().count(Call::AddRig), 0);
 
@@ -124,11 +126,11 @@ async fn row_learns_the_default_branch_from_the_sandbox() {
     let town = bench.running("mill").await.id;
     let towns = bench.replica().towns;
     let without = |name: &str| AddRig { branch: None, ..rig(town, name) };
-    let added = towns.add_rig(&alice(), without("engine")).await.unwrap();
+    let added = towns.add_rig(&alice(), without("engine")).await.unwrap().rig;
     assert_eq!(added.branch.as_ref().map(Branch::as_str), Some("trunk"));
     // The answer is lost, so the list of the sandbox tells.
     bench.fly.schedule().next(Call::AddRig, 1, Fault::ReplyLost);
-    let pending = towns.add_rig(&alice(), without("wheel")).await.unwrap();
+    let pending = towns.add_rig(&alice(), without("wheel")).await.unwrap().rig;
     assert_eq!((pending.status, &pending.branch), (RigStatus::Pending, &None));
     bench.recover().await;
     let rows = bench.store.rows().rigs.clone();
@@ -156,7 +158,7 @@ async fn late_refusal_does_not_remove_rig_that_became_active() {
     ports.provider.sandboxes = Arc::new(sandboxes);
 
     let towns = bench.replica_on(ports, Process::default()).towns;
-    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap();
+    let added = towns.add_rig(&alice(), rig(town, "engine")).await.unwrap().rig;
 
     assert_eq!(added.status, RigStatus::Active);
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
@@ -180,7 +182,7 @@ async fn sweep_adds_pending_rig() {
         let replica = bench.replica();
         let alice = alice();
         let added = replica.unless_crashed(replica.towns.add_rig(&alice, rig(town, "engine"))).await;
-        assert!(added.is_none_or(|rig| rig.unwrap().status == RigStatus::Pending), "{fault:?}");
+        assert!(added.is_none_or(|added| added.unwrap().rig.status == RigStatus::Pending), "{fault:?}");
 
         bench.recover().await;
 
@@ -223,7 +225,7 @@ async fn removed_rig_is_gone_from_sandbox_and_table_and_frees_its_name() {
     let added = with_rig(&bench, "engine").await;
     let towns = bench.replica().towns;
 
-    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap(), RigRemoval::Removed);
+    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap().removal, RigRemoval::Removed);
 
     assert_eq!((present(&bench, added.town).len(), statuses(&bench).len()), (0, 0));
     assert!(matches!(towns.remove_rig(&alice(), removal(&added)).await, Err(TownError::RigNotFound)));
@@ -246,8 +248,42 @@ async fn rig_removed_during_its_clone_leaves_no_clone() {
     let (added, removed) = tokio::join!(towns.add_rig(&alice, rig(town, "engine")), remove);
 
     assert!(matches!(added, Err(TownError::RigNotFound)), "{added:?}");
-    assert_eq!(removed.unwrap(), RigRemoval::Removed);
+    assert_eq!(removed.unwrap().removal, RigRemoval::Removed);
     bench.assert_invariants("no clone is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_rigs_answer_with_town_and_its_operation() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let (towns, alice) = (bench.replica().towns, alice());
+
+    let added = towns.add_rig(&alice, rig(town.id, "engine")).await.unwrap();
+    assert_eq!((added.rig.status, added.town), (RigStatus::Active, TownState::idle(town.clone())));
+
+    // A stop that cannot reach the provider stays in flight.
+    bench.fly.schedule().always(Call::Fly(Action::StopMachine), Fault::NotNow);
+    towns.stop_town(&alice, town.id).await.unwrap();
+    let removed = towns.remove_rig(&alice, removal(&added.rig)).await.unwrap();
+    let stop = removed.town.operation.map(|operation| operation.kind);
+    assert_eq!((removed.removal, stop), (RigRemoval::Pending, Some(OperationKind::Stop.into())));
+    let added = towns.add_rig(&alice, rig(town.id, "wheel")).await.unwrap();
+    let stop = added.town.operation.map(|operation| operation.kind);
+    assert_eq!((added.rig.status, stop), (RigStatus::Pending, Some(OperationKind::Stop.into())));
+}
+
+/// The change is stored and made. A read that fails afterwards must not make the caller repeat it.
+#[tokio::test(start_paused = true)]
+async fn changed_rigs_are_answered_although_the_town_cannot_be_read_afterwards() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    let towns = bench.replica().towns;
+    bench.store.schedule().next(Call::Store(Query::Current), 2, Fault::NotSent);
+
+    let added = towns.add_rig(&alice(), rig(town.id, "engine")).await.unwrap();
+    assert_eq!((added.rig.status, &added.town.town), (RigStatus::Active, &town));
+    let removed = towns.remove_rig(&alice(), removal(&added.rig)).await.unwrap();
+    assert_eq!((removed.removal, removed.town.town), (RigRemoval::Removed, town));
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,7 +298,7 @@ async fn a_rig_in_use_stays_unless_forced() {
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Active)]);
 
     let forced = RemoveRig { force: true, ..removal(&added) };
-    assert_eq!(towns.remove_rig(&alice(), forced).await.unwrap(), RigRemoval::Removed);
+    assert_eq!(towns.remove_rig(&alice(), forced).await.unwrap().removal, RigRemoval::Removed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +308,7 @@ async fn rig_removed_from_stopped_town_is_deleted_at_next_start() {
     let towns = bench.replica().towns;
     towns.stop_town(&alice(), added.town).await.unwrap();
 
-    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap(), RigRemoval::Pending);
+    assert_eq!(towns.remove_rig(&alice(), removal(&added)).await.unwrap().removal, RigRemoval::Pending);
     assert_eq!(statuses(&bench), [("engine".to_owned(), RigStatus::Removing)]);
 
     towns.start_town(&alice(), added.town).await.unwrap();
@@ -288,7 +324,7 @@ async fn sweep_removes_rig_that_could_not_be_removed() {
         let replica = bench.replica();
         let alice = alice();
         let removed = replica.unless_crashed(replica.towns.remove_rig(&alice, removal(&added))).await;
-        assert!(removed.is_none_or(|removed| removed.unwrap() == RigRemoval::Pending), "{fault:?}");
+        assert!(removed.is_none_or(|removed| removed.unwrap().removal == RigRemoval::Pending), "{fault:?}");
 
         bench.recover().await;
 

@@ -65,7 +65,9 @@ async fn rig_is_in_table_and_sandbox_until_it_is_removed(setup: Setup) -> Stage 
     assert_eq!(file, json!([{"name": "app", "repoUrl": REPO, "branch": "trunk"}]));
 
     let removed = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
-    assert_eq!(removed, json!({"rigId": rig["rigId"], "removed": true}));
+    assert_eq!((&removed["rigId"], &removed["removed"]), (&rig["rigId"], &json!(true)));
+    let after = &removed["town"];
+    assert_eq!((&after["status"], &after["operation"]), (&json!("running"), &Value::Null));
     assert_eq!((in_table(&stage).await, in_sandbox(&stage)), (vec![], vec![]));
     let again = remove(&stage, town.id, &rig["rigId"], false).await.unwrap_err();
     assert_eq!((again.code.as_str(), again.message.as_str()), ("NOT_FOUND", "Rig not found"));
@@ -213,7 +215,7 @@ async fn removal_with_a_lost_answer_is_reconciled_later(setup: Setup) -> Stage {
         let rig = stage.add_rig(town.id, name, REPO).await.unwrap();
         stage.sim.inject(Fault::at(SANDBOX_REMOVE_RIG, effect).always());
         let removal = remove(&stage, town.id, &rig["rigId"], false).await.unwrap();
-        assert_eq!(removal["removed"], false, "{name}");
+        assert_eq!((&removal["removed"], &removal["town"]["townId"]), (&json!(false), &json!(town.id)), "{name}");
         stage.sim.clear_faults();
         until("the rig is gone", async || in_table(&stage).await.is_empty()).await;
         assert_eq!(in_sandbox(&stage), Vec::<String>::new(), "{name}");
@@ -246,8 +248,11 @@ async fn configuration_of_a_rig_is_read_on_its_own(setup: Setup) -> Stage {
     let input = json!({
         "townId": town.id, "rigName": "app", "repoUrl": "https://github.com/acme/app", "config": config,
     });
-    let added = stage.call(ALICE, "addRig", input).await.unwrap();
+    let mut added = stage.call(ALICE, "addRig", input).await.unwrap();
     assert_eq!(added["config"], config);
+    // An answer to a change has the town too.
+    let town_after = added.as_object_mut().unwrap().remove("town").unwrap();
+    assert_eq!((&town_after["townId"], &town_after["operation"]), (&json!(town.id), &Value::Null));
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     assert_eq!((&status["rigs"][0]["rigId"], status["rigs"][0].get("config")), (&added["rigId"], None));
     let of = |rig| json!({ "townId": town.id, "rigId": rig });

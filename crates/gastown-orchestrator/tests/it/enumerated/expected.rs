@@ -71,7 +71,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Finish, Record, ReportTown, Request, User]),
         Scenario::StartWithNewRig => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[FindTown, Finish, InsertRig, ListRigs, Outcome, Record, ReportTown, Request, ConfirmRig, User]),
+            &[Current, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, ReportTown, Request, ConfirmRig, User]),
         Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
             &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
@@ -101,16 +101,16 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
-            &[Current, FindTown, InsertRig, ListRigs, ConfirmRig]),
+            &[Current, InsertRig, ListRigs, LoadTown, ReportTown, ConfirmRig]),
         Scenario::RemoveRig => (
             &[], &[Call::RemoveRig],
-            &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
+            &[Current, FindRig, LoadTown, RemoveRig, ReportTown, SetRigStatus]),
         Scenario::RemoveRigByForce => (
             &[], &[Call::RemoveRig],
-            &[Current, FindRig, FindTown, RemoveRig, SetRigStatus]),
+            &[Current, FindRig, LoadTown, RemoveRig, ReportTown, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[Heartbeat, ListEvents, ListTowns, LoadTown, ReportTown, User]),
+            &[FindRig, FindTown, Heartbeat, ListEvents, ListTowns, LoadTown, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
             &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),

@@ -106,7 +106,7 @@ impl Fixture {
     /// Leaves two rigs to add, one of which the sandbox refuses, and one to remove. The sandbox was unreachable.
     pub(super) async fn leave_rigs_pending(&self) {
         let towns = self.bench.replica().towns;
-        let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap();
+        let old = towns.add_rig(&alice(), rig(self.town(), "old")).await.unwrap().rig;
         self.bench.fly.world().refused_rigs.insert("refused".to_owned());
         for (call, times) in [(Call::AddRig, 2), (Call::RemoveRig, 1)] {
             self.bench.fly.schedule().next(call, times, Fault::NotSent);

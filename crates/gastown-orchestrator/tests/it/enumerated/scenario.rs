@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use gastown_domain::TownId;
 use gastown_domain::ports::{Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _};
+use gastown_domain::{RigId, TownId};
 use tokio::time::Instant;
 
 use super::fixture::{
@@ -181,7 +181,8 @@ impl Scenario {
                 assert!(fixture.bench.fly.world().lose_volume(fixture.town()));
             }
             Self::RemoveRig | Self::RemoveRigByForce => {
-                let rig = fixture.bench.replica().towns.add_rig(&alice(), rig(fixture.town(), "engine")).await.unwrap();
+                let rig =
+                    fixture.bench.replica().towns.add_rig(&alice(), rig(fixture.town(), "engine")).await.unwrap().rig;
                 fixture.rig = Some(rig.id);
                 if self == Self::RemoveRigByForce {
                     fixture.bench.fly.world().busy_rigs.insert("engine".to_owned());
@@ -318,6 +319,7 @@ async fn read_town(replica: &Replica, town: TownId) {
     let _ = towns.list_towns(&alice, TownPage::default()).await;
     let _ = towns.town_status(&alice, town).await;
     let _ = towns.town_events(&alice, EventPage { town, before: None, limit: 50 }).await;
+    let _ = towns.rig(&alice, town, RigId::new(uuid::Uuid::nil())).await;
     let _ = towns.heartbeat(town, key.clone().into()).await;
     let _ = towns.refresh_token(town, key.into()).await;
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gastown_domain::ports::{
-    AddRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, TownState, Towns as _,
+    AddRig, AddedRig, Caller, CreateTown, DestroyTown, RemoveRig, RequestFingerprint, TownError, TownState, Towns as _,
 };
 use gastown_domain::{FirstRig, RigId, TownId, UserId};
 use gastown_orchestrator::TownService;
@@ -118,7 +118,7 @@ impl Answers {
             ResolvedRequest::Destroy(town) => {
                 towns.destroy_town(&caller, DestroyTown::until_gone(town)).await.map(check_town)
             }
-            ResolvedRequest::AddRig(rig) => towns.add_rig(&caller, rig).await.map(|rig| {
+            ResolvedRequest::AddRig(rig) => towns.add_rig(&caller, rig).await.map(|AddedRig { rig, .. }| {
                 if !store.rows().ledger.has_rig(rig.id) {
                     self.add_violation(format!("{what} and got a rig that was never stored: {rig:?}"));
                 }
