@@ -18,6 +18,7 @@ mod parts;
 mod probes;
 mod procedures;
 mod reason;
+mod refusals;
 mod request_id;
 mod request_span;
 #[cfg(feature = "schema")]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use tower_http::request_id::RequestId;
 use tracing::{Span, field::Empty};
 
@@ -28,7 +28,15 @@ pub(crate) fn open(request: &Request<Body>) -> Span {
 }
 
 /// Logs the end of a request. For a stream this is its beginning.
+///
+/// An answer that asks the caller to try again later is logged at `debug`. Otherwise the log grows fastest when the service
+/// is overloaded.
 pub(crate) fn log_response<B>(response: &Response<B>, elapsed: Duration, _: &Span) {
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(http.status = response.status().as_u16(), elapsed_ms, "request answered");
+    let status = response.status().as_u16();
+    if response.headers().contains_key(header::RETRY_AFTER) {
+        tracing::debug!(http.status = status, elapsed_ms, "request refused for now");
+    } else {
+        tracing::info!(http.status = status, elapsed_ms, "request answered");
+    }
 }

@@ -1,4 +1,6 @@
 //! Row 10: rigs that are added to one town, whose cost does not grow with their number.
+//!
+//! The town is stopped, because the simulated sandbox of a running one writes all of its rigs at each call.
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -9,7 +11,7 @@ use crate::measure::trpc;
 use crate::report::{Check, Limit, Unit};
 use crate::stage::ServerSetup;
 
-use super::stage::{Stage, User, create_town};
+use super::stage::{Stage, User, create_town, stop_town};
 
 /// The first and the last calls that are compared.
 const COMPARED: usize = 30;
@@ -23,6 +25,7 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Vec<Check>> {
     let server = ServerSetup { settings, ..ServerSetup::new(&stage.database, &stage.fly) }.start().await?;
     let token = stage.token(User::ManyRigs);
     let town = create_town(&server, token, "many").await?;
+    stop_town(&server, token, &town).await?;
     let (mut connection, mut times) = (Connection::open(server.address).await?, Vec::new());
     for number in 0..rigs {
         let repo = "https://github.com/octocat/hello-world";

@@ -126,6 +126,14 @@ pub(super) async fn create_town(server: &Server, token: &str, name: &str) -> any
     id_of(&town)
 }
 
+/// Stops a town.
+pub(super) async fn stop_town(server: &Server, token: &str, town: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(server.address).await?;
+    let town = trpc::mutate(&mut connection, "stopTown", &json!({ "townId": town }), token).await?;
+    anyhow::ensure!(town["status"] == "stopped", "the town does not stop: {town}");
+    Ok(())
+}
+
 /// Returns the id of a town in an answer.
 pub(super) fn id_of(town: &Value) -> anyhow::Result<String> {
     town["townId"].as_str().map(str::to_owned).context("a town has no id")

@@ -4,18 +4,15 @@ use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
+use crate::refusals::Refusals;
 
 /// The connections that are taken beyond the limit, for probes. A newer one replaces the oldest.
 pub(super) const PROBE_CONNECTIONS: usize = 16;
-/// The shortest time between two log lines about refused connections.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The places of one server. The lock is never held across an await.
 pub(super) struct Slots {
@@ -28,8 +25,7 @@ struct State {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
     for_probes: VecDeque<CancellationToken>,
-    refused: u64,
-    logged: Option<Instant>,
+    refusals: Refusals,
 }
 
 /// The place of a new connection.
@@ -82,10 +78,8 @@ impl State {
     }
 
     fn log_refusal(&mut self) {
-        self.refused += 1;
-        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            tracing::warn!(refused = self.refused, open = self.total, "connections refused");
-            (self.refused, self.logged) = (0, Some(Instant::now()));
+        if let Some(refused) = self.refusals.count() {
+            tracing::warn!(refused, open = self.total, "connections refused");
         }
     }
 }
@@ -122,6 +116,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn slots(max_connections: usize, max_per_address: usize) -> Arc<Slots> {

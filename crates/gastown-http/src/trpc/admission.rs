@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::oneshot, time::timeout};
 
 use super::error::CallError;
-use crate::reason::Reason;
+use crate::{reason::Reason, refusals::Refusals};
 
 /// The time after which a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,9 +31,9 @@ pub struct AdmissionLimits {
 }
 
 impl AdmissionLimits {
-    /// The limits of queries in production.
+    /// The limits of queries in production. More of them at a time would only wait for a connection of the database.
     pub const READS: Self =
-        Self { max_running: 64, max_running_per_caller: 16, max_waiting: 1024, max_wait: Duration::from_millis(500) };
+        Self { max_running: 32, max_running_per_caller: 16, max_waiting: 1024, max_wait: Duration::from_millis(500) };
     /// The limits of mutations in production. They wait for an operation, which takes little memory.
     pub const CHANGES: Self = Self { max_running: 1024, max_running_per_caller: 64, ..Self::READS };
 }
@@ -55,6 +55,7 @@ struct State {
     callers: HashMap<u64, Calls>,
     /// The callers with waiting calls, in the order of their turns.
     turns: VecDeque<u64>,
+    refusals: Refusals,
 }
 
 /// The calls of one caller.
@@ -93,12 +94,19 @@ impl Admission {
                 return Ok(self.0.grant(&mut state, caller));
             }
             let refusal = self.0.refusal(&state, caller);
-            let Some((ticket, granted)) = self.0.enqueue(&mut state, caller) else { return Err(refusal) };
+            let Some((ticket, granted)) = self.0.enqueue(&mut state, caller) else {
+                state.log_refusal();
+                return Err(refusal);
+            };
             (granted, Waiting { queue: Arc::clone(&self.0), caller, ticket }, refusal)
         };
         let permit = timeout(self.0.limits.max_wait, granted).await;
         drop(waiting);
-        permit.ok().and_then(Result::ok).ok_or(refusal)
+        let permit = permit.ok().and_then(Result::ok);
+        permit.ok_or_else(|| {
+            self.0.state().log_refusal();
+            refusal
+        })
     }
 }
 
@@ -194,6 +202,12 @@ impl State {
         let (_, grant) = self.callers.get_mut(&caller)?.waiting.pop_first()?;
         self.waiting -= 1;
         Some(grant)
+    }
+
+    fn log_refusal(&mut self) {
+        if let Some(refused) = self.refusals.count() {
+            tracing::warn!(refused, running = self.running, waiting = self.waiting, "calls refused");
+        }
     }
 
     /// Forgets a caller without calls.

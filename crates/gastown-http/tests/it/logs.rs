@@ -94,7 +94,7 @@ async fn every_line_of_a_request_has_its_ids() {
 
     let events = log.events_with("request-with-ids");
     let messages: Vec<_> = events.iter().map(|event| event["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["registry unavailable", "request answered"], "{events:#?}");
+    assert_eq!(messages, ["registry unavailable", "request refused for now"], "{events:#?}");
     for event in &events {
         let want = json!({
             "name": "request", "request_id": "request-with-ids", "trace_id": TRACE, "parent_span_id": PARENT,

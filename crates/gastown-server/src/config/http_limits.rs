@@ -44,7 +44,7 @@ pub struct HttpLimits {
 /// The calls of one kind at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Those of all users: `MAX_READS`, by default 64, or `MAX_CHANGES`, by default 1024.
+    /// Those of all users: `MAX_READS`, by default 32, or `MAX_CHANGES`, by default 1024.
     pub of_all: usize,
     /// Those of one user: `MAX_READS_PER_USER`, by default 16, or `MAX_CHANGES_PER_USER`, by default 64.
     pub per_user: usize,
