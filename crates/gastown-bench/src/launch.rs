@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &Options, app_per_user: bool) -> anyhow::Result
 }
 
 async fn launch(database: &Database, users: u32, placement: Placement, series: &mut Series) -> anyhow::Result<()> {
-    let (last, median) = (allowed(users, placement), allowed(users.div_ceil(2), placement));
+    let (last, median) = (allowed(users), allowed(users.div_ceil(2)));
     let bound = (last + last / 2 + Duration::from_secs(60)).max(Duration::from_secs(120));
     say(format!("{users} users create a town at once, for at most {} s", bound.as_secs()));
     let fly = Fly::start(FLY).await?;
@@ -70,11 +70,10 @@ async fn launch(database: &Database, users: u32, placement: Placement, series: &
 }
 
 /// Returns the time until this many towns run, if only the limits on creates and one create take time.
-fn allowed(towns: u32, placement: Placement) -> Duration {
-    match placement {
-        Placement::SharedApp => ONE_CREATE + Duration::from_secs(u64::from(towns.saturating_sub(BURST))),
-        Placement::AppPerUser => ONE_CREATE,
-    }
+///
+/// It is the limit on machines of a shared app, and on apps of the organization where each user has one.
+fn allowed(towns: u32) -> Duration {
+    ONE_CREATE + Duration::from_secs(u64::from(towns.saturating_sub(BURST)))
 }
 
 /// Sends a create. Its answer does not matter, because the rows show when the town runs.
@@ -118,11 +117,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_of_a_shared_app_admit_a_burst_and_then_one_a_second() {
-        let seconds = |towns, placement| allowed(towns, placement).saturating_sub(ONE_CREATE).as_secs();
+    fn limits_admit_a_burst_and_then_one_a_second() {
         for (towns, want) in [(1, 0), (3, 0), (4, 1), (30, 27)] {
-            assert_eq!(seconds(towns, Placement::SharedApp), want, "{towns}");
-            assert_eq!(seconds(towns, Placement::AppPerUser), 0, "{towns}");
+            assert_eq!(allowed(towns).saturating_sub(ONE_CREATE).as_secs(), want, "{towns}");
         }
     }
 }
