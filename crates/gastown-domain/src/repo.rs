@@ -39,7 +39,7 @@ fn parse_repo(raw: &str) -> Result<String, Invalid> {
         return Err(Invalid::Character { bad, allowed: NOT_IN_SHELLS });
     }
     let folded = match raw.split_once("://") {
-        Some((_, rest)) => parse_url(raw, rest)?,
+        Some((scheme, rest)) => parse_url(raw, scheme, rest)?,
         None => parse_scp(raw)?,
     };
     // A host in Unicode is longer in its folded form.
@@ -47,9 +47,13 @@ fn parse_repo(raw: &str) -> Result<String, Invalid> {
     Ok(folded)
 }
 
-fn parse_url(raw: &str, rest: &str) -> Result<String, Invalid> {
+fn parse_url(raw: &str, scheme: &str, rest: &str) -> Result<String, Invalid> {
     let shape = || Invalid::Shape { expected: SHAPES };
     let mut url = Url::parse(raw).map_err(|_| shape())?;
+    // The parser of URLs takes `https:host/path` too, so the separator may be one of the path.
+    if !scheme.eq_ignore_ascii_case(url.scheme()) {
+        return Err(shape());
+    }
     let keeps_user = match url.scheme() {
         "https" => false,
         "ssh" => true,
@@ -313,6 +317,8 @@ mod tests {
         "https://github.com/../../a%2e%2e/b",
         "git@github.com:../../b",
         "https:github.com/a",
+        "https:github.com/%24%28id%29/x://github.com/a",
+        "https:/github.com/a://github.com/a/",
         "https:///github.com/a",
         "https:////github.com/a",
         "https:///a",
