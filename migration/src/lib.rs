@@ -25,6 +25,7 @@ mod m20261130_000011_drift_rounds;
 mod m20261130_000012_requests_of_user;
 mod m20261130_000013_retention;
 mod m20261130_000014_refused_rigs;
+mod m20261130_000015_restarts;
 mod migrator;
 mod run;
 

@@ -29,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261130_000012_requests_of_user::Migration),
             Box::new(crate::m20261130_000013_retention::Migration),
             Box::new(crate::m20261130_000014_refused_rigs::Migration),
+            Box::new(crate::m20261130_000015_restarts::Migration),
         ]
     }
 

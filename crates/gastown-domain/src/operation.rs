@@ -31,7 +31,7 @@ pub struct Progress {
     /// Unconfirmed creates of the machine.
     #[serde(rename = "machine_doubt")]
     pub unconfirmed_machine: UnconfirmedCreate,
-    /// The result of the final sync before a stop or destroy. `Some(false)` when it failed or was skipped (FM-12).
+    /// The result of the final sync before a stop, restart or destroy. `Some(false)` when it failed or was skipped (FM-12).
     pub synced: Option<bool>,
     /// True once a volume of this operation was observed or acknowledged. From then on it is looked for.
     pub volume_made: bool,
@@ -85,8 +85,8 @@ pub struct Operation<K = OperationKind, P = Phase> {
     pub fence: i64,
     /// The earliest time of the next attempt, by the database's clock.
     pub next_attempt_at: DateTime<Utc>,
-    /// The deadline, by the database's clock. Past it a create is rolled back, and a start or stop fails. A destroy has
-    /// none.
+    /// The deadline, by the database's clock. Past it a create is rolled back, and a start, stop or restart fails. A
+    /// destroy has none.
     pub deadline_at: Option<DateTime<Utc>>,
     /// The reconciler's memory between steps.
     pub progress: Progress,
@@ -167,6 +167,6 @@ pub enum Rejection {
     Failed(Recorded<Failure>),
     /// A create was undone. Nothing is left at the provider, and the row is a tombstone.
     RolledBack(Recorded<Failure>),
-    /// A destroy pre-empted it.
+    /// A destroy pre-empted it, or the owner's stop pre-empted a restart.
     Preempted,
 }

@@ -143,6 +143,7 @@ fn failed(kind: OperationKind, failure: Failure) -> CallError {
     let done = match kind {
         OperationKind::Create => "created",
         OperationKind::Start => "started",
+        OperationKind::Restart => "restarted",
         OperationKind::Stop => "stopped",
         OperationKind::Destroy => "destroyed",
         OperationKind::RollBack => "rolled back",

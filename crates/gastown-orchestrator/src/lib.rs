@@ -30,6 +30,7 @@ pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Surv
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
 pub use retention::{Retention, RetentionPorts, RetentionReport};
+pub use service::RestartSync;
 pub use settings::{
     Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, OrphanPolicy, Policy, RetentionPolicy, SandboxEnv,
     Settings, Timeouts, ValidPolicy,

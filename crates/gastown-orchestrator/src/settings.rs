@@ -75,6 +75,8 @@ pub struct Timeouts {
     pub create: Duration,
     /// The deadline of a start. Past it the start is undone.
     pub start: Duration,
+    /// The deadline of a restart. Past it a restart whose machine is on fails.
+    pub restart: Duration,
     /// The deadline of a stop. Past it the stop fails, unless its machine may be stopping at its request.
     pub stop: Duration,
     /// The total time that rate limits may add to a deadline (FM-53).
@@ -251,6 +253,7 @@ impl Timeouts {
             caller: Duration::from_secs(60),
             create: Duration::from_secs(300),
             start: Duration::from_secs(180),
+            restart: Duration::from_secs(150),
             stop: Duration::from_secs(180),
             queue: Duration::from_secs(3600),
             sync: Duration::from_secs(20),

@@ -16,6 +16,9 @@ use crate::error::{TxError, store_error};
 /// The actor of events that no user requested.
 pub(crate) const CONTROL_PLANE: &str = EventActor::SERVICE;
 
+/// The actor of restarts.
+pub(crate) const MONITOR: &str = "monitor";
+
 /// The outcome of an accepted request.
 pub(crate) const ACCEPTED: &str = "accepted";
 
@@ -28,7 +31,7 @@ const FAILED: &str = "failed";
 /// The outcome of a create that was rolled back.
 const ROLLED_BACK: &str = "rolled_back";
 
-/// The outcome of an operation that a destroy pre-empted.
+/// The outcome of an operation that another one pre-empted.
 pub(crate) const PREEMPTED: &str = "preempted";
 
 /// The outcomes of ended operations.
@@ -61,7 +64,7 @@ impl<'a> Event<'a> {
 
     /// Creates the event of an accepted operation.
     pub(crate) fn accepted(operation: &'a RecordedOperation) -> Self {
-        let (actor, action) = (operation.requested_by.as_str(), operation.kind.as_str());
+        let (actor, action) = (actor_of(operation), operation.kind.as_str());
         Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
     }
 
@@ -127,6 +130,11 @@ impl<'a> Event<'a> {
             at: Set(truncated(self.at)),
         }
     }
+}
+
+/// Returns the actor of an operation. No user requests a restart.
+fn actor_of(operation: &RecordedOperation) -> &str {
+    if operation.kind.known() == Some(OperationKind::Restart) { MONITOR } else { operation.requested_by.as_str() }
 }
 
 /// Inserts events with one statement.

@@ -34,6 +34,7 @@ mod read_only;
 mod reads;
 mod registry;
 mod request;
+mod restart;
 mod rigs;
 mod row;
 mod session;

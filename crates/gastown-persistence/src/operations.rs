@@ -19,7 +19,7 @@ use crate::error::{TxError, store_error, unwritable};
 use crate::events::{CONTROL_PLANE, Event, outcome_of, record_all};
 use crate::health::DriftEffect;
 use crate::town_change::LostIds;
-use crate::{Database, dialect, health, request, stranded, town_change};
+use crate::{Database, dialect, health, request, restart, stranded, town_change};
 
 #[async_trait]
 impl Operations for Database {
@@ -66,6 +66,10 @@ impl Operations for Database {
 
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
         self.in_tx("reinstate_town", move |tx| async move { stranded::reinstate(&tx, operation, progress).await }).await
+    }
+
+    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
+        self.in_tx("restart_town", move |tx| async move { restart::accept(&tx, operation, progress).await }).await
     }
 
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {

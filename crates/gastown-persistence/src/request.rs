@@ -80,11 +80,12 @@ fn insertion(
     Ok(insert)
 }
 
-/// Returns the number of operations in flight that this user has requested.
+/// Returns the number of operations in flight that this user has requested. Restarts are requested by the monitor.
 fn in_flight_of(user: &UserId) -> Expr {
     let mut count = Query::select();
     count.expr(Func::count(Expr::col(Asterisk))).from(operations::Entity);
     count.and_where(Expr::col(operations::Column::RequestedBy).eq(user.as_str()));
+    count.and_where(Expr::col(operations::Column::Kind).ne(OperationKind::Restart.as_str()));
     Expr::SubQuery(None, Box::new(count.into()))
 }
 
@@ -160,16 +161,18 @@ async fn resolve(
     if town.destroyed_at.is_some() {
         return Ok(Requested::NotFound);
     }
-    if current.kind == request.kind {
+    let is_restart = current.kind.known() == Some(OperationKind::Restart);
+    // A restart ends as a start does.
+    if current.kind == request.kind || (is_restart && request.kind == OperationKind::Start) {
         return Ok(Requested::Joined(current));
     }
-    if !destroys {
+    if !destroys && !(is_restart && !current.is_newer() && request.kind == OperationKind::Stop) {
         return Ok(Requested::Busy(current));
     }
     preempt(tx, town, &current, &current.progress, request, actor).await
 }
 
-/// Turns the row into that of a destroy. The progress stays, because it tells which resources may exist.
+/// Turns the row into that of a destroy, or that of a restart into that of a stop. The progress stays, because it tells which resources may exist.
 async fn preempt(
     tx: &DatabaseTransaction,
     town: &towns::Model,
@@ -229,7 +232,7 @@ fn all_unconfirmed(progress: Progress) -> Progress {
     Progress { unconfirmed_volume: unconfirmed, unconfirmed_machine: unconfirmed, ..progress }
 }
 
-/// Writes a destroy over the row of another operation, and records the end of that one.
+/// Writes an operation over the row of another one, and records the end of that one.
 async fn supersede(
     tx: &DatabaseTransaction,
     town: &towns::Model,
@@ -239,10 +242,10 @@ async fn supersede(
 ) -> Result<Requested, TxError> {
     let row = row.update(tx).await.map_err(TxError::writing("gastown_operations"))?;
     ended.record(tx).await?;
-    let destroy = row.into_operation()?;
-    Event::accepted(&destroy).by(actor).record(tx).await?;
+    let accepted = row.into_operation()?;
+    Event::accepted(&accepted).by(actor).record(tx).await?;
     let town = town.clone().into_town()?;
-    Ok(Requested::Accepted(Box::new(Accepted { operation: destroy, town, replaced: true })))
+    Ok(Requested::Accepted(Box::new(Accepted { operation: accepted, town, replaced: true })))
 }
 
 /// Returns the row of an operation that replaces another one, claimed if the request says so.

@@ -47,7 +47,7 @@ async fn unknown_statuses_kinds_and_marks_are_refused() {
         assert!(execute(&db, &town(TOWN, "mill", "s1", "paused", "NULL")).await.is_err(), "{name}");
 
         execute(&db, &town(TOWN, "mill", "s1", "running", "NULL")).await.unwrap();
-        for kind in ["create", "start", "stop", "destroy", "roll_back"] {
+        for kind in ["create", "start", "stop", "restart", "destroy", "roll_back"] {
             execute(&db, &operation(OTHER, kind, "begun")).await.unwrap();
             execute(&db, "DELETE FROM gastown_operations").await.unwrap();
         }
@@ -55,7 +55,7 @@ async fn unknown_statuses_kinds_and_marks_are_refused() {
             execute(&db, &operation(OTHER, "create", mark)).await.unwrap();
             execute(&db, "DELETE FROM gastown_operations").await.unwrap();
         }
-        assert!(execute(&db, &operation(OTHER, "restart", "begun")).await.is_err(), "{name}");
+        assert!(execute(&db, &operation(OTHER, "hibernate", "begun")).await.is_err(), "{name}");
         assert!(execute(&db, &operation(OTHER, "create", "done")).await.is_err(), "{name}");
 
         let rig = |status: &str| {

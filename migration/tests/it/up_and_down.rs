@@ -1,4 +1,5 @@
 use migration::{at_url, status};
+use sea_orm_migration::sea_orm::DatabaseConnection;
 
 use crate::database::{catalogue, connect, each_empty, each_migrated, execute, texts};
 
@@ -79,7 +80,7 @@ async fn health_survives_the_drift_columns_up_and_down() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
-        migration::down(&db, Some(8)).await.unwrap();
+        down_to(&db, 6).await;
         execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let id = "00000000-0000-4000-8000-000000000001";
         let town = format!(
@@ -93,7 +94,7 @@ async fn health_survives_the_drift_columns_up_and_down() {
         let known =
             "SELECT failures || ' ' || suspicion_looks || ' ' || COALESCE(drift, 'none') FROM gastown_town_health";
         assert_eq!(texts(&db, known).await, ["2 0 none"], "{name}");
-        migration::down(&db, Some(8)).await.unwrap();
+        down_to(&db, 6).await;
         assert_eq!(texts(&db, "SELECT failures || '' FROM gastown_town_health").await, ["2"], "{name}");
     }
 }
@@ -103,7 +104,7 @@ async fn existing_rows_survive_new_checks() {
     for (name, database) in each_empty().await {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
-        migration::down(&db, Some(5)).await.unwrap();
+        down_to(&db, 9).await;
         execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
         let town = format!(
@@ -148,5 +149,44 @@ async fn schema_of_a_newer_version_is_accepted_and_not_changed() {
         let refused = migration::down(&db, Some(1)).await.unwrap_err();
         assert!(matches!(refused, migration::MigrateError::Failed(_)), "{name}: {refused:?}");
         assert_eq!(catalogue(&db).await, before, "{name}");
+    }
+}
+
+/// Reverts the latest migrations, so that this many remain.
+async fn down_to(db: &DatabaseConnection, remaining: usize) {
+    let applied = status(db).await.unwrap().iter().filter(|migration| migration.applied).count();
+    let reverted = u32::try_from(applied - remaining).unwrap();
+    migration::down(db, Some(reverted)).await.unwrap();
+}
+
+#[tokio::test]
+async fn operations_survive_the_new_kind_and_a_revert_turns_restarts_into_starts() {
+    for (name, database) in each_empty().await {
+        let db = connect(database.url()).await;
+        migration::up(&db).await.unwrap();
+        down_to(&db, 14).await;
+        let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
+        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+        let town = format!(
+            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
+             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
+        );
+        execute(&db, &town).await.unwrap();
+        let operation = format!(
+            "INSERT INTO gastown_operations \
+             (town_id, id, kind, requested_by, fence, next_attempt_at, deadline_at, progress, created_at, updated_at) \
+             VALUES ('{id}', '{id}', 'stop', 'u1', 7, '{now}', '{now}', '{{\"queued_ms\": 5}}', '{now}', '{now}')"
+        );
+        execute(&db, &operation).await.unwrap();
+        let row = "SELECT kind || ' ' || fence || ' ' || requested_by || ' ' || CAST(progress AS TEXT) \
+                   FROM gastown_operations";
+        let before = texts(&db, row).await;
+
+        migration::up(&db).await.unwrap();
+        assert_eq!(texts(&db, row).await, before, "{name}");
+        execute(&db, "UPDATE gastown_operations SET kind = 'restart'").await.unwrap();
+        down_to(&db, 14).await;
+        assert_eq!(texts(&db, "SELECT kind FROM gastown_operations").await, ["start"], "{name}");
+        assert!(execute(&db, "UPDATE gastown_operations SET kind = 'restart'").await.is_err(), "{name}");
     }
 }

@@ -12,6 +12,8 @@ text_enum! {
         Start = "start",
         /// Stop the machine and keep the volume.
         Stop = "stop",
+        /// Stop the machine of a running town whose sandbox does not work, and start it again.
+        Restart = "restart",
         /// Delete everything.
         Destroy = "destroy",
         /// Undo a create that cannot succeed.
@@ -24,7 +26,7 @@ impl OperationKind {
     pub const fn removes(self) -> bool {
         match self {
             Self::Destroy | Self::RollBack => true,
-            Self::Create | Self::Start | Self::Stop => false,
+            Self::Create | Self::Start | Self::Stop | Self::Restart => false,
         }
     }
 }

@@ -8,9 +8,9 @@ text_enum! {
     pub enum Phase {
         /// Accepted.
         Begun = "begun",
-        /// Stop and destroy: the final sync was tried. Start: the machine has a fresh token.
+        /// Stop and destroy: the final sync was tried. Start and restart: the stopped machine has a fresh token.
         Prepared = "prepared",
-        /// Create and start: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
+        /// Create, start and restart: the sandbox answered and has its rigs. Destroy and roll back: the row is soft-deleted.
         Settled = "settled",
     }
 }

@@ -17,6 +17,8 @@ pub struct Observation {
     pub create_pending: bool,
     /// True when the machine of a create was there and is absent now. The provider's `launch_failed` ends that way.
     pub machine_lost: bool,
+    /// True when a restart has tried its final sync, or skips it.
+    pub sync_tried: bool,
     /// The region in which a volume would be created. `None` when every region has refused.
     pub next_region: Option<Region>,
 }
@@ -40,6 +42,7 @@ pub fn plan(goal: OperationKind, phase: Phase, observation: &Observation) -> Ste
     let step = match goal {
         OperationKind::Create => create(phase, observation),
         OperationKind::Start => start(phase, observation),
+        OperationKind::Restart => restart(phase, observation),
         OperationKind::Stop => stop(phase, &observation.machine),
         OperationKind::Destroy => destroy(phase, observation),
         OperationKind::RollBack => roll_back(phase, observation),
@@ -82,17 +85,9 @@ fn create(phase: Phase, observed: &Observation) -> Step {
 /// because its origin and content are not known.
 fn start(phase: Phase, observed: &Observation) -> Step {
     use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
-    let volume = match &observed.volume {
-        Seen::Unknown => return Step::ObserveAgain,
-        Seen::Absent | Seen::Present(LocatedVolume { state: VolumeState::Destroying, .. }) => {
-            return Step::GiveUpVolumeLost;
-        }
-        Seen::Present(volume) => volume,
-    };
-    let machine = match &observed.machine {
-        Seen::Unknown => return Step::ObserveAgain,
-        Seen::Absent => return create_machine(volume),
-        Seen::Present(machine) => machine,
+    let (machine, volume) = match machine_with_data(observed) {
+        Ok(found) => found,
+        Err(step) => return step,
     };
     match (machine.power, phase) {
         (Starting, _) => Step::AwaitStarted(machine.id.clone()),
@@ -102,6 +97,39 @@ fn start(phase: Phase, observed: &Observation) -> Step {
         (Off | Failed, Phase::Begun) => update_machine(machine, volume),
         (Off | Failed, Phase::Prepared | Phase::Settled) => Step::StartMachine(machine.id.clone()),
         (Destroying | Changing, _) => Step::ObserveAgain,
+    }
+}
+
+/// Plans a restart: stop, then start. The machine is on both before and after, so the phase tells which. It leaves `begun`
+/// only while the machine is off, or with a new machine.
+fn restart(phase: Phase, observed: &Observation) -> Step {
+    use Power::{Changing, Destroying, Failed, Off, On, Starting, Stopping};
+    let (machine, _) = match machine_with_data(observed) {
+        Ok(found) => found,
+        Err(step) => return step,
+    };
+    match (machine.power, phase) {
+        (On, Phase::Begun) if !observed.sync_tried => Step::FinalSync(machine.id.clone()),
+        (On | Starting, Phase::Begun) => Step::StopMachine(machine.id.clone()),
+        (On | Starting, Phase::Prepared | Phase::Settled) | (Stopping | Off | Failed | Destroying | Changing, _) => {
+            start(phase, observed)
+        }
+    }
+}
+
+/// Returns the machine of a town that has data, with its volume. Otherwise returns the step without them.
+fn machine_with_data(observed: &Observation) -> Result<(&ObservedMachine, &LocatedVolume), Step> {
+    let volume = match &observed.volume {
+        Seen::Unknown => return Err(Step::ObserveAgain),
+        Seen::Absent | Seen::Present(LocatedVolume { state: VolumeState::Destroying, .. }) => {
+            return Err(Step::GiveUpVolumeLost);
+        }
+        Seen::Present(volume) => volume,
+    };
+    match &observed.machine {
+        Seen::Unknown => Err(Step::ObserveAgain),
+        Seen::Absent => Err(create_machine(volume)),
+        Seen::Present(machine) => Ok((machine, volume)),
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Accepted {
 pub enum Requested {
     /// The operation was written. A reconciler drives it to its end.
     Accepted(Box<Accepted>),
-    /// An operation of the same kind is in flight.
+    /// An operation of the same kind is in flight, or a restart for a start.
     Joined(RecordedOperation),
     /// An operation of another kind is in flight, perhaps of a kind of a newer version.
     Busy(RecordedOperation),
@@ -164,9 +164,10 @@ pub trait Operations: Send + Sync {
     /// Accepts a start, stop or destroy. One transaction reads the town and the operation in flight, and writes.
     ///
     /// Finds the owner's living town only. A destroy also finds the owner's tombstone while its removal is in flight. The
-    /// same kind joins the operation in flight. A destroy pre-empts a create, start or stop: the row becomes the destroy's,
-    /// with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as `Preempted`. A
-    /// destroy joins a roll back. Anything else is busy.
+    /// same kind joins the operation in flight. A destroy pre-empts a create, start, stop or restart: the row becomes the
+    /// destroy's, with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as
+    /// `Preempted`. A destroy joins a roll back. A stop pre-empts a restart in the same way, and a start joins it. Anything
+    /// else is busy.
     ///
     /// A destroy also pre-empts an operation of a newer version, whatever it is, so that a roll back of a deployment leaves no
     /// town stuck. Its creates count as unconfirmed (FM-59).
@@ -204,6 +205,10 @@ pub trait Operations: Send + Sync {
     /// [`Phase::Settled`], a town that is `provisioning` gets a create. Returns false, and writes nothing, if the town is
     /// not stranded any more.
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
+
+    /// Inserts a restart for a running town without an operation in flight. Its actor in events is the monitor. Returns
+    /// false, and writes nothing, for any other town.
+    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
 
     /// Releases a claim. Any worker may take the operation once it is due. Error `Fenced` if the claim was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;

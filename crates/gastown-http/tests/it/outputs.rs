@@ -123,7 +123,7 @@ async fn texts_of_a_newer_version_are_shown() {
     towns.expect_town_status().times(1).returning(|caller, id| {
         let newer = |text: &str| text.to_owned();
         let mut operation = RecordedOperation::from(operation());
-        operation.kind = Recorded::Newer(newer("restart"));
+        operation.kind = Recorded::Newer(newer("hibernate"));
         operation.phase = Recorded::Newer(newer("draining"));
         operation.step = Some(Recorded::Newer(newer("warm_up")));
         operation.last_error = Some(Recorded::Newer(newer("too_hot")));
@@ -132,7 +132,7 @@ async fn texts_of_a_newer_version_are_shown() {
         Ok(report(caller, id, health, Some(operation)))
     });
     towns.expect_start_town().times(1).returning(|_, _| {
-        let kind = Recorded::Newer("restart".to_owned());
+        let kind = Recorded::Newer("hibernate".to_owned());
         Err(gastown_domain::ports::TownError::InFlight { kind })
     });
     let server = serve(parts(towns)).await;
@@ -140,7 +140,7 @@ async fn texts_of_a_newer_version_are_shown() {
     let (_, shown) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &id).await;
     let shown = &shown["result"]["data"];
     let operation = &shown["operation"];
-    assert_eq!((&operation["kind"], &operation["step"]), (&json!("restart"), &json!("warm_up")));
+    assert_eq!((&operation["kind"], &operation["step"]), (&json!("hibernate"), &json!("warm_up")));
     let message = "the operation failed; look at the town's events for the cause";
     assert_eq!(operation["lastError"], json!({ "code": "too_hot", "message": message }));
     let health = &shown["health"];
@@ -150,9 +150,9 @@ async fn texts_of_a_newer_version_are_shown() {
     let error = &refused["error"];
     assert_eq!(
         (status, &error["data"]["code"], &error["data"]["operation"]),
-        (409, &json!("CONFLICT"), &json!("restart"))
+        (409, &json!("CONFLICT"), &json!("hibernate"))
     );
-    assert_eq!(error["message"], "Another operation is in progress on this town: restart");
+    assert_eq!(error["message"], "Another operation is in progress on this town: hibernate");
 }
 
 #[tokio::test]

@@ -85,12 +85,13 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
         }
         Outcome::MachineCreated { machine, queued } => {
             let change = TownChange { machine: Some(Some(machine.id)), ..TownChange::default() };
-            applying.queued(queued).machine_answered().succeeded(None, change)
+            let phase = phase_after_machine(decision.operation.kind);
+            applying.queued(queued).machine_answered().succeeded(phase, change)
         }
         Outcome::MachineUpdated(_) => applying.succeeded(Some(Phase::Prepared), TownChange::default()),
         Outcome::Synced { at } => {
             let change = TownChange { synced_at: at, ..TownChange::default() };
-            applying.synced(at.is_some()).succeeded(Some(Phase::Prepared), change)
+            applying.synced(at.is_some()).succeeded(phase_after_sync(decision.operation.kind), change)
         }
         Outcome::SandboxReady => applying.succeeded(Some(Phase::Settled), TownChange::default()),
         Outcome::SoftDeleted { at } => {
@@ -191,9 +192,9 @@ impl Applying<'_> {
     /// observations are to prove an absence.
     fn not_reached(mut self, failure: Recorded<Failure>, soon: Duration) -> Applied {
         self.operation.last_error = Some(failure);
-        // A stop past its deadline that may not be called failed (see `decide`) is unbounded too.
+        // What is past its deadline and may not be called failed (see `decide`) is unbounded too.
         let is_late = self.operation.deadline_at.is_some_and(|deadline| self.decision.now >= deadline);
-        let backs_off = is_unbounded(&self.operation) || (self.operation.kind == OperationKind::Stop && is_late);
+        let backs_off = is_unbounded(&self.operation) || (stops(self.operation.kind) && is_late);
         if !backs_off || self.proves_absence() {
             return self.update(TownChange::default(), soon, None);
         }
@@ -314,6 +315,38 @@ impl Applying<'_> {
         let policy = self.context.policy;
         let hold = (wait <= policy.backoff.park_after).then(|| policy.timeouts.lease + wait);
         Applied { next: Next::Update(Box::new(update(self.operation, change, wait, hold))), notice }
+    }
+}
+
+/// Returns the phase after a machine was created. A new machine has a fresh token, so a restart does not stop it.
+const fn phase_after_machine(kind: OperationKind) -> Option<Phase> {
+    match kind {
+        OperationKind::Restart => Some(Phase::Prepared),
+        OperationKind::Create
+        | OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Destroy
+        | OperationKind::RollBack => None,
+    }
+}
+
+/// Returns the phase after the final sync was tried. For a restart, the progress alone tells it.
+const fn phase_after_sync(kind: OperationKind) -> Option<Phase> {
+    match kind {
+        OperationKind::Restart => None,
+        OperationKind::Create
+        | OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Destroy
+        | OperationKind::RollBack => Some(Phase::Prepared),
+    }
+}
+
+/// Returns true for the operations that stop a machine and keep it.
+const fn stops(kind: OperationKind) -> bool {
+    match kind {
+        OperationKind::Stop | OperationKind::Restart => true,
+        OperationKind::Create | OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack => false,
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) const fn is_unbounded(operation: &Operation) -> bool {
     match operation.kind {
         OperationKind::Destroy | OperationKind::RollBack => true,
         OperationKind::Stop => operation.cause.is_some(),
-        OperationKind::Create | OperationKind::Start => false,
+        OperationKind::Create | OperationKind::Start | OperationKind::Restart => false,
     }
 }
 

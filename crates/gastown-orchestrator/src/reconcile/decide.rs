@@ -159,6 +159,7 @@ fn observation(operation: &Operation, observed: Observed, region: Option<&NextRe
         machine: observed.machine,
         volume: observed.volume,
         create_pending: observed.create_pending,
+        sync_tried: operation.progress.synced.is_some(),
         next_region: region.map(|next| next.region.clone()),
     }
 }
@@ -255,6 +256,8 @@ fn may_give_up(operation: &Operation, step: StepName) -> bool {
     let is_at_its_end = step == StepName::Finish || step == StepName::AwaitUnconfirmed;
     match operation.kind {
         OperationKind::Create | OperationKind::Start => !is_at_its_end,
+        // Until its machine is on again, `running` would be wrong.
+        OperationKind::Restart => step == StepName::PrepareSandbox,
         OperationKind::Stop if operation.cause.is_some() => false,
         // The machine may be stopping at our request, and `running` would be wrong (FM-19).
         OperationKind::Stop if step == StepName::ObserveAgain => operation.phase == Phase::Begun,

@@ -1,7 +1,7 @@
 //! The end of an operation: its result when the goal is reached, and the undo when it cannot be. Pure.
 
 use gastown_domain::ports::{OperationResult, TownChange};
-use gastown_domain::{Drift, Failure, Operation, OperationKind, Phase, Recorded, Rejection, TownStatus};
+use gastown_domain::{Drift, Failure, Operation, OperationKind, Phase, Recorded, Rejection, StepName, TownStatus};
 
 /// The undo of an operation that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,16 @@ pub(super) enum Undo {
 }
 
 /// Returns the undo of an operation.
-pub(super) const fn undo(operation: &Operation, town: TownStatus) -> Undo {
+pub(super) fn undo(operation: &Operation, town: TownStatus) -> Undo {
     match (operation.kind, town) {
         (OperationKind::Create, _) => Undo::By(OperationKind::RollBack, Phase::Begun),
         // A machine that runs while the row says stopped costs money: stop it. A town that ran goes on as it is.
         (OperationKind::Start, TownStatus::Stopped) => Undo::By(OperationKind::Stop, Phase::Prepared),
         (OperationKind::Start, TownStatus::Provisioning | TownStatus::Running | TownStatus::Destroyed) => Undo::Nothing,
+        // The machine is on, or was not touched. The next health check decides.
+        (OperationKind::Restart, _) if operation.step.is_none() || is_at_sandbox(operation) => Undo::Nothing,
+        // The machine may be off, and then `running` is wrong.
+        (OperationKind::Restart, _) => Undo::By(OperationKind::Stop, Phase::Prepared),
         (OperationKind::Stop, _) if operation.cause.is_none() => Undo::Nothing,
         (OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack, _) => Undo::Never,
     }
@@ -30,7 +34,9 @@ pub(super) const fn undo(operation: &Operation, town: TownStatus) -> Undo {
 pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResult, TownChange) {
     let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
     match operation.kind {
-        OperationKind::Create | OperationKind::Start => (Ok(()), now_is(operation, TownStatus::Running)),
+        OperationKind::Create | OperationKind::Start | OperationKind::Restart => {
+            (Ok(()), now_is(operation, TownStatus::Running))
+        }
         // A town that never ran has no goal but its create's, which the next sweep gives it again.
         OperationKind::Stop if !town.may_become(TownStatus::Stopped) => {
             (Err(Rejection::Failed(Failure::MachineBusy.into())), TownChange::default())
@@ -49,6 +55,10 @@ fn now_is(operation: &Operation, status: TownStatus) -> TownChange {
     let is_missing = operation.kind == OperationKind::Stop && operation.progress.machine_missing;
     let drift = is_missing.then_some(Drift::MachineMissing);
     TownChange { status: Some(status), drift, ..TownChange::default() }
+}
+
+fn is_at_sandbox(operation: &Operation) -> bool {
+    operation.step.as_ref().and_then(Recorded::known) == Some(StepName::PrepareSandbox)
 }
 
 fn cause_of(operation: &Operation) -> Recorded<Failure> {

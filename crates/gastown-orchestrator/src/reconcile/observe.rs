@@ -104,7 +104,7 @@ impl Subject<'_> {
     fn is_of_a_create(self) -> bool {
         match self.operation.kind {
             OperationKind::Create | OperationKind::RollBack => true,
-            OperationKind::Start | OperationKind::Stop | OperationKind::Destroy => false,
+            OperationKind::Start | OperationKind::Stop | OperationKind::Restart | OperationKind::Destroy => false,
         }
     }
 
@@ -227,7 +227,7 @@ impl Subject<'_> {
             observed.missed_volume();
             // The id is dropped only once the name is proven absent too. A town that stays keeps the id of a lost volume,
             // which leads to its data (FM-22).
-            if is_lost && observed.volume == Seen::Absent && self.operation.kind != OperationKind::Start {
+            if is_lost && observed.volume == Seen::Absent && !self.is_start() {
                 observed.change.volume = Some(None);
             }
             return Ok(None);
@@ -334,7 +334,9 @@ impl Subject<'_> {
             (OperationKind::Destroy, Seen::Present(_)) => is_deleting,
             (OperationKind::Create, Seen::Present(machine)) => machine.power != Power::Starting,
             (OperationKind::Create, Seen::Absent) => true,
-            (OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack, _) => true,
+            (OperationKind::Start | OperationKind::Restart | OperationKind::Destroy | OperationKind::RollBack, _) => {
+                true
+            }
         }
     }
 
@@ -342,8 +344,12 @@ impl Subject<'_> {
         self.operation.kind == OperationKind::Create
     }
 
+    /// Returns true for the operations that start the machine of a town with data.
     fn is_start(self) -> bool {
-        self.operation.kind == OperationKind::Start
+        match self.operation.kind {
+            OperationKind::Start | OperationKind::Restart => true,
+            OperationKind::Create | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => false,
+        }
     }
 }
 

@@ -75,9 +75,11 @@ pub(super) fn reaction(kind: OperationKind, step: StepName, error: &ProviderErro
 pub(super) const fn lost_volume(kind: OperationKind) -> Reaction {
     match kind {
         OperationKind::Create => Reaction::unclassified(Failure::VolumeLost),
-        OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => {
-            Reaction::GiveUp(Failure::VolumeLost)
-        }
+        OperationKind::Start
+        | OperationKind::Restart
+        | OperationKind::Stop
+        | OperationKind::Destroy
+        | OperationKind::RollBack => Reaction::GiveUp(Failure::VolumeLost),
     }
 }
 
@@ -99,7 +101,11 @@ const fn no_region(kind: OperationKind, step: StepName) -> Reaction {
 const fn places(kind: OperationKind, step: StepName) -> bool {
     match kind {
         OperationKind::Create => creates(step),
-        OperationKind::Start | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => false,
+        OperationKind::Start
+        | OperationKind::Restart
+        | OperationKind::Stop
+        | OperationKind::Destroy
+        | OperationKind::RollBack => false,
     }
 }
 

@@ -4,6 +4,7 @@ mod create_town;
 mod destroy_town;
 mod read;
 mod request;
+mod restart_town;
 mod rigs;
 mod start_town;
 mod stop_town;
@@ -12,6 +13,8 @@ use std::future::Future;
 
 use gastown_domain::ports::{Caller, StoreError, TownError, TownState};
 use gastown_domain::{Town, TownId, UserId};
+
+pub use self::restart_town::RestartSync;
 
 use crate::town_service::TownService;
 

@@ -40,6 +40,7 @@ listed! {
         Record,
         Stranded,
         Reinstate,
+        Restart,
         Release,
         Finish,
         Outcome,

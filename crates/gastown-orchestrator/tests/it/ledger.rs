@@ -75,7 +75,11 @@ fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> 
             violations.push(format!("a {kind} of {town} ended with {outcome:?}"));
         }
     }
-    let required = entries.iter().fold(None, |before, entry| entry.status().or(before));
+    // A restart that fails leaves the town running or stopped. The invariants compare both with its machine.
+    let required = entries.iter().fold(None, |before, entry| match entry {
+        Entry::Ended(OperationKind::Restart, Err(Rejection::Failed(_))) => None,
+        Entry::Ended(..) | Entry::DriftRecorded(_) => entry.status().or(before),
+    });
     let status = rows.towns.get(&town).map(|row| row.status);
     if required.is_some() && status != required {
         violations.push(format!("{town} is {status:?}, but {entries:?} require {required:?}"));
@@ -88,7 +92,9 @@ impl Entry {
     /// never begun.
     const fn status(&self) -> Option<TownStatus> {
         match self {
-            Self::Ended(OperationKind::Create | OperationKind::Start, Ok(())) => Some(TownStatus::Running),
+            Self::Ended(OperationKind::Create | OperationKind::Start | OperationKind::Restart, Ok(())) => {
+                Some(TownStatus::Running)
+            }
             Self::Ended(OperationKind::Stop, Ok(())) => Some(TownStatus::Stopped),
             Self::Ended(OperationKind::Destroy | OperationKind::RollBack, Ok(())) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::RolledBack(_))) => Some(TownStatus::Destroyed),
@@ -99,12 +105,12 @@ impl Entry {
 }
 
 /// Returns true if an operation of this kind may end with this result. A create succeeds or is rolled back, and a
-/// removal always succeeds. Only a start and a stop may fail.
+/// removal always succeeds. Only a start, a stop and a restart may fail.
 const fn may_end(kind: OperationKind, outcome: &OperationResult) -> bool {
     match (kind, outcome) {
         (_, Ok(()) | Err(Rejection::Preempted)) => true,
         (OperationKind::Create, Err(Rejection::RolledBack(_))) => true,
-        (OperationKind::Start | OperationKind::Stop, Err(Rejection::Failed(_))) => true,
+        (OperationKind::Start | OperationKind::Stop | OperationKind::Restart, Err(Rejection::Failed(_))) => true,
         (_, Err(Rejection::RolledBack(_) | Rejection::Failed(_))) => false,
     }
 }

@@ -29,6 +29,7 @@ mod port_calls;
 mod process;
 mod records;
 mod registry;
+mod restarts;
 mod rigs;
 mod runner;
 mod sampled;

@@ -217,6 +217,16 @@ impl Rows {
     }
 }
 
+fn joins(request: OperationKind, current: OperationKind) -> bool {
+    let is_removal = request == OperationKind::Destroy && current.removes();
+    let is_start = (request, current) == (OperationKind::Start, OperationKind::Restart);
+    current == request || is_removal || is_start
+}
+
+fn stops_restart(request: OperationKind, current: OperationKind) -> bool {
+    (request, current) == (OperationKind::Stop, OperationKind::Restart)
+}
+
 fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     now + by
 }
@@ -238,10 +248,12 @@ impl Operations for Connection {
             }
             let (town, replaced) = (town.clone(), current.is_some());
             let (fence, progress) = match current {
-                Some(current) if current.kind == request.kind || (destroys && current.kind.removes()) => {
+                Some(current) if joins(request.kind, current.kind) => {
                     return Ok(Requested::Joined(current.into()));
                 }
-                Some(current) if !destroys => return Ok(Requested::Busy(current.into())),
+                Some(current) if !destroys && !stops_restart(request.kind, current.kind) => {
+                    return Ok(Requested::Busy(current.into()));
+                }
                 Some(current) => {
                     rows.end(current.id, Err(Rejection::Preempted), now);
                     (current.fence + 1, current.progress)
@@ -313,6 +325,18 @@ impl Operations for Connection {
                 }
             }
             Ok(stranded)
+        })
+        .await
+    }
+
+    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
+        self.query(Query::Restart, |rows, now| {
+            let is_running = rows.towns.get(&operation.town).is_some_and(|town| town.status == TownStatus::Running);
+            let is_accepted = is_running && !rows.operations.contains_key(&operation.town);
+            if is_accepted {
+                rows.insert_operation(operation, 0, progress.clone(), now);
+            }
+            Ok(is_accepted)
         })
         .await
     }

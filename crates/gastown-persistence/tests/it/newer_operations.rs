@@ -30,7 +30,7 @@ on_both! {
 const EVE: &str = "operator:eve";
 
 /// The changes by which a newer version makes an operation unknown to this one.
-const NEWER: [&str; 3] = ["kind = 'restart'", "mark = 'draining'", "kind = 'restart', mark = 'draining'"];
+const NEWER: [&str; 3] = ["kind = 'hibernate'", "mark = 'draining'", "kind = 'hibernate', mark = 'draining'"];
 
 /// The progress that a newer version writes.
 const PROGRESS: &str = r#"{"volume_doubt": null, "queued_ms": 7, "canary": {"seen": [1, 2]}}"#;
@@ -117,7 +117,7 @@ async fn newer_operation_is_never_claimed_and_hides_no_other(bed: Bed) {
 
 async fn newer_operation_counts_as_a_turn_only_while_it_is_driven(bed: Bed) {
     bed.accept_newer_texts().await;
-    let newer = bed.newer("newer", "kind = 'restart'").await;
+    let newer = bed.newer("newer", "kind = 'hibernate'").await;
     bed.change(&newer, "next_attempt_at = '2000-01-01T00:00:00+00:00'").await;
     let [of_alice, of_bob] = [bed.create("alice", "mill").await, bed.create("bob", "barn").await];
     assert_eq!(bed.claim_due("one", 1).await, [of_alice.id], "the longest due comes first");
@@ -128,10 +128,10 @@ async fn newer_operation_counts_as_a_turn_only_while_it_is_driven(bed: Bed) {
 
 async fn newer_operation_is_shown_as_text(bed: Bed) {
     bed.accept_newer_texts().await;
-    let town = bed.newer("mill", "kind = 'restart', mark = 'draining', last_error = 'too_hot'").await;
+    let town = bed.newer("mill", "kind = 'hibernate', mark = 'draining', last_error = 'too_hot'").await;
     let is_shown = |shown: &RecordedOperation| {
         assert!(shown.is_newer());
-        assert_eq!((shown.kind.as_str(), shown.phase.as_str()), ("restart", "draining"));
+        assert_eq!((shown.kind.as_str(), shown.phase.as_str()), ("hibernate", "draining"));
         let texts = [shown.step.as_ref().map(Recorded::as_str), shown.last_error.as_ref().map(Recorded::as_str)];
         assert_eq!((texts, shown.progress.queued_ms), ([Some("warm_up"), Some("too_hot")], 7));
     };
@@ -144,7 +144,7 @@ async fn newer_operation_is_shown_as_text(bed: Bed) {
 
 async fn newer_operation_is_listed_while_no_worker_drives_it(bed: Bed) {
     bed.accept_newer_texts().await;
-    let town = bed.newer("mill", "kind = 'restart'").await;
+    let town = bed.newer("mill", "kind = 'hibernate'").await;
     bed.create("alice", "known").await;
     let listed = async || {
         let listed = bed.database.left_to_newer(10).await.unwrap();
@@ -161,11 +161,11 @@ async fn newer_operation_is_listed_while_no_worker_drives_it(bed: Bed) {
 
 async fn start_and_stop_beside_a_newer_operation_write_nothing(bed: Bed) {
     bed.accept_newer_texts().await;
-    let town = bed.newer("mill", "kind = 'restart'").await;
+    let town = bed.newer("mill", "kind = 'hibernate'").await;
     let before = bed.written().await;
     for kind in [OperationKind::Start, OperationKind::Stop] {
         let Requested::Busy(newer) = bed.request(&town, kind).await else { panic!("{kind} is accepted") };
-        assert_eq!(newer.kind, Recorded::Newer("restart".to_owned()));
+        assert_eq!(newer.kind, Recorded::Newer("hibernate".to_owned()));
     }
     // A known kind at a newer phase is still of its kind.
     bed.change(&town, "kind = 'stop', mark = 'draining'").await;
@@ -173,7 +173,7 @@ async fn start_and_stop_beside_a_newer_operation_write_nothing(bed: Bed) {
     assert!(matches!(bed.request(&town, OperationKind::Start).await, Requested::Busy(_)));
     assert!(matches!(bed.request(&town, OperationKind::Stop).await, Requested::Joined(_)));
     assert_eq!(bed.written().await, at_newer_phase);
-    bed.change(&town, "kind = 'restart', mark = 'begun'").await;
+    bed.change(&town, "kind = 'hibernate', mark = 'begun'").await;
     assert_eq!(bed.written().await, before);
 }
 

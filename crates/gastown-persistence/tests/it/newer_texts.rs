@@ -49,13 +49,13 @@ async fn unknown_outcome_is_no_end_and_is_shown(bed: Bed) {
     let details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
     let operation = details.events.iter().find(|event| event.outcome == "done").unwrap().operation.unwrap();
     assert_eq!(bed.database.outcome(operation).await.unwrap(), Some(Ok(())));
-    let newer = "action = 'restart', outcome = 'half_done', error = 'too_hot'";
+    let newer = "action = 'hibernate', outcome = 'half_done', error = 'too_hot'";
     bed.sql(&format!("UPDATE gastown_town_events SET {newer} WHERE outcome = 'done'")).await;
     assert_eq!(bed.database.outcome(operation).await.unwrap(), None);
     let details = bed.database.town_details(town.id, &[], 1).await.unwrap().unwrap();
     let event = &details.events[0];
     let texts = (event.action.as_str(), event.outcome.as_str(), event.error.as_deref());
-    assert_eq!(texts, ("restart", "half_done", Some("too_hot")));
+    assert_eq!(texts, ("hibernate", "half_done", Some("too_hot")));
 }
 
 /// Records one orphan of a town.

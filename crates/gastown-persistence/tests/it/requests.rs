@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use gastown_domain::ports::{Operations as _, Readiness as _, Requested, TownChange};
-use gastown_domain::{Failure, OperationKind, Progress, Rejection, StepName, UnconfirmedCreate};
+use gastown_domain::ports::{NewOperation, Operations as _, Readiness as _, Requested, TownChange};
+use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, StepName, UnconfirmedCreate};
 use tokio::sync::Barrier;
 
 use crate::bed::{Bed, accepted, is_fenced, noon, on_both, record, request, user};
@@ -11,6 +11,8 @@ on_both! {
     foreign_towns_and_tombstones_are_not_found,
     destroy_preempts_and_keeps_the_progress,
     destroy_joins_a_roll_back,
+    only_an_idle_running_town_is_restarted,
+    stop_preempts_a_restart_and_start_joins_it,
     one_of_parallel_requests_is_accepted_and_the_others_name_it,
 }
 
@@ -85,6 +87,38 @@ async fn destroy_joins_a_roll_back(bed: Bed) {
     let joined = bed.request(&town, OperationKind::Destroy).await;
     assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::RollBack)));
     assert_eq!(kind_of(&bed.request(&town, OperationKind::Start).await), ("busy", Some(OperationKind::RollBack)));
+}
+
+async fn only_an_idle_running_town_is_restarted(bed: Bed) {
+    let (coming, stopped) = (bed.create("alice", "coming").await, bed.running("alice", "stopped").await);
+    bed.sql("UPDATE gastown_towns SET status = 'stopped' WHERE town_name = 'stopped'").await;
+    let running = bed.running("alice", "mill").await;
+    let skipped = Progress { synced: Some(false), ..Progress::default() };
+    for (town, is_accepted) in [(&coming, false), (&stopped, false), (&running, true), (&running, false)] {
+        let restart = NewOperation { max_in_flight: None, ..request(town, OperationKind::Restart) };
+        assert_eq!(bed.database.restart(&restart, &skipped).await.unwrap(), is_accepted, "{}", town.name);
+    }
+    let restart = bed.database.current(running.id).await.unwrap().unwrap();
+    assert_eq!((restart.kind, restart.progress), (OperationKind::Restart.into(), skipped));
+    let actors = bed.texts("SELECT actor FROM gastown_town_events WHERE action = 'restart'").await;
+    assert_eq!(actors, ["monitor"]);
+    let stop = NewOperation { max_in_flight: Some(2), ..request(&stopped, OperationKind::Start) };
+    assert_eq!(kind_of(&bed.database.request(&stop).await.unwrap()).0, "accepted", "a restart is not the user's");
+}
+
+async fn stop_preempts_a_restart_and_start_joins_it(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    assert!(bed.database.restart(&request(&town, OperationKind::Restart), &Progress::default()).await.unwrap());
+    let restart = bed.claimed(town.id, "driver").await;
+    let joined = bed.request(&town, OperationKind::Start).await;
+    assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::Restart)));
+
+    let stop = accepted(bed.request(&town, OperationKind::Stop).await);
+    assert_eq!((stop.kind, stop.phase), (OperationKind::Stop.into(), Phase::Begun.into()));
+    assert_eq!(bed.database.outcome(restart.id).await.unwrap(), Some(Err(Rejection::Preempted)));
+    assert!(is_fenced(&bed.database.record(restart.fence(), &record(StepName::StopMachine)).await));
+    let ended = bed.texts("SELECT actor FROM gastown_town_events WHERE outcome = 'preempted'").await;
+    assert_eq!(ended, ["monitor"]);
 }
 
 pub(crate) async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {

@@ -166,8 +166,43 @@ fn a_create_gives_up_once_its_machine_is_lost() {
 fn a_machine_on_another_volume_is_not_handed_out() {
     let other = Some("another".parse().unwrap());
     let machine = Seen::Present(ObservedMachine { id: machine_id(), power: Power::On, volume: other });
-    for goal in [OperationKind::Create, OperationKind::Start] {
+    for goal in [OperationKind::Create, OperationKind::Start, OperationKind::Restart] {
         let observed = observation(machine.clone(), volume(VolumeState::Ready));
-        assert_eq!(plan(goal, Phase::Begun, &observed), Step::ObserveAgain);
+        assert_eq!(plan(goal, Phase::Prepared, &observed), Step::ObserveAgain);
+    }
+}
+
+#[test]
+fn a_restart_hands_out_no_machine_that_it_has_not_restarted() {
+    for (goal, phase, observed) in every_case() {
+        if goal == OperationKind::Restart && phase == Phase::Begun {
+            for sync_tried in [false, true] {
+                let step = plan(goal, phase, &Observation { sync_tried, ..observed.clone() }).name();
+                assert!(step != StepName::PrepareSandbox && step != StepName::Finish, "{observed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_restart_syncs_at_most_once() {
+    let observed = observation(machine(Power::On), volume(VolumeState::Ready));
+    assert_eq!(plan(OperationKind::Restart, Phase::Begun, &observed), Step::FinalSync(machine_id()));
+    let tried = Observation { sync_tried: true, ..observed };
+    assert_eq!(plan(OperationKind::Restart, Phase::Begun, &tried), Step::StopMachine(machine_id()));
+}
+
+#[test]
+fn a_restart_is_a_start_once_its_machine_is_off() {
+    let cases = every_case().into_iter().filter(|(goal, ..)| *goal == OperationKind::Restart);
+    for (_, phase, observed) in cases {
+        let is_on = match &observed.machine {
+            Seen::Present(machine) => machine.power == Power::On || machine.power == Power::Starting,
+            Seen::Absent | Seen::Unknown => false,
+        };
+        if phase != Phase::Begun || !is_on {
+            let start = plan(OperationKind::Start, phase, &observed);
+            assert_eq!(plan(OperationKind::Restart, phase, &observed), start, "{phase:?} {observed:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, SetRigStatus, Stranded, ConfirmRig,
+        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
@@ -78,6 +78,24 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::StartRunning => (
             &[], &[Call::Health],
             &[Finish, ListRigs, ReportTown, Request]),
+        Scenario::Restart => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Sync, Call::Health],
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+        Scenario::RestartUnhealthy => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Sync, Call::Health],
+            &[ClaimDue, Finish, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+        Scenario::RestartWithoutVolume => (
+            &[ListVolumes, ReadMachine, ReadVolume], &[],
+            &[ClaimDue, Finish, LoadTown, Renew, Restart, Stranded, TownsWithPendingRigs]),
+        Scenario::RestartWithNewMachine => (
+            &[AwaitMachine, CreateMachine, ListMachines, ReadMachine, ReadVolume], &[Call::Health],
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+        Scenario::StopRestarting => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
+            &[ClaimDue, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, Restart, Stranded, TownsWithPendingRigs, User]),
+        Scenario::DestroyRestarting => (
+            &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
+            &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, Restart, Stranded, TownsWithPendingRigs]),
         Scenario::Stop => (
             &[AwaitMachine, StopMachine], &[Call::Sync],
             &[Finish, Outcome, Record, ReportTown, Request]),

@@ -52,9 +52,15 @@ impl Fixture {
             Scenario::DriftVolumeLost | Scenario::StartWithoutVolume | Scenario::StopWithoutMachine => {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
-            // A process that hangs right at the call starts a machine that another process has stopped by then. Fly
+            // If no restart was accepted, drift detection records the stopped machine, and then the lost volume.
+            Scenario::RestartWithoutVolume | Scenario::RestartWithNewMachine => {
+                self.until_consistent(2 * DRIFT_PASSES, run_drift_detector).await;
+            }
+            // A stop that is applied late stops the machine again while its sandbox is waited for.
+            Scenario::RestartUnhealthy => self.until_consistent(DRIFT_PASSES, run_drift_detector).await,
+            // A process that hangs right at the call starts or stops a machine that another process has stopped or started by then. Fly
             // knows no claims.
-            Scenario::StartUnhealthy if case.hangs_at_fly() => {
+            Scenario::StartUnhealthy | Scenario::Restart | Scenario::StopRestarting if case.hangs_at_fly() => {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             Scenario::SweepOrphans | Scenario::SweepIncompleteLists => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gastown_domain::ports::{Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _};
 use gastown_domain::{RigId, TownId};
+use gastown_orchestrator::RestartSync;
 use tokio::time::Instant;
 
 use super::fixture::{
@@ -51,15 +52,26 @@ listed! {
         /// The stopped town's machine is gone, and the start creates another one on its volume.
         StartWithNewMachine,
         StartRunning,
+        /// Restarts the machine of a running town.
+        Restart,
+        /// The sandbox stays unhealthy, and the restart fails at its deadline.
+        RestartUnhealthy,
+        /// The running town's volume is lost, and the restart ends with a stopped town.
+        RestartWithoutVolume,
+        /// The running town's machine is gone, and the restart creates another one on its volume.
+        RestartWithNewMachine,
         Stop,
         /// The running town's machine is gone.
         StopWithoutMachine,
         Destroy,
         DestroyStopped,
-        /// A destroy that pre-empts a create, a start or a stop.
+        /// A stop that pre-empts a restart.
+        StopRestarting,
+        /// A destroy that pre-empts a create, a start, a stop or a restart.
         DestroyCreating,
         DestroyStarting,
         DestroyStopping,
+        DestroyRestarting,
         AddRig,
         RemoveRig,
         /// Removes a rig that is in use.
@@ -101,12 +113,17 @@ impl Scenario {
             Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopped => true,
             Self::DestroyCreating | Self::DestroyStarting | Self::DestroyStopping => true,
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce => true,
+            Self::Restart | Self::StopRestarting => true,
+            // They differ from a restart or a start in the state that they find.
+            Self::RestartWithoutVolume | Self::RestartWithNewMachine => false,
+            // Both a restart and a destroy have second faults.
+            Self::DestroyRestarting => false,
             // These are two faults already.
             Self::CreateWithSurplusVolume | Self::RepeatCreateAfterCrash => false,
             // It starts as a create and ends as a destroy, and both have second faults.
             Self::RollBackMachine => false,
             // They repeat the same observations until the deadline. That is too many similar calls for two faults.
-            Self::RollBackUnhealthy | Self::StartUnhealthy => false,
+            Self::RollBackUnhealthy | Self::StartUnhealthy | Self::RestartUnhealthy => false,
             // A start, which has second faults, and rigs that workers add.
             Self::StartWithNewRig => false,
             // No caller waits for these. The next pass or process finishes what one of them leaves.
@@ -126,6 +143,7 @@ impl Scenario {
         bench.change_policy(|policy| match self {
             Self::RollBackUnhealthy => policy.timeouts.create = SHORT_TIMEOUT,
             Self::StartUnhealthy => policy.timeouts.start = SHORT_TIMEOUT,
+            Self::RestartUnhealthy => policy.timeouts.restart = SHORT_TIMEOUT,
             // The lost create may still make a volume until it expires.
             Self::CreateWithSurplusVolume => policy.timeouts.caller *= 2,
             _ => {}
@@ -148,6 +166,10 @@ impl Scenario {
             Self::StartRunning | Self::Stop | Self::StopWithoutMachine | Self::Destroy | Self::DestroyStopping => {
                 Some(bench.running("mill").await.id)
             }
+            Self::Restart | Self::RestartUnhealthy | Self::RestartWithoutVolume | Self::RestartWithNewMachine => {
+                Some(bench.running("mill").await.id)
+            }
+            Self::StopRestarting | Self::DestroyRestarting => Some(bench.running("mill").await.id),
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce | Self::ReconcileRigs | Self::Read => {
                 Some(bench.running("mill").await.id)
             }
@@ -173,11 +195,13 @@ impl Scenario {
         match self {
             Self::RollBack => fixture.bench.fly.world().machines_refused = true,
             Self::RollBackMachine => fixture.bench.fly.world().fail_at_boot = true,
-            Self::RollBackUnhealthy | Self::StartUnhealthy => fixture.bench.fly.world().sandboxes_unhealthy = true,
+            Self::RollBackUnhealthy | Self::StartUnhealthy | Self::RestartUnhealthy => {
+                fixture.bench.fly.world().sandboxes_unhealthy = true
+            }
             Self::CreateInSecondRegion => drop(fixture.bench.fly.world().full_regions.insert("iad".parse().unwrap())),
             Self::CreateWithSurplusVolume => fixture.lose_answer(),
             Self::StartWithNewMachine => fixture.remove_machine().await,
-            Self::StartWithoutVolume | Self::DriftVolumeLost => {
+            Self::StartWithoutVolume | Self::RestartWithoutVolume | Self::DriftVolumeLost => {
                 assert!(fixture.bench.fly.world().lose_volume(fixture.town()));
             }
             Self::RemoveRig | Self::RemoveRigByForce => {
@@ -191,7 +215,7 @@ impl Scenario {
             Self::ReconcileRigs => fixture.leave_rigs_pending().await,
             Self::Reinstate => fixture.soft_delete_by_hand(),
             Self::DriftMachineStopped => fixture.bench.fly.world().machines[0].phase = Phase::Off,
-            Self::DriftMachineMissing | Self::StopWithoutMachine => {
+            Self::DriftMachineMissing | Self::StopWithoutMachine | Self::RestartWithNewMachine => {
                 fixture.bench.fly.world().machines[0].phase = Phase::Gone(now);
             }
             Self::DriftMachineReplaced => fixture.bench.fly.world().replace_machine(fixture.town(), now),
@@ -233,6 +257,21 @@ impl Scenario {
             Self::StartWithNewRig => {
                 attempt(&replica, towns.add_rig(&alice, rig(fixture.town(), "engine"))).await;
                 attempt(&replica, towns.start_town(&alice, fixture.town())).await;
+            }
+            Self::Restart | Self::RestartUnhealthy | Self::RestartWithoutVolume | Self::RestartWithNewMachine => {
+                restart(&replica, fixture).await;
+            }
+            Self::StopRestarting => {
+                let other = fixture.bench.replica();
+                let stop = async {
+                    if let Some(town) = wait_for_call(&fixture.bench, Action::StopMachine).await {
+                        attempt(&other, other.towns.stop_town(&alice, town)).await;
+                    }
+                };
+                tokio::join!(restart(&replica, fixture), stop);
+            }
+            Self::DestroyRestarting => {
+                destroy_meanwhile(fixture, Action::StopMachine, restart(&replica, fixture)).await;
             }
             Self::Stop | Self::StopWithoutMachine => {
                 attempt(&replica, towns.stop_town(&alice, fixture.town())).await;
@@ -293,6 +332,13 @@ async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Ou
         }
     };
     tokio::join!(what, destroy);
+}
+
+/// Requests a restart as the health monitor does, and sweeps.
+async fn restart(replica: &Replica, fixture: &Fixture) {
+    let town = fixture.bench.store.town(fixture.town());
+    attempt(replica, replica.towns.restart_town(&town, RestartSync::Try)).await;
+    run_sweep(replica).await;
 }
 
 async fn run_sweep(replica: &Replica) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use gastown_domain::ports::Jitter;
 use gastown_domain::{OrphanReason, ResourceId, TownId};
-use gastown_orchestrator::Policy;
+use gastown_orchestrator::{Policy, RestartSync};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{sleep, timeout};
@@ -87,6 +87,15 @@ impl Run {
             Step::StopFaults => self.stop_faults(),
             Step::Sweep { at } => {
                 self.run_briefly(at, async |replica: &Replica| drop(replica.workers.sweep().await)).await;
+            }
+            Step::RestartTown { at, town } => {
+                let Some(town) = self.numbered(town) else { return };
+                let town = self.bench.store.town(town);
+                self.run_briefly(at, async |replica: &Replica| {
+                    let sync = if town.machine_id.is_some() { RestartSync::Try } else { RestartSync::Skip };
+                    drop(replica.towns.restart_town(&town, sync).await);
+                })
+                .await;
             }
             Step::DetectDrift { at } => {
                 self.run_briefly(at, async |replica: &Replica| drop(replica.drift_detector.pass().await)).await;

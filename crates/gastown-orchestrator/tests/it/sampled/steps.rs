@@ -42,6 +42,8 @@ pub(super) enum Step {
     StopFaults,
     /// Runs a sweep of the workers.
     Sweep { at: usize },
+    /// Requests a restart as the health monitor does.
+    RestartTown { at: usize, town: usize },
     /// Runs a drift pass, if it is due.
     DetectDrift { at: usize },
     /// Runs an orphan sweeper pass, if it is due.
@@ -130,7 +132,7 @@ pub(super) enum ExternalEvent {
 
 listed! {
     /// The kinds of steps, which are drawn by weight.
-    StepKind { Create, Lifecycle, Rig, Read, Kill, Restart, Hang, Clock, FaultBurst, RegistryFault, RandomFaults, StopFaults, Sweep, DetectDrift, SweepOrphans, ExternalEvent, Wait, }
+    StepKind { Create, Lifecycle, Rig, Read, Kill, Restart, Hang, Clock, FaultBurst, RegistryFault, RandomFaults, StopFaults, Sweep, RestartTown, DetectDrift, SweepOrphans, ExternalEvent, Wait, }
 }
 
 impl StepKind {
@@ -140,7 +142,7 @@ impl StepKind {
             Self::Lifecycle => 22,
             Self::Rig => 8,
             Self::Read => 2,
-            Self::Kill | Self::Sweep | Self::DetectDrift => 5,
+            Self::Kill | Self::Sweep | Self::RestartTown | Self::DetectDrift => 5,
             Self::Restart | Self::RandomFaults => 3,
             Self::Hang | Self::StopFaults | Self::SweepOrphans => 2,
             Self::Clock => 1,
@@ -219,6 +221,7 @@ fn random_step(rng: &mut StdRng) -> Step {
         StepKind::RandomFaults => random_faults(rng),
         StepKind::StopFaults => Step::StopFaults,
         StepKind::Sweep => Step::Sweep { at },
+        StepKind::RestartTown => Step::RestartTown { at, town: rng.random_range(0..TOWNS) },
         StepKind::DetectDrift => Step::DetectDrift { at },
         StepKind::SweepOrphans => Step::SweepOrphans { at },
         StepKind::ExternalEvent => Step::ExternalEvent(event(rng)),

@@ -58,6 +58,11 @@ async fn a_request_counts_once() {
     Write::each_time("retry", "Ok(Due")
         .check(bench, in_flight, async |database, (town, _)| database.retry(town.id, "olga").await)
         .await;
+    Write::once("restart", "Ok(true)", "Ok(false)")
+        .check(bench, running, async |database, town| {
+            database.restart(&request(town, OperationKind::Restart), &Progress::default()).await
+        })
+        .await;
     Write::once("reinstate", "Ok(true)", "Ok(false)")
         .check(bench, stranded, async |database, town| {
             database.reinstate(&request(town, OperationKind::Create), &Progress::default()).await

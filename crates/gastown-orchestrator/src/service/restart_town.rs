@@ -1,0 +1,44 @@
+//! Restarting a town whose sandbox does not work. The health monitor requests it, never a user.
+
+use gastown_domain::ports::{NewOperation, StoreError};
+use gastown_domain::{OperationKind, Progress, Town};
+
+use crate::town_service::TownService;
+
+/// The final sync of a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartSync {
+    /// The sandbox answers, so it is asked for a sync.
+    Try,
+    /// The sandbox does not answer.
+    Skip,
+}
+
+impl TownService {
+    /// Requests a restart of a running town without an operation in flight. The workers of any process drive it. Returns
+    /// false, and changes nothing, for any other town.
+    ///
+    /// Errors: the registry's.
+    pub async fn restart_town(&self, town: &Town, sync: RestartSync) -> Result<bool, StoreError> {
+        let operation = NewOperation {
+            id: self.ports.env.ids.operation(),
+            town: town.id,
+            kind: OperationKind::Restart,
+            requested_by: town.owner.clone(),
+            at: self.ports.env.clock.now(),
+            timeout: Some(self.settings.policy.timeouts.restart),
+            max_in_flight: None,
+            claim: None,
+        };
+        let synced = match sync {
+            RestartSync::Try => None,
+            RestartSync::Skip => Some(false),
+        };
+        let progress = Progress { synced, ..Progress::default() };
+        let is_accepted = self.ports.store.operations.restart(&operation, &progress).await?;
+        if is_accepted {
+            tracing::info!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "operation accepted");
+        }
+        Ok(is_accepted)
+    }
+}
