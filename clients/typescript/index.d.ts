@@ -261,7 +261,7 @@ export interface OperationFailure {
 }
 
 /** The goal of an operation. */
-export type OperationKind = "create" | "start" | "stop" | "destroy" | "roll_back";
+export type OperationKind = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back";
 
 /** The result of an ended operation. */
 export type OutcomeResult = "done" | "failed";

@@ -166,7 +166,8 @@ async fn resolve(
     if current.kind == request.kind || (is_restart && request.kind == OperationKind::Start) {
         return Ok(Requested::Joined(current));
     }
-    if !destroys && !(is_restart && !current.is_newer() && request.kind == OperationKind::Stop) {
+    let preempts = destroys || (is_restart && !current.is_newer() && request.kind == OperationKind::Stop);
+    if !preempts {
         return Ok(Requested::Busy(current));
     }
     preempt(tx, town, &current, &current.progress, request, actor).await

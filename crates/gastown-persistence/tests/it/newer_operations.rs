@@ -79,7 +79,7 @@ impl Bed {
         written
     }
 
-    async fn texts(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
         let statement = Statement::from_string(self.raw.get_database_backend(), query);
         let rows = self.raw.query_all_raw(statement).await.unwrap();
         rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()

@@ -196,7 +196,7 @@ impl Scenario {
             Self::RollBack => fixture.bench.fly.world().machines_refused = true,
             Self::RollBackMachine => fixture.bench.fly.world().fail_at_boot = true,
             Self::RollBackUnhealthy | Self::StartUnhealthy | Self::RestartUnhealthy => {
-                fixture.bench.fly.world().sandboxes_unhealthy = true
+                fixture.bench.fly.world().sandboxes_unhealthy = true;
             }
             Self::CreateInSecondRegion => drop(fixture.bench.fly.world().full_regions.insert("iad".parse().unwrap())),
             Self::CreateWithSurplusVolume => fixture.lose_answer(),

@@ -24,6 +24,8 @@ pub(super) struct EventLog {
     losses: usize,
     /// The towns whose operation row was deleted, and with it the record of unconfirmed calls to Fly.
     pub(super) lost_operations: BTreeSet<TownId>,
+    /// The towns whose volume Fly has moved.
+    pub(super) moved_volumes: BTreeSet<TownId>,
 }
 
 impl Run {
@@ -61,7 +63,11 @@ impl Run {
                 self.events.losses += 1;
                 true
             }
-            ExternalEvent::MoveVolume { .. } => town.is_some_and(|town| world.move_volume(town)),
+            ExternalEvent::MoveVolume { .. } => town.is_some_and(|town| {
+                let is_moved = world.move_volume(town);
+                self.events.moved_volumes.extend(is_moved.then_some(town));
+                is_moved
+            }),
             ExternalEvent::LoseVolume { .. } => {
                 let Some(town) = town.filter(|_| self.events.losses < MAX_LOSSES) else { return false };
                 // Until a town has run, its volume may be replaced.

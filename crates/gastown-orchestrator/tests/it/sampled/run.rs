@@ -165,17 +165,21 @@ impl Run {
         Ok(self.figures)
     }
 
-    /// Returns the resources of accepted towns that the orphan sweeper had to delete without one of three reasons.
+    /// Returns the resources of accepted towns that the orphan sweeper had to delete without one of four reasons.
     ///
     /// - The operation row of the town was deleted by hand.
     /// - Lists hid the town's volumes for too long. This explains volumes only.
+    /// - Fly moved the volume of a town that was destroyed. The row named the old one. If no list shows the new one in time,
+    ///   nothing leads to it. This explains volumes only.
     /// - A process hung between its last registry call and a create, and the response was lost too. The create was then
     ///   applied to a destroyed town.
     fn unexplained_leftovers(&self) -> Vec<(ResourceId, TownId)> {
         let (hidden, was_hung) = (self.hidden_from_lists(), self.was_hung());
         let is_explained = |thing: &ResourceId, town: &TownId| {
             let hidden_by_lists = matches!(thing, ResourceId::Volume(_)) && hidden.contains(town);
+            let was_moved = matches!(thing, ResourceId::Volume(_)) && self.events.moved_volumes.contains(town);
             hidden_by_lists
+                || was_moved
                 || self.events.lost_operations.contains(town)
                 || (was_hung && self.was_created_after_fencing(thing, *town))
         };
