@@ -96,7 +96,7 @@ export interface ErrorData {
 export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** The actions that a town's owner sees in its history. Others are for operators only. */
-export type EventAction = "create" | "start" | "stop" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "rig_refused" | "drift" | "retry";
+export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "rig_refused" | "drift" | "retry";
 
 /** The kind of the author of an event. */
 export type EventActor = "user" | "operator" | "monitor" | "system";

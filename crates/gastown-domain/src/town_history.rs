@@ -47,6 +47,8 @@ text_enum! {
         Start = "start",
         /// A stop.
         Stop = "stop",
+        /// A restart, which the health monitor requests.
+        Restart = "restart",
         /// The destruction of the town.
         Destroy = "destroy",
         /// The undo of a creation.
@@ -76,7 +78,7 @@ text_enum! {
         Failed = "failed",
         /// The creation failed and was undone.
         RolledBack = "rolled_back",
-        /// A destroy ended the operation before its goal.
+        /// A destroy ended the operation before its goal, or a stop ended a restart.
         Preempted = "preempted",
         /// A change from outside was observed.
         Observed = "observed",
@@ -142,6 +144,7 @@ impl HistoryEvent {
             EventAction::Create => self.operation(OperationKind::Create),
             EventAction::Start => self.operation(OperationKind::Start),
             EventAction::Stop => self.operation(OperationKind::Stop),
+            EventAction::Restart => self.operation(OperationKind::Restart),
             EventAction::Destroy => self.operation(OperationKind::Destroy),
             EventAction::RollBack => self.operation(OperationKind::RollBack),
             EventAction::AddRig => format!("{} was added", self.named_rig()),
@@ -162,6 +165,9 @@ impl HistoryEvent {
             Some(EventOutcome::Done) => format!("The town was {}", kind.participle()),
             Some(EventOutcome::Failed) => format!("The town could not be {}", kind.participle()),
             Some(EventOutcome::RolledBack) => "The town could not be created, and nothing is left of it".to_owned(),
+            Some(EventOutcome::Preempted) if kind == OperationKind::Restart => {
+                format!("{} ended, because the town was stopped or destroyed", kind.noun())
+            }
             Some(EventOutcome::Preempted) => format!("{} ended, because the town was destroyed", kind.noun()),
             Some(EventOutcome::Observed) | None => format!("{} ended", kind.noun()),
         }
@@ -175,6 +181,7 @@ impl OperationKind {
             Self::Create => "The creation of the town",
             Self::Start => "The start",
             Self::Stop => "The stop",
+            Self::Restart => "The restart",
             Self::Destroy => "The destruction of the town",
             Self::RollBack => "The undo of the creation",
         }
@@ -186,6 +193,7 @@ impl OperationKind {
             Self::Create => "created",
             Self::Start => "started",
             Self::Stop => "stopped",
+            Self::Restart => "restarted",
             Self::Destroy => "destroyed",
             Self::RollBack => "rolled back",
         }

@@ -92,6 +92,7 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         EventAction::Create
         | EventAction::Start
         | EventAction::Stop
+        | EventAction::Restart
         | EventAction::Destroy
         | EventAction::RollBack
         | EventAction::AddRig

@@ -138,7 +138,9 @@ fn procedure(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Start => "startTown",
         OperationKind::Stop => "stopTown",
-        OperationKind::Create | OperationKind::Destroy | OperationKind::RollBack => "destroyTown",
+        OperationKind::Create | OperationKind::Restart | OperationKind::Destroy | OperationKind::RollBack => {
+            "destroyTown"
+        }
     }
 }
 

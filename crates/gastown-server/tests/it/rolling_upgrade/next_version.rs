@@ -153,6 +153,10 @@ impl Operations for NextRegistry {
         self.database.reinstate(operation, progress).await
     }
 
+    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
+        self.database.restart(operation, progress).await
+    }
+
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
         self.database.release(fence).await
     }
