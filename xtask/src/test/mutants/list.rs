@@ -102,8 +102,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "start-with-empty-volume",
         about: "a start whose volume is lost creates a new one",
         file: PLAN,
-        sound: "{ state: VolumeState::Destroying, .. }) => {\n            return Step::GiveUpVolumeLost;\n",
-        broken: "{ state: VolumeState::Destroying, .. }) => {\n            return create_volume(observed);\n",
+        sound: "{ state: VolumeState::Destroying, .. }) => {\n            return Err(Step::GiveUpVolumeLost);\n",
+        broken: "{ state: VolumeState::Destroying, .. }) => {\n            return Err(create_volume(observed));\n",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "restart-without-a-stop",
+        about: "a restart counts a machine as restarted that was never stopped",
+        file: PLAN,
+        sound: "(On | Starting, Phase::Begun) => Step::StopMachine(machine.id.clone()),",
+        broken: "(On | Starting, Phase::Begun) => Step::PrepareSandbox(machine.id.clone()),",
         suites: ORCHESTRATOR,
     },
     Mutant {
