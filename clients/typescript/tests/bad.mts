@@ -12,6 +12,8 @@ await gastown.createTown.mutate({ townName: "mill", regions: "iad" }); // refuse
 await gastown.createTown.query({ townName: "mill" }); // refused
 await gastown.stopTown.mutate({ townId: "t", rigId: "r" }); // refused
 await gastown.renameTown.mutate({ townId: "t" }); // refused
+await gastown.updateTown.mutate({ townId: "t", config: {} }); // refused
+await gastown.updateTown.mutate({ townId: "t", configVersion: "v", config: { max_polecats: "4" } }); // refused
 await gastown.heartbeat.mutate({ townId: "t" }); // refused
 await gastown.getTownStatus.query(); // refused
 await gastown.listTowns.query({ limit: "10" }); // refused

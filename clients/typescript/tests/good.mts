@@ -37,6 +37,8 @@ export async function life(): Promise<string> {
   const rig = await gastown.getRig.query({ townId, rigId });
   const kept: unknown = rig.config["anything"];
   const { removed } = await gastown.removeRig.mutate({ townId, rigId, force: removedByForce(kept) });
+  const { config: before, configVersion } = await gastown.getTownStatus.query({ townId });
+  await gastown.updateTown.mutate({ townId, configVersion, config: { ...before, max_polecats: null, theme: "light" } });
   const stopped = await gastown.stopTown.mutate({ townId });
   if (stopped.operation !== null) return `still at ${stopped.operation.step ?? "the beginning"}`;
   await gastown.startTown.mutate({ townId });

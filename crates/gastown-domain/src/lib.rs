@@ -8,6 +8,7 @@
 
 mod backoff;
 mod config;
+mod config_patch;
 mod failure;
 mod id;
 mod invalid;
@@ -35,6 +36,7 @@ mod town_history;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
+pub use config_patch::{Change, ConfigPatch, ConfigRefusal, ConfigVersion, MAX_CONFIG_BYTES};
 pub use failure::Failure;
 pub use id::{AppName, EventId, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;

@@ -57,6 +57,8 @@ text_enum! {
         AddRig = "add_rig",
         /// A rig was removed.
         RemoveRig = "remove_rig",
+        /// The configuration was changed.
+        UpdateConfig = "update_config",
         /// The sandbox refused a rig for good.
         RigRefused = "rig_refused",
         /// The town was changed from outside.
@@ -149,6 +151,7 @@ impl HistoryEvent {
             EventAction::RollBack => self.operation(OperationKind::RollBack),
             EventAction::AddRig => format!("{} was added", self.named_rig()),
             EventAction::RemoveRig => format!("{} was removed", self.named_rig()),
+            EventAction::UpdateConfig => "The configuration was changed".to_owned(),
             EventAction::RigRefused => format!("The sandbox refused {}", self.named_rig().replacen("The", "the", 1)),
             EventAction::Drift => "The town was changed from outside".to_owned(),
             EventAction::Retry => "An operator requested another attempt".to_owned(),

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 use gastown_domain::{
-    Failure, OperationKind,
+    ConfigRefusal, Failure, MAX_CONFIG_BYTES, OperationKind,
     ports::{HomeError, StoreError, TownError},
 };
 
@@ -53,6 +53,10 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
                 format!("The rig is in use: {}. Set force to remove it and lose this work", in_the_way.join(", "));
             Reason::RigInUse.error(message).with_detail("inTheWay", in_the_way.clone().into())
         }
+        TownError::ConfigChanged => {
+            Reason::ConfigChanged.error("The configuration was changed meanwhile; read the town and try again")
+        }
+        TownError::ConfigRefused(refusal) => config_refused(*refusal),
         TownError::RegionNotOffered => {
             refused_input(Reason::RegionNotOffered, &[Issue::custom("region", "is not available")])
         }
@@ -98,6 +102,19 @@ pub(crate) fn store_error(error: &StoreError) -> CallError {
         StoreError::Fenced { .. } | StoreError::CorruptRow { .. } | StoreError::Refused { .. } => {
             tracing::error!(error = %Chain(error), "registry failed");
             CallError::internal()
+        }
+    }
+}
+
+fn config_refused(refusal: ConfigRefusal) -> CallError {
+    match refusal {
+        ConfigRefusal::FirstRigs => {
+            let issue = Issue::custom("rigs", "cannot change here; use addRig and removeRig");
+            refused_input(Reason::FirstRigsFixed, &[issue.within(&["config".into()])])
+        }
+        ConfigRefusal::TooLarge => {
+            let message = format!("would be too large, at most {MAX_CONFIG_BYTES} bytes as JSON are allowed");
+            refused_input(Reason::ConfigTooLarge, &[Issue::custom("config", message)])
         }
     }
 }

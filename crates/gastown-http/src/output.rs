@@ -84,6 +84,8 @@ pub(crate) struct TownView {
     fly_region: Option<String>,
     /// The configuration. Unknown keys are kept.
     config: TownConfig,
+    /// The version of the configuration, for `updateTown`. It changes with the configuration.
+    config_version: String,
     /// The time of acceptance.
     created_at: Moment,
     /// The last heartbeat of the sandbox.
@@ -104,6 +106,7 @@ impl From<TownState> for TownView {
             fly_machine_id: town.machine_id.map(String::from),
             fly_volume_id: town.volume_id.map(String::from),
             fly_region: town.region.map(String::from),
+            config_version: town.config.version().as_str().to_owned(),
             config: town.config,
             created_at: Moment(town.created_at),
             last_heartbeat_at: town.last_heartbeat_at.map(Moment),

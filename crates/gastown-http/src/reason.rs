@@ -101,6 +101,12 @@ reasons! {
     KeyReused = "idempotency_key_reused", Conflict;
     /// The town has another operation in flight. `data.operation` is its kind.
     OperationInProgress = "operation_in_progress", Conflict;
+    /// The configuration of the town is not the one that was read. Read it, and try again.
+    ConfigChanged = "config_changed", Conflict;
+    /// The first rigs of a town do not change. `data.issues` names the field.
+    FirstRigsFixed = "first_rigs_fixed", BadRequest;
+    /// The changed configuration would be too large. `data.issues` names the field.
+    ConfigTooLarge = "config_too_large", BadRequest;
     /// The rig has work that would be lost. `data.inTheWay` lists it.
     RigInUse = "rig_in_use", Conflict;
     /// The sandbox refused the rig for good.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
-    TownError, TownPage, TownReport, TownState, Towns,
+    TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 use tokio::time::Instant;
@@ -116,6 +116,11 @@ impl Towns for TownService {
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
+    }
+
+    async fn update_town(&self, caller: &Caller, request: UpdateTown) -> Result<TownState, TownError> {
+        let (service, caller) = (self.clone(), caller.clone());
+        self.detached(async move { service.accept_update(caller, request).await }).await
     }
 
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {

@@ -14,6 +14,7 @@
 mod blocked_column;
 mod calendar;
 mod claims;
+mod config_updates;
 mod connect;
 mod dialect;
 mod drift_checks;

@@ -3,7 +3,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, EventPage, KeyedRequest, NewCreate, Registry, StoreError, TownReport, TownState,
+    AcceptedCreate, Caller, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError, TownReport,
+    TownState, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
@@ -17,7 +18,7 @@ use crate::entity::gastown_towns as towns;
 use crate::error::{TxError, unwritable};
 use crate::events::{Event, KeyedCreate, create_of_key};
 use crate::town_queries::{live_town_of, live_towns_of};
-use crate::{Database, dialect, request, rigs};
+use crate::{Database, config_updates, dialect, request, rigs};
 
 #[async_trait]
 impl Registry for Database {
@@ -48,6 +49,10 @@ impl Registry for Database {
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {
         let row = self.read(towns::Entity::find_by_id(town.as_uuid()).one(&self.connection)).await?;
         row.map(towns::Model::into_town).transpose()
+    }
+
+    async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError> {
+        self.in_tx("update_config", move |tx| async move { config_updates::update(&tx, owner, request).await }).await
     }
 
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {

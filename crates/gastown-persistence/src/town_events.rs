@@ -97,6 +97,7 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         | EventAction::RollBack
         | EventAction::AddRig
         | EventAction::RemoveRig
+        | EventAction::UpdateConfig
         | EventAction::Retry => {
             let error: Option<String> = row.try_get(EVENT, "error")?;
             (error.map(|error| EventCause::Failure(Recorded::read(&error))), Recorded::read(&outcome))

@@ -50,7 +50,7 @@ pub use provider::{
     Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, UserCalls,
     UserTurns, VolumeSpec, Volumes,
 };
-pub use registry::{AcceptedCreate, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
+pub use registry::{AcceptedCreate, ConfigUpdated, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
@@ -58,7 +58,7 @@ pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
 pub use towns::{
     AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownError,
-    TownPage, TownReport, TownState, Towns,
+    TownPage, TownReport, TownState, Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 

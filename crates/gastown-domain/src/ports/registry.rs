@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState};
+use super::{
+    Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState, UpdateTown,
+};
 use crate::{
-    AgreeingObservations, Branch, Drift, HistoryEvent, NewTown, OperationId, Recorded, RecordedOperation, RefusedRig,
-    Rig, RigId, RigStatus, Town, TownId, UserId,
+    AgreeingObservations, Branch, ConfigRefusal, Drift, HistoryEvent, NewTown, OperationId, OperationKind, Recorded,
+    RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -43,6 +45,21 @@ pub enum AcceptedCreate {
         /// The create operation of the first request, in flight or ended.
         operation: OperationId,
     },
+}
+
+/// The result of a change of a configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConfigUpdated {
+    /// The town has the changed configuration.
+    Done(Box<TownState>),
+    /// The configuration has another version than expected. Nothing was written.
+    Changed,
+    /// The change is refused. Nothing was written.
+    Refused(ConfigRefusal),
+    /// An operation of this kind is in flight, which may remove the town. Nothing was written.
+    Busy(Recorded<OperationKind>),
+    /// The owner has no such live town.
+    NotFound,
 }
 
 /// The health of a town.
@@ -101,6 +118,11 @@ pub trait Registry: Send + Sync {
 
     /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
+
+    /// Changes the configuration of the owner's live town and records an event, if it still has the expected version.
+    ///
+    /// One transaction compares and changes. A change without effect is done with any version.
+    async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError>;
 
     /// Records a heartbeat of a live town in its row and its health. Times never move backwards.
     ///

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    Branch, EventId, Failure, HistoryEvent, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId,
-    RigName, Town, TownConfig, TownId, TownName,
+    Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HistoryEvent, OperationKind, Recorded,
+    RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownConfig, TownId, TownName,
 };
 
 /// A town to be created.
@@ -54,6 +54,17 @@ pub struct AddRig {
     pub branch: Option<Branch>,
     /// The configuration, kept unchanged.
     pub config: Map<String, Value>,
+}
+
+/// A town whose configuration is to be changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpdateTown {
+    /// The town.
+    pub town: TownId,
+    /// The change.
+    pub config: ConfigPatch,
+    /// The version of the configuration that the caller has read.
+    pub expected: ConfigVersion,
 }
 
 /// A rig to be removed.
@@ -234,6 +245,12 @@ pub enum TownError {
         /// The uses of the rig.
         in_the_way: Vec<String>,
     },
+    /// The town's configuration is not the one that the caller has read.
+    #[error("configuration was changed meanwhile")]
+    ConfigChanged,
+    /// The changed configuration is refused.
+    #[error("configuration is refused")]
+    ConfigRefused(#[source] ConfigRefusal),
     /// The region is not offered.
     #[error("region is not available")]
     RegionNotOffered,
@@ -302,6 +319,14 @@ pub trait Towns: Send + Sync {
     ///
     /// Errors: `Blocked`.
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
+
+    /// Changes the configuration of a live town, if it still has the expected version. A change without effect succeeds
+    /// with any version, so a repeat is harmless.
+    ///
+    /// The first rigs do not change. A town that is being removed does not change either.
+    ///
+    /// Errors: `ConfigChanged`, `ConfigRefused`, `InFlight`, `Blocked`.
+    async fn update_town(&self, caller: &Caller, request: UpdateTown) -> Result<TownState, TownError>;
 
     /// Returns one rig of a live town, with its configuration.
     ///

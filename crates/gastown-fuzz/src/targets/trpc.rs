@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UserTokens,
-    VerifiedToken,
+    RemoveRig, RemovedRig, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
+    UserTokens, VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 use gastown_http::{HttpParts, HttpSettings, router};
@@ -153,6 +153,10 @@ impl Towns for NothingExists {
     }
 
     async fn start_town(&self, _: &Caller, _: TownId) -> Result<TownState, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn update_town(&self, _: &Caller, _: UpdateTown) -> Result<TownState, TownError> {
         Err(TownError::NotFound)
     }
 

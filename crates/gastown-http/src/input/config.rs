@@ -2,17 +2,44 @@
 
 use std::collections::HashSet;
 
-use gastown_domain::{FirstRig, Models, TownConfig};
+use gastown_domain::{Change, ConfigPatch, FirstRig, MAX_CONFIG_BYTES, Models, TownConfig};
 use serde_json::{Map, Value};
 
 use super::{fields::Fields, issue::Issue};
 
-/// The largest configuration. It is part of every list of towns, so it must stay small (FM-47).
-const MAX_CONFIG_BYTES: usize = 32 * 1024;
-
 /// Parses a town's configuration. An absent one is the default.
 pub(super) fn town_config(fields: &mut Fields, name: &str) -> TownConfig {
     let members = free_config(fields, name);
+    checked(fields, name, members)
+}
+
+/// Parses a change of a configuration, which is required. A member that is `null` is removed.
+pub(super) fn config_patch(fields: &mut Fields, name: &str) -> ConfigPatch {
+    if !fields.has(name) {
+        fields.issues.push(Issue::wrong_type(vec![name.into()], "object", None));
+    }
+    let members = free_config(fields, name);
+    let names = |spellings: &[&str]| spellings.iter().any(|spelling| members.contains_key(*spelling));
+    let (rigs, models, polecats) = (names(&["rigs"]), names(&["models"]), names(&["max_polecats", "maxPolecats"]));
+    let config = checked(fields, name, members);
+    ConfigPatch {
+        rigs: rigs.then_some(config.rigs),
+        models: change(models, config.models),
+        max_polecats: change(polecats, config.max_polecats),
+        other: config.other,
+    }
+}
+
+fn change<T>(is_named: bool, value: Option<T>) -> Change<T> {
+    match value {
+        Some(value) => Change::Set(value),
+        None if is_named => Change::Remove,
+        None => Change::Keep,
+    }
+}
+
+/// Checks the known members of a configuration.
+fn checked(fields: &mut Fields, name: &str, members: Map<String, Value>) -> TownConfig {
     let mut inner = Fields::over(members);
     let rigs = first_rigs(&mut inner);
     let models = models(&mut inner);

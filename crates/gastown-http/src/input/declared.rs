@@ -1,8 +1,8 @@
 //! The inputs as clients write them, for the description of the wire. A test compares them with what the parser reads.
 
 use gastown_domain::{
-    TownConfig,
-    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage},
+    FirstRig, Models, TownConfig,
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
 };
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -33,6 +33,7 @@ declared! {
     RemoveRig => RemoveRigInput;
     TownPage => ListTownsInput;
     EventPage => ListEventsInput;
+    UpdateTown => UpdateTownInput;
 }
 
 impl Declared for () {
@@ -88,6 +89,37 @@ pub(crate) struct DestroyTownInput {
     /// True to wait until nothing is left. Otherwise the call returns once the removal is certain.
     #[serde(skip_serializing_if = "Option::is_none")]
     wait_until_gone: Option<bool>,
+}
+
+/// A change of a town's configuration.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct UpdateTownInput {
+    /// The town.
+    town_id: Id,
+    /// The change. The configuration may then have at most 32 KiB as JSON.
+    config: TownConfigPatch,
+    /// The `configVersion` of the town as it was read. If the configuration has changed since, nothing is done.
+    config_version: String,
+}
+
+/// A change of a configuration. A key that it names is replaced, or removed by `null`. Every other key stays.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct TownConfigPatch {
+    /// The first rigs, which do not change. A change may only repeat them. `addRig` and `removeRig` change the rigs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rigs: Option<Vec<FirstRig>>,
+    /// The models to use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Models>,
+    /// The maximum number of workers (polecats) that run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_polecats: Option<u32>,
+    /// Keys that this version does not know.
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
 
 /// A rig to be added.
@@ -196,6 +228,7 @@ mod tests {
         agrees::<RemoveRig>();
         agrees::<TownPage>();
         agrees::<EventPage>();
+        agrees::<UpdateTown>();
     }
 
     #[test]

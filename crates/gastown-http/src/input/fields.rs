@@ -83,6 +83,11 @@ impl Fields {
         }
     }
 
+    /// Returns true if there is such a member.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// Takes a member unchecked.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.remove(name)

@@ -47,7 +47,7 @@ impl Issue {
     }
 
     /// Prepends the path of the enclosing member.
-    pub(super) fn within(mut self, parents: &[Value]) -> Self {
+    pub(crate) fn within(mut self, parents: &[Value]) -> Self {
         self.path.splice(0..0, parents.iter().cloned());
         self
     }

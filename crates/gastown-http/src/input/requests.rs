@@ -1,11 +1,11 @@
 use gastown_domain::{
     RigId, TownId,
-    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage},
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
 };
 use serde_json::Value;
 
 use super::{
-    config::{free_config, town_config},
+    config::{config_patch, free_config, town_config},
     fields::Fields,
 };
 use crate::trpc::{CallError, Input};
@@ -47,6 +47,12 @@ impl NamesTown for CreateTown {
 }
 
 impl NamesTown for DestroyTown {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+impl NamesTown for UpdateTown {
     fn town(&self) -> Option<TownId> {
         Some(self.town)
     }
@@ -148,6 +154,17 @@ impl Input for DestroyTown {
         let town = fields.id("townId");
         let wait_until_gone = fields.flag("waitUntilGone");
         fields.finish(town.map(|town| Self { town, wait_until_gone }))
+    }
+}
+
+/// `{townId, config, configVersion}`.
+impl Input for UpdateTown {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let config = config_patch(&mut fields, "config");
+        let expected = fields.required("configVersion");
+        fields.finish(town.zip(expected).map(|(town, expected)| Self { town, config, expected }))
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     add_rig, create_town, destroy_town, get_rig, get_town_status, heartbeat, list_events, list_regions, list_towns,
-    refresh_token, remove_rig, start_town, stop_town,
+    refresh_token, remove_rig, start_town, stop_town, update_town,
 };
 use crate::{
     reason::Reason,
@@ -61,8 +61,13 @@ pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
 pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
     let stop = "Stops a town and keeps its volume.";
     let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
+    let update = "Changes the configuration of a town, if it has not changed since it was read.";
+    let new = json!({"townId": "$TOWN_ID", "config": {"max_polecats": 4}, "configVersion": "$CONFIG_VERSION"});
     let reasons = [Reason::TownNotFound, Reason::OperationInProgress, Reason::TooManyOperations];
     vec![
+        of.procedure((Mutation, "gastown.updateTown", update), update_town::run, new)
+            .refusing(&[Reason::TownNotFound, Reason::ConfigChanged, Reason::FirstRigsFixed, Reason::ConfigTooLarge])
+            .refusing(&[Reason::OperationInProgress, Reason::AccountBlocked]),
         of.procedure((Mutation, "gastown.stopTown", stop), stop_town::run, town()).refusing(&reasons).failing(),
         of.procedure((Mutation, "gastown.startTown", "Starts a stopped town."), start_town::run, town())
             .refusing(&reasons)

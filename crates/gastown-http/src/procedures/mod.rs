@@ -15,6 +15,7 @@ mod refresh_token;
 mod remove_rig;
 mod start_town;
 mod stop_town;
+mod update_town;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .mutation("gastown.startTown", user.clone(), on(towns, start_town::run))
         .mutation("gastown.addRig", user.clone(), on(towns, add_rig::run))
         .mutation("gastown.removeRig", user.clone(), on(towns, remove_rig::run))
+        .mutation("gastown.updateTown", user.clone(), on(towns, update_town::run))
         .query("gastown.getRig", user.clone(), on(towns, get_rig::run))
         .query("gastown.getTownStatus", user.clone(), on(towns, get_town_status::run))
         .query("gastown.listEvents", user.clone(), on(towns, list_events::run))

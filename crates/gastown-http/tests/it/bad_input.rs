@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use gastown_domain::ports::{
-    AddRig, AddedRig, Caller, CreateTown, MockTowns, RemoveRig, RemovedRig, RigRemoval, TownPage, TownState,
+    AddRig, AddedRig, Caller, CreateTown, MockTowns, RemoveRig, RemovedRig, RigRemoval, TownPage, TownState, UpdateTown,
 };
-use gastown_domain::{RigStatus, TownId};
+use gastown_domain::{Change, ConfigPatch, RigStatus, TownId};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +30,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
         ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
         ("gastown.getRig", (Method::GET, json!({"townId": ID, "rigId": ID}))),
         ("gastown.getTownStatus", (Method::GET, of_town)),
+        ("gastown.updateTown", (Method::POST, json!({"townId": ID, "config": {"theme": null}, "configVersion": "v1"}))),
         ("gastown.listEvents", (Method::GET, json!({"townId": ID, "cursor": ID, "limit": 200}))),
     ])
 }
@@ -53,6 +54,8 @@ fn bad_values(field: &str) -> Vec<Value> {
             texts(&["nope", "0190a1b2c3d47e5f8a9b000000000001", "{0190a1b2-c3d4-7e5f-8a9b-000000000001}"])
         }
         "region" => texts(&["IAD", "i d", "i_d", "b-", "-b"]),
+        "config" => return [json!("text"), json!(5), json!([]), Value::Null, json!({"models": 5})].into(),
+        "configVersion" => texts(&["a b", "ü"]),
         "idempotencyKey" => texts(&["a b", "ü"]),
         "rigName" => texts(&["a-b", "a b", "../x", "hq", "Mayor", "-b", "--upload-pack=x", "a.b"]),
         "repoUrl" => texts(&[
@@ -210,6 +213,17 @@ fn idle(caller: &Caller, id: TownId) -> TownState {
     TownState::idle(town(caller, id, CreateTown::named("mill".parse().unwrap())))
 }
 
+fn is_the_update(_: &Caller, request: &UpdateTown) -> bool {
+    let other = json!({"theme": null, "kept": {"a": null}});
+    let wanted = ConfigPatch {
+        rigs: Some(Vec::new()),
+        models: Change::Remove,
+        max_polecats: Change::Set(3),
+        other: other.as_object().unwrap().clone(),
+    };
+    (request.town.to_string().as_str(), request.expected.as_str(), &request.config) == (ID, "v1", &wanted)
+}
+
 #[tokio::test]
 async fn good_inputs_arrive_unchanged() {
     let mut towns = MockTowns::new();
@@ -253,6 +267,11 @@ async fn good_inputs_arrive_unchanged() {
         .withf(|caller, town: &TownId| caller.user().as_str() == "alice" && town.to_string() == ID)
         .times(1)
         .returning(|caller, id| Ok(idle(caller, id)));
+    towns
+        .expect_update_town()
+        .times(1)
+        .withf(is_the_update)
+        .returning(|caller, request| Ok(idle(caller, request.town)));
     let server = serve(parts(towns)).await;
     for (name, input) in [
         (
@@ -271,6 +290,13 @@ async fn good_inputs_arrive_unchanged() {
         ),
         ("removeRig", json!({"townId": ID, "rigId": ID, "force": true})),
         ("stopTown", json!({"townId": ID, "dropped": 1})),
+        (
+            "updateTown",
+            json!({
+                "townId": ID, "configVersion": "v1",
+                "config": {"models": null, "maxPolecats": 3, "rigs": [], "theme": null, "kept": {"a": null}},
+            }),
+        ),
     ] {
         let (status, envelope) = call(&server, Method::POST, &format!("gastown.{name}"), ALICE, &input).await;
         assert_eq!(status, 200, "{name}: {envelope}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gastown_domain::{
-    Failure, OperationKind,
+    ConfigRefusal, Failure, OperationKind,
     ports::{MockTowns, StoreError, TownError},
 };
 use http::Method;
@@ -27,6 +27,8 @@ fn variant(error: &TownError) -> &'static str {
         TownError::InFlight { .. } => "InFlight",
         TownError::RigRefused { .. } => "RigRefused",
         TownError::RigInUse { .. } => "RigInUse",
+        TownError::ConfigChanged => "ConfigChanged",
+        TownError::ConfigRefused(_) => "ConfigRefused",
         TownError::RegionNotOffered => "RegionNotOffered",
         TownError::Failed { .. } => "Failed",
         TownError::UserUnknown => "UserUnknown",
@@ -36,7 +38,7 @@ fn variant(error: &TownError) -> &'static str {
     }
 }
 
-const VARIANTS: usize = 17;
+const VARIANTS: usize = 19;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -57,6 +59,9 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::RigInUse {
             in_the_way: vec!["2 uncommitted changes".into(), "a running worker".into()],
         }),
+        Box::new(|| TownError::ConfigChanged),
+        Box::new(|| TownError::ConfigRefused(ConfigRefusal::FirstRigs)),
+        Box::new(|| TownError::ConfigRefused(ConfigRefusal::TooLarge)),
         Box::new(|| TownError::RegionNotOffered),
         Box::new(|| TownError::UserUnknown),
         Box::new(|| TownError::Blocked),
@@ -126,6 +131,7 @@ async fn every_operation_returns_its_failure() {
     towns.expect_start_town().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_add_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_remove_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
+    towns.expect_update_town().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_rig().times(1).returning(|_, _, _| Err(TownError::NameTaken));
     towns.expect_town_status().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_list_towns().times(1).returning(|_, _| Err(TownError::NameTaken));
@@ -134,6 +140,7 @@ async fn every_operation_returns_its_failure() {
     let server = serve(parts(towns)).await;
     let input = json!({
         "townName": "mill", "townId": ID, "rigId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b",
+        "config": {}, "configVersion": "v",
     });
     for (method, name) in [
         (Method::POST, "gastown.createTown"),
@@ -142,6 +149,7 @@ async fn every_operation_returns_its_failure() {
         (Method::POST, "gastown.startTown"),
         (Method::POST, "gastown.addRig"),
         (Method::POST, "gastown.removeRig"),
+        (Method::POST, "gastown.updateTown"),
         (Method::GET, "gastown.getRig"),
         (Method::GET, "gastown.getTownStatus"),
         (Method::GET, "gastown.listTowns"),

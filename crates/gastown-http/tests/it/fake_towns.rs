@@ -9,7 +9,7 @@ use gastown_domain::{
     TownId, TownStatus, UserId,
     ports::{
         AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RigRemoval, TownError,
-        TownHealth, TownPage, TownReport, TownState, Towns,
+        TownHealth, TownPage, TownReport, TownState, Towns, UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -103,6 +103,18 @@ impl Towns for FakeTowns {
 
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
+    }
+
+    async fn update_town(&self, caller: &Caller, request: UpdateTown) -> Result<TownState, TownError> {
+        let mut state = self.state.lock().unwrap();
+        let town = state.town(caller.user(), request.town)?;
+        let stored = serde_json::to_value(&town.config).unwrap().as_object().unwrap().clone();
+        let after = request.config.applied_to(&stored, &town.config);
+        if after.as_ref() != Ok(&stored) && town.config.version() != request.expected {
+            return Err(TownError::ConfigChanged);
+        }
+        town.config = serde_json::from_value(after.map_err(TownError::ConfigRefused)?.into()).unwrap();
+        Ok(TownState::idle(town.clone()))
     }
 
     async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError> {

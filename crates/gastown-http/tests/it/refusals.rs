@@ -102,6 +102,7 @@ fn life(town: &Value, rig: &Value) -> Vec<(&'static str, Value)> {
         ("gastown.heartbeat", of_town.clone()),
         ("gastown.refreshToken", of_town.clone()),
         ("gastown.getTownStatus", of_town.clone()),
+        ("gastown.updateTown", json!({ "townId": town, "config": {}, "configVersion": "v" })),
         ("gastown.listEvents", of_town.clone()),
         ("gastown.listTowns", Value::Null),
         ("gastown.listRegions", Value::Null),

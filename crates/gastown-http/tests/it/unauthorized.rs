@@ -27,7 +27,10 @@ async fn closed() -> Server {
 /// Returns an input that is valid for all of them.
 fn input() -> Value {
     let id = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
-    json!({"townName": "mill", "townId": id, "rigId": id, "rigName": "app", "repoUrl": "https://github.com/a/b"})
+    json!({
+        "townName": "mill", "townId": id, "rigId": id, "rigName": "app", "repoUrl": "https://github.com/a/b",
+        "config": {}, "configVersion": "v",
+    })
 }
 
 fn assert_unauthorized(name: &str, case: &str, status: u16, envelope: &Value) {
@@ -123,6 +126,7 @@ fn refusing() -> MockTowns {
     towns.expect_start_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_add_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_remove_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_update_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_town_status().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_rig().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
     towns.expect_list_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());

@@ -29,12 +29,13 @@ async fn data_of(server: &Server, method: Method, name: &str, input: &Value) -> 
     envelope["result"]["data"].clone()
 }
 
-/// Creates a town with a rig, and returns their ids.
-async fn town_with_a_rig(server: &Server) -> (String, String) {
+/// Creates a town with a rig, and returns their ids and the version of the town's configuration.
+async fn town_with_a_rig(server: &Server) -> (String, String, String) {
     let town = data_of(server, Method::POST, "gastown.createTown", &json!({"townName": "mill"})).await;
     let rig = json!({"townId": town["townId"], "rigName": "app", "repoUrl": "https://github.com/a/b"});
     let rig = data_of(server, Method::POST, "gastown.addRig", &rig).await;
-    (town["townId"].as_str().unwrap().to_owned(), rig["rigId"].as_str().unwrap().to_owned())
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&town["townId"]), text(&rig["rigId"]), text(&town["configVersion"]))
 }
 
 #[test]
@@ -48,13 +49,18 @@ fn every_procedure_is_described_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_examples_of_the_reference_succeed() {
     let server = server().await;
-    let (town, rig) = town_with_a_rig(&server).await;
+    let (town, rig, version) = town_with_a_rig(&server).await;
     let examples = blocks(REFERENCE, "sh");
     assert_eq!(examples.len(), wire().procedures.len());
     for example in examples {
         let mut shell = Command::new("sh");
         shell.args(["-ec", example]).env("GASTOWN_URL", server.url("")).env("GASTOWN_TOKEN", ALICE);
-        shell.env("TOWN_ID", &town).env("RIG_ID", &rig).env("INTERNAL_API_KEY", "key").env("NO_PROXY", "*");
+        shell
+            .env("TOWN_ID", &town)
+            .env("RIG_ID", &rig)
+            .env("INTERNAL_API_KEY", "key")
+            .env("CONFIG_VERSION", &version)
+            .env("NO_PROXY", "*");
         let output = shell.output().await.unwrap();
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         assert!(!answer["result"]["data"].is_null(), "{example}\n{}", text(&output));
@@ -79,9 +85,10 @@ fn check(what: &str, schema: &Value, value: &Value) {
 #[tokio::test]
 async fn answers_have_the_described_types() {
     let server = server().await;
-    let (town, rig) = town_with_a_rig(&server).await;
+    let (town, rig, version) = town_with_a_rig(&server).await;
     for procedure in wire().procedures.iter().filter(|it| !["heartbeat", "refreshToken"].contains(&&it.name[8..])) {
         let input = procedure.example.to_string().replace("$TOWN_ID", &town).replace("$RIG_ID", &rig);
+        let input = input.replace("$CONFIG_VERSION", &version);
         let input: Value = serde_json::from_str(&input).unwrap();
         if let Some(schema) = &procedure.input {
             check(procedure.name, schema, &input);

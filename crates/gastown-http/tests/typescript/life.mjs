@@ -84,6 +84,16 @@ export async function runTownLife({ check, mine, others, anonymous, townName, re
       assert.equal(town.townId, townId);
       assert.ok(hasRig(await reaches("running")));
     });
+    await check("updateTown compares and sets", async () => {
+      const { config, configVersion } = await status();
+      const set = (more) => gastown.updateTown.mutate({ townId, configVersion, config: more });
+      const updated = await set({ ...config, theme: "dark" });
+      assert.deepEqual([updated.config, updated.operation], [{ ...config, theme: "dark" }, null]);
+      assert.equal((await set({ theme: "dark" })).configVersion, updated.configVersion);
+      await fails(set({ theme: "light" }), "CONFLICT", 409);
+      const removed = await gastown.updateTown.mutate({ townId, configVersion: updated.configVersion, config: { theme: null } });
+      assert.deepEqual([removed.config, removed.configVersion], [config, configVersion]);
+    });
     await check("removeRig removes", async () => {
       const { town, ...removed } = await gastown.removeRig.mutate({ townId, rigId: rig.rigId });
       assert.deepEqual(removed, { rigId: rig.rigId, removed: true });

@@ -8,6 +8,7 @@ mod restart_town;
 mod rigs;
 mod start_town;
 mod stop_town;
+mod update_town;
 
 use std::future::Future;
 

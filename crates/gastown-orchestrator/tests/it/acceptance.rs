@@ -1,7 +1,7 @@
 //! Requests whose acceptance got no response from the registry. The registry may have committed them or not (FM-46).
 
-use gastown_domain::ports::{Action, AddRig, DestroyTown, StoreError, TownError, Towns as _};
-use gastown_domain::{RigStatus, TownId, TownStatus};
+use gastown_domain::ports::{Action, AddRig, DestroyTown, StoreError, TownError, Towns as _, UpdateTown};
+use gastown_domain::{Change, ConfigPatch, RigStatus, TownId, TownStatus};
 
 use crate::bench::{Bench, alice, request};
 use crate::faults::{Call, Fault, Query};
@@ -61,6 +61,23 @@ async fn rig_is_added_when_acceptance_reply_is_lost() {
 
     assert_eq!(rig.status, RigStatus::Active);
     bench.assert_invariants_and_history("added");
+}
+
+#[tokio::test(start_paused = true)]
+async fn configuration_is_changed_when_the_reply_is_lost() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await;
+    bench.store.schedule().next(Call::Store(Query::UpdateConfig), 1, Fault::ReplyLost);
+    let config = ConfigPatch { max_polecats: Change::Set(4), ..ConfigPatch::default() };
+    let update = UpdateTown { town: town.id, config, expected: town.config.version() };
+
+    let updated = bench.replica().towns.update_town(&alice(), update.clone()).await.unwrap();
+    assert_eq!(updated.town.config.max_polecats, Some(4));
+
+    let late = UpdateTown { config: ConfigPatch { max_polecats: Change::Remove, ..update.config }, ..update };
+    let late = bench.replica().towns.update_town(&alice(), late).await;
+    assert!(matches!(late, Err(TownError::ConfigChanged)), "{late:?}");
+    assert_eq!(bench.store.town(town.id), updated.town);
 }
 
 #[tokio::test(start_paused = true)]

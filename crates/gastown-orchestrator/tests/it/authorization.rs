@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gastown_domain::ports::{
     Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockOperations, MockOrphans, MockRegistry,
-    MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, VerifiedToken,
+    MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, UpdateTown, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
@@ -27,7 +27,7 @@ fn refused() -> [Caller; 4] {
 }
 
 /// Calls each operation on this town, and returns the name and the error of each.
-async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 9] {
+async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 10] {
     let add = AddRig {
         town,
         name: "engine".parse().unwrap(),
@@ -35,6 +35,8 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
         branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
     };
+    let expected = gastown_domain::TownConfig::default().version();
+    let update = UpdateTown { town, config: gastown_domain::ConfigPatch::default(), expected };
     let remove = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
     [
         ("list_towns", towns.list_towns(caller, TownPage::default()).await.err()),
@@ -43,6 +45,7 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
         ("create_town", towns.create_town(caller, request("inn")).await.err()),
         ("add_rig", towns.add_rig(caller, add).await.err()),
         ("remove_rig", towns.remove_rig(caller, remove).await.err()),
+        ("update_town", towns.update_town(caller, update).await.err()),
         ("stop_town", towns.stop_town(caller, town).await.err()),
         ("start_town", towns.start_town(caller, town).await.err()),
         ("destroy_town", towns.destroy_town(caller, DestroyTown::until_gone(town)).await.err()),
@@ -131,6 +134,10 @@ async fn blocked_user_creates_and_starts_nothing_and_still_stops_and_destroys() 
         assert!(matches!(created, Err(TownError::Blocked)), "{created:?}");
         let started = towns.start_town(&caller, stopped).await;
         assert!(matches!(started, Err(TownError::Blocked)), "{started:?}");
+        let expected = gastown_domain::TownConfig::default().version();
+        let update = UpdateTown { town: running, config: gastown_domain::ConfigPatch::default(), expected };
+        let updated = towns.update_town(&caller, update).await;
+        assert!(matches!(updated, Err(TownError::Blocked)), "{updated:?}");
         assert_eq!(towns.list_towns(&caller, TownPage::default()).await.unwrap().len(), 2);
         assert_eq!(towns.town_status(&caller, running).await.unwrap().town.id, running);
     }

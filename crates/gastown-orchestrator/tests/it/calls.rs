@@ -51,6 +51,7 @@ listed! {
         ListTowns,
         LoadTown,
         ReportTown,
+        UpdateConfig,
         Heartbeat,
         // Rigs
         ListRigs,

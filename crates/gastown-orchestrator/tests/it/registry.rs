@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport, TownState,
+    AcceptedCreate, Caller, ConfigUpdated, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport, TownState,
+    UpdateTown,
 };
 use gastown_domain::{
     Branch, HistoryEvent, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId,
@@ -117,6 +118,29 @@ impl Registry for Connection {
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {
         self.query(Query::LoadTown, |rows, _| Ok(rows.towns.get(&town).cloned())).await
+    }
+
+    async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError> {
+        self.query(Query::UpdateConfig, |rows, _| {
+            let operation = rows.operations.get(&request.town).map(|row| row.operation.clone());
+            let found = rows.towns.get_mut(&request.town).filter(|row| row.owner == *owner && !row.is_tombstone());
+            let Some(town) = found else { return Ok(ConfigUpdated::NotFound) };
+            if let Some(removal) = operation.as_ref().filter(|operation| operation.kind.removes()) {
+                return Ok(ConfigUpdated::Busy(removal.kind.into()));
+            }
+            let stored = serde_json::to_value(&town.config).unwrap().as_object().unwrap().clone();
+            let after = request.config.applied_to(&stored, &town.config);
+            if after.as_ref() != Ok(&stored) && town.config.version() != request.expected {
+                return Ok(ConfigUpdated::Changed);
+            }
+            match after {
+                Ok(after) => town.config = serde_json::from_value(after.into()).unwrap(),
+                Err(refusal) => return Ok(ConfigUpdated::Refused(refusal)),
+            }
+            let operation = operation.map(Into::into);
+            Ok(ConfigUpdated::Done(Box::new(TownState { town: town.clone(), operation })))
+        })
+        .await
     }
 
     async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {

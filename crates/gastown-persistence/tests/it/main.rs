@@ -3,6 +3,7 @@
 
 mod bed;
 mod claims;
+mod config_updates;
 mod connections;
 mod corrupt_rows;
 mod creates;

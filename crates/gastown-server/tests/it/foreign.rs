@@ -17,7 +17,7 @@ async fn no_procedure_finds_another_users_town(setup: Setup) -> Stage {
     let before = (stage.rows.everything().await, format!("{:?}", stage.sim.all_machines()));
     let input = json!({
         "townId": town.id, "rigId": rig["rigId"], "rigName": "other", "repoUrl": "https://github.com/acme/other",
-        "force": true,
+        "force": true, "config": {"theme": "dark"}, "configVersion": "v",
     });
     let mut checked = 0;
     for procedure in

@@ -103,6 +103,7 @@ fn typescript(example: &Value) -> String {
     let value = |value: &Value| match value.as_str() {
         Some("$TOWN_ID") => "townId".to_owned(),
         Some("$RIG_ID") => "rigId".to_owned(),
+        Some("$CONFIG_VERSION") => "configVersion".to_owned(),
         _ => value.to_string(),
     };
     let members: Vec<_> = members

@@ -25,7 +25,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig,
+        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
@@ -119,7 +119,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
-            &[Current, InsertRig, ListRigs, LoadTown, ReportTown, ConfirmRig]),
+            &[Current, InsertRig, ListRigs, LoadTown, ReportTown, ConfirmRig, UpdateConfig, User]),
         Scenario::RemoveRig => (
             &[], &[Call::RemoveRig],
             &[Current, FindRig, LoadTown, RemoveRig, ReportTown, SetRigStatus]),

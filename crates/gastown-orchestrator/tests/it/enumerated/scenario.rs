@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _};
-use gastown_domain::{RigId, TownId};
+use gastown_domain::ports::{
+    Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _, UpdateTown,
+};
+use gastown_domain::{Change, ConfigPatch, RigId, TownConfig, TownId};
 use gastown_orchestrator::RestartSync;
 use tokio::time::Instant;
 
@@ -291,7 +293,10 @@ impl Scenario {
                 let stop = towns.stop_town(&alice, fixture.town());
                 destroy_meanwhile(fixture, Action::StopMachine, attempt(&replica, stop)).await;
             }
-            Self::AddRig => attempt(&replica, towns.add_rig(&alice, rig(fixture.town(), "engine"))).await,
+            Self::AddRig => {
+                attempt(&replica, towns.add_rig(&alice, rig(fixture.town(), "engine"))).await;
+                attempt(&replica, towns.update_town(&alice, update(fixture.town()))).await;
+            }
             Self::RemoveRig | Self::RemoveRigByForce => {
                 let force = self == Self::RemoveRigByForce;
                 let request = RemoveRig { town: fixture.town(), rig: fixture.rig.unwrap(), force };
@@ -358,6 +363,12 @@ async fn shut_down_while_creating(replica: &Replica, fixture: &Fixture) {
     let create = attempt(replica, replica.towns.create_town(&alice, request("mill")));
     tokio::join!(create, stop);
     attempt(replica, replica.towns.drained()).await;
+}
+
+/// Returns a change of the configuration of a new town.
+fn update(town: TownId) -> UpdateTown {
+    let config = ConfigPatch { max_polecats: Change::Set(4), ..ConfigPatch::default() };
+    UpdateTown { town, config, expected: TownConfig::default().version() }
 }
 
 async fn read_town(replica: &Replica, town: TownId) {

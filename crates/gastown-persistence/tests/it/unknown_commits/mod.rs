@@ -11,11 +11,11 @@ use ephemeral_db::Cut;
 use gastown_domain::ports::{
     Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations,
     Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RoundFigures, SingletonJob, SingletonJobs,
-    StoreError, TownChange,
+    StoreError, TownChange, UpdateTown,
 };
 use gastown_domain::{
-    AppName, Drift, Failure, Fence, InventoryItem, Operation, OperationKind, OrphanReason, Progress, ResourceId, Rig,
-    RigStatus, StepName, Town, TownStatus, TownTag,
+    AppName, Change, ConfigPatch, Drift, Failure, Fence, InventoryItem, Operation, OperationKind, OrphanReason,
+    Progress, ResourceId, Rig, RigStatus, StepName, Town, TownStatus, TownTag,
 };
 use gastown_persistence::DatabaseSettings;
 
@@ -113,6 +113,18 @@ async fn writes_of_a_claim_count_once() {
     Write::once("finish", "Ok(())", "Err(Fenced")
         .check(bench, expired_operation, async |database, operation| {
             Operations::finish(database, operation, Ok(()), &runs).await.map(drop)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_a_configuration_counts_once() {
+    let bench = &Bench::new(|_| {}).await;
+    Write::once("update_config", "Ok(Done", "Ok(Done")
+        .check(bench, running, async |database, town| {
+            let config = ConfigPatch { max_polecats: Change::Set(4), ..ConfigPatch::default() };
+            let update = UpdateTown { town: town.id, config, expected: town.config.version() };
+            database.update_config(&user("alice"), &update).await
         })
         .await;
 }
