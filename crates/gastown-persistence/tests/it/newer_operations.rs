@@ -1,10 +1,11 @@
 //! Operations of a newer version: this version shows them, leaves them alone, and lets a destroy replace them (FM-59).
 
 use gastown_domain::ports::{
-    Operations as _, Operator as _, Orphans as _, Registry as _, Requested, Retried, TownChange,
+    ConfigUpdated, Operations as _, Operator as _, Orphans as _, Registry as _, Requested, Retried, TownChange,
+    UpdateTown,
 };
 use gastown_domain::{
-    Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation, Rejection, StepName, Town, TownTag,
+    Change, ConfigPatch, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation, Rejection, StepName, Town, TownTag,
     UnconfirmedCreate,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -16,7 +17,7 @@ on_both! {
     newer_operation_counts_as_a_turn_only_while_it_is_driven,
     newer_operation_is_shown_as_text,
     newer_operation_is_listed_while_no_worker_drives_it,
-    start_and_stop_beside_a_newer_operation_write_nothing,
+    start_stop_and_update_beside_a_newer_operation_write_nothing,
     owner_destroy_replaces_a_newer_operation,
     operator_destroy_replaces_a_newer_operation,
     destroy_of_a_tombstone_replaces_its_newer_removal,
@@ -159,7 +160,7 @@ async fn newer_operation_is_listed_while_no_worker_drives_it(bed: Bed) {
     assert_eq!(listed().await, []);
 }
 
-async fn start_and_stop_beside_a_newer_operation_write_nothing(bed: Bed) {
+async fn start_stop_and_update_beside_a_newer_operation_write_nothing(bed: Bed) {
     bed.accept_newer_texts().await;
     let town = bed.newer("mill", "kind = 'hibernate'").await;
     let before = bed.written().await;
@@ -167,6 +168,11 @@ async fn start_and_stop_beside_a_newer_operation_write_nothing(bed: Bed) {
         let Requested::Busy(newer) = bed.request(&town, kind).await else { panic!("{kind} is accepted") };
         assert_eq!(newer.kind, Recorded::Newer("hibernate".to_owned()));
     }
+    // The newer operation may remove the town, so the configuration does not change either.
+    let config = ConfigPatch { max_polecats: Change::Set(4), ..ConfigPatch::default() };
+    let update = UpdateTown { town: town.id, config, expected: town.config.version() };
+    let updated = bed.database.update_config(&town.owner, &update).await.unwrap();
+    assert_eq!(updated, ConfigUpdated::Busy(Recorded::Newer("restart".to_owned())));
     // A known kind at a newer phase is still of its kind.
     bed.change(&town, "kind = 'stop', mark = 'draining'").await;
     let at_newer_phase = bed.written().await;
