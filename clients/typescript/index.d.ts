@@ -93,10 +93,10 @@ export interface ErrorData {
 }
 
 /** The reasons of errors. */
-export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
+export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** The actions that a town's owner sees in its history. Others are for operators only. */
-export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "rig_refused" | "drift" | "retry";
+export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "retry";
 
 /** The kind of the author of an event. */
 export type EventActor = "user" | "operator" | "monitor" | "system";
@@ -358,6 +358,8 @@ export type Time = string;
 export interface Town {
   /** The configuration. Unknown keys are kept. */
   config: TownConfig;
+  /** The version of the configuration, for `updateTown`. It changes with the configuration. */
+  configVersion: string;
   /** The time of acceptance. */
   createdAt: Time;
   /** The machine, once there is one. */
@@ -390,6 +392,17 @@ export interface TownConfig {
   models?: Models;
   /** The first rigs, as given at creation. The current rigs are in `gastown_rigs`. */
   rigs?: FirstRig[];
+  [key: string]: unknown;
+}
+
+/** A change of a configuration. A key that it names is replaced, or removed by `null`. Every other key stays. */
+export interface TownConfigPatch {
+  /** The maximum number of workers (polecats) that run at once. */
+  max_polecats?: number | null;
+  /** The models to use. */
+  models?: Models | null;
+  /** The first rigs, which do not change. A change may only repeat them. `addRig` and `removeRig` change the rigs. */
+  rigs?: FirstRig[] | null;
   [key: string]: unknown;
 }
 
@@ -428,6 +441,8 @@ export type TownStatus = "provisioning" | "running" | "stopped" | "destroyed";
 export interface TownStatusReport {
   /** The configuration. Unknown keys are kept. */
   config: TownConfig;
+  /** The version of the configuration, for `updateTown`. It changes with the configuration. */
+  configVersion: string;
   /** The time of acceptance. */
   createdAt: Time;
   /** The machine, once there is one. */
@@ -458,6 +473,16 @@ export interface TownStatusReport {
   townId: Id;
   /** The name, unique among the caller's live towns. */
   townName: string;
+}
+
+/** A change of a town's configuration. */
+export interface UpdateTownInput {
+  /** The change. The configuration may then have at most 32 KiB as JSON. */
+  config: TownConfigPatch;
+  /** The `configVersion` of the town as it was read. If the configuration has changed since, nothing is done. */
+  configVersion: string;
+  /** The town. */
+  townId: Id;
 }
 
 /** The shape of every error: `error` of the envelope, and `shape` of a `TRPCClientError`. */
@@ -500,6 +525,8 @@ export type Gastown = {
   getRig: Query<RigInput, RigDetails>;
   /** Removes a rig from a town. */
   removeRig: Mutation<RemoveRigInput, RigRemoval>;
+  /** Changes the configuration of a town, if it has not changed since it was read. */
+  updateTown: Mutation<UpdateTownInput, Town>;
   /** Stops a town and keeps its volume. */
   stopTown: Mutation<TownInput, Town>;
   /** Starts a stopped town. */

@@ -5,8 +5,8 @@ use gastown_domain::ports::{
     UpdateTown,
 };
 use gastown_domain::{
-    Change, ConfigPatch, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation, Rejection, StepName, Town, TownTag,
-    UnconfirmedCreate,
+    Change, ConfigPatch, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation, Rejection, StepName,
+    Town, TownTag, UnconfirmedCreate,
 };
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
