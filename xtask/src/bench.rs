@@ -14,8 +14,8 @@ use crate::interrupt::Interrupt;
 use crate::process_group::ProcessGroup;
 use crate::workspace;
 
-/// The packages whose binaries take part. `gastown-bench` starts the other two.
-const PACKAGES: [&str; 3] = ["gastown-server", "gastown-sandbox-sim", "gastown-bench"];
+/// The packages whose binaries take part. `gastown-bench` starts the others.
+const PACKAGES: [&str; 4] = ["gastown-server", "gastown-sandbox-sim", "fly-sim", "gastown-bench"];
 /// From a signal until the processes of a run are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// `reads`, `lifecycle`, `launch`, `growth`, `overload` or `scale`, with options; `--help` shows all of them.
+    /// `reads`, `lifecycle`, `launch`, `growth`, `overload`, `fly-sim` or `scale`, with options; `--help` shows all of them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
     arguments: Vec<OsString>,
 }

@@ -16,6 +16,7 @@ mod fuzz;
 mod gastown;
 mod interrupt;
 mod migrate;
+mod pip;
 mod process_group;
 mod progress;
 mod test;

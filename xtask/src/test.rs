@@ -5,11 +5,11 @@ mod carry_out;
 mod excerpt;
 mod figures;
 mod harness;
-mod logged;
+pub(crate) mod logged;
 mod mutants;
 mod quick;
 mod report;
-mod requirements;
+pub(crate) mod requirements;
 mod slowest;
 mod step;
 mod tally;
@@ -23,6 +23,9 @@ use clap::ValueEnum;
 use crate::interrupt::Interrupt;
 use crate::workspace;
 use step::Step;
+
+#[cfg(test)]
+pub(crate) use cargo_deny::PACKAGE as CARGO_DENY;
 
 /// Options of `test`.
 #[derive(clap::Args)]

@@ -39,6 +39,11 @@ impl Activity {
         }
     }
 
+    /// Forgets all requests.
+    pub(crate) fn clear(&self) {
+        locked(&self.0).clear();
+    }
+
     /// Removes and returns the machines without a request for this time.
     fn take_idle(&self, now: SimTime, after: Duration) -> Vec<String> {
         let is_idle =

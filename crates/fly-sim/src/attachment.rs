@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// An address that cannot be attached.
@@ -19,8 +20,25 @@ pub enum AttachError {
 }
 
 /// The attached programs, by the id of a machine or by `app/name`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub(crate) struct Attachments(BTreeMap<String, Url>);
+
+impl From<Attachments> for BTreeMap<String, String> {
+    fn from(attachments: Attachments) -> Self {
+        attachments.0.into_iter().map(|(machine, url)| (machine, url.into())).collect()
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Attachments {
+    type Error = AttachError;
+
+    fn try_from(urls: BTreeMap<String, String>) -> Result<Self, AttachError> {
+        let mut attachments = Self::default();
+        urls.iter().try_for_each(|(machine, url)| attachments.attach(machine, url))?;
+        Ok(attachments)
+    }
+}
 
 impl Attachments {
     pub(crate) fn attach(&mut self, machine: &str, url: &str) -> Result<(), AttachError> {
@@ -33,6 +51,12 @@ impl Attachments {
 
     pub(crate) fn detach(&mut self, machine: &str) -> bool {
         self.0.remove(machine).is_some()
+    }
+
+    /// Returns the attachments with those of the other, which win.
+    pub(crate) fn updated_by(mut self, other: &Self) -> Self {
+        self.0.extend(other.0.clone());
+        self
     }
 
     pub(crate) fn get(&self, machine: &str) -> Option<&Url> {

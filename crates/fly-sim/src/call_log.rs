@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::route::{Call, Route};
 
 /// A call that was routed and authenticated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
     /// The number of the call, counted from 1 in the order of arrival.
     pub number: usize,
@@ -26,7 +26,7 @@ pub struct CallRecord {
     pub status: Option<u16>,
     /// True if a scheduled fault hit the call.
     pub faulted: bool,
-    /// The time of arrival, in milliseconds since the start of the simulator.
+    /// The time of arrival, in milliseconds since the start of the simulator that began the journal.
     pub at_ms: u64,
 }
 
@@ -149,10 +149,23 @@ impl CallFilter {
     }
 }
 
+/// The end of a journal, for a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredCalls {
+    /// The number of the last call before the first record.
+    forgotten: usize,
+    /// The time since the start of the first simulator, in milliseconds.
+    elapsed_ms: u64,
+    records: Vec<CallRecord>,
+}
+
 /// The latest calls, up to a limit. The oldest are forgotten, and numbers go on.
 #[derive(Debug)]
 pub(crate) struct CallLog {
     origin: Instant,
+    /// The time of the origin, in milliseconds. It is 0 unless the journal was restored.
+    origin_ms: u64,
     limit: usize,
     forgotten: usize,
     records: VecDeque<CallRecord>,
@@ -160,7 +173,7 @@ pub(crate) struct CallLog {
 
 impl CallLog {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { origin: Instant::now(), limit: limit.max(1), forgotten: 0, records: VecDeque::new() }
+        Self { origin: Instant::now(), origin_ms: 0, limit: limit.max(1), forgotten: 0, records: VecDeque::new() }
     }
 
     /// Records the arrival of a call and returns its number.
@@ -170,7 +183,7 @@ impl CallLog {
             self.forgotten += 1;
         }
         let number = self.forgotten + self.records.len() + 1;
-        let at_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = self.elapsed_ms();
         self.records.push_back(CallRecord {
             number,
             call: route.call,
@@ -215,6 +228,26 @@ impl CallLog {
         let skipped = filter.after.saturating_sub(self.forgotten).min(self.records.len());
         let matching = self.records.range(skipped..).filter(|record| filter.matches(record));
         Calls(matching.take(filter.limit.unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    /// Returns the last calls, at most so many.
+    pub(crate) fn store(&self, max: usize) -> StoredCalls {
+        let skipped = self.records.len().saturating_sub(max);
+        let records = self.records.range(skipped..).cloned().collect();
+        StoredCalls { forgotten: self.forgotten + skipped, elapsed_ms: self.elapsed_ms(), records }
+    }
+
+    /// Replaces the journal. Numbers and times go on.
+    pub(crate) fn restore(&mut self, stored: StoredCalls) {
+        let StoredCalls { forgotten, elapsed_ms, records } = stored;
+        let skipped = records.len().saturating_sub(self.limit);
+        self.records = records.into_iter().skip(skipped).collect();
+        (self.forgotten, self.origin, self.origin_ms) = (forgotten + skipped, Instant::now(), elapsed_ms);
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        let since = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.origin_ms.saturating_add(since)
     }
 
     fn record(&mut self, number: usize) -> Option<&mut CallRecord> {

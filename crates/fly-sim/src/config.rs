@@ -44,8 +44,8 @@ pub struct SimConfig {
     pub initial: SeedDocument,
     /// The file that keeps the world across restarts. If it exists, it is used instead of `initial`.
     ///
-    /// It is written within half a second after a change, and at the end. It has the values of secrets. Faults and the
-    /// journal are not part of it.
+    /// It is written within half a second after a change, and at the end. It has the values of secrets. It also keeps
+    /// the schedule of faults, the scenario, the attachments and the last 1,000 calls.
     pub state_file: Option<PathBuf>,
     /// The faults that are scheduled from the start.
     pub faults: Vec<Fault>,

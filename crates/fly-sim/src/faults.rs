@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, json};
 
-use crate::{death::Death, machine_state::State, route::Call};
+use crate::{death::Death, machine_state::State, route::Call, scenario::Scenario};
 
 /// An entry of the schedule: the `effect` on `times` matching calls, beginning with the `nth`.
 ///
@@ -249,8 +249,30 @@ pub struct ScheduledFault {
     pub fault: Fault,
 }
 
+/// A scheduled fault as a file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredFault {
+    id: u64,
+    scenario: Option<String>,
+    matched: u32,
+    hits: u32,
+    fault: Fault,
+}
+
+impl<'de> Deserialize<'de> for ScheduledFault {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StoredFault { id, scenario, matched, hits, fault } = StoredFault::deserialize(deserializer)?;
+        let unknown = |name: &str| D::Error::custom(format!("there is no scenario {name}"));
+        let named = |name: String| Scenario::named(&name).ok_or_else(|| unknown(&name));
+        let scenario = scenario.map(named).transpose()?.map(|scenario| scenario.name);
+        Ok(Self { id, scenario, matched, hits, fault })
+    }
+}
+
 /// The faults of one simulator.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct FaultSchedule {
     entries: Vec<ScheduledFault>,
     last_id: u64,

@@ -47,6 +47,7 @@ pub mod command;
 mod config;
 mod contract;
 mod control_api;
+mod control_state;
 mod death;
 mod faults;
 mod gateway;

@@ -47,6 +47,9 @@ const fn missing(method: &'static str, path: &'static str, source: &'static str,
     Operation { call: None, method, path, served: Served::No, source, differences: reason }
 }
 
+/// The source of the kinds with which keys encrypt or sign.
+const KEY_KINDS: &str = "OpenAPI, flyctl `internal/command/secrets/keys_common.go` (kinds)";
+
 /// All operations, in the order of the document.
 pub(crate) const OPERATIONS: &[Operation] = &[
     whole(Call::ListApps, "GET", "/apps", "OpenAPI, an unknown organization is 404"),
@@ -278,20 +281,30 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         "The length of the value is not checked.",
     ),
     whole(Call::DeleteSecretKey, "DELETE", "/apps/{app_name}/secretkeys/{secret_name}", "OpenAPI"),
-    missing("POST", "/apps/{app_name}/secretkeys/{secret_name}/decrypt", "OpenAPI", "The simulator has no ciphers."),
-    missing("POST", "/apps/{app_name}/secretkeys/{secret_name}/encrypt", "OpenAPI", "The simulator has no ciphers."),
+    part(
+        Call::DecryptWithSecretKey,
+        ("POST", "/apps/{app_name}/secretkeys/{secret_name}/decrypt"),
+        KEY_KINDS,
+        "Only what the simulator has encrypted. Refusals have a text of the simulator.",
+    ),
+    part(
+        Call::EncryptWithSecretKey,
+        ("POST", "/apps/{app_name}/secretkeys/{secret_name}/encrypt"),
+        KEY_KINDS,
+        "`NACL_SECRETBOX` without associated data, others answer 501. The form of Fly's ciphertext is not known: here it is the nonce and the box.",
+    ),
     whole(Call::GenerateSecretKey, "POST", "/apps/{app_name}/secretkeys/{secret_name}/generate", "OpenAPI"),
     part(
         Call::SignWithSecretKey,
         ("POST", "/apps/{app_name}/secretkeys/{secret_name}/sign"),
-        "OpenAPI",
-        "HMAC types only. Others answer 501.",
+        KEY_KINDS,
+        "The HMAC types and `NACL_AUTH`. Others answer 501.",
     ),
     part(
         Call::VerifyWithSecretKey,
         ("POST", "/apps/{app_name}/secretkeys/{secret_name}/verify"),
-        "OpenAPI",
-        "HMAC types only. Others answer 501.",
+        KEY_KINDS,
+        "The HMAC types and `NACL_AUTH`. Others answer 501.",
     ),
     whole(Call::ListSecrets, "GET", "/apps/{app_name}/secrets", "OpenAPI"),
     whole(Call::UpdateSecrets, "POST", "/apps/{app_name}/secrets", "OpenAPI"),
@@ -350,16 +363,26 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         "/platform/regions",
         "OpenAPI, fly-go `flaps/flaps_platform.go` (capital keys), no token needed, as measured",
     ),
-    missing("POST", "/tokens/authenticate", "OpenAPI", "The simulator does not read macaroons."),
-    missing("POST", "/tokens/authorize", "OpenAPI", "The simulator does not read macaroons."),
+    missing(
+        "POST",
+        "/tokens/authenticate",
+        "OpenAPI",
+        "Tokens of the simulator are any text, so there is no macaroon to verify.",
+    ),
+    missing(
+        "POST",
+        "/tokens/authorize",
+        "OpenAPI",
+        "Tokens of the simulator are any text, so there is no macaroon to verify.",
+    ),
     part(
         Call::GetCurrentToken,
         ("GET", "/tokens/current"),
         "OpenAPI",
         "One user, whose token may do everything in the own organization.",
     ),
-    missing("POST", "/tokens/kms", "OpenAPI", "Only machines can call it."),
-    missing("POST", "/tokens/oidc", "OpenAPI", "Only machines can call it."),
+    missing("POST", "/tokens/kms", "OpenAPI", "Only machines can call it, and images are not run."),
+    missing("POST", "/tokens/oidc", "OpenAPI", "Only machines can call it, and images are not run."),
 ];
 
 /// Renders the page `docs/fly-sim/coverage.md`.

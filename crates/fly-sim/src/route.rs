@@ -62,6 +62,8 @@ pub enum Call {
     SetSecretKey,
     DeleteSecretKey,
     GenerateSecretKey,
+    EncryptWithSecretKey,
+    DecryptWithSecretKey,
     SignWithSecretKey,
     VerifyWithSecretKey,
     ListSecrets,

@@ -1,12 +1,6 @@
 //! A running simulator.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -23,7 +17,6 @@ use crate::{
     death::Death,
     faults::{Fault, ScheduledFault},
     gateway::{self, Gateway},
-    rate_limit::RateLimiter,
     scenario::Scenario,
     seed::{MachineSeed, SeedDocument, SeedError, VolumeSeed},
     server,
@@ -101,12 +94,18 @@ impl FlySim {
         let address = listener.local_addr().map_err(failed)?;
         let settings = Settings::from(&config);
         let world = SharedWorld::new(World::new(settings, config.seed, config.epoch));
-        let origin = Origin { id_seed: config.seed, epoch: config.epoch, document: config.initial };
+        let attachments: BTreeMap<String, String> = config.attachments.into_iter().collect();
+        let origin = Origin {
+            id_seed: config.seed,
+            epoch: config.epoch,
+            document: config.initial,
+            attachments: attachments.try_into()?,
+            rates: config.rates,
+        };
         let state = Arc::new(SimState::new(world, origin, config.faults, config.journal_limit));
         let gateway = Arc::new(Gateway {
             state: state.clone(),
             token: config.token,
-            rate_limiter: Mutex::new(RateLimiter::new(config.rates)),
             contract: config.checks_contract.then(Contract::shared).transpose()?,
             workload: config.workload.clone(),
             access_log: config.access_log,
@@ -114,9 +113,6 @@ impl FlySim {
         });
         let sim = Self { address, state, tracker: TaskTracker::new() };
         sim.spawn_background_tasks(config.workload.as_deref())?;
-        for (machine, url) in &config.attachments {
-            sim.attach(machine, url)?;
-        }
         sim.tracker.spawn(activity::stop_idle(sim.state.clone(), config.autostop_after));
         sim.prepare_world(config.state_file)?;
         if let Some(scenario) = config.scenario {
@@ -130,10 +126,13 @@ impl FlySim {
     fn prepare_world(&self, state_file: Option<PathBuf>) -> Result<(), StartError> {
         let stored = state_file.as_deref().map(state_file::read).transpose()?.flatten();
         match stored {
-            Some(stored) => self.state.world.update(|world| {
-                world.restore(stored);
-                world.catch_up_with_real_time();
-            }),
+            Some((world, control)) => {
+                self.state.restore_control(control);
+                self.state.world.update(|current| {
+                    current.restore(world);
+                    current.catch_up_with_real_time();
+                });
+            }
             None => self.state.seed_initially()?,
         }
         if let Some(path) = state_file {

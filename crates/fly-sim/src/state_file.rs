@@ -1,4 +1,4 @@
-//! The file that keeps a world across restarts.
+//! The file that keeps a world across restarts, with its faults, attachments and the end of its journal.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    control_state::ControlState,
     sim_state::SimState,
     world::{StateError, StoredWorld, World},
 };
@@ -50,8 +51,11 @@ pub enum StateFileError {
     },
 }
 
-/// Reads a world, or returns `None` if the file does not exist.
-pub(crate) fn read(path: &Path) -> Result<Option<StoredWorld>, StateFileError> {
+/// The field of the document that is not of the world. Without it, the file is a saved world.
+const CONTROL: &str = "control";
+
+/// Reads a file, or returns `None` if it does not exist.
+pub(crate) fn read(path: &Path) -> Result<Option<(StoredWorld, ControlState)>, StateFileError> {
     let failed = |cause| StateFileError::Read { path: path.to_owned(), cause };
     let mut text = Vec::new();
     match File::open(path) {
@@ -63,28 +67,41 @@ pub(crate) fn read(path: &Path) -> Result<Option<StoredWorld>, StateFileError> {
         return Err(StateFileError::TooLarge { path: path.to_owned() });
     }
     let document = serde_json::from_slice::<Value>(&text).map_err(StateError::from);
-    let stored = document.and_then(StoredWorld::parse);
+    let stored = document.and_then(parse);
     stored.map(Some).map_err(|cause| StateFileError::State { path: path.to_owned(), cause })
 }
 
-/// Writes the world after changes, and at the end, until the simulator stops.
+fn parse(mut document: Value) -> Result<(StoredWorld, ControlState), StateError> {
+    let control = document.as_object_mut().and_then(|fields| fields.remove(CONTROL));
+    let control = control.map(serde_json::from_value).transpose()?.unwrap_or_default();
+    Ok((StoredWorld::parse(document)?, control))
+}
+
+/// Writes the file after changes, and at the end, until the simulator stops.
+///
+/// Calls that change nothing do not cause a write. The journal has them after the next one.
 pub(crate) async fn keep(path: PathBuf, state: Arc<SimState>) {
-    let mut changes = state.world.changes();
+    let (mut changes, mut control_changes) = (state.world.changes(), state.control_changes());
     loop {
         changes.borrow_and_update();
+        control_changes.borrow_and_update();
         write(&path, &state).await;
         if state.cancel.is_cancelled() {
             return;
         }
         tokio::select! {
             () = state.cancel.cancelled() => {}
-            _ = async { tokio::time::sleep(PAUSE).await; changes.changed().await } => {}
+            () = async {
+                tokio::time::sleep(PAUSE).await;
+                tokio::select! { _ = changes.changed() => {}, _ = control_changes.changed() => {} }
+            } => {}
         }
     }
 }
 
 async fn write(path: &Path, state: &SimState) {
-    let (path, document) = (path.to_owned(), state.world.read(World::store));
+    let (path, mut document) = (path.to_owned(), state.world.read(World::store));
+    document[CONTROL] = json!(state.control_state());
     let written = tokio::task::spawn_blocking(move || replace(&path, document.to_string().as_bytes())).await;
     match written {
         Ok(Ok(())) => {}

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the program prints its progress and its table to the terminal")]
 
 mod attack;
+mod fly_sim;
 mod growth;
 mod launch;
 mod lifecycle;
@@ -86,6 +87,7 @@ async fn measured(command: Command, options: &Options) -> anyhow::Result<Measure
         Command::Scale(_) => scale::run(options).context("scale"),
         Command::Overload(_) => return overload::run(options).await.context("overload"),
         Command::Attack(_) => return attack::run(options).await.context("attack"),
+        Command::FlySim(_) => return fly_sim::run(options).await.context("fly-sim"),
     };
     figures.map(Measured::Figures)
 }

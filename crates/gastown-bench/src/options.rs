@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Overload(Common),
     /// Attacks of a server, each figure beside its limit. Fails if one is exceeded.
     Attack(Common),
+    /// The simulator of Fly with ten thousand machines, each figure beside its limit. Fails if one is exceeded.
+    FlySim(Common),
     /// A simulation of up to ten million towns with the costs that reads and lifecycle measured. It needs no server.
     Scale(Common),
 }
@@ -89,6 +91,7 @@ impl Command {
             Self::Growth(_) => "growth",
             Self::Overload(_) => "overload",
             Self::Attack(_) => "attack",
+            Self::FlySim(_) => "fly-sim",
             Self::Scale(_) => "scale",
         }
     }
@@ -96,7 +99,7 @@ impl Command {
     fn common(&self) -> &Common {
         match self {
             Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) | Self::Scale(common) => common,
-            Self::Overload(common) | Self::Attack(common) => common,
+            Self::Overload(common) | Self::Attack(common) | Self::FlySim(common) => common,
             Self::Launch(launch) => &launch.common,
         }
     }

@@ -23,14 +23,14 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 const TAIL: u64 = 4096;
 
 /// The result of a program.
-pub(super) struct Logged {
-    pub(super) succeeded: bool,
+pub(crate) struct Logged {
+    pub(crate) succeeded: bool,
     /// Everything it printed.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// Runs a program and returns its output. After an interrupt or the timeout, it is stopped with all its children.
-pub(super) async fn run(command: Command, log: &Path, title: &str, interrupt: &Interrupt) -> anyhow::Result<Logged> {
+pub(crate) async fn run(command: Command, log: &Path, title: &str, interrupt: &Interrupt) -> anyhow::Result<Logged> {
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);

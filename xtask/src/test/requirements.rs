@@ -139,7 +139,7 @@ fn node_major(version: &str) -> Option<u32> {
 }
 
 /// Installs Debian packages. An error names the command that does the same.
-pub(super) async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
+pub(crate) async fn install(packages: &[&str], interrupt: &Interrupt) -> anyhow::Result<()> {
     let by_hand = by_hand(packages);
     let Some(mut command) = as_root() else {
         bail!("not installed or too old: {}; run: {by_hand}", packages.join(", "));
@@ -176,7 +176,7 @@ fn as_root() -> Option<Command> {
 }
 
 /// Runs a program. Returns false if it does not exist or fails.
-pub(super) fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     output_of(command).is_some()
 }
 

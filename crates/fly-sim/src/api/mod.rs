@@ -140,6 +140,8 @@ fn answer_app_part_call(world: &mut World, request: &ApiRequest) -> Answer {
         Call::SetSecretKey => secret_keys::set(world, request),
         Call::DeleteSecretKey => secret_keys::delete(world, request),
         Call::GenerateSecretKey => secret_keys::generate(world, request),
+        Call::EncryptWithSecretKey => secret_keys::encrypt(world, request),
+        Call::DecryptWithSecretKey => secret_keys::decrypt(world, request),
         Call::SignWithSecretKey => secret_keys::sign(world, request),
         Call::VerifyWithSecretKey => secret_keys::verify(world, request),
         _ => return None,

@@ -1,6 +1,9 @@
-//! The calls on the keys of an app. The keys for HMAC sign and verify; other kinds are stored only.
+//! The calls on the keys of an app.
+//!
+//! The kinds with which a key works are those that flyctl offers (`internal/command/secrets/keys_common.go`).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use crypto_secretbox::{KeyInit as _, Nonce, XSalsa20Poly1305, aead::Aead};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
@@ -25,6 +28,9 @@ const KINDS: [(&str, usize); 8] = [
     ("SECRET_TYPE_KMS_NACL_SECRETBOX", 32),
     ("SECRET_TYPE_KMS_NACL_SIGN", 64),
 ];
+
+/// The length in bytes of the nonce before a box.
+const NONCE: usize = 24;
 
 pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
     let kinds = request.query("types").filter(|kinds| !kinds.is_empty());
@@ -91,11 +97,42 @@ pub(super) fn verify(world: &mut World, request: &ApiRequest) -> Result<Reply, A
     }
 }
 
+pub(super) fn encrypt(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let key = find(world, request)?;
+    let (cipher, text) = (cipher(&key, request)?, bytes(request, "plaintext")?);
+    let nonce = world.ids.bytes(NONCE);
+    let boxed = cipher.encrypt(Nonce::from_slice(&nonce), text.as_slice()).map_err(ApiError::invalid)?;
+    let ciphertext = [nonce, boxed].concat();
+    Ok(Reply::json(200, json!({ "ciphertext": STANDARD.encode(ciphertext) })))
+}
+
+pub(super) fn decrypt(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {
+    let key = find(world, request)?;
+    let (cipher, ciphertext) = (cipher(&key, request)?, bytes(request, "ciphertext")?);
+    let invalid = || ApiError::InvalidPlain("ciphertext is not valid".to_owned());
+    let (nonce, boxed) = ciphertext.split_at_checked(NONCE).ok_or_else(invalid)?;
+    let text = cipher.decrypt(Nonce::from_slice(nonce), boxed).map_err(|_| invalid())?;
+    Ok(Reply::json(200, json!({ "plaintext": STANDARD.encode(text) })))
+}
+
+/// Returns the cipher of a key for encryption, which has no associated data.
+fn cipher(key: &SecretKey, request: &ApiRequest) -> Result<XSalsa20Poly1305, ApiError> {
+    if key.kind != "SECRET_TYPE_KMS_NACL_SECRETBOX" {
+        return Err(ApiError::not_simulated(format!("encryption with {}", key.kind)));
+    }
+    if !bytes(request, "associated_data")?.is_empty() {
+        return Err(ApiError::not_simulated(format!("associated data with {}", key.kind)));
+    }
+    XSalsa20Poly1305::new_from_slice(&key.value).map_err(ApiError::invalid)
+}
+
 fn signature(key: &SecretKey, text: &[u8]) -> Result<Vec<u8>, ApiError> {
     match &*key.kind {
         "SECRET_TYPE_KMS_HS256" => mac::<Hmac<Sha256>>(&key.value, text),
         "SECRET_TYPE_KMS_HS384" => mac::<Hmac<Sha384>>(&key.value, text),
         "SECRET_TYPE_KMS_HS512" => mac::<Hmac<Sha512>>(&key.value, text),
+        // NaCl's `crypto_auth` is HMAC-SHA-512, of which it keeps 256 bits.
+        "SECRET_TYPE_KMS_NACL_AUTH" => Ok(mac::<Hmac<Sha512>>(&key.value, text)?[..32].to_vec()),
         kind => Err(ApiError::not_simulated(format!("signatures with {kind}"))),
     }
 }

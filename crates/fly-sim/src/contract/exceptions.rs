@@ -131,7 +131,7 @@ fn drop_nulls(value: &mut Value) {
 
 /// Removes bytes that are texts, in a key or in a list of keys.
 fn drop_base64(value: &mut Value) {
-    const BYTES: [&str; 5] = ["value", "plaintext", "ciphertext", "signature", "public_key"];
+    const BYTES: [&str; 6] = ["value", "plaintext", "ciphertext", "associated_data", "signature", "public_key"];
     match value {
         Value::Object(fields) => {
             fields.retain(|key, value| !(BYTES.contains(&key.as_str()) && value.is_string()));

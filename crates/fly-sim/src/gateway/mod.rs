@@ -4,10 +4,7 @@ mod effects;
 mod forward;
 mod proxy;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -24,10 +21,9 @@ use crate::{
     faults::Effect,
     operations::Operation,
     program_call::ProgramCall,
-    rate_limit::RateLimiter,
     reply::Reply,
     route::{Call, Parsed, Route},
-    sim_state::{SimState, locked},
+    sim_state::SimState,
     workload::Workload,
     world::World,
 };
@@ -65,7 +61,6 @@ pub(crate) struct Dropped {
 pub(crate) struct Gateway {
     pub(crate) state: Arc<SimState>,
     pub(crate) token: Option<SecretString>,
-    pub(crate) rate_limiter: Mutex<RateLimiter>,
     /// `None` skips the checks against Fly's document.
     pub(crate) contract: Option<Arc<Contract>>,
     pub(crate) workload: Option<Arc<dyn Workload>>,
@@ -103,7 +98,7 @@ impl Gateway {
             return Ok(ApiError::Unauthenticated.into());
         }
         let number = self.state.record_call(&route, &incoming.method, &incoming.path);
-        if !locked(&self.rate_limiter).try_acquire(&route, Instant::now()) {
+        if !self.state.try_acquire(&route, Instant::now()) {
             self.state.record_status(number, ApiError::RateLimited.status());
             return Ok(ApiError::RateLimited.into());
         }

@@ -162,7 +162,7 @@ async fn regions_have_names_and_places_and_take_machines() {
 async fn call_that_is_not_simulated_is_named() {
     let fly = Fly::fast().await;
     let (status, body) = fly.post("/v1/tokens/oidc", json!({})).await;
-    let text = "not simulated: POST /v1/tokens/oidc. Only machines can call it.";
+    let text = "not simulated: POST /v1/tokens/oidc. Only machines can call it, and images are not run.";
     assert_eq!((status, &body["error"]), (501, &json!(text)));
     assert_eq!(send(fly.unauthenticated(Method::POST, "/v1/tokens/oidc")).await.0, 401);
     let (status, body) = fly.get("/v1/apps/mill/machinery").await;
@@ -211,4 +211,38 @@ async fn idempotency_key_gives_the_first_result_again() {
     let (first, again) = (fly.post("machines", machine.clone()).await, fly.post("machines", machine).await);
     assert_eq!((first.0, &first.1["id"]), (200, &again.1["id"]));
     assert_eq!(fly.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn secret_keys_encrypt_and_decrypt() {
+    let fly = Fly::fast().await;
+    fly.post("secretkeys/BOX/generate", json!({ "type": "SECRET_TYPE_KMS_NACL_SECRETBOX" })).await;
+    let (status, boxed) = fly.post("secretkeys/BOX/encrypt", json!({ "plaintext": "aGk=" })).await;
+    assert_eq!(status, 200);
+    let decrypt = async |key: &str, text: &Value| {
+        let (status, body) = fly.post(&format!("secretkeys/{key}/decrypt"), json!({ "ciphertext": text })).await;
+        (status, body["plaintext"].clone())
+    };
+    assert_eq!(decrypt("BOX", &boxed["ciphertext"]).await, (200, json!("aGk=")));
+    let (_, again) = fly.post("secretkeys/BOX/encrypt", json!({ "plaintext": [104, 105] })).await;
+    assert_ne!(again["ciphertext"], boxed["ciphertext"], "each box has a nonce of its own");
+    assert_eq!(decrypt("BOX", &json!("aGk=")).await.0, 400, "too short");
+
+    fly.post("secretkeys/OTHER/generate", json!({ "type": "SECRET_TYPE_KMS_NACL_SECRETBOX" })).await;
+    assert_eq!(decrypt("OTHER", &boxed["ciphertext"]).await.0, 400, "the key of another box");
+    let with_data = json!({ "plaintext": "aGk=", "associated_data": "aGk=" });
+    assert_eq!(fly.post("secretkeys/BOX/encrypt", with_data).await.0, 501);
+    fly.post("secretkeys/XAES/generate", json!({ "type": "SECRET_TYPE_KMS_XAES256GCM" })).await;
+    assert_eq!(fly.post("secretkeys/XAES/encrypt", json!({ "plaintext": "aGk=" })).await.0, 501);
+}
+
+#[tokio::test]
+async fn nacl_auth_signs_as_other_implementations_do() {
+    let fly = Fly::fast().await;
+    // The first 256 bits of the HMAC-SHA-512 in test case 2 of RFC 4231.
+    let key = json!({ "type": "SECRET_TYPE_KMS_NACL_AUTH", "value": "SmVmZQ==" });
+    fly.post("secretkeys/AUTH", key).await;
+    let text = json!({ "plaintext": "d2hhdCBkbyB5YSB3YW50IGZvciBub3RoaW5nPw==" });
+    let (_, signed) = fly.post("secretkeys/AUTH/sign", text).await;
+    assert_eq!(signed["signature"], "Fkt6e/z4GeLjlfvnO1bgo4e9ZCIugx/WECcM1+olBVQ=");
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use fly_sim::{FlySim, SimConfig, StartError, Timing};
+use fly_sim::{Call, Effect, Fault, FlySim, RateLimits, SimConfig, StartError, Timing};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -131,7 +131,23 @@ async fn killed_program_finds_its_world_again() {
     let create = http.post(format!("{url}/v1/apps/{APP}/machines")).bearer_auth("any").json(&minimal("one"));
     let machine: Value = create.send().await.unwrap().json().await.unwrap();
     let id = machine["id"].as_str().unwrap();
-    let is_written = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(id));
+    http.post(format!("{url}/_sim/scenario")).json(&json!({ "name": "stale-lists" })).send().await.unwrap();
+    let fault = json!({ "call": "GetVolume", "nth": 2, "effect": { "kind": "throttle" } });
+    http.post(format!("{url}/_sim/faults")).json(&fault).send().await.unwrap();
+    let attachment = format!("_sim/machines/{id}/attachment");
+    let program_url = json!({ "url": "http://127.0.0.1:9/" });
+    http.put(format!("{url}/{attachment}")).json(&program_url).send().await.unwrap();
+    let set_up = async |url: &str| {
+        let mut found = Vec::new();
+        for path in ["_sim/faults", "_sim/scenario", "_sim/calls", &attachment] {
+            let answer = http.get(format!("{url}/{path}")).send().await.unwrap();
+            found.push(answer.json::<Value>().await.unwrap());
+        }
+        found
+    };
+    let before = set_up(&url).await;
+    assert!(before[0].to_string().contains("GetVolume") && before[3] == program_url, "{before:?}");
+    let is_written = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(id) && text.contains("9/"));
     while !is_written() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -139,8 +155,32 @@ async fn killed_program_finds_its_world_again() {
     first.wait().unwrap();
 
     let (mut second, url) = program(&path);
+    assert_eq!(set_up(&url).await, before);
     let found = http.get(format!("{url}/v1/apps/{APP}/machines/{id}")).bearer_auth("any").send().await;
     kill(Pid::from_raw(second.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert!(second.wait().unwrap().success());
     assert_eq!(found.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn reset_clears_what_was_set_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SimConfig {
+        attachments: vec![("mill/one".to_owned(), "http://127.0.0.1:8/".to_owned())],
+        rates: RateLimits::Fly,
+        state_file: Some(folder.path().join("world.json")),
+        ..SimConfig::fast()
+    };
+    let fly = Fly::start(config).await;
+    let create = async || fly.post("machines", minimal("one")).await.0;
+    assert_eq!(create().await, 200);
+    while create().await != 429 {}
+    fly.sim.attach("mill/one", "http://127.0.0.1:9/").unwrap();
+    fly.sim.attach("mill/two", "http://127.0.0.1:9/").unwrap();
+    fly.sim.inject(Fault::at(Call::GetApp, Effect::throttled()));
+    fly.sim.reset();
+    assert_eq!((fly.sim.faults(), fly.sim.calls().len()), (Vec::new(), 0));
+    assert!(!fly.sim.detach("mill/two") && fly.sim.detach("mill/one"));
+    fly.sim.create_app(APP).unwrap();
+    assert_eq!(create().await, 200, "the rate limits are full again");
 }

@@ -3,7 +3,7 @@
 mod fly;
 pub(crate) mod open_file_limit;
 mod postgres;
-mod program;
+pub(crate) mod program;
 pub(crate) mod seed;
 mod server;
 mod users;

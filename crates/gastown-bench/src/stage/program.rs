@@ -11,7 +11,7 @@ use tokio::process::Command;
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
 
 /// Returns a command for a binary of the same build, without settings from our environment. Dropping its process kills it.
-pub(super) fn command(name: &str) -> anyhow::Result<Command> {
+pub(crate) fn command(name: &str) -> anyhow::Result<Command> {
     Ok(clean(Command::new(path(name)?)))
 }
 

@@ -1,4 +1,4 @@
-//! The faults of the double. Each one breaks exactly one rule.
+//! The faults of the double. Each one breaks exactly one rule, except that of a proxy.
 
 /// A way to be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,4 +56,6 @@ pub(crate) enum Fault {
     BootsWithUnknownVersion,
     OpensOnlyItsOwn,
     ForgetsPreviousKey,
+    /// A proxy answers while the sandbox boots. That breaks no rule.
+    ProxyAnswersAtFirst,
 }

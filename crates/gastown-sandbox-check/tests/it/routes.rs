@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use chrono::DateTime;
@@ -61,6 +61,9 @@ async fn health(State(sandbox): Shared) -> Response {
     let calls = sandbox.health_calls.fetch_add(1, Ordering::Relaxed);
     if sandbox.has(Fault::SlowHealth) && sandbox.is_first_boot && calls < 2 {
         tokio::time::sleep(SLOW_HEALTH).await;
+    }
+    if sandbox.has(Fault::ProxyAnswersAtFirst) && calls < 2 {
+        return (StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response();
     }
     let status = if sandbox.has(Fault::StaysStarting) { "starting" } else { "ok" };
     let town = if sandbox.has(Fault::NamesAnotherTown) { "another" } else { &sandbox.town };
