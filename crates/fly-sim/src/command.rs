@@ -1,6 +1,12 @@
 //! The command `fly-sim`, which other programs run with a workload of their own.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,7 +28,8 @@ Examples:
 
 Point a client at it, with any token that is not empty:
   flyctl, fly-go   FLY_FLAPS_BASE_URL=http://127.0.0.1:4280 FLY_API_TOKEN=any fly machine list -a mill
-  fly-admin        new Client('any', { apiUrl: 'http://127.0.0.1:4280' })
+  fly-admin        const { default: Client } = require('fly-admin/dist/client.js')
+                   new Client('any', { apiUrl: 'http://127.0.0.1:4280' })
   curl             curl -H 'Authorization: Bearer any' http://127.0.0.1:4280/v1/apps/mill/machines
 
 Control it:
@@ -264,10 +271,7 @@ pub async fn run(cli: Cli, workload: Option<Arc<dyn Workload>>) -> anyhow::Resul
     tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
     match cli.command {
         Command::Serve(args) => serve(args.config(workload)?).await,
-        Command::Scenarios => {
-            print_scenarios();
-            Ok(())
-        }
+        Command::Scenarios => write_scenarios(&mut std::io::stdout().lock()).or_else(ignore_closed),
     }
 }
 
@@ -289,11 +293,16 @@ fn print_url(sim: &FlySim) {
     println!("{}", sim.url());
 }
 
-#[expect(clippy::print_stdout, reason = "the list is the output of the command")]
-fn print_scenarios() {
+fn write_scenarios(output: &mut impl Write) -> io::Result<()> {
     for Scenario { name, effect, incident, source, .. } in Scenario::all() {
-        println!("{name}\n  {effect}\n  {incident}\n  {source}\n");
+        writeln!(output, "{name}\n  {effect}\n  {incident}\n  {source}\n")?;
     }
+    Ok(())
+}
+
+/// Ignores the error of a reader that has read enough, such as `head`.
+fn ignore_closed(error: io::Error) -> anyhow::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error).context("failed to write the scenarios") }
 }
 
 #[cfg(test)]
@@ -313,6 +322,17 @@ mod tests {
             assert_eq!(listen_address(argument).unwrap().to_string(), want);
         }
         assert!(listen_address("example.org:80").is_err() && listen_address("99999").is_err());
+    }
+
+    #[test]
+    fn scenarios_may_be_read_in_part() {
+        let mut text = Vec::new();
+        write_scenarios(&mut text).unwrap();
+        assert!(String::from_utf8(text).unwrap().starts_with("april-duplicates\n"));
+        let mut none: &mut [u8] = &mut [];
+        assert!(write_scenarios(&mut none).is_err());
+        assert!(ignore_closed(io::ErrorKind::BrokenPipe.into()).is_ok());
+        assert!(ignore_closed(io::ErrorKind::StorageFull.into()).is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::api_error::ApiError;
 pub(crate) enum Content {
     Empty,
     Json(Value),
+    /// The entries of a list, each as JSON. As values, ten thousand machines would take a hundred megabytes.
+    List(Vec<String>),
     Text(String),
     /// An answer of an attached program.
     Forwarded {
@@ -37,6 +39,11 @@ impl Reply {
         Self::new(status, Content::Json(value))
     }
 
+    /// Returns a list, whose entries are rendered one by one.
+    pub(crate) fn list(entries: impl Iterator<Item = Value>) -> Self {
+        Self::new(200, Content::List(entries.map(|entry| entry.to_string()).collect()))
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
         Self::new(status, Content::Empty)
     }
@@ -50,11 +57,11 @@ impl Reply {
         Self::json(200, json!({ "ok": true }))
     }
 
-    /// Returns the JSON body.
+    /// Returns the JSON body, unless it is a list of entries.
     pub(crate) fn value(&self) -> Option<&Value> {
         match &self.content {
             Content::Json(value) => Some(value),
-            Content::Empty | Content::Text(_) | Content::Forwarded { .. } => None,
+            Content::Empty | Content::List(_) | Content::Text(_) | Content::Forwarded { .. } => None,
         }
     }
 }

@@ -147,6 +147,7 @@ fn render(reply: Reply, request_id: &str) -> Response<Full<Bytes>> {
         }
         Content::Empty => (None, Bytes::new()),
         Content::Json(value) => (Some("application/json; charset=utf-8"), Bytes::from(value.to_string())),
+        Content::List(entries) => (Some("application/json; charset=utf-8"), joined(&entries)),
         Content::Text(text) => (Some("text/plain; charset=utf-8"), Bytes::from(text)),
     };
     let mut response = Response::new(Full::new(body));
@@ -162,6 +163,20 @@ fn render(reply: Reply, request_id: &str) -> Response<Full<Bytes>> {
         response.headers_mut().insert("fly-request-id", id);
     }
     response
+}
+
+/// Returns a JSON list of entries that are JSON.
+fn joined(entries: &[String]) -> Bytes {
+    let mut text = String::with_capacity(entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 2);
+    text.push('[');
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(entry);
+    }
+    text.push(']');
+    text.into()
 }
 
 /// Returns a ULID-like id that is unique in this process.

@@ -41,7 +41,7 @@ pub(super) fn list(world: &mut World, request: &ApiRequest) -> Result<Reply, Api
         }
         shown
     });
-    Ok(Reply::json(200, shown.collect()))
+    Ok(Reply::list(shown))
 }
 
 pub(super) fn events(world: &mut World, request: &ApiRequest) -> Result<Reply, ApiError> {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{ApiRequest, answer};
 use crate::{
     config::SimConfig,
+    reply::Content,
     route::{Call, Route},
     timing::Timing,
     world::{Settings, World},
@@ -22,7 +23,10 @@ fn call(world: &mut World, call: Call, id: &str, body: Value) -> Value {
     let request = ApiRequest { route, query: Vec::new(), nonce: None, lists_deleted: false, body };
     let reply = answer(world, &request).unwrap();
     world.catch_up();
-    reply.value().cloned().unwrap_or_default()
+    match &reply.content {
+        Content::List(entries) => entries.iter().map(|entry| serde_json::from_str::<Value>(entry).unwrap()).collect(),
+        _ => reply.value().cloned().unwrap_or_default(),
+    }
 }
 
 fn machine(number: usize) -> Value {

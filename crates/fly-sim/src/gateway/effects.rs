@@ -37,8 +37,8 @@ pub(super) async fn execute(
             execution.await;
             reply_with(status, body)
         }
-        Effect::StaleList => edit_list(execution.await, |list| list.truncate(list.len().saturating_sub(1))),
-        Effect::EmptyList => edit_list(execution.await, Vec::clear),
+        Effect::StaleList => shorten_list(execution.await, |length| length.saturating_sub(1)),
+        Effect::EmptyList => shorten_list(execution.await, |_| 0),
         // The request carries this effect into its execution.
         Effect::ListsDeleted => execution.await,
         Effect::KillMachine { .. }
@@ -123,15 +123,19 @@ fn reply_with(status: u16, body: Value) -> Reply {
     }
 }
 
-/// Edits the list in an answer. Lists are in the order of creation, oldest first.
-fn edit_list(reply: Reply, edit: impl FnOnce(&mut Vec<Value>)) -> Reply {
-    let Reply { status, content: Content::Json(mut body), .. } = reply else { return reply };
-    let list = match &mut body {
-        Value::Object(fields) => fields.values_mut().find_map(Value::as_array_mut),
-        body => body.as_array_mut(),
+/// Shortens the list in an answer. Lists are in the order of creation, oldest first.
+fn shorten_list(mut reply: Reply, length: impl FnOnce(usize) -> usize) -> Reply {
+    let list = match &mut reply.content {
+        Content::List(entries) => {
+            entries.truncate(length(entries.len()));
+            return reply;
+        }
+        Content::Json(Value::Object(fields)) => fields.values_mut().find_map(Value::as_array_mut),
+        Content::Json(body) => body.as_array_mut(),
+        Content::Empty | Content::Text(_) | Content::Forwarded { .. } => None,
     };
     if let Some(list) = list {
-        edit(list);
+        list.truncate(length(list.len()));
     }
-    Reply::json(status, body)
+    reply
 }

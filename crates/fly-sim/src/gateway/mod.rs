@@ -7,6 +7,7 @@ mod proxy;
 use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
@@ -21,13 +22,15 @@ use crate::{
     faults::Effect,
     operations::Operation,
     program_call::ProgramCall,
-    reply::Reply,
+    reply::{Content, Reply},
     route::{Call, Parsed, Route},
     sim_state::SimState,
     workload::Workload,
     world::World,
 };
 
+/// The number of entries of a list that are checked at once, which bounds the memory.
+const CHECKED_ENTRIES: usize = 100;
 /// The time for which a request waits until its machine has started.
 const AUTOSTART_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -203,8 +206,16 @@ impl Gateway {
     }
 
     fn check_reply(&self, call: Call, reply: &Reply) -> Result<(), SpecError> {
-        if let (Some(contract), Some(body)) = (&self.contract, reply.value()) {
+        let Some(contract) = &self.contract else { return Ok(()) };
+        if let Some(body) = reply.value() {
             self.state.record_violations(contract.check_response(call, reply.status, body)?);
+        }
+        if let Content::List(entries) = &reply.content {
+            for part in entries.chunks(CHECKED_ENTRIES) {
+                let entries = part.iter().map(|entry| serde_json::from_str(entry)).collect::<Result<_, _>>()?;
+                let list = Value::Array(entries);
+                self.state.record_violations(contract.check_response(call, reply.status, &list)?);
+            }
         }
         Ok(())
     }
