@@ -8,7 +8,7 @@ use crate::{attachment::Attachments, call_log::StoredCalls, faults::FaultSchedul
 /// The maximum number of calls in a file. Older ones are in the journal of the running simulator only.
 pub(crate) const MAX_CALLS: usize = 1_000;
 
-/// What the control API and the tests have set up, and the calls so far.
+/// The set-up of the control API and of tests, and the calls so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ControlState {
