@@ -4,8 +4,7 @@ use crate::text_enum::text_enum;
 
 text_enum! {
     expected "a known failure code";
-    /// The cause of a failed or delayed operation. Stored by its code. Users read [`Failure::message`], which never carries a
-    /// provider's text.
+    /// The cause of a failed or delayed operation. Its code is stable. Its text for users never has a provider's words.
     pub enum Failure {
         /// No region of the list has room.
         NoCapacity = "no_capacity",

@@ -163,7 +163,7 @@ pub(crate) struct ListTownsInput {
     /// The `townId` of the last town of the previous page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<Id>,
-    /// The most towns of the page.
+    /// The most towns of the page, 1 to 100. Without it, all towns.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     limit: Option<u32>,
@@ -179,7 +179,7 @@ pub(crate) struct ListEventsInput {
     /// The `nextCursor` of the previous page. Without it, the page begins with the newest event.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<Id>,
-    /// The most events of the page, 50 by default.
+    /// The most events of the page, 1 to 200, by default 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,

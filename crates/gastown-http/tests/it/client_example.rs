@@ -43,6 +43,6 @@ async fn examples_of_the_reference_compile_and_run() {
 async fn example_of_the_package_compiles_and_runs() {
     let server = serve(parts(FakeTowns::default())).await;
     let example = compile("package", &blocks(PACKAGE, "ts").concat()).await.unwrap();
-    assert_eq!(run(&example, &server.url(""), ALICE).await, "mill is running\n");
+    assert_eq!(run(&example, &server.url(""), ALICE).await, "forge is running\n");
     assert_eq!(run(&example, &server.url(""), ALICE).await, "take another name\n[]\n");
 }

@@ -232,8 +232,9 @@ fn print_instructions(
         let token = token.expose_secret();
         writeln!(
             out,
-            "curl -s {url}/trpc/gastown.createTown -H 'authorization: Bearer {token}' \\\n  \
-             -H 'content-type: application/json' -d '{{\"townName\":\"mill\"}}'\n\n\
+            "export GASTOWN_URL={url} GASTOWN_TOKEN={token}\n\n\
+             curl -s {url}/trpc/gastown.createTown -H 'authorization: Bearer {token}' \\\n  \
+             -H 'content-type: application/json' -d '{{\"townName\":\"quarry\"}}'\n\n\
              // npm install @trpc/client\n\
              import {{ createTRPCClient, httpBatchLink }} from '@trpc/client';\n\
              const client = createTRPCClient({{ links: [httpBatchLink({{\n  \

@@ -1,10 +1,11 @@
 //! The documentation quotes the examples, so that its code compiles and runs.
 
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
     ("first_town", include_str!("../../examples/first_town.rs")),
     ("mounted_router", include_str!("../../examples/mounted_router.rs")),
     ("own_provider", include_str!("../../examples/own_provider.rs")),
     ("own_sandbox", include_str!("../../examples/own_sandbox.rs")),
+    ("production", include_str!("../../examples/production.rs")),
     ("unit_test", include_str!("../../examples/unit_test.rs")),
 ];
 
