@@ -44,6 +44,9 @@ impl Guard for UserGuard {
     }
 }
 
+/// The largest body of a sandbox's call, in bytes. Its key is verified only after the body is read.
+const MAX_SANDBOX_BODY: usize = 16 * 1024;
+
 /// Admits callers with a key. The operation verifies it, because the town's id is part of the input.
 pub(crate) struct SandboxGuard;
 
@@ -59,6 +62,10 @@ impl Guard for SandboxGuard {
     /// The key is not verified yet. Callers with wrong keys have shares of their own, and no operation.
     fn share(&self, key: &SecretString) -> u64 {
         hashed(key.expose_secret())
+    }
+
+    fn max_body_bytes(&self) -> Option<usize> {
+        Some(MAX_SANDBOX_BODY)
     }
 }
 

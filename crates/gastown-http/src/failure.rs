@@ -10,6 +10,7 @@ use gastown_domain::{
 use crate::{
     input::{Issue, refused_input},
     reason::Reason,
+    rejections::log_rejection,
     trpc::CallError,
 };
 
@@ -22,13 +23,13 @@ const REGISTRY_PAUSE: Duration = Duration::from_secs(2);
 /// Returns the answer to every token that is not accepted, and logs the rule that refused it. The answer does not reveal
 /// the rule.
 pub(crate) fn unauthorized(reason: impl fmt::Display) -> CallError {
-    tracing::info!(%reason, "caller rejected");
+    log_rejection(reason);
     Reason::InvalidToken.error("Missing or invalid bearer token")
 }
 
 /// Returns the answer to a sandbox without a valid key, and logs the rule that refused it.
 pub(crate) fn wrong_key(reason: impl fmt::Display) -> CallError {
-    tracing::info!(%reason, "caller rejected");
+    log_rejection(reason);
     Reason::InvalidKey.error("Missing or invalid internal API key")
 }
 

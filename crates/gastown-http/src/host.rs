@@ -22,5 +22,7 @@ fn hosts(headers: &HeaderMap) -> usize {
 }
 
 fn is_valid(headers: &HeaderMap) -> bool {
-    headers.get(header::HOST).is_some_and(|host| Authority::try_from(host.as_bytes()).is_ok())
+    headers
+        .get(header::HOST)
+        .is_some_and(|host| Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@')))
 }

@@ -19,6 +19,7 @@ mod probes;
 mod procedures;
 mod reason;
 mod refusals;
+mod rejections;
 mod request_id;
 mod request_span;
 #[cfg(feature = "schema")]

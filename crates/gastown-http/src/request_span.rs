@@ -8,7 +8,11 @@ use http::{Request, Response, header};
 use tower_http::request_id::RequestId;
 use tracing::{Span, field::Empty};
 
-use crate::{headers::single, traceparent, trpc::cut};
+use crate::{
+    headers::single,
+    traceparent,
+    trpc::{cut, cut_method},
+};
 
 /// Opens the span of a request. The protocol records the called procedures in `procedure`.
 ///
@@ -21,7 +25,7 @@ pub(crate) fn open(request: &Request<Body>) -> Span {
         request_id,
         trace_id = parent.map(|parent| parent.trace_id),
         parent_span_id = parent.map(|parent| parent.parent_id),
-        http.method = %request.method(),
+        http.method = cut_method(request.method()),
         http.path = cut(request.uri().path()),
         procedure = Empty,
     )

@@ -35,7 +35,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_wrong_setting_is_named() {
-        let BuildError::Invalid(mistakes) = open(|_| String::new()).await.unwrap_err() else { panic!("it was built") };
+        let Err(BuildError::Invalid(mistakes)) = open(|_| String::new()).await else { panic!("it was built") };
         let text = mistakes.to_string();
         for name in ["database", "fly", "secrets", "image"] {
             assert!(text.contains(name), "{name}: {text}");

@@ -66,8 +66,12 @@ pub(super) fn bad_request(issues: &[Issue]) -> CallError {
     refused_input(Reason::InvalidInput, issues)
 }
 
-/// Returns the answer to an input with these faults, for a reason of its own.
+/// The most faults of an input that are named. Each is written three times.
+const MAX_ISSUES: usize = 20;
+
+/// Returns the answer to an input with these faults, for a reason of its own. It names the first 20.
 pub(crate) fn refused_input(reason: Reason, issues: &[Issue]) -> CallError {
+    let issues = &issues[..issues.len().min(MAX_ISSUES)];
     let list: Vec<_> = issues.iter().map(Issue::to_json).collect();
     let message = serde_json::to_string_pretty(&list).unwrap_or_else(|_| "Invalid input".to_owned());
     reason.error(message).with_detail("zodError", flattened(issues)).with_detail("issues", list.into())

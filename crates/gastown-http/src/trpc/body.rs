@@ -1,6 +1,10 @@
 //! The input of a request, read once, when the first call needs it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
@@ -12,8 +16,17 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{code::Code, error::CallError, query, settings::Settings};
+use super::{
+    code::Code,
+    error::CallError,
+    query,
+    request::{Form, Plan},
+    settings::Settings,
+};
 use crate::reason::Reason;
+
+/// The time after which a caller may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The input of all calls of a request.
 pub(super) struct RequestInput {
@@ -24,7 +37,52 @@ pub(super) struct RequestInput {
 
 enum Source {
     Query(Option<String>),
-    Body { body: Mutex<Option<Body>>, limit: usize, patience: Duration, deadline: Instant },
+    Body { body: Mutex<Option<Body>>, limit: usize, patience: Duration, deadline: Instant, in_flight: BodiesInFlight },
+}
+
+/// The bytes of bodies that are being read, by caller.
+#[derive(Clone)]
+pub(super) struct BodiesInFlight {
+    max: usize,
+    callers: Arc<std::sync::Mutex<HashMap<u64, usize>>>,
+}
+
+impl BodiesInFlight {
+    /// Each caller has this many bytes.
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, callers: Arc::default() }
+    }
+
+    /// Counts a body until the returned value is dropped. A single body is admitted in any case.
+    fn add(&self, caller: u64, bytes: usize) -> Result<BodyInFlight, CallError> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = callers.get(&caller).copied().unwrap_or_default();
+        if before > 0 && before + bytes > self.max {
+            let message = "You send too many large requests at a time; wait for some of them to end";
+            return Err(Reason::TooManyCalls.error(message).retry_after(RETRY_AFTER));
+        }
+        callers.insert(caller, before + bytes);
+        Ok(BodyInFlight { of: self.clone(), caller, bytes })
+    }
+}
+
+/// A body that is counted until it is dropped.
+struct BodyInFlight {
+    of: BodiesInFlight,
+    caller: u64,
+    bytes: usize,
+}
+
+impl Drop for BodyInFlight {
+    fn drop(&mut self) {
+        let mut callers = self.of.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = callers.get_mut(&self.caller) {
+            *bytes -= self.bytes;
+            if *bytes == 0 {
+                callers.remove(&self.caller);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -34,23 +92,32 @@ enum Inputs {
 }
 
 impl RequestInput {
-    /// Takes the query string of a GET, and the body of every other method.
-    pub(super) fn new(head: &Parts, body: Body, batch: bool, settings: &Settings, deadline: Instant) -> Arc<Self> {
+    /// Takes the query string of a GET, and the body of every other method, of at most `limit` bytes.
+    pub(super) fn new(
+        head: &Parts,
+        body: Body,
+        plan: &Plan,
+        settings: &Settings,
+        (in_flight, deadline): (BodiesInFlight, Instant),
+    ) -> Arc<Self> {
+        let batch = plan.form != Form::Single;
         let source = if head.method == Method::GET {
             Source::Query(head.uri.query().map(str::to_owned))
         } else {
-            let Settings { max_body_bytes: limit, body_timeout: patience, .. } = *settings;
-            Source::Body { body: Mutex::new(Some(body)), limit, patience, deadline }
+            let limit = plan.max_body_bytes().map_or(settings.max_body_bytes, |max| max.min(settings.max_body_bytes));
+            Source::Body { body: Mutex::new(Some(body)), limit, patience: settings.body_timeout, deadline, in_flight }
         };
         Arc::new(Self { source, batch, read: OnceCell::new() })
     }
 
-    async fn inputs(&self) -> Result<Inputs, CallError> {
+    async fn inputs(&self, caller: u64) -> Result<Inputs, CallError> {
         let value = match &self.source {
             Source::Query(None) => None,
             Source::Query(Some(query)) => from_query(query)?,
-            Source::Body { body, limit, patience, deadline } => {
+            Source::Body { body, limit, patience, deadline, in_flight } => {
                 let Some(body) = body.lock().await.take() else { return Err(CallError::internal()) };
+                let announced = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+                let _counted = in_flight.add(caller, announced.unwrap_or(*limit).min(*limit))?;
                 let deadline = (*deadline).min(Instant::now() + *patience);
                 let bytes = timeout_at(deadline, collect(body, *limit)).await.map_err(|_| body_timed_out())??;
                 if bytes.is_empty() { None } else { Some(from_json(&bytes)?) }
@@ -72,9 +139,9 @@ pub(super) struct CallInput {
 }
 
 impl CallInput {
-    /// Returns the call's input. `None` is `undefined`. The first call reads the input of all calls.
-    pub(super) async fn read(&self) -> Result<Option<Value>, CallError> {
-        match self.of_request.read.get_or_init(|| self.of_request.inputs()).await {
+    /// Returns the call's input. `None` is `undefined`. The first call reads the input of all calls, for its caller.
+    pub(super) async fn read(&self, caller: u64) -> Result<Option<Value>, CallError> {
+        match self.of_request.read.get_or_init(|| self.of_request.inputs(caller)).await {
             Ok(Inputs::One(value)) => Ok(value.clone()),
             Ok(Inputs::Indexed(members)) => Ok(members.get(&self.index.to_string()).cloned()),
             Err(error) => Err(error.clone()),
@@ -92,8 +159,29 @@ fn from_query(query: &str) -> Result<Option<Value>, CallError> {
     if text.is_empty() { Ok(None) } else { from_json(text.as_bytes()).map(Some) }
 }
 
+/// The most values, members and elements of an input. A value takes up to a hundred times the memory of its text.
+const MAX_VALUES: usize = 20_000;
+
 fn from_json(bytes: &[u8]) -> Result<Value, CallError> {
+    if values(bytes) > MAX_VALUES {
+        return Err(bad_request(format!("The input has more than {MAX_VALUES} values")));
+    }
     serde_json::from_slice(bytes).map_err(|error| bad_request(format!("Invalid JSON: {error}")))
+}
+
+/// Counts the values of a JSON text without parsing it: the characters outside of texts after which a value begins.
+fn values(bytes: &[u8]) -> usize {
+    let (mut values, mut in_text, mut escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b':' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, CallError> {
@@ -118,4 +206,29 @@ fn too_large() -> CallError {
 
 fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> CallError {
     Reason::MalformedInput.error(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        for (text, want) in [("1", 0), (r#"{"a":[1,2]}"#, 4), (r#""[,:{\"[""#, 0), (r#"["\\",1]"#, 2)] {
+            assert_eq!(values(text.as_bytes()), want, "{text}");
+        }
+        let many = format!("[{}1]", "{\"\":0},".repeat(MAX_VALUES));
+        assert!(from_json(many.as_bytes()).is_err() && from_json(b"[{\"\":0}]").is_ok());
+    }
+
+    #[test]
+    fn bodies_of_one_caller_are_bounded_and_those_of_others_are_not() {
+        let bodies = BodiesInFlight::new(10);
+        let first = bodies.add(1, 20).unwrap();
+        assert!(bodies.add(1, 1).is_err() && bodies.add(2, 10).is_ok());
+        drop(first);
+        let _two = (bodies.add(1, 5).unwrap(), bodies.add(1, 5).unwrap());
+        assert!(bodies.add(1, 1).is_err());
+        assert_eq!(bodies.callers.lock().unwrap().len(), 1);
+    }
 }

@@ -28,7 +28,7 @@ mod stream;
 
 pub use admission::AdmissionLimits;
 pub use code::Code;
-pub(crate) use cut::cut;
+pub(crate) use cut::{cut, cut_method};
 pub use error::CallError;
 pub use router::{Failure, Guard, Input, Kind, Output, Router, Undefined, Written};
 pub use serve::service;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method, header, request::Parts};
 
 use super::{
-    cut::cut,
+    cut::{cut, cut_method},
     error::CallError,
     query::{self, Malformed},
     router::{Kind, Procedure, Router},
@@ -70,6 +70,11 @@ impl Plan {
         known.map(|call| call.path.as_str()).collect::<Vec<_>>().join(",")
     }
 
+    /// Returns the smallest limit of the bodies of its procedures, if one has a limit of its own.
+    pub(super) fn max_body_bytes(&self) -> Option<usize> {
+        self.calls.iter().filter_map(|call| call.procedure.as_ref()?.max_body_bytes).min()
+    }
+
     /// Returns the header `allow` if a call has the wrong method.
     pub(super) fn allow(&self, method: &Method) -> Option<&'static str> {
         let refused = |kind: Kind| self.calls.iter().any(|call| call.is(kind)) && *method != kind.method();
@@ -103,7 +108,7 @@ impl PlannedCall {
         };
         if *method != procedure.kind.method() {
             let word = procedure.kind.word();
-            let message = format!("Unsupported {method}-request to {word} procedure at path \"{path}\"");
+            let message = format!("Unsupported {}-request to {word} procedure at path \"{path}\"", cut_method(method));
             return Err(Reason::WrongMethod.error(message));
         }
         Ok(procedure)

@@ -13,6 +13,7 @@ use super::{
     error::CallError,
     start::Start,
 };
+use crate::rejections::Rejections;
 
 /// The kind of a procedure. It determines the HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,12 @@ pub trait Guard: Send + Sync + 'static {
 
     /// Returns a number of the caller. Calls with the same number share the limits of one caller.
     fn share(&self, caller: &Self::Caller) -> u64;
+
+    /// Returns the largest body, in bytes, if it is smaller than that of other procedures. A guard that admits callers it
+    /// does not know yet has a small one.
+    fn max_body_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 #[async_trait]
@@ -64,6 +71,10 @@ impl<G: Guard> Guard for Arc<G> {
 
     fn share(&self, caller: &Self::Caller) -> u64 {
         G::share(self, caller)
+    }
+
+    fn max_body_bytes(&self) -> Option<usize> {
+        G::max_body_bytes(self)
     }
 }
 
@@ -165,11 +176,13 @@ impl From<CallError> for Failure {
 /// The head and the input of a call, and its limits.
 pub(super) struct Call {
     pub(super) head: Arc<Parts>,
-    pub(super) input: CallInput,
+    /// `None` once it was read.
+    pub(super) input: Option<CallInput>,
     pub(super) admission: Admission,
     pub(super) budget: Arc<AnswerBudget>,
     pub(super) untaken: UntakenBytes,
     pub(super) start: Start,
+    pub(super) rejections: Rejections,
 }
 
 impl Call {
@@ -215,6 +228,7 @@ type Run = dyn Fn(Call) -> BoxFuture<'static, Result<Answer, Failure>> + Send + 
 #[derive(Clone)]
 pub(super) struct Procedure {
     pub(super) kind: Kind,
+    pub(super) max_body_bytes: Option<usize>,
     run: Arc<Run>,
 }
 
@@ -279,14 +293,15 @@ impl Router {
         F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, CallError>> + Send,
     {
+        let max_body_bytes = guard.max_body_bytes();
         let parts = Arc::new((guard, handler));
-        let run = move |call: Call| {
+        let run = move |mut call: Call| {
             let parts = Arc::clone(&parts);
             async move {
                 let (guard, handler) = &*parts;
                 let caller = guard.admit(&call.head).await?;
-                let raw = read::<I>(&call.input).await?;
-                let (input, share) = (I::parse(raw)?, guard.share(&caller));
+                let share = guard.share(&caller);
+                let input = I::parse(read::<I>(call.input.take(), share).await?)?;
                 // Held until the output is written.
                 let _permit = call.start(share).await?;
                 let output = handler(caller, input).await?;
@@ -297,16 +312,16 @@ impl Router {
             }
             .boxed()
         };
-        self.procedures.insert(name, Procedure { kind, run: Arc::new(run) });
+        self.procedures.insert(name, Procedure { kind, max_body_bytes, run: Arc::new(run) });
         self
     }
 }
 
-/// Reads the input of a call, as far as its procedure looks at it.
-async fn read<I: Input>(input: &CallInput) -> Result<Option<Value>, CallError> {
-    match (I::READ, I::LENIENT) {
-        (false, _) => Ok(None),
-        (true, false) => input.read().await,
-        (true, true) => Ok(input.read().await.ok().flatten().filter(Value::is_object)),
+/// Reads the input of a call, as far as its procedure looks at it. The input is not kept while the call runs.
+async fn read<I: Input>(input: Option<CallInput>, caller: u64) -> Result<Option<Value>, CallError> {
+    match (input, I::READ, I::LENIENT) {
+        (None, _, _) | (Some(_), false, _) => Ok(None),
+        (Some(input), true, false) => input.read(caller).await,
+        (Some(input), true, true) => Ok(input.read(caller).await.ok().flatten().filter(Value::is_object)),
     }
 }

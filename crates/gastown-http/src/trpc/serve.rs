@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use crate::{failure::Chain, reason::Reason};
+use crate::{failure::Chain, reason::Reason, rejections::Rejections};
 
 use super::{
     admission::Admission,
     answer::{self, AnswerBudget, UntakenBytes},
-    body::{CallInput, RequestInput},
+    body::{BodiesInFlight, CallInput, RequestInput},
     cut::cut,
     envelope::{self, CallOutcome},
     error::CallError,
@@ -34,6 +34,7 @@ use super::{
 pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::Router {
     let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
     let untaken = UntakenBytes::new(settings.max_untaken_bytes);
+    let bodies = BodiesInFlight::new(MAX_BODIES.saturating_mul(settings.max_body_bytes));
     axum::Router::new().fallback(handle).with_state(Arc::new(Service {
         router,
         settings,
@@ -41,8 +42,12 @@ pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::
         reads,
         changes,
         untaken,
+        bodies,
     }))
 }
+
+/// The largest bodies of one caller that are read at a time.
+const MAX_BODIES: usize = 4;
 
 struct Service {
     router: Router,
@@ -51,6 +56,7 @@ struct Service {
     reads: Admission,
     changes: Admission,
     untaken: UntakenBytes,
+    bodies: BodiesInFlight,
 }
 
 async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -75,16 +81,18 @@ impl Service {
     async fn run(&self, plan: Plan, head: http::request::Parts, body: Body) -> Response {
         let settings = &self.settings;
         let deadline = Instant::now() + settings.time_limit;
-        let input = RequestInput::new(&head, body, plan.form != Form::Single, settings, deadline);
+        let input = RequestInput::new(&head, body, &plan, settings, (self.bodies.clone(), deadline));
         let (head, budget) = (Arc::new(head), Arc::new(AnswerBudget::new(settings.max_answer_bytes)));
+        let rejections = Rejections::default();
         let calls = plan.calls.into_iter().enumerate().map(|(index, planned)| {
             let call = Call {
                 head: Arc::clone(&head),
-                input: CallInput { of_request: Arc::clone(&input), index },
+                input: Some(CallInput { of_request: Arc::clone(&input), index }),
                 admission: self.admission(&planned),
                 budget: Arc::clone(&budget),
                 untaken: self.untaken.clone(),
                 start: Start::default(),
+                rejections: rejections.clone(),
             };
             run_call(planned, call, self.tasks.clone(), deadline)
         });
@@ -100,6 +108,7 @@ impl Service {
         }
         // The calls are collected first, because a lazy iterator would have to live as long as the stream.
         let calls: Vec<_> = calls.collect();
+        drop(input);
         let outcomes = futures::stream::iter(calls).buffered(settings.batch_concurrency.max(1));
         let outcomes: Vec<_> = outcomes.collect().await;
         let mut ended = Vec::with_capacity(outcomes.len());
@@ -165,8 +174,8 @@ async fn run(
 ) -> Result<Answer, Failure> {
     let span = tracing::error_span!("call", procedure = path, user.id = Empty, town.id = Empty);
     // Called inside the future, so that a panic before the first await is caught as well.
-    let (owned, start) = (procedure.clone(), call.start.clone());
-    let work = async move { owned.run(call).await }.instrument(span);
+    let (owned, start, rejections) = (procedure.clone(), call.start.clone(), call.rejections.clone());
+    let work = rejections.scope(async move { owned.run(call).await }).instrument(span);
     let finished = match procedure.kind {
         // A query needs no task of its own. It ends with its request.
         Kind::Query => {
