@@ -130,7 +130,7 @@ export interface ExternalChange {
   since: Time;
 }
 
-/** The cause of a failed or delayed operation. Stored by its code. Users read `Failure::message`, which never carries a provider's text. */
+/** The cause of a failed or delayed operation. Its code is stable. Its text for users never has a provider's words. */
 export type Failure = "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** A rig that is created together with its town. */
@@ -213,7 +213,7 @@ export interface LastOutcome {
 export interface ListEventsInput {
   /** The `nextCursor` of the previous page. Without it, the page begins with the newest event. */
   cursor?: Id;
-  /** The most events of the page, 50 by default. */
+  /** The most events of the page, 1 to 200, by default 50. */
   limit?: number;
   /** The town. */
   townId: Id;
@@ -223,7 +223,7 @@ export interface ListEventsInput {
 export interface ListTownsInput {
   /** The `townId` of the last town of the previous page. */
   cursor?: Id;
-  /** The most towns of the page. */
+  /** The most towns of the page, 1 to 100. Without it, all towns. */
   limit?: number;
 }
 

@@ -180,6 +180,26 @@ async fn neither_headers_nor_query_nor_body_are_logged() {
 }
 
 #[tokio::test]
+async fn rejected_batch_is_one_line() {
+    let log = Log::collected();
+    let server = serve(parts(FakeTowns::default())).await;
+    let url = server.url("/trpc/gastown.listTowns,gastown.listTowns,gastown.listTowns?batch=1");
+    let answer = client().get(url).header("x-request-id", "rejected-batch").send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let rejected = log.events_with("rejected-batch").into_iter().filter(|event| event["message"] == "caller rejected");
+    assert_eq!(rejected.count(), 1);
+}
+
+#[tokio::test]
+async fn body_of_a_sandbox_is_small() {
+    let server = serve(parts(FakeTowns::default())).await;
+    let request = client().post(server.url("/trpc/gastown.heartbeat")).header("x-internal-api-key", "any");
+    let body = json!({ "townId": TOWN, "more": "x".repeat(20_000) }).to_string();
+    let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+}
+
+#[tokio::test]
 async fn each_401_names_its_rule_and_no_token() {
     let log = Log::collected();
     let mut towns = MockTowns::new();
