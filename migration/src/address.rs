@@ -214,6 +214,11 @@ fn postgres_address(rest: &str) -> Result<PostgresAddress, AddressError> {
     for (known, value) in parameters.iter().filter(|(known, _)| !known.is_implied) {
         url.query_pairs_mut().append_pair(known.name, value);
     }
+    if url.password().is_none() && !has("password") && !is_password_in_environment() {
+        // An empty password is sent as none would be. With none, the driver reads `.pgpass` and logs its malformed lines,
+        // with their passwords.
+        url.query_pairs_mut().append_pair("password", "");
+    }
     let options = PgConnectOptions::from_url(&url).map_err(|_| AddressError::Malformed)?.disable_statement_logging();
     // `PGSSLMODE` chooses too.
     let chooses_encryption = chooses_encryption || !matches!(options.get_ssl_mode(), PgSslMode::Prefer);
@@ -221,6 +226,11 @@ fn postgres_address(rest: &str) -> Result<PostgresAddress, AddressError> {
     // PgBouncer refuses this option of the start, and our columns need none of it.
     let options = options.extra_float_digits(None);
     Ok(PostgresAddress { options, chooses_encryption })
+}
+
+/// Returns true if the driver finds a password in `PGPASSWORD`.
+fn is_password_in_environment() -> bool {
+    std::env::var_os("PGPASSWORD").is_some_and(|password| password.to_str().is_some())
 }
 
 /// Returns the known parameters with their values.

@@ -12,8 +12,13 @@ use crate::singleton_jobs::{JobRun, until_stopped};
 
 /// The rows of one batch. A batch is one transaction of some milliseconds.
 const BATCH: u32 = 500;
-/// The most batches of one kind in a pass. The next pass goes on.
+/// The most batches of one kind before the other kinds have their turn.
 const MAX_BATCHES: u32 = 200;
+/// The most rounds of a pass, each of all kinds. The next pass goes on.
+const MAX_ROUNDS: u32 = 1000;
+
+/// The rows of a kind in a round that may have left some over.
+const FULL_ROUND: u64 = BATCH as u64 * MAX_BATCHES as u64;
 
 /// The ports of [`Retention`].
 #[derive(Clone)]
@@ -81,7 +86,22 @@ impl Retention {
         run.make(async { self.remove().await.map(|report| (report, None)) }).await
     }
 
+    /// Repeats rounds until one leaves nothing over.
     async fn remove(&self) -> Result<RetentionReport, StoreError> {
+        let mut total = RetentionReport::default();
+        for _ in 0..MAX_ROUNDS {
+            let RetentionReport { events, keys, tombstones } = self.round().await?;
+            total.events += events;
+            total.keys += keys;
+            total.tombstones += tombstones;
+            if events.max(keys).max(tombstones) < FULL_ROUND {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    async fn round(&self) -> Result<RetentionReport, StoreError> {
         let (history, ages) = (self.ports.history.as_ref(), &self.policy.retention);
         // A kind that fails does not keep the others from their turn.
         let events = in_batches(|| history.delete_events(ages.events, BATCH)).await;
@@ -158,8 +178,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pass_ends_after_its_most_batches() {
+    async fn a_kind_ends_its_turn_after_its_most_batches() {
         let made = in_batches(|| async { Ok(u64::from(BATCH)) }).await.unwrap();
-        assert_eq!(made, u64::from(BATCH * MAX_BATCHES));
+        assert_eq!(made, FULL_ROUND);
+    }
+
+    #[tokio::test]
+    async fn a_pass_goes_on_at_once_while_rows_are_left_and_ends_in_the_end() {
+        for (left, removed, rounds) in
+            [(250_001_u64, 250_001, 3), (FULL_ROUND, FULL_ROUND, 2), (u64::MAX, FULL_ROUND * 1000, 1000)]
+        {
+            let mut history = MockHistory::new();
+            let mut left = left;
+            history.expect_delete_events().returning(move |_, limit| {
+                let deleted = left.min(limit.into());
+                left -= deleted;
+                Ok(deleted)
+            });
+            // The other kinds have their turn in each round.
+            history.expect_forget_keys().times(rounds).returning(|_, _| Ok(1));
+            history.expect_empty_tombstones().times(rounds).returning(|_, _| Ok(0));
+            let report = retention(history, MockSingletonJobs::new()).remove().await.unwrap();
+            assert_eq!(report, RetentionReport { events: removed, keys: rounds as u64, tombstones: 0 });
+        }
     }
 }

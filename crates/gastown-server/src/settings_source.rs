@@ -233,11 +233,14 @@ impl<'a> Reader<'a> {
         self.optional(name).unwrap_or(default)
     }
 
-    /// Parses a number with a default, of which 0 would let nothing through.
-    pub(crate) fn at_least_one<T: FromStr<Err: Display> + Default + PartialEq>(&mut self, name: &str, default: T) -> T {
+    /// Parses a number from 1 to `most`, with a default.
+    pub(crate) fn count<T>(&mut self, name: &str, default: T, most: T) -> T
+    where
+        T: FromStr<Err: Display> + Display + Default + PartialOrd,
+    {
         let given = self.or(name, default);
-        if given == T::default() {
-            self.wrong(name, "is invalid: must be at least 1");
+        if given <= T::default() || given > most {
+            self.wrong(name, &format!("is invalid: must be between 1 and {most}"));
         }
         given
     }

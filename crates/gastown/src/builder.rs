@@ -313,14 +313,12 @@ fn regions(given: Vec<Given<Region>>, mistakes: &mut Mistakes) -> Option<Vec<Reg
 /// Checks the addresses and names in the environment. Returns true if all are right.
 fn check_env(env: &SandboxEnv, mistakes: &mut Mistakes) -> bool {
     let before = mistakes.0.len();
-    for (setting, address) in [
-        ("sandbox_env.kilo_api_url", Some(&env.kilo_api_url)),
-        ("sandbox_env.r2_endpoint", env.r2_endpoint.as_ref()),
-        ("sandbox_env.gastown_cloud_url", env.gastown_cloud_url.as_ref()),
-    ] {
-        if let Some(address) = address {
-            mistakes.checked(setting, address.parse::<HttpUrl>());
-        }
+    mistakes.checked("sandbox_env.kilo_api_url", env.kilo_api_url.parse::<HttpUrl>());
+    if let Some(endpoint) = &env.r2_endpoint {
+        mistakes.checked("sandbox_env.r2_endpoint", endpoint.parse::<HttpUrl>());
+    }
+    if let Some(home) = &env.gastown_cloud_url {
+        mistakes.checked("sandbox_env.gastown_cloud_url", home.parse::<HttpUrl>().and_then(HttpUrl::for_paths));
     }
     for (setting, text) in [
         ("sandbox_env.r2_bucket", env.r2_bucket.as_str()),

@@ -8,7 +8,7 @@ use url::{Host, Url};
 /// Suffixes of the names inside a Fly network, whose traffic is encrypted between machines.
 const PRIVATE_SUFFIXES: [&str; 2] = [".internal", ".flycast"];
 
-/// An address with the scheme https, or http to a private host. Without this check, `host:port` would parse as a URL with
+/// An address with the scheme https, or http to a private host, and without credentials. Without this check, `host:port` would parse as a URL with
 /// the scheme `host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
@@ -18,9 +18,26 @@ impl FromStr for HttpUrl {
 
     fn from_str(raw: &str) -> Result<Self, Invalid> {
         match Url::parse(raw) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => require_https(&url).map(|()| Self(url)),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                if !url.username().is_empty() || url.password().is_some() {
+                    return Err(Invalid::Shape { expected: "an address without user and password" });
+                }
+                require_https(&url).map(|()| Self(url))
+            }
             _ => Err(Invalid::Shape { expected: "an address that begins with http:// or https://" }),
         }
+    }
+}
+
+impl HttpUrl {
+    /// Requires an address to which paths can be appended.
+    ///
+    /// Errors: `Invalid::Shape` if it has a query or a fragment.
+    pub fn for_paths(self) -> Result<Self, Invalid> {
+        if self.0.query().is_some() || self.0.fragment().is_some() {
+            return Err(Invalid::Shape { expected: "an address without query and fragment" });
+        }
+        Ok(self)
     }
 }
 

@@ -265,7 +265,7 @@ pub enum TownError {
     /// The caller's account is unknown.
     #[error("user not found")]
     UserUnknown,
-    /// The host application has blocked the caller, who may still read, stop and destroy towns.
+    /// The host application has blocked the caller, who may still read, stop and destroy towns, and remove rigs.
     #[error("user is blocked")]
     Blocked,
     /// The caller's token was revoked, or its user does not exist.
@@ -334,6 +334,8 @@ pub trait Towns: Send + Sync {
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError>;
 
     /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
+    ///
+    /// Errors: `Blocked`.
     async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError>;
 
     /// Removes a rig.

@@ -49,7 +49,7 @@ pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
     vec![
         of.procedure((Mutation, "gastown.addRig", add), add_rig::run, new)
             .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigNameTaken, Reason::RigRefused])
-            .refusing(&[Reason::TooManyRigs]),
+            .refusing(&[Reason::TooManyRigs, Reason::AccountBlocked]),
         of.procedure((Query, "gastown.getRig", "Returns one rig with its configuration."), get_rig::run, rig())
             .refusing(&[Reason::TownNotFound, Reason::RigNotFound]),
         of.procedure((Mutation, "gastown.removeRig", "Removes a rig from a town."), remove_rig::run, rig())

@@ -26,15 +26,19 @@ fn refused() -> [Caller; 4] {
     ]
 }
 
-/// Calls each operation on this town, and returns the name and the error of each.
-async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 10] {
-    let add = AddRig {
+fn engine(town: TownId) -> AddRig {
+    AddRig {
         town,
         name: "engine".parse().unwrap(),
         repo: "https://github.com/acme/engine".parse().unwrap(),
         branch: Some("main".parse().unwrap()),
         config: serde_json::Map::new(),
-    };
+    }
+}
+
+/// Calls each operation on this town, and returns the name and the error of each.
+async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 10] {
+    let add = engine(town);
     let expected = gastown_domain::TownConfig::default().version();
     let update = UpdateTown { town, config: gastown_domain::ConfigPatch::default(), expected };
     let remove = RemoveRig { town, rig: RigId::new(uuid::Uuid::nil()), force: false };
@@ -127,8 +131,9 @@ async fn change_of_a_town_or_its_rigs_needs_no_read_of_its_user() {
 async fn blocked_user_creates_and_starts_nothing_and_still_stops_and_destroys() {
     let bench = Bench::new();
     let (running, stopped) = (bench.running("mill").await.id, bench.stopped("inn").await.id);
-    bench.store.rows().blocked.insert("alice".parse().unwrap());
     let towns = bench.replica().towns;
+    let kept = towns.add_rig(&alice(), engine(running)).await.unwrap().rig.id;
+    bench.store.rows().blocked.insert("alice".parse().unwrap());
     for caller in [token("alice", Some("pepper of alice")), Caller::Trusted("alice".parse().unwrap())] {
         let created = towns.create_town(&caller, request("forge")).await;
         assert!(matches!(created, Err(TownError::Blocked)), "{created:?}");
@@ -138,10 +143,13 @@ async fn blocked_user_creates_and_starts_nothing_and_still_stops_and_destroys() 
         let update = UpdateTown { town: running, config: gastown_domain::ConfigPatch::default(), expected };
         let updated = towns.update_town(&caller, update).await;
         assert!(matches!(updated, Err(TownError::Blocked)), "{updated:?}");
+        let added = towns.add_rig(&caller, engine(running)).await;
+        assert!(matches!(added, Err(TownError::Blocked)), "{added:?}");
         assert_eq!(towns.list_towns(&caller, TownPage::default()).await.unwrap().len(), 2);
         assert_eq!(towns.town_status(&caller, running).await.unwrap().town.id, running);
     }
     let caller = token("alice", Some("pepper of alice"));
+    towns.remove_rig(&caller, RemoveRig { town: running, rig: kept, force: false }).await.unwrap();
     towns.stop_town(&caller, running).await.unwrap();
     for town in [running, stopped] {
         towns.destroy_town(&caller, gastown_domain::ports::DestroyTown::until_gone(town)).await.unwrap();

@@ -64,7 +64,7 @@ pub(super) fn fly(reader: &mut Reader<'_>) -> Option<FlyConfig> {
             organization.zip(prefix).map(per_user)
         }
     };
-    let replicas = reader.at_least_one("REPLICAS", 1);
+    let replicas = reader.count("REPLICAS", 1, 1000);
     let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::default());
     Some(FlyConfig { base_url: base_url?, token: token?, app: app?, replicas: NonZeroU32::new(replicas)?, rate_limits })
 }

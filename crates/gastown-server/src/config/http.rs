@@ -34,7 +34,11 @@ pub(super) fn http(reader: &mut Reader<'_>) -> HttpConfig {
         host: reader.or("HOST", ListenHost::UNSPECIFIED),
         port: reader.or("PORT", 8080),
         allowed_origins: origins.0.into_iter().map(Origin::into_header).collect(),
-        max_body_bytes: reader.at_least_one("MAX_BODY_BYTES", trpc::Settings::default().max_body_bytes),
+        max_body_bytes: reader.count(
+            "MAX_BODY_BYTES",
+            trpc::Settings::default().max_body_bytes,
+            http_limits::MAX_BYTES,
+        ),
         shutdown: up_to(reader, "SHUTDOWN_SECONDS", Duration::from_secs(25), DAY),
         limits: http_limits::http_limits(reader),
     }

@@ -9,6 +9,12 @@ use super::policy::up_to;
 use crate::settings_source::Reader;
 
 const HOUR: u64 = 60 * 60;
+/// The most bytes of a body or an answer: 64 MiB. Each is in memory as a whole.
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of unread answers of one user: 1 GiB.
+const MAX_UNREAD_BYTES: usize = 1024 * 1024 * 1024;
+/// The most connections, or calls that run or wait.
+const MAX_AT_A_TIME: usize = 1_000_000;
 
 /// The limits of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,27 +63,31 @@ pub(super) fn http_limits(reader: &mut Reader<'_>) -> HttpLimits {
     let idle_timeout = seconds("HTTP_IDLE_SECONDS", connections.idle_timeout);
     let body_timeout = seconds("HTTP_BODY_SECONDS", calls.body_timeout);
     let write_timeout = seconds("HTTP_WRITE_SECONDS", connections.write_timeout);
-    let mut count = |name, default: usize| reader.at_least_one(name, default);
+    let mut count = |name, default: usize| reader.count(name, default, MAX_AT_A_TIME);
     let mut both = |of_all, per_user, default: &AdmissionLimits| CallLimits {
         of_all: count(of_all, default.max_running),
         per_user: count(per_user, default.max_running_per_caller),
     };
     let reads = both("MAX_READS", "MAX_READS_PER_USER", &calls.reads);
     let changes = both("MAX_CHANGES", "MAX_CHANGES_PER_USER", &calls.changes);
+    let max_connections = count("HTTP_MAX_CONNECTIONS", connections.max_connections);
+    let max_connections_per_address = count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", connections.max_per_address);
+    let batch_concurrency = count("HTTP_BATCH_CONCURRENCY", calls.batch_concurrency);
+    let max_waiting = count("MAX_WAITING_CALLS", calls.reads.max_waiting);
     let max_wait = u64::try_from(calls.reads.max_wait.as_millis()).unwrap_or(u64::MAX);
     HttpLimits {
-        max_connections: count("HTTP_MAX_CONNECTIONS", connections.max_connections),
-        max_connections_per_address: count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", connections.max_per_address),
+        max_connections,
+        max_connections_per_address,
         head_timeout,
         idle_timeout,
         body_timeout,
         write_timeout,
-        batch_concurrency: count("HTTP_BATCH_CONCURRENCY", calls.batch_concurrency),
-        max_answer_bytes: count("MAX_ANSWER_BYTES", calls.max_answer_bytes),
-        max_unread_bytes_per_user: count("MAX_UNREAD_BYTES_PER_USER", calls.max_untaken_bytes),
+        batch_concurrency,
+        max_answer_bytes: reader.count("MAX_ANSWER_BYTES", calls.max_answer_bytes, MAX_BYTES),
+        max_unread_bytes_per_user: reader.count("MAX_UNREAD_BYTES_PER_USER", calls.max_untaken_bytes, MAX_UNREAD_BYTES),
         reads,
         changes,
-        max_waiting: count("MAX_WAITING_CALLS", calls.reads.max_waiting),
-        max_wait: Duration::from_millis(reader.at_least_one("CALL_QUEUE_MILLISECONDS", max_wait)),
+        max_waiting,
+        max_wait: Duration::from_millis(reader.count("CALL_QUEUE_MILLISECONDS", max_wait, HOUR * 1000)),
     }
 }

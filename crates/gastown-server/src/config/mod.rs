@@ -31,6 +31,9 @@ pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use secrets::SecretsConfig;
 
+/// The most connections of a pool. The pool reserves memory for all of them, and Postgres has no thousand to give.
+const MAX_DATABASE_CONNECTIONS: u32 = 1000;
+
 /// The settings of `gastown serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -154,8 +157,8 @@ impl Config {
     /// Reads every part before returning, so that all mistakes are reported together.
     fn parts(reader: &mut Reader<'_>) -> Option<Self> {
         let database_url = database_url(reader);
-        let database_max_connections = reader.at_least_one("DATABASE_MAX_CONNECTIONS", 10);
-        let database_read_connections = reader.at_least_one("DATABASE_READ_CONNECTIONS", 4);
+        let database_max_connections = reader.count("DATABASE_MAX_CONNECTIONS", 10, MAX_DATABASE_CONNECTIONS);
+        let database_read_connections = reader.count("DATABASE_READ_CONNECTIONS", 4, MAX_DATABASE_CONNECTIONS);
         let blocked_column = reader.optional("BLOCKED_COLUMN");
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);

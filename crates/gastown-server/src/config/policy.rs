@@ -9,6 +9,8 @@ use crate::settings_source::Reader;
 
 /// The longest time of most settings.
 pub(super) const DAY: u64 = 24 * 60 * 60;
+/// The most of any limit on towns, rigs, operations or calls.
+pub(super) const MAX_COUNT: u32 = 1_000_000;
 /// Ten years.
 const MAX_RETENTION_DAYS: u64 = 3653;
 
@@ -18,9 +20,9 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let timeouts = timeouts(reader, &default.timeouts);
     let sweep_every = up_to(reader, "SWEEP_SECONDS", default.backoff.sweep_every, DAY);
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
-    let towns_per_user = reader.at_least_one("MAX_TOWNS_PER_USER", default.limits.towns_per_user);
-    let rigs_per_town = reader.at_least_one("MAX_RIGS_PER_TOWN", default.limits.rigs_per_town);
-    let operations_per_user = reader.at_least_one("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user);
+    let towns_per_user = reader.count("MAX_TOWNS_PER_USER", default.limits.towns_per_user, MAX_COUNT);
+    let rigs_per_town = reader.count("MAX_RIGS_PER_TOWN", default.limits.rigs_per_town, MAX_COUNT);
+    let operations_per_user = reader.count("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user, MAX_COUNT);
     let sandbox_calls_per_minute = reader.or("SANDBOX_CALLS_PER_MINUTE", default.limits.sandbox_calls_per_minute);
     let policy = Policy {
         timeouts,

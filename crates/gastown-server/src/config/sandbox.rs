@@ -13,6 +13,9 @@ pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
     let r2_secret_key = reader.secret("R2_SECRET_KEY");
     let r2_endpoint: Option<HttpUrl> = reader.optional("R2_ENDPOINT");
     let gastown_cloud_url: Option<HttpUrl> = reader.optional("GASTOWN_CLOUD_URL");
+    if let Some(Err(problem)) = gastown_cloud_url.clone().map(HttpUrl::for_paths) {
+        reader.wrong("GASTOWN_CLOUD_URL", &format!("is invalid: {problem}"));
+    }
     Some(SandboxEnv {
         kilo_api_url: kilo_api_url.map(String::from)?,
         r2_bucket: r2_bucket?,

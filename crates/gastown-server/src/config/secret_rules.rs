@@ -35,6 +35,9 @@ const PLACEHOLDERS: [&str; 20] = [
     "password",
     "insert-your",
 ];
+/// The mark that some editors put before the first character of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+const QUOTES: [char; 2] = ['"', '\''];
 /// Marks of a template that was not filled in.
 const TEMPLATE_MARKS: [&str; 4] = ["${", "$(", "{{", "<%"];
 
@@ -57,9 +60,14 @@ pub(super) fn check(reader: &mut Reader<'_>, keys: &[&'static str], issued: &[&'
 fn problem(value: &str, is_key: bool) -> Option<&'static str> {
     let lower = value.to_lowercase();
     let is_template = TEMPLATE_MARKS.iter().any(|mark| value.contains(mark))
+        || is_variable(value)
         || (value.starts_with(['<', '[']) && value.ends_with(['>', ']']));
     if value.trim() != value {
         Some("begins or ends with white space, such as a newline")
+    } else if value.starts_with(BYTE_ORDER_MARK) {
+        Some("begins with a byte order mark (U+FEFF), which an editor may have added")
+    } else if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
+        Some("begins or ends with a quote, which an env file may have left there")
     } else if is_template || PLACEHOLDERS.iter().any(|word| lower.contains(word)) {
         Some("is a placeholder or an example")
     } else if is_key && value.len() < MIN_KEY_BYTES {
@@ -71,9 +79,27 @@ fn problem(value: &str, is_key: bool) -> Option<&'static str> {
     }
 }
 
-/// Returns true if the value is a shorter text that is written at least twice.
+/// Returns true for a variable that was not filled in, such as `$SECRET`.
+fn is_variable(value: &str) -> bool {
+    value.strip_prefix('$').is_some_and(|name| name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()))
+}
+
+/// Returns true if three quarters of the value, or more, are a shorter text that is written at least twice.
 fn is_repetition(value: &[u8]) -> bool {
-    (1..=value.len() / 2).any(|period| value.iter().zip(value.iter().skip(period)).all(|(one, other)| one == other))
+    (1..=value.len() / 2).any(|period| {
+        let repeated = period + longest_run(value, period);
+        repeated >= 2 * period && repeated * 4 >= value.len() * 3
+    })
+}
+
+/// Returns the length of the longest part whose bytes are all the same as those `period` bytes later.
+fn longest_run(value: &[u8], period: usize) -> usize {
+    let pairs = value.iter().zip(value.iter().skip(period));
+    let runs = pairs.scan(0, |run, (one, other)| {
+        *run = if one == other { *run + 1 } else { 0 };
+        Some(*run)
+    });
+    runs.max().unwrap_or(0)
 }
 
 fn different_bytes(value: &str) -> usize {

@@ -136,6 +136,19 @@ fn plain_http_is_only_for_private_hosts() {
 }
 
 #[test]
+fn addresses_have_no_credentials_and_paths_can_be_appended_to_our_own() {
+    for name in ["FLY_API_BASE_URL", "GASTOWN_CLOUD_URL", "KILO_API_URL", "R2_ENDPOINT"] {
+        for credentials in ["canary:canary@", "canary@", ":canary@"] {
+            let address = format!("https://{credentials}api.example.com");
+            assert!(!mistake(name, &address).contains("canary"), "{name} {address}");
+        }
+    }
+    for address in ["https://api.example.com/?canary", "https://api.example.com/#canary"] {
+        assert!(mistake("GASTOWN_CLOUD_URL", address).contains("without query and fragment"), "{address}");
+    }
+}
+
+#[test]
 fn template_of_sandboxes_is_judged_by_its_own_host() {
     for private in ["http://{app}.flycast", "http://{machine_id}.vm.{app}.internal:8080"] {
         assert!(Config::read(&source(&[("SANDBOX_URL", private)])).is_ok(), "{private}");
@@ -164,6 +177,11 @@ fn origins_have_no_wildcard_path_or_credentials() {
         "https://canary:canary@app.example.com",
         "https://canary@app.example.com",
         "https://@app.example.com",
+        "https://%2a.example.com",
+        "https://%2A",
+        "http:app.example.com",
+        "https:/app.example.com",
+        "https:\\\\app.example.com",
     ] {
         let list = format!("https://good.example.com,{origin}");
         let error = Config::read(&source(&[("CORS_ALLOWED_ORIGINS", &list)])).unwrap_err().to_string();
@@ -225,6 +243,9 @@ fn keys_are_long_and_not_repetitive() {
             "0123456789abcdef".repeat(2),
             "0123456789abcdef".repeat(3)[..40].to_owned(),
             format!("{}bcd", "a".repeat(40)),
+            format!("{}X", "abcdefgh".repeat(4)),
+            format!("X{}Y", "abcdefgh".repeat(4)),
+            format!("{}0123456789", "q7Jd0wXbR2mZ9sKf".repeat(2)),
         ] {
             assert!(mistake(name, &repeated).contains("repeats itself"), "{repeated}");
         }
@@ -250,6 +271,7 @@ fn secrets_are_no_placeholders() {
             "your-256-bit-secret-of-a-web-page",
             "<the-secret-of-the-host-application>",
             "${NEXTAUTH_SECRET_0f3b1c7d9e5a2468}",
+            "$NEXTAUTH_SECRET_0f3b1c7d9e5a2468",
             "{{ .Values.secret.of.the.host }} 01",
         ] {
             assert!(mistake(name, value).contains("placeholder"), "{name} {value}");
@@ -263,6 +285,18 @@ fn secrets_have_no_white_space_around_them() {
         for (before, after) in [("", "\n"), ("", "\r\n"), (" ", ""), ("\t", " "), ("", "\u{a0}")] {
             let value = format!("{before}q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u{after}");
             assert!(mistake(name, &value).contains("white space"), "{name} {value:?}");
+        }
+    }
+}
+
+#[test]
+fn secrets_have_no_rest_of_a_file_around_them() {
+    for name in KEYS.into_iter().chain(ISSUED) {
+        for (before, after, expected) in
+            [("\u{feff}", "", "byte order mark"), ("\"", "", "quote"), ("", "\"", "quote"), ("'", "", "quote")]
+        {
+            let value = format!("{before}q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u{after}");
+            assert!(mistake(name, &value).contains(expected), "{name} {value:?}");
         }
     }
 }
@@ -433,6 +467,36 @@ fn orphans_command_needs_no_secret_except_flys() {
 fn limits_of_zero_are_invalid() {
     for name in ["DATABASE_MAX_CONNECTIONS", "DATABASE_READ_CONNECTIONS", "MAX_BODY_BYTES"] {
         assert_eq!(mistakes(&[(name, "0")]), [name]);
+    }
+}
+
+#[test]
+fn counts_have_an_upper_bound() {
+    for (name, most) in [
+        ("DATABASE_MAX_CONNECTIONS", 1000_u64),
+        ("DATABASE_READ_CONNECTIONS", 1000),
+        ("REPLICAS", 1000),
+        ("MAX_BODY_BYTES", 67_108_864),
+        ("MAX_ANSWER_BYTES", 67_108_864),
+        ("MAX_UNREAD_BYTES_PER_USER", 1_073_741_824),
+        ("CALL_QUEUE_MILLISECONDS", 3_600_000),
+        ("HTTP_BATCH_CONCURRENCY", 1_000_000),
+        ("HTTP_MAX_CONNECTIONS", 1_000_000),
+        ("HTTP_MAX_CONNECTIONS_PER_ADDRESS", 1_000_000),
+        ("MAX_CHANGES", 1_000_000),
+        ("MAX_CHANGES_PER_USER", 1_000_000),
+        ("MAX_OPERATIONS_PER_USER", 1_000_000),
+        ("MAX_READS", 1_000_000),
+        ("MAX_READS_PER_USER", 1_000_000),
+        ("MAX_RIGS_PER_TOWN", 1_000_000),
+        ("MAX_TOWNS_PER_USER", 1_000_000),
+        ("MAX_WAITING_CALLS", 1_000_000),
+    ] {
+        assert!(Config::read(&source(&[(name, &most.to_string())])).is_ok(), "{name}");
+        let expected = format!("is invalid: must be between 1 and {most}");
+        assert_eq!(mistake(name, &(most + 1).to_string()), expected, "{name}");
+        assert_eq!(mistakes(&[(name, "4294967295")]), [name]);
+        assert_eq!(mistakes(&[(name, "18446744073709551615")]), [name]);
     }
 }
 

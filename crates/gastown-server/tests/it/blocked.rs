@@ -23,11 +23,17 @@ async fn blocked_user_only_reads_stops_and_destroys(setup: Setup) -> Stage {
         crate::client::call_home(stage.url(), &key, "refreshToken", input).await
     };
     refresh(&stage).await.unwrap();
+    let rig =
+        |town: uuid::Uuid, name: &str| json!({ "townId": town, "rigName": name, "repoUrl": "https://github.com/a/b" });
+    let added = stage.call(ALICE, "addRig", rig(mill.id, "kept")).await.unwrap();
     stage.rows.execute("UPDATE kilocode_users SET blocked_reason = 'canary-reason' WHERE id = 'alice'").await;
 
-    for (procedure, input) in
-        [("createTown", json!({ "townName": "forge" })), ("startTown", json!({ "townId": inn.id }))]
-    {
+    for (procedure, input) in [
+        ("createTown", json!({ "townName": "forge" })),
+        ("startTown", json!({ "townId": inn.id })),
+        ("addRig", rig(mill.id, "more")),
+        ("addRig", rig(inn.id, "more")),
+    ] {
         let refused = stage.call(ALICE, procedure, input).await.unwrap_err();
         assert_eq!((refused.code.as_str(), refused.status), ("FORBIDDEN", 403), "{procedure}");
         assert_eq!(refused.message, "The account is blocked; contact support");
@@ -36,6 +42,8 @@ async fn blocked_user_only_reads_stops_and_destroys(setup: Setup) -> Stage {
     assert_eq!(refused.status, 403, "{refused:?}");
     assert_eq!(stage.call(ALICE, "listTowns", json!(null)).await.unwrap().as_array().unwrap().len(), 2);
     assert_eq!(stage.on_town("getTownStatus", mill.id).await.unwrap()["status"], "running");
+    let removal = json!({ "townId": mill.id, "rigId": added["rigId"] });
+    assert_eq!(stage.call(ALICE, "removeRig", removal).await.unwrap()["removed"], true);
     stage.on_town("stopTown", mill.id).await.unwrap();
     for town in [mill.id, inn.id] {
         assert_eq!(stage.on_town("destroyTown", town).await.unwrap()["status"], "destroyed");

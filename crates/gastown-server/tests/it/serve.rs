@@ -186,6 +186,26 @@ async fn serve_names_mistakes_in_the_address_of_the_database() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn password_files_are_neither_read_nor_logged() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pgpass");
+    std::fs::write(&file, "h.example:5432:canary\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let pairs = [
+        ("DATABASE_URL", "postgres://u@127.0.0.1:1/db"),
+        ("PGPASSFILE", file.to_str().unwrap()),
+        ("LOG_LEVEL", "trace"),
+    ];
+    let settings = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let ended = Gastown::run(&["migrate", "status"], &settings).await;
+    let shown = ended.err + &ended.out;
+    assert!(shown.contains("no database server listens at this host and port"), "{shown}");
+    assert!(!shown.contains("canary") && !shown.contains("pgpass"), "{shown}");
+}
+
 #[tokio::test]
 async fn database_that_cannot_be_reached_is_explained() {
     let stage = Setup::sqlite().start().await;
