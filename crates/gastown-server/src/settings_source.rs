@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     /// Parses a number from 1 to `most`, with a default.
     pub(crate) fn count<T>(&mut self, name: &str, default: T, most: T) -> T
     where
-        T: FromStr<Err: Display> + Display + Default + PartialOrd,
+        T: FromStr<Err: Display> + Display + Default + PartialOrd + Copy,
     {
         let given = self.or(name, default);
         if given <= T::default() || given > most {
