@@ -8,8 +8,8 @@ use url::{Host, Url};
 /// Suffixes of the names inside a Fly network, whose traffic is encrypted between machines.
 const PRIVATE_SUFFIXES: [&str; 2] = [".internal", ".flycast"];
 
-/// An address with the scheme https, or http to a private host, and without credentials. Without this check, `host:port` would parse as a URL with
-/// the scheme `host`.
+/// An address with the scheme https, or http to a private host, and without credentials. Without this check, `host:port`
+/// would parse as a URL with the scheme `host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
 
