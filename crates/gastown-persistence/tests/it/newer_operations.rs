@@ -172,7 +172,7 @@ async fn start_stop_and_update_beside_a_newer_operation_write_nothing(bed: Bed) 
     let config = ConfigPatch { max_polecats: Change::Set(4), ..ConfigPatch::default() };
     let update = UpdateTown { town: town.id, config, expected: town.config.version() };
     let updated = bed.database.update_config(&town.owner, &update).await.unwrap();
-    assert_eq!(updated, ConfigUpdated::Busy(Recorded::Newer("restart".to_owned())));
+    assert_eq!(updated, ConfigUpdated::Busy(Recorded::Newer("hibernate".to_owned())));
     // A known kind at a newer phase is still of its kind.
     bed.change(&town, "kind = 'stop', mark = 'draining'").await;
     let at_newer_phase = bed.written().await;
