@@ -143,18 +143,18 @@ fn turns(now: DateTime<Utc>) -> SelectStatement {
 }
 
 /// Matches operations whose kind and phase this version knows. The others are left to a newer version (FM-59).
-fn is_known() -> Condition {
+pub(crate) fn is_known() -> Condition {
     Condition::all()
         .add(Column::Kind.is_in(OperationKind::ALL.map(OperationKind::as_str)))
         .add(Column::Mark.is_in(Phase::ALL.map(Phase::as_str)))
 }
 
-fn is_due(now: impl Into<Expr>) -> Condition {
+pub(crate) fn is_due(now: impl Into<Expr>) -> Condition {
     Condition::all().add(Expr::col(Column::NextAttemptAt).lte(now))
 }
 
 /// Matches operations without a lease, or with an expired one.
-fn is_free(now: impl Into<Expr>) -> Condition {
+pub(crate) fn is_free(now: impl Into<Expr>) -> Condition {
     Condition::any().add(Column::LeaseExpiresAt.is_null()).add(Expr::col(Column::LeaseExpiresAt).lte(now))
 }
 

@@ -73,6 +73,16 @@ pub(crate) fn now_plus(backend: DbBackend, millis: i64) -> Expr {
     }
 }
 
+/// Returns the whole milliseconds between the least time of a column and the time of the database.
+pub(crate) fn millis_since_least(backend: DbBackend, column: &str) -> Expr {
+    match backend {
+        DbBackend::Sqlite => {
+            Expr::cust(format!("CAST((julianday('now') - julianday(MIN({column}))) * 86400000 AS INTEGER)"))
+        }
+        _ => Expr::cust(format!("CAST(EXTRACT(EPOCH FROM statement_timestamp() - MIN({column})) * 1000 AS bigint)")),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use ephemeral_db::TestDatabase;

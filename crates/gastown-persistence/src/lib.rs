@@ -23,6 +23,7 @@ mod drift_rounds;
 mod entity;
 mod error;
 mod events;
+mod figures;
 mod health;
 mod history;
 mod known_user;

@@ -6,21 +6,24 @@
 //! Implementations by crate:
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
-//!   [`Users`], [`Readiness`], [`History`]
+//!   [`Users`], [`Readiness`], [`History`], [`Figures`]
 //! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`UserTurns`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
 //! - secrets: [`Sealer`], [`TownKeys`]
 //! - orchestrator: [`Towns`], [`HomeCalls`]
 //! - system: [`Clock`], [`Ids`], [`Jitter`]
+//! - metrics: [`Metrics`]
 
 mod caller;
 mod clock;
 mod drift_checks;
+mod figures;
 mod history;
 mod home;
 mod idempotency;
 mod inventory;
+mod metrics;
 mod operations;
 mod operator;
 mod orphans;
@@ -37,10 +40,12 @@ mod users;
 pub use caller::Caller;
 pub use clock::{Clock, Ids, Jitter};
 pub use drift_checks::{DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundProgress, RoundState};
+pub use figures::{FigureLimits, Figures, RegistryFigures};
 pub use history::History;
 pub use home::{HomeCalls, HomeError};
 pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, AppLists, Inventory};
+pub use metrics::{Measurement, Metrics, NoMetrics, OperationOutcome, ProviderCallResult, Shed, StepResult};
 pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
 };
@@ -66,6 +71,8 @@ pub use users::{Readiness, User, Users};
 pub use clock::{MockClock, MockIds, MockJitter};
 #[cfg(any(test, feature = "mock"))]
 pub use drift_checks::MockDriftChecks;
+#[cfg(any(test, feature = "mock"))]
+pub use figures::MockFigures;
 #[cfg(any(test, feature = "mock"))]
 pub use history::MockHistory;
 #[cfg(any(test, feature = "mock"))]

@@ -1,0 +1,46 @@
+//! Figures of the whole registry, for operators.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{SingletonJob, StoreError};
+use crate::{Drift, OperationKind, TownStatus};
+
+/// The threshold of [`RegistryFigures`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FigureLimits {
+    /// The failed attempts in a row after which an operation needs attention.
+    pub alert_attempts: u32,
+}
+
+/// Figures of the whole registry, counted by one statement. Texts of a newer version are counted as `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegistryFigures {
+    /// Live towns by status.
+    pub towns: Vec<(Option<TownStatus>, u64)>,
+    /// Live towns with a confirmed external change, by its kind.
+    pub drifted: Vec<(Option<Drift>, u64)>,
+    /// Operations in flight by kind.
+    pub operations: Vec<(Option<OperationKind>, u64)>,
+    /// Operations that are due and that no process drives.
+    pub due: u64,
+    /// The time for which the longest due of them waits.
+    pub oldest_due: Duration,
+    /// Operations that keep failing.
+    pub stuck: u64,
+    /// Operations that are due and of a newer version.
+    pub left_to_newer: u64,
+    /// Open orphan records.
+    pub orphans: u64,
+    /// Periodic jobs whose last run ended with an alarm.
+    pub alarms: Vec<SingletonJob>,
+}
+
+/// Reads the figures.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait Figures: Send + Sync {
+    /// Counts everything with one statement. It reads whole tables, so it is for a call every few seconds at most.
+    async fn figures(&self, limits: FigureLimits) -> Result<RegistryFigures, StoreError>;
+}
