@@ -1,9 +1,11 @@
 //! The client of all calls: queues them, sends them once, classifies and reads the answers.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
+use gastown_domain::ports::{Measurement, Metrics, NoMetrics, ProviderCallResult};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::{
     api::Call,
@@ -25,6 +27,7 @@ pub struct FlyClient {
     turn: Turn,
     /// The token, which is removed from Fly's texts.
     token: Option<SecretString>,
+    metrics: Arc<dyn Metrics>,
 }
 
 impl FlyClient {
@@ -42,7 +45,14 @@ impl FlyClient {
     /// Returns a client over another transport.
     pub fn over(transport: Arc<dyn Transport>, limiting: RateLimiting) -> Self {
         let (priority, turn) = (Priority::Foreground, Turn::default());
-        Self { transport, limiter: Arc::new(RateLimiter::new(limiting)), priority, turn, token: None }
+        let (limiter, metrics) = (Arc::new(RateLimiter::new(limiting)), Arc::new(NoMetrics));
+        Self { transport, limiter, priority, turn, token: None, metrics }
+    }
+
+    /// Returns the same client, whose calls are counted.
+    #[must_use]
+    pub fn counted_by(&self, metrics: Arc<dyn Metrics>) -> Self {
+        Self { metrics, ..self.clone() }
     }
 
     /// Returns the same client with background priority. Its calls go when no foreground call of their kind waits.
@@ -64,14 +74,26 @@ impl FlyClient {
 
     /// Sends the call once and reads its answer. A success that cannot be read counts as a lost answer.
     pub async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, FlyError> {
-        let reply = self.exchange(call).await?;
-        serde_json::from_slice(&reply.body)
-            .map_err(|cause| FlyError::Lost { action: call.action(), cause: Box::new(without_values(&cause)) })
+        let read = |reply: Reply| {
+            serde_json::from_slice(&reply.body)
+                .map_err(|cause| FlyError::Lost { action: call.action(), cause: Box::new(without_values(&cause)) })
+        };
+        self.counted(call, read).await
     }
 
     /// Sends the call once, and ignores the body of a success.
     pub async fn send(&self, call: &Call) -> Result<(), FlyError> {
-        self.exchange(call).await.map(drop)
+        self.counted(call, |_| Ok(())).await
+    }
+
+    /// Sends the call once, reads its answer and counts its result.
+    async fn counted<T>(&self, call: &Call, read: impl FnOnce(Reply) -> Result<T, FlyError>) -> Result<T, FlyError> {
+        let mut times = Times::default();
+        let answered = self.exchange(call, &mut times).await.and_then(read);
+        let result = answered.as_ref().map_or_else(class_of, |_| ProviderCallResult::Succeeded);
+        let (action, Times { queued, took }) = (call.action().name(), times);
+        self.metrics.record(Measurement::ProviderCalled { action, result, queued, took });
+        answered
     }
 
     #[tracing::instrument(
@@ -80,11 +102,15 @@ impl FlyClient {
         skip_all,
         fields(fly.action = ?call.action(), fly.subject = call.identifier())
     )]
-    async fn exchange(&self, call: &Call) -> Result<Reply, FlyError> {
-        let action = call.action();
+    async fn exchange(&self, call: &Call, times: &mut Times) -> Result<Reply, FlyError> {
+        let (action, began) = (call.action(), Instant::now());
         let admitted = self.limiter.acquire(call, self.priority, &self.turn).await;
+        times.queued = began.elapsed();
         admitted.map_err(|limited| FlyError::RateLimited { action, retry_after: limited.retry_after })?;
-        let reply = self.transport.send(call).await.map_err(|error| FlyError::from_transport(action, error))?;
+        let sent = Instant::now();
+        let reply = self.transport.send(call).await;
+        times.took = sent.elapsed();
+        let reply = reply.map_err(|error| FlyError::from_transport(action, error))?;
         if (200..300).contains(&reply.status) {
             log_success(call, &reply);
             return Ok(reply);
@@ -95,6 +121,28 @@ impl FlyClient {
             self.limiter.throttle(call, retry_after);
         }
         Err(FlyError::Refused { action, refusal, status: reply.status, request_id: reply.request_id })
+    }
+}
+
+/// The times of a call.
+#[derive(Default)]
+struct Times {
+    /// In the queue for Fly's limits.
+    queued: Duration,
+    /// From sending to the answer.
+    took: Duration,
+}
+
+/// Returns the class of a failed call.
+const fn class_of(error: &FlyError) -> ProviderCallResult {
+    match error {
+        FlyError::Refused { refusal: Refusal::NotFound(_), .. } => ProviderCallResult::NotFound,
+        FlyError::Refused { refusal: Refusal::Throttled { .. }, .. } => ProviderCallResult::Throttled,
+        FlyError::Refused { status: 500.., .. } => ProviderCallResult::ServerError,
+        FlyError::Refused { .. } => ProviderCallResult::Refused,
+        FlyError::NotSent { .. } => ProviderCallResult::NotSent,
+        FlyError::Lost { .. } => ProviderCallResult::Lost,
+        FlyError::RateLimited { .. } => ProviderCallResult::Queued,
     }
 }
 
@@ -167,7 +215,7 @@ impl fmt::Debug for FlyClient {
 mod tests {
     use std::{error::Error, time::Duration};
 
-    use tokio::time::Instant;
+    use gastown_domain::ports::KeptMetrics;
 
     use super::*;
     use crate::{
@@ -216,6 +264,33 @@ mod tests {
         assert!(matches!(not_sent.send(&call).await, Err(FlyError::NotSent { .. })));
         assert!(matches!(lost.send(&call).await, Err(FlyError::Lost { .. })));
         assert!(matches!(large.send(&call).await, Err(FlyError::Lost { .. })));
+    }
+
+    #[tokio::test]
+    async fn each_call_is_counted_once_by_action_and_class_of_result() {
+        let lost = || Err(TransportError::Lost { cause: "reset".into() });
+        let not_sent = || Err(TransportError::NotSent { cause: "refused".into() });
+        let answers: [(Box<dyn Fn() -> Result<Reply, TransportError> + Send + Sync>, ProviderCallResult); 7] = [
+            (Box::new(|| Ok(reply(200, "{}"))), ProviderCallResult::Succeeded),
+            (Box::new(|| Ok(reply(404, "{\"error\":\"machine not found\"}"))), ProviderCallResult::NotFound),
+            (Box::new(|| Ok(reply(429, "{}"))), ProviderCallResult::Throttled),
+            (Box::new(|| Ok(reply(422, "{}"))), ProviderCallResult::Refused),
+            (Box::new(|| Ok(reply(503, "{}"))), ProviderCallResult::ServerError),
+            (Box::new(lost), ProviderCallResult::Lost),
+            (Box::new(not_sent), ProviderCallResult::NotSent),
+        ];
+        for (answer, want) in answers {
+            let counts = Arc::new(KeptMetrics::default());
+            let _answer = client(answer).counted_by(counts.clone()).send(&machines::get("mill", "m1")).await;
+            let counted = counts.take();
+            let [Measurement::ProviderCalled { action, result, .. }] = counted[..] else { panic!("{counted:?}") };
+            assert_eq!((action, result), ("get_machine", want));
+        }
+        let counts = Arc::new(KeptMetrics::default());
+        let unreadable = client(|| Ok(reply(200, "<html>"))).counted_by(counts.clone());
+        unreadable.fetch::<machines::Machine>(&machines::get("mill", "m1")).await.unwrap_err();
+        let counted = counts.take();
+        assert!(matches!(counted[..], [Measurement::ProviderCalled { result: ProviderCallResult::Lost, .. }]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,11 @@
 //! The adapter: one client behind the domain's ports, and what the ports share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::{
     AppName, AppPlacement, UserId,
-    ports::{Action, ProviderError},
+    ports::{Action, Metrics, ProviderError},
 };
 use serde::de::DeserializeOwned;
 
@@ -40,6 +41,12 @@ impl Fly {
     #[must_use]
     pub fn with_stop_grace(self, stop_grace: Duration) -> Self {
         Self { stop_grace, ..self }
+    }
+
+    /// Returns the same ports, whose calls are counted.
+    #[must_use]
+    pub fn counted_by(&self, metrics: Arc<dyn Metrics>) -> Self {
+        Self { client: self.client.counted_by(metrics), ..self.clone() }
     }
 
     /// Returns the same ports with background priority, for sweeps and inspections. Connections and rate limits are

@@ -28,7 +28,7 @@ const BACKSTOP: Duration = Duration::from_secs(5);
 /// Builds the whole adapter: `/trpc/<procedure>`, `/healthz` and `/readyz`, with limits, request ids and spans.
 pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
-    let trpc = trpc::service(procedures(&parts), settings.trpc.clone(), parts.tasks.clone());
+    let trpc = trpc::service(procedures(&parts), settings.trpc.clone(), parts.tasks.clone(), parts.metrics.clone());
     let layers = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use gastown_domain::ports::{HomeCalls, Readiness, Towns, UserTokens};
+use gastown_domain::ports::{HomeCalls, Metrics, Readiness, Towns, UserTokens};
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,8 @@ pub struct HttpParts {
     pub tokens: Arc<dyn UserTokens>,
     /// The check behind `/readyz`.
     pub readiness: Arc<dyn Readiness>,
+    /// Counts calls.
+    pub metrics: Arc<dyn Metrics>,
     /// Owns the calls in progress. A shutdown closes it and waits for it, so that no mutation is cut off.
     pub tasks: TaskTracker,
     /// Limits and origins.

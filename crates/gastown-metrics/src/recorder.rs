@@ -71,7 +71,7 @@ impl PrometheusMetrics {
             }
         }
         let new = Self { recorder, handle, process: Collector::default() };
-        new.begin();
+        new.start_at_zero();
         Ok(new)
     }
 
@@ -123,7 +123,7 @@ impl PrometheusMetrics {
     }
 
     /// Begins counters that alerts compare with their value before, so that the first event is an increase from zero.
-    fn begin(&self) {
+    fn start_at_zero(&self) {
         for metric in CATALOGUE.iter().filter(|metric| metric.kind == Kind::Counter && metric.labels.is_empty()) {
             if metric.name.starts_with("gastown_") {
                 self.counter(metric, []).increment(0);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gastown_domain::UserId;
 use gastown_domain::ports::{
-    Apps, Clock, DriftChecks, Ids, Inventory, Jitter, Machines, Operations, Orphans, Registry, Rigs, Sandboxes, Sealer,
-    SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
+    Apps, Clock, DriftChecks, Ids, Inventory, Jitter, Machines, Metrics, Operations, Orphans, Registry, Rigs,
+    Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
 };
 
 /// The registry's ports.
@@ -64,7 +64,7 @@ pub struct Secrets {
     pub towns: Arc<dyn TownKeys>,
 }
 
-/// Time, ids and randomness.
+/// Time, ids, randomness, and the counts for operators.
 #[derive(Clone)]
 pub struct Env {
     /// Time.
@@ -73,6 +73,8 @@ pub struct Env {
     pub ids: Arc<dyn Ids>,
     /// Jitter.
     pub jitter: Arc<dyn Jitter>,
+    /// Counts of events.
+    pub metrics: Arc<dyn Metrics>,
 }
 
 /// Every port.

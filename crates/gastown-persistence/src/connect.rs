@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gastown_domain::ports::{Metrics, NoMetrics};
 use migration::address::{AddressError, DatabaseAddress, PostgresAddress};
 use migration::postgres::{self, ConnectFailure};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -34,6 +35,8 @@ pub struct DatabaseSettings {
     pub answer_timeout: Duration,
     /// The time limit for locks in one statement: `lock_timeout` of Postgres, the busy timeout of SQLite.
     pub lock_timeout: Duration,
+    /// Counts the waits for a connection.
+    pub metrics: Arc<dyn Metrics>,
 }
 
 impl DatabaseSettings {
@@ -47,6 +50,7 @@ impl DatabaseSettings {
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(15),
             lock_timeout: Duration::from_secs(5),
+            metrics: Arc::new(NoMetrics),
         }
     }
 }
@@ -101,6 +105,9 @@ pub struct Database {
     /// Ends the sessions that cannot write.
     pub(crate) refusals: WriteRefusals,
     pub(crate) answer_timeout: Duration,
+    pub(crate) metrics: Arc<dyn Metrics>,
+    /// The most connections of `connection`.
+    pub(crate) max_connections: u32,
     /// The places of background work, half of the connections.
     pub(crate) background_places: Arc<Semaphore>,
     pub(crate) is_background: bool,
@@ -133,6 +140,8 @@ impl Database {
             probe: pools.probe,
             refusals,
             answer_timeout: settings.answer_timeout,
+            metrics: Arc::clone(&settings.metrics),
+            max_connections: shares.others,
             background_places: Arc::new(Semaphore::new(background_places)),
             is_background: false,
             statements: Arc::new(ReadStatements::new(None)),
@@ -215,7 +224,7 @@ async fn postgres_pools(
     let connection = pool(shares.others);
     let reads = match shares.reads {
         0 => ReadConnections::Pool(connection.clone()),
-        reads => ReadConnections::of(&pool(reads), reads, timeout, refusals.clone()),
+        reads => ReadConnections::of(settings, &pool(reads), reads, refusals.clone()),
     };
     let probe = PostgresProbe::new(address.clone(), session, timeout, refusals.clone(), first);
     Ok(Pools { connection, reads, probe: Probe::Postgres(Arc::new(probe)) })

@@ -7,15 +7,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gastown_domain::ports::StoreError;
+use gastown_domain::ports::{Measurement, Metrics, StoreError};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, QueryResult, Statement};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::connect::{CHECK_AFTER, is_alive};
+use crate::connect::{CHECK_AFTER, DatabaseSettings, is_alive};
 use crate::error::{driver_failed, is_driver_unavailable, store_error};
+use crate::pools::Pool;
 use crate::read_only::WriteRefusals;
 
 /// A connection that was kept for this long goes back to the pool, which limits its age.
@@ -43,10 +44,17 @@ pub(crate) enum ReadConnections {
 
 impl ReadConnections {
     /// Returns the connections of a pool of Postgres of this size that nothing else uses.
-    pub(crate) fn of(pool: &DatabaseConnection, places: u32, timeout: Duration, refusals: WriteRefusals) -> Self {
+    pub(crate) fn of(
+        settings: &DatabaseSettings,
+        pool: &DatabaseConnection,
+        connections: u32,
+        refusals: WriteRefusals,
+    ) -> Self {
+        let max = usize::try_from(connections).unwrap_or(usize::MAX);
         let pool = pool.get_postgres_connection_pool().clone();
-        let places = Semaphore::new(usize::try_from(places).unwrap_or(usize::MAX));
-        Self::Kept(Arc::new(KeptConnections { pool, places, timeout, refusals, idle: Mutex::default() }))
+        let (timeout, metrics) = (settings.connect_timeout, Arc::clone(&settings.metrics));
+        let (places, idle) = (Semaphore::new(max), Mutex::default());
+        Self::Kept(Arc::new(KeptConnections { pool, places, max, timeout, refusals, metrics, idle }))
     }
 
     /// Reads all rows of a statement, whose parameters are `$1` to `$4`.
@@ -60,6 +68,14 @@ impl ReadConnections {
                 let statement = Statement::from_sql_and_values(pool.get_database_backend(), &**sql, values);
                 pool.query_all_raw(statement).await.map_err(store_error)
             }
+        }
+    }
+
+    /// Returns the figures of the pool. `None` if it is that of other calls.
+    pub(crate) fn figures(&self) -> Option<Pool> {
+        match self {
+            Self::Kept(connections) => Some(connections.figures()),
+            Self::Pool(_) => None,
         }
     }
 
@@ -81,10 +97,12 @@ pub(crate) struct KeptConnections {
     pool: PgPool,
     /// As many as the pool has connections. Closed with the pool.
     places: Semaphore,
+    max: usize,
     /// The time limit for a place, and for the check of a connection.
     timeout: Duration,
     /// Ends the sessions that may be on a standby, whose rows are old.
     refusals: WriteRefusals,
+    metrics: Arc<dyn Metrics>,
     /// The connections that no read uses, in the order of their last use.
     idle: Mutex<Vec<Kept>>,
 }
@@ -99,16 +117,20 @@ struct Kept {
 
 impl KeptConnections {
     async fn fetch(&self, sql: &Arc<str>, values: Parameters<'_>) -> Result<Vec<QueryResult>, sqlx::Error> {
+        let began = Instant::now();
         let _place = self.place().await?;
         if let Some(kept) = self.kept().await {
+            self.metrics.record(Measurement::DatabaseWaited(began.elapsed()));
             match self.fetch_on(kept, sql, values).await {
                 // The server may have closed the connection since its last use. A read may be repeated.
                 Err(error) if is_driver_unavailable(&error) => {}
                 done => return done,
             }
         }
+        let began = Instant::now();
         let connection = self.pool.acquire().await?;
         let now = Instant::now();
+        self.metrics.record(Measurement::DatabaseWaited(now - began));
         self.fetch_on(Kept { connection, taken_at: now, used_at: now }, sql, values).await
     }
 
@@ -158,6 +180,12 @@ impl KeptConnections {
             idle.push(kept);
         }
         drop((idle, unused));
+    }
+
+    fn figures(&self) -> Pool {
+        let open = usize::try_from(self.pool.size()).unwrap_or(usize::MAX);
+        let in_use = self.max.saturating_sub(self.places.available_permits()).min(open);
+        Pool { name: "reads", in_use, idle: open - in_use, max: self.max }
     }
 
     async fn close(&self) {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gastown_domain::Backoff;
-use gastown_domain::ports::StoreError;
+use gastown_domain::ports::{Measurement, StoreError};
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
 use tokio::sync::SemaphorePermit;
 
@@ -110,7 +110,9 @@ impl Database {
         F: Future<Output = Result<T, TxError>>,
     {
         // Shared instead of borrowed, because a generic future that borrows its argument cannot be proven `Send`.
+        let began = Instant::now();
         let shared = Arc::new(self.connection.begin_with_options(transaction_options()).await?);
+        self.metrics.record(Measurement::DatabaseWaited(began.elapsed()));
         let done = work(Arc::clone(&shared)).await;
         let tx = Arc::into_inner(shared).ok_or_else(|| unwritable(StillInUse))?;
         match done {

@@ -1,6 +1,7 @@
 //! The control plane of the binary: the configuration, given to the builder, and a bound port.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use gastown::{Gastown, GastownBuilder, SecretSettings, local_url};
 use gastown_persistence::DatabaseSettings;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenHost, SecretsConfig};
 use crate::http_settings;
+use crate::metrics_endpoint::MetricsEndpoint;
 use crate::start_error::StartError;
 
 /// A control plane that has bound its port, but does not serve yet.
@@ -16,6 +18,7 @@ pub struct ControlPlane {
     listener: TcpListener,
     address: SocketAddr,
     gastown: Gastown,
+    metrics: Option<MetricsEndpoint>,
 }
 
 impl ControlPlane {
@@ -31,8 +34,13 @@ impl ControlPlane {
             address: format!("{}:{}", config.http.host, config.http.port),
             cause,
         })?;
-        let gastown = builder(&config)?.build().await?;
-        Ok(Self { listener, address, gastown })
+        let metrics = MetricsEndpoint::bind(&config.metrics).await?;
+        let builder = match &metrics {
+            Some(endpoint) => builder(&config)?.prometheus(Arc::clone(&endpoint.metrics), endpoint.every),
+            None => builder(&config)?,
+        };
+        let gastown = builder.build().await?;
+        Ok(Self { listener, address, gastown, metrics })
     }
 
     /// Returns the control plane.
@@ -45,11 +53,25 @@ impl ControlPlane {
         local_url(self.address)
     }
 
+    /// Returns the URL of the metrics for programs on this machine, if they have an address.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.metrics.as_ref().map(MetricsEndpoint::url)
+    }
+
     /// Serves until `stop` is cancelled, then shuts down (see [`Gastown::serve`]).
     ///
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        self.gastown.serve(self.listener, stop).await
+        let Some(metrics) = self.metrics else { return self.gastown.serve(self.listener, stop).await };
+        // The metrics of a shutdown can be read until its end.
+        let stop_metrics = CancellationToken::new();
+        let serving = async {
+            let served = self.gastown.serve(self.listener, stop).await;
+            stop_metrics.cancel();
+            served
+        };
+        let (served, read) = tokio::join!(serving, metrics.serve(stop_metrics.clone()));
+        served.and(read)
     }
 }
 

@@ -10,13 +10,14 @@ mod config;
 mod control_plane;
 mod http_settings;
 mod json_log;
+mod metrics_endpoint;
 mod settings_source;
 mod start_error;
 mod telemetry;
 
 pub use config::{
-    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenHost, LogFormat, OrphansConfig,
-    SecretsConfig,
+    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost, LogFormat,
+    MetricsConfig, OrphansConfig, SecretsConfig,
 };
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};

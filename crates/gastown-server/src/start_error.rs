@@ -17,6 +17,9 @@ pub enum StartError {
         /// The name.
         name: String,
     },
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] gastown_metrics::SetUpError),
     /// Another reason of the builder.
     #[error(transparent)]
     Build(BuildError),

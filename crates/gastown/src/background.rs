@@ -24,6 +24,8 @@ pub(crate) struct Background {
     retention: Retention,
     #[cfg(feature = "fly")]
     fly: Option<gastown_fly::Fly>,
+    #[cfg(feature = "metrics")]
+    gauges: Option<crate::figures::Gauges>,
 }
 
 impl Background {
@@ -43,7 +45,15 @@ impl Background {
             retention: Retention::new(retention, settings, worker.clone()),
             #[cfg(feature = "fly")]
             fly: None,
+            #[cfg(feature = "metrics")]
+            gauges: None,
         }
+    }
+
+    /// Also sets the gauges of metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn setting_gauges(self, gauges: Option<crate::figures::Gauges>) -> Self {
+        Self { gauges, ..self }
     }
 
     /// Also logs the queues for the limits of this Fly.
@@ -74,6 +84,14 @@ impl Background {
             let retention = retention.clone();
             async move { retention.run(stop).await }
         }));
+        #[cfg(feature = "metrics")]
+        if let Some(gauges) = self.gauges {
+            let gauges = Arc::new(gauges);
+            tasks.spawn(supervised("gauges", RESTART_DELAY, stop.clone(), move |stop| {
+                let gauges = Arc::clone(&gauges);
+                async move { gauges.run(stop).await }
+            }));
+        }
         #[cfg(feature = "fly")]
         if let Some(fly) = self.fly {
             tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {

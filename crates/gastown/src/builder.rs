@@ -52,6 +52,8 @@ pub struct GastownBuilder {
     pub(crate) env: Option<SandboxEnv>,
     pub(crate) policy: Policy,
     pub(crate) grace_period: Duration,
+    #[cfg(feature = "metrics")]
+    pub(crate) prometheus: Option<crate::figures::Prometheus>,
 }
 
 impl Default for GastownBuilder {
@@ -83,6 +85,8 @@ impl Default for GastownBuilder {
             env: None,
             policy: Policy::production(),
             grace_period: GRACE_PERIOD,
+            #[cfg(feature = "metrics")]
+            prometheus: None,
         }
     }
 }
@@ -193,6 +197,14 @@ impl GastownBuilder {
         self
     }
 
+    /// Counts events in these metrics. While the control plane runs, it sets their gauges from the registry at this interval.
+    /// [`gastown_metrics::endpoint`] serves them.
+    #[cfg(feature = "metrics")]
+    pub fn prometheus(mut self, metrics: Arc<gastown_metrics::PrometheusMetrics>, every: Duration) -> Self {
+        self.prometheus = Some(crate::figures::Prometheus { metrics: Arc::clone(&metrics), every });
+        self.metrics(metrics)
+    }
+
     /// Sets the time that a shutdown leaves to calls in progress. The default is 25 s.
     pub fn grace_period(mut self, grace_period: Duration) -> Self {
         self.grace_period = grace_period;
@@ -263,6 +275,8 @@ impl GastownBuilder {
             #[cfg(feature = "server")]
             connections: self.connections,
             grace_period: self.grace_period,
+            #[cfg(feature = "metrics")]
+            prometheus: self.prometheus,
         })
     }
 

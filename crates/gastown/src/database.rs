@@ -27,6 +27,7 @@ pub(crate) fn ports(database: &Database) -> PortSet {
         orphans: Some(database.clone()),
         jobs: Some(database.clone()),
         history: Some(database.clone()),
+        figures: Some(database.clone()),
         readiness: Some(database),
         ..PortSet::default()
     }

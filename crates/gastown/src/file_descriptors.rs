@@ -3,8 +3,8 @@
 use gastown_http::connections::ConnectionLimits;
 use nix::sys::resource::{Resource, getrlimit};
 
-/// For the runtime, the log, the listener and files.
-const FOR_THE_PROCESS: usize = 32;
+/// For the runtime, the log, the listeners, files and the connections of a scraper.
+const FOR_THE_PROCESS: usize = 40;
 /// For calls to Fly and to sandboxes, at least.
 const FOR_CALLS: usize = 64;
 /// The descriptors of one connection to SQLite: the file, its log and its shared memory.
@@ -56,10 +56,10 @@ mod tests {
     #[test]
     fn descriptors_are_kept_for_everything_else() {
         for (limit, database, want) in [
-            (256, 10, 111),
-            (1024, 10, 687),
-            (1024, 100, 417),
-            (65_536, 10, 49_071),
+            (256, 10, 103),
+            (1024, 10, 679),
+            (1024, 100, 409),
+            (65_536, 10, 49_063),
             (64, 10, 16),
             (usize::MAX, usize::MAX, 16),
         ] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::AppPlacement;
+use gastown_domain::ports::{Metrics, NoMetrics};
 use gastown_fly::{BaseUrl, Fly, FlyAppName, FlyAppPrefix, FlyClient, PUBLIC_BASE_URL, RateLimiting, Timeouts};
 use gastown_orchestrator::SandboxEnv;
 use gastown_sandbox::{DEFAULT_TEMPLATE, SandboxClient, UrlTemplate};
@@ -104,8 +105,9 @@ impl FlySettings {
     /// Errors: `Invalid`, `SetUp`.
     pub fn adapter(self, lease: Duration) -> Result<Fly, BuildError> {
         let mut mistakes = Mistakes::default();
+        let metrics: Arc<dyn Metrics> = Arc::new(NoMetrics);
         match self.checked(lease, &mut mistakes) {
-            Some(fly) if mistakes.0.is_empty() => fly.adapter(),
+            Some(fly) if mistakes.0.is_empty() => fly.adapter(&metrics),
             _ => Err(BuildError::Invalid(mistakes)),
         }
     }
@@ -141,10 +143,11 @@ pub(crate) struct CheckedFly {
 }
 
 impl CheckedFly {
-    /// Creates the adapter.
-    pub(crate) fn adapter(&self) -> Result<Fly, BuildError> {
+    /// Creates the adapter, whose calls are counted.
+    pub(crate) fn adapter(&self, metrics: &Arc<dyn Metrics>) -> Result<Fly, BuildError> {
         let client = FlyClient::new(self.base_url.clone(), &self.token, self.timeouts, self.pacing);
-        Ok(Fly::new(client.map_err(set_up("the Fly client"))?, self.apps.clone()))
+        let fly = Fly::new(client.map_err(set_up("the Fly client"))?, self.apps.clone());
+        Ok(fly.counted_by(Arc::clone(metrics)))
     }
 }
 

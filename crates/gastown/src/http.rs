@@ -37,7 +37,8 @@ impl Plan {
         ports: &PortSet,
         calls: &TaskTracker,
     ) -> Result<HttpParts, BuildError> {
-        let (Some(tokens), Some(readiness)) = (ports.user_tokens.clone(), ports.readiness.clone()) else {
+        let given = (ports.user_tokens.clone(), ports.readiness.clone(), ports.metrics.clone());
+        let (Some(tokens), Some(readiness), Some(metrics)) = given else {
             return Err(BuildError::Invalid(Mistakes::default()));
         };
         let mut settings = HttpSettings::clone(&self.http);
@@ -47,6 +48,7 @@ impl Plan {
             home: Arc::new(service.clone()),
             tokens,
             readiness,
+            metrics,
             tasks: calls.clone(),
             settings,
         })

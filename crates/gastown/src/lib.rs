@@ -33,6 +33,7 @@
 //! | `fly` (default) | machines and volumes at Fly.io, and the API inside their sandboxes |
 //! | `http` (default) | the tRPC router |
 //! | `server` | a server of its own for the router, with limits of connections |
+//! | `metrics` | metrics in Prometheus text |
 //! | `sim` | a simulated Fly with sandboxes and scheduled faults |
 //! | `mock` | mocks of every port, and samples of values for tests |
 //!
@@ -46,6 +47,8 @@ mod builder;
 mod captured_log;
 #[cfg(feature = "postgres")]
 mod database;
+#[cfg(feature = "metrics")]
+mod figures;
 #[cfg(feature = "server")]
 mod file_descriptors;
 #[cfg(feature = "fly")]
@@ -100,6 +103,8 @@ pub use fly_sim;
 pub use gastown_fly::{self as fly_api, RateLimiting};
 #[cfg(feature = "http")]
 pub use gastown_http as http_api;
+#[cfg(feature = "metrics")]
+pub use gastown_metrics::{self as metrics, PrometheusMetrics};
 #[cfg(feature = "postgres")]
 pub use gastown_persistence::{self as registry, Database, DatabaseSettings};
 #[cfg(feature = "sim")]

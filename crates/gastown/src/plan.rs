@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::Clock;
+use gastown_domain::ports::{Clock, Figures, WorkerId};
+#[cfg(any(feature = "fly", feature = "postgres"))]
+use gastown_domain::ports::{Metrics, NoMetrics};
 use gastown_orchestrator::{Ports, RetentionPorts, Settings, TownService};
 use gastown_system::worker_id;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,18 @@ pub(crate) struct Plan {
     #[cfg(feature = "server")]
     pub(crate) connections: gastown_http::connections::ConnectionLimits,
     pub(crate) grace_period: Duration,
+    #[cfg(feature = "metrics")]
+    pub(crate) prometheus: Option<crate::figures::Prometheus>,
+}
+
+/// The parts of a control plane that only its background tasks see.
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "the gauges read them"))]
+pub(crate) struct Parts {
+    pub(crate) figures: Option<Arc<dyn Figures>>,
+    #[cfg(feature = "postgres")]
+    pub(crate) database: Option<gastown_persistence::Database>,
+    #[cfg(feature = "fly")]
+    pub(crate) fly: Option<gastown_fly::Fly>,
 }
 
 /// The ports for callers, and those for background work, whose calls yield.
@@ -63,15 +77,17 @@ impl Plan {
         #[cfg(feature = "sim")]
         let simulator = self.start_simulator().await?;
         let ports = std::mem::take(&mut self.ports);
+        #[cfg(any(feature = "fly", feature = "postgres"))]
+        let metrics = ports.metrics.clone().unwrap_or_else(|| Arc::new(NoMetrics));
         let mut ports = BothPorts { foreground: ports.clone(), background: ports };
         #[cfg(feature = "postgres")]
-        let database = self.open_database().await?;
+        let database = self.open_database(&metrics).await?;
         #[cfg(feature = "postgres")]
         if let Some(database) = &database {
             ports = ports.or(&crate::database::ports(database), &crate::database::ports(&database.background()));
         }
         #[cfg(feature = "fly")]
-        let fly = self.fly.as_ref().map(crate::fly::CheckedFly::adapter).transpose()?;
+        let fly = self.fly.as_ref().map(|fly| fly.adapter(&metrics)).transpose()?;
         #[cfg(feature = "fly")]
         {
             if let Some(fly) = &fly {
@@ -88,9 +104,14 @@ impl Plan {
 
         let (worker, stop, calls) = (worker_id(), CancellationToken::new(), TaskTracker::new());
         let service = TownService::new(foreground_ports, self.settings.clone(), worker.clone(), stop.clone());
-        let background = Background::new(&service, (&background_ports, retention), &self.settings, &worker);
-        #[cfg(feature = "fly")]
-        let background = background.logging_queues_of(fly);
+        let parts = Parts {
+            figures: background.figures.clone(),
+            #[cfg(feature = "postgres")]
+            database: database.clone(),
+            #[cfg(feature = "fly")]
+            fly,
+        };
+        let tasks = self.background(&service, (&background_ports, retention), &worker, parts);
         Ok(Gastown {
             #[cfg(feature = "http")]
             http: self.http_parts(&service, &foreground, &calls)?,
@@ -98,7 +119,7 @@ impl Plan {
             connections: self.connection_limits(),
             calls,
             service,
-            background,
+            background: tasks,
             worker,
             stop,
             grace_period: self.grace_period,
@@ -110,12 +131,32 @@ impl Plan {
         })
     }
 
+    /// Returns the background tasks.
+    fn background(
+        &self,
+        service: &TownService,
+        ports: (&Ports, RetentionPorts),
+        worker: &WorkerId,
+        parts: Parts,
+    ) -> Background {
+        let tasks = Background::new(service, ports, &self.settings, worker);
+        #[cfg(feature = "metrics")]
+        let tasks = tasks.setting_gauges(self.gauges(&parts));
+        #[cfg(feature = "fly")]
+        let tasks = tasks.logging_queues_of(parts.fly);
+        tasks
+    }
+
     /// Opens the database, if a port needs it.
     #[cfg(feature = "postgres")]
-    async fn open_database(&self) -> Result<Option<gastown_persistence::Database>, BuildError> {
-        let Some(settings) = &self.database else { return Ok(None) };
-        crate::database::warn_without_sslmode(settings);
-        let database = crate::database::open_database(settings, self.migrate).await?;
+    async fn open_database(
+        &self,
+        metrics: &Arc<dyn Metrics>,
+    ) -> Result<Option<gastown_persistence::Database>, BuildError> {
+        let Some(settings) = self.database.clone() else { return Ok(None) };
+        let settings = gastown_persistence::DatabaseSettings { metrics: Arc::clone(metrics), ..settings };
+        crate::database::warn_without_sslmode(&settings);
+        let database = crate::database::open_database(&settings, self.migrate).await?;
         crate::database::with_blocked(database, self.blocked_column.as_ref()).await.map(Some)
     }
 }

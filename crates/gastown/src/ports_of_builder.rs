@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Apps, Clock, DriftChecks, History, Ids, Inventory, Jitter, Machines, Operations, Orphans, Readiness, Registry,
-    Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserTokens, UserTurns, Users, Volumes,
+    Apps, Clock, DriftChecks, Figures, History, Ids, Inventory, Jitter, Machines, Metrics, NoMetrics, Operations,
+    Orphans, Readiness, Registry, Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserTokens, UserTurns,
+    Users, Volumes,
 };
 use gastown_orchestrator::{Env, Ports, Provider, RetentionPorts, Secrets, Store};
 use gastown_system::{RandomIds, SystemClock, ThreadJitter};
@@ -61,6 +62,8 @@ ports! {
     jobs: SingletonJobs,
     /// Replaces the removal of old history.
     history: History,
+    /// Replaces the figures of the registry for metrics. They are optional.
+    figures: Figures,
     /// Replaces the check behind `/readyz`.
     readiness: Readiness,
     /// Replaces the provider's apps.
@@ -89,6 +92,8 @@ ports! {
     ids: Ids,
     /// Replaces the random jitter.
     jitter: Jitter,
+    /// Counts events. By default nothing is counted.
+    metrics: Metrics,
 }
 
 /// The ports that a database provides.
@@ -106,6 +111,7 @@ impl PortSet {
             clock: Some(Arc::new(SystemClock)),
             ids: Some(Arc::new(RandomIds)),
             jitter: Some(Arc::new(ThreadJitter)),
+            metrics: Some(Arc::new(NoMetrics)),
             ..Self::default()
         }
     }
@@ -135,7 +141,12 @@ impl PortSet {
                 sealer: self.sealer.clone()?,
                 towns: self.town_keys.clone()?,
             },
-            env: Env { clock: self.clock.clone()?, ids: self.ids.clone()?, jitter: self.jitter.clone()? },
+            env: Env {
+                clock: self.clock.clone()?,
+                ids: self.ids.clone()?,
+                jitter: self.jitter.clone()?,
+                metrics: self.metrics.clone()?,
+            },
         })
     }
 

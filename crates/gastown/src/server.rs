@@ -24,7 +24,8 @@ impl Gastown {
         let address = listener.local_addr()?;
         let (app, calls) = (self.router(), self.calls.clone());
         tracing::info!(%address, worker = %self.worker.0, "server started");
-        let server = connections::serve(listener, app, self.connections.clone(), stop.clone());
+        let server =
+            connections::serve(listener, app, self.connections.clone(), self.http.metrics.clone(), stop.clone());
         let answered = async move {
             server.await?;
             calls.close();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{OperationKind, StepName};
+use super::OperationResult;
+use crate::{OperationKind, Rejection, StepName};
 
 /// The end of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,16 @@ pub enum OperationOutcome {
 impl OperationOutcome {
     /// All variants.
     pub const ALL: [Self; 4] = [Self::Succeeded, Self::Failed, Self::RolledBack, Self::Preempted];
+
+    /// Returns the outcome of a result.
+    pub const fn of(result: &OperationResult) -> Self {
+        match result {
+            Ok(()) => Self::Succeeded,
+            Err(Rejection::Failed(_)) => Self::Failed,
+            Err(Rejection::RolledBack(_)) => Self::RolledBack,
+            Err(Rejection::Preempted) => Self::Preempted,
+        }
+    }
 
     /// Returns the text that operators see.
     pub const fn as_str(self) -> &'static str {
@@ -204,7 +215,7 @@ pub enum Measurement {
 }
 
 /// Counts events. An implementation does not block, because it is called on every path.
-pub trait Metrics: Send + Sync {
+pub trait Metrics: std::fmt::Debug + Send + Sync {
     /// Counts one event.
     fn record(&self, measurement: Measurement);
 }
@@ -215,4 +226,24 @@ pub struct NoMetrics;
 
 impl Metrics for NoMetrics {
     fn record(&self, _: Measurement) {}
+}
+
+/// Keeps every event, for tests.
+#[cfg(any(test, feature = "mock"))]
+#[derive(Debug, Default)]
+pub struct KeptMetrics(std::sync::Mutex<Vec<Measurement>>);
+
+#[cfg(any(test, feature = "mock"))]
+impl KeptMetrics {
+    /// Returns the events since the last call.
+    pub fn take(&self) -> Vec<Measurement> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+#[cfg(any(test, feature = "mock"))]
+impl Metrics for KeptMetrics {
+    fn record(&self, measurement: Measurement) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(measurement);
+    }
 }

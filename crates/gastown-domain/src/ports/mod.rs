@@ -80,6 +80,8 @@ pub use home::MockHomeCalls;
 #[cfg(any(test, feature = "mock"))]
 pub use inventory::MockInventory;
 #[cfg(any(test, feature = "mock"))]
+pub use metrics::KeptMetrics;
+#[cfg(any(test, feature = "mock"))]
 pub use operations::MockOperations;
 #[cfg(any(test, feature = "mock"))]
 pub use operator::MockOperator;

@@ -75,6 +75,7 @@ fn start(request: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
             home: ports.clone(),
             tokens: ports.clone(),
             readiness: ports,
+            metrics: Arc::new(gastown_domain::ports::NoMetrics),
             tasks: TaskTracker::new(),
             settings: HttpSettings::default(),
         })

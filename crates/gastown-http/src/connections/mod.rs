@@ -11,6 +11,7 @@ mod timed_stream;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, response::Response};
+use gastown_domain::ports::Metrics;
 use http::{HeaderValue, Request, Version, header};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
@@ -53,9 +54,10 @@ pub async fn serve(
     listener: TcpListener,
     app: Router,
     limits: ConnectionLimits,
+    metrics: Arc<dyn Metrics>,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let server = Server::new(app, limits);
+    let server = Server::new(app, limits, metrics);
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -107,14 +109,14 @@ struct Server {
 }
 
 impl Server {
-    fn new(app: Router, limits: ConnectionLimits) -> Self {
+    fn new(app: Router, limits: ConnectionLimits, metrics: Arc<dyn Metrics>) -> Self {
         let short = ConnectionLimits {
             head_timeout: limits.head_timeout.min(PROBE_TIMEOUT),
             idle_timeout: limits.idle_timeout.min(PROBE_TIMEOUT),
             write_timeout: limits.write_timeout.min(PROBE_TIMEOUT),
             ..limits.clone()
         };
-        let slots = Slots::new(Arc::new(limits.clone()));
+        let slots = Slots::new(Arc::new(limits.clone()), metrics);
         let for_any = Arc::new(Connections::new(app.clone(), limits, false));
         let for_probes = Arc::new(Connections::new(app, short, true));
         Self { slots, for_any, for_probes }

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use gastown_domain::ports::{Measurement, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::ConnectionLimits;
@@ -17,6 +18,7 @@ pub(super) const PROBE_CONNECTIONS: usize = 16;
 /// The places of one server. The lock is never held across an await.
 pub(super) struct Slots {
     limits: Arc<ConnectionLimits>,
+    metrics: Arc<dyn Metrics>,
     state: Mutex<State>,
 }
 
@@ -39,8 +41,8 @@ pub(super) enum Place {
 }
 
 impl Slots {
-    pub(super) fn new(limits: Arc<ConnectionLimits>) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default() })
+    pub(super) fn new(limits: Arc<ConnectionLimits>, metrics: Arc<dyn Metrics>) -> Arc<Self> {
+        Arc::new(Self { limits, metrics, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,15 +53,19 @@ impl Slots {
         let network = network(address);
         let mut state = self.state();
         if state.by_address.get(&network).is_some_and(|count| *count >= self.limits.max_per_address) {
+            self.metrics.record(Measurement::ConnectionRefused);
             state.log_refusal();
             return Place::Refused;
         }
         if state.total >= self.limits.max_connections {
+            self.metrics.record(Measurement::ConnectionRefused);
             state.log_refusal();
             return Place::Probe(state.place_for_probe());
         }
         state.total += 1;
         *state.by_address.entry(network).or_default() += 1;
+        // Under the lock, so that the last number is that of the last change.
+        self.metrics.record(Measurement::ConnectionsOpen(state.total));
         Place::Any(Slot { slots: Arc::clone(self), network })
     }
 }
@@ -105,6 +111,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.slots.state();
         state.total -= 1;
+        self.slots.metrics.record(Measurement::ConnectionsOpen(state.total));
         if let Some(count) = state.by_address.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
@@ -118,18 +125,23 @@ impl Drop for Slot {
 mod tests {
     use std::time::Duration;
 
+    use gastown_domain::ports::NoMetrics;
+
     use super::*;
 
     fn slots(max_connections: usize, max_per_address: usize) -> Arc<Slots> {
         let long = Duration::from_secs(60);
-        Slots::new(Arc::new(ConnectionLimits {
-            max_connections,
-            max_per_address,
-            head_timeout: long,
-            idle_timeout: long,
-            write_timeout: long,
-            stream_timeout: long,
-        }))
+        Slots::new(
+            Arc::new(ConnectionLimits {
+                max_connections,
+                max_per_address,
+                head_timeout: long,
+                idle_timeout: long,
+                write_timeout: long,
+                stream_timeout: long,
+            }),
+            Arc::new(NoMetrics),
+        )
     }
 
     fn is_any(place: &Place) -> bool {

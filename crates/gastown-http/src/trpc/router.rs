@@ -227,6 +227,7 @@ type Run = dyn Fn(Call) -> BoxFuture<'static, Result<Answer, Failure>> + Send + 
 
 #[derive(Clone)]
 pub(super) struct Procedure {
+    pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) max_body_bytes: Option<usize>,
     run: Arc<Run>,
@@ -312,7 +313,7 @@ impl Router {
             }
             .boxed()
         };
-        self.procedures.insert(name, Procedure { kind, max_body_bytes, run: Arc::new(run) });
+        self.procedures.insert(name, Procedure { name, kind, max_body_bytes, run: Arc::new(run) });
         self
     }
 }

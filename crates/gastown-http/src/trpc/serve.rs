@@ -1,4 +1,4 @@
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::{FutureExt as _, StreamExt as _};
+use gastown_domain::ports::{Measurement, Metrics, Shed};
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -17,6 +18,7 @@ use super::{
     admission::Admission,
     answer::{self, AnswerBudget, UntakenBytes},
     body::{BodiesInFlight, CallInput, RequestInput},
+    code::Code,
     cut::cut,
     envelope::{self, CallOutcome},
     error::CallError,
@@ -27,11 +29,14 @@ use super::{
     stream,
 };
 
+/// The name under which calls of no procedure are counted.
+const UNKNOWN: &str = "unknown";
+
 /// Returns a service that answers `/<path>` with the procedures of `router`. Nest it under the base path.
 ///
 /// `tasks` tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its client
 /// has disconnected or its time-out has passed.
-pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::Router {
+pub fn service(router: Router, settings: Settings, tasks: TaskTracker, metrics: Arc<dyn Metrics>) -> axum::Router {
     let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
     let untaken = UntakenBytes::new(settings.max_untaken_bytes);
     let bodies = BodiesInFlight::new(MAX_BODIES.saturating_mul(settings.max_body_bytes));
@@ -43,6 +48,7 @@ pub fn service(router: Router, settings: Settings, tasks: TaskTracker) -> axum::
         changes,
         untaken,
         bodies,
+        metrics,
     }))
 }
 
@@ -57,6 +63,7 @@ struct Service {
     changes: Admission,
     untaken: UntakenBytes,
     bodies: BodiesInFlight,
+    metrics: Arc<dyn Metrics>,
 }
 
 async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -66,7 +73,11 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
     let (head, body) = request.into_parts();
     let plan = match Plan::read(&head, &service.router, &service.settings) {
         Ok(plan) => plan,
-        Err(error) => return whole_request(&error),
+        Err(error) => {
+            let (procedure, code, took) = (UNKNOWN, error.code().name(), Duration::ZERO);
+            service.metrics.record(Measurement::CallAnswered { procedure, code, took });
+            return whole_request(&error);
+        }
     };
     Span::current().record("procedure", cut(&plan.procedures()));
     let allow = plan.allow(&head.method);
@@ -94,7 +105,7 @@ impl Service {
                 start: Start::default(),
                 rejections: rejections.clone(),
             };
-            run_call(planned, call, self.tasks.clone(), deadline)
+            counted(planned, call, self.tasks.clone(), deadline, Arc::clone(&self.metrics))
         });
         if plan.form == Form::Stream {
             let running = calls.enumerate().map(|(index, call)| {
@@ -147,6 +158,43 @@ fn retrying(mut response: Response, seconds: Option<u64>) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// Runs one call to its end and counts it.
+async fn counted(
+    planned: PlannedCall,
+    call: Call,
+    tasks: TaskTracker,
+    deadline: Instant,
+    metrics: Arc<dyn Metrics>,
+) -> (String, Result<Answer, Failure>) {
+    let began = Instant::now();
+    let procedure = planned.procedure.as_ref().map_or(UNKNOWN, |procedure| procedure.name);
+    let (path, outcome) = run_call(planned, call, tasks, deadline).await;
+    let code = match &outcome {
+        Ok(_) => "OK",
+        Err(Failure::Call(error)) => error.code().name(),
+        Err(Failure::Unserialisable(_)) => Code::InternalServerError.name(),
+    };
+    metrics.record(Measurement::CallAnswered { procedure, code, took: began.elapsed() });
+    if let Err(Failure::Call(error)) = &outcome
+        && let Some(reason) = shed(error)
+    {
+        metrics.record(Measurement::CallShed(reason));
+    }
+    (path, outcome)
+}
+
+/// Returns the reason of an error that protects the service.
+fn shed(error: &CallError) -> Option<Shed> {
+    [
+        (Reason::Overloaded, Shed::Overloaded),
+        (Reason::TooManyCalls, Shed::CallerLimit),
+        (Reason::AnswersNotRead, Shed::AnswersNotRead),
+        (Reason::NotStarted, Shed::NotStarted),
+    ]
+    .into_iter()
+    .find_map(|(reason, shed)| (error.reason() == reason.word()).then_some(shed))
 }
 
 /// Runs one call to its end.

@@ -1,8 +1,9 @@
 //! The router `probe` of the recordings, for cases that the procedures of towns do not cover.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use gastown_domain::ports::NoMetrics;
 use gastown_http::trpc::{AdmissionLimits, CallError, Code, Guard, Input, Router, Settings, Undefined, service};
 use http::{header, request::Parts};
 use serde::{Serialize, Serializer, ser::Error as _};
@@ -38,7 +39,10 @@ pub(crate) fn admission() -> AdmissionLimits {
 }
 
 pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
-    Server::start(axum::Router::new().nest_service("/trpc", service(router, settings, TaskTracker::new()))).await
+    Server::start(
+        axum::Router::new().nest_service("/trpc", service(router, settings, TaskTracker::new(), Arc::new(NoMetrics))),
+    )
+    .await
 }
 
 /// Admits every caller.

@@ -1,8 +1,9 @@
 //! A server on a free loopback port, stopped on drop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use gastown_domain::ports::NoMetrics;
 use gastown_http::connections::{self, ConnectionLimits};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,9 @@ impl Server {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let serving = tokio::spawn(async move { connections::serve(listener, router, limits, stopped).await.unwrap() });
+        let serving = tokio::spawn(async move {
+            connections::serve(listener, router, limits, Arc::new(NoMetrics), stopped).await.unwrap()
+        });
         Self { origin, stop, serving }
     }
 

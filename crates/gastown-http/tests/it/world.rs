@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    HomeCalls, MockHomeCalls, Readiness, StoreError, TokenRejection, Towns, UserTokens, VerifiedToken,
+    HomeCalls, MockHomeCalls, NoMetrics, Readiness, StoreError, TokenRejection, Towns, UserTokens, VerifiedToken,
 };
 use gastown_http::{HttpParts, HttpSettings, router, trpc};
 use http::Method;
@@ -90,6 +90,7 @@ pub(crate) fn parts_with(towns: impl Towns + 'static, home: impl HomeCalls + 'st
         home: Arc::new(home),
         tokens: Arc::new(Tokens),
         readiness: Arc::new(Ready),
+        metrics: Arc::new(NoMetrics),
         tasks: TaskTracker::new(),
         settings: settings(),
     }

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{Awaited, Deletion, ObservedMachine, ObservedVolume, ProviderError, TownChange};
+use gastown_domain::ports::{
+    Awaited, Deletion, ObservedMachine, ObservedVolume, ProviderError, StepResult, TownChange,
+};
 use gastown_domain::{Failure, StepName};
 
 /// The outcome of a step.
@@ -96,6 +98,31 @@ impl Outcome {
             | Self::VolumeLost
             | Self::GaveUp(_)
             | Self::NotPrepared(_) => None,
+        }
+    }
+
+    /// Returns the result of the step as operators count it.
+    pub(super) const fn step_result(&self) -> StepResult {
+        match self {
+            Self::Starting
+            | Self::Stopping
+            | Self::Reached(_)
+            | Self::MachineDeleted(_)
+            | Self::VolumeDeleted(_)
+            | Self::VolumeCreated { .. }
+            | Self::MachineCreated { .. }
+            | Self::MachineUpdated(_)
+            | Self::Synced { at: Some(_) }
+            | Self::SandboxReady
+            | Self::SoftDeleted { .. }
+            | Self::Finished => StepResult::Done,
+            Self::SandboxNotReady | Self::Waiting(_) => StepResult::Waiting,
+            Self::Synced { at: None }
+            | Self::StateNotReached(_)
+            | Self::VolumeLost
+            | Self::GaveUp(_)
+            | Self::NotPrepared(_)
+            | Self::Failed { .. } => StepResult::Failed,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use gastown_domain::ports::{StoreError, TownChange};
+use gastown_domain::ports::{Measurement, OperationOutcome, StoreError, TownChange};
 use gastown_domain::{AppName, Failure, Operation, OperationKind};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
@@ -48,7 +48,7 @@ impl Reconciler {
         };
         // Also the check before the first call that the claim still holds (FM-49).
         let time = match lease.renew().await {
-            Err(StoreError::Fenced { .. }) => return Ok(ReconcileReport::TakenOver),
+            Err(StoreError::Fenced { .. }) => return Ok(self.lost_claim(claimed.kind)),
             renewed => renewed?,
         };
         let knowledge = Knowledge::stale(Instant::now());
@@ -82,11 +82,17 @@ impl Reconciler {
                 Ok(Pass::Ended) => return Ok(ReconcileReport::Ended),
                 Err(StoreError::Fenced { .. }) => {
                     self.clean_up_after(&drive).await;
-                    return Ok(ReconcileReport::TakenOver);
+                    return Ok(self.lost_claim(drive.operation.kind));
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Counts a claim that was lost.
+    fn lost_claim(&self, kind: OperationKind) -> ReconcileReport {
+        self.ports.env.metrics.record(Measurement::ClaimLost { kind });
+        ReconcileReport::TakenOver
     }
 
     async fn pass(&self, drive: &mut Drive<'_>, first: Option<Decision>) -> Result<Pass, StoreError> {
@@ -190,12 +196,10 @@ impl Reconciler {
         let executor = Executor { ports: &self.ports, policy: &self.settings.policy, app };
         let began = Instant::now();
         let outcome = drive.lease.run(call.on_loss(), executor.execute(step.name(), call).instrument(span)).await?;
-        tracing::debug!(
-            op.step = step.name().as_str(),
-            ?outcome,
-            elapsed_ms = began.elapsed().as_millis(),
-            "step executed"
-        );
+        let took = began.elapsed();
+        tracing::debug!(op.step = step.name().as_str(), ?outcome, elapsed_ms = took.as_millis(), "step executed");
+        let result = outcome.step_result();
+        self.ports.env.metrics.record(Measurement::StepExecuted { step: step.name(), result, took });
         self.conclude(&decision, outcome, drive).await
     }
 
@@ -236,6 +240,13 @@ impl Reconciler {
                 drive.operation = *operation;
                 let ended = drive.finish(result.clone(), town).await?;
                 tracing::info!(?result, "operation finished");
+                let took = (drive.now() - drive.operation.created_at).to_std().unwrap_or_default();
+                let outcome = OperationOutcome::of(&result);
+                self.ports.env.metrics.record(Measurement::OperationEnded {
+                    kind: drive.operation.kind,
+                    outcome,
+                    took,
+                });
                 self.completions.complete(drive.operation.id, result, ended);
                 Ok(Pass::Ended)
             }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Accepted, Caller, NewOperation, Requested, StoreError, TownError, TownState};
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{
+    Accepted, Caller, Measurement, NewOperation, OperationOutcome, Requested, StoreError, TownError, TownState,
+};
 use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, TownId};
 use tokio::time::Instant;
 
@@ -31,6 +34,7 @@ impl TownService {
         if kind == OperationKind::Start && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
             return Err(TownError::Blocked);
         }
+        let in_flight = found.as_ref().and_then(|found| found.operation.clone());
         let caller = caller.user();
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
@@ -49,6 +53,7 @@ impl TownService {
                 if accepted.replaced {
                     // Callers of a pre-empted operation get their answer now, not at their next poll.
                     self.completions.notify();
+                    self.count_preempted(in_flight.as_ref(), accepted.operation.created_at);
                 }
                 let (operation, is_driven_here) = (accepted.operation.clone(), slot.is_some());
                 self.drive_accepted(slot, *accepted, asked);
@@ -62,6 +67,15 @@ impl TownService {
             Requested::Busy(in_flight) => Err(TownError::InFlight { kind: in_flight.kind }),
             Requested::NotFound => Err(TownError::NotFound),
         }
+    }
+
+    /// Counts the end of an operation that a destroy has replaced.
+    fn count_preempted(&self, before: Option<&RecordedOperation>, now: DateTime<Utc>) {
+        let Some((kind, since)) = before.and_then(|before| Some((before.kind.known()?, before.created_at))) else {
+            return;
+        };
+        let (outcome, took) = (OperationOutcome::Preempted, (now - since).to_std().unwrap_or_default());
+        self.ports.env.metrics.record(Measurement::OperationEnded { kind, outcome, took });
     }
 
     async fn write_request(&self, operation: &NewOperation) -> Result<Requested, TownError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, TownError, Towns as _, WorkerId};
+use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, KeptMetrics, TownError, Towns as _, WorkerId};
 use gastown_domain::{AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus};
 use gastown_orchestrator::{
     DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
@@ -65,6 +65,7 @@ pub(crate) struct Bench {
     pub(crate) fly: Arc<Fly>,
     pub(crate) store: Arc<Store>,
     pub(crate) mint: Arc<FakeMint>,
+    pub(crate) metrics: Arc<KeptMetrics>,
     /// The settings of processes that are created from now on.
     pub(crate) settings: Settings,
     ids: Arc<SequentialIds>,
@@ -108,6 +109,7 @@ impl Bench {
             fly,
             store: Arc::new(store),
             mint: Arc::default(),
+            metrics: Arc::default(),
             settings: settings(),
             ids: Arc::default(),
             jitter,
@@ -153,6 +155,7 @@ impl Bench {
                 clock: Arc::new(SkewedClock { process: process.clone(), true_clock: self.store.clock }),
                 ids: self.ids.clone(),
                 jitter: self.jitter.clone(),
+                metrics: self.metrics.clone(),
             },
         }
     }

@@ -83,7 +83,9 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         fly_url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
         app: app.as_deref(),
         database: database.as_deref(),
+        metrics_url: metrics_url.as_deref(),
     };
+    let metrics_url = plane.metrics_url();
     let tokens = create_users(plane.gastown(), &options.users).await?;
     announce(&options, &url, &tokens, &backends)?;
     plane.serve(stop).await.context("server failed")?;
@@ -157,6 +159,8 @@ fn fill_the_rest(source: &mut Source) {
         ("START_PATIENCE_SECONDS", "45"),
         ("STOP_PATIENCE_SECONDS", "45"),
         ("SWEEP_SECONDS", "2"),
+        ("METRICS_LISTEN", "127.0.0.1:0"),
+        ("METRICS_SECONDS", "2"),
         // External changes are detected while the developer watches.
         ("INSPECT_SECONDS", "5"),
         ("ORPHAN_SWEEP_SECONDS", "10"),
@@ -195,6 +199,7 @@ struct Backends<'a> {
     fly_url: &'a str,
     app: Option<&'a str>,
     database: Option<&'a str>,
+    metrics_url: Option<&'a str>,
 }
 
 /// Prints the address and the tokens, which were created to be printed.
@@ -208,8 +213,11 @@ fn announce(
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        let Backends { fly_url, app, database, .. } = backends;
-        let all = json!({"url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database});
+        let Backends { fly_url, app, database, metrics_url, .. } = backends;
+        let all = json!({
+            "url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database,
+            "metricsUrl": metrics_url,
+        });
         writeln!(out, "{all}")?;
     } else {
         print_instructions(&mut out, url, tokens, backends)?;
@@ -222,7 +230,7 @@ fn print_instructions(
     out: &mut impl Write,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    Backends { fly, fly_url, database, .. }: &Backends<'_>,
+    Backends { fly, fly_url, database, metrics_url, .. }: &Backends<'_>,
 ) -> std::io::Result<()> {
     writeln!(out, "Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n")?;
     for (user, token) in tokens {
@@ -241,6 +249,9 @@ fn print_instructions(
                url: '{url}/trpc', headers: {{ authorization: 'Bearer {token}' }} }})] }});\n\
              console.log(await client.gastown.listTowns.query());\n"
         )?;
+    }
+    if let Some(metrics_url) = metrics_url {
+        writeln!(out, "# metrics\ncurl -s {metrics_url}\n")?;
     }
     if let Some(database) = database {
         writeln!(out, "# for operators\nDATABASE_URL={database} gastown operations\n")?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::WorkerId;
+use gastown_domain::ports::{NoMetrics, WorkerId};
 use gastown_orchestrator::{Env, FoundOrphan, Grace, OrphanPorts, OrphanSweeper, Survey, Verdict};
 use gastown_persistence::Database;
 use gastown_system::{RandomIds, SystemClock, ThreadJitter};
@@ -80,7 +80,12 @@ fn sweeper(config: OrphansConfig, database: Database) -> anyhow::Result<OrphanSw
         inventory: fly.clone(),
         machines: fly.clone(),
         volumes: fly,
-        env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
+        env: Env {
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            jitter: Arc::new(ThreadJitter),
+            metrics: Arc::new(NoMetrics),
+        },
     };
     // The command runs no periodic job, so this name claims nothing.
     Ok(OrphanSweeper::with(ports, config.policy, WorkerId("gastown orphans".to_owned())))

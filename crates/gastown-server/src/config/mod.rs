@@ -6,6 +6,7 @@ mod http_limits;
 mod list;
 mod listen_host;
 mod logs;
+mod metrics;
 mod origin;
 mod policy;
 mod sandbox;
@@ -29,6 +30,7 @@ pub use http_limits::{CallLimits, HttpLimits};
 use list::List;
 pub use listen_host::ListenHost;
 pub use logs::LogFormat;
+pub use metrics::{ListenAddress, MetricsConfig};
 pub use secrets::SecretsConfig;
 
 /// The most connections of a pool. The pool reserves memory for all of them, and Postgres has no thousand to give.
@@ -49,6 +51,8 @@ pub struct Config {
     pub migrate_on_start: bool,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// The endpoint for Prometheus.
+    pub metrics: MetricsConfig,
     /// The calls to Fly.
     pub fly: FlyConfig,
     /// `SANDBOX_URL`.
@@ -77,7 +81,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 67] = [
+    pub const NAMES: [&str; 70] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -123,6 +127,9 @@ impl Config {
         "MAX_TOWNS_PER_USER",
         "MAX_UNREAD_BYTES_PER_USER",
         "MAX_WAITING_CALLS",
+        "METRICS_LISTEN",
+        "METRICS_SECONDS",
+        "METRICS_TOKEN",
         "MIGRATE_ON_START",
         "NEXTAUTH_SECRET",
         "NEXTAUTH_SECRET_PREVIOUS",
@@ -162,6 +169,7 @@ impl Config {
         let blocked_column = reader.optional("BLOCKED_COLUMN");
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
+        let metrics = metrics::metrics(reader);
         let policy = policy::policy(reader);
         let fly = fly::fly(reader);
         let sandbox_url = sandbox::sandbox_url(reader);
@@ -181,6 +189,7 @@ impl Config {
             blocked_column,
             migrate_on_start,
             http,
+            metrics,
             fly,
             sandbox_url: sandbox_url?,
             secrets: secrets?,

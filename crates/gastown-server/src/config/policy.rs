@@ -83,7 +83,12 @@ fn days(reader: &mut Reader<'_>, name: &str, default: Duration) -> Duration {
     Duration::from_secs(given * DAY)
 }
 
-fn seconds(reader: &mut Reader<'_>, name: &str, default: Duration, allowed: RangeInclusive<u64>) -> Duration {
+pub(super) fn seconds(
+    reader: &mut Reader<'_>,
+    name: &str,
+    default: Duration,
+    allowed: RangeInclusive<u64>,
+) -> Duration {
     let given = reader.or(name, default.as_secs());
     if !allowed.contains(&given) {
         let (min, max) = allowed.into_inner();

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Clock, GatewayGrant, MockHomeCalls, MockReadiness, MockTowns, MockUserTokens, TokenMint as _,
+    Clock, GatewayGrant, MockHomeCalls, MockReadiness, MockTowns, MockUserTokens, NoMetrics, TokenMint as _,
 };
 use gastown_http::{HttpParts, HttpSettings, procedures, trpc};
 use gastown_jwt::{TokenKeys, TokenMinter};
@@ -34,6 +34,7 @@ pub(crate) fn all_procedures() -> Vec<&'static str> {
         home: Arc::new(MockHomeCalls::new()),
         tokens: Arc::new(MockUserTokens::new()),
         readiness: Arc::new(MockReadiness::new()),
+        metrics: Arc::new(NoMetrics),
         tasks: TaskTracker::new(),
         settings: HttpSettings {
             trpc: trpc::Settings {

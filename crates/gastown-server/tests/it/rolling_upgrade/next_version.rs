@@ -292,7 +292,12 @@ impl Adapters {
                 sealer: Arc::new(self.sealing_key),
                 towns: Arc::new(DerivedTownKeys::new(&TOWN_SECRET.into()).unwrap()),
             },
-            env: Env { clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), jitter: Arc::new(ThreadJitter) },
+            env: Env {
+                clock: Arc::new(SystemClock),
+                ids: Arc::new(RandomIds),
+                jitter: Arc::new(ThreadJitter),
+                metrics: Arc::new(gastown_domain::ports::NoMetrics),
+            },
         };
         TownService::new(ports, settings, worker, stop)
     }
