@@ -22,6 +22,7 @@ mod inventory;
 mod ledger;
 mod lifecycle;
 mod list_lag;
+mod metrics;
 mod names;
 mod operations_after_drift;
 mod orphan_sweeper;

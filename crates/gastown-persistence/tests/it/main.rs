@@ -9,6 +9,7 @@ mod corrupt_rows;
 mod creates;
 mod drift_checks;
 mod drift_rounds;
+mod figures;
 mod history;
 mod newer_operations;
 mod newer_texts;

@@ -78,6 +78,7 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         AppPlacement::PerUser { .. } => None,
     };
     let plane = ControlPlane::with_listener(config, listener).await.context("failed to start")?;
+    let metrics_url = plane.metrics_url();
     let backends = Backends {
         fly: if simulator.is_some() { "simulated Fly" } else { "Fly" },
         fly_url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
@@ -85,7 +86,6 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         database: database.as_deref(),
         metrics_url: metrics_url.as_deref(),
     };
-    let metrics_url = plane.metrics_url();
     let tokens = create_users(plane.gastown(), &options.users).await?;
     announce(&options, &url, &tokens, &backends)?;
     plane.serve(stop).await.context("server failed")?;

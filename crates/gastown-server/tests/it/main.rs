@@ -53,6 +53,7 @@ mod life_of_a_town;
 mod lost_answers;
 mod max_operations;
 mod max_towns;
+mod metrics;
 mod newer_versions;
 mod operator;
 mod orphans;

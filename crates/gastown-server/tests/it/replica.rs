@@ -21,6 +21,8 @@ pub(crate) const DEBUG_LOG: &str = "warn,gastown=debug,gastown_server=debug,gast
 /// A replica with its own runtime and log.
 pub(crate) struct Replica {
     pub(crate) url: String,
+    /// The URL of the metrics, if they have an address.
+    pub(crate) metrics_url: Option<String>,
     pub(crate) log: Log,
     runtime: Option<Runtime>,
     serving: JoinHandle<io::Result<()>>,
@@ -96,11 +98,11 @@ impl Replica {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let plane = ControlPlane::with_listener(config, listener).await.map_err(io::Error::other)?;
-            let _ = ready.send(plane.local_url());
+            let _ = ready.send((plane.local_url(), plane.metrics_url()));
             plane.serve(stopped).await
         });
-        let url = url.await.expect("the replica does not start");
-        Self { url, log, runtime: Some(runtime), serving, stop }
+        let (url, metrics_url) = url.await.expect("the replica does not start");
+        Self { url, metrics_url, log, runtime: Some(runtime), serving, stop }
     }
 
     /// Crashes the replica: its tasks are dropped.

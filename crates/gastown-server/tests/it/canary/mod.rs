@@ -33,7 +33,7 @@ const OLD_TOWN_SECRET: &str = "canary-of-old-internal-Uc5HsGj2YaZi8OoWk4Tb";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 59] = [
+const OPEN: [&str; 61] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
@@ -75,6 +75,8 @@ const OPEN: [&str; 59] = [
     "MAX_TOWNS_PER_USER",
     "MAX_UNREAD_BYTES_PER_USER",
     "MAX_WAITING_CALLS",
+    "METRICS_LISTEN",
+    "METRICS_SECONDS",
     "MIGRATE_ON_START",
     "ORPHAN_DELETE",
     "ORPHAN_GRACE_SECONDS",
