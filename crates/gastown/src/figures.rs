@@ -8,7 +8,7 @@ use gastown_metrics::PrometheusMetrics;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{Parts, Plan};
+use crate::plan::{Adapters, Plan};
 
 /// The metrics of a builder.
 pub(crate) struct Prometheus {
@@ -30,17 +30,17 @@ pub(crate) struct Gauges {
 
 impl Plan {
     /// Returns the task that sets the gauges, if there are metrics.
-    pub(crate) fn gauges(&self, parts: &Parts) -> Option<Gauges> {
+    pub(crate) fn gauges(&self, adapters: &Adapters) -> Option<Gauges> {
         let Prometheus { metrics, every } = self.prometheus.as_ref()?;
         Some(Gauges {
             metrics: Arc::clone(metrics),
             every: *every,
             limits: FigureLimits { alert_attempts: self.settings.policy.limits.alert_attempts },
-            figures: parts.figures.clone(),
+            figures: adapters.figures.clone(),
             #[cfg(feature = "postgres")]
-            database: parts.database.clone(),
+            database: adapters.database.clone(),
             #[cfg(feature = "fly")]
-            fly: parts.fly.clone(),
+            fly: adapters.fly.clone(),
         })
     }
 }

@@ -44,9 +44,9 @@ pub(crate) struct Plan {
     pub(crate) prometheus: Option<crate::figures::Prometheus>,
 }
 
-/// The parts of a control plane that only its background tasks see.
+/// The adapters that only its background tasks see.
 #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "the gauges read them"))]
-pub(crate) struct Parts {
+pub(crate) struct Adapters {
     pub(crate) figures: Option<Arc<dyn Figures>>,
     #[cfg(feature = "postgres")]
     pub(crate) database: Option<gastown_persistence::Database>,
@@ -104,14 +104,14 @@ impl Plan {
 
         let (worker, stop, calls) = (worker_id(), CancellationToken::new(), TaskTracker::new());
         let service = TownService::new(foreground_ports, self.settings.clone(), worker.clone(), stop.clone());
-        let parts = Parts {
+        let adapters = Adapters {
             figures: background.figures.clone(),
             #[cfg(feature = "postgres")]
             database: database.clone(),
             #[cfg(feature = "fly")]
             fly,
         };
-        let tasks = self.background(&service, (&background_ports, retention), &worker, parts);
+        let tasks = self.background(&service, (&background_ports, retention), &worker, adapters);
         Ok(Gastown {
             #[cfg(feature = "http")]
             http: self.http_parts(&service, &foreground, &calls)?,
@@ -137,13 +137,13 @@ impl Plan {
         service: &TownService,
         ports: (&Ports, RetentionPorts),
         worker: &WorkerId,
-        parts: Parts,
+        adapters: Adapters,
     ) -> Background {
         let tasks = Background::new(service, ports, &self.settings, worker);
         #[cfg(feature = "metrics")]
-        let tasks = tasks.setting_gauges(self.gauges(&parts));
+        let tasks = tasks.setting_gauges(self.gauges(&adapters));
         #[cfg(feature = "fly")]
-        let tasks = tasks.logging_queues_of(parts.fly);
+        let tasks = tasks.logging_queues_of(adapters.fly);
         tasks
     }
 
