@@ -71,7 +71,6 @@ const JOB: Label = Label { name: "job", max_values: 8 };
 const POOL: Label = Label { name: "pool", max_values: 2 };
 const POOL_STATE: Label = Label { name: "state", max_values: 2 };
 const PRIORITY: Label = Label { name: "priority", max_values: 2 };
-const STORED: Label = Label { name: "result", max_values: 2 };
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $kind:expr, [$($label:ident),*], $help:literal;)+) => {
@@ -115,11 +114,7 @@ metrics! {
     WATCHERS = "gastown_watchers", Kind::Gauge, [],
         "Clients that watch towns at present.";
     HEARTBEATS = "gastown_heartbeats_total", Kind::Counter, [],
-        "Heartbeats that were accepted. Several of one town are written once.";
-    REPORT_TOWNS = "gastown_report_towns_total", Kind::Counter, [STORED],
-        "Towns whose reports were written in batches. Failed ones are tried again.";
-    REPORT_SECONDS = "gastown_report_batch_duration_seconds", Kind::Histogram(SHORT), [],
-        "Time to write one batch of reports.";
+        "Heartbeats that were accepted, written or not.";
     TOWNS = "gastown_towns", Kind::Gauge, [STATUS],
         "Live towns by status.";
     TOWNS_DRIFTED = "gastown_towns_drifted", Kind::Gauge, [DRIFT],

@@ -193,13 +193,7 @@ impl Metrics for PrometheusMetrics {
             Measurement::ConnectionRefused => self.counter(&catalogue::CONNECTIONS_REFUSED, []).increment(1),
             Measurement::WatchersOpen(open) => self.gauge(&catalogue::WATCHERS, []).set(count(open)),
             Measurement::DatabaseWaited(wait) => self.histogram(&catalogue::DATABASE_WAIT, []).record(wait),
-            Measurement::HeartbeatRecorded => self.counter(&catalogue::HEARTBEATS, []).increment(1),
-            Measurement::ReportsWritten { towns, stored, took } => {
-                let towns = u64::try_from(towns).unwrap_or(u64::MAX);
-                let result = if stored { "stored" } else { "failed" };
-                self.counter(&catalogue::REPORT_TOWNS, [result]).increment(towns);
-                self.histogram(&catalogue::REPORT_SECONDS, []).record(took);
-            }
+            Measurement::HeartbeatAccepted => self.counter(&catalogue::HEARTBEATS, []).increment(1),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::TownId;
-use gastown_domain::ports::{GatewayToken, HomeCalls, HomeError};
+use gastown_domain::ports::{GatewayToken, HomeCalls, HomeError, Measurement};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -116,21 +116,9 @@ impl HomeCalls for TownService {
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError> {
         self.authorize(town, &key)?;
         self.sandbox_calls.heartbeats.admit(town)?;
-        let at = self.ports.env.clock.now();
-        if !self.sandbox_calls.is_due(town, at) {
-            let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
-            return row.filter(|row| !row.is_tombstone()).map(drop).ok_or(HomeError::Unauthorized);
-        }
-        self.log_old_key(town, &key);
-        let written = self.ports.store.registry.heartbeat(town, at).await;
-        if !matches!(written, Ok(true)) {
-            self.sandbox_calls.forget(town);
-        }
-        match written {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(HomeError::Unauthorized),
-            Err(error) => Err(HomeError::Store(error)),
-        }
+        self.record_heartbeat(town, &key).await?;
+        self.ports.env.metrics.record(Measurement::HeartbeatAccepted);
+        Ok(())
     }
 
     async fn refresh_token(&self, town: TownId, key: SecretString) -> Result<GatewayToken, HomeError> {
@@ -146,6 +134,25 @@ impl HomeCalls for TownService {
 }
 
 impl TownService {
+    /// Writes a heartbeat, or only reads that the town lives if the last one was written a moment ago.
+    async fn record_heartbeat(&self, town: TownId, key: &SecretString) -> Result<(), HomeError> {
+        let at = self.ports.env.clock.now();
+        if !self.sandbox_calls.is_due(town, at) {
+            let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
+            return row.filter(|row| !row.is_tombstone()).map(drop).ok_or(HomeError::Unauthorized);
+        }
+        self.log_old_key(town, key);
+        let written = self.ports.store.registry.heartbeat(town, at).await;
+        if !matches!(written, Ok(true)) {
+            self.sandbox_calls.forget(town);
+        }
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(HomeError::Unauthorized),
+            Err(error) => Err(HomeError::Store(error)),
+        }
+    }
+
     /// Logs that the town must be stopped and started before a rotation is over. The key is verified already.
     fn log_old_key(&self, town: TownId, key: &SecretString) {
         if key.expose_secret() != self.ports.secrets.towns.key_of(town).expose_secret() {

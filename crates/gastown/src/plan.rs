@@ -76,6 +76,35 @@ impl Plan {
     pub(crate) async fn carry_out(mut self) -> Result<Gastown, BuildError> {
         #[cfg(feature = "sim")]
         let simulator = self.start_simulator().await?;
+        let (BothPorts { foreground, background }, adapters) = self.open().await?;
+        let (foreground_ports, background_ports, retention) = complete(&foreground, &background)?;
+
+        let (worker, stop, calls) = (worker_id(), CancellationToken::new(), TaskTracker::new());
+        let service = TownService::new(foreground_ports, self.settings.clone(), worker.clone(), stop.clone());
+        #[cfg(feature = "postgres")]
+        let database = adapters.database.clone();
+        let tasks = self.background(&service, (&background_ports, retention), &worker, adapters);
+        Ok(Gastown {
+            #[cfg(feature = "http")]
+            http: self.http_parts(&service, &foreground, &calls)?,
+            #[cfg(feature = "server")]
+            connections: self.connection_limits(),
+            calls,
+            service,
+            background: tasks,
+            worker,
+            stop,
+            grace_period: self.grace_period,
+            minter: self.secrets.map(|secrets| secrets.minter(self.clock)),
+            #[cfg(feature = "postgres")]
+            database,
+            #[cfg(feature = "sim")]
+            simulator,
+        })
+    }
+
+    /// Connects, and returns every port.
+    async fn open(&mut self) -> Result<(BothPorts, Adapters), BuildError> {
         let ports = std::mem::take(&mut self.ports);
         #[cfg(any(feature = "fly", feature = "postgres"))]
         let metrics = ports.metrics.clone().unwrap_or_else(|| Arc::new(NoMetrics));
@@ -99,36 +128,15 @@ impl Plan {
         if let Some(secrets) = &self.secrets {
             ports = ports.or_same(&secrets.ports(&self.clock));
         }
-        let BothPorts { foreground, background } = ports.or_same(&PortSet::system());
-        let (foreground_ports, background_ports, retention) = complete(&foreground, &background)?;
-
-        let (worker, stop, calls) = (worker_id(), CancellationToken::new(), TaskTracker::new());
-        let service = TownService::new(foreground_ports, self.settings.clone(), worker.clone(), stop.clone());
+        let ports = ports.or_same(&PortSet::system());
         let adapters = Adapters {
-            figures: background.figures.clone(),
+            figures: ports.background.figures.clone(),
             #[cfg(feature = "postgres")]
-            database: database.clone(),
+            database,
             #[cfg(feature = "fly")]
             fly,
         };
-        let tasks = self.background(&service, (&background_ports, retention), &worker, adapters);
-        Ok(Gastown {
-            #[cfg(feature = "http")]
-            http: self.http_parts(&service, &foreground, &calls)?,
-            #[cfg(feature = "server")]
-            connections: self.connection_limits(),
-            calls,
-            service,
-            background: tasks,
-            worker,
-            stop,
-            grace_period: self.grace_period,
-            minter: self.secrets.map(|secrets| secrets.minter(self.clock)),
-            #[cfg(feature = "postgres")]
-            database,
-            #[cfg(feature = "sim")]
-            simulator,
-        })
+        Ok((ports, adapters))
     }
 
     /// Returns the background tasks.

@@ -201,17 +201,8 @@ pub enum Measurement {
     WatchersOpen(usize),
     /// A transaction or a read waited for a connection to the database.
     DatabaseWaited(Duration),
-    /// A heartbeat was recorded by this process. It is not written yet.
-    HeartbeatRecorded,
-    /// A batch of reports of sandboxes was written, or failed to be.
-    ReportsWritten {
-        /// The towns of the batch.
-        towns: usize,
-        /// True if the database has it. Otherwise it is tried again.
-        stored: bool,
-        /// The time of the statement.
-        took: Duration,
-    },
+    /// A heartbeat was accepted.
+    HeartbeatAccepted,
 }
 
 /// Counts events. An implementation does not block, because it is called on every path.

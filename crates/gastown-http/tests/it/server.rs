@@ -37,7 +37,7 @@ impl Server {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            connections::serve(listener, router, limits, Arc::new(NoMetrics), stopped).await.unwrap()
+            connections::serve(listener, router, limits, Arc::new(NoMetrics), stopped).await.unwrap();
         });
         Self { origin, stop, serving }
     }

@@ -74,11 +74,20 @@ fn every_expression_reads_metrics_and_labels_that_exist() {
 #[test]
 fn dashboard_shows_every_metric_that_is_not_a_limit() {
     let panels = panels();
-    let shown: BTreeSet<_> = panels.iter().flat_map(|expression| names(expression)).filter_map(metric_of).map(|metric| metric.name).collect();
+    let shown: BTreeSet<_> = panels
+        .iter()
+        .flat_map(|expression| names(expression))
+        .filter_map(metric_of)
+        .map(|metric| metric.name)
+        .collect();
     let limits = ["process_max_fds", "process_virtual_memory_bytes", "process_virtual_memory_max_bytes"];
     let others = ["process_start_time_seconds", "process_threads"];
     let missing: Vec<_> = CATALOGUE.iter().map(|metric| metric.name).filter(|name| !shown.contains(name)).collect();
-    assert_eq!(missing.iter().filter(|name| !limits.contains(name) && !others.contains(name)).count(), 0, "{missing:?}");
+    assert_eq!(
+        missing.iter().filter(|name| !limits.contains(name) && !others.contains(name)).count(),
+        0,
+        "{missing:?}"
+    );
 }
 
 #[test]

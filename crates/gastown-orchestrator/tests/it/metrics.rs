@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, DestroyTown, Measurement, OperationOutcome, StepResult, Towns as _};
+use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, Measurement, OperationOutcome, StepResult, Towns as _};
 use gastown_domain::{OperationKind, StepName};
 use tokio::time::sleep;
 
 use crate::bench::{Bench, alice, request};
+use crate::env::key_of;
 use crate::faults::{Call, Fault, Query};
 
 /// Returns the ends of operations that were counted since the last call.
@@ -83,4 +84,17 @@ async fn steps_are_counted_with_their_result_and_time() {
     assert_eq!(results(StepName::CreateMachine), [StepResult::Done]);
     let prepared = results(StepName::PrepareSandbox);
     assert_eq!(prepared.last(), Some(&StepResult::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_accepted_heartbeats_are_counted() {
+    let bench = Bench::new();
+    let town = bench.running("mill").await.id;
+    let towns = bench.replica().towns;
+    bench.metrics.take();
+    for _ in 0..2 {
+        towns.heartbeat(town, key_of(town).into()).await.unwrap();
+    }
+    towns.heartbeat(town, String::new().into()).await.unwrap_err();
+    assert_eq!(bench.metrics.take(), [Measurement::HeartbeatAccepted; 2], "the second one is not written");
 }
