@@ -266,26 +266,26 @@ mod tests {
         assert!(matches!(large.send(&call).await, Err(FlyError::Lost { .. })));
     }
 
+    async fn assert_counted(client: FlyClient, want: ProviderCallResult) {
+        let counts = Arc::new(KeptMetrics::default());
+        let _answer = client.counted_by(counts.clone()).send(&machines::get("mill", "m1")).await;
+        let counted = counts.take();
+        let [Measurement::ProviderCalled { action, result, .. }] = counted[..] else { panic!("{counted:?}") };
+        assert_eq!((action, result), ("get_machine", want));
+    }
+
     #[tokio::test]
     async fn each_call_is_counted_once_by_action_and_class_of_result() {
         let lost = || Err(TransportError::Lost { cause: "reset".into() });
         let not_sent = || Err(TransportError::NotSent { cause: "refused".into() });
-        let answers: [(Box<dyn Fn() -> Result<Reply, TransportError> + Send + Sync>, ProviderCallResult); 7] = [
-            (Box::new(|| Ok(reply(200, "{}"))), ProviderCallResult::Succeeded),
-            (Box::new(|| Ok(reply(404, "{\"error\":\"machine not found\"}"))), ProviderCallResult::NotFound),
-            (Box::new(|| Ok(reply(429, "{}"))), ProviderCallResult::Throttled),
-            (Box::new(|| Ok(reply(422, "{}"))), ProviderCallResult::Refused),
-            (Box::new(|| Ok(reply(503, "{}"))), ProviderCallResult::ServerError),
-            (Box::new(lost), ProviderCallResult::Lost),
-            (Box::new(not_sent), ProviderCallResult::NotSent),
-        ];
-        for (answer, want) in answers {
-            let counts = Arc::new(KeptMetrics::default());
-            let _answer = client(answer).counted_by(counts.clone()).send(&machines::get("mill", "m1")).await;
-            let counted = counts.take();
-            let [Measurement::ProviderCalled { action, result, .. }] = counted[..] else { panic!("{counted:?}") };
-            assert_eq!((action, result), ("get_machine", want));
-        }
+        assert_counted(client(|| Ok(reply(200, "{}"))), ProviderCallResult::Succeeded).await;
+        let missing = || Ok(reply(404, r#"{"error":"machine not found"}"#));
+        assert_counted(client(missing), ProviderCallResult::NotFound).await;
+        assert_counted(client(|| Ok(reply(429, "{}"))), ProviderCallResult::Throttled).await;
+        assert_counted(client(|| Ok(reply(422, "{}"))), ProviderCallResult::Refused).await;
+        assert_counted(client(|| Ok(reply(503, "{}"))), ProviderCallResult::ServerError).await;
+        assert_counted(client(lost), ProviderCallResult::Lost).await;
+        assert_counted(client(not_sent), ProviderCallResult::NotSent).await;
         let counts = Arc::new(KeptMetrics::default());
         let unreadable = client(|| Ok(reply(200, "<html>"))).counted_by(counts.clone());
         unreadable.fetch::<machines::Machine>(&machines::get("mill", "m1")).await.unwrap_err();

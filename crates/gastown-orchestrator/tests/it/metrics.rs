@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, DestroyTown, HomeCalls as _, Measurement, OperationOutcome, StepResult, Towns as _};
+use gastown_domain::ports::{
+    Action, DestroyTown, HomeCalls as _, Measurement, OperationOutcome, StepResult, Towns as _,
+};
 use gastown_domain::{OperationKind, StepName};
 use tokio::time::sleep;
 

@@ -48,6 +48,7 @@ async fn towns_and_operations_are_counted(bed: Bed) {
 }
 
 async fn due_operations_are_counted_with_the_longest_wait(bed: Bed) {
+    bed.accept_newer_texts().await;
     for name in ["one", "two", "three", "four"] {
         bed.create("alice", name).await;
     }
@@ -55,8 +56,6 @@ async fn due_operations_are_counted_with_the_longest_wait(bed: Bed) {
     let of = |name: &str| format!("town_id = (SELECT id FROM gastown_towns WHERE town_name = '{name}')");
     bed.sql(&format!("UPDATE gastown_operations SET attempt = 15, kind = 'mend' WHERE {}", of("one"))).await;
     bed.sql(&format!("UPDATE gastown_operations SET attempt = 14 WHERE {}", of("two"))).await;
-    let town = bed.number("SELECT count(*) FROM gastown_operations").await;
-    assert_eq!(town, 4);
     bed.sql(&format!(
         "UPDATE gastown_operations SET next_attempt_at = '2099-01-01T00:00:00+00:00' WHERE {}",
         of("three")
@@ -72,6 +71,7 @@ async fn due_operations_are_counted_with_the_longest_wait(bed: Bed) {
 }
 
 async fn texts_of_a_newer_version_are_counted_apart(bed: Bed) {
+    bed.accept_newer_texts().await;
     bed.create("alice", "mill").await;
     bed.sql("UPDATE gastown_operations SET kind = 'mend'").await;
     assert_eq!(figures(&bed).await.operations, [(None, 1)]);

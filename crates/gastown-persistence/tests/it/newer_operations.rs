@@ -38,7 +38,7 @@ const PROGRESS: &str = r#"{"volume_doubt": null, "queued_ms": 7, "canary": {"see
 
 impl Bed {
     /// Accepts any kind and phase, as the schema of a newer version does.
-    async fn accept_newer_texts(&self) {
+    pub(crate) async fn accept_newer_texts(&self) {
         if self.raw.get_database_backend() == DbBackend::Sqlite {
             let checks = "replace(replace(sql, 'CHECK (\"kind\" IN', 'CHECK (1 OR \"kind\" IN'), \
                           'CHECK (\"mark\" IN', 'CHECK (1 OR \"mark\" IN')";
