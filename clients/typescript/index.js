@@ -14,6 +14,7 @@ export const reasons = Object.freeze([
   "answer_too_large",
   "answers_not_read",
   "too_many_calls",
+  "too_many_watchers",
   "overloaded",
   "timed_out",
   "not_started",

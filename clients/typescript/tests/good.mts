@@ -5,7 +5,7 @@ import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 import { createTRPCContext, createTRPCOptionsProxy } from "@trpc/tanstack-react-query";
 
 import { errorData, fieldErrors, reasons } from "@gastown/client";
-import type { AppRouter, ErrorReason, Operation, OperationKind, Town, TownStatus } from "@gastown/client";
+import type { AppRouter, ChangeKind, ErrorReason, Operation, OperationKind, Town, TownStatus } from "@gastown/client";
 
 const client = createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: "http://127.0.0.1/trpc" })] });
 const { gastown } = client;
@@ -48,6 +48,10 @@ export async function life(): Promise<string> {
   const next = await gastown.listTowns.query({ cursor: first.at(-1)?.townId, limit: 10 });
   const { events, nextCursor } = await gastown.listEvents.query({ townId, limit: 10 });
   const history: string = events.map(({ at, message, cause }) => `${at} ${message} ${cause?.message}`).join(nextCursor ?? "");
+  const watch = gastown.watchTown.subscribe({ townId }, {
+    onData: ({ id, data }) => console.log(id.length, data.change satisfies ChangeKind, data.operation?.stepMessage),
+  });
+  watch.unsubscribe();
   const regions: string[] = (await gastown.listRegions.query()).map(({ region }) => region);
   return [onBranch, removed, kind, health.degraded, refusedRigs.length, rigs.length, next.length, history, regions].join();
 }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod name;
 mod observe;
 mod operation;
+mod operation_in_words;
 mod placement;
 pub mod ports;
 mod public_host;
@@ -33,6 +34,7 @@ mod status;
 mod text_enum;
 mod town;
 mod town_history;
+mod watch;
 
 pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
@@ -46,7 +48,7 @@ pub use observe::{
     AgreeingObservations, Drift, DriftVerdict, InventoryItem, LocatedVolume, MachineComparison, OrphanReason,
     Ownership, Power, ResourceId, Seen, TownRecord, TownTag, VolumeComparison, VolumeState, compare, ownership,
 };
-pub use operation::{Fence, Operation, Progress, RecordedOperation, Rejection};
+pub use operation::{BegunStep, Fence, Operation, Progress, RecordedOperation, Rejection};
 pub use placement::AppPlacement;
 pub use recorded::Recorded;
 pub use redact::hide_keys;
@@ -59,3 +61,4 @@ pub use size::{CpuKind, Gigabytes, Guest};
 pub use status::TownStatus;
 pub use town::{NewTown, Town};
 pub use town_history::{EventAction, EventActor, EventCause, EventOutcome, HistoryEvent};
+pub use watch::{ChangeKind, TownChanged, WatchPosition, changes, gone};

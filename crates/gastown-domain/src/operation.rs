@@ -41,12 +41,63 @@ pub struct Progress {
     pub machine_missing: bool,
     /// Time in rate limits so far, in milliseconds. The deadline has moved by this much (FM-53).
     pub queued_ms: u64,
+    /// The last steps that were begun, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<BegunStep>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
 }
 
+/// A step that an operation has begun, for those who watch it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunStep {
+    /// The number among the steps of the operation, from 1.
+    #[serde(rename = "n")]
+    pub number: u32,
+    /// The stored text of its name.
+    pub step: String,
+    /// The time, by the database's clock.
+    pub at: DateTime<Utc>,
+}
+
+impl BegunStep {
+    /// Returns the text for the town's owner.
+    pub fn message(&self) -> &'static str {
+        self.step.parse::<StepName>().map_or("Working", StepName::message)
+    }
+}
+
+/// The most steps that are kept.
+const MAX_STEPS: usize = 32;
+
 impl Progress {
+    /// Adds a step, unless it is the last one or only looks.
+    #[must_use]
+    pub fn began(mut self, step: StepName, at: DateTime<Utc>) -> Self {
+        let last = self.steps.last();
+        if !step.is_shown() || last.is_some_and(|last| last.step == step.as_str()) {
+            return self;
+        }
+        let number = last.map_or(1, |last| last.number.saturating_add(1));
+        self.steps.push(BegunStep { number, step: step.as_str().to_owned(), at });
+        let surplus = self.steps.len().saturating_sub(MAX_STEPS);
+        self.steps.drain(..surplus);
+        self
+    }
+
+    /// Returns true if both are the same, apart from the steps.
+    pub fn is_same_without_steps(&self, other: &Self) -> bool {
+        let bare = |progress: &Self| Self { steps: Vec::new(), ..progress.clone() };
+        bare(self) == bare(other)
+    }
+
+    /// Returns the progress without the steps, for an operation that replaces another one.
+    #[must_use]
+    pub fn without_steps(self) -> Self {
+        Self { steps: Vec::new(), ..self }
+    }
+
     /// Returns the progress without the expiries of unconfirmed creates. The next observation sets them again.
     #[must_use]
     pub fn without_expiry(self) -> Self {

@@ -30,7 +30,7 @@ pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
     let trpc = trpc::service(procedures(&parts), settings.trpc.clone(), parts.tasks.clone(), parts.metrics.clone());
     let layers = ServiceBuilder::new()
-        .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .map_request(request_id::drop_invalid)
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))

@@ -7,14 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_domain::ports::{Caller, UserTokens};
-use http::{HeaderMap, header, request::Parts};
+use http::{Extensions, HeaderMap, header, request::Parts};
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::Span;
 
 use crate::{
     failure::{unauthorized, wrong_key},
     headers::single,
-    trpc::{CallError, Guard},
+    trpc::{CallError, ConnectionParams, Guard},
 };
 
 /// Admits users with a verified token. The operation compares the token's pepper, so a bad token costs no statement.
@@ -33,7 +33,8 @@ impl Guard for UserGuard {
     type Caller = Caller;
 
     async fn admit(&self, head: &Parts) -> Result<Caller, CallError> {
-        let token = bearer(&head.headers).ok_or_else(|| unauthorized("no single bearer token"))?;
+        let token = bearer(&head.headers).or_else(|| param(&head.extensions));
+        let token = token.ok_or_else(|| unauthorized("no single bearer token"))?;
         let verified = self.tokens.verify(token).map_err(unauthorized)?;
         Span::current().record("user.id", verified.user.as_str());
         Ok(Caller::Token(verified))
@@ -79,6 +80,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = single(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Returns the token of the connection parameters of a browser, which cannot set headers for a subscription.
+fn param(extensions: &Extensions) -> Option<&str> {
+    let ConnectionParams(params) = extensions.get()?;
+    params.get("token").map(String::as_str).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

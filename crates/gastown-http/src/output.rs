@@ -1,5 +1,6 @@
 //! The domain's values as JSON of the wire: keys in camelCase, times in ISO 8601 with milliseconds.
 
+mod changes;
 mod events;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub(crate) use changes::TownChangeView;
 pub(crate) use events::EventPageView;
 
 /// A time in the format of JavaScript's `toISOString`.
@@ -234,6 +236,8 @@ pub(crate) struct ReportView {
     refused_rigs: Vec<RefusedRigView>,
     /// The health.
     health: HealthView,
+    /// True if the volume is lost and the data was saved to R2 before.
+    restore_available: bool,
     /// The end of the last operation. `null`: none has ended, or it is older than the history.
     last_outcome: Option<OutcomeView>,
 }
@@ -242,6 +246,7 @@ impl From<TownReport> for ReportView {
     fn from(report: TownReport) -> Self {
         let refused = still_refused(&report);
         Self {
+            restore_available: report.is_restorable(),
             town: TownState { town: report.town, operation: report.operation }.into(),
             refused_rigs: refused.map(RefusedRigView::from).collect(),
             rigs: report.rigs.into_iter().map(RigView::from).collect(),
@@ -383,6 +388,14 @@ struct OperationView {
     kind: String,
     /// The last step that was begun, for display.
     step: Option<String>,
+    /// The purpose of the operation, in words.
+    goal: &'static str,
+    /// The last step, in words.
+    step_message: &'static str,
+    /// The next action and the reason of a failed attempt, in words. `nextAttemptAt` is its time.
+    next: String,
+    /// The time that such an operation usually takes, in seconds.
+    expected_seconds: Option<u32>,
     /// Failed attempts since the last progress.
     attempt: u32,
     /// The cause of the last failed attempt.
@@ -402,6 +415,10 @@ struct OperationView {
 impl From<RecordedOperation> for OperationView {
     fn from(operation: RecordedOperation) -> Self {
         Self {
+            goal: operation.goal(),
+            step_message: operation.step_message(),
+            next: operation.next_message(),
+            expected_seconds: operation.kind.known().map(gastown_domain::OperationKind::expected_seconds),
             kind: operation.kind.to_string(),
             step: operation.step.map(|step| step.to_string()),
             attempt: operation.attempt,

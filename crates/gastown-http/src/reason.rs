@@ -75,6 +75,8 @@ reasons! {
     AnswersNotRead = "answers_not_read", TooManyRequests;
     /// The caller has too many calls at a time.
     TooManyCalls = "too_many_calls", TooManyRequests;
+    /// The caller has too many open subscriptions. `data.limit` is the maximum.
+    TooManyWatchers = "too_many_watchers", TooManyRequests;
     /// The service has too many calls or connections at a time.
     Overloaded = "overloaded", ServiceUnavailable;
     /// The call was not answered in time.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::Stream;
 use gastown_domain::ports::Caller;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use secrecy::SecretString;
@@ -11,7 +12,7 @@ use crate::{
     input::Declared,
     procedures::described,
     reason::Reason,
-    trpc::{CallError, Kind},
+    trpc::{CallError, Kind, Tracked},
 };
 
 /// The description of the wire.
@@ -121,6 +122,33 @@ impl Describer {
         F: Fn(Arc<P>, C, I) -> Fut,
         Fut: Future<Output = Result<O, CallError>>,
     {
+        self.described::<C, I, O>((kind, name, summary), example)
+    }
+
+    /// Describes a subscription by the types of its function. Its output is one value.
+    pub(crate) fn subscription<P, C, I, O, F, Fut, S>(
+        &mut self,
+        (name, summary): (&'static str, &'static str),
+        _: F,
+        example: Value,
+    ) -> Procedure
+    where
+        P: ?Sized,
+        C: Admitted,
+        I: Declared,
+        O: JsonSchema,
+        F: Fn(Arc<P>, C, I) -> Fut,
+        Fut: Future<Output = Result<S, CallError>>,
+        S: Stream<Item = Result<Tracked<O>, CallError>>,
+    {
+        self.described::<C, I, O>((Kind::Subscription, name, summary), example)
+    }
+
+    fn described<C: Admitted, I: Declared, O: JsonSchema>(
+        &mut self,
+        (kind, name, summary): (Kind, &'static str, &'static str),
+        example: Value,
+    ) -> Procedure {
         let input = I::HAS_INPUT.then(|| self.generator.subschema_for::<I::Form>().to_value());
         let output = self.generator.subschema_for::<O>().to_value();
         let of_guard = match C::BY {

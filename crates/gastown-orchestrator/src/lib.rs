@@ -23,6 +23,7 @@ mod settings;
 mod singleton_jobs;
 mod tokens;
 mod town_service;
+mod watch;
 mod workers;
 
 pub use drift::{DriftDetector, DriftReport};
@@ -36,4 +37,5 @@ pub use settings::{
     Settings, Timeouts, ValidPolicy,
 };
 pub use town_service::TownService;
+pub use watch::WatchHub;
 pub use workers::Workers;

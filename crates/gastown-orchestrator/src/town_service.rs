@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
-    TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
+    TownChanges, TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, WatchPosition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,7 @@ use crate::ports::{Ports, Store};
 use crate::reconcile::{DriverSlot, Reconciler};
 use crate::sandbox_calls::RecentCalls;
 use crate::settings::Settings;
+use crate::watch::WatchHub;
 
 /// The operations on towns. Cheap to clone; clones share their tasks.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub struct TownService {
     pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
     pub(crate) sandbox_calls: Arc<RecentCalls>,
+    pub(crate) watchers: WatchHub,
 }
 
 impl TownService {
@@ -41,15 +43,20 @@ impl TownService {
         stop: CancellationToken,
     ) -> Self {
         let settings = Arc::new(settings);
-        let completions = CompletionNotifier::new(stop.clone());
+        let (completions, watchers) = (CompletionNotifier::new(stop.clone()), WatchHub::new(stop.clone()));
         let reconciler = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, completions.clone(), stop);
         let sandbox_calls = Arc::new(RecentCalls::new(&settings.policy));
-        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new(), sandbox_calls }
+        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new(), sandbox_calls, watchers }
     }
 
     /// Returns the reconciler, for the workers.
     pub fn reconciler(&self) -> &Reconciler {
         &self.reconciler
+    }
+
+    /// Returns the hub of those who watch towns. Run it, so that they hear of changes.
+    pub fn watch_hub(&self) -> WatchHub {
+        self.watchers.clone()
     }
 
     /// Returns the same service with other ports to the registry, for work that no caller waits for.
@@ -147,6 +154,15 @@ impl Towns for TownService {
 
     async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
         self.read_events(caller, page).await
+    }
+
+    async fn watch_town(
+        &self,
+        caller: &Caller,
+        town: TownId,
+        after: Option<WatchPosition>,
+    ) -> Result<Box<dyn TownChanges>, TownError> {
+        self.start_watching(caller, town, after).await
     }
 
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError> {

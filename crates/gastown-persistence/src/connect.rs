@@ -7,10 +7,11 @@ use migration::postgres::{self, ConnectFailure};
 use sea_orm::{DatabaseConnection, DbErr};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::Semaphore;
 
 use crate::blocked_column::BlockedColumn;
+use crate::change_feed::Outbox;
 use crate::probe::{PostgresProbe, Probe};
 use crate::read_connections::ReadConnections;
 use crate::read_only::WriteRefusals;
@@ -114,6 +115,10 @@ pub struct Database {
     pub(crate) statements: Arc<ReadStatements>,
     /// The column of the user table that tells if a user is blocked, if there is one.
     pub(crate) blocked: Option<BlockedColumn>,
+    /// The changed towns that watchers are to hear of.
+    pub(crate) outbox: Arc<Outbox>,
+    /// The pool of the one connection that listens for changes. `None`: SQLite.
+    pub(crate) notifications: Option<PgPool>,
 }
 
 impl Database {
@@ -146,6 +151,8 @@ impl Database {
             is_background: false,
             statements: Arc::new(ReadStatements::new(None)),
             blocked: None,
+            outbox: Arc::default(),
+            notifications: pools.notifications,
         })
     }
 
@@ -203,6 +210,7 @@ struct Pools {
     connection: DatabaseConnection,
     reads: ReadConnections,
     probe: Probe,
+    notifications: Option<PgPool>,
 }
 
 /// Connects once and checks the session, then returns pools that connect when they are used. A pool would only say that it
@@ -226,8 +234,9 @@ async fn postgres_pools(
         0 => ReadConnections::Pool(connection.clone()),
         reads => ReadConnections::of(settings, &pool(reads), reads, refusals.clone()),
     };
-    let probe = PostgresProbe::new(address.clone(), session, timeout, refusals.clone(), first);
-    Ok(Pools { connection, reads, probe: Probe::Postgres(Arc::new(probe)) })
+    let probe = PostgresProbe::new(address.clone(), session.clone(), timeout, refusals.clone(), first);
+    let notifications = Some(pool(1).get_postgres_connection_pool().clone());
+    Ok(Pools { connection, reads, probe: Probe::Postgres(Arc::new(probe)), notifications })
 }
 
 /// Returns the options of a pool of Postgres.

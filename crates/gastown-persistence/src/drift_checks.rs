@@ -53,7 +53,8 @@ impl DriftChecks for Database {
     }
 
     async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError> {
-        self.in_tx("record_drift_check", move |tx| async move { record(&tx, town.id, finding).await }).await
+        let recorded = self.in_tx("record_drift_check", move |tx| async move { record(&tx, town.id, finding).await });
+        self.changed(town.id, recorded.await)
     }
 }
 

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{IdempotencyKey, KeyedRequest, LastOutcome, OperationResult, StoreError};
 use gastown_domain::{
-    EventActor, Failure, OperationId, OperationKind, Recorded, RecordedOperation, Rejection, TownId, UserId,
+    EventActor, Failure, OperationId, OperationKind, Progress, Recorded, RecordedOperation, Rejection, TownId, UserId,
 };
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Set};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::calendar::truncated;
@@ -39,6 +39,9 @@ const ENDS: [&str; 4] = [DONE, FAILED, ROLLED_BACK, PREEMPTED];
 
 /// The detail that holds the fingerprint of a keyed request.
 const REQUEST: &str = "request";
+
+/// The detail that holds the last steps of an ended operation.
+const STEPS: &str = "steps";
 
 /// The detail that holds the success of an ended operation's last sync.
 const SYNCED: &str = "synced";
@@ -78,7 +81,7 @@ impl<'a> Event<'a> {
             Err(Rejection::RolledBack(failure)) => (ROLLED_BACK, Some(failure.as_str())),
             Err(Rejection::Preempted) => (PREEMPTED, None),
         };
-        let detail = operation.progress.synced.map(|synced| json!({SYNCED: synced}));
+        let detail = end_detail(&operation.progress);
         Self { outcome, error, detail, at, ..Self::accepted(operation) }
     }
 
@@ -135,6 +138,14 @@ impl<'a> Event<'a> {
 /// Returns the actor of an operation. No user requests a restart.
 fn actor_of(operation: &RecordedOperation) -> &str {
     if operation.kind.known() == Some(OperationKind::Restart) { MONITOR } else { operation.requested_by.as_str() }
+}
+
+/// Returns the details of an ended operation, if there are any.
+fn end_detail(progress: &Progress) -> Option<Value> {
+    let synced = progress.synced.map(|synced| (SYNCED.to_owned(), json!(synced)));
+    let steps = (!progress.steps.is_empty()).then(|| (STEPS.to_owned(), json!(progress.steps)));
+    let detail: Map<String, Value> = synced.into_iter().chain(steps).collect();
+    (!detail.is_empty()).then_some(Value::Object(detail))
 }
 
 /// Inserts events with one statement.
@@ -205,6 +216,7 @@ pub(crate) fn end_columns(prefix: &str) -> String {
     let e = prefix.trim_end_matches('_');
     format!(
         "{e}.at AS {prefix}at, {e}.action AS {prefix}action, {e}.outcome AS {prefix}outcome, {e}.error AS {prefix}error, \
+         {e}.operation_id AS {prefix}operation, {e}.detail AS {prefix}detail, \
          (SELECT MIN(a.action) FROM gastown_town_events a WHERE a.operation_id = {e}.operation_id \
          AND a.outcome = '{ACCEPTED}') AS {prefix}requested"
     )
@@ -237,5 +249,9 @@ pub(crate) fn last_outcome(row: &QueryResult, prefix: &str) -> Result<Option<Las
         Recorded::Known(OperationKind::RollBack) => Recorded::Known(OperationKind::Create),
         kind => kind,
     };
-    Ok(Some(LastOutcome { kind, at, failure }))
+    let operation = row.try_get::<Option<Uuid>>(prefix, "operation")?.map(OperationId::new);
+    let detail: Option<Value> = row.try_get(prefix, "detail")?;
+    // Steps of another form are not shown.
+    let steps = detail.and_then(|mut detail| serde_json::from_value(detail.get_mut(STEPS)?.take()).ok());
+    Ok(Some(LastOutcome { kind, at, failure, operation, steps: steps.unwrap_or_default() }))
 }

@@ -13,6 +13,7 @@
 
 mod blocked_column;
 mod calendar;
+mod change_feed;
 mod claims;
 mod config_updates;
 mod connect;
@@ -50,6 +51,7 @@ mod tx;
 mod users;
 
 pub use blocked_column::BlockedColumn;
+pub use change_feed::ChangeFeed;
 pub use connect::{ConnectError, Database, DatabaseSettings};
 pub use migration::MigrateError;
 pub use migration::address::{AddressError, DatabaseAddress};

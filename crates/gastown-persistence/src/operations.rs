@@ -24,7 +24,9 @@ use crate::{Database, dialect, health, request, restart, stranded, town_change};
 #[async_trait]
 impl Operations for Database {
     async fn request(&self, operation: &NewOperation) -> Result<Requested, StoreError> {
-        self.in_tx("request_operation", move |tx| async move { request::of_owner(&tx, operation).await }).await
+        let requested =
+            self.in_tx("request_operation", move |tx| async move { request::of_owner(&tx, operation).await });
+        self.changed(operation.town, requested.await)
     }
 
     async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError> {
@@ -57,7 +59,8 @@ impl Operations for Database {
     }
 
     async fn record(&self, fence: Fence, update: &OperationUpdate) -> Result<DateTime<Utc>, StoreError> {
-        self.in_tx("record_step", move |tx| async move { record(&tx, fence, update).await }).await
+        let recorded = self.in_tx("record_step", move |tx| async move { record(&tx, fence, update).await });
+        self.changed(fence.town, recorded.await)
     }
 
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError> {
@@ -85,7 +88,9 @@ impl Operations for Database {
         town: &TownChange,
     ) -> Result<Town, StoreError> {
         let outcome = &outcome;
-        self.in_tx("finish_operation", move |tx| async move { finish(&tx, operation, outcome, town).await }).await
+        let finished =
+            self.in_tx("finish_operation", move |tx| async move { finish(&tx, operation, outcome, town).await });
+        self.changed(operation.town, finished.await)
     }
 
     async fn outcome(&self, operation: OperationId) -> Result<Option<OperationResult>, StoreError> {

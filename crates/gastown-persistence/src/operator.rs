@@ -49,7 +49,8 @@ impl Operator for Database {
     }
 
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError> {
-        self.in_tx("retry_operation", move |tx| async move { retry(&tx, town, actor).await }).await
+        let retried = self.in_tx("retry_operation", move |tx| async move { retry(&tx, town, actor).await });
+        self.changed(town, retried.await)
     }
 
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError> {

@@ -258,6 +258,7 @@ fn replacement(
     progress: &Progress,
 ) -> Result<operations::ActiveModel, StoreError> {
     let claim = request.claim.as_ref();
+    let progress = progress.clone().without_steps();
     Ok(operations::ActiveModel {
         town_id: Set(request.town.as_uuid()),
         id: Set(request.id.as_uuid()),
@@ -273,7 +274,7 @@ fn replacement(
         fence: Set(fence),
         next_attempt_at: Set(now),
         deadline_at: Set(deadline(now, request.timeout)),
-        progress: Set(serde_json::to_value(progress).map_err(unwritable)?),
+        progress: Set(serde_json::to_value(&progress).map_err(unwritable)?),
         created_at: Set(truncated(request.at)),
         updated_at: Set(now),
     })

@@ -92,7 +92,8 @@ impl Rigs for Database {
     }
 
     async fn refuse(&self, town: TownId, rig: RigId, reason: &str) -> Result<bool, StoreError> {
-        self.in_tx("refuse_rig", move |tx| async move { refuse(&tx, town, rig, reason).await }).await
+        let refused = self.in_tx("refuse_rig", move |tx| async move { refuse(&tx, town, rig, reason).await });
+        self.changed(town, refused.await)
     }
 
     async fn remove(&self, town: TownId, rig: RigId, from: RigStatus) -> Result<bool, StoreError> {

@@ -27,6 +27,11 @@ fn calls(config: &Config) -> trpc::Settings {
         max_untaken_bytes: limits.max_unread_bytes_per_user,
         reads: admission(limits, limits.reads),
         changes: admission(limits, limits.changes),
+        watchers: trpc::WatcherLimits {
+            max_open: limits.max_watchers,
+            max_open_per_caller: limits.max_watchers_per_user,
+            ..trpc::WatcherLimits::default()
+        },
         ..trpc::Settings::default()
     }
 }

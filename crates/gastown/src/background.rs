@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::WorkerId;
+use gastown_domain::ports::{TownChangeFeed, WorkerId};
 use gastown_orchestrator::{
     DriftDetector, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store, TownService, Workers,
 };
@@ -22,6 +22,7 @@ pub(crate) struct Background {
     drift_detector: DriftDetector,
     orphans: OrphanSweeper,
     retention: Retention,
+    changes: Option<Arc<dyn TownChangeFeed>>,
     #[cfg(feature = "fly")]
     fly: Option<gastown_fly::Fly>,
     #[cfg(feature = "metrics")]
@@ -43,6 +44,7 @@ impl Background {
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
             orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
+            changes: None,
             #[cfg(feature = "fly")]
             fly: None,
             #[cfg(feature = "metrics")]
@@ -56,6 +58,12 @@ impl Background {
         Self { gauges, ..self }
     }
 
+    /// Also hears of changes of towns by this database. Without one, watched towns are read every second.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn hearing_of_changes(self, database: Option<&gastown_persistence::Database>) -> Self {
+        Self { changes: database.map(crate::database::changes), ..self }
+    }
+
     /// Also logs the queues for the limits of this Fly.
     #[cfg(feature = "fly")]
     pub(crate) fn logging_queues_of(self, fly: Option<gastown_fly::Fly>) -> Self {
@@ -64,7 +72,8 @@ impl Background {
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, orphans, retention, .. } = self;
+        let Self { service, yielding, drift_detector, orphans, retention, changes, .. } = self;
+        let (hub, registry) = (service.watch_hub(), Arc::clone(&yielding.0.registry));
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
@@ -92,6 +101,10 @@ impl Background {
                 async move { gauges.run(stop).await }
             }));
         }
+        tasks.spawn(supervised("watched towns", RESTART_DELAY, stop.clone(), move |stop| {
+            let (hub, registry, changes) = (hub.clone(), Arc::clone(&registry), changes.clone());
+            async move { hub.run(registry, changes, stop).await }
+        }));
         #[cfg(feature = "fly")]
         if let Some(fly) = self.fly {
             tasks.spawn(supervised("queue stats", RESTART_DELAY, stop.clone(), move |stop| {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gastown_domain::ports::TownChangeFeed;
 use gastown_persistence::{BlockedColumn, Database, DatabaseAddress, DatabaseSettings};
 use secrecy::ExposeSecret as _;
 use url::Host;
@@ -31,6 +32,11 @@ pub(crate) fn ports(database: &Database) -> PortSet {
         readiness: Some(database),
         ..PortSet::default()
     }
+}
+
+/// Returns the news of changed towns.
+pub(crate) fn changes(database: &Database) -> Arc<dyn TownChangeFeed> {
+    Arc::new(database.change_feed())
 }
 
 /// Connects to the registry's database, and migrates it if requested. Fails if its schema is not up to date.

@@ -148,6 +148,8 @@ impl Plan {
         adapters: Adapters,
     ) -> Background {
         let tasks = Background::new(service, ports, &self.settings, worker);
+        #[cfg(feature = "postgres")]
+        let tasks = tasks.hearing_of_changes(adapters.database.as_ref());
         #[cfg(feature = "metrics")]
         let tasks = tasks.setting_gauges(self.gauges(&adapters));
         #[cfg(feature = "fly")]

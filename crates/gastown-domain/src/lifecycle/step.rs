@@ -125,6 +125,58 @@ pub enum StepEffect {
 }
 
 impl StepName {
+    /// Returns the text for the town's owner: what the service is doing.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::ObserveAgain => "Looking at the machine and the volume again",
+            Self::CreateVolume => "Creating the volume",
+            Self::CreateMachine => "Creating the machine",
+            Self::UpdateMachine => "Updating the machine",
+            Self::StartMachine => "Starting the machine",
+            Self::AwaitStarted => "Waiting until the machine is started",
+            Self::PrepareSandbox => "Waiting for the sandbox and its rigs",
+            Self::FinalSync => "Saving the data to R2",
+            Self::StopMachine => "Stopping the machine",
+            Self::AwaitStopped => "Waiting until the machine is stopped",
+            Self::SoftDelete => "Removing the town from the list",
+            Self::DeleteMachine => "Deleting the machine",
+            Self::AwaitDestroyed => "Waiting until the machine is deleted",
+            Self::DeleteSurplusVolume => "Deleting a volume that is not in use",
+            Self::DeleteVolume => "Deleting the volume",
+            Self::AwaitUnconfirmed => "Making sure that nothing is left",
+            Self::Finish => "Finishing",
+            Self::GiveUpVolumeLost => "Giving up, because the volume is lost",
+            Self::GiveUpMachineFailed => "Giving up, because the machine failed",
+            Self::GiveUpNoCapacity => "Giving up, because no region has capacity",
+        }
+    }
+
+    /// Returns true for a step that owners see in the progress. The others only look or decide.
+    pub const fn is_shown(self) -> bool {
+        match self {
+            Self::ObserveAgain
+            | Self::Finish
+            | Self::GiveUpVolumeLost
+            | Self::GiveUpMachineFailed
+            | Self::GiveUpNoCapacity => false,
+            Self::CreateVolume
+            | Self::CreateMachine
+            | Self::UpdateMachine
+            | Self::StartMachine
+            | Self::AwaitStarted
+            | Self::PrepareSandbox
+            | Self::FinalSync
+            | Self::StopMachine
+            | Self::AwaitStopped
+            | Self::SoftDelete
+            | Self::DeleteMachine
+            | Self::AwaitDestroyed
+            | Self::DeleteSurplusVolume
+            | Self::DeleteVolume
+            | Self::AwaitUnconfirmed => true,
+        }
+    }
+
     /// Returns the kind of calls that the step makes to the provider or the sandbox.
     pub const fn effect(self) -> StepEffect {
         match self {

@@ -34,6 +34,7 @@ mod secrets;
 mod singleton_jobs;
 mod store;
 mod tokens;
+mod town_change_feed;
 mod towns;
 mod users;
 
@@ -61,9 +62,10 @@ pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
 pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
+pub use town_change_feed::TownChangeFeed;
 pub use towns::{
-    AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownError,
-    TownPage, TownReport, TownState, Towns, UpdateTown,
+    AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownChanges,
+    TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 
@@ -100,7 +102,7 @@ pub use singleton_jobs::MockSingletonJobs;
 #[cfg(any(test, feature = "mock"))]
 pub use tokens::{MockTokenMint, MockUserTokens};
 #[cfg(any(test, feature = "mock"))]
-pub use towns::MockTowns;
+pub use towns::{MockTownChanges, MockTowns};
 #[cfg(any(test, feature = "mock"))]
 pub use users::{MockReadiness, MockUsers};
 

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HistoryEvent, OperationKind, Recorded,
-    RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownConfig, TownId, TownName,
+    BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HistoryEvent, OperationId,
+    OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownChanged, TownConfig,
+    TownId, TownName, WatchPosition,
 };
 
 /// A town to be created.
@@ -172,6 +173,10 @@ pub struct LastOutcome {
     pub at: DateTime<Utc>,
     /// The reason of a failure. `None`: the operation reached its goal.
     pub failure: Option<Recorded<Failure>>,
+    /// The operation.
+    pub operation: Option<OperationId>,
+    /// Its last steps, oldest first.
+    pub steps: Vec<BegunStep>,
 }
 
 /// The details of a town that its owner may see.
@@ -293,6 +298,16 @@ impl From<StoreError> for TownError {
     }
 }
 
+/// The changes of a watched town, as they come.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait TownChanges: Send {
+    /// Waits for the next change. `None`: the town is gone, and all changes were returned.
+    ///
+    /// May be cancelled at any time. Errors: `Unauthorized` once the caller's token is revoked, `Store`.
+    async fn next(&mut self) -> Option<Result<TownChanged, TownError>>;
+}
+
 /// The operations on towns. Each authorizes its caller before it reads or changes anything else.
 ///
 /// Errors of each: `Unauthorized` for a [`Caller::Token`] with another pepper than its user has, or without a user.
@@ -351,6 +366,19 @@ pub trait Towns: Send + Sync {
     ///
     /// Errors: `NotFound`.
     async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError>;
+
+    /// Watches a town that [`Self::town_status`] would return. Begins after a position that an earlier watch has reached, at
+    /// this process or another.
+    ///
+    /// No step is lost of the operation in flight and of the last one that ended, as long as they have at most 32.
+    ///
+    /// Errors: `NotFound`.
+    async fn watch_town(
+        &self,
+        caller: &Caller,
+        town: TownId,
+        after: Option<WatchPosition>,
+    ) -> Result<Box<dyn TownChanges>, TownError>;
 
     /// Returns the regions in which towns can be created. The first is the default.
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError>;

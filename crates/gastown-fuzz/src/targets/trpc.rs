@@ -8,10 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, StoreError, TokenRejection, TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
-    UserTokens, VerifiedToken,
+    RemoveRig, RemovedRig, StoreError, TokenRejection, TownChanges, TownError, TownPage, TownReport, TownState, Towns,
+    UpdateTown, UserTokens, VerifiedToken,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, WatchPosition};
 use gastown_http::{HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -25,6 +25,7 @@ const WORDS: &[&str] = &[
     "gastown.createTown",
     "gastown.getTownStatus",
     "gastown.listTowns",
+    "gastown.watchTown",
     "gastown.heartbeat",
     ",",
     "?batch=1",
@@ -183,6 +184,15 @@ impl Towns for NothingExists {
 
     async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
         Ok(Vec::new())
+    }
+
+    async fn watch_town(
+        &self,
+        _: &Caller,
+        _: TownId,
+        _: Option<WatchPosition>,
+    ) -> Result<Box<dyn TownChanges>, TownError> {
+        Err(TownError::NotFound)
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {

@@ -25,7 +25,10 @@ use tower::ServiceExt as _;
 pub use activity::MIN_PROGRESS;
 pub use limits::ConnectionLimits;
 
-use crate::{reason::Reason, trpc};
+use crate::{
+    reason::Reason,
+    trpc::{self, ConnectionEnd},
+};
 use activity::{Activity, CLOSE_TIMEOUT};
 use answer_body::AnswerBody;
 use slots::{Place, Slots};
@@ -147,7 +150,7 @@ impl Connections {
     /// Serves one connection to its end, or until it misses a deadline.
     async fn run(self: Arc<Self>, socket: TcpStream, stop: CancellationToken) {
         let activity = Activity::new(Arc::clone(&self.limits));
-        let service = service_fn(|request| self.answer(request, &activity));
+        let service = service_fn(|request| self.answer(request, &activity, &stop));
         let stream = TokioIo::new(TimedStream::new(socket, Arc::clone(&activity)));
         let mut connection = std::pin::pin!(self.protocol.serve_connection(stream, service));
         let mut stopped = std::pin::pin!(stop.cancelled());
@@ -171,9 +174,13 @@ impl Connections {
 
     fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         activity: &Arc<Activity>,
+        stop: &CancellationToken,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send + use<> {
+        let is_limited = request.version() == Version::HTTP_2;
+        let max_answer = is_limited.then_some(self.limits.stream_timeout);
+        request.extensions_mut().insert(ConnectionEnd { stopping: stop.clone(), max_answer });
         let in_flight = activity.start_request(request.version() == Version::HTTP_2);
         let refused = self.only_probes && !["/healthz", "/readyz"].contains(&request.uri().path());
         let app = self.app.clone();

@@ -7,7 +7,7 @@ use gastown_domain::{
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use super::{RigRef, TownRef};
+use super::{RigRef, TownRef, WatchedTown};
 use crate::{output::Id, trpc::Input};
 
 /// An input with its form on the wire.
@@ -34,6 +34,7 @@ declared! {
     TownPage => ListTownsInput;
     EventPage => ListEventsInput;
     UpdateTown => UpdateTownInput;
+    WatchedTown => WatchTownInput;
 }
 
 impl Declared for () {
@@ -169,6 +170,18 @@ pub(crate) struct ListTownsInput {
     limit: Option<u32>,
 }
 
+/// A town to be watched.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct WatchTownInput {
+    /// The town.
+    town_id: Id,
+    /// The id of the last value that the client has seen. The client of tRPC sends it when it reconnects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_event_id: Option<String>,
+}
+
 /// A page of the history of a town.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -229,6 +242,7 @@ mod tests {
         agrees::<TownPage>();
         agrees::<EventPage>();
         agrees::<UpdateTown>();
+        agrees::<WatchedTown>();
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use gastown_domain::{
-    RigId, TownId,
+    RigId, TownId, WatchPosition,
     ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
 };
 use serde_json::Value;
@@ -99,6 +99,28 @@ impl Input for TownRef {
         let mut fields = Fields::of(raw)?;
         let town = fields.id("townId");
         fields.finish(town.map(Self))
+    }
+}
+
+/// `{townId, lastEventId?}`.
+pub(crate) struct WatchedTown {
+    pub(crate) town: TownId,
+    pub(crate) after: Option<WatchPosition>,
+}
+
+impl NamesTown for WatchedTown {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+impl Input for WatchedTown {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        // An id of another version is none, so the client begins anew instead of failing for good.
+        let after = fields.take("lastEventId").and_then(|id| id.as_str()?.parse().ok());
+        fields.finish(town.map(|town| Self { town, after }))
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     add_rig, create_town, destroy_town, get_rig, get_town_status, heartbeat, list_events, list_regions, list_towns,
-    refresh_token, remove_rig, start_town, stop_town, update_town,
+    refresh_token, remove_rig, start_town, stop_town, update_town, watch_town,
 };
 use crate::{
     reason::Reason,
@@ -25,6 +25,7 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
     let create = "Creates a town. It is still `provisioning`, with its operation, if it does not run in time.";
     let status = "Returns a town with its rigs, its health, its operation and the end of the last one.";
     let events = "Lists the history of a town, newest first. The service keeps events for 90 days, or as configured.";
+    let watch = "Watches a town: each step of its operations, its status and its health, as server-sent events.";
     let page = json!({"townId": "$TOWN_ID", "limit": 50});
     let list = "Lists the caller's towns, oldest first. Destroyed towns are not listed.";
     vec![
@@ -37,6 +38,8 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
         of.procedure((Query, "gastown.getTownStatus", status), get_town_status::run, town())
             .refusing(&[Reason::TownNotFound]),
         of.procedure((Query, "gastown.listEvents", events), list_events::run, page).refusing(&[Reason::TownNotFound]),
+        of.subscription(("gastown.watchTown", watch), watch_town::run, town())
+            .refusing(&[Reason::TownNotFound, Reason::TooManyWatchers]),
     ]
 }
 

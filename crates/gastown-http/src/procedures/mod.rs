@@ -16,6 +16,7 @@ mod remove_rig;
 mod start_town;
 mod stop_town;
 mod update_town;
+mod watch_town;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .query("gastown.getRig", user.clone(), on(towns, get_rig::run))
         .query("gastown.getTownStatus", user.clone(), on(towns, get_town_status::run))
         .query("gastown.listEvents", user.clone(), on(towns, list_events::run))
+        .subscription("gastown.watchTown", user.clone(), on(towns, watch_town::run))
         .query("gastown.listTowns", user.clone(), on(towns, list_towns::run))
         .query("gastown.listRegions", user, on(towns, list_regions::run))
         .mutation("gastown.heartbeat", sandbox.clone(), on(home, heartbeat::run))

@@ -1,4 +1,4 @@
-//! The tRPC protocol over HTTP for queries and mutations: single, batched and batch-streamed.
+//! The tRPC protocol over HTTP: queries and mutations, single, batched and batch-streamed, and subscriptions.
 //!
 //! This module is independent of towns. It turns a request into calls of the procedures of a [`Router`], and runs a few of
 //! them at a time. It writes the answers that `@trpc/client` (10 and 11) expects. The order of the checks is part of the
@@ -9,7 +9,7 @@
 //! Each call runs in a span `call` with the fields `procedure`, `user.id` and `town.id`. Guards and handlers record the
 //! latter two.
 //!
-//! Start reading at `serve.rs`. Subscriptions would be a further [`Kind`].
+//! Start reading at `serve.rs`. Subscriptions are in `subscription.rs`, and their events in `sse.rs`.
 
 mod admission;
 mod answer;
@@ -23,8 +23,10 @@ mod request;
 mod router;
 mod serve;
 mod settings;
+mod sse;
 mod start;
 mod stream;
+mod subscription;
 
 pub use admission::AdmissionLimits;
 pub use code::Code;
@@ -34,3 +36,6 @@ pub use router::{Failure, Guard, Input, Kind, Output, Router, Undefined, Written
 pub use serve::service;
 pub(crate) use serve::whole_request;
 pub use settings::Settings;
+pub use sse::Tracked;
+pub(crate) use subscription::ConnectionEnd;
+pub use subscription::{ConnectionParams, WatcherLimits};

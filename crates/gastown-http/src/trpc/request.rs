@@ -8,6 +8,7 @@ use super::{
     query::{self, Malformed},
     router::{Kind, Procedure, Router},
     settings::Settings,
+    subscription::Subscription,
 };
 use crate::reason::Reason;
 
@@ -50,6 +51,9 @@ impl Plan {
         }
         let calls: Vec<_> = paths.into_iter().map(|path| PlannedCall::find(path, router)).collect();
         check_one_kind(&calls)?;
+        if batch && calls.iter().any(|call| call.is(Kind::Subscription)) {
+            return Err(bad_request("Cannot batch subscription calls"));
+        }
         if batch && !settings.batching {
             return Err(bad_request("Batching is not enabled on the server"));
         }
@@ -62,6 +66,13 @@ impl Plan {
             }
         };
         Ok(Self { calls, form })
+    }
+
+    /// Returns the path and the subscription of a request for one.
+    pub(super) fn subscription(&self, method: &Method) -> Option<(String, Subscription)> {
+        let [call] = self.calls.as_slice() else { return None };
+        let subscription = call.procedure.as_ref()?.subscription()?;
+        (*method == Kind::Subscription.method()).then(|| (call.path.clone(), subscription))
     }
 
     /// Returns the paths of the calls that name a procedure, separated by commas.
@@ -78,7 +89,7 @@ impl Plan {
     /// Returns the header `allow` if a call has the wrong method.
     pub(super) fn allow(&self, method: &Method) -> Option<&'static str> {
         let refused = |kind: Kind| self.calls.iter().any(|call| call.is(kind)) && *method != kind.method();
-        match (refused(Kind::Query), refused(Kind::Mutation)) {
+        match (refused(Kind::Query) || refused(Kind::Subscription), refused(Kind::Mutation)) {
             (true, true) => Some("GET, POST"),
             (true, false) => Some("GET"),
             (false, true) => Some("POST"),

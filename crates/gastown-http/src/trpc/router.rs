@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture};
 use http::{Method, request::Parts};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,9 +11,14 @@ use super::{
     answer::{AnswerBudget, LimitedWriter, Untaken, UntakenBytes},
     body::CallInput,
     error::CallError,
+    sse::Tracked,
     start::Start,
+    subscription::{Opened, Subscribing, Subscription, in_span},
 };
 use crate::rejections::Rejections;
+
+/// The largest value of a subscription, in bytes.
+const MAX_EVENT: usize = 256 * 1024;
 
 /// The kind of a procedure. It determines the HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +27,15 @@ pub enum Kind {
     Query,
     /// Changes, by POST. Continues when the client disconnects.
     Mutation,
+    /// Sends values as they come, by GET. Ends when the client disconnects.
+    Subscription,
 }
 
 impl Kind {
     /// Returns the only method for such a procedure.
     pub fn method(self) -> Method {
         match self {
-            Self::Query => Method::GET,
+            Self::Query | Self::Subscription => Method::GET,
             Self::Mutation => Method::POST,
         }
     }
@@ -38,6 +45,7 @@ impl Kind {
         match self {
             Self::Query => "query",
             Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -230,12 +238,30 @@ pub(super) struct Procedure {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) max_body_bytes: Option<usize>,
-    run: Arc<Run>,
+    handler: Handler,
+}
+
+#[derive(Clone)]
+enum Handler {
+    Call(Arc<Run>),
+    Subscription(Subscription),
 }
 
 impl Procedure {
+    /// Runs a query or a mutation. The plan of a request lets no subscription come here.
     pub(super) fn run(&self, call: Call) -> BoxFuture<'static, Result<Answer, Failure>> {
-        (self.run)(call)
+        match &self.handler {
+            Handler::Call(run) => run(call),
+            Handler::Subscription(_) => Box::pin(async { Err(CallError::internal().into()) }),
+        }
+    }
+
+    /// Returns the subscription. `None`: it is a query or a mutation.
+    pub(super) fn subscription(&self) -> Option<Subscription> {
+        match &self.handler {
+            Handler::Call(_) => None,
+            Handler::Subscription(subscription) => Some(subscription.clone()),
+        }
     }
 }
 
@@ -277,6 +303,43 @@ impl Router {
         self.procedure(Kind::Mutation, name, guard, handler)
     }
 
+    /// Adds a subscription. A second procedure of the same name replaces the first.
+    #[must_use]
+    pub fn subscription<G, I, O, F, Fut, S>(mut self, name: &'static str, guard: G, handler: F) -> Self
+    where
+        G: Guard,
+        I: Input,
+        O: Output,
+        F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<S, CallError>> + Send,
+        S: Stream<Item = Result<Tracked<O>, CallError>> + Send + 'static,
+    {
+        let parts = Arc::new((guard, handler));
+        let admitting = Arc::clone(&parts);
+        let readmit = move |head: Arc<Parts>| {
+            let parts = Arc::clone(&admitting);
+            async move { parts.0.admit(&head).await.map(drop) }.boxed()
+        };
+        let open = move |call: Subscribing| {
+            let parts = Arc::clone(&parts);
+            in_span(name, async move {
+                let (guard, handler) = &*parts;
+                let caller = guard.admit(&call.head).await?;
+                let input = if I::READ { I::parse(call.input?)? } else { I::parse(None)? };
+                let place = call.watchers.take(guard.share(&caller))?;
+                let events = handler(caller, input).await?.map(|event| {
+                    let Tracked { id, value } = event?;
+                    value.write(MAX_EVENT).map(|written| (id, written)).map_err(Failure::Unserialisable)
+                });
+                Ok(Opened { events: events.boxed(), _place: place })
+            })
+        };
+        let subscription = Subscription { open: Arc::new(open), readmit: Arc::new(readmit) };
+        self.procedures
+            .insert(name, Procedure { name, kind: Kind::Subscription, max_body_bytes: None, handler: Handler::Subscription(subscription) });
+        self
+    }
+
     /// Returns every procedure, by name.
     pub fn procedures(&self) -> impl Iterator<Item = (&'static str, Kind)> {
         self.procedures.iter().map(|(name, procedure)| (*name, procedure.kind))
@@ -307,13 +370,14 @@ impl Router {
                 let _permit = call.start(share).await?;
                 let output = handler(caller, input).await?;
                 match kind {
-                    Kind::Query => call.write_read(&output, share),
+                    Kind::Query | Kind::Subscription => call.write_read(&output, share),
                     Kind::Mutation => call.write_change(&output, share),
                 }
             }
             .boxed()
         };
-        self.procedures.insert(name, Procedure { name, kind, max_body_bytes, run: Arc::new(run) });
+        let handler = Handler::Call(Arc::new(run));
+        self.procedures.insert(name, Procedure { name, kind, max_body_bytes, handler });
         self
     }
 }

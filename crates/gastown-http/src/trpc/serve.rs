@@ -27,6 +27,7 @@ use super::{
     settings::Settings,
     start::{Start, not_started},
     stream,
+    subscription::{self, Subscribing, Subscription, Watchers},
 };
 
 /// The name under which calls of no procedure are counted.
@@ -40,6 +41,7 @@ pub fn service(router: Router, settings: Settings, tasks: TaskTracker, metrics: 
     let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
     let untaken = UntakenBytes::new(settings.max_untaken_bytes);
     let bodies = BodiesInFlight::new(MAX_BODIES.saturating_mul(settings.max_body_bytes));
+    let watchers = Watchers::new(settings.watchers.clone());
     axum::Router::new().fallback(handle).with_state(Arc::new(Service {
         router,
         settings,
@@ -49,6 +51,7 @@ pub fn service(router: Router, settings: Settings, tasks: TaskTracker, metrics: 
         untaken,
         bodies,
         metrics,
+        watchers,
     }))
 }
 
@@ -64,6 +67,7 @@ struct Service {
     untaken: UntakenBytes,
     bodies: BodiesInFlight,
     metrics: Arc<dyn Metrics>,
+    watchers: Watchers,
 }
 
 async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -80,6 +84,9 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
         }
     };
     Span::current().record("procedure", cut(&plan.procedures()));
+    if let Some((path, subscription)) = plan.subscription(&head.method) {
+        return service.subscribe(subscription, path, head).await;
+    }
     let allow = plan.allow(&head.method);
     let mut response = service.run(plan, head, body).await;
     if let Some(methods) = allow {
@@ -132,10 +139,24 @@ impl Service {
         respond_to(plan.form, ended)
     }
 
+    /// Answers a subscription. Only its connection parameters can fail the request, everything else is an event.
+    async fn subscribe(&self, subscription: Subscription, path: String, mut head: http::request::Parts) -> Response {
+        match subscription::connection_params(&head) {
+            Ok(params) => drop(head.extensions.insert(params)),
+            Err(error) => return whole_request(&error),
+        }
+        let settings = &self.settings;
+        let input = RequestInput::new(&head, Body::empty(), false, settings, Instant::now() + settings.time_limit);
+        let input = CallInput { of_request: input, index: 0 }.read().await;
+        let input = input.map(|input| subscription::with_last_event_id(&head, input));
+        let call = Subscribing { head: Arc::new(head), input, watchers: self.watchers.clone() };
+        subscription::respond(subscription, call, path, &settings.watchers)
+    }
+
     fn admission(&self, planned: &PlannedCall) -> Admission {
         match planned.procedure.as_ref().map(|procedure| procedure.kind) {
             Some(Kind::Mutation) => self.changes.clone(),
-            Some(Kind::Query) | None => self.reads.clone(),
+            Some(Kind::Query | Kind::Subscription) | None => self.reads.clone(),
         }
     }
 }
@@ -226,7 +247,7 @@ async fn run(
     let work = rejections.scope(async move { owned.run(call).await }).instrument(span);
     let finished = match procedure.kind {
         // A query needs no task of its own. It ends with its request.
-        Kind::Query => {
+        Kind::Query | Kind::Subscription => {
             timeout_at(deadline, AssertUnwindSafe(tasks.track_future(work)).catch_unwind()).await.map(Result::ok)
         }
         Kind::Mutation => timeout_at(deadline, tasks.spawn(work)).await.map(Result::ok),
@@ -244,7 +265,7 @@ async fn run(
 /// Returns the error of a call that has started and was not done in time.
 fn timed_out(kind: Kind) -> CallError {
     let error = match kind {
-        Kind::Query => Reason::TimedOut.error("The request timed out"),
+        Kind::Query | Kind::Subscription => Reason::TimedOut.error("The request timed out"),
         Kind::Mutation => {
             Reason::StillRunning.error("The request timed out; the operation continues in the background")
         }
@@ -252,7 +273,7 @@ fn timed_out(kind: Kind) -> CallError {
     error.with_detail("started", true.into())
 }
 
-fn call_error(failure: Failure) -> CallError {
+pub(super) fn call_error(failure: Failure) -> CallError {
     match failure {
         Failure::Call(error) => error,
         Failure::Unserialisable(cause) => {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::admission::AdmissionLimits;
+use super::{admission::AdmissionLimits, subscription::WatcherLimits};
 
 const MIB: usize = 1024 * 1024;
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub reads: AdmissionLimits,
     /// The mutations at a time.
     pub changes: AdmissionLimits,
+    /// The subscriptions.
+    pub watchers: WatcherLimits,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             stream_ping: Some(Duration::from_secs(10)),
             reads: AdmissionLimits::READS,
             changes: AdmissionLimits::CHANGES,
+            watchers: WatcherLimits::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
         ("gastown.addRig", (Method::POST, rig)),
         ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
         ("gastown.getRig", (Method::GET, json!({"townId": ID, "rigId": ID}))),
+        ("gastown.watchTown", (Method::GET, of_town.clone())),
         ("gastown.getTownStatus", (Method::GET, of_town)),
         ("gastown.updateTown", (Method::POST, json!({"townId": ID, "config": {"theme": null}, "configVersion": "v1"}))),
         ("gastown.listEvents", (Method::GET, json!({"townId": ID, "cursor": ID, "limit": 200}))),

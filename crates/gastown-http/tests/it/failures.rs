@@ -136,6 +136,7 @@ async fn every_operation_returns_its_failure() {
     towns.expect_town_status().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_list_towns().times(1).returning(|_, _| Err(TownError::NameTaken));
     towns.expect_town_events().times(1).returning(|_, _| Err(TownError::NameTaken));
+    towns.expect_watch_town().times(1).returning(|_, _, _| Err(TownError::NameTaken));
     towns.expect_regions().times(1).returning(|_| Err(TownError::NameTaken));
     let server = serve(parts(towns)).await;
     let input = json!({
@@ -154,6 +155,7 @@ async fn every_operation_returns_its_failure() {
         (Method::GET, "gastown.getTownStatus"),
         (Method::GET, "gastown.listTowns"),
         (Method::GET, "gastown.listEvents"),
+        (Method::GET, "gastown.watchTown"),
         (Method::GET, "gastown.listRegions"),
     ] {
         let (status, envelope) = call(&server, method, name, ALICE, &input).await;

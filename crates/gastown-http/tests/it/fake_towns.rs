@@ -1,15 +1,18 @@
 //! Towns in memory, with enough state for the recorded wire and for the TypeScript clients. Every operation ends at once.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
     EventAction, EventActor, EventId, EventOutcome, HistoryEvent, Region, Rig, RigId, RigStatus, SandboxId, Town,
-    TownId, TownStatus, UserId,
+    TownId, TownStatus, UserId, WatchPosition, changes,
     ports::{
-        AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RigRemoval, TownError,
-        TownHealth, TownPage, TownReport, TownState, Towns, UpdateTown,
+        AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, RemoveRig, RemovedRig,
+        RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState, Towns, UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -189,6 +192,19 @@ impl Towns for FakeTowns {
             cause: None,
         };
         Ok(if page.before.is_none() { vec![event] } else { Vec::new() })
+    }
+
+    async fn watch_town(
+        &self,
+        caller: &Caller,
+        town: TownId,
+        after: Option<WatchPosition>,
+    ) -> Result<Box<dyn TownChanges>, TownError> {
+        let report = self.town_status(caller, town).await?;
+        let mut told = VecDeque::from(changes(after.as_ref(), &report));
+        let mut stream = MockTownChanges::new();
+        stream.expect_next().returning(move || told.pop_front().map(Ok));
+        Ok(Box::new(stream))
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {

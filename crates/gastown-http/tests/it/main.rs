@@ -19,6 +19,7 @@ mod probe_wire;
 mod refusals;
 mod sandbox_calls;
 mod server;
+mod subscriptions;
 mod typescript;
 mod typescript_package;
 mod unauthorized;

@@ -78,6 +78,8 @@ async fn town_status_has_all_fields() {
                 kind: OperationKind::Start.into(),
                 at: moment(),
                 failure: Some(Failure::NoCapacity.into()),
+                operation: None,
+                steps: Vec::new(),
             }),
             owner_is_blocked: false,
         })

@@ -1,10 +1,20 @@
 //! The router `probe` of the recordings, for cases that the procedures of towns do not cover.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use gastown_domain::ports::NoMetrics;
-use gastown_http::trpc::{AdmissionLimits, CallError, Code, Guard, Input, Router, Settings, Undefined, service};
+use gastown_http::trpc::{
+    AdmissionLimits, CallError, Code, ConnectionParams, Guard, Input, Router, Settings, Tracked, Undefined,
+    WatcherLimits, service,
+};
 use http::{header, request::Parts};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Value, json};
@@ -25,6 +35,17 @@ pub(crate) fn settings() -> Settings {
         stream_ping: None,
         reads: admission(),
         changes: admission(),
+        watchers: watchers(),
+    }
+}
+
+pub(crate) fn watchers() -> WatcherLimits {
+    WatcherLimits {
+        max_open: 100,
+        max_open_per_caller: 100,
+        ping: Duration::from_secs(20),
+        reconnect_after: None,
+        max_age: Duration::from_secs(60),
     }
 }
 
@@ -117,6 +138,85 @@ pub(crate) fn router() -> Router {
         .mutation("probe.take", WithToken, |(), Anything(input)| async { Ok(input) })
         .query("probe.panics", Anybody, |(), ()| async { Ok(explode()) })
         .query("probe.stuck", Anybody, |(), ()| std::future::pending::<Result<u8, CallError>>())
+}
+
+/// Returns the router with the recorded subscriptions.
+pub(crate) fn subscriptions() -> Router {
+    router()
+        .subscription("probe.ticks", Anybody, |(), Anything(input)| async move {
+            let last = input.as_ref().and_then(|input| input["lastEventId"].as_str()).map(|id| id.parse::<u64>());
+            let last = last.transpose().unwrap_or_default().unwrap_or_default();
+            Ok(stream::iter((last + 1..=last + 3).map(|n| Ok(Tracked::new(n.to_string(), json!({ "n": n }))))))
+        })
+        .subscription("probe.plainTicks", Anybody, |(), ()| async {
+            Ok(stream::iter([1, 2].map(|n| Ok(Tracked::untracked(json!({ "n": n }))))))
+        })
+        .subscription("probe.mixedTicks", Anybody, |(), ()| async {
+            let untracked = Tracked::untracked(json!({"untracked": true}));
+            Ok(stream::iter([Ok(Tracked::new("7".to_owned(), json!({"n": 7}))), Ok(untracked)]))
+        })
+        .subscription("probe.failing", Anybody, |(), ()| async {
+            let broken = CallError::new(Code::Conflict, "broken", "stream broke");
+            Ok(stream::iter([Ok(Tracked::untracked(json!({"n": 1}))), Err(broken)]))
+        })
+        .subscription("probe.idle", Anybody, |(), ()| async {
+            Ok(stream::iter([Ok(Tracked::untracked(json!({"n": 1})))]).chain(stream::pending()))
+        })
+        .subscription("probe.secured", Secured, |(), ()| async {
+            Ok(stream::iter([Ok::<_, CallError>(Tracked::untracked(json!(1)))]))
+        })
+        .subscription("probe.params", Params, |ConnectionParams(params), ()| async move {
+            Ok(stream::iter([Ok(Tracked::untracked(json!({ "params": params })))]))
+        })
+}
+
+/// Admits the callers that a switch lets in.
+pub(crate) struct Switch(pub Arc<AtomicBool>);
+
+#[async_trait]
+impl Guard for Switch {
+    type Caller = ();
+
+    async fn admit(&self, _: &Parts) -> Result<(), CallError> {
+        let is_open = self.0.load(Ordering::SeqCst);
+        is_open.then_some(()).ok_or_else(|| CallError::new(Code::Unauthorized, "expired", "token expired"))
+    }
+
+    fn share(&self, (): &()) -> u64 {
+        0
+    }
+}
+
+/// Rejects every caller.
+struct Secured;
+
+#[async_trait]
+impl Guard for Secured {
+    type Caller = ();
+
+    async fn admit(&self, _: &Parts) -> Result<(), CallError> {
+        Err(CallError::new(Code::Unauthorized, "rejected", "Missing or invalid bearer token"))
+    }
+
+    fn share(&self, (): &()) -> u64 {
+        0
+    }
+}
+
+/// Takes the connection parameters for the caller.
+struct Params;
+
+#[async_trait]
+impl Guard for Params {
+    type Caller = ConnectionParams;
+
+    async fn admit(&self, head: &Parts) -> Result<ConnectionParams, CallError> {
+        Ok(head.extensions.get::<ConnectionParams>().cloned().unwrap_or_default())
+    }
+
+    fn share(&self, _: &ConnectionParams) -> u64 {
+        0
+    }
 }
 
 fn explode() -> u8 {

@@ -70,3 +70,35 @@ async fn check_fails_if_the_server_does() {
     let output = check(&["--url", &server.url("/trpc"), "--token", "not-a-token"]).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscription_link_delivers_values_with_their_ids() {
+    install();
+    let server = serve(parts(FakeTowns::default())).await;
+    let input = serde_json::json!({"townName": "mill"});
+    let (_, town) = crate::world::call(&server, http::Method::POST, "gastown.createTown", ALICE, &input).await;
+    let town = town["result"]["data"]["townId"].as_str().unwrap().to_owned();
+    let watch = async |token: &str, town: &str| {
+        let mut node = Command::new("node");
+        node.args([
+            "watch.mjs",
+            "--url",
+            &server.url("/trpc"),
+            "--token",
+            token,
+            "--town",
+            town,
+            "--stop-at",
+            "present",
+        ]);
+        node.current_dir(folder()).kill_on_drop(true);
+        let output = tokio::time::timeout(Duration::from_secs(60), node.output()).await.expect("the watcher hangs");
+        let output = output.unwrap_or_else(|error| missing("node", &error));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)))
+    };
+    let value = watch(ALICE, &town).await;
+    assert_eq!((&value["change"], &value["message"]), (&"present".into(), &"The town is running".into()), "{value}");
+    assert!(value["id"].as_str().is_some_and(|id| id.starts_with("1.")), "{value}");
+    assert_eq!(watch("not-a-token", &town).await["error"], "UNAUTHORIZED");
+    assert_eq!(watch(BOB, &town).await["error"], "NOT_FOUND");
+}

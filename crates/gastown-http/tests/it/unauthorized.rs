@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::{Server, client},
-    world::{ALICE, REFUSED, call, parts, parts_with, serve},
+    world::{ALICE, REFUSED, answer, call, parts, parts_with, serve},
 };
 
 /// Returns every procedure with its method. The mocks behind it fail the test when they are called.
@@ -74,9 +74,8 @@ async fn sandbox_key_is_rejected_by_procedures_of_users() {
         if method == Method::POST {
             request = request.header("content-type", "application/json").body(input().to_string());
         }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        assert_unauthorized(name, "key of a sandbox", status, &response.json().await.unwrap());
+        let (status, envelope) = answer(request).await;
+        assert_unauthorized(name, "key of a sandbox", status, &envelope);
     }
 }
 
@@ -93,8 +92,8 @@ async fn user_token_is_rejected_by_procedures_of_sandboxes() {
 async fn batch_without_a_token_is_rejected_call_by_call() {
     let server = closed().await;
     for kind in [Kind::Query, Kind::Mutation] {
-        let names: Vec<_> =
-            everything().into_iter().filter(|(_, method)| *method == kind.method()).map(|(name, _)| name).collect();
+        let list = procedures(&parts(MockTowns::new()));
+        let names: Vec<_> = list.procedures().filter(|(_, known)| *known == kind).map(|(name, _)| name).collect();
         let url = server.url(&format!("/trpc/{}?batch=1", names.join(",")));
         let mut request = client().request(kind.method(), url);
         if kind == Kind::Mutation {
@@ -131,6 +130,7 @@ fn refusing() -> MockTowns {
     towns.expect_rig().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
     towns.expect_list_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_town_events().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_watch_town().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
     towns.expect_regions().withf(is_alice).times(1).returning(|_| refused());
     towns
 }

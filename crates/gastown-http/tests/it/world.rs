@@ -72,6 +72,7 @@ pub(crate) fn settings() -> HttpSettings {
             stream_ping: None,
             reads: probe::admission(),
             changes: probe::admission(),
+            watchers: probe::watchers(),
         },
         allowed_origins: Vec::new(),
         readiness_limit: Duration::from_millis(200),
@@ -111,6 +112,36 @@ pub(crate) async fn call(server: &Server, method: Method, path: &str, token: &st
     } else {
         request.header("content-type", "application/json").body(input.to_string())
     };
+    answer(request).await
+}
+
+/// Sends a request, and returns the status and the envelope of its answer.
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
+    if response.headers()["content-type"] == "text/event-stream" {
+        return first_event(response).await;
+    }
     (response.status().as_u16(), response.json().await.unwrap())
+}
+
+/// Returns the first value or the error of a subscription as the envelope of a query.
+async fn first_event(mut response: reqwest::Response) -> (u16, Value) {
+    let mut text = String::new();
+    loop {
+        for event in text.split("\n\n\n").filter(|event| !event.starts_with("event: connected")) {
+            let mut lines = event.lines();
+            let first = lines.next().unwrap_or_default();
+            if first == "event: serialized-error" {
+                let error: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+                let status = error["data"]["httpStatus"].as_u64().unwrap();
+                return (u16::try_from(status).unwrap(), serde_json::json!({ "error": error }));
+            }
+            if let Some(data) = first.strip_prefix("data: ") {
+                let data: Value = serde_json::from_str(data).unwrap();
+                return (200, serde_json::json!({"result": {"data": data}}));
+            }
+        }
+        let part = response.chunk().await.unwrap().expect("the stream ended without a value");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
 }

@@ -117,6 +117,9 @@ pub(super) fn decide(
     if let (Action::Execute(Step::CreateVolume(_)), Some(region)) = (&action, region) {
         next.progress = region.progress;
     }
+    if let Action::Execute(step) = &action {
+        next.progress = next.progress.began(step.name(), times.now);
+    }
     let before_create = next.progress.clone();
     if let Action::Execute(step) = &action {
         next.progress = with_create_recorded(next.progress, step.name(), times.now, policy);
@@ -228,7 +231,7 @@ fn intent(action: &Action, unwritten: bool, repeated: bool) -> Intent {
     }
 }
 
-/// Returns true if both rows record the same, apart from the step.
+/// Returns true if both rows record the same, apart from the step and those before it.
 pub(super) fn records_the_same(one: &Operation, other: &Operation) -> bool {
     one.kind == other.kind
         && one.phase == other.phase
@@ -236,7 +239,7 @@ pub(super) fn records_the_same(one: &Operation, other: &Operation) -> bool {
         && one.last_error == other.last_error
         && one.cause == other.cause
         && one.deadline_at == other.deadline_at
-        && one.progress == other.progress
+        && one.progress.is_same_without_steps(&other.progress)
 }
 
 /// Returns the failure of an operation past its deadline, judged by what the last observation showed: it may have been idle

@@ -69,9 +69,11 @@ impl<'a> Drive<'a> {
         self.unwritten != TownChange::default()
     }
 
-    /// Returns true if the rows lack something that was learned, other than the step.
+    /// Returns true if the rows lack something that was learned, or a step that watchers have not seen.
     pub(super) fn has_unwritten(&self) -> bool {
-        self.has_unwritten_town() || !records_the_same(&self.row, &self.operation)
+        self.has_unwritten_town()
+            || !records_the_same(&self.row, &self.operation)
+            || self.row.progress.steps != self.operation.progress.steps
     }
 
     /// Returns what was created and is not referenced by a row yet.

@@ -21,7 +21,7 @@ use crate::town_service::TownService;
 
 impl TownService {
     /// Returns the user of an authorized caller. Each request that changes something starts with it.
-    async fn authorized(&self, caller: Caller) -> Result<UserId, TownError> {
+    pub(crate) async fn authorized(&self, caller: Caller) -> Result<UserId, TownError> {
         match caller {
             Caller::Trusted(user) => Ok(user),
             Caller::Token(_) => {

@@ -179,7 +179,10 @@ impl Rows {
                 Rejection::Failed(failure) | Rejection::RolledBack(failure) => failure,
                 Rejection::Preempted => Failure::Preempted.into(),
             });
-            self.ends.insert(*town, LastOutcome { kind: (*kind).into(), at, failure });
+            self.ends.insert(
+                *town,
+                LastOutcome { kind: (*kind).into(), at, failure, operation: Some(operation), steps: Vec::new() },
+            );
             self.ledger.operation_ended(*town, *kind, outcome);
         }
     }
@@ -256,7 +259,7 @@ impl Operations for Connection {
                 }
                 Some(current) => {
                     rows.end(current.id, Err(Rejection::Preempted), now);
-                    (current.fence + 1, current.progress)
+                    (current.fence + 1, current.progress.without_steps())
                 }
                 None => (0, Progress::default()),
             };

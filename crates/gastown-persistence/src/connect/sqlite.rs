@@ -19,12 +19,12 @@ pub(super) async fn pools(
     let connection = open_sqlite(settings, address, shares.others, CHECK_AFTER).await?;
     if shares.reads == 0 {
         let (reads, probe) = (ReadConnections::Pool(connection.clone()), Probe::Sqlite(connection.clone()));
-        return Ok(Pools { connection, reads, probe });
+        return Ok(Pools { connection, reads, probe, notifications: None });
     }
     let reads = ReadConnections::Pool(open_sqlite(settings, address, shares.reads, CHECK_AFTER).await?);
     // A probe must not fail because its connection has ended.
     let probe = Probe::Sqlite(open_sqlite(settings, address, 1, Duration::ZERO).await?);
-    Ok(Pools { connection, reads, probe })
+    Ok(Pools { connection, reads, probe, notifications: None })
 }
 
 /// Opens a pool of at most this many connections to a file.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bed;
+mod change_feed;
 mod claims;
 mod config_updates;
 mod connections;

@@ -41,6 +41,10 @@ pub struct HttpLimits {
     pub reads: CallLimits,
     /// The mutations at a time.
     pub changes: CallLimits,
+    /// `MAX_WATCHERS`, by default 1000: the subscriptions at a time.
+    pub max_watchers: usize,
+    /// `MAX_WATCHERS_PER_USER`, by default 20.
+    pub max_watchers_per_user: usize,
     /// `MAX_WAITING_CALLS`, by default 1024.
     pub max_waiting: usize,
     /// `CALL_QUEUE_MILLISECONDS`, by default 500: the longest wait for a place.
@@ -73,6 +77,8 @@ pub(super) fn http_limits(reader: &mut Reader<'_>) -> HttpLimits {
     let max_connections = count("HTTP_MAX_CONNECTIONS", connections.max_connections);
     let max_connections_per_address = count("HTTP_MAX_CONNECTIONS_PER_ADDRESS", connections.max_per_address);
     let batch_concurrency = count("HTTP_BATCH_CONCURRENCY", calls.batch_concurrency);
+    let max_watchers = count("MAX_WATCHERS", calls.watchers.max_open);
+    let max_watchers_per_user = count("MAX_WATCHERS_PER_USER", calls.watchers.max_open_per_caller);
     let max_waiting = count("MAX_WAITING_CALLS", calls.reads.max_waiting);
     let max_wait = u64::try_from(calls.reads.max_wait.as_millis()).unwrap_or(u64::MAX);
     HttpLimits {
@@ -87,6 +93,8 @@ pub(super) fn http_limits(reader: &mut Reader<'_>) -> HttpLimits {
         max_unread_bytes_per_user: reader.count("MAX_UNREAD_BYTES_PER_USER", calls.max_untaken_bytes, MAX_UNREAD_BYTES),
         reads,
         changes,
+        max_watchers,
+        max_watchers_per_user,
         max_waiting,
         max_wait: Duration::from_millis(reader.count("CALL_QUEUE_MILLISECONDS", max_wait, HOUR * 1000)),
     }

@@ -81,7 +81,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 70] = [
+    pub const NAMES: [&str; 72] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -127,6 +127,8 @@ impl Config {
         "MAX_TOWNS_PER_USER",
         "MAX_UNREAD_BYTES_PER_USER",
         "MAX_WAITING_CALLS",
+        "MAX_WATCHERS",
+        "MAX_WATCHERS_PER_USER",
         "METRICS_LISTEN",
         "METRICS_SECONDS",
         "METRICS_TOKEN",

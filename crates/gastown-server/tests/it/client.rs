@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Procedures that only read.
-const QUERIES: [&str; 5] = ["getRig", "getTownStatus", "listEvents", "listRegions", "listTowns"];
+const QUERIES: [&str; 6] = ["getRig", "getTownStatus", "listEvents", "listRegions", "listTowns", "watchTown"];
 
 /// An error envelope. Its parts were checked against each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +56,11 @@ pub(crate) async fn call_with(
     };
     let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.send().await.unwrap();
-    let status = answer.status().as_u16();
-    let envelope: Value = answer.json().await.unwrap();
+    let (status, envelope): (u16, Value) = if answer.headers()["content-type"] == "text/event-stream" {
+        first_event(answer).await
+    } else {
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    };
     if status == 200 {
         return Ok(envelope.pointer("/result/data").unwrap_or_else(|| panic!("no data: {envelope}")).clone());
     }
@@ -70,4 +73,26 @@ pub(crate) async fn call_with(
         message: error["message"].as_str().unwrap().to_owned(),
         data: error["data"].clone(),
     })
+}
+
+/// Returns the first value or the error of a subscription as the envelope of a query.
+async fn first_event(mut answer: reqwest::Response) -> (u16, Value) {
+    let mut text = String::new();
+    loop {
+        for event in text.split("\n\n\n").filter(|event| !event.starts_with("event: connected")) {
+            let mut lines = event.lines();
+            let first = lines.next().unwrap_or_default();
+            if first == "event: serialized-error" {
+                let error: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+                let status = error["data"]["httpStatus"].as_u64().unwrap();
+                return (u16::try_from(status).unwrap(), json!({ "error": error }));
+            }
+            if let Some(data) = first.strip_prefix("data: ") {
+                let data: Value = serde_json::from_str(data).unwrap();
+                return (200, json!({"result": {"data": data}}));
+            }
+        }
+        let part = answer.chunk().await.unwrap().expect("the stream ended without a value");
+        text.push_str(std::str::from_utf8(&part).unwrap());
+    }
 }

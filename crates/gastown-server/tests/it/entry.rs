@@ -49,6 +49,7 @@ pub(crate) fn all_procedures() -> Vec<&'static str> {
                 stream_ping: None,
                 reads: none_admitted(),
                 changes: none_admitted(),
+                watchers: trpc::WatcherLimits::default(),
             },
             allowed_origins: Vec::new(),
             readiness_limit: Duration::ZERO,

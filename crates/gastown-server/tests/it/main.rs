@@ -75,3 +75,4 @@ mod takeover;
 mod takeover_binary;
 mod tenancy;
 mod typescript;
+mod watch;

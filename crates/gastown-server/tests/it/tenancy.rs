@@ -32,7 +32,7 @@ fn names(procedure: &str) -> Names {
     match procedure {
         "createTown" | "listRegions" | "listTowns" => Names::Nothing,
         "destroyTown" | "startTown" | "stopTown" | "addRig" | "removeRig" | "getRig" | "getTownStatus"
-        | "listEvents" | "updateTown" => Names::Town,
+        | "listEvents" | "updateTown" | "watchTown" => Names::Town,
         "heartbeat" | "refreshToken" => Names::OwnTown,
         other => panic!("the procedure {other} has no case"),
     }
@@ -71,7 +71,7 @@ async fn destroyed_town_is_found_by_no_procedure(setup: Setup) -> Stage {
         assert_eq!(code(&refused), ("UNAUTHORIZED", 401), "{procedure}");
         checked += 1;
     }
-    assert_eq!(checked, 20);
+    assert_eq!(checked, 22);
     for user in [ALICE, BOB] {
         assert_eq!(stage.call(user, "listTowns", Value::Null).await.unwrap(), json!([]));
     }

@@ -11,7 +11,7 @@ on_both! {
 }
 
 /// Returns the folder of the check, which belongs to the tests of the adapter.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../gastown-http/tests/typescript")
 }
 
@@ -21,7 +21,7 @@ fn printed(output: &Output) -> String {
 
 /// Installs the clients if they are missing or older than their lock file. Concurrent tests and processes wait for a lock
 /// on that file.
-fn install() {
+pub(crate) fn install() {
     let lock_file = folder().join("package-lock.json");
     let held = File::open(&lock_file).unwrap();
     held.lock().unwrap();

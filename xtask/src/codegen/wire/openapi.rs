@@ -62,7 +62,7 @@ fn path(procedure: &Procedure) -> Value {
         "responses": responses(procedure, &output),
     });
     let (method, key, input) = match (procedure.kind, &procedure.input) {
-        (Kind::Query, Some(input)) => {
+        (Kind::Query | Kind::Subscription, Some(input)) => {
             let content = json!({"application/json": {"schema": input}});
             let required = procedure.name != "gastown.listTowns";
             (
@@ -75,7 +75,7 @@ fn path(procedure: &Procedure) -> Value {
             let content = json!({"application/json": {"schema": input}});
             ("post", "requestBody", Some(json!({"required": true, "content": content})))
         }
-        (Kind::Query, None) => ("get", "", None),
+        (Kind::Query | Kind::Subscription, None) => ("get", "", None),
         (Kind::Mutation, None) => ("post", "", None),
     };
     if let Some(input) = input {

@@ -30,6 +30,7 @@ fn section(text: &mut String, procedure: &Procedure, wire: &Wire) -> anyhow::Res
     let kind = match procedure.kind {
         Kind::Query => "Query, GET.",
         Kind::Mutation => "Mutation, POST.",
+        Kind::Subscription => "Subscription, GET, server-sent events.",
     };
     let caller = match procedure.called_by {
         CalledBy::User => "Called by users.",
@@ -74,6 +75,10 @@ fn examples(text: &mut String, procedure: &Procedure) -> anyhow::Result<()> {
             writeln!(text, "curl -sS -G \"$GASTOWN_URL/trpc/{name}\" -H \"{header}\" \\")?;
             writeln!(text, "  --data-urlencode \"input={input}\"")?;
         }
+        (Kind::Subscription, _) => {
+            writeln!(text, "curl -sS -N -G \"$GASTOWN_URL/trpc/{name}\" -H \"{header}\" \\")?;
+            writeln!(text, "  --data-urlencode \"input={input}\"")?;
+        }
         (Kind::Mutation, _) => {
             writeln!(text, "curl -sS \"$GASTOWN_URL/trpc/{name}\" -H \"{header}\" \\")?;
             writeln!(text, "  -H 'content-type: application/json' \\")?;
@@ -85,9 +90,16 @@ fn examples(text: &mut String, procedure: &Procedure) -> anyhow::Result<()> {
         let call = match procedure.kind {
             Kind::Query => "query",
             Kind::Mutation => "mutate",
+            Kind::Subscription => "subscribe",
         };
         let (name, input) = (short(name), typescript(&procedure.example));
-        writeln!(text, "\n```ts\nconst {name} = await gastown.{name}.{call}({input});\n```")?;
+        let call = match procedure.kind {
+            Kind::Query | Kind::Mutation => format!("const {name} = await gastown.{name}.{call}({input});"),
+            Kind::Subscription => {
+                format!("gastown.{name}.{call}({input}, {{ onData: ({{ data }}) => console.log(data.message) }});")
+            }
+        };
+        writeln!(text, "\n```ts\n{call}\n```")?;
     }
     Ok(())
 }

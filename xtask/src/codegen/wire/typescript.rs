@@ -11,7 +11,7 @@ use super::short;
 
 const HEAD: &str = r#"// Generated from the Rust types by `cargo xtask codegen`. Do not edit.
 
-import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure } from "@trpc/server";
+import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure, TRPCSubscriptionProcedure } from "@trpc/server";
 "#;
 
 const ERRORS: &str = r"
@@ -36,6 +36,13 @@ interface Json<Value> {
 
 type Query<Input, Output> = TRPCQueryProcedure<{ input: Input; output: Json<Output>; meta: object }>;
 type Mutation<Input, Output> = TRPCMutationProcedure<{ input: Input; output: Json<Output>; meta: object }>;
+
+/** Each value comes with its id, after which the client resumes. */
+type Subscription<Input, Output> = TRPCSubscriptionProcedure<{
+  input: Input;
+  output: AsyncIterable<{ id: string; data: Output }, void, unknown>;
+  meta: object;
+}>;
 ";
 
 const TAIL: &str = r"
@@ -70,6 +77,7 @@ fn declare_procedure(text: &mut String, procedure: &Procedure) -> anyhow::Result
     let kind = match procedure.kind {
         Kind::Query => "Query",
         Kind::Mutation => "Mutation",
+        Kind::Subscription => "Subscription",
     };
     let input = procedure.input.as_ref().map_or(Ok("void".to_owned()), type_of)?;
     let input = if may_be_left_out(procedure) { format!("{input} | void") } else { input };
