@@ -1,6 +1,6 @@
 // Generated from the Rust types by `cargo xtask codegen`. Do not edit.
 
-import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure } from "@trpc/server";
+import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure, TRPCSubscriptionProcedure } from "@trpc/server";
 
 /** A rig to be added. */
 export interface AddRigInput {
@@ -35,6 +35,9 @@ export interface AddedRig {
   /** The town after the call, with its operation in flight. */
   town: Town;
 }
+
+/** The kind of a change of a watched town. */
+export type ChangeKind = "present" | "started" | "step" | "retry" | "status" | "health" | "ended" | "gone";
 
 /** A town to be created. */
 export interface CreateTownInput {
@@ -93,7 +96,7 @@ export interface ErrorData {
 }
 
 /** The reasons of errors. */
-export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
+export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "too_many_watchers" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** The actions that a town's owner sees in its history. Others are for operators only. */
 export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "retry";
@@ -236,10 +239,16 @@ export interface Operation {
   attempt: number;
   /** `null` for an operation that is never given up. */
   deadlineAt: Time | null;
+  /** The time that such an operation usually takes, in seconds. */
+  expectedSeconds: number | null;
+  /** The purpose of the operation, in words. */
+  goal: string;
   /** The goal. */
   kind: OperationKind | (string & {});
   /** The cause of the last failed attempt. */
   lastError: OperationFailure | null;
+  /** The next action and the reason of a failed attempt, in words. `nextAttemptAt` is its time. */
+  next: string;
   /** The earliest time of the next attempt. */
   nextAttemptAt: Time;
   /** The time spent in queues for Fly's rate limits, in milliseconds (FM-53). */
@@ -248,6 +257,8 @@ export interface Operation {
   startedAt: Time;
   /** The last step that was begun, for display. */
   step: string | null;
+  /** The last step, in words. */
+  stepMessage: string;
   /** The time of the last change. */
   updatedAt: Time;
 }
@@ -384,6 +395,26 @@ export interface Town {
   townName: string;
 }
 
+/** A change of a watched town, with its present status and operation. */
+export interface TownChange {
+  /** The time of the change, as far as it is recorded. */
+  at: Time;
+  /** The kind of the change. The first value is `present`, unless the client resumes. */
+  change: ChangeKind;
+  /** The cause of a failed attempt or operation. */
+  failure: OperationFailure | null;
+  /** A sentence for people. */
+  message: string;
+  /** The present operation in flight. */
+  operation: Operation | null;
+  /** The present status. */
+  status: TownStatus;
+  /** The step that was begun. Only `step` has one. */
+  step: string | null;
+  /** The town. */
+  townId: Id;
+}
+
 /** The column `gastown_towns.config`. Unknown keys are kept unchanged (FM-47). */
 export interface TownConfig {
   /** The maximum number of workers (polecats) that run at once. */
@@ -463,6 +494,8 @@ export interface TownStatusReport {
   operation: Operation | null;
   /** The last rigs that the sandbox refused. They are no rigs of the town. */
   refusedRigs: RefusedRig[];
+  /** True if the volume is lost and the data was saved to R2 before. */
+  restoreAvailable: boolean;
   /** The rigs, oldest first, without their configurations. */
   rigs: Rig[];
   /** The id of the sandbox, derived from user and name. */
@@ -481,6 +514,14 @@ export interface UpdateTownInput {
   config: TownConfigPatch;
   /** The `configVersion` of the town as it was read. If the configuration has changed since, nothing is done. */
   configVersion: string;
+  /** The town. */
+  townId: Id;
+}
+
+/** A town to be watched. */
+export interface WatchTownInput {
+  /** The id of the last value that the client has seen. The client of tRPC sends it when it reconnects. */
+  lastEventId?: string;
   /** The town. */
   townId: Id;
 }
@@ -507,6 +548,13 @@ interface Json<Value> {
 type Query<Input, Output> = TRPCQueryProcedure<{ input: Input; output: Json<Output>; meta: object }>;
 type Mutation<Input, Output> = TRPCMutationProcedure<{ input: Input; output: Json<Output>; meta: object }>;
 
+/** Each value comes with its id, after which the client resumes. */
+type Subscription<Input, Output> = TRPCSubscriptionProcedure<{
+  input: Input;
+  output: AsyncIterable<{ id: string; data: Output }, void, unknown>;
+  meta: object;
+}>;
+
 /** The procedures of users. */
 export type Gastown = {
   /** Lists the regions of towns. */
@@ -519,6 +567,8 @@ export type Gastown = {
   getTownStatus: Query<TownInput, TownStatusReport>;
   /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */
   listEvents: Query<ListEventsInput, EventPage>;
+  /** Watches a town: each step of its operations, its status and its health, as server-sent events. */
+  watchTown: Subscription<WatchTownInput, TownChange>;
   /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
   addRig: Mutation<AddRigInput, AddedRig>;
   /** Returns one rig with its configuration. */

@@ -1,6 +1,7 @@
 //! Builds the service with settings of production, here from the environment.
 //!
 //! `cargo run -p gastown --example production` names each setting that is missing or wrong.
+#![expect(clippy::disallowed_methods, reason = "an example reads its settings from the environment")]
 
 use std::error::Error;
 

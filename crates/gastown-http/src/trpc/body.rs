@@ -92,6 +92,12 @@ enum Inputs {
 }
 
 impl RequestInput {
+    /// Takes the query string alone.
+    pub(super) fn of_query(head: &Parts) -> Arc<Self> {
+        let source = Source::Query(head.uri.query().map(str::to_owned));
+        Arc::new(Self { source, batch: false, read: OnceCell::new() })
+    }
+
     /// Takes the query string of a GET, and the body of every other method, of at most `limit` bytes.
     pub(super) fn new(
         head: &Parts,

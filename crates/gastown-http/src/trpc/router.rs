@@ -335,8 +335,15 @@ impl Router {
             })
         };
         let subscription = Subscription { open: Arc::new(open), readmit: Arc::new(readmit) };
-        self.procedures
-            .insert(name, Procedure { name, kind: Kind::Subscription, max_body_bytes: None, handler: Handler::Subscription(subscription) });
+        self.procedures.insert(
+            name,
+            Procedure {
+                name,
+                kind: Kind::Subscription,
+                max_body_bytes: None,
+                handler: Handler::Subscription(subscription),
+            },
+        );
         self
     }
 

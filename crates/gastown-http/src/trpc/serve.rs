@@ -146,8 +146,8 @@ impl Service {
             Err(error) => return whole_request(&error),
         }
         let settings = &self.settings;
-        let input = RequestInput::new(&head, Body::empty(), false, settings, Instant::now() + settings.time_limit);
-        let input = CallInput { of_request: input, index: 0 }.read().await;
+        // No body is counted for a caller here.
+        let input = CallInput { of_request: RequestInput::of_query(&head), index: 0 }.read(0).await;
         let input = input.map(|input| subscription::with_last_event_id(&head, input));
         let call = Subscribing { head: Arc::new(head), input, watchers: self.watchers.clone() };
         subscription::respond(subscription, call, path, &settings.watchers)

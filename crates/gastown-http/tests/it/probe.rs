@@ -144,7 +144,7 @@ pub(crate) fn router() -> Router {
 pub(crate) fn subscriptions() -> Router {
     router()
         .subscription("probe.ticks", Anybody, |(), Anything(input)| async move {
-            let last = input.as_ref().and_then(|input| input["lastEventId"].as_str()).map(|id| id.parse::<u64>());
+            let last = input.as_ref().and_then(|input| input["lastEventId"].as_str()).map(str::parse::<u64>);
             let last = last.transpose().unwrap_or_default().unwrap_or_default();
             Ok(stream::iter((last + 1..=last + 3).map(|n| Ok(Tracked::new(n.to_string(), json!({ "n": n }))))))
         })

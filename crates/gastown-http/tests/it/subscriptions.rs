@@ -112,9 +112,8 @@ async fn subscriptions_of_a_caller_are_limited_until_they_end() {
     // The place is taken once the second event is awaited, which the first answer does without a reader.
     let refused = loop {
         let text = async { get().await.unwrap().text().await.unwrap() };
-        match timeout(Duration::from_millis(500), text).await {
-            Ok(text) => break text,
-            Err(_) => {}
+        if let Ok(text) = timeout(Duration::from_millis(500), text).await {
+            break text;
         }
     };
     assert!(refused.contains("serialized-error") && refused.contains("too_many_watchers"), "{refused}");

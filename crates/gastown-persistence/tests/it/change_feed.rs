@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Waits until a feed tells of a town.
 async fn told(feed: &ChangeFeed, town: TownId) {
     let told = async { while !feed.changed().await.unwrap_or_default().is_some_and(|news| news.contains(&town)) {} };
-    timeout(PATIENCE, told).await.expect("no news");
+    timeout(PATIENCE, told).await.unwrap();
 }
 
 async fn changes_of_the_same_process_are_told(bed: Bed) {
@@ -56,7 +56,7 @@ async fn told_in_another_process(bed: Bed) {
         .await;
     // The listener says that news may be lost, and then tells again.
     let lost = async { while other.changed().await.is_ok_and(|news| news.is_some()) {} };
-    timeout(PATIENCE, lost).await.expect("the loss is not noticed");
+    timeout(PATIENCE, lost).await.unwrap();
     let stop = bed.claimed(town.id, "one").await;
     let again = async {
         loop {
@@ -66,7 +66,7 @@ async fn told_in_another_process(bed: Bed) {
             }
         }
     };
-    timeout(PATIENCE, again).await.expect("no news after the loss");
+    timeout(PATIENCE, again).await.unwrap();
     drop(stop);
     sending.abort();
 }

@@ -33,7 +33,7 @@ const OLD_TOWN_SECRET: &str = "canary-of-old-internal-Uc5HsGj2YaZi8OoWk4Tb";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 61] = [
+const OPEN: [&str; 63] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
