@@ -30,6 +30,7 @@ on_both! {
 
 const OLD_TOKEN_SECRET: &str = "canary-of-old-nextauth-Xw6PzKd9LmQe3BnVt7Rf";
 const OLD_TOWN_SECRET: &str = "canary-of-old-internal-Uc5HsGj2YaZi8OoWk4Tb";
+const METRICS_TOKEN: &str = "canary-of-metrics-Tq8WzLr5HkXe1BnVs4Gd";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
@@ -100,12 +101,13 @@ const OPEN: [&str; 63] = [
 ];
 
 /// The settings with a secret, and the marker in it.
-fn secret_settings() -> [(&'static str, &'static str); 8] {
+fn secret_settings() -> [(&'static str, &'static str); 9] {
     [
         ("DATABASE_URL", DATABASE_PASSWORD),
         ("FLY_API_TOKEN", FLY_TOKEN),
         ("INTERNAL_API_SECRET", TOWN_SECRET),
         ("INTERNAL_API_SECRET_PREVIOUS", OLD_TOWN_SECRET),
+        ("METRICS_TOKEN", METRICS_TOKEN),
         ("NEXTAUTH_SECRET", TOKEN_SECRET),
         ("NEXTAUTH_SECRET_PREVIOUS", OLD_TOKEN_SECRET),
         ("R2_ACCESS_KEY", R2_ACCESS_KEY),
@@ -127,6 +129,8 @@ async fn stage_with_markers(setup: Setup) -> (Stage, Markers) {
     let changes = vec![
         ("NEXTAUTH_SECRET_PREVIOUS", OLD_TOKEN_SECRET.into()),
         ("INTERNAL_API_SECRET_PREVIOUS", OLD_TOWN_SECRET.into()),
+        ("METRICS_LISTEN", "127.0.0.1:0".into()),
+        ("METRICS_TOKEN", METRICS_TOKEN.into()),
     ];
     let mut stage = Setup { changes, log_filter: "trace", keeps_port: true, ..setup }.start().await;
     let mut markers = Markers::default();
