@@ -1,13 +1,10 @@
 //! The size of answers: of one request, and of what a caller has not taken yet.
 
 use std::{
-    collections::HashMap,
+    convert::Infallible,
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,7 +13,10 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::error::CallError;
+use super::{
+    error::CallError,
+    per_caller::{Held, PerCaller},
+};
 use crate::reason::Reason;
 
 /// Smaller outputs are not counted as untaken, because a socket's buffer takes them.
@@ -83,74 +83,54 @@ impl io::Write for LimitedWriter {
 #[derive(Clone)]
 pub(super) struct UntakenBytes {
     max: usize,
-    callers: Arc<Mutex<HashMap<u64, usize>>>,
+    bytes: PerCaller,
 }
+
+/// An output that is counted until it is dropped.
+pub(super) type Untaken = Held;
 
 impl UntakenBytes {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, callers: Arc::default() }
+        Self { max, bytes: PerCaller::default() }
     }
 
     /// Checks that the caller has taken enough of its earlier outputs.
     ///
     /// Errors: `TOO_MANY_REQUESTS` if the untaken bytes have reached the limit.
     pub(super) fn check(&self, caller: u64) -> Result<(), CallError> {
-        let untaken = self.callers().get(&caller).copied().unwrap_or_default();
-        if untaken >= self.max { Err(too_many_untaken()) } else { Ok(()) }
+        if self.bytes.of(caller) >= self.max { Err(too_many_untaken()) } else { Ok(()) }
     }
 
     /// Counts an output until the returned value is dropped. `None`: it is too small to count.
     ///
     /// Errors: `TOO_MANY_REQUESTS` if the output exceeds the limit.
     pub(super) fn add_within_limit(&self, caller: u64, bytes: usize) -> Result<Option<Untaken>, CallError> {
-        let mut callers = self.callers();
-        let untaken = callers.get(&caller).copied().unwrap_or_default();
-        if bytes >= MIN_COUNTED && untaken + bytes > self.max {
-            return Err(too_many_untaken());
-        }
-        Ok(self.count(&mut callers, caller, bytes))
+        self.count(caller, bytes, |own| if own + bytes > self.max { Err(too_many_untaken()) } else { Ok(()) })
     }
 
     /// Counts an output as [`Self::add_within_limit`] does, also beyond the limit.
     pub(super) fn add(&self, caller: u64, bytes: usize) -> Option<Untaken> {
-        self.count(&mut self.callers(), caller, bytes)
-    }
-
-    fn count(&self, callers: &mut HashMap<u64, usize>, caller: u64, bytes: usize) -> Option<Untaken> {
-        if bytes < MIN_COUNTED {
-            return None;
+        match self.count(caller, bytes, |_| Ok::<_, Infallible>(())) {
+            Ok(counted) => counted,
         }
-        *callers.entry(caller).or_default() += bytes;
-        Some(Untaken { of: self.clone(), caller, bytes })
     }
 
-    fn callers(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn count<E>(
+        &self,
+        caller: u64,
+        bytes: usize,
+        check: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Option<Untaken>, E> {
+        if bytes < MIN_COUNTED {
+            return Ok(None);
+        }
+        self.bytes.add(caller, bytes, |own, _| check(own)).map(Some)
     }
 }
 
 fn too_many_untaken() -> CallError {
     let message = "You have not read your earlier answers yet; read them before you request more";
     Reason::AnswersNotRead.error(message).retry_after(RETRY_AFTER)
-}
-
-/// An output that is counted until it is dropped.
-pub(super) struct Untaken {
-    of: UntakenBytes,
-    caller: u64,
-    bytes: usize,
-}
-
-impl Drop for Untaken {
-    fn drop(&mut self) {
-        let mut callers = self.of.callers();
-        if let Some(untaken) = callers.get_mut(&self.caller) {
-            *untaken -= self.bytes;
-            if *untaken == 0 {
-                callers.remove(&self.caller);
-            }
-        }
-    }
 }
 
 /// Returns a body whose large outputs count as untaken until it is dropped.

@@ -1,10 +1,6 @@
 //! The input of a request, read once, when the first call needs it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
@@ -19,6 +15,7 @@ use tokio::{
 use super::{
     code::Code,
     error::CallError,
+    per_caller::{Held, PerCaller},
     query,
     request::{Form, Plan},
     settings::Settings,
@@ -44,44 +41,24 @@ enum Source {
 #[derive(Clone)]
 pub(super) struct BodiesInFlight {
     max: usize,
-    callers: Arc<std::sync::Mutex<HashMap<u64, usize>>>,
+    bytes: PerCaller,
 }
 
 impl BodiesInFlight {
     /// Each caller has this many bytes.
     pub(super) fn new(max: usize) -> Self {
-        Self { max, callers: Arc::default() }
+        Self { max, bytes: PerCaller::default() }
     }
 
     /// Counts a body until the returned value is dropped. A single body is admitted in any case.
-    fn add(&self, caller: u64, bytes: usize) -> Result<BodyInFlight, CallError> {
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = callers.get(&caller).copied().unwrap_or_default();
-        if before > 0 && before + bytes > self.max {
-            let message = "You send too many large requests at a time; wait for some of them to end";
-            return Err(Reason::TooManyCalls.error(message).retry_after(RETRY_AFTER));
-        }
-        callers.insert(caller, before + bytes);
-        Ok(BodyInFlight { of: self.clone(), caller, bytes })
-    }
-}
-
-/// A body that is counted until it is dropped.
-struct BodyInFlight {
-    of: BodiesInFlight,
-    caller: u64,
-    bytes: usize,
-}
-
-impl Drop for BodyInFlight {
-    fn drop(&mut self) {
-        let mut callers = self.of.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = callers.get_mut(&self.caller) {
-            *bytes -= self.bytes;
-            if *bytes == 0 {
-                callers.remove(&self.caller);
+    fn add(&self, caller: u64, bytes: usize) -> Result<Held, CallError> {
+        self.bytes.add(caller, bytes, |own, _| {
+            if own == 0 || own + bytes <= self.max {
+                return Ok(());
             }
-        }
+            let message = "You send too many large requests at a time; wait for some of them to end";
+            Err(Reason::TooManyCalls.error(message).retry_after(RETRY_AFTER))
+        })
     }
 }
 
@@ -91,11 +68,20 @@ enum Inputs {
     Indexed(Map<String, Value>),
 }
 
+impl Source {
+    fn of_query(head: &Parts) -> Self {
+        Self::Query(head.uri.query().map(str::to_owned))
+    }
+}
+
 impl RequestInput {
+    fn from(source: Source, batch: bool) -> Arc<Self> {
+        Arc::new(Self { source, batch, read: OnceCell::new() })
+    }
+
     /// Takes the query string alone.
     pub(super) fn of_query(head: &Parts) -> Arc<Self> {
-        let source = Source::Query(head.uri.query().map(str::to_owned));
-        Arc::new(Self { source, batch: false, read: OnceCell::new() })
+        Self::from(Source::of_query(head), false)
     }
 
     /// Takes the query string of a GET, and the body of every other method, of at most `limit` bytes.
@@ -108,12 +94,12 @@ impl RequestInput {
     ) -> Arc<Self> {
         let batch = plan.form != Form::Single;
         let source = if head.method == Method::GET {
-            Source::Query(head.uri.query().map(str::to_owned))
+            Source::of_query(head)
         } else {
             let limit = plan.max_body_bytes().map_or(settings.max_body_bytes, |max| max.min(settings.max_body_bytes));
             Source::Body { body: Mutex::new(Some(body)), limit, patience: settings.body_timeout, deadline, in_flight }
         };
-        Arc::new(Self { source, batch, read: OnceCell::new() })
+        Self::from(source, batch)
     }
 
     async fn inputs(&self, caller: u64) -> Result<Inputs, CallError> {
@@ -235,6 +221,6 @@ mod tests {
         drop(first);
         let _two = (bodies.add(1, 5).unwrap(), bodies.add(1, 5).unwrap());
         assert!(bodies.add(1, 1).is_err());
-        assert_eq!(bodies.callers.lock().unwrap().len(), 1);
+        assert_eq!(bodies.bytes.len(), 1);
     }
 }

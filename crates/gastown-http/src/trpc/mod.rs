@@ -18,6 +18,7 @@ mod code;
 mod cut;
 mod envelope;
 mod error;
+mod per_caller;
 mod query;
 mod request;
 mod router;

@@ -1,13 +1,9 @@
 //! Subscriptions: one request by GET, whose answer is a stream of events until it ends, fails or is cut.
 //!
-//! Errors of the call are events with the status 200, because a browser hides the body of any other answer. A stream that is closed without an end makes the client reconnect and resume after the last id.
+//! Errors of the call are events with the status 200, because a browser hides the body of any other answer. A
+//! stream that is closed without an end makes the client reconnect and resume after the last id.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -24,6 +20,7 @@ use tracing::{Instrument as _, field::Empty};
 
 use super::{
     error::CallError,
+    per_caller::{Held, PerCaller},
     query::{self, Malformed},
     router::{Failure, Written},
     sse::{self, Values},
@@ -105,55 +102,36 @@ pub(super) struct Subscription {
 
 /// The open subscriptions of each caller.
 #[derive(Clone)]
-pub(super) struct Watchers(Arc<(WatcherLimits, Mutex<HashMap<u64, usize>>)>);
+pub(super) struct Watchers {
+    limits: WatcherLimits,
+    open: PerCaller,
+}
 
 /// The place of an open subscription, until it is dropped.
-pub(super) struct Place {
-    watchers: Watchers,
-    caller: u64,
-}
+pub(super) type Place = Held;
 
 impl Watchers {
     pub(super) fn new(limits: WatcherLimits) -> Self {
-        Self(Arc::new((limits, Mutex::default())))
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
-        self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { limits, open: PerCaller::default() }
     }
 
     /// Takes a place.
     ///
     /// Errors: `TOO_MANY_REQUESTS` if this caller has too many subscriptions, `SERVICE_UNAVAILABLE` if all callers have.
     pub(super) fn take(&self, caller: u64) -> Result<Place, CallError> {
-        let limits = &self.0.0;
-        let mut open = self.open();
-        let own = open.get(&caller).copied().unwrap_or_default();
-        if own >= limits.max_open_per_caller {
-            let max = limits.max_open_per_caller;
-            let message = format!("You have {max} open subscriptions, which is the limit; close one of them");
-            let error = Reason::TooManyWatchers.error(message).with_detail("limit", max.into());
-            return Err(error.retry_after(RETRY_AFTER));
-        }
-        if open.values().sum::<usize>() >= limits.max_open {
-            let error = Reason::Overloaded.error("The service has too many open subscriptions; try again later");
-            return Err(error.retry_after(RETRY_AFTER));
-        }
-        open.insert(caller, own + 1);
-        drop(open);
-        Ok(Place { watchers: self.clone(), caller })
+        self.open.add(caller, 1, |own, all| self.check(own, all).map_err(|error| error.retry_after(RETRY_AFTER)))
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.watchers.open();
-        let left = open.get(&self.caller).map_or(0, |own| own.saturating_sub(1));
-        if left == 0 {
-            open.remove(&self.caller);
-        } else {
-            open.insert(self.caller, left);
+    fn check(&self, own: usize, all: usize) -> Result<(), CallError> {
+        let max = self.limits.max_open_per_caller;
+        if own >= max {
+            let message = format!("You have {max} open subscriptions, which is the limit; close one of them");
+            return Err(Reason::TooManyWatchers.error(message).with_detail("limit", max.into()));
         }
+        if all >= self.limits.max_open {
+            return Err(Reason::Overloaded.error("The service has too many open subscriptions; try again later"));
+        }
+        Ok(())
     }
 }
 
@@ -320,6 +298,6 @@ mod tests {
         drop(alice);
         assert_eq!(code(watchers.take(2)), None);
         drop(bob);
-        assert!(watchers.open().is_empty(), "nothing is kept of callers without subscriptions");
+        assert_eq!(watchers.open.len(), 0, "nothing is kept of callers without subscriptions");
     }
 }
