@@ -36,6 +36,7 @@ export const reasons = Object.freeze([
   "too_many_towns",
   "too_many_rigs",
   "too_many_operations",
+  "too_many_changes",
   "unavailable",
   "internal",
   "no_capacity",

@@ -43,6 +43,10 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::TooManyTowns { limit } => too_many_towns(*limit),
         TownError::TooManyRigs { limit } => too_many_rigs(*limit),
         TownError::TooManyOperations { limit } => too_many_operations(*limit),
+        TownError::TooManyChanges { limit, retry_after } => {
+            let message = format!("The limit of {limit} changes a minute is reached; try again later");
+            Reason::TooManyChanges.error(message).with_detail("limit", (*limit).into()).retry_after(*retry_after)
+        }
         TownError::KeyReused => key_reused(),
         TownError::InFlight { kind } => {
             let message = format!("Another operation is in progress on this town: {kind}");

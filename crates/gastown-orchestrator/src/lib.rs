@@ -11,6 +11,7 @@ mod completion_notifier;
 mod drift;
 mod in_flight_set;
 mod keyed_backoff;
+mod keyed_rate;
 mod locate;
 mod orphans;
 mod ports;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,55 +9,24 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::TownId;
 use gastown_domain::ports::{GatewayToken, HomeCalls, HomeError, Measurement};
-use governor::clock::{Clock as _, MonotonicClock};
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::keyed_rate::{ForgetAt, KeyedRate};
 use crate::settings::Policy;
 use crate::tokens::{SecretError, gateway_token};
 use crate::town_service::TownService;
 
-/// The least number of remembered towns at which those without recent calls are forgotten.
-const MIN_REMEMBERED: usize = 1024;
 /// The part of a minute's calls that may come at once.
 const BURST: u32 = 6;
 
-type Limiter = RateLimiter<TownId, HashMapStateStore<TownId>, MonotonicClock>;
-
 /// The recent calls of each town's sandbox, in this process. Only calls with the town's key are counted.
 pub(crate) struct RecentCalls {
-    heartbeats: TownLimiter,
-    tokens: TownLimiter,
+    heartbeats: KeyedRate<TownId>,
+    tokens: KeyedRate<TownId>,
     written: Mutex<HashMap<TownId, DateTime<Utc>>>,
     forget_written: ForgetAt,
     write_every: Duration,
-}
-
-/// A limiter of calls for each town.
-struct TownLimiter {
-    limiter: Limiter,
-    forget: ForgetAt,
-}
-
-/// The number of towns at which those without recent calls are forgotten. It is twice what the last time has left, so that
-/// the cost for each call does not grow with the towns.
-struct ForgetAt(AtomicUsize);
-
-impl ForgetAt {
-    const fn start() -> Self {
-        Self(AtomicUsize::new(MIN_REMEMBERED))
-    }
-
-    /// Returns true if the towns are too many. One caller at a time gets that answer.
-    fn is_due(&self, towns: usize) -> bool {
-        let at = self.0.load(Ordering::Relaxed);
-        towns >= at && self.0.compare_exchange(at, usize::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    fn done(&self, left: usize) {
-        self.0.store(left.saturating_mul(2).max(MIN_REMEMBERED), Ordering::Relaxed);
-    }
 }
 
 impl RecentCalls {
@@ -66,13 +34,9 @@ impl RecentCalls {
         let rate = policy.limits.sandbox_calls_per_minute;
         let burst = NonZeroU32::new(rate.get() / BURST).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(rate).allow_burst(burst);
-        let limiter = || TownLimiter {
-            limiter: Limiter::new(quota, HashMapStateStore::default(), MonotonicClock),
-            forget: ForgetAt::start(),
-        };
         Self {
-            heartbeats: limiter(),
-            tokens: limiter(),
+            heartbeats: KeyedRate::new(quota),
+            tokens: KeyedRate::new(quota),
             written: Mutex::default(),
             forget_written: ForgetAt::start(),
             write_every: policy.backoff.heartbeat_write,
@@ -99,23 +63,11 @@ impl RecentCalls {
     }
 }
 
-impl TownLimiter {
-    fn admit(&self, town: TownId) -> Result<(), HomeError> {
-        if self.forget.is_due(self.limiter.len()) {
-            self.limiter.retain_recent();
-            self.forget.done(self.limiter.len());
-        }
-        self.limiter
-            .check_key(&town)
-            .map_err(|early| HomeError::TooManyCalls { retry_after: early.wait_time_from(MonotonicClock.now()) })
-    }
-}
-
 #[async_trait]
 impl HomeCalls for TownService {
     async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError> {
         self.authorize(town, &key)?;
-        self.sandbox_calls.heartbeats.admit(town)?;
+        admit(&self.sandbox_calls.heartbeats, town)?;
         self.record_heartbeat(town, &key).await?;
         self.ports.env.metrics.record(Measurement::HeartbeatAccepted);
         Ok(())
@@ -123,7 +75,7 @@ impl HomeCalls for TownService {
 
     async fn refresh_token(&self, town: TownId, key: SecretString) -> Result<GatewayToken, HomeError> {
         self.authorize(town, &key)?;
-        self.sandbox_calls.tokens.admit(town)?;
+        admit(&self.sandbox_calls.tokens, town)?;
         let row = self.ports.store.registry.load(town).await.map_err(HomeError::Store)?;
         let row = row.filter(|row| !row.is_tombstone()).ok_or(HomeError::Unauthorized)?;
         gateway_token(&self.ports, &row).await.map_err(|error| match error {
@@ -131,6 +83,10 @@ impl HomeCalls for TownService {
             SecretError::Failed(failure) => HomeError::NoToken(failure),
         })
     }
+}
+
+fn admit(calls: &KeyedRate<TownId>, town: TownId) -> Result<(), HomeError> {
+    calls.admit(&town).map_err(|retry_after| HomeError::TooManyCalls { retry_after })
 }
 
 impl TownService {
@@ -162,26 +118,5 @@ impl TownService {
 
     fn authorize(&self, town: TownId, key: &SecretString) -> Result<(), HomeError> {
         if self.ports.secrets.towns.verify(town, key) { Ok(()) } else { Err(HomeError::Unauthorized) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn towns_are_forgotten_ever_less_often_as_their_number_grows() {
-        let forget = ForgetAt::start();
-        let mut passes = 0;
-        for towns in 1..=100_000 {
-            if forget.is_due(towns) {
-                passes += 1;
-                forget.done(towns);
-            }
-        }
-        assert_eq!(passes, 7, "one for each doubling from 1,024");
-        forget.done(3);
-        assert!(!forget.is_due(1023) && forget.is_due(1024));
-        assert!(!forget.is_due(1_000_000), "another caller forgets them already");
     }
 }

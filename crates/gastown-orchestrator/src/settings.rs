@@ -116,6 +116,8 @@ pub struct Limits {
     pub rigs_per_town: u32,
     /// Operations in flight of one user.
     pub operations_per_user: u32,
+    /// The changes of rigs and configurations of one user a minute, in one process. All of them may come at once.
+    pub changes_per_minute: NonZeroU32,
     /// The heartbeats of one town a minute, and its token requests a minute. A sixth of them may come at once.
     pub sandbox_calls_per_minute: NonZeroU32,
 }
@@ -278,6 +280,7 @@ impl Limits {
             towns_per_user: 50,
             rigs_per_town: 100,
             operations_per_user: 20,
+            changes_per_minute: NonZeroU32::MIN.saturating_add(119),
             sandbox_calls_per_minute: NonZeroU32::MIN.saturating_add(59),
         }
     }

@@ -8,13 +8,15 @@ use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
     TownChanges, TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, WatchPosition};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, UserId, WatchPosition};
+use governor::Quota;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use crate::completion_notifier::CompletionNotifier;
+use crate::keyed_rate::KeyedRate;
 use crate::ports::{Ports, Store};
 use crate::reconcile::{DriverSlot, Reconciler};
 use crate::sandbox_calls::RecentCalls;
@@ -30,6 +32,8 @@ pub struct TownService {
     pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
     pub(crate) sandbox_calls: Arc<RecentCalls>,
+    /// The changes of each user that no operation bounds.
+    pub(crate) changes: Arc<KeyedRate<UserId>>,
     pub(crate) watchers: WatchHub,
 }
 
@@ -46,7 +50,9 @@ impl TownService {
         let (completions, watchers) = (CompletionNotifier::new(stop.clone()), WatchHub::new(stop.clone()));
         let reconciler = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, completions.clone(), stop);
         let sandbox_calls = Arc::new(RecentCalls::new(&settings.policy));
-        Self { ports, settings, reconciler, completions, tasks: TaskTracker::new(), sandbox_calls, watchers }
+        let changes = Arc::new(KeyedRate::new(Quota::per_minute(settings.policy.limits.changes_per_minute)));
+        let tasks = TaskTracker::new();
+        Self { ports, settings, reconciler, completions, tasks, sandbox_calls, changes, watchers }
     }
 
     /// Returns the reconciler, for the workers.

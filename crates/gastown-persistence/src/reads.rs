@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gastown_domain::ports::{Caller, LastOutcome, StoreError, TownReport, TownState};
+use gastown_domain::ports::{Caller, CallersTown, LastOutcome, StoreError, TownReport, TownState};
 use gastown_domain::{RecordedOperation, Town, TownId};
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -42,6 +42,8 @@ pub(crate) struct ReadStatements {
     /// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There
     /// is one row for each rig, but at least one.
     report: Arc<str>,
+    /// Reads a town as `report` does, without health and rigs. There is one row.
+    town: Arc<str>,
     /// Reads the live towns of a user with their operations. There is one row for each town, but at least one.
     list: Arc<str>,
     /// Reads the last events of a town, and those before an event. There is one row for each event, but at least one.
@@ -55,6 +57,7 @@ impl ReadStatements {
         let (events, events_before) = town_events::statements();
         Self {
             report: report(blocked).into(),
+            town: town(blocked).into(),
             list: list().into(),
             events: events.into(),
             events_before: events_before.into(),
@@ -64,7 +67,7 @@ impl ReadStatements {
 
 /// Builds the statement of a report. The configuration may be large, so only the row of the first rig has it.
 fn report(blocked: Option<&BlockedColumn>) -> String {
-    let blocked = blocked.map_or_else(|| "0".to_owned(), |column| column.sql("u"));
+    let blocked = is_blocked_sql(blocked);
     let town = columns::<towns::Entity>(TOWN, &["config"]);
     let health = columns::<health::Entity>(HEALTH, &["last_report"]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
@@ -82,6 +85,23 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
          LEFT JOIN gastown_rigs r ON r.town_id = t.id \
          WHERE u.id = $1"
     )
+}
+
+fn town(blocked: Option<&BlockedColumn>) -> String {
+    let blocked = is_blocked_sql(blocked);
+    let town = columns::<towns::Entity>(TOWN, &[]);
+    let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
+    format!(
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {operation} \
+         FROM kilocode_users u \
+         {TOWN_OF_CALLER} \
+         LEFT JOIN gastown_operations o ON o.town_id = t.id \
+         WHERE u.id = $1"
+    )
+}
+
+fn is_blocked_sql(blocked: Option<&BlockedColumn>) -> String {
+    blocked.map_or_else(|| "0".to_owned(), |column| column.sql("u"))
 }
 
 fn list() -> String {
@@ -104,16 +124,15 @@ fn columns<E: EntityTrait>(prefix: &str, except: &[&str]) -> String {
 impl Database {
     /// Returns the details of the caller's town, live or being removed.
     pub(crate) async fn report_of(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
-        let user = caller.user().as_str();
-        report_in(
-            &self
-                .read_for(
-                    caller,
-                    &self.statements.report,
-                    Parameters { user, town: Some(town.as_uuid()), ..Parameters::default() },
-                )
-                .await?,
-        )
+        report_in(&self.read_for(caller, &self.statements.report, of_town(caller, town)).await?)
+    }
+
+    /// Returns the caller's town, live or being removed, with its operation.
+    pub(crate) async fn town_of(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError> {
+        let rows = self.read_for(caller, &self.statements.town, of_town(caller, town)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(state) = state_in(row)? else { return Ok(None) };
+        Ok(Some(CallersTown { state, owner_is_blocked: is_blocked(row)? }))
     }
 
     /// Returns the caller's live towns, oldest first, each with its operation.
@@ -141,6 +160,11 @@ impl Database {
         authorize(caller, rows.first())?;
         Ok(rows)
     }
+}
+
+/// Returns the parameters of a read of a caller's town.
+fn of_town(caller: &Caller, town: TownId) -> Parameters<'_> {
+    Parameters { user: caller.user().as_str(), town: Some(town.as_uuid()), ..Parameters::default() }
 }
 
 /// Compares the caller's pepper with that of its user.
@@ -182,7 +206,7 @@ fn has_config(row: &QueryResult) -> bool {
     !matches!(row.try_get::<Option<JsonValue>>(TOWN, "config"), Ok(None))
 }
 
-/// Returns the town of a row of the list. An operation that cannot be read hides its town, as an unreadable town does.
+/// Returns the town of a row, with its operation. In a list, an operation that cannot be read hides its town, as an unreadable town does.
 fn state_in(row: &QueryResult) -> Result<Option<TownState>, StoreError> {
     let Some(town) = town_in(row)? else { return Ok(None) };
     Ok(Some(TownState { town, operation: operation_in(row)? }))

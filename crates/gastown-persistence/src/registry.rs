@@ -3,8 +3,8 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError, TownReport,
-    TownState, UpdateTown,
+    AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError,
+    TownReport, TownState, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
@@ -36,6 +36,10 @@ impl Registry for Database {
 
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
         self.report_of(caller, town).await
+    }
+
+    async fn callers_town(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError> {
+        self.town_of(caller, town).await
     }
 
     async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {

@@ -16,6 +16,7 @@ mod exec;
 mod faults;
 mod foreign_clients;
 mod gateway;
+mod go;
 mod go_types;
 mod greeter;
 mod javascript;

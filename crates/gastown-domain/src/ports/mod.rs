@@ -56,7 +56,7 @@ pub use provider::{
     Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, UserCalls,
     UserTurns, VolumeSpec, Volumes,
 };
-pub use registry::{AcceptedCreate, ConfigUpdated, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
+pub use registry::{AcceptedCreate, CallersTown, ConfigUpdated, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};

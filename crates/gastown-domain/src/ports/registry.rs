@@ -62,6 +62,15 @@ pub enum ConfigUpdated {
     NotFound,
 }
 
+/// A town of a caller, as a change of the town begins with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallersTown {
+    /// The town, with its operation in flight.
+    pub state: TownState,
+    /// True if the host application has blocked the owner.
+    pub owner_is_blocked: bool,
+}
+
 /// The health of a town.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TownHealth {
@@ -103,6 +112,12 @@ pub trait Registry: Send + Sync {
     ///
     /// Errors: `Unauthorized`.
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError>;
+
+    /// Returns a town that [`Self::report`] would return, without its rigs and its health. One statement, whose cost does not
+    /// grow with the rigs, authorizes the caller and reads town and operation.
+    ///
+    /// Errors: `Unauthorized`.
+    async fn callers_town(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError>;
 
     /// Returns the caller's live towns, oldest first, each with its operation in flight. One statement authorizes the caller
     /// and reads the towns.

@@ -1,5 +1,7 @@
 //! The operations on towns, as an embedding service or the HTTP adapter calls them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -228,6 +230,14 @@ pub enum TownError {
     TooManyOperations {
         /// The maximum number.
         limit: u32,
+    },
+    /// The caller changes rigs or configurations too often. Nothing was written.
+    #[error("too many changes, at most {limit} a minute are allowed")]
+    TooManyChanges {
+        /// The changes a minute.
+        limit: u32,
+        /// The time after which the next one is accepted.
+        retry_after: Duration,
     },
     /// The idempotency key was used for a different request.
     #[error("idempotency key was used for a different request")]

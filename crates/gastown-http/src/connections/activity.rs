@@ -1,6 +1,7 @@
 //! The activity of a connection, and the deadline that follows from it.
 
 use std::{
+    collections::BTreeSet,
     future::poll_fn,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -40,11 +41,14 @@ struct State {
     head_since: Option<Instant>,
     /// A write that the client does not take.
     blocked: Option<Blocked>,
-    /// The answers whose next part waits for the client.
-    waiting_answers: usize,
-    /// The last time that a part of such an answer was taken.
-    taken_at: Instant,
+    /// The answers whose next part waits for the client, each with the time when its last part was taken.
+    waiting_answers: BTreeSet<(Instant, AnswerNumber)>,
+    /// The number of the next answer.
+    next_answer: AnswerNumber,
 }
+
+/// The number of an answer of a connection.
+type AnswerNumber = u64;
 
 struct Blocked {
     since: Instant,
@@ -62,8 +66,8 @@ impl Activity {
             idle_since: now,
             head_since: None,
             blocked: None,
-            waiting_answers: 0,
-            taken_at: now,
+            waiting_answers: BTreeSet::new(),
+            next_answer: 0,
         };
         Arc::new(Self { limits, state: Mutex::new(state), waker: AtomicWaker::new() })
     }
@@ -114,13 +118,15 @@ impl Activity {
         state.served = true;
         state.http2 = http2;
         state.head_since = None;
-        InFlight { activity: Arc::clone(self), waits: false }
+        let number = state.next_answer;
+        state.next_answer += 1;
+        InFlight { activity: Arc::clone(self), number, waits_since: None }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let (state, limits) = (self.state(), &self.limits);
         let blocked = state.blocked.as_ref().map(|blocked| blocked.since + limits.write_timeout);
-        let untaken = (state.waiting_answers > 0).then(|| state.taken_at + limits.write_timeout);
+        let untaken = state.waiting_answers.first().map(|(since, _)| *since + limits.write_timeout);
         let unused = (state.requests == 0 && blocked.is_none()).then(|| state.next_request(limits));
         [blocked, untaken, unused].into_iter().flatten().min()
     }
@@ -147,6 +153,13 @@ impl Activity {
 }
 
 impl State {
+    /// Records that an answer no longer waits for the client.
+    fn end_wait(&mut self, since: Option<Instant>, answer: AnswerNumber) {
+        if let Some(since) = since {
+            self.waiting_answers.remove(&(since, answer));
+        }
+    }
+
     /// Returns the deadline of the next request's head.
     fn next_request(&self, limits: &ConnectionLimits) -> Instant {
         let patience = if self.served { limits.idle_timeout } else { limits.head_timeout };
@@ -163,21 +176,21 @@ impl State {
 /// A request in flight, until its answer is handed over or dropped.
 pub(super) struct InFlight {
     activity: Arc<Activity>,
-    /// True while the next part of the answer waits for the client.
-    waits: bool,
+    number: AnswerNumber,
+    /// The time since which the next part of the answer waits for the client.
+    waits_since: Option<Instant>,
 }
 
 impl InFlight {
     /// Records who is waited for: the client that takes the answer, or this service that produces it.
     pub(super) fn waits_for_client(&mut self, waits: bool) {
         let mut state = self.activity.state();
-        match (self.waits, waits) {
-            (false, true) => state.waiting_answers += 1,
-            (true, false) => state.waiting_answers -= 1,
-            (true, true) | (false, false) => {}
+        state.end_wait(self.waits_since.take(), self.number);
+        if waits {
+            let now = Instant::now();
+            state.waiting_answers.insert((now, self.number));
+            self.waits_since = Some(now);
         }
-        state.taken_at = Instant::now();
-        self.waits = waits;
     }
 }
 
@@ -185,9 +198,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.activity.state();
         state.requests -= 1;
-        if self.waits {
-            state.waiting_answers -= 1;
-        }
+        state.end_wait(self.waits_since.take(), self.number);
         if state.requests == 0 {
             state.idle_since = Instant::now();
             if state.http2 {

@@ -52,11 +52,11 @@ pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
     vec![
         of.procedure((Mutation, "gastown.addRig", add), add_rig::run, new)
             .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigNameTaken, Reason::RigRefused])
-            .refusing(&[Reason::TooManyRigs, Reason::AccountBlocked]),
+            .refusing(&[Reason::TooManyRigs, Reason::TooManyChanges, Reason::AccountBlocked]),
         of.procedure((Query, "gastown.getRig", "Returns one rig with its configuration."), get_rig::run, rig())
             .refusing(&[Reason::TownNotFound, Reason::RigNotFound]),
         of.procedure((Mutation, "gastown.removeRig", "Removes a rig from a town."), remove_rig::run, rig())
-            .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigInUse]),
+            .refusing(&[Reason::TownNotFound, Reason::RigNotFound, Reason::RigInUse, Reason::TooManyChanges]),
     ]
 }
 
@@ -70,7 +70,7 @@ pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
     vec![
         of.procedure((Mutation, "gastown.updateTown", update), update_town::run, new)
             .refusing(&[Reason::TownNotFound, Reason::ConfigChanged, Reason::FirstRigsFixed, Reason::ConfigTooLarge])
-            .refusing(&[Reason::OperationInProgress, Reason::AccountBlocked]),
+            .refusing(&[Reason::OperationInProgress, Reason::TooManyChanges, Reason::AccountBlocked]),
         of.procedure((Mutation, "gastown.stopTown", stop), stop_town::run, town()).refusing(&reasons).failing(),
         of.procedure((Mutation, "gastown.startTown", "Starts a stopped town."), start_town::run, town())
             .refusing(&reasons)

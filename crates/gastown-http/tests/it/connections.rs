@@ -212,16 +212,38 @@ async fn answers_that_are_read_by_the_byte_are_dropped() {
     drip.abort();
 }
 
+/// Sets the initial window of each stream to no bytes.
+const NO_WINDOW: [u8; 15] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+
+/// Returns the frame of GET http /large, authority x.
+fn get_large(stream: u8) -> Vec<u8> {
+    let headers = [&[0x82, 0x86, 0x44, 0x06], b"/large".as_slice(), &[0x41, 0x01, b'x']].concat();
+    [&[0, 0, 13, 1, 5, 0, 0, 0, stream], headers.as_slice()].concat()
+}
+
+#[tokio::test]
+async fn stream_of_http2_without_a_window_is_not_kept_by_others() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::within(large(&count), short_limits()).await;
+    let mut socket = connect(&server).await;
+    socket.write_all(&[PREFACE, &NO_WINDOW].concat()).await.unwrap();
+    let began = Instant::now();
+    for stream in (1..=u8::MAX).step_by(2) {
+        if socket.write_all(&get_large(stream)).await.is_err() {
+            break;
+        }
+        sleep(SHORT / 4).await;
+    }
+    assert!(began.elapsed() < 20 * SHORT, "the connection was kept for {:?}", began.elapsed());
+    until_none(&count).await;
+}
+
 #[tokio::test]
 async fn streams_of_http2_without_a_window_are_dropped() {
     let count = Arc::new(AtomicUsize::new(0));
     let server = Server::within(large(&count), short_limits()).await;
     let mut socket = connect(&server).await;
-    // SETTINGS_INITIAL_WINDOW_SIZE = 0, then GET http /large, authority x.
-    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
-    let headers = [&[0x82, 0x86, 0x44, 0x06], b"/large".as_slice(), &[0x41, 0x01, b'x']].concat();
-    let frame = [&[0, 0, 13, 1, 5, 0, 0, 0, 1], headers.as_slice()].concat();
-    socket.write_all(&[PREFACE, &settings, &frame].concat()).await.unwrap();
+    socket.write_all(&[PREFACE, &NO_WINDOW, &get_large(1)].concat()).await.unwrap();
     let mut first = [0; 9];
     timeout(PATIENCE, socket.read_exact(&mut first)).await.unwrap().unwrap();
     sleep(SHORT / 3).await;

@@ -1,6 +1,6 @@
 //! Every failure of an operation, with the code and the text that its caller receives.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use gastown_domain::{
     ConfigRefusal, Failure, OperationKind,
@@ -23,6 +23,7 @@ fn variant(error: &TownError) -> &'static str {
         TownError::TooManyTowns { .. } => "TooManyTowns",
         TownError::TooManyRigs { .. } => "TooManyRigs",
         TownError::TooManyOperations { .. } => "TooManyOperations",
+        TownError::TooManyChanges { .. } => "TooManyChanges",
         TownError::KeyReused => "KeyReused",
         TownError::InFlight { .. } => "InFlight",
         TownError::RigRefused { .. } => "RigRefused",
@@ -38,7 +39,7 @@ fn variant(error: &TownError) -> &'static str {
     }
 }
 
-const VARIANTS: usize = 19;
+const VARIANTS: usize = 20;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -54,6 +55,7 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::TooManyTowns { limit: 50 }),
         Box::new(|| TownError::TooManyRigs { limit: 100 }),
         Box::new(|| TownError::TooManyOperations { limit: 20 }),
+        Box::new(|| TownError::TooManyChanges { limit: 120, retry_after: Duration::from_millis(400) }),
         Box::new(|| TownError::KeyReused),
         Box::new(|| TownError::RigRefused { reason: "the branch does not exist".into() }),
         Box::new(|| TownError::RigInUse {

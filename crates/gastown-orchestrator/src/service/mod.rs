@@ -41,6 +41,12 @@ impl TownService {
         }
     }
 
+    /// Counts a change that no operation bounds. Call it once the caller is authorized.
+    fn admit_change(&self, caller: &UserId) -> Result<(), TownError> {
+        let limit = self.settings.policy.limits.changes_per_minute.get();
+        self.changes.admit(caller).map_err(|retry_after| TownError::TooManyChanges { limit, retry_after })
+    }
+
     /// Returns the caller's living town. Another user's town does not exist for the caller.
     async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
         self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)

@@ -30,11 +30,11 @@ impl TownService {
         timeout: Option<Duration>,
     ) -> Result<Awaited, TownError> {
         // Authorizes the caller. A tombstone is found while its removal is in flight, which is joined.
-        let found = self.ports.store.registry.report(caller, town).await?;
+        let found = self.ports.store.registry.callers_town(caller, town).await?;
         if kind == OperationKind::Start && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
             return Err(TownError::Blocked);
         }
-        let in_flight = found.as_ref().and_then(|found| found.operation.clone());
+        let in_flight = found.as_ref().and_then(|found| found.state.operation.clone());
         let caller = caller.user();
         let id = self.ports.env.ids.operation();
         let at = self.ports.env.clock.now();
@@ -43,7 +43,7 @@ impl TownService {
         let mut operation = NewOperation { id, town, kind, requested_by, at, timeout, max_in_flight, claim: None };
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {
-            let idle = found.filter(|found| found.operation.is_none()).map(|found| found.town);
+            let idle = found.map(|found| found.state).filter(|state| state.operation.is_none()).map(|state| state.town);
             operation.claim = Some(self.reconciler.first_claim(&operation, idle.as_ref()));
         }
         let (waiter, asked) = (self.completions.expect(id), Instant::now());

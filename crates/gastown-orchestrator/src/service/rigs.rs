@@ -19,6 +19,7 @@ impl TownService {
         if owner_is_blocked {
             return Err(TownError::Blocked);
         }
+        self.admit_change(caller.user())?;
         let rig = Rig {
             id: self.ports.env.ids.rig(),
             town: request.town,
@@ -61,6 +62,7 @@ impl TownService {
 
     pub(crate) async fn accept_rig_removal(&self, caller: Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
         let (before, _) = self.living_of(&caller, request.town).await?;
+        self.admit_change(caller.user())?;
         let rig = self.record_removal(&request).await?;
         let removal = match self.reachable_sandbox(&before) {
             Some(sandbox) => self.remove_at(&sandbox, &rig, request.force).await?,
@@ -97,9 +99,9 @@ impl TownService {
     /// Authorizes the caller and returns the living town with its operation, and if its owner is blocked, all with one
     /// statement.
     async fn living_of(&self, caller: &Caller, town: TownId) -> Result<(TownState, bool), TownError> {
-        let found = self.ports.store.registry.report(caller, town).await?;
-        let found = found.filter(|found| !found.town.is_tombstone()).ok_or(TownError::NotFound)?;
-        Ok((TownState { town: found.town, operation: found.operation }, found.owner_is_blocked))
+        let found = self.ports.store.registry.callers_town(caller, town).await?;
+        let found = found.filter(|found| !found.state.town.is_tombstone()).ok_or(TownError::NotFound)?;
+        Ok((found.state, found.owner_is_blocked))
     }
 
     /// Returns the town after a change of its rigs. The change is stored, so a failed read is no failure of the call: then

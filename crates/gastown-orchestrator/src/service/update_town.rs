@@ -8,6 +8,7 @@ use crate::town_service::TownService;
 impl TownService {
     pub(crate) async fn accept_update(&self, caller: Caller, request: UpdateTown) -> Result<TownState, TownError> {
         let caller = self.allowed(caller).await?;
+        self.admit_change(&caller)?;
         let update = || self.ports.store.registry.update_config(&caller, &request);
         // A repeat of a change that was made has no effect, and succeeds.
         let again = async { update().await.map(Some) };

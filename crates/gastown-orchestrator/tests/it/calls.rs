@@ -51,6 +51,7 @@ listed! {
         ListTowns,
         LoadTown,
         ReportTown,
+        CallersTown,
         UpdateConfig,
         Heartbeat,
         // Rigs

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, ConfigUpdated, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport, TownState,
-    UpdateTown,
+    AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport,
+    TownState, UpdateTown,
 };
 use gastown_domain::{
-    Branch, HistoryEvent, Progress, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, UserId,
+    Branch, HistoryEvent, Progress, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus,
+    UserId,
 };
 use secrecy::SecretString;
 
@@ -89,6 +90,19 @@ impl Registry for Connection {
                 last_outcome: rows.ends.get(&town).cloned(),
                 owner_is_blocked: rows.blocked.contains(caller.user()),
             }))
+        })
+        .await
+    }
+
+    async fn callers_town(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError> {
+        self.query(Query::CallersTown, |rows, _| {
+            rows.authorize(caller)?;
+            let operation: Option<RecordedOperation> =
+                rows.operations.get(&town).map(|row| row.operation.clone().into());
+            let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user());
+            let found = found.filter(|row| !row.is_tombstone() || operation.is_some()).cloned();
+            let owner_is_blocked = rows.blocked.contains(caller.user());
+            Ok(found.map(|town| CallersTown { state: TownState { town, operation }, owner_is_blocked }))
         })
         .await
     }

@@ -1,9 +1,11 @@
 //! Rigs: the table is the desired state, and the sandbox is reconciled with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gastown_domain::ports::{
-    Action, AddRig, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, TownState, Towns as _,
+    Action, AddRig, Caller, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, TownState, Towns as _,
+    UpdateTown,
 };
 use gastown_domain::{Branch, FirstRig, OperationKind, Rig, RigStatus, TownId};
 
@@ -284,6 +286,36 @@ async fn changed_rigs_are_answered_although_the_town_cannot_be_read_afterwards()
     assert_eq!((added.rig.status, &added.town.town), (RigStatus::Active, &town));
     let removed = towns.remove_rig(&alice(), removal(&added.rig)).await.unwrap();
     assert_eq!((removed.removal, removed.town.town), (RigRemoval::Removed, town));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_one_user_have_a_rate_of_their_own() {
+    let mut bench = Bench::new();
+    bench.change_policy(|policy| policy.limits.changes_per_minute = 4.try_into().unwrap());
+    let town = bench.running("mill").await.id;
+    let (towns, alice, bob) = (bench.replica().towns, alice(), Caller::Trusted("bob".parse().unwrap()));
+    let expected = gastown_domain::TownConfig::default().version();
+    let update = UpdateTown { town, config: gastown_domain::ConfigPatch::default(), expected };
+    // A call that is not authorized does not count.
+    for _ in 0..8 {
+        assert!(matches!(towns.add_rig(&bob, rig(town, "engine")).await, Err(TownError::NotFound)));
+    }
+    towns.update_town(&alice, update.clone()).await.unwrap();
+    let added = towns.add_rig(&alice, rig(town, "engine")).await.unwrap().rig;
+    towns.add_rig(&alice, rig(town, "wheel")).await.unwrap();
+    towns.remove_rig(&alice, removal(&added)).await.unwrap();
+
+    for refused in [
+        towns.add_rig(&alice, rig(town, "belt")).await.err(),
+        towns.remove_rig(&alice, removal(&added)).await.err(),
+        towns.update_town(&alice, update.clone()).await.err(),
+    ] {
+        let Some(TownError::TooManyChanges { limit: 4, retry_after }) = refused else { panic!("{refused:?}") };
+        assert!(retry_after <= Duration::from_secs(15), "{retry_after:?}");
+    }
+    assert_eq!(present(&bench, town), ["wheel"], "a refused change writes nothing");
+    assert!(matches!(towns.update_town(&bob, update).await, Err(TownError::NotFound)), "another user is not refused");
+    towns.stop_town(&alice, town).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

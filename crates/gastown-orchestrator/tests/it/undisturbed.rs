@@ -26,7 +26,7 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     use Action::{
         AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine,
     };
-    use Query::{AcceptCreate, Finish, ListRigs, Record, ReportTown, Request, User};
+    use Query::{AcceptCreate, CallersTown, Finish, ListRigs, Record, Request, User};
     let bench = Bench::new();
     let towns = bench.replica().towns;
     // The first create makes sure of the app.
@@ -42,19 +42,19 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     towns.stop_town(&alice(), town).await.unwrap();
     let (calls, queries) = taken(&bench);
     assert_eq!(calls, [Call::Sync, Call::Fly(StopMachine), Call::Fly(AwaitMachine)]);
-    assert_eq!(queries, [ReportTown, Request, Record, Finish]);
+    assert_eq!(queries, [CallersTown, Request, Record, Finish]);
 
     towns.start_town(&alice(), town).await.unwrap();
     let (calls, queries) = taken(&bench);
     let start = [UpdateMachine, StartMachine, AwaitMachine].map(Call::Fly);
     assert_eq!(calls, [&start[..], &[Call::Health]].concat());
-    assert_eq!(queries, [ReportTown, Request, User, Record, Record, ListRigs, Finish]);
+    assert_eq!(queries, [CallersTown, Request, User, Record, Record, ListRigs, Finish]);
 
     towns.destroy_town(&alice(), DestroyTown::of(town)).await.unwrap();
     let (calls, queries) = taken(&bench);
     // It goes on in the background.
     assert_eq!(calls[..3], [Call::Fly(ReadMachine), Call::Sync, Call::Fly(DeleteMachine)]);
-    assert_eq!(queries[..3], [ReportTown, Request, Record]);
+    assert_eq!(queries[..3], [CallersTown, Request, Record]);
 }
 
 #[tokio::test(start_paused = true)]

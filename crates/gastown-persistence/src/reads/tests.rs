@@ -29,6 +29,12 @@ async fn reads_use_an_index_of_each_table() {
     let tables = ["kilocode_users", "gastown_towns", "gastown_town_health", "gastown_operations", "gastown_rigs"];
     let statements = ReadStatements::new(None);
     assert_indexed(&statements.report, &[user(), Uuid::nil().into()], &tables).await;
+    assert_indexed(
+        &statements.town,
+        &[user(), Uuid::nil().into()],
+        &["kilocode_users", "gastown_towns", "gastown_operations"],
+    )
+    .await;
     assert_indexed(&statements.list, &[user()], &tables[..2]).await;
     let (town, tables) = (Value::from(Uuid::nil()), ["kilocode_users", "gastown_towns", "gastown_town_events"]);
     assert_indexed(&statements.events, &[user(), town.clone(), 50i64.into()], &tables).await;
@@ -46,6 +52,8 @@ async fn each_read_is_one_statement_on_sqlite() {
     reads.set_metric_callback(move |_| _ = counter.fetch_add(1, Ordering::Relaxed));
     let caller = Caller::Trusted("alice".parse().unwrap());
     assert_eq!(database.report_of(&caller, TownId::new(Uuid::nil())).await.unwrap(), None);
+    assert_eq!(statements.swap(0, Ordering::Relaxed), 1);
+    assert_eq!(database.town_of(&caller, TownId::new(Uuid::nil())).await.unwrap(), None);
     assert_eq!(statements.swap(0, Ordering::Relaxed), 1);
     let page = gastown_domain::ports::EventPage { town: TownId::new(Uuid::nil()), before: None, limit: 50 };
     assert_eq!(database.events_of(&caller, page).await.unwrap(), None);

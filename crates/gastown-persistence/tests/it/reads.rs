@@ -1,7 +1,8 @@
 //! The reads of callers: what they show, whom they refuse, and what an unreadable row affects.
 
 use gastown_domain::ports::{
-    Caller, Operations as _, Registry, Rigs, StoreError, TownChange, TownReport, TownState, Users as _, VerifiedToken,
+    Caller, CallersTown, Operations as _, Registry, Rigs, StoreError, TownChange, TownReport, TownState, Users as _,
+    VerifiedToken,
 };
 use gastown_domain::{Failure, Operation, OperationKind, Recorded, Rejection, Rig, Town, TownId, TownStatus};
 
@@ -28,8 +29,13 @@ fn token(of: &str, pepper: Option<&str>) -> Caller {
     Caller::Token(VerifiedToken { user: user(of), pepper: pepper.map(Into::into) })
 }
 
+/// Returns the report of a town of alice. The read without rigs and health shows the same.
 async fn report(bed: &Bed, town: TownId) -> TownReport {
-    bed.database.report(&alice(), town).await.unwrap().unwrap()
+    let shown = bed.database.report(&alice(), town).await.unwrap().unwrap();
+    let state = TownState { town: shown.town.clone(), operation: shown.operation.clone() };
+    let alone = CallersTown { state, owner_is_blocked: shown.owner_is_blocked };
+    assert_eq!(bed.database.callers_town(&alice(), town).await.unwrap(), Some(alone));
+    shown
 }
 
 /// Creates a town of alice with a configuration and these rigs.
@@ -123,6 +129,7 @@ async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
     bed.destroy(&mill).await;
     for invisible in [mill.id, bobs.id, TownId::new(fresh_uuid())] {
         assert_eq!(bed.database.report(&alice(), invisible).await.unwrap(), None);
+        assert_eq!(bed.database.callers_town(&alice(), invisible).await.unwrap(), None);
     }
     assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap(), []);
     assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [TownState::idle(bobs)]);
@@ -144,6 +151,8 @@ async fn reads_authorize_their_caller(bed: Bed) {
         for town in [mill.id, forge.id, TownId::new(fresh_uuid())] {
             let refused = bed.database.report(&caller, town).await;
             assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
+            let refused = bed.database.callers_town(&caller, town).await;
+            assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
         }
         let refused = Registry::list(&bed.database, &caller).await;
         assert!(matches!(refused, Err(StoreError::Unauthorized)), "{caller:?}: {refused:?}");
@@ -158,6 +167,8 @@ async fn blocked_users_are_known_by_the_column_of_the_host(bed: Bed) {
     let is_blocked = async |database: &gastown_persistence::Database, name: &str, town: TownId| {
         let caller = Caller::Trusted(user(name));
         let shown = database.report(&caller, town).await.unwrap().unwrap().owner_is_blocked;
+        let alone = database.callers_town(&caller, town).await.unwrap().unwrap().owner_is_blocked;
+        assert_eq!(alone, shown);
         assert_eq!(database.user(&user(name)).await.unwrap().unwrap().is_blocked, shown);
         shown
     };

@@ -22,12 +22,15 @@ async fn each_read_is_one_statement_and_one_round_trip() {
     let database = Database::connect(&DatabaseSettings::at(proxy.url())).await.unwrap();
     let caller = Caller::Token(VerifiedToken { user: user("alice"), pepper: Some("salt".into()) });
     let report = async || assert!(database.report(&caller, town.id).await.unwrap().is_some());
+    let town_alone = async || assert!(database.callers_town(&caller, town.id).await.unwrap().is_some());
     let list = async || assert_eq!(database.list(&caller).await.unwrap().len(), 1);
     // The first calls connect and prepare.
     report().await;
+    town_alone().await;
     list().await;
     for _ in 0..3 {
         assert_eq!(cost(&proxy, report()).await, (1, 1));
+        assert_eq!(cost(&proxy, town_alone()).await, (1, 1));
         assert_eq!(cost(&proxy, list()).await, (1, 1));
     }
     database.ready().await.unwrap();

@@ -1,5 +1,6 @@
 //! Time limits, limits and periods.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -23,13 +24,15 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let towns_per_user = reader.count("MAX_TOWNS_PER_USER", default.limits.towns_per_user, MAX_COUNT);
     let rigs_per_town = reader.count("MAX_RIGS_PER_TOWN", default.limits.rigs_per_town, MAX_COUNT);
     let operations_per_user = reader.count("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user, MAX_COUNT);
-    let sandbox_calls_per_minute = reader.or("SANDBOX_CALLS_PER_MINUTE", default.limits.sandbox_calls_per_minute);
+    let changes_per_minute = calls(reader, "CHANGES_PER_MINUTE", default.limits.changes_per_minute);
+    let sandbox_calls_per_minute = calls(reader, "SANDBOX_CALLS_PER_MINUTE", default.limits.sandbox_calls_per_minute);
     let policy = Policy {
         timeouts,
         limits: Limits {
             towns_per_user,
             rigs_per_town,
             operations_per_user,
+            changes_per_minute,
             sandbox_calls_per_minute,
             ..default.limits
         },
@@ -49,6 +52,11 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
         },
     };
     policy.validated().map_err(|error| reader.wrong("LEASE_SECONDS", &format!("is invalid: {error}"))).ok()
+}
+
+/// Reads a rate of calls.
+fn calls(reader: &mut Reader<'_>, name: &str, default: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(reader.count(name, default.get(), MAX_COUNT)).unwrap_or(default)
 }
 
 fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {

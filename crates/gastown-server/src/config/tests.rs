@@ -409,6 +409,8 @@ fn intervals_and_limits_are_configurable() {
     let settings = [
         ("MAX_TOWNS_PER_USER", "3"),
         ("MAX_OPERATIONS_PER_USER", "4"),
+        ("CHANGES_PER_MINUTE", "5"),
+        ("SANDBOX_CALLS_PER_MINUTE", "6"),
         ("EVENT_RETENTION_DAYS", "400"),
         ("IDEMPOTENCY_KEY_RETENTION_DAYS", "2"),
         ("TOMBSTONE_RETENTION_DAYS", "1"),
@@ -427,6 +429,7 @@ fn intervals_and_limits_are_configurable() {
     assert_eq!(retention.map(|age| age.as_secs() / 86_400), [400, 2, 1]);
     assert_eq!(policy.retention.every.as_secs(), 11);
     assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
+    assert_eq!((limits.changes_per_minute.get(), limits.sandbox_calls_per_minute.get()), (5, 6));
     let orphans = OrphanPolicy {
         every: Duration::from_secs(8),
         grace: Duration::from_secs(604_800),
@@ -480,6 +483,8 @@ fn counts_have_an_upper_bound() {
         ("MAX_ANSWER_BYTES", 67_108_864),
         ("MAX_UNREAD_BYTES_PER_USER", 1_073_741_824),
         ("CALL_QUEUE_MILLISECONDS", 3_600_000),
+        ("CHANGES_PER_MINUTE", 1_000_000),
+        ("SANDBOX_CALLS_PER_MINUTE", 1_000_000),
         ("HTTP_BATCH_CONCURRENCY", 1_000_000),
         ("HTTP_MAX_CONNECTIONS", 1_000_000),
         ("HTTP_MAX_CONNECTIONS_PER_ADDRESS", 1_000_000),
@@ -505,7 +510,7 @@ fn limits_of_the_http_server_are_configurable() {
     let limits = Config::read(&source(&[])).unwrap().http.limits;
     assert_eq!((limits.head_timeout.as_secs(), limits.idle_timeout.as_secs()), (10, 60));
     let names = Config::NAMES.iter().filter(|name| name.starts_with("HTTP_") || name.starts_with("MAX_"));
-    let others = ["CALL_QUEUE_MILLISECONDS", "SANDBOX_CALLS_PER_MINUTE"];
+    let others = ["CALL_QUEUE_MILLISECONDS", "CHANGES_PER_MINUTE", "SANDBOX_CALLS_PER_MINUTE"];
     for name in names.chain(&others) {
         for value in ["0", "-1", "many"] {
             assert_eq!(mistakes(&[(name, value)]), [*name], "{value}");

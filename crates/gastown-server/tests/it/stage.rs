@@ -204,6 +204,7 @@ fn fast_policy() -> Policy {
             sync_attempts: 3,
             // A test of alerts sets this value.
             alert_attempts: u32::MAX,
+            changes_per_minute: 60_000.try_into().unwrap(),
             sandbox_calls_per_minute: 60_000.try_into().unwrap(),
             ..usual.limits
         },

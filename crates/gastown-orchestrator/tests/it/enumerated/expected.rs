@@ -25,7 +25,7 @@ const fn expected(scenario: Scenario) -> Kinds {
     use Query::{
         AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
         InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
+        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
@@ -62,22 +62,22 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
         Scenario::Start => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health],
-            &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User]),
         Scenario::StartUnhealthy => (
             &[AwaitMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
-            &[Finish, Outcome, Record, ReportTown, Request, User]),
+            &[Finish, Outcome, Record, CallersTown, Request, User]),
         Scenario::StartWithoutVolume => (
             &[ListVolumes, ReadMachine, ReadVolume, UpdateMachine], &[],
-            &[Finish, Record, ReportTown, Request, User]),
+            &[Finish, Record, CallersTown, Request, User]),
         Scenario::StartWithNewRig => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[Current, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, ReportTown, Request, ConfirmRig, User]),
+            &[Current, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, CallersTown, Request, ConfirmRig, User]),
         Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
-            &[Finish, ListRigs, Outcome, Record, ReportTown, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User]),
         Scenario::StartRunning => (
             &[], &[Call::Health],
-            &[Finish, ListRigs, ReportTown, Request]),
+            &[Finish, ListRigs, CallersTown, Request]),
         Scenario::Restart => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Sync, Call::Health],
             &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
@@ -92,40 +92,40 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
         Scenario::StopRestarting => (
             &[AwaitMachine, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[ClaimDue, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, Restart, Stranded, TownsWithPendingRigs, User]),
+            &[ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs, User]),
         Scenario::DestroyRestarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, Restart, Stranded, TownsWithPendingRigs]),
+            &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs]),
         Scenario::Stop => (
             &[AwaitMachine, StopMachine], &[Call::Sync],
-            &[Finish, Outcome, Record, ReportTown, Request]),
+            &[Finish, Outcome, Record, CallersTown, Request]),
         Scenario::StopWithoutMachine => (
             &[ListMachines, ReadMachine], &[Call::Sync],
-            &[Finish, ReportTown, Request]),
+            &[Finish, CallersTown, Request]),
         Scenario::Destroy => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Sync],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request]),
         Scenario::DestroyStopped => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request]),
         Scenario::DestroyCreating => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, User]),
+            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User]),
         Scenario::DestroyStarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request, User]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User]),
         Scenario::DestroyStopping => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, ReportTown, Request]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request]),
         Scenario::AddRig => (
             &[], &[Call::AddRig],
-            &[Current, InsertRig, ListRigs, LoadTown, ReportTown, ConfirmRig, UpdateConfig, User]),
+            &[Current, InsertRig, ListRigs, LoadTown, CallersTown, ConfirmRig, UpdateConfig, User]),
         Scenario::RemoveRig => (
             &[], &[Call::RemoveRig],
-            &[Current, FindRig, LoadTown, RemoveRig, ReportTown, SetRigStatus]),
+            &[Current, FindRig, LoadTown, RemoveRig, CallersTown, SetRigStatus]),
         Scenario::RemoveRigByForce => (
             &[], &[Call::RemoveRig],
-            &[Current, FindRig, LoadTown, RemoveRig, ReportTown, SetRigStatus]),
+            &[Current, FindRig, LoadTown, RemoveRig, CallersTown, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
             &[FindRig, FindTown, Heartbeat, ListEvents, ListTowns, LoadTown, ReportTown, User]),

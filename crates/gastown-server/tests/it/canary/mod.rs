@@ -34,10 +34,11 @@ const METRICS_TOKEN: &str = "canary-of-metrics-Tq8WzLr5HkXe1BnVs4Gd";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 63] = [
+const OPEN: [&str; 64] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
+    "CHANGES_PER_MINUTE",
     "CORS_ALLOWED_ORIGINS",
     "CREATE_PATIENCE_SECONDS",
     "DATABASE_MAX_CONNECTIONS",
