@@ -113,6 +113,10 @@ fn missing_programs() -> Vec<&'static str> {
     if !succeeds(Command::new("curl").arg("--version")) {
         missing.push("curl");
     }
+    // The unit tests of the alerts run in it.
+    if !succeeds(Command::new("promtool").arg("--version")) {
+        missing.push("prometheus");
+    }
     // The dashboard is driven in it. The variable names another one.
     if std::env::var_os("CHROMIUM").is_none() && !Path::new("/usr/bin/chromium").is_file() {
         missing.push("chromium");

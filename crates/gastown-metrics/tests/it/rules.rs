@@ -1,6 +1,8 @@
 //! The dashboard and the alerts use metrics that exist, with their labels.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
 use gastown_metrics::{CATALOGUE, Kind, Metric};
 use serde_json::Value;
@@ -94,5 +96,33 @@ fn dashboard_shows_every_metric_that_is_not_a_limit() {
 fn unknown_metrics_and_labels_are_found() {
     for wrong in ["gastown_town > 0", "max by (town) (gastown_towns)", "gastown_towns{user=\"a\"}", "up"] {
         assert!(std::panic::catch_unwind(|| assert_valid(wrong)).is_err(), "{wrong}");
+    }
+}
+
+/// Runs promtool on a file of the observability pages. Returns its error, or `None` if promtool is not installed.
+fn promtool(arguments: [&str; 3], folder: &Path) -> Option<Result<(), String>> {
+    let output = Command::new("promtool").args(arguments).current_dir(folder).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some(if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&text).into_owned()) })
+}
+
+#[test]
+fn alerts_pass_their_unit_tests_in_promtool() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/observability");
+    for arguments in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]] {
+        if let Some(result) = promtool(arguments, &folder) {
+            result.unwrap_or_else(|error| panic!("promtool {arguments:?}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_unit_test() {
+    let tests = page("alerts_test.yaml");
+    for (name, _) in alerts() {
+        for expected in ["exp_alerts: []", "exp_labels"] {
+            let cases = tests.split("eval_time:").filter(|case| case.contains(&format!("alertname: {name}")));
+            assert!(cases.clone().any(|case| case.contains(expected)), "{name} has no case with {expected}");
+        }
     }
 }

@@ -522,6 +522,25 @@ fn limits_of_the_http_server_are_configurable() {
 }
 
 #[test]
+fn settings_of_metrics_are_checked() {
+    let valid = ["127.0.0.1:9464", "[::]:9464", "metrics.internal:0"];
+    for listen in valid {
+        let metrics = Config::read(&source(&[("METRICS_LISTEN", listen)])).unwrap().metrics;
+        assert_eq!(metrics.listen.map(|address| address.to_string()).as_deref(), Some(listen));
+    }
+    for listen in ["9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:9464", "a b:1"] {
+        assert_eq!(mistakes(&[("METRICS_LISTEN", listen)]), ["METRICS_LISTEN"], "{listen}");
+    }
+    for seconds in ["0", "3601", "1.5", "often"] {
+        assert_eq!(mistakes(&[("METRICS_SECONDS", seconds)]), ["METRICS_SECONDS"], "{seconds}");
+    }
+    let repeated = "a".repeat(32);
+    for token in ["changeme", repeated.as_str(), " 5vN0pQ8rT2wX4zA6cE1gI3kM7oS9uY0b"] {
+        assert_eq!(mistakes(&[("METRICS_TOKEN", token)]), ["METRICS_TOKEN"], "{token:?}");
+    }
+}
+
+#[test]
 fn blocked_column_is_a_plain_name() {
     for bad in ["blocked reason", "a;b", "1x", "u.blocked", "\"x\""] {
         assert_eq!(mistakes(&[("BLOCKED_COLUMN", bad)]), ["BLOCKED_COLUMN"], "{bad}");
