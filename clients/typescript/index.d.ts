@@ -99,7 +99,7 @@ export interface ErrorData {
 export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "too_many_watchers" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "too_many_changes" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** The actions that a town's owner sees in its history. Others are for operators only. */
-export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "retry";
+export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "health" | "retry";
 
 /** The kind of the author of an event. */
 export type EventActor = "user" | "operator" | "monitor" | "system";
@@ -174,9 +174,29 @@ export interface Health {
   failures: number;
   /** The last report of the sandbox. */
   lastReportAt: Time | null;
+  /** The reason, while checks fail. */
+  reason: HealthReason | null;
   /** Restarts within the window. */
   restarts: number;
+  /** The time since which the state is this one. */
+  since: Time | null;
+  /** The state, as checks of the running sandbox show it. It is `unknown` before the first check and while the town is not running. */
+  state: HealthState | (string & {});
 }
+
+/** The reason of failed checks. */
+export interface HealthReason {
+  /** The code. Programs test it. */
+  code: HealthReason2 | (string & {});
+  /** The text for the user. */
+  message: string;
+}
+
+/** The reason of a failed check. */
+export type HealthReason2 = "no_answer" | "not_ready" | "wrong_answer" | "key_refused";
+
+/** The state of a running town's health. */
+export type HealthState = "unknown" | "healthy" | "unhealthy" | "error";
 
 /** The answer to a heartbeat. */
 export interface Heartbeat {
@@ -445,7 +465,7 @@ export interface TownEvent {
   actor: EventActor;
   /** The time. */
   at: Time;
-  /** The reason of a failure, a change from outside or a refused rig. */
+  /** The reason of a failure, a change from outside or a refused rig, or the new state of the health. */
   cause: EventCause | null;
   /** The time from the request to the end of an operation, in milliseconds. */
   durationMs: number | null;

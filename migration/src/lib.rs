@@ -26,6 +26,7 @@ mod m20261130_000012_requests_of_user;
 mod m20261130_000013_retention;
 mod m20261130_000014_refused_rigs;
 mod m20261130_000015_restarts;
+mod m20261130_000016_health_checks;
 mod migrator;
 mod run;
 

@@ -30,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261130_000013_retention::Migration),
             Box::new(crate::m20261130_000014_refused_rigs::Migration),
             Box::new(crate::m20261130_000015_restarts::Migration),
+            Box::new(crate::m20261130_000016_health_checks::Migration),
         ]
     }
 

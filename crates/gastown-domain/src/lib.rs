@@ -10,6 +10,7 @@ mod backoff;
 mod config;
 mod config_patch;
 mod failure;
+mod health;
 mod id;
 mod invalid;
 mod lifecycle;
@@ -40,6 +41,9 @@ pub use backoff::Backoff;
 pub use config::{FirstRig, Models, TownConfig};
 pub use config_patch::{Change, ConfigPatch, ConfigRefusal, ConfigVersion, MAX_CONFIG_BYTES};
 pub use failure::Failure;
+pub use health::{
+    Health, HealthLimits, HealthObservation, HealthReason, HealthState, HealthVerdict, RestartCount, judge_health,
+};
 pub use id::{AppName, EventId, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use invalid::Invalid;
 pub use lifecycle::{Observation, OperationKind, Phase, Step, StepEffect, StepName, UnconfirmedCreate, plan};

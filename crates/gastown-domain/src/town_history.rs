@@ -1,11 +1,12 @@
 //! The history of a town as its owner reads it: who did what, how it ended, and why.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::text_enum::text_enum;
-use crate::{Drift, EventId, Failure, OperationKind, Recorded, RigName, UserId};
+use crate::{Drift, EventId, Failure, HealthReason, HealthState, OperationKind, Recorded, RigName, UserId};
 
 text_enum! {
     expected "a known actor";
@@ -63,6 +64,8 @@ text_enum! {
         RigRefused = "rig_refused",
         /// The town was changed from outside.
         Drift = "drift",
+        /// The health monitor found that the health of the town changed.
+        Health = "health",
         /// An operator requested another attempt.
         Retry = "retry",
     }
@@ -82,7 +85,7 @@ text_enum! {
         RolledBack = "rolled_back",
         /// A destroy ended the operation before its goal, or a stop ended a restart.
         Preempted = "preempted",
-        /// A change from outside was observed.
+        /// A change from outside, or of the health, was observed.
         Observed = "observed",
     }
 }
@@ -96,6 +99,8 @@ pub enum EventCause {
     Drift(Recorded<Drift>),
     /// The reason for which the sandbox refused a rig, sanitized.
     Sandbox(String),
+    /// A change of the health: the state, and the reason of failed checks.
+    Health(Recorded<HealthState>, Option<Recorded<HealthReason>>),
 }
 
 impl EventCause {
@@ -105,15 +110,17 @@ impl EventCause {
             Self::Failure(failure) => failure.as_str(),
             Self::Drift(drift) => drift.as_str(),
             Self::Sandbox(_) => "rig_refused",
+            Self::Health(state, _) => state.as_str(),
         }
     }
 
     /// Returns the text for the town's owner.
-    pub fn message(&self) -> &str {
+    pub fn message(&self) -> Cow<'_, str> {
         match self {
-            Self::Failure(failure) => failure.message(),
-            Self::Drift(drift) => drift.message(),
-            Self::Sandbox(reason) => reason,
+            Self::Failure(failure) => failure.message().into(),
+            Self::Drift(drift) => drift.message().into(),
+            Self::Sandbox(reason) => reason.into(),
+            Self::Health(state, reason) => state.message(reason.as_ref()).into(),
         }
     }
 }
@@ -154,6 +161,7 @@ impl HistoryEvent {
             EventAction::UpdateConfig => "The configuration was changed".to_owned(),
             EventAction::RigRefused => format!("The sandbox refused {}", self.named_rig().replacen("The", "the", 1)),
             EventAction::Drift => "The town was changed from outside".to_owned(),
+            EventAction::Health => "The health of the town changed".to_owned(),
             EventAction::Retry => "An operator requested another attempt".to_owned(),
         }
     }

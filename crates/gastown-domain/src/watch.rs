@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use crate::ports::{LastOutcome, TownReport};
 use crate::text_enum::text_enum;
-use crate::{BegunStep, Failure, Invalid, OperationId, OperationKind, Recorded, RecordedOperation, TownStatus};
+use crate::{
+    BegunStep, Failure, HealthState, Invalid, OperationId, OperationKind, Recorded, RecordedOperation, TownStatus,
+};
 
 text_enum! {
     expected "a known kind of change";
@@ -266,11 +268,22 @@ const fn status_message(status: TownStatus) -> &'static str {
 
 fn health_message(report: &TownReport) -> String {
     let health = &report.health;
-    match (&health.drift, health.failures) {
-        (Some((drift, _)), _) => format!("The town was changed from outside: {}", drift.message()),
-        (None, 0) => "The town is well".to_owned(),
-        (None, failures) => format!("The sandbox failed {failures} checks in a row"),
+    match (&health.drift, failing_state(report), health.failures) {
+        (Some((drift, _)), ..) => format!("The town was changed from outside: {}", drift.message()),
+        (None, Some(state), _) => state.message(health.reason.as_ref()),
+        (None, None, 0) => "The town is well".to_owned(),
+        (None, None, failures) => format!("The sandbox failed {failures} checks in a row"),
     }
+}
+
+/// Returns the state of a town whose checks have failed too often.
+fn failing_state(report: &TownReport) -> Option<&Recorded<HealthState>> {
+    let state = &report.health.state;
+    let is_failing = match state.known() {
+        Some(HealthState::Unknown | HealthState::Healthy) => false,
+        Some(HealthState::Unhealthy | HealthState::Error) | None => true,
+    };
+    is_failing.then_some(state)
 }
 
 /// Returns a digest of the parts of the health that are shown (FNV-1a, which is the same in every process).
@@ -278,7 +291,10 @@ fn health_digest(report: &TownReport) -> u64 {
     let health = &report.health;
     let drift = health.drift.as_ref().map_or("", |(drift, _)| drift.as_str());
     let refused = health.refused_rigs.len();
-    let text = format!("{} {} {drift} {refused}", health.failures, health.restarts);
+    let mut text = format!("{} {} {drift} {refused}", health.failures, health.restarts);
+    if let Some(state) = failing_state(report) {
+        text = format!("{text} {state}");
+    }
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -5,7 +5,7 @@ mod events;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
+    Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
     ports::{AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState},
 };
 use secrecy::ExposeSecret as _;
@@ -325,6 +325,14 @@ struct HealthView {
     failures: u32,
     /// Restarts within the window.
     restarts: u32,
+    /// The state, as checks of the running sandbox show it. It is `unknown` before the first check and while the town is not
+    /// running.
+    #[cfg_attr(feature = "schema", schemars(with = "Recorded<gastown_domain::HealthState>"))]
+    state: String,
+    /// The time since which the state is this one.
+    since: Option<Moment>,
+    /// The reason, while checks fail.
+    reason: Option<HealthReasonView>,
     /// The last report of the sandbox.
     last_report_at: Option<Moment>,
     /// The time of the last comparison with Fly.
@@ -340,6 +348,9 @@ impl From<TownHealth> for HealthView {
         Self {
             failures: health.failures,
             restarts: health.restarts,
+            state: health.state.to_string(),
+            since: health.since.map(Moment),
+            reason: health.reason.map(HealthReasonView::from),
             last_report_at: health.last_report_at.map(Moment),
             checked_at: health.checked_at.map(Moment),
             degraded: health.drift.as_ref().and_then(|(drift, _)| drift.known()).is_some_and(degrades),
@@ -355,6 +366,23 @@ const fn degrades(drift: Drift) -> bool {
         Drift::VolumeLost => true,
         Drift::MachineStopped | Drift::MachineStarted | Drift::MachineMissing => false,
         Drift::MachineReplaced | Drift::VolumeMoved => false,
+    }
+}
+
+/// The reason of failed checks.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "HealthReason"))]
+struct HealthReasonView {
+    /// The code. Programs test it.
+    #[cfg_attr(feature = "schema", schemars(with = "Recorded<HealthReason>"))]
+    code: String,
+    /// The text for the user.
+    message: &'static str,
+}
+
+impl From<Recorded<HealthReason>> for HealthReasonView {
+    fn from(reason: Recorded<HealthReason>) -> Self {
+        Self { code: reason.to_string(), message: reason.message() }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{TxError, store_error};
 /// The actor of events that no user requested.
 pub(crate) const CONTROL_PLANE: &str = EventActor::SERVICE;
 
-/// The actor of restarts.
+/// The actor of restarts and of changes of the health.
 pub(crate) const MONITOR: &str = "monitor";
 
 /// The outcome of an accepted request.
@@ -98,6 +98,11 @@ impl<'a> Event<'a> {
     /// Sets the operation by its id.
     pub(crate) fn of_operation(self, operation: OperationId) -> Self {
         Self { operation: Some(operation), ..self }
+    }
+
+    /// Sets the reason.
+    pub(crate) fn because(self, reason: Option<&'a str>) -> Self {
+        Self { error: reason, ..self }
     }
 
     /// Sets the details.

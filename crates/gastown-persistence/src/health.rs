@@ -1,5 +1,7 @@
 //! `gastown_town_health`: the health of a town and its drift. Every writer holds the lock of the town's row.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use gastown_domain::{Drift, RefusedRig, TownId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
@@ -46,7 +48,8 @@ pub(crate) enum DriftEffect {
 
 /// Updates the health when an operation ends or soft-deletes its town. Returns true if it confirmed a new drift.
 ///
-/// Earlier observations are discarded. A drift check in progress finds a different mark and records nothing.
+/// Earlier observations are discarded. A drift check or health check in progress finds a different mark and records nothing.
+/// The town's next health check is due at once.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
@@ -71,6 +74,8 @@ pub(crate) async fn operated_on(
         suspicion_looks: Set(0),
         drift: Set(found.map(ToOwned::to_owned)),
         drift_since: Set(since.filter(|_| found.is_some())),
+        failures: Set(0),
+        next_check_at: Set(Some(now)),
         ..ActiveModel::default()
     };
     upsert(tx, [row], columns_of(effect)).await?;
@@ -91,6 +96,8 @@ async fn mark(
         suspicion_looks: Set(0),
         drift: Set(None),
         drift_since: Set(None),
+        failures: Set(0),
+        next_check_at: Set(Some(now)),
         ..ActiveModel::default()
     };
     let last = || Expr::col((health::Entity, Column::CheckedAt));
@@ -110,16 +117,33 @@ async fn stored(tx: &DatabaseTransaction, town: TownId) -> Result<Option<health:
 
 const fn columns_of(effect: DriftEffect) -> &'static [Column] {
     match effect {
-        DriftEffect::Keep => &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks],
-        DriftEffect::Clear | DriftEffect::Confirm(_) => {
-            &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks, Column::Drift, Column::DriftSince]
-        }
+        DriftEffect::Keep => &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks, Column::NextCheckAt],
+        DriftEffect::Confirm(_) => &[
+            Column::CheckedAt,
+            Column::Suspicion,
+            Column::SuspicionLooks,
+            Column::Drift,
+            Column::DriftSince,
+            Column::NextCheckAt,
+        ],
+        // A success shows that the sandbox is ready, or off, so its failed checks do not count any more.
+        DriftEffect::Clear => &[
+            Column::CheckedAt,
+            Column::Suspicion,
+            Column::SuspicionLooks,
+            Column::Drift,
+            Column::DriftSince,
+            Column::NextCheckAt,
+            Column::Failures,
+        ],
     }
 }
 
 /// Marks towns as taken for a drift check.
 pub(crate) async fn taken(tx: &DatabaseTransaction, towns: &[Uuid], at: DateTime<Utc>) -> Result<(), TxError> {
-    let rows = towns.iter().map(|town| ActiveModel {
+    // In one order, so that two statements with many rows do not wait for each other.
+    let towns: BTreeSet<_> = towns.iter().collect();
+    let rows = towns.into_iter().map(|town| ActiveModel {
         town_id: Set(*town),
         checked_at: Set(Some(at)),
         ..ActiveModel::default()

@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod figures;
 mod health;
+mod health_checks;
 mod history;
 mod known_user;
 mod operations;

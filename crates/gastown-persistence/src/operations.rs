@@ -3,7 +3,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange, WorkerId,
+    FailedCheck, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange,
+    WorkerId,
 };
 use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, RecordedOperation, Town, TownId};
 use sea_orm::sea_query::{Expr, Query, UpdateStatement};
@@ -71,8 +72,15 @@ impl Operations for Database {
         self.in_tx("reinstate_town", move |tx| async move { stranded::reinstate(&tx, operation, progress).await }).await
     }
 
-    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
-        self.in_tx("restart_town", move |tx| async move { restart::accept(&tx, operation, progress).await }).await
+    async fn restart(
+        &self,
+        operation: &NewOperation,
+        progress: &Progress,
+        check: Option<FailedCheck>,
+    ) -> Result<bool, StoreError> {
+        let accepted =
+            self.in_tx("restart_town", move |tx| async move { restart::accept(&tx, operation, progress, check).await });
+        self.changed(operation.town, accepted.await)
     }
 
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {

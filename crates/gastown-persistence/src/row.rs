@@ -14,13 +14,14 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    BoxError, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth, User, WorkerId,
+    BoxError, CheckNeed, HealthCheck, HeldOperation, JobState, Orphan, SingletonJob, StoreError, TownEvent, TownHealth,
+    User, WorkerId,
 };
 use gastown_domain::{
-    AgreeingObservations, Drift, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig, ResourceId,
-    Rig, RigId, Town, TownId, TownRecord, TownStatus,
+    AgreeingObservations, Drift, Health, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig,
+    ResourceId, Rig, RigId, Town, TownId, TownRecord, TownStatus,
 };
-use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
+use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -161,6 +162,9 @@ impl gastown_town_health::Model {
             failures: row.counted("failures", self.failures)?,
             restarts: row.counted("restarts", self.restarts)?,
             window_started_at: self.window_started_at,
+            state: self.state.as_deref().map(Recorded::read).unwrap_or_default(),
+            since: self.state_since,
+            reason: self.reason.as_deref().map(Recorded::read),
             last_report_at: self.last_report_at,
             checked_at: self.checked_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
@@ -168,6 +172,48 @@ impl gastown_town_health::Model {
             drift: match self.drift.as_deref() {
                 Some(drift) => Some((Recorded::read(drift), row.present("drift_since", self.drift_since)?)),
                 None => None,
+            },
+        })
+    }
+}
+
+/// The columns of a due health check.
+#[derive(FromQueryResult)]
+pub(crate) struct DueCheck {
+    town_id: Uuid,
+    failures: i64,
+    restarts: i64,
+    window_started_at: Option<DateTime<Utc>>,
+    state: Option<String>,
+    state_since: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    user_id: String,
+    fly_machine_id: Option<String>,
+    pub(crate) status: String,
+    pub(crate) destroyed_at: Option<DateTime<Utc>>,
+    pub(crate) is_busy: bool,
+}
+
+impl DueCheck {
+    pub(crate) fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        Self::from_query_result(row, "")
+    }
+
+    pub(crate) fn into_check(self, need: CheckNeed) -> Result<HealthCheck, StoreError> {
+        let town = RowReader { table: "gastown_towns", id: self.town_id };
+        let row = RowReader { table: "gastown_town_health", id: self.town_id };
+        Ok(HealthCheck {
+            town: TownId::new(self.town_id),
+            owner: town.parsed("user_id", &self.user_id)?,
+            machine: town.parsed_optional("fly_machine_id", self.fly_machine_id.as_deref())?,
+            need,
+            health: Health {
+                state: self.state.as_deref().map(Recorded::read).unwrap_or_default(),
+                since: self.state_since,
+                reason: self.reason.as_deref().map(Recorded::read),
+                failures: row.counted("failures", self.failures)?,
+                restarts: row.counted("restarts", self.restarts)?,
+                window_started_at: self.window_started_at,
             },
         })
     }

@@ -88,6 +88,11 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         EventAction::Drift => {
             (Some(EventCause::Drift(Recorded::read(&outcome))), Recorded::Known(EventOutcome::Observed))
         }
+        EventAction::Health => {
+            let reason: Option<String> = row.try_get(EVENT, "error")?;
+            let cause = EventCause::Health(Recorded::read(&outcome), reason.as_deref().map(Recorded::read));
+            (Some(cause), Recorded::Known(EventOutcome::Observed))
+        }
         EventAction::RigRefused => (text("reason").map(EventCause::Sandbox), Recorded::read(&outcome)),
         EventAction::Create
         | EventAction::Start

@@ -5,8 +5,8 @@
 //!
 //! Implementations by crate:
 //!
-//! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`Orphans`], [`SingletonJobs`], [`Operator`],
-//!   [`Users`], [`Readiness`], [`History`], [`Figures`]
+//! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`HealthChecks`], [`Orphans`],
+//!   [`SingletonJobs`], [`Operator`], [`Users`], [`Readiness`], [`History`], [`Figures`]
 //! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`UserTurns`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
@@ -19,6 +19,7 @@ mod caller;
 mod clock;
 mod drift_checks;
 mod figures;
+mod health_checks;
 mod history;
 mod home;
 mod idempotency;
@@ -42,6 +43,7 @@ pub use caller::Caller;
 pub use clock::{Clock, Ids, Jitter};
 pub use drift_checks::{DriftChecks, DriftRecord, DriftRound, RoundFigures, RoundProgress, RoundState};
 pub use figures::{FigureLimits, Figures, RegistryFigures};
+pub use health_checks::{CheckNeed, FailedCheck, HealthBatch, HealthCheck, HealthChecks, HealthRecord};
 pub use history::History;
 pub use home::{HomeCalls, HomeError};
 pub use idempotency::{IdempotencyKey, RequestFingerprint};
@@ -75,6 +77,8 @@ pub use clock::{MockClock, MockIds, MockJitter};
 pub use drift_checks::MockDriftChecks;
 #[cfg(any(test, feature = "mock"))]
 pub use figures::MockFigures;
+#[cfg(any(test, feature = "mock"))]
+pub use health_checks::MockHealthChecks;
 #[cfg(any(test, feature = "mock"))]
 pub use history::MockHistory;
 #[cfg(any(test, feature = "mock"))]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::StoreError;
+use super::{FailedCheck, StoreError};
 use crate::{
     Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded,
     RecordedOperation, Region, Rejection, StepName, Town, TownId, TownStatus, UserId, VolumeId,
@@ -206,9 +206,16 @@ pub trait Operations: Send + Sync {
     /// not stranded any more.
     async fn reinstate(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
 
-    /// Inserts a restart for a running town without an operation in flight. Its actor in events is the monitor. Returns
-    /// false, and writes nothing, for any other town.
-    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError>;
+    /// Inserts a restart for a running town without an operation in flight. Its actor in events is the monitor. Counts it in
+    /// the same transaction, if a failed check requests it.
+    ///
+    /// Returns false, and writes nothing, for any other town, and for one that had an operation since the check.
+    async fn restart(
+        &self,
+        operation: &NewOperation,
+        progress: &Progress,
+        check: Option<FailedCheck>,
+    ) -> Result<bool, StoreError>;
 
     /// Releases a claim. Any worker may take the operation once it is due. Error `Fenced` if the claim was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;

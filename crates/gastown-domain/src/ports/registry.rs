@@ -7,8 +7,8 @@ use super::{
     Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState, UpdateTown,
 };
 use crate::{
-    AgreeingObservations, Branch, ConfigRefusal, Drift, HistoryEvent, NewTown, OperationId, OperationKind, Recorded,
-    RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, UserId,
+    AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, HistoryEvent, NewTown, OperationId,
+    OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -80,6 +80,12 @@ pub struct TownHealth {
     pub restarts: u32,
     /// The start of the window of restarts.
     pub window_started_at: Option<DateTime<Utc>>,
+    /// The state, as the health monitor judges it.
+    pub state: Recorded<HealthState>,
+    /// The time since which it is this one, by the database's clock. `None` while it is not known.
+    pub since: Option<DateTime<Utc>>,
+    /// The reason, while checks fail.
+    pub reason: Option<Recorded<HealthReason>>,
     /// The last report of the sandbox, by our clock.
     pub last_report_at: Option<DateTime<Utc>>,
     /// The last drift check, by the database's clock.

@@ -51,7 +51,7 @@ struct EventView {
     duration_ms: Option<u64>,
     /// The name of the rig, for an event of a rig.
     rig_name: Option<String>,
-    /// The reason of a failure, a change from outside or a refused rig.
+    /// The reason of a failure, a change from outside or a refused rig, or the new state of the health.
     cause: Option<CauseView>,
 }
 
@@ -83,6 +83,6 @@ struct CauseView {
 
 impl From<&EventCause> for CauseView {
     fn from(cause: &EventCause) -> Self {
-        Self { code: cause.code().to_owned(), message: cause.message().to_owned() }
+        Self { code: cause.code().to_owned(), message: cause.message().into_owned() }
     }
 }

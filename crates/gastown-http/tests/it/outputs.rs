@@ -1,8 +1,8 @@
 //! The outputs that users receive.
 
 use gastown_domain::{
-    AgreeingObservations, Drift, Failure, Operation, OperationKind, Phase, Progress, Recorded, RecordedOperation,
-    RigStatus, StepName, TownId, TownStatus,
+    AgreeingObservations, Drift, Failure, HealthReason, HealthState, Operation, OperationKind, Phase, Progress,
+    Recorded, RecordedOperation, RigStatus, StepName, TownId, TownStatus,
     ports::{Caller, CreateTown, LastOutcome, MockTowns, TownHealth, TownReport, TownState},
 };
 use http::Method;
@@ -64,6 +64,9 @@ async fn town_status_has_all_fields() {
             failures: 1,
             restarts: 2,
             window_started_at: None,
+            state: HealthState::Unhealthy.into(),
+            since: Some(moment()),
+            reason: Some(HealthReason::NoAnswer.into()),
             last_report_at: Some(moment()),
             checked_at: Some(moment()),
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
@@ -170,6 +173,7 @@ async fn unconfirmed_drift_is_not_shown() {
     let health = &envelope["result"]["data"]["health"];
     let want = json!({
         "failures": 0, "restarts": 0, "lastReportAt": null, "checkedAt": null, "degraded": false, "drift": null,
+        "state": "unknown", "since": null, "reason": null,
     });
     assert_eq!(health, &want);
 }

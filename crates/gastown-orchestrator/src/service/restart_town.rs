@@ -1,7 +1,7 @@
 //! Restarting a town whose sandbox does not work. The health monitor requests it, never a user.
 
-use gastown_domain::ports::{NewOperation, StoreError};
-use gastown_domain::{OperationKind, Progress, Town};
+use gastown_domain::ports::{FailedCheck, NewOperation, StoreError};
+use gastown_domain::{OperationKind, Progress, TownId, UserId};
 
 use crate::town_service::TownService;
 
@@ -15,16 +15,22 @@ pub enum RestartSync {
 }
 
 impl TownService {
-    /// Requests a restart of a running town without an operation in flight. The workers of any process drive it. Returns
-    /// false, and changes nothing, for any other town.
+    /// Requests a restart of a running town without an operation in flight, and counts it if a failed check requests it. The
+    /// workers of any process drive it. Returns false, and changes nothing, for any other town, and for one that had an
+    /// operation since the check.
     ///
     /// Errors: the registry's.
-    pub async fn restart_town(&self, town: &Town, sync: RestartSync) -> Result<bool, StoreError> {
+    pub async fn restart_town(
+        &self,
+        (town, owner): (TownId, &UserId),
+        sync: RestartSync,
+        check: Option<FailedCheck>,
+    ) -> Result<bool, StoreError> {
         let operation = NewOperation {
             id: self.ports.env.ids.operation(),
-            town: town.id,
+            town,
             kind: OperationKind::Restart,
-            requested_by: town.owner.clone(),
+            requested_by: owner.clone(),
             at: self.ports.env.clock.now(),
             timeout: Some(self.settings.policy.timeouts.restart),
             max_in_flight: None,
@@ -35,9 +41,9 @@ impl TownService {
             RestartSync::Skip => Some(false),
         };
         let progress = Progress { synced, ..Progress::default() };
-        let is_accepted = self.ports.store.operations.restart(&operation, &progress).await?;
+        let is_accepted = self.ports.store.operations.restart(&operation, &progress, check).await?;
         if is_accepted {
-            tracing::info!(town.id = %town.id, op.id = %operation.id, op.kind = %operation.kind, "operation accepted");
+            tracing::info!(town.id = %town, op.id = %operation.id, op.kind = %operation.kind, "operation accepted");
         }
         Ok(is_accepted)
     }

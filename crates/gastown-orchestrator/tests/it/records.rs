@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
-    Alarm, DriftChecks, DriftRecord, DriftRound, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd, Orphans,
-    RoundFigures, RoundProgress, RoundState, SingletonJob, SingletonJobs, StoreError, TownHealth, WorkerId,
+    Alarm, DriftChecks, DriftRecord, DriftRound, FailedCheck, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd,
+    Orphans, RoundFigures, RoundProgress, RoundState, SingletonJob, SingletonJobs, StoreError, TownHealth, WorkerId,
 };
 use gastown_domain::{AppName, Drift, Recorded, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
 
@@ -46,6 +46,8 @@ impl JobRow {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
+    /// The next health check of each town, or the mark of the batch that has it.
+    pub(crate) next_checks: BTreeMap<TownId, DateTime<Utc>>,
     /// Newly recorded drifts, in order.
     pub(crate) drifts: Vec<(TownId, Drift)>,
     pub(crate) orphans: BTreeMap<(AppName, ResourceId), Orphan>,
@@ -60,12 +62,28 @@ impl Records {
         self.health.get(&town).cloned().unwrap_or_default()
     }
 
+    /// Counts a restart that a check requests. Returns false if the town had an operation since the check.
+    pub(crate) fn count_restart(&mut self, town: TownId, check: Option<FailedCheck>) -> bool {
+        let Some(check) = check else { return true };
+        if self.next_checks.get(&town) != Some(&check.next_check_at) {
+            return false;
+        }
+        let health = self.health.entry(town).or_default();
+        health.restarts = check.count.restarts;
+        health.window_started_at = Some(check.count.window_started_at);
+        true
+    }
+
     /// Records that an operation ended or soft-deleted the town. Earlier observations no longer count, and a check in
     /// progress finds a changed `checked_at`.
     pub(crate) fn record_operation(&mut self, town: TownId, now: DateTime<Utc>, drift: DriftUpdate) {
         let health = self.health.entry(town).or_default();
         health.checked_at = Some(strictly_after(health.checked_at, now));
         health.suspicion = None;
+        self.next_checks.insert(town, now);
+        if drift == DriftUpdate::Cleared {
+            health.failures = 0;
+        }
         match drift {
             DriftUpdate::Kept => {}
             DriftUpdate::Cleared => health.drift = None,

@@ -11,7 +11,7 @@ use crate::world::Phase;
 
 /// Requests a restart, and returns true if it was accepted.
 async fn restart(replica: &Replica, town: &Town, sync: RestartSync) -> bool {
-    replica.towns.restart_town(town, sync).await.unwrap()
+    replica.towns.restart_town((town.id, &town.owner), sync, None).await.unwrap()
 }
 
 fn token_of(bench: &Bench) -> String {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Accepted, Clock, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations, RequestFingerprint,
-    Requested, StoreError, TownChange, User, Users, WorkerId,
+    Accepted, Clock, FailedCheck, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations,
+    RequestFingerprint, Requested, StoreError, TownChange, User, Users, WorkerId,
 };
 use gastown_domain::{
     Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town,
@@ -332,10 +332,16 @@ impl Operations for Connection {
         .await
     }
 
-    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
+    async fn restart(
+        &self,
+        operation: &NewOperation,
+        progress: &Progress,
+        check: Option<FailedCheck>,
+    ) -> Result<bool, StoreError> {
         self.query(Query::Restart, |rows, now| {
             let is_running = rows.towns.get(&operation.town).is_some_and(|town| town.status == TownStatus::Running);
-            let is_accepted = is_running && !rows.operations.contains_key(&operation.town);
+            let is_idle = !rows.operations.contains_key(&operation.town);
+            let is_accepted = is_running && is_idle && rows.records.count_restart(operation.town, check);
             if is_accepted {
                 rows.insert_operation(operation, 0, progress.clone(), now);
             }

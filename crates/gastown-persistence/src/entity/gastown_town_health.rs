@@ -22,6 +22,12 @@ pub struct Model {
     pub drift_since: Option<DateTimeUtc>,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub refused_rigs: Option<Json>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub state: Option<String>,
+    pub state_since: Option<DateTimeUtc>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub reason: Option<String>,
+    pub next_check_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ mod creates;
 mod drift_checks;
 mod drift_rounds;
 mod figures;
+mod health_checks;
 mod history;
 mod newer_operations;
 mod newer_texts;

@@ -96,7 +96,7 @@ async fn only_an_idle_running_town_is_restarted(bed: Bed) {
     let skipped = Progress { synced: Some(false), ..Progress::default() };
     for (town, is_accepted) in [(&coming, false), (&stopped, false), (&running, true), (&running, false)] {
         let restart = NewOperation { max_in_flight: None, ..request(town, OperationKind::Restart) };
-        assert_eq!(bed.database.restart(&restart, &skipped).await.unwrap(), is_accepted, "{}", town.name);
+        assert_eq!(bed.database.restart(&restart, &skipped, None).await.unwrap(), is_accepted, "{}", town.name);
     }
     let restart = bed.database.current(running.id).await.unwrap().unwrap();
     assert_eq!((restart.kind, restart.progress), (OperationKind::Restart.into(), skipped));
@@ -108,7 +108,7 @@ async fn only_an_idle_running_town_is_restarted(bed: Bed) {
 
 async fn stop_preempts_a_restart_and_start_joins_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
-    assert!(bed.database.restart(&request(&town, OperationKind::Restart), &Progress::default()).await.unwrap());
+    assert!(bed.database.restart(&request(&town, OperationKind::Restart), &Progress::default(), None).await.unwrap());
     let restart = bed.claimed(town.id, "driver").await;
     let joined = bed.request(&town, OperationKind::Start).await;
     assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::Restart)));

@@ -342,7 +342,7 @@ async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Ou
 /// Requests a restart as the health monitor does, and sweeps.
 async fn restart(replica: &Replica, fixture: &Fixture) {
     let town = fixture.bench.store.town(fixture.town());
-    attempt(replica, replica.towns.restart_town(&town, RestartSync::Try)).await;
+    attempt(replica, replica.towns.restart_town((town.id, &town.owner), RestartSync::Try, None)).await;
     run_sweep(replica).await;
 }
 

@@ -93,7 +93,7 @@ impl Run {
                 let town = self.bench.store.town(town);
                 self.run_briefly(at, async |replica: &Replica| {
                     let sync = if town.machine_id.is_some() { RestartSync::Try } else { RestartSync::Skip };
-                    drop(replica.towns.restart_town(&town, sync).await);
+                    drop(replica.towns.restart_town((town.id, &town.owner), sync, None).await);
                 })
                 .await;
             }

@@ -60,7 +60,7 @@ async fn a_request_counts_once() {
         .await;
     Write::once("restart", "Ok(true)", "Ok(false)")
         .check(bench, running, async |database, town| {
-            database.restart(&request(town, OperationKind::Restart), &Progress::default()).await
+            database.restart(&request(town, OperationKind::Restart), &Progress::default(), None).await
         })
         .await;
     Write::once("reinstate", "Ok(true)", "Ok(false)")

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Caller, CreateTown, DestroyTown, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError,
-    TownChange, Towns as _, WorkerId,
+    Caller, CreateTown, DestroyTown, FailedCheck, NewOperation, OperationResult, OperationUpdate, Operations,
+    Requested, StoreError, TownChange, Towns as _, WorkerId,
 };
 use gastown_domain::{
     Fence, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
@@ -153,8 +153,13 @@ impl Operations for NextRegistry {
         self.database.reinstate(operation, progress).await
     }
 
-    async fn restart(&self, operation: &NewOperation, progress: &Progress) -> Result<bool, StoreError> {
-        self.database.restart(operation, progress).await
+    async fn restart(
+        &self,
+        operation: &NewOperation,
+        progress: &Progress,
+        check: Option<FailedCheck>,
+    ) -> Result<bool, StoreError> {
+        self.database.restart(operation, progress, check).await
     }
 
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
