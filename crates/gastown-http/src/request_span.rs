@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn open(request: &Request<Body>) -> Span {
     let request_id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
     let parent = single(request.headers(), "traceparent").and_then(traceparent::parse);
-    tracing::error_span!(
+    let span = tracing::error_span!(
         "request",
         request_id,
         trace_id = parent.map(|parent| parent.trace_id),
@@ -28,7 +28,19 @@ pub(crate) fn open(request: &Request<Body>) -> Span {
         http.method = cut_method(request.method()),
         http.path = cut(request.uri().path()),
         procedure = Empty,
-    )
+    );
+    #[cfg(feature = "traces")]
+    continue_trace(&span, parent);
+    span
+}
+
+/// Makes the span a child of the caller's. Without a subscriber of OpenTelemetry it has no effect.
+#[cfg(feature = "traces")]
+fn continue_trace(span: &Span, parent: Option<traceparent::TraceParent<'_>>) {
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    if let Some(context) = parent.and_then(|parent| parent.context()) {
+        let _ = span.set_parent(context);
+    }
 }
 
 /// Logs the end of a request. For a stream this is its beginning.

@@ -8,6 +8,21 @@ pub(crate) struct TraceParent<'a> {
     pub(crate) trace_id: &'a str,
     /// The span of the caller: 16 hex digits, not all zero.
     pub(crate) parent_id: &'a str,
+    /// The flags, two hex digits. The lowest bit says that the caller records the trace.
+    pub(crate) flags: &'a str,
+}
+
+impl TraceParent<'_> {
+    /// Returns the position as the parent of spans.
+    #[cfg(feature = "traces")]
+    pub(crate) fn context(&self) -> Option<opentelemetry::Context> {
+        use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+        let trace = TraceId::from_hex(self.trace_id).ok()?;
+        let parent = SpanId::from_hex(self.parent_id).ok()?;
+        let flags = TraceFlags::new(u8::from_str_radix(self.flags, 16).ok()?);
+        let remote = SpanContext::new(trace, parent, flags, true, TraceState::default());
+        Some(opentelemetry::Context::new().with_remote_span_context(remote))
+    }
 }
 
 /// Parses the header. Returns `None` for another version and for every violation of the format.
@@ -15,7 +30,7 @@ pub(crate) fn parse(value: &str) -> Option<TraceParent<'_>> {
     let mut fields = value.split('-');
     let (version, trace_id, parent_id, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let valid = version == "00" && is_id(trace_id, 32) && is_id(parent_id, 16) && is_hex(flags, 2);
-    (valid && fields.next().is_none()).then_some(TraceParent { trace_id, parent_id })
+    (valid && fields.next().is_none()).then_some(TraceParent { trace_id, parent_id, flags })
 }
 
 fn is_id(text: &str, digits: usize) -> bool {
@@ -37,7 +52,20 @@ mod tests {
     fn valid_headers_are_parsed() {
         for flags in ["00", "01", "ff"] {
             let value = format!("00-{TRACE}-{PARENT}-{flags}");
-            assert_eq!(parse(&value), Some(TraceParent { trace_id: TRACE, parent_id: PARENT }), "{value}");
+            assert_eq!(parse(&value), Some(TraceParent { trace_id: TRACE, parent_id: PARENT, flags }), "{value}");
+        }
+    }
+
+    #[cfg(feature = "traces")]
+    #[test]
+    fn position_is_the_parent_of_spans() {
+        use opentelemetry::trace::TraceContextExt as _;
+        for (flags, sampled) in [("00", false), ("01", true)] {
+            let value = format!("00-{TRACE}-{PARENT}-{flags}");
+            let context = parse(&value).unwrap().context().unwrap();
+            let parent = context.span().span_context().clone();
+            assert_eq!((parent.trace_id().to_string(), parent.span_id().to_string()), (TRACE.into(), PARENT.into()));
+            assert_eq!((parent.is_sampled(), parent.is_remote()), (sampled, true));
         }
     }
 

@@ -14,6 +14,7 @@ mod metrics_endpoint;
 mod settings_source;
 mod start_error;
 mod telemetry;
+mod traces;
 
 pub use config::{
     CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost, LogFormat,
@@ -22,7 +23,7 @@ pub use config::{
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};
 pub use start_error::StartError;
-pub use telemetry::init as init_telemetry;
+pub use telemetry::{Telemetry, init as init_telemetry};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

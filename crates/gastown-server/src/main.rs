@@ -115,10 +115,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.config {
         source = source.with_file(path, &Config::NAMES)?;
     }
-    if let Some(level) = arguments.command.log_level() {
-        init_telemetry(&source, level);
+    let telemetry = arguments.command.log_level().map(|level| init_telemetry(&source, level));
+    let ended = execute(arguments.command, source).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.shut_down().await;
     }
-    match arguments.command {
+    ended
+}
+
+async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Serve { migrate } => serve::run(&source, migrate).await?,
         #[cfg(feature = "dev")]
         Command::Dev(options) => dev::run(source, options).await?,

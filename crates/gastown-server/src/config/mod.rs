@@ -14,6 +14,7 @@ mod secret_rules;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use gastown_domain::{ImageRef, Region};
 use gastown_fly::FlyRegion;
@@ -32,6 +33,7 @@ pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use metrics::{ListenAddress, MetricsConfig};
 pub use secrets::SecretsConfig;
+pub(crate) use traces::TracesConfig;
 
 /// The most connections of a pool. The pool reserves memory for all of them, and Postgres has no thousand to give.
 const MAX_DATABASE_CONNECTIONS: u32 = 1000;
@@ -81,7 +83,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 73] = [
+    pub const NAMES: [&str; 76] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -139,6 +141,9 @@ impl Config {
         "ORPHAN_DELETE",
         "ORPHAN_GRACE_SECONDS",
         "ORPHAN_SWEEP_SECONDS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_TRACES_SAMPLER_ARG",
         "PORT",
         "R2_ACCESS_KEY",
         "R2_BUCKET",
@@ -173,6 +178,7 @@ impl Config {
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
         let metrics = metrics::metrics(reader);
+        traces::check(reader);
         let policy = policy::policy(reader);
         let fly = fly::fly(reader);
         let sandbox_url = sandbox::sandbox_url(reader);

@@ -6,7 +6,8 @@ use crate::settings_source::Reader;
 pub(super) const KEYS: [&str; 4] =
     ["NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS", "INTERNAL_API_SECRET", "INTERNAL_API_SECRET_PREVIOUS"];
 /// The secrets that other services issue, with their own lengths.
-pub(super) const ISSUED: [&str; 4] = ["FLY_API_TOKEN", "METRICS_TOKEN", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
+pub(super) const ISSUED: [&str; 5] =
+    ["FLY_API_TOKEN", "METRICS_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
 
 /// The shortest key. HS256 requires as many bytes as its hash has (RFC 7518, section 3.2).
 const MIN_KEY_BYTES: usize = 32;

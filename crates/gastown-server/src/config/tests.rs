@@ -522,6 +522,34 @@ fn limits_of_the_http_server_are_configurable() {
 }
 
 #[test]
+fn settings_of_traces_are_checked() {
+    for (name, valid) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com/otlp"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer 5vN0pQ8rT2wX4zA6, x-tenant=acme"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ] {
+        assert!(Config::read(&source(&[(name, valid)])).is_ok(), "{name}: {valid}");
+    }
+    for (name, wrong) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:word@collector.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com/?key=1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=one\ntwo"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "-0.1"),
+        ("OTEL_TRACES_SAMPLER_ARG", "NaN"),
+    ] {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        assert_eq!(mistakes(&[endpoint, (name, wrong)]), [name], "{wrong}");
+    }
+}
+
+#[test]
 fn settings_of_metrics_are_checked() {
     let valid = ["127.0.0.1:9464", "[::]:9464", "metrics.internal:0"];
     for listen in valid {

@@ -74,5 +74,6 @@ mod stranded;
 mod takeover;
 mod takeover_binary;
 mod tenancy;
+mod traces;
 mod typescript;
 mod watch;

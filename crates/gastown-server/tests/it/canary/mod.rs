@@ -31,10 +31,11 @@ on_both! {
 const OLD_TOKEN_SECRET: &str = "canary-of-old-nextauth-Xw6PzKd9LmQe3BnVt7Rf";
 const OLD_TOWN_SECRET: &str = "canary-of-old-internal-Uc5HsGj2YaZi8OoWk4Tb";
 const METRICS_TOKEN: &str = "canary-of-metrics-Tq8WzLr5HkXe1BnVs4Gd";
+const OTLP_KEY: &str = "canary-of-collector-Xp4GsVn9LdTb2JmZq7Hw";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 64] = [
+const OPEN: [&str; 66] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
@@ -85,6 +86,8 @@ const OPEN: [&str; 64] = [
     "ORPHAN_DELETE",
     "ORPHAN_GRACE_SECONDS",
     "ORPHAN_SWEEP_SECONDS",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_TRACES_SAMPLER_ARG",
     "PORT",
     "R2_BUCKET",
     "R2_ENDPOINT",
@@ -102,7 +105,7 @@ const OPEN: [&str; 64] = [
 ];
 
 /// The settings with a secret, and the marker in it.
-fn secret_settings() -> [(&'static str, &'static str); 9] {
+fn secret_settings() -> [(&'static str, &'static str); 10] {
     [
         ("DATABASE_URL", DATABASE_PASSWORD),
         ("FLY_API_TOKEN", FLY_TOKEN),
@@ -111,6 +114,7 @@ fn secret_settings() -> [(&'static str, &'static str); 9] {
         ("METRICS_TOKEN", METRICS_TOKEN),
         ("NEXTAUTH_SECRET", TOKEN_SECRET),
         ("NEXTAUTH_SECRET_PREVIOUS", OLD_TOKEN_SECRET),
+        ("OTEL_EXPORTER_OTLP_HEADERS", OTLP_KEY),
         ("R2_ACCESS_KEY", R2_ACCESS_KEY),
         ("R2_SECRET_KEY", R2_SECRET_KEY),
     ]
@@ -132,6 +136,7 @@ async fn stage_with_markers(setup: Setup) -> (Stage, Markers) {
         ("INTERNAL_API_SECRET_PREVIOUS", OLD_TOWN_SECRET.into()),
         ("METRICS_LISTEN", "127.0.0.1:0".into()),
         ("METRICS_TOKEN", METRICS_TOKEN.into()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={OTLP_KEY}")),
     ];
     let mut stage = Setup { changes, log_filter: "trace", keeps_port: true, ..setup }.start().await;
     let mut markers = Markers::default();
@@ -148,7 +153,8 @@ async fn stage_with_markers(setup: Setup) -> (Stage, Markers) {
         stage.set(&[("DATABASE_URL", url.as_str())]);
     }
     for (name, value) in secret_settings().into_iter().filter(|(name, _)| *name != "DATABASE_URL") {
-        assert!(stage.settings.contains(&(name.to_owned(), value.to_owned())), "{name} has no marker");
+        let has_marker = stage.settings.iter().any(|(own, given)| own == name && given.contains(value));
+        assert!(has_marker, "{name} has no marker");
     }
     stage.replace(0).await;
     markers.add("SANDBOX_PRIVATE_KEY", stage.sandbox_key.to_secret().expose_secret());
