@@ -26,5 +26,5 @@ pub use start_error::StartError;
 pub use telemetry::{Telemetry, init as init_telemetry};
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct ReadmeExamples;
+#[doc = include_str!("../../../docs/quick-start.md")]
+struct QuickStart;

@@ -1,4 +1,4 @@
-//! The example in the README and the examples of the reference: they compile strictly and run.
+//! The example of the quick start and the examples of the reference: they compile strictly and run.
 
 use crate::{
     fake_towns::FakeTowns,
@@ -7,7 +7,7 @@ use crate::{
 };
 
 const EXAMPLE: &str = include_str!("../../../../docs/examples/client.ts");
-const README: &str = include_str!("../../../../README.md");
+const QUICK_START: &str = include_str!("../../../../docs/quick-start.md");
 const REFERENCE: &str = include_str!("../../../../docs/wire.md");
 const PACKAGE: &str = include_str!("../../../../clients/typescript/README.md");
 
@@ -18,16 +18,19 @@ pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readme_client_completes_the_life_of_a_town() {
+async fn client_of_the_quick_start_completes_the_life_of_a_town() {
     let server = serve(parts(FakeTowns::default())).await;
-    let example = compile("readme", EXAMPLE).await.unwrap();
+    let example = compile("quick-start", EXAMPLE).await.unwrap();
     let printed = run(&example, &server.url(""), ALICE).await;
     assert_eq!(printed, "mill is running\nmill works on app\nmill is destroyed\n");
 }
 
 #[test]
-fn readme_quotes_the_example() {
-    assert!(README.contains(&format!("```ts\n{EXAMPLE}```\n")), "README.md and docs/examples/client.ts differ");
+fn quick_start_quotes_the_example() {
+    assert!(
+        QUICK_START.contains(&format!("```ts\n{EXAMPLE}```\n")),
+        "quick-start.md and docs/examples/client.ts differ"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
