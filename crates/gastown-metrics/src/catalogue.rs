@@ -66,6 +66,8 @@ const PROCEDURE: Label = Label { name: "procedure", max_values: 32 };
 const CODE: Label = Label { name: "code", max_values: 24 };
 const REASON: Label = Label { name: "reason", max_values: 4 };
 const STATUS: Label = Label { name: "status", max_values: 5 };
+const HEALTH: Label = Label { name: "state", max_values: 6 };
+const CHECK_RESULT: Label = Label { name: "result", max_values: 3 };
 const DRIFT: Label = Label { name: "drift", max_values: 8 };
 const JOB: Label = Label { name: "job", max_values: 8 };
 const POOL: Label = Label { name: "pool", max_values: 2 };
@@ -115,6 +117,14 @@ metrics! {
         "Clients that watch towns at present.";
     HEARTBEATS = "gastown_heartbeats_total", Kind::Counter, [],
         "Heartbeats that were accepted, written or not.";
+    HEALTH_CHECKS = "gastown_health_checks_total", Kind::Counter, [CHECK_RESULT],
+        "Health checks of running towns by result.";
+    HEALTH_RESTARTS = "gastown_health_restarts_total", Kind::Counter, [],
+        "Restarts that the health monitor requested.";
+    TOWNS_BY_HEALTH = "gastown_towns_by_health", Kind::Gauge, [HEALTH],
+        "Running towns by the state of their health, without those that were never checked.";
+    HEALTH_OLDEST = "gastown_health_check_oldest_seconds", Kind::Gauge, [],
+        "The time for which the longest due health check waits.";
     TOWNS = "gastown_towns", Kind::Gauge, [STATUS],
         "Live towns by status.";
     TOWNS_DRIFTED = "gastown_towns_drifted", Kind::Gauge, [DRIFT],
@@ -164,7 +174,7 @@ mod tests {
     use std::collections::HashSet;
 
     use gastown_domain::ports::{OperationOutcome, ProviderCallResult, Shed, SingletonJob, StepResult};
-    use gastown_domain::{Drift, OperationKind, StepName, TownStatus};
+    use gastown_domain::{Drift, HealthState, OperationKind, StepName, TownStatus};
 
     use super::*;
 
@@ -190,6 +200,7 @@ mod tests {
             (CALL_RESULT, ProviderCallResult::ALL.len()),
             (REASON, Shed::ALL.len()),
             (STATUS, TownStatus::ALL.len() + 1),
+            (HEALTH, HealthState::ALL.len() + 1),
             (DRIFT, Drift::ALL.len() + 1),
             (JOB, SingletonJob::ALL.len()),
         ] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Measurement, Metrics, RegistryFigures, SingletonJob};
-use gastown_domain::{Drift, OperationKind, TownStatus};
+use gastown_domain::{Drift, HealthState, OperationKind, TownStatus};
 use metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder as _, SharedString};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
@@ -92,6 +92,8 @@ impl PrometheusMetrics {
         let Some(figures) = figures else { return };
         self.set_each(&catalogue::TOWNS, &figures.towns, &TownStatus::ALL, TownStatus::as_str);
         self.set_each(&catalogue::TOWNS_DRIFTED, &figures.drifted, &Drift::ALL, Drift::as_str);
+        self.set_each(&catalogue::TOWNS_BY_HEALTH, &figures.health, &HealthState::ALL, HealthState::as_str);
+        self.gauge(&catalogue::HEALTH_OLDEST, []).set(figures.oldest_check.as_secs_f64());
         self.set_each(&catalogue::OPERATIONS, &figures.operations, &OperationKind::ALL, OperationKind::as_str);
         for job in SingletonJob::ALL {
             let is_raised = figures.alarms.contains(&job);
@@ -194,6 +196,12 @@ impl Metrics for PrometheusMetrics {
             Measurement::WatchersOpen(open) => self.gauge(&catalogue::WATCHERS, []).set(count(open)),
             Measurement::DatabaseWaited(wait) => self.histogram(&catalogue::DATABASE_WAIT, []).record(wait),
             Measurement::HeartbeatAccepted => self.counter(&catalogue::HEARTBEATS, []).increment(1),
+            Measurement::HealthChecked { healthy, failed, unknown, restarted } => {
+                for (result, checks) in [("healthy", healthy), ("failed", failed), ("unknown", unknown)] {
+                    self.counter(&catalogue::HEALTH_CHECKS, [result]).increment(whole(checks));
+                }
+                self.counter(&catalogue::HEALTH_RESTARTS, []).increment(whole(restarted));
+            }
         }
     }
 }
@@ -216,7 +224,11 @@ fn number(value: u64) -> f64 {
 }
 
 fn count(value: usize) -> f64 {
-    number(u64::try_from(value).unwrap_or(u64::MAX))
+    number(whole(value))
+}
+
+fn whole(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

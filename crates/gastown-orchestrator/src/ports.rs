@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gastown_domain::UserId;
 use gastown_domain::ports::{
-    Apps, Clock, DriftChecks, Ids, Inventory, Jitter, Machines, Metrics, Operations, Orphans, Registry, Rigs,
-    Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
+    Apps, Clock, DriftChecks, HealthChecks, Ids, Inventory, Jitter, Machines, Metrics, Operations, Orphans, Registry,
+    Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
 };
 
 /// The registry's ports.
@@ -21,6 +21,8 @@ pub struct Store {
     pub users: Arc<dyn Users>,
     /// Drift checks of idle towns.
     pub drift_checks: Arc<dyn DriftChecks>,
+    /// Health checks of running towns.
+    pub health_checks: Arc<dyn HealthChecks>,
     /// Orphan records.
     pub orphans: Arc<dyn Orphans>,
     /// Leader leases of the singleton jobs.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gastown_domain::{AppPlacement, Backoff, Gigabytes, Guest, ImageRef, Region};
+use gastown_domain::{AppPlacement, Backoff, Gigabytes, Guest, HealthLimits, ImageRef, Region};
 use secrecy::SecretString;
 
 /// The settings of the service, read once at start.
@@ -60,6 +60,8 @@ pub struct Policy {
     pub backoff: Delays,
     /// The drift checks of idle towns.
     pub drift: DriftPolicy,
+    /// The health checks of running towns.
+    pub monitor: MonitorPolicy,
     /// The orphan sweeps.
     pub orphans: OrphanPolicy,
     /// The removal of old history.
@@ -153,6 +155,25 @@ pub struct DriftPolicy {
     pub alarm_threshold: u32,
 }
 
+/// The health checks of running towns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorPolicy {
+    /// The period in which each town is checked once.
+    pub every: Duration,
+    /// Sandboxes asked at once.
+    pub at_once: usize,
+    /// The time limit of one check.
+    pub timeout: Duration,
+    /// Silent machines looked at with the provider at once, for each batch.
+    pub looks_at_once: usize,
+    /// The lease of a batch. After it the towns of a dead process are due again.
+    pub lease: Duration,
+    /// The failed checks and restarts after which a state changes.
+    pub limits: HealthLimits,
+    /// The failed checks in one batch of which none counts, if they are more than a third of it (FM-33).
+    pub alarm_threshold: u32,
+}
+
 /// The orphan sweeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanPolicy {
@@ -226,6 +247,7 @@ impl Policy {
             limits: Limits::production(),
             backoff: Delays::production(),
             drift: DriftPolicy::production(),
+            monitor: MonitorPolicy::production(),
             orphans: OrphanPolicy::production(),
             retention: RetentionPolicy::production(),
         }
@@ -305,6 +327,20 @@ impl DriftPolicy {
     }
 }
 
+impl MonitorPolicy {
+    const fn production() -> Self {
+        Self {
+            every: Duration::from_secs(180),
+            at_once: 128,
+            timeout: Duration::from_secs(5),
+            looks_at_once: 8,
+            lease: Duration::from_secs(120),
+            limits: HealthLimits::DEFAULT,
+            alarm_threshold: 5,
+        }
+    }
+}
+
 impl OrphanPolicy {
     const fn production() -> Self {
         Self {
@@ -339,7 +375,7 @@ macro_rules! production_is_the_default {
         })+
     };
 }
-production_is_the_default!(Policy, Timeouts, Limits, Delays, DriftPolicy, OrphanPolicy, RetentionPolicy);
+production_is_the_default!(Policy, Timeouts, Limits, Delays, DriftPolicy, MonitorPolicy, OrphanPolicy, RetentionPolicy);
 
 impl Default for ValidPolicy {
     /// Returns the policy for a provider in production, whose rules hold.

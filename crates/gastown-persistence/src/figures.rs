@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gastown_domain::TownStatus;
 use gastown_domain::ports::{FigureLimits, Figures, RegistryFigures, SingletonJob, StoreError};
-use sea_orm::sea_query::{Expr, Func, SelectStatement, UnionType};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait, QueryFilter as _, QueryResult,
     QuerySelect as _, QueryTrait as _, Select,
@@ -44,12 +45,20 @@ fn query(backend: DbBackend, limits: FigureLimits) -> SelectStatement {
         .inner_join(towns::Entity)
         .filter(towns::Column::DestroyedAt.is_null())
         .filter(health::Column::Drift.is_not_null());
+    let checked = health::Entity::find()
+        .inner_join(towns::Entity)
+        .filter(towns::Column::DestroyedAt.is_null())
+        .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
+        .filter(health::Column::State.is_not_null());
+    let late = health::Entity::find().filter(Expr::col(health::Column::NextCheckAt).lte(now()));
     let due = || operations::Entity::find().filter(is_due(now())).filter(is_free(now()));
     let stuck = operations::Entity::find().filter(operations::Column::Attempt.gte(i64::from(limits.alert_attempts)));
     let age = dialect::millis_since_least(backend, "next_attempt_at");
     let mut all = counted_by("town", live(), towns::Column::Status);
     for other in [
         counted_by("drift", drifted, health::Column::Drift),
+        counted_by("health", checked, health::Column::State),
+        labelled("oldest_check", late, Expr::value(""), dialect::millis_since_least(backend, "next_check_at")),
         counted_by("operation", operations::Entity::find(), operations::Column::Kind),
         counted_by("alarm", jobs::Entity::find().filter(jobs::Column::Alarm.is_not_null()), jobs::Column::Pass),
         counted("due", due().filter(is_known())),
@@ -93,6 +102,8 @@ fn add(figures: &mut RegistryFigures, row: &QueryResult) -> Result<(), DbErr> {
     match figure.as_str() {
         "town" => figures.towns.push((label.parse().ok(), value)),
         "drift" => figures.drifted.push((label.parse().ok(), value)),
+        "health" => figures.health.push((label.parse().ok(), value)),
+        "oldest_check" => figures.oldest_check = Duration::from_millis(value),
         "operation" => figures.operations.push((label.parse().ok(), value)),
         "alarm" => figures.alarms.extend(label.parse::<SingletonJob>().ok()),
         "due" => figures.due = value,

@@ -1,4 +1,4 @@
-//! The background tasks of a process: workers, drift detection, orphans, old history, and the log of the queues for Fly's
+//! The background tasks of a process: workers, drift detection, health checks, orphans, old history, and the log of the queues for Fly's
 //! limits.
 
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use gastown_domain::ports::{TownChangeFeed, WorkerId};
 use gastown_orchestrator::{
-    DriftDetector, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store, TownService, Workers,
+    DriftDetector, HealthMonitor, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store,
+    TownService, Workers,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,7 @@ pub(crate) struct Background {
     /// The ports whose calls yield to those with a waiting caller.
     yielding: (Store, Provider),
     drift_detector: DriftDetector,
+    monitor: HealthMonitor,
     orphans: OrphanSweeper,
     retention: Retention,
     changes: Option<Arc<dyn TownChangeFeed>>,
@@ -42,6 +44,7 @@ impl Background {
             service: service.clone(),
             yielding: (ports.store.clone(), ports.provider.clone()),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
+            monitor: HealthMonitor::new(service.clone(), ports.clone(), Arc::clone(&shared)),
             orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
             changes: None,
@@ -72,7 +75,7 @@ impl Background {
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, orphans, retention, changes, .. } = self;
+        let Self { service, yielding, drift_detector, monitor, orphans, retention, changes, .. } = self;
         let (hub, registry) = (service.watch_hub(), Arc::clone(&yielding.0.registry));
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
@@ -84,6 +87,10 @@ impl Background {
         tasks.spawn(supervised("drift detection", RESTART_DELAY, stop.clone(), move |stop| {
             let drift_detector = Arc::clone(&drift_detector);
             async move { drift_detector.run(stop).await }
+        }));
+        tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
+            let monitor = monitor.clone();
+            async move { monitor.run(stop).await }
         }));
         tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);

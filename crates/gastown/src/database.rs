@@ -25,6 +25,7 @@ pub(crate) fn ports(database: &Database) -> PortSet {
         operations: Some(database.clone()),
         users: Some(database.clone()),
         drift_checks: Some(database.clone()),
+        health_checks: Some(database.clone()),
         orphans: Some(database.clone()),
         jobs: Some(database.clone()),
         history: Some(database.clone()),

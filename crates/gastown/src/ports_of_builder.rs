@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Apps, Clock, DriftChecks, Figures, History, Ids, Inventory, Jitter, Machines, Metrics, NoMetrics, Operations,
-    Orphans, Readiness, Registry, Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserTokens, UserTurns,
-    Users, Volumes,
+    Apps, Clock, DriftChecks, Figures, HealthChecks, History, Ids, Inventory, Jitter, Machines, Metrics, NoMetrics,
+    Operations, Orphans, Readiness, Registry, Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserTokens,
+    UserTurns, Users, Volumes,
 };
 use gastown_orchestrator::{Env, Ports, Provider, RetentionPorts, Secrets, Store};
 use gastown_system::{RandomIds, SystemClock, ThreadJitter};
@@ -56,6 +56,8 @@ ports! {
     users: Users,
     /// Replaces the records of drift checks.
     drift_checks: DriftChecks,
+    /// Replaces the records of health checks.
+    health_checks: HealthChecks,
     /// Replaces the orphan records.
     orphans: Orphans,
     /// Replaces the leader leases of the singleton jobs.
@@ -97,8 +99,18 @@ ports! {
 }
 
 /// The ports that a database provides.
-pub(crate) const OF_DATABASE: [&str; 9] =
-    ["registry", "rigs", "operations", "users", "drift_checks", "orphans", "jobs", "history", "readiness"];
+pub(crate) const OF_DATABASE: [&str; 10] = [
+    "registry",
+    "rigs",
+    "operations",
+    "users",
+    "drift_checks",
+    "health_checks",
+    "orphans",
+    "jobs",
+    "history",
+    "readiness",
+];
 /// The ports that the provider's adapter provides.
 pub(crate) const OF_PROVIDER: [&str; 4] = ["apps", "volumes", "machines", "inventory"];
 /// The ports that the secrets provide.
@@ -125,6 +137,7 @@ impl PortSet {
                 operations: self.operations.clone()?,
                 users: self.users.clone()?,
                 drift_checks: self.drift_checks.clone()?,
+                health_checks: self.health_checks.clone()?,
                 orphans: self.orphans.clone()?,
                 jobs: self.jobs.clone()?,
             },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{SingletonJob, StoreError};
-use crate::{Drift, OperationKind, TownStatus};
+use crate::{Drift, HealthState, OperationKind, TownStatus};
 
 /// The threshold of [`RegistryFigures`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct RegistryFigures {
     pub towns: Vec<(Option<TownStatus>, u64)>,
     /// Live towns with a confirmed external change, by its kind.
     pub drifted: Vec<(Option<Drift>, u64)>,
+    /// Running towns by the state of their health, without those that were never checked.
+    pub health: Vec<(Option<HealthState>, u64)>,
+    /// The time for which the longest due health check waits.
+    pub oldest_check: Duration,
     /// Operations in flight by kind.
     pub operations: Vec<(Option<OperationKind>, u64)>,
     /// Operations that are due and that no process drives.

@@ -203,6 +203,17 @@ pub enum Measurement {
     DatabaseWaited(Duration),
     /// A heartbeat was accepted.
     HeartbeatAccepted,
+    /// A batch of health checks ended.
+    HealthChecked {
+        /// Sandboxes that are well.
+        healthy: usize,
+        /// Failed checks.
+        failed: usize,
+        /// Towns that could not be asked, or whose failure does not count.
+        unknown: usize,
+        /// Restarts that were accepted.
+        restarted: usize,
+    },
 }
 
 /// Counts events. An implementation does not block, because it is called on every path.

@@ -15,6 +15,7 @@ fn every_event() -> Vec<Measurement> {
         Measurement::WatchersOpen(2),
         Measurement::DatabaseWaited(SECOND),
         Measurement::HeartbeatAccepted,
+        Measurement::HealthChecked { healthy: 5, failed: 2, unknown: 1, restarted: 1 },
         Measurement::CallAnswered { procedure: "gastown.listTowns", code: "OK", took: SECOND },
     ];
     for kind in OperationKind::ALL {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockOperations, MockOrphans, MockRegistry,
-    MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, UpdateTown, VerifiedToken,
+    Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockHealthChecks, MockOperations, MockOrphans,
+    MockRegistry, MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, UpdateTown,
+    VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
@@ -92,6 +93,7 @@ fn no_calls(registry: MockRegistry, users: MockUsers) -> Store {
         operations: Arc::new(MockOperations::new()),
         users: Arc::new(users),
         drift_checks: Arc::new(MockDriftChecks::new()),
+        health_checks: Arc::new(MockHealthChecks::new()),
         orphans: Arc::new(MockOrphans::new()),
         jobs: Arc::new(MockSingletonJobs::new()),
     }

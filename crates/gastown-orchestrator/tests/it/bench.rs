@@ -8,8 +8,8 @@ use std::time::Duration;
 use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, KeptMetrics, TownError, Towns as _, WorkerId};
 use gastown_domain::{AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus};
 use gastown_orchestrator::{
-    DriftDetector, Env, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets, Settings,
-    Store as StorePorts, TownService, Workers,
+    DriftDetector, Env, HealthMonitor, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
+    Settings, Store as StorePorts, TownService, Workers,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -78,6 +78,7 @@ pub(crate) struct Replica {
     pub(crate) towns: TownService,
     pub(crate) workers: Workers,
     pub(crate) drift_detector: DriftDetector,
+    pub(crate) monitor: HealthMonitor,
     pub(crate) orphans: OrphanSweeper,
     pub(crate) process: Process,
     pub(crate) stop: CancellationToken,
@@ -139,6 +140,7 @@ impl Bench {
                 operations: connection.clone(),
                 users: connection.clone(),
                 drift_checks: connection.clone(),
+                health_checks: connection.clone(),
                 orphans: connection.clone(),
                 jobs: connection,
             },
@@ -175,6 +177,7 @@ impl Bench {
         Replica {
             workers: Workers::new(towns.clone()),
             drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into()),
+            monitor: HealthMonitor::new(towns.clone(), ports.clone(), self.settings.clone().into()),
             orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
             towns,
             process,

@@ -71,6 +71,10 @@ listed! {
         ReportRound,
         EndRound,
         RecordDrift,
+        // HealthChecks
+        EnrolTowns,
+        TakeHealthChecks,
+        RecordHealth,
         // Orphans
         TownRecords,
         RecordOrphans,

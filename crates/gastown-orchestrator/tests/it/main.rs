@@ -16,6 +16,8 @@ mod env;
 mod external_changes;
 mod faults;
 mod fly;
+mod health_monitor;
+mod health_records;
 mod home;
 mod invariants;
 mod inventory;

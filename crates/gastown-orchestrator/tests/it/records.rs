@@ -48,6 +48,8 @@ pub(crate) struct Records {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
     /// The next health check of each town, or the mark of the batch that has it.
     pub(crate) next_checks: BTreeMap<TownId, DateTime<Utc>>,
+    /// The states of health that events told, in order.
+    pub(crate) news: Vec<(TownId, String)>,
     /// Newly recorded drifts, in order.
     pub(crate) drifts: Vec<(TownId, Drift)>,
     pub(crate) orphans: BTreeMap<(AppName, ResourceId), Orphan>,

@@ -23,11 +23,16 @@ fn answering<'w>(world: &'w mut World, at: &SandboxAddress) -> Result<&'w mut Vo
     if at.keys.iter().all(|key| key.expose_secret() != key_of(at.town)) {
         return Err(SandboxError::Unauthorized);
     }
-    match machine.phase {
-        Phase::On(since) if Instant::now() >= since + SANDBOX_BOOT => {}
+    let (phase, volume) = (machine.phase, machine.volume.clone());
+    match phase {
+        Phase::On(since) if Instant::now() >= since + SANDBOX_BOOT => {
+            let is_wedged = |until: &Option<Instant>| until.is_none_or(|until| since <= until);
+            if world.wedged.get(&at.town).is_some_and(is_wedged) {
+                return Err(unreachable());
+            }
+        }
         _ => return Err(unreachable()),
     }
-    let volume = machine.volume.clone();
     world.volume(&volume).ok_or_else(unreachable)
 }
 

@@ -83,7 +83,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 76] = [
+    pub const NAMES: [&str; 77] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -136,6 +136,7 @@ impl Config {
         "METRICS_SECONDS",
         "METRICS_TOKEN",
         "MIGRATE_ON_START",
+        "MONITOR_SECONDS",
         "NEXTAUTH_SECRET",
         "NEXTAUTH_SECRET_PREVIOUS",
         "ORPHAN_DELETE",

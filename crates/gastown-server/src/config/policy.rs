@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, RetentionPolicy, Timeouts, ValidPolicy};
+use gastown_orchestrator::{
+    Delays, DriftPolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts, ValidPolicy,
+};
 
 use crate::settings_source::Reader;
 
@@ -21,6 +23,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
     let timeouts = timeouts(reader, &default.timeouts);
     let sweep_every = up_to(reader, "SWEEP_SECONDS", default.backoff.sweep_every, DAY);
     let drift_every = up_to(reader, "INSPECT_SECONDS", default.drift.every, DAY);
+    let monitor_every = up_to(reader, "MONITOR_SECONDS", default.monitor.every, DAY);
     let towns_per_user = reader.count("MAX_TOWNS_PER_USER", default.limits.towns_per_user, MAX_COUNT);
     let rigs_per_town = reader.count("MAX_RIGS_PER_TOWN", default.limits.rigs_per_town, MAX_COUNT);
     let operations_per_user = reader.count("MAX_OPERATIONS_PER_USER", default.limits.operations_per_user, MAX_COUNT);
@@ -38,6 +41,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
         },
         backoff: Delays { sweep_every, ..default.backoff },
         drift: DriftPolicy { every: drift_every, ..default.drift },
+        monitor: MonitorPolicy { every: monitor_every, ..default.monitor },
         orphans: OrphanPolicy {
             every: up_to(reader, "ORPHAN_SWEEP_SECONDS", default.orphans.every, DAY),
             grace: up_to(reader, "ORPHAN_GRACE_SECONDS", default.orphans.grace, 30 * DAY),

@@ -415,6 +415,7 @@ fn intervals_and_limits_are_configurable() {
         ("IDEMPOTENCY_KEY_RETENTION_DAYS", "2"),
         ("TOMBSTONE_RETENTION_DAYS", "1"),
         ("INSPECT_SECONDS", "7"),
+        ("MONITOR_SECONDS", "12"),
         ("ORPHAN_SWEEP_SECONDS", "8"),
         ("ORPHAN_GRACE_SECONDS", "604800"),
         ("ORPHAN_DELETE", "false"),
@@ -427,7 +428,7 @@ fn intervals_and_limits_are_configurable() {
     let seconds = policy.drift.every.as_secs();
     let retention = [policy.retention.events, policy.retention.keys, policy.retention.tombstones];
     assert_eq!(retention.map(|age| age.as_secs() / 86_400), [400, 2, 1]);
-    assert_eq!(policy.retention.every.as_secs(), 11);
+    assert_eq!((policy.retention.every.as_secs(), policy.monitor.every.as_secs()), (11, 12));
     assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
     assert_eq!((limits.changes_per_minute.get(), limits.sandbox_calls_per_minute.get()), (5, 6));
     let orphans = OrphanPolicy {
@@ -444,6 +445,7 @@ fn intervals_and_limits_are_configurable() {
         ("IDEMPOTENCY_KEY_RETENTION_DAYS", "3654"),
         ("TOMBSTONE_RETENTION_DAYS", "0.5"),
         ("INSPECT_SECONDS", "0"),
+        ("MONITOR_SECONDS", "0"),
         ("ORPHAN_SWEEP_SECONDS", "86401"),
         ("ORPHAN_GRACE_SECONDS", "0"),
         ("ORPHAN_DELETE", "perhaps"),

@@ -11,7 +11,9 @@ use fly_sim::{FlySim, SimConfig};
 use gastown_domain::{Backoff, UserId};
 use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
-use gastown_orchestrator::{Delays, DriftPolicy, Limits, OrphanPolicy, Policy, RetentionPolicy, Timeouts};
+use gastown_orchestrator::{
+    Delays, DriftPolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts,
+};
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_sandbox_sim::SimulatedSandboxes;
 use gastown_secrets::SandboxKey;
@@ -216,6 +218,7 @@ fn fast_policy() -> Policy {
             ..usual.backoff
         },
         drift: DriftPolicy { every: NEVER, ..usual.drift },
+        monitor: MonitorPolicy { every: NEVER, ..usual.monitor },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
         retention: RetentionPolicy { every: NEVER, ..usual.retention },
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use gastown::domain::AppPlacement;
 use gastown::ports::{
-    MockApps, MockClock, MockDriftChecks, MockHistory, MockIds, MockInventory, MockJitter, MockMachines,
-    MockOperations, MockOrphans, MockReadiness, MockRegistry, MockRigs, MockSandboxes, MockSealer, MockSingletonJobs,
-    MockTokenMint, MockTownKeys, MockUserTokens, MockUserTurns, MockUsers, MockVolumes,
+    MockApps, MockClock, MockDriftChecks, MockHealthChecks, MockHistory, MockIds, MockInventory, MockJitter,
+    MockMachines, MockOperations, MockOrphans, MockReadiness, MockRegistry, MockRigs, MockSandboxes, MockSealer,
+    MockSingletonJobs, MockTokenMint, MockTownKeys, MockUserTokens, MockUserTurns, MockUsers, MockVolumes,
 };
 use gastown::{BuildError, Gastown, GastownBuilder, SandboxEnv};
 
@@ -17,6 +17,7 @@ fn all_ports() -> GastownBuilder {
         .operations(Arc::new(MockOperations::new()))
         .users(Arc::new(MockUsers::new()))
         .drift_checks(Arc::new(MockDriftChecks::new()))
+        .health_checks(Arc::new(MockHealthChecks::new()))
         .orphans(Arc::new(MockOrphans::new()))
         .jobs(Arc::new(MockSingletonJobs::new()))
         .history(Arc::new(MockHistory::new()))

@@ -35,7 +35,7 @@ const OTLP_KEY: &str = "canary-of-collector-Xp4GsVn9LdTb2JmZq7Hw";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 66] = [
+const OPEN: [&str; 67] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
@@ -83,6 +83,7 @@ const OPEN: [&str; 66] = [
     "METRICS_LISTEN",
     "METRICS_SECONDS",
     "MIGRATE_ON_START",
+    "MONITOR_SECONDS",
     "ORPHAN_DELETE",
     "ORPHAN_GRACE_SECONDS",
     "ORPHAN_SWEEP_SECONDS",

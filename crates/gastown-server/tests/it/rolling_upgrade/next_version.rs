@@ -280,6 +280,7 @@ impl Adapters {
                 rigs: database.clone(),
                 operations,
                 drift_checks: database.clone(),
+                health_checks: database.clone(),
                 orphans: database.clone(),
                 jobs: database.clone(),
                 users: database,
