@@ -186,4 +186,16 @@ mod tests {
         }
         insta::assert_snapshot!(table);
     }
+
+    #[test]
+    fn page_of_errors_explains_each_reason_once() {
+        let page = include_str!("../../../docs/errors.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+        let mut explained: Vec<&str> =
+            rows.flat_map(|(words, _)| words.split(", ")).map(|it| it.trim_matches('`')).collect();
+        let mut known: Vec<&str> = Reason::all().map(Reason::word).collect();
+        explained.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(explained, known);
+    }
 }
