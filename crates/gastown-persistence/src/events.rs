@@ -26,10 +26,10 @@ pub(crate) const ACCEPTED: &str = "accepted";
 pub(crate) const DONE: &str = "done";
 
 /// The outcome of a failed operation.
-const FAILED: &str = "failed";
+pub(crate) const FAILED: &str = "failed";
 
 /// The outcome of a create that was rolled back.
-const ROLLED_BACK: &str = "rolled_back";
+pub(crate) const ROLLED_BACK: &str = "rolled_back";
 
 /// The outcome of an operation that another one pre-empted.
 pub(crate) const PREEMPTED: &str = "preempted";
@@ -151,6 +151,11 @@ fn end_detail(progress: &Progress) -> Option<Value> {
     let steps = (!progress.steps.is_empty()).then(|| (STEPS.to_owned(), json!(progress.steps)));
     let detail: Map<String, Value> = synced.into_iter().chain(steps).collect();
     (!detail.is_empty()).then_some(Value::Object(detail))
+}
+
+/// Returns the last step in the details of an ended operation.
+pub(crate) fn last_step(detail: &Value) -> Option<String> {
+    Some(detail.get(STEPS)?.as_array()?.last()?.get("step")?.as_str()?.to_owned())
 }
 
 /// Inserts events with one statement.

@@ -31,6 +31,7 @@ mod history;
 mod known_user;
 mod operations;
 mod operator;
+mod operator_lists;
 mod orphans;
 mod pools;
 mod probe;

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    HeldOperation, NewOperation, Operator, Readable, Registry as _, Requested, Retried, StoreError, TownDetails,
-    TownHealth, Unreadable,
+    AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable, Registry as _, Requested,
+    Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
 };
 use gastown_domain::{RecordedOperation, TownId};
 use sea_orm::sea_query::{Expr, SelectStatement};
@@ -38,6 +38,14 @@ impl Operator for Database {
         Ok(rows.iter().zip(towns).map(|(row, town)| held(row).map_err(unreadable(town))).collect())
     }
 
+    async fn towns(&self, filter: &TownFilter, limit: u32) -> Result<Vec<Readable<ListedTown>>, StoreError> {
+        self.listed_towns(filter, limit).await
+    }
+
+    async fn audit(&self, filter: &EventFilter, limit: u32) -> Result<Vec<AuditedEvent>, StoreError> {
+        self.audited_events(filter, limit).await
+    }
+
     async fn town_details(
         &self,
         town: TownId,
@@ -51,6 +59,12 @@ impl Operator for Database {
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError> {
         let retried = self.in_tx("retry_operation", move |tx| async move { retry(&tx, town, actor).await });
         self.changed(town, retried.await)
+    }
+
+    async fn request_as(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError> {
+        let requested =
+            self.in_tx("request_operation", move |tx| async move { request::of_actor(&tx, operation, actor).await });
+        self.changed(operation.town, requested.await)
     }
 
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError> {
@@ -117,18 +131,18 @@ fn orphans_of(town: TownId, names: &[String]) -> SelectStatement {
     orphans::Entity::find().filter(is_of_town).order_by_asc(orphans::Column::FirstSeenAt).into_query()
 }
 
-fn with_owner() -> Select<operations::Entity> {
+pub(crate) fn with_owner() -> Select<operations::Entity> {
     operations::Entity::find().column_as(towns::Column::UserId, OWNER).inner_join(towns::Entity)
 }
 
 /// Decodes the health of a town, which is the default without a row.
-fn health_of(row: Option<&QueryResult>) -> Result<TownHealth, StoreError> {
+pub(crate) fn health_of(row: Option<&QueryResult>) -> Result<TownHealth, StoreError> {
     let Some(row) = row else { return Ok(TownHealth::default()) };
     decoded::<health::Entity, health::Model>(row, "")?.into_health()
 }
 
 /// Returns a function that logs an error and names the unreadable row of this town.
-fn unreadable(town: TownId) -> impl Fn(StoreError) -> Unreadable {
+pub(crate) fn unreadable(town: TownId) -> impl Fn(StoreError) -> Unreadable {
     move |error| {
         log_unreadable(&error);
         Unreadable { town, which: error.to_string() }
@@ -140,7 +154,7 @@ fn kept<T>(town: TownId, skipped: &mut Vec<Unreadable>, rows: impl Iterator<Item
     rows.filter_map(|row| row.map_err(|error| skipped.push(unreadable(town)(error))).ok()).collect()
 }
 
-fn held(row: &QueryResult) -> Result<HeldOperation, StoreError> {
+pub(crate) fn held(row: &QueryResult) -> Result<HeldOperation, StoreError> {
     let owner: String = row.try_get("", OWNER).map_err(store_error)?;
     decoded::<operations::Entity, operations::Model>(row, "")?.into_held(&owner)
 }

@@ -99,14 +99,23 @@ fn no_deadline() -> Expr {
 
 /// Requests an owner's start, stop or destroy. A tombstone is visible to its owner only while its destroy is in flight.
 pub(crate) async fn of_owner(tx: &DatabaseTransaction, request: &NewOperation) -> Result<Requested, TxError> {
+    of_actor(tx, request, request.requested_by.as_str()).await
+}
+
+/// Requests an operation as its owner does. The events name the actor.
+pub(crate) async fn of_actor(
+    tx: &DatabaseTransaction,
+    request: &NewOperation,
+    actor: &str,
+) -> Result<Requested, TxError> {
     let owner = request.requested_by.as_str();
     let found = towns::Entity::find_by_id(request.town.as_uuid()).filter(towns::Column::UserId.eq(owner));
     let Some(town) = locked(found).one(tx).await? else { return Ok(Requested::NotFound) };
     let current = locked(operations::Entity::find_by_id(request.town.as_uuid())).one(tx).await?;
     match current.map(operations::Model::into_operation).transpose()? {
-        Some(current) => resolve(tx, &town, current, request, owner).await,
+        Some(current) => resolve(tx, &town, current, request, actor).await,
         None if town.destroyed_at.is_some() => Ok(Requested::NotFound),
-        None => accept(tx, town, request, Phase::Begun, owner).await,
+        None => accept(tx, town, request, Phase::Begun, actor).await,
     }
 }
 

@@ -31,6 +31,7 @@ use crate::entity::{
     gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_town_events, gastown_town_health,
     gastown_towns, kilocode_users,
 };
+use crate::events::last_step;
 
 /// The row that is being read, for errors.
 struct RowReader<Id> {
@@ -222,6 +223,7 @@ impl DueCheck {
 impl gastown_town_events::Model {
     pub(crate) fn into_event(self) -> TownEvent {
         TownEvent {
+            last_step: self.detail.as_ref().and_then(last_step),
             at: self.at,
             actor: self.actor,
             action: self.action,

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod captured_log;
+pub mod cli;
 pub mod commands;
 mod config;
 mod control_plane;
@@ -18,7 +19,7 @@ mod traces;
 
 pub use config::{
     CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost, LogFormat,
-    MetricsConfig, OrphansConfig, SecretsConfig,
+    MetricsConfig, OrphansConfig, SETTINGS, SecretsConfig, Setting, SettingDefault,
 };
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};

@@ -27,6 +27,7 @@ mod inventory;
 mod metrics;
 mod operations;
 mod operator;
+mod operator_lists;
 mod orphans;
 mod provider;
 mod registry;
@@ -53,6 +54,7 @@ pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
 };
 pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
+pub use operator_lists::{AuditedEvent, EventFilter, ListedTown, TownFilter};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
 pub use provider::{
     Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, UserCalls,

@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{NewOperation, Orphan, Requested, StoreError, TownHealth, WorkerId};
+use super::{
+    AuditedEvent, EventFilter, ListedTown, NewOperation, Orphan, Requested, StoreError, TownFilter, TownHealth,
+    WorkerId,
+};
 use crate::{OperationId, RecordedOperation, Rig, Town, TownId, UserId};
 
 /// An operation in flight, with its town's owner and its lease.
@@ -47,6 +50,8 @@ pub struct TownEvent {
     pub error: Option<String>,
     /// The operation that the event belongs to.
     pub operation: Option<OperationId>,
+    /// The last step that an ended operation had begun, if it is recorded.
+    pub last_step: Option<String>,
 }
 
 /// All readable rows of a town.
@@ -88,6 +93,12 @@ pub trait Operator: Send + Sync {
     /// Returns at most `limit` operations in flight, most failed attempts first, then oldest first.
     async fn operations(&self, limit: u32) -> Result<Vec<Readable<HeldOperation>>, StoreError>;
 
+    /// Returns at most `limit` towns, by owner and name.
+    async fn towns(&self, filter: &TownFilter, limit: u32) -> Result<Vec<Readable<ListedTown>>, StoreError>;
+
+    /// Returns at most `limit` events, newest first.
+    async fn audit(&self, filter: &EventFilter, limit: u32) -> Result<Vec<AuditedEvent>, StoreError>;
+
     /// Returns all rows of one town, with at most `events` events. Only the town's own row must be readable.
     ///
     /// `names` are the names of the town's resources at the provider. An orphan with one of them counts as the town's, even
@@ -101,6 +112,10 @@ pub trait Operator: Send + Sync {
 
     /// Makes the town's operation due now, resets its failed attempts, and records an event with the operator `actor`.
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError>;
+
+    /// Requests a start or stop as [`super::Operations::request`] does, of any owner's town. The event names the operator
+    /// `actor`, and [`NewOperation::requested_by`] is the town's owner.
+    async fn request_as(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
 
     /// Requests a destroy as [`super::Operations::request`] does, of any owner's town.
     ///

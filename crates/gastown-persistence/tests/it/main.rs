@@ -16,6 +16,7 @@ mod history;
 mod newer_operations;
 mod newer_texts;
 mod operator;
+mod operator_lists;
 mod orphans;
 mod outages;
 mod pgbouncer;

@@ -31,6 +31,28 @@ pub(super) async fn destroy(
     }
 }
 
+/// Calls [`Operator::request_as`]. Returns `None` if it was accepted and has ended meanwhile.
+pub(super) async fn request(
+    operator: &dyn Operator,
+    operations: &dyn Operations,
+    request: &NewOperation,
+    actor: &str,
+) -> Result<Option<Requested>, StoreError> {
+    let error = match operator.request_as(request, actor).await {
+        Err(error @ StoreError::Unavailable { .. }) => error,
+        known => return known.map(Some),
+    };
+    if let Ok(Some(current)) = operations.current(request.town).await
+        && current.id == request.id
+    {
+        return Ok(Some(Requested::Joined(current)));
+    }
+    match operations.outcome(request.id).await {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) | Err(_) => Err(error),
+    }
+}
+
 /// Calls [`Operator::retry`]. It has no id, so after a lost answer a new event shows that it was written.
 pub(super) async fn retry(operator: &dyn Operator, town: TownId, actor: &str) -> Result<Retried, StoreError> {
     let before = last_retry(operator, town, actor).await;

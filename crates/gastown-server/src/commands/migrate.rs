@@ -16,9 +16,11 @@ use crate::settings_source::Source;
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Direction {
     /// Apply every pending migration. Safe from several replicas at once.
+    #[command(after_help = "Example:\n  gastown migrate up")]
     Up,
     /// Undo the last migrations. The data in their tables is lost. Fails while operations are in flight or towns have
     /// machines or volumes at Fly.
+    #[command(after_help = "Example:\n  gastown migrate down --steps 2")]
     Down {
         /// The number of migrations.
         #[arg(long, default_value_t = 1)]
@@ -32,6 +34,7 @@ pub enum Direction {
         even_with_towns: bool,
     },
     /// Show which migrations are applied.
+    #[command(after_help = "Example:\n  gastown migrate status")]
     Status,
 }
 

@@ -1,11 +1,16 @@
 //! The commands of the binary, one file each.
 
 mod actor;
+pub mod config;
 mod confirm;
 mod database;
 mod deletion;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod events;
+pub mod exit;
+pub mod generated;
+pub mod keygen;
 mod lost_answers;
 pub mod migrate;
 pub mod operations;
@@ -15,5 +20,8 @@ pub mod sandbox;
 mod say;
 pub mod serve;
 mod shutdown;
+mod since;
+pub mod token;
 pub mod town;
+mod town_ref;
 pub mod unseal;

@@ -40,6 +40,12 @@ pub struct Options {
     json: bool,
 }
 
+/// Examples for the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  gastown orphans
+  gastown orphans --delete 148ed21a031189 --grace 0";
+
 /// Runs the command. It needs `DATABASE_URL` and the settings that begin with `FLY_`, except regions and image.
 ///
 /// Errors: settings, database, Fly, an id that is not an orphan's, not confirmed, a failed deletion.

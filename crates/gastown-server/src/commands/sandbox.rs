@@ -40,6 +40,7 @@ pub enum Action {
         home_url: Option<Url>,
     },
     /// List the rules, with the usual repair of each.
+    #[command(after_help = "Example:\n  gastown sandbox rules --json")]
     Rules {
         /// Print one JSON object.
         #[arg(long)]

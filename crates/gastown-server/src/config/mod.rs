@@ -1,5 +1,6 @@
 //! The settings, all checked at start. All mistakes are reported at once, by name and never by value.
 
+mod explained;
 mod fly;
 mod http;
 mod http_limits;
@@ -18,13 +19,15 @@ mod traces;
 
 use gastown_domain::{ImageRef, Region};
 use gastown_fly::FlyRegion;
-use gastown_orchestrator::{MachineTemplate, Settings, ValidPolicy};
+use gastown_orchestrator::{MachineTemplate, Settings, Timeouts, ValidPolicy};
 use gastown_persistence::BlockedColumn;
 use gastown_sandbox::UrlTemplate;
 use migration::address::DatabaseAddress;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
+pub(crate) use explained::example;
+pub use explained::{Default as SettingDefault, SETTINGS, Setting};
 pub use fly::FlyConfig;
 pub use http::HttpConfig;
 pub use http_limits::{CallLimits, HttpLimits};
@@ -33,6 +36,7 @@ pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use metrics::{ListenAddress, MetricsConfig};
 pub use secrets::SecretsConfig;
+pub(crate) use secrets::TokenConfig;
 pub(crate) use traces::TracesConfig;
 
 /// The most connections of a pool. The pool reserves memory for all of them, and Postgres has no thousand to give.
@@ -243,6 +247,13 @@ fn checked<T>(source: &Source, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) 
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(ConfigError { mistakes }),
     }
+}
+
+/// Reads the time limits of operations for commands that request one.
+///
+/// Errors: every invalid setting of the policy.
+pub(crate) fn operation_timeouts(source: &Source) -> Result<Timeouts, ConfigError> {
+    checked(source, |reader| Some(policy::policy(reader)?.timeouts.clone()))
 }
 
 /// Reads and judges the address of the database for commands that need no other setting.

@@ -1,9 +1,11 @@
 //! The settings of secrets and tokens.
 
+use gastown_jwt::TokenKeys;
 use gastown_secrets::PublicSealingKey;
 use secrecy::SecretString;
 
-use crate::settings_source::Reader;
+use super::{ConfigError, checked, secret_rules};
+use crate::settings_source::{Reader, Source};
 
 /// The secrets and the keys derived from them.
 #[derive(Debug, Clone)]
@@ -20,6 +22,33 @@ pub struct SecretsConfig {
     pub previous_town_secret: Option<SecretString>,
     /// `SANDBOX_PUBLIC_KEY`: seals values for sandboxes.
     pub sealing_key: PublicSealingKey,
+}
+
+/// The settings of `gastown token`.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenConfig {
+    /// The keys of `NEXTAUTH_SECRET` and `NEXTAUTH_SECRET_PREVIOUS`.
+    pub(crate) keys: TokenKeys,
+    /// `TOKEN_ENV`.
+    pub(crate) env: Option<String>,
+}
+
+impl TokenConfig {
+    /// Reads and checks only these settings.
+    ///
+    /// Errors: every missing or invalid setting of these.
+    pub(crate) fn read(source: &Source) -> Result<Self, ConfigError> {
+        const NAMES: [&str; 2] = ["NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS"];
+        checked(source, |reader| {
+            secret_rules::check(reader, &NAMES, &[]);
+            let keys = TokenKeys::new(&reader.required_secret("NEXTAUTH_SECRET")?).ok()?;
+            let keys = match reader.secret("NEXTAUTH_SECRET_PREVIOUS") {
+                Some(previous) => keys.accepting_previous(&previous).ok()?,
+                None => keys,
+            };
+            Some(Self { keys, env: reader.optional("TOKEN_ENV") })
+        })
+    }
 }
 
 /// Reads the secrets. The rules for their values are checked with those of all secrets.

@@ -190,9 +190,9 @@ async fn help_explains_town_names_and_zero_grace() {
         let ended = Gastown::run(&[arguments, &["--help"]].concat(), &[]).await;
         ended.out.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    for command in ["show", "retry", "destroy"] {
+    for command in ["show", "start", "stop", "retry", "destroy"] {
         let help = help(&["town", command]).await;
-        assert!(help.contains("<TOWN>") && help.contains("or the name of its machine"), "{help}");
+        assert!(help.contains("<TOWN>") && help.contains("the name of its machine"), "{help}");
     }
     let help = help(&["orphans"]).await;
     assert!(help.contains("ORPHAN_GRACE_SECONDS") && help.contains("0 deletes at once"), "{help}");

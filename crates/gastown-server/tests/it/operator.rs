@@ -184,7 +184,7 @@ async fn destroy_wait_that_times_out_reports_the_progress(setup: Setup) -> Stage
     let town = stage.running("mill").await;
     stage.sim.inject(Fault::at(Call::DeleteMachine, Effect::throttled()).always());
     let ended = stage.gastown(&["town", "destroy", &town.id.to_string(), "--yes", "--wait", "1"]).await;
-    assert_eq!(ended.status.code(), Some(1), "{}", ended.out);
+    assert_eq!(ended.status.code(), Some(5), "{}", ended.out);
     assert!(
         ended.err.contains("is not destroyed after 1 s") && ended.err.contains("the operation continues"),
         "{}",
@@ -270,7 +270,7 @@ async fn unknown_town_is_an_error(setup: Setup) -> Stage {
         let arguments = ["town", action, UNKNOWN, "--json", "--yes"];
         let arguments = &arguments[..if action == "destroy" { 5 } else { 4 }];
         let ended = stage.gastown(arguments).await;
-        assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""), "{action}");
+        assert_eq!((ended.status.code(), ended.out.as_str()), (Some(4), ""), "{action}");
         assert!(ended.err.contains(&format!("no such town: {UNKNOWN}")), "{}", ended.err);
         for wrong in ["mill", "148ed21a031189", "town-0190", &UNKNOWN[1..]] {
             let ended = stage.gastown(&["town", action, wrong]).await;

@@ -54,6 +54,11 @@ async fn a_request_counts_once() {
             database.destroy(&request(town, OperationKind::Destroy), "olga").await
         })
         .await;
+    Write::once("an operator's stop", "Ok(Accepted", "Ok(Joined")
+        .check(bench, running, async |database, town| {
+            database.request_as(&request(town, OperationKind::Stop), "olga").await
+        })
+        .await;
     // Each request adds an event.
     Write::each_time("retry", "Ok(Due")
         .check(bench, in_flight, async |database, (town, _)| database.retry(town.id, "olga").await)

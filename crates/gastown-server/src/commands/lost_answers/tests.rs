@@ -60,6 +60,27 @@ async fn destroyed(in_flight: Option<Operation>, ended: bool) -> Result<Requeste
     destroy(&operator, &operations, &request(), EVE).await
 }
 
+/// Returns the result of a start with a lost answer, for this operation in flight and this outcome.
+async fn requested(in_flight: Option<Operation>, ended: bool) -> Result<Option<Requested>, StoreError> {
+    let in_flight = in_flight.map(RecordedOperation::from);
+    let (mut operator, mut operations) = (MockOperator::new(), MockOperations::new());
+    operator.expect_request_as().times(1).returning(|_, _| lost());
+    operations.expect_current().returning(move |_| Ok(in_flight.clone()));
+    operations.expect_outcome().returning(move |_| Ok(ended.then_some(Ok(()))));
+    super::request(&operator, &operations, &request(), EVE).await
+}
+
+#[tokio::test]
+async fn start_with_a_lost_answer_is_found_or_an_error() {
+    let found = requested(Some(operation(1)), false).await.unwrap();
+    assert_eq!(found, Some(Requested::Joined(operation(1).into())));
+    assert_eq!(requested(None, true).await.unwrap(), None, "it has ended already");
+    for in_flight in [None, Some(operation(2))] {
+        let answer = requested(in_flight, false).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn written_destroy_is_accepted() {
     assert_eq!(destroyed(Some(operation(1)), false).await.unwrap(), Requested::Joined(operation(1).into()));
@@ -92,6 +113,7 @@ fn town_details(retries: &[i64]) -> TownDetails {
         outcome: "accepted".to_owned(),
         error: None,
         operation: Some(operation(1).id),
+        last_step: None,
     };
     let held = HeldOperation { operation: operation(1).into(), owner: alice(), held_by: None, lease_expires_at: None };
     TownDetails {

@@ -8,7 +8,7 @@ use gastown_domain::{Drift, Failure, Recorded, RecordedOperation, Rig, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
 
-use super::needs_attention;
+use super::{OperationsList, json_lists, needs_attention};
 use crate::commands::deletion::Deletion;
 
 /// Returns everything about a town.
@@ -25,9 +25,15 @@ pub(in crate::commands) fn town_details(town_details: &TownDetails) -> Value {
 }
 
 /// Returns the operations in flight, and the state of the periodic jobs.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> Value {
-    let operations: Vec<_> = operations.iter().map(in_flight).collect();
-    json!({ "operations": operations, "passes": jobs.iter().map(job).collect::<Vec<_>>() })
+pub(in crate::commands) fn operations(list: &OperationsList) -> Value {
+    let in_flight = list.in_flight.iter().flatten().map(in_flight);
+    let failed = list.failed.iter().flat_map(|(failed, _)| failed).map(json_lists::event);
+    json!({
+        "operations": in_flight.collect::<Vec<_>>(),
+        "inFlight": list.all_in_flight,
+        "failed": failed.collect::<Vec<_>>(),
+        "passes": list.jobs.iter().map(job).collect::<Vec<_>>(),
+    })
 }
 
 /// Returns an operation, or the reason why it cannot be read.
@@ -35,7 +41,7 @@ pub(in crate::commands) fn in_flight(operation: &Readable<HeldOperation>) -> Val
     operation.as_ref().map_or_else(unreadable, held)
 }
 
-fn unreadable(row: &Unreadable) -> Value {
+pub(super) fn unreadable(row: &Unreadable) -> Value {
     json!({ "townId": row.town, "unreadable": row.which })
 }
 
@@ -142,7 +148,7 @@ fn verdict(verdict: &Verdict) -> Value {
     json!({ "code": code, "message": verdict.to_string() })
 }
 
-fn town(town: &Town) -> Value {
+pub(super) fn town(town: &Town) -> Value {
     json!({
         "townId": town.id,
         "userId": town.owner,
@@ -170,7 +176,7 @@ fn rig(rig: &Rig) -> Value {
     })
 }
 
-fn health(health: &TownHealth) -> Value {
+pub(super) fn health(health: &TownHealth) -> Value {
     let suspicion =
         health.suspicion.map(|suspicion| json!({ "code": suspicion.drift.as_str(), "looks": suspicion.looks }));
     json!({
@@ -186,13 +192,15 @@ fn drift(drift: &Recorded<Drift>, since: DateTime<Utc>) -> Value {
     json!({ "code": drift.as_str(), "message": drift.message(), "since": moment(Some(since)) })
 }
 
-fn event(event: &TownEvent) -> Value {
+pub(super) fn event(event: &TownEvent) -> Value {
     json!({
         "at": moment(Some(event.at)),
         "actor": event.actor,
         "action": event.action,
         "outcome": event.outcome,
         "error": event.error,
+        "message": event.error.as_deref().map(|code| message_of(&Recorded::read(code))),
+        "lastStep": event.last_step,
         "operationId": event.operation,
     })
 }
@@ -206,8 +214,11 @@ fn job(state: &JobState) -> Value {
 }
 
 fn failure(failure: &Recorded<Failure>) -> Value {
-    let message = failure.known().unwrap_or(Failure::Unrecognized).message();
-    json!({ "code": failure.as_str(), "message": message })
+    json!({ "code": failure.as_str(), "message": message_of(failure) })
+}
+
+fn message_of(failure: &Recorded<Failure>) -> &'static str {
+    failure.known().unwrap_or(Failure::Unrecognized).message()
 }
 
 fn moment(at: Option<DateTime<Utc>>) -> Value {

@@ -2,10 +2,29 @@
 //! be confidential.
 
 pub(super) mod json;
+pub(super) mod json_lists;
 pub(super) mod table;
+pub(super) mod table_lists;
 
 use gastown_domain::RecordedOperation;
+use gastown_domain::ports::{AuditedEvent, HeldOperation, JobState, Readable};
 use gastown_orchestrator::Policy;
+
+use super::since::Since;
+
+/// The values of `gastown operations`.
+pub(super) struct OperationsList {
+    /// The operations in flight, if they are listed.
+    pub(super) in_flight: Option<Vec<Readable<HeldOperation>>>,
+    /// The number of operations in flight, listed or not.
+    pub(super) all_in_flight: usize,
+    /// True if only those that need attention are listed.
+    pub(super) only_attention: bool,
+    /// The failed operations and their earliest end, if they are listed.
+    pub(super) failed: Option<(Vec<AuditedEvent>, Since)>,
+    /// The periodic jobs.
+    pub(super) jobs: Vec<JobState>,
+}
 
 /// Returns true if an operation failed so often that an operator should act (FM-14).
 pub(super) fn needs_attention(operation: &RecordedOperation) -> bool {

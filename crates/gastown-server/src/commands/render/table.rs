@@ -10,7 +10,8 @@ use gastown_domain::ports::{
 use gastown_domain::{Failure, Recorded, RecordedOperation, Rig};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
 
-use super::needs_attention;
+use super::table_lists::{cause, event_rows, step};
+use super::{OperationsList, needs_attention};
 use crate::commands::deletion::Deletion;
 
 /// Returns everything about a town.
@@ -27,10 +28,29 @@ pub(in crate::commands) fn town_details(town_details: &TownDetails) -> String {
     text
 }
 
-/// Returns the operations in flight, and the state of the periodic jobs.
-pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jobs: &[JobState]) -> String {
+/// Returns the operations in flight, those that failed, and the state of the periodic jobs.
+pub(in crate::commands) fn operations(list: &OperationsList) -> String {
+    let mut text = String::new();
+    if let Some(operations) = &list.in_flight {
+        text += &in_flight(operations, list);
+    }
+    match &list.failed {
+        Some((failed, since)) if list.in_flight.is_none() && failed.is_empty() => {
+            let _ = write!(text, "No operation has failed since {since}.");
+        }
+        Some((failed, since)) => section(&mut text, &format!("Failed since {since}"), some(failed, event_rows)),
+        None => {}
+    }
+    section(&mut text, "Periodic jobs", some(&list.jobs, job_rows));
+    text.trim_start().to_owned()
+}
+
+fn in_flight(operations: &[Readable<HeldOperation>], list: &OperationsList) -> String {
     let mut text = match some(operations, operation_rows) {
         Some(rows) => rows,
+        None if list.only_attention => {
+            format!("No operation needs attention. Operations in flight: {}.", list.all_in_flight)
+        }
         None => "No operations in flight.".to_owned(),
     };
     if operations.iter().flatten().any(|held| needs_attention(&held.operation)) {
@@ -39,8 +59,17 @@ pub(in crate::commands) fn operations(operations: &[Readable<HeldOperation>], jo
     if operations.iter().any(Result::is_err) {
         text += "\n\n? cannot be read: repair its row, or run `gastown town destroy`";
     }
-    section(&mut text, "Periodic jobs", some(jobs, job_rows));
+    section(&mut text, "Last errors", causes(operations));
     text
+}
+
+/// Returns the meaning of each last error in a list.
+fn causes(operations: &[Readable<HeldOperation>]) -> Option<String> {
+    let mut causes: Vec<_> =
+        operations.iter().flatten().filter_map(|held| held.operation.last_error.as_ref()).map(failure).collect();
+    causes.sort_unstable();
+    causes.dedup();
+    (!causes.is_empty()).then(|| causes.join("\n"))
 }
 
 /// Returns all orphans.
@@ -133,7 +162,8 @@ fn town_facts(town_details: &TownDetails) -> String {
     fact("last sync to R2", maybe_time(town.last_r2_sync_at));
     match &town_details.health {
         Ok(health) => {
-            fact("compared with Fly", maybe_time(health.checked_at));
+            // A town that could not be read at Fly has this time too.
+            fact("drift check begun", maybe_time(health.checked_at));
             if let Some(suspicion) = health.suspicion {
                 fact(
                     "unconfirmed drift",
@@ -149,7 +179,7 @@ fn town_facts(town_details: &TownDetails) -> String {
     facts.trim_fmt()
 }
 
-fn unreadable(row: &Unreadable) -> String {
+pub(super) fn unreadable(row: &Unreadable) -> String {
     format!("cannot be read: {}", plain(&row.which))
 }
 
@@ -233,10 +263,10 @@ fn rigs(rigs: &[Rig]) -> String {
 }
 
 fn events(events: &[TownEvent]) -> String {
-    let mut table = headed(["time", "actor", "action", "outcome", "error"]);
+    let mut table = headed(["time", "actor", "action", "outcome", "at step", "cause"]);
     for event in events {
-        let error = event.error.as_deref().map_or_else(none, plain);
-        table.add_row([time(event.at), plain(&event.actor), plain(&event.action), plain(&event.outcome), error]);
+        let (actor, action, outcome) = (plain(&event.actor), plain(&event.action), plain(&event.outcome));
+        table.add_row([time(event.at), actor, action, outcome, step(event), cause(event)]);
     }
     table.trim_fmt()
 }
@@ -278,11 +308,11 @@ fn section(text: &mut String, title: &str, content: Option<String>) {
     }
 }
 
-fn some<T>(values: &[T], shown: impl FnOnce(&[T]) -> String) -> Option<String> {
+pub(super) fn some<T>(values: &[T], shown: impl FnOnce(&[T]) -> String) -> Option<String> {
     (!values.is_empty()).then(|| shown(values))
 }
 
-fn headed<const N: usize>(heads: [&str; N]) -> Table {
+pub(super) fn headed<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heads);
@@ -299,7 +329,7 @@ fn failure(failure: &Recorded<Failure>) -> String {
     format!("{}: {}", plain(failure.as_str()), failure.known().unwrap_or(Failure::Unrecognized).message())
 }
 
-fn time(at: DateTime<Utc>) -> String {
+pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -307,11 +337,11 @@ fn maybe_time(at: Option<DateTime<Utc>>) -> String {
     at.map_or_else(none, time)
 }
 
-fn or_none<T: ToString>(value: Option<&T>) -> String {
+pub(super) fn or_none<T: ToString>(value: Option<&T>) -> String {
     value.map_or_else(none, ToString::to_string)
 }
 
-fn none() -> String {
+pub(super) fn none() -> String {
     "-".to_owned()
 }
 

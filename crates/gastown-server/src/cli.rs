@@ -1,0 +1,232 @@
+//! The command line of the binary `gastown`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+#[cfg(feature = "dev")]
+use crate::commands::dev;
+use crate::commands::{
+    config, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town, unseal,
+};
+use crate::{Config, Source, init_telemetry};
+
+/// The version, with the commit if the build knows it (`GASTOWN_COMMIT`).
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    option_env!("GASTOWN_COMMIT").map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"))
+});
+
+/// The control plane of Gastown Cloud.
+#[derive(Debug, Parser)]
+#[command(name = "gastown", version = VERSION.as_str(), about, propagate_version = true, after_help = exit::EXPLAINED)]
+pub struct Arguments {
+    /// A TOML file of settings (`NAME = value`). The environment takes precedence.
+    #[arg(long, global = true, value_name = "FILE", env = "GASTOWN_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the control plane. All settings are checked at start; see docs/operations.md.
+    #[command(after_help = "Example:\n  gastown --config gastown.toml serve --migrate")]
+    Serve {
+        /// Migrate the schema first.
+        #[arg(long)]
+        migrate: bool,
+    },
+    /// Serve on this machine with defaults for all settings: SQLite, a simulated Fly, new keys, users with tokens.
+    #[cfg(feature = "dev")]
+    #[command(after_help = "Example:\n  gastown dev --user alice --timing fast")]
+    Dev(dev::Options),
+    /// Migrate the schema up or down, or show its state.
+    Migrate {
+        #[command(subcommand)]
+        direction: migrate::Direction,
+    },
+    /// Open the sealed values of the environment and run the given command. Sandbox images run it at boot.
+    #[command(after_help = "Example:\n  gastown unseal -- python3 sandbox.py")]
+    Unseal {
+        /// A command without `--` before it.
+        #[arg(hide = true)]
+        misplaced: Vec<String>,
+        /// The command and its arguments. Without one, print the opened values for a shell's `eval`.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Check a sandbox image against the sandbox API. Needs no settings.
+    Sandbox {
+        #[command(subcommand)]
+        action: sandbox::Action,
+    },
+    /// Show the operations in flight, those that failed, and the state of the periodic jobs. Needs only `DATABASE_URL`.
+    #[command(after_help = operations::EXAMPLES)]
+    Operations(operations::Options),
+    /// Show or delete orphans: machines and volumes at Fly with our names or metadata, but without a row. Needs only
+    /// `DATABASE_URL` and the settings of Fly.
+    #[command(after_help = orphans::EXAMPLES)]
+    Orphans(orphans::Options),
+    /// List towns. Show, start, stop, retry or destroy one. Needs only `DATABASE_URL`.
+    Town {
+        #[command(subcommand)]
+        action: town::Action,
+    },
+    /// List the events of a town, newest first. Needs only `DATABASE_URL`.
+    #[command(after_help = events::EVENTS_EXAMPLES)]
+    Events(events::EventsOptions),
+    /// List the events of all towns, newest first. Needs only `DATABASE_URL`.
+    #[command(after_help = events::AUDIT_EXAMPLES)]
+    Audit(events::AuditOptions),
+    /// Print new keys and secrets for a new installation or a rotation. Stores nothing.
+    #[command(after_help = keygen::EXAMPLES)]
+    Keygen(keygen::Options),
+    /// Mint a token of a user, or inspect one. Needs `NEXTAUTH_SECRET` and `DATABASE_URL`.
+    Token {
+        #[command(subcommand)]
+        action: token::Action,
+    },
+    /// Print an example of a settings file, or check the settings.
+    Config {
+        #[command(subcommand)]
+        action: config::Action,
+    },
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  gastown completions bash > /etc/bash_completion.d/gastown")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the man page, or write one for each command.
+    #[command(after_help = "Example:\n  gastown man --dir /usr/local/share/man/man1")]
+    Man(generated::ManOptions),
+}
+
+impl Command {
+    /// Returns the default of `LOG_LEVEL`. `None`: the command does not log.
+    const fn log_level(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve { .. } => Some("info"),
+            #[cfg(feature = "dev")]
+            Self::Dev(_) => Some("warn,gastown_orchestrator=info"),
+            Self::Migrate { .. }
+            | Self::Operations(_)
+            | Self::Orphans(_)
+            | Self::Town { .. }
+            | Self::Events(_)
+            | Self::Audit(_)
+            | Self::Token { .. } => Some("warn"),
+            Self::Unseal { .. }
+            | Self::Sandbox { .. }
+            | Self::Keygen(_)
+            | Self::Config { .. }
+            | Self::Completions { .. }
+            | Self::Man(_) => None,
+        }
+    }
+
+    /// Returns the exit code of a failure without a code of its own.
+    const fn failure(&self) -> u8 {
+        match self {
+            Self::Sandbox { .. } => sandbox::NOT_CHECKED,
+            #[cfg(feature = "dev")]
+            Self::Dev(_) => exit::FAILED,
+            Self::Serve { .. }
+            | Self::Migrate { .. }
+            | Self::Unseal { .. }
+            | Self::Operations(_)
+            | Self::Orphans(_)
+            | Self::Town { .. }
+            | Self::Events(_)
+            | Self::Audit(_)
+            | Self::Keygen(_)
+            | Self::Token { .. }
+            | Self::Config { .. }
+            | Self::Completions { .. }
+            | Self::Man(_) => exit::FAILED,
+        }
+    }
+}
+
+/// Runs the command, and prints its error with all causes.
+#[expect(clippy::print_stderr, reason = "the error of a failed command")]
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let failure = arguments.command.failure();
+    match run_command(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("gastown: {error:#}");
+            ExitCode::from(exit::code_of(&error, failure))
+        }
+    }
+}
+
+async fn run_command(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut source = Source::from_environment();
+    if let Some(path) = &arguments.config {
+        source = source.with_file(path, &Config::NAMES)?;
+    }
+    let telemetry = arguments.command.log_level().map(|level| init_telemetry(&source, level));
+    let ended = execute(arguments.command, source).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.shut_down().await;
+    }
+    ended
+}
+
+async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { migrate } => serve::run(&source, migrate).await?,
+        #[cfg(feature = "dev")]
+        Command::Dev(options) => dev::run(source, options).await?,
+        Command::Migrate { direction } => migrate::run(&source, direction).await?,
+        Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced)?,
+        Command::Sandbox { action } => return sandbox::run(&source, action).await,
+        Command::Operations(options) => operations::run(&source, options).await?,
+        Command::Orphans(options) => orphans::run(&source, options).await?,
+        Command::Town { action } => town::run(&source, action).await?,
+        Command::Events(options) => events::run(&source, options).await?,
+        Command::Audit(options) => events::audit(&source, options).await?,
+        Command::Keygen(options) => keygen::run(options)?,
+        Command::Token { action } => token::run(&source, action).await?,
+        Command::Config { action } => config::run(&source, action)?,
+        Command::Completions { shell } => generated::completions(Arguments::command(), shell)?,
+        Command::Man(options) => generated::man(Arguments::command(), &options)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Returns the names of all commands without subcommands, each with its help.
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, String)> {
+        let mut subcommands = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
+        if subcommands.peek().is_none() {
+            return vec![(path.to_owned(), command.clone().render_long_help().to_string())];
+        }
+        subcommands.flat_map(|command| leaves(command, &format!("{path} {}", command.get_name()))).collect()
+    }
+
+    #[test]
+    fn help_of_every_command_has_an_example() {
+        let leaves = leaves(&Arguments::command(), "gastown");
+        assert!(leaves.len() > 15, "{}", leaves.len());
+        for (path, help) in leaves {
+            let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{path} has no example"));
+            assert!(examples.contains("gastown "), "{path}");
+        }
+    }
+
+    #[test]
+    fn command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

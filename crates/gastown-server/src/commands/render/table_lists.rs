@@ -1,0 +1,100 @@
+//! Lists as tables.
+
+use gastown_domain::ports::{AuditedEvent, HeldOperation, ListedTown, Readable, TownEvent, TownHealth};
+use gastown_domain::{Failure, Recorded};
+
+use super::table::{headed, none, or_none, plain, some, time, unreadable};
+
+/// Returns a list of towns. `has_more` is true if the limit has left some out.
+pub(in crate::commands) fn towns(towns: &[Readable<ListedTown>], has_more: bool) -> String {
+    let rows = some(towns, town_rows).unwrap_or_else(|| "No towns.".to_owned());
+    rows + note(has_more)
+}
+
+/// Returns a list of events. `has_more` is true if the limit has left some out.
+pub(in crate::commands) fn events(events: &[AuditedEvent], has_more: bool) -> String {
+    let rows = some(events, event_rows).unwrap_or_else(|| "No events.".to_owned());
+    rows + note(has_more)
+}
+
+const fn note(has_more: bool) -> &'static str {
+    if has_more { "\n\nThere are more: raise --limit, or add conditions." } else { "" }
+}
+
+fn town_rows(towns: &[Readable<ListedTown>]) -> String {
+    let mut table = headed(["user", "name", "status", "health", "in flight", "region", "created", "id"]);
+    for listed in towns {
+        let ListedTown { town, health, operation } = match listed {
+            Ok(listed) => listed,
+            Err(row) => {
+                table.add_row([
+                    "?".to_owned(),
+                    unreadable(row),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    row.town.to_string(),
+                ]);
+                continue;
+            }
+        };
+        table.add_row([
+            town.owner.to_string(),
+            town.name.to_string(),
+            town.status.to_string(),
+            health.as_ref().map_or_else(unreadable, health_of),
+            operation.as_ref().map_or_else(none, |operation| operation.as_ref().map_or_else(unreadable, in_flight)),
+            or_none(town.region.as_ref()),
+            time(town.created_at),
+            town.id.to_string(),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn health_of(health: &TownHealth) -> String {
+    health.drift.as_ref().map_or_else(|| "ok".to_owned(), |(drift, _)| plain(drift.as_str()))
+}
+
+fn in_flight(held: &HeldOperation) -> String {
+    let operation = &held.operation;
+    match operation.attempt {
+        0 => plain(operation.kind.as_str()),
+        attempts => format!("{}, {attempts} failed attempts", plain(operation.kind.as_str())),
+    }
+}
+
+/// Returns the rows of events of several towns.
+pub(super) fn event_rows(events: &[AuditedEvent]) -> String {
+    let mut table = headed(["time", "user", "town", "actor", "action", "outcome", "at step", "cause"]);
+    for AuditedEvent { owner, name, event, .. } in events {
+        table.add_row([
+            time(event.at),
+            plain(owner),
+            plain(name),
+            plain(&event.actor),
+            plain(&event.action),
+            plain(&event.outcome),
+            step(event),
+            cause(event),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// Returns the last step of an operation that failed.
+pub(super) fn step(event: &TownEvent) -> String {
+    let failed = event.error.as_ref().and(event.last_step.as_deref());
+    failed.map_or_else(none, plain)
+}
+
+/// Returns the code of the cause, and its meaning.
+pub(super) fn cause(event: &TownEvent) -> String {
+    let Some(code) = &event.error else { return none() };
+    match Recorded::<Failure>::read(code) {
+        Recorded::Known(failure) => format!("{}: {}", failure.as_str(), failure.message()),
+        Recorded::Newer(text) => plain(&text),
+    }
+}

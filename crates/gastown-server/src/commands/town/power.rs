@@ -1,0 +1,157 @@
+//! `gastown town start|stop`: starts or stops a town of any owner.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use gastown_domain::ports::{Clock as _, Ids as _, NewOperation, Operations as _, Requested, TownDetails};
+use gastown_domain::{Failure, OperationId, OperationKind, Recorded, Rejection, Town};
+use gastown_orchestrator::Timeouts;
+use gastown_persistence::Database;
+use gastown_system::{RandomIds, SystemClock};
+use serde_json::json;
+
+use super::follow::{Followed, follow};
+use super::{Chosen, Which, town_details};
+use crate::commands::exit::CodedError;
+use crate::commands::lost_answers;
+use crate::commands::render::json;
+use crate::commands::render::table::plain;
+use crate::commands::say::say;
+
+/// The options of `gastown town start` and `gastown town stop`.
+#[derive(Debug, Clone, Args)]
+pub struct PowerOptions {
+    #[command(flatten)]
+    pub(super) of: Which,
+    /// Wait for the end of the operation, at most this long. The operation continues in any case.
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+}
+
+/// A start or a stop.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Power {
+    Start,
+    Stop,
+}
+
+impl Power {
+    const fn kind(self) -> OperationKind {
+        match self {
+            Self::Start => OperationKind::Start,
+            Self::Stop => OperationKind::Stop,
+        }
+    }
+
+    const fn timeout(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Start => timeouts.start,
+            Self::Stop => timeouts.stop,
+        }
+    }
+
+    const fn ended(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+        }
+    }
+}
+
+pub(super) async fn run(
+    database: &Database,
+    of: Chosen,
+    power: Power,
+    wait: &PowerOptions,
+    (actor, timeouts): (&str, &Timeouts),
+) -> anyhow::Result<()> {
+    let before = town_details(database, of.town).await?.town;
+    if before.is_tombstone() {
+        return Err(CodedError::NoSuchTown(format!("{} is destroyed", of.town)).into());
+    }
+    let id = request(database, &before, power, actor, timeouts).await?;
+    let Some(seconds) = wait.wait else { return accepted(database, of, power).await };
+    let end = |found: &TownDetails| match &found.operation {
+        Some(Ok(held)) => held.operation.id != id,
+        Some(Err(_)) => false,
+        None => true,
+    };
+    match follow(database, of, Duration::from_secs(seconds), end).await? {
+        Followed::Ended(found) => ended(database, of, power, &found, id).await,
+        Followed::NotInTime(state) => Err(of.not_in_time(power.ended(), seconds, &state)),
+    }
+}
+
+/// Returns the id of the operation, which may be an earlier one of the same kind.
+async fn request(
+    database: &Database,
+    town: &Town,
+    power: Power,
+    actor: &str,
+    timeouts: &Timeouts,
+) -> anyhow::Result<OperationId> {
+    let operation = NewOperation {
+        id: RandomIds.operation(),
+        town: town.id,
+        kind: power.kind(),
+        requested_by: town.owner.clone(),
+        at: SystemClock.now(),
+        timeout: Some(power.timeout(timeouts)),
+        max_in_flight: None,
+        claim: None,
+    };
+    let requested = lost_answers::request(database, database, &operation, actor).await;
+    match requested.context("failed to write to the registry")? {
+        Some(Requested::Accepted(accepted)) => Ok(accepted.operation.id),
+        Some(Requested::Joined(joined)) => Ok(joined.id),
+        Some(Requested::Busy(other)) => bail!(
+            "another operation is in flight: {}; wait for its end, see `gastown town show {}`",
+            plain(other.kind.as_str()),
+            town.id
+        ),
+        Some(Requested::NotFound) => Err(CodedError::NoSuchTown(town.id.to_string()).into()),
+        None => Ok(operation.id),
+    }
+}
+
+async fn accepted(database: &Database, of: Chosen, power: Power) -> anyhow::Result<()> {
+    if of.json {
+        return Ok(say(answer(&town_details(database, of.town).await?))?);
+    }
+    let (kind, town) = (power.kind().as_str(), of.town);
+    Ok(say(format!(
+        "The {kind} of town {town} is accepted. A running `gastown serve` executes it; see `gastown town show {town}`."
+    ))?)
+}
+
+async fn ended(
+    database: &Database,
+    of: Chosen,
+    power: Power,
+    found: &TownDetails,
+    id: OperationId,
+) -> anyhow::Result<()> {
+    let outcome = database.outcome(id).await.context("failed to read the registry")?;
+    let why = match outcome {
+        Some(Ok(())) | None => None,
+        Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => Some(failure),
+        Some(Err(Rejection::Preempted)) => Some(Recorded::Known(Failure::Preempted)),
+    };
+    match why {
+        Some(failure) => bail!(
+            "the {} of town {} failed ({}): {}",
+            power.kind().as_str(),
+            of.town,
+            plain(failure.as_str()),
+            failure.message()
+        ),
+        None if of.json => Ok(say(answer(found))?),
+        None => Ok(say(format!("Town {} is {}.", of.town, found.town.status))?),
+    }
+}
+
+fn answer(found: &TownDetails) -> serde_json::Value {
+    let operation = found.operation.as_ref().map(json::in_flight);
+    json!({ "townId": found.town.id, "status": found.town.status.as_str(), "operation": operation })
+}

@@ -1,0 +1,103 @@
+//! A town on the command line: its id, the name of its machine, or its owner and name.
+
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use gastown_domain::ports::{Operator as _, TownFilter};
+use gastown_domain::{TownId, TownName, TownTag, UserId};
+use gastown_fly::tag_of_machine_name;
+use gastown_persistence::Database;
+
+use super::exit::CodedError;
+
+/// A town as an operator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TownRef {
+    /// The id, which a machine's name contains.
+    Id(TownId),
+    /// The owner's live town of this name.
+    Named {
+        /// The owner.
+        owner: UserId,
+        /// The name.
+        name: TownName,
+    },
+}
+
+/// The text names no town.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be the id of a town, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b, the name of its machine, such as \
+     town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b, or USER/NAME, such as alice/mill"
+)]
+pub(super) struct InvalidTownRef;
+
+impl FromStr for TownRef {
+    type Err = InvalidTownRef;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidTownRef> {
+        match (raw.parse(), tag_of_machine_name(raw)) {
+            (Ok(town), _) | (_, Some(TownTag::Whole(town))) => return Ok(Self::Id(town)),
+            _ => {}
+        }
+        // The id of a user may contain slashes, the name of a town does not.
+        let (owner, name) = raw.rsplit_once('/').ok_or(InvalidTownRef)?;
+        match (owner.parse(), name.parse()) {
+            (Ok(owner), Ok(name)) => Ok(Self::Named { owner, name }),
+            _ => Err(InvalidTownRef),
+        }
+    }
+}
+
+impl std::fmt::Display for TownRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(town) => town.fmt(f),
+            Self::Named { owner, name } => write!(f, "{owner}/{name}"),
+        }
+    }
+}
+
+impl TownRef {
+    /// Returns the id of the town.
+    ///
+    /// Errors: the owner has no live town of this name, the database.
+    pub(super) async fn resolve(&self, database: &Database) -> anyhow::Result<TownId> {
+        let (owner, name) = match self {
+            Self::Id(town) => return Ok(*town),
+            Self::Named { owner, name } => (owner.clone(), name.clone()),
+        };
+        let filter = TownFilter { owner: Some(owner), name: Some(name), ..TownFilter::default() };
+        let found = database.towns(&filter, 1).await.context("failed to read the registry")?;
+        match found.into_iter().next() {
+            Some(Ok(listed)) => Ok(listed.town.id),
+            // Its other rows may be readable, and its id is known.
+            Some(Err(unreadable)) => Ok(unreadable.town),
+            None => Err(CodedError::NoSuchTown(self.to_string()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn towns_are_named_in_three_ways() {
+        let id = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        let by_id = TownRef::Id(id.parse().unwrap());
+        let named = |owner: &str| TownRef::Named { owner: owner.parse().unwrap(), name: "mill".parse().unwrap() };
+        for (raw, expected) in [
+            (id, &by_id),
+            ("town-0190a1b2c3d47e5f8a9b0c1d2e3f4a5b", &by_id),
+            ("alice/mill", &named("alice")),
+            ("oauth/google:42/mill", &named("oauth/google:42")),
+        ] {
+            assert_eq!(&raw.parse::<TownRef>().unwrap(), expected, "{raw}");
+        }
+        assert_eq!(named("alice").to_string(), "alice/mill");
+        for raw in ["", "mill", "/mill", "alice/", "alice/Mill", "a b/mill", "town-0190", &id[1..]] {
+            assert_eq!(raw.parse::<TownRef>(), Err(InvalidTownRef), "{raw:?}");
+        }
+    }
+}
