@@ -35,6 +35,20 @@ impl SandboxId {
         if plain.len() <= LIVING_MAX { Self(plain) } else { Self(encode(&Sha256::digest(text.as_bytes()))) }
     }
 
+    /// Returns the town's name that a live town's id was derived from, or `None` if the id is a hash or of another user.
+    ///
+    /// ```
+    /// use gastown_domain::SandboxId;
+    /// let (user, name) = ("user_abc123".parse()?, "mill".parse()?);
+    /// assert_eq!(SandboxId::derive(&user, &name).name_of(&user), Some(name));
+    /// # Ok::<(), gastown_domain::Invalid>(())
+    /// ```
+    pub fn name_of(&self, user: &UserId) -> Option<TownName> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(&self.0).ok()?).ok()?;
+        let (owner, name) = text.rsplit_once(':')?;
+        (owner == user.as_str()).then(|| name.parse().ok())?
+    }
+
     /// Returns the id that the tombstone of `town` keeps, `<sandbox id>~<town id>`.
     ///
     /// The column stays unique and the name is free again. The id of a tombstone is returned unchanged.

@@ -8,6 +8,7 @@
 
 pub mod api;
 mod client;
+mod details;
 mod error;
 mod fly;
 mod https;
@@ -21,6 +22,7 @@ mod settings;
 mod transport;
 
 pub use client::FlyClient;
+pub use details::{AppDetails, MachineDetails, VolumeDetails};
 pub use error::FlyError;
 pub use fly::Fly;
 pub use https::{HttpsTransport, SetUpError};

@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable, Registry as _, Requested,
-    Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
+    Adopted, AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable, Registry as _,
+    Requested, Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
 };
-use gastown_domain::{RecordedOperation, TownId};
+use gastown_domain::{RecordedOperation, Town, TownId};
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
@@ -18,7 +18,7 @@ use crate::entity::{
 use crate::error::{TxError, store_error};
 use crate::events::{ACCEPTED, Event};
 use crate::row::{decoded, each, log_unreadable};
-use crate::{Database, request};
+use crate::{Database, adoption, request};
 
 /// The result column with the owner of an operation's town.
 const OWNER: &str = "town_owner";
@@ -65,6 +65,10 @@ impl Operator for Database {
         let requested =
             self.in_tx("request_operation", move |tx| async move { request::of_actor(&tx, operation, actor).await });
         self.changed(operation.town, requested.await)
+    }
+
+    async fn adopt(&self, town: &Town, actor: &str) -> Result<Adopted, StoreError> {
+        self.in_tx("adopt_town", move |tx| async move { adoption::adopt(&tx, town, actor).await }).await
     }
 
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError> {

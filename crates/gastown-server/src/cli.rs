@@ -10,7 +10,7 @@ use clap_complete::Shell;
 #[cfg(feature = "dev")]
 use crate::commands::dev;
 use crate::commands::{
-    config, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town, unseal,
+    adopt, config, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town, unseal,
 };
 use crate::{Config, Source, init_telemetry};
 
@@ -82,6 +82,9 @@ enum Command {
     /// List the events of all towns, newest first. Needs only `DATABASE_URL`.
     #[command(after_help = events::AUDIT_EXAMPLES)]
     Audit(events::AuditOptions),
+    /// Rebuild the rows of a lost registry from what Fly shows. Changes nothing at Fly, and writes rows only with `--apply`.
+    #[command(after_help = adopt::EXAMPLES)]
+    Adopt(adopt::Options),
     /// Print new keys and secrets for a new installation or a rotation. Stores nothing.
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Options),
@@ -119,6 +122,7 @@ impl Command {
             | Self::Town { .. }
             | Self::Events(_)
             | Self::Audit(_)
+            | Self::Adopt(_)
             | Self::Token { .. } => Some("warn"),
             Self::Unseal { .. }
             | Self::Sandbox { .. }
@@ -143,6 +147,7 @@ impl Command {
             | Self::Town { .. }
             | Self::Events(_)
             | Self::Audit(_)
+            | Self::Adopt(_)
             | Self::Keygen(_)
             | Self::Token { .. }
             | Self::Config { .. }
@@ -191,6 +196,7 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Town { action } => town::run(&source, action).await?,
         Command::Events(options) => events::run(&source, options).await?,
         Command::Audit(options) => events::audit(&source, options).await?,
+        Command::Adopt(options) => adopt::run(&source, options).await?,
         Command::Keygen(options) => keygen::run(options)?,
         Command::Token { action } => token::run(&source, action).await?,
         Command::Config { action } => config::run(&source, action)?,

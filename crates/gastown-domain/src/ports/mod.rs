@@ -53,7 +53,7 @@ pub use metrics::{Measurement, Metrics, NoMetrics, OperationOutcome, ProviderCal
 pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
 };
-pub use operator::{HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
+pub use operator::{Adopted, HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use operator_lists::{AuditedEvent, EventFilter, ListedTown, TownFilter};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
 pub use provider::{

@@ -86,6 +86,15 @@ pub enum Retried {
     NotFound,
 }
 
+/// The result of an adoption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// The row was inserted.
+    Inserted,
+    /// The registry has a row of this town, live or tombstone. Nothing was written.
+    Known,
+}
+
 /// The operator's access to the registry.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
@@ -116,6 +125,11 @@ pub trait Operator: Send + Sync {
     /// Requests a start or stop as [`super::Operations::request`] does, of any owner's town. The event names the operator
     /// `actor`, and [`NewOperation::requested_by`] is the town's owner.
     async fn request_as(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
+
+    /// Inserts the row of a town that the registry has lost, and records an event. Creates nothing at the provider.
+    ///
+    /// Errors: `TownNameTaken`, `UserUnknown`.
+    async fn adopt(&self, town: &Town, actor: &str) -> Result<Adopted, StoreError>;
 
     /// Requests a destroy as [`super::Operations::request`] does, of any owner's town.
     ///

@@ -138,6 +138,8 @@ impl Preparation<'_> {
             ("gastown_town_id", self.town.id.to_string()),
             ("gastown_sandbox_id", self.town.sandbox_id.to_string()),
             ("gastown_user_id", self.town.owner.to_string()),
+            // A lost registry is rebuilt from these.
+            ("gastown_town_name", self.town.name.to_string()),
         ];
         Ok(MachineSpec {
             app: self.app.clone(),

@@ -1,6 +1,7 @@
 //! The commands of the binary, one file each.
 
 mod actor;
+pub mod adopt;
 pub mod config;
 mod confirm;
 mod database;
@@ -9,6 +10,7 @@ mod deletion;
 pub mod dev;
 pub mod events;
 pub mod exit;
+mod fly_view;
 pub mod generated;
 pub mod keygen;
 mod lost_answers;

@@ -69,6 +69,7 @@ async fn created_town_runs_and_its_row_names_its_resources(setup: Setup) -> Stag
     let metadata = [
         ("gastown_sandbox_id", row.sandbox_id.clone()),
         ("gastown_town_id", row.id.to_string()),
+        ("gastown_town_name", row.town_name.clone()),
         ("gastown_user_id", ALICE.to_owned()),
     ];
     for (key, value) in metadata {

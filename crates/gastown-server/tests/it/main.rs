@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod adopt;
 mod apps;
 mod bad_input;
 mod blocked;

@@ -59,6 +59,13 @@ async fn a_request_counts_once() {
             database.request_as(&request(town, OperationKind::Stop), "olga").await
         })
         .await;
+    Write::once("adopt", "Ok(Inserted)", "Ok(Known)")
+        .check(
+            bench,
+            async |_| new_town("alice", "mill").row(),
+            async |database, town| database.adopt(town, "olga").await,
+        )
+        .await;
     // Each request adds an event.
     Write::each_time("retry", "Ok(Due")
         .check(bench, in_flight, async |database, (town, _)| database.retry(town.id, "olga").await)

@@ -148,7 +148,7 @@ fn verdict(verdict: &Verdict) -> Value {
     json!({ "code": code, "message": verdict.to_string() })
 }
 
-pub(super) fn town(town: &Town) -> Value {
+pub(in crate::commands) fn town(town: &Town) -> Value {
     json!({
         "townId": town.id,
         "userId": town.owner,

@@ -312,7 +312,7 @@ pub(super) fn some<T>(values: &[T], shown: impl FnOnce(&[T]) -> String) -> Optio
     (!values.is_empty()).then(|| shown(values))
 }
 
-pub(super) fn headed<const N: usize>(heads: [&str; N]) -> Table {
+pub(in crate::commands) fn headed<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heads);
@@ -329,7 +329,7 @@ fn failure(failure: &Recorded<Failure>) -> String {
     format!("{}: {}", plain(failure.as_str()), failure.known().unwrap_or(Failure::Unrecognized).message())
 }
 
-pub(super) fn time(at: DateTime<Utc>) -> String {
+pub(in crate::commands) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
@@ -337,11 +337,11 @@ fn maybe_time(at: Option<DateTime<Utc>>) -> String {
     at.map_or_else(none, time)
 }
 
-pub(super) fn or_none<T: ToString>(value: Option<&T>) -> String {
+pub(in crate::commands) fn or_none<T: ToString>(value: Option<&T>) -> String {
     value.map_or_else(none, ToString::to_string)
 }
 
-pub(super) fn none() -> String {
+pub(in crate::commands) fn none() -> String {
     "-".to_owned()
 }
 

@@ -1,0 +1,43 @@
+//! Rows of towns that are rebuilt from what the provider shows, after the registry was lost.
+
+use gastown_domain::Town;
+use gastown_domain::ports::Adopted;
+use sea_orm::{ActiveModelTrait as _, DatabaseTransaction, EntityTrait as _, Set};
+use serde_json::json;
+
+use crate::calendar::truncated;
+use crate::dialect;
+use crate::entity::gastown_towns as towns;
+use crate::error::{TxError, unwritable};
+use crate::events::{DONE, Event};
+
+/// The action of the event.
+const ADOPT: &str = "adopt";
+
+/// Inserts the row, unless the registry has a row of this town, live or tombstone.
+pub(crate) async fn adopt(tx: &DatabaseTransaction, town: &Town, actor: &str) -> Result<Adopted, TxError> {
+    dialect::serialize_creates_of(&town.owner, tx).await?;
+    if towns::Entity::find_by_id(town.id.as_uuid()).one(tx).await?.is_some() {
+        return Ok(Adopted::Known);
+    }
+    let row = towns::ActiveModel {
+        id: Set(town.id.as_uuid()),
+        user_id: Set(town.owner.as_str().to_owned()),
+        town_name: Set(town.name.as_str().to_owned()),
+        sandbox_id: Set(town.sandbox_id.as_str().to_owned()),
+        fly_machine_id: Set(town.machine_id.as_ref().map(ToString::to_string)),
+        fly_volume_id: Set(town.volume_id.as_ref().map(ToString::to_string)),
+        fly_region: Set(town.region.as_ref().map(ToString::to_string)),
+        status: Set(town.status.as_str().to_owned()),
+        last_r2_sync_at: Set(town.last_r2_sync_at),
+        last_heartbeat_at: Set(town.last_heartbeat_at),
+        config: Set(Some(serde_json::to_value(&town.config).map_err(unwritable)?)),
+        created_at: Set(truncated(town.created_at)),
+        destroyed_at: Set(None),
+    };
+    row.insert(tx).await.map_err(TxError::writing("gastown_towns"))?;
+    let now = dialect::now(tx).await?;
+    let found = json!({ "fly_machine_id": town.machine_id, "fly_volume_id": town.volume_id });
+    Event::of(town.id, actor, ADOPT, DONE, now).detailed(found).record(tx).await?;
+    Ok(Adopted::Inserted)
+}

@@ -1,0 +1,123 @@
+//! `gastown adopt`: rebuilds the rows of a lost registry from what Fly shows. Changes nothing at Fly.
+
+mod plan;
+mod render;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use gastown_domain::ports::{Adopted, Operator as _, Users as _};
+use gastown_domain::{TownId, TownName, UserId};
+use gastown_persistence::Database;
+
+use self::plan::{Plan, Proposal};
+use super::actor::actor;
+use super::say::say;
+use super::{database, fly_view};
+use crate::config::OrphansConfig;
+use crate::settings_source::Source;
+
+/// The options of `gastown adopt`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Write the rows. Without it, they are only shown.
+    #[arg(long)]
+    apply: bool,
+    /// The name of a town whose machine does not show it. Can be repeated.
+    #[arg(long = "name", value_name = "ID=NAME")]
+    names: Vec<GivenName>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A town's id and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GivenName(TownId, TownName);
+
+impl FromStr for GivenName {
+    type Err = &'static str;
+
+    fn from_str(raw: &str) -> Result<Self, Self::Err> {
+        let parsed = raw.split_once('=').and_then(|(id, name)| Some(Self(id.parse().ok()?, name.parse().ok()?)));
+        parsed.ok_or("must be ID=NAME, such as 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b=mill")
+    }
+}
+
+/// Examples for the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  gastown adopt
+  gastown adopt --apply";
+
+/// The result of writing one row.
+enum Written {
+    Inserted,
+    Known,
+    /// The text of the error.
+    Failed(String),
+}
+
+/// Runs the command. It needs `DATABASE_URL` and the settings that begin with `FLY_`, except regions and image.
+///
+/// Errors: settings, database, Fly, a row that could not be written.
+pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
+    let config = OrphansConfig::read(source)?;
+    let database = database::open(source).await?;
+    let fly = fly_view::fly(&config)?;
+    let view = fly_view::read(&fly).await?;
+    let names: BTreeMap<_, _> = options.names.into_iter().map(|GivenName(town, name)| (town, name)).collect();
+    let mut plan = plan::plan(&view, &names);
+    drop_known(&database, &mut plan).await?;
+    drop_without_users(&database, &mut plan).await?;
+    if !options.apply {
+        return Ok(if options.json { say(render::json(&plan, &[])) } else { say(render::table(&plan)) }?);
+    }
+    let written = write(&database, &plan.proposals, &actor(source)).await;
+    say(if options.json { render::json(&plan, &written).to_string() } else { render::written(&plan, &written) })?;
+    match written.iter().filter(|written| matches!(written, Written::Failed(_))).count() {
+        0 => Ok(()),
+        failed => bail!("{failed} rows could not be written"),
+    }
+}
+
+/// Removes the towns that the registry knows.
+async fn drop_known(database: &Database, plan: &mut Plan) -> anyhow::Result<()> {
+    use gastown_domain::ports::Registry as _;
+    let mut missing = Vec::new();
+    for proposal in std::mem::take(&mut plan.proposals) {
+        match database.load(proposal.town.id).await.context("failed to read the registry")? {
+            Some(_) => plan.known += 1,
+            None => missing.push(proposal),
+        }
+    }
+    plan.proposals = missing;
+    Ok(())
+}
+
+/// Leaves out the towns of users that do not exist, because each row refers to its user.
+async fn drop_without_users(database: &Database, plan: &mut Plan) -> anyhow::Result<()> {
+    let owners: BTreeSet<UserId> = plan.proposals.iter().map(|proposal| proposal.town.owner.clone()).collect();
+    for owner in owners {
+        if database.user(&owner).await.context("failed to read the registry")?.is_none() {
+            let reason = format!("user {owner} is not in kilocode_users: restore the users first");
+            plan.leave_out(|proposal| (proposal.town.owner == owner).then(|| reason.clone()));
+        }
+    }
+    Ok(())
+}
+
+async fn write(database: &Database, proposals: &[Proposal], actor: &str) -> Vec<Written> {
+    let mut written = Vec::new();
+    for Proposal { town, .. } in proposals {
+        // A repeat after a lost answer finds the row.
+        written.push(match database.adopt(town, actor).await {
+            Ok(Adopted::Inserted) => Written::Inserted,
+            Ok(Adopted::Known) => Written::Known,
+            Err(error) => Written::Failed(format!("{:#}", anyhow::Error::from(error))),
+        });
+    }
+    written
+}

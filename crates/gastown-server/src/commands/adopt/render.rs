@@ -1,0 +1,92 @@
+//! The output of `gastown adopt`.
+
+use serde_json::{Value, json};
+
+use super::Written;
+use super::plan::{LeftOut, Plan, Proposal};
+use crate::commands::render::json as values;
+use crate::commands::render::table::{headed, none, or_none, plain, time};
+
+/// Everything that Fly does not show.
+const NOT_KNOWN: &str = "\
+Not at Fly, and not restored: configurations, events, idempotency keys, and the times of heartbeats and syncs. Rigs stay in their
+sandboxes, and their owners add them again. A creation time is that of the volume or the machine.";
+
+/// Returns the plan of a dry run.
+pub(super) fn table(plan: &Plan) -> String {
+    let rows = proposals(plan, |_| "missing".to_owned());
+    let next = if plan.proposals.is_empty() {
+        ""
+    } else {
+        "\n\nNothing was written. To write the rows: gastown adopt --apply"
+    };
+    format!("{rows}{next}")
+}
+
+/// Returns the plan after its rows were written.
+pub(super) fn written(plan: &Plan, written: &[Written]) -> String {
+    proposals(plan, |at| match written.get(at) {
+        Some(Written::Inserted) => "written".to_owned(),
+        Some(Written::Known) => "known".to_owned(),
+        Some(Written::Failed(error)) => plain(error),
+        None => none(),
+    })
+}
+
+fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
+    let mut text = format!(
+        "Apps: {}. Towns without a row: {}. Towns with a row: {}. Entries that cannot be read: {}.",
+        plan.apps,
+        plan.proposals.len(),
+        plan.known,
+        plan.unreadable
+    );
+    if !plan.proposals.is_empty() {
+        let mut table =
+            headed(["user", "name", "status", "machine", "volume", "region", "created", "id", "row", "notes"]);
+        for (at, Proposal { town, notes }) in plan.proposals.iter().enumerate() {
+            table.add_row([
+                town.owner.to_string(),
+                town.name.to_string(),
+                town.status.to_string(),
+                or_none(town.machine_id.as_ref()),
+                or_none(town.volume_id.as_ref()),
+                or_none(town.region.as_ref()),
+                time(town.created_at),
+                town.id.to_string(),
+                state(at),
+                notes.join("; "),
+            ]);
+        }
+        text = format!("{text}\n\n{}\n\n{NOT_KNOWN}", table.trim_fmt());
+    }
+    if !plan.left_out.is_empty() {
+        let lines: Vec<_> =
+            plan.left_out.iter().map(|left| format!("{}: {}", left.resource, plain(&left.reason))).collect();
+        text = format!("{text}\n\nLeft out\n\n{}", lines.join("\n"));
+    }
+    text
+}
+
+/// Returns the plan as JSON. `written` is empty in a dry run.
+pub(super) fn json(plan: &Plan, written: &[Written]) -> Value {
+    let town = |(at, proposal): (usize, &Proposal)| {
+        let mut value = values::town(&proposal.town);
+        value["notes"] = json!(proposal.notes);
+        value["row"] = match written.get(at) {
+            Some(Written::Inserted) => json!("written"),
+            Some(Written::Known) => json!("known"),
+            Some(Written::Failed(error)) => json!({ "error": error }),
+            None => json!("missing"),
+        };
+        value
+    };
+    let left_out = |LeftOut { resource, reason }: &LeftOut| json!({ "resource": resource, "reason": reason });
+    json!({
+        "apps": plan.apps,
+        "known": plan.known,
+        "unreadable": plan.unreadable,
+        "towns": plan.proposals.iter().enumerate().map(town).collect::<Vec<_>>(),
+        "leftOut": plan.left_out.iter().map(left_out).collect::<Vec<_>>(),
+    })
+}
