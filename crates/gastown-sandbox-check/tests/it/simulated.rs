@@ -18,10 +18,21 @@ const APP: &str = "mill";
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A machine for each boot, with one volume.
-struct Simulated {
+pub(crate) struct Simulated {
     sim: FlySim,
     client: Client,
     volume: OnceCell<Value>,
+}
+
+impl Simulated {
+    pub(crate) async fn start() -> Self {
+        let workload = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20)).into_workload();
+        let config = SimConfig { workload, ..SimConfig::fast() };
+        let sim = FlySim::start(config).await.unwrap();
+        sim.create_app(APP).unwrap();
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self { sim, client, volume: OnceCell::new() }
+    }
 }
 
 /// The API of the simulated Fly.
@@ -117,12 +128,7 @@ impl Running for Machine {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sandbox_of_the_simulator_keeps_every_rule() {
-    let workload = SimulatedSandboxes::default().with_heartbeat(Duration::from_millis(20)).into_workload();
-    let config = SimConfig { workload, ..SimConfig::fast() };
-    let sim = FlySim::start(config).await.unwrap();
-    sim.create_app(APP).unwrap();
-    let client = Client::builder().no_proxy().build().unwrap();
-    let report = check(&checker(), &Simulated { sim, client, volume: OnceCell::new() }).await;
+    let report = check(&checker(), &Simulated::start().await).await;
     for finding in &report.findings {
         assert_eq!(finding.outcome, Outcome::Passed, "{}", finding.rule.name);
     }
