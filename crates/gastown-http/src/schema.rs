@@ -65,6 +65,24 @@ impl Procedure {
     pub(crate) fn failing(self) -> Self {
         Self { may_fail: true, ..self }
     }
+
+    /// Returns true if an error of this procedure may have the reason: its own, one of every call, or a failure.
+    pub fn declares(&self, reason: Reason) -> bool {
+        let may_fail = self.may_fail && matches!(reason, Reason::Failed(_));
+        may_fail || self.reasons.contains(&reason) || REASONS_OF_EVERY_CALL.contains(&reason)
+    }
+}
+
+impl Wire {
+    /// Returns true if an error of this path may have the reason, by its word. A path that is no procedure, and an error
+    /// of a whole request, may have the reasons of every call.
+    pub fn declares(&self, path: Option<&str>, word: &str) -> bool {
+        let Some(reason) = Reason::all().find(|reason| reason.word() == word) else { return false };
+        match self.procedures.iter().find(|procedure| path == Some(procedure.name)) {
+            Some(procedure) => procedure.declares(reason),
+            None => REASONS_OF_EVERY_CALL.contains(&reason),
+        }
+    }
 }
 
 /// The reasons of errors that every call may have.

@@ -21,6 +21,10 @@ pub(crate) trait Declared: Input {
 macro_rules! declared {
     ($($input:ty => $form:ty;)+) => {
         $(impl Declared for $input { type Form = $form; })+
+
+        /// The tests of all inputs.
+        #[cfg(test)]
+        const AGREE: &[fn()] = &[$(tests::agrees::<$input>),+];
     };
 }
 
@@ -217,7 +221,7 @@ mod tests {
     }
 
     /// Compares the declared members with those that the parser reads, and the required ones with its complaints.
-    fn agrees<I: Declared>() {
+    pub(super) fn agrees<I: Declared>() {
         let schema = schema_for!(I::Form);
         let what = std::any::type_name::<I>();
         drop(read());
@@ -233,16 +237,9 @@ mod tests {
 
     #[test]
     fn declared_members_are_those_that_are_read() {
-        agrees::<CreateTown>();
-        agrees::<DestroyTown>();
-        agrees::<TownRef>();
-        agrees::<RigRef>();
-        agrees::<AddRig>();
-        agrees::<RemoveRig>();
-        agrees::<TownPage>();
-        agrees::<EventPage>();
-        agrees::<UpdateTown>();
-        agrees::<WatchedTown>();
+        for agrees in AGREE {
+            agrees();
+        }
     }
 
     #[test]

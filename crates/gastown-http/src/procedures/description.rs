@@ -1,5 +1,6 @@
 //! The description of each procedure: a sentence, an example, and the reasons of its errors.
 
+use gastown_domain::Failure;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +12,9 @@ use crate::{
     schema::{Describer, Procedure},
     trpc::Kind::{Mutation, Query},
 };
+
+/// The causes why a sandbox gets no token.
+const NO_TOKEN: [Failure; 3] = [Failure::OwnerUnknown, Failure::OwnerBlocked, Failure::SecretsUnavailable];
 
 fn town() -> Value {
     json!({"townId": "$TOWN_ID"})
@@ -87,6 +91,8 @@ pub(super) fn sandboxes(of: &mut Describer) -> Vec<Procedure> {
     let refresh = "Mints a new gateway token for a sandbox, before its current one expires.";
     vec![
         of.procedure((Mutation, "gastown.heartbeat", beat), heartbeat::run, town()).refusing(&[Reason::TooManyCalls]),
-        of.procedure((Mutation, "gastown.refreshToken", refresh), refresh_token::run, town()).failing(),
+        of.procedure((Mutation, "gastown.refreshToken", refresh), refresh_token::run, town())
+            .refusing(&[Reason::TooManyCalls])
+            .refusing(&NO_TOKEN.map(Reason::Failed)),
     ]
 }

@@ -171,7 +171,6 @@ async fn all_bad_fields_are_named_at_once() {
     let envelope = refused_for(&server, "gastown.addRig", &Method::POST, &input, &fields).await;
     let mut error = envelope["error"].clone();
     error["message"] = serde_json::from_str(error["message"].as_str().unwrap()).unwrap();
-    crate::wire_reference::check_error(&envelope);
     insta::assert_json_snapshot!(error);
 }
 

@@ -1,6 +1,6 @@
 //! Every failure of an operation, with the code and the text that its caller receives.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use gastown_domain::{
     ConfigRefusal, Failure, OperationKind,
@@ -13,29 +13,32 @@ use crate::world::{ALICE, call, parts, serve};
 
 const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
 
-/// Returns the variant's name. The match is exhaustive, so that a new variant needs a case below.
-fn variant(error: &TownError) -> &'static str {
+/// Returns the variant's name, and a procedure that may be refused so. The match is exhaustive, so that a new variant needs
+/// a case below.
+fn variant(error: &TownError) -> (&'static str, &'static str) {
     match error {
-        TownError::NotFound => "NotFound",
-        TownError::RigNotFound => "RigNotFound",
-        TownError::NameTaken => "NameTaken",
-        TownError::RigNameTaken => "RigNameTaken",
-        TownError::TooManyTowns { .. } => "TooManyTowns",
-        TownError::TooManyRigs { .. } => "TooManyRigs",
-        TownError::TooManyOperations { .. } => "TooManyOperations",
-        TownError::TooManyChanges { .. } => "TooManyChanges",
-        TownError::KeyReused => "KeyReused",
-        TownError::InFlight { .. } => "InFlight",
-        TownError::RigRefused { .. } => "RigRefused",
-        TownError::RigInUse { .. } => "RigInUse",
-        TownError::ConfigChanged => "ConfigChanged",
-        TownError::ConfigRefused(_) => "ConfigRefused",
-        TownError::RegionNotOffered => "RegionNotOffered",
-        TownError::Failed { .. } => "Failed",
-        TownError::UserUnknown => "UserUnknown",
-        TownError::Blocked => "Blocked",
-        TownError::Unauthorized => "Unauthorized",
-        TownError::Store(_) => "Store",
+        TownError::NotFound => ("NotFound", "startTown"),
+        TownError::RigNotFound => ("RigNotFound", "getRig"),
+        TownError::NameTaken => ("NameTaken", "createTown"),
+        TownError::RigNameTaken => ("RigNameTaken", "addRig"),
+        TownError::TooManyTowns { .. } => ("TooManyTowns", "createTown"),
+        TownError::TooManyRigs { .. } => ("TooManyRigs", "addRig"),
+        TownError::TooManyOperations { .. } => ("TooManyOperations", "startTown"),
+        TownError::TooManyChanges { .. } => ("TooManyChanges", "updateTown"),
+        TownError::KeyReused => ("KeyReused", "createTown"),
+        TownError::InFlight { .. } => ("InFlight", "startTown"),
+        TownError::RigRefused { .. } => ("RigRefused", "addRig"),
+        TownError::RigInUse { .. } => ("RigInUse", "removeRig"),
+        TownError::ConfigChanged => ("ConfigChanged", "updateTown"),
+        TownError::ConfigRefused(_) => ("ConfigRefused", "updateTown"),
+        TownError::RegionNotOffered => ("RegionNotOffered", "createTown"),
+        TownError::Failed { .. } => ("Failed", "startTown"),
+        TownError::UserUnknown => ("UserUnknown", "startTown"),
+        TownError::Blocked => ("Blocked", "startTown"),
+        TownError::Unauthorized => ("Unauthorized", "startTown"),
+        TownError::Store(StoreError::RigNameTaken | StoreError::TooManyRigs { .. }) => ("Store", "addRig"),
+        TownError::Store(StoreError::TownNotFound) => ("Store", "startTown"),
+        TownError::Store(_) => ("Store", "createTown"),
     }
 }
 
@@ -95,23 +98,60 @@ fn cases() -> Vec<Make> {
     cases
 }
 
+/// Returns operations that all fail with this error.
+pub(crate) fn failing(make: impl Fn() -> TownError + Send + Sync + 'static) -> MockTowns {
+    let make = Arc::new(make);
+    macro_rules! each {
+        ($($method:ident($($argument:pat_param),+);)+) => {{
+            let mut towns = MockTowns::new();
+            $(
+                let fails = Arc::clone(&make);
+                towns.$method().returning(move |$($argument),+| Err(fails()));
+            )+
+            towns
+        }};
+    }
+    each! {
+        expect_create_town(_, _);
+        expect_destroy_town(_, _);
+        expect_stop_town(_, _);
+        expect_start_town(_, _);
+        expect_add_rig(_, _);
+        expect_remove_rig(_, _);
+        expect_update_town(_, _);
+        expect_rig(_, _, _);
+        expect_town_status(_, _);
+        expect_list_towns(_, _);
+        expect_town_events(_, _);
+        expect_watch_town(_, _, _);
+        expect_regions(_);
+    }
+}
+
+/// Returns an input that is valid for all of them.
+pub(crate) fn valid_input() -> Value {
+    json!({
+        "townName": "mill", "townId": ID, "rigId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b",
+        "config": {}, "configVersion": "v",
+    })
+}
+
 #[tokio::test]
 async fn every_failure_has_a_code_and_a_text() {
     let mut table = Vec::new();
     let mut seen = BTreeSet::new();
     for make in cases() {
-        seen.insert(variant(&make()));
+        let (name, procedure) = variant(&make());
+        seen.insert(name);
         let what = format!("{:?}", make());
-        let mut towns = MockTowns::new();
-        towns.expect_start_town().times(1).returning(move |_, _| Err(make()));
-        let server = serve(parts(towns)).await;
-        let (status, envelope) =
-            call(&server, Method::POST, "gastown.startTown", ALICE, &json!({ "townId": ID })).await;
-        crate::wire_reference::check_error(&envelope);
+        let server = serve(parts(failing(make))).await;
+        let path = format!("gastown.{procedure}");
+        let method = if procedure == "getRig" { Method::GET } else { Method::POST };
+        let (status, envelope) = call(&server, method, &path, ALICE, &valid_input()).await;
         let error = &envelope["error"];
         let mut data = error["data"].clone();
         assert_eq!(data["httpStatus"], status, "{what}");
-        assert_eq!(data["path"], "gastown.startTown", "{what}");
+        assert_eq!(data["path"], path, "{what}");
         let code = data["code"].as_str().unwrap().to_owned();
         for known in ["httpStatus", "path", "code"] {
             data.as_object_mut().unwrap().remove(known);
@@ -126,25 +166,7 @@ async fn every_failure_has_a_code_and_a_text() {
 
 #[tokio::test]
 async fn every_operation_returns_its_failure() {
-    let mut towns = MockTowns::new();
-    towns.expect_create_town().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_destroy_town().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_stop_town().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_start_town().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_add_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_remove_rig().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_update_town().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_rig().times(1).returning(|_, _, _| Err(TownError::NameTaken));
-    towns.expect_town_status().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_list_towns().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_town_events().times(1).returning(|_, _| Err(TownError::NameTaken));
-    towns.expect_watch_town().times(1).returning(|_, _, _| Err(TownError::NameTaken));
-    towns.expect_regions().times(1).returning(|_| Err(TownError::NameTaken));
-    let server = serve(parts(towns)).await;
-    let input = json!({
-        "townName": "mill", "townId": ID, "rigId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b",
-        "config": {}, "configVersion": "v",
-    });
+    let server = serve(parts(failing(|| TownError::Store(StoreError::Unavailable { cause: "gone".into() })))).await;
     for (method, name) in [
         (Method::POST, "gastown.createTown"),
         (Method::POST, "gastown.destroyTown"),
@@ -160,9 +182,11 @@ async fn every_operation_returns_its_failure() {
         (Method::GET, "gastown.watchTown"),
         (Method::GET, "gastown.listRegions"),
     ] {
-        let (status, envelope) = call(&server, method, name, ALICE, &input).await;
-        let data = json!({"code": "CONFLICT", "reason": "town_name_taken", "httpStatus": 409, "path": name});
-        assert_eq!((status, &envelope["error"]["data"]), (409, &data), "{name}");
-        assert_eq!(envelope["error"]["message"], Value::from("A town with this name already exists"));
+        let (status, envelope) = call(&server, method, name, ALICE, &valid_input()).await;
+        let data = json!({
+            "code": "SERVICE_UNAVAILABLE", "reason": "unavailable", "httpStatus": 503, "path": name, "retryAfter": 2,
+        });
+        assert_eq!((status, &envelope["error"]["data"]), (503, &data), "{name}");
+        assert_eq!(envelope["error"]["message"], "The service is temporarily unavailable; try again later");
     }
 }

@@ -45,12 +45,19 @@ pub(crate) fn town(caller: &Caller, id: TownId, request: CreateTown) -> Town {
 #[derive(Default)]
 pub(crate) struct FakeTowns {
     state: Mutex<State>,
-    stop_waits_for: Option<Arc<Notify>>,
+    /// Stops and lists wait for it.
+    waits_for: Option<Arc<Notify>>,
 }
 
 impl FakeTowns {
-    pub(crate) fn whose_stop_waits_for(release: Arc<Notify>) -> Self {
-        Self { stop_waits_for: Some(release), ..Self::default() }
+    pub(crate) fn that_wait_for(release: Arc<Notify>) -> Self {
+        Self { waits_for: Some(release), ..Self::default() }
+    }
+
+    async fn wait(&self) {
+        if let Some(release) = &self.waits_for {
+            release.notified().await;
+        }
     }
 }
 
@@ -98,9 +105,7 @@ impl Towns for FakeTowns {
     }
 
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
-        if let Some(release) = &self.stop_waits_for {
-            release.notified().await;
-        }
+        self.wait().await;
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Stopped)
     }
 
@@ -173,6 +178,7 @@ impl Towns for FakeTowns {
     }
 
     async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+        self.wait().await;
         let state = self.state.lock().unwrap();
         let mine = state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone());
         let rest = mine.filter(|town| page.after.is_none_or(|after| town.id > after));

@@ -6,7 +6,10 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::server::{Server, client};
+use crate::{
+    declared_reasons,
+    server::{Server, client},
+};
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Recording {
@@ -91,6 +94,7 @@ pub(crate) fn compare(record: &Recording, got: &Answer, free_message: bool) {
     compare_head(record, got);
     let want = record.response.body.as_deref().unwrap_or_default();
     let (mut got, mut want) = (meaning(&got.body), meaning(want));
+    declared_reasons::check(&got);
     drop_reasons(&mut got);
     if free_message {
         drop_messages(&mut got);

@@ -6,6 +6,7 @@ use gastown_http::HttpSettings;
 use serde_json::{Value, json};
 
 use crate::{
+    declared_reasons,
     fake_towns::FakeTowns,
     golden::{Answer, Recording, compare, compare_head, drop_messages, drop_reasons, meaning, record, records, send},
     server::Server,
@@ -35,6 +36,7 @@ impl Replay {
     fn compare(&mut self, record: &Recording, got: &Answer) {
         let want = record.response.body.as_deref().unwrap_or_default().replace("rig-one", "rig_one");
         let (mut want, mut got) = (meaning(&want), meaning(&got.body));
+        declared_reasons::check(&got);
         drop_reasons(&mut got);
         if record.replay == "shape" || record.id == "c11-stream" {
             drop_messages(&mut want);

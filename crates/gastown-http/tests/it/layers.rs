@@ -123,7 +123,7 @@ async fn panic_is_an_internal_error_without_details() {
 #[tokio::test]
 async fn tracker_holds_a_mutation_after_its_time_out() {
     let release = Arc::new(Notify::new());
-    let mut parts = parts(FakeTowns::whose_stop_waits_for(Arc::clone(&release)));
+    let mut parts = parts(FakeTowns::that_wait_for(Arc::clone(&release)));
     parts.settings.trpc.time_limit = Duration::from_secs(1);
     let tasks = parts.tasks.clone();
     let server = serve(parts).await;

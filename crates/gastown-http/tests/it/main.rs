@@ -5,6 +5,7 @@
 mod bad_input;
 mod client_example;
 mod connections;
+mod declared_reasons;
 mod failures;
 mod fake_towns;
 mod foreign_towns;

@@ -93,7 +93,7 @@ impl Guard for WithToken {
         if head.headers.contains_key(header::AUTHORIZATION) {
             return Ok(());
         }
-        Err(CallError::new(Code::Unauthorized, "rejected", "rejected before routing"))
+        Err(CallError::new(Code::Unauthorized, "invalid_token", "rejected before routing"))
     }
 
     fn share(&self, (): &()) -> u64 {

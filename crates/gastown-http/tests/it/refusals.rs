@@ -26,7 +26,7 @@ use crate::{
     fake_towns::{FakeTowns, moment},
     probe::{self, Anybody},
     server::{Server, client},
-    world::{ALICE, parts, parts_with, serve},
+    world::{ALICE, answer, parts, parts_with, serve},
 };
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -34,8 +34,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 /// Sends a mutation, with a token and a key. Returns status and body.
 async fn post(server: &Server, path: &str, input: &Value) -> (u16, Value) {
     let request = client().post(server.url(path)).bearer_auth(ALICE).header("x-internal-api-key", "key");
-    let answer = request.header("content-type", "application/json").body(input.to_string()).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    answer(request.header("content-type", "application/json").body(input.to_string())).await
 }
 
 /// Returns a router whose mutation `probe.make` counts its runs and returns this many bytes.

@@ -1,8 +1,11 @@
 //! The reference of the wire: its examples run, and real answers have the described types.
 
+use std::sync::LazyLock;
+
 use gastown_domain::ports::{GatewayToken, MockHomeCalls};
 use gastown_http::{procedures, schema::wire};
 use http::Method;
+use jsonschema::Validator;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -71,8 +74,8 @@ async fn curl_examples_of_the_reference_succeed() {
     }
 }
 
-/// Checks a value against a described type. No member may be unknown, except in the configuration of users.
-fn check(what: &str, schema: &Value, value: &Value) {
+/// Returns the validator of a described type. No member may be unknown, except in the configuration of users.
+fn validator(schema: &Value) -> Validator {
     let mut schema = json!({ "$defs": wire().types, "allOf": [schema] });
     for described in schema["$defs"].as_object_mut().unwrap().values_mut() {
         let members = described.as_object_mut().unwrap();
@@ -80,10 +83,18 @@ fn check(what: &str, schema: &Value, value: &Value) {
             members.entry("additionalProperties").or_insert(false.into());
         }
     }
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn valid(what: &str, validator: &Validator, value: &Value) {
     let errors: Vec<_> =
         validator.iter_errors(value).map(|error| format!("{error} at {}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{what}: {errors:?}\n{value}");
+}
+
+/// Checks a value against a described type.
+fn check(what: &str, schema: &Value, value: &Value) {
+    valid(what, &validator(schema), value);
 }
 
 #[tokio::test]
@@ -103,8 +114,9 @@ async fn answers_have_the_described_types() {
 }
 
 /// Checks the member `data` of an error.
-pub(crate) fn check_error(envelope: &Value) {
-    check("error", &json!({"$ref": "#/$defs/ErrorData"}), &envelope["error"]["data"]);
+pub(crate) fn check_error_data(data: &Value) {
+    static ERROR: LazyLock<Validator> = LazyLock::new(|| validator(&json!({"$ref": "#/$defs/ErrorData"})));
+    valid("error", &ERROR, data);
 }
 
 /// Checks the status of a town.

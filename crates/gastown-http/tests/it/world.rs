@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    probe,
+    declared_reasons, probe,
     server::{Server, client},
 };
 
@@ -115,13 +115,16 @@ pub(crate) async fn call(server: &Server, method: Method, path: &str, token: &st
     answer(request).await
 }
 
-/// Sends a request, and returns the status and the envelope of its answer.
+/// Sends a request, and returns the status and the body of its answer. Every reason in it must be declared.
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     if response.headers()["content-type"] == "text/event-stream" {
         return first_event(response).await;
     }
-    (response.status().as_u16(), response.json().await.unwrap())
+    let status = response.status().as_u16();
+    let body = response.json().await.unwrap();
+    declared_reasons::check(&body);
+    (status, body)
 }
 
 /// Returns the first value or the error of a subscription as the envelope of a query.
@@ -134,6 +137,7 @@ async fn first_event(mut response: reqwest::Response) -> (u16, Value) {
             if first == "event: serialized-error" {
                 let error: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
                 let status = error["data"]["httpStatus"].as_u64().unwrap();
+                declared_reasons::check(&error);
                 return (u16::try_from(status).unwrap(), serde_json::json!({ "error": error }));
             }
             if let Some(data) = first.strip_prefix("data: ") {

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use gastown_http::schema::{Wire, wire};
 use serde_json::{Value, json};
 
 /// Procedures that only read.
@@ -14,9 +15,14 @@ pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) status: u16,
     pub(crate) message: String,
+    /// The member `reason` of `data`. The procedure declares it.
+    pub(crate) reason: String,
     /// The member `data`.
     pub(crate) data: Value,
 }
+
+/// The description of the wire.
+pub(crate) static WIRE: LazyLock<Wire> = LazyLock::new(wire);
 
 /// The client of all tests, because its creation is expensive. It keeps no connections, which would belong to the runtime
 /// of one test.
@@ -67,10 +73,13 @@ pub(crate) async fn call_with(
     let error = &envelope["error"];
     assert_eq!(error["data"]["httpStatus"], json!(status), "{envelope}");
     assert_eq!(error["data"]["path"], json!(path), "{envelope}");
+    let reason = error["data"]["reason"].as_str().unwrap();
+    assert!(WIRE.declares(Some(&path), reason), "{path} does not declare {reason}: {envelope}");
     Err(Refusal {
         code: error["data"]["code"].as_str().unwrap().to_owned(),
         status,
         message: error["message"].as_str().unwrap().to_owned(),
+        reason: reason.to_owned(),
         data: error["data"].clone(),
     })
 }

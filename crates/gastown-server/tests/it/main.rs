@@ -36,6 +36,7 @@ mod costs;
 mod create;
 mod cut_commits;
 mod dashboard;
+mod declared_reasons;
 mod destroy;
 mod dev;
 mod drift;
