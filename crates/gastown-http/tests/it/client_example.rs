@@ -2,7 +2,7 @@
 
 use crate::{
     fake_towns::FakeTowns,
-    typescript_package::{compile, run},
+    typescript_package::{Version, compile, compile_with, run},
     world::{ALICE, parts, serve},
 };
 
@@ -46,9 +46,12 @@ async fn examples_of_the_reference_compile_and_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn example_of_the_package_compiles_and_runs() {
+async fn examples_of_the_package_compile_and_run() {
     let server = serve(parts(FakeTowns::default())).await;
-    let example = compile("package", &blocks(PACKAGE, "ts").concat()).await.unwrap();
+    let [example, of_version_10] = blocks(PACKAGE, "ts")[..] else { panic!("two examples are expected") };
+    let example = compile("package", example).await.unwrap();
     assert_eq!(run(&example, &server.url(""), ALICE).await, "forge is running\n");
     assert_eq!(run(&example, &server.url(""), ALICE).await, "take another name\n[]\n");
+    let example = compile_with(Version::Ten, "package", of_version_10).await.unwrap();
+    assert_eq!(run(&example, &server.url(""), ALICE).await, "1 towns\n");
 }

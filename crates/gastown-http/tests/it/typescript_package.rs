@@ -10,7 +10,11 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::typescript::{missing, text};
+use crate::{
+    fake_towns::FakeTowns,
+    typescript::{missing, text},
+    world::{ALICE, parts, serve},
+};
 
 fn package() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/typescript")
@@ -36,19 +40,52 @@ pub(crate) fn install() {
     if written(&tests.join("node_modules/.package-lock.json")) < written(&lock_file) {
         succeeds(Blocking::new("npm").args(["ci", "--no-progress"]).current_dir(&tests));
     }
-    let installed = tests.join("node_modules/@gastown/client");
-    let sources = ["package.json", "index.d.ts", "index.js"].map(|name| written(&package().join(name)));
-    if written(&installed.join(".packed")) >= sources.into_iter().max().flatten() {
+    let sources = ["package.json", "index.d.ts", "index.js", "types.d.ts", "v10.d.ts"];
+    let sources = sources.map(|name| written(&package().join(name)));
+    let installed =
+        [Version::Eleven, Version::Ten].map(|version| version.folder().join("node_modules/@gastown/client"));
+    if installed.iter().all(|folder| written(&folder.join(".packed")) >= sources.into_iter().max().flatten()) {
         return;
     }
     let packed = tempfile_folder();
     succeeds(Blocking::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&packed).current_dir(package()));
     let archive = std::fs::read_dir(&packed).unwrap().next().unwrap().unwrap().path();
-    let _ = std::fs::remove_dir_all(&installed);
-    std::fs::create_dir_all(&installed).unwrap();
-    succeeds(Blocking::new("tar").arg("-xzf").arg(archive).args(["--strip-components=1", "-C"]).arg(&installed));
-    std::fs::write(installed.join(".packed"), "").unwrap();
+    for folder in installed {
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        succeeds(Blocking::new("tar").arg("-xzf").arg(&archive).args(["--strip-components=1", "-C"]).arg(&folder));
+        std::fs::write(folder.join(".packed"), "").unwrap();
+    }
     std::fs::remove_dir_all(&packed).unwrap();
+}
+
+/// A version of tRPC that a program is compiled against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Version {
+    Ten,
+    Eleven,
+}
+
+impl Version {
+    /// Returns the folder with the programs and the installed clients.
+    fn folder(self) -> PathBuf {
+        match self {
+            Self::Ten => tests().join("v10"),
+            Self::Eleven => tests(),
+        }
+    }
+
+    fn source(self, name: &str) -> String {
+        std::fs::read_to_string(self.folder().join(name)).unwrap()
+    }
+
+    /// Returns the empty folder of a program, from which the clients of this version are found.
+    fn folder_of(self, name: &str) -> PathBuf {
+        install();
+        let folder = self.folder().join("node_modules/.cache").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
 }
 
 fn tempfile_folder() -> PathBuf {
@@ -65,11 +102,14 @@ async fn tsc(arguments: &[&str]) -> Output {
     output.unwrap_or_else(|error| missing("node", &error))
 }
 
-/// Compiles a program with `tsc --strict`. Returns the compiled module, or what the compiler prints.
+/// Compiles a program with `tsc --strict`, with version 11 of tRPC. Returns the module, or what the compiler prints.
 pub(crate) async fn compile(name: &str, source: &str) -> Result<PathBuf, String> {
-    install();
-    let folder = tests().join("node_modules/.cache").join(name);
-    std::fs::create_dir_all(&folder).unwrap();
+    compile_with(Version::Eleven, name, source).await
+}
+
+/// Compiles a program as [`compile`] does, with a version of tRPC.
+pub(crate) async fn compile_with(version: Version, name: &str, source: &str) -> Result<PathBuf, String> {
+    let folder = version.folder_of(name);
     let file = folder.join("program.mts");
     std::fs::write(&file, source).unwrap();
     let path = file.to_str().unwrap();
@@ -90,23 +130,45 @@ pub(crate) async fn run(module: &Path, url: &str, token: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strict_program_compiles_against_the_packed_package() {
-    let source = std::fs::read_to_string(tests().join("good.mts")).unwrap();
-    compile("good", &source).await.unwrap();
+    compile("good", &Version::Eleven.source("good.mts")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_program_of_version_10_compiles_and_runs() {
+    let program = compile_with(Version::Ten, "good", &Version::Ten.source("good.mts")).await.unwrap();
+    let server = serve(parts(FakeTowns::default())).await;
+    let printed = run(&program, &server.url(""), ALICE).await;
+    let lines = [
+        "app at 4 and dark",
+        "stopped",
+        "1 1 0 true iad",
+        "town_name_taken",
+        "invalid_input must not be empty",
+        "destroyed",
+    ];
+    assert_eq!(printed.lines().collect::<Vec<_>>(), lines);
 }
 
 /// The compiler does not check declarations of packages, because those of tRPC name packages that are not installed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn declarations_of_the_package_compile_as_a_program() {
-    let declarations = std::fs::read_to_string(package().join("index.d.ts")).unwrap();
-    compile("declarations", &declarations).await.unwrap();
+async fn declarations_of_the_package_compile_as_programs() {
+    for (version, name) in [(Version::Eleven, "index.d.ts"), (Version::Ten, "v10.d.ts")] {
+        let types = version.folder_of("declarations").join("types.d.ts");
+        std::fs::copy(package().join("types.d.ts"), types).unwrap();
+        let declarations = std::fs::read_to_string(package().join(name)).unwrap();
+        compile_with(version, "declarations", &declarations).await.unwrap();
+    }
+    compile("types", &std::fs::read_to_string(package().join("types.d.ts")).unwrap()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wrong_line_is_refused_and_no_other() {
-    let source = std::fs::read_to_string(tests().join("bad.mts")).unwrap();
-    let printed = compile("bad", &source).await.unwrap_err();
-    let number = |line: &str| line.split_once("program.mts(")?.1.split_once(',')?.0.parse::<usize>().ok();
-    let refused: BTreeSet<_> = printed.lines().filter_map(number).collect();
-    let marked = source.lines().enumerate().filter(|(_, line)| line.contains("// refused"));
-    assert_eq!(refused, marked.map(|(index, _)| index + 1).collect(), "{printed}");
+    for version in [Version::Eleven, Version::Ten] {
+        let source = version.source("bad.mts");
+        let printed = compile_with(version, "bad", &source).await.unwrap_err();
+        let number = |line: &str| line.split_once("program.mts(")?.1.split_once(',')?.0.parse::<usize>().ok();
+        let refused: BTreeSet<_> = printed.lines().filter_map(number).collect();
+        let marked = source.lines().enumerate().filter(|(_, line)| line.contains("// refused"));
+        assert_eq!(refused, marked.map(|(index, _)| index + 1).collect(), "{version:?}: {printed}");
+    }
 }

@@ -23,6 +23,9 @@ on_both! {
 const REPO: &str = "https://github.com/acme/app";
 const NOWHERE: &str = "0190a1b2-c3d4-4e5f-8a9b-000000000001";
 
+/// More changes than those that are to be refused for other reasons.
+const CHANGES: NonZeroU32 = NonZeroU32::new(40).unwrap();
+
 /// The failures of operations count as one reason of a procedure: each is a cause that the provider may have.
 const FAILURE: &str = "a failure";
 
@@ -79,6 +82,7 @@ async fn every_declared_reason_is_provoked(mut setup: Setup) -> Stage {
     setup.policy.limits.rigs_per_town = 2;
     setup.policy.limits.operations_per_user = 1;
     setup.policy.limits.sandbox_calls_per_minute = NonZeroU32::MIN;
+    setup.policy.limits.changes_per_minute = CHANGES;
     // A refused stop is given up before its caller waits no longer.
     setup.policy.timeouts.stop = Duration::from_secs(2);
     setup.changes.push(("MAX_WATCHERS_PER_USER", "1".to_owned()));
@@ -90,6 +94,7 @@ async fn every_declared_reason_is_provoked(mut setup: Setup) -> Stage {
     unknown_towns(&mut got).await;
     rigs(&mut got, &mill).await;
     configurations(&mut got, &mill).await;
+    too_many_changes(&mut got, &mill).await;
     watchers(&mut got, &mill).await;
     home_calls(&mut got, &mill, &key).await;
     operations(&mut got, &mill, &inn).await;
@@ -166,6 +171,19 @@ async fn configurations(got: &mut Provoked<'_>, town: &Town) {
     let changed = got.stage.call(ALICE, "updateTown", change(large, &read["configVersion"])).await.unwrap();
     let more = json!({"more": "x".repeat(20_000)});
     got.by_alice("updateTown", change(more, &changed["configVersion"])).await;
+}
+
+/// Changes until no more are accepted.
+async fn too_many_changes(got: &mut Provoked<'_>, town: &Town) {
+    let nothing = json!({"townId": town.id, "config": {}, "configVersion": "v", "rigId": NOWHERE, "rigName": "b", "repoUrl": REPO});
+    let mut made = 0;
+    while got.stage.call(ALICE, "updateTown", nothing.clone()).await.is_ok() {
+        made += 1;
+        assert!(made < 10 * CHANGES.get(), "{made} changes are accepted");
+    }
+    for procedure in ["updateTown", "addRig", "removeRig"] {
+        got.by_alice(procedure, nothing.clone()).await;
+    }
 }
 
 async fn watchers(got: &mut Provoked<'_>, town: &Town) {

@@ -8,7 +8,9 @@ mod typescript;
 pub(super) fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let wire = gastown_http::schema::wire();
     Ok(vec![
-        ("clients/typescript/index.d.ts", typescript::declarations(&wire)?),
+        ("clients/typescript/types.d.ts", typescript::types(&wire)?),
+        ("clients/typescript/index.d.ts", typescript::router(&wire)?),
+        ("clients/typescript/v10.d.ts", typescript::router_of_version_10(&wire)?),
         ("clients/typescript/index.js", typescript::module()),
         ("docs/wire.md", reference::page(&wire)?),
         ("docs/openapi.json", serde_json::to_string_pretty(&openapi::document(&wire))? + "\n"),
@@ -27,23 +29,29 @@ fn without_links(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use gastown_http::Reason;
     use gastown_http::schema::CalledBy;
+    use gastown_http::trpc::Kind;
 
     use super::files;
 
     #[test]
     fn every_procedure_member_code_and_reason_is_in_each_file() {
         let wire = gastown_http::schema::wire();
-        let has_kind = |path: &str, kind: &str| Path::new(path).extension().is_some_and(|of| of == kind);
-        for (path, text) in files().unwrap().into_iter().filter(|(path, _)| !has_kind(path, "js")) {
-            // The package is for users. Sandboxes call the other procedures.
-            let for_users = has_kind(path, "ts");
-            for procedure in wire.procedures.iter().filter(|of| !for_users || of.called_by == CalledBy::User) {
-                assert!(text.contains(super::short(procedure.name)), "{path}: {}", procedure.name);
-            }
+        let (package, pages): (Vec<_>, Vec<_>) =
+            files().unwrap().into_iter().partition(|(path, _)| path.starts_with("clients/typescript/"));
+        let of = |name: &str| &package.iter().find(|(path, _)| path.ends_with(name)).unwrap().1;
+        let types = of("types.d.ts");
+        // The package is for users. Sandboxes call the other procedures. Version 10 has no subscriptions.
+        for procedure in wire.procedures.iter().filter(|of| of.called_by == CalledBy::User) {
+            let line = format!("\n  {}: ", super::short(procedure.name));
+            assert!(of("index.d.ts").contains(&line), "{}", procedure.name);
+            assert_eq!(of("v10.d.ts").contains(&line), procedure.kind != Kind::Subscription, "{}", procedure.name);
+        }
+        for procedure in &wire.procedures {
+            assert!(pages.iter().all(|(_, text)| text.contains(procedure.name)), "{}", procedure.name);
+        }
+        for (path, text) in pages.iter().map(|(path, text)| (*path, text)).chain([("types.d.ts", types)]) {
             for (name, schema) in &wire.types {
                 for member in schema["properties"].as_object().into_iter().flatten().map(|(member, _)| member) {
                     assert!(text.contains(member), "{path}: {name}.{member}");

@@ -9,10 +9,7 @@ use serde_json::{Map, Value};
 
 use super::short;
 
-const HEAD: &str = r#"// Generated from the Rust types by `cargo xtask codegen`. Do not edit.
-
-import type { TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure, TRPCSubscriptionProcedure } from "@trpc/server";
-"#;
+const HEAD: &str = "// Generated from the Rust types by `cargo xtask codegen`. Do not edit.\n";
 
 const ERRORS: &str = r"
 /** The shape of every error: `error` of the envelope, and `shape` of a `TRPCClientError`. */
@@ -22,6 +19,30 @@ export interface ErrorShape {
   data: ErrorData;
 }
 
+/** The reasons of errors, as values. */
+export declare const reasons: readonly ErrorReason[];
+
+/** Returns the data of an error of this service, or `undefined` for another error, such as one of the network. */
+export declare function errorData(error: unknown): ErrorData | undefined;
+
+/** Returns the faults of an input by the name of the field, such as `townName`. Empty for every other error. */
+export declare function fieldErrors(error: unknown): Partial<Record<string, string[]>>;
+";
+
+/// The router of a version of tRPC.
+struct Form {
+    /// The types that are imported from `@trpc/server`.
+    imports: &'static str,
+    /// The types that the router is made of.
+    head: &'static str,
+    tail: &'static str,
+    /// Version 10 has no client for subscriptions over server-sent events.
+    has_subscriptions: bool,
+}
+
+const VERSION_11: Form = Form {
+    imports: "TRPCBuiltRouter, TRPCMutationProcedure, TRPCQueryProcedure, TRPCSubscriptionProcedure",
+    head: r"
 interface RootTypes {
   ctx: object;
   meta: object;
@@ -43,34 +64,70 @@ type Subscription<Input, Output> = TRPCSubscriptionProcedure<{
   output: AsyncIterable<{ id: string; data: Output }, void, unknown>;
   meta: object;
 }>;
-";
-
-const TAIL: &str = r"
-/** The router, for `createTRPCClient<AppRouter>` and `createTRPCContext<AppRouter>`. */
+",
+    tail: r"
+/** The router, for `createTRPCClient<AppRouter>` and `createTRPCContext<AppRouter>` of version 11. */
 export type AppRouter = TRPCBuiltRouter<RootTypes, { gastown: Gastown }>;
+",
+    has_subscriptions: true,
+};
 
-/** The reasons of errors, as values. */
-export declare const reasons: readonly ErrorReason[];
+const VERSION_10: Form = Form {
+    imports: "AnyRootConfig, CreateRouterInner, Procedure, ProcedureParams",
+    head: r#"
+/** Not the default transformer: tRPC takes the type of an output as it is. */
+interface Config extends AnyRootConfig {
+  $types: { ctx: object; meta: object; errorShape: ErrorShape; transformer: false };
+  transformer: false;
+}
 
-/** Returns the data of an error of this service, or `undefined` for another error, such as one of the network. */
-export declare function errorData(error: unknown): ErrorData | undefined;
+type Params<Input, Output> = ProcedureParams<Config, object, Input, Input, Output, Output, object>;
+type Query<Input, Output> = Procedure<"query", Params<Input, Output>>;
+type Mutation<Input, Output> = Procedure<"mutation", Params<Input, Output>>;
+"#,
+    tail: r"
+/** The router, for `createTRPCProxyClient<AppRouter>` of version 10. */
+export type AppRouter = CreateRouterInner<Config, { gastown: CreateRouterInner<Config, Gastown> }>;
+",
+    has_subscriptions: false,
+};
 
-/** Returns the faults of an input by the name of the field, such as `townName`. Empty for every other error. */
-export declare function fieldErrors(error: unknown): Partial<Record<string, string[]>>;
-";
-
-/// Returns the declarations: every type, and the router.
-pub(super) fn declarations(wire: &Wire) -> anyhow::Result<String> {
+/// Returns the declarations of every type, and of the module's values.
+pub(super) fn types(wire: &Wire) -> anyhow::Result<String> {
     let mut text = HEAD.to_owned();
     for (name, schema) in &wire.types {
         declare(&mut text, name, schema).with_context(|| format!("cannot declare {name}"))?;
     }
-    text += ERRORS;
-    text += "\n/** The procedures of users. */\nexport type Gastown = {\n";
-    for procedure in wire.procedures.iter().filter(|procedure| procedure.called_by == CalledBy::User) {
-        declare_procedure(&mut text, procedure)?;
+    Ok(text + ERRORS)
+}
+
+/// Returns the router for version 11 of tRPC.
+pub(super) fn router(wire: &Wire) -> anyhow::Result<String> {
+    router_of(wire, &VERSION_11)
+}
+
+/// Returns the router for version 10 of tRPC.
+pub(super) fn router_of_version_10(wire: &Wire) -> anyhow::Result<String> {
+    router_of(wire, &VERSION_10)
+}
+
+fn router_of(wire: &Wire, form: &Form) -> anyhow::Result<String> {
+    let is_declared = |procedure: &&Procedure| {
+        procedure.called_by == CalledBy::User && (form.has_subscriptions || procedure.kind != Kind::Subscription)
+    };
+    let mut body = String::new();
+    for procedure in wire.procedures.iter().filter(is_declared) {
+        declare_procedure(&mut body, procedure)?;
     }
-    Ok(text + "};\n" + TAIL)
+    let words: Vec<_> = body.split(|letter: char| !letter.is_alphanumeric()).collect();
+    let used: Vec<_> = wire.types.keys().map(String::as_str).filter(|name| words.contains(name)).collect();
+    let Form { imports, head, tail, .. } = form;
+    Ok(format!(
+        "{HEAD}\nimport type {{ {imports} }} from \"@trpc/server\";\n\n\
+         import type {{\n  ErrorShape,\n  {},\n}} from \"./types.js\";\n\nexport * from \"./types.js\";\n{head}\n\
+         /** The procedures of users. */\nexport type Gastown = {{\n{body}}};\n{tail}",
+        used.join(",\n  ")
+    ))
 }
 
 fn declare_procedure(text: &mut String, procedure: &Procedure) -> anyhow::Result<()> {
