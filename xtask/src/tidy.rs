@@ -1,5 +1,6 @@
 //! The rules of this repository that the compiler does not check.
 
+mod assembly;
 mod edges;
 mod exhaustive;
 mod functions;
@@ -39,6 +40,7 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(exhaustive::offences(&parsed));
     offences.extend(log_messages::offences(&files, &parsed));
     offences.extend(provider_names::offences(&files));
+    offences.extend(assembly::offences(&files));
     offences.extend(functions.offences());
     let remarks = sizes::longest(&files).into_iter().chain(functions.summary()).collect();
     Ok(Findings { offences, remarks })
