@@ -29,6 +29,8 @@ try {
   page.setDefaultTimeout(60_000);
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.message));
+  const watches = [];
+  page.on("request", (request) => request.url().includes("gastown.watchTown") && watches.push(request.url()));
   await page.goto(server.resolvedUrls.local[0]);
   await page.getByLabel("Token").fill(process.env.GASTOWN_TOKEN);
   await page.getByRole("button", { name: "Sign in" }).click();
@@ -46,6 +48,10 @@ try {
   await town.getByText(/^create: /).waitFor();
   const reaches = (status) => town.getByTestId("status").getByText(status, { exact: true }).waitFor();
   await reaches("running");
+  const steps = town.getByRole("list", { name: "Steps" }).getByRole("listitem");
+  const told = await steps.allInnerTexts();
+  assert.ok(told.length >= 3, `the steps of the create are missing: ${told}`);
+  assert.ok(watches.length > 0, "nothing was watched");
 
   const rig = town.getByRole("form", { name: "New rig" });
   await rig.getByLabel("Rig", { exact: true }).fill("app");
@@ -69,7 +75,7 @@ try {
   await page.getByRole("alertdialog").getByRole("button", { name: "Destroy for good" }).click();
   await page.getByText("No towns yet.").waitFor();
   assert.deepEqual(faults, []);
-  console.log("ok: list, create, faults of fields, rigs, stop, start, destroy");
+  console.log("ok: list, create with live steps, faults of fields, rigs, stop, start, destroy");
 } finally {
   await browser.close();
   await server.close();

@@ -4,6 +4,7 @@ import { useState } from "react";
 
 import { Problem } from "./Problem";
 import { Rigs } from "./Rigs";
+import { Steps, useSteps } from "./Steps";
 import { useTRPC } from "./trpc";
 
 /** One town: status, live steps of its operation, rigs, and what its owner may do. */
@@ -16,14 +17,10 @@ export function TownCard({ town, refresh }: { town: Town; refresh: () => void })
   const start = useMutation(trpc.gastown.startTown.mutationOptions(options));
   const destroy = useMutation(trpc.gastown.destroyTown.mutationOptions(options));
   const isBusy = stop.isPending || start.isPending || destroy.isPending;
-  const status = useQuery(
-    trpc.gastown.getTownStatus.queryOptions(
-      { townId },
-      { refetchInterval: ({ state }) => (isBusy || state.data?.operation !== null ? 300 : 5000) },
-    ),
-  );
-  const { operation, lastOutcome } = status.data ?? { operation: town.operation, lastOutcome: null };
-  const shown = status.data?.status ?? town.status;
+  const status = useQuery(trpc.gastown.getTownStatus.queryOptions({ townId }, { refetchInterval: 5000 }));
+  const { live, steps } = useSteps(townId, isBusy || town.operation !== null, refresh);
+  const { status: shown, operation } = live ?? town;
+  const lastOutcome = status.data?.lastOutcome;
   return (
     <section aria-label={town.townName}>
       <h2>{town.townName}</h2>
@@ -32,10 +29,11 @@ export function TownCard({ town, refresh }: { town: Town; refresh: () => void })
       </p>
       {operation && (
         <p data-testid="operation">
-          {operation.kind}: {operation.step ?? "accepted"}
+          {operation.kind}: {operation.stepMessage ?? "accepted"}
           {operation.lastError && `, ${operation.lastError.message}`}
         </p>
       )}
+      <Steps of={steps} />
       {!operation && lastOutcome?.failure && (
         <p role="alert">
           The last {lastOutcome.kind} failed: {lastOutcome.failure.message}

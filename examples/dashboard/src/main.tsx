@@ -1,15 +1,21 @@
 import type { AppRouter } from "@gastown/client";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { createTRPCClient, httpBatchStreamLink } from "@trpc/client";
+import { createTRPCClient, httpBatchStreamLink, httpSubscriptionLink, splitLink } from "@trpc/client";
 import { StrictMode, useMemo, useState } from "react";
 import { createRoot } from "react-dom/client";
 
 import { Towns } from "./Towns";
 import { TRPCProvider } from "./trpc";
 
+const url = "/trpc";
+
+/** Subscriptions are server-sent events, for which a browser sends no headers. So their token is a parameter. */
 function connect(token: string) {
-  const headers = { authorization: `Bearer ${token}` };
-  return createTRPCClient<AppRouter>({ links: [httpBatchStreamLink({ url: "/trpc", headers })] });
+  const live = httpSubscriptionLink({ url, connectionParams: () => ({ token }) });
+  const calls = httpBatchStreamLink({ url, headers: { authorization: `Bearer ${token}` } });
+  return createTRPCClient<AppRouter>({
+    links: [splitLink({ condition: ({ type }) => type === "subscription", true: live, false: calls })],
+  });
 }
 
 function SignIn({ onToken }: { onToken: (token: string) => void }) {

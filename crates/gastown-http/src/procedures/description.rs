@@ -34,7 +34,7 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
     let list = "Lists the caller's towns, oldest first. Destroyed towns are not listed.";
     vec![
         of.procedure((Query, "gastown.listRegions", "Lists the regions of towns."), list_regions::run, json!(null)),
-        of.procedure((Mutation, "gastown.createTown", create), create_town::run, json!({"townName": "forge"}))
+        of.procedure((Mutation, "gastown.createTown", create), create_town::run, json!({"townName": "bakery"}))
             .refusing(&[Reason::AccountBlocked, Reason::TownNameTaken, Reason::KeyReused, Reason::RegionNotOffered])
             .refusing(&[Reason::TooManyTowns, Reason::TooManyRigs, Reason::TooManyOperations])
             .failing(),
