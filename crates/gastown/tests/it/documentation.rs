@@ -36,6 +36,53 @@ fn pages_quote_the_examples() {
     }
 }
 
+/// Returns the keys of a table of the manifest, each with its value.
+fn manifest(table: &str) -> Vec<(&'static str, &'static str)> {
+    let manifest = include_str!("../../Cargo.toml");
+    let rest = manifest.split_once(&format!("\n[{table}]\n")).unwrap().1;
+    let lines = rest.split("\n[").next().unwrap().lines();
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).collect()
+}
+
+#[test]
+fn tables_list_every_feature() {
+    let features = manifest("features");
+    let default = features.iter().find(|(name, _)| *name == "default").unwrap().1;
+    for (name, page) in [
+        ("docs/embedding.md", include_str!("../../../../docs/embedding.md")),
+        ("README.md of the crate", include_str!("../../README.md")),
+        ("the front page", &include_str!("../../src/lib.rs").replace("//! ", "")),
+    ] {
+        let table = page.split_once("| Feature | Adds |").unwrap().1;
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let listed: Vec<_> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+        for (feature, _) in features.iter().filter(|(feature, _)| *feature != "default") {
+            assert!(listed.contains(feature), "{name} does not list {feature}");
+            let is_default = page.contains(&format!("| `{feature}` (default) |"));
+            assert_eq!(is_default, default.contains(&format!("\"{feature}\"")), "{name}: {feature}");
+        }
+        assert_eq!(listed.len() + 1, features.len(), "{name}: {listed:?}");
+    }
+}
+
+/// A reader copies an example into a crate of its own, with the features and crates that the page names.
+#[test]
+fn embedding_page_names_what_each_example_needs() {
+    let page = include_str!("../../../../docs/embedding.md");
+    let crates = ["async-trait", "chrono", "reqwest", "serde_json"];
+    for (name, example) in EXAMPLES {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row of {name}"));
+        for used in crates {
+            let path = format!("{}::", used.replace('-', "_"));
+            assert_eq!(row.contains(&format!("`{used}`")), example.contains(&path), "{name}: {used}");
+        }
+        let needs = |feature: &str| row.contains(&format!("`{feature}`"));
+        assert_eq!(needs("sim"), example.contains("Gastown::simulated()"), "{name}: sim");
+        assert_eq!(needs("mock"), example.contains("::Mock"), "{name}: mock");
+    }
+}
+
 #[test]
 fn embedding_page_names_every_example() {
     let page = include_str!("../../../../docs/embedding.md");
