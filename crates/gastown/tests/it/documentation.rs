@@ -38,9 +38,8 @@ fn pages_quote_the_examples() {
 
 /// Returns the keys of a table of the manifest, each with its value.
 fn manifest(table: &str) -> Vec<(&'static str, &'static str)> {
-    let manifest = include_str!("../../Cargo.toml");
-    let rest = manifest.split_once(&format!("\n[{table}]\n")).unwrap().1;
-    let lines = rest.split("\n[").next().unwrap().lines();
+    let rest = include_str!("../../Cargo.toml").split_once(&format!("\n[{table}]\n"));
+    let lines = rest.into_iter().flat_map(|(_, rest)| rest.lines()).take_while(|line| !line.starts_with('['));
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).collect()
 }
 
