@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use gastown_domain::TownId;
 use gastown_domain::ports::{
-    AuditedEvent, EventFilter, HeldOperation, ListedTown, Readable, StoreError, TownFilter, TownHealth,
+    AuditedEvent, EventFilter, HeldOperation, ListedHealth, ListedTown, Readable, StoreError, TownFilter, TownHealth,
 };
+use gastown_domain::{HealthState, TownId};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -70,14 +70,11 @@ fn matching_towns(filter: &TownFilter, limit: u32) -> SelectStatement {
         Some(status) => towns::Column::Status.eq(status.as_str()),
         None => towns::Column::DestroyedAt.is_null(),
     };
-    let drifted = |drifted| {
-        if drifted { health::Column::Drift.is_not_null() } else { health::Column::Drift.is_null() }
-    };
     let matches = Condition::all()
         .add(status)
         .add_option(filter.owner.as_ref().map(|owner| towns::Column::UserId.eq(owner.as_str())))
         .add_option(filter.name.as_ref().map(|name| towns::Column::TownName.eq(name.as_str())))
-        .add_option(filter.drifted.map(drifted));
+        .add_option(filter.health.map(has_health));
     towns::Entity::find()
         .find_also_related(health::Entity)
         .filter(matches)
@@ -86,6 +83,21 @@ fn matching_towns(filter: &TownFilter, limit: u32) -> SelectStatement {
         .order_by_asc(towns::Column::Id)
         .limit(u64::from(limit))
         .into_query()
+}
+
+fn has_health(listed: ListedHealth) -> Condition {
+    let is = |state: HealthState| health::Column::State.eq(state.as_str());
+    match listed {
+        ListedHealth::Ok => {
+            let fails = [HealthState::Unhealthy, HealthState::Error].map(HealthState::as_str);
+            let is_well =
+                Condition::any().add(health::Column::State.is_null()).add(health::Column::State.is_not_in(fails));
+            Condition::all().add(health::Column::Drift.is_null()).add(is_well)
+        }
+        ListedHealth::Drift => Condition::all().add(health::Column::Drift.is_not_null()),
+        ListedHealth::Unhealthy => Condition::all().add(is(HealthState::Unhealthy)),
+        ListedHealth::Error => Condition::all().add(is(HealthState::Error)),
+    }
 }
 
 fn listed(row: &QueryResult, operation: Option<Readable<HeldOperation>>) -> Result<ListedTown, StoreError> {

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{HeldOperation, Readable, TownEvent, TownHealth};
+#[cfg(doc)]
+use crate::HealthState;
 use crate::{Town, TownId, TownName, TownStatus, UserId};
 
 /// The conditions of a list of towns. A town in the list meets all of them.
@@ -14,8 +16,21 @@ pub struct TownFilter {
     pub name: Option<TownName>,
     /// The status. Without it, the list has all live towns.
     pub status: Option<TownStatus>,
-    /// True for towns with a recorded drift, false for those without one.
-    pub drifted: Option<bool>,
+    /// The health.
+    pub health: Option<ListedHealth>,
+}
+
+/// The health of a town, as an operator asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedHealth {
+    /// No drift is recorded, and the checks do not fail too often.
+    Ok,
+    /// A drift is recorded.
+    Drift,
+    /// The state is [`HealthState::Unhealthy`]: the town is restarted.
+    Unhealthy,
+    /// The state is [`HealthState::Error`]: restarts did not help.
+    Error,
 }
 
 /// A town in a list, with its health and its operation in flight.

@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use gastown_domain::ports::{
-    AuditedEvent, EventFilter, ListedTown, Operations as _, Operator as _, Requested, TownChange, TownFilter,
+    AuditedEvent, EventFilter, ListedHealth, ListedTown, Operations as _, Operator as _, Requested, TownChange,
+    TownFilter,
 };
 use gastown_domain::{Failure, OperationKind, Rejection, TownStatus};
 
@@ -42,6 +43,8 @@ async fn towns_meet_every_condition(bed: Bed) {
     let of_alice = "town_id = (SELECT id FROM gastown_towns WHERE town_name = 'mill' AND user_id = 'alice')";
     let drifted = "drift = 'machine_stopped', drift_since = checked_at";
     bed.sql(&format!("UPDATE gastown_town_health SET {drifted} WHERE {of_alice}")).await;
+    let of_bob = "town_id = (SELECT id FROM gastown_towns WHERE town_name = 'mill' AND user_id = 'bob')";
+    bed.sql(&format!("UPDATE gastown_town_health SET state = 'unhealthy' WHERE {of_bob}")).await;
     let all = TownFilter::default;
     for (filter, expected) in [
         (all(), &["alice/inn", "alice/mill", "bob/mill"][..]),
@@ -50,8 +53,10 @@ async fn towns_meet_every_condition(bed: Bed) {
         (TownFilter { status: Some(TownStatus::Provisioning), ..all() }, &["alice/inn"]),
         (TownFilter { status: Some(TownStatus::Destroyed), ..all() }, &["alice/gone"]),
         (TownFilter { owner: Some(user("bob")), name: Some("inn".parse().unwrap()), ..all() }, &[]),
-        (TownFilter { drifted: Some(true), ..all() }, &["alice/mill"]),
-        (TownFilter { drifted: Some(false), ..all() }, &["alice/inn", "bob/mill"]),
+        (TownFilter { health: Some(ListedHealth::Drift), ..all() }, &["alice/mill"]),
+        (TownFilter { health: Some(ListedHealth::Unhealthy), ..all() }, &["bob/mill"]),
+        (TownFilter { health: Some(ListedHealth::Error), ..all() }, &[]),
+        (TownFilter { health: Some(ListedHealth::Ok), ..all() }, &["alice/inn"]),
     ] {
         assert_eq!(names(&bed, &filter).await, expected, "{filter:?}");
     }

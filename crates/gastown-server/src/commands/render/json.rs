@@ -180,6 +180,11 @@ pub(super) fn health(health: &TownHealth) -> Value {
     let suspicion =
         health.suspicion.map(|suspicion| json!({ "code": suspicion.drift.as_str(), "looks": suspicion.looks }));
     json!({
+        "state": health.state.as_str(),
+        "since": moment(health.since),
+        "reason": health.reason.as_ref().map(Recorded::as_str),
+        "failures": health.failures,
+        "restarts": health.restarts,
         "lastReportAt": moment(health.last_report_at),
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use gastown_domain::ports::{
-    Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, Unreadable, WorkerId,
+    Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, TownHealth, Unreadable,
+    WorkerId,
 };
 use gastown_domain::{Failure, Recorded, RecordedOperation, Rig};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey};
@@ -162,6 +163,7 @@ fn town_facts(town_details: &TownDetails) -> String {
     fact("last sync to R2", maybe_time(town.last_r2_sync_at));
     match &town_details.health {
         Ok(health) => {
+            fact("health", state_of(health));
             // A town that could not be read at Fly has this time too.
             fact("drift check begun", maybe_time(health.checked_at));
             if let Some(suspicion) = health.suspicion {
@@ -353,4 +355,11 @@ fn short_id(worker: &WorkerId) -> String {
 /// Replaces control characters, so that foreign text cannot control the terminal.
 pub(in crate::commands) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+/// Returns the state of the health, its age and its reason.
+fn state_of(health: &TownHealth) -> String {
+    let since = health.since.map(|since| format!(" since {}", time(since))).unwrap_or_default();
+    let reason = health.reason.as_ref().map(|reason| format!(": {}", reason.message())).unwrap_or_default();
+    format!("{}{since}{reason}", plain(health.state.as_str()))
 }

@@ -1,7 +1,7 @@
 //! Lists as tables.
 
 use gastown_domain::ports::{AuditedEvent, HeldOperation, ListedTown, Readable, TownEvent, TownHealth};
-use gastown_domain::{Failure, Recorded};
+use gastown_domain::{Failure, HealthState, Recorded};
 
 use super::table::{headed, none, or_none, plain, some, time, unreadable};
 
@@ -55,7 +55,15 @@ fn town_rows(towns: &[Readable<ListedTown>]) -> String {
 }
 
 fn health_of(health: &TownHealth) -> String {
-    health.drift.as_ref().map_or_else(|| "ok".to_owned(), |(drift, _)| plain(drift.as_str()))
+    let fails = match health.state.known() {
+        Some(HealthState::Unknown | HealthState::Healthy) => false,
+        Some(HealthState::Unhealthy | HealthState::Error) | None => true,
+    };
+    match &health.drift {
+        Some((drift, _)) => plain(drift.as_str()),
+        None if fails => plain(health.state.as_str()),
+        None => "ok".to_owned(),
+    }
 }
 
 fn in_flight(held: &HeldOperation) -> String {

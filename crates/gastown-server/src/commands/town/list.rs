@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use gastown_domain::ports::{Operator as _, TownFilter};
+use gastown_domain::ports::{ListedHealth, Operator as _, TownFilter};
 use gastown_domain::{TownName, TownStatus, UserId};
 use gastown_persistence::Database;
 
@@ -35,10 +35,25 @@ pub struct ListOptions {
 /// A health of towns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HealthFilter {
-    /// Nothing was changed from outside.
+    /// Nothing was changed from outside, and the checks succeed.
     Ok,
     /// Machine or volume was changed or lost outside of this service.
     Drift,
+    /// Checks of the sandbox fail, and the town is restarted.
+    Unhealthy,
+    /// Restarts did not help.
+    Error,
+}
+
+impl From<HealthFilter> for ListedHealth {
+    fn from(filter: HealthFilter) -> Self {
+        match filter {
+            HealthFilter::Ok => Self::Ok,
+            HealthFilter::Drift => Self::Drift,
+            HealthFilter::Unhealthy => Self::Unhealthy,
+            HealthFilter::Error => Self::Error,
+        }
+    }
 }
 
 pub(super) async fn run(database: &Database, options: ListOptions) -> anyhow::Result<()> {
@@ -46,7 +61,7 @@ pub(super) async fn run(database: &Database, options: ListOptions) -> anyhow::Re
         owner: options.user,
         name: options.name,
         status: options.status,
-        drifted: options.health.map(|health| health == HealthFilter::Drift),
+        health: options.health.map(ListedHealth::from),
     };
     // One more shows that there are more.
     let found = database.towns(&filter, options.limit + 1).await.context("failed to read the registry")?;
