@@ -10,6 +10,7 @@ mod growth;
 mod launch;
 mod lifecycle;
 mod measure;
+mod monitor;
 mod options;
 mod overload;
 mod progress;
@@ -87,6 +88,7 @@ async fn measured(command: Command, options: &Options) -> anyhow::Result<Measure
         Command::Scale(_) => scale::run(options).context("scale"),
         Command::Overload(_) => return overload::run(options).await.context("overload"),
         Command::Attack(_) => return attack::run(options).await.context("attack"),
+        Command::Monitor(_) => return monitor::run(options).await.context("monitor"),
         Command::FlySim(_) => return fly_sim::run(options).await.context("fly-sim"),
     };
     figures.map(Measured::Figures)

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Overload(Common),
     /// Attacks of a server, each figure beside its limit. Fails if one is exceeded.
     Attack(Common),
+    /// A pass of the health monitor over 1,000, 10,000 and 100,000 towns, each figure beside its limit. Fails if one is exceeded.
+    Monitor(Common),
     /// The simulator of Fly with ten thousand machines, each figure beside its limit. Fails if one is exceeded.
     FlySim(Common),
     /// A simulation of up to ten million towns with the costs that reads and lifecycle measured. It needs no server.
@@ -91,6 +93,7 @@ impl Command {
             Self::Growth(_) => "growth",
             Self::Overload(_) => "overload",
             Self::Attack(_) => "attack",
+            Self::Monitor(_) => "monitor",
             Self::FlySim(_) => "fly-sim",
             Self::Scale(_) => "scale",
         }
@@ -99,7 +102,7 @@ impl Command {
     fn common(&self) -> &Common {
         match self {
             Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) | Self::Scale(common) => common,
-            Self::Overload(common) | Self::Attack(common) | Self::FlySim(common) => common,
+            Self::Overload(common) | Self::Attack(common) | Self::FlySim(common) | Self::Monitor(common) => common,
             Self::Launch(launch) => &launch.common,
         }
     }

@@ -30,6 +30,12 @@ text_enum! {
         NoAnswer = "no_answer",
         /// The sandbox answers that it does not work.
         NotReady = "not_ready",
+        /// The sandbox answers that the daemon of `gt` does not run.
+        DaemonDown = "daemon_down",
+        /// The sandbox answers that its database does not work.
+        DoltDown = "dolt_down",
+        /// The sandbox answers that its volume is full.
+        DiskFull = "disk_full",
         /// Another town answers, or no sandbox.
         WrongAnswer = "wrong_answer",
         /// The sandbox refuses the town's key.
@@ -38,11 +44,22 @@ text_enum! {
 }
 
 impl HealthReason {
+    /// Returns the reason of a sandbox that reports this code. Any other code is `not_ready`.
+    pub fn of_code(code: &str) -> Self {
+        [Self::DaemonDown, Self::DoltDown, Self::DiskFull]
+            .into_iter()
+            .find(|reason| reason.as_str() == code)
+            .unwrap_or(Self::NotReady)
+    }
+
     /// Returns the text for the town's owner.
     pub const fn message(self) -> &'static str {
         match self {
             Self::NoAnswer => "the machine runs, but the sandbox does not answer",
             Self::NotReady => "the sandbox reports that it does not work",
+            Self::DaemonDown => "the sandbox reports that its daemon does not run",
+            Self::DoltDown => "the sandbox reports that its database does not work",
+            Self::DiskFull => "the sandbox reports that its volume is full",
             Self::WrongAnswer => "the sandbox gives a wrong answer",
             Self::KeyRefused => "the sandbox refuses the town's key",
         }

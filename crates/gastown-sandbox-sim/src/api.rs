@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     calls::SandboxCall,
+    misbehaviour::Misbehaviour,
     rigs::{self, Rig},
     rules::SandboxRules,
     sandbox::Sandbox,
@@ -21,7 +22,12 @@ pub(crate) fn answer(sandbox: &Sandbox, request: ProgramRequest<'_>) -> ProgramA
     let Some(files) = request.volume else {
         return problem(503, "not_ready", "no volume is mounted for the town's data");
     };
-    match SandboxCall::parse(request.method, request.path) {
+    let call = SandboxCall::parse(request.method, request.path);
+    let misbehaviour = Misbehaviour::requested(files, sandbox.answers_first());
+    if let Some(answer) = misbehaviour.and_then(|how| how.answer(call == Some(SandboxCall::Health))) {
+        return answer;
+    }
+    match call {
         Some(SandboxCall::Health) => health(sandbox),
         Some(SandboxCall::ListRigs) => ProgramAnswer::json(200, json!({ "rigs": rigs::read(files) })),
         Some(SandboxCall::AddRig) => add_rig(&sandbox.rules, files, request.body),

@@ -22,6 +22,7 @@ mod boot;
 mod calls;
 mod command;
 mod heartbeat;
+mod misbehaviour;
 mod rigs;
 mod rules;
 mod sandbox;

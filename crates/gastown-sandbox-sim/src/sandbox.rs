@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,7 +64,8 @@ impl Workload for SimulatedSandboxes {
         let Environment { identity, token_expires_at } = environment;
         let image = machine.image.to_owned();
         let expiry = Mutex::new(token_expires_at);
-        let sandbox = Arc::new(Sandbox { identity, image, token_expires_at: expiry, rules: self.rules.clone() });
+        let (rules, has_answered) = (self.rules.clone(), AtomicBool::default());
+        let sandbox = Arc::new(Sandbox { identity, image, token_expires_at: expiry, rules, has_answered });
         self.serving.add(&sandbox);
         Ok(Some(Box::new(SandboxProgram(sandbox))))
     }
@@ -91,9 +95,15 @@ pub(crate) struct Sandbox {
     /// The expiry of the gateway token, if the token states one.
     token_expires_at: Mutex<Option<DateTime<Utc>>>,
     pub(crate) rules: Arc<SandboxRules>,
+    has_answered: AtomicBool,
 }
 
 impl Sandbox {
+    /// Returns true for the first answer since the boot.
+    pub(crate) fn answers_first(&self) -> bool {
+        !self.has_answered.swap(true, Ordering::Relaxed)
+    }
+
     pub(crate) fn token_expires_at(&self) -> Option<DateTime<Utc>> {
         *locked(&self.token_expires_at)
     }
@@ -153,7 +163,8 @@ mod tests {
         let sandbox = || {
             let identity = Identity { town_id: "t".into(), key: "k".into(), cloud_url: None };
             let rules = Arc::default();
-            Arc::new(Sandbox { identity, image: String::new(), token_expires_at: Mutex::default(), rules })
+            let (token_expires_at, has_answered) = (Mutex::default(), AtomicBool::default());
+            Arc::new(Sandbox { identity, image: String::new(), token_expires_at, rules, has_answered })
         };
         let kept = sandbox();
         serving.add(&kept);

@@ -1,6 +1,6 @@
 //! Maps status and body of an answer to the domain's result. No other module does.
 
-use gastown_domain::ports::SandboxError;
+use gastown_domain::{HealthReason, ports::SandboxError};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
@@ -63,7 +63,9 @@ pub(crate) fn classify(call: Call, reply: &Reply, secrets: &[SecretString]) -> R
             Err(SandboxError::InTheWay { in_the_way: in_the_way(problem, secrets) })
         }
         // Only a sandbox sends a code. Without one the answer is from a proxy.
-        (_, 500 | 503, code) if !code.is_empty() => Err(SandboxError::Unhealthy),
+        (_, 500 | 503, code) if !code.is_empty() => {
+            Err(SandboxError::Unhealthy { reason: HealthReason::of_code(code) })
+        }
         (_, 404 | 408 | 429 | 500..=599, _) => {
             Err(SandboxError::Unreachable { cause: Box::new(NoSandbox(reply.status)) })
         }
@@ -100,7 +102,7 @@ mod tests {
             Err(SandboxError::Unreachable { .. }) => "unreachable",
             Err(SandboxError::Wrong { .. }) => "wrong",
             Err(SandboxError::Unauthorized) => "unauthorized",
-            Err(SandboxError::Unhealthy) => "unhealthy",
+            Err(SandboxError::Unhealthy { .. }) => "unhealthy",
             Err(SandboxError::Refused { .. }) => "refused",
             Err(SandboxError::InTheWay { .. }) => "in the way",
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    Branch, RigName, SandboxRig,
+    Branch, HealthReason, RigName, SandboxRig,
     ports::{SandboxAddress, SandboxError, Sandboxes},
 };
 use reqwest::Method;
@@ -149,7 +149,11 @@ impl Sandboxes for SandboxClient {
         if health.town_id != at.town {
             return Err(wrong(InvalidAnswer::OtherTown));
         }
-        if health.status == OK { Ok(()) } else { Err(SandboxError::Unhealthy) }
+        if health.status == OK {
+            Ok(())
+        } else {
+            Err(SandboxError::Unhealthy { reason: HealthReason::of_code(&health.status) })
+        }
     }
 
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {

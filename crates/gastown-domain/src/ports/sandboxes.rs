@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::BoxError;
-use crate::{AppName, Branch, MachineId, RigName, SandboxRig, TownId};
+use crate::{AppName, Branch, HealthReason, MachineId, RigName, SandboxRig, TownId};
 
 /// The address of a sandbox and the keys that it may accept.
 ///
@@ -43,8 +43,11 @@ pub enum SandboxError {
     #[error("sandbox refused the town's key")]
     Unauthorized,
     /// The sandbox reports that it is unhealthy.
-    #[error("sandbox is unhealthy")]
-    Unhealthy,
+    #[error("sandbox is unhealthy: {}", reason.as_str())]
+    Unhealthy {
+        /// The part that does not work.
+        reason: HealthReason,
+    },
     /// The sandbox permanently refused the rig. The reason is the sandbox's own, sanitized, for the town's owner.
     #[error("sandbox refused the rig: {reason}")]
     Refused {

@@ -80,7 +80,7 @@ const fn unasked(check: &HealthCheck) -> Answer {
 const fn reason_of(error: &SandboxError) -> Option<HealthReason> {
     match error {
         SandboxError::Unreachable { .. } => None,
-        SandboxError::Unhealthy => Some(HealthReason::NotReady),
+        SandboxError::Unhealthy { reason } => Some(*reason),
         SandboxError::Unauthorized => Some(HealthReason::KeyRefused),
         SandboxError::Wrong { .. } | SandboxError::Refused { .. } | SandboxError::InTheWay { .. } => {
             Some(HealthReason::WrongAnswer)

@@ -100,7 +100,9 @@ const fn wanted_restart(
     next_check_at: DateTime<Utc>,
 ) -> WantedRestart {
     let sync = match seen {
-        HealthObservation::Failed(HealthReason::NotReady) => RestartSync::Try,
+        HealthObservation::Failed(
+            HealthReason::NotReady | HealthReason::DaemonDown | HealthReason::DoltDown | HealthReason::DiskFull,
+        ) => RestartSync::Try,
         HealthObservation::Failed(HealthReason::NoAnswer | HealthReason::WrongAnswer | HealthReason::KeyRefused)
         | HealthObservation::Healthy
         | HealthObservation::CannotAsk

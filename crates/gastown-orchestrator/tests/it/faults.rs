@@ -294,7 +294,9 @@ impl FromFault for SandboxError {
                 Self::InTheWay { in_the_way: vec!["a session".to_owned()] }
             }
             // 500 comes from the sandbox itself.
-            Fault::ServerError | Fault::NotNow | Fault::Throttled => Self::Unhealthy,
+            Fault::ServerError | Fault::NotNow | Fault::Throttled => {
+                Self::Unhealthy { reason: gastown_domain::HealthReason::NotReady }
+            }
             Fault::Misconfigured => Self::Unauthorized,
             Fault::NoCapacity | Fault::HostFull => Self::Wrong { cause: cause() },
             // 408, 429 and 503 come from a proxy.

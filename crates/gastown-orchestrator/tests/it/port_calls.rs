@@ -148,7 +148,10 @@ async fn hanging_or_failed_sync_does_not_delay_stop_and_is_not_recorded() {
 
 fn failing_sync() -> MockSandboxes {
     let mut sandboxes = MockSandboxes::new();
-    sandboxes.expect_sync().times(1).returning(|_| Err(SandboxError::Unhealthy));
+    sandboxes
+        .expect_sync()
+        .times(1)
+        .returning(|_| Err(SandboxError::Unhealthy { reason: gastown_domain::HealthReason::NotReady }));
     sandboxes
 }
 

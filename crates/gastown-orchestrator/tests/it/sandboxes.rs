@@ -42,7 +42,8 @@ impl Sandboxes for FlyClient {
         let at = at.clone();
         self.call(Call::Health, move |world| {
             answering(world, &at)?;
-            if world.sandboxes_unhealthy { Err(SandboxError::Unhealthy) } else { Ok(()) }
+            let unhealthy = SandboxError::Unhealthy { reason: gastown_domain::HealthReason::NotReady };
+            if world.sandboxes_unhealthy { Err(unhealthy) } else { Ok(()) }
         })
         .await
     }

@@ -84,10 +84,10 @@ async fn answer_of_another_towns_sandbox_is_rejected() {
 async fn unhealthy_differs_from_unreachable() {
     let unwell = format!(r#"{{"status":"broken","townId":"{TOWN}"}}"#).leak();
     let error = always(200, unwell).await.health(&address()).await.unwrap_err();
-    assert!(matches!(error, SandboxError::Unhealthy), "{error:?}");
+    assert!(matches!(error, SandboxError::Unhealthy { .. }), "{error:?}");
     let starting = answering(|| problem(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "starting")).await;
     for error in errors(&starting).await {
-        assert!(matches!(error, SandboxError::Unhealthy), "{error:?}");
+        assert!(matches!(error, SandboxError::Unhealthy { .. }), "{error:?}");
     }
     for status in [404, 500, 502, 503, 504] {
         for error in errors(&always(status, "proxy says no").await).await {

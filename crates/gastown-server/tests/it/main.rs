@@ -56,6 +56,7 @@ mod lost_answers;
 mod max_operations;
 mod max_towns;
 mod metrics;
+mod monitor;
 mod newer_versions;
 mod operator;
 mod operator_lists;

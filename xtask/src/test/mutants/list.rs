@@ -415,6 +415,30 @@ pub(super) const MUTANTS: &[Mutant] = &[
         broken: "if town.volume_id.is_some() && recorded.is_none() {",
         suites: ORCHESTRATOR,
     },
+    Mutant {
+        name: "silence-of-all-counts",
+        about: "after an outage of our own network every town is restarted",
+        file: "crates/gastown-orchestrator/src/health/observe.rs",
+        sound: "if is_alarming(failed, asked, policy.alarm_threshold) {",
+        broken: "if is_alarming(failed, asked, policy.alarm_threshold) && asked == 0 {",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "late-check-is-written",
+        about: "the result of a check is written although an operation ended or another replica took the town since",
+        file: "crates/gastown-persistence/src/health_checks.rs",
+        sound: "known.update_columns(RESULT).action_cond_where(Condition::all().add(is_marked));",
+        broken: "let _ = is_marked;\n    known.update_columns(RESULT);",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "restart-after-owner",
+        about: "a restart is accepted although its owner has started the town since the check",
+        file: "crates/gastown-persistence/src/health_checks.rs",
+        sound: "        .filter(Column::NextCheckAt.eq(truncated(next_check_at)));\n",
+        broken: "        .filter(Column::NextCheckAt.lte(truncated(next_check_at)));\n",
+        suites: PERSISTENCE,
+    },
 ];
 
 #[cfg(test)]

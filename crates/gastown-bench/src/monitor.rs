@@ -1,0 +1,172 @@
+//! `bench monitor`: one pass of the health monitor over many running towns, each figure beside its limit.
+//!
+//! The sandboxes are simulated by a thread of this program. Each answers at once, with the id of its town.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tokio::time::{Instant, sleep};
+
+use crate::Measured;
+use crate::measure::latencies::number;
+use crate::options::Options;
+use crate::progress::say;
+use crate::reads::INSTANT_FLY;
+use crate::report::{Check, Limit, Unit};
+use crate::stage::{Database, Fly, Postgres, ServerSetup, seed};
+
+/// The numbers of towns, each with the name of its database.
+const SIZES: [(usize, &str); 3] = [(1_000, "monitor_few"), (10_000, "monitor_more"), (100_000, "monitor_many")];
+const SIZES_IF_QUICK: usize = 2;
+/// The setting's default, which is the limit of a pass.
+const PERIOD: Duration = Duration::from_secs(180);
+const MAX_MEMORY_MIB: f64 = 300.0;
+/// The most that is waited for the begin of a pass, and for its end.
+const TIMEOUT: Duration = Duration::from_secs(600);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The largest head of a request that a sandbox reads.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Measures the duration, the memory, and the writes of a pass for each number of towns.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Measured> {
+    let sizes = if options.quick { &SIZES[..SIZES_IF_QUICK] } else { &SIZES[..] };
+    say("starting Postgres");
+    let postgres = Postgres::start().await?;
+    let fly = Fly::start(INSTANT_FLY).await?;
+    let (mut checks, mut errors) = (Vec::new(), Vec::new());
+    for (towns, name) in sizes.iter().copied() {
+        say(format!("checking {towns} running towns"));
+        match pass(&postgres, &fly, towns, name).await {
+            Ok(measured) => checks.extend(measured.into_iter().map(|check| check.within(&format!("{towns} towns")))),
+            Err(error) => errors.push(format!("{towns} towns: {error:#}")),
+        }
+    }
+    Ok(Measured::Checks { checks, errors })
+}
+
+async fn pass(postgres: &Postgres, fly: &Fly, towns: usize, name: &'static str) -> anyhow::Result<Vec<Check>> {
+    let database = postgres.create(name).await?;
+    let has_statistics = postgres.count_statements_of(&database).await?;
+    seed::towns(&database, 1, towns).await?;
+    database.execute("UPDATE gastown_town_health SET next_check_at = now()").await?;
+    database.execute("VACUUM ANALYZE gastown_town_health").await?;
+    let sandboxes = Sandboxes::start()?;
+    let settings = vec![
+        ("SANDBOX_URL", format!("http://{}/{{app}}/{{machine_id}}", sandboxes.address)),
+        ("MONITOR_SECONDS", PERIOD.as_secs().to_string()),
+    ];
+    let server = ServerSetup { settings, ..ServerSetup::new(&database, fly) }.start().await?;
+    server.forget_peak()?;
+    let begun_with = wait_while(&database, towns, |left| left == towns).await?;
+    ensure!(begun_with < towns, "no town was checked within {TIMEOUT:?}");
+    let begun = Instant::now();
+    let left = wait_while(&database, begun_with, |left| left > 0).await?;
+    let elapsed = begun.elapsed();
+    ensure!(left == 0, "{left} towns were not checked within {TIMEOUT:?}");
+    let mut checks = vec![
+        Check::new("a pass", Unit::Seconds, elapsed.as_secs_f64(), Limit::AtMost(PERIOD.as_secs_f64())),
+        Check::new("memory of the server", Unit::Mebibytes, server.peak_mib(), Limit::AtMost(MAX_MEMORY_MIB)),
+        Check::new("questions to each sandbox", Unit::Count, sandboxes.asked() / number(towns), Limit::AtMost(1.0)),
+    ];
+    if has_statistics {
+        let per_500 = number(writes(&database).await?) * 500.0 / number(towns);
+        checks.push(Check::new("writing statements per 500 towns", Unit::Count, per_500, Limit::AtMost(1.0)));
+    } else {
+        say("pg_stat_statements is not installed, so statements are not counted");
+    }
+    server.stop().await?;
+    Ok(checks)
+}
+
+/// Waits while the number of towns that were not checked meets the condition. Returns that number.
+async fn wait_while(database: &Database, mut left: usize, goes_on: impl Fn(usize) -> bool) -> anyhow::Result<usize> {
+    let begun = Instant::now();
+    while goes_on(left) && begun.elapsed() < TIMEOUT {
+        sleep(POLL_INTERVAL).await;
+        let count = database.count("SELECT count(*) FROM gastown_town_health WHERE state IS DISTINCT FROM 'healthy'");
+        left = usize::try_from(count.await?).context("a count is negative")?;
+    }
+    Ok(left)
+}
+
+/// Returns the number of statements that have written health.
+async fn writes(database: &Database) -> anyhow::Result<usize> {
+    let query = format!(
+        "SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
+         WHERE d.datname = '{}' AND s.query ~ '^(INSERT INTO|UPDATE) \"?gastown_town_health'",
+        database.name
+    );
+    let count = usize::try_from(database.count(&query).await?).context("a count is negative")?;
+    ensure!(count > 0, "no writing statement was counted");
+    Ok(count)
+}
+
+/// Simulated sandboxes. Their machines are named by the numbers of their towns.
+struct Sandboxes {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Sandboxes {
+    fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to listen")?;
+        let (address, asked) = (listener.local_addr()?, Arc::<AtomicUsize>::default());
+        let count = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let count = Arc::clone(&count);
+                // One for each connection of the server, which asks at most 128 sandboxes at once.
+                std::thread::spawn(move || serve(stream, &count));
+            }
+        });
+        Ok(Self { address, asked })
+    }
+
+    fn asked(&self) -> f64 {
+        number(self.asked.load(Ordering::Relaxed))
+    }
+}
+
+/// Answers the requests of a connection until it ends.
+fn serve(mut stream: TcpStream, asked: &AtomicUsize) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut buffer).ok().filter(|read| *read > 0)?;
+        head.extend_from_slice(&buffer[..read]);
+        if head.ends_with(b"\r\n\r\n") {
+            asked.fetch_add(1, Ordering::Relaxed);
+            stream.write_all(answer(&head)?.as_bytes()).ok()?;
+            head.clear();
+        }
+        if head.len() > MAX_HEAD {
+            return None;
+        }
+    }
+}
+
+/// Returns the answer to `GET /<app>/machine<number>/health`.
+fn answer(head: &[u8]) -> Option<String> {
+    let path = std::str::from_utf8(head).ok()?.split(' ').nth(1)?;
+    let number = path.split('/').nth(2)?.strip_prefix("machine")?.parse().ok()?;
+    let body = serde_json::json!({ "status": "ok", "townId": seed::town_id(number) }).to_string();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+    Some(format!("{head} {}\r\n\r\n{body}", body.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandbox_answers_with_the_id_of_the_town_of_its_machine() {
+        let answer = answer(b"GET /bench-towns/machine17/health HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with(&format!(r#"{{"status":"ok","townId":"{}"}}"#, seed::town_id(17))), "{answer}");
+        assert_eq!(super::answer(b"GET /health HTTP/1.1\r\n\r\n"), None);
+    }
+}
