@@ -105,6 +105,8 @@ async fn town_that_cannot_be_mended_becomes_error_after_three_restarts(setup: Se
     let states: Vec<_> = told.iter().filter(|line| line.contains(" health ")).collect();
     let expected = ["unhealthy", "error", "healthy"].map(|state| format!("monitor health observed {state}"));
     assert_eq!(states, expected.iter().collect::<Vec<_>>(), "{told:?}");
+    let errors = stage.replicas[0].log.take_errors();
+    assert!(errors.len() == 1 && errors[0].contains("town not mended by restarts"), "{errors:?}");
     stage
 }
 
