@@ -37,8 +37,8 @@ async fn health(stage: &Stage, town: Uuid) -> Value {
     stage.on_town("getTownStatus", town).await.unwrap()["health"].clone()
 }
 
-async fn until_state(stage: &Stage, town: Uuid, state: &str) {
-    until(state, async || health(stage, town).await["state"] == *state).await;
+async fn until_state(stage: &Stage, town: Uuid, wanted: &str) {
+    until(wanted, async || health(stage, town).await["state"] == *wanted).await;
 }
 
 fn count(stage: &Stage, call: Call) -> usize {
