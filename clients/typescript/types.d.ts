@@ -191,7 +191,7 @@ export interface HealthReason {
 }
 
 /** The reason of a failed check. */
-export type HealthReason2 = "no_answer" | "not_ready" | "wrong_answer" | "key_refused";
+export type HealthReason2 = "no_answer" | "not_ready" | "daemon_down" | "dolt_down" | "disk_full" | "wrong_answer" | "key_refused";
 
 /** The state of a running town's health. */
 export type HealthState = "unknown" | "healthy" | "unhealthy" | "error";
