@@ -189,11 +189,6 @@ pub(super) fn health(health: &TownHealth) -> Value {
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,
         "refusedRigs": health.refused_rigs,
-        "state": health.state.as_str(),
-        "since": moment(health.since),
-        "reason": health.reason.as_ref().map(Recorded::as_str),
-        "failures": health.failures,
-        "restarts": health.restarts,
         "drift": health.drift.as_ref().map(|(found, since)| drift(found, *since)),
     })
 }

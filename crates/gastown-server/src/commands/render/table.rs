@@ -175,11 +175,6 @@ fn town_facts(town_details: &TownDetails) -> String {
             if let Some((drift, since)) = &health.drift {
                 fact("drift", format!("{} since {}: {}", plain(drift.as_str()), time(*since), drift.message()));
             }
-            fact("health", format!("{} since {}", plain(health.state.as_str()), maybe_time(health.since)));
-            if let Some(reason) = &health.reason {
-                let counts = format!("{} failed checks, {} restarts", health.failures, health.restarts);
-                fact("failing", format!("{}: {} ({counts})", plain(reason.as_str()), reason.message()));
-            }
         }
         Err(row) => fact("health", unreadable(row)),
     }
