@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_domain::ports::{Metrics, NoMetrics};
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{Metrics, NoMetrics, StoreError};
 use migration::address::{AddressError, DatabaseAddress, PostgresAddress};
 use migration::postgres::{self, ConnectFailure};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::blocked_column::BlockedColumn;
 use crate::change_feed::Outbox;
+use crate::dialect;
 use crate::probe::{PostgresProbe, Probe};
 use crate::read_connections::ReadConnections;
 use crate::read_only::WriteRefusals;
@@ -166,6 +168,11 @@ impl Database {
     #[must_use]
     pub fn background(&self) -> Self {
         Self { is_background: true, ..self.clone() }
+    }
+
+    /// Returns the time of the database, the only clock that leases are compared with.
+    pub async fn time(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.read(dialect::now(&self.connection)).await
     }
 
     /// Migrates the schema to the latest version. Several replicas may call it at once.

@@ -10,7 +10,8 @@ use clap_complete::Shell;
 #[cfg(feature = "dev")]
 use crate::commands::dev;
 use crate::commands::{
-    adopt, config, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town, unseal,
+    adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town,
+    unseal,
 };
 use crate::{Config, Source, init_telemetry};
 
@@ -82,6 +83,9 @@ enum Command {
     /// List the events of all towns, newest first. Needs only `DATABASE_URL`.
     #[command(after_help = events::AUDIT_EXAMPLES)]
     Audit(events::AuditOptions),
+    /// Check everything that `serve` depends on, and say how to mend what is wrong. Changes nothing.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Options),
     /// Rebuild the rows of a lost registry from what Fly shows. Changes nothing at Fly, and writes rows only with `--apply`.
     #[command(after_help = adopt::EXAMPLES)]
     Adopt(adopt::Options),
@@ -123,6 +127,7 @@ impl Command {
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
+            | Self::Doctor(_)
             | Self::Token { .. } => Some("warn"),
             Self::Unseal { .. }
             | Self::Sandbox { .. }
@@ -148,6 +153,7 @@ impl Command {
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
+            | Self::Doctor(_)
             | Self::Keygen(_)
             | Self::Token { .. }
             | Self::Config { .. }
@@ -196,6 +202,7 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Town { action } => town::run(&source, action).await?,
         Command::Events(options) => events::run(&source, options).await?,
         Command::Audit(options) => events::audit(&source, options).await?,
+        Command::Doctor(options) => doctor::run(&source, options).await?,
         Command::Adopt(options) => adopt::run(&source, options).await?,
         Command::Keygen(options) => keygen::run(options)?,
         Command::Token { action } => token::run(&source, action).await?,

@@ -8,6 +8,7 @@ mod database;
 mod deletion;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod doctor;
 pub mod events;
 pub mod exit;
 mod fly_view;

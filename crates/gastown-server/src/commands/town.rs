@@ -14,7 +14,7 @@ use gastown_persistence::Database;
 use serde_json::json;
 
 pub use destroy::Destruction;
-pub use list::{HealthFilter, ListOptions};
+pub use list::{HealthFilter, KeyFilter, ListOptions};
 pub use power::PowerOptions;
 
 use self::power::Power;
@@ -61,6 +61,7 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   gastown town list --user alice
   gastown town list --status running --health drift
+  gastown town list --key old
   gastown town list --json | jq -r '.towns[].townId'";
 
 /// A town, and the format of the output.
@@ -103,7 +104,7 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
     let database = database::open(source).await?;
     let actor = actor(source);
     match action {
-        Action::List(options) => list::run(&database, options).await,
+        Action::List(options) => list::run(source, &database, options).await,
         Action::Show(of) => show(&database, of.chosen(&database).await?).await,
         Action::Start(options) => switch(source, &database, Power::Start, &options, &actor).await,
         Action::Stop(options) => switch(source, &database, Power::Stop, &options, &actor).await,

@@ -36,7 +36,7 @@ pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use metrics::{ListenAddress, MetricsConfig};
 pub use secrets::SecretsConfig;
-pub(crate) use secrets::TokenConfig;
+pub(crate) use secrets::{KeyIds, TokenConfig};
 pub(crate) use traces::TracesConfig;
 
 /// The most connections of a pool. The pool reserves memory for all of them, and Postgres has no thousand to give.

@@ -1,7 +1,8 @@
 //! The settings of secrets and tokens.
 
+use gastown_domain::ports::TownKeys as _;
 use gastown_jwt::TokenKeys;
-use gastown_secrets::PublicSealingKey;
+use gastown_secrets::{DerivedTownKeys, PublicSealingKey};
 use secrecy::SecretString;
 
 use super::{ConfigError, checked, secret_rules};
@@ -47,6 +48,30 @@ impl TokenConfig {
                 None => keys,
             };
             Some(Self { keys, env: reader.optional("TOKEN_ENV") })
+        })
+    }
+}
+
+/// The ids of the keys that towns get from now on. They reveal nothing of the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyIds {
+    /// The id of `SANDBOX_PUBLIC_KEY`.
+    pub(crate) sealing: String,
+    /// The id of `INTERNAL_API_SECRET`.
+    pub(crate) towns: String,
+}
+
+impl KeyIds {
+    /// Reads and checks only these settings.
+    ///
+    /// Errors: every missing or invalid setting of these.
+    pub(crate) fn read(source: &Source) -> Result<Self, ConfigError> {
+        checked(source, |reader| {
+            secret_rules::check(reader, &["INTERNAL_API_SECRET"], &[]);
+            let sealing = reader.required::<PublicSealingKey>("SANDBOX_PUBLIC_KEY");
+            let towns = reader.required_secret("INTERNAL_API_SECRET");
+            let towns = DerivedTownKeys::new(&towns?).ok()?.key_id();
+            Some(Self { sealing: sealing?.key_id().to_string(), towns })
         })
     }
 }

@@ -39,7 +39,7 @@ async fn adopt_json(stage: &Stage, arguments: &[&str]) -> Value {
     serde_json::from_str(&ended.out).unwrap()
 }
 
-async fn lose_registry(stage: &Stage) {
+pub(crate) async fn lose_registry(stage: &Stage) {
     for table in TABLES {
         stage.rows.execute(&format!("DELETE FROM {table}")).await;
     }

@@ -39,6 +39,8 @@ mod dashboard;
 mod declared_reasons;
 mod destroy;
 mod dev;
+mod disaster;
+mod doctor;
 mod drift;
 mod entry;
 mod enumerated;

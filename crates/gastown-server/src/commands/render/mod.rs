@@ -6,11 +6,24 @@ pub(super) mod json_lists;
 pub(super) mod table;
 pub(super) mod table_lists;
 
-use gastown_domain::RecordedOperation;
+use std::collections::HashMap;
+
 use gastown_domain::ports::{AuditedEvent, HeldOperation, JobState, Readable};
+use gastown_domain::{RecordedOperation, TownId};
 use gastown_orchestrator::Policy;
 
 use super::since::Since;
+
+/// The machine of a town, as Fly shows it.
+pub(super) struct TownMachine {
+    /// The image.
+    pub(super) image: Option<String>,
+    /// True if it has a key from before a rotation. `None`: not compared.
+    pub(super) has_old_key: Option<bool>,
+}
+
+/// The machines that were compared with a list of towns.
+pub(super) type MachinesOfTowns = HashMap<TownId, TownMachine>;
 
 /// The values of `gastown operations`.
 pub(super) struct OperationsList {

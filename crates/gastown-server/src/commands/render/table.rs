@@ -315,6 +315,10 @@ pub(super) fn some<T>(values: &[T], shown: impl FnOnce(&[T]) -> String) -> Optio
 }
 
 pub(in crate::commands) fn headed<const N: usize>(heads: [&str; N]) -> Table {
+    headed_by(heads)
+}
+
+pub(super) fn headed_by<'a>(heads: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heads);

@@ -3,11 +3,16 @@
 use gastown_domain::ports::{AuditedEvent, HeldOperation, ListedTown, Readable, TownEvent, TownHealth};
 use gastown_domain::{Failure, HealthState, Recorded};
 
-use super::table::{headed, none, or_none, plain, some, time, unreadable};
+use super::table::{headed, headed_by, none, or_none, plain, some, time, unreadable};
+use super::{MachinesOfTowns, TownMachine};
 
-/// Returns a list of towns. `has_more` is true if the limit has left some out.
-pub(in crate::commands) fn towns(towns: &[Readable<ListedTown>], has_more: bool) -> String {
-    let rows = some(towns, town_rows).unwrap_or_else(|| "No towns.".to_owned());
+/// Returns a list of towns, with their machines if these were compared. `has_more` is true if the limit has left some out.
+pub(in crate::commands) fn towns(
+    towns: &[Readable<ListedTown>],
+    has_more: bool,
+    machines: Option<&MachinesOfTowns>,
+) -> String {
+    let rows = some(towns, |towns| town_rows(towns, machines)).unwrap_or_else(|| "No towns.".to_owned());
     rows + note(has_more)
 }
 
@@ -21,26 +26,20 @@ const fn note(has_more: bool) -> &'static str {
     if has_more { "\n\nThere are more: raise --limit, or add conditions." } else { "" }
 }
 
-fn town_rows(towns: &[Readable<ListedTown>]) -> String {
-    let mut table = headed(["user", "name", "status", "health", "in flight", "region", "created", "id"]);
+fn town_rows(towns: &[Readable<ListedTown>], machines: Option<&MachinesOfTowns>) -> String {
+    let heads = ["user", "name", "status", "health", "in flight", "region", "created", "id"];
+    let at_fly: &[&str] = if machines.is_some() { &["image", "key"] } else { &[] };
+    let mut table = headed_by(heads.iter().chain(at_fly).copied());
     for listed in towns {
         let ListedTown { town, health, operation } = match listed {
             Ok(listed) => listed,
             Err(row) => {
-                table.add_row([
-                    "?".to_owned(),
-                    unreadable(row),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    row.town.to_string(),
-                ]);
+                let unread = ["?".to_owned(), unreadable(row), none(), none(), none(), none(), none()];
+                table.add_row(unread.into_iter().chain([row.town.to_string()]));
                 continue;
             }
         };
-        table.add_row([
+        let row = [
             town.owner.to_string(),
             town.name.to_string(),
             town.status.to_string(),
@@ -49,9 +48,20 @@ fn town_rows(towns: &[Readable<ListedTown>]) -> String {
             or_none(town.region.as_ref()),
             time(town.created_at),
             town.id.to_string(),
-        ]);
+        ];
+        let machine = machines.and_then(|machines| machines.get(&town.id));
+        table.add_row(row.into_iter().chain(machine.into_iter().flat_map(machine_cells)));
     }
     table.trim_fmt()
+}
+
+fn machine_cells(machine: &TownMachine) -> [String; 2] {
+    let key = match machine.has_old_key {
+        Some(true) => "old".to_owned(),
+        Some(false) => "current".to_owned(),
+        None => none(),
+    };
+    [machine.image.as_deref().map_or_else(none, plain), key]
 }
 
 fn health_of(health: &TownHealth) -> String {
