@@ -37,6 +37,7 @@ mod create;
 mod cut_commits;
 mod dashboard;
 mod declared_reasons;
+mod deploy;
 mod destroy;
 mod dev;
 mod disaster;

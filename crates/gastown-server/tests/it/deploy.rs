@@ -1,0 +1,93 @@
+//! The files of `docs/deploy`: every name is a setting, and their settings are valid.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gastown_secrets::SandboxKey;
+use gastown_server::{Config, Source};
+
+const DOCKERFILE: &str = include_str!("../../../../docs/deploy/Dockerfile");
+const FLY: &str = include_str!("../../../../docs/deploy/fly.toml");
+const KUBERNETES: &str = include_str!("../../../../docs/deploy/kubernetes.yaml");
+const SYSTEMD: &str = include_str!("../../../../docs/deploy/gastown.service");
+const SECRETS: &str = include_str!("../../../../docs/deploy/secrets.env");
+
+/// Returns the settings of `fly.toml`.
+fn fly() -> BTreeMap<String, String> {
+    let table: toml::Table = FLY.parse().unwrap();
+    let env = table["env"].as_table().unwrap().iter();
+    env.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
+/// Returns the settings of the config map, the lines between `data:` and the next document.
+fn kubernetes() -> BTreeMap<String, String> {
+    let (_, data) = KUBERNETES.split_once("\ndata:\n").unwrap();
+    let (data, _) = data.split_once("\n---").unwrap();
+    let setting = |line: &str| {
+        let (name, value) = line.trim().split_once(": ").unwrap();
+        (name.to_owned(), value.trim_matches('"').to_owned())
+    };
+    data.lines().map(setting).collect()
+}
+
+fn secret_names() -> BTreeSet<&'static str> {
+    SECRETS.lines().map(|line| line.strip_suffix('=').unwrap()).collect()
+}
+
+/// Reads settings together with secrets.
+fn read(settings: &BTreeMap<String, String>) -> Config {
+    let key = SandboxKey::generate().public_key().to_string();
+    let values = secret_names().into_iter().map(|name| {
+        let value = match name {
+            "DATABASE_URL" => "postgres://u:p@db.internal/gastown".to_owned(),
+            "SANDBOX_PUBLIC_KEY" => key.clone(),
+            other => format!("value-of-{other}-0a1b2c3d4e5f6g7h8i9j"),
+        };
+        (name.to_owned(), value)
+    });
+    let all = settings.clone().into_iter().chain(values);
+    Config::read(&Source::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn settings_of_the_files_are_valid() {
+    for (file, settings) in [("fly.toml", fly()), ("kubernetes.yaml", kubernetes())] {
+        let unknown: Vec<_> = settings.keys().filter(|name| !Config::NAMES.contains(&name.as_str())).collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+        let config = read(&settings);
+        assert_eq!(config.fly.replicas.get(), 2, "{file}");
+        // Only a placeholder is left for the operator.
+        assert!(settings["FLY_IMAGE"].ends_with("@sha256:REPLACE"), "{file}");
+    }
+}
+
+#[test]
+fn secrets_are_settings_and_in_no_file() {
+    for name in secret_names() {
+        assert!(Config::NAMES.contains(&name), "{name}");
+        assert!(!fly().contains_key(name) && !kubernetes().contains_key(name), "{name}");
+        let is_named = FLY.contains(&format!("{name}=…"));
+        assert!(is_named, "the comment of fly.toml lacks {name}");
+    }
+}
+
+#[test]
+fn names_in_image_and_unit_are_settings() {
+    let of_image = DOCKERFILE.lines().filter_map(|line| line.strip_prefix("ENV "));
+    let of_unit = SYSTEMD.lines().filter_map(|line| line.strip_prefix("Environment="));
+    let names: Vec<_> =
+        of_image.chain(of_unit).flat_map(str::split_whitespace).map(|pair| pair.split('=').next()).collect();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names.into_iter().flatten() {
+        assert!(Config::NAMES.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn files_leave_time_for_a_shutdown() {
+    let needed = read(&fly()).http.shutdown.as_secs() + 15;
+    for text in ["kill_timeout = ", "TimeoutStopSec=", "terminationGracePeriodSeconds: "] {
+        let line = [FLY, SYSTEMD, KUBERNETES].concat();
+        let line = line.lines().find_map(|line| line.trim().strip_prefix(text).map(str::to_owned)).unwrap();
+        assert!(line.parse::<u64>().unwrap() >= needed, "{text}{line}");
+    }
+}
