@@ -119,7 +119,7 @@ reasons! {
     TooManyRigs = "too_many_rigs", PreconditionFailed;
     /// The caller has the maximum number of operations in flight, `data.limit`.
     TooManyOperations = "too_many_operations", TooManyRequests;
-    /// The caller changes rigs and configurations too often. `data.limit` is the maximum a minute.
+    /// The caller changes towns and rigs too often. `data.limit` is the maximum a minute.
     TooManyChanges = "too_many_changes", TooManyRequests;
     /// The database does not answer.
     Unavailable = "unavailable", ServiceUnavailable;

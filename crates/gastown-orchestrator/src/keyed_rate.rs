@@ -1,6 +1,7 @@
 //! A rate of calls for each key, as a user or a town.
 
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,22 +15,31 @@ const MIN_REMEMBERED: usize = 1024;
 /// A rate of calls for each key, counted in this process.
 pub(crate) struct KeyedRate<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, HashMapStateStore<K>, MonotonicClock>,
+    burst: NonZeroU32,
     forget: ForgetAt,
 }
 
 impl<K: Hash + Eq + Clone> KeyedRate<K> {
     pub(crate) fn new(quota: Quota) -> Self {
         let limiter = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
-        Self { limiter, forget: ForgetAt::start() }
+        Self { limiter, burst: quota.burst_size(), forget: ForgetAt::start() }
     }
 
     /// Counts a call, or returns the time after which the next one is accepted.
     pub(crate) fn admit(&self, key: &K) -> Result<(), Duration> {
+        self.admit_several(key, NonZeroU32::MIN)
+    }
+
+    /// Counts calls that are made at once, or returns the time after which so many are accepted. Calls beyond the burst count
+    /// as the whole burst.
+    pub(crate) fn admit_several(&self, key: &K, calls: NonZeroU32) -> Result<(), Duration> {
         if self.forget.is_due(self.limiter.len()) {
             self.limiter.retain_recent();
             self.forget.done(self.limiter.len());
         }
-        self.limiter.check_key(key).map_err(|early| early.wait_time_from(MonotonicClock.now()))
+        let admitted = self.limiter.check_key_n(key, calls.min(self.burst));
+        // The burst is never exceeded, so the answer is about time.
+        admitted.unwrap_or(Ok(())).map_err(|early| early.wait_time_from(MonotonicClock.now()))
     }
 }
 

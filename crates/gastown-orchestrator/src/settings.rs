@@ -118,7 +118,8 @@ pub struct Limits {
     pub rigs_per_town: u32,
     /// Operations in flight of one user.
     pub operations_per_user: u32,
-    /// The changes of rigs and configurations of one user a minute, in one process. All of them may come at once.
+    /// The changes of one user a minute, in one process: creates with each of their first rigs, starts, stops, and changes of
+    /// rigs and configurations. As many may come at once.
     pub changes_per_minute: NonZeroU32,
     /// The heartbeats of one town a minute, and its token requests a minute. A sixth of them may come at once.
     pub sandbox_calls_per_minute: NonZeroU32,

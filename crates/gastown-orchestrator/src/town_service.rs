@@ -32,7 +32,7 @@ pub struct TownService {
     pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
     pub(crate) sandbox_calls: Arc<RecentCalls>,
-    /// The changes of each user that no operation bounds.
+    /// The changes of each user.
     pub(crate) changes: Arc<KeyedRate<UserId>>,
     pub(crate) watchers: WatchHub,
 }

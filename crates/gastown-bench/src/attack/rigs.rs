@@ -21,7 +21,7 @@ const MAX_GROWTH: f64 = 2.0;
 
 pub(super) async fn play(stage: &Stage) -> anyhow::Result<Vec<Check>> {
     let rigs = stage.scale.rigs;
-    let settings = vec![("MAX_RIGS_PER_TOWN", rigs.to_string()), ("CHANGES_PER_MINUTE", "1000000".into())];
+    let settings = vec![("MAX_RIGS_PER_TOWN", rigs.to_string())];
     let server = ServerSetup { settings, ..ServerSetup::new(&stage.database, &stage.fly) }.start().await?;
     let token = stage.token(User::ManyRigs);
     let town = create_town(&server, token, "many").await?;

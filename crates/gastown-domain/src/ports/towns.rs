@@ -231,7 +231,7 @@ pub enum TownError {
         /// The maximum number.
         limit: u32,
     },
-    /// The caller changes rigs or configurations too often. Nothing was written.
+    /// The caller changes towns or rigs too often. Nothing was written.
     #[error("too many changes, at most {limit} a minute are allowed")]
     TooManyChanges {
         /// The changes a minute.

@@ -36,7 +36,7 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
         of.procedure((Query, "gastown.listRegions", "Lists the regions of towns."), list_regions::run, json!(null)),
         of.procedure((Mutation, "gastown.createTown", create), create_town::run, json!({"townName": "bakery"}))
             .refusing(&[Reason::AccountBlocked, Reason::TownNameTaken, Reason::KeyReused, Reason::RegionNotOffered])
-            .refusing(&[Reason::TooManyTowns, Reason::TooManyRigs, Reason::TooManyOperations])
+            .refusing(&[Reason::TooManyTowns, Reason::TooManyRigs, Reason::TooManyOperations, Reason::TooManyChanges])
             .failing(),
         of.procedure((Query, "gastown.listTowns", list), list_towns::run, json!({"limit": 10})),
         of.procedure((Query, "gastown.getTownStatus", status), get_town_status::run, town())
@@ -70,7 +70,8 @@ pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
     let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
     let update = "Changes the configuration of a town, if it has not changed since it was read.";
     let new = json!({"townId": "$TOWN_ID", "config": {"max_polecats": 4}, "configVersion": "$CONFIG_VERSION"});
-    let reasons = [Reason::TownNotFound, Reason::OperationInProgress, Reason::TooManyOperations];
+    let reasons =
+        [Reason::TownNotFound, Reason::OperationInProgress, Reason::TooManyOperations, Reason::TooManyChanges];
     vec![
         of.procedure((Mutation, "gastown.updateTown", update), update_town::run, new)
             .refusing(&[Reason::TownNotFound, Reason::ConfigChanged, Reason::FirstRigsFixed, Reason::ConfigTooLarge])

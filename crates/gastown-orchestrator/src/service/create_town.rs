@@ -1,5 +1,7 @@
 //! Creating a town: one transaction inserts the town, its first rigs and its create operation.
 
+use std::num::NonZeroU32;
+
 use gastown_domain::ports::{
     Accepted, AcceptedCreate, Caller, CreateTown, KeyedRequest, NewCreate, NewOperation, StoreError, TownError,
     TownState,
@@ -16,6 +18,8 @@ impl TownService {
     pub(crate) async fn accept_create(&self, caller: Caller, request: CreateTown) -> Result<TownState, TownError> {
         let caller = self.allowed(caller).await?;
         let mut create = self.new_create(caller, request)?;
+        let rigs = u32::try_from(create.town.rigs.len()).unwrap_or(u32::MAX);
+        self.admit_changes(&create.town.owner, NonZeroU32::MIN.saturating_add(rigs))?;
         let slot = self.reconciler.reserve_driver();
         if slot.is_some() {
             create.operation.claim = Some(self.reconciler.first_claim(&create.operation, Some(&create.town.row())));

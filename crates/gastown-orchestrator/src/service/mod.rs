@@ -11,6 +11,7 @@ mod stop_town;
 mod update_town;
 
 use std::future::Future;
+use std::num::NonZeroU32;
 
 use gastown_domain::ports::{Caller, StoreError, TownError, TownState};
 use gastown_domain::{Town, TownId, UserId};
@@ -41,10 +42,17 @@ impl TownService {
         }
     }
 
-    /// Counts a change that no operation bounds. Call it once the caller is authorized.
+    /// Counts a change. Call it once the caller is authorized. A destroy does not count, because it must always be accepted,
+    /// and each needs a create.
     fn admit_change(&self, caller: &UserId) -> Result<(), TownError> {
+        self.admit_changes(caller, NonZeroU32::MIN)
+    }
+
+    /// Counts the changes of one request: a town and each of its first rigs.
+    fn admit_changes(&self, caller: &UserId, changes: NonZeroU32) -> Result<(), TownError> {
         let limit = self.settings.policy.limits.changes_per_minute.get();
-        self.changes.admit(caller).map_err(|retry_after| TownError::TooManyChanges { limit, retry_after })
+        let admitted = self.changes.admit_several(caller, changes);
+        admitted.map_err(|retry_after| TownError::TooManyChanges { limit, retry_after })
     }
 
     /// Returns the caller's living town. Another user's town does not exist for the caller.

@@ -20,6 +20,15 @@ pub(super) struct Awaited {
     is_driven_here: bool,
 }
 
+/// Returns true for a request that counts as a change of its user.
+const fn counts(kind: OperationKind) -> bool {
+    match kind {
+        OperationKind::Start | OperationKind::Stop => true,
+        // A create counts where its rigs are known. A user requests no restart and no roll back.
+        OperationKind::Create | OperationKind::Destroy | OperationKind::Restart | OperationKind::RollBack => false,
+    }
+}
+
 impl TownService {
     /// Writes the operation, or joins the one of the same kind, and drives it or nudges the reconciler.
     pub(super) async fn request(
@@ -33,6 +42,9 @@ impl TownService {
         let found = self.ports.store.registry.callers_town(caller, town).await?;
         if kind == OperationKind::Start && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
             return Err(TownError::Blocked);
+        }
+        if found.is_some() && counts(kind) {
+            self.admit_change(caller.user())?;
         }
         let in_flight = found.as_ref().and_then(|found| found.state.operation.clone());
         let caller = caller.user();

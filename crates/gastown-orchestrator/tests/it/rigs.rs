@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{
-    Action, AddRig, Caller, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, TownState, Towns as _,
-    UpdateTown,
+    Action, AddRig, Caller, DestroyTown, MockSandboxes, RemoveRig, RigRemoval, SandboxError, TownError, TownState,
+    Towns as _, UpdateTown,
 };
 use gastown_domain::{Branch, FirstRig, OperationKind, Rig, RigStatus, TownId};
 
@@ -309,13 +309,36 @@ async fn changes_of_one_user_have_a_rate_of_their_own() {
         towns.add_rig(&alice, rig(town, "belt")).await.err(),
         towns.remove_rig(&alice, removal(&added)).await.err(),
         towns.update_town(&alice, update.clone()).await.err(),
+        towns.stop_town(&alice, town).await.err(),
+        towns.start_town(&alice, town).await.err(),
+        towns.create_town(&alice, request("forge")).await.err(),
     ] {
         let Some(TownError::TooManyChanges { limit: 4, retry_after }) = refused else { panic!("{refused:?}") };
         assert!(retry_after <= Duration::from_secs(15), "{retry_after:?}");
     }
     assert_eq!(present(&bench, town), ["wheel"], "a refused change writes nothing");
     assert!(matches!(towns.update_town(&bob, update).await, Err(TownError::NotFound)), "another user is not refused");
-    towns.stop_town(&alice, town).await.unwrap();
+    towns.destroy_town(&alice, DestroyTown::of(town)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_rigs_count_as_changes() {
+    let mut bench = Bench::new();
+    bench.change_policy(|policy| policy.limits.changes_per_minute = 4.try_into().unwrap());
+    let towns = bench.replica().towns;
+    let mut large = request("mill");
+    let names = ["one", "two", "three", "four", "five", "six"];
+    large.config.rigs = names
+        .map(|name| FirstRig {
+            rig_name: name.parse().unwrap(),
+            repo_url: format!("https://github.com/acme/{name}").parse().unwrap(),
+            branch: None,
+        })
+        .into();
+    // A request beyond the limit counts as all of it, so that it is possible at all.
+    towns.create_town(&alice(), large).await.unwrap();
+    let refused = towns.create_town(&alice(), request("forge")).await;
+    assert!(matches!(refused, Err(TownError::TooManyChanges { limit: 4, .. })), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

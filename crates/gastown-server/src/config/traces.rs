@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use gastown::HttpUrl;
 use gastown_domain::Invalid;
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Reader, Source};
@@ -13,6 +15,10 @@ use crate::settings_source::{Reader, Source};
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 const RATIO: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+/// The headers that each export has already, or that would break it.
+const OF_EXPORTS: [HeaderName; 6] =
+    [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING, CONNECTION, HOST];
 
 /// The settings of the traces.
 #[derive(Debug, Clone)]
@@ -63,7 +69,7 @@ fn traces(reader: &mut Reader<'_>) -> Option<TracesConfig> {
     let endpoint = reader.optional::<HttpUrl>(ENDPOINT).map(HttpUrl::for_paths);
     let headers = reader.secret(HEADERS).map_or_else(|| Some(Vec::new()), |raw| headers(&raw));
     if headers.is_none() {
-        reader.wrong(HEADERS, "is invalid: must be name=value, with commas between headers");
+        reader.wrong(HEADERS, "is invalid: must be name=value, with commas between headers, and none that describes the body or the connection");
     }
     let ratio = reader.or(RATIO, Ratio(1.0));
     match endpoint? {
@@ -75,13 +81,15 @@ fn traces(reader: &mut Reader<'_>) -> Option<TracesConfig> {
     }
 }
 
-/// Parses the headers. Their values are secrets, so an error does not show them.
+/// Parses the headers, whose values are percent-encoded. They are secrets, so an error does not show them.
 fn headers(raw: &SecretString) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let pairs = raw.expose_secret().split(',').map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        let mut value = HeaderValue::from_str(value.trim()).ok()?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let mut value = HeaderValue::from_str(&value).ok()?;
         value.set_sensitive(true);
-        Some((name.trim().parse().ok()?, value))
+        let name = name.trim().parse().ok()?;
+        (!OF_EXPORTS.contains(&name)).then_some((name, value))
     });
     pairs.collect()
 }

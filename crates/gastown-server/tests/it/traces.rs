@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Router, routing::post};
 use nix::sys::signal::Signal;
@@ -26,10 +27,15 @@ struct Collector(Arc<Mutex<Vec<(HeaderMap, Bytes)>>>);
 impl Collector {
     /// Serves on a free port, with this status for each export, and returns the address.
     async fn serve(&self, status: StatusCode) -> String {
+        self.serve_answering(status, None).await
+    }
+
+    async fn serve_answering(&self, status: StatusCode, location: Option<String>) -> String {
         let received = Arc::clone(&self.0);
+        let location: HeaderMap = location.map(|url| (LOCATION, url.parse().unwrap())).into_iter().collect();
         let keep = move |headers: HeaderMap, body: Bytes| async move {
             received.lock().unwrap().push((headers, body));
-            status
+            (status, location)
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -134,11 +140,36 @@ async fn service_without_its_collector_works_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ratio_of_zero_exports_only_traces_that_their_callers_record() {
+async fn ratio_bounds_what_callers_can_record() {
     let collector = Collector::default();
     let endpoint = collector.serve(StatusCode::OK).await;
     town_in_a_trace(&endpoint, &[("OTEL_TRACES_SAMPLER_ARG", "0")]).await;
-    let spans = collector.spans();
-    assert!(spans.iter().any(|(_, span)| span.name == "request"));
-    assert!(spans.iter().all(|(_, span)| hex(&span.trace_id) == TRACE), "{spans:?}");
+    assert_eq!(collector.spans(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redirect_of_a_collector_is_not_followed() {
+    let (redirecting, other) = (Collector::default(), Collector::default());
+    let target = other.serve(StatusCode::OK).await;
+    let endpoint =
+        redirecting.serve_answering(StatusCode::TEMPORARY_REDIRECT, Some(format!("{target}/v1/traces"))).await;
+    town_in_a_trace(&endpoint, &[("OTEL_EXPORTER_OTLP_HEADERS", "x-key=5vN0pQ8rT2wX4zA6cE1gI3")]).await;
+    assert!(!redirecting.exports().is_empty());
+    assert_eq!(other.exports(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_are_decoded_and_no_others_are_sent() {
+    let collector = Collector::default();
+    let endpoint = collector.serve(StatusCode::OK).await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20dXNlcg=="),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=other,x-other=1"),
+    ];
+    town_in_a_trace(&endpoint, &settings).await;
+    let exports = collector.exports();
+    assert!(!exports.is_empty());
+    for (headers, _) in exports {
+        assert_eq!((&headers["authorization"], headers.get("x-other")), (&"Basic dXNlcg==".parse().unwrap(), None));
+    }
 }
