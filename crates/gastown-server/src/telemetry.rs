@@ -1,5 +1,6 @@
 //! Logs: human-readable on a terminal, JSON otherwise, always on standard error. Traces: to a collector, if one is set.
 
+use std::error::Error;
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
@@ -34,11 +35,6 @@ pub fn init(source: &Source, default_level: &str) -> Telemetry {
     let format = given.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json });
     let level = source.get("LOG_LEVEL").or(source.get("RUST_LOG")).unwrap_or(default_level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new(default_level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
-        LogFormat::Human => lines.with_ansi(terminal).with_target(false).boxed(),
-        LogFormat::Json => lines.fmt_fields(JsonMembers).event_format(JsonLines).boxed(),
-    };
     let runtime = tokio::runtime::Handle::current();
     let traces = TracesConfig::early(source).map(|config| Traces::start(&config, runtime));
     let (traces, failed) = match traces {
@@ -48,11 +44,35 @@ pub fn init(source: &Source, default_level: &str) -> Telemetry {
     };
     // A second call, as in tests, changes nothing.
     let _ = match &traces {
-        Some(traces) => tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init(),
-        None => tracing_subscriber::registry().with(lines).with(filter).try_init(),
+        Some(traces) => log_and_trace((format, terminal), filter, traces),
+        None => log(format, terminal, filter),
     };
     if let Some(error) = failed {
         tracing::error!(%error, "traces are not exported");
     }
     Telemetry(traces)
+}
+
+/// Logs alone. The filter decides for the whole subscriber, which costs the least.
+fn log(format: LogFormat, terminal: bool, filter: EnvFilter) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => logs.with_ansi(terminal).with_target(false).try_init(),
+        LogFormat::Json => logs.fmt_fields(JsonMembers).event_format(JsonLines).try_init(),
+    }
+}
+
+/// Logs, and exports spans. Each has its own filter.
+fn log_and_trace(
+    (format, terminal): (LogFormat, bool),
+    filter: EnvFilter,
+    traces: &Traces,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Human => lines.with_ansi(terminal).with_target(false).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonMembers).event_format(JsonLines).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init()?;
+    Ok(())
 }

@@ -29,11 +29,12 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Vec<Check>> {
     let key = town_keys()?.key_of(town.parse().context("a town's id is invalid")?);
     let mut request = String::new();
     trpc::write_home_call(&mut request, "heartbeat", &town, key.expose_secret());
+    let before = stage.database.count(&last_heartbeat(&town)).await?;
     let (begun, until) = (Instant::now(), Instant::now() + stage.scale.phase);
     let crowd = Crowd { address: stage.server.address, clients: stage.scale.heartbeats, until, interval: None };
     let bystander = stage.bystander();
     let requests = OneOf(Arc::new([request]));
-    let (tally, writes) = tokio::join!(crowd.send(&requests), writes(&stage.database, &town, until));
+    let (tally, writes) = tokio::join!(crowd.send(&requests), writes(&stage.database, &town, before, until));
     let (tally, writes, observed) = (tally?, writes?, bystander.stop().await?);
     ensure!(tally.answered() > 0 && writes > 0, "no heartbeat was recorded: {:?}", tally.example());
     let seconds = begun.elapsed().as_secs_f64();
@@ -48,12 +49,16 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// Counts the different times of the last heartbeat until a moment.
-async fn writes(database: &Database, town: &str, until: Instant) -> anyhow::Result<usize> {
-    let query = format!(
+/// Returns the query of the time of a town's last heartbeat.
+fn last_heartbeat(town: &str) -> String {
+    format!(
         "SELECT coalesce((extract(epoch FROM last_heartbeat_at) * 1000)::bigint, 0) FROM gastown_towns WHERE id = '{town}'"
-    );
-    let mut times = vec![database.count(&query).await?];
+    )
+}
+
+/// Counts the different times of the last heartbeat after this one, until a moment.
+async fn writes(database: &Database, town: &str, before: i64, until: Instant) -> anyhow::Result<usize> {
+    let (query, mut times) = (last_heartbeat(town), vec![before]);
     while Instant::now() < until {
         sleep(POLL_INTERVAL).await;
         times.push(database.count(&query).await?);

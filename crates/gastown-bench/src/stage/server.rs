@@ -53,7 +53,7 @@ pub(crate) struct Server {
 }
 
 impl<'a> ServerSetup<'a> {
-    /// Returns a setup in one shared app, in which settled towns are not compared during the run.
+    /// Returns a setup in one shared app, in which settled towns are not compared during the run. Their health is checked once, at the start.
     pub(crate) fn new(database: &'a Database, fly: &'a Fly) -> Self {
         let (placement, inspect_seconds) = (Placement::SharedApp, 86_400);
         Self { database, fly, placement, inspect_seconds, settings: Vec::new(), max_open_files: None }
@@ -103,6 +103,7 @@ impl<'a> ServerSetup<'a> {
             ("R2_ACCESS_KEY", "bench".to_owned()),
             ("MAX_TOWNS_PER_USER", "1000000".to_owned()),
             ("INSPECT_SECONDS", self.inspect_seconds.to_string()),
+            ("MONITOR_SECONDS", "86400".to_owned()),
             ("ORPHAN_SWEEP_SECONDS", "86400".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
         ];
