@@ -5,12 +5,15 @@ mod follow;
 mod list;
 mod power;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use gastown_domain::TownId;
-use gastown_domain::ports::{Operator as _, Retried, TownDetails};
+use gastown_domain::ports::{Clock as _, Ids as _, NewOperation, Operator as _, Retried, TownDetails};
+use gastown_domain::{OperationKind, Town, TownId};
 use gastown_fly::{machine_name, volume_name};
 use gastown_persistence::Database;
+use gastown_system::{RandomIds, SystemClock};
 use serde_json::json;
 
 pub use destroy::Destruction;
@@ -133,6 +136,20 @@ async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownD
     let names = [machine_name(town), volume_name(town)];
     let found = database.town_details(town, &names, EVENTS).await.context("failed to read the registry")?;
     found.ok_or_else(|| CodedError::NoSuchTown(town.to_string()).into())
+}
+
+/// Returns an operation on a town that an operator requests for its owner.
+fn new_operation(town: &Town, kind: OperationKind, timeout: Option<Duration>) -> NewOperation {
+    NewOperation {
+        id: RandomIds.operation(),
+        town: town.id,
+        kind,
+        requested_by: town.owner.clone(),
+        at: SystemClock.now(),
+        timeout,
+        max_in_flight: None,
+        claim: None,
+    }
 }
 
 async fn show(database: &Database, of: Chosen) -> anyhow::Result<()> {

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::{Clock as _, Ids as _, NewOperation, Requested, TownDetails};
+use gastown_domain::ports::{Requested, TownDetails};
 use gastown_domain::{OperationKind, Town, TownStatus};
 use gastown_persistence::Database;
-use gastown_system::{RandomIds, SystemClock};
 
 use super::follow::{Followed, follow};
-use super::{Chosen, Which, town_details};
+use super::{Chosen, Which, new_operation, town_details};
 use crate::commands::confirm::confirm;
 use crate::commands::lost_answers;
 use crate::commands::render::json;
@@ -38,7 +37,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let Some(before) = to_destroy(database, of).await? else { return Ok(()) };
     confirm(&question(&before), before.name.as_str(), yes)?;
-    request(database, of, &before, actor).await?;
+    request(database, &before, actor).await?;
     let Some(seconds) = wait else { return accepted(database, of).await };
     let end = |found: &TownDetails| is_gone(found);
     match follow(database, of, Duration::from_secs(seconds), end).await? {
@@ -65,17 +64,8 @@ fn question(town: &Town) -> String {
     format!("Destroy town {} of {} ({})? {what}", town.name, town.owner, town.status)
 }
 
-async fn request(database: &Database, of: Chosen, town: &Town, actor: &str) -> anyhow::Result<()> {
-    let operation = NewOperation {
-        id: RandomIds.operation(),
-        town: of.town,
-        kind: OperationKind::Destroy,
-        requested_by: town.owner.clone(),
-        at: SystemClock.now(),
-        timeout: None,
-        max_in_flight: None,
-        claim: None,
-    };
+async fn request(database: &Database, town: &Town, actor: &str) -> anyhow::Result<()> {
+    let operation = new_operation(town, OperationKind::Destroy, None);
     match lost_answers::destroy(database, database, &operation, actor)
         .await
         .context("failed to write to the registry")?

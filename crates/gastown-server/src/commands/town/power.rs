@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::{Clock as _, Ids as _, NewOperation, Operations as _, Requested, TownDetails};
+use gastown_domain::ports::{Operations as _, Requested, TownDetails};
 use gastown_domain::{Failure, OperationId, OperationKind, Recorded, Rejection, Town};
 use gastown_orchestrator::Timeouts;
 use gastown_persistence::Database;
-use gastown_system::{RandomIds, SystemClock};
 use serde_json::json;
 
 use super::follow::{Followed, follow};
-use super::{Chosen, Which, town_details};
+use super::{Chosen, Which, new_operation, town_details};
 use crate::commands::exit::CodedError;
 use crate::commands::lost_answers;
 use crate::commands::render::json;
@@ -91,16 +90,7 @@ async fn request(
     actor: &str,
     timeouts: &Timeouts,
 ) -> anyhow::Result<OperationId> {
-    let operation = NewOperation {
-        id: RandomIds.operation(),
-        town: town.id,
-        kind: power.kind(),
-        requested_by: town.owner.clone(),
-        at: SystemClock.now(),
-        timeout: Some(power.timeout(timeouts)),
-        max_in_flight: None,
-        claim: None,
-    };
+    let operation = new_operation(town, power.kind(), Some(power.timeout(timeouts)));
     let requested = lost_answers::request(database, database, &operation, actor).await;
     match requested.context("failed to write to the registry")? {
         Some(Requested::Accepted(accepted)) => Ok(accepted.operation.id),
