@@ -4,7 +4,8 @@ use std::error::Error;
 use std::future::Future;
 
 use gastown_domain::ports::{
-    AddRig, AddedRig, Caller, RemoveRig, RemovedRig, RigRemoval, SandboxAddress, SandboxError, TownError, TownState,
+    AddRig, AddedRig, Caller, CallersTown, RemoveRig, RemovedRig, RigRemoval, SandboxAddress, SandboxError, TownError,
+    TownState,
 };
 use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, TownId, TownStatus};
 
@@ -15,7 +16,7 @@ use crate::town_service::TownService;
 impl TownService {
     pub(crate) async fn accept_rig(&self, caller: Caller, request: AddRig) -> Result<AddedRig, TownError> {
         let store = &self.ports.store;
-        let (before, owner_is_blocked) = self.living_of(&caller, request.town).await?;
+        let CallersTown { state: before, owner_is_blocked } = self.living_of(&caller, request.town).await?;
         if owner_is_blocked {
             return Err(TownError::Blocked);
         }
@@ -61,7 +62,7 @@ impl TownService {
     }
 
     pub(crate) async fn accept_rig_removal(&self, caller: Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
-        let (before, _) = self.living_of(&caller, request.town).await?;
+        let before = self.living_of(&caller, request.town).await?.state;
         self.admit_change(caller.user())?;
         let rig = self.record_removal(&request).await?;
         let removal = match self.reachable_sandbox(&before) {
@@ -96,12 +97,10 @@ impl TownService {
         }
     }
 
-    /// Authorizes the caller and returns the living town with its operation, and if its owner is blocked, all with one
-    /// statement.
-    async fn living_of(&self, caller: &Caller, town: TownId) -> Result<(TownState, bool), TownError> {
+    /// Authorizes the caller and returns the living town, all with one statement.
+    async fn living_of(&self, caller: &Caller, town: TownId) -> Result<CallersTown, TownError> {
         let found = self.ports.store.registry.callers_town(caller, town).await?;
-        let found = found.filter(|found| !found.state.town.is_tombstone()).ok_or(TownError::NotFound)?;
-        Ok((found.state, found.owner_is_blocked))
+        found.filter(|found| !found.state.town.is_tombstone()).ok_or(TownError::NotFound)
     }
 
     /// Returns the town after a change of its rigs. The change is stored, so a failed read is no failure of the call: then
