@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use gastown_domain::ports::{
-    AuditedEvent, EventFilter, HeldOperation, ListedHealth, ListedTown, Readable, StoreError, TownFilter, TownHealth,
+    AuditedEvent, EventFilter, HeldOperation, ListPosition, ListedHealth, ListedTown, Readable, StoreError, TownFilter,
+    TownHealth,
 };
 use gastown_domain::{HealthState, TownId};
 use sea_orm::sea_query::SelectStatement;
@@ -74,7 +75,8 @@ fn matching_towns(filter: &TownFilter, limit: u32) -> SelectStatement {
         .add(status)
         .add_option(filter.owner.as_ref().map(|owner| towns::Column::UserId.eq(owner.as_str())))
         .add_option(filter.name.as_ref().map(|name| towns::Column::TownName.eq(name.as_str())))
-        .add_option(filter.health.map(has_health));
+        .add_option(filter.health.map(has_health))
+        .add_option(filter.after.as_ref().map(is_after));
     towns::Entity::find()
         .find_also_related(health::Entity)
         .filter(matches)
@@ -83,6 +85,15 @@ fn matching_towns(filter: &TownFilter, limit: u32) -> SelectStatement {
         .order_by_asc(towns::Column::Id)
         .limit(u64::from(limit))
         .into_query()
+}
+
+/// Compares as the list is ordered. Both use the collation of the columns.
+fn is_after(position: &ListPosition) -> Condition {
+    let same_owner = towns::Column::UserId.eq(position.owner.as_str());
+    let same_name = towns::Column::TownName.eq(position.name.as_str());
+    let later_name = Condition::all().add(same_owner.clone()).add(towns::Column::TownName.gt(position.name.as_str()));
+    let later_id = Condition::all().add(same_owner).add(same_name).add(towns::Column::Id.gt(position.town.as_uuid()));
+    Condition::any().add(towns::Column::UserId.gt(position.owner.as_str())).add(later_name).add(later_id)
 }
 
 fn has_health(listed: ListedHealth) -> Condition {
@@ -119,6 +130,7 @@ fn matching_events(filter: &EventFilter, limit: u32) -> SelectStatement {
         .add_option(filter.actor.as_ref().map(|actor| events::Column::Actor.eq(actor.as_str())))
         .add_option(filter.action.as_ref().map(|action| events::Column::Action.eq(action.as_str())))
         .add_option(filter.since.map(|since| events::Column::At.gte(since)))
+        .add_option(filter.until.map(|until| events::Column::At.lte(until)))
         .add_option(failed);
     events::Entity::find()
         .column_as(towns::Column::UserId, OWNER)

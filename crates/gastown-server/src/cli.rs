@@ -40,6 +40,9 @@ enum Command {
         /// Migrate the schema first.
         #[arg(long)]
         migrate: bool,
+        /// Allow the console (`CONSOLE_LISTEN`) to start, stop and destroy towns. Without it, the console only reads.
+        #[arg(long)]
+        allow_actions: bool,
     },
     /// Serve on this machine with defaults for all settings: SQLite, a simulated Fly, new keys, users with tokens.
     #[cfg(feature = "dev")]
@@ -191,7 +194,7 @@ async fn run_command(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { migrate } => serve::run(&source, migrate).await?,
+        Command::Serve { migrate, allow_actions } => serve::run(&source, migrate, allow_actions).await?,
         #[cfg(feature = "dev")]
         Command::Dev(options) => dev::run(source, options).await?,
         Command::Migrate { direction } => migrate::run(&source, direction).await?,

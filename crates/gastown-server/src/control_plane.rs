@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gastown::{Gastown, GastownBuilder, SecretSettings, local_url};
+use gastown_console::Sources;
 use gastown_persistence::DatabaseSettings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenHost, SecretsConfig};
+use crate::console_endpoint::{self, ConsoleEndpoint};
 use crate::http_settings;
 use crate::metrics_endpoint::MetricsEndpoint;
 use crate::start_error::StartError;
@@ -19,6 +21,7 @@ pub struct ControlPlane {
     address: SocketAddr,
     gastown: Gastown,
     metrics: Option<MetricsEndpoint>,
+    console: Option<(ConsoleEndpoint, Sources)>,
 }
 
 impl ControlPlane {
@@ -35,12 +38,14 @@ impl ControlPlane {
             cause,
         })?;
         let metrics = MetricsEndpoint::bind(&config.metrics).await?;
+        let console = ConsoleEndpoint::bind(&config.console).await?;
         let builder = match &metrics {
             Some(endpoint) => builder(&config)?.prometheus(Arc::clone(&endpoint.metrics), endpoint.every),
             None => builder(&config)?,
         };
         let gastown = builder.build().await?;
-        Ok(Self { listener, address, gastown, metrics })
+        let console = console.zip(console_endpoint::sources(&config, &gastown));
+        Ok(Self { listener, address, gastown, metrics, console })
     }
 
     /// Returns the control plane.
@@ -58,20 +63,36 @@ impl ControlPlane {
         self.metrics.as_ref().map(MetricsEndpoint::url)
     }
 
+    /// Returns the URL of the console for browsers on this machine, if it has an address.
+    pub fn console_url(&self) -> Option<String> {
+        self.console.as_ref().map(|(console, _)| console.url())
+    }
+
     /// Serves until `stop` is cancelled, then shuts down (see [`Gastown::serve`]).
     ///
     /// Errors: the listener's.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        let Some(metrics) = self.metrics else { return self.gastown.serve(self.listener, stop).await };
-        // The metrics of a shutdown can be read until its end.
-        let stop_metrics = CancellationToken::new();
+        // The metrics of a shutdown can be read until its end. The console ends with its beginning, as the router does.
+        let (stop_console, stop_metrics) = (stop.clone(), CancellationToken::new());
         let serving = async {
             let served = self.gastown.serve(self.listener, stop).await;
             stop_metrics.cancel();
             served
         };
-        let (served, read) = tokio::join!(serving, metrics.serve(stop_metrics.clone()));
-        served.and(read)
+        let measured = async {
+            match self.metrics {
+                Some(metrics) => metrics.serve(stop_metrics.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let shown = async {
+            match self.console {
+                Some((console, sources)) => console.serve(sources, stop_console).await,
+                None => Ok(()),
+            }
+        };
+        let (served, measured, shown) = tokio::join!(serving, measured, shown);
+        served.and(measured).and(shown)
     }
 }
 

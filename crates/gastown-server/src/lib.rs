@@ -8,6 +8,7 @@ mod captured_log;
 pub mod cli;
 pub mod commands;
 mod config;
+mod console_endpoint;
 mod control_plane;
 mod http_settings;
 mod json_log;
@@ -18,8 +19,8 @@ mod telemetry;
 mod traces;
 
 pub use config::{
-    CallLimits, Config, ConfigError, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost, LogFormat,
-    MetricsConfig, OrphansConfig, SETTINGS, SecretsConfig, Setting, SettingDefault,
+    CallLimits, Config, ConfigError, ConsoleConfig, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost,
+    LogFormat, MetricsConfig, OrphansConfig, SETTINGS, SecretsConfig, Setting, SettingDefault,
 };
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};

@@ -23,6 +23,9 @@ pub enum StartError {
     /// Another reason of the builder.
     #[error(transparent)]
     Build(BuildError),
+    /// The console has no token, and an address that others reach.
+    #[error("the console without a token must listen on a loopback address")]
+    OpenConsole,
     /// An origin cannot be a header.
     #[error("failed to set up the allowed origins")]
     Origin(#[from] axum::http::header::InvalidHeaderValue),

@@ -38,6 +38,8 @@ pub struct Gastown {
     pub(crate) connections: gastown_http::connections::ConnectionLimits,
     #[cfg(feature = "postgres")]
     pub(crate) database: Option<gastown_persistence::Database>,
+    #[cfg(feature = "fly")]
+    pub(crate) fly: Option<gastown_fly::Fly>,
     #[cfg(feature = "sim")]
     pub(crate) simulator: Option<crate::simulated::SimulatedFly>,
 }
@@ -67,6 +69,12 @@ impl Gastown {
     #[cfg(feature = "postgres")]
     pub fn database(&self) -> Option<&gastown_persistence::Database> {
         self.database.as_ref()
+    }
+
+    /// Returns the client of Fly, whose queues show how calls wait for its rate limits. `None` for another provider.
+    #[cfg(feature = "fly")]
+    pub fn fly(&self) -> Option<&gastown_fly::Fly> {
+        self.fly.as_ref()
     }
 
     /// Runs the background work until `stop` is cancelled: workers, drift detection, orphans, old history. Then operations

@@ -83,6 +83,8 @@ impl Plan {
         let service = TownService::new(foreground_ports, self.settings.clone(), worker.clone(), stop.clone());
         #[cfg(feature = "postgres")]
         let database = adapters.database.clone();
+        #[cfg(feature = "fly")]
+        let fly = adapters.fly.clone();
         let tasks = self.background(&service, (&background_ports, retention), &worker, adapters);
         Ok(Gastown {
             #[cfg(feature = "http")]
@@ -98,6 +100,8 @@ impl Plan {
             minter: self.secrets.map(|secrets| secrets.minter(self.clock)),
             #[cfg(feature = "postgres")]
             database,
+            #[cfg(feature = "fly")]
+            fly,
             #[cfg(feature = "sim")]
             simulator,
         })

@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub(super) struct Announcement {
     /// The address of the control plane, without `/trpc`.
     pub(super) url: String,
+    /// The address of the console.
+    pub(super) console_url: String,
     users: BTreeMap<String, User>,
     /// The address of the simulated Fly, without `/v1`.
     pub(super) fly_url: String,
@@ -46,10 +48,11 @@ mod tests {
     #[test]
     fn the_line_is_parsed_and_may_have_more_fields() {
         let line = r#"{"url":"http://127.0.0.1:1","users":{"demo":{"token":"t","more":1}},
-            "flyUrl":"http://127.0.0.1:2","flyApp":"gastown-dev","more":true}"#;
+            "consoleUrl":"http://127.0.0.1:3/console","flyUrl":"http://127.0.0.1:2","flyApp":"gastown-dev","more":true}"#;
         let parsed = Announcement::parse(line).unwrap();
         assert_eq!((parsed.url.as_str(), parsed.fly_url.as_str()), ("http://127.0.0.1:1", "http://127.0.0.1:2"));
         assert_eq!((parsed.fly_app.as_str(), parsed.token_of("demo").unwrap()), ("gastown-dev", "t"));
+        assert_eq!(parsed.console_url, "http://127.0.0.1:3/console");
         assert!(parsed.token_of("alice").is_err());
     }
 

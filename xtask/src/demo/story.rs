@@ -69,7 +69,8 @@ impl Story {
         let _best_effort = tokio::time::timeout(CLEAN_UP_TIMEOUT, remove).await;
     }
 
-    async fn create(&self) -> anyhow::Result<(String, String)> {
+    /// Creates the town and waits until it runs. Returns its id.
+    pub(super) async fn create(&self) -> anyhow::Result<(String, String)> {
         let created = self.change("createTown", json!({ "townName": self.town_name })).await?;
         let town = text(&created, "townId")?.to_owned();
         self.until_settled(&town, "running").await?;

@@ -33,6 +33,7 @@ const STORAGE: &[&str] = &["sea-orm", "sqlx"];
 const RULES: &[Rule] = &[
     Rule { package: "gastown-domain", may_use: &[], tests_may_use: &[], never: IO, tests_excepted: false },
     adapter("gastown-persistence", &["gastown-domain", "migration"], &["axum", "reqwest"]),
+    adapter("gastown-console", &["gastown-domain"], STORAGE_AND_CALLS),
     adapter("gastown-fly", &["gastown-domain"], STORAGE),
     adapter("gastown-jwt", &["gastown-domain"], IO),
     adapter("gastown-metrics", &["gastown-domain"], STORAGE_AND_CALLS),
@@ -79,6 +80,7 @@ const RULES: &[Rule] = &[
         &[
             "gastown",
             "fly-sim",
+            "gastown-console",
             "gastown-domain",
             "gastown-fly",
             "gastown-http",

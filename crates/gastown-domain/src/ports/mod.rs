@@ -54,7 +54,7 @@ pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
 };
 pub use operator::{Adopted, HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
-pub use operator_lists::{AuditedEvent, EventFilter, ListedHealth, ListedTown, TownFilter};
+pub use operator_lists::{AuditedEvent, EventFilter, ListPosition, ListedHealth, ListedTown, TownFilter};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
 pub use provider::{
     Action, Apps, Awaited, Deletion, MachineSpec, Machines, ObservedMachine, ObservedVolume, ProviderError, UserCalls,

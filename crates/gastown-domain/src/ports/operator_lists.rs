@@ -18,6 +18,19 @@ pub struct TownFilter {
     pub status: Option<TownStatus>,
     /// The health.
     pub health: Option<ListedHealth>,
+    /// The last town of the page before. Only towns after it are listed.
+    pub after: Option<ListPosition>,
+}
+
+/// The position of a town in a list, which is ordered by owner, name and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPosition {
+    /// The owner.
+    pub owner: UserId,
+    /// The name.
+    pub name: TownName,
+    /// The town.
+    pub town: TownId,
 }
 
 /// The health of a town, as an operator asks for it.
@@ -59,6 +72,8 @@ pub struct EventFilter {
     pub failed: bool,
     /// The earliest time.
     pub since: Option<DateTime<Utc>>,
+    /// The latest time.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// An event of any town. Owner and name are texts, because the row of the town may break a rule.

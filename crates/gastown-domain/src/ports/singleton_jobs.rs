@@ -35,6 +35,21 @@ text_enum! {
     }
 }
 
+impl Alarm {
+    /// Returns the likely cause, and what an operator checks.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::ManyAbsent => {
+                "too many machines or volumes read as absent, nothing was changed; check the app and the token"
+            }
+            Self::ManyOrphans => {
+                "too many resources at the provider have no row, nothing was deleted; check that the database is the right one"
+            }
+            Self::Refused => "the provider refuses every request; check the token, the organization and the app",
+        }
+    }
+}
+
 /// The right to run a job. Each claim raises the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderLease {

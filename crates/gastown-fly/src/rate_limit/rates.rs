@@ -1,6 +1,6 @@
 //! The rates of Fly's limits, and the share of one replica.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use governor::Quota;
 
@@ -140,12 +140,26 @@ impl Rate {
     }
 }
 
+impl fmt::Display for Rate {
+    /// Writes the time between two calls, and the burst.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1 call in {:?}, at most {} at once", self.period(), self.burst)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn shared_by(replicas: u32) -> Rates {
         Rates::default().shared_by(NonZeroU32::new(replicas).unwrap())
+    }
+
+    #[test]
+    fn rates_are_shown_with_their_burst() {
+        let shown = |action| shared_by(4).of(action).to_string();
+        assert_eq!(shown(Action::CreateMachine), "1 call in 4s, at most 1 at once");
+        assert_eq!(shown(Action::GetMachine), "1 call in 200ms, at most 10 at once");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use gastown_domain::ports::{
-    AuditedEvent, EventFilter, ListedHealth, ListedTown, Operations as _, Operator as _, Requested, TownChange,
-    TownFilter,
+    AuditedEvent, EventFilter, ListPosition, ListedHealth, ListedTown, Operations as _, Operator as _, Requested,
+    TownChange, TownFilter,
 };
 use gastown_domain::{Failure, OperationKind, Rejection, TownStatus};
 
@@ -12,6 +12,7 @@ use crate::bed::{Bed, accepted, noon, on_both, request, user};
 on_both! {
     towns_come_by_owner_and_name,
     towns_meet_every_condition,
+    towns_come_in_pages,
     towns_with_unreadable_rows_are_named,
     events_meet_every_condition,
     operators_request_names_the_actor,
@@ -62,6 +63,28 @@ async fn towns_meet_every_condition(bed: Bed) {
     }
 }
 
+async fn towns_come_in_pages(bed: Bed) {
+    for (owner, name) in [("alice", "forge"), ("alice", "mill"), ("bob", "inn"), ("bob", "mill"), ("bob", "mill-2")] {
+        bed.create(owner, name).await;
+    }
+    for name in ["gone", "gone"] {
+        let town = bed.running("alice", name).await;
+        bed.destroy(&town).await;
+    }
+    for status in [None, Some(TownStatus::Destroyed)] {
+        let filter = |after| TownFilter { status, after, ..TownFilter::default() };
+        let whole = bed.database.towns(&filter(None), 100).await.unwrap();
+        let mut paged = Vec::new();
+        let mut after = None;
+        while let [listed] = bed.database.towns(&filter(after), 1).await.unwrap().as_slice() {
+            paged.push(listed.clone());
+            let town = listed.clone().unwrap().town;
+            after = Some(ListPosition { owner: town.owner, name: town.name, town: town.id });
+        }
+        assert_eq!((paged.len(), &paged), (if status.is_none() { 5 } else { 2 }, &whole));
+    }
+}
+
 async fn towns_with_unreadable_rows_are_named(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     bed.running("bob", "mill").await;
@@ -101,6 +124,8 @@ async fn events_meet_every_condition(bed: Bed) {
         (EventFilter { actor: Some("bob".to_owned()), ..all() }, &["bob/inn bob create accepted"]),
         (EventFilter { action: Some("stop".to_owned()), failed: true, ..all() }, &[failed_stop]),
         (EventFilter { since: Some(noon() + TimeDelta::days(36500)), ..all() }, &[]),
+        (EventFilter { until: Some(noon() - TimeDelta::days(36500)), ..all() }, &[]),
+        (EventFilter { until: Some(noon() + TimeDelta::days(36500)), failed: true, ..all() }, &[failed_stop]),
     ] {
         assert_eq!(events(&bed, &filter).await, expected, "{filter:?}");
     }

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::config::{Config, ListenHost};
+use crate::config::{Config, ListenAddress, ListenHost};
 use crate::control_plane::{ControlPlane, bind_port};
 use crate::settings_source::Source;
 
@@ -42,6 +42,9 @@ pub struct Options {
     /// `PORT`, and `DATA_DIR` for the volume. See docs/sandbox-images.md.
     #[arg(long, value_name = "COMMAND")]
     sandbox_cmd: Option<String>,
+    /// Allow the console to start, stop and destroy towns. Without it, the console only reads.
+    #[arg(long)]
+    allow_actions: bool,
 }
 
 /// The speed of the simulated Fly.
@@ -72,19 +75,21 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
     let simulator = fill_fly(&mut source, &options).await?;
     fill_the_rest(&mut source);
 
-    let config = development_config(&source)?;
+    let mut config = development_config(&source)?;
+    config.console.allows_actions = options.allow_actions;
     let app = match &config.fly.app {
         AppPlacement::Shared(app) => Some(app.to_string()),
         AppPlacement::PerUser { .. } => None,
     };
     let plane = ControlPlane::with_listener(config, listener).await.context("failed to start")?;
-    let metrics_url = plane.metrics_url();
+    let (metrics_url, console_url) = (plane.metrics_url(), plane.console_url());
     let backends = Backends {
         fly: if simulator.is_some() { "simulated Fly" } else { "Fly" },
         fly_url: source.get("FLY_API_BASE_URL").unwrap_or_default(),
         app: app.as_deref(),
         database: database.as_deref(),
         metrics_url: metrics_url.as_deref(),
+        console_url: console_url.as_deref(),
     };
     let tokens = create_users(plane.gastown(), &options.users).await?;
     announce(&options, &url, &tokens, &backends)?;
@@ -173,6 +178,8 @@ fn fill_the_rest(source: &mut Source) {
 fn development_config(source: &Source) -> anyhow::Result<Config> {
     let mut config = Config::read(source)?;
     config.migrate_on_start = true;
+    // A console without a token, for this machine only.
+    config.console.listen.get_or_insert(ListenAddress { host: ListenHost::LOOPBACK, port: 0 });
     let poll_interval = Duration::from_millis(500);
     let policy = &config.orchestrator.policy;
     config.orchestrator.policy = policy.changed(|policy| policy.backoff.poll_interval = poll_interval)?;
@@ -200,6 +207,7 @@ struct Backends<'a> {
     app: Option<&'a str>,
     database: Option<&'a str>,
     metrics_url: Option<&'a str>,
+    console_url: Option<&'a str>,
 }
 
 /// Prints the address and the tokens, which were created to be printed.
@@ -213,10 +221,10 @@ fn announce(
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        let Backends { fly_url, app, database, metrics_url, .. } = backends;
+        let Backends { fly_url, app, database, metrics_url, console_url, .. } = backends;
         let all = json!({
             "url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database,
-            "metricsUrl": metrics_url,
+            "metricsUrl": metrics_url, "consoleUrl": console_url,
         });
         writeln!(out, "{all}")?;
     } else {
@@ -230,9 +238,12 @@ fn print_instructions(
     out: &mut impl Write,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    Backends { fly, fly_url, database, metrics_url, .. }: &Backends<'_>,
+    Backends { fly, fly_url, database, metrics_url, console_url, .. }: &Backends<'_>,
 ) -> std::io::Result<()> {
     writeln!(out, "Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n")?;
+    if let Some(console_url) = console_url {
+        writeln!(out, "Console:\n  {console_url}\n")?;
+    }
     for (user, token) in tokens {
         writeln!(out, "Token of {user}:\n  {}\n", token.expose_secret())?;
     }

@@ -14,7 +14,7 @@ pub mod exit;
 mod fly_view;
 pub mod generated;
 pub mod keygen;
-mod lost_answers;
+pub(crate) mod lost_answers;
 pub mod migrate;
 pub mod operations;
 pub mod orphans;

@@ -139,7 +139,7 @@ async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownD
 }
 
 /// Returns an operation on a town that an operator requests for its owner.
-fn new_operation(town: &Town, kind: OperationKind, timeout: Option<Duration>) -> NewOperation {
+pub(crate) fn new_operation(town: &Town, kind: OperationKind, timeout: Option<Duration>) -> NewOperation {
     NewOperation {
         id: RandomIds.operation(),
         town: town.id,

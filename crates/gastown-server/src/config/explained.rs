@@ -105,6 +105,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("METRICS_LISTEN", Absent, "Host and port of the metrics, such as 127.0.0.1:9464. Port 0 picks a free one."),
     setting("METRICS_TOKEN", Absent, "The bearer token of the metrics. Without it, everyone who reaches the address may read them."),
     setting("METRICS_SECONDS", Value("15"), "how often the registry is counted for the metrics (1 to 3600)"),
+    setting("CONSOLE_LISTEN", Absent, "Host and port of the console for operators, such as 127.0.0.1:9465. Port 0 picks a free one."),
+    setting("CONSOLE_TOKEN", Absent, "The operator's token, which opens the console. CONSOLE_LISTEN requires it."),
     setting("OTEL_EXPORTER_OTLP_ENDPOINT", Absent, "The address of a collector of traces, such as http://127.0.0.1:4318. Without it no trace is made."),
     setting("OTEL_EXPORTER_OTLP_HEADERS", Absent, "Headers of each export, such as authorization=Bearer%20KEY, with commas between them and percent-encoded values. A secret."),
     setting("OTEL_TRACES_SAMPLER_ARG", Value("1"), "The part of the traces that is exported, from 0 to 1."),

@@ -1,5 +1,6 @@
 //! The settings, all checked at start. All mistakes are reported at once, by name and never by value.
 
+mod console;
 mod explained;
 mod fly;
 mod http;
@@ -26,6 +27,7 @@ use migration::address::DatabaseAddress;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
+pub use console::ConsoleConfig;
 pub(crate) use explained::example;
 pub use explained::{Default as SettingDefault, SETTINGS, Setting};
 pub use fly::FlyConfig;
@@ -59,6 +61,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The endpoint for Prometheus.
     pub metrics: MetricsConfig,
+    /// The console for operators.
+    pub console: ConsoleConfig,
     /// The calls to Fly.
     pub fly: FlyConfig,
     /// `SANDBOX_URL`.
@@ -87,11 +91,13 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 77] = [
+    pub const NAMES: [&str; 79] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
         "CHANGES_PER_MINUTE",
+        "CONSOLE_LISTEN",
+        "CONSOLE_TOKEN",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
         "DATABASE_MAX_CONNECTIONS",
@@ -183,6 +189,7 @@ impl Config {
         let migrate_on_start = reader.or("MIGRATE_ON_START", false);
         let http = http::http(reader);
         let metrics = metrics::metrics(reader);
+        let console = console::console(reader);
         traces::check(reader);
         let policy = policy::policy(reader);
         let fly = fly::fly(reader);
@@ -204,6 +211,7 @@ impl Config {
             migrate_on_start,
             http,
             metrics,
+            console,
             fly,
             sandbox_url: sandbox_url?,
             secrets: secrets?,

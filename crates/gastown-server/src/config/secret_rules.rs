@@ -2,9 +2,14 @@
 
 use crate::settings_source::Reader;
 
-/// The secrets that sign, or from which keys are derived.
-pub(super) const KEYS: [&str; 4] =
-    ["NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS", "INTERNAL_API_SECRET", "INTERNAL_API_SECRET_PREVIOUS"];
+/// The secrets that sign, from which keys are derived, or that open the console.
+pub(super) const KEYS: [&str; 5] = [
+    "CONSOLE_TOKEN",
+    "NEXTAUTH_SECRET",
+    "NEXTAUTH_SECRET_PREVIOUS",
+    "INTERNAL_API_SECRET",
+    "INTERNAL_API_SECRET_PREVIOUS",
+];
 /// The secrets that other services issue, with their own lengths.
 pub(super) const ISSUED: [&str; 5] =
     ["FLY_API_TOKEN", "METRICS_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS", "R2_ACCESS_KEY", "R2_SECRET_KEY"];

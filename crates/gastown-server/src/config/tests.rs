@@ -217,8 +217,13 @@ fn shutdown_is_bounded_as_documented() {
     }
 }
 
-const KEYS: [&str; 4] =
-    ["INTERNAL_API_SECRET", "INTERNAL_API_SECRET_PREVIOUS", "NEXTAUTH_SECRET", "NEXTAUTH_SECRET_PREVIOUS"];
+const KEYS: [&str; 5] = [
+    "CONSOLE_TOKEN",
+    "INTERNAL_API_SECRET",
+    "INTERNAL_API_SECRET_PREVIOUS",
+    "NEXTAUTH_SECRET",
+    "NEXTAUTH_SECRET_PREVIOUS",
+];
 const ISSUED: [&str; 3] = ["FLY_API_TOKEN", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
 
 /// Returns the text of the only mistake, which is about this setting and does not show its value.
@@ -571,6 +576,17 @@ fn settings_of_metrics_are_checked() {
     for token in ["changeme", repeated.as_str(), " 5vN0pQ8rT2wX4zA6cE1gI3kM7oS9uY0b"] {
         assert_eq!(mistakes(&[("METRICS_TOKEN", token)]), ["METRICS_TOKEN"], "{token:?}");
     }
+}
+
+#[test]
+fn console_requires_its_token() {
+    assert!(Config::read(&source(&[])).unwrap().console.listen.is_none());
+    let token = ("CONSOLE_TOKEN", "q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u");
+    let console = Config::read(&source(&[("CONSOLE_LISTEN", "[::]:9465"), token])).unwrap().console;
+    assert_eq!(console.listen.map(|address| address.to_string()).as_deref(), Some("[::]:9465"));
+    assert!(console.token.is_some() && !console.allows_actions);
+    assert_eq!(mistakes(&[("CONSOLE_LISTEN", "127.0.0.1:9465")]), ["CONSOLE_TOKEN"]);
+    assert_eq!(mistakes(&[("CONSOLE_LISTEN", "9465"), token]), ["CONSOLE_LISTEN"]);
 }
 
 #[test]

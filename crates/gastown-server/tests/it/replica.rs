@@ -23,6 +23,8 @@ pub(crate) struct Replica {
     pub(crate) url: String,
     /// The URL of the metrics, if they have an address.
     pub(crate) metrics_url: Option<String>,
+    /// The URL of the console, if it has an address.
+    pub(crate) console_url: Option<String>,
     pub(crate) log: Log,
     runtime: Option<Runtime>,
     serving: JoinHandle<io::Result<()>>,
@@ -98,11 +100,11 @@ impl Replica {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let plane = ControlPlane::with_listener(config, listener).await.map_err(io::Error::other)?;
-            let _ = ready.send((plane.local_url(), plane.metrics_url()));
+            let _ = ready.send((plane.local_url(), plane.metrics_url(), plane.console_url()));
             plane.serve(stopped).await
         });
-        let (url, metrics_url) = url.await.expect("the replica does not start");
-        Self { url, metrics_url, log, runtime: Some(runtime), serving, stop }
+        let (url, metrics_url, console_url) = url.await.expect("the replica does not start");
+        Self { url, metrics_url, console_url, log, runtime: Some(runtime), serving, stop }
     }
 
     /// Crashes the replica: its tasks are dropped.

@@ -86,7 +86,7 @@ pub(in crate::commands) fn survey(survey: &Survey) -> String {
         let _ = write!(text, " Failed to check: {}.", failed.join(", "));
     }
     if let Some(alarm) = survey.alarm {
-        let _ = write!(text, "\n\n! {}: {}", alarm.as_str(), meaning(alarm));
+        let _ = write!(text, "\n\n! {}: {}", alarm.as_str(), alarm.message());
     }
     text
 }
@@ -285,21 +285,8 @@ fn job_rows(jobs: &[JobState]) -> String {
 /// Returns the code of an alarm, with its likely cause if this version knows it.
 fn alarm(alarm: &Recorded<Alarm>) -> String {
     match alarm {
-        Recorded::Known(known) => format!("{}: {}", known.as_str(), meaning(*known)),
+        Recorded::Known(known) => format!("{}: {}", known.as_str(), known.message()),
         Recorded::Newer(code) => plain(code),
-    }
-}
-
-/// Returns the likely cause of an alarm.
-const fn meaning(alarm: Alarm) -> &'static str {
-    match alarm {
-        Alarm::ManyAbsent => {
-            "too many machines or volumes read as absent, nothing was changed; check the app and the token"
-        }
-        Alarm::ManyOrphans => {
-            "too many resources at Fly have no row, nothing was deleted; check that the database is the right one"
-        }
-        Alarm::Refused => "Fly refuses every request; check the token, the organization and the app",
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) async fn run(source: &Source, database: &Database, options: ListOptio
         name: options.name,
         status: options.status,
         health: options.health.map(ListedHealth::from),
+        after: None,
     };
     // One more shows that there are more.
     let most = if machines.is_some() { MAX_COMPARED } else { options.limit + 1 };

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use self::life::{Seen, play};
 use self::markers::{Markers, Search};
 use crate::client;
+use crate::console;
 use crate::env::secret;
 use crate::process::Gastown;
 use crate::stage::{
@@ -35,11 +36,12 @@ const OTLP_KEY: &str = "canary-of-collector-Xp4GsVn9LdTb2JmZq7Hw";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 67] = [
+const OPEN: [&str; 68] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
     "CHANGES_PER_MINUTE",
+    "CONSOLE_LISTEN",
     "CORS_ALLOWED_ORIGINS",
     "CREATE_PATIENCE_SECONDS",
     "DATABASE_MAX_CONNECTIONS",
@@ -106,8 +108,9 @@ const OPEN: [&str; 67] = [
 ];
 
 /// The settings with a secret, and the marker in it.
-fn secret_settings() -> [(&'static str, &'static str); 10] {
+fn secret_settings() -> [(&'static str, &'static str); 11] {
     [
+        ("CONSOLE_TOKEN", console::TOKEN),
         ("DATABASE_URL", DATABASE_PASSWORD),
         ("FLY_API_TOKEN", FLY_TOKEN),
         ("INTERNAL_API_SECRET", TOWN_SECRET),
@@ -135,6 +138,8 @@ async fn stage_with_markers(setup: Setup) -> (Stage, Markers) {
     let changes = vec![
         ("NEXTAUTH_SECRET_PREVIOUS", OLD_TOKEN_SECRET.into()),
         ("INTERNAL_API_SECRET_PREVIOUS", OLD_TOWN_SECRET.into()),
+        ("CONSOLE_LISTEN", "127.0.0.1:0".into()),
+        ("CONSOLE_TOKEN", console::TOKEN.into()),
         ("METRICS_LISTEN", "127.0.0.1:0".into()),
         ("METRICS_TOKEN", METRICS_TOKEN.into()),
         ("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={OTLP_KEY}")),
@@ -175,6 +180,12 @@ async fn no_readable_output_has_a_secret(setup: Setup) -> Stage {
     for arguments in commands(&towns) {
         let ended = stage.gastown(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
         outputs.push(("command", ended.out + &ended.err));
+    }
+    for path in ["", "/towns", "/operations", "/orphans", "/events"] {
+        outputs.push(("console", console::page(&stage, path).await));
+    }
+    for town in &towns {
+        outputs.push(("console", console::page(&stage, &format!("/towns/{town}")).await));
     }
     let log = stage.replicas[0].log.text();
     for expected in ["TRACE", "hyper_util", "reqwest", "gastown_fly", "peculiar words"] {

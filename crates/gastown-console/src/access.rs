@@ -1,0 +1,206 @@
+//! The visitors of the console: operators with the token, or everyone on this machine in development.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::pages::Console;
+use crate::session::{LIFETIME, Sessions};
+use crate::view;
+
+/// The name of the cookie.
+const COOKIE: &str = "gastown_console";
+/// The protocol of the client, as a proxy reports it.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The condition for every page.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// The operator's token.
+    Token(SecretString),
+    /// None, for a listener on a loopback address. The request must name that address. Otherwise a site could read the console
+    /// under a name of its own.
+    Loopback,
+}
+
+/// A visitor who may see the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visitor {
+    /// The cookie of the session, or an empty text. Tokens of forms belong to it.
+    pub(crate) session: String,
+    /// True if the visitor can sign out.
+    pub(crate) has_session: bool,
+}
+
+/// The condition with the keys of sessions.
+pub(crate) struct Door {
+    access: Access,
+    sessions: Sessions,
+}
+
+impl Door {
+    /// `random` is the key of forms without a token.
+    pub(crate) fn new(access: Access, random: &SecretString) -> Self {
+        let sessions = Sessions::new(match &access {
+            Access::Token(token) => token,
+            Access::Loopback => random,
+        });
+        Self { access, sessions }
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Returns the visitor of a request, or `None` if it shows nothing.
+    pub(crate) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Visitor> {
+        match &self.access {
+            Access::Loopback => names_loopback(headers).then(|| Visitor { session: String::new(), has_session: false }),
+            Access::Token(token) => {
+                if let Some(session) = cookies(headers).find(|value| self.sessions.is_valid(value, now)) {
+                    return Some(Visitor { session: session.to_owned(), has_session: true });
+                }
+                let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+                self.sessions.is_same(given, token).then(|| Visitor { session: String::new(), has_session: false })
+            }
+        }
+    }
+
+    /// Returns the cookie of a new session if the token is right. Without a token, no one signs in.
+    pub(crate) fn sign_in(&self, given: &str, headers: &HeaderMap, now: DateTime<Utc>, nonce: &str) -> Option<String> {
+        let Access::Token(token) = &self.access else { return None };
+        let is_right = self.sessions.is_same(given, token);
+        is_right.then(|| cookie(&self.sessions.issue(now, nonce), LIFETIME.num_seconds(), is_https(headers)))
+    }
+
+    /// Returns the cookie that ends a session in the browser.
+    pub(crate) fn sign_out(headers: &HeaderMap) -> String {
+        cookie("", 0, is_https(headers))
+    }
+}
+
+fn cookie(value: &str, max_age: i64, is_https: bool) -> String {
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{COOKIE}={value}; Path=/console; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// Returns the values of our cookie. A browser may send several.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value)
+}
+
+fn is_https(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// Returns true if the host of the request is a loopback address or `localhost`.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => host,
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Answers 401 with the form to sign in, unless the request may see the console.
+pub(crate) async fn guard(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+    match console.visitor(request.headers()) {
+        Some(visitor) => {
+            request.extensions_mut().insert(visitor);
+            next.run(request).await
+        }
+        None => (StatusCode::UNAUTHORIZED, Html(view::sign_in(false).into_string())).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const TOKEN: &str = "operator-token-Zq7Lr5HkXe1BnVs4Gd8WzT";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        pairs.iter().map(pair).collect()
+    }
+
+    fn door() -> Door {
+        Door::new(Access::Token(TOKEN.into()), &"unused".into())
+    }
+
+    const NOW: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+
+    #[test]
+    fn token_opens_as_bearer_or_with_a_session() {
+        let door = door();
+        let bearer = format!("Bearer {TOKEN}");
+        assert!(door.visitor(&headers(&[("authorization", &bearer)]), NOW).is_some());
+        let cookie = door.sign_in(TOKEN, &headers(&[]), NOW, "a1").unwrap();
+        let pair = cookie.split(';').next().unwrap();
+        let other = format!("theme=dark; {COOKIE}=old; {pair}");
+        for sent in [pair, &other] {
+            let visitor = door.visitor(&headers(&[("cookie", sent)]), NOW).unwrap();
+            assert_eq!(format!("{COOKIE}={}", visitor.session), pair);
+        }
+        assert_eq!(door.visitor(&headers(&[("cookie", pair)]), NOW + LIFETIME), None);
+    }
+
+    #[test]
+    fn without_the_token_there_is_no_visitor() {
+        let door = door();
+        assert_eq!(door.sign_in("operator-token", &headers(&[]), NOW, "a1"), None);
+        let almost = format!("Bearer {}", &TOKEN[1..]);
+        for sent in [
+            &[][..],
+            &[("authorization", TOKEN)],
+            &[("authorization", &almost)],
+            &[("authorization", "Bearer ")],
+            &[("cookie", "gastown_console=")],
+            &[("cookie", "gastown_console=99999999999.a1.AAAA")],
+            &[("host", "localhost")],
+        ] {
+            assert_eq!(door.visitor(&headers(sent), NOW), None, "{sent:?}");
+        }
+        let mut binary = HeaderMap::new();
+        binary.insert(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer \xff").unwrap());
+        assert_eq!(door.visitor(&binary, NOW), None);
+    }
+
+    #[test]
+    fn cookies_are_strict_and_secure_behind_https() {
+        let door = door();
+        let plain = door.sign_in(TOKEN, &headers(&[]), NOW, "a1").unwrap();
+        assert!(plain.ends_with("; Path=/console; Max-Age=43200; HttpOnly; SameSite=Strict"), "{plain}");
+        let secure = door.sign_in(TOKEN, &headers(&[("x-forwarded-proto", "https")]), NOW, "a1").unwrap();
+        assert!(secure.ends_with("SameSite=Strict; Secure"), "{secure}");
+        assert!(!plain.contains(TOKEN));
+        assert!(Door::sign_out(&headers(&[])).starts_with("gastown_console=; Path=/console; Max-Age=0;"));
+    }
+
+    #[test]
+    fn loopback_needs_its_own_name() {
+        let door = Door::new(Access::Loopback, &"random".into());
+        for host in ["127.0.0.1:9464", "127.0.0.1", "[::1]:80", "localhost:1", "localhost", "127.8.0.1:1"] {
+            assert!(door.visitor(&headers(&[("host", host)]), NOW).is_some(), "{host}");
+        }
+        for host in ["evil.example.com", "evil.example.com:9464", "10.0.0.1:80", "localhost.evil.com", "", "[::2]:80"] {
+            assert_eq!(door.visitor(&headers(&[("host", host)]), NOW), None, "{host}");
+        }
+        assert_eq!(door.visitor(&headers(&[]), NOW), None);
+        assert_eq!(door.sign_in("", &headers(&[("host", "localhost")]), NOW, "a1"), None);
+    }
+}
