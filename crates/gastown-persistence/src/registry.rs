@@ -26,7 +26,7 @@ impl Registry for Database {
         if has_duplicate_rigs(&create.town) {
             return Err(StoreError::RigNameTaken);
         }
-        self.in_tx("accept_create", move |tx| async move { accept(&tx, create).await }).await
+        self.in_tx("accept_create", move |tx| async move { accept(&tx, create, None).await }).await
     }
 
     async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
@@ -64,8 +64,19 @@ impl Registry for Database {
     }
 }
 
-/// Inserts town, rigs, operation and event, or returns the create of an earlier request with the same key.
-async fn accept(tx: &DatabaseTransaction, create: &NewCreate) -> Result<AcceptedCreate, TxError> {
+impl Database {
+    /// Inserts a town as [`Registry::accept_create`] does. The event names the operator `actor` instead of the owner.
+    pub async fn accept_create_as(&self, create: &NewCreate, actor: &str) -> Result<AcceptedCreate, StoreError> {
+        if has_duplicate_rigs(&create.town) {
+            return Err(StoreError::RigNameTaken);
+        }
+        self.in_tx("accept_create", move |tx| async move { accept(&tx, create, Some(actor)).await }).await
+    }
+}
+
+/// Inserts town, rigs, operation and event, or returns the create of an earlier request with the same key. The event names the
+/// owner, unless there is another actor.
+async fn accept(tx: &DatabaseTransaction, create: &NewCreate, actor: Option<&str>) -> Result<AcceptedCreate, TxError> {
     let NewCreate { town, operation, keyed, max_towns } = create;
     // With creates of one owner in sequence, a repeat finds the first one, and the count misses none.
     dialect::serialize_creates_of(&town.owner, tx).await?;
@@ -78,7 +89,9 @@ async fn accept(tx: &DatabaseTransaction, create: &NewCreate) -> Result<Accepted
     insert_town(tx, town).await?;
     rigs::insert(tx, &town.rigs).await?;
     let operation = request::insert(tx, operation, Phase::Begun, &Progress::default()).await?;
-    Event::accepted(&operation).keyed(keyed.as_ref()).record(tx).await?;
+    let event = Event::accepted(&operation).keyed(keyed.as_ref());
+    let event = if let Some(actor) = actor { event.by(actor) } else { event };
+    event.record(tx).await?;
     Ok(AcceptedCreate::Inserted(Box::new(operation)))
 }
 

@@ -61,7 +61,7 @@ impl Rigs for Database {
     }
 
     async fn insert(&self, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), StoreError> {
-        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, max_rigs).await }).await
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, (max_rigs, owner.as_str())).await }).await
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
@@ -107,7 +107,20 @@ impl Rigs for Database {
     }
 }
 
-async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), TxError> {
+impl Database {
+    /// Inserts a rig as [`Rigs::insert`] does. The event names the operator `actor` instead of the owner.
+    pub async fn insert_rig_as(&self, owner: &UserId, rig: &Rig, max_rigs: u32, actor: &str) -> Result<(), StoreError> {
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, (max_rigs, actor)).await }).await
+    }
+}
+
+/// Inserts a rig and its event, within the limit of the town's rigs.
+async fn add(
+    tx: &DatabaseTransaction,
+    owner: &UserId,
+    rig: &Rig,
+    (max_rigs, actor): (u32, &str),
+) -> Result<(), TxError> {
     let town = locked(live_town_of(owner, rig.town)).one(tx).await?;
     town.ok_or(StoreError::TownNotFound)?;
     let (rigs, with_name) = counts(tx, rig).await?;
@@ -118,7 +131,7 @@ async fn add(tx: &DatabaseTransaction, owner: &UserId, rig: &Rig, max_rigs: u32)
         return Err(StoreError::TooManyRigs { limit: max_rigs }.into());
     }
     insert(tx, std::slice::from_ref(rig)).await?;
-    let event = Event::of(rig.town, owner.as_str(), "add_rig", ACCEPTED, rig.created_at);
+    let event = Event::of(rig.town, actor, "add_rig", ACCEPTED, rig.created_at);
     event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await
 }
 

@@ -10,8 +10,8 @@ use clap_complete::Shell;
 #[cfg(feature = "dev")]
 use crate::commands::dev;
 use crate::commands::{
-    adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, sandbox, serve, token, town,
-    unseal,
+    adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, rig, sandbox, serve, smoke,
+    token, town, unseal,
 };
 use crate::{Config, Source, init_telemetry};
 
@@ -75,10 +75,15 @@ enum Command {
     /// `DATABASE_URL` and the settings of Fly.
     #[command(after_help = orphans::EXAMPLES)]
     Orphans(orphans::Options),
-    /// List towns. Show, start, stop, retry or destroy one. Needs only `DATABASE_URL`.
+    /// List towns. Create, watch, show, start, stop, retry or destroy one. Needs only `DATABASE_URL`.
     Town {
         #[command(subcommand)]
         action: town::Action,
+    },
+    /// List, add or remove the rigs of a town. Needs only `DATABASE_URL`, or at a server only a user's token.
+    Rig {
+        #[command(subcommand)]
+        action: rig::Action,
     },
     /// List the events of a town, newest first. Needs only `DATABASE_URL`.
     #[command(after_help = events::EVENTS_EXAMPLES)]
@@ -92,6 +97,9 @@ enum Command {
     /// Rebuild the rows of a lost registry from what Fly shows. Changes nothing at Fly, and writes rows only with `--apply`.
     #[command(after_help = adopt::EXAMPLES)]
     Adopt(adopt::Options),
+    /// Play the life of a town against a running server: create, rig, stop, start, destroy. Needs only a user's token.
+    #[command(after_help = smoke::EXAMPLES)]
+    Smoke(smoke::Options),
     /// Print new keys and secrets for a new installation or a rotation. Stores nothing.
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Options),
@@ -127,6 +135,7 @@ impl Command {
             | Self::Operations(_)
             | Self::Orphans(_)
             | Self::Town { .. }
+            | Self::Rig { .. }
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
@@ -134,6 +143,7 @@ impl Command {
             | Self::Token { .. } => Some("warn"),
             Self::Unseal { .. }
             | Self::Sandbox { .. }
+            | Self::Smoke(_)
             | Self::Keygen(_)
             | Self::Config { .. }
             | Self::Completions { .. }
@@ -153,10 +163,12 @@ impl Command {
             | Self::Operations(_)
             | Self::Orphans(_)
             | Self::Town { .. }
+            | Self::Rig { .. }
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
             | Self::Doctor(_)
+            | Self::Smoke(_)
             | Self::Keygen(_)
             | Self::Token { .. }
             | Self::Config { .. }
@@ -203,10 +215,12 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Operations(options) => operations::run(&source, options).await?,
         Command::Orphans(options) => orphans::run(&source, options).await?,
         Command::Town { action } => town::run(&source, action).await?,
+        Command::Rig { action } => rig::run(&source, action).await?,
         Command::Events(options) => events::run(&source, options).await?,
         Command::Audit(options) => events::audit(&source, options).await?,
         Command::Doctor(options) => doctor::run(&source, options).await?,
         Command::Adopt(options) => adopt::run(&source, options).await?,
+        Command::Smoke(options) => smoke::run(options).await?,
         Command::Keygen(options) => keygen::run(options)?,
         Command::Token { action } => token::run(&source, action).await?,
         Command::Config { action } => config::run(&source, action)?,

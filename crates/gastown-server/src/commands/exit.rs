@@ -9,6 +9,9 @@ pub const NOT_FOUND: u8 = 4;
 /// The time of `--wait` is over. The operation continues.
 pub const NOT_IN_TIME: u8 = 5;
 
+/// A town of `smoke` could not be removed.
+pub const TOWN_LEFT: u8 = 6;
+
 /// The exit codes, as the help of the binary shows them.
 pub const EXPLAINED: &str = "\
 Exit codes:
@@ -17,7 +20,8 @@ Exit codes:
   2  invalid command line
   3  `sandbox check` could not be carried out
   4  no such town
-  5  not done within --wait; the operation continues";
+  5  not done within --wait; the operation continues
+  6  `smoke` failed, and its town could not be removed";
 
 /// An error with an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,9 @@ pub(super) enum CodedError {
     /// The time is over.
     #[error("{0}")]
     NotInTime(String),
+    /// The town of a failed `smoke` is left.
+    #[error("{0}")]
+    TownLeft(String),
 }
 
 /// Returns the exit code of an error. `usual` is that of an error without a code of its own.
@@ -35,6 +42,7 @@ pub fn code_of(error: &anyhow::Error, usual: u8) -> u8 {
     match error.downcast_ref() {
         Some(CodedError::NoSuchTown(_)) => NOT_FOUND,
         Some(CodedError::NotInTime(_)) => NOT_IN_TIME,
+        Some(CodedError::TownLeft(_)) => TOWN_LEFT,
         None => usual,
     }
 }

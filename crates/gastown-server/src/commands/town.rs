@@ -1,9 +1,11 @@
 //! `gastown town`: lists towns, and operates on one of them, without edits of the database.
 
+mod create;
 mod destroy;
 mod follow;
 mod list;
 mod power;
+mod watch;
 
 use std::time::Duration;
 
@@ -16,9 +18,11 @@ use gastown_persistence::Database;
 use gastown_system::{RandomIds, SystemClock};
 use serde_json::json;
 
+pub use create::Creation;
 pub use destroy::Destruction;
 pub use list::{HealthFilter, KeyFilter, ListOptions};
 pub use power::PowerOptions;
+pub use watch::Watching;
 
 use self::power::Power;
 use super::actor::actor;
@@ -35,12 +39,18 @@ use crate::settings_source::Source;
 /// The number of events that are shown.
 const EVENTS: u32 = 20;
 
-/// The subcommands of `gastown town`. Each needs only `DATABASE_URL`.
+/// The subcommands of `gastown town`. Each needs only `DATABASE_URL`, or at a server only a user's token.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Action {
     /// List the towns of all users, with status, health and operation in flight.
     #[command(after_help = LIST_EXAMPLES)]
     List(ListOptions),
+    /// Create a town. A running `gastown serve` executes the operation.
+    #[command(after_help = create::EXAMPLES)]
+    Create(Creation),
+    /// Show each change of a town: status, health, steps of the operation in flight.
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(Watching),
     /// Show everything about a town: row, rigs, health, the operation in flight and its worker, orphans, last events.
     #[command(after_help = "Example:\n  gastown town show alice/mill")]
     Show(Which),
@@ -104,15 +114,26 @@ impl Chosen {
 ///
 /// Errors: no such town, nothing to retry, not confirmed, not ended in time, the database.
 pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
-    let database = database::open(source).await?;
     let actor = actor(source);
+    let open = || database::open(source);
     match action {
-        Action::List(options) => list::run(source, &database, options).await,
-        Action::Show(of) => show(&database, of.chosen(&database).await?).await,
-        Action::Start(options) => switch(source, &database, Power::Start, &options, &actor).await,
-        Action::Stop(options) => switch(source, &database, Power::Stop, &options, &actor).await,
-        Action::Retry(of) => retry(&database, of.chosen(&database).await?, &actor).await,
-        Action::Destroy(options) => destroy::run(&database, options.of.chosen(&database).await?, options, &actor).await,
+        Action::Create(options) => create::run(source, options, &actor).await,
+        Action::Watch(options) => watch::run(source, options).await,
+        Action::List(options) => list::run(source, &open().await?, options).await,
+        Action::Show(of) => {
+            let database = open().await?;
+            show(&database, of.chosen(&database).await?).await
+        }
+        Action::Start(options) => switch(source, &open().await?, Power::Start, &options, &actor).await,
+        Action::Stop(options) => switch(source, &open().await?, Power::Stop, &options, &actor).await,
+        Action::Retry(of) => {
+            let database = open().await?;
+            retry(&database, of.chosen(&database).await?, &actor).await
+        }
+        Action::Destroy(options) => {
+            let database = open().await?;
+            destroy::run(&database, options.of.chosen(&database).await?, options, &actor).await
+        }
     }
 }
 

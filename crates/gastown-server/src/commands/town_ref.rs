@@ -9,6 +9,7 @@ use gastown_fly::tag_of_machine_name;
 use gastown_persistence::Database;
 
 use super::exit::CodedError;
+use super::remote::Remote;
 
 /// A town as an operator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,58 @@ impl TownRef {
             Some(Err(unreadable)) => Ok(unreadable.town),
             None => Err(CodedError::NoSuchTown(self.to_string()).into()),
         }
+    }
+}
+
+/// A town on the command line, in the database or at a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AnyTown {
+    /// Its id, or its owner and name.
+    Ref(TownRef),
+    /// Its name alone, because the token of a server names the user.
+    Name(TownName),
+}
+
+impl FromStr for AnyTown {
+    type Err = InvalidTownRef;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidTownRef> {
+        match (raw.parse(), raw.parse()) {
+            (Ok(known), _) => Ok(Self::Ref(known)),
+            (Err(_), Ok(name)) => Ok(Self::Name(name)),
+            (Err(invalid), Err(_)) => Err(invalid),
+        }
+    }
+}
+
+impl AnyTown {
+    /// Returns the town for the database.
+    ///
+    /// Errors: it is a name without its owner.
+    pub(super) fn in_database(&self) -> anyhow::Result<&TownRef> {
+        match self {
+            Self::Ref(known) => Ok(known),
+            Self::Name(name) => {
+                anyhow::bail!("give the town as USER/NAME instead of {name}, or a server with --server")
+            }
+        }
+    }
+
+    /// Returns the id of the town of the token's user.
+    ///
+    /// Errors: it names a user, there is no such town, the server.
+    pub(super) async fn at_server(&self, remote: &Remote) -> anyhow::Result<String> {
+        let name = match self {
+            Self::Ref(TownRef::Id(town)) => return Ok(town.to_string()),
+            Self::Ref(TownRef::Named { .. }) => {
+                anyhow::bail!("give only the name of the town, because the token names the user")
+            }
+            Self::Name(name) => name,
+        };
+        let towns = remote.query("listTowns", &serde_json::Value::Null).await?;
+        let found = towns.as_array().into_iter().flatten().find(|town| town["townName"] == name.as_str());
+        let id = found.and_then(|town| town["townId"].as_str());
+        id.map(ToOwned::to_owned).ok_or_else(|| CodedError::NoSuchTown(name.to_string()).into())
     }
 }
 

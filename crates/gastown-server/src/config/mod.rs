@@ -246,6 +246,27 @@ impl OrphansConfig {
     }
 }
 
+/// The settings of commands that write towns and rigs as a server would.
+#[derive(Debug, Clone)]
+pub(crate) struct CreationConfig {
+    /// `FLY_REGIONS`.
+    pub(crate) regions: Vec<Region>,
+    /// The time limits and limits.
+    pub(crate) policy: ValidPolicy,
+}
+
+impl CreationConfig {
+    /// Reads and checks only these settings.
+    ///
+    /// Errors: every invalid setting of these.
+    pub(crate) fn read(source: &Source) -> Result<Self, ConfigError> {
+        checked(source, |reader| {
+            let (policy, regions) = (policy::policy(reader), regions(reader));
+            Some(Self { regions: regions?, policy: policy? })
+        })
+    }
+}
+
 /// Returns what `read` returns, unless there are mistakes.
 fn checked<T>(source: &Source, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T, ConfigError> {
     let mut reader = Reader::new(source);

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source};
+use serde_json::{Value, json};
 
 const DOCKERFILE: &str = include_str!("../../../../docs/deploy/Dockerfile");
 const FLY: &str = include_str!("../../../../docs/deploy/fly.toml");
 const KUBERNETES: &str = include_str!("../../../../docs/deploy/kubernetes.yaml");
+const COMPOSE: &str = include_str!("../../../../docs/deploy/compose.yaml");
 const SYSTEMD: &str = include_str!("../../../../docs/deploy/gastown.service");
 const SECRETS: &str = include_str!("../../../../docs/deploy/secrets.env");
 
@@ -46,6 +48,58 @@ fn read(settings: &BTreeMap<String, String>) -> Config {
     });
     let all = settings.clone().into_iter().chain(values);
     Config::read(&Source::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Returns a service of `compose.yaml`, with random-looking values for its variables.
+fn compose(service: &str) -> Value {
+    let key = SandboxKey::generate().public_key().to_string();
+    let mut text = COMPOSE.to_owned();
+    while let Some((before, rest)) = text.split_once("${") {
+        let (name, after) = rest.split_once(":?}").unwrap();
+        let value = match name {
+            "SANDBOX_PUBLIC_KEY" => key.clone(),
+            other => format!("{}-0a1b2c3d4e5f6g7h8i9j0k", other.to_lowercase()),
+        };
+        text = format!("{before}{value}{after}");
+    }
+    let file: Value = serde_saphyr::from_str(&text).unwrap();
+    file["services"][service].clone()
+}
+
+#[test]
+fn compose_runs_a_valid_server_with_its_neighbours() {
+    let server = compose("gastown");
+    let pairs = server["environment"].as_object().unwrap().iter();
+    let settings: BTreeMap<_, _> =
+        pairs.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
+    let unknown: Vec<_> = settings.keys().filter(|name| !Config::NAMES.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let config = Config::read(&Source::from_pairs(settings.clone())).unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.console.listen.is_some() && config.console.token.is_some());
+    assert_eq!(server["depends_on"]["migrate"]["condition"], "service_completed_successfully");
+    assert_eq!(server["stop_grace_period"], "40s");
+
+    // Each address names a neighbour, and its port is the one that the neighbour listens on.
+    let (fly, migrate, postgres) = (compose("fly"), compose("migrate"), compose("postgres"));
+    let host = fly["networks"]["default"]["aliases"][0].as_str().unwrap();
+    for name in ["FLY_API_BASE_URL", "SANDBOX_URL"] {
+        assert!(settings[name].starts_with(&format!("http://{host}:4280")), "{name}");
+    }
+    assert!(settings["SANDBOX_URL"].ends_with(":4280/_machine/{app}/{machine_id}"));
+    let command: Vec<_> = fly["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(command, ["serve", "--listen", "0.0.0.0:4280", "--app", &settings["FLY_APP_NAME"]]);
+    let own = server["networks"]["default"]["aliases"][0].as_str().unwrap();
+    assert_eq!(settings["GASTOWN_CLOUD_URL"], format!("http://{own}:{}", settings["PORT"]));
+    assert_eq!(migrate["command"], json!(["migrate", "up"]));
+    assert_eq!(migrate["environment"]["DATABASE_URL"], settings["DATABASE_URL"].as_str());
+    let password = postgres["environment"]["POSTGRES_PASSWORD"].as_str().unwrap();
+    assert!(settings["DATABASE_URL"].contains(&format!("gastown:{password}@postgres:5432/gastown")));
+    // Ports are published to this machine only.
+    let ports = server["ports"].as_array().unwrap();
+    assert!(ports.iter().all(|port| port.as_str().unwrap().starts_with("127.0.0.1:")), "{ports:?}");
+    // The simulator is built from a stage of the Dockerfile.
+    let target = fly["build"]["target"].as_str().unwrap();
+    assert!(DOCKERFILE.contains(&format!(" AS {target}\n")) && server["build"].get("target").is_none());
 }
 
 #[test]

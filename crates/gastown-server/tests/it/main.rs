@@ -69,6 +69,7 @@ mod orphans;
 mod probes;
 mod process;
 mod races;
+mod remote_commands;
 mod replica;
 mod rigs;
 mod rolling_upgrade;
@@ -76,7 +77,7 @@ mod rotations;
 mod rows;
 mod sandbox_check;
 mod serve;
-
+mod smoke;
 mod stage;
 mod storm;
 mod stranded;

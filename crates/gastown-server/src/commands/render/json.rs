@@ -165,7 +165,7 @@ pub(in crate::commands) fn town(town: &Town) -> Value {
     })
 }
 
-fn rig(rig: &Rig) -> Value {
+pub(in crate::commands) fn rig(rig: &Rig) -> Value {
     json!({
         "rigId": rig.id,
         "rigName": rig.name,

@@ -122,13 +122,7 @@ async fn ended(
     found: &TownDetails,
     id: OperationId,
 ) -> anyhow::Result<()> {
-    let outcome = database.outcome(id).await.context("failed to read the registry")?;
-    let why = match outcome {
-        Some(Ok(())) | None => None,
-        Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => Some(failure),
-        Some(Err(Rejection::Preempted)) => Some(Recorded::Known(Failure::Preempted)),
-    };
-    match why {
+    match failure_of(database, id).await? {
         Some(failure) => bail!(
             "the {} of town {} failed ({}): {}",
             power.kind().as_str(),
@@ -139,6 +133,16 @@ async fn ended(
         None if of.json => Ok(say(answer(found))?),
         None => Ok(say(format!("Town {} is {}.", of.town, found.town.status))?),
     }
+}
+
+/// Returns the reason of an operation that has failed, or `None` if it succeeded or is not recorded.
+pub(super) async fn failure_of(database: &Database, id: OperationId) -> anyhow::Result<Option<Recorded<Failure>>> {
+    let outcome = database.outcome(id).await.context("failed to read the registry")?;
+    Ok(match outcome {
+        Some(Ok(())) | None => None,
+        Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => Some(failure),
+        Some(Err(Rejection::Preempted)) => Some(Recorded::Known(Failure::Preempted)),
+    })
 }
 
 fn answer(found: &TownDetails) -> serde_json::Value {
