@@ -31,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261130_000014_refused_rigs::Migration),
             Box::new(crate::m20261130_000015_restarts::Migration),
             Box::new(crate::m20261130_000016_health_checks::Migration),
+            Box::new(crate::m20261201_000017_sandbox_reports::Migration),
         ]
     }
 

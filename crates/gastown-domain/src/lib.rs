@@ -30,6 +30,7 @@ mod rigs_plan;
 #[cfg(any(test, feature = "mock"))]
 mod samples;
 mod sandbox_id;
+mod sandbox_report;
 mod size;
 mod status;
 mod text_enum;
@@ -61,6 +62,7 @@ pub use repo::{Branch, RepoUrl};
 pub use rig::{RefusedRig, Rig, RigStatus};
 pub use rigs_plan::{RigCall, SandboxRig, rigs_plan};
 pub use sandbox_id::SandboxId;
+pub use sandbox_report::{Heartbeat, SandboxReport};
 pub use size::{CpuKind, Gigabytes, Guest};
 pub use status::TownStatus;
 pub use town::{NewTown, Town};

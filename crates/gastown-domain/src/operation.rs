@@ -41,6 +41,9 @@ pub struct Progress {
     pub machine_missing: bool,
     /// Time in rate limits so far, in milliseconds. The deadline has moved by this much (FM-53).
     pub queued_ms: u64,
+    /// The expiry of the last token that a machine of this operation got, or was to get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<DateTime<Utc>>,
     /// The last steps that were begun, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<BegunStep>,

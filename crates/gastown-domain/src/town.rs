@@ -24,7 +24,7 @@ pub struct Town {
     pub region: Option<Region>,
     /// The status.
     pub status: TownStatus,
-    /// The time of the last confirmed sync to R2.
+    /// The time of the last sync to R2 that we have requested, or that the sandbox reports.
     pub last_r2_sync_at: Option<DateTime<Utc>>,
     /// The time of the sandbox's last heartbeat, by our clock.
     pub last_heartbeat_at: Option<DateTime<Utc>>,

@@ -19,16 +19,21 @@ use crate::{
     probes,
     procedures::procedures,
     request_id, request_span,
-    trpc::{self, CallError},
+    trpc::{self, CallError, Routes},
 };
 
 /// The time-out of a whole request beyond that of its calls, so that the calls' own `TIMEOUT` comes first.
 const BACKSTOP: Duration = Duration::from_secs(5);
 
-/// Builds the whole adapter: `/trpc/<procedure>`, `/healthz` and `/readyz`, with limits, request ids and spans.
+/// The calls of sandboxes as plain routes, because a sandbox need not know tRPC.
+const PLAIN: [(&str, &str); 2] =
+    [("/api/gastown/heartbeat", "gastown.heartbeat"), ("/api/gastown/refresh-token", "gastown.refreshToken")];
+
+/// Builds the whole adapter: `/trpc/<procedure>`, the plain routes of sandboxes, `/healthz` and `/readyz`, with limits, request ids and spans.
 pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
-    let trpc = trpc::service(procedures(&parts), settings.trpc.clone(), parts.tasks.clone(), parts.metrics.clone());
+    let (tasks, metrics) = (parts.tasks.clone(), parts.metrics.clone());
+    let Routes { trpc, plain } = trpc::routes(procedures(&parts), &PLAIN, settings.trpc.clone(), tasks, metrics);
     let layers = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
@@ -55,6 +60,7 @@ pub fn router(parts: HttpParts) -> Router {
             settings.trpc.time_limit.saturating_add(BACKSTOP),
         ));
     probes::routes(parts.readiness, settings.readiness_limit, settings.readiness_max_age)
+        .merge(plain)
         .nest_service("/trpc", trpc)
         .layer(layers)
 }

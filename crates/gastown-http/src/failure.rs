@@ -80,6 +80,10 @@ pub(crate) fn home_error(error: &HomeError) -> CallError {
             let message = "Too many calls of this sandbox; call less often";
             Reason::TooManyCalls.error(message).retry_after(*retry_after)
         }
+        HomeError::Overloaded { retry_after } => {
+            let message = "Too many heartbeats wait to be written; try again later";
+            Reason::Overloaded.error(message).retry_after(*retry_after)
+        }
         HomeError::NoToken(failure) => {
             let message = format!("The token could not be created: {failure}");
             Reason::Failed(*failure).error(message).with_detail("failure", failure.code().into())

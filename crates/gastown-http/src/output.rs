@@ -5,7 +5,8 @@ mod events;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, TownConfig, TownId,
+    Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, SandboxReport,
+    TownConfig, TownId,
     ports::{AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState},
 };
 use secrecy::ExposeSecret as _;
@@ -333,8 +334,10 @@ struct HealthView {
     since: Option<Moment>,
     /// The reason, while checks fail.
     reason: Option<HealthReasonView>,
-    /// The last report of the sandbox.
+    /// The time of the last heartbeat of the sandbox.
     last_report_at: Option<Moment>,
+    /// What the sandbox said of itself in that heartbeat.
+    report: SandboxReportView,
     /// The time of the last comparison with Fly.
     checked_at: Option<Moment>,
     /// True after damage that a start does not repair.
@@ -352,10 +355,33 @@ impl From<TownHealth> for HealthView {
             since: health.since.map(Moment),
             reason: health.reason.map(HealthReasonView::from),
             last_report_at: health.last_report_at.map(Moment),
+            report: health.report.into(),
             checked_at: health.checked_at.map(Moment),
             degraded: health.drift.as_ref().and_then(|(drift, _)| drift.known()).is_some_and(degrades),
             drift: health.drift.map(DriftView::from),
         }
+    }
+}
+
+/// What a sandbox says of itself. A part that its image does not report is null.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SandboxReport"))]
+#[serde(rename_all = "camelCase")]
+struct SandboxReportView {
+    /// True if the daemon of `gt` runs.
+    gt_running: Option<bool>,
+    /// True if its database runs.
+    dolt_running: Option<bool>,
+    /// The workers (polecats) that are at work.
+    active_polecats: Option<u32>,
+    /// The used part of the volume, in bytes.
+    disk_used_bytes: Option<u64>,
+}
+
+impl From<SandboxReport> for SandboxReportView {
+    fn from(report: SandboxReport) -> Self {
+        let SandboxReport { gt_running, dolt_running, active_polecats, disk_used_bytes } = report;
+        Self { gt_running, dolt_running, active_polecats, disk_used_bytes }
     }
 }
 

@@ -116,7 +116,13 @@ metrics! {
     WATCHERS = "gastown_watchers", Kind::Gauge, [],
         "Clients that watch towns at present.";
     HEARTBEATS = "gastown_heartbeats_total", Kind::Counter, [],
-        "Heartbeats that were accepted, written or not.";
+        "Heartbeats that were accepted.";
+    HEARTBEATS_WRITTEN = "gastown_heartbeats_written_total", Kind::Counter, [],
+        "Heartbeats that were written. Of several that wait of one town, the last one is.";
+    HEARTBEATS_WAITING = "gastown_heartbeats_waiting", Kind::Gauge, [],
+        "Heartbeats that waited after the last write of all.";
+    TOKENS_EXPIRING = "gastown_tokens_expiring", Kind::Gauge, [],
+        "Running towns whose sandbox has no token that lasts another hour, and did not ask for one.";
     HEALTH_CHECKS = "gastown_health_checks_total", Kind::Counter, [CHECK_RESULT],
         "Health checks of running towns by result.";
     HEALTH_RESTARTS = "gastown_health_restarts_total", Kind::Counter, [],

@@ -104,6 +104,7 @@ impl PrometheusMetrics {
             (&catalogue::STUCK, figures.stuck),
             (&catalogue::LEFT_TO_NEWER, figures.left_to_newer),
             (&catalogue::ORPHANS, figures.orphans),
+            (&catalogue::TOKENS_EXPIRING, figures.expiring_tokens),
         ] {
             self.gauge(metric, []).set(number(value));
         }
@@ -196,6 +197,12 @@ impl Metrics for PrometheusMetrics {
             Measurement::WatchersOpen(open) => self.gauge(&catalogue::WATCHERS, []).set(count(open)),
             Measurement::DatabaseWaited(wait) => self.histogram(&catalogue::DATABASE_WAIT, []).record(wait),
             Measurement::HeartbeatAccepted => self.counter(&catalogue::HEARTBEATS, []).increment(1),
+            Measurement::HeartbeatsWritten(written) => {
+                self.counter(&catalogue::HEARTBEATS_WRITTEN, []).increment(whole(written));
+            }
+            Measurement::HeartbeatsWaiting(waiting) => {
+                self.gauge(&catalogue::HEARTBEATS_WAITING, []).set(count(waiting));
+            }
             Measurement::HealthChecked { healthy, failed, unknown, restarted } => {
                 for (result, checks) in [("healthy", healthy), ("failed", failed), ("unknown", unknown)] {
                     self.counter(&catalogue::HEALTH_CHECKS, [result]).increment(whole(checks));

@@ -6,11 +6,12 @@
 //!
 //! Start with [`TownService`], which takes requests (`service/`). [`Reconciler`] executes them (`reconcile/`). [`Workers`]
 //! finds what other processes left unfinished. [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
-//! [`HealthMonitor`] asks running sandboxes.
+//! [`HealthMonitor`] asks running sandboxes, and [`HeartbeatWriter`] writes what they report.
 
 mod completion_notifier;
 mod drift;
 mod health;
+mod heartbeats;
 mod in_flight_set;
 mod keyed_backoff;
 mod keyed_rate;
@@ -31,6 +32,7 @@ mod workers;
 
 pub use drift::{DriftDetector, DriftReport};
 pub use health::{HealthMonitor, HealthReport};
+pub use heartbeats::HeartbeatWriter;
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};

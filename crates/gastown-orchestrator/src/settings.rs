@@ -123,6 +123,8 @@ pub struct Limits {
     pub changes_per_minute: NonZeroU32,
     /// The heartbeats of one town a minute, and its token requests a minute. A sixth of them may come at once.
     pub sandbox_calls_per_minute: NonZeroU32,
+    /// Towns whose heartbeat waits to be written. The heartbeats of others are refused meanwhile.
+    pub waiting_heartbeats: usize,
 }
 
 /// Delays.
@@ -138,7 +140,7 @@ pub struct Delays {
     pub park_after: Duration,
     /// Between two sweeps of the workers.
     pub sweep_every: Duration,
-    /// The shortest time between two written heartbeats of a town.
+    /// Between two writes of all heartbeats that were accepted meanwhile.
     pub heartbeat_write: Duration,
 }
 
@@ -305,6 +307,7 @@ impl Limits {
             operations_per_user: 20,
             changes_per_minute: NonZeroU32::MIN.saturating_add(119),
             sandbox_calls_per_minute: NonZeroU32::MIN.saturating_add(59),
+            waiting_heartbeats: 200_000,
         }
     }
 }
@@ -317,7 +320,7 @@ impl Delays {
             poll_interval: Duration::from_secs(2),
             park_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(5),
-            heartbeat_write: Duration::from_secs(10),
+            heartbeat_write: Duration::from_secs(1),
         }
     }
 }

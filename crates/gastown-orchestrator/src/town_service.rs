@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 use crate::completion_notifier::CompletionNotifier;
+use crate::heartbeats::{HeartbeatWriter, WaitingHeartbeats};
 use crate::keyed_rate::KeyedRate;
 use crate::ports::{Ports, Store};
 use crate::reconcile::{DriverSlot, Reconciler};
@@ -32,6 +33,7 @@ pub struct TownService {
     pub(crate) completions: CompletionNotifier,
     pub(crate) tasks: TaskTracker,
     pub(crate) sandbox_calls: Arc<RecentCalls>,
+    pub(crate) heartbeats: Arc<WaitingHeartbeats>,
     /// The changes of each user.
     pub(crate) changes: Arc<KeyedRate<UserId>>,
     pub(crate) watchers: WatchHub,
@@ -50,9 +52,10 @@ impl TownService {
         let (completions, watchers) = (CompletionNotifier::new(stop.clone()), WatchHub::new(stop.clone()));
         let reconciler = Reconciler::new(ports.clone(), Arc::clone(&settings), worker, completions.clone(), stop);
         let sandbox_calls = Arc::new(RecentCalls::new(&settings.policy));
+        let heartbeats = Arc::new(WaitingHeartbeats::new(settings.policy.limits.waiting_heartbeats));
         let changes = Arc::new(KeyedRate::new(Quota::per_minute(settings.policy.limits.changes_per_minute)));
         let tasks = TaskTracker::new();
-        Self { ports, settings, reconciler, completions, tasks, sandbox_calls, changes, watchers }
+        Self { ports, settings, reconciler, completions, tasks, sandbox_calls, heartbeats, changes, watchers }
     }
 
     /// Returns the reconciler, for the workers.
@@ -75,6 +78,11 @@ impl TownService {
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Accepts no more heartbeats, and writes those that wait. Call it once no call comes any more.
+    pub async fn close_heartbeats(&self) {
+        HeartbeatWriter::new(self, Arc::clone(&self.ports.store.registry)).close().await;
     }
 
     /// Runs work in a task of its own, so that a caller that disconnects cancels nothing. Its log lines keep the caller's span.

@@ -50,6 +50,12 @@ fn query(backend: DbBackend, limits: FigureLimits) -> SelectStatement {
         .filter(towns::Column::DestroyedAt.is_null())
         .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
         .filter(health::Column::State.is_not_null());
+    let margin = i64::try_from(limits.token_margin.as_millis()).unwrap_or(i64::MAX);
+    let expiring = health::Entity::find()
+        .inner_join(towns::Entity)
+        .filter(towns::Column::DestroyedAt.is_null())
+        .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
+        .filter(Expr::col(health::Column::TokenExpiresAt).lte(dialect::now_plus(backend, margin)));
     let late = health::Entity::find().filter(Expr::col(health::Column::NextCheckAt).lte(now()));
     let due = || operations::Entity::find().filter(is_due(now())).filter(is_free(now()));
     let stuck = operations::Entity::find().filter(operations::Column::Attempt.gte(i64::from(limits.alert_attempts)));
@@ -66,6 +72,7 @@ fn query(backend: DbBackend, limits: FigureLimits) -> SelectStatement {
         counted("stuck", stuck),
         counted("newer", due().filter(is_known().not())),
         counted("orphans", orphans::Entity::find()),
+        counted("expiring_tokens", expiring),
     ] {
         all.union(UnionType::All, other);
     }
@@ -111,6 +118,7 @@ fn add(figures: &mut RegistryFigures, row: &QueryResult) -> Result<(), DbErr> {
         "stuck" => figures.stuck = value,
         "newer" => figures.left_to_newer = value,
         "orphans" => figures.orphans = value,
+        "expiring_tokens" => figures.expiring_tokens = value,
         other => return Err(DbErr::Custom(format!("figure {other} is not read"))),
     }
     Ok(())

@@ -14,12 +14,6 @@ use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
 use crate::error::TxError;
 use crate::row::{decoded, log_unreadable, refused_rigs};
 
-/// Records the time of a sandbox's report.
-pub(crate) async fn reported(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<(), TxError> {
-    let row = ActiveModel { town_id: Set(town.as_uuid()), last_report_at: Set(Some(at)), ..ActiveModel::default() };
-    upsert(tx, [row], &[Column::LastReportAt]).await
-}
-
 /// The number of refused rigs that a town keeps.
 const MAX_REFUSED: usize = 10;
 
@@ -48,16 +42,21 @@ pub(crate) enum DriftEffect {
 
 /// Updates the health when an operation ends or soft-deletes its town. Returns true if it confirmed a new drift.
 ///
+/// If the operation gave its machine a token, the expiry is recorded. It replaces that of an earlier machine.
 /// Earlier observations are discarded. A drift check or health check in progress finds a different mark and records nothing.
 /// The town's next health check is due at once.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    effect: DriftEffect,
+    (effect, token_expires_at): (DriftEffect, Option<DateTime<Utc>>),
 ) -> Result<bool, TxError> {
+    let columns: Vec<_> =
+        columns_of(effect).iter().copied().chain(token_expires_at.map(|_| Column::TokenExpiresAt)).collect();
     match effect {
-        DriftEffect::Keep | DriftEffect::Clear if mark(tx, town, now, effect).await? => return Ok(false),
+        DriftEffect::Keep | DriftEffect::Clear if mark(tx, town, now, (&columns, token_expires_at)).await? => {
+            return Ok(false);
+        }
         DriftEffect::Keep | DriftEffect::Clear | DriftEffect::Confirm(_) => {}
     }
     let before = stored(tx, town).await?;
@@ -76,9 +75,10 @@ pub(crate) async fn operated_on(
         drift_since: Set(since.filter(|_| found.is_some())),
         failures: Set(0),
         next_check_at: Set(Some(now)),
+        token_expires_at: Set(token_expires_at),
         ..ActiveModel::default()
     };
-    upsert(tx, [row], columns_of(effect)).await?;
+    upsert(tx, [row], &columns).await?;
     Ok(found.is_some() && known.is_none())
 }
 
@@ -87,7 +87,7 @@ async fn mark(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    effect: DriftEffect,
+    (columns, token_expires_at): (&[Column], Option<DateTime<Utc>>),
 ) -> Result<bool, TxError> {
     let row = ActiveModel {
         town_id: Set(town.as_uuid()),
@@ -98,12 +98,13 @@ async fn mark(
         drift_since: Set(None),
         failures: Set(0),
         next_check_at: Set(Some(now)),
+        token_expires_at: Set(token_expires_at),
         ..ActiveModel::default()
     };
     let last = || Expr::col((health::Entity, Column::CheckedAt));
     let is_earlier = Condition::any().add(last().is_null()).add(last().lt(now));
     let mut known = OnConflict::column(Column::TownId);
-    known.update_columns(columns_of(effect).iter().copied()).action_cond_where(is_earlier);
+    known.update_columns(columns.iter().copied()).action_cond_where(is_earlier);
     let insert = health::Entity::insert(row).on_conflict(known);
     let marked = insert.exec_without_returning(tx).await.map_err(TxError::writing("gastown_town_health"))?;
     Ok(marked > 0)

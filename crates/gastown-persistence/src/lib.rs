@@ -28,6 +28,7 @@ mod events;
 mod figures;
 mod health;
 mod health_checks;
+mod heartbeats;
 mod history;
 mod known_user;
 mod operations;

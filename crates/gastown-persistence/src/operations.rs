@@ -127,7 +127,7 @@ async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate
         record_all(tx, lost.events(fence, now)).await?;
     }
     if change.soft_deleted_at.is_some() {
-        health::operated_on(tx, fence.town, now, DriftEffect::Clear).await?;
+        health::operated_on(tx, fence.town, now, (DriftEffect::Clear, None)).await?;
     }
     Ok(now)
 }
@@ -174,7 +174,8 @@ async fn finish(
         (None, None) => return Err(StoreError::TownNotFound.into()),
     };
     // The health of a tombstone was cleared when it became one.
-    let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, drift_effect(outcome, change)).await?;
+    let effects = (drift_effect(outcome, change), operation.progress.token_expires_at);
+    let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, effects).await?;
     let ended = RecordedOperation::from(operation.clone());
     let drift = change
         .drift

@@ -6,19 +6,19 @@ use gastown_domain::ports::{
     AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError,
     TownReport, TownState, UpdateTown,
 };
-use gastown_domain::{HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _};
+use gastown_domain::{Heartbeat, HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait as _,
-    QueryFilter as _, Set,
+    QueryFilter as _, QuerySelect as _, Set,
 };
+use uuid::Uuid;
 
 use crate::calendar::truncated;
 use crate::entity::gastown_towns as towns;
 use crate::error::{TxError, unwritable};
 use crate::events::{Event, KeyedCreate, create_of_key};
 use crate::town_queries::{live_town_of, live_towns_of};
-use crate::{Database, config_updates, dialect, request, rigs};
+use crate::{Database, config_updates, dialect, heartbeats, request, rigs};
 
 #[async_trait]
 impl Registry for Database {
@@ -59,8 +59,21 @@ impl Registry for Database {
         self.in_tx("update_config", move |tx| async move { config_updates::update(&tx, owner, request).await }).await
     }
 
-    async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.in_tx("heartbeat", move |tx| async move { heartbeat(&tx, town, truncated(at)).await }).await
+    async fn lives(&self, town: TownId) -> Result<bool, StoreError> {
+        let live = towns::Entity::find_by_id(town.as_uuid()).filter(towns::Column::DestroyedAt.is_null());
+        let live = live.select_only().column(towns::Column::Id).into_tuple::<Uuid>();
+        Ok(self.read(live.one(&self.connection)).await?.is_some())
+    }
+
+    async fn record_heartbeats(&self, heartbeats: &[Heartbeat]) -> Result<Vec<TownId>, StoreError> {
+        if heartbeats.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.in_tx("record_heartbeats", move |tx| async move { heartbeats::record(&tx, heartbeats).await }).await
+    }
+
+    async fn record_token(&self, town: TownId, expires_at: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.in_tx("record_token", move |tx| async move { heartbeats::record_token(&tx, town, expires_at).await }).await
     }
 }
 
@@ -149,18 +162,4 @@ async fn insert_town(tx: &DatabaseTransaction, town: &NewTown) -> Result<(), TxE
 fn has_duplicate_rigs(town: &NewTown) -> bool {
     let mut seen = HashSet::new();
     !town.rigs.iter().all(|rig| seen.insert(rig.name.folded()))
-}
-
-async fn heartbeat(tx: &DatabaseTransaction, town: TownId, at: DateTime<Utc>) -> Result<bool, TxError> {
-    let last = || Expr::col(towns::Column::LastHeartbeatAt);
-    let latest = CaseStatement::new().case(last().gt(at), last()).finally(Expr::value(at));
-    let beaten = towns::Entity::update_many()
-        .col_expr(towns::Column::LastHeartbeatAt, latest.into())
-        .filter(towns::Column::Id.eq(town.as_uuid()))
-        .filter(towns::Column::DestroyedAt.is_null())
-        .exec_with_returning(tx)
-        .await?;
-    let Some(row) = beaten.into_iter().next() else { return Ok(false) };
-    crate::health::reported(tx, town, row.last_heartbeat_at.unwrap_or(at)).await?;
-    Ok(true)
 }

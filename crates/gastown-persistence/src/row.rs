@@ -19,7 +19,7 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{
     AgreeingObservations, Drift, Health, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig,
-    ResourceId, Rig, RigId, Town, TownId, TownRecord, TownStatus,
+    ResourceId, Rig, RigId, SandboxReport, Town, TownId, TownRecord, TownStatus,
 };
 use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -71,6 +71,13 @@ impl<Id: Display> RowReader<Id> {
 
     fn counted(&self, column: &'static str, raw: i64) -> Result<u32, StoreError> {
         u32::try_from(raw).map_err(|cause| self.corrupt(column, cause))
+    }
+
+    fn counted_optional<T>(&self, column: &'static str, raw: Option<i64>) -> Result<Option<T>, StoreError>
+    where
+        T: TryFrom<i64, Error: Into<BoxError>>,
+    {
+        raw.map(|raw| T::try_from(raw).map_err(|cause| self.corrupt(column, cause))).transpose()
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str, raw: JsonValue) -> Result<T, StoreError> {
@@ -167,6 +174,13 @@ impl gastown_town_health::Model {
             since: self.state_since,
             reason: self.reason.as_deref().map(Recorded::read),
             last_report_at: self.last_report_at,
+            report: SandboxReport {
+                gt_running: self.gt_running,
+                dolt_running: self.dolt_running,
+                active_polecats: row.counted_optional("active_polecats", self.active_polecats)?,
+                disk_used_bytes: row.counted_optional("disk_used_bytes", self.disk_used_bytes)?,
+            },
+            token_expires_at: self.token_expires_at,
             checked_at: self.checked_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,

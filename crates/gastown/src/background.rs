@@ -1,13 +1,13 @@
-//! The background tasks of a process: workers, drift detection, health checks, orphans, old history, and the log of the queues for Fly's
-//! limits.
+//! The background tasks of a process: workers, drift detection, health checks, heartbeats, orphans, old history, and the log
+//! of the queues for Fly's limits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{TownChangeFeed, WorkerId};
 use gastown_orchestrator::{
-    DriftDetector, HealthMonitor, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings, Store,
-    TownService, Workers,
+    DriftDetector, HealthMonitor, HeartbeatWriter, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings,
+    Store, TownService, Workers,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ pub(crate) struct Background {
     yielding: (Store, Provider),
     drift_detector: DriftDetector,
     monitor: HealthMonitor,
+    heartbeats: HeartbeatWriter,
     orphans: OrphanSweeper,
     retention: Retention,
     changes: Option<Arc<dyn TownChangeFeed>>,
@@ -45,6 +46,7 @@ impl Background {
             yielding: (ports.store.clone(), ports.provider.clone()),
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
             monitor: HealthMonitor::new(service.clone(), ports.clone(), Arc::clone(&shared)),
+            heartbeats: HeartbeatWriter::new(service, Arc::clone(&ports.store.registry)),
             orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
             changes: None,
@@ -75,7 +77,7 @@ impl Background {
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, monitor, orphans, retention, changes, .. } = self;
+        let Self { service, yielding, drift_detector, monitor, heartbeats, orphans, retention, changes, .. } = self;
         let (hub, registry) = (service.watch_hub(), Arc::clone(&yielding.0.registry));
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
@@ -91,6 +93,10 @@ impl Background {
         tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
             let monitor = monitor.clone();
             async move { monitor.run(stop).await }
+        }));
+        tasks.spawn(supervised("heartbeats", RESTART_DELAY, stop.clone(), move |stop| {
+            let heartbeats = heartbeats.clone();
+            async move { heartbeats.run(stop).await }
         }));
         tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);

@@ -14,6 +14,8 @@ use crate::builder::GastownBuilder;
 
 /// The time that operations have to finish their current step.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time to write the last heartbeats.
+const HEARTBEATS_TIMEOUT: Duration = Duration::from_secs(4);
 /// The time that abandoned calls have to be answered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -115,6 +117,10 @@ impl Gastown {
             // The last answers need the database, so it is closed afterwards.
             None => tokio::time::timeout(ANSWER_TIMEOUT, answered).await.ok(),
         };
+        // No call comes any more, so none of the accepted heartbeats is lost.
+        if tokio::time::timeout(HEARTBEATS_TIMEOUT, self.service.close_heartbeats()).await.is_err() {
+            tracing::error!("last heartbeats were not written in time");
+        }
         #[cfg(feature = "postgres")]
         if let Some(Err(error)) = match self.database {
             Some(database) => Some(database.close().await),

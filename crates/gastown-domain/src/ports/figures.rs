@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use super::{SingletonJob, StoreError};
 use crate::{Drift, HealthState, OperationKind, TownStatus};
 
-/// The threshold of [`RegistryFigures`].
+/// The thresholds of [`RegistryFigures`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FigureLimits {
     /// The failed attempts in a row after which an operation needs attention.
     pub alert_attempts: u32,
+    /// The time before its expiry at which a token should have been replaced.
+    pub token_margin: Duration,
 }
 
 /// Figures of the whole registry, counted by one statement. Texts of a newer version are counted as `None`.
@@ -35,6 +37,8 @@ pub struct RegistryFigures {
     pub stuck: u64,
     /// Operations that are due and of a newer version.
     pub left_to_newer: u64,
+    /// Running towns whose newest token expires within the margin, or has expired.
+    pub expiring_tokens: u64,
     /// Open orphan records.
     pub orphans: u64,
     /// Periodic jobs whose last run ended with an alarm.

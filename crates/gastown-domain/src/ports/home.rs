@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::{GatewayToken, StoreError};
-use crate::{Failure, TownId};
+use crate::{Failure, SandboxReport, TownId};
 
 /// A refused call of a sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,12 @@ pub enum HomeError {
     #[error("too many calls of the town's sandbox")]
     TooManyCalls {
         /// The time after which the next one is accepted.
+        retry_after: Duration,
+    },
+    /// Too many heartbeats wait for the registry.
+    #[error("too many heartbeats wait for the registry")]
+    Overloaded {
+        /// The time after which there may be room.
         retry_after: Duration,
     },
     /// A token could not be created.
@@ -34,8 +41,16 @@ pub enum HomeError {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait HomeCalls: Send + Sync {
-    /// Records a heartbeat, by our clock. One that follows another too soon is accepted without being written.
-    async fn heartbeat(&self, town: TownId, key: SecretString) -> Result<(), HomeError>;
+    /// Accepts a heartbeat of a live town, received now by our clock. It is written soon, with those of other towns.
+    ///
+    /// `claimed_sync` is the time of the last sync to R2 as the sandbox says it.
+    async fn heartbeat(
+        &self,
+        town: TownId,
+        key: SecretString,
+        report: SandboxReport,
+        claimed_sync: Option<DateTime<Utc>>,
+    ) -> Result<(), HomeError>;
 
     /// Returns a new gateway token for a live town.
     async fn refresh_token(&self, town: TownId, key: SecretString) -> Result<GatewayToken, HomeError>;

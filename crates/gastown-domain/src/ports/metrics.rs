@@ -203,6 +203,10 @@ pub enum Measurement {
     DatabaseWaited(Duration),
     /// A heartbeat was accepted.
     HeartbeatAccepted,
+    /// A batch of heartbeats of this many live towns was written.
+    HeartbeatsWritten(usize),
+    /// The number of heartbeats that are not written yet.
+    HeartbeatsWaiting(usize),
     /// A batch of health checks ended.
     HealthChecked {
         /// Sandboxes that are well.

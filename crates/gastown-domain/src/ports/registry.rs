@@ -7,8 +7,9 @@ use super::{
     Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState, UpdateTown,
 };
 use crate::{
-    AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, HistoryEvent, NewTown, OperationId,
-    OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, UserId,
+    AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, Heartbeat, HistoryEvent, NewTown,
+    OperationId, OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, SandboxReport, Town,
+    TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -86,8 +87,12 @@ pub struct TownHealth {
     pub since: Option<DateTime<Utc>>,
     /// The reason, while checks fail.
     pub reason: Option<Recorded<HealthReason>>,
-    /// The last report of the sandbox, by our clock.
+    /// The time of the last heartbeat of the sandbox, by our clock.
     pub last_report_at: Option<DateTime<Utc>>,
+    /// What the sandbox said of itself in that heartbeat. Older images say nothing.
+    pub report: SandboxReport,
+    /// The expiry of the newest token that the sandbox has. `None` if it got it from an older version.
+    pub token_expires_at: Option<DateTime<Utc>>,
     /// The last drift check, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
     /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.
@@ -145,10 +150,19 @@ pub trait Registry: Send + Sync {
     /// One transaction compares and changes. A change without effect is done with any version.
     async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError>;
 
-    /// Records a heartbeat of a live town in its row and its health. Times never move backwards.
+    /// Returns true if there is a live town with this id.
+    async fn lives(&self, town: TownId) -> Result<bool, StoreError>;
+
+    /// Records heartbeats of live towns in their rows and their health, in one transaction with one statement for each of the
+    /// two tables. There is at most one heartbeat of each town.
+    ///
+    /// Times never move backwards, and an older report replaces no newer one. Returns the towns that live.
+    async fn record_heartbeats(&self, heartbeats: &[Heartbeat]) -> Result<Vec<TownId>, StoreError>;
+
+    /// Records that the sandbox of a live town got a token with this expiry. The time never moves backwards.
     ///
     /// Returns false if there is no such live town.
-    async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError>;
+    async fn record_token(&self, town: TownId, expires_at: DateTime<Utc>) -> Result<bool, StoreError>;
 }
 
 /// The rigs of a town.

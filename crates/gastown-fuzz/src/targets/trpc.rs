@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
     RemoveRig, RemovedRig, StoreError, TokenRejection, TownChanges, TownError, TownPage, TownReport, TownState, Towns,
     UpdateTown, UserTokens, VerifiedToken,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, WatchPosition};
+use gastown_domain::{HistoryEvent, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
 use gastown_http::{HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -131,7 +132,13 @@ impl Readiness for NothingExists {
 
 #[async_trait]
 impl HomeCalls for NothingExists {
-    async fn heartbeat(&self, _: TownId, _: SecretString) -> Result<(), HomeError> {
+    async fn heartbeat(
+        &self,
+        _: TownId,
+        _: SecretString,
+        _: SandboxReport,
+        _: Option<DateTime<Utc>>,
+    ) -> Result<(), HomeError> {
         Ok(())
     }
 

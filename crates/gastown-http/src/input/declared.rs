@@ -7,8 +7,11 @@ use gastown_domain::{
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use super::{RigRef, TownRef, WatchedTown};
-use crate::{output::Id, trpc::Input};
+use super::{RigRef, SandboxBeat, TownRef, WatchedTown};
+use crate::{
+    output::{Id, Moment},
+    trpc::Input,
+};
 
 /// An input with its form on the wire.
 pub(crate) trait Declared: Input {
@@ -39,6 +42,7 @@ declared! {
     EventPage => ListEventsInput;
     UpdateTown => UpdateTownInput;
     WatchedTown => WatchTownInput;
+    SandboxBeat => HeartbeatInput;
 }
 
 impl Declared for () {
@@ -184,6 +188,32 @@ pub(crate) struct WatchTownInput {
     /// The id of the last value that the client has seen. The client of tRPC sends it when it reconnects.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_event_id: Option<String>,
+}
+
+/// A heartbeat of a sandbox. A part that it does not report is unknown.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct HeartbeatInput {
+    /// The town.
+    town_id: Id,
+    /// True if the daemon of `gt` runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gt_running: Option<bool>,
+    /// True if its database runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dolt_running: Option<bool>,
+    /// The workers (polecats) that are at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100_000))]
+    active_polecats: Option<u32>,
+    /// The used part of the volume, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
+    disk_used_bytes: Option<u64>,
+    /// The time of the last complete sync to R2. A time in the future counts as now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_r2_sync_at: Option<Moment>,
 }
 
 /// A page of the history of a town.

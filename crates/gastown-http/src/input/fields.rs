@@ -1,5 +1,6 @@
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use gastown_domain::Invalid;
 use serde_json::{Map, Value};
 
@@ -70,6 +71,37 @@ impl Fields {
                 false
             }
         }
+    }
+
+    /// Takes an optional whole number of at most `max`. `null` counts as absent.
+    pub(super) fn optional_amount(&mut self, name: &str, max: u64) -> Option<u64> {
+        let value = self.remove(name).filter(|value| !value.is_null())?;
+        let amount = value.as_u64().filter(|amount| *amount <= max);
+        if amount.is_none() {
+            self.issues.push(Issue::custom(name, format!("must be a whole number between 0 and {max}")));
+        }
+        amount
+    }
+
+    /// Takes an optional flag. `null` counts as absent.
+    pub(super) fn optional_flag(&mut self, name: &str) -> Option<bool> {
+        match self.remove(name).filter(|value| !value.is_null())? {
+            Value::Bool(flag) => Some(flag),
+            other => {
+                self.issues.push(Issue::wrong_type(vec![name.into()], "boolean", Some(&other)));
+                None
+            }
+        }
+    }
+
+    /// Takes an optional time of RFC 3339. `null` counts as absent.
+    pub(super) fn optional_moment(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let value = self.remove(name).filter(|value| !value.is_null())?;
+        let moment = value.as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        if moment.is_none() {
+            self.issues.push(Issue::custom(name, "must be a time of RFC 3339, such as 2026-11-24T13:45:00Z"));
+        }
+        moment.map(|moment| moment.to_utc())
     }
 
     /// Takes an optional object.

@@ -1,5 +1,6 @@
+use chrono::{DateTime, Utc};
 use gastown_domain::{
-    RigId, TownId, WatchPosition,
+    RigId, SandboxReport, TownId, WatchPosition,
     ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
 };
 use serde_json::Value;
@@ -99,6 +100,38 @@ impl Input for TownRef {
         let mut fields = Fields::of(raw)?;
         let town = fields.id("townId");
         fields.finish(town.map(Self))
+    }
+}
+
+/// The most polecats and the most bytes that a sandbox may report. The latter is the largest number that JavaScript keeps.
+const MAX_POLECATS: u32 = 100_000;
+const MAX_DISK_BYTES: u64 = (1 << 53) - 1;
+
+/// `{townId, gtRunning?, doltRunning?, activePolecats?, diskUsedBytes?, lastR2SyncAt?}`.
+pub(crate) struct SandboxBeat {
+    pub(crate) town: TownId,
+    pub(crate) report: SandboxReport,
+    pub(crate) claimed_sync: Option<DateTime<Utc>>,
+}
+
+impl NamesTown for SandboxBeat {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+impl Input for SandboxBeat {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let report = SandboxReport {
+            gt_running: fields.optional_flag("gtRunning"),
+            dolt_running: fields.optional_flag("doltRunning"),
+            active_polecats: fields.optional_number("activePolecats", 0, MAX_POLECATS),
+            disk_used_bytes: fields.optional_amount("diskUsedBytes", MAX_DISK_BYTES),
+        };
+        let claimed_sync = fields.optional_moment("lastR2SyncAt");
+        fields.finish(town.map(|town| Self { town, report, claimed_sync }))
     }
 }
 

@@ -88,10 +88,14 @@ pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
 
 /// Describes the procedures of sandboxes.
 pub(super) fn sandboxes(of: &mut Describer) -> Vec<Procedure> {
-    let beat = "Records a heartbeat of a sandbox.";
+    let beat = "Records a heartbeat of a sandbox, with what it says of itself.";
+    let report = json!({
+        "townId": "$TOWN_ID", "gtRunning": true, "doltRunning": true, "activePolecats": 2,
+        "diskUsedBytes": 1_288_490_188, "lastR2SyncAt": "2026-11-24T13:45:00.000Z",
+    });
     let refresh = "Mints a new gateway token for a sandbox, before its current one expires.";
     vec![
-        of.procedure((Mutation, "gastown.heartbeat", beat), heartbeat::run, town()).refusing(&[Reason::TooManyCalls]),
+        of.procedure((Mutation, "gastown.heartbeat", beat), heartbeat::run, report).refusing(&[Reason::TooManyCalls]),
         of.procedure((Mutation, "gastown.refreshToken", refresh), refresh_token::run, town())
             .refusing(&[Reason::TooManyCalls])
             .refusing(&NO_TOKEN.map(Reason::Failed)),

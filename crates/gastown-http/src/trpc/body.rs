@@ -17,7 +17,7 @@ use super::{
     error::CallError,
     per_caller::{Held, PerCaller},
     query,
-    request::{Form, Plan},
+    request::Plan,
     settings::Settings,
 };
 use crate::reason::Reason;
@@ -92,7 +92,7 @@ impl RequestInput {
         settings: &Settings,
         (in_flight, deadline): (BodiesInFlight, Instant),
     ) -> Arc<Self> {
-        let batch = plan.form != Form::Single;
+        let batch = plan.form.is_batch();
         let source = if head.method == Method::GET {
             Source::of_query(head)
         } else {

@@ -65,12 +65,24 @@ impl CallError {
         &self.message
     }
 
-    /// Returns the member `error` of the wire. Without a path the error is about the whole request.
-    pub(super) fn shape(&self, path: Option<&str>) -> Value {
+    /// Returns the member `error` of an answer without an envelope: the details, the message, and the name of the code.
+    pub(super) fn plain(&self) -> Value {
+        let mut error = self.data();
+        error.insert("message".to_owned(), self.message.as_ref().into());
+        error.into()
+    }
+
+    fn data(&self) -> Map<String, Value> {
         let mut data = self.details.clone();
         data.insert("code".to_owned(), self.code.name().into());
         data.insert("reason".to_owned(), self.reason.as_ref().into());
         data.insert("httpStatus".to_owned(), self.code.http_status().into());
+        data
+    }
+
+    /// Returns the member `error` of the wire. Without a path the error is about the whole request.
+    pub(super) fn shape(&self, path: Option<&str>) -> Value {
+        let mut data = self.data();
         if let Some(path) = path {
             data.insert("path".to_owned(), path.into());
         }

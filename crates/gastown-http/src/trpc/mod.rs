@@ -9,7 +9,8 @@
 //! Each call runs in a span `call` with the fields `procedure`, `user.id` and `town.id`. Guards and handlers record the
 //! latter two.
 //!
-//! Start reading at `serve.rs`. Subscriptions are in `subscription.rs`, and their events in `sse.rs`.
+//! Start reading at `serve.rs`. Subscriptions are in `subscription.rs`, and their events in `sse.rs`. A few procedures are plain
+//! routes too (`plain.rs`).
 
 mod admission;
 mod answer;
@@ -19,6 +20,7 @@ mod cut;
 mod envelope;
 mod error;
 mod per_caller;
+mod plain;
 mod query;
 mod request;
 mod router;
@@ -34,8 +36,8 @@ pub use code::Code;
 pub(crate) use cut::{cut, cut_method};
 pub use error::CallError;
 pub use router::{Failure, Guard, Input, Kind, Output, Router, Undefined, Written};
-pub use serve::service;
 pub(crate) use serve::whole_request;
+pub use serve::{Routes, routes};
 pub use settings::Settings;
 pub use sse::Tracked;
 pub(crate) use subscription::ConnectionEnd;

@@ -33,6 +33,18 @@ pub(super) enum Form {
     Batch,
     /// Lines of JSON, in the order in which calls end.
     Stream,
+    /// The output of one call, without an envelope.
+    Plain,
+}
+
+impl Form {
+    /// Returns true if the input has a member for each call.
+    pub(super) const fn is_batch(self) -> bool {
+        match self {
+            Self::Batch | Self::Stream => true,
+            Self::Single | Self::Plain => false,
+        }
+    }
 }
 
 impl Plan {
@@ -66,6 +78,12 @@ impl Plan {
             }
         };
         Ok(Self { calls, form })
+    }
+
+    /// Parses a request of a plain route, which calls this procedure.
+    pub(super) fn plain(head: &Parts, procedure: &'static str, router: &Router) -> Result<Self, CallError> {
+        check_content_type(head)?;
+        Ok(Self { calls: vec![PlannedCall::find(procedure.to_owned(), router)], form: Form::Plain })
     }
 
     /// Returns the path and the subscription of a request for one.

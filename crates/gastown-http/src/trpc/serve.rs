@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     response::{IntoResponse as _, Response},
+    routing::any,
 };
 use futures::{FutureExt as _, StreamExt as _};
 use gastown_domain::ports::{Measurement, Metrics, Shed};
@@ -22,6 +23,7 @@ use super::{
     cut::cut,
     envelope::{self, CallOutcome},
     error::CallError,
+    plain,
     request::{Form, Plan, PlannedCall},
     router::{Answer, Call, Failure, Kind, Procedure, Router},
     settings::Settings,
@@ -33,40 +35,49 @@ use super::{
 /// The name under which calls of no procedure are counted.
 const UNKNOWN: &str = "unknown";
 
-/// Returns a service that answers `/<path>` with the procedures of `router`. Nest it under the base path.
+/// The routes of the procedures.
+pub struct Routes {
+    /// Answers `/<path>` with each procedure. Nest it under the base path.
+    pub trpc: axum::Router,
+    /// Answers these paths with one procedure each, without an envelope.
+    pub plain: axum::Router,
+}
+
+/// Returns the routes of the procedures of `router`. `plain` are the paths of plain routes, each with its procedure.
 ///
 /// `tasks` tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its client
 /// has disconnected or its time-out has passed.
-pub fn service(router: Router, settings: Settings, tasks: TaskTracker, metrics: Arc<dyn Metrics>) -> axum::Router {
+pub fn routes(
+    router: Router,
+    plain: &[(&'static str, &'static str)],
+    settings: Settings,
+    tasks: TaskTracker,
+    metrics: Arc<dyn Metrics>,
+) -> Routes {
     let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
     let untaken = UntakenBytes::new(settings.max_untaken_bytes);
     let bodies = BodiesInFlight::new(MAX_BODIES.saturating_mul(settings.max_body_bytes));
     let watchers = Watchers::new(settings.watchers.clone());
-    axum::Router::new().fallback(handle).with_state(Arc::new(Service {
-        router,
-        settings,
-        tasks,
-        reads,
-        changes,
-        untaken,
-        bodies,
-        metrics,
-        watchers,
-    }))
+    let service = Arc::new(Service { router, settings, tasks, reads, changes, untaken, bodies, metrics, watchers });
+    let plain = plain.iter().fold(axum::Router::new(), |routes, (path, procedure)| {
+        let (service, procedure) = (Arc::clone(&service), *procedure);
+        routes.route(path, any(move |request| plain::handle(Arc::clone(&service), procedure, request)))
+    });
+    Routes { trpc: axum::Router::new().fallback(handle).with_state(service), plain }
 }
 
 /// The largest bodies of one caller that are read at a time.
 const MAX_BODIES: usize = 4;
 
-struct Service {
-    router: Router,
+pub(super) struct Service {
+    pub(super) router: Router,
     settings: Settings,
     tasks: TaskTracker,
     reads: Admission,
     changes: Admission,
     untaken: UntakenBytes,
     bodies: BodiesInFlight,
-    metrics: Arc<dyn Metrics>,
+    pub(super) metrics: Arc<dyn Metrics>,
     watchers: Watchers,
 }
 
@@ -88,15 +99,19 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
         return service.subscribe(subscription, path, head).await;
     }
     let allow = plan.allow(&head.method);
-    let mut response = service.run(plan, head, body).await;
-    if let Some(methods) = allow {
+    allowing(service.run(plan, head, body).await, allow)
+}
+
+/// Adds the header `allow`.
+pub(super) fn allowing(mut response: Response, methods: Option<&'static str>) -> Response {
+    if let Some(methods) = methods {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     response
 }
 
 impl Service {
-    async fn run(&self, plan: Plan, head: http::request::Parts, body: Body) -> Response {
+    pub(super) async fn run(&self, plan: Plan, head: http::request::Parts, body: Body) -> Response {
         let settings = &self.settings;
         let deadline = Instant::now() + settings.time_limit;
         let input = RequestInput::new(&head, body, &plan, settings, (self.bodies.clone(), deadline));
@@ -164,17 +179,18 @@ impl Service {
 /// Returns the answer to a request that is not streamed.
 fn respond_to(form: Form, ended: Vec<CallOutcome>) -> Response {
     let (status, retry) = (envelope::batch_status(&ended), ended.iter().filter_map(CallOutcome::retry_seconds).max());
-    let envelopes: Vec<_> = ended.iter().map(CallOutcome::envelope).collect();
+    let envelopes = || ended.iter().map(CallOutcome::envelope).collect::<Vec<_>>();
     let text = match form {
-        Form::Single => envelopes.concat(),
-        Form::Batch | Form::Stream => format!("[{}]", envelopes.join(",")),
+        Form::Single => envelopes().concat(),
+        Form::Batch | Form::Stream => format!("[{}]", envelopes().join(",")),
+        Form::Plain => ended.iter().map(plain::answer).collect(),
     };
     let untaken = ended.into_iter().filter_map(|call| call.untaken).collect();
     retrying(respond(status, answer::body(text, untaken)), retry)
 }
 
 /// Adds the header `retry-after`.
-fn retrying(mut response: Response, seconds: Option<u64>) -> Response {
+pub(super) fn retrying(mut response: Response, seconds: Option<u64>) -> Response {
     if let Some(seconds) = seconds {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
@@ -288,7 +304,7 @@ pub(crate) fn whole_request(error: &CallError) -> Response {
     retrying(respond(error.code().http_status(), envelope::bare(error, None)), error.retry_seconds())
 }
 
-fn respond(status: u16, body: impl Into<Body>) -> Response {
+pub(super) fn respond(status: u16, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -15,6 +15,7 @@ mod layers;
 mod limits;
 mod logs;
 mod outputs;
+mod plain_routes;
 mod probe;
 mod probe_wire;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use gastown_domain::{
     AgreeingObservations, Drift, Failure, HealthReason, HealthState, Operation, OperationKind, Phase, Progress,
-    Recorded, RecordedOperation, RigStatus, StepName, TownId, TownStatus,
+    Recorded, RecordedOperation, RigStatus, SandboxReport, StepName, TownId, TownStatus,
     ports::{Caller, CreateTown, LastOutcome, MockTowns, TownHealth, TownReport, TownState},
 };
 use http::Method;
@@ -68,6 +68,13 @@ async fn town_status_has_all_fields() {
             since: Some(moment()),
             reason: Some(HealthReason::NoAnswer.into()),
             last_report_at: Some(moment()),
+            report: SandboxReport {
+                gt_running: Some(true),
+                dolt_running: Some(false),
+                active_polecats: Some(2),
+                disk_used_bytes: None,
+            },
+            token_expires_at: Some(moment()),
             checked_at: Some(moment()),
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved.into(), moment())),
@@ -171,8 +178,9 @@ async fn unconfirmed_drift_is_not_shown() {
     let server = serve(parts(towns)).await;
     let (_, envelope) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &json!({ "townId": ID })).await;
     let health = &envelope["result"]["data"]["health"];
+    let silent = json!({"gtRunning": null, "doltRunning": null, "activePolecats": null, "diskUsedBytes": null});
     let want = json!({
-        "failures": 0, "restarts": 0, "lastReportAt": null, "checkedAt": null, "degraded": false, "drift": null,
+        "failures": 0, "restarts": 0, "lastReportAt": null, "report": silent, "checkedAt": null, "degraded": false, "drift": null,
         "state": "unknown", "since": null, "reason": null,
     });
     assert_eq!(health, &want);

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, stream};
 use gastown_domain::ports::NoMetrics;
 use gastown_http::trpc::{
     AdmissionLimits, CallError, Code, ConnectionParams, Guard, Input, Router, Settings, Tracked, Undefined,
-    WatcherLimits, service,
+    WatcherLimits, routes,
 };
 use http::{header, request::Parts};
 use serde::{Serialize, Serializer, ser::Error as _};
@@ -61,7 +61,8 @@ pub(crate) fn admission() -> AdmissionLimits {
 
 pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
     Server::start(
-        axum::Router::new().nest_service("/trpc", service(router, settings, TaskTracker::new(), Arc::new(NoMetrics))),
+        axum::Router::new()
+            .nest_service("/trpc", routes(router, &[], settings, TaskTracker::new(), Arc::new(NoMetrics)).trpc),
     )
     .await
 }

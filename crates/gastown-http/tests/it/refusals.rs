@@ -115,7 +115,7 @@ fn life(town: &Value, rig: &Value) -> Vec<(&'static str, Value)> {
 #[tokio::test]
 async fn size_of_answers_limits_every_query_and_no_mutation() {
     let mut home = MockHomeCalls::new();
-    home.expect_heartbeat().returning(|_, _| Ok(()));
+    home.expect_heartbeat().returning(|_, _, _, _| Ok(()));
     home.expect_refresh_token().returning(|_, _| Ok(GatewayToken { token: "t".into(), expires_at: moment() }));
     let mut parts_of_all = parts_with(FakeTowns::default(), home);
     parts_of_all.settings.trpc.max_answer_bytes = 1;

@@ -21,7 +21,7 @@ const REFERENCE: &str = include_str!("../../../../docs/wire.md");
 
 async fn server() -> Server {
     let mut home = MockHomeCalls::new();
-    home.expect_heartbeat().returning(|_, _| Ok(()));
+    home.expect_heartbeat().returning(|_, _, _, _| Ok(()));
     home.expect_refresh_token().returning(|_, _| Ok(GatewayToken { token: "t".into(), expires_at: moment() }));
     serve(parts_with(FakeTowns::default(), home)).await
 }

@@ -15,6 +15,8 @@ fn every_event() -> Vec<Measurement> {
         Measurement::WatchersOpen(2),
         Measurement::DatabaseWaited(SECOND),
         Measurement::HeartbeatAccepted,
+        Measurement::HeartbeatsWritten(3),
+        Measurement::HeartbeatsWaiting(1),
         Measurement::HealthChecked { healthy: 5, failed: 2, unknown: 1, restarted: 1 },
         Measurement::CallAnswered { procedure: "gastown.listTowns", code: "OK", took: SECOND },
     ];
@@ -39,6 +41,7 @@ fn filled() -> PrometheusMetrics {
     metrics.set_registry(Some(&RegistryFigures {
         towns: vec![(Some(TownStatus::Running), 5), (None, 1)],
         due: 4,
+        expiring_tokens: 2,
         oldest_due: SECOND * 90,
         alarms: vec![SingletonJob::Orphans],
         ..RegistryFigures::default()
@@ -100,6 +103,7 @@ fn figures_of_the_registry_set_every_value_of_their_label() {
         r#"gastown_towns{status="stopped"} 0"#,
         r#"gastown_towns{status="other"} 1"#,
         "gastown_operations_due 4",
+        "gastown_tokens_expiring 2",
         "gastown_operations_due_oldest_seconds 90",
         r#"gastown_job_alarms{job="orphans"} 1"#,
         r#"gastown_job_alarms{job="retention"} 0"#,

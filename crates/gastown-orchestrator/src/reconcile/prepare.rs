@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSpec, SandboxAddress, SealError, StoreError, VolumeSpec};
 use gastown_domain::{AppName, Failure, MachineId, Region, Step, Town, VolumeId};
 use secrecy::SecretString;
@@ -12,11 +13,17 @@ use crate::rigs::address_of_machine;
 use crate::settings::Settings;
 use crate::tokens::{SecretError, gateway_token};
 
+/// The whole configuration of a machine, with a fresh token.
+pub(super) struct NewMachine {
+    pub(super) spec: MachineSpec,
+    token_expires_at: DateTime<Utc>,
+}
+
 /// A call to the provider or the sandbox, ready to be sent.
 pub(super) enum Call {
     CreateVolume(VolumeSpec),
-    CreateMachine(MachineSpec),
-    UpdateMachine(MachineId, MachineSpec),
+    CreateMachine(NewMachine),
+    UpdateMachine(MachineId, NewMachine),
     StartMachine(MachineId),
     AwaitStarted(MachineId),
     StopMachine(MachineId),
@@ -29,6 +36,23 @@ pub(super) enum Call {
 }
 
 impl Call {
+    /// Returns the expiry of the token that the call gives to a machine.
+    pub(super) const fn token_expires_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::CreateMachine(machine) | Self::UpdateMachine(_, machine) => Some(machine.token_expires_at),
+            Self::CreateVolume(_)
+            | Self::StartMachine(_)
+            | Self::AwaitStarted(_)
+            | Self::StopMachine(_)
+            | Self::AwaitStopped(_)
+            | Self::DeleteMachine(_)
+            | Self::AwaitDestroyed(_)
+            | Self::DeleteVolume(_)
+            | Self::PrepareSandbox(_)
+            | Self::FinalSync(_) => None,
+        }
+    }
+
     /// Returns how the call is handled when its claim is lost: what creates something is finished, so that it is known.
     pub(super) const fn on_loss(&self) -> OnLoss {
         match self {
@@ -90,12 +114,12 @@ impl Preparation<'_> {
     pub(super) async fn prepare(self, step: &Step) -> Result<Prepared, StoreError> {
         Ok(Prepared::Call(Box::new(match step {
             Step::CreateVolume(region) => Call::CreateVolume(self.volume_spec(region)),
-            Step::CreateMachine { volume, region } => match self.machine_spec(volume, region).await {
-                Ok(spec) => Call::CreateMachine(spec),
+            Step::CreateMachine { volume, region } => match self.new_machine(volume, region).await {
+                Ok(machine) => Call::CreateMachine(machine),
                 Err(error) => return not_prepared(error),
             },
-            Step::UpdateMachine { machine, volume, region } => match self.machine_spec(volume, region).await {
-                Ok(spec) => Call::UpdateMachine(machine.clone(), spec),
+            Step::UpdateMachine { machine, volume, region } => match self.new_machine(volume, region).await {
+                Ok(new) => Call::UpdateMachine(machine.clone(), new),
                 Err(error) => return not_prepared(error),
             },
             Step::StartMachine(machine) => Call::StartMachine(machine.clone()),
@@ -132,7 +156,9 @@ impl Preparation<'_> {
         }
     }
 
-    async fn machine_spec(self, volume: &VolumeId, region: &Region) -> Result<MachineSpec, SecretError> {
+    async fn new_machine(self, volume: &VolumeId, region: &Region) -> Result<NewMachine, SecretError> {
+        let token = gateway_token(self.ports, self.town).await?;
+        let token_expires_at = token.expires_at;
         let template = &self.settings.machine;
         let metadata = [
             ("gastown_town_id", self.town.id.to_string()),
@@ -141,22 +167,21 @@ impl Preparation<'_> {
             // A lost registry is rebuilt from these.
             ("gastown_town_name", self.town.name.to_string()),
         ];
-        Ok(MachineSpec {
+        let spec = MachineSpec {
             app: self.app.clone(),
             town: self.town.id,
             region: region.clone(),
             image: template.image.clone(),
             guest: template.guest,
             volume: volume.clone(),
-            env: self.environment().await?,
+            env: self.environment(token.token)?,
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        })
+        };
+        Ok(NewMachine { spec, token_expires_at })
     }
 
-    async fn environment(self) -> Result<BTreeMap<String, String>, SecretError> {
+    fn environment(self, token: SecretString) -> Result<BTreeMap<String, String>, SecretError> {
         let given = &self.settings.env;
-        let token = gateway_token(self.ports, self.town).await?;
-
         let plain = [
             ("KILO_API_URL", Some(given.kilo_api_url.clone())),
             ("TOWN_ID", Some(self.town.id.to_string())),
@@ -166,7 +191,7 @@ impl Preparation<'_> {
             ("GASTOWN_CLOUD_URL", given.gastown_cloud_url.clone()),
         ];
         let secret = [
-            ("KILO_JWT", Some(token.token)),
+            ("KILO_JWT", Some(token)),
             ("R2_ACCESS_KEY", Some(given.r2_access_key.clone())),
             ("R2_SECRET_KEY", given.r2_secret_key.clone()),
             ("INTERNAL_API_KEY", Some(self.ports.secrets.towns.key_of(self.town.id))),

@@ -107,7 +107,14 @@ impl Reconciler {
         };
         drive.operation = decision.operation.clone();
         match self.prepare(&decision, drive, &app).await? {
-            Prepared::Call(call) => self.send(*call, decision, drive, &app).await,
+            Prepared::Call(call) => {
+                if let Some(expires_at) = call.token_expires_at() {
+                    // Written with the intent, so that it is known of a machine whose create was not answered.
+                    decision.operation.progress.token_expires_at = Some(expires_at);
+                    drive.operation = decision.operation.clone();
+                }
+                self.send(*call, decision, drive, &app).await
+            }
             Prepared::NoCall(action) => {
                 let outcome = outcome_without_call(action, decision.error.take(), self.ports.env.clock.as_ref());
                 self.conclude(&decision, outcome, drive).await

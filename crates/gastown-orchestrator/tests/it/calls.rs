@@ -53,7 +53,9 @@ listed! {
         ReportTown,
         CallersTown,
         UpdateConfig,
-        Heartbeat,
+        Lives,
+        RecordHeartbeats,
+        RecordToken,
         // Rigs
         ListRigs,
         FindRig,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gastown_domain::ports::{
     Action, DestroyTown, HomeCalls as _, Measurement, OperationOutcome, StepResult, Towns as _,
 };
-use gastown_domain::{OperationKind, StepName};
+use gastown_domain::{OperationKind, SandboxReport, StepName};
 use tokio::time::sleep;
 
 use crate::bench::{Bench, alice, request};
@@ -95,8 +95,11 @@ async fn only_accepted_heartbeats_are_counted() {
     let towns = bench.replica().towns;
     bench.metrics.take();
     for _ in 0..2 {
-        towns.heartbeat(town, key_of(town).into()).await.unwrap();
+        towns.heartbeat(town, key_of(town).into(), SandboxReport::default(), None).await.unwrap();
     }
-    towns.heartbeat(town, String::new().into()).await.unwrap_err();
-    assert_eq!(bench.metrics.take(), [Measurement::HeartbeatAccepted; 2], "the second one is not written");
+    towns.heartbeat(town, String::new().into(), SandboxReport::default(), None).await.unwrap_err();
+    assert_eq!(bench.metrics.take(), [Measurement::HeartbeatAccepted; 2]);
+    towns.close_heartbeats().await;
+    let written = [Measurement::HeartbeatsWritten(1), Measurement::HeartbeatsWaiting(0)];
+    assert_eq!(bench.metrics.take(), written, "both are of one town");
 }

@@ -9,7 +9,7 @@ use gastown_domain::ports::{
     Action, HomeCalls as _, HomeError, MockApps, MockMachines, MockRegistry, MockSandboxes, MockSealer, MockTokenMint,
     MockTownKeys, MockVolumes, ObservedVolume, ProviderError, SandboxError, SealError, TownError, Towns as _,
 };
-use gastown_domain::{Failure, Gigabytes, OperationKind, TownStatus};
+use gastown_domain::{Failure, Gigabytes, OperationKind, SandboxReport, TownStatus};
 use tokio::time::Instant;
 
 use crate::bench::{Bench, alice, request};
@@ -27,7 +27,8 @@ async fn wrong_key_makes_no_registry_call() {
     let towns = bench.replica_on(ports, Process::default()).towns;
     let town = gastown_domain::TownId::new(uuid::Uuid::nil());
 
-    assert!(matches!(towns.heartbeat(town, "guess".into()).await, Err(HomeError::Unauthorized)));
+    let beat = towns.heartbeat(town, "guess".into(), SandboxReport::default(), None).await;
+    assert!(matches!(beat, Err(HomeError::Unauthorized)), "{beat:?}");
     assert!(matches!(towns.refresh_token(town, "guess".into()).await, Err(HomeError::Unauthorized)));
 }
 

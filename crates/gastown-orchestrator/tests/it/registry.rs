@@ -7,8 +7,8 @@ use gastown_domain::ports::{
     TownState, UpdateTown,
 };
 use gastown_domain::{
-    Branch, HistoryEvent, Progress, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus,
-    UserId,
+    Branch, Heartbeat, HistoryEvent, Progress, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId,
+    TownStatus, UserId,
 };
 use secrecy::SecretString;
 
@@ -157,12 +157,27 @@ impl Registry for Connection {
         .await
     }
 
-    async fn heartbeat(&self, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.query(Query::Heartbeat, |rows, _| {
-            let living = rows.towns.get_mut(&town).filter(|row| !row.is_tombstone());
-            Ok(living.map(|row| row.last_heartbeat_at = row.last_heartbeat_at.max(Some(at))).is_some())
+    async fn lives(&self, town: TownId) -> Result<bool, StoreError> {
+        self.query(Query::Lives, |rows, _| Ok(rows.towns.get(&town).is_some_and(|row| !row.is_tombstone()))).await
+    }
+
+    async fn record_heartbeats(&self, heartbeats: &[Heartbeat]) -> Result<Vec<TownId>, StoreError> {
+        self.query(Query::RecordHeartbeats, |rows, _| {
+            let mut live = Vec::new();
+            for beat in heartbeats {
+                if let Some(row) = rows.towns.get_mut(&beat.town).filter(|row| !row.is_tombstone()) {
+                    row.last_heartbeat_at = row.last_heartbeat_at.max(Some(beat.received_at));
+                    row.last_r2_sync_at = row.last_r2_sync_at.max(beat.synced_at);
+                    live.push(beat.town);
+                }
+            }
+            Ok(live)
         })
         .await
+    }
+
+    async fn record_token(&self, town: TownId, _: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.query(Query::RecordToken, |rows, _| Ok(rows.towns.get(&town).is_some_and(|row| !row.is_tombstone()))).await
     }
 }
 

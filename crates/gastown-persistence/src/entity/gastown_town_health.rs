@@ -28,6 +28,12 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub reason: Option<String>,
     pub next_check_at: Option<DateTimeUtc>,
+    pub gt_running: Option<bool>,
+    pub dolt_running: Option<bool>,
+    pub active_polecats: Option<i64>,
+    pub disk_used_bytes: Option<i64>,
+    pub reported_sync_at: Option<DateTimeUtc>,
+    pub token_expires_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,8 +10,8 @@ use gastown_domain::ports::{
     Operations as _, Operator as _, Registry as _, Requested, StoreError, TownChange, TownHealth, WorkerId,
 };
 use gastown_domain::{
-    NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId, RigStatus,
-    StepName, Town, TownConfig, TownId, UserId,
+    Heartbeat, NewTown, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rig, RigId,
+    RigStatus, SandboxReport, StepName, Town, TownConfig, TownId, UserId,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use sea_orm::{
@@ -50,6 +50,12 @@ pub(crate) async fn take_due(
 ) -> Vec<(Town, TownHealth, DateTime<Utc>)> {
     let round = checks.join_round(Duration::ZERO).await.unwrap().unwrap();
     checks.take_due(round.number, limit, unseen_for, LEASE).await.unwrap()
+}
+
+/// Writes a heartbeat, which stands for any write. Returns false if there is no such live town.
+pub(crate) async fn beat(database: &Database, town: TownId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+    let beat = Heartbeat::received(town, at, SandboxReport::default(), None);
+    Ok(database.record_heartbeats(&[beat]).await? == [town])
 }
 
 /// A migrated database with the users alice and bob.

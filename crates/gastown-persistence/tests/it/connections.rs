@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, TransactionTrait as _};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::bed::{Bed, create_of, new_town, noon, on_both, user};
+use crate::bed::{Bed, beat, create_of, new_town, noon, on_both, user};
 
 on_both! {
     slow_background_work_delays_no_caller,
@@ -30,7 +30,7 @@ fn blocked(database: &Database, town: TownId) -> JoinSet<Result<bool, StoreError
     let mut calls = JoinSet::new();
     for _ in 0..20 {
         let database = database.clone();
-        calls.spawn(async move { database.heartbeat(town, noon()).await });
+        calls.spawn(async move { beat(&database, town, noon()).await });
     }
     calls
 }
@@ -85,7 +85,7 @@ pub(crate) async fn many_reads_delay_no_change(bed: Bed) {
         let (database, town) = (bed.database.clone(), town.id);
         reads.spawn(async move { database.report(&Caller::Trusted(user("alice")), town).await.unwrap() });
     }
-    assert!(in_time("a change waits", bed.database.heartbeat(town.id, noon())).await.unwrap());
+    assert!(in_time("a change waits", beat(&bed.database, town.id, noon())).await.unwrap());
     assert!(reads.join_all().await.iter().all(Option::is_some));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_domain::ports::{FigureLimits, Figures as _, RegistryFigures};
+use gastown_domain::ports::{FigureLimits, Figures as _, Registry as _, RegistryFigures};
 use gastown_domain::{Drift, OperationKind, TownStatus};
 
 use crate::bed::{Bed, on_both};
@@ -11,10 +11,11 @@ on_both! {
     empty_registry_has_no_figures,
     towns_and_operations_are_counted,
     due_operations_are_counted_with_the_longest_wait,
+    tokens_that_expire_soon_are_counted_of_running_towns,
     texts_of_a_newer_version_are_counted_apart,
 }
 
-const LIMITS: FigureLimits = FigureLimits { alert_attempts: 15 };
+const LIMITS: FigureLimits = FigureLimits { alert_attempts: 15, token_margin: Duration::from_secs(3600) };
 
 /// Returns the figures, in an order of their own.
 async fn figures(bed: &Bed) -> RegistryFigures {
@@ -68,6 +69,22 @@ async fn due_operations_are_counted_with_the_longest_wait(bed: Bed) {
     assert_eq!(claimed.len(), 2);
     let found = figures(&bed).await;
     assert_eq!((found.due, found.oldest_due), (0, Duration::ZERO), "a claimed operation does not wait");
+}
+
+async fn tokens_that_expire_soon_are_counted_of_running_towns(bed: Bed) {
+    let (past, future) = ("2020-01-01T00:00:00Z".parse().unwrap(), "2099-01-01T00:00:00Z".parse().unwrap());
+    for (name, expires_at) in [("expired", past), ("late", future), ("stopped", past), ("destroyed", past)] {
+        let town = bed.running("alice", name).await;
+        assert!(bed.database.record_token(town.id, expires_at).await.unwrap());
+        if name == "destroyed" {
+            bed.destroy(&town).await;
+        }
+    }
+    bed.running("alice", "unknown").await;
+    bed.sql("UPDATE gastown_towns SET status = 'stopped' WHERE town_name = 'stopped'").await;
+    assert_eq!(figures(&bed).await.expiring_tokens, 1);
+    let a_century = FigureLimits { token_margin: Duration::from_secs(100 * 365 * 86_400), ..LIMITS };
+    assert_eq!(bed.database.figures(a_century).await.unwrap().expiring_tokens, 2);
 }
 
 async fn texts_of_a_newer_version_are_counted_apart(bed: Bed) {

@@ -12,6 +12,7 @@ mod drift_checks;
 mod drift_rounds;
 mod figures;
 mod health_checks;
+mod heartbeats;
 mod history;
 mod newer_operations;
 mod newer_texts;

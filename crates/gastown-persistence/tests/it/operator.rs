@@ -5,7 +5,7 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{Failure, Operation, OperationKind, Phase, Rejection, StepName, Town, TownId};
 
-use crate::bed::{Bed, LEASE, accepted, fresh_uuid, is_fenced, noon, on_both, record, request, rig, user};
+use crate::bed::{Bed, LEASE, accepted, beat, fresh_uuid, is_fenced, noon, on_both, record, request, rig, user};
 
 on_both! {
     operations_come_most_failed_first_with_owner_and_holder,
@@ -114,7 +114,7 @@ async fn unreadable_rows_are_named_and_the_others_are_shown(bed: Bed) {
         Rigs::insert(&bed.database, &user("alice"), &rig(bad.id, name), u32::MAX).await.unwrap();
     }
     bed.sql("UPDATE gastown_operations SET attempt = 99, requested_by = 'a b'").await;
-    bed.database.heartbeat(bad.id, noon()).await.unwrap();
+    beat(&bed.database, bad.id, noon()).await.unwrap();
     bed.sql("UPDATE gastown_town_health SET drift = 'volume_lost'").await;
     bed.sql("UPDATE gastown_rigs SET repo_url = '-x' WHERE rig_name = 'lib'").await;
     let good = bed.create("alice", "good").await;
@@ -142,7 +142,7 @@ async fn town_details_list_the_newest_events_first(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let app = rig(town.id, "app");
     Rigs::insert(&bed.database, &user("alice"), &app, u32::MAX).await.unwrap();
-    assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
+    assert!(beat(&bed.database, town.id, noon()).await.unwrap());
     bed.request(&town, OperationKind::Stop).await;
     let town_details = bed.database.town_details(town.id, &[], 10).await.unwrap().unwrap();
     assert_eq!(town_details.town, bed.database.load(town.id).await.unwrap().unwrap());

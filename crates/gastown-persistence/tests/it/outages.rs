@@ -4,7 +4,7 @@ use gastown_domain::ports::{Operations as _, Readiness as _, Registry as _, Stor
 use gastown_persistence::{Database, DatabaseSettings};
 use sea_orm::ConnectionTrait as _;
 
-use crate::bed::{Bed, LEASE, noon, on_both, worker};
+use crate::bed::{Bed, LEASE, beat, noon, on_both, worker};
 
 on_both! {
     lock_that_is_never_released_ends_in_contention,
@@ -17,17 +17,17 @@ async fn lock_that_is_never_released_ends_in_contention(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let impatient = bed.again(|settings| settings.lock_timeout = Duration::from_millis(20)).await;
     let held = bed.lock_all_towns().await;
-    let error = impatient.heartbeat(town.id, noon()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Contention { transaction: "heartbeat", .. }), "{error:?}");
+    let error = beat(&impatient, town.id, noon()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Contention { transaction: "record_heartbeats", .. }), "{error:?}");
     assert!(error.is_transient());
     held.rollback().await.unwrap();
-    assert!(impatient.heartbeat(town.id, noon()).await.unwrap());
+    assert!(beat(&impatient, town.id, noon()).await.unwrap());
 }
 
 async fn writer_waits_for_another_writers_lock(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let held = bed.lock_all_towns().await;
-    let beat = bed.database.heartbeat(town.id, noon());
+    let beat = beat(&bed.database, town.id, noon());
     let release = async {
         tokio::task::yield_now().await;
         held.commit().await.unwrap();
@@ -41,7 +41,7 @@ async fn calls_end_at_the_answer_timeout(bed: Bed) {
     let hasty = bed.again(|settings| settings.answer_timeout = Duration::from_millis(150)).await;
     let held = bed.lock_all_towns().await;
     let begun = Instant::now();
-    let error = hasty.heartbeat(town.id, noon()).await.unwrap_err();
+    let error = beat(&hasty, town.id, noon()).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     drop(held);
@@ -70,10 +70,10 @@ async fn lost_connection_is_unavailable_and_the_next_call_succeeds() {
             tokio::task::yield_now().await;
         }
     };
-    let (beaten, ()) = tokio::join!(bed.database.heartbeat(town.id, noon()), cut);
+    let (beaten, ()) = tokio::join!(beat(&bed.database, town.id, noon()), cut);
     assert!(matches!(beaten, Err(StoreError::Unavailable { .. })), "{beaten:?}");
     held.rollback().await.unwrap();
-    assert!(bed.database.heartbeat(town.id, noon()).await.unwrap());
+    assert!(beat(&bed.database, town.id, noon()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use gastown_domain::{Town, TownId};
 use gastown_persistence::Database;
 use tokio::task::JoinSet;
 
-use crate::bed::{Bed, noon};
+use crate::bed::{Bed, beat, noon};
 
 /// Makes new sessions of the database read only, or not. Existing ones stay as they are.
 async fn set_read_only(bed: &Bed, on: bool) {
@@ -40,7 +40,7 @@ async fn use_sessions(database: &Database, town: &Town) {
 /// Returns the refusal of a write because the database is read only. Sessions that were ended are replaced first.
 async fn refusal(database: &Database, town: TownId) -> StoreError {
     for _ in 0..20 {
-        let error = database.heartbeat(town, noon()).await.unwrap_err();
+        let error = beat(database, town, noon()).await.unwrap_err();
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         if cause.contains("read-only transaction") {
             return error;
@@ -64,7 +64,7 @@ async fn sessions_that_cannot_write_are_replaced_at_once() {
 
     set_read_only(&bed, false).await;
     for _ in 0..20 {
-        assert!(database.heartbeat(town.id, noon()).await.unwrap());
+        assert!(beat(database, town.id, noon()).await.unwrap());
     }
 }
 
@@ -86,7 +86,7 @@ async fn database_that_accepts_no_writes_is_not_ready() {
     }
     set_read_only(&bed, false).await;
     database.ready().await.unwrap();
-    assert!(database.heartbeat(town.id, noon()).await.unwrap());
+    assert!(beat(database, town.id, noon()).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use gastown_domain::ports::{
 use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
 use secrecy::ExposeSecret as _;
 
-use crate::bed::{Bed, assert_inserted, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
+use crate::bed::{Bed, assert_inserted, beat, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
 
 on_both! {
     accepted_town_is_stored_completely,
@@ -99,15 +99,15 @@ async fn heartbeats_only_move_forwards_and_only_for_live_towns(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let (sooner, later) = (noon(), noon() + TimeDelta::microseconds(1));
     for at in [later, sooner] {
-        assert!(bed.database.heartbeat(town.id, at).await.unwrap());
+        assert!(beat(&bed.database, town.id, at).await.unwrap());
     }
     let seen = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(seen.last_heartbeat_at, Some(later));
     assert_eq!(bed.health(town.id).await.last_report_at, Some(later));
 
     bed.destroy(&town).await;
-    assert!(!bed.database.heartbeat(town.id, later + TimeDelta::days(1)).await.unwrap());
-    assert!(!bed.database.heartbeat(gastown_domain::TownId::new(fresh_uuid()), later).await.unwrap());
+    assert!(!beat(&bed.database, town.id, later + TimeDelta::days(1)).await.unwrap());
+    assert!(!beat(&bed.database, gastown_domain::TownId::new(fresh_uuid()), later).await.unwrap());
     let seen = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(seen.last_heartbeat_at, Some(later));
 }

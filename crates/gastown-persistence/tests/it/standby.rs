@@ -10,7 +10,7 @@ use gastown_persistence::{Database, DatabaseSettings};
 use sea_orm::ConnectionTrait as _;
 use tokio::task::JoinSet;
 
-use crate::bed::{assert_inserted, create_of, new_town, noon};
+use crate::bed::{assert_inserted, beat, create_of, new_town, noon};
 
 /// The time in which writes succeed again after the primary is there.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ async fn use_sessions(database: &Database, town: TownId) {
             if number % 2 == 0 {
                 drop(database.load(town).await);
             } else {
-                drop(database.heartbeat(town, noon()).await);
+                drop(beat(&database, town, noon()).await);
             }
         });
     }
@@ -75,14 +75,14 @@ fn is_read_only(error: &StoreError) -> bool {
 /// Waits until a write succeeds and the database is ready. Then no later write may fail.
 async fn assert_back(database: &Database, town: TownId) {
     let begun = Instant::now();
-    while !(database.heartbeat(town, noon()).await.is_ok() && database.ready().await.is_ok()) {
+    while !(beat(database, town, noon()).await.is_ok() && database.ready().await.is_ok()) {
         assert!(begun.elapsed() < BACK_WITHIN, "nothing can be written after {:?}", begun.elapsed());
         tokio::task::yield_now().await;
     }
     let mut writes = JoinSet::new();
     for _ in 0..20 {
         let database = database.clone();
-        writes.spawn(async move { database.heartbeat(town, noon()).await });
+        writes.spawn(async move { beat(&database, town, noon()).await });
     }
     assert!(writes.join_all().await.into_iter().all(|written| written.unwrap()));
 }
@@ -96,7 +96,7 @@ async fn service_that_met_a_standby_writes_to_the_primary_within_seconds() {
     pair.proxy.disconnect();
     for _ in 0..3 {
         use_sessions(database, town).await;
-        let error = database.heartbeat(town, noon()).await.unwrap_err();
+        let error = beat(database, town, noon()).await.unwrap_err();
         assert!(is_read_only(&error), "{error:?}");
         let error = database.ready().await.unwrap_err();
         assert!(is_read_only(&error), "{error:?}");
@@ -114,10 +114,10 @@ async fn service_writes_to_a_promoted_standby_within_seconds() {
     let acknowledged = created(&pair.database, "forge").await;
     pair.primary.crash().await.unwrap();
     let town = pair.town.id;
-    pair.database.heartbeat(town, noon()).await.unwrap_err();
+    beat(&pair.database, town, noon()).await.unwrap_err();
     pair.lead_to(&pair.standby);
     use_sessions(&pair.database, town).await;
-    let error = pair.database.heartbeat(town, noon()).await.unwrap_err();
+    let error = beat(&pair.database, town, noon()).await.unwrap_err();
     assert!(is_read_only(&error), "{error:?}");
 
     pair.standby.promote().await.unwrap();

@@ -138,7 +138,7 @@ fn names_in_image_and_unit_are_settings() {
 
 #[test]
 fn files_leave_time_for_a_shutdown() {
-    let needed = read(&fly()).http.shutdown.as_secs() + 15;
+    let needed = read(&fly()).http.shutdown.as_secs() + 20;
     for text in ["kill_timeout = ", "TimeoutStopSec=", "terminationGracePeriodSeconds: "] {
         let line = [FLY, SYSTEMD, KUBERNETES].concat();
         let line = line.lines().find_map(|line| line.trim().strip_prefix(text).map(str::to_owned)).unwrap();

@@ -30,8 +30,8 @@ impl Executor<'_> {
     pub(super) async fn execute(self, step: StepName, call: Call) -> Result<Outcome, StoreError> {
         Ok(match call {
             Call::CreateVolume(spec) => self.create_volume(step, &spec).await,
-            Call::CreateMachine(spec) => self.create_machine(step, &spec).await,
-            Call::UpdateMachine(machine, spec) => self.update_machine(step, &machine, &spec).await,
+            Call::CreateMachine(machine) => self.create_machine(step, &machine.spec).await,
+            Call::UpdateMachine(machine, new) => self.update_machine(step, &machine, &new.spec).await,
             Call::StartMachine(machine) => self.start_machine(step, &machine).await,
             Call::StopMachine(machine) => self.stop_machine(step, &machine).await,
             Call::AwaitStarted(machine) => self.await_started(step, &machine).await,

@@ -24,9 +24,9 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish, Heartbeat,
-        InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordOrphans, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish,
+        InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, Lives, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        RecordHeartbeats, RecordOrphans, RecordToken, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
         TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
@@ -129,7 +129,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Current, FindRig, LoadTown, RemoveRig, CallersTown, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[FindRig, FindTown, Heartbeat, ListEvents, ListTowns, LoadTown, ReportTown, User]),
+            &[FindRig, FindTown, ListEvents, ListTowns, Lives, LoadTown, RecordHeartbeats, RecordToken, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
             &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),

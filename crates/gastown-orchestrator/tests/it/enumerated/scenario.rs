@@ -6,7 +6,7 @@ use std::time::Duration;
 use gastown_domain::ports::{
     Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _, UpdateTown,
 };
-use gastown_domain::{Change, ConfigPatch, RigId, TownConfig, TownId};
+use gastown_domain::{Change, ConfigPatch, RigId, SandboxReport, TownConfig, TownId};
 use gastown_orchestrator::RestartSync;
 use tokio::time::Instant;
 
@@ -377,6 +377,7 @@ async fn read_town(replica: &Replica, town: TownId) {
     let _ = towns.town_status(&alice, town).await;
     let _ = towns.town_events(&alice, EventPage { town, before: None, limit: 50 }).await;
     let _ = towns.rig(&alice, town, RigId::new(uuid::Uuid::nil())).await;
-    let _ = towns.heartbeat(town, key.clone().into()).await;
+    let _ = towns.heartbeat(town, key.clone().into(), SandboxReport::default(), None).await;
+    towns.close_heartbeats().await;
     let _ = towns.refresh_token(town, key.into()).await;
 }

@@ -20,7 +20,7 @@ use gastown_domain::{
 use gastown_persistence::DatabaseSettings;
 
 use self::loss::{Bench, Write};
-use crate::bed::{Bed, LEASE, create_of, keyed, new_town, noon, record, request, rig, take_due, user, worker};
+use crate::bed::{Bed, LEASE, beat, create_of, keyed, new_town, noon, record, request, rig, take_due, user, worker};
 
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -183,7 +183,7 @@ async fn a_drift_check_counts_once() {
         .check(bench, off, async |database, (town, finding)| DriftChecks::record(database, town, finding).await)
         .await;
     Write::once("heartbeat", "Ok(true)", "Ok(true)")
-        .check(bench, running, async |database, town| database.heartbeat(town.id, noon()).await)
+        .check(bench, running, async |database, town| beat(database, town.id, noon()).await)
         .await;
 }
 
@@ -253,14 +253,14 @@ async fn unanswered_commit_times_out_and_its_connection_is_dropped() {
     let Bench { bed, proxy, database } = Bench::new(hasty).await;
     let town = running(&bed).await;
     proxy.cut_nth_commit(1, Cut::Silence);
-    let unknown = database.heartbeat(town.id, noon()).await.unwrap_err();
+    let unknown = beat(&database, town.id, noon()).await.unwrap_err();
     assert!(matches!(unknown, StoreError::Unavailable { .. }) && unknown.is_transient(), "{unknown:?}");
     assert_eq!(proxy.cuts(), 1);
     let written = bed.database.load(town.id).await.unwrap().unwrap();
     assert_eq!(written.last_heartbeat_at, Some(noon()));
     // The only connection of the pool still hangs.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while let Err(error) = database.heartbeat(town.id, noon()).await {
+    while let Err(error) = beat(&database, town.id, noon()).await {
         assert!(error.is_transient() && Instant::now() < deadline, "the pool is lost: {error:?}");
     }
 }

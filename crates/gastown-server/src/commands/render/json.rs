@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::ports::{
     Alarm, HeldOperation, JobState, ObservedOrphan, Orphan, Readable, TownDetails, TownEvent, TownHealth, Unreadable,
 };
-use gastown_domain::{Drift, Failure, Recorded, RecordedOperation, Rig, Town};
+use gastown_domain::{Drift, Failure, Recorded, RecordedOperation, Rig, SandboxReport, Town};
 use gastown_orchestrator::{FoundOrphan, Removal, Survey, Verdict};
 use serde_json::{Value, json};
 
@@ -186,10 +186,21 @@ pub(super) fn health(health: &TownHealth) -> Value {
         "failures": health.failures,
         "restarts": health.restarts,
         "lastReportAt": moment(health.last_report_at),
+        "report": report(&health.report),
+        "tokenExpiresAt": moment(health.token_expires_at),
         "checkedAt": moment(health.checked_at),
         "suspicion": suspicion,
         "refusedRigs": health.refused_rigs,
         "drift": health.drift.as_ref().map(|(found, since)| drift(found, *since)),
+    })
+}
+
+fn report(report: &SandboxReport) -> Value {
+    json!({
+        "gtRunning": report.gt_running,
+        "doltRunning": report.dolt_running,
+        "activePolecats": report.active_polecats,
+        "diskUsedBytes": report.disk_used_bytes,
     })
 }
 
