@@ -1,5 +1,5 @@
 """A sandbox in one file. Start it with `gastown-unseal -- python3 sandbox.py`, which opens the sealed environment."""
-import base64, datetime, hmac, json, os, re, signal, threading, time, urllib.parse, urllib.request
+import base64, datetime, hmac, json, os, re, shutil, signal, threading, time, urllib.parse, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOWN, KEY, HOME = os.environ["TOWN_ID"], os.environ["INTERNAL_API_KEY"], os.environ.get("GASTOWN_CLOUD_URL")
@@ -19,7 +19,7 @@ def expiry():
 def call_home():
     def post(procedure):
         headers = {"x-internal-api-key": KEY, "content-type": "application/json"}
-        body = json.dumps({"townId": TOWN}).encode()
+        body = json.dumps({"townId": TOWN, "diskUsedBytes": shutil.disk_usage(os.path.dirname(RIGS)).used}).encode()
         request = urllib.request.Request(f"{HOME}/trpc/gastown.{procedure}", body, headers)
         return json.load(urllib.request.urlopen(request, timeout=10))
     while HOME:

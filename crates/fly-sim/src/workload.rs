@@ -137,6 +137,11 @@ impl Host {
         self.world.read(World::wall)
     }
 
+    /// Returns what `read` makes of the files of a volume. `None` if there is no such volume.
+    pub fn read_files<T>(&self, volume: &str, read: impl FnOnce(&Files) -> T) -> Option<T> {
+        self.world.read(|world| world.volumes.get(volume).map(|volume| read(&volume.files)))
+    }
+
     /// Runs a task until it ends or the simulator stops.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let cancel = self.cancel.clone();

@@ -87,6 +87,8 @@ impl Home {
         let router = Router::new()
             .route("/trpc/gastown.heartbeat", post(heartbeat))
             .route("/trpc/gastown.refreshToken", post(refresh_token))
+            .route("/api/gastown/heartbeat", post(plain_heartbeat))
+            .route("/api/gastown/refresh-token", post(plain_refresh_token))
             .with_state(Arc::clone(&calls));
         // Serving ends only with an error of the listener, which the waiting checks report as missing calls.
         let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
@@ -102,6 +104,11 @@ impl Home {
     /// Sets the town whose calls are expected.
     pub fn expect(&self, town: &Town) {
         *lock(&self.calls.town) = Some((town.id, town.key.clone()));
+    }
+
+    /// Returns the time of the control plane.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.calls.clock.now()
     }
 
     /// Waits for the nth heartbeat, counted from 1.
@@ -152,30 +159,77 @@ impl Calls {
     }
 }
 
-async fn heartbeat(State(calls): State<Arc<Calls>>, headers: HeaderMap, body: Bytes) -> Response {
-    match calls.record(true, &headers, &body) {
-        (None, _) => unauthorized(),
-        (Some(_), 0) => failure(StatusCode::SERVICE_UNAVAILABLE, -32603, "SERVICE_UNAVAILABLE"),
-        (Some(town), _) => Json(json!({ "result": { "data": { "townId": town, "recorded": true } } })).into_response(),
+/// The refusal of a call.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Unauthorized,
+    Unavailable,
+}
+
+impl Refusal {
+    const fn parts(self) -> (StatusCode, i32, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, -32001, "UNAUTHORIZED"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, -32603, "SERVICE_UNAVAILABLE"),
+        }
     }
 }
 
+impl Calls {
+    /// Takes a heartbeat. The first one is refused.
+    fn heartbeat(&self, headers: &HeaderMap, body: &Bytes) -> Result<Value, Refusal> {
+        match self.record(true, headers, body) {
+            (None, _) => Err(Refusal::Unauthorized),
+            (Some(_), 0) => Err(Refusal::Unavailable),
+            (Some(town), _) => Ok(json!({ "townId": town, "recorded": true })),
+        }
+    }
+
+    fn refresh_token(&self, headers: &HeaderMap, body: &Bytes) -> Result<Value, Refusal> {
+        let (Some(town), _) = self.record(false, headers, body) else { return Err(Refusal::Unauthorized) };
+        let mut token = lock(&self.new_token);
+        let token = token.get_or_insert_with(|| gateway_token(town, self.clock.now() + NEW_TOKEN));
+        let expires_at = expiry(token.expose_secret()).map(|at| at.to_rfc3339());
+        Ok(json!({ "token": token.expose_secret(), "expiresAt": expires_at }))
+    }
+}
+
+async fn heartbeat(State(calls): State<Arc<Calls>>, headers: HeaderMap, body: Bytes) -> Response {
+    trpc(calls.heartbeat(&headers, &body))
+}
+
 async fn refresh_token(State(calls): State<Arc<Calls>>, headers: HeaderMap, body: Bytes) -> Response {
-    let (Some(town), _) = calls.record(false, &headers, &body) else { return unauthorized() };
-    let mut token = lock(&calls.new_token);
-    let token = token.get_or_insert_with(|| gateway_token(town, calls.clock.now() + NEW_TOKEN));
-    let expires_at = expiry(token.expose_secret()).map(|at| at.to_rfc3339());
-    Json(json!({ "result": { "data": { "token": token.expose_secret(), "expiresAt": expires_at } } })).into_response()
+    trpc(calls.refresh_token(&headers, &body))
 }
 
-fn unauthorized() -> Response {
-    failure(StatusCode::UNAUTHORIZED, -32001, "UNAUTHORIZED")
+async fn plain_heartbeat(State(calls): State<Arc<Calls>>, headers: HeaderMap, body: Bytes) -> Response {
+    plain(calls.heartbeat(&headers, &body))
 }
 
-/// Returns an error in the form of tRPC.
-fn failure(status: StatusCode, code: i32, name: &str) -> Response {
-    let data = json!({ "code": name, "httpStatus": status.as_u16() });
-    (status, Json(json!({ "error": { "message": name, "code": code, "data": data } }))).into_response()
+async fn plain_refresh_token(State(calls): State<Arc<Calls>>, headers: HeaderMap, body: Bytes) -> Response {
+    plain(calls.refresh_token(&headers, &body))
+}
+
+/// Returns an answer in the form of tRPC.
+fn trpc(answer: Result<Value, Refusal>) -> Response {
+    match answer.map_err(Refusal::parts) {
+        Ok(data) => Json(json!({ "result": { "data": data } })).into_response(),
+        Err((status, code, name)) => {
+            let data = json!({ "code": name, "httpStatus": status.as_u16() });
+            (status, Json(json!({ "error": { "message": name, "code": code, "data": data } }))).into_response()
+        }
+    }
+}
+
+/// Returns an answer of a plain route.
+fn plain(answer: Result<Value, Refusal>) -> Response {
+    match answer.map_err(Refusal::parts) {
+        Ok(data) => Json(data).into_response(),
+        Err((status, _, name)) => {
+            let error = json!({ "message": name, "code": name, "httpStatus": status.as_u16() });
+            (status, Json(json!({ "error": error }))).into_response()
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -97,19 +97,21 @@ rules! {
     SECRET_SHOWN, "secret-shown", "no answer contains a secret of the environment",
         "Keep keys and tokens out of messages. The owner of the town sees them.";
     HEARTBEAT, "heartbeat", "the sandbox sends heartbeats to GASTOWN_CLOUD_URL",
-        "POST {GASTOWN_CLOUD_URL}/trpc/gastown.heartbeat, at the start and each minute.";
+        "POST {GASTOWN_CLOUD_URL}/trpc/gastown.heartbeat or /api/gastown/heartbeat, at the start and each minute.";
     HEARTBEAT_KEY, "heartbeat-key", "a heartbeat has the town's key",
         "Send the opened INTERNAL_API_KEY as x-internal-api-key.";
     HEARTBEAT_BODY, "heartbeat-body", "the body of a heartbeat is JSON with townId",
         "Send {\"townId\":\"<TOWN_ID>\"} with content-type application/json.";
+    HEARTBEAT_REPORT, "heartbeat-report", "what a heartbeat says of the sandbox has the types and bounds of the specification",
+        "Send booleans, whole numbers and an RFC 3339 time in the past, or leave a field out. Otherwise the heartbeat is refused.";
     HEARTBEAT_AGAIN, "heartbeat-after-error", "heartbeats go on after the control plane answered 503",
         "Catch every error of a call to the control plane, and send the next heartbeat as usual.";
     REFRESH, "token-refresh", "the sandbox requests a new gateway token before the old one expires",
-        "POST {GASTOWN_CLOUD_URL}/trpc/gastown.refreshToken well before exp of the current KILO_JWT.";
+        "POST {GASTOWN_CLOUD_URL}/trpc/gastown.refreshToken or /api/gastown/refresh-token well before exp of the KILO_JWT.";
     REFRESH_CALL, "token-refresh-call", "the request for a token has the town's key, and JSON with townId",
         "Send the same header and body as for a heartbeat.";
     REFRESH_USED, "token-refresh-used", "the new token replaces the old one",
-        "Take result.data.token from the answer, and answer its expiry in GET /health.";
+        "Take the token from the answer (result.data.token, or token of the plain route), and answer its expiry in GET /health.";
     RIGS_SURVIVE, "rigs-survive-restart", "rigs are still there after a restart on the same volume",
         "Keep everything that must survive below /home/gt/data.";
     STOP, "stop", "the sandbox ends soon after SIGINT",
@@ -131,8 +133,16 @@ rules! {
 /// The rules that hold for every answer.
 pub(crate) static OF_ALL_CALLS: &[&Rule] = &[&ANSWERS, &ANSWER_SIZE, &ANSWER_TIME, &JSON_TYPE, &SECRET_SHOWN];
 /// The rules about calls to the control plane.
-pub(crate) static OF_HOME: &[&Rule] =
-    &[&HEARTBEAT, &HEARTBEAT_KEY, &HEARTBEAT_BODY, &HEARTBEAT_AGAIN, &REFRESH, &REFRESH_CALL, &REFRESH_USED];
+pub(crate) static OF_HOME: &[&Rule] = &[
+    &HEARTBEAT,
+    &HEARTBEAT_KEY,
+    &HEARTBEAT_BODY,
+    &HEARTBEAT_REPORT,
+    &HEARTBEAT_AGAIN,
+    &REFRESH,
+    &REFRESH_CALL,
+    &REFRESH_USED,
+];
 /// The rules for which the image has to be booted.
 pub(crate) static OF_BOOT: &[&Rule] =
     &[&RIGS_SURVIVE, &STOP, &BOOT_MISSING, &BOOT_KEY, &BOOT_ALTERED, &BOOT_VERSION, &BOOT_EVERY, &BOOT_PREVIOUS];

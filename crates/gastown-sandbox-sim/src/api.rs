@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     calls::SandboxCall,
     misbehaviour::Misbehaviour,
+    report::LAST_SYNC,
     rigs::{self, Rig},
     rules::SandboxRules,
     sandbox::Sandbox,
@@ -90,7 +91,7 @@ fn remove_rig(rules: &SandboxRules, files: &mut Files, name: &str, force: bool) 
 
 fn sync(files: &mut Files, now: DateTime<Utc>) -> ProgramAnswer {
     let now = rfc3339(now);
-    files.insert("last_sync".to_owned(), now.clone().into_bytes());
+    files.insert(LAST_SYNC.to_owned(), now.clone().into_bytes());
     ProgramAnswer::json(200, json!({ "syncedAt": now }))
 }
 

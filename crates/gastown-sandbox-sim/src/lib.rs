@@ -23,6 +23,7 @@ mod calls;
 mod command;
 mod heartbeat;
 mod misbehaviour;
+mod report;
 mod rigs;
 mod rules;
 mod sandbox;

@@ -44,6 +44,12 @@ impl Misbehaviour {
             files.remove(FILE);
             return None;
         }
+        Self::of(files)
+    }
+
+    /// Returns the misbehaviour that the volume requests at present.
+    pub(crate) fn of(files: &Files) -> Option<Self> {
+        let text = String::from_utf8(files.get(FILE)?.clone()).ok()?;
         let word = text.split_whitespace().next()?;
         Self::ALL.into_iter().find(|(_, name)| *name == word).map(|(misbehaviour, _)| misbehaviour)
     }

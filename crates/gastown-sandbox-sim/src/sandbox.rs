@@ -62,10 +62,10 @@ impl Workload for SimulatedSandboxes {
     fn boot(&self, machine: Boot<'_>) -> Result<Option<Box<dyn Program>>, WorkloadError> {
         let Some(environment) = boot::open(machine.env)? else { return Ok(None) };
         let Environment { identity, token_expires_at } = environment;
-        let image = machine.image.to_owned();
+        let (image, volume) = (machine.image.to_owned(), machine.volume.map(str::to_owned));
         let expiry = Mutex::new(token_expires_at);
         let (rules, has_answered) = (self.rules.clone(), AtomicBool::default());
-        let sandbox = Arc::new(Sandbox { identity, image, token_expires_at: expiry, rules, has_answered });
+        let sandbox = Arc::new(Sandbox { identity, image, volume, token_expires_at: expiry, rules, has_answered });
         self.serving.add(&sandbox);
         Ok(Some(Box::new(SandboxProgram(sandbox))))
     }
@@ -92,6 +92,8 @@ pub(crate) struct Identity {
 pub(crate) struct Sandbox {
     pub(crate) identity: Identity,
     pub(crate) image: String,
+    /// The id of its volume.
+    pub(crate) volume: Option<String>,
     /// The expiry of the gateway token, if the token states one.
     token_expires_at: Mutex<Option<DateTime<Utc>>>,
     pub(crate) rules: Arc<SandboxRules>,
@@ -164,7 +166,7 @@ mod tests {
             let identity = Identity { town_id: "t".into(), key: "k".into(), cloud_url: None };
             let rules = Arc::default();
             let (token_expires_at, has_answered) = (Mutex::default(), AtomicBool::default());
-            Arc::new(Sandbox { identity, image: String::new(), token_expires_at, rules, has_answered })
+            Arc::new(Sandbox { identity, image: String::new(), volume: None, token_expires_at, rules, has_answered })
         };
         let kept = sandbox();
         serving.add(&kept);

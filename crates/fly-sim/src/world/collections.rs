@@ -132,6 +132,10 @@ impl Volumes {
         self.counts.remove(app);
     }
 
+    pub(crate) fn get(&self, id: &str) -> Option<&Volume> {
+        self.by_id.get(id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Volume> {
         self.by_id.get_mut(id)
     }

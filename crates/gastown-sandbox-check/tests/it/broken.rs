@@ -52,6 +52,7 @@ const TABLE: &[(Fault, &str)] = &[
     (NoHeartbeat, "heartbeat"),
     (HeartbeatWithoutKey, "heartbeat-key"),
     (HeartbeatWithoutTown, "heartbeat-body"),
+    (HeartbeatReportsText, "heartbeat-report"),
     (HeartbeatsEndAfterError, "heartbeat-after-error"),
     (NoRefresh, "token-refresh"),
     (RefreshWithoutKey, "token-refresh-call"),

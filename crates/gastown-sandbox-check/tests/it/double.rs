@@ -170,7 +170,9 @@ async fn call_home(sandbox: Arc<Sandbox>, home: String) {
     loop {
         ticks.tick().await;
         if !sandbox.has(Fault::NoHeartbeat) {
-            let body = if sandbox.has(Fault::HeartbeatWithoutTown) { json!({ "town": 1 }) } else { body.clone() };
+            let mut body = if sandbox.has(Fault::HeartbeatWithoutTown) { json!({ "town": 1 }) } else { body.clone() };
+            body["activePolecats"] = if sandbox.has(Fault::HeartbeatReportsText) { json!("two") } else { json!(2) };
+            body["gtRunning"] = json!(true);
             let answer = send("heartbeat", !sandbox.has(Fault::HeartbeatWithoutKey), &body).await;
             let is_ok = answer.is_ok_and(|answer| answer.status().is_success());
             if !is_ok && sandbox.has(Fault::HeartbeatsEndAfterError) {

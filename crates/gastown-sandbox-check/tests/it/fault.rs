@@ -44,6 +44,7 @@ pub(crate) enum Fault {
     NoHeartbeat,
     HeartbeatWithoutKey,
     HeartbeatWithoutTown,
+    HeartbeatReportsText,
     HeartbeatsEndAfterError,
     NoRefresh,
     RefreshWithoutKey,

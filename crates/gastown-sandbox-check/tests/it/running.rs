@@ -37,8 +37,8 @@ async fn only_boots_and_calls_home_are_skipped() {
         "boot-previous-key",
     ];
     let skipped_without_home = skipped(&report);
-    assert!(skipped_without_home[..7].iter().all(|name| name.starts_with("heartbeat") || name.starts_with("token-")));
-    assert_eq!(skipped_without_home[7..], of_boot);
+    assert!(skipped_without_home[..8].iter().all(|name| name.starts_with("heartbeat") || name.starts_with("token-")));
+    assert_eq!(skipped_without_home[8..], of_boot);
 
     let report = checker().check_running(&target, Some(&home)).await;
     assert!(report.passed(), "{:#?}", report.failed().collect::<Vec<_>>());

@@ -238,7 +238,11 @@ async fn sandbox_sends_heartbeat_and_refreshes_token_before_expiry() {
     let heartbeat = accept_request(&cloud, "{}").await;
     assert!(heartbeat.starts_with("POST /trpc/gastown.heartbeat HTTP/1.1"), "{heartbeat}");
     assert!(heartbeat.contains(&format!("x-internal-api-key: {KEY}")), "{heartbeat}");
-    assert!(heartbeat.ends_with(r#"{"townId":"town-1"}"#), "{heartbeat}");
+    let body: Value = serde_json::from_str(heartbeat.rsplit("\r\n").next().unwrap()).unwrap();
+    assert_eq!(
+        (&body["townId"], &body["gtRunning"], &body["activePolecats"]),
+        (&json!("town-1"), &json!(true), &json!(0))
+    );
     let answer = json!({ "result": { "data": { "token": "e30.eyJleHAiOjIwMDAwMDAwMDB9.c2ln" } } });
     let refresh = accept_request(&cloud, &answer.to_string()).await;
     assert!(refresh.starts_with("POST /trpc/gastown.refreshToken HTTP/1.1"), "{refresh}");
