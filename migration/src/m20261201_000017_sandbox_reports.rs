@@ -1,6 +1,6 @@
 use sea_orm_migration::prelude::*;
 
-/// What sandboxes say of themselves in heartbeats, and the expiry of their token.
+/// The reports of sandboxes in heartbeats, and the expiry of their token.
 ///
 /// The first five columns are of the heartbeat at `last_report_at`. Null means that the sandbox did not report it.
 #[derive(DeriveMigrationName)]

@@ -1,10 +1,10 @@
-//! What sandboxes say of themselves in their heartbeats. Pure.
+//! The reports of sandboxes in their heartbeats. Pure.
 
 use chrono::{DateTime, Utc};
 
 use crate::TownId;
 
-/// What a sandbox says of itself. A part that it does not report is `None`, which means unknown.
+/// The report of a sandbox about itself. A part that it does not report is `None`, which means unknown.
 ///
 /// It is a claim of the sandbox: it is shown, and it never changes the status of a town (FM-36).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Heartbeat {
     pub town: TownId,
     /// The time of its receipt, by our clock.
     pub received_at: DateTime<Utc>,
-    /// What the sandbox says of itself.
+    /// The report of the sandbox.
     pub report: SandboxReport,
     /// The time of the last sync to R2 that the sandbox claims. It is never after the receipt.
     pub synced_at: Option<DateTime<Utc>>,

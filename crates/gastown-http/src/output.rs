@@ -7,7 +7,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
     Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, SandboxReport,
     TownConfig, TownId,
-    ports::{AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState},
+    ports::{
+        AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState, TownSummary,
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
@@ -116,6 +118,34 @@ impl From<TownState> for TownView {
             last_r2_sync_at: town.last_r2_sync_at.map(Moment),
             operation: operation.map(OperationView::from),
         }
+    }
+}
+
+/// A town of a list, with its health in short.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TownSummary"))]
+pub(crate) struct TownSummaryView {
+    #[serde(flatten)]
+    town: TownView,
+    /// The health. `getTownStatus` has the rest of it.
+    health: HealthSummaryView,
+}
+
+/// The health of a town in a list.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "HealthSummary"))]
+struct HealthSummaryView {
+    /// The state, as in `getTownStatus`.
+    #[cfg_attr(feature = "schema", schemars(with = "Recorded<gastown_domain::HealthState>"))]
+    state: String,
+    /// The time since which the state is this one.
+    since: Option<Moment>,
+}
+
+impl From<TownSummary> for TownSummaryView {
+    fn from(TownSummary { state, health, health_since }: TownSummary) -> Self {
+        let health = HealthSummaryView { state: health.to_string(), since: health_since.map(Moment) };
+        Self { town: state.into(), health }
     }
 }
 
@@ -336,7 +366,7 @@ struct HealthView {
     reason: Option<HealthReasonView>,
     /// The time of the last heartbeat of the sandbox.
     last_report_at: Option<Moment>,
-    /// What the sandbox said of itself in that heartbeat.
+    /// The report of the sandbox in that heartbeat.
     report: SandboxReportView,
     /// The time of the last comparison with Fly.
     checked_at: Option<Moment>,
@@ -363,7 +393,7 @@ impl From<TownHealth> for HealthView {
     }
 }
 
-/// What a sandbox says of itself. A part that its image does not report is null.
+/// The report of a sandbox about itself. A part that its image does not report is null.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SandboxReport"))]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
-    TownChanges, TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
+    TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, UserId, WatchPosition};
 use governor::Quota;
@@ -162,7 +162,7 @@ impl Towns for TownService {
         self.read_status(caller, town).await
     }
 
-    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownSummary>, TownError> {
         self.read_towns(caller, page).await
     }
 

@@ -1,4 +1,4 @@
-//! What sandboxes report: heartbeats in batches, and the expiry of their tokens.
+//! The reports of sandboxes: heartbeats in batches, and the expiry of their tokens.
 //!
 //! The rows of live towns are locked first, in the order of their ids, so two batches never wait for each other. What is no
 //! live town any more is not written.

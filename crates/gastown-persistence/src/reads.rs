@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use gastown_domain::ports::{Caller, CallersTown, LastOutcome, StoreError, TownReport, TownState};
-use gastown_domain::{RecordedOperation, Town, TownId};
+use chrono::{DateTime, Utc};
+use gastown_domain::ports::{Caller, CallersTown, LastOutcome, StoreError, TownReport, TownState, TownSummary};
+use gastown_domain::{Recorded, RecordedOperation, Town, TownId};
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ pub(crate) struct ReadStatements {
     report: Arc<str>,
     /// Reads a town as `report` does, without health and rigs. There is one row.
     town: Arc<str>,
-    /// Reads the live towns of a user with their operations. There is one row for each town, but at least one.
+    /// Reads the live towns of a user with their operations and the state of their health. There is one row for each town, but at least one.
     list: Arc<str>,
     /// Reads the last events of a town, and those before an event. There is one row for each event, but at least one.
     pub(crate) events: Arc<str>,
@@ -108,8 +109,10 @@ fn list() -> String {
     let town = columns::<towns::Entity>(TOWN, &[]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {town}, {operation} FROM kilocode_users u \
+        "SELECT u.api_token_pepper AS {PEPPER}, {town}, {operation}, h.state AS {HEALTH}state, \
+         h.state_since AS {HEALTH}state_since FROM kilocode_users u \
          LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL \
+         LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id WHERE u.id = $1"
     )
 }
@@ -135,8 +138,8 @@ impl Database {
         Ok(Some(CallersTown { state, owner_is_blocked: is_blocked(row)? }))
     }
 
-    /// Returns the caller's live towns, oldest first, each with its operation.
-    pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
+    /// Returns the caller's live towns, oldest first, each with its operation and its health in short.
+    pub(crate) async fn towns_of(&self, caller: &Caller) -> Result<Vec<TownSummary>, StoreError> {
         let rows = self
             .read_for(
                 caller,
@@ -144,8 +147,8 @@ impl Database {
                 Parameters { user: caller.user().as_str(), ..Parameters::default() },
             )
             .await?;
-        let mut towns = readable(rows.iter().filter_map(|row| state_in(row).transpose()));
-        towns.sort_by_key(|state| (state.town.created_at, state.town.id));
+        let mut towns = readable(rows.iter().filter_map(|row| summary_in(row).transpose()));
+        towns.sort_by_key(|TownSummary { state, .. }| (state.town.created_at, state.town.id));
         Ok(towns)
     }
 
@@ -210,6 +213,15 @@ fn has_config(row: &QueryResult) -> bool {
 fn state_in(row: &QueryResult) -> Result<Option<TownState>, StoreError> {
     let Some(town) = town_in(row)? else { return Ok(None) };
     Ok(Some(TownState { town, operation: operation_in(row)? }))
+}
+
+/// Returns the town of a list. A health that cannot be read is one that is not known.
+fn summary_in(row: &QueryResult) -> Result<Option<TownSummary>, StoreError> {
+    let Some(state) = state_in(row)? else { return Ok(None) };
+    let health = row.try_get::<Option<String>>(HEALTH, "state").ok().flatten();
+    let health_since = row.try_get::<Option<DateTime<Utc>>>(HEALTH, "state_since").ok().flatten();
+    let health = health.as_deref().map(Recorded::read).unwrap_or_default();
+    Ok(Some(TownSummary { state, health, health_since }))
 }
 
 fn operation_in(row: &QueryResult) -> Result<Option<RecordedOperation>, StoreError> {

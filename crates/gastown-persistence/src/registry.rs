@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError,
-    TownReport, TownState, UpdateTown,
+    TownReport, TownSummary, UpdateTown,
 };
 use gastown_domain::{Heartbeat, HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
 use sea_orm::{
@@ -42,7 +42,7 @@ impl Registry for Database {
         self.town_of(caller, town).await
     }
 
-    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownSummary>, StoreError> {
         self.towns_of(caller).await
     }
 

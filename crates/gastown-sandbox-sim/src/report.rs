@@ -1,4 +1,4 @@
-//! What a sandbox says of itself in its heartbeats, from the files on its volume.
+//! The report of a sandbox in its heartbeats, from the files on its volume.
 
 use fly_sim::Files;
 use serde_json::{Value, json};

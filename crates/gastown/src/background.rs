@@ -90,14 +90,7 @@ impl Background {
             let drift_detector = Arc::clone(&drift_detector);
             async move { drift_detector.run(stop).await }
         }));
-        tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
-            let monitor = monitor.clone();
-            async move { monitor.run(stop).await }
-        }));
-        tasks.spawn(supervised("heartbeats", RESTART_DELAY, stop.clone(), move |stop| {
-            let heartbeats = heartbeats.clone();
-            async move { heartbeats.run(stop).await }
-        }));
+        hear_of_sandboxes(&tasks, (monitor, heartbeats), stop);
         tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
@@ -128,6 +121,22 @@ impl Background {
         tasks.close();
         tasks
     }
+}
+
+/// Starts the tasks that record the health of sandboxes and what they report.
+fn hear_of_sandboxes(
+    tasks: &TaskTracker,
+    (monitor, heartbeats): (HealthMonitor, HeartbeatWriter),
+    stop: &CancellationToken,
+) {
+    tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
+        let monitor = monitor.clone();
+        async move { monitor.run(stop).await }
+    }));
+    tasks.spawn(supervised("heartbeats", RESTART_DELAY, stop.clone(), move |stop| {
+        let heartbeats = heartbeats.clone();
+        async move { heartbeats.run(stop).await }
+    }));
 }
 
 /// Runs a task until it is stopped. A panic is a bug, and the task restarts after a pause.

@@ -69,7 +69,7 @@ pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejectio
 pub use town_change_feed::TownChangeFeed;
 pub use towns::{
     AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownChanges,
-    TownError, TownPage, TownReport, TownState, Towns, UpdateTown,
+    TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState, UpdateTown,
+    Caller, EventPage, IdempotencyKey, NewOperation, RequestFingerprint, StoreError, TownReport, TownState,
+    TownSummary, UpdateTown,
 };
 use crate::{
     AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, Heartbeat, HistoryEvent, NewTown,
@@ -89,7 +90,7 @@ pub struct TownHealth {
     pub reason: Option<Recorded<HealthReason>>,
     /// The time of the last heartbeat of the sandbox, by our clock.
     pub last_report_at: Option<DateTime<Utc>>,
-    /// What the sandbox said of itself in that heartbeat. Older images say nothing.
+    /// The report of the sandbox in that heartbeat. Older images report nothing.
     pub report: SandboxReport,
     /// The expiry of the newest token that the sandbox has. `None` if it got it from an older version.
     pub token_expires_at: Option<DateTime<Utc>>,
@@ -130,11 +131,11 @@ pub trait Registry: Send + Sync {
     /// Errors: `Unauthorized`.
     async fn callers_town(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError>;
 
-    /// Returns the caller's live towns, oldest first, each with its operation in flight. One statement authorizes the caller
-    /// and reads the towns.
+    /// Returns the caller's live towns, oldest first, each with its operation in flight and its health in short. One statement
+    /// authorizes the caller and reads the towns.
     ///
     /// Errors: `Unauthorized`.
-    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError>;
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownSummary>, StoreError>;
 
     /// Returns a page of the history of a town that [`Self::report`] would return, newest first, or `None` if there is no
     /// such town. Only the events that an owner may see are returned. One statement authorizes the caller and reads them.

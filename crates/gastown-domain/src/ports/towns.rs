@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
 use crate::{
-    BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HistoryEvent, OperationId,
-    OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownChanged, TownConfig,
-    TownId, TownName, WatchPosition,
+    BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HealthState, HistoryEvent,
+    OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownChanged,
+    TownConfig, TownId, TownName, WatchPosition,
 };
 
 /// A town to be created.
@@ -143,6 +143,24 @@ impl TownState {
     /// Returns a town without an operation in flight.
     pub const fn idle(town: Town) -> Self {
         Self { town, operation: None }
+    }
+}
+
+/// A town of a list, with its health in short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TownSummary {
+    /// The town, with its operation in flight.
+    pub state: TownState,
+    /// The state of its health, as the health monitor judges it.
+    pub health: Recorded<HealthState>,
+    /// The time since which it is this one, by the database's clock. `None` while it is not known.
+    pub health_since: Option<DateTime<Utc>>,
+}
+
+impl From<TownState> for TownSummary {
+    /// Returns a town whose health is not known yet.
+    fn from(state: TownState) -> Self {
+        Self { state, health: Recorded::default(), health_since: None }
     }
 }
 
@@ -370,7 +388,7 @@ pub trait Towns: Send + Sync {
     async fn town_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError>;
 
     /// Returns a page of the caller's live towns, oldest first, each with its operation in flight.
-    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError>;
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownSummary>, TownError>;
 
     /// Returns a page of the history of a town that [`Self::town_status`] would return, newest first.
     ///

@@ -9,8 +9,8 @@ use axum::body::Body;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, StoreError, TokenRejection, TownChanges, TownError, TownPage, TownReport, TownState, Towns,
-    UpdateTown, UserTokens, VerifiedToken,
+    RemoveRig, RemovedRig, StoreError, TokenRejection, TownChanges, TownError, TownPage, TownReport, TownState,
+    TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
 use gastown_http::{HttpParts, HttpSettings, router};
@@ -189,7 +189,7 @@ impl Towns for NothingExists {
         Err(TownError::NotFound)
     }
 
-    async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownState>, TownError> {
+    async fn list_towns(&self, _: &Caller, _: TownPage) -> Result<Vec<TownSummary>, TownError> {
         Ok(Vec::new())
     }
 

@@ -12,7 +12,8 @@ use gastown_domain::{
     TownId, TownStatus, UserId, WatchPosition, changes,
     ports::{
         AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, RemoveRig, RemovedRig,
-        RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState, Towns, UpdateTown,
+        RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState, TownSummary, Towns,
+        UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -177,12 +178,16 @@ impl Towns for FakeTowns {
         found.cloned().ok_or(TownError::RigNotFound)
     }
 
-    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+    async fn list_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownSummary>, TownError> {
         self.wait().await;
         let state = self.state.lock().unwrap();
         let mine = state.towns.iter().filter(|town| town.owner == *caller.user() && !town.is_tombstone());
         let rest = mine.filter(|town| page.after.is_none_or(|after| town.id > after));
-        Ok(rest.take(page.limit.unwrap_or(u32::MAX) as usize).cloned().map(TownState::idle).collect())
+        Ok(rest
+            .take(page.limit.unwrap_or(u32::MAX) as usize)
+            .cloned()
+            .map(|town| TownState::idle(town).into())
+            .collect())
     }
 
     async fn town_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     fake_towns::moment,
     server::{Server, client},
-    world::{answer, parts_with, serve},
+    world::{parts_with, serve},
 };
 
 const TOWN: &str = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
@@ -22,6 +22,12 @@ const REFRESH: &str = "/api/gastown/refresh-token";
 
 fn town() -> TownId {
     TOWN.parse().unwrap()
+}
+
+/// Returns the status and the body. They have no envelope, which the other tests check.
+async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 async fn post(server: &Server, path: &str, input: &Value) -> (u16, Value) {

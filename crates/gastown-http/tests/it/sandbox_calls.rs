@@ -63,7 +63,7 @@ async fn heartbeat_has_what_the_sandbox_says_of_itself() {
     let server = serve(parts_with(MockTowns::new(), home)).await;
     let input = json!({
         "townId": TOWN, "gtRunning": true, "doltRunning": false, "activePolecats": 3,
-        "diskUsedBytes": 9_007_199_254_740_991_u64, "lastR2SyncAt": "2026-02-03T05:05:06.789+01:00",
+        "diskUsedBytes": 9_007_199_254_740_991_u64, "lastR2SyncAt": "2026-02-03T05:05:06.789123+01:00",
     });
     assert_eq!(post(&server, "heartbeat", input).await.0, 200);
 }

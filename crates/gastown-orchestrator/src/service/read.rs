@@ -1,6 +1,6 @@
 //! Reading a town.
 
-use gastown_domain::ports::{Caller, EventPage, TownError, TownPage, TownReport, TownState};
+use gastown_domain::ports::{Caller, EventPage, TownError, TownPage, TownReport, TownSummary};
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId};
 
 use crate::town_service::TownService;
@@ -14,7 +14,7 @@ impl TownService {
         self.ports.store.registry.events(caller, page).await?.ok_or(TownError::NotFound)
     }
 
-    pub(crate) async fn read_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownState>, TownError> {
+    pub(crate) async fn read_towns(&self, caller: &Caller, page: TownPage) -> Result<Vec<TownSummary>, TownError> {
         Ok(page_of(self.ports.store.registry.list(caller).await?, page))
     }
 
@@ -33,11 +33,11 @@ impl TownService {
 /// Returns a page of a list, which is in order and short, because the towns of a user are limited.
 ///
 /// Ids begin with a time. If the last town of the previous page is gone, the page begins after the towns with smaller ids.
-fn page_of(mut towns: Vec<TownState>, page: TownPage) -> Vec<TownState> {
+fn page_of(mut towns: Vec<TownSummary>, page: TownPage) -> Vec<TownSummary> {
     if let Some(after) = page.after {
-        match towns.iter().position(|state| state.town.id == after) {
+        match towns.iter().position(|summary| summary.state.town.id == after) {
             Some(at) => drop(towns.drain(..=at)),
-            None => towns.retain(|state| state.town.id > after),
+            None => towns.retain(|summary| summary.state.town.id > after),
         }
     }
     towns.truncate(page.limit.map_or(usize::MAX, |limit| limit as usize));

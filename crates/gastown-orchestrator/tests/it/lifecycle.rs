@@ -176,7 +176,8 @@ async fn caller_sees_only_own_living_towns() {
     let theirs = replica.towns.create_town(&bob, request("mill")).await.unwrap();
     replica.towns.destroy_town(&alice(), DestroyTown::until_gone(forge.id)).await.unwrap();
 
-    assert_eq!(replica.towns.list_towns(&alice(), TownPage::default()).await.unwrap(), [TownState::idle(mill.clone())]);
+    let listed = replica.towns.list_towns(&alice(), TownPage::default()).await.unwrap();
+    assert_eq!(listed, [TownState::idle(mill.clone()).into()]);
     let report = replica.towns.town_status(&alice(), mill.id).await.unwrap();
     assert_eq!((report.town, report.operation), (mill, None));
     for invisible in [theirs.town.id, forge.id] {
@@ -197,7 +198,10 @@ async fn answer_of_an_operation_that_goes_on_shows_it() {
     let kind = answer.operation.map(|operation| operation.kind);
     assert_eq!((answer.town.status, kind), (TownStatus::Running, Some(OperationKind::Stop.into())));
     let listed = towns.list_towns(&alice(), TownPage::default()).await.unwrap();
-    assert_eq!(listed[0].operation.as_ref().map(|operation| operation.kind.clone()), Some(OperationKind::Stop.into()));
+    assert_eq!(
+        listed[0].state.operation.as_ref().map(|operation| operation.kind.clone()),
+        Some(OperationKind::Stop.into())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +232,7 @@ async fn pages_follow_each_other_also_when_a_town_is_gone() {
     let page = async |after: Option<usize>, limit| {
         let page = TownPage { after: after.map(|at| ids[at]), limit };
         let listed = towns.list_towns(&alice(), page).await.unwrap();
-        listed.into_iter().map(|state| state.town.id).collect::<Vec<_>>()
+        listed.into_iter().map(|town| town.state.town.id).collect::<Vec<_>>()
     };
     assert_eq!(page(None, Some(2)).await, ids[..2]);
     assert_eq!(page(Some(1), Some(2)).await, ids[2..]);

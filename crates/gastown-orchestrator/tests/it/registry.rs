@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport,
-    TownState, UpdateTown,
+    TownState, TownSummary, UpdateTown,
 };
 use gastown_domain::{
     Branch, Heartbeat, HistoryEvent, Progress, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId,
@@ -107,14 +107,14 @@ impl Registry for Connection {
         .await
     }
 
-    async fn list(&self, caller: &Caller) -> Result<Vec<TownState>, StoreError> {
+    async fn list(&self, caller: &Caller) -> Result<Vec<TownSummary>, StoreError> {
         self.query(Query::ListTowns, |rows, _| {
             rows.authorize(caller)?;
             let is_living = |row: &&Town| row.owner == *caller.user() && !row.is_tombstone();
             let mut living: Vec<_> = rows.towns.values().filter(is_living).cloned().collect();
             living.sort_by_key(|row| row.created_at);
             let in_flight = |town: &Town| rows.operations.get(&town.id).map(|row| row.operation.clone().into());
-            Ok(living.into_iter().map(|town| TownState { operation: in_flight(&town), town }).collect())
+            Ok(living.into_iter().map(|town| TownState { operation: in_flight(&town), town }.into()).collect())
         })
         .await
     }

@@ -47,7 +47,7 @@ async fn read(database: &Database, town: &Town) {
     let shown = in_time("the report waits", database.report(&alice, town.id)).await.unwrap();
     assert_eq!(shown.map(|shown| shown.town).as_ref(), Some(town));
     let listed = in_time("the list waits", database.list(&alice)).await.unwrap();
-    assert_eq!(listed, [TownState::idle(town.clone())]);
+    assert_eq!(listed, [TownState::idle(town.clone()).into()]);
     in_time("the probe waits", database.ready()).await.unwrap();
 }
 

@@ -37,7 +37,7 @@ async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
         assert_eq!(blamed(Registry::find(&bed.database, &user("alice"), bad.id).await).1, column);
         let living = Registry::list(&bed.database, &user("alice").into()).await.unwrap();
         assert!(
-            living.iter().any(|state| state.town == good) && !living.iter().any(|state| state.town.id == bad.id),
+            living.iter().any(|it| it.state.town == good) && !living.iter().any(|it| it.state.town.id == bad.id),
             "{column}"
         );
         bed.sql("DELETE FROM gastown_operations").await;

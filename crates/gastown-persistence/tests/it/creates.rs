@@ -108,9 +108,9 @@ pub(crate) async fn parallel_repeats_with_one_key_return_one_town(bed: Bed) {
     let answers = all_at_once(&bed.database, creates).await;
     assert_eq!(inserted(&answers), 1);
     let made = bed.database.list(&user("alice").into()).await.unwrap().remove(0);
-    let in_flight = bed.claimed(made.town.id, "driver").await;
+    let in_flight = bed.claimed(made.state.town.id, "driver").await;
     assert_eq!(in_flight.kind, OperationKind::Create);
-    let known = AcceptedCreate::Known { town: made.town.id, operation: in_flight.id };
+    let known = AcceptedCreate::Known { town: made.state.town.id, operation: in_flight.id };
     assert_eq!(answers.into_iter().filter(|answer| matches!(answer, Ok(other) if *other == known)).count(), 9);
 }
 

@@ -4,7 +4,9 @@ use gastown_domain::ports::{
     Caller, CallersTown, Operations as _, Registry, Rigs, StoreError, TownChange, TownReport, TownState, Users as _,
     VerifiedToken,
 };
-use gastown_domain::{Failure, Operation, OperationKind, Recorded, Rejection, Rig, Town, TownId, TownStatus};
+use gastown_domain::{
+    Failure, HealthState, Operation, OperationKind, Recorded, Rejection, Rig, Town, TownId, TownStatus,
+};
 
 use crate::bed::{Bed, create_of, fresh_uuid, new_town, on_both, rig, user};
 
@@ -13,6 +15,7 @@ on_both! {
     report_without_rigs_is_complete,
     report_shows_the_last_end_as_it_was_requested,
     list_shows_each_operation,
+    list_has_the_health_of_each_town,
     report_is_for_the_owner_of_a_live_town,
     reads_authorize_their_caller,
     blocked_users_are_known_by_the_column_of_the_host,
@@ -118,10 +121,23 @@ async fn list_shows_each_operation(bed: Bed) {
     bed.request(&mill, OperationKind::Stop).await;
     let inn = bed.running("alice", "inn").await;
     let listed = Registry::list(&bed.database, &alice()).await.unwrap();
-    let kinds: Vec<_> = listed.iter().map(|state| state.operation.as_ref().map(|it| it.kind.to_string())).collect();
+    let kinds: Vec<_> = listed.iter().map(|town| town.state.operation.as_ref().map(|it| it.kind.to_string())).collect();
     assert_eq!(kinds, [Some("stop".to_owned()), Some("create".to_owned()), None]);
-    assert_eq!(listed.iter().map(|state| state.town.id).collect::<Vec<_>>(), [mill.id, forge.id, inn.id]);
-    assert_eq!(listed[0].operation, bed.database.current(mill.id).await.unwrap());
+    assert_eq!(listed.iter().map(|town| town.state.town.id).collect::<Vec<_>>(), [mill.id, forge.id, inn.id]);
+    assert_eq!(listed[0].state.operation, bed.database.current(mill.id).await.unwrap());
+}
+
+async fn list_has_the_health_of_each_town(bed: Bed) {
+    let (mill, forge) = (bed.running("alice", "mill").await, bed.create("alice", "forge").await);
+    bed.sql(
+        "UPDATE gastown_town_health SET state = 'unhealthy', state_since = '2026-11-23T12:00:00+00:00' \
+         WHERE town_id = (SELECT id FROM gastown_towns WHERE town_name = 'mill')",
+    )
+    .await;
+    let listed = Registry::list(&bed.database, &alice()).await.unwrap();
+    let health: Vec<_> = listed.into_iter().map(|town| (town.state.town.id, town.health, town.health_since)).collect();
+    let unhealthy = (mill.id, HealthState::Unhealthy.into(), Some("2026-11-23T12:00:00Z".parse().unwrap()));
+    assert_eq!(health, [unhealthy, (forge.id, HealthState::Unknown.into(), None)]);
 }
 
 async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
@@ -132,14 +148,14 @@ async fn report_is_for_the_owner_of_a_live_town(bed: Bed) {
         assert_eq!(bed.database.callers_town(&alice(), invisible).await.unwrap(), None);
     }
     assert_eq!(Registry::list(&bed.database, &alice()).await.unwrap(), []);
-    assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [TownState::idle(bobs)]);
+    assert_eq!(Registry::list(&bed.database, &user("bob").into()).await.unwrap(), [TownState::idle(bobs).into()]);
 }
 
 async fn reads_authorize_their_caller(bed: Bed) {
     let (mill, forge) = (bed.running("alice", "mill").await, bed.running("bob", "forge").await);
     for (caller, own) in [(token("alice", Some("salt")), &mill), (token("bob", None), &forge)] {
         assert_eq!(bed.database.report(&caller, own.id).await.unwrap().map(|shown| shown.town).as_ref(), Some(own));
-        assert_eq!(Registry::list(&bed.database, &caller).await.unwrap(), [TownState::idle(own.clone())]);
+        assert_eq!(Registry::list(&bed.database, &caller).await.unwrap(), [TownState::idle(own.clone()).into()]);
     }
     for caller in [
         token("alice", Some("pepper")),

@@ -72,13 +72,13 @@ async fn queries_use_the_owner_and_exclude_tombstones(bed: Bed) {
     let towns = &bed.database;
     assert_eq!(
         Registry::list(towns, &alice.clone().into()).await.unwrap(),
-        [mill.clone(), forge.clone()].map(TownState::idle)
+        [mill.clone(), forge.clone()].map(|town| TownState::idle(town).into())
     );
     assert_eq!(Registry::find(towns, &bob, mill.id).await.unwrap(), None);
     assert_eq!(Registry::find(towns, &bob, bobs.id).await.unwrap(), Some(bobs));
 
     bed.destroy(&mill).await;
-    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [TownState::idle(forge)]);
+    assert_eq!(Registry::list(towns, &alice.clone().into()).await.unwrap(), [TownState::idle(forge).into()]);
     assert_eq!(Registry::find(towns, &alice, mill.id).await.unwrap(), None);
     assert!(towns.load(mill.id).await.unwrap().unwrap().is_tombstone());
 }

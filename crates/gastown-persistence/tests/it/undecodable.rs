@@ -45,7 +45,7 @@ async fn undecodable_town_does_not_affect_other_towns_of_its_owner(bed: Bed) {
     bed.create("alice", "bad").await;
     with_bad_town(&bed, async |damage| {
         let found = Registry::list(&bed.database, &user("alice").into()).await.unwrap();
-        assert_eq!(found.into_iter().map(|town| town.town.id).collect::<Vec<_>>(), [good.id], "{damage}");
+        assert_eq!(found.into_iter().map(|town| town.state.town.id).collect::<Vec<_>>(), [good.id], "{damage}");
     })
     .await;
 }
