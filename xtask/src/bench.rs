@@ -23,7 +23,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// `reads`, `lifecycle`, `launch`, `growth`, `overload`, `monitor`, `fly-sim` or `scale`, with options; `--help` shows all of them.
+    /// `reads`, `lifecycle`, `launch`, `growth`, `overload`, `heartbeats`, `monitor`, `fly-sim` or `scale`, with options; `--help` shows all of them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
     arguments: Vec<OsString>,
 }

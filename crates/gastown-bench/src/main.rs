@@ -7,6 +7,7 @@
 mod attack;
 mod fly_sim;
 mod growth;
+mod heartbeats;
 mod launch;
 mod lifecycle;
 mod measure;
@@ -88,6 +89,7 @@ async fn measured(command: Command, options: &Options) -> anyhow::Result<Measure
         Command::Scale(_) => scale::run(options).context("scale"),
         Command::Overload(_) => return overload::run(options).await.context("overload"),
         Command::Attack(_) => return attack::run(options).await.context("attack"),
+        Command::Heartbeats(_) => return heartbeats::run(options).await.context("heartbeats"),
         Command::Monitor(_) => return monitor::run(options).await.context("monitor"),
         Command::FlySim(_) => return fly_sim::run(options).await.context("fly-sim"),
     };

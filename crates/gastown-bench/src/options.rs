@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Overload(Common),
     /// Attacks of a server, each figure beside its limit. Fails if one is exceeded.
     Attack(Common),
+    /// Heartbeats of 100,000 towns on Postgres and SQLite, each figure beside its limit. Fails if one is exceeded, or one is lost.
+    Heartbeats(Common),
     /// A pass of the health monitor over 1,000, 10,000 and 100,000 towns, each figure beside its limit. Fails if one is exceeded.
     Monitor(Common),
     /// The simulator of Fly with ten thousand machines, each figure beside its limit. Fails if one is exceeded.
@@ -93,6 +95,7 @@ impl Command {
             Self::Growth(_) => "growth",
             Self::Overload(_) => "overload",
             Self::Attack(_) => "attack",
+            Self::Heartbeats(_) => "heartbeats",
             Self::Monitor(_) => "monitor",
             Self::FlySim(_) => "fly-sim",
             Self::Scale(_) => "scale",
@@ -102,7 +105,8 @@ impl Command {
     fn common(&self) -> &Common {
         match self {
             Self::Reads(common) | Self::Lifecycle(common) | Self::Growth(common) | Self::Scale(common) => common,
-            Self::Overload(common) | Self::Attack(common) | Self::FlySim(common) | Self::Monitor(common) => common,
+            Self::Overload(common) | Self::Attack(common) | Self::FlySim(common) => common,
+            Self::Heartbeats(common) | Self::Monitor(common) => common,
             Self::Launch(launch) => &launch.common,
         }
     }

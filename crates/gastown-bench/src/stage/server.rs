@@ -7,8 +7,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::Child;
+use tokio::time::timeout;
 
 use super::fly::{Fly, SHARED_APP};
 use super::postgres::Database;
@@ -20,6 +23,8 @@ use crate::report;
 
 /// From the start until the server answers that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most that a graceful stop takes.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The apps in which towns are created.
@@ -31,7 +36,8 @@ pub(crate) enum Placement {
 
 /// The surroundings of a server.
 pub(crate) struct ServerSetup<'a> {
-    pub(crate) database: &'a Database,
+    /// The address of the database, and its name for the log.
+    pub(crate) database: (&'a str, &'a str),
     pub(crate) fly: &'a Fly,
     pub(crate) placement: Placement,
     /// How often settled towns are compared with Fly, in seconds.
@@ -55,6 +61,11 @@ pub(crate) struct Server {
 impl<'a> ServerSetup<'a> {
     /// Returns a setup in one shared app, in which settled towns are not compared during the run. Their health is checked once, at the start.
     pub(crate) fn new(database: &'a Database, fly: &'a Fly) -> Self {
+        Self::on((&database.url, database.name), fly)
+    }
+
+    /// Returns the same setup on the database at an address.
+    pub(crate) fn on(database: (&'a str, &'a str), fly: &'a Fly) -> Self {
         let (placement, inspect_seconds) = (Placement::SharedApp, 86_400);
         Self { database, fly, placement, inspect_seconds, settings: Vec::new(), max_open_files: None }
     }
@@ -62,7 +73,7 @@ impl<'a> ServerSetup<'a> {
     /// Starts a server and waits until it is ready.
     pub(crate) async fn start(&self) -> anyhow::Result<Server> {
         let address = free_address()?;
-        let log = log_file(self.database.name)?;
+        let log = log_file(self.database.1)?;
         let mut command = match self.max_open_files {
             None => program::command("gastown")?,
             Some(limit) => program::limited_command("gastown", limit)?,
@@ -87,7 +98,7 @@ impl<'a> ServerSetup<'a> {
         let mut settings = vec![
             // One user makes the changes of many.
             ("CHANGES_PER_MINUTE", "1000000".to_owned()),
-            ("DATABASE_URL", self.database.url.clone()),
+            ("DATABASE_URL", self.database.0.to_owned()),
             ("HOST", address.ip().to_string()),
             ("PORT", address.port().to_string()),
             ("NEXTAUTH_SECRET", TOKEN_SECRET.to_owned()),
@@ -148,6 +159,16 @@ impl Server {
     pub(crate) fn log_bytes(&self) -> anyhow::Result<u64> {
         let metadata = std::fs::metadata(&self.log);
         Ok(metadata.with_context(|| format!("failed to read {}", self.log.display()))?.len())
+    }
+
+    /// Ends the server as an operator does, and waits for its end.
+    pub(crate) async fn stop_gracefully(mut self) -> anyhow::Result<()> {
+        let id = Pid::from_raw(i32::try_from(self.id).context("a process id is too large")?);
+        kill(id, Signal::SIGTERM).context("failed to stop gastown")?;
+        let ended = timeout(STOP_TIMEOUT, self.process.wait()).await;
+        let status = ended.with_context(|| format!("gastown did not end; see {}", self.log.display()))?;
+        ensure!(status.context("failed to wait for gastown")?.success(), "gastown failed; see {}", self.log.display());
+        Ok(())
     }
 
     /// Kills the server and waits for its end.
