@@ -5,6 +5,7 @@ mod control_plane;
 mod fly;
 mod show;
 mod story;
+mod watch;
 
 use std::process::ExitCode;
 

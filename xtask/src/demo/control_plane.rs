@@ -34,6 +34,8 @@ impl ControlPlane {
         let log = File::create(folder.path().join("log"))?;
         let mut command = gastown::command()?;
         command.args(["dev", "--user", USER, "--json"]).current_dir(folder.path());
+        // A wedged sandbox is noticed within seconds.
+        command.env("MONITOR_SECONDS", "2");
         command.env("TMPDIR", folder.path()).envs(database.map(|url| ("DATABASE_URL", url)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut process = ProcessGroup::start(command).context("cannot run gastown")?;

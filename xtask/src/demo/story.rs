@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::announcement::Announcement;
 use super::fly::{Fly, Machine};
 use super::show::{Note, Show};
+use super::watch;
 use crate::trpc::{Trpc, is_not_found};
 
 /// The owner of the town.
@@ -29,6 +30,9 @@ type Files = BTreeMap<String, String>;
 /// The life of one town, from its creation until nothing is left on Fly.
 pub(super) struct Story {
     town_name: String,
+    /// The address of the control plane, and the token of the user.
+    world: (String, String),
+    watching: reqwest::Client,
     trpc: Trpc,
     fly: Fly,
     note: Note,
@@ -39,18 +43,24 @@ impl Story {
         let trpc = Trpc::new(&world.url, world.token_of(USER)?)?;
         let fly = Fly::new(&world.fly_url, &world.fly_app, &world.fly_token)?;
         // A database that outlives the demo may hold towns of earlier runs.
-        Ok(Self { town_name: format!("demo-{}", std::process::id()), trpc, fly, note })
+        let town_name = format!("demo-{}", std::process::id());
+        let world = (world.url.clone(), world.token_of(USER)?.to_owned());
+        // Without a time limit, because the answer lasts as long as the operation.
+        let watching = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self { town_name, world, watching, trpc, fly, note })
     }
 
     /// Runs the steps up to the first that fails.
     pub(super) async fn play(&self, show: &mut Show) -> anyhow::Result<()> {
-        let town = show.step("create a town", self.create()).await?;
+        let town = show.step("create a town, watching it", self.create()).await?;
         show.step("show its status", self.status(&town)).await?;
         let rig = show.step("add a rig", self.add_rig(&town)).await?;
         let files = show.step("write to its volume", self.write(&town)).await?;
         show.step("stop it", self.stop(&town)).await?;
         show.step("start it", self.start(&town)).await?;
         show.step("find its volume intact", self.read(&town, &files)).await?;
+        show.step("wedge its sandbox", self.wedge(&town)).await?;
+        show.step("watch it come back", self.mended(&town)).await?;
         show.step("remove the rig", self.remove_rig(&town, &rig)).await?;
         show.step("destroy it", self.destroy(&town)).await?;
         show.step("find nothing left on Fly", self.nothing_left()).await
@@ -69,19 +79,37 @@ impl Story {
         let _best_effort = tokio::time::timeout(CLEAN_UP_TIMEOUT, remove).await;
     }
 
-    /// Creates the town and waits until it runs. Returns its id.
+    /// Creates the town, and watches it until it runs. Returns its id.
     pub(super) async fn create(&self) -> anyhow::Result<(String, String)> {
-        let created = self.change("createTown", json!({ "townName": self.town_name })).await?;
+        let create = json!({ "townName": self.town_name });
+        let (created, watched) = tokio::try_join!(self.trpc.mutate("createTown", &create), self.watch())?;
         let town = text(&created, "townId")?.to_owned();
         self.until_settled(&town, "running").await?;
         let machine = self.fly.machine_of(&town).await?;
         let volume = self.fly.volume(&machine.mount()?.volume).await?.context("the volume does not exist on Fly")?;
         ensure!(machine.state == "started", "the machine is {}", machine.state);
         let seen = format!(
-            "{} runs: machine {} in {}, volume {} of {} GB",
-            self.town_name, machine.id, machine.region, volume.id, volume.size_gb
+            "{} runs after {} changes: machine {} in {}, volume {} of {} GB",
+            self.town_name,
+            watched.len(),
+            machine.id,
+            machine.region,
+            volume.id,
+            volume.size_gb
         );
         Ok((town, seen))
+    }
+
+    /// Watches the town from its first row until its create has ended. Returns the messages of all changes.
+    async fn watch(&self) -> anyhow::Result<Vec<String>> {
+        let town = loop {
+            match self.listed().await? {
+                Some(town) => break text(&town, "townId")?.to_owned(),
+                None => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        };
+        let (url, token) = &self.world;
+        watch::until_an_end(&self.watching, (url, token), &town, |message| self.note.write(message.to_owned())).await
     }
 
     async fn status(&self, town: &str) -> anyhow::Result<((), String)> {
@@ -143,6 +171,26 @@ impl Story {
         let rigs: Vec<&str> = rigs(&report).filter_map(|rig| rig["rigName"].as_str()).collect();
         ensure!(rigs == [RIG], "its rigs are {rigs:?}");
         Ok(((), format!("the file says {:?}, {} are unchanged, rig {RIG} is active", marker.trim(), names(before))))
+    }
+
+    /// Makes the sandbox answer nothing until its machine boots again.
+    async fn wedge(&self, town: &str) -> anyhow::Result<((), String)> {
+        let machine = self.fly.machine_of(town).await?;
+        let file = format!("{}/misbehave", machine.mount()?.path);
+        self.fly.exec(&machine.id, &["sh", "-c", &format!("echo 'wedged until restart' > {file}")]).await?;
+        Ok(((), format!("machine {} runs, and its sandbox does not answer", machine.id)))
+    }
+
+    /// Waits until the health monitor has restarted the town.
+    async fn mended(&self, town: &str) -> anyhow::Result<((), String)> {
+        let is_mended = |report: &Value| {
+            let restarts = report.pointer("/health/restarts").and_then(Value::as_u64).unwrap_or_default();
+            let is_healthy = report.pointer("/health/state").is_some_and(|state| state == "healthy");
+            restarts > 0 && is_healthy && report["status"] == "running" && report["operation"].is_null()
+        };
+        let report = self.until(town, is_mended).await?;
+        let restarts = &report["health"]["restarts"];
+        Ok(((), format!("the health monitor restarted it {restarts} time(s); healthy again")))
     }
 
     async fn remove_rig(&self, town: &str, rig: &str) -> anyhow::Result<((), String)> {
