@@ -20,6 +20,7 @@ import type {
   TownChange,
   TownInput,
   TownStatusReport,
+  TownSummary,
   UpdateTownInput,
   WatchTownInput,
 } from "./types.js";
@@ -55,7 +56,7 @@ export type Gastown = {
   /** Creates a town. It is still `provisioning`, with its operation, if it does not run in time. */
   createTown: Mutation<CreateTownInput, Town>;
   /** Lists the caller's towns, oldest first. Destroyed towns are not listed. */
-  listTowns: Query<ListTownsInput | void, Town[]>;
+  listTowns: Query<ListTownsInput | void, TownSummary[]>;
   /** Returns a town with its rigs, its health, its operation and the end of the last one. */
   getTownStatus: Query<TownInput, TownStatusReport>;
   /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */

@@ -170,10 +170,12 @@ export interface Health {
   drift: ExternalChange | null;
   /** Consecutive failed checks. */
   failures: number;
-  /** The last report of the sandbox. */
+  /** The time of the last heartbeat of the sandbox. */
   lastReportAt: Time | null;
   /** The reason, while checks fail. */
   reason: HealthReason | null;
+  /** The report of the sandbox in that heartbeat. */
+  report: SandboxReport;
   /** Restarts within the window. */
   restarts: number;
   /** The time since which the state is this one. */
@@ -196,10 +198,34 @@ export type HealthReason2 = "no_answer" | "not_ready" | "daemon_down" | "dolt_do
 /** The state of a running town's health. */
 export type HealthState = "unknown" | "healthy" | "unhealthy" | "error";
 
+/** The health of a town in a list. */
+export interface HealthSummary {
+  /** The time since which the state is this one. */
+  since: Time | null;
+  /** The state, as in `getTownStatus`. */
+  state: HealthState | (string & {});
+}
+
 /** The answer to a heartbeat. */
 export interface Heartbeat {
   /** True: the heartbeat is recorded. */
   recorded: boolean;
+  /** The town. */
+  townId: Id;
+}
+
+/** A heartbeat of a sandbox. A part that it does not report is unknown. */
+export interface HeartbeatInput {
+  /** The workers (polecats) that are at work. */
+  activePolecats?: number;
+  /** The used part of the volume, in bytes. */
+  diskUsedBytes?: number;
+  /** True if its database runs. */
+  doltRunning?: boolean;
+  /** True if the daemon of `gt` runs. */
+  gtRunning?: boolean;
+  /** The time of the last complete sync to R2. A time in the future counts as now. */
+  lastR2SyncAt?: Time;
   /** The town. */
   townId: Id;
 }
@@ -380,6 +406,18 @@ export interface RigRemoval {
 /** The status of a rig, in the column `gastown_rigs.status`. */
 export type RigStatus = "pending" | "active" | "removing";
 
+/** The report of a sandbox about itself. A part that its image does not report is null. */
+export interface SandboxReport {
+  /** The workers (polecats) that are at work. */
+  activePolecats: number | null;
+  /** The used part of the volume, in bytes. */
+  diskUsedBytes: number | null;
+  /** True if its database runs. */
+  doltRunning: boolean | null;
+  /** True if the daemon of `gt` runs. */
+  gtRunning: boolean | null;
+}
+
 /** A time in ISO 8601 with milliseconds, such as `2026-11-29T12:00:00.000Z`. */
 export type Time = string;
 
@@ -516,6 +554,38 @@ export interface TownStatusReport {
   restoreAvailable: boolean;
   /** The rigs, oldest first, without their configurations. */
   rigs: Rig[];
+  /** The id of the sandbox, derived from user and name. */
+  sandboxId: string;
+  /** The status. An operation in flight may change it. */
+  status: TownStatus;
+  /** The id. Every other procedure takes it. */
+  townId: Id;
+  /** The name, unique among the caller's live towns. */
+  townName: string;
+}
+
+/** A town of a list, with its health in short. */
+export interface TownSummary {
+  /** The configuration. Unknown keys are kept. */
+  config: TownConfig;
+  /** The version of the configuration, for `updateTown`. It changes with the configuration. */
+  configVersion: string;
+  /** The time of acceptance. */
+  createdAt: Time;
+  /** The machine, once there is one. */
+  flyMachineId: string | null;
+  /** The region of the volume, or the desired one. */
+  flyRegion: string | null;
+  /** The volume, once there is one. */
+  flyVolumeId: string | null;
+  /** The health. `getTownStatus` has the rest of it. */
+  health: HealthSummary;
+  /** The last heartbeat of the sandbox. */
+  lastHeartbeatAt: Time | null;
+  /** The last confirmed sync to R2. */
+  lastR2SyncAt: Time | null;
+  /** The operation in flight. `null`: nothing is in flight, and `status` is final. */
+  operation: Operation | null;
   /** The id of the sandbox, derived from user and name. */
   sandboxId: string;
   /** The status. An operation in flight may change it. */

@@ -19,6 +19,7 @@ import type {
   Town,
   TownInput,
   TownStatusReport,
+  TownSummary,
   UpdateTownInput,
 } from "./types.js";
 
@@ -41,7 +42,7 @@ export type Gastown = {
   /** Creates a town. It is still `provisioning`, with its operation, if it does not run in time. */
   createTown: Mutation<CreateTownInput, Town>;
   /** Lists the caller's towns, oldest first. Destroyed towns are not listed. */
-  listTowns: Query<ListTownsInput | void, Town[]>;
+  listTowns: Query<ListTownsInput | void, TownSummary[]>;
   /** Returns a town with its rigs, its health, its operation and the end of the last one. */
   getTownStatus: Query<TownInput, TownStatusReport>;
   /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */
