@@ -135,16 +135,3 @@ fn later(one: Expr, other: Expr) -> Expr {
         .add(Condition::all().add(other.clone().is_not_null()).add(other.clone().gt(one.clone())));
     CaseStatement::new().case(is_other, other).finally(one).into()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dialect::tests::plans_of;
-
-    #[tokio::test]
-    async fn towns_of_a_batch_are_found_by_their_ids() {
-        for plan in plans_of(|backend| backend.build(&shown(&[Uuid::nil()]))).await {
-            assert!(plan.contains("gastown_towns_pkey") || plan.contains("sqlite_autoindex_gastown_towns"), "{plan}");
-        }
-    }
-}
