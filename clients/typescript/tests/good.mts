@@ -5,7 +5,7 @@ import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 import { createTRPCContext, createTRPCOptionsProxy } from "@trpc/tanstack-react-query";
 
 import { errorData, fieldErrors, reasons } from "@gastown/client";
-import type { AppRouter, ChangeKind, ErrorReason, Operation, OperationKind, Town, TownStatus } from "@gastown/client";
+import type { AppRouter, ChangeKind, ErrorReason, Operation, OperationKind, Town, TownStatus, TownSummary } from "@gastown/client";
 
 const client = createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: "http://127.0.0.1/trpc" })] });
 const { gastown } = client;
@@ -18,7 +18,7 @@ type Inputs = inferRouterInputs<AppRouter>["gastown"];
 type Outputs = inferRouterOutputs<AppRouter>["gastown"];
 same<Outputs["createTown"], Town>(true);
 same<Outputs["destroyTown"], Town>(true);
-same<Outputs["listTowns"], Town[]>(true);
+same<Outputs["listTowns"], TownSummary[]>(true);
 same<Outputs["listEvents"]["events"][number]["cause"], null | { code: string; message: string }>(true);
 same<Town["operation"], Operation | null>(true);
 same<Town["status"], TownStatus>(true);

@@ -3,7 +3,7 @@ import { createTRPCProxyClient, httpBatchLink, TRPCClientError } from "@trpc/cli
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 
 import { errorData, fieldErrors } from "@gastown/client/v10";
-import type { AppRouter, ErrorReason, EventPage, Operation, Town, TownStatusReport } from "@gastown/client/v10";
+import type { AppRouter, ErrorReason, EventPage, Operation, Town, TownStatusReport, TownSummary } from "@gastown/client/v10";
 
 const { GASTOWN_URL, GASTOWN_TOKEN } = process.env;
 const { gastown } = createTRPCProxyClient<AppRouter>({
@@ -17,7 +17,7 @@ const same = <A, B>(_: Same<A, B>) => undefined;
 type Inputs = inferRouterInputs<AppRouter>["gastown"];
 type Outputs = inferRouterOutputs<AppRouter>["gastown"];
 same<Outputs["createTown"], Town>(true);
-same<Outputs["listTowns"], Town[]>(true);
+same<Outputs["listTowns"], TownSummary[]>(true);
 same<Outputs["getTownStatus"], TownStatusReport>(true);
 same<Outputs["listEvents"], EventPage>(true);
 same<Town["operation"], Operation | null>(true);
