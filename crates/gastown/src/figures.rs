@@ -10,9 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::{Adapters, Plan};
 
-/// The time before its expiry at which a token should have been replaced. Sandboxes ask two hours before it.
-const TOKEN_MARGIN: Duration = Duration::from_secs(3600);
-
 /// The metrics of a builder.
 pub(crate) struct Prometheus {
     pub(crate) metrics: Arc<PrometheusMetrics>,
@@ -38,10 +35,7 @@ impl Plan {
         Some(Gauges {
             metrics: Arc::clone(metrics),
             every: *every,
-            limits: FigureLimits {
-                alert_attempts: self.settings.policy.limits.alert_attempts,
-                token_margin: TOKEN_MARGIN,
-            },
+            limits: FigureLimits::alerting_after(self.settings.policy.limits.alert_attempts),
             figures: adapters.figures.clone(),
             #[cfg(feature = "postgres")]
             database: adapters.database.clone(),

@@ -22,7 +22,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn overview(console: &Console) -> Result<Overview, StoreError> {
     let sources = &console.sources;
     let now = sources.clock.now();
-    let limits = FigureLimits { alert_attempts: sources.alert_attempts };
+    let limits = FigureLimits::alerting_after(sources.alert_attempts);
     let is_ready = matches!(tokio::time::timeout(READY_TIMEOUT, sources.readiness.ready()).await, Ok(Ok(())));
     let since = Some(now - TimeDelta::hours(i64::from(plot::HOURS)));
     let plotted = async {

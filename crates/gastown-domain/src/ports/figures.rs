@@ -16,6 +16,16 @@ pub struct FigureLimits {
     pub token_margin: Duration,
 }
 
+/// The time before its expiry at which a token should have been replaced. Sandboxes ask for a new one two hours before.
+const TOKEN_MARGIN: Duration = Duration::from_secs(3600);
+
+impl FigureLimits {
+    /// Returns the limits of production, with these failed attempts.
+    pub const fn alerting_after(alert_attempts: u32) -> Self {
+        Self { alert_attempts, token_margin: TOKEN_MARGIN }
+    }
+}
+
 /// Figures of the whole registry, counted by one statement. Texts of a newer version are counted as `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryFigures {
