@@ -35,9 +35,9 @@ struct Cli {
 enum Command {
     /// Creates, changes and destroys a town over HTTP, offline, on a simulated Fly.
     Demo(demo::Args),
-    /// Runs the control plane for development, with SQLite, a simulated Fly and a user with a token.
+    /// Runs the control plane for development, on SQLite and a simulated Fly.
     Dev(dev::Args),
-    /// Kills replicas, crashes Postgres and injects faults under load, then checks that nothing is lost.
+    /// Kills replicas and injects faults under load, then checks that nothing is lost.
     Chaos(chaos::Args),
     /// Measures release binaries: reads, operations, launch day, growth.
     Bench(bench::Args),
