@@ -32,8 +32,8 @@ const PLAIN: [(&str, &str); 2] =
 /// Builds the whole adapter: `/trpc/<procedure>`, the plain routes of sandboxes, `/healthz` and `/readyz`, with limits, request ids and spans.
 pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
-    let (tasks, metrics) = (parts.tasks.clone(), parts.metrics.clone());
-    let Routes { trpc, plain } = trpc::routes(procedures(&parts), &PLAIN, settings.trpc.clone(), tasks, metrics);
+    let (running, metrics) = ((parts.tasks.clone(), parts.handlers.clone()), parts.metrics.clone());
+    let Routes { trpc, plain } = trpc::routes(procedures(&parts), &PLAIN, settings.trpc.clone(), running, metrics);
     let layers = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
@@ -59,7 +59,7 @@ pub fn router(parts: HttpParts) -> Router {
             StatusCode::GATEWAY_TIMEOUT,
             settings.trpc.time_limit.saturating_add(BACKSTOP),
         ));
-    probes::routes(parts.readiness, settings.readiness_limit, settings.readiness_max_age)
+    probes::routes(parts.readiness, parts.handlers, settings.readiness_limit, settings.readiness_max_age)
         .merge(plain)
         .nest_service("/trpc", trpc)
         .layer(layers)

@@ -10,6 +10,7 @@ mod adapter;
 mod caller;
 pub mod connections;
 mod failure;
+mod handler_runtime;
 mod headers;
 mod host;
 mod input;
@@ -28,6 +29,7 @@ mod traceparent;
 pub mod trpc;
 
 pub use adapter::router;
+pub use handler_runtime::HandlerRuntime;
 pub use parts::{HttpParts, HttpSettings};
 pub use procedures::procedures;
 pub use reason::Reason;

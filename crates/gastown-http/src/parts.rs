@@ -4,7 +4,7 @@ use gastown_domain::ports::{HomeCalls, Metrics, Readiness, Towns, UserTokens};
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
-use crate::trpc;
+use crate::{HandlerRuntime, trpc};
 
 /// The ports and settings of the adapter.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct HttpParts {
     pub metrics: Arc<dyn Metrics>,
     /// Owns the calls in progress. A shutdown closes it and waits for it, so that no mutation is cut off.
     pub tasks: TaskTracker,
+    /// Runs the handlers.
+    pub handlers: HandlerRuntime,
     /// Limits and origins.
     pub settings: HttpSettings,
 }

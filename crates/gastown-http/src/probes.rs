@@ -20,11 +20,16 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use crate::failure::Chain;
+use crate::{HandlerRuntime, failure::Chain};
 
 /// Serves `/healthz` and `/readyz`, without authentication and without details.
-pub(crate) fn routes(readiness: Arc<dyn Readiness>, limit: Duration, max_age: Duration) -> Router {
-    let checks = Arc::new(Checks { readiness, limit, max_age, latest: Mutex::new(None) });
+pub(crate) fn routes(
+    readiness: Arc<dyn Readiness>,
+    handlers: HandlerRuntime,
+    limit: Duration,
+    max_age: Duration,
+) -> Router {
+    let checks = Arc::new(Checks { readiness, handlers, limit, max_age, latest: Mutex::new(None) });
     Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready)).with_state(checks)
 }
 
@@ -45,6 +50,7 @@ async fn ready(State(checks): State<Arc<Checks>>) -> Response {
 /// The checks of the database: one at a time, shared by all callers.
 struct Checks {
     readiness: Arc<dyn Readiness>,
+    handlers: HandlerRuntime,
     limit: Duration,
     max_age: Duration,
     latest: Mutex<Option<Check>>,
@@ -72,7 +78,7 @@ impl Checks {
 
     /// Starts a check in a task of its own, so that it does not end with the caller that needed it.
     fn start(&self) -> Check {
-        let task = tokio::spawn(check(Arc::clone(&self.readiness), self.limit));
+        let task = self.handlers.run_to_end(check(Arc::clone(&self.readiness), self.limit));
         task.map(|ended| Checked { ready: ended.unwrap_or(false), at: Instant::now() }).boxed().shared()
     }
 }

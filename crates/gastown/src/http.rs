@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gastown_http::{HttpParts, HttpSettings};
+use gastown_http::{HandlerRuntime, HttpParts, HttpSettings};
 use gastown_orchestrator::TownService;
 use tokio_util::task::TaskTracker;
 
@@ -50,6 +50,7 @@ impl Plan {
             readiness,
             metrics,
             tasks: calls.clone(),
+            handlers: HandlerRuntime::of_connections(),
             settings,
         })
     }

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gastown_http::connections::{self, ConnectionLimits};
+use gastown_http::connections::{ConnectionLimits, ConnectionThreads};
+use gastown_http::{HandlerRuntime, HttpParts};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::file_descriptors;
@@ -19,15 +21,19 @@ impl Gastown {
     /// requests and no new claims, calls in progress finish, and operations release their claims. After the grace period the
     /// remaining calls are answered with the state of their operation.
     ///
-    /// Errors: the listener's.
+    /// Connections have threads of their own. The handlers of calls and the background work run on the runtime of the caller.
+    ///
+    /// Errors: the listener's, and those of starting threads.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
         let address = listener.local_addr()?;
-        let (app, calls) = (self.router(), self.calls.clone());
+        let handlers = HandlerRuntime::on(Handle::current());
+        let app = gastown_http::router(HttpParts { handlers, ..self.http_parts() });
+        let threads = ConnectionThreads::start()?;
         tracing::info!(%address, worker = %self.worker.0, "server started");
-        let server =
-            connections::serve(listener, app, self.connections.clone(), self.http.metrics.clone(), stop.clone());
+        let (calls, limits, metrics) = (self.calls.clone(), self.connections.clone(), self.http.metrics.clone());
+        let stopping = stop.clone();
         let answered = async move {
-            server.await?;
+            threads.serve(listener, app, limits, metrics, stopping).await?;
             calls.close();
             calls.wait().await;
             Ok(())

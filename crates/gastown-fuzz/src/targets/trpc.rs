@@ -13,7 +13,7 @@ use gastown_domain::ports::{
     TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
-use gastown_http::{HttpParts, HttpSettings, router};
+use gastown_http::{HandlerRuntime, HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use secrecy::SecretString;
@@ -79,6 +79,7 @@ fn start(request: fn(&[u8]) -> Option<Parts>) -> anyhow::Result<Run> {
             readiness: ports,
             metrics: Arc::new(gastown_domain::ports::NoMetrics),
             tasks: TaskTracker::new(),
+            handlers: HandlerRuntime::of_connections(),
             settings: HttpSettings::default(),
         })
     });

@@ -6,6 +6,7 @@ mod activity;
 mod answer_body;
 mod limits;
 mod slots;
+mod threads;
 mod timed_stream;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use tower::ServiceExt as _;
 
 pub use activity::MIN_PROGRESS;
 pub use limits::ConnectionLimits;
+pub use threads::ConnectionThreads;
 
 use crate::{
     reason::Reason,

@@ -19,8 +19,6 @@ use super::{
 };
 use crate::reason::Reason;
 
-/// Smaller outputs are not counted as untaken, because a socket's buffer takes them.
-const MIN_COUNTED: usize = 64 * 1024;
 /// The time after which a caller with too many untaken bytes may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -79,7 +77,7 @@ impl io::Write for LimitedWriter {
     }
 }
 
-/// The bytes of large outputs that callers have not taken yet.
+/// The bytes of outputs that callers have not taken yet. Small ones count too, because a batch has many of them.
 #[derive(Clone)]
 pub(super) struct UntakenBytes {
     max: usize,
@@ -101,7 +99,7 @@ impl UntakenBytes {
         if self.bytes.of(caller) >= self.max { Err(too_many_untaken()) } else { Ok(()) }
     }
 
-    /// Counts an output until the returned value is dropped. `None`: it is too small to count.
+    /// Counts an output until the returned value is dropped. `None`: it is empty.
     ///
     /// Errors: `TOO_MANY_REQUESTS` if the output exceeds the limit.
     pub(super) fn add_within_limit(&self, caller: u64, bytes: usize) -> Result<Option<Untaken>, CallError> {
@@ -121,7 +119,7 @@ impl UntakenBytes {
         bytes: usize,
         check: impl FnOnce(usize) -> Result<(), E>,
     ) -> Result<Option<Untaken>, E> {
-        if bytes < MIN_COUNTED {
+        if bytes == 0 {
             return Ok(None);
         }
         self.bytes.add(caller, bytes, |own, _| check(own)).map(Some)
@@ -133,7 +131,7 @@ fn too_many_untaken() -> CallError {
     Reason::AnswersNotRead.error(message).retry_after(RETRY_AFTER)
 }
 
-/// Returns a body whose large outputs count as untaken until it is dropped.
+/// Returns a body whose outputs count as untaken until it is dropped.
 pub(super) fn body(text: String, untaken: Vec<Untaken>) -> Body {
     if untaken.is_empty() { text.into() } else { Body::new(CountedBody { body: text.into(), _untaken: untaken }) }
 }

@@ -15,7 +15,7 @@ use super::{
     start::Start,
     subscription::{Opened, Subscribing, Subscription, in_span},
 };
-use crate::rejections::Rejections;
+use crate::{HandlerRuntime, handler_runtime::RuntimeEnded, rejections::Rejections};
 
 /// The largest value of a subscription, in bytes.
 const MAX_EVENT: usize = 256 * 1024;
@@ -54,7 +54,7 @@ impl Kind {
 #[async_trait]
 pub trait Guard: Send + Sync + 'static {
     /// The identity of an admitted caller.
-    type Caller: Send;
+    type Caller: Send + 'static;
 
     /// Admits the caller, or returns the error for it.
     async fn admit(&self, head: &Parts) -> Result<Self::Caller, CallError>;
@@ -181,6 +181,19 @@ impl From<CallError> for Failure {
     }
 }
 
+impl From<RuntimeEnded> for CallError {
+    fn from(error: RuntimeEnded) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "handler abandoned");
+        Self::internal()
+    }
+}
+
+impl From<RuntimeEnded> for Failure {
+    fn from(error: RuntimeEnded) -> Self {
+        Self::Call(error.into())
+    }
+}
+
 /// The head and the input of a call, and its limits.
 pub(super) struct Call {
     pub(super) head: Arc<Parts>,
@@ -190,6 +203,7 @@ pub(super) struct Call {
     pub(super) budget: Arc<AnswerBudget>,
     pub(super) untaken: UntakenBytes,
     pub(super) start: Start,
+    pub(super) handlers: HandlerRuntime,
     pub(super) rejections: Rejections,
 }
 
@@ -282,10 +296,10 @@ impl Router {
     pub fn query<G, I, O, F, Fut>(self, name: &'static str, guard: G, handler: F) -> Self
     where
         G: Guard,
-        I: Input,
-        O: Output,
+        I: Input + 'static,
+        O: Output + 'static,
         F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, CallError>> + Send,
+        Fut: Future<Output = Result<O, CallError>> + Send + 'static,
     {
         self.procedure(Kind::Query, name, guard, handler)
     }
@@ -295,10 +309,10 @@ impl Router {
     pub fn mutation<G, I, O, F, Fut>(self, name: &'static str, guard: G, handler: F) -> Self
     where
         G: Guard,
-        I: Input,
-        O: Output,
+        I: Input + 'static,
+        O: Output + 'static,
         F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, CallError>> + Send,
+        Fut: Future<Output = Result<O, CallError>> + Send + 'static,
     {
         self.procedure(Kind::Mutation, name, guard, handler)
     }
@@ -308,10 +322,10 @@ impl Router {
     pub fn subscription<G, I, O, F, Fut, S>(mut self, name: &'static str, guard: G, handler: F) -> Self
     where
         G: Guard,
-        I: Input,
-        O: Output,
+        I: Input + 'static,
+        O: Output + 'static,
         F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<S, CallError>> + Send,
+        Fut: Future<Output = Result<S, CallError>> + Send + 'static,
         S: Stream<Item = Result<Tracked<O>, CallError>> + Send + 'static,
     {
         let parts = Arc::new((guard, handler));
@@ -327,11 +341,12 @@ impl Router {
                 let caller = guard.admit(&call.head).await?;
                 let input = if I::READ { I::parse(call.input?)? } else { I::parse(None)? };
                 let place = call.watchers.take(guard.share(&caller))?;
-                let events = handler(caller, input).await?.map(|event| {
+                let opening = handler(caller, input);
+                let events = call.handlers.run(opening).await.map_err(CallError::from)??.map(|event| {
                     let Tracked { id, value } = event?;
                     value.write(MAX_EVENT).map(|written| (id, written)).map_err(Failure::Unserialisable)
                 });
-                Ok(Opened { events: events.boxed(), _place: place })
+                Ok(Opened { events: call.handlers.stream(events.boxed()), _place: place })
             })
         };
         let subscription = Subscription { open: Arc::new(open), readmit: Arc::new(readmit) };
@@ -359,10 +374,10 @@ impl Router {
     fn procedure<G, I, O, F, Fut>(mut self, kind: Kind, name: &'static str, guard: G, handler: F) -> Self
     where
         G: Guard,
-        I: Input,
-        O: Output,
+        I: Input + 'static,
+        O: Output + 'static,
         F: Fn(G::Caller, I) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, CallError>> + Send,
+        Fut: Future<Output = Result<O, CallError>> + Send + 'static,
     {
         let max_body_bytes = guard.max_body_bytes();
         let parts = Arc::new((guard, handler));
@@ -373,12 +388,21 @@ impl Router {
                 let caller = guard.admit(&call.head).await?;
                 let share = guard.share(&caller);
                 let input = I::parse(read::<I>(call.input.take(), share).await?)?;
-                // Held until the output is written.
-                let _permit = call.start(share).await?;
-                let output = handler(caller, input).await?;
+                let permit = call.start(share).await?;
+                let (handlers, rejections) = (call.handlers.clone(), call.rejections.clone());
+                let output = handler(caller, input);
+                let running = rejections.scope(async move {
+                    // Held until the output is written.
+                    let _permit = permit;
+                    let output = output.await?;
+                    match kind {
+                        Kind::Query | Kind::Subscription => call.write_read(&output, share),
+                        Kind::Mutation => call.write_change(&output, share),
+                    }
+                });
                 match kind {
-                    Kind::Query | Kind::Subscription => call.write_read(&output, share),
-                    Kind::Mutation => call.write_change(&output, share),
+                    Kind::Query | Kind::Subscription => handlers.run(running).await?,
+                    Kind::Mutation => handlers.run_to_end(running).await?,
                 }
             }
             .boxed()

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use crate::{failure::Chain, reason::Reason, rejections::Rejections};
+use crate::{HandlerRuntime, failure::Chain, reason::Reason, rejections::Rejections};
 
 use super::{
     admission::Admission,
@@ -45,20 +45,21 @@ pub struct Routes {
 
 /// Returns the routes of the procedures of `router`. `plain` are the paths of plain routes, each with its procedure.
 ///
-/// `tasks` tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its client
-/// has disconnected or its time-out has passed.
+/// The tracker tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its
+/// client has disconnected or its time-out has passed. Handlers run on the given runtime.
 pub fn routes(
     router: Router,
     plain: &[(&'static str, &'static str)],
     settings: Settings,
-    tasks: TaskTracker,
+    (tasks, handlers): (TaskTracker, HandlerRuntime),
     metrics: Arc<dyn Metrics>,
 ) -> Routes {
     let (reads, changes) = (Admission::new(settings.reads.clone()), Admission::new(settings.changes.clone()));
     let untaken = UntakenBytes::new(settings.max_untaken_bytes);
     let bodies = BodiesInFlight::new(MAX_BODIES.saturating_mul(settings.max_body_bytes));
     let watchers = Watchers::new(settings.watchers.clone());
-    let service = Arc::new(Service { router, settings, tasks, reads, changes, untaken, bodies, metrics, watchers });
+    let service =
+        Arc::new(Service { router, settings, tasks, handlers, reads, changes, untaken, bodies, metrics, watchers });
     let plain = plain.iter().fold(axum::Router::new(), |routes, (path, procedure)| {
         let (service, procedure) = (Arc::clone(&service), *procedure);
         routes.route(path, any(move |request| plain::handle(Arc::clone(&service), procedure, request)))
@@ -73,6 +74,7 @@ pub(super) struct Service {
     pub(super) router: Router,
     settings: Settings,
     tasks: TaskTracker,
+    handlers: HandlerRuntime,
     reads: Admission,
     changes: Admission,
     untaken: UntakenBytes,
@@ -125,6 +127,7 @@ impl Service {
                 budget: Arc::clone(&budget),
                 untaken: self.untaken.clone(),
                 start: Start::default(),
+                handlers: self.handlers.clone(),
                 rejections: rejections.clone(),
             };
             counted(planned, call, self.tasks.clone(), deadline, Arc::clone(&self.metrics))
@@ -164,7 +167,8 @@ impl Service {
         // No body is counted for a caller here.
         let input = CallInput { of_request: RequestInput::of_query(&head), index: 0 }.read(0).await;
         let input = input.map(|input| subscription::with_last_event_id(&head, input));
-        let call = Subscribing { head: Arc::new(head), input, watchers: self.watchers.clone() };
+        let (watchers, handlers) = (self.watchers.clone(), self.handlers.clone());
+        let call = Subscribing { head: Arc::new(head), input, watchers, handlers };
         subscription::respond(subscription, call, path, &settings.watchers)
     }
 

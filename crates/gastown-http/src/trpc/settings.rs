@@ -20,7 +20,7 @@ pub struct Settings {
     /// The largest answer to a request of queries: the sum of its outputs, in bytes. A mutation that was made is also
     /// answered beyond it.
     pub max_answer_bytes: usize,
-    /// The bytes of large outputs that one user has not taken yet. Once they are reached, no call of the user starts.
+    /// The bytes of outputs that one user has not taken yet. Once they are reached, no call of the user starts.
     pub max_untaken_bytes: usize,
     /// The time-out of each call, answered with `TIMEOUT`.
     pub time_limit: Duration,

@@ -25,7 +25,7 @@ use super::{
     router::{Failure, Written},
     sse::{self, Values},
 };
-use crate::reason::Reason;
+use crate::{HandlerRuntime, reason::Reason};
 
 /// The time after which a refused watcher may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -91,6 +91,7 @@ pub(super) struct Subscribing {
     pub(super) head: Arc<Parts>,
     pub(super) input: Result<Option<Value>, CallError>,
     pub(super) watchers: Watchers,
+    pub(super) handlers: HandlerRuntime,
 }
 
 /// A subscription procedure.

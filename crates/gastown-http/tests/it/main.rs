@@ -22,6 +22,7 @@ mod refusals;
 mod sandbox_calls;
 mod server;
 mod subscriptions;
+mod threads;
 mod typescript;
 mod typescript_package;
 mod unauthorized;

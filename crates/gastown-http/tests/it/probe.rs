@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use gastown_domain::ports::NoMetrics;
+use gastown_http::HandlerRuntime;
 use gastown_http::trpc::{
     AdmissionLimits, CallError, Code, ConnectionParams, Guard, Input, Router, Settings, Tracked, Undefined,
     WatcherLimits, routes,
@@ -60,11 +61,9 @@ pub(crate) fn admission() -> AdmissionLimits {
 }
 
 pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
-    Server::start(
-        axum::Router::new()
-            .nest_service("/trpc", routes(router, &[], settings, TaskTracker::new(), Arc::new(NoMetrics)).trpc),
-    )
-    .await
+    let running = (TaskTracker::new(), HandlerRuntime::of_connections());
+    let trpc = routes(router, &[], settings, running, Arc::new(NoMetrics)).trpc;
+    Server::start(axum::Router::new().nest_service("/trpc", trpc)).await
 }
 
 /// Admits every caller.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gastown_domain::ports::{
     HomeCalls, MockHomeCalls, NoMetrics, Readiness, StoreError, TokenRejection, Towns, UserTokens, VerifiedToken,
 };
-use gastown_http::{HttpParts, HttpSettings, router, trpc};
+use gastown_http::{HandlerRuntime, HttpParts, HttpSettings, router, trpc};
 use http::Method;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -93,6 +93,7 @@ pub(crate) fn parts_with(towns: impl Towns + 'static, home: impl HomeCalls + 'st
         readiness: Arc::new(Ready),
         metrics: Arc::new(NoMetrics),
         tasks: TaskTracker::new(),
+        handlers: HandlerRuntime::of_connections(),
         settings: settings(),
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gastown_domain::ports::{
     Clock, GatewayGrant, MockHomeCalls, MockReadiness, MockTowns, MockUserTokens, NoMetrics, TokenMint as _,
 };
-use gastown_http::{HttpParts, HttpSettings, procedures, trpc};
+use gastown_http::{HandlerRuntime, HttpParts, HttpSettings, procedures, trpc};
 use gastown_jwt::{TokenKeys, TokenMinter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ pub(crate) fn all_procedures() -> Vec<&'static str> {
         readiness: Arc::new(MockReadiness::new()),
         metrics: Arc::new(NoMetrics),
         tasks: TaskTracker::new(),
+        handlers: HandlerRuntime::of_connections(),
         settings: HttpSettings {
             trpc: trpc::Settings {
                 max_body_bytes: 1,
