@@ -13,6 +13,7 @@ use crate::stage::{Setup, Stage, token_keys, until};
 
 on_both! {
     heartbeats_of_a_running_sandbox_are_recorded,
+    heartbeats_are_written_at_a_graceful_stop,
     sandbox_gets_a_new_token_for_its_town,
     key_of_a_destroyed_town_is_rejected,
 }
@@ -29,6 +30,30 @@ async fn heartbeats_of_a_running_sandbox_are_recorded(mut setup: Setup) -> Stage
         stage.on_town("getTownStatus", town.id).await.unwrap()["lastHeartbeatAt"].as_str() > first.as_str()
     })
     .await;
+    stage
+}
+
+async fn heartbeats_are_written_at_a_graceful_stop(mut setup: Setup) -> Stage {
+    // Without the stop, nothing would be written.
+    setup.policy.backoff.heartbeat_write = Duration::from_secs(3600);
+    let mut stage = setup.start().await;
+    stage.add_replica().await;
+    let mut towns = Vec::new();
+    for name in ["mill", "forge", "inn"] {
+        let town = stage.running(name).await;
+        let key = secret(&stage, town.machine(), "INTERNAL_API_KEY");
+        let report = json!({ "townId": town.id, "activePolecats": 2, "lastR2SyncAt": "2999-01-01T00:00:00Z" });
+        client::call_home(&stage.replicas[1].url, &key, "heartbeat", report).await.unwrap();
+        assert_eq!(stage.rows.town(town.id).await.last_heartbeat_at, None, "it is accepted before it is written");
+        towns.push(town.id);
+    }
+    stage.replace(1).await;
+    for town in towns {
+        let status = stage.on_town("getTownStatus", town).await.unwrap();
+        assert_eq!(status["health"]["report"]["activePolecats"], 2, "{status}");
+        assert!(status["lastHeartbeatAt"].is_string(), "{status}");
+        assert_eq!(status["lastR2SyncAt"], status["lastHeartbeatAt"], "a claimed sync is never in the future");
+    }
     stage
 }
 
