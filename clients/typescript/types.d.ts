@@ -94,10 +94,10 @@ export interface ErrorData {
 }
 
 /** The reasons of errors. */
-export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "too_many_watchers" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "too_many_changes" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
+export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type" | "malformed_request" | "batch_too_large" | "malformed_input" | "invalid_input" | "region_not_offered" | "body_too_large" | "body_timeout" | "answer_too_large" | "answers_not_read" | "too_many_calls" | "too_many_watchers" | "overloaded" | "timed_out" | "not_started" | "still_running" | "invalid_token" | "invalid_key" | "account_blocked" | "town_not_found" | "rig_not_found" | "town_name_taken" | "rig_name_taken" | "idempotency_key_reused" | "operation_in_progress" | "config_changed" | "first_rigs_fixed" | "config_too_large" | "not_confirmed" | "volume_not_lost" | "never_saved" | "rig_in_use" | "rig_refused" | "too_many_towns" | "too_many_rigs" | "too_many_operations" | "too_many_changes" | "unavailable" | "internal" | "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "volume_found" | "data_not_restored" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** The actions that a town's owner sees in its history. Others are for operators only. */
-export type EventAction = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "health" | "retry";
+export type EventAction = "create" | "start" | "stop" | "restart" | "restore" | "undo_restore" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "health" | "retry";
 
 /** The kind of the author of an event. */
 export type EventActor = "user" | "operator" | "monitor" | "system";
@@ -132,7 +132,7 @@ export interface ExternalChange {
 }
 
 /** The cause of a failed or delayed operation. Its code is stable. Its text for users never has a provider's words. */
-export type Failure = "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "owner_unknown" | "owner_blocked" | "unrecognized";
+export type Failure = "no_capacity" | "volume_refused" | "machine_refused" | "machine_never_started" | "machine_failed" | "sandbox_unhealthy" | "volume_lost" | "throttled" | "provider_unavailable" | "provider_misconfigured" | "name_taken" | "machine_busy" | "volume_bound" | "secrets_unavailable" | "preempted" | "volume_found" | "data_not_restored" | "owner_unknown" | "owner_blocked" | "unrecognized";
 
 /** A rig that is created together with its town. */
 export interface FirstRig {
@@ -316,7 +316,7 @@ export interface OperationFailure {
 }
 
 /** The goal of an operation. */
-export type OperationKind = "create" | "start" | "stop" | "restart" | "destroy" | "roll_back";
+export type OperationKind = "create" | "start" | "stop" | "restart" | "restore" | "destroy" | "roll_back" | "undo_restore";
 
 /** The result of an ended operation. */
 export type OutcomeResult = "done" | "failed";
@@ -349,6 +349,22 @@ export interface RemoveRigInput {
   rigId: Id;
   /** The town. */
   townId: Id;
+}
+
+/** A town to be restored from R2. */
+export interface RestoreTownInput {
+  /** The name of the town, as a confirmation that the changes since the last sync are lost. */
+  confirm: string;
+  /** The town. */
+  townId: Id;
+}
+
+/** A town that is restored from R2. */
+export interface RestoredTown {
+  /** The last confirmed sync before the volume was lost. Later changes are lost. */
+  savedAt: Time;
+  /** The town after the call, with its operation in flight. */
+  town: Town;
 }
 
 /** A rig in the list of its town's rigs. */
@@ -552,6 +568,8 @@ export interface TownStatusReport {
   refusedRigs: RefusedRig[];
   /** True if the volume is lost and the data was saved to R2 before. */
   restoreAvailable: boolean;
+  /** The time of the data that `restoreTown` brings back. Later changes are lost. `null`: there is nothing to restore. */
+  restoresDataOf: Time | null;
   /** The rigs, oldest first, without their configurations. */
   rigs: Rig[];
   /** The id of the sandbox, derived from user and name. */

@@ -13,6 +13,8 @@ import type {
   ListTownsInput,
   Region,
   RemoveRigInput,
+  RestoreTownInput,
+  RestoredTown,
   RigDetails,
   RigInput,
   RigRemoval,
@@ -59,6 +61,8 @@ export type Gastown = {
   stopTown: Mutation<TownInput, Town>;
   /** Starts a stopped town. */
   startTown: Mutation<TownInput, Town>;
+  /** Restores a town whose volume is lost: a new volume with the data that was saved to R2. */
+  restoreTown: Mutation<RestoreTownInput, RestoredTown>;
   /** Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left. */
   destroyTown: Mutation<DestroyTownInput, Town>;
 };

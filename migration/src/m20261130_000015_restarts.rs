@@ -34,7 +34,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-async fn replace_check(manager: &SchemaManager<'_>, kinds: &[&str]) -> Result<(), DbErr> {
+/// Replaces the check of the kinds.
+pub(crate) async fn replace_check(manager: &SchemaManager<'_>, kinds: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() == DbBackend::Sqlite {
         return rebuild(manager, kinds).await;
     }

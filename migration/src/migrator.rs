@@ -32,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261130_000015_restarts::Migration),
             Box::new(crate::m20261130_000016_health_checks::Migration),
             Box::new(crate::m20261201_000017_sandbox_reports::Migration),
+            Box::new(crate::m20261201_000018_restores::Migration),
         ]
     }
 

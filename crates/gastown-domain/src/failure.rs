@@ -36,6 +36,10 @@ text_enum! {
         SecretsUnavailable = "secrets_unavailable",
         /// A destroy pre-empted the operation.
         Preempted = "preempted",
+        /// A restore found the town's volume, or another one of its name.
+        VolumeFound = "volume_found",
+        /// The sandbox did not restore the data from R2.
+        DataNotRestored = "data_not_restored",
         /// The owner's account is gone or may not have a token.
         OwnerUnknown = "owner_unknown",
         /// The host application has blocked the owner.
@@ -60,7 +64,9 @@ impl Failure {
             Self::MachineNeverStarted => "the machine did not start in time",
             Self::MachineFailed => "the machine started and failed",
             Self::SandboxUnhealthy => "the machine runs, but its sandbox does not answer; try again later",
-            Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
+            Self::VolumeLost => {
+                "the town's volume is lost and was not replaced by an empty one; restore the town from R2, or contact support"
+            }
             Self::Throttled => "the provider is rate-limiting requests; try again later",
             Self::ProviderUnavailable => "the provider is unavailable; try again later",
             Self::ProviderMisconfigured => "the provider rejects the service's account or settings; contact support",
@@ -69,6 +75,10 @@ impl Failure {
             Self::VolumeBound => "the volume is still attached to its machine; it is deleted later",
             Self::SecretsUnavailable => "the town's secrets could not be prepared; contact support",
             Self::Preempted => "the town was destroyed during the operation",
+            Self::VolumeFound => {
+                "a volume of the town exists, so nothing was restored; start the town, or contact support"
+            }
+            Self::DataNotRestored => "the sandbox did not restore the data from R2; try again later or contact support",
             Self::OwnerUnknown => "the owner's account no longer exists",
             Self::OwnerBlocked => "the owner's account is blocked; contact support",
             Self::Unrecognized => "the operation failed; look at the town's events for the cause",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Failure, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate, UserId,
+    Failure, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate, UserId, VolumeId,
 };
 
 /// The reconciler's memory between steps, which cannot be observed. The JSON column `progress`.
@@ -39,6 +39,15 @@ pub struct Progress {
     pub machine_made: bool,
     /// True when the recorded machine is proven absent and no other was found (FM-19).
     pub machine_missing: bool,
+    /// The volume that a restore replaces, because it is lost. Its operation neither uses nor deletes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_volume: Option<VolumeId>,
+    /// The region of the lost volume, which the row names again if the restore is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_region: Option<Region>,
+    /// The time of the saved data. Before a restore it is the last confirmed sync, and then what the sandbox has restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<DateTime<Utc>>,
     /// Time in rate limits so far, in milliseconds. The deadline has moved by this much (FM-53).
     pub queued_ms: u64,
     /// The expiry of the last token that a machine of this operation got, or was to get.

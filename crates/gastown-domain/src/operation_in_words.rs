@@ -1,5 +1,7 @@
 //! The words with which an owner reads an operation: its goal, its step, and what comes next.
 
+use chrono::{DateTime, Utc};
+
 use crate::ports::TownReport;
 use crate::{Drift, OperationKind, RecordedOperation, StepName};
 
@@ -39,6 +41,8 @@ impl OperationKind {
             Self::Restart => "Restart the town",
             Self::Destroy => "Destroy the town",
             Self::RollBack => "Undo the creation of the town",
+            Self::Restore => "Restore the town's data from R2",
+            Self::UndoRestore => "Undo the restore of the town",
         }
     }
 
@@ -48,7 +52,8 @@ impl OperationKind {
             Self::Create => 60,
             Self::Start | Self::Stop => 30,
             Self::Restart => 60,
-            Self::Destroy | Self::RollBack => 120,
+            Self::Restore => 300,
+            Self::Destroy | Self::RollBack | Self::UndoRestore => 120,
         }
     }
 }
@@ -59,13 +64,16 @@ impl TownReport {
         let is_lost = self.health.drift.as_ref().is_some_and(|(drift, _)| *drift == Drift::VolumeLost);
         is_lost && self.town.last_r2_sync_at.is_some()
     }
+
+    /// Returns the time after which changes are lost by a restore. `None` if a restore is not possible.
+    pub fn restores_data_of(&self) -> Option<DateTime<Utc>> {
+        self.town.last_r2_sync_at.filter(|_| self.is_restorable())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
-
-    use chrono::DateTime;
 
     use super::*;
     use crate::{Failure, Operation};

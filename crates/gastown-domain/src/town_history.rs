@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::text_enum::text_enum;
 use crate::{Drift, EventId, Failure, HealthReason, HealthState, OperationKind, Recorded, RigName, UserId};
@@ -50,6 +50,10 @@ text_enum! {
         Stop = "stop",
         /// A restart, which the health monitor requests.
         Restart = "restart",
+        /// A restore of the data on a new volume.
+        Restore = "restore",
+        /// The undo of a restore.
+        UndoRestore = "undo_restore",
         /// The destruction of the town.
         Destroy = "destroy",
         /// The undo of a creation.
@@ -101,6 +105,8 @@ pub enum EventCause {
     Sandbox(String),
     /// A change of the health: the state, and the reason of failed checks.
     Health(Recorded<HealthState>, Option<Recorded<HealthReason>>),
+    /// A restore brought back, or can bring back, the data of this time.
+    SavedAt(DateTime<Utc>),
 }
 
 impl EventCause {
@@ -111,6 +117,7 @@ impl EventCause {
             Self::Drift(drift) => drift.as_str(),
             Self::Sandbox(_) => "rig_refused",
             Self::Health(state, _) => state.as_str(),
+            Self::SavedAt(_) => "saved_at",
         }
     }
 
@@ -121,6 +128,10 @@ impl EventCause {
             Self::Drift(drift) => drift.message().into(),
             Self::Sandbox(reason) => reason.into(),
             Self::Health(state, reason) => state.message(reason.as_ref()).into(),
+            Self::SavedAt(at) => {
+                let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                format!("the data was saved at {at}; later changes are lost").into()
+            }
         }
     }
 }
@@ -154,6 +165,8 @@ impl HistoryEvent {
             EventAction::Start => self.operation(OperationKind::Start),
             EventAction::Stop => self.operation(OperationKind::Stop),
             EventAction::Restart => self.operation(OperationKind::Restart),
+            EventAction::Restore => self.operation(OperationKind::Restore),
+            EventAction::UndoRestore => self.operation(OperationKind::UndoRestore),
             EventAction::Destroy => self.operation(OperationKind::Destroy),
             EventAction::RollBack => self.operation(OperationKind::RollBack),
             EventAction::AddRig => format!("{} was added", self.named_rig()),
@@ -193,6 +206,8 @@ impl OperationKind {
             Self::Start => "The start",
             Self::Stop => "The stop",
             Self::Restart => "The restart",
+            Self::Restore => "The restore from R2",
+            Self::UndoRestore => "The undo of the restore",
             Self::Destroy => "The destruction of the town",
             Self::RollBack => "The undo of the creation",
         }
@@ -205,6 +220,7 @@ impl OperationKind {
             Self::Start => "started",
             Self::Stop => "stopped",
             Self::Restart => "restarted",
+            Self::Restore | Self::UndoRestore => "restored",
             Self::Destroy => "destroyed",
             Self::RollBack => "rolled back",
         }

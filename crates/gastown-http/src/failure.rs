@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use gastown_domain::{
     ConfigRefusal, Failure, MAX_CONFIG_BYTES, OperationKind,
-    ports::{HomeError, StoreError, TownError},
+    ports::{HomeError, RestoreRefusal, StoreError, TownError},
 };
 
 use crate::{
@@ -64,6 +64,15 @@ pub(crate) fn town_error(error: &TownError) -> CallError {
         TownError::ConfigRefused(refusal) => config_refused(*refusal),
         TownError::RegionNotOffered => {
             refused_input(Reason::RegionNotOffered, &[Issue::custom("region", "is not available")])
+        }
+        TownError::NotConfirmed => {
+            refused_input(Reason::NotConfirmed, &[Issue::custom("confirm", "must be the town's name")])
+        }
+        TownError::NotRestorable(RestoreRefusal::VolumeNotLost) => {
+            Reason::VolumeNotLost.error("The town's volume is not lost, so nothing is restored")
+        }
+        TownError::NotRestorable(RestoreRefusal::NeverSaved) => {
+            Reason::NeverSaved.error("The town was never saved to R2, so nothing can be restored")
         }
         TownError::Failed { kind, failure } => failed(*kind, *failure),
         TownError::Blocked => blocked(),
@@ -172,6 +181,7 @@ fn failed(kind: OperationKind, failure: Failure) -> CallError {
         OperationKind::Restart => "restarted",
         OperationKind::Stop => "stopped",
         OperationKind::Destroy => "destroyed",
+        OperationKind::Restore | OperationKind::UndoRestore => "restored",
         OperationKind::RollBack => "rolled back",
     };
     let message = format!("The town could not be {done}: {failure}");

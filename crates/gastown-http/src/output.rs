@@ -8,7 +8,8 @@ use gastown_domain::{
     Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, SandboxReport,
     TownConfig, TownId,
     ports::{
-        AddedRig, GatewayToken, LastOutcome, RemovedRig, RigRemoval, TownHealth, TownReport, TownState, TownSummary,
+        AddedRig, GatewayToken, LastOutcome, RemovedRig, RestoredTown, RigRemoval, TownHealth, TownReport, TownState,
+        TownSummary,
     },
 };
 use secrecy::ExposeSecret as _;
@@ -254,6 +255,23 @@ impl RemovalView {
     }
 }
 
+/// A town that is restored from R2.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RestoredTown"))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RestoredTownView {
+    /// The last confirmed sync before the volume was lost. Later changes are lost.
+    saved_at: Moment,
+    /// The town after the call, with its operation in flight.
+    town: TownView,
+}
+
+impl From<RestoredTown> for RestoredTownView {
+    fn from(restored: RestoredTown) -> Self {
+        Self { saved_at: Moment(restored.saved_at), town: restored.town.into() }
+    }
+}
+
 /// Everything about one town.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TownStatusReport"))]
@@ -269,6 +287,8 @@ pub(crate) struct ReportView {
     health: HealthView,
     /// True if the volume is lost and the data was saved to R2 before.
     restore_available: bool,
+    /// The time of the data that `restoreTown` brings back. Later changes are lost. `null`: there is nothing to restore.
+    restores_data_of: Option<Moment>,
     /// The end of the last operation. `null`: none has ended, or it is older than the history.
     last_outcome: Option<OutcomeView>,
 }
@@ -278,6 +298,7 @@ impl From<TownReport> for ReportView {
         let refused = still_refused(&report);
         Self {
             restore_available: report.is_restorable(),
+            restores_data_of: report.restores_data_of().map(Moment),
             town: TownState { town: report.town, operation: report.operation }.into(),
             refused_rigs: refused.map(RefusedRigView::from).collect(),
             rigs: report.rigs.into_iter().map(RigView::from).collect(),

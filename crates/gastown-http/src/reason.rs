@@ -109,6 +109,12 @@ reasons! {
     FirstRigsFixed = "first_rigs_fixed", BadRequest;
     /// The changed configuration would be too large. `data.issues` names the field.
     ConfigTooLarge = "config_too_large", BadRequest;
+    /// The confirmation of a restore is not the town's name. `data.issues` names the field.
+    NotConfirmed = "not_confirmed", BadRequest;
+    /// The service has no proof that the town's volume is lost, so it is not replaced.
+    VolumeNotLost = "volume_not_lost", Conflict;
+    /// The town was never saved to R2, so nothing can be restored.
+    NeverSaved = "never_saved", PreconditionFailed;
     /// The rig has work that would be lost. `data.inTheWay` lists it.
     RigInUse = "rig_in_use", Conflict;
     /// The sandbox refused the rig for good.
@@ -163,6 +169,8 @@ const fn failure_code(failure: Failure) -> Code {
         Failure::VolumeBound => Code::ServiceUnavailable,
         Failure::SecretsUnavailable => Code::InternalServerError,
         Failure::Preempted => Code::Conflict,
+        Failure::VolumeFound => Code::Conflict,
+        Failure::DataNotRestored => Code::BadGateway,
         Failure::OwnerUnknown => Code::Forbidden,
         Failure::OwnerBlocked => Code::Forbidden,
         Failure::Unrecognized => Code::BadGateway,

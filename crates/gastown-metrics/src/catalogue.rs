@@ -56,7 +56,7 @@ const LONG: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0,
 /// The limits of histograms of single calls.
 const SHORT: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-const KIND: Label = Label { name: "kind", max_values: 8 };
+const KIND: Label = Label { name: "kind", max_values: 10 };
 const OUTCOME: Label = Label { name: "outcome", max_values: 4 };
 const STEP: Label = Label { name: "step", max_values: 32 };
 const STEP_RESULT: Label = Label { name: "result", max_values: 3 };

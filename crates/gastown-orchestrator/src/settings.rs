@@ -79,6 +79,8 @@ pub struct Timeouts {
     pub start: Duration,
     /// The deadline of a restart. Past it a restart whose machine is on fails.
     pub restart: Duration,
+    /// The deadline of a restore, which may have to move gigabytes. Past it, what it made is deleted.
+    pub restore: Duration,
     /// The deadline of a stop. Past it the stop fails, unless its machine may be stopping at its request.
     pub stop: Duration,
     /// The total time that rate limits may add to a deadline (FM-53).
@@ -281,6 +283,7 @@ impl Timeouts {
             create: Duration::from_secs(300),
             start: Duration::from_secs(180),
             restart: Duration::from_secs(150),
+            restore: Duration::from_secs(30 * 60),
             stop: Duration::from_secs(180),
             queue: Duration::from_secs(3600),
             sync: Duration::from_secs(20),

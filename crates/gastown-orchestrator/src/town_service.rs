@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, StoreError,
-    TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
+    Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RestoreTown,
+    RestoredTown, StoreError, TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, UserId, WatchPosition};
 use governor::Quota;
@@ -137,6 +137,11 @@ impl Towns for TownService {
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
+    }
+
+    async fn restore_town(&self, caller: &Caller, request: RestoreTown) -> Result<RestoredTown, TownError> {
+        let (service, caller) = (self.clone(), caller.clone());
+        self.detached(async move { service.accept_restore(caller, request).await }).await
     }
 
     async fn update_town(&self, caller: &Caller, request: UpdateTown) -> Result<TownState, TownError> {

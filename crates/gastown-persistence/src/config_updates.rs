@@ -51,7 +51,7 @@ pub(crate) async fn update(
 /// Returns true if the operation removes the town, or is of a newer version and may do so.
 fn may_remove(operation: &RecordedOperation) -> bool {
     match &operation.kind {
-        Recorded::Known(kind) => kind.removes(),
+        Recorded::Known(kind) => kind.ends_town(),
         Recorded::Newer(_) => true,
     }
 }

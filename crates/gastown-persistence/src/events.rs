@@ -46,6 +46,9 @@ const STEPS: &str = "steps";
 /// The detail that holds the success of an ended operation's last sync.
 const SYNCED: &str = "synced";
 
+/// The detail with the time of the data of a restore.
+pub(crate) const SAVED_AT: &str = "saved_at";
+
 /// An event in the history of a town.
 pub(crate) struct Event<'a> {
     town: TownId,
@@ -68,7 +71,8 @@ impl<'a> Event<'a> {
     /// Creates the event of an accepted operation.
     pub(crate) fn accepted(operation: &'a RecordedOperation) -> Self {
         let (actor, action) = (actor_of(operation), operation.kind.as_str());
-        Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation)
+        let detail = operation.progress.saved_at.map(|at| json!({SAVED_AT: at}));
+        Self { detail, ..Self::of(operation.town, actor, action, ACCEPTED, operation.created_at).on(operation) }
     }
 
     /// Creates the event of an ended operation. [`outcome_of`] reads it.
@@ -148,8 +152,9 @@ fn actor_of(operation: &RecordedOperation) -> &str {
 /// Returns the details of an ended operation, if there are any.
 fn end_detail(progress: &Progress) -> Option<Value> {
     let synced = progress.synced.map(|synced| (SYNCED.to_owned(), json!(synced)));
+    let saved_at = progress.saved_at.map(|at| (SAVED_AT.to_owned(), json!(at)));
     let steps = (!progress.steps.is_empty()).then(|| (STEPS.to_owned(), json!(progress.steps)));
-    let detail: Map<String, Value> = synced.into_iter().chain(steps).collect();
+    let detail: Map<String, Value> = synced.into_iter().chain(saved_at).chain(steps).collect();
     (!detail.is_empty()).then_some(Value::Object(detail))
 }
 
@@ -257,6 +262,7 @@ pub(crate) fn last_outcome(row: &QueryResult, prefix: &str) -> Result<Option<Las
     };
     let kind = match Recorded::read(requested.as_deref().unwrap_or(&action)) {
         Recorded::Known(OperationKind::RollBack) => Recorded::Known(OperationKind::Create),
+        Recorded::Known(OperationKind::UndoRestore) => Recorded::Known(OperationKind::Restore),
         kind => kind,
     };
     let operation = row.try_get::<Option<Uuid>>(prefix, "operation")?.map(OperationId::new);

@@ -43,6 +43,7 @@ mod reads;
 mod registry;
 mod request;
 mod restart;
+mod restore;
 mod rigs;
 mod row;
 mod session;

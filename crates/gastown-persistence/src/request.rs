@@ -18,6 +18,7 @@ use crate::dialect::{self, locked};
 use crate::entity::{gastown_operations as operations, gastown_towns as towns};
 use crate::error::{TxError, unwritable};
 use crate::events::{Event, PREEMPTED};
+use crate::restore;
 use crate::row::operation_of;
 
 /// The number of agreeing observations after which a resource of an operation of unknown progress counts as absent.
@@ -146,7 +147,16 @@ async fn accept(
     phase: Phase,
     actor: &str,
 ) -> Result<Requested, TxError> {
-    let operation = insert(tx, request, phase, &Progress::default()).await?;
+    let operation = if request.kind == OperationKind::Restore {
+        let progress = match restore::begin(tx, &town).await? {
+            Ok(progress) => progress,
+            Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
+        };
+        // A first claim would bring a progress of its own.
+        insert(tx, &NewOperation { claim: None, ..request.clone() }, phase, &progress).await?
+    } else {
+        insert(tx, request, phase, &Progress::default()).await?
+    };
     Event::accepted(&operation).by(actor).record(tx).await?;
     Ok(Requested::Accepted(Box::new(Accepted { operation, town: town.into_town()?, replaced: false })))
 }
@@ -164,15 +174,16 @@ async fn resolve(
         log_newer_replaced(&current);
         return preempt(tx, town, &current, &all_unconfirmed(current.progress.clone()), request, actor).await;
     }
-    if destroys && current.kind.known().is_some_and(OperationKind::removes) {
+    if destroys && current.kind.known().is_some_and(OperationKind::ends_town) {
         return Ok(Requested::Joined(current));
     }
     if town.destroyed_at.is_some() {
         return Ok(Requested::NotFound);
     }
     let is_restart = current.kind.known() == Some(OperationKind::Restart);
-    // A restart ends as a start does.
-    if current.kind == request.kind || (is_restart && request.kind == OperationKind::Start) {
+    let is_undone = request.kind == OperationKind::Restore && current.kind.known() == Some(OperationKind::UndoRestore);
+    // A restart ends as a start does, and the undo of a restore ends as the failed restore.
+    if current.kind == request.kind || is_undone || (is_restart && request.kind == OperationKind::Start) {
         return Ok(Requested::Joined(current));
     }
     let preempts = destroys || (is_restart && !current.is_newer() && request.kind == OperationKind::Stop);

@@ -58,9 +58,12 @@ pub(crate) async fn reinstate(
     let (needs_it, phase) = match request.kind {
         OperationKind::Destroy => (is_left_over(), Phase::Settled),
         OperationKind::Create => (is_unfinished(), Phase::Begun),
-        OperationKind::Start | OperationKind::Stop | OperationKind::Restart | OperationKind::RollBack => {
-            return Ok(false);
-        }
+        OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Restart
+        | OperationKind::RollBack
+        | OperationKind::Restore
+        | OperationKind::UndoRestore => return Ok(false),
     };
     let town = locked(towns::Entity::find_by_id(request.town.as_uuid()).filter(needs_it)).one(tx).await?;
     // Only the lock of the town's row prevents others from inserting an operation.

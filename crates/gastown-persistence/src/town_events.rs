@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::Database;
 use crate::error::store_error;
-use crate::events::ACCEPTED;
+use crate::events::{ACCEPTED, SAVED_AT};
 use crate::read_connections::Parameters;
 use crate::reads::{PEPPER, TOWN_OF_CALLER};
 
@@ -95,6 +95,8 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         }
         EventAction::RigRefused => (text("reason").map(EventCause::Sandbox), Recorded::read(&outcome)),
         EventAction::Create
+        | EventAction::Restore
+        | EventAction::UndoRestore
         | EventAction::Start
         | EventAction::Stop
         | EventAction::Restart
@@ -105,7 +107,8 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         | EventAction::UpdateConfig
         | EventAction::Retry => {
             let error: Option<String> = row.try_get(EVENT, "error")?;
-            (error.map(|error| EventCause::Failure(Recorded::read(&error))), Recorded::read(&outcome))
+            let failure = error.map(|error| EventCause::Failure(Recorded::read(&error)));
+            (failure.or_else(|| saved_at(action, detail.as_ref())), Recorded::read(&outcome))
         }
     };
     let requested_at: Option<DateTime<Utc>> = row.try_get(EVENT, "requested_at")?;
@@ -119,4 +122,12 @@ fn event_in(row: &QueryResult, owner: &UserId) -> Result<Option<HistoryEvent>, D
         rig: text("rig_name").and_then(|name| name.parse().ok()),
         cause,
     }))
+}
+
+/// Returns the time of the data of a restore, from its details.
+fn saved_at(action: EventAction, detail: Option<&JsonValue>) -> Option<EventCause> {
+    if action != EventAction::Restore {
+        return None;
+    }
+    detail?.get(SAVED_AT)?.as_str()?.parse().ok().map(EventCause::SavedAt)
 }

@@ -114,6 +114,8 @@ rules! {
         "Take the token from the answer (result.data.token, or token of the plain route), and answer its expiry in GET /health.";
     RIGS_SURVIVE, "rigs-survive-restart", "rigs are still there after a restart on the same volume",
         "Keep everything that must survive below /home/gt/data.";
+    RESTORE_KEEPS, "restore-keeps-data", "R2_RESTORE changes nothing on a volume that has data",
+        "Restore only onto an empty volume. A machine may boot again before its next start removes the variable.";
     STOP, "stop", "the sandbox ends soon after SIGINT",
         "Handle SIGINT in the first process of the image, or use an init such as tini.";
     BOOT_MISSING, "boot-missing-variable", "a missing or empty required variable ends the boot with a failure",
@@ -144,5 +146,14 @@ pub(crate) static OF_HOME: &[&Rule] = &[
     &REFRESH_USED,
 ];
 /// The rules for which the image has to be booted.
-pub(crate) static OF_BOOT: &[&Rule] =
-    &[&RIGS_SURVIVE, &STOP, &BOOT_MISSING, &BOOT_KEY, &BOOT_ALTERED, &BOOT_VERSION, &BOOT_EVERY, &BOOT_PREVIOUS];
+pub(crate) static OF_BOOT: &[&Rule] = &[
+    &RIGS_SURVIVE,
+    &RESTORE_KEEPS,
+    &STOP,
+    &BOOT_MISSING,
+    &BOOT_KEY,
+    &BOOT_ALTERED,
+    &BOOT_VERSION,
+    &BOOT_EVERY,
+    &BOOT_PREVIOUS,
+];

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     calls::SandboxCall,
     misbehaviour::Misbehaviour,
-    report::LAST_SYNC,
+    r2,
     rigs::{self, Rig},
     rules::SandboxRules,
     sandbox::Sandbox,
@@ -23,20 +23,26 @@ pub(crate) fn answer(sandbox: &Sandbox, request: ProgramRequest<'_>) -> ProgramA
     let Some(files) = request.volume else {
         return problem(503, "not_ready", "no volume is mounted for the town's data");
     };
+    if sandbox.restores && !sandbox.r2.restore(&sandbox.identity.town_id, files) {
+        return problem(503, "not_ready", "nothing was saved to R2");
+    }
     let call = SandboxCall::parse(request.method, request.path);
     let misbehaviour = Misbehaviour::requested(files, sandbox.answers_first());
     if let Some(answer) = misbehaviour.and_then(|how| how.answer(call == Some(SandboxCall::Health))) {
         return answer;
     }
     match call {
-        Some(SandboxCall::Health) => health(sandbox),
+        Some(SandboxCall::Health) => health(sandbox, files),
         Some(SandboxCall::ListRigs) => ProgramAnswer::json(200, json!({ "rigs": rigs::read(files) })),
         Some(SandboxCall::AddRig) => add_rig(&sandbox.rules, files, request.body),
         Some(SandboxCall::RemoveRig(name)) => {
             let force = request.query.iter().any(|(name, value)| name == "force" && value == "true");
             remove_rig(&sandbox.rules, files, name, force)
         }
-        Some(SandboxCall::Sync) => sync(files, request.now),
+        Some(SandboxCall::Sync) => {
+            let at = sandbox.r2.save(&sandbox.identity.town_id, files, request.now);
+            ProgramAnswer::json(200, json!({ "syncedAt": at }))
+        }
         None => problem(404, "not_found", "no such route"),
     }
 }
@@ -46,10 +52,13 @@ fn is_authorized(sandbox: &Sandbox, headers: &http::HeaderMap) -> bool {
     given.ct_eq(sandbox.identity.key.expose_secret().as_bytes()).into()
 }
 
-fn health(sandbox: &Sandbox) -> ProgramAnswer {
+fn health(sandbox: &Sandbox, files: &Files) -> ProgramAnswer {
     let mut health = json!({ "status": "ok", "townId": sandbox.identity.town_id, "version": sandbox.image });
     if let Some(expiry) = sandbox.token_expires_at() {
         health["tokenExpiresAt"] = json!(rfc3339(expiry));
+    }
+    if let Some(at) = r2::restored_from(files).filter(|_| sandbox.restores) {
+        health["restoredFrom"] = json!(at);
     }
     ProgramAnswer::json(200, health)
 }
@@ -87,12 +96,6 @@ fn remove_rig(rules: &SandboxRules, files: &mut Files, name: &str, force: bool) 
     }
     rigs.remove(at);
     store(files, &rigs, ProgramAnswer::empty(204))
-}
-
-fn sync(files: &mut Files, now: DateTime<Utc>) -> ProgramAnswer {
-    let now = rfc3339(now);
-    files.insert(LAST_SYNC.to_owned(), now.clone().into_bytes());
-    ProgramAnswer::json(200, json!({ "syncedAt": now }))
 }
 
 fn store(files: &mut Files, rigs: &[Rig], success: ProgramAnswer) -> ProgramAnswer {

@@ -20,6 +20,8 @@ pub(crate) struct Environment {
     pub(crate) identity: Identity,
     /// The expiry of the gateway token, if the token states one.
     pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    /// True if an empty volume is to be restored from R2.
+    pub(crate) restores: bool,
 }
 
 /// A failure to boot. It contains names of settings, never their values.
@@ -63,7 +65,8 @@ fn open_sandbox(environment: BTreeMap<String, String>) -> Result<Environment, Bo
         key: SecretString::from(required("INTERNAL_API_KEY")?),
         cloud_url: variable(&opened, "GASTOWN_CLOUD_URL").map(str::to_owned),
     };
-    Ok(Environment { identity, token_expires_at: token_expiry(required("KILO_JWT")?) })
+    let restores = variable(&opened, "R2_RESTORE") == Some("1");
+    Ok(Environment { identity, token_expires_at: token_expiry(required("KILO_JWT")?), restores })
 }
 
 /// Returns a variable that is set and not empty.

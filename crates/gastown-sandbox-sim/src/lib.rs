@@ -1,7 +1,8 @@
 //! The sandbox of a town as a program in the machines of the simulated Fly.
 //!
 //! A machine whose environment has the variables of a sandbox decrypts them with the app's private key and serves the
-//! sandbox's API. It keeps its rigs on the machine's volume, sends heartbeats, and renews its gateway token.
+//! sandbox's API. It keeps its rigs on the machine's volume, sends heartbeats, and renews its gateway token. A sync saves the
+//! volume to a simulated R2, from which `R2_RESTORE` restores an empty one.
 //!
 //! [`CommandSandboxes`] runs a real image's program instead, as a process.
 //!
@@ -23,6 +24,7 @@ mod calls;
 mod command;
 mod heartbeat;
 mod misbehaviour;
+mod r2;
 mod report;
 mod rigs;
 mod rules;

@@ -18,6 +18,7 @@ use crate::{
     boot::{self, Environment},
     calls::{self, SandboxCall},
     heartbeat,
+    r2::SimulatedR2,
     rules::SandboxRules,
 };
 
@@ -27,6 +28,7 @@ pub struct SimulatedSandboxes {
     rules: Arc<SandboxRules>,
     heartbeat: Option<Duration>,
     serving: Arc<ServingSandboxes>,
+    r2: Arc<SimulatedR2>,
 }
 
 impl SimulatedSandboxes {
@@ -61,11 +63,13 @@ impl Workload for SimulatedSandboxes {
 
     fn boot(&self, machine: Boot<'_>) -> Result<Option<Box<dyn Program>>, WorkloadError> {
         let Some(environment) = boot::open(machine.env)? else { return Ok(None) };
-        let Environment { identity, token_expires_at } = environment;
+        let Environment { identity, token_expires_at, restores } = environment;
         let (image, volume) = (machine.image.to_owned(), machine.volume.map(str::to_owned));
         let expiry = Mutex::new(token_expires_at);
         let (rules, has_answered) = (self.rules.clone(), AtomicBool::default());
-        let sandbox = Arc::new(Sandbox { identity, image, volume, token_expires_at: expiry, rules, has_answered });
+        let r2 = Arc::clone(&self.r2);
+        let sandbox =
+            Arc::new(Sandbox { identity, image, volume, token_expires_at: expiry, rules, has_answered, restores, r2 });
         self.serving.add(&sandbox);
         Ok(Some(Box::new(SandboxProgram(sandbox))))
     }
@@ -98,6 +102,9 @@ pub(crate) struct Sandbox {
     token_expires_at: Mutex<Option<DateTime<Utc>>>,
     pub(crate) rules: Arc<SandboxRules>,
     has_answered: AtomicBool,
+    /// True if an empty volume is to be restored from R2.
+    pub(crate) restores: bool,
+    pub(crate) r2: Arc<SimulatedR2>,
 }
 
 impl Sandbox {
@@ -166,7 +173,17 @@ mod tests {
             let identity = Identity { town_id: "t".into(), key: "k".into(), cloud_url: None };
             let rules = Arc::default();
             let (token_expires_at, has_answered) = (Mutex::default(), AtomicBool::default());
-            Arc::new(Sandbox { identity, image: String::new(), volume: None, token_expires_at, rules, has_answered })
+            let r2 = Arc::default();
+            Arc::new(Sandbox {
+                identity,
+                image: String::new(),
+                volume: None,
+                token_expires_at,
+                rules,
+                has_answered,
+                restores: false,
+                r2,
+            })
         };
         let kept = sandbox();
         serving.add(&kept);

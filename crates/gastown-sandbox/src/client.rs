@@ -75,6 +75,20 @@ impl SandboxClient {
         Self { hidden, ..self }
     }
 
+    /// Returns the answer of a healthy sandbox of the town.
+    async fn healthy(&self, at: &SandboxAddress) -> Result<Health, SandboxError> {
+        let reply = self.call(at, Call::Health, NO_BODY, Path::Health).await?;
+        let health: Health = read(&reply)?;
+        if health.town_id != at.town {
+            return Err(wrong(InvalidAnswer::OtherTown));
+        }
+        if health.status == OK {
+            Ok(health)
+        } else {
+            Err(SandboxError::Unhealthy { reason: HealthReason::of_code(&health.status) })
+        }
+    }
+
     async fn call(
         &self,
         at: &SandboxAddress,
@@ -144,16 +158,12 @@ impl Path<'_> {
 #[async_trait]
 impl Sandboxes for SandboxClient {
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError> {
-        let reply = self.call(at, Call::Health, NO_BODY, Path::Health).await?;
-        let health: Health = read(&reply)?;
-        if health.town_id != at.town {
-            return Err(wrong(InvalidAnswer::OtherTown));
-        }
-        if health.status == OK {
-            Ok(())
-        } else {
-            Err(SandboxError::Unhealthy { reason: HealthReason::of_code(&health.status) })
-        }
+        self.healthy(at).await.map(drop)
+    }
+
+    async fn restored(&self, at: &SandboxAddress) -> Result<Option<DateTime<Utc>>, SandboxError> {
+        let health = self.healthy(at).await?;
+        Ok(health.restored_from)
     }
 
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {

@@ -10,6 +10,9 @@ pub(crate) struct Health {
     pub(crate) status: String,
     #[serde(rename = "townId")]
     pub(crate) town_id: TownId,
+    /// The time at which the data was saved that the sandbox has restored. Other answers are read without it.
+    #[serde(rename = "restoredFrom", default)]
+    pub(crate) restored_from: Option<DateTime<Utc>>,
 }
 
 /// One rig, sent and received. A request without a branch asks for the repository's default branch.

@@ -75,7 +75,7 @@ enum Command {
     /// `DATABASE_URL` and the settings of Fly.
     #[command(after_help = orphans::EXAMPLES)]
     Orphans(orphans::Options),
-    /// List towns. Create, watch, show, start, stop, retry or destroy one. Needs only `DATABASE_URL`.
+    /// List towns. Create, watch, show, start, stop, restore, retry or destroy one. Needs only `DATABASE_URL`.
     Town {
         #[command(subcommand)]
         action: town::Action,

@@ -169,7 +169,8 @@ impl TownActions for Actions {
             // `None`: it was accepted and has ended meanwhile.
             Some(Requested::Accepted(_) | Requested::Joined(_)) | None => ActionResult::Accepted,
             Some(Requested::Busy(_)) => ActionResult::Busy,
-            Some(Requested::NotFound) => ActionResult::NotFound,
+            // Only a restore is refused as not restorable, and the console requests none.
+            Some(Requested::NotFound | Requested::NotRestorable(_)) => ActionResult::NotFound,
         })
     }
 }

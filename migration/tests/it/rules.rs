@@ -47,7 +47,7 @@ async fn unknown_statuses_kinds_and_marks_are_refused() {
         assert!(execute(&db, &town(TOWN, "mill", "s1", "paused", "NULL")).await.is_err(), "{name}");
 
         execute(&db, &town(TOWN, "mill", "s1", "running", "NULL")).await.unwrap();
-        for kind in ["create", "start", "stop", "restart", "destroy", "roll_back"] {
+        for kind in ["create", "start", "stop", "restart", "restore", "destroy", "roll_back", "undo_restore"] {
             execute(&db, &operation(OTHER, kind, "begun")).await.unwrap();
             execute(&db, "DELETE FROM gastown_operations").await.unwrap();
         }

@@ -190,3 +190,33 @@ async fn operations_survive_the_new_kind_and_a_revert_turns_restarts_into_starts
         assert!(execute(&db, "UPDATE gastown_operations SET kind = 'restart'").await.is_err(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn restores_in_flight_prevent_the_revert_that_would_forget_them() {
+    for (name, database) in each_empty().await {
+        let db = connect(database.url()).await;
+        migration::up(&db).await.unwrap();
+        let (id, now) = ("0190a1b2-c3d4-7e5f-8a9b-000000000001", "2026-01-01T00:00:00+00:00");
+        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+        let town = format!(
+            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
+             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
+        );
+        execute(&db, &town).await.unwrap();
+        let operation = format!(
+            "INSERT INTO gastown_operations \
+             (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
+             VALUES ('{id}', '{id}', 'restore', 'u1', '{now}', '{now}', '{now}', '{now}')"
+        );
+        execute(&db, &operation).await.unwrap();
+        let all = status(&db).await.unwrap();
+        let at = all.iter().position(|migration| migration.name == "m20261201_000018_restores").unwrap();
+        let reverted = u32::try_from(all.len() - at).unwrap();
+        assert!(migration::down(&db, Some(reverted)).await.is_err(), "{name}");
+        migration::up(&db).await.unwrap();
+        assert_eq!(texts(&db, "SELECT kind FROM gastown_operations").await, ["restore"], "{name}");
+        execute(&db, "DELETE FROM gastown_operations").await.unwrap();
+        migration::down(&db, Some(reverted)).await.unwrap();
+        assert!(execute(&db, &operation).await.is_err(), "{name}");
+    }
+}

@@ -14,10 +14,14 @@ text_enum! {
         Stop = "stop",
         /// Stop the machine of a running town whose sandbox does not work, and start it again.
         Restart = "restart",
+        /// Give a town whose volume is lost a new one, with the data that was saved to R2.
+        Restore = "restore",
         /// Delete everything.
         Destroy = "destroy",
         /// Undo a create that cannot succeed.
         RollBack = "roll_back",
+        /// Delete what a restore made, because it cannot succeed. The town stays, without its volume.
+        UndoRestore = "undo_restore",
     }
 }
 
@@ -25,8 +29,16 @@ impl OperationKind {
     /// Returns true when the operation ends with nothing left at the provider.
     pub const fn removes(self) -> bool {
         match self {
+            Self::Destroy | Self::RollBack | Self::UndoRestore => true,
+            Self::Create | Self::Start | Self::Stop | Self::Restart | Self::Restore => false,
+        }
+    }
+
+    /// Returns true when the operation ends with a tombstone.
+    pub const fn ends_town(self) -> bool {
+        match self {
             Self::Destroy | Self::RollBack => true,
-            Self::Create | Self::Start | Self::Stop | Self::Restart => false,
+            Self::Create | Self::Start | Self::Stop | Self::Restart | Self::Restore | Self::UndoRestore => false,
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Observation {
     pub volume: Seen<LocatedVolume>,
     /// True while an unconfirmed create may still make something that is not observed here.
     pub create_pending: bool,
-    /// True when the machine of a create was there and is absent now. The provider's `launch_failed` ends that way.
+    /// True when the machine of a create or restore was there and is absent now. The provider's `launch_failed` ends that way.
     pub machine_lost: bool,
     /// True when a restart has tried its final sync, or skips it.
     pub sync_tried: bool,
@@ -46,6 +46,8 @@ pub fn plan(goal: OperationKind, phase: Phase, observation: &Observation) -> Ste
         OperationKind::Stop => stop(phase, &observation.machine),
         OperationKind::Destroy => destroy(phase, observation),
         OperationKind::RollBack => roll_back(phase, observation),
+        OperationKind::Restore => restore(phase, observation),
+        OperationKind::UndoRestore => remove(observation),
     };
     // Nothing looks for a resource that appears after the end.
     if step == Step::Finish && observation.create_pending { Step::AwaitUnconfirmed } else { step }
@@ -172,6 +174,30 @@ fn roll_back(phase: Phase, observed: &Observation) -> Step {
     match phase {
         Phase::Begun | Phase::Prepared => Step::SoftDelete,
         Phase::Settled => remove(observed),
+    }
+}
+
+/// Plans a restore: the loss is proven again, the old machine is deleted, and then it is a create. A volume that exists is
+/// never replaced (FM-22).
+fn restore(phase: Phase, observed: &Observation) -> Step {
+    use Seen::{Absent, Present, Unknown};
+    match phase {
+        Phase::Prepared | Phase::Settled => return create(phase, observed),
+        Phase::Begun => {}
+    }
+    match &observed.volume {
+        Unknown => return Step::ObserveAgain,
+        Present(volume) => match volume.state {
+            VolumeState::Ready | VolumeState::Misplaced | VolumeState::Surplus(_) => return Step::GiveUpVolumeFound,
+            VolumeState::Destroying => {}
+        },
+        Absent => {}
+    }
+    match &observed.machine {
+        Unknown => Step::ObserveAgain,
+        Present(ObservedMachine { id, power: Power::Destroying, .. }) => Step::AwaitDestroyed(id.clone()),
+        Present(machine) => Step::DeleteMachine(machine.id.clone()),
+        Absent => create_volume(observed),
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Step {
     Finish,
     /// The town's volume is lost. Give up instead of handing out an empty one (FM-22).
     GiveUpVolumeLost,
+    /// The volume of a town that is to be restored exists. Give up instead of replacing it (FM-22).
+    GiveUpVolumeFound,
     /// The machine cannot run. Give up.
     GiveUpMachineFailed,
     /// Every region has refused. Give up.
@@ -102,6 +104,8 @@ text_enum! {
         Finish = "finish",
         /// [`Step::GiveUpVolumeLost`].
         GiveUpVolumeLost = "give_up_volume_lost",
+        /// [`Step::GiveUpVolumeFound`].
+        GiveUpVolumeFound = "give_up_volume_found",
         /// [`Step::GiveUpMachineFailed`].
         GiveUpMachineFailed = "give_up_machine_failed",
         /// [`Step::GiveUpNoCapacity`].
@@ -146,6 +150,7 @@ impl StepName {
             Self::AwaitUnconfirmed => "Making sure that nothing is left",
             Self::Finish => "Finishing",
             Self::GiveUpVolumeLost => "Giving up, because the volume is lost",
+            Self::GiveUpVolumeFound => "Giving up, because the volume exists",
             Self::GiveUpMachineFailed => "Giving up, because the machine failed",
             Self::GiveUpNoCapacity => "Giving up, because no region has capacity",
         }
@@ -157,6 +162,7 @@ impl StepName {
             Self::ObserveAgain
             | Self::Finish
             | Self::GiveUpVolumeLost
+            | Self::GiveUpVolumeFound
             | Self::GiveUpMachineFailed
             | Self::GiveUpNoCapacity => false,
             Self::CreateVolume
@@ -196,6 +202,7 @@ impl StepName {
             | Self::AwaitUnconfirmed
             | Self::Finish
             | Self::GiveUpVolumeLost
+            | Self::GiveUpVolumeFound
             | Self::GiveUpMachineFailed
             | Self::GiveUpNoCapacity => StepEffect::NoCall,
         }
@@ -223,6 +230,7 @@ impl Step {
             | Self::AwaitUnconfirmed
             | Self::Finish
             | Self::GiveUpVolumeLost
+            | Self::GiveUpVolumeFound
             | Self::GiveUpMachineFailed
             | Self::GiveUpNoCapacity => None,
         }
@@ -249,6 +257,7 @@ impl Step {
             Self::AwaitUnconfirmed => StepName::AwaitUnconfirmed,
             Self::Finish => StepName::Finish,
             Self::GiveUpVolumeLost => StepName::GiveUpVolumeLost,
+            Self::GiveUpVolumeFound => StepName::GiveUpVolumeFound,
             Self::GiveUpMachineFailed => StepName::GiveUpMachineFailed,
             Self::GiveUpNoCapacity => StepName::GiveUpNoCapacity,
         }

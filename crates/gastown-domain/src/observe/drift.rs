@@ -37,7 +37,9 @@ impl Drift {
             }
             Self::MachineReplaced => "the machine was replaced from outside",
             Self::VolumeMoved => "the volume was moved to another host",
-            Self::VolumeLost => "the town's volume is lost and was not replaced by an empty one; contact support",
+            Self::VolumeLost => {
+                "the town's volume is lost and was not replaced by an empty one; restore the town from R2, or contact support"
+            }
         }
     }
 }

@@ -51,7 +51,8 @@ pub use idempotency::{IdempotencyKey, RequestFingerprint};
 pub use inventory::{AppInventory, AppLists, Inventory};
 pub use metrics::{Measurement, Metrics, NoMetrics, OperationOutcome, ProviderCallResult, Shed, StepResult};
 pub use operations::{
-    Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, TownChange, WorkerId,
+    Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, RestoreRefusal,
+    TownChange, WorkerId,
 };
 pub use operator::{Adopted, HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use operator_lists::{AuditedEvent, EventFilter, ListPosition, ListedHealth, ListedTown, TownFilter};
@@ -68,8 +69,8 @@ pub use store::StoreError;
 pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejection, UserTokens, VerifiedToken};
 pub use town_change_feed::TownChangeFeed;
 pub use towns::{
-    AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RigRemoval, TownChanges,
-    TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
+    AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RestoreTown,
+    RestoredTown, RigRemoval, TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 

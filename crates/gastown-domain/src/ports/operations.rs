@@ -29,7 +29,8 @@ pub struct NewOperation {
     /// The most operations in flight that the user may have requested, with this one. `None`: no limit. Requests at the same
     /// time do not see each other, so a few more may be accepted.
     pub max_in_flight: Option<u32>,
-    /// The claim of the accepting process, which then drives the operation at once. `None` leaves it to any worker.
+    /// The claim of the accepting process, which then drives the operation at once. `None` leaves it to any worker. A restore
+    /// has none.
     pub claim: Option<FirstClaim>,
 }
 
@@ -66,8 +67,21 @@ pub enum Requested {
     Joined(RecordedOperation),
     /// An operation of another kind is in flight, perhaps of a kind of a newer version.
     Busy(RecordedOperation),
+    /// The town cannot be restored. Nothing was written.
+    NotRestorable(RestoreRefusal),
     /// The owner has no such town.
     NotFound,
+}
+
+/// The reason for which a town cannot be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreRefusal {
+    /// The registry has no proof that the volume is lost.
+    #[error("the town's volume is not lost")]
+    VolumeNotLost,
+    /// No sync of the town to R2 was ever confirmed.
+    #[error("the town was never saved to R2")]
+    NeverSaved,
 }
 
 /// The identity of a process that claims operations. One per process, fresh at each start.
@@ -161,13 +175,16 @@ pub type OperationResult = Result<(), Rejection>;
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Operations: Send + Sync {
-    /// Accepts a start, stop or destroy. One transaction reads the town and the operation in flight, and writes.
+    /// Accepts a start, stop, restore or destroy. One transaction reads the town and the operation in flight, and writes.
     ///
     /// Finds the owner's living town only. A destroy also finds the owner's tombstone while its removal is in flight. The
-    /// same kind joins the operation in flight. A destroy pre-empts a create, start, stop or restart: the row becomes the
-    /// destroy's, with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as
+    /// same kind joins the operation in flight. A destroy pre-empts every kind that does not end the town. The row becomes
+    /// the destroy's, with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as
     /// `Preempted`. A destroy joins a roll back. A stop pre-empts a restart in the same way, and a start joins it. Anything
     /// else is busy.
+    ///
+    /// A restore is accepted only while the registry records that the volume is lost and that its data was saved before. It
+    /// joins the undo of a restore.
     ///
     /// A destroy also pre-empts an operation of a newer version, whatever it is, so that a roll back of a deployment leaves no
     /// town stuck. Its creates count as unconfirmed (FM-59).

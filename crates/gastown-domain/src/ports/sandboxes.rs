@@ -69,6 +69,14 @@ pub trait Sandboxes: Send + Sync {
     /// Checks that the sandbox answers, belongs to the town, and is healthy.
     async fn health(&self, at: &SandboxAddress) -> Result<(), SandboxError>;
 
+    /// Checks the health of a sandbox that was told to restore its data from R2. Returns the time at which the restored data
+    /// was saved, by the sandbox's clock, or `None` if it is healthy and has restored nothing.
+    ///
+    /// By default, no sandbox restores data.
+    async fn restored(&self, at: &SandboxAddress) -> Result<Option<DateTime<Utc>>, SandboxError> {
+        self.health(at).await.map(|()| None)
+    }
+
     /// Returns the rigs of the sandbox.
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError>;
 

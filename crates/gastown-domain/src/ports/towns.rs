@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{Caller, IdempotencyKey, RequestFingerprint, StoreError, TownHealth};
+use super::{Caller, IdempotencyKey, RequestFingerprint, RestoreRefusal, StoreError, TownHealth};
 use crate::{
     BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HealthState, HistoryEvent,
     OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownChanged,
@@ -101,6 +101,24 @@ impl DestroyTown {
     pub const fn until_gone(town: TownId) -> Self {
         Self { town, wait_until_gone: true }
     }
+}
+
+/// A town whose data is to be restored from R2 on a new volume, because its own is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreTown {
+    /// The town.
+    pub town: TownId,
+    /// The name of the town, as the owner's confirmation.
+    pub confirm: TownName,
+}
+
+/// The answer to a restore.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoredTown {
+    /// The town after the call. The restore may still be in flight.
+    pub town: TownState,
+    /// The last confirmed sync before the loss. Later changes are lost.
+    pub saved_at: DateTime<Utc>,
 }
 
 /// The result of a removal.
@@ -284,6 +302,12 @@ pub enum TownError {
     /// The changed configuration is refused.
     #[error("configuration is refused")]
     ConfigRefused(#[source] ConfigRefusal),
+    /// The confirmation of a restore is not the town's name.
+    #[error("confirmation is not the town's name")]
+    NotConfirmed,
+    /// The town cannot be restored.
+    #[error("town cannot be restored")]
+    NotRestorable(#[source] RestoreRefusal),
     /// The region is not offered.
     #[error("region is not available")]
     RegionNotOffered,
@@ -362,6 +386,14 @@ pub trait Towns: Send + Sync {
     ///
     /// Errors: `Blocked`.
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
+
+    /// Gives a town whose volume is lost a new volume and machine, which boot with the data that was saved to R2. The lost
+    /// volume is neither used nor deleted, and its id stays in the history.
+    ///
+    /// If it fails, what it made is deleted, and it may be tried again.
+    ///
+    /// Errors: `NotConfirmed`, `NotRestorable`, `Blocked`.
+    async fn restore_town(&self, caller: &Caller, request: RestoreTown) -> Result<RestoredTown, TownError>;
 
     /// Changes the configuration of a live town, if it still has the expected version. A change without effect succeeds
     /// with any version, so a repeat is harmless.

@@ -9,8 +9,8 @@ use axum::body::Body;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, StoreError, TokenRejection, TownChanges, TownError, TownPage, TownReport, TownState,
-    TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
+    RemoveRig, RemovedRig, RestoreTown, RestoredTown, StoreError, TokenRejection, TownChanges, TownError, TownPage,
+    TownReport, TownState, TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
 use gastown_http::{HandlerRuntime, HttpParts, HttpSettings, router};
@@ -163,6 +163,10 @@ impl Towns for NothingExists {
     }
 
     async fn start_town(&self, _: &Caller, _: TownId) -> Result<TownState, TownError> {
+        Err(TownError::NotFound)
+    }
+
+    async fn restore_town(&self, _: &Caller, _: RestoreTown) -> Result<RestoredTown, TownError> {
         Err(TownError::NotFound)
     }
 

@@ -2,7 +2,7 @@
 
 use gastown_domain::{
     FirstRig, Models, TownConfig,
-    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, RestoreTown, TownPage, UpdateTown},
 };
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -41,6 +41,7 @@ declared! {
     TownPage => ListTownsInput;
     EventPage => ListEventsInput;
     UpdateTown => UpdateTownInput;
+    RestoreTown => RestoreTownInput;
     WatchedTown => WatchTownInput;
     SandboxBeat => HeartbeatInput;
 }
@@ -98,6 +99,17 @@ pub(crate) struct DestroyTownInput {
     /// True to wait until nothing is left. Otherwise the call returns once the removal is certain.
     #[serde(skip_serializing_if = "Option::is_none")]
     wait_until_gone: Option<bool>,
+}
+
+/// A town to be restored from R2.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct RestoreTownInput {
+    /// The town.
+    town_id: Id,
+    /// The name of the town, as a confirmation that the changes since the last sync are lost.
+    confirm: String,
 }
 
 /// A change of a town's configuration.

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::{
     RigId, SandboxReport, TownId, WatchPosition,
-    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, TownPage, UpdateTown},
+    ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, RestoreTown, TownPage, UpdateTown},
 };
 use serde_json::Value;
 
@@ -48,6 +48,12 @@ impl NamesTown for CreateTown {
 }
 
 impl NamesTown for DestroyTown {
+    fn town(&self) -> Option<TownId> {
+        Some(self.town)
+    }
+}
+
+impl NamesTown for RestoreTown {
     fn town(&self) -> Option<TownId> {
         Some(self.town)
     }
@@ -209,6 +215,16 @@ impl Input for DestroyTown {
         let town = fields.id("townId");
         let wait_until_gone = fields.flag("waitUntilGone");
         fields.finish(town.map(|town| Self { town, wait_until_gone }))
+    }
+}
+
+/// `{townId, confirm}`.
+impl Input for RestoreTown {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let mut fields = Fields::of(raw)?;
+        let town = fields.id("townId");
+        let confirm = fields.required("confirm");
+        fields.finish(town.zip(confirm).map(|(town, confirm)| Self { town, confirm }))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     add_rig, create_town, destroy_town, get_rig, get_town_status, heartbeat, list_events, list_regions, list_towns,
-    refresh_token, remove_rig, start_town, stop_town, update_town, watch_town,
+    refresh_token, remove_rig, restore_town, start_town, stop_town, update_town, watch_town,
 };
 use crate::{
     reason::Reason,
@@ -67,6 +67,8 @@ pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
 /// Describes the operations on a town that exists.
 pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
     let stop = "Stops a town and keeps its volume.";
+    let restore = "Restores a town whose volume is lost: a new volume with the data that was saved to R2.";
+    let confirmed = json!({"townId": "$TOWN_ID", "confirm": "bakery"});
     let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
     let update = "Changes the configuration of a town, if it has not changed since it was read.";
     let new = json!({"townId": "$TOWN_ID", "config": {"max_polecats": 4}, "configVersion": "$CONFIG_VERSION"});
@@ -80,6 +82,10 @@ pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
         of.procedure((Mutation, "gastown.startTown", "Starts a stopped town."), start_town::run, town())
             .refusing(&reasons)
             .refusing(&[Reason::AccountBlocked])
+            .failing(),
+        of.procedure((Mutation, "gastown.restoreTown", restore), restore_town::run, confirmed)
+            .refusing(&reasons)
+            .refusing(&[Reason::NotConfirmed, Reason::VolumeNotLost, Reason::NeverSaved, Reason::AccountBlocked])
             .failing(),
         of.procedure((Mutation, "gastown.destroyTown", destroy), destroy_town::run, town())
             .refusing(&[Reason::TownNotFound, Reason::TooManyOperations]),

@@ -13,6 +13,7 @@ mod list_regions;
 mod list_towns;
 mod refresh_token;
 mod remove_rig;
+mod restore_town;
 mod start_town;
 mod stop_town;
 mod update_town;
@@ -39,6 +40,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .mutation("gastown.destroyTown", user.clone(), on(towns, destroy_town::run))
         .mutation("gastown.stopTown", user.clone(), on(towns, stop_town::run))
         .mutation("gastown.startTown", user.clone(), on(towns, start_town::run))
+        .mutation("gastown.restoreTown", user.clone(), on(towns, restore_town::run))
         .mutation("gastown.addRig", user.clone(), on(towns, add_rig::run))
         .mutation("gastown.removeRig", user.clone(), on(towns, remove_rig::run))
         .mutation("gastown.updateTown", user.clone(), on(towns, update_town::run))

@@ -26,6 +26,7 @@ fn good_inputs() -> BTreeMap<&'static str, (Method, Value)> {
         ("gastown.destroyTown", (Method::POST, json!({"townId": ID, "waitUntilGone": true}))),
         ("gastown.stopTown", (Method::POST, of_town.clone())),
         ("gastown.startTown", (Method::POST, of_town.clone())),
+        ("gastown.restoreTown", (Method::POST, json!({"townId": ID, "confirm": "mill"}))),
         ("gastown.addRig", (Method::POST, rig)),
         ("gastown.removeRig", (Method::POST, json!({"townId": ID, "rigId": ID, "force": true}))),
         ("gastown.getRig", (Method::GET, json!({"townId": ID, "rigId": ID}))),
@@ -50,7 +51,7 @@ fn always_bad() -> Vec<Value> {
 /// Bad values of each field, including `always_bad`.
 fn bad_values(field: &str) -> Vec<Value> {
     let own = match field {
-        "townName" => texts(&["-a", "a-", "A", "a b", "a_b", "ä", "../a", "-b", "--upload-pack=touch x"]),
+        "townName" | "confirm" => texts(&["-a", "a-", "A", "a b", "a_b", "ä", "../a", "-b", "--upload-pack=touch x"]),
         "townId" | "rigId" => {
             texts(&["nope", "0190a1b2c3d47e5f8a9b000000000001", "{0190a1b2-c3d4-7e5f-8a9b-000000000001}"])
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use gastown_domain::{
     ConfigRefusal, Failure, OperationKind,
-    ports::{MockTowns, StoreError, TownError},
+    ports::{MockTowns, RestoreRefusal, StoreError, TownError},
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ fn variant(error: &TownError) -> (&'static str, &'static str) {
         TownError::ConfigChanged => ("ConfigChanged", "updateTown"),
         TownError::ConfigRefused(_) => ("ConfigRefused", "updateTown"),
         TownError::RegionNotOffered => ("RegionNotOffered", "createTown"),
+        TownError::NotConfirmed => ("NotConfirmed", "restoreTown"),
+        TownError::NotRestorable(_) => ("NotRestorable", "restoreTown"),
         TownError::Failed { .. } => ("Failed", "startTown"),
         TownError::UserUnknown => ("UserUnknown", "startTown"),
         TownError::Blocked => ("Blocked", "startTown"),
@@ -42,7 +44,7 @@ fn variant(error: &TownError) -> (&'static str, &'static str) {
     }
 }
 
-const VARIANTS: usize = 20;
+const VARIANTS: usize = 22;
 
 type Make = Box<dyn Fn() -> TownError + Send + Sync>;
 
@@ -68,6 +70,9 @@ fn cases() -> Vec<Make> {
         Box::new(|| TownError::ConfigRefused(ConfigRefusal::FirstRigs)),
         Box::new(|| TownError::ConfigRefused(ConfigRefusal::TooLarge)),
         Box::new(|| TownError::RegionNotOffered),
+        Box::new(|| TownError::NotConfirmed),
+        Box::new(|| TownError::NotRestorable(RestoreRefusal::VolumeNotLost)),
+        Box::new(|| TownError::NotRestorable(RestoreRefusal::NeverSaved)),
         Box::new(|| TownError::UserUnknown),
         Box::new(|| TownError::Blocked),
         Box::new(|| TownError::Unauthorized),
@@ -116,6 +121,7 @@ pub(crate) fn failing(make: impl Fn() -> TownError + Send + Sync + 'static) -> M
         expect_destroy_town(_, _);
         expect_stop_town(_, _);
         expect_start_town(_, _);
+        expect_restore_town(_, _);
         expect_add_rig(_, _);
         expect_remove_rig(_, _);
         expect_update_town(_, _);
@@ -132,7 +138,7 @@ pub(crate) fn failing(make: impl Fn() -> TownError + Send + Sync + 'static) -> M
 pub(crate) fn valid_input() -> Value {
     json!({
         "townName": "mill", "townId": ID, "rigId": ID, "rigName": "app", "repoUrl": "https://github.com/a/b",
-        "config": {}, "configVersion": "v",
+        "config": {}, "configVersion": "v", "confirm": "mill",
     })
 }
 
@@ -172,6 +178,7 @@ async fn every_operation_returns_its_failure() {
         (Method::POST, "gastown.destroyTown"),
         (Method::POST, "gastown.stopTown"),
         (Method::POST, "gastown.startTown"),
+        (Method::POST, "gastown.restoreTown"),
         (Method::POST, "gastown.addRig"),
         (Method::POST, "gastown.removeRig"),
         (Method::POST, "gastown.updateTown"),

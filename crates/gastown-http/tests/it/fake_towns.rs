@@ -12,8 +12,8 @@ use gastown_domain::{
     TownId, TownStatus, UserId, WatchPosition, changes,
     ports::{
         AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, RemoveRig, RemovedRig,
-        RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState, TownSummary, Towns,
-        UpdateTown,
+        RestoreTown, RestoredTown, RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState,
+        TownSummary, Towns, UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -112,6 +112,11 @@ impl Towns for FakeTowns {
 
     async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
+    }
+
+    async fn restore_town(&self, caller: &Caller, request: RestoreTown) -> Result<RestoredTown, TownError> {
+        let town = self.state.lock().unwrap().set(caller.user(), request.town, TownStatus::Running)?;
+        Ok(RestoredTown { town, saved_at: moment() })
     }
 
     async fn update_town(&self, caller: &Caller, request: UpdateTown) -> Result<TownState, TownError> {

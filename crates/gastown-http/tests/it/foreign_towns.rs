@@ -28,8 +28,10 @@ async fn no_procedure_finds_another_users_town() {
     let repo = "https://github.com/a/b";
     let rig = json!({"townId": town, "rigName": "app", "repoUrl": repo});
     let rig = data_of(&server, "gastown.addRig", rig).await["rigId"].clone();
-    let input =
-        json!({"townId": town, "rigId": rig, "rigName": "other", "repoUrl": repo, "config": {}, "configVersion": "v"});
+    let input = json!({
+        "townId": town, "rigId": rig, "rigName": "other", "repoUrl": repo, "config": {}, "configVersion": "v",
+        "confirm": "mill",
+    });
     let list = procedures(&parts(MockTowns::new()));
     let mut asked = 0;
     for (name, kind) in list.procedures().filter(|(name, _)| !WITHOUT_A_TOWN.contains(name)) {

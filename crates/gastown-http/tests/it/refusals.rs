@@ -98,6 +98,7 @@ fn life(town: &Value, rig: &Value) -> Vec<(&'static str, Value)> {
     vec![
         ("gastown.stopTown", of_town.clone()),
         ("gastown.startTown", of_town.clone()),
+        ("gastown.restoreTown", json!({ "townId": town, "confirm": "mill" })),
         ("gastown.heartbeat", of_town.clone()),
         ("gastown.refreshToken", of_town.clone()),
         ("gastown.getTownStatus", of_town.clone()),

@@ -29,7 +29,7 @@ fn input() -> Value {
     let id = "0190a1b2-c3d4-7e5f-8a9b-000000000001";
     json!({
         "townName": "mill", "townId": id, "rigId": id, "rigName": "app", "repoUrl": "https://github.com/a/b",
-        "config": {}, "configVersion": "v",
+        "config": {}, "configVersion": "v", "confirm": "mill",
     })
 }
 
@@ -123,6 +123,7 @@ fn refusing() -> MockTowns {
     towns.expect_destroy_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_stop_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_start_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
+    towns.expect_restore_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_add_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_remove_rig().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_update_town().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());

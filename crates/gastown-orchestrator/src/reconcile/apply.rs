@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Awaited, Deletion, OperationResult, OperationUpdate, ProviderError, TownChange};
 use gastown_domain::{Failure, Operation, OperationKind, Phase, Progress, Recorded, Region, Rejection, StepName};
 
@@ -71,13 +72,9 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
         | Outcome::Stopping
         | Outcome::Reached(Awaited::Started | Awaited::Stopped | Awaited::Destroyed)
         | Outcome::MachineDeleted(Deletion::Accepted)
-        | Outcome::VolumeDeleted(Deletion::Accepted) => applying.succeeded(None, TownChange::default()),
-        Outcome::MachineDeleted(Deletion::AlreadyAbsent) => {
-            applying.machine_contradicted().succeeded(None, TownChange::default())
-        }
-        Outcome::VolumeDeleted(Deletion::AlreadyAbsent) => {
-            applying.volume_contradicted().succeeded(None, TownChange::default())
-        }
+        | Outcome::VolumeDeleted(Deletion::Accepted) => applying.unchanged(),
+        Outcome::MachineDeleted(Deletion::AlreadyAbsent) => applying.machine_contradicted().unchanged(),
+        Outcome::VolumeDeleted(Deletion::AlreadyAbsent) => applying.volume_contradicted().unchanged(),
         Outcome::VolumeCreated { volume, queued } => {
             let change =
                 TownChange { volume: Some(Some(volume.id)), region: Some(volume.region), ..TownChange::default() };
@@ -94,6 +91,7 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
             applying.synced(at.is_some()).succeeded(phase_after_sync(decision.operation.kind), change)
         }
         Outcome::SandboxReady => applying.succeeded(Some(Phase::Settled), TownChange::default()),
+        Outcome::Restored { saved_at } => applying.restored(saved_at),
         Outcome::SoftDeleted { at } => {
             let change = TownChange { soft_deleted_at: Some(at), ..TownChange::default() };
             applying.succeeded(Some(Phase::Settled), change)
@@ -150,6 +148,16 @@ impl Applying<'_> {
         let looks = self.context.policy.limits.agreeing_observations;
         self.operation.progress.unconfirmed_volume = self.operation.progress.unconfirmed_volume.contradicted(looks);
         self
+    }
+
+    /// Handles a success that changes neither the phase nor the town.
+    fn unchanged(self) -> Applied {
+        self.succeeded(None, TownChange::default())
+    }
+
+    fn restored(mut self, saved_at: DateTime<Utc>) -> Applied {
+        self.operation.progress.saved_at = Some(saved_at);
+        self.succeeded(Some(Phase::Settled), TownChange::default())
     }
 
     fn synced(mut self, synced: bool) -> Self {
@@ -232,7 +240,16 @@ impl Applying<'_> {
 
     fn attempts_are_exhausted(&self) -> bool {
         let attempts = self.operation.attempt.saturating_add(1);
-        self.operation.kind == OperationKind::Create && attempts >= self.context.policy.limits.create_attempts
+        let is_bounded = match self.operation.kind {
+            OperationKind::Create | OperationKind::Restore => true,
+            OperationKind::Start
+            | OperationKind::Stop
+            | OperationKind::Restart
+            | OperationKind::Destroy
+            | OperationKind::RollBack
+            | OperationKind::UndoRestore => false,
+        };
+        is_bounded && attempts >= self.context.policy.limits.create_attempts
     }
 
     /// Records the refusal of the region and goes on with the next one, if any is left.
@@ -326,7 +343,9 @@ const fn phase_after_machine(kind: OperationKind) -> Option<Phase> {
         | OperationKind::Start
         | OperationKind::Stop
         | OperationKind::Destroy
-        | OperationKind::RollBack => None,
+        | OperationKind::RollBack
+        | OperationKind::Restore
+        | OperationKind::UndoRestore => None,
     }
 }
 
@@ -338,7 +357,9 @@ const fn phase_after_sync(kind: OperationKind) -> Option<Phase> {
         | OperationKind::Start
         | OperationKind::Stop
         | OperationKind::Destroy
-        | OperationKind::RollBack => Some(Phase::Prepared),
+        | OperationKind::RollBack
+        | OperationKind::Restore
+        | OperationKind::UndoRestore => Some(Phase::Prepared),
     }
 }
 
@@ -346,7 +367,12 @@ const fn phase_after_sync(kind: OperationKind) -> Option<Phase> {
 const fn stops(kind: OperationKind) -> bool {
     match kind {
         OperationKind::Stop | OperationKind::Restart => true,
-        OperationKind::Create | OperationKind::Start | OperationKind::Destroy | OperationKind::RollBack => false,
+        OperationKind::Create
+        | OperationKind::Start
+        | OperationKind::Destroy
+        | OperationKind::RollBack
+        | OperationKind::Restore
+        | OperationKind::UndoRestore => false,
     }
 }
 

@@ -27,9 +27,9 @@ pub(super) const fn queued(operation: &Operation) -> Duration {
 /// Returns true for an operation that is never given up: a removal, or the undo of a start.
 pub(super) const fn is_unbounded(operation: &Operation) -> bool {
     match operation.kind {
-        OperationKind::Destroy | OperationKind::RollBack => true,
+        OperationKind::Destroy | OperationKind::RollBack | OperationKind::UndoRestore => true,
         OperationKind::Stop => operation.cause.is_some(),
-        OperationKind::Create | OperationKind::Start | OperationKind::Restart => false,
+        OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Restore => false,
     }
 }
 
@@ -52,6 +52,7 @@ pub(super) const fn unreached(step: StepName) -> Failure {
         | StepName::AwaitUnconfirmed
         | StepName::Finish
         | StepName::GiveUpVolumeLost
+        | StepName::GiveUpVolumeFound
         | StepName::GiveUpMachineFailed
         | StepName::GiveUpNoCapacity => Failure::ProviderUnavailable,
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ProviderError, TownChange};
 use gastown_domain::{
     Failure, Observation, Operation, OperationKind, Phase, Power, Progress, Recorded, Region, Seen, Step, StepEffect,
-    StepName, Town, TownStatus, plan,
+    StepName, Town, TownStatus, UnconfirmedCreate, plan,
 };
 
 use super::deadline;
@@ -112,10 +112,11 @@ pub(super) fn decide(
     let (town_change, error) = (observed.change.clone(), observed.error.take());
     let step = plan(next.kind, next.phase, &observation(&next, observed, region.as_ref()));
     let repeated = operation.step.as_ref().and_then(Recorded::known) == Some(step.name());
-    let mut next = Operation { step: Some(step.name().into()), ..next };
+    let mut next = begun_to_replace(Operation { step: Some(step.name().into()), ..next });
     let action = overdue(&next, times.before).map_or(Action::Execute(step), Action::GiveUp);
     if let (Action::Execute(Step::CreateVolume(_)), Some(region)) = (&action, region) {
-        next.progress = region.progress;
+        let NextRegion { progress: Progress { second_round, full_hosts, refused_regions, .. }, .. } = region;
+        next.progress = Progress { second_round, full_hosts, refused_regions, ..next.progress };
     }
     if let Action::Execute(step) = &action {
         next.progress = next.progress.began(step.name(), times.now);
@@ -140,6 +141,19 @@ pub(super) fn decide(
     }
 }
 
+/// Returns a restore that is about to create a volume, after the loss was proven again. From now on what is found by the
+/// town's names is of this operation. Every other operation stays as it is.
+fn begun_to_replace(operation: Operation) -> Operation {
+    let creates = operation.step.as_ref().and_then(Recorded::known) == Some(StepName::CreateVolume);
+    if operation.kind != OperationKind::Restore || operation.phase != Phase::Begun || !creates {
+        return operation;
+    }
+    // The old machine is proven absent, so a doubt about it is over.
+    let unconfirmed_machine = UnconfirmedCreate::default();
+    let progress = Progress { unconfirmed_machine, machine_missing: false, ..operation.progress };
+    Operation { phase: Phase::Prepared, progress, ..operation }
+}
+
 /// Returns the operation after an observation, before the next step is planned.
 fn after_observation(operation: &Operation, observed: &Observed, queued: Duration, policy: &Policy) -> Operation {
     let mut next = Operation { progress: observed.progress.clone(), ..operation.clone() };
@@ -156,7 +170,7 @@ fn after_observation(operation: &Operation, observed: &Observed, queued: Duratio
 
 /// Returns the input of the plan.
 fn observation(operation: &Operation, observed: Observed, region: Option<&NextRegion>) -> Observation {
-    let may_be_lost = operation.kind == OperationKind::Create && operation.progress.machine_made;
+    let may_be_lost = makes_machine(operation.kind) && operation.progress.machine_made;
     Observation {
         machine_lost: may_be_lost && observed.machine == Seen::Absent,
         machine: observed.machine,
@@ -164,6 +178,19 @@ fn observation(operation: &Operation, observed: Observed, region: Option<&NextRe
         create_pending: observed.create_pending,
         sync_tried: operation.progress.synced.is_some(),
         next_region: region.map(|next| next.region.clone()),
+    }
+}
+
+/// Returns true for the operations that make a machine on a new volume. Its absence is a loss then.
+const fn makes_machine(kind: OperationKind) -> bool {
+    match kind {
+        OperationKind::Create | OperationKind::Restore => true,
+        OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Restart
+        | OperationKind::Destroy
+        | OperationKind::RollBack
+        | OperationKind::UndoRestore => false,
     }
 }
 
@@ -258,14 +285,14 @@ fn overdue(operation: &Operation, now: DateTime<Utc>) -> Option<Failure> {
 fn may_give_up(operation: &Operation, step: StepName) -> bool {
     let is_at_its_end = step == StepName::Finish || step == StepName::AwaitUnconfirmed;
     match operation.kind {
-        OperationKind::Create | OperationKind::Start => !is_at_its_end,
+        OperationKind::Create | OperationKind::Start | OperationKind::Restore => !is_at_its_end,
         // Until its machine is on again, `running` would be wrong.
         OperationKind::Restart => step == StepName::PrepareSandbox,
         OperationKind::Stop if operation.cause.is_some() => false,
         // The machine may be stopping at our request, and `running` would be wrong (FM-19).
         OperationKind::Stop if step == StepName::ObserveAgain => operation.phase == Phase::Begun,
         OperationKind::Stop => !is_at_its_end && step != StepName::AwaitStopped,
-        OperationKind::Destroy | OperationKind::RollBack => false,
+        OperationKind::Destroy | OperationKind::RollBack | OperationKind::UndoRestore => false,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The end of an operation: its result when the goal is reached, and the undo when it cannot be. Pure.
 
 use gastown_domain::ports::{OperationResult, TownChange};
-use gastown_domain::{Drift, Failure, Operation, OperationKind, Phase, Recorded, Rejection, StepName, TownStatus};
+use gastown_domain::{
+    Drift, Failure, Operation, OperationKind, Phase, Progress, Recorded, Rejection, StepName, TownStatus,
+};
 
 /// The undo of an operation that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub(super) enum Undo {
 pub(super) fn undo(operation: &Operation, town: TownStatus) -> Undo {
     match (operation.kind, town) {
         (OperationKind::Create, _) => Undo::By(OperationKind::RollBack, Phase::Begun),
+        // Nothing was made, and the town is as it was, perhaps without its machine.
+        (OperationKind::Restore, _) if operation.phase == Phase::Begun => Undo::Nothing,
+        (OperationKind::Restore, _) => Undo::By(OperationKind::UndoRestore, Phase::Settled),
         // A machine that runs while the row says stopped costs money: stop it. A town that ran goes on as it is.
         (OperationKind::Start, TownStatus::Stopped) => Undo::By(OperationKind::Stop, Phase::Prepared),
         (OperationKind::Start, TownStatus::Provisioning | TownStatus::Running | TownStatus::Destroyed) => Undo::Nothing,
@@ -26,7 +31,9 @@ pub(super) fn undo(operation: &Operation, town: TownStatus) -> Undo {
         // The machine may be off, and then `running` is wrong.
         (OperationKind::Restart, _) => Undo::By(OperationKind::Stop, Phase::Prepared),
         (OperationKind::Stop, _) if operation.cause.is_none() => Undo::Nothing,
-        (OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack, _) => Undo::Never,
+        (OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack | OperationKind::UndoRestore, _) => {
+            Undo::Never
+        }
     }
 }
 
@@ -34,7 +41,7 @@ pub(super) fn undo(operation: &Operation, town: TownStatus) -> Undo {
 pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResult, TownChange) {
     let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
     match operation.kind {
-        OperationKind::Create | OperationKind::Start | OperationKind::Restart => {
+        OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Restore => {
             (Ok(()), now_is(operation, TownStatus::Running))
         }
         // A town that never ran has no goal but its create's, which the next sweep gives it again.
@@ -46,6 +53,17 @@ pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResul
             (result, now_is(operation, TownStatus::Stopped))
         }
         OperationKind::Destroy => (Ok(()), gone),
+        OperationKind::UndoRestore => {
+            // The id leads to the lost data (FM-22).
+            let Progress { lost_volume, lost_region, .. } = operation.progress.clone();
+            let before = TownChange {
+                volume: Some(lost_volume),
+                region: Some(lost_region),
+                status: Some(TownStatus::Stopped),
+                ..gone
+            };
+            (Err(Rejection::Failed(cause_of(operation))), before)
+        }
         OperationKind::RollBack => (Err(Rejection::RolledBack(cause_of(operation))), gone),
     }
 }

@@ -45,7 +45,8 @@ impl Knowledge {
     ///
     /// A destroy looks at the machine, because only the volume that it mounts is the town's. The provider may have moved it.
     pub(super) fn of_idle_town(town: &Town, kind: OperationKind, at: Instant) -> Self {
-        if kind.removes() {
+        // A restore proves that the volume is lost.
+        if kind.removes() || kind == OperationKind::Restore {
             return Self::stale(at);
         }
         let power = match town.status {
@@ -116,6 +117,7 @@ impl Knowledge {
             Outcome::VolumeDeleted(Deletion::Accepted) => self.without_volume(kind, progress),
             Outcome::Synced { at: Some(_) }
             | Outcome::SandboxReady
+            | Outcome::Restored { .. }
             | Outcome::SoftDeleted { .. }
             | Outcome::Finished => self,
             Outcome::SandboxNotReady if at.duration_since(self.seen_at) < SIGHTING_VALID => self,

@@ -1,11 +1,11 @@
 //! Observing a town: what the claim knows serves, and the rest is looked up at the provider by recorded id, else by name and
 //! metadata. Writes nothing.
 
+mod goal;
+
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{ObservedMachine, ObservedVolume, ProviderError, TownChange};
-use gastown_domain::{
-    AppName, LocatedVolume, Operation, OperationKind, Phase, Power, Progress, Region, Seen, Town, VolumeState,
-};
+use gastown_domain::{AppName, LocatedVolume, Operation, OperationKind, Progress, Region, Seen, Town, VolumeState};
 
 use super::knowledge::{Knowledge, Known};
 use super::known_apps::KnownApps;
@@ -101,13 +101,6 @@ impl Subject<'_> {
             && !progress.unconfirmed_volume.exists()
     }
 
-    fn is_of_a_create(self) -> bool {
-        match self.operation.kind {
-            OperationKind::Create | OperationKind::RollBack => true,
-            OperationKind::Start | OperationKind::Stop | OperationKind::Restart | OperationKind::Destroy => false,
-        }
-    }
-
     fn known_machine(self) -> Option<Seen<ObservedMachine>> {
         match &self.knowledge.machine {
             Known::Answered(seen) => Some(seen.clone()),
@@ -163,7 +156,7 @@ impl Subject<'_> {
         if let Some(machine) = locate::machine::recorded(machines, self.app, self.town).await? {
             let create = observed.progress.unconfirmed_machine;
             observed.progress.unconfirmed_machine = create.recorded_seen();
-            observed.saw_machine(machine, self.is_of_a_create());
+            observed.saw_machine(machine, self.found_is_made());
             return Ok(());
         }
         if observed.progress.unconfirmed_machine.awaits_recorded() {
@@ -182,7 +175,7 @@ impl Subject<'_> {
         tracing::info!(machine.id = %machine.id, "machine found by name or metadata");
         observed.progress.unconfirmed_machine = observed.progress.unconfirmed_machine.found();
         observed.change.machine = Some(Some(machine.id.clone()));
-        observed.saw_machine(machine, self.is_of_a_create());
+        observed.saw_machine(machine, self.found_is_made());
         Ok(())
     }
 
@@ -202,7 +195,7 @@ impl Subject<'_> {
         };
         tracing::warn!(machine.id = %machine.id, "machine found by its volume only");
         observed.change.machine = Some(Some(machine.id.clone()));
-        observed.saw_machine(machine, self.is_of_a_create());
+        observed.saw_machine(machine, self.found_is_made());
         Ok(())
     }
 
@@ -212,7 +205,11 @@ impl Subject<'_> {
             return Ok(None);
         }
         observed.looked_at_volume = true;
-        let recorded = locate::volume::recorded(self.provider.volumes.as_ref(), self.app, self.town).await?;
+        if let Some(elsewhere) = self.moved_volume(&observed.machine) {
+            observed.volume = Seen::Present(elsewhere);
+            return Ok(None);
+        }
+        let recorded = self.recorded_volume().await?;
         if recorded.is_none() && observed.progress.unconfirmed_volume.awaits_recorded() {
             observed.missed_volume();
             return Ok(None);
@@ -227,17 +224,27 @@ impl Subject<'_> {
             observed.missed_volume();
             // The id is dropped only once the name is proven absent too. A town that stays keeps the id of a lost volume,
             // which leads to its data (FM-22).
-            if is_lost && observed.volume == Seen::Absent && !self.is_start() {
+            if is_lost && observed.volume == Seen::Absent && !self.keeps_lost_id() {
                 observed.change.volume = Some(None);
             }
             return Ok(None);
         };
-        observed.progress.volume_made |= self.is_of_a_create();
-        self.adopt_volume(&in_use, observed);
+        observed.progress.volume_made |= self.found_is_made();
+        if !self.proves_loss() {
+            self.adopt_volume(&in_use, observed);
+        }
         let region = in_use.region.clone().or_else(|| self.recorded_region(&in_use));
         let state = self.volume_state((&in_use, region.as_ref()), &named, &observed.progress);
         observed.volume = Seen::Present(LocatedVolume { id: in_use.id.clone(), region, state });
         Ok(Some(in_use))
+    }
+
+    /// Fetches the recorded volume. Once a restore has begun to replace a lost volume, that one does not count.
+    async fn recorded_volume(self) -> Result<Option<ObservedVolume>, ProviderError> {
+        if self.town.volume_id.as_ref().is_some_and(|id| self.is_replaced(id)) {
+            return Ok(None);
+        }
+        locate::volume::recorded(self.provider.volumes.as_ref(), self.app, self.town).await
     }
 
     /// Lists the volumes of the town's name where the recorded one does not decide. After a lost answer there may be two
@@ -251,13 +258,15 @@ impl Subject<'_> {
         if recorded.is_some_and(|volume| !volume.destroying) {
             observed.progress.unconfirmed_volume = create.recorded_seen();
         }
-        let may_be_several = self.is_create() && observed.progress.unconfirmed_volume.exists();
-        let is_going = recorded.is_none_or(|volume| self.is_start() && volume.destroying);
-        if is_going || may_be_several {
-            locate::volume::named(self.provider.volumes.as_ref(), self.app, self.town).await
-        } else {
-            Ok(Vec::new())
+        let may_be_several = self.places_volume() && observed.progress.unconfirmed_volume.exists();
+        let may_be_elsewhere = self.is_start() || self.proves_loss();
+        let is_going = recorded.is_none_or(|volume| may_be_elsewhere && volume.destroying);
+        if !is_going && !may_be_several {
+            return Ok(Vec::new());
         }
+        let mut named = locate::volume::named(self.provider.volumes.as_ref(), self.app, self.town).await?;
+        named.retain(|volume| !self.is_replaced(&volume.id));
+        Ok(named)
     }
 
     /// Chooses the volume in use. A create treats a volume that is being destroyed as absent, because it is empty. For a
@@ -274,12 +283,14 @@ impl Subject<'_> {
         };
         match recorded {
             Some(volume) if !volume.destroying || self.operation.kind.removes() => Some(volume),
+            // Any volume that stays keeps the loss from being proven.
+            _ if self.proves_loss() => named.iter().find(|volume| !volume.destroying).or(named.first()).cloned(),
             recorded if self.is_start() && self.town.volume_id.is_some() => {
                 locate::volume::mounted(named, mounted).cloned().or(recorded)
             }
             _ => {
                 let preferred = locate::volume::preferred(named);
-                preferred.filter(|volume| !self.is_create() || !volume.destroying).cloned()
+                preferred.filter(|volume| !self.places_volume() || !volume.destroying).cloned()
             }
         }
     }
@@ -314,41 +325,14 @@ impl Subject<'_> {
     ) -> VolumeState {
         let is_surplus =
             |other: &&ObservedVolume| other.id != in_use.id && other.bound_to.is_none() && !other.destroying;
-        let surplus = named.iter().find(is_surplus).filter(|_| self.is_create());
+        let surplus = named.iter().find(is_surplus).filter(|_| self.places_volume());
         let has_refused = |region| progress.refused_regions.contains(region);
-        let is_misplaced = self.is_create() && region.is_some_and(has_refused);
+        let is_misplaced = self.places_volume() && region.is_some_and(has_refused);
         match surplus {
             _ if in_use.destroying => VolumeState::Destroying,
             Some(surplus) => VolumeState::Surplus(surplus.id.clone()),
             None if is_misplaced => VolumeState::Misplaced,
             None => VolumeState::Ready,
-        }
-    }
-
-    /// Returns true if the plan needs the volume. A stop does not, a create does not while its machine starts, and a destroy
-    /// does not before its machine is deleted. Nothing is decided without the machine. The provider limits reads of volumes per app (FM-53).
-    fn volume_matters(self, machine: &Seen<ObservedMachine>) -> bool {
-        let is_deleting = self.operation.phase == Phase::Settled;
-        match (self.operation.kind, machine) {
-            (OperationKind::Stop, _) | (_, Seen::Unknown) => false,
-            (OperationKind::Destroy, Seen::Present(_)) => is_deleting,
-            (OperationKind::Create, Seen::Present(machine)) => machine.power != Power::Starting,
-            (OperationKind::Create, Seen::Absent) => true,
-            (OperationKind::Start | OperationKind::Restart | OperationKind::Destroy | OperationKind::RollBack, _) => {
-                true
-            }
-        }
-    }
-
-    fn is_create(self) -> bool {
-        self.operation.kind == OperationKind::Create
-    }
-
-    /// Returns true for the operations that start the machine of a town with data.
-    fn is_start(self) -> bool {
-        match self.operation.kind {
-            OperationKind::Start | OperationKind::Restart => true,
-            OperationKind::Create | OperationKind::Stop | OperationKind::Destroy | OperationKind::RollBack => false,
         }
     }
 }
@@ -374,9 +358,9 @@ impl Observed {
         self.error.is_none() && (self.create_pending || unknown)
     }
 
-    fn saw_machine(&mut self, machine: ObservedMachine, is_of_a_create: bool) {
+    fn saw_machine(&mut self, machine: ObservedMachine, is_made: bool) {
         // Also when its create was never answered: if it vanishes, that is a loss.
-        self.progress.machine_made |= is_of_a_create;
+        self.progress.machine_made |= is_made;
         self.progress.machine_missing = false;
         self.machine = Seen::Present(machine);
     }

@@ -45,6 +45,11 @@ pub(super) enum Outcome {
     },
     /// The sandbox answered and has its rigs, or they are still being applied.
     SandboxReady,
+    /// The sandbox has restored its data, and has its rigs, or they are still being applied.
+    Restored {
+        /// The time at which the data was saved, not later than our present time (FM-36).
+        saved_at: DateTime<Utc>,
+    },
     /// The sandbox does not answer yet.
     SandboxNotReady,
     /// The row is to be soft-deleted.
@@ -90,6 +95,7 @@ impl Outcome {
             | Self::MachineUpdated(_)
             | Self::Synced { .. }
             | Self::SandboxReady
+            | Self::Restored { .. }
             | Self::SandboxNotReady
             | Self::SoftDeleted { .. }
             | Self::StateNotReached(_)
@@ -114,6 +120,7 @@ impl Outcome {
             | Self::MachineUpdated(_)
             | Self::Synced { at: Some(_) }
             | Self::SandboxReady
+            | Self::Restored { .. }
             | Self::SoftDeleted { .. }
             | Self::Finished => StepResult::Done,
             Self::SandboxNotReady | Self::Waiting(_) => StepResult::Waiting,
@@ -148,6 +155,7 @@ impl Outcome {
             | Self::MachineUpdated(_)
             | Self::Synced { .. }
             | Self::SandboxReady
+            | Self::Restored { .. }
             | Self::SandboxNotReady
             | Self::SoftDeleted { .. }
             | Self::StateNotReached(_)

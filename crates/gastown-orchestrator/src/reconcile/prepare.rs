@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSpec, SandboxAddress, SealError, StoreError, VolumeSpec};
-use gastown_domain::{AppName, Failure, MachineId, Region, Step, Town, VolumeId};
+use gastown_domain::{AppName, Failure, MachineId, OperationKind, Region, Step, Town, VolumeId};
 use secrecy::SecretString;
 
 use super::lease::OnLoss;
@@ -32,6 +32,7 @@ pub(super) enum Call {
     AwaitDestroyed(MachineId),
     DeleteVolume(VolumeId),
     PrepareSandbox(SandboxAddress),
+    PrepareRestored(SandboxAddress),
     FinalSync(SandboxAddress),
 }
 
@@ -49,6 +50,7 @@ impl Call {
             | Self::AwaitDestroyed(_)
             | Self::DeleteVolume(_)
             | Self::PrepareSandbox(_)
+            | Self::PrepareRestored(_)
             | Self::FinalSync(_) => None,
         }
     }
@@ -66,6 +68,7 @@ impl Call {
             | Self::AwaitDestroyed(_)
             | Self::DeleteVolume(_)
             | Self::PrepareSandbox(_)
+            | Self::PrepareRestored(_)
             | Self::FinalSync(_) => OnLoss::Abandon,
         }
     }
@@ -105,6 +108,7 @@ pub(super) struct Preparation<'a> {
     pub(super) settings: &'a Settings,
     pub(super) app: &'a AppName,
     pub(super) town: &'a Town,
+    pub(super) kind: OperationKind,
 }
 
 impl Preparation<'_> {
@@ -129,6 +133,7 @@ impl Preparation<'_> {
             Step::DeleteMachine(machine) => Call::DeleteMachine(machine.clone()),
             Step::AwaitDestroyed(machine) => Call::AwaitDestroyed(machine.clone()),
             Step::DeleteSurplusVolume(volume) | Step::DeleteVolume(volume) => Call::DeleteVolume(volume.clone()),
+            Step::PrepareSandbox(machine) if self.restores() => Call::PrepareRestored(self.address(machine)),
             Step::PrepareSandbox(machine) => Call::PrepareSandbox(self.address(machine)),
             Step::FinalSync(machine) => Call::FinalSync(self.address(machine)),
             Step::ObserveAgain => return Ok(Prepared::NoCall(NoCall::ObserveAgain)),
@@ -136,6 +141,7 @@ impl Preparation<'_> {
             Step::SoftDelete => return Ok(Prepared::NoCall(NoCall::SoftDelete)),
             Step::Finish => return Ok(Prepared::NoCall(NoCall::Finish)),
             Step::GiveUpVolumeLost => return Ok(Prepared::NoCall(NoCall::VolumeLost)),
+            Step::GiveUpVolumeFound => return Ok(Prepared::NoCall(NoCall::GiveUp(Failure::VolumeFound))),
             Step::GiveUpMachineFailed => return Ok(Prepared::NoCall(NoCall::GiveUp(Failure::MachineFailed))),
             Step::GiveUpNoCapacity => return Ok(Prepared::NoCall(NoCall::GiveUp(Failure::NoCapacity))),
         })))
@@ -143,6 +149,11 @@ impl Preparation<'_> {
 
     fn address(self, machine: &MachineId) -> SandboxAddress {
         address_of_machine(self.app, self.ports.secrets.towns.as_ref(), self.town.id, machine)
+    }
+
+    /// Returns true if the sandbox is to restore its data from R2.
+    fn restores(self) -> bool {
+        self.kind == OperationKind::Restore
     }
 
     fn volume_spec(self, region: &Region) -> VolumeSpec {
@@ -189,6 +200,7 @@ impl Preparation<'_> {
             ("R2_BUCKET", Some(given.r2_bucket.clone())),
             ("R2_ENDPOINT", given.r2_endpoint.clone()),
             ("GASTOWN_CLOUD_URL", given.gastown_cloud_url.clone()),
+            ("R2_RESTORE", self.restores().then(|| "1".to_owned())),
         ];
         let secret = [
             ("KILO_JWT", Some(token)),

@@ -171,7 +171,8 @@ impl Reconciler {
             Action::Execute(step) => step,
             Action::GiveUp(failure) => return Ok(Prepared::NoCall(NoCall::GiveUp(*failure))),
         };
-        let preparation = Preparation { ports: &self.ports, settings: &self.settings, app, town: &drive.town };
+        let kind = decision.operation.kind;
+        let preparation = Preparation { ports: &self.ports, settings: &self.settings, app, town: &drive.town, kind };
         match drive.lease.run(OnLoss::Abandon, preparation.prepare(step)).await {
             Ok(prepared) => Ok(prepared),
             Err(error) => {
@@ -265,7 +266,7 @@ impl Reconciler {
         if let Some(app) = &drive.app
             && *drive.created() != TownChange::default()
         {
-            clean_up(&self.ports, &self.settings.policy, app, drive.town.id, drive.created()).await;
+            clean_up(&self.ports, &self.settings.policy, app, &drive.operation, drive.created()).await;
         }
     }
 }

@@ -74,12 +74,13 @@ pub(super) fn reaction(kind: OperationKind, step: StepName, error: &ProviderErro
 /// town that has data the loss is final (FM-22).
 pub(super) const fn lost_volume(kind: OperationKind) -> Reaction {
     match kind {
-        OperationKind::Create => Reaction::unclassified(Failure::VolumeLost),
+        OperationKind::Create | OperationKind::Restore => Reaction::unclassified(Failure::VolumeLost),
         OperationKind::Start
         | OperationKind::Restart
         | OperationKind::Stop
         | OperationKind::Destroy
-        | OperationKind::RollBack => Reaction::GiveUp(Failure::VolumeLost),
+        | OperationKind::RollBack
+        | OperationKind::UndoRestore => Reaction::GiveUp(Failure::VolumeLost),
     }
 }
 
@@ -100,12 +101,13 @@ const fn no_region(kind: OperationKind, step: StepName) -> Reaction {
 /// Returns true for the steps that may use any region.
 const fn places(kind: OperationKind, step: StepName) -> bool {
     match kind {
-        OperationKind::Create => creates(step),
+        OperationKind::Create | OperationKind::Restore => creates(step),
         OperationKind::Start
         | OperationKind::Restart
         | OperationKind::Stop
         | OperationKind::Destroy
-        | OperationKind::RollBack => false,
+        | OperationKind::RollBack
+        | OperationKind::UndoRestore => false,
     }
 }
 
@@ -133,6 +135,7 @@ const fn refused(kind: OperationKind, step: StepName) -> Reaction {
         | StepName::AwaitUnconfirmed
         | StepName::Finish
         | StepName::GiveUpVolumeLost
+        | StepName::GiveUpVolumeFound
         | StepName::GiveUpMachineFailed
         | StepName::GiveUpNoCapacity => Reaction::unclassified(Failure::MachineRefused),
     }

@@ -122,6 +122,7 @@ pub(super) fn every_outcome() -> Vec<(String, Outcome)> {
         ("synced", Outcome::Synced { at: Some(now()) }),
         ("not synced", Outcome::Synced { at: None }),
         ("sandbox ready", Outcome::SandboxReady),
+        ("data restored", Outcome::Restored { saved_at: now() }),
         ("sandbox not ready", Outcome::SandboxNotReady),
         ("soft-deleted", Outcome::SoftDeleted { at: now() }),
         ("state not reached", Outcome::StateNotReached(Failure::MachineBusy)),

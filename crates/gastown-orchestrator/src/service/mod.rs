@@ -5,6 +5,7 @@ mod destroy_town;
 mod read;
 mod request;
 mod restart_town;
+mod restore_town;
 mod rigs;
 mod start_town;
 mod stop_town;

@@ -23,10 +23,25 @@ pub(super) struct Awaited {
 /// Returns true for a request that counts as a change of its user.
 const fn counts(kind: OperationKind) -> bool {
     match kind {
-        OperationKind::Start | OperationKind::Stop => true,
-        // A create counts where its rigs are known. A user requests no restart and no roll back.
-        OperationKind::Create | OperationKind::Destroy | OperationKind::Restart | OperationKind::RollBack => false,
+        OperationKind::Start | OperationKind::Stop | OperationKind::Restore => true,
+        // A create counts where its rigs are known. A user requests no restart and no undo.
+        OperationKind::Create
+        | OperationKind::Destroy
+        | OperationKind::Restart
+        | OperationKind::RollBack
+        | OperationKind::UndoRestore => false,
     }
+}
+
+/// Returns true for a request that a blocked owner may not make.
+fn starts(kind: OperationKind) -> bool {
+    kind == OperationKind::Start || kind == OperationKind::Restore
+}
+
+/// Returns true if the process that accepts the operation may claim it at once. The registry decides the first progress of a
+/// restore.
+fn may_be_claimed(kind: OperationKind) -> bool {
+    kind != OperationKind::Restore
 }
 
 impl TownService {
@@ -40,7 +55,7 @@ impl TownService {
     ) -> Result<Awaited, TownError> {
         // Authorizes the caller. A tombstone is found while its removal is in flight, which is joined.
         let found = self.ports.store.registry.callers_town(caller, town).await?;
-        if kind == OperationKind::Start && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
+        if starts(kind) && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
             return Err(TownError::Blocked);
         }
         if found.is_some() && counts(kind) {
@@ -53,7 +68,7 @@ impl TownService {
         let max_in_flight = Some(self.settings.policy.limits.operations_per_user);
         let requested_by = caller.clone();
         let mut operation = NewOperation { id, town, kind, requested_by, at, timeout, max_in_flight, claim: None };
-        let slot = self.reconciler.reserve_driver();
+        let slot = self.reconciler.reserve_driver().filter(|_| may_be_claimed(kind));
         if slot.is_some() {
             let idle = found.map(|found| found.state).filter(|state| state.operation.is_none()).map(|state| state.town);
             operation.claim = Some(self.reconciler.first_claim(&operation, idle.as_ref()));
@@ -77,6 +92,7 @@ impl TownService {
                 Ok(Awaited { operation, waiter, is_driven_here: false })
             }
             Requested::Busy(in_flight) => Err(TownError::InFlight { kind: in_flight.kind }),
+            Requested::NotRestorable(refusal) => Err(TownError::NotRestorable(refusal)),
             Requested::NotFound => Err(TownError::NotFound),
         }
     }

@@ -95,8 +95,9 @@ listed! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
     Fly(Action),
-    /// Calls to a sandbox: this one and the four that follow.
+    /// Calls to a sandbox: this one and the five that follow.
     Health,
+    Restored,
     Rigs,
     AddRig,
     RemoveRig,
@@ -111,7 +112,7 @@ impl Call {
             EnsureApp ListApps ReadVolume ListVolumes CreateVolume DeleteVolume ReadMachine ListMachines CreateMachine
             UpdateMachine StartMachine StopMachine AwaitMachine DeleteMachine
         );
-        let sandbox_calls = [Self::Health, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
+        let sandbox_calls = [Self::Health, Self::Restored, Self::Rigs, Self::AddRig, Self::RemoveRig, Self::Sync];
         let queries = Query::ALL.iter().copied().map(Self::Store);
         actions.into_iter().map(Self::Fly).chain(sandbox_calls).chain(queries)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownStatus};
+use gastown_domain::{Drift, OperationKind, Power, Rejection, Town, TownId, TownStatus, VolumeId};
 
 use crate::bench::Bench;
 use crate::deletions::{DeletedResource, Deletion};
@@ -33,7 +33,9 @@ impl Bench {
             rows.operations.values().map(|row| format!("operation still in flight: {row:?}")).collect();
         for town in rows.towns.values() {
             let row = Row { town, machines: world.machines_of(town.id), volumes: world.volumes_of(town.id) };
-            let found = if world.lost_volumes.contains(&volume_name(town.id)) && !town.is_tombstone() {
+            let is_restored = rows.was_restored(town.id) && !row.volumes.is_empty();
+            let has_lost_volume = world.lost_volumes.contains(&volume_name(town.id)) && !is_restored;
+            let found = if has_lost_volume && !town.is_tombstone() {
                 row.violations_without_volume(&rows, &world)
             } else {
                 row.violations(&rows)
@@ -72,6 +74,7 @@ impl Bench {
         for deletion in data_deletions.filter(|deletion| !deleted_by_operator(deletion)) {
             if let Some(town) = owner_of(&rows, deletion).filter(|town| was_accepted_here(*town))
                 && rows.soft_deleted.get(&town).is_none_or(|at| *at > deletion.at)
+                && !is_of_a_restore(&rows, &world, town, deletion)
             {
                 violations.push(format!("{:?} of living town {town} was deleted", deletion.resource));
             }
@@ -86,6 +89,14 @@ impl Bench {
             .extend(from_incomplete_lists.map(|deletion| format!("deleted while lists were incomplete: {deletion:?}")));
         violations.extend(rows.ledger.violations(&rows, &world));
         violations
+    }
+}
+
+impl Rows {
+    /// Returns true if a restore of the town has succeeded.
+    fn was_restored(&self, town: TownId) -> bool {
+        let restores = self.accepted.iter().filter(|(_, (of, kind, _))| *of == town && *kind == OperationKind::Restore);
+        restores.into_iter().any(|(id, _)| self.outcomes.get(id) == Some(&Ok(())))
     }
 }
 
@@ -177,6 +188,21 @@ fn was_destroyed_or_rolled_back(rows: &Rows, town: TownId) -> bool {
         OperationKind::Destroy => true,
         _ => matches!(rows.outcomes.get(id), Some(Err(Rejection::RolledBack(_)))),
     })
+}
+
+/// Returns true for the machine of a lost volume that is restored, and for what a restore made.
+fn is_of_a_restore(rows: &Rows, world: &World, town: TownId, deletion: &Deletion) -> bool {
+    let Some(since) = rows.restores.get(&town) else { return false };
+    let is_gone = |id: &VolumeId| world.volumes.iter().any(|volume| volume.id == *id && volume.gone);
+    match deletion.resource {
+        DeletedResource::UnusedVolume => true,
+        DeletedResource::VolumeWithData => {
+            world.volumes.iter().any(|volume| volume.id.as_str() == deletion.id && volume.made_at >= *since)
+        }
+        DeletedResource::Machine => world.machines.iter().any(|machine| {
+            machine.id.as_str() == deletion.id && (machine.made_at >= *since || is_gone(&machine.volume))
+        }),
+    }
 }
 
 fn owner_of(rows: &Rows, deletion: &Deletion) -> Option<TownId> {

@@ -75,9 +75,9 @@ fn town_violations(rows: &Rows, town: TownId, entries: &[Entry]) -> Vec<String> 
             violations.push(format!("a {kind} of {town} ended with {outcome:?}"));
         }
     }
-    // A restart that fails leaves the town running or stopped. The invariants compare both with its machine.
+    // A restart or restore that fails leaves the town running or stopped. The invariants compare both with its machine.
     let required = entries.iter().fold(None, |before, entry| match entry {
-        Entry::Ended(OperationKind::Restart, Err(Rejection::Failed(_))) => None,
+        Entry::Ended(OperationKind::Restart | OperationKind::Restore, Err(Rejection::Failed(_))) => None,
         Entry::Ended(..) | Entry::DriftRecorded(_) => entry.status().or(before),
     });
     let status = rows.towns.get(&town).map(|row| row.status);
@@ -92,10 +92,13 @@ impl Entry {
     /// never begun.
     const fn status(&self) -> Option<TownStatus> {
         match self {
-            Self::Ended(OperationKind::Create | OperationKind::Start | OperationKind::Restart, Ok(())) => {
-                Some(TownStatus::Running)
-            }
+            Self::Ended(
+                OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Restore,
+                Ok(()),
+            ) => Some(TownStatus::Running),
             Self::Ended(OperationKind::Stop, Ok(())) => Some(TownStatus::Stopped),
+            // An undo is no kind that is accepted.
+            Self::Ended(OperationKind::UndoRestore, Ok(())) => None,
             Self::Ended(OperationKind::Destroy | OperationKind::RollBack, Ok(())) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::RolledBack(_))) => Some(TownStatus::Destroyed),
             Self::Ended(_, Err(Rejection::Failed(_) | Rejection::Preempted)) => None,
@@ -105,12 +108,15 @@ impl Entry {
 }
 
 /// Returns true if an operation of this kind may end with this result. A create succeeds or is rolled back, and a
-/// removal always succeeds. Only a start, a stop and a restart may fail.
+/// removal always succeeds. Only a start, a stop, a restart and a restore may fail.
 const fn may_end(kind: OperationKind, outcome: &OperationResult) -> bool {
     match (kind, outcome) {
         (_, Ok(()) | Err(Rejection::Preempted)) => true,
         (OperationKind::Create, Err(Rejection::RolledBack(_))) => true,
-        (OperationKind::Start | OperationKind::Stop | OperationKind::Restart, Err(Rejection::Failed(_))) => true,
+        (
+            OperationKind::Start | OperationKind::Stop | OperationKind::Restart | OperationKind::Restore,
+            Err(Rejection::Failed(_)),
+        ) => true,
         (_, Err(Rejection::RolledBack(_) | Rejection::Failed(_))) => false,
     }
 }

@@ -33,6 +33,7 @@ mod process;
 mod records;
 mod registry;
 mod restarts;
+mod restores;
 mod rigs;
 mod runner;
 mod sampled;

@@ -48,6 +48,19 @@ impl Sandboxes for FlyClient {
         .await
     }
 
+    async fn restored(&self, at: &SandboxAddress) -> Result<Option<DateTime<Utc>>, SandboxError> {
+        let at = at.clone();
+        self.call(Call::Restored, move |world| {
+            let restores = world.machine(&at.machine).is_some_and(|machine| machine.env.contains_key("R2_RESTORE"));
+            answering(world, &at)?;
+            let unhealthy = SandboxError::Unhealthy { reason: gastown_domain::HealthReason::NotReady };
+            let is_restored = restores && !world.images_cannot_restore;
+            // The sandbox's clock is wrong on purpose.
+            if world.sandboxes_unhealthy { Err(unhealthy) } else { Ok(is_restored.then_some(DateTime::<Utc>::MAX_UTC)) }
+        })
+        .await
+    }
+
     async fn rigs(&self, at: &SandboxAddress) -> Result<Vec<SandboxRig>, SandboxError> {
         let at = at.clone();
         self.call(Call::Rigs, move |world| Ok(answering(world, &at)?.rigs.clone())).await

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     Accepted, Clock, FailedCheck, LastOutcome, NewOperation, OperationResult, OperationUpdate, Operations,
-    RequestFingerprint, Requested, StoreError, TownChange, User, Users, WorkerId,
+    RequestFingerprint, Requested, RestoreRefusal, StoreError, TownChange, TownHealth, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig, Town,
-    TownId, TownStatus, UserId,
+    Drift, Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig,
+    Town, TownId, TownStatus, UserId,
 };
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub(crate) struct Rows {
     pub(crate) accepted: BTreeMap<OperationId, (TownId, OperationKind, UserId)>,
     /// When each town was soft-deleted, by a clock that no test shifts.
     pub(crate) soft_deleted: BTreeMap<TownId, Instant>,
+    /// When the first restore of each town was accepted, by the same clock.
+    pub(crate) restores: BTreeMap<TownId, Instant>,
     pub(crate) keys: BTreeMap<(UserId, String), (RequestFingerprint, TownId, OperationId)>,
     pub(crate) users: BTreeSet<UserId>,
     pub(crate) blocked: BTreeSet<UserId>,
@@ -221,9 +223,20 @@ impl Rows {
 }
 
 fn joins(request: OperationKind, current: OperationKind) -> bool {
-    let is_removal = request == OperationKind::Destroy && current.removes();
+    let is_removal = request == OperationKind::Destroy && current.ends_town();
     let is_start = (request, current) == (OperationKind::Start, OperationKind::Restart);
-    current == request || is_removal || is_start
+    let is_undone = (request, current) == (OperationKind::Restore, OperationKind::UndoRestore);
+    current == request || is_removal || is_start || is_undone
+}
+
+/// Returns the first progress of a restore.
+fn restore_of(town: &Town, health: &TownHealth) -> Result<Progress, RestoreRefusal> {
+    if health.drift.as_ref().is_none_or(|(drift, _)| *drift != Drift::VolumeLost) {
+        return Err(RestoreRefusal::VolumeNotLost);
+    }
+    let saved_at = town.last_r2_sync_at.ok_or(RestoreRefusal::NeverSaved)?;
+    let (lost_volume, lost_region) = (town.volume_id.clone(), town.region.clone());
+    Ok(Progress { lost_volume, lost_region, saved_at: Some(saved_at), ..Progress::default() })
 }
 
 fn stops_restart(request: OperationKind, current: OperationKind) -> bool {
@@ -245,7 +258,7 @@ impl Operations for Connection {
             let destroys = request.kind == OperationKind::Destroy;
             if town.is_tombstone() {
                 return Ok(match current {
-                    Some(removal) if destroys && removal.kind.removes() => Requested::Joined(removal.into()),
+                    Some(removal) if destroys && removal.kind.ends_town() => Requested::Joined(removal.into()),
                     _ => Requested::NotFound,
                 });
             }
@@ -260,6 +273,16 @@ impl Operations for Connection {
                 Some(current) => {
                     rows.end(current.id, Err(Rejection::Preempted), now);
                     (current.fence + 1, current.progress.without_steps())
+                }
+                None if request.kind == OperationKind::Restore => {
+                    match restore_of(&town, &rows.records.health_of(request.town)) {
+                        Ok(progress) => {
+                            assert_eq!(request.claim, None);
+                            rows.restores.entry(request.town).or_insert_with(Instant::now);
+                            (0, progress)
+                        }
+                        Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
+                    }
                 }
                 None => (0, Progress::default()),
             };

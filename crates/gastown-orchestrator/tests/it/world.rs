@@ -150,6 +150,8 @@ pub(crate) struct World {
     pub(crate) deletes_are_ignored: bool,
     /// Sandboxes report that they are unhealthy.
     pub(crate) sandboxes_unhealthy: bool,
+    /// Sandboxes start on an empty volume although they were told to restore their data.
+    pub(crate) images_cannot_restore: bool,
     /// Sandboxes that do not answer although their machine is on. Those with a time answer after a later boot.
     pub(crate) wedged: BTreeMap<TownId, Option<Instant>>,
     /// Hosts do not respond: machines are read in a state that allows no decision.

@@ -1,7 +1,13 @@
 use std::sync::Arc;
 
-use gastown_domain::ports::{NewOperation, Operations as _, Readiness as _, Requested, TownChange};
-use gastown_domain::{Failure, OperationKind, Phase, Progress, Rejection, StepName, UnconfirmedCreate};
+use gastown_domain::ports::{
+    Caller, EventPage, NewOperation, OperationUpdate, Operations as _, Readiness as _, Registry as _, Requested,
+    RestoreRefusal, TownChange,
+};
+use gastown_domain::{
+    EventAction, EventCause, Failure, OperationKind, Phase, Progress, Rejection, StepName, TownStatus,
+    UnconfirmedCreate,
+};
 use tokio::sync::Barrier;
 
 use crate::bed::{Bed, accepted, is_fenced, noon, on_both, record, request, user};
@@ -13,6 +19,8 @@ on_both! {
     destroy_joins_a_roll_back,
     only_an_idle_running_town_is_restarted,
     stop_preempts_a_restart_and_start_joins_it,
+    only_a_lost_and_saved_town_is_restored,
+    destroy_preempts_the_undo_of_a_restore,
     one_of_parallel_requests_is_accepted_and_the_others_name_it,
 }
 
@@ -21,6 +29,7 @@ fn kind_of(requested: &Requested) -> (&'static str, Option<OperationKind>) {
         Requested::Accepted(accepted) => ("accepted", accepted.operation.kind.known()),
         Requested::Joined(operation) => ("joined", operation.kind.known()),
         Requested::Busy(operation) => ("busy", operation.kind.known()),
+        Requested::NotRestorable(_) => ("not restorable", None),
         Requested::NotFound => ("not found", None),
     }
 }
@@ -121,6 +130,68 @@ async fn stop_preempts_a_restart_and_start_joins_it(bed: Bed) {
     assert_eq!(ended, ["monitor"]);
 }
 
+const LOST: &str = "UPDATE gastown_town_health SET drift = 'volume_lost', drift_since = '2026-11-23T12:00:00+00:00'";
+const SAVED: &str = "UPDATE gastown_towns SET last_r2_sync_at = '2026-11-23T11:00:00+00:00', fly_volume_id = 'vol_old'";
+
+async fn only_a_lost_and_saved_town_is_restored(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    let refused = bed.request(&town, OperationKind::Restore).await;
+    assert_eq!(refused, Requested::NotRestorable(RestoreRefusal::VolumeNotLost));
+    bed.sql(LOST).await;
+    let refused = bed.request(&town, OperationKind::Restore).await;
+    assert_eq!(refused, Requested::NotRestorable(RestoreRefusal::NeverSaved));
+    bed.sql(SAVED).await;
+
+    let restore = accepted(bed.request(&town, OperationKind::Restore).await);
+    let saved_at = bed.database.load(town.id).await.unwrap().unwrap().last_r2_sync_at;
+    let progress = Progress {
+        lost_volume: Some("vol_old".parse().unwrap()),
+        lost_region: Some("iad".parse().unwrap()),
+        saved_at,
+        ..Progress::default()
+    };
+    assert_eq!((restore.kind.known(), &restore.progress), (Some(OperationKind::Restore), &progress));
+    let claimed = bed.claimed(town.id, "driver").await;
+    assert_eq!(claimed.progress, progress);
+
+    // The history keeps the old id and says what was lost.
+    let change = TownChange {
+        volume: Some(Some("vol_new".parse().unwrap())),
+        status: Some(TownStatus::Running),
+        ..TownChange::default()
+    };
+    bed.database.finish(&claimed, Ok(()), &change).await.unwrap();
+    assert_eq!(bed.health(town.id).await.drift, None);
+    let lost = bed.texts("SELECT CAST(detail AS TEXT) FROM gastown_town_events WHERE action = 'fly_ids'").await;
+    assert!(lost[0].contains("vol_old") && lost[0].contains("vol_new"), "{lost:?}");
+    let page = EventPage { town: town.id, before: None, limit: 10 };
+    let events = bed.database.events(&Caller::Trusted(user("alice")), page).await.unwrap().unwrap();
+    let ends = events.iter().filter(|event| event.action == EventAction::Restore);
+    let causes: Vec<_> = ends.map(|event| event.cause.as_ref().map(EventCause::code)).collect();
+    assert_eq!(causes, [Some("saved_at"), Some("saved_at")]);
+}
+
+async fn destroy_preempts_the_undo_of_a_restore(bed: Bed) {
+    let town = bed.running("alice", "mill").await;
+    bed.sql(LOST).await;
+    bed.sql(SAVED).await;
+    bed.request(&town, OperationKind::Restore).await;
+    let claimed = bed.claimed(town.id, "driver").await;
+    let undo = OperationUpdate {
+        kind: OperationKind::UndoRestore,
+        cause: Some(Failure::NoCapacity.into()),
+        progress: claimed.progress.clone(),
+        ..record(StepName::DeleteVolume)
+    };
+    bed.database.record(claimed.fence(), &undo).await.unwrap();
+    let joined = bed.request(&town, OperationKind::Restore).await;
+    assert_eq!(kind_of(&joined), ("joined", Some(OperationKind::UndoRestore)));
+    let busy = bed.request(&town, OperationKind::Start).await;
+    assert_eq!(kind_of(&busy), ("busy", Some(OperationKind::UndoRestore)));
+    let destroy = accepted(bed.request(&town, OperationKind::Destroy).await);
+    assert_eq!((destroy.kind.known(), destroy.progress), (Some(OperationKind::Destroy), claimed.progress));
+}
+
 pub(crate) async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(bed: Bed) {
     let town = bed.running("alice", "mill").await;
     let start = Arc::new(Barrier::new(10));
@@ -147,7 +218,7 @@ pub(crate) async fn one_of_parallel_requests_is_accepted_and_the_others_name_it(
                 assert_eq!((operation.id, Some(kind)), (winner.id, winner.kind.known()));
             }
             Requested::Busy(operation) => assert!(operation.id == winner.id && winner.kind != kind),
-            Requested::NotFound => panic!("the town is there"),
+            Requested::NotRestorable(_) | Requested::NotFound => panic!("the town is there"),
         }
     }
 }

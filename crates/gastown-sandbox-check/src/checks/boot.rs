@@ -38,28 +38,49 @@ pub(crate) struct Boots<'a> {
 }
 
 impl Boots<'_> {
-    /// Adds a rig, boots the image again, and looks for the rig. Returns an observation of [`stop`].
+    /// Adds a rig, boots the image again, once as it is and once to restore, and looks for the rig each time. Returns an
+    /// observation of [`stop`].
     pub(crate) async fn restart(&self, outcomes: &mut Outcomes) -> Result<Option<String>, CheckError> {
-        let mut stopped = None;
-        let mut seen = Ok(());
-        for is_second in [false, true] {
-            let running = self.image.boot(self.environment).await?;
-            let target = Target { url: running.url().clone(), machine: None, town: self.town.clone() };
-            let probe = Probe::new(self.checker, &target);
-            if until_healthy(&probe, &mut Outcomes::default()).await.is_none() {
-                seen = Err("the sandbox is not healthy after a restart".to_owned());
-            } else if is_second {
-                let rigs = list(&probe).await.unwrap_or_else(|| Err("the list was not answered".to_owned()));
-                seen = seen.and(rigs.and_then(|rigs| survived(&rigs)));
-                clear(&probe).await;
-            } else {
-                let Repositories { good, branch, .. } = &self.checker.options.repositories;
-                probe.send(probe.add(body(APP, good, Some(branch)))).await;
+        let restoring = self.environment.with("R2_RESTORE", "1");
+        let again = [(&rules::RIGS_SURVIVE, self.environment), (&rules::RESTORE_KEEPS, &restoring)];
+        let (mut seen, mut stopped) = self.boot_with(self.environment, None).await?;
+        for (rule, environment) in again {
+            let (found, late) = self.boot_with(environment, Some(rule)).await?;
+            stopped = late.or(stopped);
+            seen = seen.and(found);
+            outcomes.check(rule, seen.clone());
+            if seen.is_err() {
+                break;
             }
-            stopped = stop(running, &self.checker.options).await.or(stopped);
         }
-        outcomes.check(&rules::RIGS_SURVIVE, seen);
         Ok(stopped)
+    }
+
+    /// Boots the image. Adds the rig without a rule, and looks for it with one. Returns what was seen, and an observation of
+    /// [`stop`].
+    async fn boot_with(
+        &self,
+        environment: &Environment,
+        rule: Option<&Rule>,
+    ) -> Result<(Result<(), String>, Option<String>), CheckError> {
+        let running = self.image.boot(environment).await?;
+        let target = Target { url: running.url().clone(), machine: None, town: self.town.clone() };
+        let probe = Probe::new(self.checker, &target);
+        let is_healthy = until_healthy(&probe, &mut Outcomes::default()).await.is_some();
+        let seen = if !is_healthy {
+            Err("the sandbox is not healthy after a restart".to_owned())
+        } else if rule.is_some() {
+            let rigs = list(&probe).await.unwrap_or_else(|| Err("the list was not answered".to_owned()));
+            rigs.and_then(|rigs| survived(&rigs))
+        } else {
+            let Repositories { good, branch, .. } = &self.checker.options.repositories;
+            probe.send(probe.add(body(APP, good, Some(branch)))).await;
+            Ok(())
+        };
+        if is_healthy && (seen.is_err() || rule == Some(&rules::RESTORE_KEEPS)) {
+            clear(&probe).await;
+        }
+        Ok((seen, stop(running, &self.checker.options).await))
     }
 
     /// Boots the image with environments that must end the boot.

@@ -58,6 +58,7 @@ const TABLE: &[(Fault, &str)] = &[
     (RefreshWithoutKey, "token-refresh-call"),
     (NewTokenIsIgnored, "token-refresh-used"),
     (VolumeIsEmptied, "rigs-survive-restart"),
+    (RestoresOverData, "restore-keeps-data"),
     (IgnoresSigint, "stop"),
     (BootsWithoutBucket, "boot-missing-variable"),
     (BootsWithForeignValue, "boot-unknown-key"),

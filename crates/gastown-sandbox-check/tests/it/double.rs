@@ -117,7 +117,8 @@ impl Image for Double {
             Ok(opened) => opened,
             Err(why) => return Ok(Box::new(Process { url, why: Some(why), tasks: Vec::new(), ignores_sigint })),
         };
-        if self.has(Fault::VolumeIsEmptied) {
+        let restores = self.has(Fault::RestoresOverData) && opened.contains_key("R2_RESTORE");
+        if restores || self.has(Fault::VolumeIsEmptied) {
             self.volume.lock().unwrap().rigs.clear();
         }
         let sandbox = Arc::new(Sandbox {

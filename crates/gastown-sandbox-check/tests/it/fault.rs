@@ -50,6 +50,7 @@ pub(crate) enum Fault {
     RefreshWithoutKey,
     NewTokenIsIgnored,
     VolumeIsEmptied,
+    RestoresOverData,
     IgnoresSigint,
     BootsWithoutBucket,
     BootsWithForeignValue,

@@ -5,6 +5,7 @@ mod destroy;
 mod follow;
 mod list;
 mod power;
+mod restore;
 mod watch;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use create::Creation;
 pub use destroy::Destruction;
 pub use list::{HealthFilter, KeyFilter, ListOptions};
 pub use power::PowerOptions;
+pub use restore::Restoration;
 pub use watch::Watching;
 
 use self::power::Power;
@@ -60,6 +62,10 @@ pub enum Action {
     /// Stop a town, after a last sync. A running `gastown serve` executes the operation.
     #[command(after_help = "Example:\n  gastown town stop alice/mill --wait 180")]
     Stop(PowerOptions),
+    /// Restore a town whose volume is lost: a new volume and machine, with the data that was last saved to R2. Ask its owner
+    /// first, because later changes are lost. A running `gastown serve` executes the operation.
+    #[command(after_help = "Example:\n  gastown town restore alice/mill --wait 1800")]
+    Restore(Restoration),
     /// Make the town's operation due now and reset its failed attempts. A running `gastown serve` claims it at its next
     /// sweep (`SWEEP_SECONDS`). Fails if no operation is in flight.
     #[command(after_help = "Example:\n  gastown town retry alice/mill")]
@@ -126,6 +132,11 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
         }
         Action::Start(options) => switch(source, &open().await?, Power::Start, &options, &actor).await,
         Action::Stop(options) => switch(source, &open().await?, Power::Stop, &options, &actor).await,
+        Action::Restore(options) => {
+            let (database, timeouts) = (open().await?, operation_timeouts(source)?);
+            let of = options.of.chosen(&database).await?;
+            restore::run(&database, of, options, (&actor, &timeouts)).await
+        }
         Action::Retry(of) => {
             let database = open().await?;
             retry(&database, of.chosen(&database).await?, &actor).await
@@ -145,7 +156,7 @@ async fn switch(
     actor: &str,
 ) -> anyhow::Result<()> {
     let timeouts = operation_timeouts(source)?;
-    power::run(database, options.of.chosen(database).await?, power, options, (actor, &timeouts)).await
+    power::run(database, options.of.chosen(database).await?, power, options.wait, (actor, &timeouts)).await
 }
 
 /// Fails if there is no such town, live or destroyed.

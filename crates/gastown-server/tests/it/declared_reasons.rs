@@ -98,6 +98,7 @@ async fn every_declared_reason_is_provoked(mut setup: Setup) -> Stage {
     home_calls(&mut got, &mill, &key).await;
     operations(&mut got, &mill, &inn).await;
     failures(&mut got, &mill).await;
+    restores(&mut got, &mill, &inn).await;
     too_many_changes(&mut got, &mill).await;
     let before = got.pairs;
     let pairs = blocked(&mut stage, (&mill, &inn), &key).await;
@@ -131,6 +132,7 @@ async fn creates(got: &mut Provoked<'_>) {
 async fn unknown_towns(got: &mut Provoked<'_>) {
     let input = json!({
         "townId": NOWHERE, "rigId": NOWHERE, "rigName": "app", "repoUrl": REPO, "config": {}, "configVersion": "v",
+        "confirm": "mill",
     });
     let of_towns = declared().into_iter().filter(|(_, reason)| reason == "town_not_found");
     for (procedure, _) in of_towns {
@@ -177,9 +179,9 @@ async fn configurations(got: &mut Provoked<'_>, town: &Town) {
 async fn too_many_changes(got: &mut Provoked<'_>, town: &Town) {
     let nothing = json!({
         "townId": town.id, "townName": "mill", "config": {}, "configVersion": "v", "rigId": NOWHERE, "rigName": "b",
-        "repoUrl": REPO,
+        "repoUrl": REPO, "confirm": "mill",
     });
-    for procedure in ["updateTown", "addRig", "removeRig", "createTown", "stopTown", "startTown"] {
+    for procedure in ["updateTown", "addRig", "removeRig", "createTown", "stopTown", "startTown", "restoreTown"] {
         let mut made = 0;
         let refusal = loop {
             match got.stage.call(ALICE, procedure, nothing.clone()).await {
@@ -227,6 +229,10 @@ async fn operations(got: &mut Provoked<'_>, mill: &Town, inn: &Town) {
     stop.await.unwrap().unwrap();
     let start = held(stage, Call::StartMachine, "startTown", mill.id).await;
     got.by_alice("stopTown", of(mill.id)).await;
+    got.by_alice("restoreTown", restore(mill.id, "mill")).await;
+    record_loss(stage, "inn").await;
+    got.by_alice("restoreTown", restore(inn.id, "inn")).await;
+    forget_losses(stage).await;
     // A start of a running town is no operation, so the other town is stopped by its row.
     stage.rows.execute(&format!("UPDATE gastown_towns SET status = 'stopped' WHERE id = '{}'", inn.id)).await;
     got.by_alice("startTown", of(inn.id)).await;
@@ -263,6 +269,39 @@ async fn creates_beside_a_removal(got: &mut Provoked<'_>) {
     destroy.await.unwrap().unwrap();
 }
 
+fn restore(town: Uuid, confirm: &str) -> Value {
+    json!({ "townId": town, "confirm": confirm })
+}
+
+/// Records that the volume of a town is lost and that its data was saved, as drift checks and syncs do.
+async fn record_loss(stage: &Stage, town: &str) {
+    let lost = "drift = 'volume_lost', drift_since = '2026-01-01T00:00:00+00:00'";
+    let named = format!("(SELECT id FROM gastown_towns WHERE town_name = '{town}')");
+    stage.rows.execute(&format!("UPDATE gastown_town_health SET {lost} WHERE town_id = {named}")).await;
+    stage
+        .rows
+        .execute(&format!("UPDATE gastown_towns SET last_r2_sync_at = created_at WHERE town_name = '{town}'"))
+        .await;
+}
+
+async fn forget_losses(stage: &Stage) {
+    stage.rows.execute("UPDATE gastown_town_health SET drift = NULL, drift_since = NULL").await;
+}
+
+/// Provokes the refusals of a restore that has nothing to do with other operations, and its failure.
+async fn restores(got: &mut Provoked<'_>, mill: &Town, inn: &Town) {
+    let stage = got.stage;
+    got.by_alice("restoreTown", restore(mill.id, "inn")).await;
+    stage.rows.execute("UPDATE gastown_towns SET last_r2_sync_at = NULL WHERE town_name = 'inn'").await;
+    got.by_alice("restoreTown", restore(inn.id, "inn")).await;
+    got.by_alice("restoreTown", restore(mill.id, "mill")).await;
+    record_loss(stage, "mill").await;
+    stage.sim.inject(Fault::at(Call::CreateVolume, Effect::refusal(422, "invalid volume")));
+    got.by_alice("restoreTown", restore(mill.id, "mill")).await;
+    stage.idle().await;
+    forget_losses(stage).await;
+}
+
 async fn failures(got: &mut Provoked<'_>, mill: &Town) {
     let stage = got.stage;
     let mill = json!({ "townId": mill.id });
@@ -288,6 +327,7 @@ async fn blocked(stage: &mut Stage, (mill, inn): (&Town, &Town), key: &str) -> B
     let mut got = Provoked::none(stage);
     got.by_alice("createTown", json!({"townName": "forge"})).await;
     got.by_alice("startTown", json!({ "townId": mill.id })).await;
+    got.by_alice("restoreTown", restore(mill.id, "mill")).await;
     got.by_alice("addRig", json!({"townId": inn.id, "rigName": "app", "repoUrl": REPO})).await;
     got.by_alice("updateTown", json!({"townId": inn.id, "config": {"theme": "dark"}, "configVersion": "v"})).await;
     let refused = call_home(stage.url(), key, "refreshToken", json!({ "townId": mill.id })).await.unwrap_err();

@@ -140,7 +140,7 @@ async fn bad_tokens_are_rejected_everywhere(mut setup: Setup) -> Stage {
     let calls = stage.sim.calls().len();
     let input = json!({
         "townId": town.id, "townName": "inn", "rigId": rig["rigId"], "rigName": "other",
-        "repoUrl": "https://github.com/acme/other", "config": {}, "configVersion": "v",
+        "repoUrl": "https://github.com/acme/other", "config": {}, "configVersion": "v", "confirm": "mill",
     });
     let (mut checked, url) = (0, stage.url());
     for (what, header) in bad_headers(&stage, &town) {

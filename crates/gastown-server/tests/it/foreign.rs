@@ -18,6 +18,7 @@ async fn no_procedure_finds_another_users_town(setup: Setup) -> Stage {
     let input = json!({
         "townId": town.id, "rigId": rig["rigId"], "rigName": "other", "repoUrl": "https://github.com/acme/other",
         "force": true, "config": {"theme": "dark"}, "configVersion": "v",
+        "confirm": "mill",
     });
     let mut checked = 0;
     for procedure in

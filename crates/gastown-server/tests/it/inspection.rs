@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::rows::Town;
-use crate::stage::{DATA, Setup, Stage, until};
+use crate::stage::{ALICE, DATA, Setup, Stage, until};
 
 on_both! {
     externally_stopped_machine_is_reported,
@@ -15,6 +15,7 @@ on_both! {
     missing_machine_is_reported_and_recreated_on_its_volume,
     moved_volume_is_reported_and_adopted,
     lost_volume_is_reported_and_never_replaced,
+    lost_town_is_restored_by_its_owner,
     unclear_observations_change_nothing,
     many_absences_at_once_raise_an_alarm_and_change_nothing,
     replicas_share_drift_detection,
@@ -131,6 +132,35 @@ async fn lost_volume_is_reported_and_never_replaced(setup: Setup) -> Stage {
     let errors = stage.replicas[0].log.take_errors();
     assert_eq!(errors.iter().filter(|line| line.contains("volume lost")).count(), 1, "{errors:?}");
     stage.on_town("destroyTown", town.id).await.unwrap();
+    stage
+}
+
+async fn lost_town_is_restored_by_its_owner(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
+    let town = stage.running("mill").await;
+    let rig = stage.add_rig(town.id, "app", "https://github.com/acme/app").await.unwrap();
+    stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
+    stage.on_town("stopTown", town.id).await.unwrap();
+    let saved_at = stage.on_town("getTownStatus", town.id).await.unwrap()["lastR2SyncAt"].clone();
+    assert!(stage.sim.lose_volume(town.volume()));
+    is_reported(&stage, &town, "volume_lost").await;
+    let status = stage.on_town("getTownStatus", town.id).await.unwrap();
+    assert_eq!((&status["restoreAvailable"], &status["restoresDataOf"]), (&json!(true), &saved_at));
+
+    let confirmed = json!({ "townId": town.id, "confirm": "mill" });
+    let restored = stage.call(ALICE, "restoreTown", confirmed).await.unwrap();
+
+    assert_eq!((&restored["savedAt"], &restored["town"]["status"]), (&saved_at, &json!("running")));
+    let row = stage.rows.town(town.id).await;
+    assert!(row.volume() != town.volume() && row.machine() != town.machine(), "{row:?}");
+    assert_eq!(stage.exec(row.machine(), &format!("cat {DATA}/flour.txt")).await, "ground\n");
+    let status = stage.on_town("getTownStatus", town.id).await.unwrap();
+    assert_eq!((&status["restoreAvailable"], &status["health"]["drift"]), (&json!(false), &json!(null)));
+    assert_eq!(status["rigs"][0]["rigId"], rig["rigId"]);
+    let history = stage.on_town("listEvents", town.id).await.unwrap();
+    let end = history["events"].as_array().unwrap().iter().find(|event| event["action"] == "restore").unwrap();
+    assert_eq!((&end["outcome"], &end["cause"]["code"]), (&json!("done"), &json!("saved_at")));
+    stage.replicas[0].log.take_errors();
     stage
 }
 

@@ -31,8 +31,8 @@ enum Names {
 fn names(procedure: &str) -> Names {
     match procedure {
         "createTown" | "listRegions" | "listTowns" => Names::Nothing,
-        "destroyTown" | "startTown" | "stopTown" | "addRig" | "removeRig" | "getRig" | "getTownStatus"
-        | "listEvents" | "updateTown" | "watchTown" => Names::Town,
+        "destroyTown" | "startTown" | "stopTown" | "restoreTown" | "addRig" | "removeRig" | "getRig"
+        | "getTownStatus" | "listEvents" | "updateTown" | "watchTown" => Names::Town,
         "heartbeat" | "refreshToken" => Names::OwnTown,
         other => panic!("the procedure {other} has no case"),
     }
@@ -56,7 +56,7 @@ async fn destroyed_town_is_found_by_no_procedure(setup: Setup) -> Stage {
     let before = stage.rows.everything().await;
     let input = json!({
         "townId": town.id, "rigId": rig["rigId"], "rigName": "other", "repoUrl": "https://github.com/acme/other",
-        "config": {}, "configVersion": "v",
+        "config": {}, "configVersion": "v", "confirm": "mill",
     });
     let mut checked = 0;
     for procedure in procedures(Names::Town) {
@@ -71,7 +71,7 @@ async fn destroyed_town_is_found_by_no_procedure(setup: Setup) -> Stage {
         assert_eq!(code(&refused), ("UNAUTHORIZED", 401), "{procedure}");
         checked += 1;
     }
-    assert_eq!(checked, 22);
+    assert_eq!(checked, 24);
     for user in [ALICE, BOB] {
         assert_eq!(stage.call(user, "listTowns", Value::Null).await.unwrap(), json!([]));
     }

@@ -122,6 +122,7 @@ fn intents_match_the_reviewed_table() {
         Step::AwaitUnconfirmed,
         Step::Finish,
         Step::GiveUpVolumeLost,
+        Step::GiveUpVolumeFound,
         Step::GiveUpMachineFailed,
         Step::GiveUpNoCapacity,
     ];
@@ -151,6 +152,17 @@ fn a_create_is_recorded_before_it_is_sent() {
         assert_eq!(decision.before_create.clone().without_steps(), Progress::default());
         assert_eq!(decision.before_create.steps.len(), 1, "a create that is taken back was begun");
     }
+}
+
+#[test]
+fn restore_forgets_the_old_machine_before_it_creates_a_volume() {
+    let begun = operation(OperationKind::Restore, Phase::Begun);
+    let mut seen = observed(Seen::Absent, Seen::Absent);
+    seen.progress.unconfirmed_machine = UnconfirmedCreate::default().contradicted(3);
+    let decision = decided_at(&begun, seen, now());
+    assert_eq!((shown(&decision).as_str(), decision.intent), ("ensure_volume", Intent::Write));
+    assert_eq!(decision.operation.phase, Phase::Prepared, "what is found from now on was made by it");
+    assert!(!decision.operation.progress.unconfirmed_machine.exists());
 }
 
 #[test]

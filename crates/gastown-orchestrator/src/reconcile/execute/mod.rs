@@ -40,6 +40,7 @@ impl Executor<'_> {
             Call::DeleteMachine(machine) => self.delete_machine(step, &machine).await,
             Call::DeleteVolume(volume) => self.delete_volume(step, &volume).await,
             Call::PrepareSandbox(at) => return self.prepare_sandbox(&at).await,
+            Call::PrepareRestored(at) => return self.prepare_restored(&at).await,
             Call::FinalSync(at) => self.final_sync(&at).await,
         })
     }

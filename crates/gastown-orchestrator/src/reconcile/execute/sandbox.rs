@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use gastown_domain::Failure;
 use gastown_domain::ports::{SandboxAddress, StoreError};
 use tokio::time::timeout;
 
@@ -15,13 +16,33 @@ impl Executor<'_> {
             tracing::debug!(error = &error as &dyn Error, "sandbox not ready");
             return Ok(Outcome::SandboxNotReady);
         }
+        self.apply_rigs(at).await?;
+        Ok(Outcome::SandboxReady)
+    }
+
+    /// Prepares a sandbox that was told to restore its data. One that is healthy without it has an empty volume, and is not
+    /// handed out (FM-22).
+    pub(super) async fn prepare_restored(self, at: &SandboxAddress) -> Result<Outcome, StoreError> {
+        let saved_at = match self.ports.provider.sandboxes.restored(at).await {
+            Ok(Some(saved_at)) => saved_at.min(self.ports.env.clock.now()),
+            Ok(None) => return Ok(Outcome::GaveUp(Failure::DataNotRestored)),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn Error, "sandbox not ready");
+                return Ok(Outcome::SandboxNotReady);
+            }
+        };
+        self.apply_rigs(at).await?;
+        Ok(Outcome::Restored { saved_at })
+    }
+
+    async fn apply_rigs(self, at: &SandboxAddress) -> Result<(), StoreError> {
         if let Ok(reconciled) = timeout(self.policy.timeouts.rigs, reconcile_rigs(self.ports, at)).await {
             reconciled?;
         } else {
             // The workers go on with them. A caller, or the next stop, does not wait for clones (FM-52).
             tracing::warn!("rigs still pending; continuing without them");
         }
-        Ok(Outcome::SandboxReady)
+        Ok(())
     }
 
     /// Asks for a final sync. The operation goes on whatever the result is (FM-12).

@@ -97,6 +97,24 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::DestroyRestarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
             &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs]),
+        Scenario::Restore => (
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
+            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+        Scenario::RestoreInSecondRegion => (
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
+            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+        Scenario::RestoreRefused => (
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+        Scenario::RestoreNothing => (
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+        Scenario::RestoreFound => (
+            &[ReadMachine, ReadVolume], &[],
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Renew, Request]),
+        Scenario::DestroyRestoring => (
+            &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
         Scenario::Stop => (
             &[AwaitMachine, StopMachine], &[Call::Sync],
             &[Finish, Outcome, Record, CallersTown, Request]),

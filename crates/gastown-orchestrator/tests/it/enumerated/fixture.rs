@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use gastown_domain::ports::{Action, AddRig, CreateTown, DestroyTown, RemoveRig, Towns as _};
-use gastown_domain::{FirstRig, RigId, TownId, TownStatus};
+use gastown_domain::ports::{Action, AddRig, Clock as _, CreateTown, DestroyTown, RemoveRig, RestoreTown, Towns as _};
+use gastown_domain::{Drift, FirstRig, RigId, TownId, TownStatus};
 use gastown_orchestrator::Grace;
 use tokio::time::{Instant, sleep};
 
@@ -56,6 +56,8 @@ impl Fixture {
             Scenario::RestartWithoutVolume | Scenario::RestartWithNewMachine => {
                 self.until_consistent(2 * DRIFT_PASSES, run_drift_detector).await;
             }
+            // If no restore was accepted, drift detection sees that nothing is lost.
+            Scenario::RestoreFound => self.until_consistent(DRIFT_PASSES, run_drift_detector).await,
             // A stop that is applied late stops the machine again while its sandbox is waited for.
             Scenario::RestartUnhealthy => self.until_consistent(DRIFT_PASSES, run_drift_detector).await,
             // A process that hangs right at the call starts or stops a machine that another process has stopped or started by then. Fly
@@ -90,6 +92,31 @@ impl Fixture {
         self.bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
         self.bench.store.rows().towns.get_mut(&self.town()).unwrap().machine_id = None;
         sleep(RELEASE).await;
+    }
+
+    /// Records that the volume is lost, as drift checks do.
+    pub(super) fn record_loss(&self) {
+        let (now, mut rows) = (self.bench.store.clock.now(), self.bench.store.rows());
+        rows.records.health.entry(self.town()).or_default().drift = Some((Drift::VolumeLost.into(), now));
+    }
+
+    /// Loses the volume, records that, and sets up what is particular to the scenario.
+    pub(super) fn lose_volume(&self, scenario: Scenario) {
+        let mut world = self.bench.fly.world();
+        assert!(world.lose_volume(self.town()));
+        match scenario {
+            Scenario::RestoreInSecondRegion => drop(world.full_regions.insert("iad".parse().unwrap())),
+            Scenario::RestoreRefused => world.machines_refused = true,
+            Scenario::RestoreNothing => world.images_cannot_restore = true,
+            _ => {}
+        }
+        drop(world);
+        self.record_loss();
+    }
+
+    /// Returns the owner's request for a restore.
+    pub(super) fn restore(&self) -> RestoreTown {
+        RestoreTown { town: self.town(), confirm: "mill".parse().unwrap() }
     }
 
     /// Loses the response of the volume create, and makes the next lists agree that there is no volume.

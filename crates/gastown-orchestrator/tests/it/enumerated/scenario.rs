@@ -62,6 +62,16 @@ listed! {
         RestartWithoutVolume,
         /// The running town's machine is gone, and the restart creates another one on its volume.
         RestartWithNewMachine,
+        /// Restores a stopped town whose volume is lost.
+        Restore,
+        /// The first region has no capacity for machines.
+        RestoreInSecondRegion,
+        /// Fly refuses the machine permanently, and the restore is undone.
+        RestoreRefused,
+        /// The sandbox is healthy and has restored nothing, so the restore is undone.
+        RestoreNothing,
+        /// The volume is recorded as lost, and exists.
+        RestoreFound,
         Stop,
         /// The running town's machine is gone.
         StopWithoutMachine,
@@ -69,11 +79,12 @@ listed! {
         DestroyStopped,
         /// A stop that pre-empts a restart.
         StopRestarting,
-        /// A destroy that pre-empts a create, a start, a stop or a restart.
+        /// A destroy that pre-empts a create, a start, a stop, a restart or a restore.
         DestroyCreating,
         DestroyStarting,
         DestroyStopping,
         DestroyRestarting,
+        DestroyRestoring,
         AddRig,
         RemoveRig,
         /// Removes a rig that is in use.
@@ -118,8 +129,11 @@ impl Scenario {
             Self::Restart | Self::StopRestarting => true,
             // They differ from a restart or a start in the state that they find.
             Self::RestartWithoutVolume | Self::RestartWithNewMachine => false,
-            // Both a restart and a destroy have second faults.
-            Self::DestroyRestarting => false,
+            Self::Restore | Self::RestoreRefused => true,
+            // They differ from a restore or its undo in what they find.
+            Self::RestoreInSecondRegion | Self::RestoreNothing | Self::RestoreFound => false,
+            // Both operations have second faults.
+            Self::DestroyRestarting | Self::DestroyRestoring => false,
             // These are two faults already.
             Self::CreateWithSurplusVolume | Self::RepeatCreateAfterCrash => false,
             // It starts as a create and ends as a destroy, and both have second faults.
@@ -161,6 +175,12 @@ impl Scenario {
             | Self::StartUnhealthy
             | Self::StartWithoutVolume
             | Self::StartWithNewRig => Some(bench.stopped("mill").await.id),
+            Self::Restore
+            | Self::RestoreInSecondRegion
+            | Self::RestoreRefused
+            | Self::RestoreNothing
+            | Self::RestoreFound
+            | Self::DestroyRestoring => Some(bench.stopped("mill").await.id),
             Self::DestroyStopped | Self::DestroyStarting | Self::DriftVolumeLost => {
                 Some(bench.stopped("mill").await.id)
             }
@@ -206,6 +226,12 @@ impl Scenario {
             Self::StartWithoutVolume | Self::RestartWithoutVolume | Self::DriftVolumeLost => {
                 assert!(fixture.bench.fly.world().lose_volume(fixture.town()));
             }
+            Self::Restore
+            | Self::RestoreInSecondRegion
+            | Self::RestoreRefused
+            | Self::RestoreNothing
+            | Self::DestroyRestoring => fixture.lose_volume(self),
+            Self::RestoreFound => fixture.record_loss(),
             Self::RemoveRig | Self::RemoveRigByForce => {
                 let rig =
                     fixture.bench.replica().towns.add_rig(&alice(), rig(fixture.town(), "engine")).await.unwrap().rig;
@@ -263,15 +289,15 @@ impl Scenario {
             Self::Restart | Self::RestartUnhealthy | Self::RestartWithoutVolume | Self::RestartWithNewMachine => {
                 restart(&replica, fixture).await;
             }
-            Self::StopRestarting => {
-                let other = fixture.bench.replica();
-                let stop = async {
-                    if let Some(town) = wait_for_call(&fixture.bench, Action::StopMachine).await {
-                        attempt(&other, other.towns.stop_town(&alice, town)).await;
-                    }
-                };
-                tokio::join!(restart(&replica, fixture), stop);
+            Self::Restore
+            | Self::RestoreInSecondRegion
+            | Self::RestoreRefused
+            | Self::RestoreNothing
+            | Self::RestoreFound => restore(&replica, fixture).await,
+            Self::DestroyRestoring => {
+                destroy_meanwhile(fixture, Action::CreateMachine, restore(&replica, fixture)).await;
             }
+            Self::StopRestarting => stop_meanwhile(fixture, restart(&replica, fixture)).await,
             Self::DestroyRestarting => {
                 destroy_meanwhile(fixture, Action::StopMachine, restart(&replica, fixture)).await;
             }
@@ -337,6 +363,22 @@ async fn destroy_meanwhile(fixture: &Fixture, call: Action, what: impl Future<Ou
         }
     };
     tokio::join!(what, destroy);
+}
+
+/// Stops the town as soon as a stop of its machine is sent to Fly.
+async fn stop_meanwhile(fixture: &Fixture, what: impl Future<Output = ()>) {
+    let (other, alice) = (fixture.bench.replica(), alice());
+    let stop = async {
+        if let Some(town) = wait_for_call(&fixture.bench, Action::StopMachine).await {
+            attempt(&other, other.towns.stop_town(&alice, town)).await;
+        }
+    };
+    tokio::join!(what, stop);
+}
+
+/// Requests a restore as the owner does.
+async fn restore(replica: &Replica, fixture: &Fixture) {
+    attempt(replica, replica.towns.restore_town(&alice(), fixture.restore())).await;
 }
 
 /// Requests a restart as the health monitor does, and sweeps.

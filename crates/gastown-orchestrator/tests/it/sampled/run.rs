@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::Jitter;
-use gastown_domain::{OrphanReason, ResourceId, TownId};
+use gastown_domain::ports::{Caller, Clock as _, Jitter, RestoreTown, Towns as _};
+use gastown_domain::{Drift, OrphanReason, ResourceId, TownId, TownStatus};
 use gastown_orchestrator::{Policy, RestartSync};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -94,6 +94,14 @@ impl Run {
                 self.run_briefly(at, async |replica: &Replica| {
                     let sync = if town.machine_id.is_some() { RestartSync::Try } else { RestartSync::Skip };
                     drop(replica.towns.restart_town((town.id, &town.owner), sync, None).await);
+                })
+                .await;
+            }
+            Step::RestoreTown { at, town } => {
+                let Some(request) = self.numbered(town).and_then(|town| restore_of(&self.bench, town)) else { return };
+                let caller = Caller::Trusted(self.bench.store.town(request.town).owner);
+                self.run_briefly(at, async |replica: &Replica| {
+                    drop(replica.towns.restore_town(&caller, request.clone()).await);
                 })
                 .await;
             }
@@ -257,6 +265,18 @@ impl Run {
             pass(&self.bench.replica()).await;
         }
     }
+}
+
+/// Returns the request to restore a town whose volume is lost, and records the loss as drift checks do. Returns `None` for
+/// any other town.
+fn restore_of(bench: &Bench, town: TownId) -> Option<RestoreTown> {
+    let (now, world, mut rows) = (bench.store.clock.now(), bench.fly.world(), bench.store.rows());
+    let row = rows.towns.get(&town).filter(|row| !row.is_tombstone() && row.status != TownStatus::Provisioning)?;
+    let is_lost = world.lost_volumes.contains(&volume_name(town)) && world.volumes_of(town).is_empty();
+    let request =
+        (is_lost && !rows.operations.contains_key(&town)).then(|| RestoreTown { town, confirm: row.name.clone() })?;
+    rows.records.health.entry(town).or_default().drift = Some((Drift::VolumeLost.into(), now));
+    Some(request)
 }
 
 /// Runs one drift pass, one period after the last one.

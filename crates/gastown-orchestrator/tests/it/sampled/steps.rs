@@ -44,6 +44,8 @@ pub(super) enum Step {
     Sweep { at: usize },
     /// Requests a restart as the health monitor does.
     RestartTown { at: usize, town: usize },
+    /// Requests a restore of a town whose volume is lost. If no drift check has recorded that, it does so.
+    RestoreTown { at: usize, town: usize },
     /// Runs a drift pass, if it is due.
     DetectDrift { at: usize },
     /// Runs an orphan sweeper pass, if it is due.
@@ -167,13 +169,17 @@ pub(super) fn steps_of(rng: &mut StdRng) -> Vec<Step> {
             steps.push(random_step(rng));
         }
     }
-    with_restarts(steps)
+    with_restarts_and_restores(steps)
 }
 
-/// Adds a restart before each sweep, which drives it. Draws nothing, so that the other steps of a seed stay the same.
-fn with_restarts(steps: Vec<Step>) -> Vec<Step> {
+/// Adds a restart before each sweep, which drives it, and a restore after each loss of a volume. Draws nothing, so that the
+/// other steps of a seed stay the same.
+fn with_restarts_and_restores(steps: Vec<Step>) -> Vec<Step> {
     let with_restart = |(number, step): (usize, Step)| match step {
         Step::Sweep { at } => vec![Step::RestartTown { at, town: number % TOWNS }, step],
+        Step::ExternalEvent(ExternalEvent::LoseVolume { town }) => {
+            vec![step, Step::RestoreTown { at: number % REPLICAS, town }]
+        }
         step => vec![step],
     };
     steps.into_iter().enumerate().flat_map(with_restart).collect()

@@ -72,8 +72,8 @@ async fn request(database: &Database, town: &Town, actor: &str) -> anyhow::Resul
     {
         Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
         Requested::Busy(other) => bail!("another operation is in flight: {}", plain(other.kind.as_str())),
-        // It was destroyed since it was read.
-        Requested::NotFound => Ok(()),
+        // It was destroyed since it was read. Only a restore is refused as not restorable.
+        Requested::NotFound | Requested::NotRestorable(_) => Ok(()),
     }
 }
 

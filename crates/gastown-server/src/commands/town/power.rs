@@ -1,4 +1,4 @@
-//! `gastown town start|stop`: starts or stops a town of any owner.
+//! `gastown town start|stop|restore`: starts, stops or restores a town of any owner.
 
 use std::time::Duration;
 
@@ -25,14 +25,15 @@ pub struct PowerOptions {
     pub(super) of: Which,
     /// Wait for the end of the operation, at most this long. The operation continues in any case.
     #[arg(long, value_name = "SECONDS")]
-    wait: Option<u64>,
+    pub(super) wait: Option<u64>,
 }
 
-/// A start or a stop.
+/// A start, a stop or a restore.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Power {
     Start,
     Stop,
+    Restore,
 }
 
 impl Power {
@@ -40,6 +41,7 @@ impl Power {
         match self {
             Self::Start => OperationKind::Start,
             Self::Stop => OperationKind::Stop,
+            Self::Restore => OperationKind::Restore,
         }
     }
 
@@ -47,6 +49,7 @@ impl Power {
         match self {
             Self::Start => timeouts.start,
             Self::Stop => timeouts.stop,
+            Self::Restore => timeouts.restore,
         }
     }
 
@@ -54,6 +57,7 @@ impl Power {
         match self {
             Self::Start => "started",
             Self::Stop => "stopped",
+            Self::Restore => "restored",
         }
     }
 }
@@ -62,15 +66,12 @@ pub(super) async fn run(
     database: &Database,
     of: Chosen,
     power: Power,
-    wait: &PowerOptions,
+    wait: Option<u64>,
     (actor, timeouts): (&str, &Timeouts),
 ) -> anyhow::Result<()> {
-    let before = town_details(database, of.town).await?.town;
-    if before.is_tombstone() {
-        return Err(CodedError::NoSuchTown(format!("{} is destroyed", of.town)).into());
-    }
+    let before = living(database, of).await?;
     let id = request(database, &before, power, actor, timeouts).await?;
-    let Some(seconds) = wait.wait else { return accepted(database, of, power).await };
+    let Some(seconds) = wait else { return accepted(database, of, power).await };
     let end = |found: &TownDetails| match &found.operation {
         Some(Ok(held)) => held.operation.id != id,
         Some(Err(_)) => false,
@@ -80,6 +81,15 @@ pub(super) async fn run(
         Followed::Ended(found) => ended(database, of, power, &found, id).await,
         Followed::NotInTime(state) => Err(of.not_in_time(power.ended(), seconds, &state)),
     }
+}
+
+/// Returns a town that is not destroyed.
+pub(super) async fn living(database: &Database, of: Chosen) -> anyhow::Result<Town> {
+    let town = town_details(database, of.town).await?.town;
+    if town.is_tombstone() {
+        return Err(CodedError::NoSuchTown(format!("{} is destroyed", of.town)).into());
+    }
+    Ok(town)
 }
 
 /// Returns the id of the operation, which may be an earlier one of the same kind.
@@ -100,6 +110,7 @@ async fn request(
             plain(other.kind.as_str()),
             town.id
         ),
+        Some(Requested::NotRestorable(why)) => bail!("town {} is not restored: {why}", town.id),
         Some(Requested::NotFound) => Err(CodedError::NoSuchTown(town.id.to_string()).into()),
         None => Ok(operation.id),
     }

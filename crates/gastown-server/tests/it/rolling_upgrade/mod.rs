@@ -138,9 +138,12 @@ fn procedure(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Start => "startTown",
         OperationKind::Stop => "stopTown",
-        OperationKind::Create | OperationKind::Restart | OperationKind::Destroy | OperationKind::RollBack => {
-            "destroyTown"
-        }
+        OperationKind::Create
+        | OperationKind::Restart
+        | OperationKind::Restore
+        | OperationKind::Destroy
+        | OperationKind::RollBack
+        | OperationKind::UndoRestore => "destroyTown",
     }
 }
 
