@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
@@ -66,8 +66,10 @@ impl Door {
                 if let Some(session) = cookies(headers).find(|value| self.sessions.is_valid(value, now)) {
                     return Some(Visitor { session: session.to_owned(), has_session: true });
                 }
-                let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-                self.sessions.is_same(given, token).then(|| Visitor { session: String::new(), has_session: false })
+                let (scheme, given) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+                let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+                (is_bearer && self.sessions.is_same(given, token))
+                    .then(|| Visitor { session: String::new(), has_session: false })
             }
         }
     }
@@ -111,11 +113,20 @@ fn names_loopback(headers: &HeaderMap) -> bool {
         _ => host,
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Names the host of a request by HTTP/2 as one by HTTP/1.1 does.
+fn name_host(request: &mut Request) {
+    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(authority) = authority.filter(|_| !request.headers().contains_key(header::HOST)) {
+        request.headers_mut().insert(header::HOST, authority);
+    }
 }
 
 /// Answers 401 with the form to sign in, unless the request may see the console.
 pub(crate) async fn guard(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+    name_host(&mut request);
     match console.visitor(request.headers()) {
         Some(visitor) => {
             request.extensions_mut().insert(visitor);
@@ -127,8 +138,6 @@ pub(crate) async fn guard(State(console): State<Arc<Console>>, mut request: Requ
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     const TOKEN: &str = "operator-token-Zq7Lr5HkXe1BnVs4Gd8WzT";
@@ -147,8 +156,10 @@ mod tests {
     #[test]
     fn token_opens_as_bearer_or_with_a_session() {
         let door = door();
-        let bearer = format!("Bearer {TOKEN}");
-        assert!(door.visitor(&headers(&[("authorization", &bearer)]), NOW).is_some());
+        for scheme in ["Bearer", "bearer"] {
+            let sent = format!("{scheme} {TOKEN}");
+            assert!(door.visitor(&headers(&[("authorization", &sent)]), NOW).is_some(), "{sent}");
+        }
         let cookie = door.sign_in(TOKEN, &headers(&[]), NOW, "a1").unwrap();
         let pair = cookie.split(';').next().unwrap();
         let other = format!("theme=dark; {COOKIE}=old; {pair}");
@@ -194,7 +205,7 @@ mod tests {
     #[test]
     fn loopback_needs_its_own_name() {
         let door = Door::new(Access::Loopback, &"random".into());
-        for host in ["127.0.0.1:9464", "127.0.0.1", "[::1]:80", "localhost:1", "localhost", "127.8.0.1:1"] {
+        for host in ["127.0.0.1:9464", "127.0.0.1", "[::1]:80", "localhost:1", "Localhost", "127.8.0.1:1"] {
             assert!(door.visitor(&headers(&[("host", host)]), NOW).is_some(), "{host}");
         }
         for host in ["evil.example.com", "evil.example.com:9464", "10.0.0.1:80", "localhost.evil.com", "", "[::2]:80"] {

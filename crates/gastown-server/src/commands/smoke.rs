@@ -4,7 +4,7 @@ mod life;
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use gastown_domain::RepoUrl;
 use gastown_system::random_secret;
@@ -52,12 +52,13 @@ Examples:
 
 /// Runs the command. A town of its own is created, and destroyed in any case.
 ///
-/// Errors: a step failed, and then if the town could not be removed.
+/// Errors: the server does not answer, or not this user. A step failed, and then if the town could not be removed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let remote = Remote::new(&options.server, options.token.as_ref())?;
     let stop = shutdown::on_signal()?;
     let name: String = random_secret().expose_secret().chars().take(12).collect();
     let mut life = Life::new(remote, format!("smoke-{name}"), options.repo.clone());
+    life.reach().await.context("the server cannot be used, and no town was created")?;
     let deadline = Instant::now() + Duration::from_secs(options.timeout);
     let mut steps = Vec::new();
     let failed = play(&mut life, &mut steps, &options, deadline, &stop).await;

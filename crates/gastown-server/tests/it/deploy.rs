@@ -77,7 +77,7 @@ fn compose_runs_a_valid_server_with_its_neighbours() {
     let config = Config::read(&Source::from_pairs(settings.clone())).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.console.listen.is_some() && config.console.token.is_some());
     assert_eq!(server["depends_on"]["migrate"]["condition"], "service_completed_successfully");
-    assert_eq!(server["stop_grace_period"], "40s");
+    assert_eq!(server["stop_grace_period"], "45s");
 
     // Each address names a neighbour, and its port is the one that the neighbour listens on.
     let (fly, migrate, postgres) = (compose("fly"), compose("migrate"), compose("postgres"));

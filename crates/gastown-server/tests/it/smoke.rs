@@ -4,12 +4,13 @@ use fly_sim::{Call, Effect, Fault};
 use serde_json::{Value, json};
 
 use crate::process::{Ended, Gastown};
-use crate::stage::{ALICE, Setup, Stage};
+use crate::stage::{ALICE, Setup, Stage, until};
 
 on_both! {
     life_succeeds_and_leaves_nothing,
     failed_step_removes_the_town,
     town_that_cannot_be_removed_is_named,
+    server_that_cannot_be_used_is_left_alone,
 }
 
 async fn smoke(stage: &Stage, more: &[&str]) -> Ended {
@@ -62,10 +63,28 @@ async fn failed_step_removes_the_town(setup: Setup) -> Stage {
 
 async fn town_that_cannot_be_removed_is_named(setup: Setup) -> Stage {
     let stage = setup.start().await;
+    stage.sim.inject(Fault::at(Call::CreateMachine, Effect::throttled()).always());
+    let revoke = async {
+        until("the town is being created", async || !stage.rows.towns().await.is_empty()).await;
+        stage.rows.execute("UPDATE kilocode_users SET api_token_pepper = 'rotated' WHERE id = 'alice'").await;
+    };
+    let (left, ()) = tokio::join!(smoke(&stage, &[]), revoke);
+    assert_eq!(left.status.code(), Some(6), "{}{}", left.out, left.err);
+    assert!(left.err.contains("smoke-") && left.err.contains("could not be removed"), "{}", left.err);
+    stage.sim.clear_faults();
+    stage.idle().await;
+    stage
+}
+
+async fn server_that_cannot_be_used_is_left_alone(setup: Setup) -> Stage {
+    let stage = setup.start().await;
     let wrong = [("GASTOWN_TOKEN".to_owned(), "wrong".to_owned())];
     let refused = Gastown::run(&["smoke", stage.url()], &wrong).await;
-    assert_eq!(refused.status.code(), Some(6), "{}{}", refused.out, refused.err);
-    assert!(refused.err.contains("invalid_token") && refused.err.contains("smoke-"), "{}", refused.err);
+    assert_eq!(refused.status.code(), Some(1), "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("invalid_token") && refused.err.contains("no town was created"), "{}", refused.err);
+    let nothing_listens = Gastown::run(&["smoke", "http://127.0.0.1:1"], &wrong).await;
+    assert_eq!(nothing_listens.status.code(), Some(1), "{}", nothing_listens.err);
+    assert!(nothing_listens.err.contains("refused"), "{}", nothing_listens.err);
     let without = Gastown::run(&["smoke", stage.url()], &[]).await;
     assert_eq!((without.status.code(), without.err.contains("GASTOWN_TOKEN")), (Some(1), true), "{}", without.err);
     for url in ["towns.example.com", "http://towns.example.com", "https://towns.example.com/?a=b"] {

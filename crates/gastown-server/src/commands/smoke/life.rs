@@ -12,6 +12,8 @@ use crate::commands::remote::{Remote, RemoteError};
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause after a call without an answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The tries of the first call.
+const REACH_TRIES: u32 = 3;
 /// The name of the rig.
 const RIG: &str = "smoke";
 
@@ -68,6 +70,18 @@ impl Life {
     /// Returns the last state of the town, in words.
     pub(super) fn last_seen(&self) -> &str {
         &self.last_seen
+    }
+
+    /// Makes one read. A wrong address or token is found before a town is created.
+    pub(super) async fn reach(&self) -> Result<(), RemoteError> {
+        let mut tries = 1..=REACH_TRIES;
+        loop {
+            tries.next();
+            match self.remote.query("listTowns", &Value::Null).await {
+                Err(RemoteError::NoAnswer(_)) if !tries.is_empty() => tokio::time::sleep(RETRY_PAUSE).await,
+                answered => return answered.map(drop),
+            }
+        }
     }
 
     /// Plays one step until its effect is seen. Returns what was seen.
@@ -161,16 +175,22 @@ impl Life {
     async fn change(&mut self, procedure: &str, input: &Value) -> Result<Value, RemoteError> {
         loop {
             match self.remote.mutate(procedure, input).await {
-                Err(RemoteError::NoAnswer(_)) => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(RemoteError::NoAnswer(cause)) => self.pause_without_answer(cause).await,
                 answered => return answered,
             }
         }
     }
 
-    async fn retried_query(&self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
+    /// Waits before a call is repeated, and remembers why it is.
+    async fn pause_without_answer(&mut self, cause: reqwest::Error) {
+        self.last_seen = format!("the server did not answer: {:#}", anyhow::Error::from(cause));
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+
+    async fn retried_query(&mut self, procedure: &str, input: &Value) -> anyhow::Result<Value> {
         loop {
             match self.remote.query(procedure, input).await {
-                Err(RemoteError::NoAnswer(_)) => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(RemoteError::NoAnswer(cause)) => self.pause_without_answer(cause).await,
                 answered => return Ok(answered?),
             }
         }

@@ -46,7 +46,8 @@ pub struct Creation {
     region: Option<Region>,
     #[command(flatten)]
     at: ServerOptions,
-    /// Wait until the town runs, at most this long. The operation continues in any case.
+    /// Wait until the town runs, at most this long. The operation continues in any case. A server answers only after its own
+    /// wait, which is 60 seconds by default.
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
     /// Print one JSON object.
