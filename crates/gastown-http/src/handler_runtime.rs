@@ -3,7 +3,7 @@
 //! The tasks of connections and those of handlers then wait in different queues. A handler takes several turns, because it
 //! waits for the database. In one queue, each turn would wait for all requests that are refused meanwhile.
 
-use std::panic::resume_unwind;
+use std::{future::pending, panic::resume_unwind};
 
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -18,11 +18,6 @@ use tracing::Instrument as _;
 #[derive(Debug, Clone, Default)]
 pub struct HandlerRuntime(Option<Handle>);
 
-/// The runtime ended before the handler.
-#[derive(Debug, thiserror::Error)]
-#[error("the runtime of handlers has ended")]
-pub(crate) struct RuntimeEnded(#[source] JoinError);
-
 impl HandlerRuntime {
     /// Runs each handler in the task of its connection.
     pub fn of_connections() -> Self {
@@ -35,22 +30,19 @@ impl HandlerRuntime {
     }
 
     /// Runs a handler to its end, or until the returned future is dropped.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        handler: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, RuntimeEnded> {
-        let Some(runtime) = &self.0 else { return Ok(handler.await) };
-        joined(AbortOnDropHandle::new(runtime.spawn(handler.in_current_span())).await)
+    pub(crate) async fn run<T: Send + 'static>(&self, handler: impl Future<Output = T> + Send + 'static) -> T {
+        let Some(runtime) = &self.0 else { return handler.await };
+        joined(AbortOnDropHandle::new(runtime.spawn(handler.in_current_span()))).await
     }
 
     /// Starts a handler. It runs to its end, also when the returned future is dropped.
     pub(crate) fn run_to_end<T: Send + 'static>(
         &self,
         handler: impl Future<Output = T> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, RuntimeEnded>> {
+    ) -> BoxFuture<'static, T> {
         let runtime = self.0.clone().unwrap_or_else(Handle::current);
         let task = runtime.spawn(handler.in_current_span());
-        async move { joined(task.await) }.boxed()
+        joined(task).boxed()
     }
 
     /// Runs a stream. Its next item is made while the last one is taken. It ends when the returned stream is dropped.
@@ -73,7 +65,7 @@ impl HandlerRuntime {
             }
             if let Some(task) = task.take() {
                 // A panic goes on here. Without it, a client would take the end for a proper one.
-                let _ = joined(task.await);
+                joined(task).await;
             }
             None
         })
@@ -81,12 +73,16 @@ impl HandlerRuntime {
     }
 }
 
-/// Continues the panic of a handler in its caller.
-fn joined<T>(ended: Result<T, JoinError>) -> Result<T, RuntimeEnded> {
-    ended.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => resume_unwind(panic),
-        Err(error) => RuntimeEnded(error),
-    })
+/// Waits for a handler, and continues its panic in its caller.
+///
+/// A handler whose runtime has ended has no result, and is not known to have done nothing. So its caller gets no answer, as if
+/// the process had ended. The threads of the connections end with the runtime.
+async fn joined<T>(task: impl Future<Output = Result<T, JoinError>>) -> T {
+    match task.await.map_err(JoinError::try_into_panic) {
+        Ok(value) => value,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_cancelled)) => pending().await,
+    }
 }
 
 #[cfg(test)]
@@ -113,12 +109,12 @@ mod tests {
     async fn handlers_and_streams_run_on_their_runtime() {
         let (handlers, runtime) = apart();
         let apart = Some("apart".to_owned());
-        assert_eq!(handlers.run(async { thread_name() }).await.unwrap(), apart);
-        assert_eq!(handlers.run_to_end(async { thread_name() }).await.unwrap(), apart);
+        assert_eq!(handlers.run(async { thread_name() }).await, apart);
+        assert_eq!(handlers.run_to_end(async { thread_name() }).await, apart);
         let names = stream::iter(0..3).map(|_| thread_name()).boxed();
         assert_eq!(handlers.stream(names).collect::<Vec<_>>().await, vec![apart.clone(), apart.clone(), apart]);
         let inline = HandlerRuntime::of_connections();
-        assert_eq!(inline.run(async { thread_name() }).await.unwrap(), thread_name());
+        assert_eq!(inline.run(async { thread_name() }).await, thread_name());
         runtime.shutdown_background();
     }
 
@@ -156,9 +152,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn end_of_the_runtime_is_an_error() {
+    async fn end_of_the_runtime_is_no_answer() {
         let (handlers, runtime) = apart();
-        runtime.shutdown_background();
-        assert!(handlers.run(async {}).await.is_err());
+        let (started, has_started) = oneshot::channel::<()>();
+        let call = handlers.run_to_end(async move {
+            started.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        has_started.await.unwrap();
+        tokio::task::spawn_blocking(|| drop(runtime)).await.unwrap();
+        assert!(call.now_or_never().is_none());
     }
 }

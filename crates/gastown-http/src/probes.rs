@@ -79,7 +79,7 @@ impl Checks {
     /// Starts a check in a task of its own, so that it does not end with the caller that needed it.
     fn start(&self) -> Check {
         let task = self.handlers.run_to_end(check(Arc::clone(&self.readiness), self.limit));
-        task.map(|ended| Checked { ready: ended.unwrap_or(false), at: Instant::now() }).boxed().shared()
+        task.map(|ready| Checked { ready, at: Instant::now() }).boxed().shared()
     }
 }
 

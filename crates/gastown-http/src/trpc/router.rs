@@ -15,7 +15,7 @@ use super::{
     start::Start,
     subscription::{Opened, Subscribing, Subscription, in_span},
 };
-use crate::{HandlerRuntime, handler_runtime::RuntimeEnded, rejections::Rejections};
+use crate::{HandlerRuntime, rejections::Rejections};
 
 /// The largest value of a subscription, in bytes.
 const MAX_EVENT: usize = 256 * 1024;
@@ -181,19 +181,6 @@ impl From<CallError> for Failure {
     }
 }
 
-impl From<RuntimeEnded> for CallError {
-    fn from(error: RuntimeEnded) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "handler abandoned");
-        Self::internal()
-    }
-}
-
-impl From<RuntimeEnded> for Failure {
-    fn from(error: RuntimeEnded) -> Self {
-        Self::Call(error.into())
-    }
-}
-
 /// The head and the input of a call, and its limits.
 pub(super) struct Call {
     pub(super) head: Arc<Parts>,
@@ -342,7 +329,7 @@ impl Router {
                 let input = if I::READ { I::parse(call.input?)? } else { I::parse(None)? };
                 let place = call.watchers.take(guard.share(&caller))?;
                 let opening = handler(caller, input);
-                let events = call.handlers.run(opening).await.map_err(CallError::from)??.map(|event| {
+                let events = call.handlers.run(opening).await?.map(|event| {
                     let Tracked { id, value } = event?;
                     value.write(MAX_EVENT).map(|written| (id, written)).map_err(Failure::Unserialisable)
                 });
@@ -401,8 +388,8 @@ impl Router {
                     }
                 });
                 match kind {
-                    Kind::Query | Kind::Subscription => handlers.run(running).await?,
-                    Kind::Mutation => handlers.run_to_end(running).await?,
+                    Kind::Query | Kind::Subscription => handlers.run(running).await,
+                    Kind::Mutation => handlers.run_to_end(running).await,
                 }
             }
             .boxed()

@@ -28,6 +28,7 @@ async fn only_boots_and_calls_home_are_skipped() {
     assert!(report.passed(), "{:#?}", report.failed().collect::<Vec<_>>());
     let of_boot = [
         "rigs-survive-restart",
+        "restore-keeps-data",
         "stop",
         "boot-missing-variable",
         "boot-unknown-key",
