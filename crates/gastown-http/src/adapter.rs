@@ -29,7 +29,8 @@ const BACKSTOP: Duration = Duration::from_secs(5);
 const PLAIN: [(&str, &str); 2] =
     [("/api/gastown/heartbeat", "gastown.heartbeat"), ("/api/gastown/refresh-token", "gastown.refreshToken")];
 
-/// Builds the whole adapter: `/trpc/<procedure>`, the plain routes of sandboxes, `/healthz` and `/readyz`, with limits, request ids and spans.
+/// Builds the whole adapter: `/trpc/<procedure>`, the plain routes of sandboxes, `/healthz` and `/readyz`, with limits,
+/// request ids and spans.
 pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
     let (running, metrics) = ((parts.tasks.clone(), parts.handlers.clone()), parts.metrics.clone());

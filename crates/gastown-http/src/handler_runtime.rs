@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 /// The runtime of the handlers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HandlerRuntime(Option<Handle>);
 
 impl HandlerRuntime {
@@ -58,15 +58,12 @@ impl HandlerRuntime {
             }
         };
         let task = AbortOnDropHandle::new(runtime.spawn(running.in_current_span()));
-        let state = (receiver, Some(task));
-        stream::unfold(state, |(mut receiver, mut task)| async move {
+        stream::unfold((receiver, task), |(mut receiver, task)| async move {
             if let Some(item) = receiver.recv().await {
                 return Some((item, (receiver, task)));
             }
-            if let Some(task) = task.take() {
-                // A panic goes on here. Without it, a client would take the end for a proper one.
-                joined(task).await;
-            }
+            // A panic goes on here. Without it, a client would take the end for a proper one.
+            joined(task).await;
             None
         })
         .boxed()

@@ -15,8 +15,8 @@ use super::{ConnectionLimits, serve};
 /// The least number of threads. With one, a single large answer would delay all others.
 const MIN_THREADS: usize = 2;
 
-/// A task that another runtime wakes, such as one whose handler has ended, is in the global queue. Every second task is taken from
-/// there. Otherwise it would wait until a thread has no requests left to read.
+/// A task that another runtime wakes, such as one whose handler has ended, is in the global queue. Every second task is taken
+/// from there. Otherwise it would wait for long while there are requests to read.
 const GLOBAL_QUEUE_INTERVAL: u32 = 2;
 
 /// Threads that read requests, refuse some of them and write answers. Dropping them ends every connection.
