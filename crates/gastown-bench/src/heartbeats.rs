@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::progress::say;
 use crate::reads::{Heartbeats, INSTANT_FLY};
 use crate::report::{Check, Limit, Unit};
-use crate::stage::{Database, Fly, Postgres, Server, ServerSetup, Sqlite, seed};
+use crate::stage::{Fly, Postgres, Server, ServerSetup, Sqlite, seed};
 
 /// The period of a town's heartbeats.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -27,6 +27,9 @@ const MAX_MEMORY_MIB: f64 = 300.0;
 const MAX_STOP: Duration = Duration::from_secs(10);
 /// The least heartbeats of one writing statement of the towns, at the full rate.
 const PER_STATEMENT: f64 = 300.0;
+
+/// The statements that show heartbeats in the rows of towns.
+const SHOWING: &str = "^UPDATE \"?gastown_towns.*last_heartbeat_at";
 
 /// The load of a run.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +78,7 @@ async fn on_postgres(fly: &Fly, scale: Scale) -> anyhow::Result<Vec<Check>> {
     let heard = database.count("SELECT count(*) FROM gastown_towns WHERE last_heartbeat_at IS NOT NULL").await?;
     checks.push(lost(answered, heard)?);
     if has_statistics && scale.towns == Scale::FULL.towns {
-        let per_statement = number(answered) / number(statements(&postgres, &database).await?);
+        let per_statement = number(answered) / number(postgres.calls_of(&database, SHOWING).await?);
         let name = "heartbeats of one writing statement";
         checks.push(Check::new(name, Unit::Count, per_statement, Limit::AtLeast(PER_STATEMENT)));
     }
@@ -124,16 +127,6 @@ fn lost(answered: usize, heard: i64) -> anyhow::Result<Check> {
     let lost = number(answered.saturating_sub(heard));
     say(format!("{answered} heartbeats answered, {heard} in the rows"));
     Ok(Check::new("lost at a graceful stop", Unit::Count, lost, Limit::AtMost(0.0)))
-}
-
-/// Returns the number of statements that have shown heartbeats in the rows of towns.
-async fn statements(postgres: &Postgres, database: &Database) -> anyhow::Result<usize> {
-    let query = "SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
-                 WHERE d.datname = $1 AND s.query ~ '^UPDATE \"?gastown_towns.*last_heartbeat_at'";
-    let counted = sqlx::query_scalar::<_, i64>(query).bind(database.name).fetch_one(postgres.admin()).await;
-    let count = usize::try_from(counted.context("failed to count statements")?).context("a count is negative")?;
-    ensure!(count > 0, "no writing statement was counted");
-    Ok(count)
 }
 
 #[cfg(test)]

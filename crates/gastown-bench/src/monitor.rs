@@ -31,6 +31,8 @@ const SHARED_IF_QUICK: Shared = Shared { towns: 8_000, period: Duration::from_se
 const ANSWER_DELAY: Duration = Duration::from_millis(200);
 /// The part of the time of one replica that two may need. They begin up to two seconds after each other.
 const MAX_PART: f64 = 0.65;
+/// The statements that write health.
+const WRITES: &str = "^(INSERT INTO|UPDATE) \"?gastown_town_health";
 /// The most that is waited for the begin of a pass, and for its end.
 const TIMEOUT: Duration = Duration::from_secs(600);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -137,7 +139,7 @@ async fn pass(postgres: &Postgres, fly: &Fly, towns: usize, name: &'static str) 
         Check::new("questions to each sandbox", Unit::Count, sandboxes.asked() / number(towns), Limit::AtMost(1.0)),
     ];
     if has_statistics {
-        let per_500 = number(writes(postgres, &database).await?) * 500.0 / number(towns);
+        let per_500 = number(postgres.calls_of(&database, WRITES).await?) * 500.0 / number(towns);
         checks.push(Check::new("writing statements per 500 towns", Unit::Count, per_500, Limit::AtMost(1.0)));
     } else {
         say("pg_stat_statements is not installed, so statements are not counted");
@@ -155,16 +157,6 @@ async fn wait_while(database: &Database, mut left: usize, goes_on: impl Fn(usize
         left = usize::try_from(count.await?).context("a count is negative")?;
     }
     Ok(left)
-}
-
-/// Returns the number of statements that have written health. The extension is in the database of the administrator only.
-async fn writes(postgres: &Postgres, database: &Database) -> anyhow::Result<usize> {
-    let query = "SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid \
-                 WHERE d.datname = $1 AND s.query ~ '^(INSERT INTO|UPDATE) \"?gastown_town_health'";
-    let counted = sqlx::query_scalar::<_, i64>(query).bind(database.name).fetch_one(postgres.admin()).await;
-    let count = usize::try_from(counted.context("failed to count statements")?).context("a count is negative")?;
-    ensure!(count > 0, "no writing statement was counted");
-    Ok(count)
 }
 
 /// Simulated sandboxes. Their machines are named by the numbers of their towns.

@@ -62,6 +62,20 @@ impl Postgres {
         Ok(self.has_statistics)
     }
 
+    /// Returns how often statements that match a pattern ran in a database whose statements are counted.
+    ///
+    /// Errors: no such statement was counted.
+    pub(crate) async fn calls_of(&self, database: &Database, pattern: &str) -> anyhow::Result<usize> {
+        // The extension is in the database of the administrator only.
+        let query = "SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s \
+                     JOIN pg_database d ON d.oid = s.dbid WHERE d.datname = $1 AND s.query ~ $2";
+        let counted =
+            sqlx::query_scalar::<_, i64>(query).bind(database.name).bind(pattern).fetch_one(&self.admin).await;
+        let count = usize::try_from(counted.context("failed to count statements")?).context("a count is negative")?;
+        ensure!(count > 0, "no writing statement was counted");
+        Ok(count)
+    }
+
     /// Returns the connections to the database `postgres`.
     pub(crate) fn admin(&self) -> &PgPool {
         &self.admin
