@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::lost_answers;
 use crate::commands::town::new_operation;
 use crate::config::{Config, ConsoleConfig};
-use crate::control_plane::bind_port;
+use crate::control_plane::{address_of, bind_port};
 use crate::start_error::StartError;
 
 /// The connections of browsers at a time, with those for live events. They are apart from those of users.
@@ -46,8 +46,7 @@ impl ConsoleEndpoint {
     pub(crate) async fn bind(config: &ConsoleConfig) -> Result<Option<Self>, StartError> {
         let Some(listen) = &config.listen else { return Ok(None) };
         let listener = bind_port(&listen.host, listen.port).await?;
-        let address =
-            listener.local_addr().map_err(|cause| StartError::Listen { address: listen.to_string(), cause })?;
+        let address = address_of(&listener, &listen.host, listen.port)?;
         let access = match &config.token {
             Some(token) => Access::Token(token.clone()),
             None if address.ip().is_loopback() => Access::Loopback,

@@ -33,10 +33,7 @@ impl ControlPlane {
 
     /// Like [`Self::bind`], with a bound port. Callers may need the port for the rest of the configuration.
     pub async fn with_listener(config: Config, listener: TcpListener) -> Result<Self, StartError> {
-        let address = listener.local_addr().map_err(|cause| StartError::Listen {
-            address: format!("{}:{}", config.http.host, config.http.port),
-            cause,
-        })?;
+        let address = address_of(&listener, &config.http.host, config.http.port)?;
         let metrics = MetricsEndpoint::bind(&config.metrics).await?;
         let console = ConsoleEndpoint::bind(&config.console).await?;
         let builder = match &metrics {
@@ -143,4 +140,9 @@ fn secrets(config: &SecretsConfig) -> SecretSettings {
 pub(crate) async fn bind_port(host: &ListenHost, port: u16) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind((host.to_resolve().as_str(), port)).await;
     bound.map_err(|cause| StartError::Listen { address: format!("{host}:{port}"), cause })
+}
+
+/// Returns the address of a listener that was bound to this host and port.
+pub(crate) fn address_of(listener: &TcpListener, host: &ListenHost, port: u16) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|cause| StartError::Listen { address: format!("{host}:{port}"), cause })
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::MetricsConfig;
-use crate::control_plane::bind_port;
+use crate::control_plane::{address_of, bind_port};
 use crate::start_error::StartError;
 
 /// The connections of scrapers at a time. They are apart from those of users.
@@ -36,8 +36,7 @@ impl MetricsEndpoint {
     pub(crate) async fn bind(config: &MetricsConfig) -> Result<Option<Self>, StartError> {
         let Some(listen) = &config.listen else { return Ok(None) };
         let listener = bind_port(&listen.host, listen.port).await?;
-        let address =
-            listener.local_addr().map_err(|cause| StartError::Listen { address: listen.to_string(), cause })?;
+        let address = address_of(&listener, &listen.host, listen.port)?;
         let metrics = Arc::new(PrometheusMetrics::new()?);
         let router = metrics::endpoint(Arc::clone(&metrics), config.token.clone());
         Ok(Some(Self { listener, address, router, metrics, every: config.every }))

@@ -90,7 +90,7 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
     let actor = actor(source);
     match action {
         Action::List(of) => match of.at.remote()? {
-            Some(remote) => listed(&of, &rigs_at(&remote, &of).await?),
+            Some(remote) => listed(&of, &rigs_at(&remote, &of.town.at_server(&remote).await?).await?),
             None => listed_in(source, &of).await,
         },
         Action::Add(addition) => match addition.of.at.remote()? {
@@ -185,8 +185,7 @@ async fn remove_in(source: &Source, removal: &Removal) -> anyhow::Result<()> {
     bail!("the status of the rig keeps changing; try again")
 }
 
-async fn rigs_at(remote: &Remote, of: &Which) -> anyhow::Result<Vec<Value>> {
-    let town = of.town.at_server(remote).await?;
+async fn rigs_at(remote: &Remote, town: &str) -> anyhow::Result<Vec<Value>> {
     let report = remote.query("getTownStatus", &json!({ "townId": town })).await?;
     report["rigs"].as_array().cloned().context("the answer has no rigs")
 }
@@ -206,11 +205,10 @@ async fn add_at(remote: &Remote, addition: &Addition) -> anyhow::Result<()> {
 
 async fn remove_at(remote: &Remote, removal: &Removal) -> anyhow::Result<()> {
     let town = removal.of.town.at_server(remote).await?;
-    let report = remote.query("getTownStatus", &json!({ "townId": town })).await?;
+    let rigs = rigs_at(remote, &town).await?;
     let named =
         |rig: &&Value| rig["rigName"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(removal.name.as_str()));
-    let found = report["rigs"].as_array().into_iter().flatten().find(named);
-    let Some(rig) = found else { bail!("the town has no rig {}", removal.name) };
+    let Some(rig) = rigs.iter().find(named) else { bail!("the town has no rig {}", removal.name) };
     let input = json!({ "townId": town, "rigId": rig["rigId"], "force": removal.force });
     let answer = remote.mutate("removeRig", &input).await?;
     if removal.of.json {

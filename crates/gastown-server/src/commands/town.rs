@@ -134,7 +134,7 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
         Action::Stop(options) => switch(source, &open().await?, Power::Stop, &options, &actor).await,
         Action::Restore(options) => {
             let (database, timeouts) = (open().await?, operation_timeouts(source)?);
-            let of = options.of.chosen(&database).await?;
+            let of = options.power.of.chosen(&database).await?;
             restore::run(&database, of, options, (&actor, &timeouts)).await
         }
         Action::Retry(of) => {

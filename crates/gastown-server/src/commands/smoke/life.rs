@@ -74,13 +74,13 @@ impl Life {
 
     /// Makes one read. A wrong address or token is found before a town is created.
     pub(super) async fn reach(&self) -> Result<(), RemoteError> {
-        let mut tries = 1..=REACH_TRIES;
+        let mut tries = 1;
         loop {
-            tries.next();
             match self.remote.query("listTowns", &Value::Null).await {
-                Err(RemoteError::NoAnswer(_)) if !tries.is_empty() => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(RemoteError::NoAnswer(_)) if tries < REACH_TRIES => tokio::time::sleep(RETRY_PAUSE).await,
                 answered => return answered.map(drop),
             }
+            tries += 1;
         }
     }
 

@@ -18,7 +18,7 @@ use crate::commands::render::json;
 use crate::commands::render::table::plain;
 use crate::commands::say::say;
 
-/// The options of `gastown town start` and `gastown town stop`.
+/// The options of `gastown town start` and `gastown town stop`, and a part of those of `gastown town restore`.
 #[derive(Debug, Clone, Args)]
 pub struct PowerOptions {
     #[command(flatten)]

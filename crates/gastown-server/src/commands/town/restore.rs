@@ -6,32 +6,29 @@ use gastown_domain::Town;
 use gastown_orchestrator::Timeouts;
 use gastown_persistence::Database;
 
-use super::power::{self, Power};
-use super::{Chosen, Which};
+use super::Chosen;
+use super::power::{self, Power, PowerOptions};
 use crate::commands::confirm::confirm;
 
 /// The options of `gastown town restore`.
 #[derive(Debug, Clone, Args)]
 pub struct Restoration {
     #[command(flatten)]
-    pub(super) of: Which,
+    pub(super) power: PowerOptions,
     /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
-    /// Wait for the end of the operation, at most this long. The operation continues in any case.
-    #[arg(long, value_name = "SECONDS")]
-    wait: Option<u64>,
 }
 
 pub(super) async fn run(
     database: &Database,
     of: Chosen,
-    Restoration { yes, wait, .. }: Restoration,
+    Restoration { power, yes }: Restoration,
     by: (&str, &Timeouts),
 ) -> anyhow::Result<()> {
     let town = power::living(database, of).await?;
     confirm(&question(&town)?, town.name.as_str(), yes)?;
-    power::run(database, of, Power::Restore, wait, by).await
+    power::run(database, of, Power::Restore, power.wait, by).await
 }
 
 fn question(town: &Town) -> anyhow::Result<String> {
