@@ -81,13 +81,8 @@ async fn health_survives_the_drift_columns_up_and_down() {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
         down_to(&db, 6).await;
-        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let id = "00000000-0000-4000-8000-000000000001";
-        let town = format!(
-            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
-             VALUES ('{id}', 'u1', 'mill', 's1', '2026-11-23T08:50:02.5+00:00')"
-        );
-        execute(&db, &town).await.unwrap();
+        insert_town(&db, id, "2026-11-23T08:50:02.5+00:00").await;
         execute(&db, &format!("INSERT INTO gastown_town_health (town_id, failures) VALUES ('{id}', 2)")).await.unwrap();
 
         migration::up(&db).await.unwrap();
@@ -105,13 +100,8 @@ async fn existing_rows_survive_new_checks() {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
         down_to(&db, 9).await;
-        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
         let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
-        let town = format!(
-            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
-             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
-        );
-        execute(&db, &town).await.unwrap();
+        insert_town(&db, id, now).await;
         let operation = format!(
             "INSERT INTO gastown_operations \
              (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
@@ -152,6 +142,16 @@ async fn schema_of_a_newer_version_is_accepted_and_not_changed() {
     }
 }
 
+/// Inserts a town and its owner `u1`.
+async fn insert_town(db: &DatabaseConnection, id: &str, now: &str) {
+    execute(db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
+    let town = format!(
+        "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
+         VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
+    );
+    execute(db, &town).await.unwrap();
+}
+
 /// Reverts the latest migrations, so that this many remain.
 async fn down_to(db: &DatabaseConnection, remaining: usize) {
     let applied = status(db).await.unwrap().iter().filter(|migration| migration.applied).count();
@@ -166,12 +166,7 @@ async fn operations_survive_the_new_kind_and_a_revert_turns_restarts_into_starts
         migration::up(&db).await.unwrap();
         down_to(&db, 14).await;
         let (id, now) = ("00000000-0000-4000-8000-000000000001", "2026-11-23T08:50:02.5+00:00");
-        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
-        let town = format!(
-            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
-             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
-        );
-        execute(&db, &town).await.unwrap();
+        insert_town(&db, id, now).await;
         let operation = format!(
             "INSERT INTO gastown_operations \
              (town_id, id, kind, requested_by, fence, next_attempt_at, deadline_at, progress, created_at, updated_at) \
@@ -197,12 +192,7 @@ async fn restores_in_flight_prevent_the_revert_that_would_forget_them() {
         let db = connect(database.url()).await;
         migration::up(&db).await.unwrap();
         let (id, now) = ("0190a1b2-c3d4-7e5f-8a9b-000000000001", "2026-01-01T00:00:00+00:00");
-        execute(&db, "INSERT INTO kilocode_users (id) VALUES ('u1')").await.unwrap();
-        let town = format!(
-            "INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, created_at) \
-             VALUES ('{id}', 'u1', 'mill', 's1', '{now}')"
-        );
-        execute(&db, &town).await.unwrap();
+        insert_town(&db, id, now).await;
         let operation = format!(
             "INSERT INTO gastown_operations \
              (town_id, id, kind, requested_by, next_attempt_at, deadline_at, created_at, updated_at) \
