@@ -21,10 +21,12 @@ import type {
   Town,
   TownChange,
   TownInput,
+  TownListChange,
   TownStatusReport,
   TownSummary,
   UpdateTownInput,
   WatchTownInput,
+  WatchTownsInput,
 } from "./types.js";
 
 export * from "./types.js";
@@ -65,6 +67,8 @@ export type Gastown = {
   listEvents: Query<ListEventsInput, EventPage>;
   /** Watches a town: each step of its operations, its status and its health, as server-sent events. */
   watchTown: Subscription<WatchTownInput, TownChange>;
+  /** Watches the caller's list of towns: first the whole list, then what has changed in it. */
+  watchTowns: Subscription<WatchTownsInput | void, TownListChange>;
   /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
   addRig: Mutation<AddRigInput, AddedRig>;
   /** Returns one rig with its configuration. */

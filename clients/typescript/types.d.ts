@@ -537,6 +537,16 @@ export interface TownInput {
   townId: Id;
 }
 
+/** A change of the caller's list of towns. */
+export interface TownListChange {
+  /** The ids of the towns that are not in the list any more. */
+  gone: Id[];
+  /** True if `towns` is the whole list, which replaces what the client has. The first value is, unless the client resumes. */
+  isWhole: boolean;
+  /** The towns that are new or have changed, as in `listTowns`, oldest first. */
+  towns: TownSummary[];
+}
+
 /** The status of a town, in the column `gastown_towns.status`. */
 export type TownStatus = "provisioning" | "running" | "stopped" | "destroyed";
 
@@ -630,6 +640,12 @@ export interface WatchTownInput {
   lastEventId?: string;
   /** The town. */
   townId: Id;
+}
+
+/** The list to watch: that of the caller. */
+export interface WatchTownsInput {
+  /** The id of the last value that the client has seen. The client of tRPC sends it when it reconnects. */
+  lastEventId?: string;
 }
 
 /** The shape of every error: `error` of the envelope, and `shape` of a `TRPCClientError`. */

@@ -29,8 +29,9 @@ try {
   page.setDefaultTimeout(60_000);
   const faults = [];
   page.on("pageerror", (error) => faults.push(error.message));
-  const watches = [];
-  page.on("request", (request) => request.url().includes("gastown.watchTown") && watches.push(request.url()));
+  const requests = [];
+  page.on("request", (request) => requests.push(request.url()));
+  const isWatched = (what) => requests.some((url) => url.includes(`gastown.${what}?`));
   await page.goto(server.resolvedUrls.local[0]);
   await page.getByLabel("Token").fill(process.env.GASTOWN_TOKEN);
   await page.getByRole("button", { name: "Sign in" }).click();
@@ -51,7 +52,8 @@ try {
   const steps = town.getByRole("list", { name: "Steps" }).getByRole("listitem");
   const told = await steps.allInnerTexts();
   assert.ok(told.length >= 3, `the steps of the create are missing: ${told}`);
-  assert.ok(watches.length > 0, "nothing was watched");
+  assert.ok(isWatched("watchTown") && isWatched("watchTowns"), "town and list are watched");
+  assert.ok(!requests.some((url) => url.includes("gastown.listTowns")), "the list is not polled");
 
   const rig = town.getByRole("form", { name: "New rig" });
   await rig.getByLabel("Rig", { exact: true }).fill("app");

@@ -52,6 +52,10 @@ export async function life(): Promise<string> {
     onData: ({ id, data }) => console.log(id.length, data.change satisfies ChangeKind, data.operation?.stepMessage),
   });
   watch.unsubscribe();
+  const list = gastown.watchTowns.subscribe(undefined, {
+    onData: ({ data }) => console.log(data.isWhole satisfies boolean, data.towns.map(({ status }) => status), data.gone.join()),
+  });
+  list.unsubscribe();
   const regions: string[] = (await gastown.listRegions.query()).map(({ region }) => region);
   return [onBranch, removed, kind, health.degraded, refusedRigs.length, rigs.length, next.length, history, regions].join();
 }

@@ -67,4 +67,6 @@ pub use size::{CpuKind, Gigabytes, Guest};
 pub use status::TownStatus;
 pub use town::{NewTown, Town};
 pub use town_history::{EventAction, EventActor, EventCause, EventOutcome, HistoryEvent};
-pub use watch::{ChangeKind, TownChanged, WatchPosition, changes, gone};
+pub use watch::{
+    ChangeKind, ListPosition, TownChanged, TownsChanged, WatchPosition, changes, gone, list_at_first, list_changes,
+};

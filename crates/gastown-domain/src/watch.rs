@@ -3,6 +3,8 @@
 //! Pure. A position is all that a watcher keeps, and any process can resume from it. The steps are recorded in the operation's
 //! progress, and in the event of its end.
 
+mod list;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,6 +16,8 @@ use crate::text_enum::text_enum;
 use crate::{
     BegunStep, Failure, HealthState, Invalid, OperationId, OperationKind, Recorded, RecordedOperation, TownStatus,
 };
+
+pub use list::{ListPosition, TownsChanged, list_at_first, list_changes};
 
 text_enum! {
     expected "a known kind of change";
@@ -286,7 +290,7 @@ fn failing_state(report: &TownReport) -> Option<&Recorded<HealthState>> {
     is_failing.then_some(state)
 }
 
-/// Returns a digest of the parts of the health that are shown (FNV-1a, which is the same in every process).
+/// Returns a digest of the parts of the health that are shown.
 fn health_digest(report: &TownReport) -> u64 {
     let health = &report.health;
     let drift = health.drift.as_ref().map_or("", |(drift, _)| drift.as_str());
@@ -295,6 +299,11 @@ fn health_digest(report: &TownReport) -> u64 {
     if let Some(state) = failing_state(report) {
         text = format!("{text} {state}");
     }
+    digest(&text)
+}
+
+/// Returns a digest of a text (FNV-1a, which is the same in every process).
+fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

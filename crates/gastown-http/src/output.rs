@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-pub(crate) use changes::TownChangeView;
+pub(crate) use changes::{TownChangeView, TownListChangeView};
 pub(crate) use events::EventPageView;
 
 /// A time in the format of JavaScript's `toISOString`.

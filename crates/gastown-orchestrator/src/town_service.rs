@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RestoreTown,
-    RestoredTown, StoreError, TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
+    RestoredTown, StoreError, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState, TownSummary,
+    Towns, UpdateTown,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, TownId, UserId, WatchPosition};
+use gastown_domain::{HistoryEvent, ListPosition, Region, Rig, RigId, TownId, UserId, WatchPosition};
 use governor::Quota;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -182,6 +183,14 @@ impl Towns for TownService {
         after: Option<WatchPosition>,
     ) -> Result<Box<dyn TownChanges>, TownError> {
         self.start_watching(caller, town, after).await
+    }
+
+    async fn watch_towns(
+        &self,
+        caller: &Caller,
+        after: Option<ListPosition>,
+    ) -> Result<Box<dyn TownListChanges>, TownError> {
+        self.start_watching_list(caller, after).await
     }
 
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError> {

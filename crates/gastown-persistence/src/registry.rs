@@ -20,6 +20,9 @@ use crate::events::{Event, KeyedCreate, create_of_key};
 use crate::town_queries::{live_town_of, live_towns_of};
 use crate::{Database, config_updates, dialect, heartbeats, request, rigs};
 
+/// The most ids of one statement.
+const MAX_IDS: usize = 1000;
+
 #[async_trait]
 impl Registry for Database {
     async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError> {
@@ -48,6 +51,19 @@ impl Registry for Database {
 
     async fn events(&self, caller: &Caller, page: EventPage) -> Result<Option<Vec<HistoryEvent>>, StoreError> {
         self.events_of(caller, page).await
+    }
+
+    async fn owners(&self, towns: &[TownId]) -> Result<Vec<(TownId, UserId)>, StoreError> {
+        let mut owners = Vec::with_capacity(towns.len());
+        for part in towns.chunks(MAX_IDS) {
+            let ids = part.iter().map(|town| town.as_uuid());
+            let rows = towns::Entity::find().filter(towns::Column::Id.is_in(ids));
+            let rows = rows.select_only().column(towns::Column::Id).column(towns::Column::UserId);
+            let rows = self.read(rows.into_tuple::<(Uuid, String)>().all(&self.connection)).await?;
+            // A row whose owner cannot be read has no watcher.
+            owners.extend(rows.into_iter().filter_map(|(id, owner)| Some((TownId::new(id), owner.parse().ok()?))));
+        }
+        Ok(owners)
     }
 
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError> {

@@ -70,7 +70,8 @@ pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejectio
 pub use town_change_feed::TownChangeFeed;
 pub use towns::{
     AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RestoreTown,
-    RestoredTown, RigRemoval, TownChanges, TownError, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
+    RestoredTown, RigRemoval, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState, TownSummary,
+    Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 
@@ -109,7 +110,7 @@ pub use singleton_jobs::MockSingletonJobs;
 #[cfg(any(test, feature = "mock"))]
 pub use tokens::{MockTokenMint, MockUserTokens};
 #[cfg(any(test, feature = "mock"))]
-pub use towns::{MockTownChanges, MockTowns};
+pub use towns::{MockTownChanges, MockTownListChanges, MockTowns};
 #[cfg(any(test, feature = "mock"))]
 pub use users::{MockReadiness, MockUsers};
 

@@ -143,6 +143,9 @@ pub trait Registry: Send + Sync {
     /// Errors: `Unauthorized`.
     async fn events(&self, caller: &Caller, page: EventPage) -> Result<Option<Vec<HistoryEvent>>, StoreError>;
 
+    /// Returns the owners of these towns, live or tombstones. Unknown ids are left out. One statement for each thousand.
+    async fn owners(&self, towns: &[TownId]) -> Result<Vec<(TownId, UserId)>, StoreError>;
+
     /// Returns the town with this id, live or tombstone. For reconcilers and sandboxes.
     async fn load(&self, town: TownId) -> Result<Option<Town>, StoreError>;
 

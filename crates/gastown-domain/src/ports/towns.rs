@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{Caller, IdempotencyKey, RequestFingerprint, RestoreRefusal, StoreError, TownHealth};
 use crate::{
     BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HealthState, HistoryEvent,
-    OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town, TownChanged,
-    TownConfig, TownId, TownName, WatchPosition,
+    ListPosition, OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town,
+    TownChanged, TownConfig, TownId, TownName, TownsChanged, WatchPosition,
 };
 
 /// A town to be created.
@@ -360,6 +360,16 @@ pub trait TownChanges: Send {
     async fn next(&mut self) -> Option<Result<TownChanged, TownError>>;
 }
 
+/// The changes of a user's list of towns, as they come.
+#[cfg_attr(any(test, feature = "mock"), mockall::automock)]
+#[async_trait]
+pub trait TownListChanges: Send {
+    /// Waits for the next change. There is always one more.
+    ///
+    /// May be cancelled at any time. Errors: `Unauthorized` once the caller's token is revoked, `Store`.
+    async fn next(&mut self) -> Result<TownsChanged, TownError>;
+}
+
 /// The operations on towns. Each authorizes its caller before it reads or changes anything else.
 ///
 /// Errors of each: `Unauthorized` for a [`Caller::Token`] with another pepper than its user has, or without a user.
@@ -439,6 +449,14 @@ pub trait Towns: Send + Sync {
         town: TownId,
         after: Option<WatchPosition>,
     ) -> Result<Box<dyn TownChanges>, TownError>;
+
+    /// Watches the list that [`Self::list_towns`] returns. Begins with the whole list, unless it is the one that an earlier
+    /// watch has reached, at this process or another. Later changes have the towns that are new, changed or gone.
+    async fn watch_towns(
+        &self,
+        caller: &Caller,
+        after: Option<ListPosition>,
+    ) -> Result<Box<dyn TownListChanges>, TownError>;
 
     /// Returns the regions in which towns can be created. The first is the default.
     async fn regions(&self, caller: &Caller) -> Result<Vec<Region>, TownError>;

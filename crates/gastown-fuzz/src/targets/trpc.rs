@@ -9,10 +9,10 @@ use axum::body::Body;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, RestoreTown, RestoredTown, StoreError, TokenRejection, TownChanges, TownError, TownPage,
-    TownReport, TownState, TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
+    RemoveRig, RemovedRig, RestoreTown, RestoredTown, StoreError, TokenRejection, TownChanges, TownError,
+    TownListChanges, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
 };
-use gastown_domain::{HistoryEvent, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
+use gastown_domain::{HistoryEvent, ListPosition, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
 use gastown_http::{HandlerRuntime, HttpParts, HttpSettings, router};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -27,6 +27,7 @@ const WORDS: &[&str] = &[
     "gastown.getTownStatus",
     "gastown.listTowns",
     "gastown.watchTown",
+    "gastown.watchTowns",
     "gastown.heartbeat",
     ",",
     "?batch=1",
@@ -205,6 +206,10 @@ impl Towns for NothingExists {
         _: Option<WatchPosition>,
     ) -> Result<Box<dyn TownChanges>, TownError> {
         Err(TownError::NotFound)
+    }
+
+    async fn watch_towns(&self, _: &Caller, _: Option<ListPosition>) -> Result<Box<dyn TownListChanges>, TownError> {
+        Err(TownError::Unauthorized)
     }
 
     async fn regions(&self, _: &Caller) -> Result<Vec<Region>, TownError> {

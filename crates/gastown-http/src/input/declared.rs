@@ -7,7 +7,7 @@ use gastown_domain::{
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use super::{RigRef, SandboxBeat, TownRef, WatchedTown};
+use super::{RigRef, SandboxBeat, TownRef, WatchedList, WatchedTown};
 use crate::{
     output::{Id, Moment},
     trpc::Input,
@@ -43,6 +43,7 @@ declared! {
     UpdateTown => UpdateTownInput;
     RestoreTown => RestoreTownInput;
     WatchedTown => WatchTownInput;
+    WatchedList => WatchTownsInput;
     SandboxBeat => HeartbeatInput;
 }
 
@@ -197,6 +198,16 @@ pub(crate) struct ListTownsInput {
 pub(crate) struct WatchTownInput {
     /// The town.
     town_id: Id,
+    /// The id of the last value that the client has seen. The client of tRPC sends it when it reconnects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_event_id: Option<String>,
+}
+
+/// The list to watch: that of the caller.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct WatchTownsInput {
     /// The id of the last value that the client has seen. The client of tRPC sends it when it reconnects.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_event_id: Option<String>,

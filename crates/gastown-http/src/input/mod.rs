@@ -11,4 +11,4 @@ mod requests;
 #[cfg(feature = "schema")]
 pub(crate) use declared::Declared;
 pub(crate) use issue::{Issue, refused_input};
-pub(crate) use requests::{NamesTown, RigRef, SandboxBeat, TownRef, WatchedTown};
+pub(crate) use requests::{NamesTown, RigRef, SandboxBeat, TownRef, WatchedList, WatchedTown};

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    RigId, SandboxReport, TownId, WatchPosition,
+    ListPosition, RigId, SandboxReport, TownId, WatchPosition,
     ports::{AddRig, CreateTown, DestroyTown, EventPage, RemoveRig, RestoreTown, TownPage, UpdateTown},
 };
 use serde_json::Value;
@@ -160,6 +160,26 @@ impl Input for WatchedTown {
         // An id of another version is none, so the client begins anew instead of failing for good.
         let after = fields.take("lastEventId").and_then(|id| id.as_str()?.parse().ok());
         fields.finish(town.map(|town| Self { town, after }))
+    }
+}
+
+/// `{lastEventId?}`.
+pub(crate) struct WatchedList {
+    pub(crate) after: Option<ListPosition>,
+}
+
+impl NamesTown for WatchedList {
+    fn town(&self) -> Option<TownId> {
+        None
+    }
+}
+
+impl Input for WatchedList {
+    fn parse(raw: Option<Value>) -> Result<Self, CallError> {
+        let Some(raw) = raw else { return Ok(Self { after: None }) };
+        let mut fields = Fields::of(Some(raw))?;
+        let after = fields.take("lastEventId").and_then(|id| id.as_str()?.parse().ok());
+        fields.finish(Some(Self { after }))
     }
 }
 

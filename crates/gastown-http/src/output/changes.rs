@@ -1,9 +1,9 @@
 //! The changes of a watched town.
 
-use gastown_domain::{TownChanged, TownId};
+use gastown_domain::{TownChanged, TownId, TownsChanged};
 use serde::Serialize;
 
-use super::{FailureView, Moment, OperationView};
+use super::{FailureView, Moment, OperationView, TownSummaryView};
 
 /// A change of a watched town, with its present status and operation.
 #[derive(Serialize)]
@@ -29,6 +29,27 @@ pub(crate) struct TownChangeView {
     status: &'static str,
     /// The present operation in flight.
     operation: Option<OperationView>,
+}
+
+/// A change of the caller's list of towns.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "TownListChange"))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TownListChangeView {
+    /// True if `towns` is the whole list, which replaces what the client has. The first value is, unless the client resumes.
+    is_whole: bool,
+    /// The towns that are new or have changed, as in `listTowns`, oldest first.
+    towns: Vec<TownSummaryView>,
+    /// The ids of the towns that are not in the list any more.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<super::Id>"))]
+    gone: Vec<TownId>,
+}
+
+impl From<TownsChanged> for TownListChangeView {
+    fn from(change: TownsChanged) -> Self {
+        let towns = change.towns.into_iter().map(TownSummaryView::from).collect();
+        Self { is_whole: change.is_whole, towns, gone: change.gone }
+    }
 }
 
 impl TownChangeView {

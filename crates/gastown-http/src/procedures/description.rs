@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     add_rig, create_town, destroy_town, get_rig, get_town_status, heartbeat, list_events, list_regions, list_towns,
-    refresh_token, remove_rig, restore_town, start_town, stop_town, update_town, watch_town,
+    refresh_token, remove_rig, restore_town, start_town, stop_town, update_town, watch_town, watch_towns,
 };
 use crate::{
     reason::Reason,
@@ -30,6 +30,7 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
     let status = "Returns a town with its rigs, its health, its operation and the end of the last one.";
     let events = "Lists the history of a town, newest first. The service keeps events for 90 days, or as configured.";
     let watch = "Watches a town: each step of its operations, its status and its health, as server-sent events.";
+    let watch_list = "Watches the caller's list of towns: first the whole list, then what has changed in it.";
     let page = json!({"townId": "$TOWN_ID", "limit": 50});
     let list = "Lists the caller's towns, oldest first. Destroyed towns are not listed.";
     vec![
@@ -44,6 +45,8 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
         of.procedure((Query, "gastown.listEvents", events), list_events::run, page).refusing(&[Reason::TownNotFound]),
         of.subscription(("gastown.watchTown", watch), watch_town::run, town())
             .refusing(&[Reason::TownNotFound, Reason::TooManyWatchers]),
+        of.subscription(("gastown.watchTowns", watch_list), watch_towns::run, json!({}))
+            .refusing(&[Reason::TooManyWatchers]),
     ]
 }
 

@@ -18,6 +18,7 @@ mod start_town;
 mod stop_town;
 mod update_town;
 mod watch_town;
+mod watch_towns;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub fn procedures(parts: &HttpParts) -> Router {
         .query("gastown.listEvents", user.clone(), on(towns, list_events::run))
         .subscription("gastown.watchTown", user.clone(), on(towns, watch_town::run))
         .query("gastown.listTowns", user.clone(), on(towns, list_towns::run))
+        .subscription("gastown.watchTowns", user.clone(), on(towns, watch_towns::run))
         .query("gastown.listRegions", user, on(towns, list_regions::run))
         .mutation("gastown.heartbeat", sandbox.clone(), on(home, heartbeat::run))
         .mutation("gastown.refreshToken", sandbox, on(home, refresh_token::run))

@@ -218,8 +218,12 @@ async fn every_described_member_of_errors_is_provoked() {
 #[tokio::test]
 async fn every_procedure_refuses_callers_and_inputs_as_it_declares() {
     let server = serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await;
-    let bad = json!({"townId": 5, "townName": 5, "limit": 0});
     for procedure in &WIRE.procedures {
+        let bad = match procedure.name {
+            // It has no field that a value can be wrong for.
+            "gastown.watchTowns" => json!(5),
+            _ => json!({"townId": 5, "townName": 5, "limit": 0}),
+        };
         let request = |credential: (&str, &str)| {
             match procedure.kind.method() {
                 Method::GET => get(&server, procedure.name).query(&[("input", bad.to_string())]),

@@ -130,6 +130,7 @@ pub(crate) fn failing(make: impl Fn() -> TownError + Send + Sync + 'static) -> M
         expect_list_towns(_, _);
         expect_town_events(_, _);
         expect_watch_town(_, _, _);
+        expect_watch_towns(_, _);
         expect_regions(_);
     }
 }
@@ -187,6 +188,7 @@ async fn every_operation_returns_its_failure() {
         (Method::GET, "gastown.listTowns"),
         (Method::GET, "gastown.listEvents"),
         (Method::GET, "gastown.watchTown"),
+        (Method::GET, "gastown.watchTowns"),
         (Method::GET, "gastown.listRegions"),
     ] {
         let (status, envelope) = call(&server, method, name, ALICE, &valid_input()).await;

@@ -8,12 +8,12 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::{
-    EventAction, EventActor, EventId, EventOutcome, HistoryEvent, Region, Rig, RigId, RigStatus, SandboxId, Town,
-    TownId, TownStatus, UserId, WatchPosition, changes,
+    EventAction, EventActor, EventId, EventOutcome, HistoryEvent, ListPosition, Region, Rig, RigId, RigStatus,
+    SandboxId, Town, TownId, TownStatus, UserId, WatchPosition, changes, list_at_first,
     ports::{
-        AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, RemoveRig, RemovedRig,
-        RestoreTown, RestoredTown, RigRemoval, TownChanges, TownError, TownHealth, TownPage, TownReport, TownState,
-        TownSummary, Towns, UpdateTown,
+        AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, MockTownListChanges, RemoveRig,
+        RemovedRig, RestoreTown, RestoredTown, RigRemoval, TownChanges, TownError, TownHealth, TownListChanges,
+        TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -220,6 +220,18 @@ impl Towns for FakeTowns {
         let mut told = VecDeque::from(changes(after.as_ref(), &report));
         let mut stream = MockTownChanges::new();
         stream.expect_next().returning(move || told.pop_front().map(Ok));
+        Ok(Box::new(stream))
+    }
+
+    async fn watch_towns(
+        &self,
+        caller: &Caller,
+        after: Option<ListPosition>,
+    ) -> Result<Box<dyn TownListChanges>, TownError> {
+        let list = self.list_towns(caller, TownPage::default()).await?;
+        let mut told = VecDeque::from_iter(list_at_first(after, &list));
+        let mut stream = MockTownListChanges::new();
+        stream.expect_next().returning(move || told.pop_front().ok_or(TownError::Unauthorized));
         Ok(Box::new(stream))
     }
 

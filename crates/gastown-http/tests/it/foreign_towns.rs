@@ -12,8 +12,14 @@ use crate::{
 };
 
 /// The procedures without a user's town in the input.
-const WITHOUT_A_TOWN: [&str; 5] =
-    ["gastown.createTown", "gastown.listTowns", "gastown.listRegions", "gastown.heartbeat", "gastown.refreshToken"];
+const WITHOUT_A_TOWN: [&str; 6] = [
+    "gastown.createTown",
+    "gastown.listTowns",
+    "gastown.watchTowns",
+    "gastown.listRegions",
+    "gastown.heartbeat",
+    "gastown.refreshToken",
+];
 
 async fn data_of(server: &Server, name: &str, input: Value) -> Value {
     let (status, envelope) = call(server, Method::POST, name, ALICE, &input).await;
@@ -45,6 +51,8 @@ async fn no_procedure_finds_another_users_town() {
 
     let (_, bobs) = call(&server, Kind::Query.method(), "gastown.listTowns", BOB, &Value::Null).await;
     assert_eq!(bobs, json!({"result": {"data": []}}));
+    let (_, bobs) = call(&server, Kind::Query.method(), "gastown.watchTowns", BOB, &json!({})).await;
+    assert_eq!(bobs["result"]["data"], json!({"isWhole": true, "towns": [], "gone": []}));
     let (_, own) = call(&server, Method::GET, "gastown.getTownStatus", ALICE, &input).await;
     let seen = &own["result"]["data"];
     assert_eq!((&seen["status"], &seen["rigs"][0]["rigId"]), (&json!("running"), &rig));

@@ -106,6 +106,7 @@ fn life(town: &Value, rig: &Value) -> Vec<(&'static str, Value)> {
         ("gastown.listEvents", of_town.clone()),
         ("gastown.watchTown", of_town.clone()),
         ("gastown.listTowns", Value::Null),
+        ("gastown.watchTowns", json!({})),
         ("gastown.listRegions", Value::Null),
         ("gastown.getRig", of_rig.clone()),
         ("gastown.removeRig", of_rig),

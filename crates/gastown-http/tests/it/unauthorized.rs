@@ -132,6 +132,7 @@ fn refusing() -> MockTowns {
     towns.expect_list_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_town_events().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_watch_town().withf(|caller, _, _| is_alice(caller)).times(1).returning(|_, _, _| refused());
+    towns.expect_watch_towns().withf(|caller, _| is_alice(caller)).times(1).returning(|_, _| refused());
     towns.expect_regions().withf(is_alice).times(1).returning(|_| refused());
     towns
 }

@@ -132,7 +132,8 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 async fn first_event(mut response: reqwest::Response) -> (u16, Value) {
     let mut text = String::new();
     loop {
-        for event in text.split("\n\n\n").filter(|event| !event.starts_with("event: connected")) {
+        let complete = text.rsplit_once("\n\n\n").map_or("", |(complete, _)| complete);
+        for event in complete.split("\n\n\n").filter(|event| !event.starts_with("event: connected")) {
             let mut lines = event.lines();
             let first = lines.next().unwrap_or_default();
             if first == "event: serialized-error" {

@@ -1,9 +1,12 @@
-//! Watching towns: one hub of a process reads each watched town once for each change, and each watcher tells what is new.
+//! Watching towns: one hub of a process reads what is watched once for each change, and each watcher tells what is new.
 //!
-//! Start reading at [`WatchHub`]. A watcher keeps a position only. The pure function `changes` of the domain says what has
-//! changed since.
+//! Start reading at [`WatchHub`]. Pure functions of the domain, `changes` and `list_changes`, say what has changed.
 
 mod hub;
-mod watcher;
+mod list_watcher;
+mod news;
+mod topics;
+mod town_watcher;
+mod watching;
 
 pub use hub::WatchHub;

@@ -38,7 +38,7 @@ fn engine(town: TownId) -> AddRig {
 }
 
 /// Calls each operation on this town, and returns the name and the error of each.
-async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 10] {
+async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(&'static str, Option<TownError>); 12] {
     let add = engine(town);
     let expected = gastown_domain::TownConfig::default().version();
     let update = UpdateTown { town, config: gastown_domain::ConfigPatch::default(), expected };
@@ -46,6 +46,8 @@ async fn every_operation(towns: &dyn Towns, caller: &Caller, town: TownId) -> [(
     [
         ("list_towns", towns.list_towns(caller, TownPage::default()).await.err()),
         ("town_status", towns.town_status(caller, town).await.err()),
+        ("watch_town", towns.watch_town(caller, town, None).await.err()),
+        ("watch_towns", towns.watch_towns(caller, None).await.err()),
         ("town_events", towns.town_events(caller, EventPage { town, before: None, limit: 50 }).await.err()),
         ("create_town", towns.create_town(caller, request("inn")).await.err()),
         ("add_rig", towns.add_rig(caller, add).await.err()),

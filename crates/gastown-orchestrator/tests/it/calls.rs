@@ -54,6 +54,7 @@ listed! {
         CallersTown,
         UpdateConfig,
         Lives,
+        Owners,
         RecordHeartbeats,
         RecordToken,
         // Rigs

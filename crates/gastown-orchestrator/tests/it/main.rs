@@ -42,4 +42,5 @@ mod store;
 mod takeover;
 mod undisturbed;
 mod waiting_and_backoff;
+mod watching;
 mod world;

@@ -157,6 +157,11 @@ impl Registry for Connection {
         .await
     }
 
+    async fn owners(&self, towns: &[TownId]) -> Result<Vec<(TownId, UserId)>, StoreError> {
+        let owner = |rows: &Rows, town: &TownId| Some((*town, rows.towns.get(town)?.owner.clone()));
+        self.query(Query::Owners, |rows, _| Ok(towns.iter().filter_map(|town| owner(rows, town)).collect())).await
+    }
+
     async fn lives(&self, town: TownId) -> Result<bool, StoreError> {
         self.query(Query::Lives, |rows, _| Ok(rows.towns.get(&town).is_some_and(|row| !row.is_tombstone()))).await
     }

@@ -2,7 +2,7 @@ use chrono::{TimeDelta, Timelike as _};
 use gastown_domain::ports::{
     NewCreate, Operations as _, Readiness as _, Registry, Rigs, TownChange, TownHealth, TownState, Users as _,
 };
-use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownStatus};
+use gastown_domain::{OperationKind, Phase, Progress, SandboxId, Town, TownId, TownStatus};
 use secrecy::ExposeSecret as _;
 
 use crate::bed::{Bed, assert_inserted, beat, create_of, fresh_uuid, keyed, new_town, noon, on_both, rig, user};
@@ -12,6 +12,7 @@ on_both! {
     times_are_kept_to_the_microsecond,
     queries_use_the_owner_and_exclude_tombstones,
     destroyed_town_releases_its_name_and_sandbox_id,
+    owners_of_many_towns_are_read,
     heartbeats_only_move_forwards_and_only_for_live_towns,
     health_users_and_readiness_are_read,
     make_user_known_inserts_or_updates_the_pepper,
@@ -54,6 +55,21 @@ async fn accepted_town_is_stored_completely(bed: Bed) {
         bed.number("SELECT count(*) FROM gastown_town_events WHERE actor = 'alice' AND action = 'create'").await,
         1
     );
+}
+
+async fn owners_of_many_towns_are_read(bed: Bed) {
+    let (mill, forge) = (bed.running("alice", "mill").await, bed.running("bob", "forge").await);
+    let gone = bed.running("bob", "gone").await;
+    bed.destroy(&gone).await;
+    // More than one statement has place for.
+    let mut asked: Vec<_> = (0..2500).map(|_| TownId::new(fresh_uuid())).collect();
+    asked.extend([mill.id, forge.id, gone.id]);
+    let mut owners = bed.database.owners(&asked).await.unwrap();
+    owners.sort();
+    let mut expected = [(mill.id, user("alice")), (forge.id, user("bob")), (gone.id, user("bob"))];
+    expected.sort();
+    assert_eq!(owners, expected);
+    assert_eq!(bed.database.owners(&[]).await.unwrap(), []);
 }
 
 async fn times_are_kept_to_the_microsecond(bed: Bed) {

@@ -56,7 +56,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("MAX_CHANGES", Value("1024"), "Mutations that run at a time. Most of them wait for their operation."),
     setting("MAX_CHANGES_PER_USER", Value("64"), "those of one user"),
     setting("MAX_WAITING_CALLS", Value("1024"), "Calls that wait for a place, counted for queries and mutations apart. One user has at most half."),
-    setting("MAX_WATCHERS", Value("1000"), "Open subscriptions (watchTown). Beyond it, a new one gets 503."),
+    setting("MAX_WATCHERS", Value("1000"), "Open subscriptions (watchTown, watchTowns). Beyond it, a new one gets 503."),
     setting("MAX_WATCHERS_PER_USER", Value("20"), "Those of one user. Beyond it, a new one gets 429 with the reason too_many_watchers."),
     setting("CALL_QUEUE_MILLISECONDS", Value("500"), "how long a call waits for a place before it is refused"),
     setting("SHUTDOWN_SECONDS", Value("25"), "how long a shutdown waits for requests in progress"),

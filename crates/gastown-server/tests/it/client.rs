@@ -7,7 +7,8 @@ use gastown_http::schema::{Wire, wire};
 use serde_json::{Value, json};
 
 /// Procedures that only read.
-const QUERIES: [&str; 6] = ["getRig", "getTownStatus", "listEvents", "listRegions", "listTowns", "watchTown"];
+const QUERIES: [&str; 7] =
+    ["getRig", "getTownStatus", "listEvents", "listRegions", "listTowns", "watchTown", "watchTowns"];
 
 /// An error envelope. Its parts were checked against each other.
 #[derive(Debug, Clone, PartialEq)]

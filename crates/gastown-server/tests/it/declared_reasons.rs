@@ -204,6 +204,7 @@ async fn watchers(got: &mut Provoked<'_>, town: &Town) {
         text.push_str(std::str::from_utf8(&open.chunk().await.unwrap().unwrap()).unwrap());
     }
     got.by_alice("watchTown", json!({ "townId": town.id })).await;
+    got.by_alice("watchTowns", json!({})).await;
 }
 
 /// The sandbox itself calls too, so the first call may be refused already.

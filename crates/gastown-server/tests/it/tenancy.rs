@@ -30,7 +30,7 @@ enum Names {
 
 fn names(procedure: &str) -> Names {
     match procedure {
-        "createTown" | "listRegions" | "listTowns" => Names::Nothing,
+        "createTown" | "listRegions" | "listTowns" | "watchTowns" => Names::Nothing,
         "destroyTown" | "startTown" | "stopTown" | "restoreTown" | "addRig" | "removeRig" | "getRig"
         | "getTownStatus" | "listEvents" | "updateTown" | "watchTown" => Names::Town,
         "heartbeat" | "refreshToken" => Names::OwnTown,

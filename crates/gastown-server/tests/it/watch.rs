@@ -1,21 +1,24 @@
 //! Watching a town over server-sent events: every step arrives once, whatever breaks in between.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fly_sim::{Call, Effect, Fault};
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::client::http;
-use crate::stage::{ALICE, Setup, Stage, TIMEOUT, until};
+use crate::stage::{ALICE, BOB, Setup, Stage, TIMEOUT, until};
 use crate::typescript::{folder, install};
 
 on_both! {
     watcher_that_reconnects_sees_every_step_once,
     official_client_sees_every_step_although_its_replica_is_replaced,
+    watched_list_follows_every_town_of_its_user_and_no_other,
 }
 
 /// The steps of an undisturbed create.
@@ -43,9 +46,18 @@ struct Watch {
 
 impl Watch {
     async fn open(stage: &Stage, replica: usize, town: Uuid, last: Option<&str>) -> Self {
-        let url = format!("{}/trpc/gastown.watchTown", stage.replicas[replica].url);
-        let request = http().get(url).query(&[("input", json!({ "townId": town }).to_string())]);
-        let request = request.bearer_auth(stage.token(ALICE));
+        let request = http().get(format!("{}/trpc/gastown.watchTown", stage.replicas[replica].url));
+        let request = request.query(&[("input", json!({ "townId": town }).to_string())]);
+        Self::send(request.bearer_auth(stage.token(ALICE)), last).await
+    }
+
+    /// Watches the list of alice.
+    async fn open_list(stage: &Stage, replica: usize, last: Option<&str>) -> Self {
+        let request = http().get(format!("{}/trpc/gastown.watchTowns", stage.replicas[replica].url));
+        Self::send(request.bearer_auth(stage.token(ALICE)), last).await
+    }
+
+    async fn send(request: RequestBuilder, last: Option<&str>) -> Self {
         let request = last.into_iter().fold(request, |request, id| request.header("last-event-id", id));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -129,17 +141,94 @@ async fn official_client_sees_every_step_although_its_replica_is_replaced(setup:
     };
     until("the town is accepted", async || !stage.rows.towns().await.is_empty()).await;
     let town = stage.rows.towns().await.remove(0).id.to_string();
-    let mut node = Command::new("node");
-    node.args(["watch.mjs", "--url", &format!("{}/trpc", stage.url()), "--token", stage.token(ALICE), "--town", &town]);
-    node.current_dir(folder()).kill_on_drop(true).stdout(std::process::Stdio::piped());
-    let watching = node.spawn().expect("node is missing: `apt-get install nodejs npm`").wait_with_output();
-    let watching = tokio::spawn(watching);
+    let watching = watch_with_node(&stage, &["--town", &town]);
     // The replica of the watcher ends, and another one takes its port. The client reconnects by its own rules.
     stage.replace(0).await;
-    let output = timeout(TIMEOUT, watching).await.expect("the watcher hangs").unwrap().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let values: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(output.status.success(), "{printed}");
-    assert_eq!(steps_of(&values), CREATE, "{printed}");
+    let values = watching.await.unwrap();
+    assert_eq!(steps_of(&values), CREATE, "{values:#?}");
+    stage
+}
+
+/// Starts the official client as a watcher, and returns what it was told, once it has ended.
+fn watch_with_node(stage: &Stage, args: &[&str]) -> JoinHandle<Vec<Value>> {
+    let mut node = Command::new("node");
+    node.args(["watch.mjs", "--url", &format!("{}/trpc", stage.url()), "--token", stage.token(ALICE)]).args(args);
+    node.current_dir(folder()).kill_on_drop(true).stdout(std::process::Stdio::piped());
+    let watching = node.spawn().expect("node is missing: `apt-get install nodejs npm`").wait_with_output();
+    tokio::spawn(async move {
+        let output = timeout(TIMEOUT, watching).await.expect("the watcher hangs").unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}");
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    })
+}
+
+/// The list that a watcher has after some values, as pairs of name and status.
+#[derive(Default)]
+struct Shown(BTreeMap<String, (String, String)>);
+
+impl Shown {
+    fn add(&mut self, value: &Value) {
+        if value["isWhole"].as_bool().unwrap() {
+            self.0.clear();
+        }
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for town in value["towns"].as_array().unwrap() {
+            self.0.insert(text(&town["townId"]), (text(&town["townName"]), text(&town["status"])));
+        }
+        for id in value["gone"].as_array().unwrap() {
+            assert!(self.0.remove(id.as_str().unwrap()).is_some(), "{id} was never told");
+        }
+    }
+
+    fn is(&self, towns: &[(&str, &str)]) -> bool {
+        let mut shown: Vec<_> = self.0.values().map(|(name, status)| (name.as_str(), status.as_str())).collect();
+        shown.sort_unstable();
+        shown == towns
+    }
+
+    /// Reads values until this list is shown. Returns the last id.
+    async fn until(&mut self, watch: &mut Watch, towns: &[(&str, &str)]) -> String {
+        loop {
+            let (id, value) = watch.next().await.unwrap();
+            self.add(&value);
+            if self.is(towns) {
+                return id;
+            }
+        }
+    }
+}
+
+async fn watched_list_follows_every_town_of_its_user_and_no_other(setup: Setup) -> Stage {
+    let mut stage = setup.start().await;
+    tokio::task::spawn_blocking(install).await.unwrap();
+    stage.add_replica().await;
+    let official = watch_with_node(&stage, &["--stop-at", "stopped"]);
+    let (mut watch, mut shown) = (Watch::open_list(&stage, 1, None).await, Shown::default());
+    shown.until(&mut watch, &[]).await;
+
+    // The other replica creates, of alice and of bob. A poll would come after ten seconds on Postgres.
+    let asked = Instant::now();
+    stage.call(BOB, "createTown", json!({ "townName": "inn" })).await.unwrap();
+    stage.call(ALICE, "createTown", json!({ "townName": "mill" })).await.unwrap();
+    stage.call(ALICE, "createTown", json!({ "townName": "forge" })).await.unwrap();
+    let id = shown.until(&mut watch, &[("forge", "running"), ("mill", "running")]).await;
+    assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());
+
+    // A client that has seen everything resumes at the other replica without the whole list.
+    let mut resumed = Watch::open_list(&stage, 0, Some(&id)).await;
+    let mill = stage.rows.towns().await.into_iter().find(|town| town.town_name == "mill").unwrap().id;
+    stage.on_town("stopTown", mill).await.unwrap();
+    let (_, value) = resumed.next().await.unwrap();
+    assert_eq!((&value["isWhole"], value["towns"].as_array().unwrap().len()), (&json!(false), 1), "{value}");
+    stage.on_town("destroyTown", mill).await.unwrap();
+    shown.until(&mut watch, &[("forge", "running")]).await;
+
+    let told = official.await.unwrap();
+    let mut of_official = Shown::default();
+    for value in &told {
+        of_official.add(value);
+    }
+    assert!(of_official.is(&[("forge", "running"), ("mill", "stopped")]), "{told:#?}");
     stage
 }

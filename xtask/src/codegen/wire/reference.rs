@@ -96,7 +96,7 @@ fn examples(text: &mut String, procedure: &Procedure) -> anyhow::Result<()> {
         let call = match procedure.kind {
             Kind::Query | Kind::Mutation => format!("const {name} = await gastown.{name}.{call}({input});"),
             Kind::Subscription => {
-                format!("live.gastown.{name}.{call}({input}, {{ onData: ({{ data }}) => console.log(data.message) }});")
+                format!("live.gastown.{name}.{call}({input}, {{ onData: ({{ data }}) => console.log(data) }});")
             }
         };
         writeln!(text, "\n```ts\n{call}\n```")?;

@@ -9,9 +9,10 @@ use super::case::CaseReport;
 use super::scenario::Scenario;
 use crate::faults::{Call, Query};
 
-/// Queries that no scenario makes. Only the operator's commands and the metrics read job states. The health monitor has tests of
-/// its own.
-const IN_NO_SCENARIO: [Query; 4] = [Query::JobStates, Query::EnrolTowns, Query::TakeHealthChecks, Query::RecordHealth];
+/// Queries that no scenario makes. Only the operator's commands and the metrics read job states. The health monitor and the hub of
+/// watchers have tests of their own.
+const IN_NO_SCENARIO: [Query; 5] =
+    [Query::JobStates, Query::EnrolTowns, Query::TakeHealthChecks, Query::RecordHealth, Query::Owners];
 
 /// Calls to Fly, to the sandbox and to the registry.
 type Kinds = (&'static [Action], &'static [Call], &'static [Query]);
