@@ -18,6 +18,7 @@ import type {
   RigDetails,
   RigInput,
   RigRemoval,
+  StartedTown,
   Town,
   TownChange,
   TownInput,
@@ -69,7 +70,7 @@ export type Gastown = {
   watchTown: Subscription<WatchTownInput, TownChange>;
   /** Watches the caller's list of towns: first the whole list, then what has changed in it. */
   watchTowns: Subscription<WatchTownsInput | void, TownListChange>;
-  /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
+  /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. A town that was stopped because it was idle starts, and the answer says so. */
   addRig: Mutation<AddRigInput, AddedRig>;
   /** Returns one rig with its configuration. */
   getRig: Query<RigInput, RigDetails>;
@@ -79,8 +80,8 @@ export type Gastown = {
   updateTown: Mutation<UpdateTownInput, Town>;
   /** Stops a town and keeps its volume. */
   stopTown: Mutation<TownInput, Town>;
-  /** Starts a stopped town. */
-  startTown: Mutation<TownInput, Town>;
+  /** Starts a stopped town, and says so if it was stopped because it was idle. */
+  startTown: Mutation<TownInput, StartedTown>;
   /** Restores a town whose volume is lost: a new volume with the data that was saved to R2. */
   restoreTown: Mutation<RestoreTownInput, RestoredTown>;
   /** Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left. */

@@ -22,6 +22,8 @@ export interface AddedRig {
   config: Record<string, unknown>;
   /** The time of acceptance. */
   createdAt: Time;
+  /** The idle stop that this call has ended: the town starts, and then gets the rig. `null`: the call starts nothing. */
+  idleStop: IdleStop | null;
   /** The repository. */
   repoUrl: string;
   /** The id. */
@@ -100,7 +102,7 @@ export type ErrorReason = "no_procedure" | "wrong_method" | "wrong_content_type"
 export type EventAction = "create" | "start" | "stop" | "restart" | "restore" | "undo_restore" | "destroy" | "roll_back" | "add_rig" | "remove_rig" | "update_config" | "rig_refused" | "drift" | "health" | "retry";
 
 /** The kind of the author of an event. */
-export type EventActor = "user" | "operator" | "monitor" | "system";
+export type EventActor = "user" | "operator" | "monitor" | "idle" | "system";
 
 /** The reason of an event. */
 export interface EventCause {
@@ -232,6 +234,19 @@ export interface HeartbeatInput {
 
 /** An id in the canonical form of a UUID, in lower case. */
 export type Id = string;
+
+/** The stop of a town that was not used for as long as its configuration says. The next start, or a new rig, ends it. */
+export interface IdleStop {
+  /** The text for the user. */
+  message: string;
+  /** The time since which the state is this one. */
+  since: Time;
+  /** The state: `stopping` while the stop is in flight, and then `stopped`. */
+  state: IdleStopState;
+}
+
+/** The state of an idle stop. */
+export type IdleStopState = "stopping" | "stopped";
 
 /** A fault of an input, as zod reports it. */
 export interface InputIssue {
@@ -434,6 +449,38 @@ export interface SandboxReport {
   gtRunning: boolean | null;
 }
 
+/** A town after a start. */
+export interface StartedTown {
+  /** The configuration. Unknown keys are kept. */
+  config: TownConfig;
+  /** The version of the configuration, for `updateTown`. It changes with the configuration. */
+  configVersion: string;
+  /** The time of acceptance. */
+  createdAt: Time;
+  /** The machine, once there is one. */
+  flyMachineId: string | null;
+  /** The region of the volume, or the desired one. */
+  flyRegion: string | null;
+  /** The volume, once there is one. */
+  flyVolumeId: string | null;
+  /** The idle stop that the start has ended. `null`: the town was not stopped because it was idle. */
+  idleStop: IdleStop | null;
+  /** The last heartbeat of the sandbox. */
+  lastHeartbeatAt: Time | null;
+  /** The last confirmed sync to R2. */
+  lastR2SyncAt: Time | null;
+  /** The operation in flight. `null`: nothing is in flight, and `status` is final. */
+  operation: Operation | null;
+  /** The id of the sandbox, derived from user and name. */
+  sandboxId: string;
+  /** The status. An operation in flight may change it. */
+  status: TownStatus;
+  /** The id. Every other procedure takes it. */
+  townId: Id;
+  /** The name, unique among the caller's live towns. */
+  townName: string;
+}
+
 /** A time in ISO 8601 with milliseconds, such as `2026-11-29T12:00:00.000Z`. */
 export type Time = string;
 
@@ -489,6 +536,8 @@ export interface TownChange {
 
 /** The column `gastown_towns.config`. Unknown keys are kept unchanged (FM-47). */
 export interface TownConfig {
+  /** The minutes without use after which the running town is stopped, 5 to 10080. Without it, the town is never stopped unasked. */
+  idle_stop_minutes?: number;
   /** The maximum number of workers (polecats) that run at once. */
   max_polecats?: number;
   /** The models to use. */
@@ -500,6 +549,8 @@ export interface TownConfig {
 
 /** A change of a configuration. A key that it names is replaced, or removed by `null`. Every other key stays. */
 export interface TownConfigPatch {
+  /** The minutes without use after which the running town is stopped. `null` turns idle stops off. */
+  idle_stop_minutes?: number | null;
   /** The maximum number of workers (polecats) that run at once. */
   max_polecats?: number | null;
   /** The models to use. */
@@ -566,6 +617,8 @@ export interface TownStatusReport {
   flyVolumeId: string | null;
   /** The health. */
   health: Health;
+  /** The idle stop of the town. `null`: it was not stopped because it was idle. */
+  idleStop: IdleStop | null;
   /** The last heartbeat of the sandbox. */
   lastHeartbeatAt: Time | null;
   /** The end of the last operation. `null`: none has ended, or it is older than the history. */
@@ -608,6 +661,8 @@ export interface TownSummary {
   flyVolumeId: string | null;
   /** The health. `getTownStatus` has the rest of it. */
   health: HealthSummary;
+  /** The idle stop of the town. `null`: it was not stopped because it was idle. */
+  idleStop: IdleStop | null;
   /** The last heartbeat of the sandbox. */
   lastHeartbeatAt: Time | null;
   /** The last confirmed sync to R2. */

@@ -18,6 +18,7 @@ import type {
   RigDetails,
   RigInput,
   RigRemoval,
+  StartedTown,
   Town,
   TownInput,
   TownStatusReport,
@@ -49,7 +50,7 @@ export type Gastown = {
   getTownStatus: Query<TownInput, TownStatusReport>;
   /** Lists the history of a town, newest first. The service keeps events for 90 days, or as configured. */
   listEvents: Query<ListEventsInput, EventPage>;
-  /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. */
+  /** Adds a repository to a town. The rig is `pending` while the sandbox does not answer. A town that was stopped because it was idle starts, and the answer says so. */
   addRig: Mutation<AddRigInput, AddedRig>;
   /** Returns one rig with its configuration. */
   getRig: Query<RigInput, RigDetails>;
@@ -59,8 +60,8 @@ export type Gastown = {
   updateTown: Mutation<UpdateTownInput, Town>;
   /** Stops a town and keeps its volume. */
   stopTown: Mutation<TownInput, Town>;
-  /** Starts a stopped town. */
-  startTown: Mutation<TownInput, Town>;
+  /** Starts a stopped town, and says so if it was stopped because it was idle. */
+  startTown: Mutation<TownInput, StartedTown>;
   /** Restores a town whose volume is lost: a new volume with the data that was saved to R2. */
   restoreTown: Mutation<RestoreTownInput, RestoredTown>;
   /** Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left. */

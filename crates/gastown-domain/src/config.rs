@@ -1,11 +1,12 @@
-//! The configuration of a town: `{ rigs, models, max_polecats }`. Unknown keys are kept.
+//! The configuration of a town: `{ rigs, models, max_polecats, idle_stop_minutes }`. Unknown keys are kept.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Branch, RepoUrl, RigName};
+use crate::idle::stored_minutes;
+use crate::{Branch, IdleMinutes, RepoUrl, RigName};
 
 /// The column `gastown_towns.config`. Unknown keys are kept unchanged (FM-47).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,11 @@ pub struct TownConfig {
     /// The maximum number of workers (polecats) that run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_polecats: Option<u32>,
+    /// The minutes without use after which the running town is stopped, 5 to 10080. Without it, the town is never stopped
+    /// unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "stored_minutes")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
+    pub idle_stop_minutes: Option<IdleMinutes>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -65,12 +71,23 @@ mod tests {
             "rigs": [{"rigName": "app", "repoUrl": "https://github.com/a/b", "branch": "main"}],
             "models": {"mayor": "large"},
             "max_polecats": 4,
+            "idle_stop_minutes": 30,
             "size": "small",
             "nested": {"kept": [1, null]},
         });
         let config: TownConfig = serde_json::from_value(given.clone()).unwrap();
         assert_eq!(config.max_polecats, Some(4));
         assert_eq!(serde_json::to_value(&config).unwrap(), given);
+    }
+
+    #[test]
+    fn stored_setting_that_is_not_valid_is_off() {
+        for stored in
+            [serde_json::json!(4), serde_json::json!(10_081), serde_json::json!("30"), serde_json::json!(null)]
+        {
+            let config: TownConfig = serde_json::from_value(serde_json::json!({"idle_stop_minutes": stored})).unwrap();
+            assert_eq!(config, TownConfig::default(), "{stored}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::{FirstRig, Invalid, Models, TownConfig};
+use crate::{FirstRig, IdleMinutes, Invalid, Models, TownConfig};
 
 /// The largest configuration, in bytes as JSON. It is part of every list of towns, so it must stay small (FM-47).
 pub const MAX_CONFIG_BYTES: usize = 32 * 1024;
@@ -66,6 +66,8 @@ pub struct ConfigPatch {
     pub models: Change<Models>,
     /// The maximum number of workers.
     pub max_polecats: Change<u32>,
+    /// The minutes without use after which the town is stopped.
+    pub idle_stop_minutes: Change<IdleMinutes>,
     /// Keys that this version does not know. `null` removes a key.
     pub other: Map<String, Value>,
 }
@@ -100,6 +102,7 @@ impl ConfigPatch {
         let mut after = stored.clone();
         change(&mut after, "models", &self.models);
         change(&mut after, "max_polecats", &self.max_polecats);
+        change(&mut after, "idle_stop_minutes", &self.idle_stop_minutes);
         for (key, value) in &self.other {
             let value = if value.is_null() { Change::Remove } else { Change::Set(value) };
             change(&mut after, key, &value);
@@ -157,12 +160,14 @@ mod tests {
             rigs: Some(read(&stored()).rigs),
             models: Change::Set(Models::Preferred(vec!["small".to_owned()])),
             max_polecats: Change::Remove,
+            idle_stop_minutes: IdleMinutes::new(30).map_or(Change::Keep, Change::Set),
             other: json!({"size": "small", "theme": null}).as_object().unwrap().clone(),
         };
         let mut wanted = stored();
         wanted.insert("models".to_owned(), json!(["small"]));
         wanted.insert("size".to_owned(), json!("small"));
         wanted.remove("max_polecats");
+        wanted.insert("idle_stop_minutes".to_owned(), json!(30));
         wanted.remove("theme");
         assert_eq!(applied(&patch).unwrap(), wanted);
         assert_eq!(applied(&ConfigPatch::default()).unwrap(), stored());

@@ -12,6 +12,7 @@ mod config_patch;
 mod failure;
 mod health;
 mod id;
+mod idle;
 mod invalid;
 mod lifecycle;
 mod name;
@@ -46,6 +47,10 @@ pub use health::{
     Health, HealthLimits, HealthObservation, HealthReason, HealthState, HealthVerdict, RestartCount, judge_health,
 };
 pub use id::{AppName, EventId, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
+pub use idle::{
+    IdleFacts, IdleMinutes, IdleStop, IdleStopState, IdleVerdict, KeepReason, REPORT_IS_STALE_AFTER, USE_COUNTS_FOR,
+    judge_idle,
+};
 pub use invalid::Invalid;
 pub use lifecycle::{Observation, OperationKind, Phase, Step, StepEffect, StepName, UnconfirmedCreate, plan};
 pub use name::{RigName, TownName};

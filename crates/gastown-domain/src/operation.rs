@@ -48,6 +48,12 @@ pub struct Progress {
     /// The time of the saved data. Before a restore it is the last confirmed sync, and then what the sandbox has restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved_at: Option<DateTime<Utc>>,
+    /// The time since which the town of an idle stop was not used. Every other operation has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<DateTime<Utc>>,
+    /// True for a restart whose request was the owner's start, which came after an idle stop had begun to stop the machine.
+    #[serde(skip_serializing_if = "is_false")]
+    pub by_owner: bool,
     /// Time in rate limits so far, in milliseconds. The deadline has moved by this much (FM-53).
     pub queued_ms: u64,
     /// The expiry of the last token that a machine of this operation got, or was to get.
@@ -59,6 +65,11 @@ pub struct Progress {
     /// Fields of a newer version.
     #[serde(flatten)]
     pub newer: Map<String, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A step that an operation has begun, for those who watch it.
@@ -104,10 +115,16 @@ impl Progress {
         bare(self) == bare(other)
     }
 
-    /// Returns the progress without the steps, for an operation that replaces another one.
+    /// Returns the progress without the steps.
     #[must_use]
     pub fn without_steps(self) -> Self {
         Self { steps: Vec::new(), ..self }
+    }
+
+    /// Returns the progress for an operation that replaces another one. It tells which resources may exist, and no more.
+    #[must_use]
+    pub fn for_replacement(self) -> Self {
+        Self { idle_since: None, by_owner: false, ..self.without_steps() }
     }
 
     /// Returns the progress without the expiries of unconfirmed creates. The next observation sets them again.
@@ -230,6 +247,6 @@ pub enum Rejection {
     Failed(Recorded<Failure>),
     /// A create was undone. Nothing is left at the provider, and the row is a tombstone.
     RolledBack(Recorded<Failure>),
-    /// A destroy pre-empted it, or the owner's stop pre-empted a restart.
+    /// A destroy pre-empted it, the owner's stop pre-empted a restart, or the owner's start or stop an idle stop.
     Preempted,
 }

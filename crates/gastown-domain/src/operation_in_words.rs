@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use crate::ports::TownReport;
-use crate::{Drift, OperationKind, RecordedOperation, StepName};
+use crate::{Drift, IdleStop, OperationKind, RecordedOperation, StepName};
 
 impl RecordedOperation {
     /// Returns the goal in words.
     pub fn goal(&self) -> &'static str {
+        if self.is_idle_stop() {
+            return "Stop the town, because it is idle";
+        }
         self.kind.known().map_or("Change the town", OperationKind::goal)
     }
 
@@ -63,6 +66,11 @@ impl TownReport {
     pub fn is_restorable(&self) -> bool {
         let is_lost = self.health.drift.as_ref().is_some_and(|(drift, _)| *drift == Drift::VolumeLost);
         is_lost && self.town.last_r2_sync_at.is_some()
+    }
+
+    /// Returns the idle stop of the town, in flight or ended.
+    pub fn idle_stop(&self) -> Option<IdleStop> {
+        IdleStop::of(self.town.status, self.operation.as_ref(), self.health.idle_stopped_at)
     }
 
     /// Returns the time after which changes are lost by a restore. `None` if a restore is not possible.

@@ -84,6 +84,7 @@ impl TownReport {
             operation: None,
             last_outcome: None,
             owner_is_blocked: false,
+            use_is_recorded: false,
         }
     }
 }

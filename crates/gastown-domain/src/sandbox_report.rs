@@ -30,6 +30,8 @@ pub struct Heartbeat {
     pub report: SandboxReport,
     /// The time of the last sync to R2 that the sandbox claims. It is never after the receipt.
     pub synced_at: Option<DateTime<Utc>>,
+    /// True if this report, and each one that it stands for, says that no worker is at work.
+    pub is_idle: bool,
 }
 
 impl Heartbeat {
@@ -41,14 +43,17 @@ impl Heartbeat {
         report: SandboxReport,
         claimed_sync: Option<DateTime<Utc>>,
     ) -> Self {
-        Self { town, received_at, report, synced_at: claimed_sync.map(|at| at.min(received_at)) }
+        let (synced_at, is_idle) = (claimed_sync.map(|at| at.min(received_at)), report.active_polecats == Some(0));
+        Self { town, received_at, report, synced_at, is_idle }
     }
 
-    /// Returns one heartbeat instead of two of the same town. The later one counts, and the later sync of both.
+    /// Returns one heartbeat instead of two of the same town. The later one counts, and the later sync of both. It is idle only
+    /// if both are.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         let latest = if other.received_at >= self.received_at { other } else { self };
-        Self { synced_at: self.synced_at.max(other.synced_at), ..latest }
+        let (synced_at, is_idle) = (self.synced_at.max(other.synced_at), self.is_idle && other.is_idle);
+        Self { synced_at, is_idle, ..latest }
     }
 }
 
@@ -87,5 +92,7 @@ mod tests {
         }
         let (of_same_time, known) = (beat(0, Some(0), None), beat(0, Some(3), Some(-1)));
         assert_eq!(known.merged(of_same_time).report.active_polecats, Some(0), "the one that came last counts");
+        assert!(of_same_time.is_idle && !known.merged(of_same_time).is_idle, "work is not forgotten");
+        assert!(of_same_time.merged(beat(1, Some(0), None)).is_idle);
     }
 }

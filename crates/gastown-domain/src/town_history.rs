@@ -18,6 +18,8 @@ text_enum! {
         Operator = "operator",
         /// The health monitor.
         Monitor = "monitor",
+        /// The service, for a town that was idle and whose configuration asks for a stop then.
+        Idle = "idle",
         /// Another part of the service.
         System = "system",
     }
@@ -33,6 +35,7 @@ impl EventActor {
             Self::SERVICE => Self::System,
             _ if actor == owner.as_str() => Self::User,
             _ if actor == Self::Monitor.as_str() => Self::Monitor,
+            _ if actor == Self::Idle.as_str() => Self::Idle,
             _ => Self::Operator,
         }
     }
@@ -48,7 +51,7 @@ text_enum! {
         Start = "start",
         /// A stop.
         Stop = "stop",
-        /// A restart, which the health monitor requests.
+        /// A restart, which the health monitor requests, or the owner by starting a town whose idle stop had begun.
         Restart = "restart",
         /// A restore of the data on a new volume.
         Restore = "restore",
@@ -87,7 +90,7 @@ text_enum! {
         Failed = "failed",
         /// The creation failed and was undone.
         RolledBack = "rolled_back",
-        /// A destroy ended the operation before its goal, or a stop ended a restart.
+        /// A destroy ended the operation before its goal, a stop ended a restart, or the owner ended an idle stop.
         Preempted = "preempted",
         /// A change from outside, or of the health, was observed.
         Observed = "observed",
@@ -163,6 +166,7 @@ impl HistoryEvent {
         match self.action {
             EventAction::Create => self.operation(OperationKind::Create),
             EventAction::Start => self.operation(OperationKind::Start),
+            EventAction::Stop if self.actor == EventActor::Idle => self.idle_stop().to_owned(),
             EventAction::Stop => self.operation(OperationKind::Stop),
             EventAction::Restart => self.operation(OperationKind::Restart),
             EventAction::Restore => self.operation(OperationKind::Restore),
@@ -181,6 +185,18 @@ impl HistoryEvent {
 
     fn named_rig(&self) -> String {
         self.rig.as_ref().map_or_else(|| "The rig".to_owned(), |rig| format!("The rig {rig}"))
+    }
+
+    fn idle_stop(&self) -> &'static str {
+        match self.outcome.known() {
+            Some(EventOutcome::Accepted) => "The stop was requested, because the town was idle",
+            Some(EventOutcome::Done) => "The town was stopped because it was idle",
+            Some(EventOutcome::Failed) => "The idle town could not be stopped",
+            Some(EventOutcome::Preempted) => {
+                "The stop of the idle town ended, because its owner started, stopped or destroyed it"
+            }
+            Some(EventOutcome::RolledBack | EventOutcome::Observed) | None => "The stop of the idle town ended",
+        }
     }
 
     fn operation(&self, kind: OperationKind) -> String {
@@ -248,20 +264,28 @@ mod tests {
         let mut table = String::new();
         for action in EventAction::ALL {
             for outcome in EventOutcome::ALL {
-                let event = HistoryEvent {
-                    id: EventId::new(uuid::Uuid::nil()),
-                    at: DateTime::UNIX_EPOCH,
-                    actor: EventActor::User,
-                    action,
-                    outcome: outcome.into(),
-                    duration: None,
-                    rig: Some("web".parse().unwrap()),
-                    cause: None,
-                };
+                let event = event_of(EventActor::User, action, outcome);
                 writeln!(table, "{:<12} {:<12} {}", action.as_str(), outcome.as_str(), event.message()).unwrap();
             }
         }
+        for outcome in EventOutcome::ALL {
+            let event = event_of(EventActor::Idle, EventAction::Stop, outcome);
+            writeln!(table, "{:<12} {:<12} {}", "stop (idle)", outcome.as_str(), event.message()).unwrap();
+        }
         insta::assert_snapshot!(table);
+    }
+
+    fn event_of(actor: EventActor, action: EventAction, outcome: EventOutcome) -> HistoryEvent {
+        HistoryEvent {
+            id: EventId::new(uuid::Uuid::nil()),
+            at: DateTime::UNIX_EPOCH,
+            actor,
+            action,
+            outcome: outcome.into(),
+            duration: None,
+            rig: Some("web".parse().unwrap()),
+            cause: None,
+        }
     }
 
     #[test]
@@ -271,6 +295,7 @@ mod tests {
             ("alice", EventActor::User),
             ("control-plane", EventActor::System),
             ("monitor", EventActor::Monitor),
+            ("idle", EventActor::Idle),
             ("root@host", EventActor::Operator),
         ] {
             assert_eq!(EventActor::of(actor, &owner), shown);

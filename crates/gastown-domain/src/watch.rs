@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::ports::{LastOutcome, TownReport};
 use crate::text_enum::text_enum;
 use crate::{
-    BegunStep, Failure, HealthState, Invalid, OperationId, OperationKind, Recorded, RecordedOperation, TownStatus,
+    BegunStep, Failure, HealthState, IdleStop, Invalid, OperationId, OperationKind, Recorded, RecordedOperation,
+    TownStatus,
 };
 
 pub use list::{ListPosition, TownsChanged, list_at_first, list_changes};
@@ -160,7 +161,7 @@ impl<'a> Changes<'a> {
             WatchPosition { ended, in_flight: None, status: report.town.status, health: health_digest(report) };
         let mut changes = Self { position, report, all: Vec::new() };
         let at = changes.latest();
-        changes.add(ChangeKind::Present, at, status_message(report.town.status).to_owned());
+        changes.add(ChangeKind::Present, at, status_message(report).to_owned());
         changes
     }
 
@@ -192,7 +193,7 @@ impl<'a> Changes<'a> {
         self.steps(id, &last.steps);
         (self.position.ended, self.position.in_flight) = (Some(id), None);
         self.position.status = self.report.town.status;
-        if let Some(change) = self.add(ChangeKind::Ended, last.at, end_message(last)) {
+        if let Some(change) = self.add(ChangeKind::Ended, last.at, end_message(last, self.report)) {
             change.failure.clone_from(&last.failure);
         }
     }
@@ -217,7 +218,7 @@ impl<'a> Changes<'a> {
         let (status, health, at) = (self.report.town.status, health_digest(self.report), self.latest());
         if self.position.status != status {
             self.position.status = status;
-            self.add(ChangeKind::Status, at, status_message(status).to_owned());
+            self.add(ChangeKind::Status, at, status_message(self.report).to_owned());
         }
         if self.position.health != health {
             self.position.health = health;
@@ -231,7 +232,7 @@ impl<'a> Changes<'a> {
         let is_known = self.position.in_flight.is_some_and(|(known, _, _)| known == operation.id);
         if !is_known {
             self.position.in_flight = Some((operation.id, 0, 0));
-            self.add(ChangeKind::Started, operation.created_at, started_message(&operation.kind));
+            self.add(ChangeKind::Started, operation.created_at, started_message(operation));
         }
         self.steps(operation.id, &operation.progress.steps);
         let Some((id, step, attempts)) = self.position.in_flight else { return };
@@ -247,12 +248,18 @@ impl<'a> Changes<'a> {
     }
 }
 
-fn started_message(kind: &Recorded<OperationKind>) -> String {
-    kind.known()
-        .map_or_else(|| "An operation was requested".to_owned(), |kind| format!("{} was requested", kind.noun()))
+fn started_message(operation: &RecordedOperation) -> String {
+    if operation.is_idle_stop() {
+        return "The stop was requested, because the town was idle".to_owned();
+    }
+    let kind = operation.kind.known();
+    kind.map_or_else(|| "An operation was requested".to_owned(), |kind| format!("{} was requested", kind.noun()))
 }
 
-fn end_message(last: &LastOutcome) -> String {
+fn end_message(last: &LastOutcome, report: &TownReport) -> String {
+    if last.kind == OperationKind::Stop && last.failure.is_none() && is_stopped_idle(report) {
+        return "The town was stopped because it was idle".to_owned();
+    }
     let participle = last.kind.known().map_or("changed", OperationKind::participle);
     match &last.failure {
         None => format!("The town was {participle}"),
@@ -261,13 +268,19 @@ fn end_message(last: &LastOutcome) -> String {
 }
 
 /// Returns a sentence about a status.
-const fn status_message(status: TownStatus) -> &'static str {
-    match status {
+fn status_message(report: &TownReport) -> &'static str {
+    match report.town.status {
         TownStatus::Provisioning => "The town is being created",
         TownStatus::Running => "The town is running",
+        TownStatus::Stopped if is_stopped_idle(report) => "The town is stopped, because it was idle",
         TownStatus::Stopped => "The town is stopped",
         TownStatus::Destroyed => "The town is destroyed",
     }
+}
+
+/// Returns true if an idle stop has stopped the town, and nothing has happened to it since.
+fn is_stopped_idle(report: &TownReport) -> bool {
+    matches!(report.idle_stop(), Some(IdleStop::Stopped { .. }))
 }
 
 fn health_message(report: &TownReport) -> String {

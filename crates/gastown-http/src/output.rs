@@ -5,11 +5,11 @@ mod events;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use gastown_domain::{
-    Drift, Failure, HealthReason, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, SandboxReport,
+    Drift, Failure, HealthReason, IdleStop, Recorded, RecordedOperation, RefusedRig, Region, Rig, RigId, SandboxReport,
     TownConfig, TownId,
     ports::{
-        AddedRig, GatewayToken, LastOutcome, RemovedRig, RestoredTown, RigRemoval, TownHealth, TownReport, TownState,
-        TownSummary,
+        AddedRig, GatewayToken, LastOutcome, RemovedRig, RestoredTown, RigRemoval, StartedTown, TownHealth, TownReport,
+        TownState, TownSummary,
     },
 };
 use secrecy::ExposeSecret as _;
@@ -130,6 +130,45 @@ pub(crate) struct TownSummaryView {
     town: TownView,
     /// The health. `getTownStatus` has the rest of it.
     health: HealthSummaryView,
+    /// The idle stop of the town. `null`: it was not stopped because it was idle.
+    #[serde(rename = "idleStop")]
+    idle_stop: Option<IdleStopView>,
+}
+
+/// The stop of a town that was not used for as long as its configuration says. The next start, or a new rig, ends it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "IdleStop"))]
+struct IdleStopView {
+    /// The state: `stopping` while the stop is in flight, and then `stopped`.
+    #[cfg_attr(feature = "schema", schemars(with = "gastown_domain::IdleStopState"))]
+    state: &'static str,
+    /// The time since which the state is this one.
+    since: Moment,
+    /// The text for the user.
+    message: &'static str,
+}
+
+impl From<IdleStop> for IdleStopView {
+    fn from(stop: IdleStop) -> Self {
+        Self { state: stop.state().as_str(), since: Moment(stop.since()), message: stop.message() }
+    }
+}
+
+/// A town after a start.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "StartedTown"))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartedTownView {
+    #[serde(flatten)]
+    town: TownView,
+    /// The idle stop that the start has ended. `null`: the town was not stopped because it was idle.
+    idle_stop: Option<IdleStopView>,
+}
+
+impl From<StartedTown> for StartedTownView {
+    fn from(started: StartedTown) -> Self {
+        Self { town: started.town.into(), idle_stop: started.idle_stop.map(IdleStopView::from) }
+    }
 }
 
 /// The health of a town in a list.
@@ -144,9 +183,11 @@ struct HealthSummaryView {
 }
 
 impl From<TownSummary> for TownSummaryView {
-    fn from(TownSummary { state, health, health_since }: TownSummary) -> Self {
+    fn from(summary: TownSummary) -> Self {
+        let idle_stop = summary.idle_stop().map(IdleStopView::from);
+        let TownSummary { state, health, health_since, idle_stopped_at: _ } = summary;
         let health = HealthSummaryView { state: health.to_string(), since: health_since.map(Moment) };
-        Self { town: state.into(), health }
+        Self { town: state.into(), health, idle_stop }
     }
 }
 
@@ -227,11 +268,15 @@ pub(crate) struct AddedRigView {
     rig: RigDetailsView,
     /// The town after the call, with its operation in flight.
     town: TownView,
+    /// The idle stop that this call has ended: the town starts, and then gets the rig. `null`: the call starts nothing.
+    #[serde(rename = "idleStop")]
+    idle_stop: Option<IdleStopView>,
 }
 
 impl From<AddedRig> for AddedRigView {
     fn from(added: AddedRig) -> Self {
-        Self { rig: added.rig.into(), town: added.town.into() }
+        let idle_stop = added.idle_stop.map(IdleStopView::from);
+        Self { rig: added.rig.into(), town: added.town.into(), idle_stop }
     }
 }
 
@@ -285,6 +330,8 @@ pub(crate) struct ReportView {
     refused_rigs: Vec<RefusedRigView>,
     /// The health.
     health: HealthView,
+    /// The idle stop of the town. `null`: it was not stopped because it was idle.
+    idle_stop: Option<IdleStopView>,
     /// True if the volume is lost and the data was saved to R2 before.
     restore_available: bool,
     /// The time of the data that `restoreTown` brings back. Later changes are lost. `null`: there is nothing to restore.
@@ -297,6 +344,7 @@ impl From<TownReport> for ReportView {
     fn from(report: TownReport) -> Self {
         let refused = still_refused(&report);
         Self {
+            idle_stop: report.idle_stop().map(IdleStopView::from),
             restore_available: report.is_restorable(),
             restores_data_of: report.restores_data_of().map(Moment),
             town: TownState { town: report.town, operation: report.operation }.into(),

@@ -127,6 +127,8 @@ metrics! {
         "Health checks of running towns by result.";
     HEALTH_RESTARTS = "gastown_health_restarts_total", Kind::Counter, [],
         "Restarts that the health monitor requested.";
+    IDLE_STOPS = "gastown_idle_stops_total", Kind::Counter, [],
+        "Stops of idle towns that were requested.";
     TOWNS_BY_HEALTH = "gastown_towns_by_health", Kind::Gauge, [HEALTH],
         "Running towns by the state of their health, without those that were never checked.";
     HEALTH_OLDEST = "gastown_health_check_oldest_seconds", Kind::Gauge, [],

@@ -209,6 +209,9 @@ impl Metrics for PrometheusMetrics {
                 }
                 self.counter(&catalogue::HEALTH_RESTARTS, []).increment(whole(restarted));
             }
+            Measurement::IdleStopsRequested(stops) => {
+                self.counter(&catalogue::IDLE_STOPS, []).increment(whole(stops));
+            }
         }
     }
 }

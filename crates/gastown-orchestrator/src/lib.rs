@@ -6,12 +6,13 @@
 //!
 //! Start with [`TownService`], which takes requests (`service/`). [`Reconciler`] executes them (`reconcile/`). [`Workers`]
 //! finds what other processes left unfinished. [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
-//! [`HealthMonitor`] asks running sandboxes, and [`HeartbeatWriter`] writes what they report.
+//! [`HealthMonitor`] asks running sandboxes, and [`HeartbeatWriter`] writes what they report. [`IdleStopper`] stops unused towns.
 
 mod completion_notifier;
 mod drift;
 mod health;
 mod heartbeats;
+mod idle;
 mod in_flight_set;
 mod keyed_backoff;
 mod keyed_rate;
@@ -33,14 +34,15 @@ mod workers;
 pub use drift::{DriftDetector, DriftReport};
 pub use health::{HealthMonitor, HealthReport};
 pub use heartbeats::HeartbeatWriter;
+pub use idle::{IdleReport, IdleStopper};
 pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Survey, SweepError, Verdict};
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
 pub use retention::{Retention, RetentionPorts, RetentionReport};
 pub use service::RestartSync;
 pub use settings::{
-    Delays, DriftPolicy, InvalidPolicy, Limits, MachineTemplate, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy,
-    SandboxEnv, Settings, Timeouts, ValidPolicy,
+    Delays, DriftPolicy, IdlePolicy, InvalidPolicy, Limits, MachineTemplate, MonitorPolicy, OrphanPolicy, Policy,
+    RetentionPolicy, SandboxEnv, Settings, Timeouts, ValidPolicy,
 };
 pub use town_service::TownService;
 pub use watch::WatchHub;

@@ -62,6 +62,8 @@ pub struct Policy {
     pub drift: DriftPolicy,
     /// The health checks of running towns.
     pub monitor: MonitorPolicy,
+    /// The stops of idle towns.
+    pub idle: IdlePolicy,
     /// The orphan sweeps.
     pub orphans: OrphanPolicy,
     /// The removal of old history.
@@ -179,6 +181,15 @@ pub struct MonitorPolicy {
     pub alarm_threshold: u32,
 }
 
+/// The stops of idle towns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdlePolicy {
+    /// The period in which each process looks for idle towns four times.
+    pub every: Duration,
+    /// The most towns that a process stops at once.
+    pub batch: u32,
+}
+
 /// The orphan sweeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrphanPolicy {
@@ -253,6 +264,7 @@ impl Policy {
             backoff: Delays::production(),
             drift: DriftPolicy::production(),
             monitor: MonitorPolicy::production(),
+            idle: IdlePolicy::production(),
             orphans: OrphanPolicy::production(),
             retention: RetentionPolicy::production(),
         }
@@ -348,6 +360,12 @@ impl MonitorPolicy {
     }
 }
 
+impl IdlePolicy {
+    const fn production() -> Self {
+        Self { every: Duration::from_secs(60), batch: 100 }
+    }
+}
+
 impl OrphanPolicy {
     const fn production() -> Self {
         Self {
@@ -382,7 +400,17 @@ macro_rules! production_is_the_default {
         })+
     };
 }
-production_is_the_default!(Policy, Timeouts, Limits, Delays, DriftPolicy, MonitorPolicy, OrphanPolicy, RetentionPolicy);
+production_is_the_default!(
+    Policy,
+    Timeouts,
+    Limits,
+    Delays,
+    DriftPolicy,
+    MonitorPolicy,
+    IdlePolicy,
+    OrphanPolicy,
+    RetentionPolicy
+);
 
 impl Default for ValidPolicy {
     /// Returns the policy for a provider in production, whose rules hold.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gastown_domain::ports::{
     Accepted, AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, RemoveRig, RemovedRig, RestoreTown,
-    RestoredTown, StoreError, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState, TownSummary,
-    Towns, UpdateTown,
+    RestoredTown, StartedTown, StoreError, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState,
+    TownSummary, Towns, UpdateTown,
 };
 use gastown_domain::{HistoryEvent, ListPosition, Region, Rig, RigId, TownId, UserId, WatchPosition};
 use governor::Quota;
@@ -135,7 +135,7 @@ impl Towns for TownService {
         self.detached(async move { service.accept_stop(caller, town).await }).await
     }
 
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<StartedTown, TownError> {
         let (service, caller) = (self.clone(), caller.clone());
         self.detached(async move { service.accept_start(caller, town).await }).await
     }

@@ -9,6 +9,7 @@ use crate::dialect::{self, locked};
 use crate::entity::gastown_operations as operations;
 use crate::error::TxError;
 use crate::events::{DONE, Event};
+use crate::idle;
 use crate::town_queries::live_town_of;
 
 /// Changes the configuration of the owner's live town, unless it has another version than expected.
@@ -38,7 +39,11 @@ pub(crate) async fn update(
             let before = town.config.version();
             let mut row = row.into_active_model();
             row.config = Set(Some(Value::Object(after)));
+            let setting = town.config.idle_stop_minutes;
             let town = row.update(tx).await.map_err(TxError::writing("gastown_towns"))?.into_town()?;
+            if town.config.idle_stop_minutes != setting {
+                idle::set(tx, town.id, town.config.idle_stop_minutes).await?;
+            }
             let detail = json!({"from": before.as_str(), "to": town.config.version().as_str()});
             let event =
                 Event::of(town.id, owner.as_str(), EventAction::UpdateConfig.as_str(), DONE, dialect::now(tx).await?);

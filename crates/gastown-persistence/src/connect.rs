@@ -140,6 +140,7 @@ impl Database {
                 (sqlite::pools(settings, &address, &shares).await?, shares)
             }
         };
+        let backend = pools.connection.get_database_backend();
         let background_places = usize::try_from(shares.others / 2).unwrap_or(usize::MAX).max(1);
         Ok(Self {
             connection: pools.connection,
@@ -151,7 +152,7 @@ impl Database {
             max_connections: shares.others,
             background_places: Arc::new(Semaphore::new(background_places)),
             is_background: false,
-            statements: Arc::new(ReadStatements::new(None)),
+            statements: Arc::new(ReadStatements::new(backend, None)),
             blocked: None,
             outbox: Arc::default(),
             notifications: pools.notifications,
@@ -160,7 +161,8 @@ impl Database {
 
     /// Returns a handle that reads from this column if a user is blocked.
     pub(crate) fn reading_blocked(self, column: BlockedColumn) -> Self {
-        Self { statements: Arc::new(ReadStatements::new(Some(&column))), blocked: Some(column), ..self }
+        let statements = ReadStatements::new(self.connection.get_database_backend(), Some(&column));
+        Self { statements: Arc::new(statements), blocked: Some(column), ..self }
     }
 
     /// Returns a handle for work without a waiting caller. All such handles together use at most half of the connections that

@@ -61,15 +61,21 @@ pub(crate) async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbEr
 
 /// Returns the expression for the time of the database plus `millis`, in the form in which times are stored.
 pub(crate) fn now_plus(backend: DbBackend, millis: i64) -> Expr {
+    Expr::cust(now_plus_sql(backend, millis))
+}
+
+/// Returns the text of [`now_plus`].
+pub(crate) fn now_plus_sql(backend: DbBackend, millis: i64) -> String {
     match backend {
         DbBackend::Sqlite => {
-            let (seconds, millis) = (millis / 1000, millis % 1000);
-            let sum = format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '{seconds}.{millis:03} seconds')");
+            let sign = if millis < 0 { "-" } else { "" };
+            let (seconds, millis) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
+            let sum = format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '{sign}{seconds}.{millis:03} seconds')");
             // Stored times have no fraction of zero, and SQLite compares them as text.
-            Expr::cust(format!("replace({sum}, '.000+', '+')"))
+            format!("replace({sum}, '.000+', '+')")
         }
         // The same in all of a statement. A wait for a lock in it shortens a lease, which is safe.
-        _ => Expr::cust(format!("statement_timestamp() + interval '{millis} milliseconds'")),
+        _ => format!("statement_timestamp() + interval '{millis} milliseconds'"),
     }
 }
 
@@ -80,6 +86,23 @@ pub(crate) fn millis_since_least(backend: DbBackend, column: &str) -> Expr {
             Expr::cust(format!("CAST((julianday('now') - julianday(MIN({column}))) * 86400000 AS INTEGER)"))
         }
         _ => Expr::cust(format!("CAST(EXTRACT(EPOCH FROM statement_timestamp() - MIN({column})) * 1000 AS bigint)")),
+    }
+}
+
+/// Matches rows whose time in a column of `gastown_town_health` is as many minutes ago as another column says.
+pub(crate) fn is_minutes_ago(backend: DbBackend, column: &str, minutes: &str) -> Expr {
+    let (column, minutes) = (format!("gastown_town_health.{column}"), format!("gastown_town_health.{minutes}"));
+    match backend {
+        DbBackend::Sqlite => Expr::cust(format!("julianday({column}) <= julianday('now') - {minutes} / 1440.0")),
+        _ => Expr::cust(format!("{column} <= statement_timestamp() - {minutes} * interval '1 minute'")),
+    }
+}
+
+/// Matches rows whose JSON column is an object without this key.
+pub(crate) fn lacks_key(backend: DbBackend, column: &str, key: &str) -> Expr {
+    match backend {
+        DbBackend::Sqlite => Expr::cust(format!("json_type({column}, '$.{key}') IS NULL")),
+        _ => Expr::cust(format!("{column} -> '{key}' IS NULL")),
     }
 }
 

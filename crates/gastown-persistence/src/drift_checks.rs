@@ -208,5 +208,9 @@ async fn update_health(
     known.suspicion_looks = Set(finding.suspicion.map_or(0, |suspicion| i64::from(suspicion.looks)));
     known.drift = Set(finding.drift.as_ref().map(Recorded::to_string));
     known.drift_since = Set(since.filter(|_| finding.drift.is_some()));
+    if finding.change.status.is_some() {
+        // Not the service has started or stopped it.
+        (known.idle_since, known.idle_stopped_at) = (Set(None), Set(None));
+    }
     known.update(tx).await.map(|_| ()).map_err(TxError::writing("gastown_town_health"))
 }

@@ -19,6 +19,9 @@ pub(crate) const CONTROL_PLANE: &str = EventActor::SERVICE;
 /// The actor of restarts and of changes of the health.
 pub(crate) const MONITOR: &str = "monitor";
 
+/// The actor of idle stops.
+const IDLE: &str = EventActor::Idle.as_str();
+
 /// The outcome of an accepted request.
 pub(crate) const ACCEPTED: &str = "accepted";
 
@@ -144,9 +147,15 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Returns the actor of an operation. No user requests a restart.
+/// Returns the actor of an operation. No user requests an idle stop, nor most restarts.
 fn actor_of(operation: &RecordedOperation) -> &str {
-    if operation.kind.known() == Some(OperationKind::Restart) { MONITOR } else { operation.requested_by.as_str() }
+    if operation.kind.known() == Some(OperationKind::Restart) && !operation.progress.by_owner {
+        MONITOR
+    } else if operation.is_idle_stop() {
+        IDLE
+    } else {
+        operation.requested_by.as_str()
+    }
 }
 
 /// Returns the details of an ended operation, if there are any.
@@ -237,13 +246,14 @@ pub(crate) fn end_columns(prefix: &str) -> String {
     )
 }
 
-/// Returns the join of the last end of an operation of a town. `town` is the expression of its id.
+/// Returns the join of the last end of an operation of a town. `town` is the expression of its id. An idle stop that the owner
+/// has ended is left out, because its owner did not request it.
 pub(crate) fn last_end(town: &str, alias: &str) -> String {
     let ends = ENDS.map(|outcome| format!("'{outcome}'")).join(", ");
     format!(
         "LEFT JOIN gastown_town_events {alias} ON {alias}.id = (SELECT x.id FROM gastown_town_events x \
          WHERE x.town_id = {town} AND x.operation_id IS NOT NULL AND x.outcome IN ({ends}) \
-         ORDER BY x.at DESC, x.id DESC LIMIT 1)"
+         AND NOT (x.outcome = '{PREEMPTED}' AND x.actor = '{IDLE}') ORDER BY x.at DESC, x.id DESC LIMIT 1)"
     )
 }
 

@@ -40,21 +40,48 @@ pub(crate) enum DriftEffect {
     Confirm(Drift),
 }
 
+/// The effect of an operation on the record of an idle stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdleStopEffect {
+    /// The record stays, as after a start that failed.
+    Keep,
+    /// The town was not stopped because it was idle.
+    Clear,
+    /// The town is stopped because it was idle.
+    Set,
+}
+
+/// The effects of an operation on the health of its town.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effects {
+    pub(crate) drift: DriftEffect,
+    pub(crate) idle_stop: IdleStopEffect,
+    /// The expiry of the token that the operation gave to the machine.
+    pub(crate) token_expires_at: Option<DateTime<Utc>>,
+}
+
 /// Updates the health when an operation ends or soft-deletes its town. Returns true if it confirmed a new drift.
 ///
 /// If the operation gave its machine a token, the expiry is recorded. It replaces that of an earlier machine.
 /// Earlier observations are discarded. A drift check or health check in progress finds a different mark and records nothing.
-/// The town's next health check is due at once.
+/// The town's next health check is due at once. Its workers count as idle only from the next report on.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    (effect, token_expires_at): (DriftEffect, Option<DateTime<Utc>>),
+    Effects { drift: effect, idle_stop, token_expires_at }: Effects,
 ) -> Result<bool, TxError> {
-    let columns: Vec<_> =
-        columns_of(effect).iter().copied().chain(token_expires_at.map(|_| Column::TokenExpiresAt)).collect();
+    let idle_stopped_at = if idle_stop == IdleStopEffect::Set { Some(now) } else { None };
+    let columns: Vec<_> = columns_of(effect)
+        .iter()
+        .copied()
+        .chain(token_expires_at.map(|_| Column::TokenExpiresAt))
+        .chain((idle_stop != IdleStopEffect::Keep).then_some(Column::IdleStoppedAt))
+        .collect();
     match effect {
-        DriftEffect::Keep | DriftEffect::Clear if mark(tx, town, now, (&columns, token_expires_at)).await? => {
+        DriftEffect::Keep | DriftEffect::Clear
+            if mark(tx, town, now, (&columns, token_expires_at, idle_stopped_at)).await? =>
+        {
             return Ok(false);
         }
         DriftEffect::Keep | DriftEffect::Clear | DriftEffect::Confirm(_) => {}
@@ -76,6 +103,8 @@ pub(crate) async fn operated_on(
         failures: Set(0),
         next_check_at: Set(Some(now)),
         token_expires_at: Set(token_expires_at),
+        idle_since: Set(None),
+        idle_stopped_at: Set(idle_stopped_at),
         ..ActiveModel::default()
     };
     upsert(tx, [row], &columns).await?;
@@ -87,7 +116,7 @@ async fn mark(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    (columns, token_expires_at): (&[Column], Option<DateTime<Utc>>),
+    (columns, token_expires_at, idle_stopped_at): (&[Column], Option<DateTime<Utc>>, Option<DateTime<Utc>>),
 ) -> Result<bool, TxError> {
     let row = ActiveModel {
         town_id: Set(town.as_uuid()),
@@ -99,6 +128,8 @@ async fn mark(
         failures: Set(0),
         next_check_at: Set(Some(now)),
         token_expires_at: Set(token_expires_at),
+        idle_since: Set(None),
+        idle_stopped_at: Set(idle_stopped_at),
         ..ActiveModel::default()
     };
     let last = || Expr::col((health::Entity, Column::CheckedAt));
@@ -118,7 +149,9 @@ async fn stored(tx: &DatabaseTransaction, town: TownId) -> Result<Option<health:
 
 const fn columns_of(effect: DriftEffect) -> &'static [Column] {
     match effect {
-        DriftEffect::Keep => &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks, Column::NextCheckAt],
+        DriftEffect::Keep => {
+            &[Column::CheckedAt, Column::Suspicion, Column::SuspicionLooks, Column::NextCheckAt, Column::IdleSince]
+        }
         DriftEffect::Confirm(_) => &[
             Column::CheckedAt,
             Column::Suspicion,
@@ -126,6 +159,7 @@ const fn columns_of(effect: DriftEffect) -> &'static [Column] {
             Column::Drift,
             Column::DriftSince,
             Column::NextCheckAt,
+            Column::IdleSince,
         ],
         // A success shows that the sandbox is ready, or off, so its failed checks do not count any more.
         DriftEffect::Clear => &[
@@ -135,6 +169,7 @@ const fn columns_of(effect: DriftEffect) -> &'static [Column] {
             Column::Drift,
             Column::DriftSince,
             Column::NextCheckAt,
+            Column::IdleSince,
             Column::Failures,
         ],
     }

@@ -6,16 +6,16 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::{Heartbeat, TownId};
+use gastown_domain::{Heartbeat, REPORT_IS_STALE_AFTER, TownId};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, IntoColumnRef, OnConflict, Query, UpdateStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Set,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
 };
 use uuid::Uuid;
 
 use crate::calendar::truncated;
-use crate::dialect::locked;
+use crate::dialect::{self, locked};
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
 use crate::entity::gastown_towns as towns;
 use crate::error::TxError;
@@ -33,7 +33,7 @@ pub(crate) async fn record(tx: &DatabaseTransaction, heartbeats: &[Heartbeat]) -
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let insert = health::Entity::insert_many(rows).on_conflict(unless_newer());
+    let insert = health::Entity::insert_many(rows).on_conflict(unless_newer(tx.get_database_backend()));
     insert.exec_without_returning(tx).await.map_err(TxError::writing("gastown_town_health"))?;
     let towns: Vec<Uuid> = live.into_iter().map(|(town, _)| town).collect();
     tx.execute(&shown(&towns)).await?;
@@ -78,7 +78,7 @@ async fn live(
 
 /// Returns the row of a heartbeat. A sync from before the town was created is none.
 fn row_of(beat: &Heartbeat, created_at: DateTime<Utc>) -> ActiveModel {
-    let Heartbeat { town, received_at, report, synced_at } = beat;
+    let Heartbeat { town, received_at, report, synced_at, is_idle } = beat;
     ActiveModel {
         town_id: Set(town.as_uuid()),
         last_report_at: Set(Some(truncated(*received_at))),
@@ -87,20 +87,42 @@ fn row_of(beat: &Heartbeat, created_at: DateTime<Utc>) -> ActiveModel {
         active_polecats: Set(report.active_polecats.map(i64::from)),
         disk_used_bytes: Set(report.disk_used_bytes.and_then(|bytes| i64::try_from(bytes).ok())),
         reported_sync_at: Set(synced_at.filter(|at| *at >= created_at).map(truncated)),
+        // Only tells that the town is idle. The time in the row that exists is by the database's clock.
+        idle_since: Set(is_idle.then(|| truncated(*received_at))),
         ..ActiveModel::default()
     }
 }
 
 /// Replaces a report, unless it is newer. A sync that was reported once is kept.
-fn unless_newer() -> OnConflict {
+///
+/// A row that is inserted here has no time of its last report by the database's clock yet, so its town is not idle.
+fn unless_newer(backend: DbBackend) -> OnConflict {
     let mut known = OnConflict::column(Column::TownId);
     let last = || own(Column::LastReportAt);
     let is_older = Condition::any().add(last().is_null()).add(last().lte(given(Column::LastReportAt)));
     known
         .update_columns(REPORT)
         .value(Column::ReportedSyncAt, later(own(Column::ReportedSyncAt), given(Column::ReportedSyncAt)))
+        .value(Column::HeardAt, dialect::now_plus(backend, 0))
+        .value(Column::IdleSince, still_idle(backend))
         .action_cond_where(is_older);
     known
+}
+
+/// Returns the time since which the reports say that no worker is at work. It begins anew after a gap, in which there may have
+/// been work.
+fn still_idle(backend: DbBackend) -> Expr {
+    let stale = i64::try_from(REPORT_IS_STALE_AFTER.as_millis()).unwrap_or(i64::MAX);
+    let without_gap = Condition::all()
+        .add(own(Column::IdleSince).is_not_null())
+        // An older version replaces the last report only.
+        .add(own(Column::ActivePolecats).eq(0))
+        .add(own(Column::HeardAt).gte(dialect::now_plus(backend, -stale)));
+    CaseStatement::new()
+        .case(given(Column::IdleSince).is_null(), Expr::value(Option::<DateTime<Utc>>::None))
+        .case(without_gap, own(Column::IdleSince))
+        .finally(dialect::now_plus(backend, 0))
+        .into()
 }
 
 /// Returns the statement that shows the reported times in the rows of these towns, which are a contract with other services.

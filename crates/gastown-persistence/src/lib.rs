@@ -30,6 +30,7 @@ mod health;
 mod health_checks;
 mod heartbeats;
 mod history;
+mod idle;
 mod known_user;
 mod operations;
 mod operator;

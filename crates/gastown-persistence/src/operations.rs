@@ -6,7 +6,9 @@ use gastown_domain::ports::{
     FailedCheck, NewOperation, OperationResult, OperationUpdate, Operations, Requested, StoreError, TownChange,
     WorkerId,
 };
-use gastown_domain::{Fence, Operation, OperationId, Progress, Recorded, RecordedOperation, Town, TownId};
+use gastown_domain::{
+    Fence, IdleVerdict, Operation, OperationId, Progress, Recorded, RecordedOperation, Town, TownId, UserId,
+};
 use sea_orm::sea_query::{Expr, Query, UpdateStatement};
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
@@ -18,9 +20,9 @@ use crate::claims::{claimed, fenced_unless, holds, left_to_newer, released, take
 use crate::entity::gastown_operations::{self as operations, Column};
 use crate::error::{TxError, store_error, unwritable};
 use crate::events::{CONTROL_PLANE, Event, outcome_of, record_all};
-use crate::health::DriftEffect;
+use crate::health::{DriftEffect, Effects, IdleStopEffect};
 use crate::town_change::LostIds;
-use crate::{Database, dialect, health, request, restart, stranded, town_change};
+use crate::{Database, dialect, health, idle, request, restart, stranded, town_change};
 
 #[async_trait]
 impl Operations for Database {
@@ -83,6 +85,15 @@ impl Operations for Database {
         self.changed(operation.town, accepted.await)
     }
 
+    async fn idle_towns(&self, limit: u32) -> Result<Vec<(TownId, UserId)>, StoreError> {
+        self.in_time(idle::list(&self.connection, limit)).await
+    }
+
+    async fn stop_idle(&self, operation: &NewOperation) -> Result<IdleVerdict, StoreError> {
+        let judged = self.in_tx("stop_idle_town", move |tx| async move { idle::stop(&tx, operation).await });
+        self.changed(operation.town, judged.await)
+    }
+
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
         let release = || released(claimed(fence)).exec(&self.connection);
         let released = self.write_once("release_claim", release).await?;
@@ -127,7 +138,8 @@ async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate
         record_all(tx, lost.events(fence, now)).await?;
     }
     if change.soft_deleted_at.is_some() {
-        health::operated_on(tx, fence.town, now, (DriftEffect::Clear, None)).await?;
+        let effects = Effects { drift: DriftEffect::Clear, idle_stop: IdleStopEffect::Clear, token_expires_at: None };
+        health::operated_on(tx, fence.town, now, effects).await?;
     }
     Ok(now)
 }
@@ -174,9 +186,13 @@ async fn finish(
         (None, None) => return Err(StoreError::TownNotFound.into()),
     };
     // The health of a tombstone was cleared when it became one.
-    let effects = (drift_effect(outcome, change), operation.progress.token_expires_at);
-    let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, effects).await?;
     let ended = RecordedOperation::from(operation.clone());
+    let effects = Effects {
+        drift: drift_effect(outcome, change),
+        idle_stop: idle_stop_effect(outcome, &ended),
+        token_expires_at: operation.progress.token_expires_at,
+    };
+    let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, effects).await?;
     let drift = change
         .drift
         .filter(|_| is_new)
@@ -193,6 +209,14 @@ async fn delete(tx: &DatabaseTransaction, fence: Fence) -> Result<DateTime<Utc>,
     let deleted = tx.query_all(&delete).await?;
     let row = deleted.into_iter().next().ok_or(StoreError::Fenced { town: fence.town })?;
     Ok(row.try_get_by_index(0)?)
+}
+
+fn idle_stop_effect(outcome: &OperationResult, operation: &RecordedOperation) -> IdleStopEffect {
+    match outcome {
+        Ok(()) if operation.is_idle_stop() => IdleStopEffect::Set,
+        Ok(()) => IdleStopEffect::Clear,
+        Err(_) => IdleStopEffect::Keep,
+    }
 }
 
 fn drift_effect(outcome: &OperationResult, town: &TownChange) -> DriftEffect {

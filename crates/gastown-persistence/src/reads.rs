@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{Caller, CallersTown, LastOutcome, StoreError, TownReport, TownState, TownSummary};
 use gastown_domain::{Recorded, RecordedOperation, Town, TownId};
-use sea_orm::{EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
+use sea_orm::{DbBackend, EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -19,12 +19,14 @@ use crate::entity::{
 use crate::error::store_error;
 use crate::read_connections::Parameters;
 use crate::row::{decoded, readable};
-use crate::{events, town_events};
+use crate::{events, idle, town_events};
 
 /// The column with the pepper of the caller's user.
 pub(crate) const PEPPER: &str = "pepper";
 /// The column that is 1 for a blocked user.
 pub(crate) const BLOCKED: &str = "blocked";
+/// The column that is 1 if a recorded use of the town stands for this read.
+const USED: &str = "used";
 /// The prefixes of the columns of each table.
 const TOWN: &str = "t_";
 const RIG: &str = "r_";
@@ -43,7 +45,7 @@ pub(crate) struct ReadStatements {
     /// Reads a town with its health, its operation and its rigs. A tombstone is read while its removal is in flight. There
     /// is one row for each rig, but at least one.
     report: Arc<str>,
-    /// Reads a town as `report` does, without health and rigs. There is one row.
+    /// Reads a town as `report` does, without rigs, and of the health only its idle stop. There is one row.
     town: Arc<str>,
     /// Reads the live towns of a user with their operations and the state of their health. There is one row for each town, but at least one.
     list: Arc<str>,
@@ -54,11 +56,12 @@ pub(crate) struct ReadStatements {
 
 impl ReadStatements {
     /// Builds the statements. Without a column, no user is blocked.
-    pub(crate) fn new(blocked: Option<&BlockedColumn>) -> Self {
+    pub(crate) fn new(backend: DbBackend, blocked: Option<&BlockedColumn>) -> Self {
         let (events, events_before) = town_events::statements();
+        let used = idle::use_is_recorded(backend, "h");
         Self {
-            report: report(blocked).into(),
-            town: town(blocked).into(),
+            report: report(blocked, &used).into(),
+            town: town(blocked, &used).into(),
             list: list().into(),
             events: events.into(),
             events_before: events_before.into(),
@@ -67,7 +70,7 @@ impl ReadStatements {
 }
 
 /// Builds the statement of a report. The configuration may be large, so only the row of the first rig has it.
-fn report(blocked: Option<&BlockedColumn>) -> String {
+fn report(blocked: Option<&BlockedColumn>, used: &str) -> String {
     let blocked = is_blocked_sql(blocked);
     let town = columns::<towns::Entity>(TOWN, &["config"]);
     let health = columns::<health::Entity>(HEALTH, &["last_report"]);
@@ -75,7 +78,7 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
     let rig = columns::<rigs::Entity>(RIG, &["config"]);
     let (end, last_end) = (events::end_columns(END), events::last_end("t.id", "e"));
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {health}, {operation}, {end}, \
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {used} AS {USED}, {town}, {health}, {operation}, {end}, \
          {rig}, NULL AS {RIG}config, CASE WHEN r.id IS NULL OR NOT EXISTS (SELECT 1 FROM gastown_rigs f WHERE f.town_id = r.town_id \
          AND f.rig_name < r.rig_name) THEN t.config END AS {TOWN}config \
          FROM kilocode_users u \
@@ -88,14 +91,15 @@ fn report(blocked: Option<&BlockedColumn>) -> String {
     )
 }
 
-fn town(blocked: Option<&BlockedColumn>) -> String {
+fn town(blocked: Option<&BlockedColumn>, used: &str) -> String {
     let blocked = is_blocked_sql(blocked);
     let town = columns::<towns::Entity>(TOWN, &[]);
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     format!(
-        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {town}, {operation} \
-         FROM kilocode_users u \
+        "SELECT u.api_token_pepper AS {PEPPER}, {blocked} AS {BLOCKED}, {used} AS {USED}, {town}, {operation}, \
+         h.idle_stopped_at AS {HEALTH}idle_stopped_at FROM kilocode_users u \
          {TOWN_OF_CALLER} \
+         LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id \
          WHERE u.id = $1"
     )
@@ -110,7 +114,7 @@ fn list() -> String {
     let operation = columns::<operations::Entity>(OPERATION, &["owner", "lease_expires_at"]);
     format!(
         "SELECT u.api_token_pepper AS {PEPPER}, {town}, {operation}, h.state AS {HEALTH}state, \
-         h.state_since AS {HEALTH}state_since FROM kilocode_users u \
+         h.state_since AS {HEALTH}state_since, h.idle_stopped_at AS {HEALTH}idle_stopped_at FROM kilocode_users u \
          LEFT JOIN gastown_towns t ON t.user_id = u.id AND t.destroyed_at IS NULL \
          LEFT JOIN gastown_town_health h ON h.town_id = t.id \
          LEFT JOIN gastown_operations o ON o.town_id = t.id WHERE u.id = $1"
@@ -135,7 +139,9 @@ impl Database {
         let rows = self.read_for(caller, &self.statements.town, of_town(caller, town)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(state) = state_in(row)? else { return Ok(None) };
-        Ok(Some(CallersTown { state, owner_is_blocked: is_blocked(row)? }))
+        let idle_stopped_at = row.try_get(HEALTH, "idle_stopped_at").map_err(store_error)?;
+        let (owner_is_blocked, use_is_recorded) = (is_blocked(row)?, use_is_recorded(row)?);
+        Ok(Some(CallersTown { state, owner_is_blocked, idle_stopped_at, use_is_recorded }))
     }
 
     /// Returns the caller's live towns, oldest first, each with its operation and its health in short.
@@ -196,12 +202,18 @@ fn report_in(rows: &[QueryResult]) -> Result<Option<TownReport>, StoreError> {
     let health = joined::<health::Entity, _, _>(row, HEALTH, health::Model::into_health)?;
     let (operation, owner_is_blocked) = (operation_in(row)?, is_blocked(row)?);
     let (health, last_outcome) = (health.unwrap_or_default(), end_in(row)?);
-    Ok(Some(TownReport { town, rigs, health, operation, last_outcome, owner_is_blocked }))
+    let use_is_recorded = use_is_recorded(row)?;
+    Ok(Some(TownReport { town, rigs, health, operation, last_outcome, owner_is_blocked, use_is_recorded }))
 }
 
 /// Returns true for the row of a blocked user.
 pub(crate) fn is_blocked(row: &QueryResult) -> Result<bool, StoreError> {
     Ok(row.try_get::<i32>("", BLOCKED).map_err(store_error)? == 1)
+}
+
+/// Returns true if a recorded use of the town stands for this read.
+fn use_is_recorded(row: &QueryResult) -> Result<bool, StoreError> {
+    Ok(row.try_get::<i32>("", USED).map_err(store_error)? == 1)
 }
 
 /// Returns true if the row has the town's configuration, readable or not.
@@ -221,7 +233,8 @@ fn summary_in(row: &QueryResult) -> Result<Option<TownSummary>, StoreError> {
     let health = row.try_get::<Option<String>>(HEALTH, "state").ok().flatten();
     let health_since = row.try_get::<Option<DateTime<Utc>>>(HEALTH, "state_since").ok().flatten();
     let health = health.as_deref().map(Recorded::read).unwrap_or_default();
-    Ok(Some(TownSummary { state, health, health_since }))
+    let idle_stopped_at = row.try_get::<Option<DateTime<Utc>>>(HEALTH, "idle_stopped_at").ok().flatten();
+    Ok(Some(TownSummary { state, health, health_since, idle_stopped_at }))
 }
 
 fn operation_in(row: &QueryResult) -> Result<Option<RecordedOperation>, StoreError> {

@@ -6,10 +6,12 @@ use gastown_domain::ports::{
     AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, KeyedRequest, NewCreate, Registry, StoreError,
     TownReport, TownSummary, UpdateTown,
 };
-use gastown_domain::{Heartbeat, HistoryEvent, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId};
+use gastown_domain::{
+    Heartbeat, HistoryEvent, IdleMinutes, NewTown, Phase, Progress, SandboxId, Town, TownId, TownStatus, UserId,
+};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait as _,
-    QueryFilter as _, QuerySelect as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait,
+    PaginatorTrait as _, QueryFilter as _, QuerySelect as _, Set,
 };
 use uuid::Uuid;
 
@@ -17,8 +19,8 @@ use crate::calendar::truncated;
 use crate::entity::gastown_towns as towns;
 use crate::error::{TxError, unwritable};
 use crate::events::{Event, KeyedCreate, create_of_key};
-use crate::town_queries::{live_town_of, live_towns_of};
-use crate::{Database, config_updates, dialect, heartbeats, request, rigs};
+use crate::town_queries::live_towns_of;
+use crate::{Database, config_updates, dialect, heartbeats, idle, request, rigs};
 
 /// The most ids of one statement.
 const MAX_IDS: usize = 1000;
@@ -30,11 +32,6 @@ impl Registry for Database {
             return Err(StoreError::RigNameTaken);
         }
         self.in_tx("accept_create", move |tx| async move { accept(&tx, create, None).await }).await
-    }
-
-    async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
-        let row = self.read(live_town_of(owner, town).one(&self.connection)).await?;
-        row.map(towns::Model::into_town).transpose()
     }
 
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
@@ -73,6 +70,11 @@ impl Registry for Database {
 
     async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError> {
         self.in_tx("update_config", move |tx| async move { config_updates::update(&tx, owner, request).await }).await
+    }
+
+    async fn record_use(&self, town: TownId, minutes: IdleMinutes) -> Result<(), StoreError> {
+        let used = &idle::use_of(self.connection.get_database_backend(), town, minutes)?;
+        self.write_once("record_use", || self.connection.execute(used)).await.map(drop)
     }
 
     async fn lives(&self, town: TownId) -> Result<bool, StoreError> {
@@ -117,6 +119,9 @@ async fn accept(tx: &DatabaseTransaction, create: &NewCreate, actor: Option<&str
     }
     insert_town(tx, town).await?;
     rigs::insert(tx, &town.rigs).await?;
+    if town.config.idle_stop_minutes.is_some() {
+        idle::set(tx, town.id, town.config.idle_stop_minutes).await?;
+    }
     let operation = request::insert(tx, operation, Phase::Begun, &Progress::default()).await?;
     let event = Event::accepted(&operation).keyed(keyed.as_ref());
     let event = if let Some(actor) = actor { event.by(actor) } else { event };

@@ -74,19 +74,20 @@ fn insertion(
     let mut row = Query::select();
     row.exprs(values);
     if let Some(limit) = request.max_in_flight {
-        row.and_where(in_flight_of(&request.requested_by).lt(limit));
+        row.and_where(in_flight_of(backend, &request.requested_by).lt(limit));
     }
     let mut insert = Query::insert();
     insert.into_table(operations::Entity).columns(columns).select_from(row).map_err(unwritable)?.returning_all();
     Ok(insert)
 }
 
-/// Returns the number of operations in flight that this user has requested. Restarts are requested by the monitor.
-fn in_flight_of(user: &UserId) -> Expr {
+/// Returns the number of operations in flight that this user has requested. Restarts and idle stops are the service's.
+fn in_flight_of(backend: DbBackend, user: &UserId) -> Expr {
     let mut count = Query::select();
     count.expr(Func::count(Expr::col(Asterisk))).from(operations::Entity);
     count.and_where(Expr::col(operations::Column::RequestedBy).eq(user.as_str()));
     count.and_where(Expr::col(operations::Column::Kind).ne(OperationKind::Restart.as_str()));
+    count.and_where(dialect::lacks_key(backend, "progress", "idle_since"));
     Expr::SubQuery(None, Box::new(count.into()))
 }
 
@@ -180,6 +181,10 @@ async fn resolve(
     if town.destroyed_at.is_some() {
         return Ok(Requested::NotFound);
     }
+    let ends_idle_stop = request.kind == OperationKind::Start || request.kind == OperationKind::Stop;
+    if ends_idle_stop && current.is_idle_stop() && !current.is_newer() {
+        return end_idle_stop(tx, town, &current, request, actor).await;
+    }
     let is_restart = current.kind.known() == Some(OperationKind::Restart);
     let is_undone = request.kind == OperationKind::Restore && current.kind.known() == Some(OperationKind::UndoRestore);
     // A restart ends as a start does, and the undo of a restore ends as the failed restore.
@@ -193,7 +198,30 @@ async fn resolve(
     preempt(tx, town, &current, &current.progress, request, actor).await
 }
 
-/// Turns the row into that of a destroy, or that of a restart into that of a stop. The progress stays, because it tells which resources may exist.
+/// Ends an idle stop by its owner's start or stop.
+///
+/// If the machine may have been stopped, a start has to stop it first. Otherwise a late call would stop the machine after the
+/// start, which has found it on. A restart does so.
+async fn end_idle_stop(
+    tx: &DatabaseTransaction,
+    town: &towns::Model,
+    current: &RecordedOperation,
+    request: &NewOperation,
+    actor: &str,
+) -> Result<Requested, TxError> {
+    if request.kind != OperationKind::Start || !current.may_have_stopped_machine() {
+        return preempt(tx, town, current, &current.progress, request, actor).await;
+    }
+    let request = NewOperation { kind: OperationKind::Restart, ..request.clone() };
+    let now = dialect::now(tx).await?;
+    let progress = Progress { by_owner: true, ..current.progress.clone().for_replacement() };
+    let row = replacement(&request, now, current.fence.saturating_add(1), first_phase(town), &progress)?;
+    let preempted = Err(Rejection::Preempted);
+    supersede(tx, town, row, Event::ended(current, &preempted, now), actor).await
+}
+
+/// Turns the row into that of a destroy. That of a restart may become a stop, and that of an idle stop its owner's start or stop.
+/// The progress stays, because it tells which resources may exist.
 async fn preempt(
     tx: &DatabaseTransaction,
     town: &towns::Model,
@@ -203,7 +231,8 @@ async fn preempt(
     actor: &str,
 ) -> Result<Requested, TxError> {
     let now = dialect::now(tx).await?;
-    let row = replacement(request, now, current.fence.saturating_add(1), first_phase(town), progress)?;
+    let progress = progress.clone().for_replacement();
+    let row = replacement(request, now, current.fence.saturating_add(1), first_phase(town), &progress)?;
     let preempted = Err(Rejection::Preempted);
     let ended = Event::ended(current, &preempted, now);
     supersede(tx, town, row, ended, actor).await
@@ -278,7 +307,6 @@ fn replacement(
     progress: &Progress,
 ) -> Result<operations::ActiveModel, StoreError> {
     let claim = request.claim.as_ref();
-    let progress = progress.clone().without_steps();
     Ok(operations::ActiveModel {
         town_id: Set(request.town.as_uuid()),
         id: Set(request.id.as_uuid()),
@@ -294,7 +322,7 @@ fn replacement(
         fence: Set(fence),
         next_attempt_at: Set(now),
         deadline_at: Set(deadline(now, request.timeout)),
-        progress: Set(serde_json::to_value(&progress).map_err(unwritable)?),
+        progress: Set(serde_json::to_value(progress).map_err(unwritable)?),
         created_at: Set(truncated(request.at)),
         updated_at: Set(now),
     })

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
-use gastown_domain::ports::{Rigs, StoreError};
-use gastown_domain::{Branch, RefusedRig, Rig, RigId, RigStatus, TownId, TownStatus, UserId};
+use gastown_domain::ports::{NewOperation, Requested, Rigs, StoreError};
+use gastown_domain::{Branch, IdleStop, RefusedRig, Rig, RigId, RigStatus, TownId, TownStatus, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Order, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
@@ -14,9 +14,9 @@ use crate::dialect::{self, locked};
 use crate::entity::{gastown_rigs as rigs, gastown_towns as towns};
 use crate::error::TxError;
 use crate::events::{ACCEPTED, CONTROL_PLANE, DONE, Event};
-use crate::health;
 use crate::row::each_readable;
 use crate::town_queries::{is_idle, live_town_of};
+use crate::{health, idle, request};
 
 /// Selects the rigs of a town, oldest first.
 pub(crate) fn of_town(town: TownId) -> Select<rigs::Entity> {
@@ -61,7 +61,24 @@ impl Rigs for Database {
     }
 
     async fn insert(&self, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), StoreError> {
-        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, (max_rigs, owner.as_str())).await }).await
+        let by = (max_rigs, owner.as_str());
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, by).await.map(drop) }).await
+    }
+
+    async fn insert_starting(
+        &self,
+        owner: &UserId,
+        rig: &Rig,
+        max_rigs: u32,
+        start: &NewOperation,
+    ) -> Result<Option<IdleStop>, StoreError> {
+        let added = self.in_tx("insert_rig_and_start", move |tx| async move {
+            let town = add(&tx, owner, rig, (max_rigs, owner.as_str())).await?.into_town()?;
+            let Some(stop) = idle::stop_of(&tx, &town).await? else { return Ok(None) };
+            let requested = request::of_owner(&tx, start).await?;
+            Ok(matches!(requested, Requested::Accepted(_)).then_some(stop))
+        });
+        self.changed(rig.town, added.await)
     }
 
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError> {
@@ -110,19 +127,20 @@ impl Rigs for Database {
 impl Database {
     /// Inserts a rig as [`Rigs::insert`] does. The event names the operator `actor` instead of the owner.
     pub async fn insert_rig_as(&self, owner: &UserId, rig: &Rig, max_rigs: u32, actor: &str) -> Result<(), StoreError> {
-        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, (max_rigs, actor)).await }).await
+        let by = (max_rigs, actor);
+        self.in_tx("insert_rig", move |tx| async move { add(&tx, owner, rig, by).await.map(drop) }).await
     }
 }
 
-/// Inserts a rig and its event, within the limit of the town's rigs.
+/// Inserts a rig and its event, within the limit of the town's rigs. Returns the town, whose row is locked.
 async fn add(
     tx: &DatabaseTransaction,
     owner: &UserId,
     rig: &Rig,
     (max_rigs, actor): (u32, &str),
-) -> Result<(), TxError> {
+) -> Result<towns::Model, TxError> {
     let town = locked(live_town_of(owner, rig.town)).one(tx).await?;
-    town.ok_or(StoreError::TownNotFound)?;
+    let town = town.ok_or(StoreError::TownNotFound)?;
     let (rigs, with_name) = counts(tx, rig).await?;
     if with_name > 0 {
         return Err(StoreError::RigNameTaken.into());
@@ -132,7 +150,8 @@ async fn add(
     }
     insert(tx, std::slice::from_ref(rig)).await?;
     let event = Event::of(rig.town, actor, "add_rig", ACCEPTED, rig.created_at);
-    event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await
+    event.detailed(json!({"rig_id": rig.id, "rig_name": rig.name})).record(tx).await?;
+    Ok(town)
 }
 
 /// Returns the number of rigs of a rig's town, and of those with its name in any case. The rows stay in the database.

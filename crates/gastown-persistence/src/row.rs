@@ -181,6 +181,7 @@ impl gastown_town_health::Model {
                 disk_used_bytes: row.counted_optional("disk_used_bytes", self.disk_used_bytes)?,
             },
             token_expires_at: self.token_expires_at,
+            idle_stopped_at: self.idle_stopped_at,
             checked_at: self.checked_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,

@@ -1,13 +1,13 @@
-//! The background tasks of a process: workers, drift detection, health checks, heartbeats, orphans, old history, and the log
-//! of the queues for Fly's limits.
+//! The background tasks of a process: workers, drift detection, health checks, heartbeats, idle stops, orphans and old history.
+//! The queues for Fly's limits are logged too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gastown_domain::ports::{TownChangeFeed, WorkerId};
 use gastown_orchestrator::{
-    DriftDetector, HealthMonitor, HeartbeatWriter, OrphanSweeper, Ports, Provider, Retention, RetentionPorts, Settings,
-    Store, TownService, Workers,
+    DriftDetector, HealthMonitor, HeartbeatWriter, IdleStopper, OrphanSweeper, Ports, Provider, Retention,
+    RetentionPorts, Settings, Store, TownService, Workers,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ pub(crate) struct Background {
     drift_detector: DriftDetector,
     monitor: HealthMonitor,
     heartbeats: HeartbeatWriter,
+    idle: IdleStopper,
     orphans: OrphanSweeper,
     retention: Retention,
     changes: Option<Arc<dyn TownChangeFeed>>,
@@ -47,6 +48,7 @@ impl Background {
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
             monitor: HealthMonitor::new(service.clone(), ports.clone(), Arc::clone(&shared)),
             heartbeats: HeartbeatWriter::new(service, Arc::clone(&ports.store.registry)),
+            idle: IdleStopper::new(service.clone(), ports.clone(), Arc::clone(&shared)),
             orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
             changes: None,
@@ -77,7 +79,8 @@ impl Background {
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, monitor, heartbeats, orphans, retention, changes, .. } = self;
+        let Self { service, yielding, drift_detector, monitor, heartbeats, idle, orphans, retention, changes, .. } =
+            self;
         let (hub, registry) = (service.watch_hub(), Arc::clone(&yielding.0.registry));
         let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
         let tasks = TaskTracker::new();
@@ -90,7 +93,7 @@ impl Background {
             let drift_detector = Arc::clone(&drift_detector);
             async move { drift_detector.run(stop).await }
         }));
-        hear_of_sandboxes(&tasks, (monitor, heartbeats), stop);
+        hear_of_sandboxes(&tasks, (monitor, heartbeats, idle), stop);
         tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
             let orphans = Arc::clone(&orphans);
             async move { orphans.run(stop).await }
@@ -123,10 +126,10 @@ impl Background {
     }
 }
 
-/// Starts the tasks that record the health of sandboxes and what they report.
+/// Starts the tasks that record the health of sandboxes and what they report, and the one that stops those that are idle.
 fn hear_of_sandboxes(
     tasks: &TaskTracker,
-    (monitor, heartbeats): (HealthMonitor, HeartbeatWriter),
+    (monitor, heartbeats, idle): (HealthMonitor, HeartbeatWriter, IdleStopper),
     stop: &CancellationToken,
 ) {
     tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
@@ -136,6 +139,10 @@ fn hear_of_sandboxes(
     tasks.spawn(supervised("heartbeats", RESTART_DELAY, stop.clone(), move |stop| {
         let heartbeats = heartbeats.clone();
         async move { heartbeats.run(stop).await }
+    }));
+    tasks.spawn(supervised("idle stops", RESTART_DELAY, stop.clone(), move |stop| {
+        let idle = idle.clone();
+        async move { idle.run(stop).await }
     }));
 }
 

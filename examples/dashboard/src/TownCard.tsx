@@ -33,6 +33,7 @@ export function TownCard({ town, refresh }: { town: Town; refresh: () => void })
           {operation.lastError && `, ${operation.lastError.message}`}
         </p>
       )}
+      {status.data?.idleStop && <p role="status">{status.data.idleStop.message}</p>}
       <Steps of={steps} />
       {!operation && lastOutcome?.failure && (
         <p role="alert">

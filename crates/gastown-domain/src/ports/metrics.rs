@@ -207,6 +207,8 @@ pub enum Measurement {
     HeartbeatsWritten(usize),
     /// The number of heartbeats that are not written yet.
     HeartbeatsWaiting(usize),
+    /// Stops of this many idle towns were requested.
+    IdleStopsRequested(usize),
     /// A batch of health checks ended.
     HealthChecked {
         /// Sandboxes that are well.

@@ -70,8 +70,8 @@ pub use tokens::{GatewayGrant, GatewayToken, MintError, TokenMint, TokenRejectio
 pub use town_change_feed::TownChangeFeed;
 pub use towns::{
     AddRig, AddedRig, CreateTown, DestroyTown, EventPage, LastOutcome, RemoveRig, RemovedRig, RestoreTown,
-    RestoredTown, RigRemoval, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState, TownSummary,
-    Towns, UpdateTown,
+    RestoredTown, RigRemoval, StartedTown, TownChanges, TownError, TownListChanges, TownPage, TownReport, TownState,
+    TownSummary, Towns, UpdateTown,
 };
 pub use users::{Readiness, User, Users};
 

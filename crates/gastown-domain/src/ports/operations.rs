@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{FailedCheck, StoreError};
 use crate::{
-    Drift, Failure, Fence, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded,
+    Drift, Failure, Fence, IdleVerdict, MachineId, Operation, OperationId, OperationKind, Phase, Progress, Recorded,
     RecordedOperation, Region, Rejection, StepName, Town, TownId, TownStatus, UserId, VolumeId,
 };
 
@@ -180,8 +180,9 @@ pub trait Operations: Send + Sync {
     /// Finds the owner's living town only. A destroy also finds the owner's tombstone while its removal is in flight. The
     /// same kind joins the operation in flight. A destroy pre-empts every kind that does not end the town. The row becomes
     /// the destroy's, with a new id and a higher fence, and keeps `progress`. The result of the other one is recorded as
-    /// `Preempted`. A destroy joins a roll back. A stop pre-empts a restart in the same way, and a start joins it. Anything
-    /// else is busy.
+    /// `Preempted`. A destroy joins a roll back. A stop pre-empts a restart in the same way, and a start joins it. A start or a
+    /// stop pre-empts an idle stop. If that one may have stopped the machine, the start becomes a restart. Anything else is
+    /// busy.
     ///
     /// A restore is accepted only while the registry records that the volume is lost and that its data was saved before. It
     /// joins the undo of a restore.
@@ -233,6 +234,15 @@ pub trait Operations: Send + Sync {
         progress: &Progress,
         check: Option<FailedCheck>,
     ) -> Result<bool, StoreError>;
+
+    /// Returns up to `limit` towns that may be idle, with their owners, in no order. One statement.
+    async fn idle_towns(&self, limit: u32) -> Result<Vec<(TownId, UserId)>, StoreError>;
+
+    /// Inserts the stop of an idle town. The transaction locks and reads every fact again, and judges the town by them. So a
+    /// use, a report or an operation that came before it wins. Its actor in events is `idle`.
+    ///
+    /// Writes nothing unless the verdict is [`IdleVerdict::Idle`].
+    async fn stop_idle(&self, operation: &NewOperation) -> Result<IdleVerdict, StoreError>;
 
     /// Releases a claim. Any worker may take the operation once it is due. Error `Fenced` if the claim was lost.
     async fn release(&self, fence: Fence) -> Result<(), StoreError>;

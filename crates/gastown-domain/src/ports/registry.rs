@@ -8,9 +8,9 @@ use super::{
     TownSummary, UpdateTown,
 };
 use crate::{
-    AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, Heartbeat, HistoryEvent, NewTown,
-    OperationId, OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, SandboxReport, Town,
-    TownId, UserId,
+    AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, Heartbeat, HistoryEvent,
+    IdleMinutes, IdleStop, NewTown, OperationId, OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId,
+    RigStatus, SandboxReport, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -71,6 +71,17 @@ pub struct CallersTown {
     pub state: TownState,
     /// True if the host application has blocked the owner.
     pub owner_is_blocked: bool,
+    /// The end of the idle stop that has stopped the town, if nothing has happened to it since.
+    pub idle_stopped_at: Option<DateTime<Utc>>,
+    /// True if a use of the town is recorded that stands for this call too.
+    pub use_is_recorded: bool,
+}
+
+impl CallersTown {
+    /// Returns the idle stop of the town, in flight or ended.
+    pub fn idle_stop(&self) -> Option<IdleStop> {
+        IdleStop::of(self.state.town.status, self.state.operation.as_ref(), self.idle_stopped_at)
+    }
 }
 
 /// The health of a town.
@@ -94,6 +105,8 @@ pub struct TownHealth {
     pub report: SandboxReport,
     /// The expiry of the newest token that the sandbox has. `None` if it got it from an older version.
     pub token_expires_at: Option<DateTime<Utc>>,
+    /// The end of the last idle stop, by the database's clock. It is cleared once an operation reaches another goal.
+    pub idle_stopped_at: Option<DateTime<Utc>>,
     /// The last drift check, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
     /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.
@@ -114,9 +127,6 @@ pub trait Registry: Send + Sync {
     ///
     /// Errors: `TownNameTaken`, `TooManyTowns`, `KeyReused` (same key, other request), `UserUnknown`.
     async fn accept_create(&self, create: &NewCreate) -> Result<AcceptedCreate, StoreError>;
-
-    /// Returns the owner's live town with this id.
-    async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError>;
 
     /// Returns the details of the caller's live town with this id.
     ///
@@ -154,6 +164,10 @@ pub trait Registry: Send + Sync {
     /// One transaction compares and changes. A change without effect is done with any version.
     async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError>;
 
+    /// Records that the owner uses the town, by the database's clock. The time never moves backwards. `minutes` is the setting
+    /// of the town, whose searchable copy is written too.
+    async fn record_use(&self, town: TownId, minutes: IdleMinutes) -> Result<(), StoreError>;
+
     /// Returns true if there is a live town with this id.
     async fn lives(&self, town: TownId) -> Result<bool, StoreError>;
 
@@ -185,6 +199,16 @@ pub trait Rigs: Send + Sync {
     ///
     /// Errors: `TownNotFound`, `RigNameTaken`, `TooManyRigs` if the town has `max_rigs` rigs.
     async fn insert(&self, owner: &UserId, rig: &Rig, max_rigs: u32) -> Result<(), StoreError>;
+
+    /// Inserts a rig as [`Self::insert`] does. In the same transaction, starts the town if it is stopped, or is being stopped,
+    /// because it was idle. Returns that idle stop if the start was accepted.
+    async fn insert_starting(
+        &self,
+        owner: &UserId,
+        rig: &Rig,
+        max_rigs: u32,
+        start: &NewOperation,
+    ) -> Result<Option<IdleStop>, StoreError>;
 
     /// Changes the status of a rig. Returns false if its status is not `from`.
     async fn set_status(&self, town: TownId, rig: RigId, from: RigStatus, to: RigStatus) -> Result<bool, StoreError>;

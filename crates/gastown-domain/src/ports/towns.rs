@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{Caller, IdempotencyKey, RequestFingerprint, RestoreRefusal, StoreError, TownHealth};
 use crate::{
     BegunStep, Branch, ConfigPatch, ConfigRefusal, ConfigVersion, EventId, Failure, HealthState, HistoryEvent,
-    ListPosition, OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId, RigName, Town,
-    TownChanged, TownConfig, TownId, TownName, TownsChanged, WatchPosition,
+    IdleStop, ListPosition, OperationId, OperationKind, Recorded, RecordedOperation, Region, RepoUrl, Rig, RigId,
+    RigName, Town, TownChanged, TownConfig, TownId, TownName, TownsChanged, WatchPosition,
 };
 
 /// A town to be created.
@@ -130,6 +130,15 @@ pub enum RigRemoval {
     Pending,
 }
 
+/// The answer to a start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartedTown {
+    /// The town after the call.
+    pub town: TownState,
+    /// The idle stop that the start has ended.
+    pub idle_stop: Option<IdleStop>,
+}
+
 /// The answer to an added rig.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedRig {
@@ -137,6 +146,8 @@ pub struct AddedRig {
     pub rig: Rig,
     /// The town after the call. An operation in flight is a reason why the rig may be `pending`.
     pub town: TownState,
+    /// The idle stop that this call has ended. The town starts, and then gets the rig.
+    pub idle_stop: Option<IdleStop>,
 }
 
 /// The answer to a removed rig.
@@ -173,12 +184,21 @@ pub struct TownSummary {
     pub health: Recorded<HealthState>,
     /// The time since which it is this one, by the database's clock. `None` while it is not known.
     pub health_since: Option<DateTime<Utc>>,
+    /// The end of the last idle stop, as in [`TownHealth`].
+    pub idle_stopped_at: Option<DateTime<Utc>>,
+}
+
+impl TownSummary {
+    /// Returns the idle stop of the town, in flight or ended.
+    pub fn idle_stop(&self) -> Option<IdleStop> {
+        IdleStop::of(self.state.town.status, self.state.operation.as_ref(), self.idle_stopped_at)
+    }
 }
 
 impl From<TownState> for TownSummary {
     /// Returns a town whose health is not known yet.
     fn from(state: TownState) -> Self {
-        Self { state, health: Recorded::default(), health_since: None }
+        Self { state, health: Recorded::default(), health_since: None, idle_stopped_at: None }
     }
 }
 
@@ -232,6 +252,8 @@ pub struct TownReport {
     pub last_outcome: Option<LastOutcome>,
     /// True if the host application has blocked the owner.
     pub owner_is_blocked: bool,
+    /// True if a use of the town is recorded that stands for this read too.
+    pub use_is_recorded: bool,
 }
 
 /// The reason why an operation was refused or failed.
@@ -392,10 +414,10 @@ pub trait Towns: Send + Sync {
     /// Stops a town. Does nothing if it is stopped.
     async fn stop_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
 
-    /// Starts a town. Does nothing if it is running.
+    /// Starts a town. Does nothing if it is running. Ends an idle stop, in flight or ended, and says so.
     ///
     /// Errors: `Blocked`.
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError>;
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<StartedTown, TownError>;
 
     /// Gives a town whose volume is lost a new volume and machine, which boot with the data that was saved to R2. The lost
     /// volume is neither used nor deleted, and its id stays in the history.
@@ -418,7 +440,8 @@ pub trait Towns: Send + Sync {
     /// Errors: `NotFound`, `RigNotFound`.
     async fn rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError>;
 
-    /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now.
+    /// Adds a rig. It is `active` if the sandbox confirmed it, and `pending` if the town does not answer now. A town that was
+    /// stopped because it was idle starts, and a town that its owner has stopped does not.
     ///
     /// Errors: `Blocked`.
     async fn add_rig(&self, caller: &Caller, request: AddRig) -> Result<AddedRig, TownError>;

@@ -19,6 +19,7 @@ fn report(status: TownStatus) -> TownReport {
         operation: None,
         last_outcome: None,
         owner_is_blocked: false,
+        use_is_recorded: false,
     }
 }
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, GatewayToken, HomeCalls, HomeError, Readiness,
-    RemoveRig, RemovedRig, RestoreTown, RestoredTown, StoreError, TokenRejection, TownChanges, TownError,
+    RemoveRig, RemovedRig, RestoreTown, RestoredTown, StartedTown, StoreError, TokenRejection, TownChanges, TownError,
     TownListChanges, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown, UserTokens, VerifiedToken,
 };
 use gastown_domain::{HistoryEvent, ListPosition, Region, Rig, RigId, SandboxReport, TownId, WatchPosition};
@@ -163,7 +163,7 @@ impl Towns for NothingExists {
         Err(TownError::NotFound)
     }
 
-    async fn start_town(&self, _: &Caller, _: TownId) -> Result<TownState, TownError> {
+    async fn start_town(&self, _: &Caller, _: TownId) -> Result<StartedTown, TownError> {
         Err(TownError::NotFound)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gastown_domain::{Change, ConfigPatch, FirstRig, MAX_CONFIG_BYTES, Models, TownConfig};
+use gastown_domain::{Change, ConfigPatch, FirstRig, IdleMinutes, MAX_CONFIG_BYTES, Models, TownConfig};
 use serde_json::{Map, Value};
 
 use super::{fields::Fields, issue::Issue};
@@ -21,11 +21,13 @@ pub(super) fn config_patch(fields: &mut Fields, name: &str) -> ConfigPatch {
     let members = free_config(fields, name);
     let names = |spellings: &[&str]| spellings.iter().any(|spelling| members.contains_key(*spelling));
     let (rigs, models, polecats) = (names(&["rigs"]), names(&["models"]), names(&["max_polecats", "maxPolecats"]));
+    let idle_stop = names(&["idle_stop_minutes", "idleStopMinutes"]);
     let config = checked(fields, name, members);
     ConfigPatch {
         rigs: rigs.then_some(config.rigs),
         models: change(models, config.models),
         max_polecats: change(polecats, config.max_polecats),
+        idle_stop_minutes: change(idle_stop, config.idle_stop_minutes),
         other: config.other,
     }
 }
@@ -44,9 +46,10 @@ fn checked(fields: &mut Fields, name: &str, members: Map<String, Value>) -> Town
     let rigs = first_rigs(&mut inner);
     let models = models(&mut inner);
     let max_polecats = max_polecats(&mut inner);
+    let idle_stop_minutes = idle_stop_minutes(&mut inner);
     let (other, issues) = inner.rest();
     fields.issues.extend(issues.into_iter().map(|issue| issue.within(&[name.into()])));
-    TownConfig { rigs, models, max_polecats, other }
+    TownConfig { rigs, models, max_polecats, idle_stop_minutes, other }
 }
 
 /// Parses a configuration without known members.
@@ -143,4 +146,17 @@ fn max_polecats(config: &mut Fields) -> Option<u32> {
         config.issues.push(Issue::custom("max_polecats", message));
     }
     number
+}
+
+fn idle_stop_minutes(config: &mut Fields) -> Option<IdleMinutes> {
+    let given = config.take("idle_stop_minutes").or_else(|| config.take("idleStopMinutes"));
+    let value = given.filter(|value| !value.is_null())?;
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let minutes = number.and_then(IdleMinutes::new);
+    if minutes.is_none() {
+        let (min, max) = (IdleMinutes::MIN, IdleMinutes::MAX);
+        let message = format!("must be a whole number of minutes between {min} and {max}, or null for no idle stop");
+        config.issues.push(Issue::custom("idle_stop_minutes", message));
+    }
+    minutes
 }

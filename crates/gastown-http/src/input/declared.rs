@@ -139,6 +139,10 @@ pub(crate) struct TownConfigPatch {
     /// The maximum number of workers (polecats) that run at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_polecats: Option<u32>,
+    /// The minutes without use after which the running town is stopped. `null` turns idle stops off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 5, max = 10080))]
+    idle_stop_minutes: Option<u32>,
     /// Keys that this version does not know.
     #[serde(flatten)]
     other: Map<String, Value>,
@@ -280,7 +284,8 @@ mod tests {
         drop(read());
         let _ = I::parse(Some(json!({"config": 5})));
         let mut known = read();
-        known.retain(|name| !["rigs", "models", "max_polecats", "maxPolecats"].contains(&name.as_str()));
+        let of_config = ["rigs", "models", "max_polecats", "maxPolecats", "idle_stop_minutes", "idleStopMinutes"];
+        known.retain(|name| !of_config.contains(&name.as_str()));
         assert_eq!(members(&schema, "properties"), known, "{what}");
         let complaints = I::parse(Some(json!({}))).err().map(|error| error.message().to_owned()).unwrap_or_default();
         let issues: Vec<Value> = serde_json::from_str(&complaints).unwrap_or_default();

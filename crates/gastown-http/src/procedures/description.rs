@@ -52,7 +52,8 @@ pub(super) fn beginnings(of: &mut Describer) -> Vec<Procedure> {
 
 /// Describes the procedures of rigs.
 pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
-    let add = "Adds a repository to a town. The rig is `pending` while the sandbox does not answer.";
+    let add = "Adds a repository to a town. The rig is `pending` while the sandbox does not answer. A town that was stopped because \
+               it was idle starts, and the answer says so.";
     let new = json!({
         "townId": "$TOWN_ID", "rigName": "web", "repoUrl": "https://github.com/octocat/hello-world.git",
     });
@@ -70,6 +71,7 @@ pub(super) fn rigs(of: &mut Describer) -> Vec<Procedure> {
 /// Describes the operations on a town that exists.
 pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
     let stop = "Stops a town and keeps its volume.";
+    let start = "Starts a stopped town, and says so if it was stopped because it was idle.";
     let restore = "Restores a town whose volume is lost: a new volume with the data that was saved to R2.";
     let confirmed = json!({"townId": "$TOWN_ID", "confirm": "bakery"});
     let destroy = "Destroys a town. Its owner sees it as `destroyed`, with its operation, until nothing is left.";
@@ -82,7 +84,7 @@ pub(super) fn changes(of: &mut Describer) -> Vec<Procedure> {
             .refusing(&[Reason::TownNotFound, Reason::ConfigChanged, Reason::FirstRigsFixed, Reason::ConfigTooLarge])
             .refusing(&[Reason::OperationInProgress, Reason::TooManyChanges, Reason::AccountBlocked]),
         of.procedure((Mutation, "gastown.stopTown", stop), stop_town::run, town()).refusing(&reasons).failing(),
-        of.procedure((Mutation, "gastown.startTown", "Starts a stopped town."), start_town::run, town())
+        of.procedure((Mutation, "gastown.startTown", start), start_town::run, town())
             .refusing(&reasons)
             .refusing(&[Reason::AccountBlocked])
             .failing(),

@@ -175,6 +175,9 @@ async fn all_bad_fields_are_named_at_once() {
     insta::assert_json_snapshot!(error);
 }
 
+const IDLE_RANGE: &str =
+    "idle_stop_minutes must be a whole number of minutes between 5 and 10080, or null for no idle stop";
+
 #[tokio::test]
 async fn bad_config_is_named() {
     let server = serve(parts(MockTowns::new())).await;
@@ -200,6 +203,10 @@ async fn bad_config_is_named() {
         ),
         (json!({"models": "large"}), "models must map roles to models, or list models in order of preference"),
         (json!({"max_polecats": -1}), "max_polecats must be a whole number between 0 and 4294967295"),
+        (json!({"idle_stop_minutes": 4}), IDLE_RANGE),
+        (json!({"idleStopMinutes": 10_081}), IDLE_RANGE),
+        (json!({"idle_stop_minutes": 7.5}), IDLE_RANGE),
+        (json!({"idle_stop_minutes": "30"}), IDLE_RANGE),
         (json!({"deep": [{"key\0": 1}]}), "must not contain the character U+0000"),
     ] {
         let input = json!({"townName": "mill", "config": config});
@@ -220,6 +227,7 @@ fn is_the_update(_: &Caller, request: &UpdateTown) -> bool {
         rigs: Some(Vec::new()),
         models: Change::Remove,
         max_polecats: Change::Set(3),
+        idle_stop_minutes: Change::Remove,
         other: other.as_object().unwrap().clone(),
     };
     (request.town.to_string().as_str(), request.expected.as_str(), &request.config) == (ID, "v1", &wanted)
@@ -239,7 +247,8 @@ async fn good_inputs_arrive_unchanged() {
                 && config
                     == json!({
                         "rigs": [{"rigName": "app", "repoUrl": "git@github.com:a/b"}],
-                        "models": {"mayor": "large"}, "max_polecats": 3, "unknown": {"kept": [1, null]},
+                        "models": {"mayor": "large"}, "max_polecats": 3, "idle_stop_minutes": 30,
+                        "unknown": {"kept": [1, null]},
                     })
         })
         .times(1)
@@ -255,7 +264,7 @@ async fn good_inputs_arrive_unchanged() {
         .times(1)
         .returning(|caller, request| {
             let rig = rig(request.town, RigStatus::Pending);
-            Ok(AddedRig { rig, town: idle(caller, request.town) })
+            Ok(AddedRig { rig, town: idle(caller, request.town), idle_stop: None })
         });
     let wanted = RemoveRig { town: ID.parse().unwrap(), rig: ID.parse().unwrap(), force: true };
     towns
@@ -281,7 +290,8 @@ async fn good_inputs_arrive_unchanged() {
                 "townName": "mill", "region": "fra", "idempotencyKey": "once", "dropped": 1,
                 "config": {
                     "rigs": [{"name": "app", "repo_url": "git@github.com:a/b"}],
-                    "models": {"mayor": "large"}, "max_polecats": 3, "unknown": {"kept": [1, null]},
+                    "models": {"mayor": "large"}, "max_polecats": 3, "idleStopMinutes": 30,
+                    "unknown": {"kept": [1, null]},
                 },
             }),
         ),
@@ -295,7 +305,7 @@ async fn good_inputs_arrive_unchanged() {
             "updateTown",
             json!({
                 "townId": ID, "configVersion": "v1",
-                "config": {"models": null, "maxPolecats": 3, "rigs": [], "theme": null, "kept": {"a": null}},
+                "config": {"models": null, "maxPolecats": 3, "idle_stop_minutes": null, "rigs": [], "theme": null, "kept": {"a": null}},
             }),
         ),
     ] {

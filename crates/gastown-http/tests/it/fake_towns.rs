@@ -12,8 +12,8 @@ use gastown_domain::{
     SandboxId, Town, TownId, TownStatus, UserId, WatchPosition, changes, list_at_first,
     ports::{
         AddRig, AddedRig, Caller, CreateTown, DestroyTown, EventPage, MockTownChanges, MockTownListChanges, RemoveRig,
-        RemovedRig, RestoreTown, RestoredTown, RigRemoval, TownChanges, TownError, TownHealth, TownListChanges,
-        TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
+        RemovedRig, RestoreTown, RestoredTown, RigRemoval, StartedTown, TownChanges, TownError, TownHealth,
+        TownListChanges, TownPage, TownReport, TownState, TownSummary, Towns, UpdateTown,
     },
 };
 use tokio::sync::Notify;
@@ -110,8 +110,9 @@ impl Towns for FakeTowns {
         self.state.lock().unwrap().set(caller.user(), town, TownStatus::Stopped)
     }
 
-    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<TownState, TownError> {
-        self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)
+    async fn start_town(&self, caller: &Caller, town: TownId) -> Result<StartedTown, TownError> {
+        let town = self.state.lock().unwrap().set(caller.user(), town, TownStatus::Running)?;
+        Ok(StartedTown { town, idle_stop: None })
     }
 
     async fn restore_town(&self, caller: &Caller, request: RestoreTown) -> Result<RestoredTown, TownError> {
@@ -148,7 +149,7 @@ impl Towns for FakeTowns {
             created_at: moment(),
         };
         state.rigs.push(rig.clone());
-        Ok(AddedRig { rig, town })
+        Ok(AddedRig { rig, town, idle_stop: None })
     }
 
     async fn remove_rig(&self, caller: &Caller, request: RemoveRig) -> Result<RemovedRig, TownError> {
@@ -173,6 +174,7 @@ impl Towns for FakeTowns {
             operation: None,
             last_outcome: None,
             owner_is_blocked: false,
+            use_is_recorded: false,
         })
     }
 

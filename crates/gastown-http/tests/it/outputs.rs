@@ -75,6 +75,7 @@ async fn town_status_has_all_fields() {
                 disk_used_bytes: None,
             },
             token_expires_at: Some(moment()),
+            idle_stopped_at: Some(moment()),
             checked_at: Some(moment()),
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved.into(), moment())),
@@ -92,6 +93,7 @@ async fn town_status_has_all_fields() {
                 steps: Vec::new(),
             }),
             owner_is_blocked: false,
+            use_is_recorded: false,
         })
     });
     let server = serve(parts(towns)).await;
@@ -110,6 +112,7 @@ fn report(caller: &Caller, id: TownId, health: TownHealth, operation: Option<Rec
         operation,
         last_outcome: None,
         owner_is_blocked: false,
+        use_is_recorded: false,
     }
 }
 

@@ -17,6 +17,7 @@ fn every_event() -> Vec<Measurement> {
         Measurement::HeartbeatAccepted,
         Measurement::HeartbeatsWritten(3),
         Measurement::HeartbeatsWaiting(1),
+        Measurement::IdleStopsRequested(1),
         Measurement::HealthChecked { healthy: 5, failed: 2, unknown: 1, restarted: 1 },
         Measurement::CallAnswered { procedure: "gastown.listTowns", code: "OK", took: SECOND },
     ];

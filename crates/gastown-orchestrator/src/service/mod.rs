@@ -8,14 +8,16 @@ mod restart_town;
 mod restore_town;
 mod rigs;
 mod start_town;
+mod stop_idle_town;
 mod stop_town;
+mod town_use;
 mod update_town;
 
 use std::future::Future;
 use std::num::NonZeroU32;
 
 use gastown_domain::ports::{Caller, StoreError, TownError, TownState};
-use gastown_domain::{Town, TownId, UserId};
+use gastown_domain::{TownId, UserId};
 
 pub use self::restart_town::RestartSync;
 
@@ -54,11 +56,6 @@ impl TownService {
         let limit = self.settings.policy.limits.changes_per_minute.get();
         let admitted = self.changes.admit_several(caller, changes);
         admitted.map_err(|retry_after| TownError::TooManyChanges { limit, retry_after })
-    }
-
-    /// Returns the caller's living town. Another user's town does not exist for the caller.
-    async fn living(&self, caller: &UserId, town: TownId) -> Result<Town, TownError> {
-        self.ports.store.registry.find(caller, town).await?.ok_or(TownError::NotFound)
     }
 
     /// Returns the town of a request that was authorized, live or tombstone, with its operation in flight.

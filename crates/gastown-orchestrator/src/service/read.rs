@@ -7,7 +7,9 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn read_status(&self, caller: &Caller, town: TownId) -> Result<TownReport, TownError> {
-        self.ports.store.registry.report(caller, town).await?.ok_or(TownError::NotFound)
+        let report = self.ports.store.registry.report(caller, town).await?.ok_or(TownError::NotFound)?;
+        self.record_use(&report.town, report.use_is_recorded).await;
+        Ok(report)
     }
 
     pub(crate) async fn read_events(&self, caller: &Caller, page: EventPage) -> Result<Vec<HistoryEvent>, TownError> {
@@ -24,8 +26,7 @@ impl TownService {
     }
 
     pub(crate) async fn read_rig(&self, caller: &Caller, town: TownId, rig: RigId) -> Result<Rig, TownError> {
-        let caller = self.authorized(caller.clone()).await?;
-        self.living(&caller, town).await?;
+        self.living_of(caller, town).await?;
         self.ports.store.rigs.find(town, rig).await?.ok_or(TownError::RigNotFound)
     }
 }

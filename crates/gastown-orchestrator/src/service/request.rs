@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Accepted, Caller, Measurement, NewOperation, OperationOutcome, Requested, StoreError, TownError, TownState,
+    Accepted, Caller, CallersTown, Measurement, NewOperation, OperationOutcome, Requested, StoreError, TownError,
+    TownState,
 };
-use gastown_domain::{Failure, OperationKind, Recorded, RecordedOperation, Rejection, TownId};
+use gastown_domain::{Failure, IdleStop, OperationKind, Recorded, RecordedOperation, Rejection, TownId};
 use tokio::time::Instant;
 
 use super::unless_written;
@@ -16,6 +17,8 @@ use crate::town_service::TownService;
 /// An operation whose result a caller waits for.
 pub(super) struct Awaited {
     pub(super) operation: RecordedOperation,
+    /// The idle stop of the town before the request.
+    pub(super) idle_stop: Option<IdleStop>,
     waiter: Waiter,
     is_driven_here: bool,
 }
@@ -53,14 +56,8 @@ impl TownService {
         kind: OperationKind,
         timeout: Option<Duration>,
     ) -> Result<Awaited, TownError> {
-        // Authorizes the caller. A tombstone is found while its removal is in flight, which is joined.
-        let found = self.ports.store.registry.callers_town(caller, town).await?;
-        if starts(kind) && found.as_ref().is_some_and(|found| found.owner_is_blocked) {
-            return Err(TownError::Blocked);
-        }
-        if found.is_some() && counts(kind) {
-            self.admit_change(caller.user())?;
-        }
+        let found = self.admitted(caller, town, kind).await?;
+        let idle_stop = found.as_ref().and_then(CallersTown::idle_stop);
         let in_flight = found.as_ref().and_then(|found| found.state.operation.clone());
         let caller = caller.user();
         let id = self.ports.env.ids.operation();
@@ -84,12 +81,12 @@ impl TownService {
                 }
                 let (operation, is_driven_here) = (accepted.operation.clone(), slot.is_some());
                 self.drive_accepted(slot, *accepted, asked);
-                Ok(Awaited { operation, waiter, is_driven_here })
+                Ok(Awaited { operation, idle_stop, waiter, is_driven_here })
             }
             Requested::Joined(operation) => {
                 self.nudge(town);
                 let waiter = self.completions.expect(operation.id);
-                Ok(Awaited { operation, waiter, is_driven_here: false })
+                Ok(Awaited { operation, idle_stop, waiter, is_driven_here: false })
             }
             Requested::Busy(in_flight) => Err(TownError::InFlight { kind: in_flight.kind }),
             Requested::NotRestorable(refusal) => Err(TownError::NotRestorable(refusal)),
@@ -97,8 +94,30 @@ impl TownService {
         }
     }
 
-    /// Counts the end of an operation that a destroy has replaced.
-    fn count_preempted(&self, before: Option<&RecordedOperation>, now: DateTime<Utc>) {
+    /// Authorizes the caller of a request and counts it. The request is a use of the town, unless it ends the town. A tombstone
+    /// is found while its removal is in flight, which is joined.
+    async fn admitted(
+        &self,
+        caller: &Caller,
+        town: TownId,
+        kind: OperationKind,
+    ) -> Result<Option<CallersTown>, TownError> {
+        let found = self.ports.store.registry.callers_town(caller, town).await?;
+        let Some(known) = &found else { return Ok(None) };
+        if starts(kind) && known.owner_is_blocked {
+            return Err(TownError::Blocked);
+        }
+        if counts(kind) {
+            self.admit_change(caller.user())?;
+        }
+        if kind != OperationKind::Destroy {
+            self.record_use(&known.state.town, known.use_is_recorded).await;
+        }
+        Ok(found)
+    }
+
+    /// Counts the end of an operation that another one has replaced.
+    pub(super) fn count_preempted(&self, before: Option<&RecordedOperation>, now: DateTime<Utc>) {
         let Some((kind, since)) = before.and_then(|before| Some((before.kind.known()?, before.created_at))) else {
             return;
         };

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::future::Future;
 
 use gastown_domain::ports::{
-    AddRig, AddedRig, Caller, CallersTown, RemoveRig, RemovedRig, RigRemoval, SandboxAddress, SandboxError, TownError,
-    TownState,
+    AddRig, AddedRig, Caller, CallersTown, NewOperation, RemoveRig, RemovedRig, RigRemoval, SandboxAddress,
+    SandboxError, TownError, TownState,
 };
-use gastown_domain::{OperationKind, Rig, RigStatus, SandboxRig, TownId, TownStatus};
+use gastown_domain::{IdleStop, OperationKind, Rig, RigStatus, SandboxRig, TownId, TownStatus, UserId};
 
 use super::unless_written;
 use crate::rigs::{address_of, confirm};
@@ -15,9 +15,8 @@ use crate::town_service::TownService;
 
 impl TownService {
     pub(crate) async fn accept_rig(&self, caller: Caller, request: AddRig) -> Result<AddedRig, TownError> {
-        let store = &self.ports.store;
-        let CallersTown { state: before, owner_is_blocked } = self.living_of(&caller, request.town).await?;
-        if owner_is_blocked {
+        let found = self.living_of(&caller, request.town).await?;
+        if found.owner_is_blocked {
             return Err(TownError::Blocked);
         }
         self.admit_change(caller.user())?;
@@ -31,14 +30,51 @@ impl TownService {
             config: request.config,
             created_at: self.ports.env.clock.now(),
         };
-        let inserted = async { Ok(store.rigs.find(rig.town, rig.id).await?.map(drop)) };
-        let max_rigs = self.settings.policy.limits.rigs_per_town;
-        unless_written(store.rigs.insert(caller.user(), &rig, max_rigs).await, inserted).await?;
-        let rig = match self.reachable_sandbox(&before) {
+        let idle_stop = self.insert_rig(caller.user(), &rig, &found).await?;
+        let before = found.state;
+        let rig = match self.reachable_sandbox(&before).filter(|_| idle_stop.is_none()) {
             Some(sandbox) => self.add_at(&sandbox, rig).await?,
             None => rig,
         };
-        Ok(AddedRig { rig, town: self.state_after(before).await })
+        Ok(AddedRig { rig, town: self.state_after(before).await, idle_stop })
+    }
+
+    /// Inserts a rig. Starts its town if it is stopped because it was idle, and returns that idle stop.
+    async fn insert_rig(&self, owner: &UserId, rig: &Rig, town: &CallersTown) -> Result<Option<IdleStop>, TownError> {
+        let (rigs, max_rigs) = (&self.ports.store.rigs, self.settings.policy.limits.rigs_per_town);
+        let inserted = async { Ok(rigs.find(rig.town, rig.id).await?.map(drop)) };
+        // The setting may have been turned off since the stop.
+        if town.state.town.config.idle_stop_minutes.is_none() && town.idle_stop().is_none() {
+            unless_written(rigs.insert(owner, rig, max_rigs).await, inserted).await?;
+            return Ok(None);
+        }
+        let start = self.start_for_rig(rig, owner);
+        // If the answer is lost, the start is found by the workers.
+        let known = async { Ok(inserted.await?.map(|()| town.idle_stop())) };
+        let ended = unless_written(rigs.insert_starting(owner, rig, max_rigs, &start).await, known).await?;
+        if ended.is_some() {
+            tracing::info!(town.id = %rig.town, op.id = %start.id, op.kind = %start.kind, "operation accepted");
+            // Callers of an idle stop that was in flight get their answer now.
+            self.completions.notify();
+            self.count_preempted(town.state.operation.as_ref(), start.at);
+            self.nudge(rig.town);
+        }
+        Ok(ended)
+    }
+
+    /// Returns the start of a town that gets a rig. It does not count as one of the owner's operations, because the rig is
+    /// stored with it.
+    fn start_for_rig(&self, rig: &Rig, owner: &UserId) -> NewOperation {
+        NewOperation {
+            id: self.ports.env.ids.operation(),
+            town: rig.town,
+            kind: OperationKind::Start,
+            requested_by: owner.clone(),
+            at: self.ports.env.clock.now(),
+            timeout: Some(self.settings.policy.timeouts.start),
+            max_in_flight: None,
+            claim: None,
+        }
     }
 
     async fn add_at(&self, sandbox: &SandboxAddress, rig: Rig) -> Result<Rig, TownError> {
@@ -97,10 +133,12 @@ impl TownService {
         }
     }
 
-    /// Authorizes the caller and returns the living town, all with one statement.
-    async fn living_of(&self, caller: &Caller, town: TownId) -> Result<CallersTown, TownError> {
+    /// Authorizes the caller and returns the living town, all with one statement. The call is a use of the town.
+    pub(super) async fn living_of(&self, caller: &Caller, town: TownId) -> Result<CallersTown, TownError> {
         let found = self.ports.store.registry.callers_town(caller, town).await?;
-        found.filter(|found| !found.state.town.is_tombstone()).ok_or(TownError::NotFound)
+        let found = found.filter(|found| !found.state.town.is_tombstone()).ok_or(TownError::NotFound)?;
+        self.record_use(&found.state.town, found.use_is_recorded).await;
+        Ok(found)
     }
 
     /// Returns the town after a change of its rigs. The change is stored, so a failed read is no failure of the call: then

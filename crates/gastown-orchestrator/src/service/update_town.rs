@@ -15,6 +15,7 @@ impl TownService {
         match unless_written(update().await, again).await? {
             ConfigUpdated::Done(town) => {
                 tracing::info!(town.id = %town.town.id, "configuration updated");
+                self.record_use(&town.town, false).await;
                 Ok(*town)
             }
             ConfigUpdated::Changed => Err(TownError::ConfigChanged),

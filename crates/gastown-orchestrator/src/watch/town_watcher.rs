@@ -27,6 +27,9 @@ impl TownService {
         if report.is_none() && after.is_none() {
             return Err(TownError::NotFound);
         }
+        if let Some(report) = &report {
+            self.record_use(&report.town, report.use_is_recorded).await;
+        }
         let watching = Watching::new(self, caller);
         let mut watcher =
             TownWatcher { watching, subscribed, position: after, pending: VecDeque::new(), is_over: false };

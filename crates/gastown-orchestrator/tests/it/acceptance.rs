@@ -42,7 +42,7 @@ async fn stop_start_and_destroy_continue_when_acceptance_reply_is_lost() {
     lose_the_answer();
     assert_eq!(towns.stop_town(&alice(), town).await.unwrap().town.status, TownStatus::Stopped);
     lose_the_answer();
-    assert_eq!(towns.start_town(&alice(), town).await.unwrap().town.status, TownStatus::Running);
+    assert_eq!(towns.start_town(&alice(), town).await.unwrap().town.town.status, TownStatus::Running);
     lose_the_answer();
     assert_eq!(
         towns.destroy_town(&alice(), DestroyTown::until_gone(town)).await.unwrap().town.status,

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, KeptMetrics, TownError, Towns as _, WorkerId};
-use gastown_domain::{AppPlacement, Gigabytes, Guest, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus};
+use gastown_domain::{
+    AppPlacement, Gigabytes, Guest, HealthState, IdleMinutes, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus,
+};
 use gastown_orchestrator::{
-    DriftDetector, Env, HealthMonitor, MachineTemplate, OrphanSweeper, Policy, Ports, Provider, SandboxEnv, Secrets,
-    Settings, Store as StorePorts, TownService, Workers,
+    DriftDetector, Env, HealthMonitor, IdleStopper, MachineTemplate, OrphanSweeper, Policy, Ports, Provider,
+    SandboxEnv, Secrets, Settings, Store as StorePorts, TownService, Workers,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +22,7 @@ use crate::faults::{InjectedFault, Process};
 use crate::fly::{Fly, FlyClient};
 use crate::inventory::the_app;
 use crate::process::SkewedClock;
+use crate::records::Use;
 use crate::store::{Connection, Store};
 
 /// The interval at which the workers sweep.
@@ -79,6 +83,7 @@ pub(crate) struct Replica {
     pub(crate) workers: Workers,
     pub(crate) drift_detector: DriftDetector,
     pub(crate) monitor: HealthMonitor,
+    pub(crate) idle: IdleStopper,
     pub(crate) orphans: OrphanSweeper,
     pub(crate) process: Process,
     pub(crate) stop: CancellationToken,
@@ -178,6 +183,7 @@ impl Bench {
             workers: Workers::new(towns.clone()),
             drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into()),
             monitor: HealthMonitor::new(towns.clone(), ports.clone(), self.settings.clone().into()),
+            idle: IdleStopper::new(towns.clone(), ports.clone(), self.settings.clone().into()),
             orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
             towns,
             process,
@@ -194,6 +200,18 @@ impl Bench {
     pub(crate) async fn stopped(&self, name: &str) -> Town {
         let town = self.running(name).await;
         self.replica().towns.stop_town(&alice(), town.id).await.unwrap().town
+    }
+
+    /// Sets a town up as one that is stopped after thirty minutes, and that was neither used nor at work for an hour.
+    pub(crate) fn make_idle(&self, town: TownId) {
+        let (now, mut rows) = (self.store.clock.now(), self.store.rows());
+        let hour_ago = Some(now - TimeDelta::hours(1));
+        rows.towns.get_mut(&town).unwrap().config.idle_stop_minutes = IdleMinutes::new(30);
+        rows.records.health.entry(town).or_default().state = HealthState::Healthy.into();
+        // Its sandbox is heard of during the whole test.
+        let heard_at = Some(now + TimeDelta::days(30));
+        let uses = Use { used_at: hour_ago, heard_at, active_polecats: Some(0), idle_since: hour_ago };
+        rows.records.uses.insert(town, uses);
     }
 
     pub(crate) async fn create(&self, name: &str) -> Result<Town, TownError> {

@@ -180,12 +180,12 @@ async fn failed_start_of_stopped_town_stops_its_machine() {
     bench.fly.world().sandboxes_unhealthy = true;
     let replica = bench.replica();
 
-    let waiting = replica.towns.start_town(&alice(), town).await.unwrap();
+    let waiting = replica.towns.start_town(&alice(), town).await.unwrap().town;
     assert_eq!(waiting.town.status, TownStatus::Stopped);
     // Each call joins the operation. The last one gets its result.
     let mut answer = Ok(waiting);
     while answer.is_ok() {
-        answer = replica.towns.start_town(&alice(), town).await;
+        answer = replica.towns.start_town(&alice(), town).await.map(|started| started.town);
     }
 
     assert!(is_failed(&answer.unwrap_err(), OperationKind::Start, Failure::SandboxUnhealthy));
@@ -275,7 +275,7 @@ async fn other_users_cannot_change_a_town() {
     let (towns, bob) = (bench.replica().towns, Caller::Trusted("bob".parse().unwrap()));
     let answers = [
         towns.stop_town(&bob, town).await,
-        towns.start_town(&bob, town).await,
+        towns.start_town(&bob, town).await.map(|started| started.town),
         towns.destroy_town(&bob, DestroyTown::until_gone(town)).await,
     ];
     for answer in answers {

@@ -210,7 +210,7 @@ async fn result_is_discarded_if_the_owner_acted_during_the_check() {
     let owner = async {
         let towns = bench.replica().towns;
         towns.stop_town(&alice(), town.id).await.unwrap();
-        towns.start_town(&alice(), town.id).await.unwrap()
+        towns.start_town(&alice(), town.id).await.unwrap().town
     };
     let (report, started) = tokio::join!(monitor.monitor.pass(), owner);
     assert_eq!((started.town.status, started.operation), (TownStatus::Running, None));

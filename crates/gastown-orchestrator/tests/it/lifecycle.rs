@@ -93,7 +93,7 @@ async fn start_uses_same_volume_with_fresh_token() {
     let bench = Bench::new();
     let before = bench.stopped("mill").await;
 
-    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
+    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap().town;
 
     assert_eq!(town.town.status, TownStatus::Running);
     assert_eq!((&town.town.machine_id, &town.town.volume_id), (&before.machine_id, &before.volume_id));
@@ -112,7 +112,7 @@ async fn start_recreates_lost_machine_on_its_volume() {
         world.volumes[0].held_by = None;
     }
 
-    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap();
+    let town = bench.replica().towns.start_town(&alice(), before.id).await.unwrap().town;
 
     assert_eq!((town.town.status, &town.town.volume_id), (TownStatus::Running, &before.volume_id));
     assert_ne!(town.town.machine_id, before.machine_id);
@@ -126,7 +126,7 @@ async fn stop_of_stopped_town_and_start_of_running_town_change_nothing() {
     let stopped = bench.stopped("forge").await;
     let towns = bench.replica().towns;
 
-    assert_eq!(towns.start_town(&alice(), running.id).await.unwrap(), TownState::idle(running));
+    assert_eq!(towns.start_town(&alice(), running.id).await.unwrap().town, TownState::idle(running));
     assert_eq!(towns.stop_town(&alice(), stopped.id).await.unwrap(), TownState::idle(stopped));
 
     assert_eq!((bench.fly.count(Action::StartMachine), bench.fly.count(Action::StopMachine)), (0, 1));

@@ -19,6 +19,7 @@ mod fly;
 mod health_monitor;
 mod health_records;
 mod home;
+mod idle_stops;
 mod invariants;
 mod inventory;
 mod ledger;

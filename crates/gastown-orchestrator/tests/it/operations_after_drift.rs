@@ -87,7 +87,7 @@ async fn start_fails_on_machine_with_another_volume() {
     }
     let health_calls = bench.fly.schedule().count(Call::Health);
 
-    let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
+    let waiting = bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town;
     assert_eq!(waiting.town.status, TownStatus::Stopped);
     bench.recover().await;
 
@@ -99,7 +99,10 @@ async fn start_fails_on_machine_with_another_volume() {
     // Fly cannot change the mount of a machine, and only the operator knows which disk is right. Without that machine,
     // the start uses the town's own volume.
     bench.fly.world().machines[0].phase = Phase::Gone(Instant::now());
-    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.status, TownStatus::Running);
+    assert_eq!(
+        bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.town.status,
+        TownStatus::Running
+    );
     bench.assert_invariants("on its own volume");
 }
 
@@ -150,7 +153,10 @@ async fn start_follows_moved_volume() {
         moved
     };
 
-    assert_eq!(bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.status, TownStatus::Running);
+    assert_eq!(
+        bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town.town.status,
+        TownStatus::Running
+    );
 
     assert_eq!(bench.store.town(town.id).volume_id, Some(moved));
 }

@@ -219,7 +219,7 @@ async fn failed_read_creates_nothing() {
     });
     (ports.provider.machines, ports.provider.volumes) = (Arc::new(machines), Arc::new(volumes));
 
-    let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap();
+    let waiting = bench.replica_on(ports, Process::default()).towns.start_town(&alice(), town.id).await.unwrap().town;
 
     assert_eq!(waiting.town.status, TownStatus::Stopped);
     assert_eq!(bench.store.rows().operations[&town.id].operation.last_error, Some(Failure::ProviderUnavailable.into()));

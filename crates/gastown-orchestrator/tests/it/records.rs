@@ -42,12 +42,23 @@ impl JobRow {
     }
 }
 
+/// The use of a town.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Use {
+    pub(crate) used_at: Option<DateTime<Utc>>,
+    pub(crate) heard_at: Option<DateTime<Utc>>,
+    pub(crate) active_polecats: Option<u32>,
+    pub(crate) idle_since: Option<DateTime<Utc>>,
+}
+
 /// The records besides towns, rigs and operations.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) health: BTreeMap<TownId, TownHealth>,
     /// The next health check of each town, or the mark of the batch that has it.
     pub(crate) next_checks: BTreeMap<TownId, DateTime<Utc>>,
+    /// The facts about the use of each town.
+    pub(crate) uses: BTreeMap<TownId, Use>,
     /// The states of health that events told, in order.
     pub(crate) news: Vec<(TownId, String)>,
     /// Newly recorded drifts, in order.
@@ -79,6 +90,7 @@ impl Records {
     /// Records that an operation ended or soft-deleted the town. Earlier observations no longer count, and a check in
     /// progress finds a changed `checked_at`.
     pub(crate) fn record_operation(&mut self, town: TownId, now: DateTime<Utc>, drift: DriftUpdate) {
+        self.uses.entry(town).or_default().idle_since = None;
         let health = self.health.entry(town).or_default();
         health.checked_at = Some(strictly_after(health.checked_at, now));
         health.suspicion = None;
@@ -208,6 +220,8 @@ impl DriftChecks for Connection {
             }
             rows.change(town.id, &finding.change)?;
             if let Some(status) = finding.change.status {
+                rows.records.uses.entry(town.id).or_default().idle_since = None;
+                rows.records.health.entry(town.id).or_default().idle_stopped_at = None;
                 rows.ledger.drift_recorded(town.id, status);
             }
             let known = before.drift.filter(|(drift, _)| Some(drift) == finding.drift.as_ref());

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, NewCreate, Registry, Rigs, StoreError, TownReport,
-    TownState, TownSummary, UpdateTown,
+    AcceptedCreate, Caller, CallersTown, ConfigUpdated, EventPage, NewCreate, NewOperation, Registry, Requested, Rigs,
+    StoreError, TownReport, TownState, TownSummary, UpdateTown,
 };
 use gastown_domain::{
-    Branch, Heartbeat, HistoryEvent, Progress, RecordedOperation, RefusedRig, Rig, RigId, RigStatus, Town, TownId,
-    TownStatus, UserId,
+    Branch, Heartbeat, HistoryEvent, IdleMinutes, IdleStop, Progress, REPORT_IS_STALE_AFTER, RecordedOperation,
+    RefusedRig, Rig, RigId, RigStatus, Town, TownId, TownStatus, USE_COUNTS_FOR, UserId,
 };
 use secrecy::SecretString;
 
@@ -21,6 +21,24 @@ pub(crate) fn pepper_of(user: &UserId) -> SecretString {
 }
 
 impl Rows {
+    /// Returns true if a recorded use of the town stands for a present one.
+    fn use_is_recorded(&self, town: TownId, now: DateTime<Utc>) -> bool {
+        let used_at = self.records.uses.get(&town).and_then(|uses| uses.used_at);
+        used_at.is_some_and(|at| at + USE_COUNTS_FOR > now)
+    }
+
+    fn add_rig(&mut self, owner: &UserId, rig: &Rig) -> Result<(), StoreError> {
+        let living = self.towns.get(&rig.town).is_some_and(|row| row.owner == *owner && !row.is_tombstone());
+        if !living {
+            return Err(StoreError::TownNotFound);
+        }
+        if self.rigs.iter().any(|row| row.town == rig.town && row.name.folded() == rig.name.folded()) {
+            return Err(StoreError::RigNameTaken);
+        }
+        self.insert_rig(rig);
+        Ok(())
+    }
+
     /// Refuses a token that does not carry the pepper of a known user.
     fn authorize(&self, caller: &Caller) -> Result<(), StoreError> {
         let is_known = self.users.contains(caller.user()) || matches!(caller, Caller::Trusted(_));
@@ -56,6 +74,9 @@ impl Registry for Connection {
                 return Err(StoreError::TownNameTaken);
             }
             rows.towns.insert(town.id, town.row());
+            if town.config.idle_stop_minutes.is_some() {
+                rows.records.uses.entry(town.id).or_default().used_at = Some(now);
+            }
             for rig in &town.rigs {
                 rows.insert_rig(rig);
             }
@@ -69,15 +90,8 @@ impl Registry for Connection {
         .await
     }
 
-    async fn find(&self, owner: &UserId, town: TownId) -> Result<Option<Town>, StoreError> {
-        self.query(Query::FindTown, |rows, _| {
-            Ok(rows.towns.get(&town).filter(|row| row.owner == *owner && !row.is_tombstone()).cloned())
-        })
-        .await
-    }
-
     async fn report(&self, caller: &Caller, town: TownId) -> Result<Option<TownReport>, StoreError> {
-        self.query(Query::ReportTown, |rows, _| {
+        self.query(Query::ReportTown, |rows, now| {
             rows.authorize(caller)?;
             let in_flight = rows.operations.contains_key(&town);
             let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user());
@@ -89,20 +103,25 @@ impl Registry for Connection {
                 operation: rows.operations.get(&town).map(|row| row.operation.clone().into()),
                 last_outcome: rows.ends.get(&town).cloned(),
                 owner_is_blocked: rows.blocked.contains(caller.user()),
+                use_is_recorded: rows.use_is_recorded(town, now),
             }))
         })
         .await
     }
 
     async fn callers_town(&self, caller: &Caller, town: TownId) -> Result<Option<CallersTown>, StoreError> {
-        self.query(Query::CallersTown, |rows, _| {
+        self.query(Query::CallersTown, |rows, now| {
             rows.authorize(caller)?;
             let operation: Option<RecordedOperation> =
                 rows.operations.get(&town).map(|row| row.operation.clone().into());
             let found = rows.towns.get(&town).filter(|row| row.owner == *caller.user());
             let found = found.filter(|row| !row.is_tombstone() || operation.is_some()).cloned();
             let owner_is_blocked = rows.blocked.contains(caller.user());
-            Ok(found.map(|town| CallersTown { state: TownState { town, operation }, owner_is_blocked }))
+            let idle_stopped_at = rows.records.health_of(town).idle_stopped_at;
+            let use_is_recorded = rows.use_is_recorded(town, now);
+            let state = |town| TownState { town, operation };
+            let with = |state| CallersTown { state, owner_is_blocked, idle_stopped_at, use_is_recorded };
+            Ok(found.map(state).map(with))
         })
         .await
     }
@@ -135,7 +154,7 @@ impl Registry for Connection {
     }
 
     async fn update_config(&self, owner: &UserId, request: &UpdateTown) -> Result<ConfigUpdated, StoreError> {
-        self.query(Query::UpdateConfig, |rows, _| {
+        self.query(Query::UpdateConfig, |rows, now| {
             let operation = rows.operations.get(&request.town).map(|row| row.operation.clone());
             let found = rows.towns.get_mut(&request.town).filter(|row| row.owner == *owner && !row.is_tombstone());
             let Some(town) = found else { return Ok(ConfigUpdated::NotFound) };
@@ -147,11 +166,15 @@ impl Registry for Connection {
             if after.as_ref() != Ok(&stored) && town.config.version() != request.expected {
                 return Ok(ConfigUpdated::Changed);
             }
+            let setting = town.config.idle_stop_minutes;
             match after {
                 Ok(after) => town.config = serde_json::from_value(after.into()).unwrap(),
                 Err(refusal) => return Ok(ConfigUpdated::Refused(refusal)),
             }
             let operation = operation.map(Into::into);
+            if town.config.idle_stop_minutes != setting {
+                rows.records.uses.entry(request.town).or_default().used_at = Some(now);
+            }
             Ok(ConfigUpdated::Done(Box::new(TownState { town: town.clone(), operation })))
         })
         .await
@@ -162,18 +185,31 @@ impl Registry for Connection {
         self.query(Query::Owners, |rows, _| Ok(towns.iter().filter_map(|town| owner(rows, town)).collect())).await
     }
 
+    async fn record_use(&self, town: TownId, _: IdleMinutes) -> Result<(), StoreError> {
+        self.query(Query::RecordUse, |rows, now| {
+            rows.records.uses.entry(town).or_default().used_at = Some(now);
+            Ok(())
+        })
+        .await
+    }
+
     async fn lives(&self, town: TownId) -> Result<bool, StoreError> {
         self.query(Query::Lives, |rows, _| Ok(rows.towns.get(&town).is_some_and(|row| !row.is_tombstone()))).await
     }
 
     async fn record_heartbeats(&self, heartbeats: &[Heartbeat]) -> Result<Vec<TownId>, StoreError> {
-        self.query(Query::RecordHeartbeats, |rows, _| {
+        self.query(Query::RecordHeartbeats, |rows, now| {
             let mut live = Vec::new();
             for beat in heartbeats {
                 if let Some(row) = rows.towns.get_mut(&beat.town).filter(|row| !row.is_tombstone()) {
                     row.last_heartbeat_at = row.last_heartbeat_at.max(Some(beat.received_at));
                     row.last_r2_sync_at = row.last_r2_sync_at.max(beat.synced_at);
                     live.push(beat.town);
+                    let uses = rows.records.uses.entry(beat.town).or_default();
+                    let has_gap = uses.heard_at.is_none_or(|at| at + REPORT_IS_STALE_AFTER < now);
+                    let before = uses.idle_since.filter(|_| !has_gap);
+                    uses.idle_since = beat.is_idle.then_some(before.unwrap_or(now));
+                    (uses.heard_at, uses.active_polecats) = (Some(now), beat.report.active_polecats);
                 }
             }
             Ok(live)
@@ -201,16 +237,21 @@ impl Rigs for Connection {
     }
 
     async fn insert(&self, owner: &UserId, rig: &Rig, _: u32) -> Result<(), StoreError> {
-        self.query(Query::InsertRig, |rows, _| {
-            let living = rows.towns.get(&rig.town).is_some_and(|row| row.owner == *owner && !row.is_tombstone());
-            if !living {
-                return Err(StoreError::TownNotFound);
-            }
-            if rows.rigs.iter().any(|row| row.town == rig.town && row.name.folded() == rig.name.folded()) {
-                return Err(StoreError::RigNameTaken);
-            }
-            rows.insert_rig(rig);
-            Ok(())
+        self.query(Query::InsertRig, |rows, _| rows.add_rig(owner, rig)).await
+    }
+
+    async fn insert_starting(
+        &self,
+        owner: &UserId,
+        rig: &Rig,
+        _: u32,
+        start: &NewOperation,
+    ) -> Result<Option<IdleStop>, StoreError> {
+        self.query(Query::InsertRigAndStart, |rows, now| {
+            rows.add_rig(owner, rig)?;
+            let Some(stop) = rows.idle_stop_of(&rows.towns[&rig.town]) else { return Ok(None) };
+            let requested = rows.request(start, now)?;
+            Ok(matches!(requested, Requested::Accepted(_)).then_some(stop))
         })
         .await
     }

@@ -116,7 +116,7 @@ async fn owner_start_joins_a_restart_and_destroy_pre_empts_it() {
     let town = bench.running("mill").await;
     let replica = bench.replica();
     assert!(restart(&replica, &town, RestartSync::Skip).await);
-    let started = replica.towns.start_town(&alice(), town.id).await.unwrap();
+    let started = replica.towns.start_town(&alice(), town.id).await.unwrap().town;
     assert_eq!((started.town.status, started.operation), (TownStatus::Running, None));
     assert_eq!(bench.fly.count(Action::StartMachine), 1, "the restart started it");
 

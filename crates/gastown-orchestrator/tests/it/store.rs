@@ -11,8 +11,8 @@ use gastown_domain::ports::{
     RequestFingerprint, Requested, RestoreRefusal, StoreError, TownChange, TownHealth, User, Users, WorkerId,
 };
 use gastown_domain::{
-    Drift, Failure, Fence, Operation, OperationId, OperationKind, Phase, Progress, RecordedOperation, Rejection, Rig,
-    Town, TownId, TownStatus, UserId,
+    Drift, Failure, Fence, IdleFacts, IdleStop, IdleVerdict, Operation, OperationId, OperationKind, Phase, Progress,
+    RecordedOperation, Rejection, Rig, RigStatus, Town, TownId, TownStatus, UserId, judge_idle,
 };
 use tokio::time::Instant;
 
@@ -189,6 +189,80 @@ impl Rows {
         }
     }
 
+    /// Requests an operation as its owner does.
+    pub(crate) fn request(&mut self, request: &NewOperation, now: DateTime<Utc>) -> Result<Requested, StoreError> {
+        let Some(town) = self.towns.get(&request.town).filter(|town| town.owner == request.requested_by) else {
+            return Ok(Requested::NotFound);
+        };
+        let current = self.operations.get(&request.town).map(|row| row.operation.clone());
+        let destroys = request.kind == OperationKind::Destroy;
+        if town.is_tombstone() {
+            return Ok(match current {
+                Some(removal) if destroys && removal.kind.ends_town() => Requested::Joined(removal.into()),
+                _ => Requested::NotFound,
+            });
+        }
+        let (town, replaced, mut request) = (town.clone(), current.is_some(), request.clone());
+        let (fence, progress) = match current {
+            Some(current) if ends_idle_stop(&request, &current).is_some() => {
+                let (ending, progress) = ends_idle_stop(&request, &current).unwrap();
+                self.end(current.id, Err(Rejection::Preempted), now);
+                request = ending;
+                (current.fence + 1, progress)
+            }
+            Some(current) if joins(request.kind, current.kind) => {
+                return Ok(Requested::Joined(current.into()));
+            }
+            Some(current) if !destroys && !stops_restart(request.kind, current.kind) => {
+                return Ok(Requested::Busy(current.into()));
+            }
+            Some(current) => {
+                self.end(current.id, Err(Rejection::Preempted), now);
+                (current.fence + 1, current.progress.for_replacement())
+            }
+            None if request.kind == OperationKind::Restore => {
+                match restore_of(&town, &self.records.health_of(request.town)) {
+                    Ok(progress) => {
+                        assert_eq!(request.claim, None);
+                        self.restores.entry(request.town).or_insert_with(Instant::now);
+                        (0, progress)
+                    }
+                    Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
+                }
+            }
+            None => (0, Progress::default()),
+        };
+        self.insert_operation(&request, fence, progress, now);
+        let operation = self.operations[&request.town].operation.clone().into();
+        Ok(Requested::Accepted(Box::new(Accepted { operation, town, replaced })))
+    }
+
+    /// Returns the facts by which a town is judged.
+    fn idle_facts(&self, town: &Town) -> IdleFacts {
+        let (uses, health) =
+            (self.records.uses.get(&town.id).copied().unwrap_or_default(), self.records.health_of(town.id));
+        IdleFacts {
+            stop_after: town.config.idle_stop_minutes,
+            status: town.status,
+            has_operation: self.operations.contains_key(&town.id),
+            has_unapplied_rigs: self.rigs.iter().any(|rig| rig.town == town.id && rig.status != RigStatus::Active),
+            has_drift: health.drift.is_some(),
+            health: health.state,
+            used_at: uses.used_at,
+            heard_at: uses.heard_at,
+            active_polecats: uses.active_polecats,
+            idle_since: uses.idle_since,
+        }
+    }
+
+    /// Returns the idle stop of a town, in flight or ended.
+    pub(crate) fn idle_stop_of(&self, town: &Town) -> Option<IdleStop> {
+        let operation = self.operations.get(&town.id).map(|row| RecordedOperation::from(row.operation.clone()));
+        let is_free = operation.as_ref().is_none_or(RecordedOperation::is_idle_stop);
+        let stopped_at = self.records.health_of(town.id).idle_stopped_at;
+        IdleStop::of(town.status, operation.as_ref(), stopped_at).filter(|_| is_free)
+    }
+
     fn held(&mut self, fence: Fence) -> Result<&mut Row, StoreError> {
         let lost = StoreError::Fenced { town: fence.town };
         self.operations.get_mut(&fence.town).filter(|row| row.operation.fence() == fence).ok_or(lost)
@@ -239,6 +313,21 @@ fn restore_of(town: &Town, health: &TownHealth) -> Result<Progress, RestoreRefus
     Ok(Progress { lost_volume, lost_region, saved_at: Some(saved_at), ..Progress::default() })
 }
 
+/// Returns the request with which an owner ends an idle stop, and its progress.
+fn ends_idle_stop(request: &NewOperation, current: &Operation) -> Option<(NewOperation, Progress)> {
+    let stop = RecordedOperation::from(current.clone());
+    let is_request = request.kind == OperationKind::Start || request.kind == OperationKind::Stop;
+    if !is_request || !stop.is_idle_stop() {
+        return None;
+    }
+    let (progress, mut request) = (current.progress.clone().for_replacement(), request.clone());
+    let restarts = request.kind == OperationKind::Start && stop.may_have_stopped_machine();
+    if restarts {
+        request.kind = OperationKind::Restart;
+    }
+    Some((request, Progress { by_owner: restarts, ..progress }))
+}
+
 fn stops_restart(request: OperationKind, current: OperationKind) -> bool {
     (request, current) == (OperationKind::Stop, OperationKind::Restart)
 }
@@ -250,47 +339,7 @@ fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 #[async_trait]
 impl Operations for Connection {
     async fn request(&self, request: &NewOperation) -> Result<Requested, StoreError> {
-        self.query(Query::Request, |rows, now| {
-            let Some(town) = rows.towns.get(&request.town).filter(|town| town.owner == request.requested_by) else {
-                return Ok(Requested::NotFound);
-            };
-            let current = rows.operations.get(&request.town).map(|row| row.operation.clone());
-            let destroys = request.kind == OperationKind::Destroy;
-            if town.is_tombstone() {
-                return Ok(match current {
-                    Some(removal) if destroys && removal.kind.ends_town() => Requested::Joined(removal.into()),
-                    _ => Requested::NotFound,
-                });
-            }
-            let (town, replaced) = (town.clone(), current.is_some());
-            let (fence, progress) = match current {
-                Some(current) if joins(request.kind, current.kind) => {
-                    return Ok(Requested::Joined(current.into()));
-                }
-                Some(current) if !destroys && !stops_restart(request.kind, current.kind) => {
-                    return Ok(Requested::Busy(current.into()));
-                }
-                Some(current) => {
-                    rows.end(current.id, Err(Rejection::Preempted), now);
-                    (current.fence + 1, current.progress.without_steps())
-                }
-                None if request.kind == OperationKind::Restore => {
-                    match restore_of(&town, &rows.records.health_of(request.town)) {
-                        Ok(progress) => {
-                            assert_eq!(request.claim, None);
-                            rows.restores.entry(request.town).or_insert_with(Instant::now);
-                            (0, progress)
-                        }
-                        Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
-                    }
-                }
-                None => (0, Progress::default()),
-            };
-            rows.insert_operation(request, fence, progress, now);
-            let operation = rows.operations[&request.town].operation.clone().into();
-            Ok(Requested::Accepted(Box::new(Accepted { operation, town, replaced })))
-        })
-        .await
+        self.query(Query::Request, |rows, now| rows.request(request, now)).await
     }
 
     async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError> {
@@ -401,6 +450,27 @@ impl Operations for Connection {
         .await
     }
 
+    async fn idle_towns(&self, limit: u32) -> Result<Vec<(TownId, UserId)>, StoreError> {
+        self.query(Query::IdleTowns, |rows, now| {
+            let is_idle = |town: &&Town| matches!(judge_idle(&rows.idle_facts(town), now), IdleVerdict::Idle { .. });
+            let idle = rows.towns.values().filter(is_idle).take(limit as usize);
+            Ok(idle.map(|town| (town.id, town.owner.clone())).collect())
+        })
+        .await
+    }
+
+    async fn stop_idle(&self, operation: &NewOperation) -> Result<IdleVerdict, StoreError> {
+        self.query(Query::StopIdle, |rows, now| {
+            let verdict = judge_idle(&rows.idle_facts(&rows.towns[&operation.town]), now);
+            if let IdleVerdict::Idle { since } = verdict {
+                let progress = Progress { idle_since: Some(since), ..Progress::default() };
+                rows.insert_operation(operation, 0, progress, now);
+            }
+            Ok(verdict)
+        })
+        .await
+    }
+
     async fn release(&self, fence: Fence) -> Result<(), StoreError> {
         self.query(Query::Release, |rows, _| {
             let row = rows.held(fence)?;
@@ -428,6 +498,10 @@ impl Operations for Connection {
                 None => DriftUpdate::Kept,
             };
             rows.records.record_operation(fence.town, now, drift);
+            if outcome.is_ok() {
+                let is_idle_stop = RecordedOperation::from(operation.clone()).is_idle_stop();
+                rows.records.health.entry(fence.town).or_default().idle_stopped_at = is_idle_stop.then_some(now);
+            }
             Ok(rows.towns[&fence.town].clone())
         })
         .await

@@ -34,6 +34,11 @@ pub struct Model {
     pub disk_used_bytes: Option<i64>,
     pub reported_sync_at: Option<DateTimeUtc>,
     pub token_expires_at: Option<DateTimeUtc>,
+    pub idle_stop_minutes: Option<i64>,
+    pub last_user_call_at: Option<DateTimeUtc>,
+    pub heard_at: Option<DateTimeUtc>,
+    pub idle_since: Option<DateTimeUtc>,
+    pub idle_stopped_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

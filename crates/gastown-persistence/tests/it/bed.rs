@@ -15,7 +15,7 @@ use gastown_domain::{
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, Statement,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait as _,
 };
 use uuid::Uuid;
@@ -118,6 +118,10 @@ impl Bed {
 
     pub(crate) async fn sql(&self, statement: &str) {
         self.raw.execute_unprepared(statement).await.unwrap();
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.raw.get_database_backend() == DbBackend::Postgres
     }
 
     /// Returns the number in the first column of a query's first row.

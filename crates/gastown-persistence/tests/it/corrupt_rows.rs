@@ -34,7 +34,7 @@ async fn unreadable_town_is_named_and_left_out_of_lists(bed: Bed) {
         bed.sql("UPDATE gastown_towns SET user_id = 'alice' WHERE town_name = 'bad'").await;
         bed.sql(&format!("UPDATE gastown_towns SET {damage} WHERE town_name = 'bad'")).await;
         assert_eq!(blamed(bed.database.load(bad.id).await), ("gastown_towns", column, bad.id.to_string()));
-        assert_eq!(blamed(Registry::find(&bed.database, &user("alice"), bad.id).await).1, column);
+        assert_eq!(blamed(bed.database.callers_town(&user("alice").into(), bad.id).await).1, column);
         let living = Registry::list(&bed.database, &user("alice").into()).await.unwrap();
         assert!(
             living.iter().any(|it| it.state.town == good) && !living.iter().any(|it| it.state.town.id == bad.id),

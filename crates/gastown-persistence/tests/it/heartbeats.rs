@@ -25,7 +25,8 @@ fn report(polecats: u32) -> SandboxReport {
 }
 
 fn beat(town: TownId, seconds: i64, polecats: u32, sync: Option<DateTime<Utc>>) -> Heartbeat {
-    Heartbeat { town, received_at: noon() + TimeDelta::seconds(seconds), report: report(polecats), synced_at: sync }
+    let received_at = noon() + TimeDelta::seconds(seconds);
+    Heartbeat { town, received_at, report: report(polecats), synced_at: sync, is_idle: polecats == 0 }
 }
 
 async fn seen(bed: &Bed, town: TownId) -> Town {

@@ -14,6 +14,7 @@ mod figures;
 mod health_checks;
 mod heartbeats;
 mod history;
+mod idle_stops;
 mod newer_operations;
 mod newer_texts;
 mod operator;

@@ -36,7 +36,12 @@ fn token(of: &str, pepper: Option<&str>) -> Caller {
 async fn report(bed: &Bed, town: TownId) -> TownReport {
     let shown = bed.database.report(&alice(), town).await.unwrap().unwrap();
     let state = TownState { town: shown.town.clone(), operation: shown.operation.clone() };
-    let alone = CallersTown { state, owner_is_blocked: shown.owner_is_blocked };
+    let alone = CallersTown {
+        state,
+        owner_is_blocked: shown.owner_is_blocked,
+        idle_stopped_at: shown.health.idle_stopped_at,
+        use_is_recorded: shown.use_is_recorded,
+    };
     assert_eq!(bed.database.callers_town(&alice(), town).await.unwrap(), Some(alone));
     shown
 }

@@ -42,6 +42,7 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
         backoff: Delays { sweep_every, ..default.backoff },
         drift: DriftPolicy { every: drift_every, ..default.drift },
         monitor: MonitorPolicy { every: monitor_every, ..default.monitor },
+        idle: default.idle,
         orphans: OrphanPolicy {
             every: up_to(reader, "ORPHAN_SWEEP_SECONDS", default.orphans.every, DAY),
             grace: up_to(reader, "ORPHAN_GRACE_SECONDS", default.orphans.grace, 30 * DAY),

@@ -52,6 +52,7 @@ mod failures;
 mod figures;
 mod foreign;
 mod heartbeat;
+mod idle_stops;
 mod inspection;
 mod invariants;
 mod keys;

@@ -250,8 +250,9 @@ async fn configuration_of_a_rig_is_read_on_its_own(setup: Setup) -> Stage {
     });
     let mut added = stage.call(ALICE, "addRig", input).await.unwrap();
     assert_eq!(added["config"], config);
-    // An answer to a change has the town too.
+    // An answer to a change has the town too, and says what the change has started.
     let town_after = added.as_object_mut().unwrap().remove("town").unwrap();
+    assert_eq!(added.as_object_mut().unwrap().remove("idleStop"), Some(Value::Null));
     assert_eq!((&town_after["townId"], &town_after["operation"]), (&json!(town.id), &Value::Null));
     let status = stage.on_town("getTownStatus", town.id).await.unwrap();
     assert_eq!((&status["rigs"][0]["rigId"], status["rigs"][0].get("config")), (&added["rigId"], None));

@@ -12,7 +12,7 @@ use gastown_domain::{Backoff, UserId};
 use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    Delays, DriftPolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts,
+    Delays, DriftPolicy, IdlePolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_sandbox_sim::SimulatedSandboxes;
@@ -219,6 +219,7 @@ fn fast_policy() -> Policy {
         },
         drift: DriftPolicy { every: NEVER, ..usual.drift },
         monitor: MonitorPolicy { every: NEVER, ..usual.monitor },
+        idle: IdlePolicy { every: NEVER, ..usual.idle },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
         retention: RetentionPolicy { every: NEVER, ..usual.retention },
     }

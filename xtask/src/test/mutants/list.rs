@@ -439,6 +439,30 @@ pub(super) const MUTANTS: &[Mutant] = &[
         broken: "        .filter(Column::NextCheckAt.lte(truncated(next_check_at)));\n",
         suites: PERSISTENCE,
     },
+    Mutant {
+        name: "stale-idle",
+        about: "a town is stopped by what was read before the stop, although its owner has used it since",
+        file: "crates/gastown-persistence/src/idle.rs",
+        sound: "used_at: known.and_then(|health| health.last_user_call_at),",
+        broken: "used_at: Some(chrono::DateTime::UNIX_EPOCH),",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "silence-is-idle",
+        about: "a gap in the reports of a sandbox counts as idle time",
+        file: "crates/gastown-persistence/src/heartbeats.rs",
+        sound: "        .add(own(Column::HeardAt).gte(dialect::now_plus(backend, -stale)));\n",
+        broken: "        .add(own(Column::HeardAt).is_not_null());\n    let _ = stale;\n",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "start-before-late-stop",
+        about: "a start ends while the call of the idle stop before it may still stop the machine",
+        file: "crates/gastown-persistence/src/request.rs",
+        sound: "    if request.kind != OperationKind::Start || !current.may_have_stopped_machine() {",
+        broken: "    if request.kind != OperationKind::Start || current.attempt < u32::MAX {",
+        suites: PERSISTENCE,
+    },
 ];
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ async fn operation_that_begins_during_a_check_wins() {
     let start = async {
         // The pass has read the row by then and observes the town.
         tokio::time::sleep_until(begun + Duration::from_millis(20)).await;
-        replica.towns.start_town(&alice, town.id).await.unwrap()
+        replica.towns.start_town(&alice, town.id).await.unwrap().town
     };
 
     let (report, started) = tokio::join!(pass(&bench), start);
@@ -126,7 +126,7 @@ async fn next_start_recreates_missing_machine_on_its_volume() {
     for _ in 0..3 {
         pass(&bench).await;
     }
-    let started = bench.replica().towns.start_town(&alice(), town.id).await.unwrap();
+    let started = bench.replica().towns.start_town(&alice(), town.id).await.unwrap().town;
     assert_eq!((started.town.status, &started.town.volume_id), (TownStatus::Running, &town.volume_id));
     assert_eq!(drift_of(&bench, town.id), None, "cleared by the operation");
     assert_eq!(pass(&bench).await, agreed(1));

@@ -25,10 +25,10 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, FindTown, Finish,
+        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, Finish,
         InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, Lives, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
         RecordHeartbeats, RecordOrphans, RecordToken, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
-        TakeTowns,
+        IdleTowns, InsertRigAndStart, RecordUse, StopIdle, TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
@@ -98,6 +98,21 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::DestroyRestarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
             &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs]),
+        Scenario::StopIdle => (
+            &[AwaitMachine, ReadMachine, StopMachine], &[Call::Sync],
+            &[ClaimDue, Finish, IdleTowns, LoadTown, Record, Renew, StopIdle, Stranded, TownsWithPendingRigs]),
+        Scenario::StartBeforeIdleStop => (
+            &[ReadMachine, ReadVolume], &[Call::Health],
+            &[CallersTown, Finish, IdleTowns, ListRigs, RecordUse, Request, StopIdle]),
+        Scenario::StartStoppingIdle => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health, Call::Sync],
+            &[CallersTown, ClaimDue, Finish, IdleTowns, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User]),
+        Scenario::AddRigStoppingIdle => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::AddRig, Call::Health, Call::Rigs, Call::Sync],
+            &[CallersTown, Claim, ClaimDue, ConfirmRig, Current, Finish, IdleTowns, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User]),
+        Scenario::AddRigStoppedIdle => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::AddRig, Call::Health, Call::Rigs],
+            &[CallersTown, Claim, ConfirmRig, Current, Finish, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, User]),
         Scenario::Restore => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
             &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
@@ -148,7 +163,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Current, FindRig, LoadTown, RemoveRig, CallersTown, SetRigStatus]),
         Scenario::Read => (
             &[], &[],
-            &[FindRig, FindTown, ListEvents, ListTowns, Lives, LoadTown, RecordHeartbeats, RecordToken, ReportTown, User]),
+            &[CallersTown, FindRig, ListEvents, ListTowns, Lives, LoadTown, RecordHeartbeats, RecordToken, RecordUse, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
             &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),

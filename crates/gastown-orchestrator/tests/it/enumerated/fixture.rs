@@ -62,7 +62,13 @@ impl Fixture {
             Scenario::RestartUnhealthy => self.until_consistent(DRIFT_PASSES, run_drift_detector).await,
             // A process that hangs right at the call starts or stops a machine that another process has stopped or started by then. Fly
             // knows no claims.
-            Scenario::StartUnhealthy | Scenario::Restart | Scenario::StopRestarting if case.hangs_at_fly() => {
+            Scenario::StartUnhealthy
+            | Scenario::Restart
+            | Scenario::StopRestarting
+            | Scenario::StartStoppingIdle
+            | Scenario::AddRigStoppingIdle
+                if case.hangs_at_fly() =>
+            {
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             Scenario::SweepOrphans | Scenario::SweepIncompleteLists => {

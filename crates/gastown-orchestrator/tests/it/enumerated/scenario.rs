@@ -75,6 +75,14 @@ listed! {
         Stop,
         /// The running town's machine is gone.
         StopWithoutMachine,
+        /// Stops a town that is idle.
+        StopIdle,
+        /// A start that pre-empts an idle stop, before and after it stops the machine.
+        StartBeforeIdleStop,
+        StartStoppingIdle,
+        /// Adds a rig to a town whose idle stop is in flight, or has ended.
+        AddRigStoppingIdle,
+        AddRigStoppedIdle,
         Destroy,
         DestroyStopped,
         /// A stop that pre-empts a restart.
@@ -127,6 +135,9 @@ impl Scenario {
             Self::DestroyCreating | Self::DestroyStarting | Self::DestroyStopping => true,
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce => true,
             Self::Restart | Self::StopRestarting => true,
+            Self::StopIdle | Self::StartStoppingIdle => true,
+            // They differ from a start of a running or stopped town, or of one that is stopping, in their request.
+            Self::StartBeforeIdleStop | Self::AddRigStoppingIdle | Self::AddRigStoppedIdle => false,
             // They differ from a restart or a start in the state that they find.
             Self::RestartWithoutVolume | Self::RestartWithNewMachine => false,
             Self::Restore | Self::RestoreRefused => true,
@@ -192,6 +203,11 @@ impl Scenario {
                 Some(bench.running("mill").await.id)
             }
             Self::StopRestarting | Self::DestroyRestarting => Some(bench.running("mill").await.id),
+            Self::StopIdle
+            | Self::StartBeforeIdleStop
+            | Self::StartStoppingIdle
+            | Self::AddRigStoppingIdle
+            | Self::AddRigStoppedIdle => Some(bench.running("mill").await.id),
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce | Self::ReconcileRigs | Self::Read => {
                 Some(bench.running("mill").await.id)
             }
@@ -239,6 +255,15 @@ impl Scenario {
                 if self == Self::RemoveRigByForce {
                     fixture.bench.fly.world().busy_rigs.insert("engine".to_owned());
                 }
+            }
+            Self::StopIdle
+            | Self::StartBeforeIdleStop
+            | Self::StartStoppingIdle
+            | Self::AddRigStoppingIdle
+            | Self::Read => fixture.bench.make_idle(fixture.town()),
+            Self::AddRigStoppedIdle => {
+                fixture.bench.make_idle(fixture.town());
+                stop_idle(&fixture.bench.replica()).await;
             }
             Self::ReconcileRigs => fixture.leave_rigs_pending().await,
             Self::Reinstate => fixture.soft_delete_by_hand(),
@@ -297,6 +322,20 @@ impl Scenario {
             Self::DestroyRestoring => {
                 destroy_meanwhile(fixture, Action::CreateMachine, restore(&replica, fixture)).await;
             }
+            Self::StopIdle => stop_idle(&replica).await,
+            Self::StartBeforeIdleStop => {
+                attempt(&replica, replica.idle.pass()).await;
+                attempt(&replica, towns.start_town(&alice, fixture.town())).await;
+            }
+            Self::StartStoppingIdle => {
+                let (other, town) = (fixture.bench.replica(), fixture.town());
+                meanwhile(fixture, attempt(&other, other.towns.start_town(&alice, town)), stop_idle(&replica)).await;
+            }
+            Self::AddRigStoppingIdle => {
+                let (other, town) = (fixture.bench.replica(), fixture.town());
+                meanwhile(fixture, add_rig_and_start(&other, town), stop_idle(&replica)).await;
+            }
+            Self::AddRigStoppedIdle => add_rig_and_start(&replica, fixture.town()).await,
             Self::StopRestarting => stop_meanwhile(fixture, restart(&replica, fixture)).await,
             Self::DestroyRestarting => {
                 destroy_meanwhile(fixture, Action::StopMachine, restart(&replica, fixture)).await;
@@ -374,6 +413,28 @@ async fn stop_meanwhile(fixture: &Fixture, what: impl Future<Output = ()>) {
         }
     };
     tokio::join!(what, stop);
+}
+
+/// Makes a call of the owner as soon as a stop of the town's machine is sent to Fly.
+async fn meanwhile(fixture: &Fixture, call: impl Future<Output = ()>, what: impl Future<Output = ()>) {
+    let call = async {
+        if wait_for_call(&fixture.bench, Action::StopMachine).await.is_some() {
+            call.await;
+        }
+    };
+    tokio::join!(what, call);
+}
+
+/// Adds a rig to a town that was stopped because it was idle, and waits for the start that it causes.
+async fn add_rig_and_start(replica: &Replica, town: TownId) {
+    attempt(replica, replica.towns.add_rig(&alice(), rig(town, "engine"))).await;
+    attempt(replica, replica.towns.start_town(&alice(), town)).await;
+}
+
+/// Stops idle towns, and sweeps.
+async fn stop_idle(replica: &Replica) {
+    attempt(replica, replica.idle.pass()).await;
+    run_sweep(replica).await;
 }
 
 /// Requests a restore as the owner does.

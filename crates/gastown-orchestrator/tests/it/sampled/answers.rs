@@ -113,7 +113,9 @@ impl Answers {
         let caller = Caller::Trusted(user.clone());
         let answer = match request {
             ResolvedRequest::Create(create, key) => self.create(towns, user, create, key, &what).await.map(check_town),
-            ResolvedRequest::Start(town) => towns.start_town(&caller, town).await.map(check_town),
+            ResolvedRequest::Start(town) => {
+                towns.start_town(&caller, town).await.map(|started| check_town(started.town))
+            }
             ResolvedRequest::Stop(town) => towns.stop_town(&caller, town).await.map(check_town),
             ResolvedRequest::Destroy(town) => {
                 towns.destroy_town(&caller, DestroyTown::until_gone(town)).await.map(check_town)

@@ -97,6 +97,11 @@ impl Run {
                 })
                 .await;
             }
+            Step::StopIdle { at, town } => {
+                let Some(town) = self.numbered(town) else { return };
+                self.bench.make_idle(town);
+                self.run_briefly(at, async |replica: &Replica| drop(replica.idle.pass().await)).await;
+            }
             Step::RestoreTown { at, town } => {
                 let Some(request) = self.numbered(town).and_then(|town| restore_of(&self.bench, town)) else { return };
                 let caller = Caller::Trusted(self.bench.store.town(request.town).owner);

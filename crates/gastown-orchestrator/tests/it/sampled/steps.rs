@@ -44,6 +44,8 @@ pub(super) enum Step {
     Sweep { at: usize },
     /// Requests a restart as the health monitor does.
     RestartTown { at: usize, town: usize },
+    /// Lets a town be idle, and stops idle towns.
+    StopIdle { at: usize, town: usize },
     /// Requests a restore of a town whose volume is lost. If no drift check has recorded that, it does so.
     RestoreTown { at: usize, town: usize },
     /// Runs a drift pass, if it is due.
@@ -172,14 +174,15 @@ pub(super) fn steps_of(rng: &mut StdRng) -> Vec<Step> {
     with_restarts_and_restores(steps)
 }
 
-/// Adds a restart before each sweep, which drives it, and a restore after each loss of a volume. Draws nothing, so that the
-/// other steps of a seed stay the same.
+/// Adds a restart before each sweep, which drives it, an idle stop before each drift pass, and a restore after each loss of a
+/// volume. Draws nothing, so that the other steps of a seed stay the same.
 fn with_restarts_and_restores(steps: Vec<Step>) -> Vec<Step> {
     let with_restart = |(number, step): (usize, Step)| match step {
         Step::Sweep { at } => vec![Step::RestartTown { at, town: number % TOWNS }, step],
         Step::ExternalEvent(ExternalEvent::LoseVolume { town }) => {
             vec![step, Step::RestoreTown { at: number % REPLICAS, town }]
         }
+        Step::DetectDrift { at } => vec![Step::StopIdle { at, town: number % TOWNS }, step],
         step => vec![step],
     };
     steps.into_iter().enumerate().flat_map(with_restart).collect()

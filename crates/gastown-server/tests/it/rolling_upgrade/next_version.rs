@@ -14,7 +14,8 @@ use gastown_domain::ports::{
     Requested, StoreError, TownChange, Towns as _, WorkerId,
 };
 use gastown_domain::{
-    Fence, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
+    Fence, IdleVerdict, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
+    UserId,
 };
 use gastown_fly::{Fly, FlyClient, RateLimiting, Timeouts};
 use gastown_jwt::TokenMinter;
@@ -145,6 +146,14 @@ impl Operations for NextRegistry {
         Ok(time)
     }
 
+    async fn idle_towns(&self, limit: u32) -> Result<Vec<(TownId, UserId)>, StoreError> {
+        self.database.idle_towns(limit).await
+    }
+
+    async fn stop_idle(&self, operation: &NewOperation) -> Result<IdleVerdict, StoreError> {
+        self.database.stop_idle(operation).await
+    }
+
     async fn stranded(&self, limit: u32) -> Result<Vec<Town>, StoreError> {
         self.database.stranded(limit).await
     }
@@ -231,7 +240,7 @@ async fn request(towns: &TownService, kind: OperationKind, town: Option<Uuid>) {
     let alice = Caller::Trusted(ALICE.parse().unwrap());
     let town = town.map(TownId::new);
     let _ = match (kind, town) {
-        (OperationKind::Start, Some(town)) => towns.start_town(&alice, town).await,
+        (OperationKind::Start, Some(town)) => towns.start_town(&alice, town).await.map(|started| started.town),
         (OperationKind::Stop, Some(town)) => towns.stop_town(&alice, town).await,
         (_, Some(town)) => towns.destroy_town(&alice, DestroyTown::until_gone(town)).await,
         (_, None) => {
