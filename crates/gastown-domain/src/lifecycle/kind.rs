@@ -1,5 +1,6 @@
 //! The kinds of operations.
 
+use crate::TownStatus;
 use crate::text_enum::text_enum;
 
 text_enum! {
@@ -31,6 +32,15 @@ impl OperationKind {
         match self {
             Self::Destroy | Self::RollBack | Self::UndoRestore => true,
             Self::Create | Self::Start | Self::Stop | Self::Restart | Self::Restore => false,
+        }
+    }
+
+    /// Returns the status of the town after an operation of this kind has reached its goal.
+    pub const fn final_status(self) -> TownStatus {
+        match self {
+            Self::Create | Self::Start | Self::Restart | Self::Restore => TownStatus::Running,
+            Self::Stop | Self::UndoRestore => TownStatus::Stopped,
+            Self::Destroy | Self::RollBack => TownStatus::Destroyed,
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) struct Context<'a> {
 /// Returns the next state of the row after an outcome.
 pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>) -> Applied {
     let applying = Applying { decision, context, operation: decision.operation.clone() };
+    let after = |step| Phase::after(decision.operation.kind, step);
     match outcome {
         Outcome::Starting
         | Outcome::Stopping
@@ -82,19 +83,18 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
         }
         Outcome::MachineCreated { machine, queued } => {
             let change = TownChange { machine: Some(Some(machine.id)), ..TownChange::default() };
-            let phase = phase_after_machine(decision.operation.kind);
-            applying.queued(queued).machine_answered().succeeded(phase, change)
+            applying.queued(queued).machine_answered().succeeded(after(StepName::CreateMachine), change)
         }
-        Outcome::MachineUpdated(_) => applying.succeeded(Some(Phase::Prepared), TownChange::default()),
+        Outcome::MachineUpdated(_) => applying.succeeded(after(StepName::UpdateMachine), TownChange::default()),
         Outcome::Synced { at } => {
             let change = TownChange { synced_at: at, ..TownChange::default() };
-            applying.synced(at.is_some()).succeeded(phase_after_sync(decision.operation.kind), change)
+            applying.synced(at.is_some()).succeeded(after(StepName::FinalSync), change)
         }
-        Outcome::SandboxReady => applying.succeeded(Some(Phase::Settled), TownChange::default()),
+        Outcome::SandboxReady => applying.succeeded(after(StepName::PrepareSandbox), TownChange::default()),
         Outcome::Restored { saved_at } => applying.restored(saved_at),
         Outcome::SoftDeleted { at } => {
             let change = TownChange { soft_deleted_at: Some(at), ..TownChange::default() };
-            applying.succeeded(Some(Phase::Settled), change)
+            applying.succeeded(after(StepName::SoftDelete), change)
         }
         Outcome::StateNotReached(failure) => applying.not_reached(failure.into(), Duration::ZERO),
         Outcome::SandboxNotReady => {
@@ -157,7 +157,8 @@ impl Applying<'_> {
 
     fn restored(mut self, saved_at: DateTime<Utc>) -> Applied {
         self.operation.progress.saved_at = Some(saved_at);
-        self.succeeded(Some(Phase::Settled), TownChange::default())
+        let phase = Phase::after(self.operation.kind, StepName::PrepareSandbox);
+        self.succeeded(phase, TownChange::default())
     }
 
     fn synced(mut self, synced: bool) -> Self {
@@ -332,34 +333,6 @@ impl Applying<'_> {
         let policy = self.context.policy;
         let hold = (wait <= policy.backoff.park_after).then(|| policy.timeouts.lease + wait);
         Applied { next: Next::Update(Box::new(update(self.operation, change, wait, hold))), notice }
-    }
-}
-
-/// Returns the phase after a machine was created. A new machine has a fresh token, so a restart does not stop it.
-const fn phase_after_machine(kind: OperationKind) -> Option<Phase> {
-    match kind {
-        OperationKind::Restart => Some(Phase::Prepared),
-        OperationKind::Create
-        | OperationKind::Start
-        | OperationKind::Stop
-        | OperationKind::Destroy
-        | OperationKind::RollBack
-        | OperationKind::Restore
-        | OperationKind::UndoRestore => None,
-    }
-}
-
-/// Returns the phase after the final sync was tried. For a restart, the progress alone tells it.
-const fn phase_after_sync(kind: OperationKind) -> Option<Phase> {
-    match kind {
-        OperationKind::Restart => None,
-        OperationKind::Create
-        | OperationKind::Start
-        | OperationKind::Stop
-        | OperationKind::Destroy
-        | OperationKind::RollBack
-        | OperationKind::Restore
-        | OperationKind::UndoRestore => Some(Phase::Prepared),
     }
 }
 

@@ -145,13 +145,12 @@ pub(super) fn decide(
 /// town's names is of this operation. Every other operation stays as it is.
 fn begun_to_replace(operation: Operation) -> Operation {
     let creates = operation.step.as_ref().and_then(Recorded::known) == Some(StepName::CreateVolume);
-    if operation.kind != OperationKind::Restore || operation.phase != Phase::Begun || !creates {
-        return operation;
-    }
+    let phase = Phase::after(operation.kind, StepName::CreateVolume);
+    let (Some(phase), Phase::Begun, true) = (phase, operation.phase, creates) else { return operation };
     // The old machine is proven absent, so a doubt about it is over.
     let unconfirmed_machine = UnconfirmedCreate::default();
     let progress = Progress { unconfirmed_machine, machine_missing: false, ..operation.progress };
-    Operation { phase: Phase::Prepared, progress, ..operation }
+    Operation { phase, progress, ..operation }
 }
 
 /// Returns the operation after an observation, before the next step is planned.

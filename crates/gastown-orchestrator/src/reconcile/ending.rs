@@ -42,7 +42,7 @@ pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResul
     let gone = TownChange { machine: Some(None), volume: Some(None), ..TownChange::default() };
     match operation.kind {
         OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Restore => {
-            (Ok(()), now_is(operation, TownStatus::Running))
+            (Ok(()), now_is(operation))
         }
         // A town that never ran has no goal but its create's, which the next sweep gives it again.
         OperationKind::Stop if !town.may_become(TownStatus::Stopped) => {
@@ -50,7 +50,7 @@ pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResul
         }
         OperationKind::Stop => {
             let result = operation.cause.clone().map_or(Ok(()), |cause| Err(Rejection::Failed(cause)));
-            (result, now_is(operation, TownStatus::Stopped))
+            (result, now_is(operation))
         }
         OperationKind::Destroy => (Ok(()), gone),
         OperationKind::UndoRestore => {
@@ -59,7 +59,7 @@ pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResul
             let before = TownChange {
                 volume: Some(lost_volume),
                 region: Some(lost_region),
-                status: Some(TownStatus::Stopped),
+                status: Some(operation.kind.final_status()),
                 ..gone
             };
             (Err(Rejection::Failed(cause_of(operation))), before)
@@ -69,10 +69,10 @@ pub(super) fn ending(operation: &Operation, town: TownStatus) -> (OperationResul
 }
 
 /// A stop of a town whose machine was removed from outside has reached its goal, and the row says so to its owner (FM-19).
-fn now_is(operation: &Operation, status: TownStatus) -> TownChange {
+fn now_is(operation: &Operation) -> TownChange {
     let is_missing = operation.kind == OperationKind::Stop && operation.progress.machine_missing;
     let drift = is_missing.then_some(Drift::MachineMissing);
-    TownChange { status: Some(status), drift, ..TownChange::default() }
+    TownChange { status: Some(operation.kind.final_status()), drift, ..TownChange::default() }
 }
 
 fn is_at_sandbox(operation: &Operation) -> bool {
