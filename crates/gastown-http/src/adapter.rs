@@ -29,12 +29,16 @@ const BACKSTOP: Duration = Duration::from_secs(5);
 const PLAIN: [(&str, &str); 2] =
     [("/api/gastown/heartbeat", "gastown.heartbeat"), ("/api/gastown/refresh-token", "gastown.refreshToken")];
 
+/// The paths around them. An unknown one answers an error of the same form.
+const PLAIN_PREFIX: [&str; 3] = ["/api/gastown", "/api/gastown/", "/api/gastown/{*path}"];
+
 /// Builds the whole adapter: `/trpc/<procedure>`, the plain routes of sandboxes, `/healthz` and `/readyz`, with limits,
 /// request ids and spans.
 pub fn router(parts: HttpParts) -> Router {
     let settings = parts.settings.clone();
     let (running, metrics) = ((parts.tasks.clone(), parts.handlers.clone()), parts.metrics.clone());
-    let Routes { trpc, plain } = trpc::routes(procedures(&parts), &PLAIN, settings.trpc.clone(), running, metrics);
+    let Routes { trpc, plain } =
+        trpc::routes(procedures(&parts), (&PLAIN, &PLAIN_PREFIX), settings.trpc.clone(), running, metrics);
     let layers = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))

@@ -14,12 +14,14 @@ use serde_json::json;
 use tracing::Span;
 
 use super::{
+    cut::cut,
     envelope::CallOutcome,
     error::CallError,
     request::Plan,
     router::Written,
-    serve::{Service, allowing, respond, retrying},
+    serve::{Service, UNKNOWN, allowing, respond, retrying},
 };
+use crate::reason::Reason;
 
 /// Answers a request with one procedure.
 pub(super) async fn handle(service: Arc<Service>, procedure: &'static str, request: Request) -> Response {
@@ -39,6 +41,14 @@ pub(super) async fn handle(service: Arc<Service>, procedure: &'static str, reque
             retrying(respond(error.code().http_status(), text(&error)), error.retry_seconds())
         }
     }
+}
+
+/// Answers a request for a path below those of the plain routes that is none of them.
+pub(super) fn unknown(service: &Service, request: &Request) -> Response {
+    let error = Reason::NoProcedure.error(format!("No route on path \"{}\"", cut(request.uri().path())));
+    let (procedure, code, took) = (UNKNOWN, error.code().name(), Duration::ZERO);
+    service.metrics.record(Measurement::CallAnswered { procedure, code, took });
+    respond(error.code().http_status(), text(&error))
 }
 
 /// Returns the body of the answer to a call.

@@ -80,10 +80,13 @@ impl Plan {
         Ok(Self { calls, form })
     }
 
-    /// Parses a request of a plain route, which calls this procedure.
+    /// Parses a request of a plain route, which calls this procedure. A wrong method is refused with the call.
     pub(super) fn plain(head: &Parts, procedure: &'static str, router: &Router) -> Result<Self, CallError> {
-        check_content_type(head)?;
-        Ok(Self { calls: vec![PlannedCall::find(procedure.to_owned(), router)], form: Form::Plain })
+        let plan = Self { calls: vec![PlannedCall::find(procedure.to_owned(), router)], form: Form::Plain };
+        if plan.allow(&head.method).is_none() {
+            check_content_type(head)?;
+        }
+        Ok(plan)
     }
 
     /// Returns the path and the subscription of a request for one.

@@ -33,7 +33,7 @@ use super::{
 };
 
 /// The name under which calls of no procedure are counted.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// The routes of the procedures.
 pub struct Routes {
@@ -43,13 +43,14 @@ pub struct Routes {
     pub plain: axum::Router,
 }
 
-/// Returns the routes of the procedures of `router`. `plain` are the paths of plain routes, each with its procedure.
+/// Returns the routes of the procedures of `router`. `plain` are the paths of plain routes, each with its procedure. All other
+/// paths that match one of `plain_prefix` answer an error of the same form.
 ///
 /// The tracker tracks the calls, and a shutdown waits for it. A mutation is a task of its own, which continues after its
 /// client has disconnected or its time-out has passed. Handlers run on the given runtime.
 pub fn routes(
     router: Router,
-    plain: &[(&'static str, &'static str)],
+    (plain, plain_prefix): (&[(&'static str, &'static str)], &[&'static str]),
     settings: Settings,
     (tasks, handlers): (TaskTracker, HandlerRuntime),
     metrics: Arc<dyn Metrics>,
@@ -63,6 +64,10 @@ pub fn routes(
     let plain = plain.iter().fold(axum::Router::new(), |routes, (path, procedure)| {
         let (service, procedure) = (Arc::clone(&service), *procedure);
         routes.route(path, any(move |request| plain::handle(Arc::clone(&service), procedure, request)))
+    });
+    let plain = plain_prefix.iter().fold(plain, |routes, path| {
+        let service = Arc::clone(&service);
+        routes.route(path, any(async move |request: Request| plain::unknown(&service, &request)))
     });
     Routes { trpc: axum::Router::new().fallback(handle).with_state(service), plain }
 }

@@ -95,9 +95,31 @@ async fn plain_routes_have_the_checks_of_the_protocol() {
         assert_eq!((status, &refused["error"]["reason"]), (415, &json!("wrong_content_type")));
         let (status, refused) = answer(request(Method::GET, "application/json", String::new())).await;
         assert_eq!((status, &refused["error"]["reason"]), (405, &json!("wrong_method")));
+        for method in [Method::OPTIONS, Method::PUT] {
+            let response = client().request(method, server.url(path)).send().await.unwrap();
+            assert_eq!(
+                (response.status().as_u16(), response.headers()["allow"].as_bytes()),
+                (405, &b"POST"[..]),
+                "without a body"
+            );
+            assert_eq!(response.json::<Value>().await.unwrap()["error"]["reason"], "wrong_method");
+        }
         let large = json!({"townId": TOWN, "more": "x".repeat(20_000)}).to_string();
         let keyed = request(Method::POST, "application/json", large).header("x-internal-api-key", "the key");
         let (status, refused) = answer(keyed).await;
         assert_eq!((status, &refused["error"]["reason"]), (413, &json!("body_too_large")));
+    }
+}
+
+#[tokio::test]
+async fn unknown_plain_routes_have_an_error_of_the_same_form() {
+    let server = serve(parts_with(MockTowns::new(), MockHomeCalls::new())).await;
+    for path in ["/api/gastown", "/api/gastown/", "/api/gastown/heartbeats", "/api/gastown/heartbeat/x"] {
+        let (status, refused) = answer(client().post(server.url(path))).await;
+        let want = json!({
+            "message": format!("No route on path \"{path}\""), "code": "NOT_FOUND", "reason": "no_procedure",
+            "httpStatus": 404,
+        });
+        assert_eq!((status, &refused["error"]), (404, &want), "{path}");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn admission() -> AdmissionLimits {
 
 pub(crate) async fn serve(router: Router, settings: Settings) -> Server {
     let running = (TaskTracker::new(), HandlerRuntime::of_connections());
-    let trpc = routes(router, &[], settings, running, Arc::new(NoMetrics)).trpc;
+    let trpc = routes(router, (&[], &[]), settings, running, Arc::new(NoMetrics)).trpc;
     Server::start(axum::Router::new().nest_service("/trpc", trpc)).await
 }
 
