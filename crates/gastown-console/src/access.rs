@@ -26,7 +26,24 @@ pub enum Access {
     Token(SecretString),
     /// None, for a listener on a loopback address. The request must name that address. Otherwise a site could read the console
     /// under a name of its own.
-    Loopback,
+    Loopback {
+        /// The address of the console, which is shown to a request that names another.
+        url: String,
+    },
+}
+
+/// The reason why a request sees nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It has neither a token nor a session that holds.
+    SignedOut,
+    /// Its bearer token is another one.
+    WrongToken,
+    /// It names another host than this machine.
+    WrongHost {
+        /// The address to use.
+        url: String,
+    },
 }
 
 /// A visitor who may see the console.
@@ -49,7 +66,7 @@ impl Door {
     pub(crate) fn new(access: Access, random: &SecretString) -> Self {
         let sessions = Sessions::new(match &access {
             Access::Token(token) => token,
-            Access::Loopback => random,
+            Access::Loopback { .. } => random,
         });
         Self { access, sessions }
     }
@@ -58,18 +75,21 @@ impl Door {
         &self.sessions
     }
 
-    /// Returns the visitor of a request, or `None` if it shows nothing.
-    pub(crate) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Visitor> {
+    /// Returns the visitor of a request, or why it sees nothing.
+    pub(crate) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Visitor, Refusal> {
+        let without_session = Visitor { session: String::new(), has_session: false };
         match &self.access {
-            Access::Loopback => names_loopback(headers).then(|| Visitor { session: String::new(), has_session: false }),
+            Access::Loopback { .. } if names_loopback(headers) => Ok(without_session),
+            Access::Loopback { url } => Err(Refusal::WrongHost { url: url.clone() }),
             Access::Token(token) => {
                 if let Some(session) = cookies(headers).find(|value| self.sessions.is_valid(value, now)) {
-                    return Some(Visitor { session: session.to_owned(), has_session: true });
+                    return Ok(Visitor { session: session.to_owned(), has_session: true });
                 }
-                let (scheme, given) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-                let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-                (is_bearer && self.sessions.is_same(given, token))
-                    .then(|| Visitor { session: String::new(), has_session: false })
+                match bearer(headers) {
+                    Some(given) if self.sessions.is_same(given, token) => Ok(without_session),
+                    Some(_) => Err(Refusal::WrongToken),
+                    None => Err(Refusal::SignedOut),
+                }
             }
         }
     }
@@ -90,6 +110,12 @@ impl Door {
 fn cookie(value: &str, max_age: i64, is_https: bool) -> String {
     let secure = if is_https { "; Secure" } else { "" };
     format!("{COOKIE}={value}; Path=/console; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// Returns the bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, given) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(given)
 }
 
 /// Returns the values of our cookie. A browser may send several.
@@ -124,15 +150,26 @@ fn name_host(request: &mut Request) {
     }
 }
 
-/// Answers 401 with the form to sign in, unless the request may see the console.
+/// Answers 401 with the form to sign in, unless the request may see the console. In development it answers 421 with the address
+/// to use.
 pub(crate) async fn guard(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
     name_host(&mut request);
     match console.visitor(request.headers()) {
-        Some(visitor) => {
+        Ok(visitor) => {
             request.extensions_mut().insert(visitor);
             next.run(request).await
         }
-        None => (StatusCode::UNAUTHORIZED, Html(view::sign_in(false).into_string())).into_response(),
+        Err(Refusal::WrongHost { url }) => {
+            (StatusCode::MISDIRECTED_REQUEST, Html(view::wrong_host(&url).into_string())).into_response()
+        }
+        Err(refusal @ (Refusal::SignedOut | Refusal::WrongToken)) => {
+            if refusal == Refusal::WrongToken
+                && let Some(refused) = console.wrong_tokens.count(console.sources.clock.now())
+            {
+                tracing::warn!(refused, "console token refused");
+            }
+            (StatusCode::UNAUTHORIZED, Html(view::sign_in(false).into_string())).into_response()
+        }
     }
 }
 
@@ -158,7 +195,7 @@ mod tests {
         let door = door();
         for scheme in ["Bearer", "bearer"] {
             let sent = format!("{scheme} {TOKEN}");
-            assert!(door.visitor(&headers(&[("authorization", &sent)]), NOW).is_some(), "{sent}");
+            assert!(door.visitor(&headers(&[("authorization", &sent)]), NOW).is_ok(), "{sent}");
         }
         let cookie = door.sign_in(TOKEN, &headers(&[]), NOW, "a1").unwrap();
         let pair = cookie.split(';').next().unwrap();
@@ -167,7 +204,7 @@ mod tests {
             let visitor = door.visitor(&headers(&[("cookie", sent)]), NOW).unwrap();
             assert_eq!(format!("{COOKIE}={}", visitor.session), pair);
         }
-        assert_eq!(door.visitor(&headers(&[("cookie", pair)]), NOW + LIFETIME), None);
+        assert_eq!(door.visitor(&headers(&[("cookie", pair)]), NOW + LIFETIME), Err(Refusal::SignedOut));
     }
 
     #[test]
@@ -175,20 +212,20 @@ mod tests {
         let door = door();
         assert_eq!(door.sign_in("operator-token", &headers(&[]), NOW, "a1"), None);
         let almost = format!("Bearer {}", &TOKEN[1..]);
-        for sent in [
-            &[][..],
-            &[("authorization", TOKEN)],
-            &[("authorization", &almost)],
-            &[("authorization", "Bearer ")],
-            &[("cookie", "gastown_console=")],
-            &[("cookie", "gastown_console=99999999999.a1.AAAA")],
-            &[("host", "localhost")],
+        for (sent, refusal) in [
+            (&[][..], Refusal::SignedOut),
+            (&[("authorization", TOKEN)], Refusal::SignedOut),
+            (&[("authorization", &almost)], Refusal::WrongToken),
+            (&[("authorization", "Bearer ")], Refusal::WrongToken),
+            (&[("cookie", "gastown_console=")], Refusal::SignedOut),
+            (&[("cookie", "gastown_console=99999999999.a1.AAAA")], Refusal::SignedOut),
+            (&[("host", "localhost")], Refusal::SignedOut),
         ] {
-            assert_eq!(door.visitor(&headers(sent), NOW), None, "{sent:?}");
+            assert_eq!(door.visitor(&headers(sent), NOW), Err(refusal), "{sent:?}");
         }
         let mut binary = HeaderMap::new();
         binary.insert(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer \xff").unwrap());
-        assert_eq!(door.visitor(&binary, NOW), None);
+        assert_eq!(door.visitor(&binary, NOW), Err(Refusal::SignedOut));
     }
 
     #[test]
@@ -204,14 +241,16 @@ mod tests {
 
     #[test]
     fn loopback_needs_its_own_name() {
-        let door = Door::new(Access::Loopback, &"random".into());
+        let url = "http://127.0.0.1:9464/console".to_owned();
+        let door = Door::new(Access::Loopback { url: url.clone() }, &"random".into());
+        let elsewhere = Err(Refusal::WrongHost { url });
         for host in ["127.0.0.1:9464", "127.0.0.1", "[::1]:80", "localhost:1", "Localhost", "127.8.0.1:1"] {
-            assert!(door.visitor(&headers(&[("host", host)]), NOW).is_some(), "{host}");
+            assert!(door.visitor(&headers(&[("host", host)]), NOW).is_ok(), "{host}");
         }
         for host in ["evil.example.com", "evil.example.com:9464", "10.0.0.1:80", "localhost.evil.com", "", "[::2]:80"] {
-            assert_eq!(door.visitor(&headers(&[("host", host)]), NOW), None, "{host}");
+            assert_eq!(door.visitor(&headers(&[("host", host)]), NOW), elsewhere, "{host}");
         }
-        assert_eq!(door.visitor(&headers(&[]), NOW), None);
+        assert_eq!(door.visitor(&headers(&[]), NOW), elsewhere);
         assert_eq!(door.sign_in("", &headers(&[("host", "localhost")]), NOW, "a1"), None);
     }
 }

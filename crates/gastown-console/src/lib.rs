@@ -12,6 +12,7 @@ mod live;
 mod notices;
 mod pages;
 mod plot;
+mod refusals;
 mod session;
 mod sources;
 mod view;

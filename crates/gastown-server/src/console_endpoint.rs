@@ -49,7 +49,7 @@ impl ConsoleEndpoint {
         let address = address_of(&listener, &listen.host, listen.port)?;
         let access = match &config.token {
             Some(token) => Access::Token(token.clone()),
-            None if address.ip().is_loopback() => Access::Loopback,
+            None if address.ip().is_loopback() => Access::Loopback { url: url_of(address) },
             None => return Err(StartError::OpenConsole),
         };
         Ok(Some(Self { listener, address, access, allows_actions: config.allows_actions }))
@@ -57,7 +57,7 @@ impl ConsoleEndpoint {
 
     /// Returns the URL of the console for browsers on this machine.
     pub(crate) fn url(&self) -> String {
-        format!("{}/console", local_url(self.address))
+        url_of(self.address)
     }
 
     /// Serves until `stop` is cancelled.
@@ -75,6 +75,10 @@ impl ConsoleEndpoint {
         tracing::info!(address = %self.address, actions = self.allows_actions, "console started");
         connections::serve(self.listener, router, limits, Arc::new(NoMetrics), stop).await
     }
+}
+
+fn url_of(address: SocketAddr) -> String {
+    format!("{}/console", local_url(address))
 }
 
 /// Returns the ports of a control plane for its console. `None` without a database, which only an embedder has.

@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use act::{act, sign_in, sign_out};
 
-use crate::access::{Access, Door, Visitor};
+use crate::access::{Access, Door, Refusal, Visitor};
 use crate::cached::Cached;
 use crate::document;
 use crate::filter::Fields;
 use crate::live::MAX_VIEWERS;
 use crate::plot::Bucket;
+use crate::refusals::Refusals;
 use crate::sources::Sources;
 use crate::view::{self, Forms, sentence};
 
@@ -45,6 +46,8 @@ pub(crate) struct Console {
     /// The places of viewers of live events.
     pub(crate) viewers: Arc<Semaphore>,
     pub(crate) recent: Cached<Vec<AuditedEvent>>,
+    /// Wrong bearer tokens, for the log.
+    pub(crate) wrong_tokens: Refusals,
     figures: Cached<RegistryFigures>,
     plot: Cached<Vec<Bucket>>,
 }
@@ -58,12 +61,13 @@ impl Console {
             stop,
             viewers: Arc::new(Semaphore::new(MAX_VIEWERS)),
             recent: Cached::new(RECENT_AGE),
+            wrong_tokens: Refusals::default(),
             figures: Cached::new(FIGURES_AGE),
             plot: Cached::new(PLOT_AGE),
         }
     }
 
-    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Option<Visitor> {
+    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Refusal> {
         self.door.visitor(headers, self.sources.clock.now())
     }
 

@@ -36,6 +36,18 @@ pub(crate) fn sign_in(was_refused: bool) -> Markup {
     framed("Sign in", &content)
 }
 
+/// Returns the page for a request that names another host than this machine.
+pub(crate) fn wrong_host(url: &str) -> Markup {
+    let content = html! {
+        h1 { "Wrong address" }
+        p {
+            "Without a token, this console answers only under the address of this machine. Open "
+            a href=(url) { (url) } "."
+        }
+    };
+    framed("Wrong address", &content)
+}
+
 /// Returns a page's content with one sentence.
 pub(crate) fn sentence(title: &str, text: &str) -> Markup {
     html! { h1 { (title) } p { (text) } }

@@ -102,12 +102,15 @@ async fn failed_read_shows_no_cause() {
 
 #[tokio::test]
 async fn console_of_this_machine_needs_its_name_and_no_token() {
-    let stage = Stage::with(Access::Loopback, sources(registry(), None));
+    let url = "http://127.0.0.1:9465/console".to_owned();
+    let stage = Stage::with(Access::Loopback { url: url.clone() }, sources(registry(), None));
     let page = stage.send("GET", "/console", &[("host", "127.0.0.1:9465")], "").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(!page.text.contains("Sign out"));
     let foreign = stage.send("GET", "/console", &[("host", "rebound.example.com:9465")], "").await;
-    assert_eq!(foreign.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(foreign.status, StatusCode::MISDIRECTED_REQUEST);
+    assert!(foreign.text.contains(&url) && !foreign.text.contains("name=\"token\""), "{}", foreign.text);
+    assert!(!foreign.text.contains("mill"), "{}", foreign.text);
 }
 
 #[tokio::test(start_paused = true)]

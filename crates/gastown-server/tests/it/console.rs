@@ -88,6 +88,9 @@ async fn pages_show_the_registry_to_the_token_only(mut setup: Setup) -> Stage {
             assert!(!shown.contains("mill") && !shown.contains("alice"), "{path}: {shown}");
         }
     }
+    // Many wrong tokens get few messages.
+    let log = stage.replicas[0].log.text();
+    assert_eq!(log.matches("console token refused").count(), 1, "{log}");
     let act = http().post(format!("{url}{path}/destroy")).bearer_auth(TOKEN).body("name=mill").send().await.unwrap();
     assert_eq!(act.status(), StatusCode::FORBIDDEN);
     // The address of users has no console.
