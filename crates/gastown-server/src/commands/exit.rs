@@ -26,6 +26,9 @@ Exit codes:
 /// An error with an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CodedError {
+    /// The words of the command line do not fit together.
+    #[error("{0}")]
+    Usage(String),
     /// There is no such town.
     #[error("no such town: {0}")]
     NoSuchTown(String),
@@ -40,6 +43,7 @@ pub(super) enum CodedError {
 /// Returns the exit code of an error. `usual` is that of an error without a code of its own.
 pub fn code_of(error: &anyhow::Error, usual: u8) -> u8 {
     match error.downcast_ref() {
+        Some(CodedError::Usage(_)) => USAGE,
         Some(CodedError::NoSuchTown(_)) => NOT_FOUND,
         Some(CodedError::NotInTime(_)) => NOT_IN_TIME,
         Some(CodedError::TownLeft(_)) => TOWN_LEFT,

@@ -107,9 +107,7 @@ impl AnyTown {
     pub(super) fn in_database(&self) -> anyhow::Result<&TownRef> {
         match self {
             Self::Ref(known) => Ok(known),
-            Self::Name(name) => {
-                anyhow::bail!("give the town as USER/NAME instead of {name}, or a server with --server")
-            }
+            Self::Name(name) => Err(without_owner(name.as_str()).into()),
         }
     }
 
@@ -119,9 +117,7 @@ impl AnyTown {
     pub(super) async fn at_server(&self, remote: &Remote) -> anyhow::Result<String> {
         let name = match self {
             Self::Ref(TownRef::Id(town)) => return Ok(town.to_string()),
-            Self::Ref(TownRef::Named { .. }) => {
-                anyhow::bail!("give only the name of the town, because the token names the user")
-            }
+            Self::Ref(TownRef::Named { .. }) => return Err(with_owner().into()),
             Self::Name(name) => name,
         };
         let towns = remote.query("listTowns", &serde_json::Value::Null).await?;
@@ -129,6 +125,16 @@ impl AnyTown {
         let id = found.and_then(|town| town["townId"].as_str());
         id.map(ToOwned::to_owned).ok_or_else(|| CodedError::NoSuchTown(name.to_string()).into())
     }
+}
+
+/// Returns the error for a town of the database that names no owner.
+pub(super) fn without_owner(given: &str) -> CodedError {
+    CodedError::Usage(format!("give the town as USER/NAME instead of {given}, or a server with --server"))
+}
+
+/// Returns the error for a town of a server that names an owner.
+pub(super) fn with_owner() -> CodedError {
+    CodedError::Usage("give only the name of the town, because the token names the user".to_owned())
 }
 
 #[cfg(test)]

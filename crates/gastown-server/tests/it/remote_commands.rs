@@ -82,13 +82,13 @@ async fn towns_and_rigs_are_made_at_a_server(setup: Setup) -> Stage {
 async fn mistakes_get_one_line(setup: Setup) -> Stage {
     let stage = setup.start().await;
     for (arguments, code, text) in [
-        (&["town", "create", "mill"][..], 1, "USER/NAME"),
+        (&["town", "create", "mill"][..], 2, "USER/NAME"),
         (&["town", "create", "carol/mill"], 1, "not created"),
         (&["town", "create", "alice/mill", "--region", "xyz"], 1, "FLY_REGIONS"),
-        (&["town", "watch", "mill"], 1, "USER/NAME"),
+        (&["town", "watch", "mill"], 2, "USER/NAME"),
         (&["town", "watch", "alice/none"], 4, "alice/none"),
         (&["rig", "list", "alice/none"], 4, "alice/none"),
-        (&["rig", "add", "mill", "app", "https://github.com/acme/app"], 1, "USER/NAME"),
+        (&["rig", "add", "mill", "app", "https://github.com/acme/app"], 2, "USER/NAME"),
         (&["rig", "remove", "alice/none", "app"], 4, "alice/none"),
     ] {
         let ended = stage.gastown(arguments).await;
@@ -100,12 +100,13 @@ async fn mistakes_get_one_line(setup: Setup) -> Stage {
         &["rig", "add", "alice/mill", "app", "file:///etc/passwd"],
         &["rig", "remove", "alice/mill", "app", "--force"],
         &["town", "create", "alice/Mill"],
+        &["town", "create", "alice/"],
         &["town", "watch", "alice/mill", "--server", "http://towns.example.com"],
     ] {
         assert_eq!(stage.gastown(arguments).await.status.code(), Some(2), "{arguments:?}");
     }
     let named = at_server(&stage, &["town", "create", "alice/mill"]).await;
-    assert!(named.status.code() == Some(1) && named.err.contains("the token names the user"), "{}", named.err);
+    assert!(named.status.code() == Some(2) && named.err.contains("the token names the user"), "{}", named.err);
     let without = stage.gastown(&["town", "create", "mill", "--server", stage.url()]).await;
     assert!(without.status.code() == Some(1) && without.err.contains("GASTOWN_TOKEN"), "{}", without.err);
     let away = [("GASTOWN_TOKEN".to_owned(), "x".to_owned())];

@@ -19,7 +19,7 @@ use crate::commands::remote::{Remote, RemoteError, ServerOptions};
 use crate::commands::render::json;
 use crate::commands::render::table::plain;
 use crate::commands::say::say;
-use crate::commands::town_ref::{AnyTown, TownRef};
+use crate::commands::town_ref::{AnyTown, TownRef, with_owner, without_owner};
 use crate::commands::{database, exit::CodedError};
 use crate::config::CreationConfig;
 use crate::settings_source::Source;
@@ -58,11 +58,10 @@ pub struct Creation {
 pub(super) async fn run(source: &Source, options: Creation, actor: &str) -> anyhow::Result<()> {
     match (options.at.remote()?, options.town.clone()) {
         (Some(remote), AnyTown::Name(name)) => at_server(&remote, &name, &options).await,
-        (Some(_), AnyTown::Ref(_)) => bail!("give only the name of the town, because the token names the user"),
+        (Some(_), AnyTown::Ref(_)) => Err(with_owner().into()),
         (None, AnyTown::Ref(TownRef::Named { owner, name })) => in_database(source, owner, name, &options, actor).await,
-        (None, AnyTown::Name(_) | AnyTown::Ref(TownRef::Id(_))) => {
-            bail!("give the town as USER/NAME, or a server with --server")
-        }
+        (None, AnyTown::Name(name)) => Err(without_owner(name.as_str()).into()),
+        (None, AnyTown::Ref(TownRef::Id(id))) => Err(without_owner(&id.to_string()).into()),
     }
 }
 
