@@ -3,14 +3,30 @@ import base64, datetime, hmac, json, os, re, shutil, signal, threading, time, ur
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOWN, KEY, HOME = os.environ["TOWN_ID"], os.environ["INTERNAL_API_KEY"], os.environ.get("GASTOWN_CLOUD_URL")
-RIGS = os.path.join(os.environ.get("DATA_DIR", "/home/gt/data"), "rigs.json")  # on the volume, so that it survives
+DATA = os.environ.get("DATA_DIR", "/home/gt/data")  # the volume, which survives a stop
+RIGS, RESTORED = os.path.join(DATA, "rigs.json"), os.path.join(DATA, "restored-from")
+BACKUP = os.path.join(os.environ.get("R2_DIR", "/nowhere"), TOWN + ".json")  # here: the prefix of the town in R2_BUCKET
+RESTORES = os.environ.get("R2_RESTORE") == "1"
 EVERY = float(os.environ.get("HEARTBEAT_SECONDS", "60"))
 LOCK, TOKEN = threading.Lock(), {"value": os.environ["KILO_JWT"]}
 
-def read(): return json.load(open(RIGS)) if os.path.exists(RIGS) else []
-def write(rigs): json.dump(rigs, open(RIGS + ".new", "w")); os.replace(RIGS + ".new", RIGS)
+def load(path): return open(path).read() if os.path.exists(path) else None
+def save(path, text):
+    with open(path + ".new", "w") as file: file.write(text)
+    os.replace(path + ".new", path)
+def read(): return json.loads(load(RIGS) or "[]")
+def write(rigs): save(RIGS, json.dumps(rigs))
 def same(rig, name): return rig["name"].lower() == name.lower()
 def iso(seconds): return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
+
+def ready(): return not RESTORES or os.path.exists(RIGS)  # the last file that a restore writes
+
+def restore():
+    if ready(): return  # a volume with data is never restored over
+    backup = json.loads(load(BACKUP) or "null")  # here: download the backup
+    if backup is None: return print("there is no backup", flush=True)
+    save(RESTORED, backup["savedAt"])
+    write(backup["rigs"])
 
 def expiry():
     claims = TOKEN["value"].split(".")[1]
@@ -19,7 +35,7 @@ def expiry():
 def call_home():
     def post(procedure):
         headers = {"x-internal-api-key": KEY, "content-type": "application/json"}
-        body = json.dumps({"townId": TOWN, "diskUsedBytes": shutil.disk_usage(os.path.dirname(RIGS)).used}).encode()
+        body = json.dumps({"townId": TOWN, "diskUsedBytes": shutil.disk_usage(DATA).used}).encode()
         request = urllib.request.Request(f"{HOME}/trpc/gastown.{procedure}", body, headers)
         return json.load(urllib.request.urlopen(request, timeout=10))
     while HOME:
@@ -29,8 +45,16 @@ def call_home():
             except Exception as error: print("failed to call the control plane:", error, flush=True)
         time.sleep(EVERY)
 
-def health(_): return 200, {"status": "ok", "townId": TOWN, "tokenExpiresAt": iso(expiry())}
-def sync(_): return 200, {"syncedAt": iso(time.time())}  # here: upload the volume to R2
+def health(_):
+    if not ready(): return 503, "not_ready"
+    from_backup = {"restoredFrom": load(RESTORED)} if RESTORES and os.path.exists(RESTORED) else {}
+    return 200, {"status": "ok", "townId": TOWN, "tokenExpiresAt": iso(expiry()), **from_backup}
+
+def sync(_):
+    if not ready(): return 503, "not_ready"  # an empty volume must not replace the backup
+    backup = {"savedAt": iso(time.time()), "rigs": read()}
+    if os.path.isdir(os.path.dirname(BACKUP)): save(BACKUP, json.dumps(backup))  # here: upload the volume
+    return 200, {"syncedAt": backup["savedAt"]}
 
 def add(body):
     name, url = body.get("name"), body.get("repoUrl")
@@ -82,5 +106,6 @@ class Api(BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to do: each change is already on the volume
+restore()
 threading.Thread(target=call_home, daemon=True).start()
 ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Api).serve_forever()

@@ -73,7 +73,10 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         source.fill("DATABASE_URL", || database.clone());
     }
     let simulator = fill_fly(&mut source, &options).await?;
+    // A given secret is not printed. A new one has no other use than to be printed.
+    let given = source.get("INTERNAL_API_SECRET").is_some();
     fill_the_rest(&mut source);
+    let town_secret = source.get("INTERNAL_API_SECRET").filter(|_| !given).map(ToOwned::to_owned);
 
     let mut config = development_config(&source)?;
     config.console.allows_actions = options.allow_actions;
@@ -90,6 +93,8 @@ pub async fn run(mut source: Source, options: Options) -> anyhow::Result<()> {
         database: database.as_deref(),
         metrics_url: metrics_url.as_deref(),
         console_url: console_url.as_deref(),
+        sandbox_url: source.get("SANDBOX_URL"),
+        town_secret: town_secret.as_deref(),
     };
     let tokens = create_users(plane.gastown(), &options.users).await?;
     announce(&options, &url, &tokens, &backends)?;
@@ -208,6 +213,9 @@ struct Backends<'a> {
     database: Option<&'a str>,
     metrics_url: Option<&'a str>,
     console_url: Option<&'a str>,
+    sandbox_url: Option<&'a str>,
+    /// The secret of the towns' keys, if it was made for this run.
+    town_secret: Option<&'a str>,
 }
 
 /// Prints the address and the tokens, which were created to be printed.
@@ -221,10 +229,11 @@ fn announce(
     if options.json {
         let users: serde_json::Map<_, _> =
             tokens.iter().map(|(user, token)| (user.clone(), json!({"token": token.expose_secret()}))).collect();
-        let Backends { fly_url, app, database, metrics_url, console_url, .. } = backends;
+        let Backends { fly_url, app, database, metrics_url, console_url, sandbox_url, town_secret, .. } = backends;
         let all = json!({
             "url": url, "users": users, "flyUrl": fly_url, "flyApp": app, "databaseUrl": database,
-            "metricsUrl": metrics_url, "consoleUrl": console_url,
+            "metricsUrl": metrics_url, "consoleUrl": console_url, "sandboxUrl": sandbox_url,
+            "internalApiSecret": town_secret,
         });
         writeln!(out, "{all}")?;
     } else {
@@ -238,7 +247,7 @@ fn print_instructions(
     out: &mut impl Write,
     url: &str,
     tokens: &BTreeMap<String, SecretString>,
-    Backends { fly, fly_url, database, metrics_url, console_url, .. }: &Backends<'_>,
+    Backends { fly, fly_url, app, database, metrics_url, console_url, sandbox_url, town_secret }: &Backends<'_>,
 ) -> std::io::Result<()> {
     writeln!(out, "Gastown Cloud is running at {url} ({fly} at {fly_url}). Press Ctrl-C to stop.\n")?;
     if let Some(console_url) = console_url {
@@ -266,6 +275,15 @@ fn print_instructions(
     }
     if let Some(database) = database {
         writeln!(out, "# for operators\nDATABASE_URL={database} gastown operations\n")?;
+    }
+    if let (Some(database), Some(app), Some(sandbox_url), Some(secret)) = (database, app, sandbox_url, town_secret) {
+        writeln!(
+            out,
+            "# for authors of sandbox images: the key and the address of a town's sandbox\n\
+             export DATABASE_URL={database} INTERNAL_API_SECRET={secret}\n\
+             export FLY_APP_NAME={app} SANDBOX_URL='{sandbox_url}'\n\
+             gastown sandbox env --town USER/NAME\n"
+        )?;
     }
     Ok(())
 }

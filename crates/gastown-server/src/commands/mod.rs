@@ -29,5 +29,6 @@ mod since;
 pub mod smoke;
 pub mod token;
 pub mod town;
+mod town_environment;
 mod town_ref;
 pub mod unseal;

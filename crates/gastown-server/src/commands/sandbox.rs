@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::say::say;
+use super::town_environment;
+use super::town_ref::TownRef;
 use crate::settings_source::Source;
 
 /// The exit code if the check could not be carried out.
@@ -32,13 +34,10 @@ pub enum Action {
     /// Exit codes: 0 all checked rules are kept, 1 a rule is broken, 2 invalid command line, 3 not checked.
     #[command(after_help = CHECK_EXAMPLES, group(ArgGroup::new("target").required(true).args(["url", "cmd"])))]
     Check(Box<CheckOptions>),
-    /// Print the environment of a new town, as `docker run --env-file` reads it.
+    /// Print the environment of a new town, as `docker run --env-file` reads it. Or, with `--town`, the key and the address
+    /// of the sandbox of a town that exists.
     #[command(after_help = ENV_EXAMPLES)]
-    Env {
-        /// The address of the check, as the sandbox reaches it.
-        #[arg(long, value_name = "URL")]
-        home_url: Option<Url>,
-    },
+    Env(EnvOptions),
     /// List the rules, with the usual repair of each.
     #[command(after_help = "Example:\n  gastown sandbox rules --json")]
     Rules {
@@ -60,8 +59,21 @@ Examples:
   gastown sandbox check http://127.0.0.1:8080 --env-file town.env --home 0.0.0.0:9090";
 
 const ENV_EXAMPLES: &str = "\
-Example:
-  gastown sandbox env --home-url http://172.17.0.1:9090 > town.env";
+Examples:
+  gastown sandbox env --home-url http://172.17.0.1:9090 > town.env
+  gastown sandbox env --town alice/mill > town.env";
+
+/// The options of `gastown sandbox env`.
+#[derive(Debug, Args)]
+pub struct EnvOptions {
+    /// The address of the check, as the sandbox reaches it.
+    #[arg(long, value_name = "URL")]
+    home_url: Option<Url>,
+    /// Print `TOWN_ID`, `INTERNAL_API_KEY` and `SANDBOX_ADDRESS` of this town: its id, the name of its machine, or USER/NAME.
+    /// Needs `DATABASE_URL`, `INTERNAL_API_SECRET`, `FLY_APP_NAME` and `SANDBOX_URL`.
+    #[arg(long, value_name = "TOWN", conflicts_with = "home_url")]
+    town: Option<TownRef>,
+}
 
 /// The options of `gastown sandbox check`.
 #[derive(Debug, Args)]
@@ -114,7 +126,11 @@ pub struct CheckOptions {
 pub async fn run(source: &Source, action: Action) -> anyhow::Result<ExitCode> {
     match action {
         Action::Check(options) => check(source, &options).await,
-        Action::Env { home_url } => {
+        Action::Env(EnvOptions { town: Some(town), .. }) => {
+            say(town_environment::lines(source, &town).await?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Env(EnvOptions { home_url, town: None }) => {
             let secrets = TownSecrets::generate(RandomIds.town(), SystemClock.now());
             let environment = secrets.environment(home_url.as_ref())?;
             let lines: Vec<_> = environment.pairs().map(|(name, value)| format!("{name}={value}")).collect();

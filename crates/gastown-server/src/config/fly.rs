@@ -40,8 +40,16 @@ pub(super) fn fly(reader: &mut Reader<'_>) -> Option<FlyConfig> {
         reader.wrong("FLY_API_BASE_URL", &format!("is invalid: {problem}"));
     }
     let token = reader.required_secret("FLY_API_TOKEN");
+    let app = placement(reader);
+    let replicas = reader.count("REPLICAS", 1, 1000);
+    let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::default());
+    Some(FlyConfig { base_url: base_url?, token: token?, app: app?, replicas: NonZeroU32::new(replicas)?, rate_limits })
+}
+
+/// Reads where towns are placed: in one app, or in one for each user.
+pub(super) fn placement(reader: &mut Reader<'_>) -> Option<AppPlacement> {
     let per_user = reader.has("FLY_ORG_SLUG") || reader.has("FLY_APP_PREFIX");
-    let app = match (reader.has("FLY_APP_NAME"), per_user) {
+    match (reader.has("FLY_APP_NAME"), per_user) {
         (true, true) => {
             reader.wrong(
                 "FLY_APP_NAME",
@@ -63,8 +71,5 @@ pub(super) fn fly(reader: &mut Reader<'_>) -> Option<FlyConfig> {
             };
             organization.zip(prefix).map(per_user)
         }
-    };
-    let replicas = reader.count("REPLICAS", 1, 1000);
-    let rate_limits = reader.or("FLY_RATE_LIMITS", RateLimiting::default());
-    Some(FlyConfig { base_url: base_url?, token: token?, app: app?, replicas: NonZeroU32::new(replicas)?, rate_limits })
+    }
 }

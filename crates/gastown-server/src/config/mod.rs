@@ -37,6 +37,7 @@ use list::List;
 pub use listen_host::ListenHost;
 pub use logs::LogFormat;
 pub use metrics::{ListenAddress, MetricsConfig};
+pub(crate) use sandbox::SandboxAccess;
 pub use secrets::SecretsConfig;
 pub(crate) use secrets::{KeyIds, TokenConfig};
 pub(crate) use traces::TracesConfig;

@@ -1,10 +1,37 @@
 //! The address of sandboxes, and the settings that are passed on to them.
 
 use gastown::{HttpUrl, require_https};
+use gastown_domain::AppPlacement;
 use gastown_orchestrator::SandboxEnv;
 use gastown_sandbox::{DEFAULT_TEMPLATE, UrlTemplate};
+use gastown_secrets::DerivedTownKeys;
 
-use crate::settings_source::Reader;
+use super::{ConfigError, checked, fly, secret_rules};
+use crate::settings_source::{Reader, Source};
+
+/// The settings by which one town's sandbox is called.
+pub(crate) struct SandboxAccess {
+    /// The keys of the towns, from `INTERNAL_API_SECRET`.
+    pub(crate) keys: DerivedTownKeys,
+    /// `FLY_APP_NAME`, or `FLY_ORG_SLUG` and `FLY_APP_PREFIX`.
+    pub(crate) app: AppPlacement,
+    /// `SANDBOX_URL`.
+    pub(crate) url: UrlTemplate,
+}
+
+impl SandboxAccess {
+    /// Reads and checks only these settings.
+    ///
+    /// Errors: every missing or invalid setting of these.
+    pub(crate) fn read(source: &Source) -> Result<Self, ConfigError> {
+        checked(source, |reader| {
+            secret_rules::check(reader, &["INTERNAL_API_SECRET"], &[]);
+            let secret = reader.required_secret("INTERNAL_API_SECRET");
+            let (app, url) = (fly::placement(reader), sandbox_url(reader));
+            Some(Self { keys: DerivedTownKeys::new(&secret?).ok()?, app: app?, url: url? })
+        })
+    }
+}
 
 pub(super) fn sandbox_env(reader: &mut Reader<'_>) -> Option<SandboxEnv> {
     let kilo_api_url: Option<HttpUrl> = reader.required("KILO_API_URL");

@@ -89,7 +89,8 @@ async fn printed_curl_line_works() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Gastown::spawn(&["dev", "--timing", "fast"], &settings(&folder));
     process.first_line().await;
-    crate::stage::until("it has printed everything", async || process.out().contains(" gastown operations\n")).await;
+    crate::stage::until("it has printed everything", async || process.out().contains("gastown sandbox env --town"))
+        .await;
     let out = process.out();
     assert!(out.contains("@trpc/client") && out.contains("Token of dev:"), "{out}");
     let curl: String = out.split_once("curl -s ").unwrap().1.split("\n\n").next().unwrap().replace("\\\n", " ");
@@ -102,6 +103,13 @@ async fn printed_curl_line_works() {
     let operator = [("DATABASE_URL".to_owned(), database.expect("no line for operators").to_owned())];
     let seen = Gastown::run(&["operations", "--json"], &operator).await;
     assert_eq!(seen.status.code(), Some(0), "{}", seen.err);
+    // The lines for authors of images are a script.
+    let script = out.split_once("a town's sandbox\n").expect("no lines for authors").1;
+    let binary = env!("CARGO_BIN_EXE_gastown");
+    let script = script.replace("gastown sandbox", &format!("{binary} sandbox")).replace("USER/NAME", "dev/mill");
+    let printed = tokio::process::Command::new("/bin/sh").args(["-euc", &script]).env_clear().output().await.unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("INTERNAL_API_KEY=") && printed.contains("SANDBOX_ADDRESS=http://"), "{printed}");
     process.signal(Signal::SIGTERM);
     assert_eq!(process.ended().await.status.code(), Some(0));
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -38,6 +38,18 @@ fn programs() -> tempfile::TempDir {
     folder
 }
 
+/// Runs commands of the page in a folder. Returns what they print.
+async fn shell(script: &str, folder: &Path, settings: &[(&str, &str)]) -> String {
+    let programs = programs();
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.path().display());
+    let mut command = tokio::process::Command::new("/bin/sh");
+    command.args(["-ec", script]).env_clear().env("PATH", &path).env("NO_PROXY", "*").kill_on_drop(true);
+    let output = command.current_dir(folder).envs(settings.iter().copied()).output().await.unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{script}\n{out}\n{}", String::from_utf8_lossy(&output.stderr));
+    out
+}
+
 async fn sandbox(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Gastown::run(&[&["sandbox"], arguments].concat(), &settings).await
@@ -57,7 +69,7 @@ async fn sample_image_keeps_every_rule() {
 
 #[tokio::test]
 async fn broken_image_is_explained() {
-    let arguments = ["check", "--cmd", "python3 -m http.server {port} --directory {data}", "--start-seconds", "2"];
+    let arguments = ["check", "--cmd", "python3 -m http.server {port} --directory {data}", "--start-seconds", "8"];
     let ended = sandbox(&arguments, &[]).await;
     assert_eq!(ended.status.code(), Some(1), "{}", ended.err);
     for text in
@@ -121,19 +133,48 @@ async fn rules_are_listed_with_their_repair() {
     assert!(text.starts_with("health\n  GET /health answers 200"), "{text}");
 }
 
+/// `gastown dev` whose machines run the sample.
+struct Dev {
+    process: Gastown,
+    announced: Value,
+    /// The folder for temporary files. It stands for R2 too.
+    folder: tempfile::TempDir,
+}
+
+impl Dev {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let command = format!("R2_DIR={path} {}", sample());
+        let settings = vec![("TMPDIR".to_owned(), path), ("INSPECT_SECONDS".to_owned(), "1".to_owned())];
+        let arguments = ["dev", "--user", "alice", "--json", "--timing", "fast", "--sandbox-cmd", &command];
+        let mut process = Gastown::spawn(&arguments, &settings);
+        let announced = serde_json::from_str(&process.first_line().await).unwrap();
+        Self { process, announced, folder }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.announced[name].as_str().unwrap()
+    }
+
+    async fn call(&self, procedure: &str, input: Value) -> Result<Value, client::Refusal> {
+        let token = self.announced["users"]["alice"]["token"].as_str().unwrap();
+        client::call(self.text("url"), token, procedure, input).await
+    }
+
+    async fn ends(self) {
+        self.process.signal(Signal::SIGTERM);
+        assert_eq!(self.process.ended().await.status.code(), Some(0));
+    }
+}
+
 #[tokio::test]
 async fn town_lives_on_the_sample_image() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = vec![("TMPDIR".to_owned(), folder.path().to_str().unwrap().to_owned())];
-    let arguments = ["dev", "--user", "alice", "--json", "--timing", "fast", "--sandbox-cmd", &sample()];
-    let mut process = Gastown::spawn(&arguments, &settings);
-    let announced: Value = serde_json::from_str(&process.first_line().await).unwrap();
-    let url = announced["url"].as_str().unwrap();
-    let token = announced["users"]["alice"]["token"].as_str().unwrap();
-    let call = async |procedure: &str, input: Value| client::call(url, token, procedure, input).await;
+    let dev = Dev::start().await;
+    let call = async |procedure: &str, input: Value| dev.call(procedure, input).await;
 
     let made = call("createTown", json!({ "townName": "mill" })).await.unwrap();
-    assert_eq!(made["status"], "running", "{}", process.err());
+    assert_eq!(made["status"], "running", "{}", dev.process.err());
     let town = json!({ "townId": id_of(&made) });
     let with = |fields: Value| {
         let mut input = town.clone();
@@ -150,32 +191,94 @@ async fn town_lives_on_the_sample_image() {
     })
     .await;
     for (procedure, want) in [("stopTown", "stopped"), ("startTown", "running")] {
-        assert_eq!(call(procedure, town.clone()).await.unwrap()["status"], want, "{}", process.err());
+        assert_eq!(call(procedure, town.clone()).await.unwrap()["status"], want, "{}", dev.process.err());
     }
     let status = call("getTownStatus", town.clone()).await.unwrap();
     assert_eq!(status["rigs"][0]["status"], "active", "{status}");
     assert!(status["lastR2SyncAt"].is_string(), "{status}");
     assert_eq!(call("destroyTown", town.clone()).await.unwrap()["status"], "destroyed");
-    process.signal(Signal::SIGTERM);
-    assert_eq!(process.ended().await.status.code(), Some(0));
+    dev.ends().await;
+}
+
+#[tokio::test]
+async fn sample_restores_a_town_whose_volume_is_lost() {
+    let dev = Dev::start().await;
+    let made = dev.call("createTown", json!({ "townName": "mill" })).await.unwrap();
+    let town = json!({ "townId": id_of(&made) });
+    let rig = json!({ "townId": id_of(&made), "rigName": "app", "repoUrl": "https://github.com/a/b" });
+    dev.call("addRig", rig).await.unwrap();
+    dev.call("stopTown", town.clone()).await.unwrap();
+    let status = async || dev.call("getTownStatus", town.clone()).await.unwrap();
+    let before = status().await;
+    let settings = [
+        ("FLY_URL", dev.text("flyUrl")),
+        ("VOLUME_ID", before["flyVolumeId"].as_str().unwrap()),
+        ("DATABASE_URL", dev.text("databaseUrl")),
+    ];
+    let (_, blocks) = page();
+    let block = blocks.into_iter().find(|block| block.contains("/_sim/")).unwrap();
+    let (lose, restore) = block.split_once('\n').unwrap();
+    shell(lose, dev.folder.path(), &settings).await;
+    until("the loss is known", async || status().await["restoreAvailable"] == true).await;
+
+    let printed = shell(&restore.replace("dev/quarry", "alice/mill"), dev.folder.path(), &settings).await;
+    assert!(printed.contains("restore"), "{printed}");
+    let after = status().await;
+    assert_eq!(after["status"], "running", "{after}\n{}", dev.process.err());
+    assert_ne!(after["flyVolumeId"], before["flyVolumeId"]);
+    // The sandbox lists the rig of the backup, so nothing is added again.
+    let backup = dev.folder.path().join(format!("{}.json", id_of(&made)));
+    assert!(std::fs::read_to_string(backup).unwrap().contains("https://github.com/a/b"));
+    assert_eq!((after["rigs"][0]["status"].as_str(), &after["restoreAvailable"]), (Some("active"), &json!(false)));
+    dev.ends().await;
+}
+
+#[tokio::test]
+async fn sample_without_a_backup_gives_nothing_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = format!("R2_RESTORE=1 {}", sample());
+    let ended =
+        sandbox(&["check", "--cmd", &command, "--start-seconds", "8"], &[("TMPDIR", folder.path().to_str().unwrap())])
+            .await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.err);
+    assert!(ended.out.contains("GET /health answered 503"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn sandbox_of_a_town_is_called_and_checked_with_its_key() {
+    let dev = Dev::start().await;
+    dev.call("createTown", json!({ "townName": "mill" })).await.unwrap();
+    let settings = [
+        ("DATABASE_URL", dev.text("databaseUrl")),
+        ("INTERNAL_API_SECRET", dev.text("internalApiSecret")),
+        ("FLY_APP_NAME", dev.text("flyApp")),
+        ("SANDBOX_URL", dev.text("sandboxUrl")),
+    ];
+    let (_, blocks) = page();
+    let block = blocks.iter().find(|block| block.contains("env --town")).unwrap().replace("dev/quarry", "alice/mill");
+    let printed = shell(&block, dev.folder.path(), &settings).await;
+    let written = std::fs::read_to_string(dev.folder.path().join("town.env")).unwrap();
+    let town = written.lines().find_map(|line| line.strip_prefix("TOWN_ID=")).unwrap();
+    assert!(printed.contains(&format!("\"townId\": \"{town}\"")) && printed.contains("\"rigs\": []"), "{printed}");
+    assert!(printed.contains(" 0 broken, "), "{printed}");
+
+    let unknown = sandbox(&["env", "--town", "alice/inn"], &settings).await;
+    assert_eq!((unknown.status.code(), unknown.out.as_str()), (Some(4), ""), "{}", unknown.err);
+    let unset = sandbox(&["env", "--town", "alice/mill"], &settings[..1]).await;
+    assert!(unset.err.contains("INTERNAL_API_SECRET") && unset.err.contains("FLY_APP_NAME"), "{}", unset.err);
+    dev.ends().await;
 }
 
 #[tokio::test]
 async fn commands_of_the_page_for_image_authors_work() {
     let (text, blocks) = page();
-    let programs = programs();
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.path().display());
-    // Docker and a server that runs until it is stopped are not at hand here. `gastown dev` has a test of its own.
-    let runs = |block: &&String| !["docker ", "cargo ", "gastown dev"].iter().any(|word| block.contains(word));
+    // Docker and a server that runs until it is stopped are not at hand here. The rest has tests of its own below.
+    let elsewhere = ["docker ", "cargo ", "gastown dev", "env --town", "/_sim/"];
+    let runs = |block: &&String| !elsewhere.iter().any(|word| block.contains(word));
     let mut outputs = Vec::new();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     for block in blocks.iter().filter(runs) {
-        let mut command = tokio::process::Command::new("/bin/sh");
-        command.args(["-ec", block]).env_clear().env("PATH", &path).kill_on_drop(true);
-        command.current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.."));
-        let output = command.output().await.unwrap();
-        let out = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{block}\n{out}\n{}", String::from_utf8_lossy(&output.stderr));
-        outputs.push(out);
+        outputs.push(shell(block, &root, &[]).await);
     }
     let [check, rules] = outputs.as_slice() else { panic!("{outputs:?}") };
     let last = check.lines().last().unwrap();
