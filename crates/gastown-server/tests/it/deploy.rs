@@ -1,6 +1,7 @@
 //! The files of `docs/deploy`: every name is a setting, and their settings are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source};
@@ -100,6 +101,34 @@ fn compose_runs_a_valid_server_with_its_neighbours() {
     // The simulator is built from a stage of the Dockerfile.
     let target = fly["build"]["target"].as_str().unwrap();
     assert!(DOCKERFILE.contains(&format!(" AS {target}\n")) && server["build"].get("target").is_none());
+}
+
+/// systemd is a part of Debian and Ubuntu. Elsewhere nothing can read the unit.
+#[test]
+fn systemd_accepts_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gastown.service");
+    let verify = |unit: &str| {
+        std::fs::write(&path, unit).unwrap();
+        Command::new("systemd-analyze").arg("verify").arg(&path).output()
+    };
+    let unit = SYSTEMD.replace("/usr/local/bin/gastown", env!("CARGO_BIN_EXE_gastown"));
+    let Ok(verified) = verify(&unit) else { return };
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success() && !said.contains("gastown.service"), "{said}");
+    // An unknown name is only a warning.
+    let mistyped = verify(&unit.replace("RestartSec=", "RestartSeconds=")).unwrap();
+    assert!(String::from_utf8_lossy(&mistyped.stderr).contains("Unknown key"), "{mistyped:?}");
+}
+
+#[test]
+fn page_names_the_variables_of_compose() {
+    let page = include_str!("../../../../docs/deploying.md");
+    let block = page.split("```sh\n").find(|block| block.trim_start().starts_with("SANDBOX_PUBLIC_KEY=")).unwrap();
+    let listed: BTreeSet<_> =
+        block.split("```").next().unwrap().lines().filter_map(|line| line.trim().strip_suffix('=')).collect();
+    let used: BTreeSet<_> = COMPOSE.split("${").skip(1).map(|rest| rest.split(":?}").next().unwrap()).collect();
+    assert_eq!(listed, used);
 }
 
 #[test]

@@ -67,6 +67,7 @@ mod newer_versions;
 mod operator;
 mod operator_lists;
 mod orphans;
+mod pages;
 mod probes;
 mod process;
 mod races;
