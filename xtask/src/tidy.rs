@@ -4,6 +4,7 @@ mod assembly;
 mod edges;
 mod exhaustive;
 mod functions;
+mod links;
 mod log_messages;
 mod manifests;
 mod names;
@@ -11,11 +12,14 @@ mod prose;
 mod provider_names;
 mod references;
 mod sizes;
+mod snippets;
 mod syntax;
 mod texts;
 
 use crate::workspace;
 use functions::Functions;
+
+pub(crate) use links::resolved;
 
 /// The result of all rules.
 pub(crate) struct Findings {
@@ -33,6 +37,8 @@ pub(crate) fn check() -> anyhow::Result<Findings> {
     offences.extend(manifests::offences(&files)?);
     offences.extend(texts::offences(&files));
     offences.extend(references::offences(&files));
+    offences.extend(links::offences(&files, &workspace::file_names()?));
+    offences.extend(snippets::offences(&files)?);
     let (parsed, unparsed) = syntax::parse(&files);
     offences.extend(unparsed);
     let functions = Functions::of(&parsed);

@@ -1,6 +1,7 @@
 //! `cargo xtask codegen [--check]`: generates the entities from the schema, and the clients and pages of the wire from the
-//! types of its procedures.
+//! types of its procedures. The diagrams of `docs/concepts.md` come from the lifecycle.
 
+mod concepts;
 mod entities;
 mod wire;
 
@@ -19,14 +20,14 @@ pub(crate) struct Args {
 /// Writes the generated files, or compares them with `--check`.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     entities::run(args.check).await?;
-    generate_wire(args.check)
+    generate_files(args.check)
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a command")]
-fn generate_wire(check: bool) -> anyhow::Result<()> {
+fn generate_files(check: bool) -> anyhow::Result<()> {
     let root = workspace::root();
     let mut drift = Vec::new();
-    for (path, text) in wire::files()? {
+    for (path, text) in wire::files()?.into_iter().chain([concepts::file()?]) {
         let at = root.join(path);
         if !check {
             std::fs::create_dir_all(at.parent().unwrap_or(root))?;
@@ -40,11 +41,11 @@ fn generate_wire(check: bool) -> anyhow::Result<()> {
     }
     ensure!(
         drift.is_empty(),
-        "files of the wire differ from its types; run `cargo xtask codegen`\n{}",
+        "files differ from the types and the lifecycle; run `cargo xtask codegen`\n{}",
         drift.join("\n")
     );
     if check {
-        println!("the files of the wire match its types");
+        println!("the files of the wire match its types, and the concepts match the lifecycle");
     }
     Ok(())
 }

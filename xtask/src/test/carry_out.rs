@@ -11,8 +11,9 @@ use super::harness::Ran;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
 use super::{Scope, cargo_deny, excerpt, figures, logged, quick, trees};
+use crate::book::Built;
 use crate::interrupt::Interrupt;
-use crate::{tidy, workspace};
+use crate::{book, tidy, workspace};
 
 /// How a step ended.
 pub(super) enum Outcome {
@@ -47,6 +48,7 @@ pub(super) async fn carry_out(
         Step::Trees => session.trees().await,
         Step::Package => session.lines(&[step::PACKAGE]).await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
+        Step::Book => session.book().await,
         Step::Tests if scope == Scope::Quick && provided.nextest => session.tests(&[quick::TESTS_WITH_NEXTEST]).await,
         Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
         Step::Tests if provided.nextest => session.tests(step::TESTS_WITH_NEXTEST).await,
@@ -132,6 +134,18 @@ impl Session<'_> {
             return Ok(Outcome::Passed { tests: None, remarks: Vec::new() });
         }
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
+    }
+
+    /// Builds the book. Without mdBook the run goes on, because `tidy` has checked the links of the pages.
+    async fn book(self) -> anyhow::Result<Outcome> {
+        let repeat = "cargo xtask book".to_owned();
+        Ok(match book::build(None, self.title, self.interrupt).await? {
+            Built::Done { pages } => {
+                Outcome::Passed { tests: None, remarks: vec![format!("the book has {pages} pages")] }
+            }
+            Built::Broken(output) => Outcome::Failed { tests: None, output, repeat },
+            Built::NoProgram(why) => Outcome::Passed { tests: None, remarks: vec![why] },
+        })
     }
 
     /// Judges the dependencies. Without `cargo deny` the step fails, because nothing was judged.

@@ -185,7 +185,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 }
 
 /// Runs a program and returns its output, if it exists and succeeds.
-fn output_of(command: &mut Command) -> Option<String> {
+pub(crate) fn output_of(command: &mut Command) -> Option<String> {
     let output: Output = command.stdin(std::process::Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

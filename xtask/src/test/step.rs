@@ -17,6 +17,7 @@ pub(super) enum Step {
     Trees,
     Package,
     Drift,
+    Book,
     Tests,
     Attack,
     Deny,
@@ -32,6 +33,7 @@ impl Step {
             Self::Trees => "trees",
             Self::Package => "package",
             Self::Drift => "drift",
+            Self::Book => "book",
             Self::Tests => "tests",
             Self::Attack => "attack",
             Self::Deny => "deny",
@@ -41,12 +43,15 @@ impl Step {
     pub(super) fn about(self) -> &'static str {
         match self {
             Self::Fmt => "the code is formatted",
-            Self::Tidy => "dependency rule, names, manifests, texts, references, prose, matches, lengths",
+            Self::Tidy => {
+                "dependency rule, names, manifests, texts, references, links, snippets, prose, matches, lengths"
+            }
             Self::Clippy => "no lint warnings",
             Self::Doc => "the documentation builds without warnings",
             Self::Trees => "what a normal build, the domain and an embedder must not contain",
             Self::Package => "each library can be published",
-            Self::Drift => "the generated files match the schema",
+            Self::Drift => "the generated files match the schema, the types and the lifecycle",
+            Self::Book => "the book builds, and its links lead somewhere",
             Self::Tests => "all tests, on SQLite and Postgres, with the TypeScript clients",
             Self::Attack => "each limit of the server holds, in a short form of `cargo xtask attack`",
             Self::Deny => "licences, bans and sources of dependencies",
