@@ -85,6 +85,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("CREATE_PATIENCE_SECONDS", Value("300"), "Time limit of a create. A create that is not done by then is rolled back."),
     setting("START_PATIENCE_SECONDS", Value("180"), "Time limit of a start. A start that is not done by then fails. A town that was stopped is stopped again."),
     setting("STOP_PATIENCE_SECONDS", Value("180"), "Time limit of a stop. A stop fails if its machine has not even begun to stop by then."),
+    setting("RESTORE_PATIENCE_SECONDS", Value("1800"), "Time limit of a restore, with the download of the data. A restore that is not done by then is undone."),
     setting("SWEEP_SECONDS", Value("5"), "about how often a process looks for operations to claim"),
     setting("LEASE_SECONDS", Value("45"), "How long a process holds a town without a renewal (10 to 3600). A call to Fly takes at most two thirds of it, and at most 30 seconds."),
     setting("REPLICAS", Value("1"), "How many processes share Fly's limits of one app. Each process uses its share of them. With one app per user it has no effect."),

@@ -92,7 +92,7 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// The names of all settings. `docs/operations.md` explains them.
-    pub const NAMES: [&str; 79] = [
+    pub const NAMES: [&str; 80] = [
         "BLOCKED_COLUMN",
         "CALLER_WAIT_SECONDS",
         "CALL_QUEUE_MILLISECONDS",
@@ -162,6 +162,7 @@ impl Config {
         "R2_ENDPOINT",
         "R2_SECRET_KEY",
         "REPLICAS",
+        "RESTORE_PATIENCE_SECONDS",
         "RETENTION_SWEEP_SECONDS",
         "SANDBOX_CALLS_PER_MINUTE",
         "SANDBOX_PUBLIC_KEY",

@@ -73,6 +73,7 @@ fn timeouts(reader: &mut Reader<'_>, default: &Timeouts) -> Timeouts {
         create: up_to(reader, "CREATE_PATIENCE_SECONDS", default.create, DAY),
         start: up_to(reader, "START_PATIENCE_SECONDS", default.start, DAY),
         stop: up_to(reader, "STOP_PATIENCE_SECONDS", default.stop, DAY),
+        restore: up_to(reader, "RESTORE_PATIENCE_SECONDS", default.restore, DAY),
         lease,
         // No call takes longer, with its wait in rate limits, because its time-outs follow from the lease.
         create_visibility: lease,

@@ -6,6 +6,7 @@ use fly_sim::{Call, Death, Effect, Fault, State};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::losses::watched;
 use crate::rows::Town;
 use crate::stage::{ALICE, DATA, Setup, Stage, until};
 
@@ -19,12 +20,6 @@ on_both! {
     unclear_observations_change_nothing,
     many_absences_at_once_raise_an_alarm_and_change_nothing,
     replicas_share_drift_detection,
-}
-
-/// Returns a setup with frequent drift detection.
-fn watched(mut setup: Setup) -> Setup {
-    setup.policy.drift.every = Duration::from_millis(60);
-    setup
 }
 
 /// Returns the drift that the owner sees.

@@ -58,6 +58,7 @@ mod invariants;
 mod keys;
 mod life;
 mod life_of_a_town;
+mod losses;
 mod lost_answers;
 mod max_operations;
 mod max_towns;

@@ -5,14 +5,16 @@ use std::time::Duration;
 use fly_sim::{Call, Death, Effect, Fault};
 use serde_json::{Value, json};
 
+use crate::losses::{lose_saved, watched};
 use crate::process::Gastown;
-use crate::stage::{ALICE, BOB, Setup, Stage, id_of, until};
+use crate::stage::{ALICE, BOB, DATA, Setup, Stage, id_of, until};
 
 on_both! {
     towns_are_listed_by_owner_and_filtered,
     town_is_named_by_owner_and_name_everywhere,
     failed_stop_is_listed_with_its_cause,
     operator_stops_and_starts_a_town,
+    operator_restores_a_lost_town,
     audit_lists_events_across_towns,
     attention_without_need_says_so,
     unasked_town_shows_no_comparison,
@@ -25,9 +27,8 @@ async fn listed(stage: &Stage, conditions: &[&str]) -> Vec<String> {
     answer["towns"].as_array().unwrap().iter().map(name).collect()
 }
 
-async fn towns_are_listed_by_owner_and_filtered(mut setup: Setup) -> Stage {
-    setup.policy.drift.every = Duration::from_millis(60);
-    let stage = setup.start().await;
+async fn towns_are_listed_by_owner_and_filtered(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     assert!(stage.gastown(&["town", "list"]).await.out.starts_with("No towns."));
     let [mill, inn] = [stage.running("mill").await, stage.running("inn").await];
     stage.call(BOB, "createTown", json!({ "townName": "mill" })).await.unwrap();
@@ -135,6 +136,29 @@ async fn operator_stops_and_starts_a_town(setup: Setup) -> Stage {
     stage
 }
 
+async fn operator_restores_a_lost_town(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
+    let town = stage.running("mill").await;
+    let refused = stage.gastown(&["town", "restore", "alice/mill", "--yes"]).await;
+    assert_eq!((refused.status.code(), refused.out.as_str()), (Some(1), ""), "{}", refused.err);
+    assert!(refused.err.contains("is not restored"), "{}", refused.err);
+    stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
+    lose_saved(&stage, &town).await;
+    // Without a terminal it needs --yes.
+    let unconfirmed = stage.gastown(&["town", "restore", "alice/mill"]).await;
+    assert_eq!(unconfirmed.status.code(), Some(1), "{}", unconfirmed.out);
+    assert_eq!(stage.rows.town(town.id).await.volume(), town.volume());
+
+    let ended = stage.gastown(&["town", "restore", "alice/mill", "--yes", "--wait", "60"]).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert!(ended.out.ends_with(&format!("Town {} is running.\n", town.id)), "{}", ended.out);
+    let row = stage.rows.town(town.id).await;
+    assert_eq!(stage.exec(row.machine(), &format!("cat {DATA}/flour.txt")).await, "ground\n");
+    let events = stage.gastown_json(&["events", "alice/mill", "--action", "restore", "--actor", "operator:olga"]).await;
+    assert_eq!(events["events"][0]["outcome"], "accepted", "{events}");
+    stage
+}
+
 async fn audit_lists_events_across_towns(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let town = stage.running("mill").await;
@@ -177,9 +201,8 @@ async fn attention_without_need_says_so(setup: Setup) -> Stage {
 }
 
 /// Tests that a town which could not be read at Fly is not shown as compared with it.
-async fn unasked_town_shows_no_comparison(mut setup: Setup) -> Stage {
-    setup.policy.drift.every = Duration::from_millis(60);
-    let stage = setup.start().await;
+async fn unasked_town_shows_no_comparison(setup: Setup) -> Stage {
+    let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     stage.sim.inject(Fault::at_any(Effect::server_error()).always());
     let failures = async || stage.sim.calls().into_iter().filter(|call| call.call == Call::GetMachine).count();

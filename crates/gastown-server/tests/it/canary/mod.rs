@@ -36,7 +36,7 @@ const OTLP_KEY: &str = "canary-of-collector-Xp4GsVn9LdTb2JmZq7Hw";
 const DATABASE_PASSWORD: &str = "canary-of-database-Nv1JxEq7SuIg0CpMy6Df";
 
 /// The settings that are no secrets. Every other setting must have a marker.
-const OPEN: [&str; 68] = [
+const OPEN: [&str; 69] = [
     "BLOCKED_COLUMN",
     "CALLER_WAIT_SECONDS",
     "CALL_QUEUE_MILLISECONDS",
@@ -95,6 +95,7 @@ const OPEN: [&str; 68] = [
     "R2_BUCKET",
     "R2_ENDPOINT",
     "REPLICAS",
+    "RESTORE_PATIENCE_SECONDS",
     "RETENTION_SWEEP_SECONDS",
     "SANDBOX_CALLS_PER_MINUTE",
     "SANDBOX_PUBLIC_KEY",

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use self::next_version::{NextReplica, accept_next_version, is_of_next_version};
+use crate::losses::{lose_saved, watched};
 use crate::rows::Operation;
 use crate::stage::{ALICE, Setup, Stage, id_of, until};
 
@@ -28,7 +29,7 @@ const CUTS: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40
 const SWEEPS: Duration = Duration::from_millis(500);
 
 async fn roll_back_in_the_middle_of_each_operation_loses_nothing(setup: Setup) -> Stage {
-    let stage = setup.start().await;
+    let stage = watched(setup).start().await;
     accept_next_version(&stage).await;
     let mut left_alone = 0;
     for (kind, cut) in cases() {
@@ -67,13 +68,13 @@ async fn roll_back_and_upgrade(stage: &Stage, next: NextReplica) -> bool {
 }
 
 async fn upgrade_in_the_middle_of_each_operation_loses_nothing(setup: Setup) -> Stage {
-    let mut stage = setup.start().await;
+    let mut stage = watched(setup).start().await;
     accept_next_version(&stage).await;
     for (kind, cut) in cases() {
         let town = prepared(&stage, kind).await;
         let call = match town {
             None => stage.spawn_call(ALICE, "createTown", json!({ "townName": "mill" })),
-            Some(town) => stage.spawn_call(ALICE, procedure(kind), json!({ "townId": town })),
+            Some(town) => stage.spawn_call(ALICE, procedure(kind), json!({ "townId": town, "confirm": "mill" })),
         };
         sleep(cut).await;
         call.abort();
@@ -130,7 +131,13 @@ async fn both_versions_side_by_side_lose_nothing(setup: Setup) -> Stage {
 }
 
 fn cases() -> impl Iterator<Item = (OperationKind, Duration)> {
-    let kinds = [OperationKind::Create, OperationKind::Start, OperationKind::Stop, OperationKind::Destroy];
+    let kinds = [
+        OperationKind::Create,
+        OperationKind::Start,
+        OperationKind::Stop,
+        OperationKind::Restore,
+        OperationKind::Destroy,
+    ];
     kinds.into_iter().flat_map(|kind| CUTS.map(|cut| (kind, cut)))
 }
 
@@ -138,9 +145,9 @@ fn procedure(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Start => "startTown",
         OperationKind::Stop => "stopTown",
+        OperationKind::Restore => "restoreTown",
         OperationKind::Create
         | OperationKind::Restart
-        | OperationKind::Restore
         | OperationKind::Destroy
         | OperationKind::RollBack
         | OperationKind::UndoRestore => "destroyTown",
@@ -155,6 +162,9 @@ async fn prepared(stage: &Stage, kind: OperationKind) -> Option<uuid::Uuid> {
     let town = stage.running("mill").await;
     if kind == OperationKind::Start {
         stage.on_town("stopTown", town.id).await.unwrap();
+    }
+    if kind == OperationKind::Restore {
+        lose_saved(stage, &town).await;
     }
     Some(town.id)
 }

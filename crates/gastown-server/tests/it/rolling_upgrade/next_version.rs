@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     Caller, CreateTown, DestroyTown, FailedCheck, NewOperation, OperationResult, OperationUpdate, Operations,
-    Requested, StoreError, TownChange, Towns as _, WorkerId,
+    Requested, RestoreTown, StoreError, TownChange, Towns as _, WorkerId,
 };
 use gastown_domain::{
     Fence, IdleVerdict, Operation, OperationId, OperationKind, Progress, RecordedOperation, Town, TownConfig, TownId,
@@ -242,6 +242,10 @@ async fn request(towns: &TownService, kind: OperationKind, town: Option<Uuid>) {
     let _ = match (kind, town) {
         (OperationKind::Start, Some(town)) => towns.start_town(&alice, town).await.map(|started| started.town),
         (OperationKind::Stop, Some(town)) => towns.stop_town(&alice, town).await,
+        (OperationKind::Restore, Some(town)) => {
+            let confirmed = RestoreTown { town, confirm: "mill".parse().unwrap() };
+            towns.restore_town(&alice, confirmed).await.map(|restored| restored.town)
+        }
         (_, Some(town)) => towns.destroy_town(&alice, DestroyTown::until_gone(town)).await,
         (_, None) => {
             let name = "mill".parse().unwrap();
