@@ -10,8 +10,9 @@ use axum::response::{Html, IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
+use crate::operators::{Known, Operators};
 use crate::pages::Console;
-use crate::session::{LIFETIME, Sessions};
+use crate::session::LIFETIME;
 use crate::view;
 
 /// The name of the cookie.
@@ -22,8 +23,8 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// The condition for every page.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// The operator's token.
-    Token(SecretString),
+    /// A token of an operator.
+    Operators(Operators),
     /// None, for a listener on a loopback address. The request must name that address. Otherwise a site could read the console
     /// under a name of its own.
     Loopback {
@@ -46,6 +47,18 @@ pub(crate) enum Refusal {
     },
 }
 
+impl Access {
+    /// Returns the actor of a request without a session, for its events. `None`: it has no right to anything here.
+    pub fn actor(&self, headers: &HeaderMap) -> Option<String> {
+        match self {
+            Self::Operators(operators) => {
+                operators.with_token(bearer(headers)?).map(|known| operators.actor(known).to_owned())
+            }
+            Self::Loopback { .. } => names_loopback(headers).then(|| "operator:console".to_owned()),
+        }
+    }
+}
+
 /// A visitor who may see the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Visitor {
@@ -53,52 +66,66 @@ pub(crate) struct Visitor {
     pub(crate) session: String,
     /// True if the visitor can sign out.
     pub(crate) has_session: bool,
+    operator: Known,
 }
 
 /// The condition with the keys of sessions.
 pub(crate) struct Door {
-    access: Access,
-    sessions: Sessions,
+    /// The address of a console without a token.
+    loopback: Option<String>,
+    operators: Operators,
 }
 
 impl Door {
     /// `random` is the key of forms without a token.
-    pub(crate) fn new(access: Access, random: &SecretString) -> Self {
-        let sessions = Sessions::new(match &access {
-            Access::Token(token) => token,
-            Access::Loopback { .. } => random,
-        });
-        Self { access, sessions }
+    pub(crate) fn new(access: Access, random: SecretString) -> Self {
+        match access {
+            Access::Operators(operators) => Self { loopback: None, operators },
+            Access::Loopback { url } => Self { loopback: Some(url), operators: Operators::new([(None, random)]) },
+        }
     }
 
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.sessions
+    /// Returns the actor in the events of a visitor's actions.
+    pub(crate) fn actor(&self, visitor: &Visitor) -> &str {
+        self.operators.actor(visitor.operator)
+    }
+
+    /// Returns the token of the visitor's forms.
+    pub(crate) fn form_token(&self, visitor: &Visitor) -> String {
+        let sessions = self.operators.sessions(visitor.operator);
+        sessions.map_or_else(String::new, |sessions| sessions.form_token(&visitor.session))
+    }
+
+    /// Returns true if the token is that of the visitor's forms.
+    pub(crate) fn is_form_token(&self, visitor: &Visitor, given: &str) -> bool {
+        let sessions = self.operators.sessions(visitor.operator);
+        sessions.is_some_and(|sessions| sessions.is_form_token(&visitor.session, given))
     }
 
     /// Returns the visitor of a request, or why it sees nothing.
     pub(crate) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Visitor, Refusal> {
-        let without_session = Visitor { session: String::new(), has_session: false };
-        match &self.access {
-            Access::Loopback { .. } if names_loopback(headers) => Ok(without_session),
-            Access::Loopback { url } => Err(Refusal::WrongHost { url: url.clone() }),
-            Access::Token(token) => {
-                if let Some(session) = cookies(headers).find(|value| self.sessions.is_valid(value, now)) {
-                    return Ok(Visitor { session: session.to_owned(), has_session: true });
-                }
-                match bearer(headers) {
-                    Some(given) if self.sessions.is_same(given, token) => Ok(without_session),
-                    Some(_) => Err(Refusal::WrongToken),
-                    None => Err(Refusal::SignedOut),
-                }
-            }
+        let without_session = |operator| Visitor { session: String::new(), has_session: false, operator };
+        match &self.loopback {
+            Some(_) if names_loopback(headers) => return Ok(without_session(Operators::first())),
+            Some(url) => return Err(Refusal::WrongHost { url: url.clone() }),
+            None => {}
         }
+        let of_cookie = |value: &str| {
+            let operator = self.operators.with_session(value, now)?;
+            Some(Visitor { session: value.to_owned(), has_session: true, operator })
+        };
+        if let Some(visitor) = cookies(headers).find_map(of_cookie) {
+            return Ok(visitor);
+        }
+        let token = bearer(headers).ok_or(Refusal::SignedOut)?;
+        self.operators.with_token(token).map(without_session).ok_or(Refusal::WrongToken)
     }
 
     /// Returns the cookie of a new session if the token is right. Without a token, no one signs in.
     pub(crate) fn sign_in(&self, given: &str, headers: &HeaderMap, now: DateTime<Utc>, nonce: &str) -> Option<String> {
-        let Access::Token(token) = &self.access else { return None };
-        let is_right = self.sessions.is_same(given, token);
-        is_right.then(|| cookie(&self.sessions.issue(now, nonce), LIFETIME.num_seconds(), is_https(headers)))
+        let operator = self.operators.with_token(given).filter(|_| self.loopback.is_none())?;
+        let session = self.operators.sessions(operator)?.issue(now, nonce);
+        Some(cookie(&session, LIFETIME.num_seconds(), is_https(headers)))
     }
 
     /// Returns the cookie that ends a session in the browser.
@@ -107,15 +134,15 @@ impl Door {
     }
 }
 
-fn cookie(value: &str, max_age: i64, is_https: bool) -> String {
-    let secure = if is_https { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; Path=/console; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
-}
-
 /// Returns the bearer token of a request.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, given) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(given)
+}
+
+fn cookie(value: &str, max_age: i64, is_https: bool) -> String {
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{COOKIE}={value}; Path=/console; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// Returns the values of our cookie. A browser may send several.
@@ -185,7 +212,7 @@ mod tests {
     }
 
     fn door() -> Door {
-        Door::new(Access::Token(TOKEN.into()), &"unused".into())
+        Door::new(Access::Operators(Operators::new([(None, TOKEN.into())])), "unused".into())
     }
 
     const NOW: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
@@ -240,9 +267,27 @@ mod tests {
     }
 
     #[test]
+    fn actor_of_a_request_is_that_of_its_token() {
+        let eve = (Some("eve".parse().unwrap()), "token-of-eve".into());
+        let access = Access::Operators(Operators::new([(None, TOKEN.into()), eve]));
+        let actor = |sent: &str| access.actor(&headers(&[("authorization", sent)]));
+        assert_eq!(actor(&format!("Bearer {TOKEN}")).as_deref(), Some("operator:console"));
+        assert_eq!(actor("bearer token-of-eve").as_deref(), Some("operator:eve"));
+        for wrong in ["Bearer token-of-ev", "Bearer ", "token-of-eve", "Basic token-of-eve"] {
+            assert_eq!(actor(wrong), None, "{wrong}");
+        }
+        // A session is for pages only.
+        let cookie = door().sign_in(TOKEN, &headers(&[]), NOW, "a1").unwrap();
+        assert_eq!(access.actor(&headers(&[("cookie", cookie.split(';').next().unwrap())])), None);
+        let here = Access::Loopback { url: String::new() };
+        assert_eq!(here.actor(&headers(&[("host", "127.0.0.1:1")])).as_deref(), Some("operator:console"));
+        assert_eq!(here.actor(&headers(&[("host", "evil.example.com")])), None);
+    }
+
+    #[test]
     fn loopback_needs_its_own_name() {
         let url = "http://127.0.0.1:9464/console".to_owned();
-        let door = Door::new(Access::Loopback { url: url.clone() }, &"random".into());
+        let door = Door::new(Access::Loopback { url: url.clone() }, "random".into());
         let elsewhere = Err(Refusal::WrongHost { url });
         for host in ["127.0.0.1:9464", "127.0.0.1", "[::1]:80", "localhost:1", "Localhost", "127.8.0.1:1"] {
             assert!(door.visitor(&headers(&[("host", host)]), NOW).is_ok(), "{host}");

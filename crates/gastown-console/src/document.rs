@@ -9,8 +9,6 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::access::Visitor;
-
 const STYLE: &str = include_str!("console.css");
 const SCRIPT: &str = include_str!("console.js");
 
@@ -37,8 +35,16 @@ const PAGES: [(&str, &str); 5] = [
     ("Events", "/console/events"),
 ];
 
-/// Returns a page. `at` is the address of the page in the navigation. `sign_out` is the token of the form to sign out.
-pub(crate) fn page(title: &str, at: &str, sign_out: Option<&str>, content: &Markup) -> Markup {
+/// The form to sign out.
+pub(crate) struct SignOut {
+    /// The token of the form.
+    pub(crate) token: String,
+    /// The operator who is signed in, as events name it.
+    pub(crate) operator: String,
+}
+
+/// Returns a page. `at` is the address of the page in the navigation. Only visitors with a session can sign out.
+pub(crate) fn page(title: &str, at: &str, sign_out: Option<&SignOut>, content: &Markup) -> Markup {
     framed(
         title,
         &html! {
@@ -50,7 +56,8 @@ pub(crate) fn page(title: &str, at: &str, sign_out: Option<&str>, content: &Mark
                     }
                 }
                 span.quiet data-state { "not live" }
-                @if let Some(token) = sign_out {
+                @if let Some(SignOut { token, operator }) = sign_out {
+                    span.quiet { (operator) }
                     form method="post" action="/console/logout" {
                         input type="hidden" name="form_token" value=(token);
                         button { "Sign out" }
@@ -77,11 +84,6 @@ pub(crate) fn framed(title: &str, content: &Markup) -> Markup {
             body { (content) }
         }
     }
-}
-
-/// Returns the token of the form to sign out, if the visitor can.
-pub(crate) fn sign_out_token(visitor: &Visitor, token: String) -> Option<String> {
-    visitor.has_session.then_some(token)
 }
 
 /// Adds the headers of security to every answer.

@@ -10,6 +10,7 @@ mod filter;
 mod form;
 mod live;
 mod notices;
+mod operators;
 mod pages;
 mod plot;
 mod refusals;
@@ -26,6 +27,7 @@ use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
 pub use access::Access;
+pub use operators::{OperatorName, Operators};
 pub use sources::{ActionResult, ProviderQueues, Queue, Sources, TownAction, TownActions};
 
 use crate::pages::Console;

@@ -102,6 +102,6 @@ pub enum ActionResult {
 /// Requests operations for an operator.
 #[async_trait]
 pub trait TownActions: Send + Sync {
-    /// Requests an operation on any owner's town. Workers execute it.
-    async fn request(&self, town: TownId, action: TownAction) -> Result<ActionResult, StoreError>;
+    /// Requests an operation on any owner's town. Workers execute it. Its event names `actor`.
+    async fn request(&self, town: TownId, action: TownAction, actor: &str) -> Result<ActionResult, StoreError>;
 }

@@ -20,8 +20,9 @@ use crate::events::{ACCEPTED, Event};
 use crate::row::{decoded, each, log_unreadable};
 use crate::{Database, adoption, request};
 
-/// The result column with the owner of an operation's town.
+/// The result columns with the owner and the name of an operation's town.
 const OWNER: &str = "town_owner";
+const NAME: &str = "operation_town";
 
 #[async_trait]
 impl Operator for Database {
@@ -136,7 +137,10 @@ fn orphans_of(town: TownId, names: &[String]) -> SelectStatement {
 }
 
 pub(crate) fn with_owner() -> Select<operations::Entity> {
-    operations::Entity::find().column_as(towns::Column::UserId, OWNER).inner_join(towns::Entity)
+    operations::Entity::find()
+        .column_as(towns::Column::UserId, OWNER)
+        .column_as(towns::Column::TownName, NAME)
+        .inner_join(towns::Entity)
 }
 
 /// Decodes the health of a town, which is the default without a row.
@@ -160,7 +164,8 @@ fn kept<T>(town: TownId, skipped: &mut Vec<Unreadable>, rows: impl Iterator<Item
 
 pub(crate) fn held(row: &QueryResult) -> Result<HeldOperation, StoreError> {
     let owner: String = row.try_get("", OWNER).map_err(store_error)?;
-    decoded::<operations::Entity, operations::Model>(row, "")?.into_held(&owner)
+    let name = row.try_get("", NAME).map_err(store_error)?;
+    decoded::<operations::Entity, operations::Model>(row, "")?.into_held(&owner, name)
 }
 
 async fn retry(tx: &DatabaseTransaction, town: TownId, actor: &str) -> Result<Retried, TxError> {

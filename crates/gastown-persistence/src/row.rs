@@ -151,11 +151,12 @@ impl gastown_operations::Model {
         self.into_operation()?.into_known().ok_or_else(|| row.corrupt("kind", unknown))
     }
 
-    /// Returns the operation with its lease. `owner` is the column of its town.
-    pub(crate) fn into_held(self, owner: &str) -> Result<HeldOperation, StoreError> {
+    /// Returns the operation with its lease. `owner` and `name` are columns of its town.
+    pub(crate) fn into_held(self, owner: &str, name: String) -> Result<HeldOperation, StoreError> {
         let town = RowReader { table: "gastown_towns", id: self.town_id };
         Ok(HeldOperation {
             owner: town.parsed("user_id", owner)?,
+            name,
             held_by: self.owner.clone().map(WorkerId),
             lease_expires_at: self.lease_expires_at,
             operation: self.into_operation()?,

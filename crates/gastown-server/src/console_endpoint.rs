@@ -30,8 +30,6 @@ const MAX_CONNECTIONS: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest stream of live events, with some time to spare.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(16 * 60);
-/// The actor in the events of actions.
-const ACTOR: &str = "operator:console";
 
 /// The console, bound and not served yet.
 pub(crate) struct ConsoleEndpoint {
@@ -47,8 +45,8 @@ impl ConsoleEndpoint {
         let Some(listen) = &config.listen else { return Ok(None) };
         let listener = bind_port(&listen.host, listen.port).await?;
         let address = address_of(&listener, &listen.host, listen.port)?;
-        let access = match &config.token {
-            Some(token) => Access::Token(token.clone()),
+        let access = match config.operators() {
+            Some(operators) => Access::Operators(operators),
             None if address.ip().is_loopback() => Access::Loopback { url: url_of(address) },
             None => return Err(StartError::OpenConsole),
         };
@@ -149,7 +147,7 @@ struct Actions {
 
 #[async_trait]
 impl TownActions for Actions {
-    async fn request(&self, town: TownId, action: TownAction) -> Result<ActionResult, StoreError> {
+    async fn request(&self, town: TownId, action: TownAction, actor: &str) -> Result<ActionResult, StoreError> {
         let Some(found) = self.database.town_details(town, &[], 0).await? else { return Ok(ActionResult::NotFound) };
         if found.town.is_tombstone() {
             return Ok(ActionResult::NotFound);
@@ -162,10 +160,10 @@ impl TownActions for Actions {
         let operation = new_operation(&found.town, kind, timeout);
         let requested = match action {
             TownAction::Destroy => {
-                Some(lost_answers::destroy(&self.database, &self.database, &operation, ACTOR).await?)
+                Some(lost_answers::destroy(&self.database, &self.database, &operation, actor).await?)
             }
             TownAction::Start | TownAction::Stop => {
-                lost_answers::request(&self.database, &self.database, &operation, ACTOR).await?
+                lost_answers::request(&self.database, &self.database, &operation, actor).await?
             }
         };
         Ok(match requested {

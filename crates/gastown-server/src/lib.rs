@@ -20,7 +20,7 @@ mod traces;
 
 pub use config::{
     CallLimits, Config, ConfigError, ConsoleConfig, FlyConfig, HttpConfig, HttpLimits, ListenAddress, ListenHost,
-    LogFormat, MetricsConfig, OrphansConfig, SETTINGS, SecretsConfig, Setting, SettingDefault,
+    LogFormat, MetricsConfig, OperatorToken, OrphansConfig, SETTINGS, SecretsConfig, Setting, SettingDefault,
 };
 pub use control_plane::ControlPlane;
 pub use settings_source::{Mistake, Source, SourceError};

@@ -70,7 +70,7 @@ pub(crate) async fn act(
         Ok(None) => return console.no_such_town(&visitor),
         Err(error) => return console.failed(&visitor, &error),
     };
-    let next = match request(&*actions, &found, action, form.field("name")).await {
+    let next = match request(&*actions, &found, action, (form.field("name"), console.door.actor(&visitor))).await {
         Ok(next) => next,
         Err(error) => return console.failed(&visitor, &error),
     };
@@ -78,7 +78,7 @@ pub(crate) async fn act(
 }
 
 fn is_of_visitor(console: &Arc<Console>, visitor: &Visitor, form: &Form) -> bool {
-    console.door.sessions().is_form_token(&visitor.session, form.field("form_token"))
+    console.door.is_form_token(visitor, form.field("form_token"))
 }
 
 fn forged(console: &Console, visitor: &Visitor) -> Response {
@@ -117,12 +117,12 @@ impl Done {
     }
 }
 
-/// Requests the action, a destroy only with the town's name.
+/// Requests the action for this actor, a destroy only with the town's name.
 async fn request(
     actions: &dyn TownActions,
     found: &TownDetails,
     action: TownAction,
-    name: &str,
+    (name, actor): (&str, &str),
 ) -> Result<Done, StoreError> {
     let is_confirmed = match action {
         TownAction::Start | TownAction::Stop => true,
@@ -131,7 +131,7 @@ async fn request(
     if !is_confirmed {
         return Ok(Done::NotConfirmed);
     }
-    Ok(match actions.request(found.town.id, action).await? {
+    Ok(match actions.request(found.town.id, action, actor).await? {
         ActionResult::Accepted => Done::Accepted,
         ActionResult::Busy => Done::Busy,
         ActionResult::NotFound => Done::Gone,

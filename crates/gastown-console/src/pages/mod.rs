@@ -21,7 +21,7 @@ pub(crate) use act::{act, sign_in, sign_out};
 
 use crate::access::{Access, Door, Refusal, Visitor};
 use crate::cached::Cached;
-use crate::document;
+use crate::document::{self, SignOut};
 use crate::filter::Fields;
 use crate::live::MAX_VIEWERS;
 use crate::plot::Bucket;
@@ -56,7 +56,7 @@ impl Console {
     pub(crate) fn new(access: Access, sources: Sources, stop: CancellationToken) -> Self {
         let random = SecretString::from((sources.nonce)());
         Self {
-            door: Door::new(access, &random),
+            door: Door::new(access, random),
             sources,
             stop,
             viewers: Arc::new(Semaphore::new(MAX_VIEWERS)),
@@ -72,13 +72,16 @@ impl Console {
     }
 
     fn form_token(&self, visitor: &Visitor) -> String {
-        self.door.sessions().form_token(&visitor.session)
+        self.door.form_token(visitor)
     }
 
     /// Returns a whole page.
     fn page(&self, visitor: &Visitor, title: &str, at: &str, content: &Markup) -> Response {
-        let sign_out = document::sign_out_token(visitor, self.form_token(visitor));
-        Html(document::page(title, at, sign_out.as_deref(), content).into_string()).into_response()
+        let sign_out = visitor.has_session.then(|| SignOut {
+            token: self.form_token(visitor),
+            operator: self.door.actor(visitor).to_owned(),
+        });
+        Html(document::page(title, at, sign_out.as_ref(), content).into_string()).into_response()
     }
 
     fn answer(&self, visitor: &Visitor, status: StatusCode, title: &str, text: &str) -> Response {

@@ -58,7 +58,7 @@ fn operation_row(held: &Readable<HeldOperation>, alert_attempts: u32) -> Markup 
     let worker: Option<String> = held.held_by.as_ref().map(|worker| worker.0.chars().take(8).collect());
     html! {
         tr {
-            td.code { (link_to_town(operation.town, &operation.town.to_string())) }
+            td { (link_to_town(operation.town, &held.name)) }
             td { (held.owner) }
             td { (operation.kind.as_str()) }
             td { (steps(held)) }

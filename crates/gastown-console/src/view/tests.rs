@@ -46,7 +46,8 @@ fn held() -> HeldOperation {
         ..Operation::sample().into()
     };
     let owner = "<b>alice</b>".parse().unwrap();
-    HeldOperation { operation, owner, held_by: Some(WorkerId(HOSTILE.to_owned())), lease_expires_at: None }
+    let held_by = Some(WorkerId(HOSTILE.to_owned()));
+    HeldOperation { operation, owner, name: HOSTILE.to_owned(), held_by, lease_expires_at: None }
 }
 
 fn hostile_town() -> Town {
@@ -160,6 +161,13 @@ fn actions_are_forms_with_the_token_and_only_of_live_towns() {
         ..details()
     };
     assert!(!town(&destroyed, Some(&forms), 3).into_string().contains("<form"));
+}
+
+#[test]
+fn operations_in_flight_show_the_names_of_their_towns() {
+    let shown = operations(&[Ok(HeldOperation { name: "mill".to_owned(), ..held() })], &[], &[], (100, 3)).into_string();
+    let id = Town::sample().id;
+    assert!(shown.contains(&format!("<a href=\"/console/towns/{id}\">mill</a>")), "{shown}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The actions: only if they are allowed, and only from a form of the visitor's own session.
 
 use axum::http::StatusCode;
-use gastown_console::{Access, TownAction};
+use gastown_console::TownAction;
 use gastown_domain::Town;
 
-use crate::stage::{Requested, Stage, TOKEN, form_token, registry, sources};
+use crate::stage::{Requested, Stage, TOKEN, TOKEN_OF_EVE, form_token, operators, registry, sources};
 
 fn path(action: &str) -> String {
     format!("/console/towns/{}/{action}", Town::sample().id)
@@ -51,7 +51,8 @@ async fn actions_are_requested_from_forms_of_the_session() {
         let page = stage.send("GET", next, &[("cookie", &cookie)], "").await.text;
         assert!(page.contains("role=\"status\""), "{page}");
     }
-    let expected = [TownAction::Stop, TownAction::Start, TownAction::Destroy].map(|action| (town, action));
+    let expected = [TownAction::Stop, TownAction::Start, TownAction::Destroy]
+        .map(|action| (town, action, "operator:console".to_owned()));
     assert_eq!(*requested.lock().unwrap(), expected);
     let unknown =
         stage.send("GET", &format!("/console/towns/{town}?did=%3Cb%3E"), &[("cookie", &cookie)], "").await.text;
@@ -59,9 +60,31 @@ async fn actions_are_requested_from_forms_of_the_session() {
 }
 
 #[tokio::test]
+async fn action_is_that_of_the_operator_who_signed_in() {
+    let (stage, requested, other_cookie, other_token) = acting().await;
+    let cookie = stage.sign_in_with(TOKEN_OF_EVE).await;
+    let page = stage.send("GET", &format!("/console/towns/{}", Town::sample().id), &[("cookie", &cookie)], "").await.text;
+    assert!(page.contains("operator:eve"), "{page}");
+    let body = format!("form_token={}", form_token(&page));
+    // A form is of the session in which it was shown.
+    for (cookie, body) in [(&cookie, format!("form_token={other_token}")), (&other_cookie, body.clone())] {
+        assert_eq!(stage.send("POST", &path("stop"), &[("cookie", cookie)], &body).await.status, StatusCode::FORBIDDEN);
+    }
+    let answer = stage.send("POST", &path("stop"), &[("cookie", &cookie)], &body).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let expected = (Town::sample().id, TownAction::Stop, "operator:eve".to_owned());
+    assert_eq!(*requested.lock().unwrap(), [expected]);
+    // Without the token, its sessions are over, and those of others are not.
+    let without = Stage::with(operators([(None, TOKEN)]), sources(registry(), None));
+    for (cookie, status) in [(&cookie, StatusCode::UNAUTHORIZED), (&other_cookie, StatusCode::OK)] {
+        assert_eq!(without.send("GET", "/console", &[("cookie", cookie)], "").await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn forged_forms_do_nothing() {
     let (stage, requested, cookie, token) = acting().await;
-    let other = Stage::with(Access::Token("another-token-of-32-bytes-or-more".into()), sources(registry(), None));
+    let other = Stage::with(operators([(None, "another-token-of-32-bytes-or-more")]), sources(registry(), None));
     let foreign = other.send("POST", "/console/login", &[], "token=another-token-of-32-bytes-or-more").await;
     let foreign = foreign.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     for (headers, body, status) in [

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
-use gastown_console::{Access, ActionResult, ProviderQueues, Queue, Sources, TownAction, TownActions};
+use gastown_console::{Access, ActionResult, Operators, ProviderQueues, Queue, Sources, TownAction, TownActions};
 use gastown_domain::ports::{
     AuditedEvent, Clock, JobState, ListedTown, MockFigures, MockOperator, MockOrphans, MockReadiness,
     MockSingletonJobs, RegistryFigures, SingletonJob, StoreError, TownDetails, TownEvent, TownHealth,
@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 pub(crate) const TOKEN: &str = "operator-token-Zq7Lr5HkXe1BnVs4Gd8WzT";
+/// The token of the operator `eve`.
+pub(crate) const TOKEN_OF_EVE: &str = "token-of-eve-Hx3Rm9QcYb6LkPw2Tn8Vf";
 
 /// The actions that were requested.
-pub(crate) type Requested = Arc<Mutex<Vec<(TownId, TownAction)>>>;
+pub(crate) type Requested = Arc<Mutex<Vec<(TownId, TownAction, String)>>>;
 
 struct FixedClock;
 
@@ -45,8 +47,8 @@ struct Recorder(Requested);
 
 #[async_trait]
 impl TownActions for Recorder {
-    async fn request(&self, town: TownId, action: TownAction) -> Result<ActionResult, StoreError> {
-        self.0.lock().unwrap().push((town, action));
+    async fn request(&self, town: TownId, action: TownAction, actor: &str) -> Result<ActionResult, StoreError> {
+        self.0.lock().unwrap().push((town, action, actor.to_owned()));
         Ok(match action {
             TownAction::Start => ActionResult::Busy,
             TownAction::Stop => ActionResult::Accepted,
@@ -135,7 +137,7 @@ pub(crate) struct Answer {
 
 impl Stage {
     pub(crate) fn new(sources: Sources) -> Self {
-        Self::with(Access::Token(TOKEN.into()), sources)
+        Self::with(operators([(None, TOKEN), (Some("eve"), TOKEN_OF_EVE)]), sources)
     }
 
     pub(crate) fn with(access: Access, sources: Sources) -> Self {
@@ -160,11 +162,20 @@ impl Stage {
 
     /// Signs in, and returns the pair of the cookie.
     pub(crate) async fn sign_in(&self) -> String {
-        let answer = self.send("POST", "/console/login", &[], &format!("token={TOKEN}")).await;
+        self.sign_in_with(TOKEN).await
+    }
+
+    pub(crate) async fn sign_in_with(&self, token: &str) -> String {
+        let answer = self.send("POST", "/console/login", &[], &format!("token={token}")).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         let cookie = answer.headers["set-cookie"].to_str().unwrap();
         cookie.split(';').next().unwrap().to_owned()
     }
+}
+
+/// Returns the access of these operators.
+pub(crate) fn operators<const N: usize>(tokens: [(Option<&str>, &str); N]) -> Access {
+    Access::Operators(Operators::new(tokens.map(|(name, token)| (name.map(|name| name.parse().unwrap()), token.into()))))
 }
 
 /// Returns the token of the first form of a page.

@@ -16,6 +16,8 @@ pub struct HeldOperation {
     pub operation: RecordedOperation,
     /// The owner of the town.
     pub owner: UserId,
+    /// The name of the town. A text, because the row of the town may break a rule.
+    pub name: String,
     /// The worker that holds the lease.
     pub held_by: Option<WorkerId>,
     /// The expiry of the lease, by the database's clock.

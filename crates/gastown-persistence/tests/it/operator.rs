@@ -100,6 +100,7 @@ async fn operations_come_most_failed_first_with_owner_and_holder(bed: Bed) {
     let expected = HeldOperation {
         operation: bed.database.current(fresh.id).await.unwrap().unwrap(),
         owner: user("alice"),
+        name: "fresh".to_owned(),
         held_by: Some(WorkerId("two".to_owned())),
         lease_expires_at: Some(now + LEASE),
     };

@@ -27,7 +27,7 @@ use migration::address::DatabaseAddress;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings_source::{Mistake, Reader, Source};
-pub use console::ConsoleConfig;
+pub use console::{ConsoleConfig, OperatorToken};
 pub(crate) use explained::example;
 pub use explained::{Default as SettingDefault, SETTINGS, Setting};
 pub use fly::FlyConfig;
@@ -99,6 +99,7 @@ impl Config {
         "CHANGES_PER_MINUTE",
         "CONSOLE_LISTEN",
         "CONSOLE_TOKEN",
+        "CONSOLE_TOKENS",
         "CORS_ALLOWED_ORIGINS",
         "CREATE_PATIENCE_SECONDS",
         "DATABASE_MAX_CONNECTIONS",

@@ -3,13 +3,16 @@
 use crate::settings_source::Reader;
 
 /// The secrets that sign, from which keys are derived, or that open the console.
-pub(super) const KEYS: [&str; 5] = [
+pub(super) const KEYS: [&str; 6] = [
     "CONSOLE_TOKEN",
+    CONSOLE_TOKENS,
     "NEXTAUTH_SECRET",
     "NEXTAUTH_SECRET_PREVIOUS",
     "INTERNAL_API_SECRET",
     "INTERNAL_API_SECRET_PREVIOUS",
 ];
+/// The setting that has several secrets, each after the name of its operator.
+const CONSOLE_TOKENS: &str = "CONSOLE_TOKENS";
 /// The secrets that other services issue, with their own lengths.
 pub(super) const ISSUED: [&str; 5] =
     ["FLY_API_TOKEN", "METRICS_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS", "R2_ACCESS_KEY", "R2_SECRET_KEY"];
@@ -47,20 +50,31 @@ const QUOTES: [char; 2] = ['"', '\''];
 /// Marks of a template that was not filled in.
 const TEMPLATE_MARKS: [&str; 4] = ["${", "$(", "{{", "<%"];
 
-/// Checks the secrets of these names that are set. Each has at most one mistake.
+/// Checks the secrets of these names that are set. Each name has at most one mistake.
 pub(super) fn check(reader: &mut Reader<'_>, keys: &[&'static str], issued: &[&'static str]) {
     let named = keys.iter().map(|name| (*name, true)).chain(issued.iter().map(|name| (*name, false)));
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (name, is_key) in named {
         let Some(value) = reader.value(name) else { continue };
-        let twin = seen.iter().find(|(_, other)| *other == value.trim());
-        match (problem(value, is_key), twin) {
-            (Some(problem), _) => reader.wrong(name, &format!("is invalid: {problem}")),
-            (None, Some((other, _))) => reader.wrong(name, &format!("is invalid: has the same value as {other}")),
-            (None, None) => {}
+        let mut wrong = None;
+        for secret in secrets_in(name, value) {
+            let twin = seen.iter().find(|(_, other)| *other == secret.trim());
+            let twin = twin.map(|(other, _)| format!("has the same value as {other}"));
+            wrong = wrong.or(problem(secret, is_key).map(str::to_owned)).or(twin);
+            seen.push((name, secret.trim()));
         }
-        seen.push((name, value.trim()));
+        if let Some(problem) = wrong {
+            reader.wrong(name, &format!("is invalid: {problem}"));
+        }
     }
+}
+
+/// Returns the secrets in the value of a setting. What is not `NAME:TOKEN` is a mistake elsewhere.
+fn secrets_in<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
+    if name != CONSOLE_TOKENS {
+        return vec![value];
+    }
+    value.split(',').filter_map(|part| part.split_once(':')).map(|(_, token)| token.trim()).collect()
 }
 
 fn problem(value: &str, is_key: bool) -> Option<&'static str> {

@@ -589,6 +589,37 @@ fn console_requires_its_token() {
     assert_eq!(mistakes(&[("CONSOLE_LISTEN", "9465"), token]), ["CONSOLE_LISTEN"]);
 }
 
+/// Two tokens that no rule refuses.
+const TOKENS_OF_OPERATORS: [&str; 2] = ["q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u", "5vN0pQ8rT2wX4zA6cE1gI3kM7oS9uY0b"];
+
+#[test]
+fn operators_have_names_and_tokens() {
+    let [one, other] = TOKENS_OF_OPERATORS;
+    let tokens = format!(" eve:{one} ,al:{other},");
+    let console = Config::read(&source(&[("CONSOLE_LISTEN", "[::]:9465"), ("CONSOLE_TOKENS", &tokens)])).unwrap().console;
+    let names: Vec<_> = console.named.iter().map(|of| of.name.to_string()).collect();
+    assert_eq!(names, ["eve", "al"]);
+    assert_eq!(console.named[0].token.expose_secret(), one);
+    assert!(!format!("{console:?}").contains(one));
+    assert!(Config::read(&source(&[("CONSOLE_TOKENS", &format!("eve:{one},eve:{other}"))])).is_ok(), "a rotation");
+    for (tokens, problem) in [
+        (one.to_owned(), "NAME:TOKEN"),
+        ("eve:".to_owned(), "NAME:TOKEN"),
+        (format!("Eve:{one}"), "lower-case"),
+        (format!("console:{one}"), "lower-case"),
+        (format!("eve:{}", &one[1..]), "less than 32 bytes"),
+        (format!("eve:{one},al:changeme-{other}"), "placeholder"),
+        (format!("eve:{one},al:{one}"), "same value as CONSOLE_TOKENS"),
+        (format!("eve:{one},eve:{other},eve:{}", one.to_lowercase()), "more than 2 tokens"),
+    ] {
+        assert!(mistake("CONSOLE_TOKENS", &tokens).contains(problem), "{tokens}");
+    }
+    let many: Vec<_> = (0..65).map(|at| format!("o{at}:{at:02}{one}")).collect();
+    assert!(mistake("CONSOLE_TOKENS", &many.join(",")).contains("at most 64"));
+    let named = format!("eve:{one}");
+    assert_eq!(mistakes(&[("CONSOLE_TOKEN", one), ("CONSOLE_TOKENS", &named)]), ["CONSOLE_TOKENS"]);
+}
+
 #[test]
 fn blocked_column_is_a_plain_name() {
     for bad in ["blocked reason", "a;b", "1x", "u.blocked", "\"x\""] {

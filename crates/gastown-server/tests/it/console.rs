@@ -13,6 +13,8 @@ use crate::process::Gastown;
 use crate::stage::{ALICE, Setup, Stage, until};
 
 pub(crate) const TOKEN: &str = "canary-of-console-Lk2NdYt7PqRs9UvWx4Bz";
+/// The token of the operator `eve`.
+pub(crate) const TOKEN_OF_EVE: &str = "canary-of-operator-eve-Wc8Qm3TzRx5HbNk1Lp";
 
 on_both! {
     pages_show_the_registry_to_the_token_only,

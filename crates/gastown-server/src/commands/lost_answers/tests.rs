@@ -115,7 +115,13 @@ fn town_details(retries: &[i64]) -> TownDetails {
         operation: Some(operation(1).id),
         last_step: None,
     };
-    let held = HeldOperation { operation: operation(1).into(), owner: alice(), held_by: None, lease_expires_at: None };
+    let held = HeldOperation {
+        operation: operation(1).into(),
+        owner: alice(),
+        name: "mill".to_owned(),
+        held_by: None,
+        lease_expires_at: None,
+    };
     TownDetails {
         town: Town {
             id: operation(1).town,

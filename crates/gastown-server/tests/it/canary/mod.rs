@@ -109,9 +109,10 @@ const OPEN: [&str; 69] = [
 ];
 
 /// The settings with a secret, and the marker in it.
-fn secret_settings() -> [(&'static str, &'static str); 11] {
+fn secret_settings() -> [(&'static str, &'static str); 12] {
     [
         ("CONSOLE_TOKEN", console::TOKEN),
+        ("CONSOLE_TOKENS", console::TOKEN_OF_EVE),
         ("DATABASE_URL", DATABASE_PASSWORD),
         ("FLY_API_TOKEN", FLY_TOKEN),
         ("INTERNAL_API_SECRET", TOWN_SECRET),
@@ -141,6 +142,7 @@ async fn stage_with_markers(setup: Setup) -> (Stage, Markers) {
         ("INTERNAL_API_SECRET_PREVIOUS", OLD_TOWN_SECRET.into()),
         ("CONSOLE_LISTEN", "127.0.0.1:0".into()),
         ("CONSOLE_TOKEN", console::TOKEN.into()),
+        ("CONSOLE_TOKENS", format!("eve:{}", console::TOKEN_OF_EVE)),
         ("METRICS_LISTEN", "127.0.0.1:0".into()),
         ("METRICS_TOKEN", METRICS_TOKEN.into()),
         ("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={OTLP_KEY}")),
