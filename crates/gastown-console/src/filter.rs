@@ -3,16 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use gastown_domain::ports::{EventFilter, ListPosition, ListedHealth, TownFilter};
+use gastown_domain::ports::{EventFilter, ListPosition, TownFilter};
 use gastown_domain::{TownId, TownStatus};
-
-/// The names of the health of towns in addresses.
-pub(crate) const HEALTHS: [(&str, ListedHealth); 4] = [
-    ("ok", ListedHealth::Ok),
-    ("drift", ListedHealth::Drift),
-    ("unhealthy", ListedHealth::Unhealthy),
-    ("error", ListedHealth::Error),
-];
 
 /// The fields of an address or of a form of conditions. Empty ones do not count.
 #[derive(Debug, Clone, Default)]
@@ -35,10 +27,6 @@ impl Fields {
 
     /// Returns the conditions of a list of towns. `Err` names a field with an invalid value.
     pub(crate) fn towns(&self) -> Result<TownFilter, &'static str> {
-        let health = self.get("health").map(|given| {
-            let named = HEALTHS.into_iter().find(|(name, _)| *name == given);
-            named.map(|(_, health)| health).ok_or("health")
-        });
         let after = match (self.parsed("after_user")?, self.parsed("after_name")?, self.parsed("after")?) {
             (Some(owner), Some(name), Some(town)) => Some(ListPosition { owner, name, town }),
             _ => None,
@@ -47,7 +35,7 @@ impl Fields {
             owner: self.parsed("user")?,
             name: self.parsed("name")?,
             status: self.parsed::<TownStatus>("status")?,
-            health: health.transpose()?,
+            health: self.parsed("health")?,
             after,
         })
     }
@@ -95,6 +83,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use gastown_domain::Town;
+    use gastown_domain::ports::ListedHealth;
 
     use super::*;
 

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use gastown::fly_api::{Fly, RateLimiting, api::Action, machine_name, volume_name};
 use gastown::system::{SystemClock, random_secret};
 use gastown::{Gastown, local_url};
 use gastown_console::{Access, ActionResult, ProviderQueues, Queue, Sources, TownAction, TownActions};
-use gastown_domain::ports::{NoMetrics, Operator as _, Requested, StoreError};
-use gastown_domain::{OperationKind, TownId};
+use gastown_domain::TownId;
+use gastown_domain::ports::{NoMetrics, StoreError};
 use gastown_http::connections::{self, ConnectionLimits};
-use gastown_orchestrator::Timeouts;
-use gastown_persistence::Database;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::lost_answers;
-use crate::commands::town::new_operation;
 use crate::config::{Config, ConsoleConfig};
 use crate::control_plane::{address_of, bind_port};
+use crate::operator_access::{AccessError, InDatabase, OperatorAccess as _, TownRequest, new_operation_id, orphan_sweeper};
+use crate::operator_api::{self, OperatorApi};
 use crate::start_error::StartError;
 
 /// The connections of browsers at a time, with those for live events. They are apart from those of users.
@@ -59,7 +58,7 @@ impl ConsoleEndpoint {
     }
 
     /// Serves until `stop` is cancelled.
-    pub(crate) async fn serve(self, sources: Sources, stop: CancellationToken) -> std::io::Result<()> {
+    pub(crate) async fn serve(self, parts: ConsoleParts, stop: CancellationToken) -> std::io::Result<()> {
         let limits = ConnectionLimits {
             max_connections: MAX_CONNECTIONS,
             max_per_address: MAX_CONNECTIONS,
@@ -68,8 +67,12 @@ impl ConsoleEndpoint {
             write_timeout: TIMEOUT,
             stream_timeout: STREAM_TIMEOUT,
         };
+        let ConsoleParts { sources, mut api } = parts;
         let sources = if self.allows_actions { sources } else { Sources { actions: None, ..sources } };
-        let router = gastown_console::router(self.access, sources, stop.clone());
+        api.allows_actions = self.allows_actions;
+        let api = operator_api::router(self.access.clone(), api);
+        let console = gastown_console::router(self.access, sources, stop.clone());
+        let router = Router::new().nest(operator_api::PATH, api).merge(console);
         tracing::info!(address = %self.address, actions = self.allows_actions, "console started");
         connections::serve(self.listener, router, limits, Arc::new(NoMetrics), stop).await
     }
@@ -79,29 +82,37 @@ fn url_of(address: SocketAddr) -> String {
     format!("{}/console", local_url(address))
 }
 
-/// Returns the ports of a control plane for its console. `None` without a database, which only an embedder has.
-pub(crate) fn sources(config: &Config, gastown: &Gastown) -> Option<Sources> {
+/// The ports of a control plane for its operators.
+pub(crate) struct ConsoleParts {
+    sources: Sources,
+    api: OperatorApi,
+}
+
+/// Returns the ports of a control plane for its operators. `None` without a database, which only an embedder has.
+pub(crate) fn parts(config: &Config, gastown: &Gastown) -> Option<ConsoleParts> {
     let policy = &config.orchestrator.policy;
     // The console waits behind callers.
     let database = Arc::new(gastown.database()?.background());
     let queues =
         Queues { fly: gastown.fly().cloned(), limits: limits(config.fly.settings().pacing(policy.timeouts.lease)) };
-    Some(Sources {
+    let access = InDatabase::new(database.as_ref().clone(), "operator").with_timeouts(policy.timeouts.clone());
+    let fly = gastown.fly().cloned();
+    let orphans = fly.map(|fly| orphan_sweeper(database.as_ref().clone(), fly, policy.clone()));
+    let api = OperatorApi { access: access.clone(), orphans, policy: policy.clone(), allows_actions: false };
+    let sources = Sources {
         operator: database.clone(),
         figures: database.clone(),
         jobs: database.clone(),
         orphans: database.clone(),
-        readiness: database.clone(),
+        readiness: database,
         queues: Arc::new(queues),
         clock: Arc::new(SystemClock),
         resource_names: |town| vec![machine_name(town), volume_name(town)],
         nonce: || random_secret().expose_secret().to_owned(),
         alert_attempts: policy.limits.alert_attempts,
-        actions: Some(Arc::new(Actions {
-            database: Arc::unwrap_or_clone(database),
-            timeouts: policy.timeouts.clone(),
-        })),
-    })
+        actions: Some(Arc::new(Actions(access))),
+    };
+    Some(ConsoleParts { sources, api })
 }
 
 /// The queues of the client of Fly.
@@ -140,38 +151,35 @@ fn limits(pacing: RateLimiting) -> Vec<(String, String)> {
 }
 
 /// Requests operations as `gastown town start|stop|destroy` does.
-struct Actions {
-    database: Database,
-    timeouts: Timeouts,
-}
+struct Actions(InDatabase);
 
 #[async_trait]
 impl TownActions for Actions {
     async fn request(&self, town: TownId, action: TownAction, actor: &str) -> Result<ActionResult, StoreError> {
-        let Some(found) = self.database.town_details(town, &[], 0).await? else { return Ok(ActionResult::NotFound) };
-        if found.town.is_tombstone() {
-            return Ok(ActionResult::NotFound);
+        let request = match action {
+            TownAction::Start => TownRequest::Start,
+            TownAction::Stop => TownRequest::Stop,
+            TownAction::Destroy => TownRequest::Destroy,
+        };
+        let access = self.0.acting_as(actor.to_owned());
+        match access.town(town).await {
+            Ok(report) if report.town.is_tombstone() => return Ok(ActionResult::NotFound),
+            Ok(_) => {}
+            Err(error) => return refused(error),
         }
-        let (kind, timeout) = match action {
-            TownAction::Start => (OperationKind::Start, Some(self.timeouts.start)),
-            TownAction::Stop => (OperationKind::Stop, Some(self.timeouts.stop)),
-            TownAction::Destroy => (OperationKind::Destroy, None),
-        };
-        let operation = new_operation(&found.town, kind, timeout);
-        let requested = match action {
-            TownAction::Destroy => {
-                Some(lost_answers::destroy(&self.database, &self.database, &operation, actor).await?)
-            }
-            TownAction::Start | TownAction::Stop => {
-                lost_answers::request(&self.database, &self.database, &operation, actor).await?
-            }
-        };
-        Ok(match requested {
-            // `None`: it was accepted and has ended meanwhile.
-            Some(Requested::Accepted(_) | Requested::Joined(_)) | None => ActionResult::Accepted,
-            Some(Requested::Busy(_)) => ActionResult::Busy,
-            // Only a restore is refused as not restorable, and the console requests none.
-            Some(Requested::NotFound | Requested::NotRestorable(_)) => ActionResult::NotFound,
-        })
+        match access.request(town, request, new_operation_id()).await {
+            Ok(_) => Ok(ActionResult::Accepted),
+            Err(error) => refused(error),
+        }
+    }
+}
+
+fn refused(error: AccessError) -> Result<ActionResult, StoreError> {
+    match error {
+        AccessError::NoSuchTown(_) => Ok(ActionResult::NotFound),
+        AccessError::Refused { .. } => Ok(ActionResult::Busy),
+        AccessError::Read(error) | AccessError::Write(error) => Err(error),
+        // A database has no server.
+        AccessError::Server(cause) => Err(StoreError::Unavailable { cause }),
     }
 }

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gastown::{Gastown, GastownBuilder, SecretSettings, local_url};
-use gastown_console::Sources;
 use gastown_persistence::DatabaseSettings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ListenHost, SecretsConfig};
-use crate::console_endpoint::{self, ConsoleEndpoint};
+use crate::console_endpoint::{self, ConsoleEndpoint, ConsoleParts};
 use crate::http_settings;
 use crate::metrics_endpoint::MetricsEndpoint;
 use crate::start_error::StartError;
@@ -21,7 +20,7 @@ pub struct ControlPlane {
     address: SocketAddr,
     gastown: Gastown,
     metrics: Option<MetricsEndpoint>,
-    console: Option<(ConsoleEndpoint, Sources)>,
+    console: Option<(ConsoleEndpoint, ConsoleParts)>,
 }
 
 impl ControlPlane {
@@ -41,7 +40,7 @@ impl ControlPlane {
             None => builder(&config)?,
         };
         let gastown = builder.build().await?;
-        let console = console.zip(console_endpoint::sources(&config, &gastown));
+        let console = console.zip(console_endpoint::parts(&config, &gastown));
         Ok(Self { listener, address, gastown, metrics, console })
     }
 
@@ -84,7 +83,7 @@ impl ControlPlane {
         };
         let shown = async {
             match self.console {
-                Some((console, sources)) => console.serve(sources, stop_console).await,
+                Some((console, parts)) => console.serve(parts, stop_console).await,
                 None => Ok(()),
             }
         };

@@ -1,11 +1,11 @@
 //! The towns of all users, in pages.
 
 use gastown_domain::TownStatus;
-use gastown_domain::ports::{HeldOperation, ListedTown, Readable};
+use gastown_domain::ports::{HeldOperation, ListedHealth, ListedTown, Readable};
 use maud::{Markup, html};
 
 use super::texts::{health, link_to_town, maybe_time, none, or_none, status, unreadable};
-use crate::filter::{Fields, HEALTHS};
+use crate::filter::Fields;
 
 /// Returns the page. `next` is the address of the next one.
 pub(crate) fn towns(fields: &Fields, towns: &[Readable<ListedTown>], next: Option<&str>) -> Markup {
@@ -15,7 +15,7 @@ pub(crate) fn towns(fields: &Fields, towns: &[Readable<ListedTown>], next: Optio
             label { "User" input name="user" value=(fields.get("user").unwrap_or_default()); }
             label { "Name" input name="name" value=(fields.get("name").unwrap_or_default()); }
             label { "Status" (choice("status", TownStatus::ALL.map(TownStatus::as_str), fields)) }
-            label { "Health" (choice("health", HEALTHS.map(|(name, _)| name), fields)) }
+            label { "Health" (choice("health", ListedHealth::ALL.map(ListedHealth::as_str), fields)) }
             button { "Show" }
         }
         div data-fresh {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{HeldOperation, Readable, TownEvent, TownHealth};
 #[cfg(doc)]
 use crate::HealthState;
+use crate::text_enum::text_enum;
 use crate::{Town, TownId, TownName, TownStatus, UserId};
 
 /// The conditions of a list of towns. A town in the list meets all of them.
@@ -33,17 +34,19 @@ pub struct ListPosition {
     pub town: TownId,
 }
 
-/// The health of a town, as an operator asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListedHealth {
-    /// No drift is recorded, and the checks do not fail too often.
-    Ok,
-    /// A drift is recorded.
-    Drift,
-    /// The state is [`HealthState::Unhealthy`]: the town is restarted.
-    Unhealthy,
-    /// The state is [`HealthState::Error`]: restarts did not help.
-    Error,
+text_enum! {
+    expected "`ok`, `drift`, `unhealthy` or `error`";
+    /// The health of a town, as an operator asks for it.
+    pub enum ListedHealth {
+        /// No drift is recorded, and the checks do not fail too often.
+        Ok = "ok",
+        /// A drift is recorded.
+        Drift = "drift",
+        /// The state is [`HealthState::Unhealthy`]: the town is restarted.
+        Unhealthy = "unhealthy",
+        /// The state is [`HealthState::Error`]: restarts did not help.
+        Error = "error",
+    }
 }
 
 /// A town in a list, with its health and its operation in flight.

@@ -1,17 +1,16 @@
 //! `gastown events` and `gastown audit`: list the events of one town, or of all towns.
 
-use anyhow::Context as _;
 use clap::Args;
 use gastown_domain::UserId;
-use gastown_domain::ports::{Clock as _, EventFilter, Operator as _};
-use gastown_persistence::Database;
+use gastown_domain::ports::{Clock as _, EventFilter};
 use gastown_system::SystemClock;
 
-use super::database;
-use super::render::{json_lists, table_lists};
-use super::say::say;
+use super::at_server::OperatorServer;
+use super::render::table_lists;
+use super::say::{say, say_json};
 use super::since::Since;
 use super::town_ref::TownRef;
+use crate::operator_access::OperatorAccess;
 use crate::settings_source::Source;
 
 /// The options of `gastown events`.
@@ -55,6 +54,8 @@ struct Selection {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: OperatorServer,
 }
 
 /// Examples for the help of `gastown events`.
@@ -69,28 +70,25 @@ Examples:
   gastown audit --since 24h
   gastown audit --actor operator:eve --json";
 
-/// Runs `gastown events`. It needs only `DATABASE_URL`.
+/// Runs `gastown events`. It needs only `DATABASE_URL`, or at a server only an operator's token.
 pub async fn run(source: &Source, options: EventsOptions) -> anyhow::Result<()> {
-    let database = database::open(source).await?;
-    let town = options.town.resolve(&database).await?;
-    super::town::require(&database, town).await?;
-    show(&database, EventFilter { town: Some(town), ..EventFilter::default() }, options.which).await
+    let access = options.which.at.access(source).await?;
+    let town = options.town.resolve(&*access).await?;
+    // A town without events is known too.
+    access.town(town).await?;
+    show(&*access, EventFilter { town: Some(town), ..EventFilter::default() }, options.which).await
 }
 
-/// Runs `gastown audit`. It needs only `DATABASE_URL`.
+/// Runs `gastown audit`. It needs only `DATABASE_URL`, or at a server only an operator's token.
 pub async fn audit(source: &Source, options: AuditOptions) -> anyhow::Result<()> {
-    let database = database::open(source).await?;
-    show(&database, EventFilter { owner: options.user, ..EventFilter::default() }, options.which).await
+    let access = options.which.at.access(source).await?;
+    show(&*access, EventFilter { owner: options.user, ..EventFilter::default() }, options.which).await
 }
 
-async fn show(database: &Database, of: EventFilter, which: Selection) -> anyhow::Result<()> {
-    let Selection { actor, action, failed, since, limit, json } = which;
+async fn show(access: &dyn OperatorAccess, of: EventFilter, which: Selection) -> anyhow::Result<()> {
+    let Selection { actor, action, failed, since, limit, json, at: _ } = which;
     let since = since.map(|since| since.before(SystemClock.now()));
     let filter = EventFilter { actor, action, failed, since, ..of };
-    // One more shows that there are more.
-    let found = database.audit(&filter, limit + 1).await.context("failed to read the registry")?;
-    let limit = limit as usize;
-    let has_more = found.len() > limit;
-    let shown = found.get(..limit).unwrap_or(&found);
-    Ok(if json { say(json_lists::events(shown, has_more)) } else { say(table_lists::events(shown, has_more)) }?)
+    let list = access.events(&filter, limit).await?;
+    if json { say_json(&list) } else { Ok(say(table_lists::events(&list))?) }
 }

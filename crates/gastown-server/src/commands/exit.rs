@@ -1,5 +1,7 @@
 //! The exit codes of commands, and the errors that have one of their own.
 
+use crate::operator_access::AccessError;
+
 /// A command failed or was refused.
 pub const FAILED: u8 = 1;
 /// The command line is invalid. clap ends with this code.
@@ -42,6 +44,9 @@ pub(super) enum CodedError {
 
 /// Returns the exit code of an error. `usual` is that of an error without a code of its own.
 pub fn code_of(error: &anyhow::Error, usual: u8) -> u8 {
+    if let Some(AccessError::NoSuchTown(_)) = error.downcast_ref() {
+        return NOT_FOUND;
+    }
     match error.downcast_ref() {
         Some(CodedError::Usage(_)) => USAGE,
         Some(CodedError::NoSuchTown(_)) => NOT_FOUND,

@@ -2,10 +2,10 @@
 
 mod actor;
 pub mod adopt;
+mod at_server;
 pub mod config;
 mod confirm;
 mod database;
-mod deletion;
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod doctor;
@@ -14,7 +14,6 @@ pub mod exit;
 mod fly_view;
 pub mod generated;
 pub mod keygen;
-pub(crate) mod lost_answers;
 pub mod migrate;
 pub mod operations;
 pub mod orphans;

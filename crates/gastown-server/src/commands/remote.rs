@@ -14,7 +14,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for one call. A server waits 60 seconds for an operation, unless it is set otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(180);
 /// The largest answer that is read.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The address of a server and the token of a user.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +30,24 @@ pub struct ServerOptions {
 /// The address of a server, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// Returns the address without this last part, if it has it.
+    pub(super) fn without(self, last: &str) -> Self {
+        Self(self.0.strip_suffix(last).map(str::to_owned).unwrap_or(self.0))
+    }
+
+    /// Returns true if the server is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let url = url::Url::parse(&self.0).ok();
+        url.is_some_and(|url| match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        })
+    }
+}
 
 /// Reads an address to which paths can be appended, with https unless it is private.
 pub(super) fn server_url(raw: &str) -> Result<ServerUrl, Invalid> {
@@ -48,9 +66,14 @@ impl ServerOptions {
 
 /// A client of one server, for one user.
 pub(super) struct Remote {
+    connection: Connection,
+}
+
+/// The connection to one server, with a token for it.
+pub(super) struct Connection {
     http: Client,
     url: String,
-    token: SecretString,
+    token: Option<SecretString>,
 }
 
 /// The reason why a call has no data.
@@ -72,37 +95,35 @@ pub(super) enum RemoteError {
     Foreign(u16),
 }
 
-impl Remote {
-    /// Errors: the token is missing, the client cannot be set up.
+impl Connection {
+    /// Errors: the client cannot be set up.
     pub(super) fn new(server: &ServerUrl, token: Option<&SecretString>) -> anyhow::Result<Self> {
-        let Some(token) = token else { anyhow::bail!("a token is missing: set GASTOWN_TOKEN or --token") };
         let http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             // The token is for this address only.
             .redirect(redirect::Policy::none())
             .build()?;
-        Ok(Self { http, url: server.0.clone(), token: token.clone() })
+        Ok(Self { http, url: server.0.clone(), token: token.cloned() })
     }
 
-    /// Calls a procedure that only reads.
-    pub(super) async fn query(&self, procedure: &str, input: &Value) -> Result<Value, RemoteError> {
-        let request = self.http.get(self.address(procedure)).query(&[("input", input.to_string())]);
-        self.send(request).await
+    /// Returns a request that only reads.
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.url))
     }
 
-    /// Calls a procedure that changes something.
-    pub(super) async fn mutate(&self, procedure: &str, input: &Value) -> Result<Value, RemoteError> {
-        self.send(self.http.post(self.address(procedure)).json(input)).await
+    /// Returns a request that changes something.
+    pub(super) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.url))
     }
 
-    fn address(&self, procedure: &str) -> String {
-        format!("{}/trpc/gastown.{procedure}", self.url)
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Value, RemoteError> {
-        let sent = request.bearer_auth(self.token.expose_secret()).send().await;
-        let mut answer = sent.map_err(|error| RemoteError::NoAnswer(error.without_url()))?;
+    /// Returns the status and the JSON of the answer, or `Null` if it has another form.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<(u16, Value), RemoteError> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        };
+        let mut answer = request.send().await.map_err(|error| RemoteError::NoAnswer(error.without_url()))?;
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(|error| RemoteError::NoAnswer(error.without_url()))? {
@@ -111,8 +132,36 @@ impl Remote {
                 return Err(RemoteError::Foreign(status));
             }
         }
-        opened(serde_json::from_slice(&body).unwrap_or_default(), status)
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
+}
+
+impl Remote {
+    /// Errors: the token is missing, the client cannot be set up.
+    pub(super) fn new(server: &ServerUrl, token: Option<&SecretString>) -> anyhow::Result<Self> {
+        let Some(token) = token else { anyhow::bail!("a token is missing: set GASTOWN_TOKEN or --token") };
+        Ok(Self { connection: Connection::new(server, Some(token))? })
+    }
+
+    /// Calls a procedure that only reads.
+    pub(super) async fn query(&self, procedure: &str, input: &Value) -> Result<Value, RemoteError> {
+        let request = self.connection.get(&path(procedure)).query(&[("input", input.to_string())]);
+        self.send(request).await
+    }
+
+    /// Calls a procedure that changes something.
+    pub(super) async fn mutate(&self, procedure: &str, input: &Value) -> Result<Value, RemoteError> {
+        self.send(self.connection.post(&path(procedure)).json(input)).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Value, RemoteError> {
+        let (status, envelope) = self.connection.send(request).await?;
+        opened(envelope, status)
+    }
+}
+
+fn path(procedure: &str) -> String {
+    format!("/trpc/gastown.{procedure}")
 }
 
 /// Returns the data in an envelope, or its error.

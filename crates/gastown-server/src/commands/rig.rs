@@ -12,11 +12,12 @@ use super::actor::actor;
 use super::database;
 use super::exit::CodedError;
 use super::remote::{Remote, ServerOptions};
-use super::render::json as rendered;
 use super::render::table::{headed, plain};
 use super::say::say;
 use super::town_ref::AnyTown;
 use crate::config::CreationConfig;
+use crate::operator_access::InDatabase;
+use crate::reports;
 use crate::settings_source::Source;
 
 /// The tries to mark a rig whose status changes at the same time.
@@ -107,7 +108,7 @@ pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
 async fn listed_in(source: &Source, of: &Which) -> anyhow::Result<()> {
     let (database, town) = live_town(source, of).await?;
     let rigs = database.list(town.id).await.context("failed to read the registry")?;
-    listed(of, &rigs.iter().map(rendered::rig).collect::<Vec<_>>())
+    listed(of, &rigs.iter().map(|rig| json!(reports::Rig::from(rig))).collect::<Vec<_>>())
 }
 
 fn listed(of: &Which, rigs: &[Value]) -> anyhow::Result<()> {
@@ -129,7 +130,7 @@ fn listed(of: &Which, rigs: &[Value]) -> anyhow::Result<()> {
 async fn live_town(source: &Source, of: &Which) -> anyhow::Result<(Database, Town)> {
     let town = of.town.in_database()?;
     let database = database::open(source).await?;
-    let id: TownId = town.resolve(&database).await?;
+    let id: TownId = town.resolve(&InDatabase::new(database.clone(), actor(source))).await?;
     let found = database.town_details(id, &[], 0).await.context("failed to read the registry")?;
     match found.map(|found| found.town).filter(|town| !town.is_tombstone()) {
         Some(town) => Ok((database, town)),
@@ -158,7 +159,7 @@ async fn add_in(source: &Source, addition: &Addition, actor: &str) -> anyhow::Re
         }
     }
     if addition.of.json {
-        return Ok(say(json!({ "townId": town.id, "rig": rendered::rig(&rig) }))?);
+        return Ok(say(json!({ "townId": town.id, "rig": reports::Rig::from(&rig) }))?);
     }
     Ok(say(format!("Rig {} is pending. A running `gastown serve` adds it to the sandbox.", rig.name))?)
 }
@@ -175,7 +176,7 @@ async fn remove_in(source: &Source, removal: &Removal) -> anyhow::Result<()> {
                 .await
                 .context("failed to write to the registry")?;
         if marked && removal.of.json {
-            let rig = rendered::rig(&Rig { status: RigStatus::Removing, ..rig });
+            let rig = reports::Rig::from(&Rig { status: RigStatus::Removing, ..rig });
             return Ok(say(json!({ "townId": town.id, "rig": rig }))?);
         }
         if marked {

@@ -8,16 +8,8 @@ mod power;
 mod restore;
 mod watch;
 
-use std::time::Duration;
-
-use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use gastown_domain::ports::{Clock as _, Ids as _, NewOperation, Operator as _, Retried, TownDetails};
-use gastown_domain::{OperationKind, Town, TownId};
-use gastown_fly::{machine_name, volume_name};
-use gastown_persistence::Database;
-use gastown_system::{RandomIds, SystemClock};
-use serde_json::json;
+use gastown_domain::TownId;
 
 pub use create::Creation;
 pub use destroy::Destruction;
@@ -26,22 +18,18 @@ pub use power::PowerOptions;
 pub use restore::Restoration;
 pub use watch::Watching;
 
-use self::power::Power;
 use super::actor::actor;
+use super::at_server::OperatorServer;
 use super::database;
 use super::exit::CodedError;
-use super::lost_answers;
-use super::render::table::plain;
-use super::render::{json, table};
-use super::say::say;
+use super::render::table;
+use super::say::{say, say_json};
 use super::town_ref::TownRef;
 use crate::config::operation_timeouts;
+use crate::operator_access::{InDatabase, OperatorAccess, TownRequest};
 use crate::settings_source::Source;
 
-/// The number of events that are shown.
-const EVENTS: u32 = 20;
-
-/// The subcommands of `gastown town`. Each needs only `DATABASE_URL`, or at a server only a user's token.
+/// The subcommands of `gastown town`. Each needs only `DATABASE_URL`, or at a server only a token.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Action {
     /// List the towns of all users, with status, health and operation in flight.
@@ -81,9 +69,10 @@ Examples:
   gastown town list --user alice
   gastown town list --status running --health drift
   gastown town list --key old
+  GASTOWN_OPERATOR_TOKEN=… gastown town list --server https://console.example.com
   gastown town list --json | jq -r '.towns[].townId'";
 
-/// A town, and the format of the output.
+/// A town, its place, and the format of the output.
 #[derive(Debug, Clone, Args)]
 pub struct Which {
     /// The town's id, the name of its machine at Fly, or USER/NAME for a live town.
@@ -92,6 +81,8 @@ pub struct Which {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: OperatorServer,
 }
 
 /// A town that was found by its reference.
@@ -102,8 +93,19 @@ struct Chosen {
 }
 
 impl Which {
-    async fn chosen(&self, database: &Database) -> anyhow::Result<Chosen> {
-        Ok(Chosen { town: self.town.resolve(database).await?, json: self.json })
+    async fn chosen(&self, access: &dyn OperatorAccess) -> anyhow::Result<Chosen> {
+        Ok(Chosen { town: self.town.resolve(access).await?, json: self.json })
+    }
+
+    /// Returns the access for requests, which in the database have the time limits of the settings.
+    async fn access(&self, source: &Source) -> anyhow::Result<Box<dyn OperatorAccess>> {
+        match self.at.remote(source)? {
+            Some(server) => Ok(Box::new(server)),
+            None => {
+                let (database, timeouts) = (database::open(source).await?, operation_timeouts(source)?);
+                Ok(Box::new(InDatabase::new(database, actor(source)).with_timeouts(timeouts)))
+            }
+        }
     }
 }
 
@@ -118,94 +120,42 @@ impl Chosen {
 
 /// Runs the command.
 ///
-/// Errors: no such town, nothing to retry, not confirmed, not ended in time, the database.
+/// Errors: no such town, nothing to retry, not confirmed, not ended in time, the database, the server.
 pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
-    let actor = actor(source);
-    let open = || database::open(source);
     match action {
-        Action::Create(options) => create::run(source, options, &actor).await,
+        Action::Create(options) => create::run(source, options, &actor(source)).await,
         Action::Watch(options) => watch::run(source, options).await,
-        Action::List(options) => list::run(source, &open().await?, options).await,
-        Action::Show(of) => {
-            let database = open().await?;
-            show(&database, of.chosen(&database).await?).await
-        }
-        Action::Start(options) => switch(source, &open().await?, Power::Start, &options, &actor).await,
-        Action::Stop(options) => switch(source, &open().await?, Power::Stop, &options, &actor).await,
-        Action::Restore(options) => {
-            let (database, timeouts) = (open().await?, operation_timeouts(source)?);
-            let of = options.power.of.chosen(&database).await?;
-            restore::run(&database, of, options, (&actor, &timeouts)).await
-        }
-        Action::Retry(of) => {
-            let database = open().await?;
-            retry(&database, of.chosen(&database).await?, &actor).await
-        }
-        Action::Destroy(options) => {
-            let database = open().await?;
-            destroy::run(&database, options.of.chosen(&database).await?, options, &actor).await
-        }
+        Action::List(options) => list::run(source, options).await,
+        Action::Show(of) => show(source, &of).await,
+        Action::Start(options) => switch(source, TownRequest::Start, &options).await,
+        Action::Stop(options) => switch(source, TownRequest::Stop, &options).await,
+        Action::Restore(options) => restore::run(&*options.power.of.access(source).await?, options).await,
+        Action::Retry(of) => retry(source, &of).await,
+        Action::Destroy(options) => destroy::run(&*options.of.at.access(source).await?, options).await,
     }
 }
 
-async fn switch(
-    source: &Source,
-    database: &Database,
-    power: Power,
-    options: &PowerOptions,
-    actor: &str,
-) -> anyhow::Result<()> {
-    let timeouts = operation_timeouts(source)?;
-    power::run(database, options.of.chosen(database).await?, power, options.wait, (actor, &timeouts)).await
+async fn switch(source: &Source, request: TownRequest, options: &PowerOptions) -> anyhow::Result<()> {
+    let access = options.of.access(source).await?;
+    let of = options.of.chosen(&*access).await?;
+    power::run(&*access, of, request, options.wait).await
 }
 
-/// Fails if there is no such town, live or destroyed.
-pub(super) async fn require(database: &Database, town: TownId) -> anyhow::Result<()> {
-    town_details(database, town).await.map(|_| ())
+async fn show(source: &Source, of: &Which) -> anyhow::Result<()> {
+    let access = of.at.access(source).await?;
+    let report = access.town(of.town.resolve(&*access).await?).await?;
+    if of.json { say_json(&report) } else { Ok(say(table::town_report(&report))?) }
 }
 
-async fn town_details(database: &Database, town: TownId) -> anyhow::Result<TownDetails> {
-    let names = [machine_name(town), volume_name(town)];
-    let found = database.town_details(town, &names, EVENTS).await.context("failed to read the registry")?;
-    found.ok_or_else(|| CodedError::NoSuchTown(town.to_string()).into())
-}
-
-/// Returns an operation on a town that an operator requests for its owner.
-pub(crate) fn new_operation(town: &Town, kind: OperationKind, timeout: Option<Duration>) -> NewOperation {
-    NewOperation {
-        id: RandomIds.operation(),
-        town: town.id,
-        kind,
-        requested_by: town.owner.clone(),
-        at: SystemClock.now(),
-        timeout,
-        max_in_flight: None,
-        claim: None,
+async fn retry(source: &Source, of: &Which) -> anyhow::Result<()> {
+    let access = of.at.access(source).await?;
+    let retry = access.retry(of.town.resolve(&*access).await?).await?;
+    if of.json {
+        return say_json(&retry);
     }
-}
-
-async fn show(database: &Database, of: Chosen) -> anyhow::Result<()> {
-    let found = town_details(database, of.town).await?;
-    Ok(if of.json { say(json::town_details(&found)) } else { say(table::town_details(&found)) }?)
-}
-
-async fn retry(database: &Database, of: Chosen, actor: &str) -> anyhow::Result<()> {
-    let town = of.town;
-    match lost_answers::retry(database, town, actor).await.context("failed to write to the registry")? {
-        Retried::Due(operation) if of.json => {
-            say(json!({ "townId": town, "operation": json::operation(&operation) }))?;
-        }
-        Retried::Due(operation) => say(format!(
-            "The {} of town {town} is due now. A running `gastown serve` continues it at its next sweep; see \
-             `gastown town show {town}`.",
-            operation.kind
-        ))?,
-        Retried::Newer(operation) => bail!(
-            "the {} of town {town} is of a newer version of gastown and was left alone; use that version to retry it",
-            plain(operation.kind.as_str())
-        ),
-        Retried::NothingInFlight => bail!("town {town} has no operation in flight, there is nothing to retry"),
-        Retried::NotFound => return Err(CodedError::NoSuchTown(town.to_string()).into()),
-    }
-    Ok(())
+    let (town, kind) = (retry.town_id, table::plain(&retry.operation.kind));
+    Ok(say(format!(
+        "The {kind} of town {town} is due now. A running `gastown serve` continues it at its next sweep; see \
+         `gastown town show {town}`."
+    ))?)
 }

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use anyhow::Context as _;
-use gastown_domain::ports::{Operator as _, TownFilter};
+use gastown_domain::ports::TownFilter;
 use gastown_domain::{TownId, TownName, TownTag, UserId};
 use gastown_fly::tag_of_machine_name;
-use gastown_persistence::Database;
 
 use super::exit::CodedError;
 use super::remote::Remote;
+use crate::operator_access::OperatorAccess;
+use crate::reports::Readable;
 
 /// A town as an operator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,18 +62,17 @@ impl std::fmt::Display for TownRef {
 impl TownRef {
     /// Returns the id of the town.
     ///
-    /// Errors: the owner has no live town of this name, the database.
-    pub(super) async fn resolve(&self, database: &Database) -> anyhow::Result<TownId> {
+    /// Errors: the owner has no live town of this name, the database, the server.
+    pub(super) async fn resolve(&self, access: &dyn OperatorAccess) -> anyhow::Result<TownId> {
         let (owner, name) = match self {
             Self::Id(town) => return Ok(*town),
             Self::Named { owner, name } => (owner.clone(), name.clone()),
         };
         let filter = TownFilter { owner: Some(owner), name: Some(name), ..TownFilter::default() };
-        let found = database.towns(&filter, 1).await.context("failed to read the registry")?;
-        match found.into_iter().next() {
-            Some(Ok(listed)) => Ok(listed.town.id),
+        match access.towns(&filter, 1).await?.towns.into_iter().next() {
+            Some(Readable::Read(listed)) => Ok(listed.town.town_id),
             // Its other rows may be readable, and its id is known.
-            Some(Err(unreadable)) => Ok(unreadable.town),
+            Some(Readable::Unreadable(row)) => Ok(row.town_id),
             None => Err(CodedError::NoSuchTown(self.to_string()).into()),
         }
     }

@@ -65,19 +65,23 @@ impl ConsoleConfig {
 pub(super) fn console(reader: &mut Reader<'_>) -> ConsoleConfig {
     let listen: Option<ListenAddress> = reader.optional("CONSOLE_LISTEN");
     let token = reader.secret("CONSOLE_TOKEN");
-    let has_tokens = token.is_some() || reader.has("CONSOLE_TOKENS");
-    let named = reader.optional::<List<OperatorToken>>("CONSOLE_TOKENS").map(|List(named)| named).unwrap_or_default();
-    if let Some(problem) = too_many(&named) {
+    let has_named = reader.has("CONSOLE_TOKENS");
+    let named = reader.optional::<List<OperatorToken>>("CONSOLE_TOKENS").map(|List(named)| named);
+    if let Some(problem) = named.as_deref().and_then(wrong_number) {
         reader.wrong("CONSOLE_TOKENS", &problem);
     }
-    if listen.is_some() && !has_tokens {
+    let named = named.unwrap_or_default();
+    if listen.is_some() && token.is_none() && !has_named {
         reader.wrong("CONSOLE_TOKEN", "is missing, and CONSOLE_LISTEN requires it or CONSOLE_TOKENS");
     }
     ConsoleConfig { listen, token, named, allows_actions: false }
 }
 
-/// Returns the problem if there are too many tokens.
-fn too_many(named: &[OperatorToken]) -> Option<String> {
+/// Returns the problem if there are too many tokens, or none.
+fn wrong_number(named: &[OperatorToken]) -> Option<String> {
+    if named.is_empty() {
+        return Some("is invalid: has no token".to_owned());
+    }
     if named.len() > MAX_TOKENS {
         return Some(format!("is invalid: has {} tokens, at most {MAX_TOKENS} are allowed", named.len()));
     }

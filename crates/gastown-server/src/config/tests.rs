@@ -605,6 +605,7 @@ fn operators_have_names_and_tokens() {
     for (tokens, problem) in [
         (one.to_owned(), "NAME:TOKEN"),
         ("eve:".to_owned(), "NAME:TOKEN"),
+        (",".to_owned(), "has no token"),
         (format!("Eve:{one}"), "lower-case"),
         (format!("console:{one}"), "lower-case"),
         (format!("eve:{}", &one[1..]), "less than 32 bytes"),

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::Written;
 use super::plan::{LeftOut, Plan, Proposal};
-use crate::commands::render::json as values;
 use crate::commands::render::table::{headed, none, or_none, plain, time};
+use crate::reports::Town;
 
 /// Everything that Fly does not show.
 const NOT_KNOWN: &str = "\
@@ -71,7 +71,7 @@ fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
 /// Returns the plan as JSON. `written` is empty in a dry run.
 pub(super) fn json(plan: &Plan, written: &[Written]) -> Value {
     let town = |(at, proposal): (usize, &Proposal)| {
-        let mut value = values::town(&proposal.town);
+        let mut value = json!(Town::from(&proposal.town));
         value["notes"] = json!(proposal.notes);
         value["row"] = match written.get(at) {
             Some(Written::Inserted) => json!("written"),

@@ -4,24 +4,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::{
-    AcceptedCreate, Clock as _, Ids as _, NewCreate, NewOperation, Operations as _, TownDetails,
-};
+use gastown_domain::ports::{AcceptedCreate, Clock as _, Ids as _, NewCreate, NewOperation, Operations as _};
 use gastown_domain::{NewTown, OperationId, OperationKind, Region, TownConfig, TownId, TownName, TownStatus, UserId};
 use gastown_persistence::Database;
 use gastown_system::{RandomIds, SystemClock};
 use serde_json::{Value, json};
 
+use super::Chosen;
 use super::follow::{Followed, follow};
-use super::power::failure_of;
-use super::{Chosen, town_details};
+use super::power::answer;
 use crate::commands::remote::{Remote, RemoteError, ServerOptions};
-use crate::commands::render::json;
 use crate::commands::render::table::plain;
 use crate::commands::say::say;
 use crate::commands::town_ref::{AnyTown, TownRef, with_owner, without_owner};
 use crate::commands::{database, exit::CodedError};
 use crate::config::CreationConfig;
+use crate::operator_access::{InDatabase, OperatorAccess as _};
+use crate::reports::TownReport;
 use crate::settings_source::Source;
 
 /// The tries of a call whose answer is lost. Its idempotency key makes repeats harmless.
@@ -76,16 +75,17 @@ async fn in_database(
     let database = database::open(source).await?;
     let create = new_create(owner, name, options.region.as_ref(), &config)?;
     let (town, operation) = accepted(&database, &create, actor).await?;
+    let access = InDatabase::new(database, actor);
     let of = Chosen { town, json: options.json };
     let Some(seconds) = options.wait else {
         return Ok(if of.json {
-            say(answer(&town_details(&database, town).await?))
+            say(answer(&access.town(town).await?))
         } else {
             say(format!("The create of town {town} is accepted. A running `gastown serve` executes it."))
         }?);
     };
-    match follow(&database, of, Duration::from_secs(seconds), |found| found.operation.is_none()).await? {
-        Followed::Ended(found) => ended(&database, of, &found, operation).await,
+    match follow(&access, of, Duration::from_secs(seconds), |found| found.operation.is_none()).await? {
+        Followed::Ended(found) => ended(&access, of, &found, operation).await,
         Followed::NotInTime(state) => Err(of.not_in_time("running", seconds, &state)),
     }
 }
@@ -131,16 +131,11 @@ async fn accepted(database: &Database, create: &NewCreate, actor: &str) -> anyho
     }
 }
 
-async fn ended(database: &Database, of: Chosen, found: &TownDetails, id: OperationId) -> anyhow::Result<()> {
-    if let Some(failure) = failure_of(database, id).await? {
-        bail!("the create of town {} failed ({}): {}", of.town, plain(failure.as_str()), failure.message());
+async fn ended(access: &InDatabase, of: Chosen, found: &TownReport, id: OperationId) -> anyhow::Result<()> {
+    if let Some(cause) = access.end_of(id).await?.failure {
+        bail!("the create of town {} failed ({}): {}", of.town, plain(&cause.code), plain(&cause.message));
     }
     Ok(if of.json { say(answer(found)) } else { say(format!("Town {} is {}.", of.town, found.town.status)) }?)
-}
-
-fn answer(found: &TownDetails) -> Value {
-    let operation = found.operation.as_ref().map(json::in_flight);
-    json!({ "townId": found.town.id, "status": found.town.status.as_str(), "operation": operation })
 }
 
 async fn at_server(remote: &Remote, name: &TownName, options: &Creation) -> anyhow::Result<()> {

@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::{Requested, TownDetails};
-use gastown_domain::{OperationKind, Town, TownStatus};
-use gastown_persistence::Database;
+use gastown_domain::TownStatus;
 
 use super::follow::{Followed, follow};
-use super::{Chosen, Which, new_operation, town_details};
+use super::{Chosen, Which};
 use crate::commands::confirm::confirm;
-use crate::commands::lost_answers;
-use crate::commands::render::json;
-use crate::commands::render::table::plain;
 use crate::commands::say::say;
+use crate::operator_access::{OperatorAccess, TownRequest, new_operation_id};
+use crate::reports::{Town, TownReport};
 
 /// The options of `gastown town destroy`.
 #[derive(Debug, Clone, Args)]
@@ -30,25 +26,24 @@ pub struct Destruction {
 }
 
 pub(super) async fn run(
-    database: &Database,
-    of: Chosen,
-    Destruction { yes, wait, .. }: Destruction,
-    actor: &str,
+    access: &dyn OperatorAccess,
+    Destruction { of, yes, wait }: Destruction,
 ) -> anyhow::Result<()> {
-    let Some(before) = to_destroy(database, of).await? else { return Ok(()) };
-    confirm(&question(&before), before.name.as_str(), yes)?;
-    request(database, &before, actor).await?;
-    let Some(seconds) = wait else { return accepted(database, of).await };
-    let end = |found: &TownDetails| is_gone(found);
-    match follow(database, of, Duration::from_secs(seconds), end).await? {
+    let of = of.chosen(access).await?;
+    let Some(before) = to_destroy(access, of).await? else { return Ok(()) };
+    confirm(&question(&before), before.town_name.as_str(), yes)?;
+    access.request(of.town, TownRequest::Destroy, new_operation_id()).await?;
+    let Some(seconds) = wait else { return accepted(access, of).await };
+    let end = |found: &TownReport| is_gone(found);
+    match follow(access, of, Duration::from_secs(seconds), end).await? {
         Followed::Ended(found) => ended(of, &found),
-        Followed::NotInTime(state) => Err(of.not_in_time("destroyed", seconds, &state)),
+        Followed::NotInTime(state) => Err(of.not_in_time(TownRequest::Destroy.goal(), seconds, &state)),
     }
 }
 
 /// Returns the town before its destroy. If it is destroyed already, prints that and returns `None`.
-async fn to_destroy(database: &Database, of: Chosen) -> anyhow::Result<Option<Town>> {
-    let found = town_details(database, of.town).await?;
+async fn to_destroy(access: &dyn OperatorAccess, of: Chosen) -> anyhow::Result<Option<Town>> {
+    let found = access.town(of.town).await?;
     if is_gone(&found) {
         ended(of, &found)?;
         return Ok(None);
@@ -57,28 +52,15 @@ async fn to_destroy(database: &Database, of: Chosen) -> anyhow::Result<Option<To
 }
 
 fn question(town: &Town) -> String {
-    let what = match &town.volume_id {
+    let what = match &town.fly_volume_id {
         Some(volume) => format!("Its volume {volume} and all data on it are lost permanently."),
         None => "It has no volume.".to_owned(),
     };
-    format!("Destroy town {} of {} ({})? {what}", town.name, town.owner, town.status)
+    format!("Destroy town {} of {} ({})? {what}", town.town_name, town.user_id, town.status)
 }
 
-async fn request(database: &Database, town: &Town, actor: &str) -> anyhow::Result<()> {
-    let operation = new_operation(town, OperationKind::Destroy, None);
-    match lost_answers::destroy(database, database, &operation, actor)
-        .await
-        .context("failed to write to the registry")?
-    {
-        Requested::Accepted(_) | Requested::Joined(_) => Ok(()),
-        Requested::Busy(other) => bail!("another operation is in flight: {}", plain(other.kind.as_str())),
-        // It was destroyed since it was read. Only a restore is refused as not restorable.
-        Requested::NotFound | Requested::NotRestorable(_) => Ok(()),
-    }
-}
-
-async fn accepted(database: &Database, of: Chosen) -> anyhow::Result<()> {
-    let found = town_details(database, of.town).await?;
+async fn accepted(access: &dyn OperatorAccess, of: Chosen) -> anyhow::Result<()> {
+    let found = access.town(of.town).await?;
     if is_gone(&found) {
         return ended(of, &found);
     }
@@ -92,19 +74,18 @@ async fn accepted(database: &Database, of: Chosen) -> anyhow::Result<()> {
     }?)
 }
 
-fn is_gone(found: &TownDetails) -> bool {
+fn is_gone(found: &TownReport) -> bool {
     let town = &found.town;
     let left = town.holds_provider_id() || found.operation.is_some();
-    town.status == TownStatus::Destroyed && !left
+    town.status == TownStatus::Destroyed.as_str() && !left
 }
 
-fn ended(of: Chosen, found: &TownDetails) -> anyhow::Result<()> {
+fn ended(of: Chosen, found: &TownReport) -> anyhow::Result<()> {
     Ok(if of.json { say(answer(found, true)) } else { say(format!("Town {} is destroyed.", of.town)) }?)
 }
 
-fn answer(found: &TownDetails, gone: bool) -> serde_json::Value {
-    let operation = found.operation.as_ref().map(json::in_flight);
+fn answer(found: &TownReport, gone: bool) -> serde_json::Value {
     serde_json::json!({
-        "townId": found.town.id, "status": found.town.status.as_str(), "gone": gone, "operation": operation,
+        "townId": found.town.town_id, "status": found.town.status, "gone": gone, "operation": found.operation,
     })
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use gastown_domain::ports::{ListedHealth, ListedTown, Operator as _, Readable, TownFilter};
+use gastown_domain::ports::{ListedHealth, TownFilter};
 use gastown_domain::{TownId, TownName, TownStatus, UserId};
 use gastown_fly::MachineDetails;
-use gastown_persistence::Database;
 
+use crate::commands::at_server::OperatorServer;
 use crate::commands::fly_view;
-use crate::commands::render::{MachinesOfTowns, TownMachine, json_lists, table_lists};
-use crate::commands::say::say;
+use crate::commands::render::table_lists;
+use crate::commands::say::{say, say_json};
 use crate::config::{KeyIds, OrphansConfig};
+use crate::reports::MachineOfTown;
 use crate::settings_source::Source;
 
 /// The most towns that are compared with Fly.
@@ -34,11 +34,11 @@ pub struct ListOptions {
     #[arg(long, value_enum)]
     health: Option<HealthFilter>,
     /// Only towns whose machine at Fly has this image. Needs the settings of Fly, as `gastown orphans` does.
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", conflicts_with = "server")]
     image: Option<String>,
     /// Only towns whose machine at Fly was given keys of the present settings, or of earlier ones. Needs the settings of Fly,
     /// `SANDBOX_PUBLIC_KEY` and `INTERNAL_API_SECRET`.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "server")]
     key: Option<KeyFilter>,
     /// The maximum number.
     #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -46,6 +46,8 @@ pub struct ListOptions {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: OperatorServer,
 }
 
 /// A health of towns.
@@ -81,7 +83,8 @@ pub enum KeyFilter {
     Current,
 }
 
-pub(super) async fn run(source: &Source, database: &Database, options: ListOptions) -> anyhow::Result<()> {
+pub(super) async fn run(source: &Source, options: ListOptions) -> anyhow::Result<()> {
+    let access = options.at.access(source).await?;
     let machines = machines(source, &options).await?;
     let filter = TownFilter {
         owner: options.user,
@@ -90,24 +93,19 @@ pub(super) async fn run(source: &Source, database: &Database, options: ListOptio
         health: options.health.map(ListedHealth::from),
         after: None,
     };
-    // One more shows that there are more.
-    let most = if machines.is_some() { MAX_COMPARED } else { options.limit + 1 };
-    let mut found = database.towns(&filter, most).await.context("failed to read the registry")?;
-    if let Some(machines) = &machines {
-        found.retain(|listed| is_wanted(machines, listed, options.image.as_deref(), options.key));
-    }
-    let limit = options.limit as usize;
-    let has_more = found.len() > limit;
-    let shown = found.get(..limit).unwrap_or(&found);
-    Ok(if options.json {
-        say(json_lists::towns(shown, has_more, machines.as_ref()))
-    } else {
-        say(table_lists::towns(shown, has_more, machines.as_ref()))
-    }?)
+    let list = match &machines {
+        None => access.towns(&filter, options.limit).await?,
+        Some(machines) => {
+            let (image, key) = (options.image.as_deref(), options.key);
+            let all = access.towns(&filter, MAX_COMPARED).await?;
+            all.with_machines(machines, |machine| is_wanted(machine, image, key)).cut(options.limit)
+        }
+    };
+    if options.json { say_json(&list) } else { Ok(say(table_lists::towns(&list, machines.is_some()))?) }
 }
 
 /// Reads the machines at Fly, if a condition needs them.
-async fn machines(source: &Source, options: &ListOptions) -> anyhow::Result<Option<MachinesOfTowns>> {
+async fn machines(source: &Source, options: &ListOptions) -> anyhow::Result<Option<HashMap<TownId, MachineOfTown>>> {
     if options.image.is_none() && options.key.is_none() {
         return Ok(None);
     }
@@ -116,9 +114,9 @@ async fn machines(source: &Source, options: &ListOptions) -> anyhow::Result<Opti
     let view = fly_view::read(&fly).await?;
     let machine = |machine: MachineDetails| {
         let is_old = keys.as_ref().is_some_and(|keys| is_old(&machine, keys));
-        Some((machine.town?, TownMachine { image: machine.image, has_old_key: keys.is_some().then_some(is_old) }))
+        Some((machine.town?, MachineOfTown { image: machine.image, has_old_key: keys.is_some().then_some(is_old) }))
     };
-    Ok(Some(view.machines.into_iter().filter_map(machine).collect::<HashMap<TownId, TownMachine>>()))
+    Ok(Some(view.machines.into_iter().filter_map(machine).collect()))
 }
 
 /// Returns true if a machine was given a key that is not of the present settings.
@@ -127,15 +125,7 @@ fn is_old(machine: &MachineDetails, keys: &KeyIds) -> bool {
         || machine.town_key_id.as_ref().is_none_or(|id| *id != keys.towns)
 }
 
-fn is_wanted(
-    machines: &MachinesOfTowns,
-    listed: &Readable<ListedTown>,
-    image: Option<&str>,
-    key: Option<KeyFilter>,
-) -> bool {
-    // A row that cannot be read is shown, because it may be wanted.
-    let Ok(listed) = listed else { return true };
-    let Some(machine) = machines.get(&listed.town.id) else { return false };
+fn is_wanted(machine: &MachineOfTown, image: Option<&str>, key: Option<KeyFilter>) -> bool {
     image.is_none_or(|image| machine.image.as_deref() == Some(image))
         && key.is_none_or(|key| machine.has_old_key == Some(key == KeyFilter::Old))
 }

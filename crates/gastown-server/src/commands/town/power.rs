@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
-use gastown_domain::ports::{Operations as _, Requested, TownDetails};
-use gastown_domain::{Failure, OperationId, OperationKind, Recorded, Rejection, Town};
-use gastown_orchestrator::Timeouts;
-use gastown_persistence::Database;
+use gastown_domain::OperationId;
 use serde_json::json;
 
 use super::follow::{Followed, follow};
-use super::{Chosen, Which, new_operation, town_details};
+use super::{Chosen, Which};
 use crate::commands::exit::CodedError;
-use crate::commands::lost_answers;
-use crate::commands::render::json;
 use crate::commands::render::table::plain;
 use crate::commands::say::say;
+use crate::operator_access::{OperatorAccess, TownRequest, new_operation_id};
+use crate::reports::{Readable, Town, TownReport};
 
 /// The options of `gastown town start` and `gastown town stop`, and a part of those of `gastown town restore`.
 #[derive(Debug, Clone, Args)]
@@ -28,135 +25,64 @@ pub struct PowerOptions {
     pub(super) wait: Option<u64>,
 }
 
-/// A start, a stop or a restore.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Power {
-    Start,
-    Stop,
-    Restore,
-}
-
-impl Power {
-    const fn kind(self) -> OperationKind {
-        match self {
-            Self::Start => OperationKind::Start,
-            Self::Stop => OperationKind::Stop,
-            Self::Restore => OperationKind::Restore,
-        }
-    }
-
-    const fn timeout(self, timeouts: &Timeouts) -> Duration {
-        match self {
-            Self::Start => timeouts.start,
-            Self::Stop => timeouts.stop,
-            Self::Restore => timeouts.restore,
-        }
-    }
-
-    const fn ended(self) -> &'static str {
-        match self {
-            Self::Start => "started",
-            Self::Stop => "stopped",
-            Self::Restore => "restored",
-        }
-    }
-}
-
 pub(super) async fn run(
-    database: &Database,
+    access: &dyn OperatorAccess,
     of: Chosen,
-    power: Power,
+    request: TownRequest,
     wait: Option<u64>,
-    (actor, timeouts): (&str, &Timeouts),
 ) -> anyhow::Result<()> {
-    let before = living(database, of).await?;
-    let id = request(database, &before, power, actor, timeouts).await?;
-    let Some(seconds) = wait else { return accepted(database, of, power).await };
-    let end = |found: &TownDetails| match &found.operation {
-        Some(Ok(held)) => held.operation.id != id,
-        Some(Err(_)) => false,
+    let id = access.request(of.town, request, new_operation_id()).await?;
+    let Some(seconds) = wait else { return accepted(access, of, request).await };
+    let end = |found: &TownReport| match &found.operation {
+        Some(Readable::Read(held)) => held.operation.operation_id != id,
+        Some(Readable::Unreadable(_)) => false,
         None => true,
     };
-    match follow(database, of, Duration::from_secs(seconds), end).await? {
-        Followed::Ended(found) => ended(database, of, power, &found, id).await,
-        Followed::NotInTime(state) => Err(of.not_in_time(power.ended(), seconds, &state)),
+    match follow(access, of, Duration::from_secs(seconds), end).await? {
+        Followed::Ended(found) => ended(access, of, request, &found, id).await,
+        Followed::NotInTime(state) => Err(of.not_in_time(request.goal(), seconds, &state)),
     }
 }
 
 /// Returns a town that is not destroyed.
-pub(super) async fn living(database: &Database, of: Chosen) -> anyhow::Result<Town> {
-    let town = town_details(database, of.town).await?.town;
+pub(super) async fn living(access: &dyn OperatorAccess, of: Chosen) -> anyhow::Result<Town> {
+    let town = access.town(of.town).await?.town;
     if town.is_tombstone() {
         return Err(CodedError::NoSuchTown(format!("{} is destroyed", of.town)).into());
     }
     Ok(town)
 }
 
-/// Returns the id of the operation, which may be an earlier one of the same kind.
-async fn request(
-    database: &Database,
-    town: &Town,
-    power: Power,
-    actor: &str,
-    timeouts: &Timeouts,
-) -> anyhow::Result<OperationId> {
-    let operation = new_operation(town, power.kind(), Some(power.timeout(timeouts)));
-    let requested = lost_answers::request(database, database, &operation, actor).await;
-    match requested.context("failed to write to the registry")? {
-        Some(Requested::Accepted(accepted)) => Ok(accepted.operation.id),
-        Some(Requested::Joined(joined)) => Ok(joined.id),
-        Some(Requested::Busy(other)) => bail!(
-            "another operation is in flight: {}; wait for its end, see `gastown town show {}`",
-            plain(other.kind.as_str()),
-            town.id
-        ),
-        Some(Requested::NotRestorable(why)) => bail!("town {} is not restored: {why}", town.id),
-        Some(Requested::NotFound) => Err(CodedError::NoSuchTown(town.id.to_string()).into()),
-        None => Ok(operation.id),
-    }
-}
-
-async fn accepted(database: &Database, of: Chosen, power: Power) -> anyhow::Result<()> {
+async fn accepted(access: &dyn OperatorAccess, of: Chosen, request: TownRequest) -> anyhow::Result<()> {
     if of.json {
-        return Ok(say(answer(&town_details(database, of.town).await?))?);
+        return Ok(say(answer(&access.town(of.town).await?))?);
     }
-    let (kind, town) = (power.kind().as_str(), of.town);
+    let (kind, town) = (request.as_str(), of.town);
     Ok(say(format!(
         "The {kind} of town {town} is accepted. A running `gastown serve` executes it; see `gastown town show {town}`."
     ))?)
 }
 
 async fn ended(
-    database: &Database,
+    access: &dyn OperatorAccess,
     of: Chosen,
-    power: Power,
-    found: &TownDetails,
+    request: TownRequest,
+    found: &TownReport,
     id: OperationId,
 ) -> anyhow::Result<()> {
-    match failure_of(database, id).await? {
-        Some(failure) => bail!(
+    match access.end_of(id).await?.failure {
+        Some(cause) => bail!(
             "the {} of town {} failed ({}): {}",
-            power.kind().as_str(),
+            request.as_str(),
             of.town,
-            plain(failure.as_str()),
-            failure.message()
+            plain(&cause.code),
+            plain(&cause.message)
         ),
         None if of.json => Ok(say(answer(found))?),
-        None => Ok(say(format!("Town {} is {}.", of.town, found.town.status))?),
+        None => Ok(say(format!("Town {} is {}.", of.town, plain(&found.town.status)))?),
     }
 }
 
-/// Returns the reason of an operation that has failed, or `None` if it succeeded or is not recorded.
-pub(super) async fn failure_of(database: &Database, id: OperationId) -> anyhow::Result<Option<Recorded<Failure>>> {
-    let outcome = database.outcome(id).await.context("failed to read the registry")?;
-    Ok(match outcome {
-        Some(Ok(())) | None => None,
-        Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => Some(failure),
-        Some(Err(Rejection::Preempted)) => Some(Recorded::Known(Failure::Preempted)),
-    })
-}
-
-fn answer(found: &TownDetails) -> serde_json::Value {
-    let operation = found.operation.as_ref().map(json::in_flight);
-    json!({ "townId": found.town.id, "status": found.town.status.as_str(), "operation": operation })
+pub(super) fn answer(found: &TownReport) -> serde_json::Value {
+    json!({ "townId": found.town.town_id, "status": found.town.status, "operation": found.operation })
 }

@@ -2,13 +2,11 @@
 
 use anyhow::bail;
 use clap::Args;
-use gastown_domain::Town;
-use gastown_orchestrator::Timeouts;
-use gastown_persistence::Database;
 
-use super::Chosen;
-use super::power::{self, Power, PowerOptions};
+use super::power::{self, PowerOptions};
 use crate::commands::confirm::confirm;
+use crate::operator_access::{OperatorAccess, TownRequest};
+use crate::reports::Town;
 
 /// The options of `gastown town restore`.
 #[derive(Debug, Clone, Args)]
@@ -21,24 +19,23 @@ pub struct Restoration {
 }
 
 pub(super) async fn run(
-    database: &Database,
-    of: Chosen,
+    access: &dyn OperatorAccess,
     Restoration { power, yes }: Restoration,
-    by: (&str, &Timeouts),
 ) -> anyhow::Result<()> {
-    let town = power::living(database, of).await?;
-    confirm(&question(&town)?, town.name.as_str(), yes)?;
-    power::run(database, of, Power::Restore, power.wait, by).await
+    let of = power.of.chosen(access).await?;
+    let town = power::living(access, of).await?;
+    confirm(&question(&town)?, town.town_name.as_str(), yes)?;
+    power::run(access, of, TownRequest::Restore, power.wait).await
 }
 
 fn question(town: &Town) -> anyhow::Result<String> {
     let Some(saved_at) = town.last_r2_sync_at else {
-        bail!("town {} is not restored: it was never saved to R2", town.id);
+        bail!("town {} is not restored: it was never saved to R2", town.town_id);
     };
     Ok(format!(
         "Restore town {} of {} on a new volume? Its data is that of {}. Later changes are lost.",
-        town.name,
-        town.owner,
-        saved_at.to_rfc3339()
+        town.town_name,
+        town.user_id,
+        saved_at.0.to_rfc3339()
     ))
 }

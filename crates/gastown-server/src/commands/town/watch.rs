@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 use clap::Args;
-use gastown_domain::Recorded;
-use gastown_domain::ports::{Clock as _, TownDetails};
+use gastown_domain::ports::Clock as _;
 use gastown_domain::{TownId, TownStatus};
-use gastown_persistence::Database;
 use gastown_system::SystemClock;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::town_details;
+use crate::commands::actor::actor;
 use crate::commands::remote::{Remote, RemoteError, ServerOptions};
 use crate::commands::render::table::plain;
 use crate::commands::say::say;
 use crate::commands::town_ref::AnyTown;
 use crate::commands::{database, exit::CodedError};
+use crate::operator_access::{InDatabase, OperatorAccess as _};
+use crate::reports::{HeldOperation, Readable, TownReport};
 use crate::settings_source::Source;
 
 /// The pause between two reads.
@@ -51,7 +51,7 @@ pub struct Watching {
 
 /// The place that is read.
 enum Place {
-    Database(Box<Database>, TownId),
+    Database(Box<InDatabase>, TownId),
     Server(Remote, String),
 }
 
@@ -70,9 +70,9 @@ pub(super) async fn run(source: &Source, options: Watching) -> anyhow::Result<()
         Place::Server(remote, town)
     } else {
         let town = options.town.in_database()?;
-        let database = database::open(source).await?;
-        let town = town.resolve(&database).await?;
-        Place::Database(Box::new(database), town)
+        let access = InDatabase::new(database::open(source).await?, actor(source));
+        let town = town.resolve(&access).await?;
+        Place::Database(Box::new(access), town)
     };
     let deadline = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut shown = None;
@@ -100,7 +100,7 @@ pub(super) async fn run(source: &Source, options: Watching) -> anyhow::Result<()
 impl Place {
     async fn look(&self) -> anyhow::Result<Seen> {
         match self {
-            Self::Database(database, town) => Ok(Seen::of_rows(&town_details(database, *town).await?)),
+            Self::Database(access, town) => Ok(Seen::of_rows(&access.town(*town).await?)),
             Self::Server(remote, town) => loop {
                 match remote.query("getTownStatus", &json!({ "townId": town })).await {
                     Ok(report) => return Ok(Seen::of_report(&report)),
@@ -117,17 +117,16 @@ impl Place {
 }
 
 impl Seen {
-    fn of_rows(found: &TownDetails) -> Self {
+    fn of_rows(found: &TownReport) -> Self {
         let operation = found.operation.as_ref().map(|operation| match operation {
-            Ok(held) => {
-                let operation = &held.operation;
-                let step = operation.step.as_ref().map_or("started", Recorded::as_str);
-                (plain(operation.kind.as_str()), plain(step), u64::from(operation.attempt))
+            Readable::Read(HeldOperation { operation, .. }) => {
+                let step = operation.step.as_deref().unwrap_or("started");
+                (plain(&operation.kind), plain(step), u64::from(operation.attempt))
             }
-            Err(_) => ("unreadable".to_owned(), "-".to_owned(), 0),
+            Readable::Unreadable(_) => ("unreadable".to_owned(), "-".to_owned(), 0),
         });
-        let health = found.health.as_ref().map_or("unreadable", |health| health.state.as_str());
-        Self { status: found.town.status.to_string(), health: plain(health), operation }
+        let health = found.health.read().map_or("unreadable", |health| health.state.as_str());
+        Self { status: plain(&found.town.status), health: plain(health), operation }
     }
 
     fn of_report(report: &Value) -> Self {

@@ -10,7 +10,7 @@ const EVENTS: u32 = 20;
 
 /// Calls [`Operator::destroy`]. The operation has a new id. After a lost answer, an operation in flight with this id was
 /// accepted, and one that has ended has destroyed the town. The first is returned as `Joined`.
-pub(crate) async fn destroy(
+pub(super) async fn destroy(
     operator: &dyn Operator,
     operations: &dyn Operations,
     request: &NewOperation,
@@ -32,7 +32,7 @@ pub(crate) async fn destroy(
 }
 
 /// Calls [`Operator::request_as`]. Returns `None` if it was accepted and has ended meanwhile.
-pub(crate) async fn request(
+pub(super) async fn request(
     operator: &dyn Operator,
     operations: &dyn Operations,
     request: &NewOperation,
