@@ -2,7 +2,7 @@
 
 mod actor;
 pub mod adopt;
-mod at_server;
+pub mod at_server;
 pub mod config;
 mod confirm;
 mod database;

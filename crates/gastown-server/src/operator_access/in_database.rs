@@ -83,7 +83,7 @@ impl OperatorAccess for InDatabase {
             WhichOperations::Failed => false,
         };
         Ok(OperationList {
-            operations: in_flight.iter().filter(is_listed).map(reports::Readable::held).collect(),
+            operations: in_flight.iter().filter(is_listed).map(reports::Readable::of).collect(),
             in_flight: in_flight.len(),
             failed: failed.iter().map(EventOfTown::from).collect(),
             passes: jobs.iter().map(Job::from).collect(),

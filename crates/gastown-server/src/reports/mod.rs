@@ -74,10 +74,13 @@ impl<T> Readable<T> {
         }
     }
 
-    /// Returns the report of a row, as `read` makes it.
-    fn of<S>(row: &ports::Readable<S>, read: impl FnOnce(&S) -> T) -> Self {
+    /// Returns the report of a row.
+    pub(crate) fn of<'a, S>(row: &'a ports::Readable<S>) -> Self
+    where
+        T: From<&'a S>,
+    {
         match row {
-            Ok(value) => Self::Read(read(value)),
+            Ok(value) => Self::Read(value.into()),
             Err(row) => Self::Unreadable(row.into()),
         }
     }

@@ -124,13 +124,6 @@ impl From<&ports::HeldOperation> for HeldOperation {
     }
 }
 
-impl Readable<HeldOperation> {
-    /// Returns an operation, or the reason why it cannot be read.
-    pub(crate) fn held(operation: &ports::Readable<ports::HeldOperation>) -> Self {
-        Self::of(operation, HeldOperation::from)
-    }
-}
-
 impl From<&JobState> for Job {
     fn from(state: &JobState) -> Self {
         let alarm = state.alarm.as_ref().map(Recorded::as_str);

@@ -212,8 +212,8 @@ impl From<&TownDetails> for TownReport {
         Self {
             town: (&found.town).into(),
             rigs: found.rigs.iter().map(Rig::from).collect(),
-            health: Readable::of(&found.health, Health::from),
-            operation: found.operation.as_ref().map(Readable::held),
+            health: Readable::of(&found.health),
+            operation: found.operation.as_ref().map(Readable::of),
             events: found.events.iter().map(Event::from).collect(),
             orphans: found.orphans.iter().map(Orphan::from).collect(),
             unreadable: found.unreadable.iter().map(UnreadableRow::from).collect(),
@@ -225,8 +225,8 @@ impl From<&ports::ListedTown> for ListedTown {
     fn from(listed: &ports::ListedTown) -> Self {
         Self {
             town: (&listed.town).into(),
-            health: Readable::of(&listed.health, Health::from),
-            operation: listed.operation.as_ref().map(Readable::held),
+            health: Readable::of(&listed.health),
+            operation: listed.operation.as_ref().map(Readable::of),
             machine: None,
         }
     }
@@ -236,7 +236,7 @@ impl TownList {
     /// Returns the first `limit` towns. One more shows that there are more.
     pub(crate) fn of(towns: &[ports::Readable<ports::ListedTown>], limit: u32) -> Self {
         let limit = limit as usize;
-        let listed = towns.iter().take(limit).map(|listed| Readable::of(listed, ListedTown::from));
+        let listed = towns.iter().take(limit).map(Readable::of);
         Self { towns: listed.collect(), more: towns.len() > limit }
     }
 
