@@ -66,6 +66,7 @@ mod metrics;
 mod monitor;
 mod newer_versions;
 mod operator;
+mod operator_api;
 mod operator_lists;
 mod orphans;
 mod pages;

@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     pub(crate) log_filter: &'static str,
     /// True if the first replica can be replaced by one on the same port, see [`Stage::replace`].
     pub(crate) keeps_port: bool,
+    /// True if the console and the operators' API may act.
+    pub(crate) allows_actions: bool,
 }
 
 impl Setup {
@@ -101,6 +103,7 @@ impl Setup {
             changes: Vec::new(),
             log_filter: DEBUG_LOG,
             keeps_port: false,
+            allows_actions: false,
         }
     }
 
@@ -132,7 +135,8 @@ impl Setup {
         for (name, value) in &self.changes {
             set(&mut settings, name, value);
         }
-        let config = config(&settings, self.policy, self.pacing);
+        let mut config = config(&settings, self.policy, self.pacing);
+        config.console.allows_actions = self.allows_actions;
         let tokens = make_users_known(place.url()).await;
         let port = self.keeps_port.then(|| listener.try_clone().unwrap());
         let replicas = vec![Replica::start(config.clone(), listener, self.log_filter).await];
@@ -315,8 +319,10 @@ impl Stage {
         for (name, value) in changes {
             set(&mut self.settings, name, value);
         }
+        let allows_actions = self.config.console.allows_actions;
         self.config =
             config(&self.settings, Policy::clone(&self.config.orchestrator.policy), self.config.fly.rate_limits);
+        self.config.console.allows_actions = allows_actions;
     }
 
     /// Stops a replica and starts another in its place. The first keeps its port, which the sandboxes call.

@@ -91,6 +91,21 @@ async fn new_keys_fit_together() {
 }
 
 #[tokio::test]
+async fn generated_token_of_an_operator_is_accepted_as_a_setting() {
+    let made = Gastown::run(&["keygen", "--operator", "eve", "--json"], &[]).await;
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    let pair = ("CONSOLE_TOKENS".to_owned(), made["CONSOLE_TOKENS"].as_str().unwrap().to_owned());
+    assert_eq!(pair.1, format!("eve:{}", made["token"].as_str().unwrap()));
+    let checked = Gastown::run(&["config", "check"], &[pair]).await;
+    assert!(checked.err.contains("FLY_API_TOKEN") && !checked.err.contains("CONSOLE"), "{}", checked.err);
+    let shown = Gastown::run(&["keygen", "--operator", "eve"], &[]).await.out;
+    for line in ["\nCONSOLE_TOKENS=eve:", "\nGASTOWN_OPERATOR_TOKEN="] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert_eq!(Gastown::run(&["keygen", "--operator", "Eve"], &[]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
 async fn example_of_settings_is_checked_by_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gastown.toml");

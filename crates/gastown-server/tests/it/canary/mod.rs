@@ -19,6 +19,7 @@ use self::markers::{Markers, Search};
 use crate::client;
 use crate::console;
 use crate::env::secret;
+use crate::operator_api;
 use crate::process::Gastown;
 use crate::stage::{
     ALICE, BOB, Engine, FLY_TOKEN, R2_ACCESS_KEY, R2_SECRET_KEY, Setup, Stage, TOKEN_SECRET, TOWN_SECRET, pepper,
@@ -189,6 +190,11 @@ async fn no_readable_output_has_a_secret(setup: Setup) -> Stage {
     }
     for town in &towns {
         outputs.push(("console", console::page(&stage, &format!("/towns/{town}")).await));
+    }
+    for arguments in commands(&towns).into_iter().filter(|arguments| arguments[0] != "migrate") {
+        let ended = operator_api::at_server(&stage, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        assert_eq!(ended.status.code(), Some(0), "{arguments:?}: {}", ended.err);
+        outputs.push(("command at a server", ended.out + &ended.err));
     }
     let log = stage.replicas[0].log.text();
     for expected in ["TRACE", "hyper_util", "reqwest", "gastown_fly", "peculiar words"] {
