@@ -129,7 +129,12 @@ mod tests {
 
     fn operators() -> Operators {
         let named = |name: &str, token: &str| (Some(name.parse().unwrap()), token.into());
-        Operators::new([(None, "of-all".into()), named("eve", "of-eve"), named("eve", "next-of-eve"), named("al", "of-al")])
+        Operators::new([
+            (None, "of-all".into()),
+            named("eve", "of-eve"),
+            named("eve", "next-of-eve"),
+            named("al", "of-al"),
+        ])
     }
 
     #[test]

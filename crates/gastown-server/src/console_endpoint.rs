@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConsoleConfig};
 use crate::control_plane::{address_of, bind_port};
-use crate::operator_access::{AccessError, InDatabase, OperatorAccess as _, TownRequest, new_operation_id, orphan_sweeper};
+use crate::operator_access::{
+    AccessError, InDatabase, OperatorAccess as _, TownRequest, new_operation_id, orphan_sweeper,
+};
 use crate::operator_api::{self, OperatorApi};
 use crate::start_error::StartError;
 

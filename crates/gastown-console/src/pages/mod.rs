@@ -77,10 +77,9 @@ impl Console {
 
     /// Returns a whole page.
     fn page(&self, visitor: &Visitor, title: &str, at: &str, content: &Markup) -> Response {
-        let sign_out = visitor.has_session.then(|| SignOut {
-            token: self.form_token(visitor),
-            operator: self.door.actor(visitor).to_owned(),
-        });
+        let sign_out = visitor
+            .has_session
+            .then(|| SignOut { token: self.form_token(visitor), operator: self.door.actor(visitor).to_owned() });
         Html(document::page(title, at, sign_out.as_ref(), content).into_string()).into_response()
     }
 

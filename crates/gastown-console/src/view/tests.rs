@@ -165,7 +165,8 @@ fn actions_are_forms_with_the_token_and_only_of_live_towns() {
 
 #[test]
 fn operations_in_flight_show_the_names_of_their_towns() {
-    let shown = operations(&[Ok(HeldOperation { name: "mill".to_owned(), ..held() })], &[], &[], (100, 3)).into_string();
+    let shown =
+        operations(&[Ok(HeldOperation { name: "mill".to_owned(), ..held() })], &[], &[], (100, 3)).into_string();
     let id = Town::sample().id;
     assert!(shown.contains(&format!("<a href=\"/console/towns/{id}\">mill</a>")), "{shown}");
 }

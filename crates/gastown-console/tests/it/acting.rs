@@ -63,7 +63,8 @@ async fn actions_are_requested_from_forms_of_the_session() {
 async fn action_is_that_of_the_operator_who_signed_in() {
     let (stage, requested, other_cookie, other_token) = acting().await;
     let cookie = stage.sign_in_with(TOKEN_OF_EVE).await;
-    let page = stage.send("GET", &format!("/console/towns/{}", Town::sample().id), &[("cookie", &cookie)], "").await.text;
+    let page =
+        stage.send("GET", &format!("/console/towns/{}", Town::sample().id), &[("cookie", &cookie)], "").await.text;
     assert!(page.contains("operator:eve"), "{page}");
     let body = format!("form_token={}", form_token(&page));
     // A form is of the session in which it was shown.

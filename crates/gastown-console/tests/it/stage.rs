@@ -175,7 +175,9 @@ impl Stage {
 
 /// Returns the access of these operators.
 pub(crate) fn operators<const N: usize>(tokens: [(Option<&str>, &str); N]) -> Access {
-    Access::Operators(Operators::new(tokens.map(|(name, token)| (name.map(|name| name.parse().unwrap()), token.into()))))
+    Access::Operators(Operators::new(
+        tokens.map(|(name, token)| (name.map(|name| name.parse().unwrap()), token.into())),
+    ))
 }
 
 /// Returns the token of the first form of a page.

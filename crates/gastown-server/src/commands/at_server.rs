@@ -18,15 +18,17 @@ use super::actor::actor;
 use super::database;
 use super::remote::{Connection, RemoteError, ServerUrl, server_url};
 use crate::operator_access::{AccessError, InDatabase, OperatorAccess, TownRequest, WhichOperations};
-use crate::reports::{AcceptedRequest, EventList, OperationEnd, OperationList, Readable, Retry, Survey, TownList, TownReport, plain};
+use crate::reports::{
+    AcceptedRequest, EventList, OperationEnd, OperationList, Readable, Retry, Survey, TownList, TownReport, plain,
+};
 use crate::settings_source::Source;
 
 /// The path of the operators' API.
 const API: &str = "/console/api/v1";
 /// The path of the console, which an address may end with.
 const CONSOLE: &str = "/console";
-/// The tries of a read, and the pause between them. A server that restarts answers again soon.
-const TRIES: u32 = 5;
+/// The tries of a read, and the pause between them.
+const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The address of the console of a server, and the token of an operator.
@@ -94,11 +96,12 @@ impl AtServer {
         let mut tries = 1;
         loop {
             let request = self.connection.get(&format!("{API}{path}")).query(query);
-            match self.connection.send(request).await {
-                Err(RemoteError::NoAnswer(_)) if tries < TRIES => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(failed(error)),
-                Ok((status, answer)) => return opened(status, answer),
+            let answered = self.connection.send(request).await;
+            if tries == TRIES || !is_passing(&answered) {
+                let (status, answer) = answered.map_err(failed)?;
+                return opened(status, answer);
             }
+            tokio::time::sleep(PAUSE).await;
             tries += 1;
         }
     }
@@ -152,8 +155,7 @@ impl OperatorAccess for AtServer {
         since: DateTime<Utc>,
         limit: u32,
     ) -> Result<OperationList, AccessError> {
-        let query =
-            [("which", which.as_str().to_owned()), ("since", exact(since)), ("limit", limit.to_string())];
+        let query = [("which", which.as_str().to_owned()), ("since", exact(since)), ("limit", limit.to_string())];
         self.read("/operations", &query).await
     }
 
@@ -190,13 +192,21 @@ impl OperatorAccess for AtServer {
     }
 
     async fn retry(&self, town: TownId) -> Result<Retry, AccessError> {
-        let (status, answer) =
-            self.connection.send(self.change(town, "retry", &json!({}))).await.map_err(failed)?;
+        let (status, answer) = self.connection.send(self.change(town, "retry", &json!({}))).await.map_err(failed)?;
         opened(status, answer)
     }
 
     async fn end_of(&self, operation: OperationId) -> Result<OperationEnd, AccessError> {
         self.read(&format!("/operations/{operation}"), &[]).await
+    }
+}
+
+/// Returns true if a repeated read may be answered: a server restarts, or is busy.
+fn is_passing(answered: &Result<(u16, Value), RemoteError>) -> bool {
+    match answered {
+        Ok((status, _)) => *status == 503,
+        Err(RemoteError::NoAnswer(cause)) => !cause.is_timeout(),
+        Err(RemoteError::Refused { .. } | RemoteError::Foreign(_)) => false,
     }
 }
 
@@ -248,10 +258,13 @@ mod tests {
         let list: TownList = opened(200, json!({ "towns": [], "more": true })).unwrap();
         assert!(list.more);
         let error = |status: u16, answer: Value| opened::<TownList>(status, answer).unwrap_err().to_string();
-        let refusal = |reason: &str| json!({ "error": { "reason": reason, "message": "no such town: alice/mill\u{7}" } });
+        let refusal =
+            |reason: &str| json!({ "error": { "reason": reason, "message": "no such town: alice/mill\u{7}" } });
         assert_eq!(error(404, refusal("no_such_town")), "no such town: alice/mill\u{fffd}");
         assert_eq!(error(409, refusal("busy")), "no such town: alice/mill\u{fffd}");
-        for (status, answer) in [(200, json!({})), (200, Value::Null), (404, json!({ "error": "no" })), (502, json!([]))] {
+        for (status, answer) in
+            [(200, json!({})), (200, Value::Null), (404, json!({ "error": "no" })), (502, json!([]))]
+        {
             assert!(error(status, answer).contains("CONSOLE_LISTEN"), "{status}");
         }
     }

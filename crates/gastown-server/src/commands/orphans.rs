@@ -73,7 +73,11 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
         confirm(&question(&deletable), "delete", options.yes)?;
     }
     report.removals = delete(&sweeper, &deletable, &actor(source)).await;
-    if options.json { say_json(&report)? } else { say(table::deletions(&report.removals))? }
+    if options.json {
+        say_json(&report)?
+    } else {
+        say(table::deletions(&report.removals))?
+    }
     match report.removals.iter().filter(|deletion| deletion.is_failed()).count() {
         0 => Ok(()),
         failed => bail!("{failed} deletions failed"),

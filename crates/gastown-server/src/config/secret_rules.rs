@@ -74,7 +74,12 @@ fn secrets_in<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
     if name != CONSOLE_TOKENS {
         return vec![value];
     }
-    value.split(',').filter_map(|part| part.split_once(':')).map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).collect()
+    value
+        .split(',')
+        .filter_map(|part| part.split_once(':'))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .collect()
 }
 
 fn problem(value: &str, is_key: bool) -> Option<&'static str> {

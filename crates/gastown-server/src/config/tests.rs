@@ -596,7 +596,8 @@ const TOKENS_OF_OPERATORS: [&str; 2] = ["q7Jd0wXbR2mZ9sKfT4yHc1VgN8eLpA5u", "5vN
 fn operators_have_names_and_tokens() {
     let [one, other] = TOKENS_OF_OPERATORS;
     let tokens = format!(" eve:{one} ,al:{other},");
-    let console = Config::read(&source(&[("CONSOLE_LISTEN", "[::]:9465"), ("CONSOLE_TOKENS", &tokens)])).unwrap().console;
+    let console =
+        Config::read(&source(&[("CONSOLE_LISTEN", "[::]:9465"), ("CONSOLE_TOKENS", &tokens)])).unwrap().console;
     let names: Vec<_> = console.named.iter().map(|of| of.name.to_string()).collect();
     assert_eq!(names, ["eve", "al"]);
     assert_eq!(console.named[0].token.expose_secret(), one);

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    EventFilter, HeldOperation, NewOperation, Operations as _, Operator as _, Readable, Requested, Retried, SingletonJobs as _,
-    TownDetails, TownFilter,
+    EventFilter, HeldOperation, NewOperation, Operations as _, Operator as _, Readable, Requested, Retried,
+    SingletonJobs as _, TownDetails, TownFilter,
 };
 use gastown_domain::{Failure, OperationId, OperationKind, Recorded, Rejection, TownId};
 use gastown_fly::{machine_name, volume_name};

@@ -18,12 +18,20 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, reason: &str, message: String) -> Self {
+    fn new(status: StatusCode, reason: &str, message: String) -> Self {
         Self { status, reason: reason.to_owned(), message }
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_owned())
+    }
+
+    pub(super) fn unauthorized(reason: &str, message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, reason, message.to_owned())
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body has more than 4 kB".to_owned())
     }
 
     pub(super) fn no_such_town(town: &str) -> Self {

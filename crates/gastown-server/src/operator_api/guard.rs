@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use super::Served;
 use super::failure::Failure;
-use super::{Served, unauthorized};
 
 /// The pause after a wrong token. With few connections it bounds the attempts and their log messages.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(500);
@@ -42,17 +42,17 @@ pub(super) async fn guard(State(served): State<Arc<Served>>, mut request: Reques
 /// Says which token is needed. A wrong one is answered after a pause.
 async fn refused(headers: &HeaderMap) -> Response {
     let Some(given) = headers.get(header::AUTHORIZATION) else {
-        return challenged(unauthorized("token_missing", "the token of an operator is missing"));
+        return challenged(Failure::unauthorized("token_missing", "the token of an operator is missing"));
     };
     tracing::warn!("call of the operators' API refused");
     tokio::time::sleep(REFUSAL_PAUSE).await;
     challenged(if is_of_user(given) {
-        unauthorized(
+        Failure::unauthorized(
             "token_of_user",
             "this is the token of a user; the operators' API needs that of an operator (GASTOWN_OPERATOR_TOKEN)",
         )
     } else {
-        unauthorized("token_wrong", "this is not the token of an operator (CONSOLE_TOKEN, CONSOLE_TOKENS)")
+        Failure::unauthorized("token_wrong", "this is not the token of an operator (CONSOLE_TOKEN, CONSOLE_TOKENS)")
     })
 }
 
@@ -75,13 +75,13 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Adds the headers of security to every answer.
-pub(super) async fn secured(mut answer: Response) -> Response {
+pub(super) async fn secured(answer: Response) -> Response {
+    let mut answer = match answer.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large().into_response(),
+        _ => answer,
+    };
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large".to_owned())
-            .into_response();
-    }
     answer
 }

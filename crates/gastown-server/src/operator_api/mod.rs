@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -175,7 +174,9 @@ async fn change(
 ) -> Response {
     let changed = match (served.api.allows_actions, TownRequest::named(&action), action.as_str()) {
         (false, _, _) => Err(Failure::read_only()),
-        (true, Some(request), _) => requested(&served, actor, &town, request, &body).await.map(IntoResponse::into_response),
+        (true, Some(request), _) => {
+            requested(&served, actor, &town, request, &body).await.map(IntoResponse::into_response)
+        }
         (true, None, "retry") => retried(&served, actor, &town, &body).await.map(IntoResponse::into_response),
         (true, None, _) => Err(Failure::unknown_route()),
     };
@@ -202,9 +203,4 @@ async fn retried(served: &Served, actor: String, town: &str, body: &[u8]) -> Ans
     struct Nothing {}
     let Nothing {} = serde_json::from_slice(body).map_err(|error| Failure::bad_request(&error.to_string()))?;
     Ok(Json(served.api.access.acting_as(actor).retry(town_id(town)?).await?))
-}
-
-/// Returns the answer to a request without a right to it.
-fn unauthorized(reason: &'static str, message: &str) -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, reason, message.to_owned())
 }

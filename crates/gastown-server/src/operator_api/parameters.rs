@@ -20,7 +20,8 @@ impl Parameters {
         let mut fields = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
-                let text = if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
+                let text =
+                    if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
                 return Err(Failure::bad_request(&format!("the field {name:?} is unknown; {text}")));
             }
             if fields.insert(name.clone().into_owned(), value.into_owned()).is_some() {

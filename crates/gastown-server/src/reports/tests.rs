@@ -52,16 +52,20 @@ fn sent<T: Serialize + serde::de::DeserializeOwned>(report: &T) -> T {
 fn reports_are_the_same_on_the_other_side() {
     let report = TownReport::from(&details());
     assert_eq!(sent(&report), report);
-    let listed = ports::ListedTown { town: details().town, health: Err(unreadable()), operation: Some(Err(unreadable())) };
+    let listed =
+        ports::ListedTown { town: details().town, health: Err(unreadable()), operation: Some(Err(unreadable())) };
     let list = TownList::of(&[Ok(listed), Err(unreadable())], 2);
     assert_eq!(sent(&list), list);
     assert!(matches!(sent(&list).towns.as_slice(), [Readable::Read(_), Readable::Unreadable(_)]));
-    let events = EventList::of(&[AuditedEvent {
-        town: domain::Town::sample().id,
-        owner: "alice".to_owned(),
-        name: "mill".to_owned(),
-        event: event(),
-    }], 1);
+    let events = EventList::of(
+        &[AuditedEvent {
+            town: domain::Town::sample().id,
+            owner: "alice".to_owned(),
+            name: "mill".to_owned(),
+            event: event(),
+        }],
+        1,
+    );
     assert_eq!(sent(&events), events);
 }
 

@@ -167,9 +167,8 @@ async fn requests_at_a_server_are_those_of_the_operator(setup: Setup) -> Stage {
         let ended = at_server(&stage, &["town", action, &id]).await;
         assert_eq!((ended.status.code(), ended.err), (Some(4), format!("gastown: no such town: {id} is destroyed\n")));
     }
-    let by = |actor: &str, action: &str| {
-        let wanted = (actor.to_owned(), action.to_owned());
-        async { stage.rows.events().await.into_iter().any(|event| (event.actor, event.action) == wanted) }
+    let by = async |actor: &str, action: &str| {
+        stage.rows.events().await.iter().any(|event| event.actor == actor && event.action == action)
     };
     for action in ["start", "stop", "retry", "destroy"] {
         assert!(by("operator:eve", action).await, "{action}");
@@ -286,7 +285,10 @@ async fn calls_are_for_operators_and_bounded(setup: Setup) -> Stage {
     let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     for path in ["/v1/towns", "/v1/none", "/v2/towns", "", &stop] {
         let bare = http().get(format!("{base}{path}")).header("cookie", &cookie).send().await.unwrap();
-        assert_eq!((bare.status(), &bare.headers()["www-authenticate"]), (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap()));
+        assert_eq!(
+            (bare.status(), &bare.headers()["www-authenticate"]),
+            (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap())
+        );
         let answer: Value = bare.json().await.unwrap();
         assert_eq!(answer["error"]["reason"], "token_missing", "{path}");
     }

@@ -3,7 +3,9 @@
 use gastown_domain::{Failure, HealthState, Recorded};
 
 use super::table::{headed, headed_by, moment, none, or_none, plain, some, unreadable};
-use crate::reports::{Event, EventList, EventOfTown, Health, HeldOperation, ListedTown, MachineOfTown, Readable, TownList};
+use crate::reports::{
+    Event, EventList, EventOfTown, Health, HeldOperation, ListedTown, MachineOfTown, Readable, TownList,
+};
 
 /// Returns a list of towns, with their machines if these were compared.
 pub(in crate::commands) fn towns(list: &TownList, is_compared: bool) -> String {

@@ -25,10 +25,7 @@ pub struct Destruction {
     wait: Option<u64>,
 }
 
-pub(super) async fn run(
-    access: &dyn OperatorAccess,
-    Destruction { of, yes, wait }: Destruction,
-) -> anyhow::Result<()> {
+pub(super) async fn run(access: &dyn OperatorAccess, Destruction { of, yes, wait }: Destruction) -> anyhow::Result<()> {
     let of = of.chosen(access).await?;
     let Some(before) = to_destroy(access, of).await? else { return Ok(()) };
     confirm(&question(&before), before.town_name.as_str(), yes)?;

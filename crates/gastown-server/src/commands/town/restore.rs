@@ -18,10 +18,7 @@ pub struct Restoration {
     yes: bool,
 }
 
-pub(super) async fn run(
-    access: &dyn OperatorAccess,
-    Restoration { power, yes }: Restoration,
-) -> anyhow::Result<()> {
+pub(super) async fn run(access: &dyn OperatorAccess, Restoration { power, yes }: Restoration) -> anyhow::Result<()> {
     let of = power.of.chosen(access).await?;
     let town = power::living(access, of).await?;
     confirm(&question(&town)?, town.town_name.as_str(), yes)?;
