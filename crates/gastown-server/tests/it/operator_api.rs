@@ -125,6 +125,8 @@ async fn reports_are_the_same_at_a_server_and_in_the_database(mut setup: Setup) 
     let (_, second) = get(&stage, &next).await;
     assert_eq!((&second["towns"][0]["townName"], &second["more"]), (&json!("inn"), &json!(false)));
     stage.sim.clear_faults();
+    assert_eq!(stage.gastown(&["town", "retry", "alice/mill"]).await.status.code(), Some(0));
+    stage.idle().await;
     stage
 }
 
