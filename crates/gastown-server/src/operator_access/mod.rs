@@ -1,4 +1,4 @@
-//! What operators read and request, in the same way in the database and at a running server.
+//! The reads and requests of operators, the same in the database and at a running server.
 //!
 //! The commands use [`OperatorAccess`]. The operators' API serves [`InDatabase`] over HTTP, so that both give the same reports.
 

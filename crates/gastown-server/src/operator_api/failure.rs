@@ -1,4 +1,4 @@
-//! The answers of the API that have no report: a word for programs, and a text for people.
+//! The answers of the API that have no report: a code for programs, and a text for people.
 
 use std::error::Error;
 

@@ -38,7 +38,7 @@ const MAX_CALLS: usize = 4;
 /// The searches for orphans that run at a time, because each calls Fly.
 const MAX_SURVEYS: usize = 1;
 
-/// What the API needs of a control plane.
+/// The parts of a control plane that the API needs.
 pub(crate) struct OperatorApi {
     pub(crate) access: InDatabase,
     /// The search for orphans. `None`: there is no client of Fly.
