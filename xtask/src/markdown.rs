@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 
 /// A link of a page, outside code.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +24,11 @@ pub(crate) struct Block<'page> {
     pub(crate) text: &'page str,
     /// The place of the whole block in the page, with both fences, in bytes.
     pub(crate) place: Range<usize>,
+}
+
+/// Returns true for the path of a page.
+pub(crate) fn is_markdown(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "md")
 }
 
 /// Returns the inline links and images of a page. Reference links and raw HTML are not used on our pages.

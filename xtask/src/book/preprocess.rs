@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn changed(content: &str, source: &str) -> String {
-        let is_file = |path: &str| path.ends_with(".md") || path.ends_with(".png");
+        let is_file = |path: &str| path != "docs/deploy";
         page(content, source, &Target { files_at: "https://x.example/blob/1", is_file: &is_file }).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::markdown::{Link, anchors, links};
+use crate::markdown::{Link, anchors, is_markdown, links};
 use crate::workspace::SourceFile;
 
 /// The contents of the book.
@@ -24,7 +24,7 @@ pub(super) fn offences(files: &[SourceFile], names: &[String]) -> Vec<String> {
 }
 
 fn is_page(path: &str) -> bool {
-    path.ends_with(".md") && path != "xtask/src/codegen/wire/reference_head.md"
+    is_markdown(path) && path != "xtask/src/codegen/wire/reference_head.md"
 }
 
 /// Returns what is wrong with a link, if anything is. Other sites are not asked.
@@ -39,7 +39,7 @@ fn fault(page: &SourceFile, link: &Link<'_>, files: &[SourceFile], names: &HashS
         return Some("there is no such file");
     }
     let target = files.iter().find(|file| file.path == path);
-    let has = |target: &SourceFile| !path.ends_with(".md") || anchors(&target.text).iter().any(|found| found == anchor);
+    let has = |target: &SourceFile| !is_markdown(&path) || anchors(&target.text).iter().any(|found| found == anchor);
     (!anchor.is_empty() && !target.is_some_and(has)).then_some("there is no such heading")
 }
 

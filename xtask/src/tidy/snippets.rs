@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::markdown::{Block, blocks};
+use crate::markdown::{Block, blocks, is_markdown};
 use crate::workspace::SourceFile;
 
 /// The list of runners.
@@ -70,7 +70,7 @@ pub(super) fn offences(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
 
 fn is_page(file: &SourceFile) -> bool {
     // The head is a part of the generated `docs/wire.md`.
-    file.path.ends_with(".md") && file.path != "xtask/src/codegen/wire/reference_head.md"
+    is_markdown(&file.path) && file.path != "xtask/src/codegen/wire/reference_head.md"
 }
 
 fn blocks_of(file: &SourceFile) -> impl Iterator<Item = (&str, Block<'_>)> {

@@ -42,7 +42,7 @@ pub(super) fn course(kind: OperationKind) -> anyhow::Result<Vec<Taken>> {
             return Ok(taken);
         }
         world.phase = phase.unwrap_or(world.phase);
-        world.carry_out(step).with_context(|| format!("the course of {kind}"))?;
+        world.carry_out(&step).with_context(|| format!("the course of {kind}"))?;
     }
     anyhow::bail!("{kind} does not end within {MAX_STEPS} steps: {taken:?}")
 }
@@ -83,7 +83,9 @@ impl World {
     fn has(&mut self, machine: Option<Power>) {
         let (id, region) = (self.volume.clone(), Some(self.region.clone()));
         self.observation.volume = Seen::Present(LocatedVolume { id, region, state: VolumeState::Ready });
-        machine.into_iter().for_each(|power| self.power(power));
+        if let Some(power) = machine {
+            self.power(power);
+        }
     }
 
     fn power(&mut self, power: Power) {
@@ -96,7 +98,7 @@ impl World {
     }
 
     /// Does what the step asks for, at once and without a fault.
-    fn carry_out(&mut self, step: Step) -> anyhow::Result<()> {
+    fn carry_out(&mut self, step: &Step) -> anyhow::Result<()> {
         match step {
             Step::CreateVolume(_) => self.has(None),
             Step::CreateMachine { .. } | Step::StartMachine(_) => self.power(Power::Starting),
