@@ -176,6 +176,7 @@ async fn heartbeats_are_no_change() {
         received_at: chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap(),
         report: gastown_domain::SandboxReport::default(),
         synced_at: None,
+        is_idle: false,
     };
     on.bench.ports(&Process::default()).store.registry.record_heartbeats(&[beat]).await.unwrap();
     on.news.send(mill).unwrap();

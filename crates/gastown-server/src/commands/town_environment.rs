@@ -5,10 +5,12 @@ use gastown_domain::TownId;
 use gastown_domain::ports::{Operator as _, TownDetails, TownKeys as _};
 use secrecy::ExposeSecret as _;
 
+use super::actor::actor;
 use super::database;
 use super::exit::CodedError;
 use super::town_ref::TownRef;
 use crate::config::SandboxAccess;
+use crate::operator_access::InDatabase;
 use crate::settings_source::Source;
 
 /// Returns the lines of a file that `gastown sandbox check --env-file` reads. The address is left out if the town has no
@@ -18,7 +20,7 @@ use crate::settings_source::Source;
 pub(super) async fn lines(source: &Source, town: &TownRef) -> anyhow::Result<String> {
     let access = SandboxAccess::read(source)?;
     let database = database::open(source).await?;
-    let id: TownId = town.resolve(&database).await?;
+    let id: TownId = town.resolve(&InDatabase::new(database.clone(), actor(source))).await?;
     let found = database.town_details(id, &[], 0).await.context("failed to read the registry")?;
     let Some(TownDetails { town, .. }) = found else {
         return Err(CodedError::NoSuchTown(town.to_string()).into());

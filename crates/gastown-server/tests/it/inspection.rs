@@ -1,7 +1,5 @@
 //! External changes: detected, recorded, reported to the owner, and repaired by the owner's next start or stop.
 
-use std::time::Duration;
-
 use fly_sim::{Call, Death, Effect, Fault, State};
 use reqwest::Method;
 use serde_json::{Value, json};
