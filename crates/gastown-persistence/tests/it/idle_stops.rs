@@ -58,7 +58,8 @@ async fn configured(bed: &Bed, town: &Town, change: Change<IdleMinutes>) -> Town
 
 /// Lets all recorded times be long ago, apart from that of the last report.
 async fn time_passes(bed: &Bed) {
-    bed.sql(&format!("UPDATE gastown_town_health SET last_user_call_at = '{AGO}', idle_since = '{AGO}'")).await;
+    bed.sql(&format!("UPDATE gastown_town_health SET last_user_call_at = '{AGO}'")).await;
+    bed.sql(&format!("UPDATE gastown_town_health SET idle_since = '{AGO}' WHERE idle_since IS NOT NULL")).await;
 }
 
 /// Returns a running town that is idle.

@@ -58,6 +58,15 @@ async fn row_status(stage: &Stage, town: Uuid) -> String {
     stage.rows.town(town).await.status
 }
 
+/// Waits until a town is stopped because an hour passed. On a slow machine its health may be bad for a while, so hours pass.
+async fn until_stopped(stage: &Stage, town: Uuid) {
+    until("stopped", async || {
+        an_hour_passes(stage).await;
+        row_status(stage, town).await == "stopped"
+    })
+    .await;
+}
+
 fn stops(stage: &Stage) -> usize {
     stage.sim.calls().into_iter().filter(|record| record.call == Call::StopMachine).count()
 }
@@ -74,8 +83,7 @@ async fn history(stage: &Stage, town: Uuid) -> Vec<String> {
 async fn idle_town_stops_and_comes_back_at_a_new_rig(setup: Setup) -> Stage {
     let stage = watched(setup).start().await;
     let town = configured(&stage, "mill").await;
-    an_hour_passes(&stage).await;
-    until("stopped", async || row_status(&stage, town.id).await == "stopped").await;
+    until_stopped(&stage, town.id).await;
     stage.idle().await;
 
     let shown = status(&stage, town.id).await;
@@ -107,9 +115,8 @@ async fn town_at_work_or_without_the_setting_is_never_stopped(setup: Setup) -> S
     let off = stage.running("inn").await;
     stage.exec(busy.machine(), &format!("echo 2 > {DATA}/polecats")).await;
     until("at work", async || status(&stage, busy.id).await["health"]["report"]["activePolecats"] == 2).await;
-    an_hour_passes(&stage).await;
     // The idle town shows that passes were made.
-    until("stopped", async || row_status(&stage, idle.id).await == "stopped").await;
+    until_stopped(&stage, idle.id).await;
     stage.idle().await;
     assert_eq!(
         (row_status(&stage, busy.id).await, row_status(&stage, off.id).await),
@@ -132,9 +139,8 @@ async fn two_replicas_stop_a_town_once_and_a_start_says_why(setup: Setup) -> Sta
     for name in ["mill", "forge", "inn"] {
         towns.push(configured(&stage, name).await.id);
     }
-    an_hour_passes(&stage).await;
     for town in &towns {
-        until("stopped", async || row_status(&stage, *town).await == "stopped").await;
+        until_stopped(&stage, *town).await;
     }
     stage.idle().await;
     assert_eq!(stops(&stage), towns.len());
